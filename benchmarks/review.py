@@ -69,8 +69,12 @@ class Outcome:
     """Median number of answers until the interval excludes 0."""
     all_alike: float
     """The same if all images are sampled alike."""
-    bound: float
-    """z^2 times the variance over the squared mean of the disagreements."""
+    fixed_sample: float
+    """Answers with which a sample of fixed size decides with a probability of one half: z^2 times
+    the variance over the squared mean of the disagreements."""
+    least: float
+    """Answers that every confidence sequence needs on average, if images are drawn with
+    replacement: the log of the rejecting capital over the growth rate of the best constant bet."""
     wrong_sign: float
     """Share of reviewers who decide for the wrong model."""
 
@@ -84,7 +88,8 @@ class Outcome:
             f"{100 * self.gain:+.1f}",
             f"{100 * self.covered:.1f} %",
             f"{self.answers:.0f}",
-            f"{self.bound:.0f}",
+            f"{self.fixed_sample:.0f}",
+            f"{self.least:.0f}",
             f"{self.all_alike:.0f}",
             f"{100 * self.wrong_sign:.1f} %",
         ]
@@ -92,8 +97,9 @@ class Outcome:
 
 
 _HEAD = (
-    "| folder | images | differ | gain | covered | answers | bound | all alike | wrong sign |\n"
-    "|---|---|---|---|---|---|---|---|---|"
+    "| folder | images | differ | gain | covered | answers | fixed sample | least | all alike "
+    "| wrong sign |\n"
+    "|---|---|---|---|---|---|---|---|---|---|"
 )
 
 
@@ -123,8 +129,15 @@ def simulate(case: Case, reviewers: int, errors: float, seed: int) -> Outcome:
         float(np.median(needed)),
         float(np.median(alike)) if alike else math.nan,
         _Z**2 * float(true.var()) / max(float(true.mean()) ** 2, 1e-12),
+        _REJECTED / max(_growth(true), 1e-12),
         wrong / reviewers,
     )
+
+
+def _growth(values: Numbers) -> float:
+    """Return the mean log growth of the best constant bet against a mean of 0."""
+    shares = np.linspace(0, 1, 1000, endpoint=False)[:, None]
+    return float(np.log1p(shares * values * np.sign(values.mean())).mean(axis=1).max())
 
 
 def _answers(case: Case, errors: float, random: np.random.Generator) -> Rows:

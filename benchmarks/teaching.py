@@ -77,7 +77,7 @@ class Case:
         given = torch.tensor([labels.get(key, -1) for key in self.keys])
         return self.accuracy(self.method(replace(self.folder, corrections=given)))
 
-    def bound(self) -> Accuracy:
+    def majority_names(self) -> Accuracy:
         """Return the accuracies if each cluster of the first fit gets its majority name."""
         name = torch.arange(len(self.folder.names))
         for label in self.fitted.own.unique().tolist():
@@ -192,15 +192,15 @@ def _case(folder: Folder, seed: int, method: Method) -> Case:
 
 
 def _rows(cases: Sequence[Case]) -> dict[str, list[Accuracy]]:
-    """Return the mean accuracies of each arm: without answers, after each number, the bound."""
+    """Return each arm's mean accuracies: before, after each number, with majority names."""
     before = _mean([one.accuracy(one.fitted) for one in cases])
-    bound = _mean([one.bound() for one in cases])
+    majority = _mean([one.majority_names() for one in cases])
     found = [curves(one) for one in cases]
     middle = {
         arm: [_mean(several) for several in zip(*(one[arm] for one in found), strict=True)]
         for arm in _ARMS
     }
-    return {arm: [before, *values, bound] for arm, values in middle.items()}
+    return {arm: [before, *values, majority] for arm, values in middle.items()}
 
 
 def _mean(found: Sequence[Accuracy]) -> Accuracy:
@@ -208,7 +208,7 @@ def _mean(found: Sequence[Accuracy]) -> Accuracy:
 
 
 def _head() -> str:
-    columns = ["queue", "0", *map(str, _COUNTS), "bound"]
+    columns = ["queue", "0", *map(str, _COUNTS), "majority names"]
     return f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}"
 
 

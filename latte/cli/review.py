@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from latte.cli import completion
 from latte.cli.output import echo, print_json, relative
-from latte.cli.shared import JsonOption, RunArgument, require_run
+from latte.cli.shared import JsonOption, require_run
 from latte.report.terminal import in_lines
 
 if TYPE_CHECKING:
@@ -28,7 +29,14 @@ HostOption = Annotated[
 
 
 def review(
-    run: RunArgument,
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN...",
+            help="A run folder, or several about the same images, to compare them.",
+            autocompletion=completion.runs,
+        ),
+    ],
     port: Annotated[int, typer.Option(help="Port of the local page; 0 chooses a free one.")] = 0,
     host: HostOption = "127.0.0.1",
     show: Annotated[
@@ -65,11 +73,12 @@ def review(
     The page asks mainly about images on which zero-shot CLIP and the adapted model disagree.
     Answers are stored in review.jsonl in the run folder. To go on later, run the command again.
     """
-    require_run(run)
+    for run in runs:
+        require_run(run)
     from latte.results.finished import open_run
     from latte.review.session import Review
 
-    opened = Review(open_run(run))
+    opened = Review(*map(open_run, runs))
     if sheet is not None:
         _write_sheet(opened, sheet, count)
         return
@@ -89,18 +98,25 @@ def review(
 def _print(opened: Review, as_json: bool) -> None:
     from dataclasses import asdict
 
-    from latte.review.sentences import accuracy_sentence, gain_sentence
-
-    found = opened.estimate()
+    found = opened.evidence()
     if as_json:
-        print_json({**asdict(found), "better": found.better})
+        rows = [
+            {
+                "compared": one.compared,
+                "baseline": one.baseline,
+                **asdict(one.estimate),
+                "better": one.estimate.better,
+            }
+            for one in found
+        ]
+        print_json(rows if len(opened.runs) > 1 else rows[0])
         return
-    for words in (gain_sentence, accuracy_sentence):
-        if line := words(found, opened.compared):
-            echo(in_lines(line))
-    if opened.run.has_candidate and found.better == "adapted":
-        folder = relative(opened.run.folder.path)
-        echo(f"use the candidate: latte predict {folder} IMAGES --candidate")
+    for line in (line for one in found for line in one.lines):
+        echo(in_lines(line))
+    for run, one in zip(opened.runs, found, strict=False):
+        if run.has_candidate and one.estimate.better == "adapted":
+            folder = relative(run.folder.path)
+            echo(f"use the candidate: latte predict {folder} IMAGES --candidate")
 
 
 def _import(opened: Review, file: Path) -> None:
@@ -112,23 +128,24 @@ def _import(opened: Review, file: Path) -> None:
 
 
 def _write_sheet(opened: Review, folder: Path, count: int) -> None:
-    from latte.review.contact_sheet import SIDE, refuse_existing, write_sheet
+    from latte.review.contact_sheet import refuse_existing, write_sheet
 
     refuse_existing(folder)
-    page, table = write_sheet(opened, count, _picture(opened, SIDE), folder)
+    page, table = write_sheet(opened, count, _picture(opened), folder)
     echo(f"print or open: {page}\nfill in: {table}")
-    echo(f"then: latte review {relative(opened.run.folder.path)} --import {table}")
+    runs = " ".join(relative(run.folder.path) for run in opened.runs)
+    echo(f"then: latte review {runs} --import {table}")
 
 
-def _picture(opened: Review, side: int) -> Callable[[int], bytes]:
-    """Return the function from a row to its JPEG."""
+def _picture(opened: Review) -> Callable[[int, int], bytes]:
+    """Return the function from a row and a largest side to its JPEG."""
     from latte.cli.progress import make_progress
     from latte.registry.registry import load_registry
     from latte.review.pictures import picture_of
     from latte.run.reopen import open_workspace
 
     workspace = open_workspace(opened.run.folder.path, load_registry(), make_progress(True))
-    return picture_of(opened.run.training_ids, workspace.dataset.training_images(), side)
+    return picture_of(opened.run.training_ids, workspace.dataset.training_images())
 
 
 def _learn(opened: Review) -> None:
@@ -154,7 +171,7 @@ def _serve(opened: Review, host: str, port: int, open_: bool) -> None:
             "the review page needs starlette and uvicorn",
             hint='pip install "latte-clip[review]"',
         ) from error
-    picture = _picture(opened, side=1024)
+    picture = _picture(opened)
     with _listening(host, port) as listener:
         address = f"{host}:{listener.getsockname()[1]}"
         token = new_token()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from latte.interfaces import Calibration, RunResults
-from latte.report.evidence import Evidence, evidence_lines, read_evidence
+from latte.report.evidence import evidence_lines, read_evidence
 from latte.report.facts import (
     Fact,
     gate_facts,
@@ -31,6 +31,7 @@ from latte.report.sentences import (
     verdict_words,
 )
 from latte.results.identity import is_oracle
+from latte.review.sentences import Evidence
 
 _HUB = "hf-hub:"
 _LICENCES = {"laion/CLIP-": "mit"}

@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from latte.results.finished import FinishedRun
 from latte.results.folder import RunFolder
-from latte.review.estimate import Estimate
-from latte.review.sentences import accuracy_sentence, gain_sentence
+from latte.review.sentences import Evidence
 from latte.review.session import Review, answers_file
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """The estimate of a run's gain from the answers of its review."""
+class Group:
+    """Runs about the same images and classes, of which at least one was reviewed."""
 
-    estimate: Estimate
-    compared: str
-    """The model that is compared with zero-shot CLIP, in words."""
-
-    @property
-    def sentence(self) -> str:
-        """The gain with its interval, in words."""
-        return gain_sentence(self.estimate, self.compared)
-
-    @property
-    def lines(self) -> tuple[str, ...]:
-        """Sentences on the gain and on both accuracies."""
-        accuracy = accuracy_sentence(self.estimate, self.compared)
-        return (self.sentence, accuracy) if accuracy else (self.sentence,)
+    gains: dict[Path, Evidence]
+    """The gain by run folder, for the runs with answers."""
+    differences: tuple[Evidence, ...]
+    """The difference of each pair of runs with answers."""
+    unasked: tuple[Path, ...]
+    """The folders of runs without an answer."""
 
 
 def read_evidence(folder: Path) -> Evidence | None:
@@ -40,9 +32,34 @@ def read_evidence(folder: Path) -> Evidence | None:
     run = FinishedRun(RunFolder(folder))
     if not run.folder.recipe.exists() or not answers_file(run).exists():
         return None
-    review = Review(run)
-    found = review.estimate()
-    return Evidence(found, review.compared) if found.answered else None
+    (found,) = Review(run).evidence()
+    return found if found.estimate.answered else None
+
+
+def read_groups(folders: Iterable[Path]) -> tuple[Group, ...]:
+    """Return the groups of reviewed runs, with their differences.
+
+    Raises `LatteError` if the answers, or the labels that they are about, are damaged.
+    """
+    found = {folder: read_evidence(folder) for folder in folders}
+    if not any(found.values()):
+        return ()
+    alike: dict[object, list[Path]] = {}
+    for folder in found:
+        run = FinishedRun(RunFolder(folder))
+        if run.folder.training_images.exists() and run.folder.prototypes.exists():
+            alike.setdefault((run.class_names, frozenset(run.training_keys)), []).append(folder)
+    return tuple(
+        _group([one for one in several if found[one]], [one for one in several if not found[one]])
+        for several in alike.values()
+        if any(found[one] for one in several)
+    )
+
+
+def _group(reviewed: list[Path], unasked: list[Path]) -> Group:
+    together = Review(*(FinishedRun(RunFolder(folder)) for folder in reviewed)).evidence()
+    gains = dict(zip(reviewed, together, strict=False))
+    return Group(gains, together[len(reviewed) :], tuple(unasked))
 
 
 def evidence_lines(found: Evidence | None, run: str) -> tuple[str, ...]:

@@ -45,7 +45,7 @@ class Answer:
     queue: str
     """The queue that the question came from."""
     run: str
-    """The name of the run folder whose predictions were reviewed."""
+    """The names of the run folders whose predictions were reviewed."""
     time: str
     """When the answer was given, in UTC."""
     image: str = ""

@@ -18,7 +18,7 @@ from latte.review.importing import NONE, UNSURE
 from latte.review.queues import Question
 from latte.review.session import Review
 
-SIDE = 320
+_SIDE = 320
 """Length of the longer side of a picture in pixels."""
 
 _COLUMNS = ("image", "label", "use")
@@ -36,7 +36,7 @@ def refuse_existing(folder: Path) -> None:
 
 
 def write_sheet(
-    review: Review, count: int, picture: Callable[[int], bytes], folder: Path
+    review: Review, count: int, picture: Callable[[int, int], bytes], folder: Path
 ) -> tuple[Path, Path]:
     """Write `sheet.html` and `answers.csv` with the next questions; return both paths.
 
@@ -65,7 +65,7 @@ def write_sheet(
         lstrip_blocks=True,
     )
     content: dict[str, Any] = {
-        "run": review.run.folder.path.name,
+        "run": review.name,
         "cards": cards,
         "names": names,
         "neither": NONE,
@@ -85,9 +85,9 @@ def _table(questions: Sequence[Question], ids: Sequence[str]) -> str:
     return text.getvalue()
 
 
-def _data_uri(picture: Callable[[int], bytes], row: int) -> str | None:
+def _data_uri(picture: Callable[[int, int], bytes], row: int) -> str | None:
     """Return a picture for the page; None if the image cannot be read any more."""
     try:
-        return f"data:image/jpeg;base64,{base64.b64encode(picture(row)).decode('ascii')}"
+        return f"data:image/jpeg;base64,{base64.b64encode(picture(row, _SIDE)).decode('ascii')}"
     except LatteError:
         return None

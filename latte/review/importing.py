@@ -13,7 +13,7 @@ from latte.data.sources.tables import csv_rows
 from latte.interfaces import LatteError
 from latte.interfaces.errors import did_you_mean
 from latte.io.paths import existing_file, read_text
-from latte.results.answers import Answer, Kind, Use, append_answers, now
+from latte.results.answers import Answer, Kind, Use, now
 from latte.results.stored import explained
 from latte.review.population import teaches
 from latte.review.session import Review, check_use
@@ -87,8 +87,7 @@ def import_answers(review: Review, path: Path) -> int:
         kind, label = _meaning(one, names)
         use = _use(one, key, before.get(key))
         queue = "evidence" if use == "evidence" else "import"
-        run = review.run.folder.path.name
-        answer = Answer(key, kind, label, use, queue, run, now(), one.image)
+        answer = Answer(key, kind, label, use, queue, review.name, now(), one.image)
         first, other = found.setdefault(key, (one, answer))
         if _content(other) != _content(answer):
             raise LatteError(f"{first.where} has another answer for this image", where=one.where)
@@ -98,7 +97,7 @@ def import_answers(review: Review, path: Path) -> int:
         if key not in before or _content(before[key]) != _content(answer)
     ]
     if new:
-        append_answers(review.file, new)
+        review.append(new)
     return len(new)
 
 

@@ -19,9 +19,12 @@ def learn(review: Review, registry: Registry, progress: Progress) -> RunResults:
     """Run the recipe with `corrections`, in a run folder beside the reviewed one.
 
     Images are not encoded again. The new run is measured on evidence images only, with the same
-    file of answers. Raises `LatteError` if there is no answer to learn from.
+    file of answers. Raises `LatteError` if there is no answer to learn from, or for
+    a review of several runs.
     """
     run = review.run
+    if len(review.runs) > 1:
+        raise LatteError("only one run can learn at a time", where="RUN", hint="name one run")
     if not teaching_labels(review.file):
         raise LatteError(
             "there is no answer to learn from",

@@ -9,21 +9,19 @@ from latte.data.images import open_image
 from latte.interfaces import ImageReference, LatteError
 
 
-def picture_of(
-    ids: Sequence[str], images: Sequence[ImageReference], side: int
-) -> Callable[[int], bytes]:
-    """Return a function from a row of `ids` to a JPEG of that image, at most `side` pixels wide.
+def picture_of(ids: Sequence[str], images: Sequence[ImageReference]) -> Callable[[int, int], bytes]:
+    """Return a function from a row of `ids` and a largest side in pixels to a JPEG of that image.
 
     `images` are all images that the dataset has now. The function raises `LatteError` for an image
     that the dataset no longer has, or that cannot be read.
     """
     found = {image.id: image for image in images}
 
-    def picture(row: int) -> bytes:
+    def picture(row: int, side: int) -> bytes:
         reference = found.get(ids[row])
         if reference is None:
             raise LatteError("the dataset no longer has this image", where=ids[row])
-        image = open_image(reference)
+        image = open_image(reference, at_least=side)
         image.thumbnail((side, side))
         # A new file has none of the original's metadata, such as the place of a photo.
         buffer = BytesIO()

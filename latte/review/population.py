@@ -2,13 +2,17 @@
 
 The order depends only on the images' contents, so it is fixed before any answer and stays the
 same for every run on these images. An image's random number also makes it evidence or teaching.
+
+Several runs are reviewed together on the images on which any two of their models differ. These are
+asked in the same order, so each of them has the same probability to be among the first m. The first
+m contain, for any two models, a random sample of the images on which these two differ.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 _TEACHING = 0.5
@@ -29,11 +33,18 @@ class ReviewImage:
     """The label by the adapted model, or by the candidate that was rejected."""
     confidence: float
     """The confidence of the adapted model."""
+    others: tuple[int, ...] = ()
+    """The labels by both models of each further run that is reviewed together with this one."""
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """The distinct labels by all models, ascending."""
+        return tuple(sorted({self.zero_shot, self.adapted, *self.others}))
 
     @property
     def disagrees(self) -> bool:
-        """True if the two models give different labels."""
-        return self.zero_shot != self.adapted
+        """True if two models give different labels."""
+        return len(self.labels) > 1
 
 
 def draw(key: str) -> float:
@@ -95,5 +106,27 @@ def population(
             ReviewImage(key, row, zero_shot[row], adapted[row], confidence[row])
             for key in kept
             for row in [rows[key]]
+        )
+    )
+
+
+def joint(runs: Sequence[Population]) -> Population:
+    """Return the images of the first run that all `runs` have, with the labels by all models."""
+    by_key = [{one.key: one for one in run.images} for run in runs[1:]]
+    return Population(
+        tuple(
+            replace(one, others=tuple(label for run in by_key for label in run[one.key].labels))
+            for one in runs[0].images
+            if all(one.key in run for run in by_key)
+        )
+    )
+
+
+def difference(baseline: Population, other: Population) -> Population:
+    """Return the images that two runs share, with `baseline`'s adapted model as zero-shot."""
+    adapted = {one.key: one.adapted for one in baseline.images}
+    return Population(
+        tuple(
+            replace(one, zero_shot=adapted[one.key]) for one in other.images if one.key in adapted
         )
     )

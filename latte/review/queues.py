@@ -7,19 +7,23 @@ that can never be evidence.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
 from latte.results.answers import Answer, Use
-from latte.review.clusters import Cluster, clusters, sheet
+from latte.review import groups
+from latte.review.groups import Features, Group
 from latte.review.population import Population, ReviewImage, draw, teaches
 
 _AGREED_EVERY = 4
 """One in this many evidence questions is about an image on which the models agree."""
 
-QueueName = Literal["evidence", "clusters", "uncertain", "balanced"]
+QueueName = Literal[
+    "evidence", "clusters", "confident", "confused", "duplicates", "unsupported",
+    "outliers", "uncertain", "balanced",
+]  # fmt: skip
 Answers = Mapping[str, Answer]
 """The newest answer for each content key."""
 
@@ -31,16 +35,21 @@ class Question:
     images: tuple[ReviewImage, ...]
     options: tuple[int, ...]
     """Labels to offer, in an order that says nothing about the models."""
+    examples: tuple[ReviewImage | None, ...] = ()
+    """For each option an image that probably shows it; empty without examples."""
 
 
 class Queue(ABC):
     """Questions with one purpose, in an order of their own."""
 
+    name: QueueName
     title: str
+    prompt = "What does this image show?"
     use: Use = "teaching"
-
-    def __init__(self, name: QueueName) -> None:
-        self.name = name
+    is_sheet = False
+    """True if a question is about several images at once."""
+    selected = True
+    """True if the images of a sheet are selected at first."""
 
     @abstractmethod
     def next(self, answers: Answers) -> Question | None:
@@ -58,11 +67,11 @@ class Queue(ABC):
 class EvidenceQueue(Queue):
     """Mainly disagreements, in random order; and agreements, from two strata by confidence."""
 
+    name = "evidence"
     title = "Measure the gain"
     use = "evidence"
 
     def __init__(self, population: Population) -> None:
-        super().__init__("evidence")
         self._population = population
 
     def next(self, answers: Answers) -> Question | None:
@@ -86,62 +95,138 @@ class EvidenceQueue(Queue):
         return sum(one.key not in answers for one in self._population.images)
 
 
-class ClusterQueue(Queue):
-    """Sheets of images to which the compared model gives one class, the largest cluster first."""
+class SheetQueue(Queue):
+    """Sheets of a group of images, which get one answer; each group is asked once."""
 
-    title = "Teach: name groups of images"
+    prompt = "Which class is the most common here? Deselect images that show something else."
+    is_sheet = True
 
-    def __init__(self, teaching: Sequence[ReviewImage]) -> None:
-        super().__init__("clusters")
-        self._teaching = teaching
+    def __init__(self, find_groups: Callable[[], tuple[Group, ...]]) -> None:
+        self._find_groups = find_groups
 
     @cached_property
-    def _clusters(self) -> tuple[Cluster, ...]:
-        return clusters(self._teaching)
+    def _groups(self) -> tuple[Group, ...]:
+        return self._find_groups()
+
+    def shown(self, images: Sequence[ReviewImage]) -> tuple[ReviewImage, ...]:
+        """Return the images of a group that its sheet shows."""
+        return tuple(images)
 
     def next(self, answers: Answers) -> Question | None:
-        """Return the sheet of the largest cluster without an answer."""
-        for one in self._clusters:
-            if self._is_left(one, answers):
-                images = [image for image in one.images if _is_open(answers, image)]
-                return Question(sheet(images), one.options)
+        """Return the sheet of the first group without an answer."""
+        for group in self._groups:
+            images = self._left(group, answers)
+            if images:
+                return Question(self.shown(images), group.options, group.examples)
         return None
 
     def left(self, answers: Answers) -> int:
-        """Return the number of clusters without an answer."""
-        return sum(self._is_left(one, answers) for one in self._clusters)
+        """Return the number of groups without an answer."""
+        return sum(bool(self._left(group, answers)) for group in self._groups)
 
     def counted(self, answers: Answers) -> int:
-        """Return the number of clusters with an answer."""
-        return sum(_is_asked(answers, one) for one in self._clusters)
+        """Return the number of groups with an answer."""
+        return sum(self._is_asked(group, answers) for group in self._groups)
 
-    def _is_left(self, cluster: Cluster, answers: Answers) -> bool:
-        return not _is_asked(answers, cluster) and any(
-            _is_open(answers, image) for image in cluster.images
-        )
+    def _left(self, group: Group, answers: Answers) -> list[ReviewImage]:
+        """Return the images that the group's sheet can ask about; none after its answer."""
+        if self._is_asked(group, answers):
+            return []
+        return [one for one in group.images if _is_open(answers, one)]
+
+    def _is_asked(self, group: Group, answers: Answers) -> bool:
+        found = (answers.get(one.key) for one in group.images)
+        return any(one is not None and one.queue == self.name for one in found)
+
+
+class ClusterQueue(SheetQueue):
+    """Sheets of images to which the compared model gives one class, the largest cluster first."""
+
+    name = "clusters"
+    title = "Teach: name groups of images"
+
+    def shown(self, images: Sequence[ReviewImage]) -> tuple[ReviewImage, ...]:
+        """Return typical and doubtful images."""
+        return groups.sheet(images)
+
+
+class ConfidentQueue(SheetQueue):
+    """Many images of one predicted class, the most confident first."""
+
+    name = "confident"
+    title = "Teach: confirm many images of one class"
+    prompt = "Do all these images show the class below? Deselect images that show something else."
+
+
+class ConfusedQueue(SheetQueue):
+    """Images for which the models choose two classes, with an example of each class."""
+
+    name = "confused"
+    title = "Teach: pairs of classes that the models confuse"
+
+
+class DuplicatesQueue(SheetQueue):
+    """Images that look almost the same."""
+
+    name = "duplicates"
+    title = "Teach: images that look almost the same"
+    prompt = "What do these images show? Deselect images that show something else."
+
+
+class UnsupportedQueue(SheetQueue):
+    """Images that may show a class that the model predicts for no image."""
+
+    name = "unsupported"
+    title = "Teach: find images of classes that no image got"
+    prompt = "Select the images that show the class below, then choose it, even if none does."
+    selected = False
 
 
 class UncertainQueue(Queue):
     """Single images, the least certain first."""
 
+    name: QueueName = "uncertain"
     title = "Teach: least certain images"
 
-    def __init__(self, teaching: Sequence[ReviewImage], name: QueueName = "uncertain") -> None:
-        super().__init__(name)
+    def __init__(self, teaching: Sequence[ReviewImage]) -> None:
         self._teaching = teaching
 
+    def ordered(self) -> Sequence[ReviewImage]:
+        """Return the images in the order in which they are asked."""
+        return self._teaching
+
     def next(self, answers: Answers) -> Question | None:
-        """Return the least certain image without an answer."""
-        return _about(next((one for one in self._teaching if _is_open(answers, one)), None))
+        """Return the first image without an answer."""
+        return _about(next((one for one in self.ordered() if _is_open(answers, one)), None))
 
     def left(self, answers: Answers) -> int:
         """Return the number of images without an answer."""
         return sum(_is_open(answers, one) for one in self._teaching)
 
 
+class OutliersQueue(UncertainQueue):
+    """Single images that fit no class, the worst first."""
+
+    name = "outliers"
+    title = "Teach: images that fit no class"
+
+    def __init__(self, teaching: Sequence[ReviewImage], features: Callable[[], Features]) -> None:
+        super().__init__(teaching)
+        self._features = features
+
+    @cached_property
+    def _ordered(self) -> Sequence[ReviewImage]:
+        return groups.least_fitting(self._teaching, self._features())
+
+    def ordered(self) -> Sequence[ReviewImage]:
+        """Return the images by rising fit."""
+        return self._ordered
+
+
 class BalancedQueue(UncertainQueue):
     """Single images, the least certain of each predicted class in turn."""
 
+    name = "balanced"
     title = "Teach: least certain images of each class in turn"
 
     def next(self, answers: Answers) -> Question | None:
@@ -153,38 +238,41 @@ class BalancedQueue(UncertainQueue):
         return _about(min(left, key=lambda one: (asked[one.adapted], one.confidence), default=None))
 
 
-def queues_of(population: Population) -> dict[str, Queue]:
-    """Return the queues of a review, by name, in the order in which the page lists them."""
+_SHEETS = frozenset(one.name for one in SheetQueue.__subclasses__())
+
+
+def queues_of(population: Population, features: Callable[[], Features]) -> dict[str, Queue]:
+    """Return the queues of a review, by name, in the order in which the page lists them.
+
+    `features` is called when a queue that needs them is asked for the first time.
+    """
     teaching = sorted(
         (one for one in population.images if teaches(one.key)), key=lambda one: one.confidence
     )
+    predicted = {one.adapted for one in population.images}
     found: tuple[Queue, ...] = (
         EvidenceQueue(population),
-        ClusterQueue(teaching),
+        ClusterQueue(lambda: groups.clusters(teaching)),
+        ConfidentQueue(lambda: groups.confident(teaching)),
+        ConfusedQueue(lambda: groups.confused(teaching)),
+        DuplicatesQueue(lambda: groups.near_duplicates(teaching, features())),
+        UnsupportedQueue(lambda: groups.unsupported(teaching, predicted, features())),
+        OutliersQueue(teaching, features),
         UncertainQueue(teaching),
-        BalancedQueue(teaching, "balanced"),
+        BalancedQueue(teaching),
     )
     return {one.name: one for one in found}
 
 
 def _about(image: ReviewImage | None) -> Question | None:
-    """Return a question about an image: both models' labels, in an order drawn from its content."""
+    """Return a question about an image: its models' labels, in an order drawn from its content."""
     if image is None:
         return None
-    found = sorted({image.zero_shot, image.adapted})
-    order = found if draw(image.key + "options") < 0.5 else found[::-1]
+    order = sorted(image.labels, key=lambda label: draw(f"{image.key} option {label}"))
     return Question((image,), tuple(order))
 
 
 def _is_open(answers: Answers, image: ReviewImage) -> bool:
     """Return True if the image has no answer, or only that of a sheet that does not apply to it."""
     found = answers.get(image.key)
-    return found is None or (found.kind == "unsure" and found.queue == "clusters")
-
-
-def _is_asked(answers: Answers, cluster: Cluster) -> bool:
-    """Return True if a sheet of the cluster has been answered."""
-    return any(
-        found is not None and found.queue == "clusters"
-        for found in (answers.get(one.key) for one in cluster.images)
-    )
+    return found is None or (found.kind == "unsure" and found.queue in _SHEETS)

@@ -2,36 +2,74 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from latte.interfaces import Interval
 from latte.review.estimate import Estimate
 
+ZERO_SHOT = "zero-shot CLIP"
 
-def gain_sentence(found: Estimate, adapted: str = "the adapted model") -> str:
+
+@dataclass(frozen=True)
+class Evidence:
+    """The estimate of what a model gains over another one, with the names of both."""
+
+    estimate: Estimate
+    compared: str
+    """The model whose gain is estimated, in words."""
+    baseline: str = ZERO_SHOT
+    """The model that it is compared with, in words: zero-shot CLIP or another run's model."""
+
+    @property
+    def is_gain(self) -> bool:
+        """True for a gain over zero-shot CLIP, false for a difference of two runs."""
+        return self.baseline == ZERO_SHOT
+
+    @property
+    def sentence(self) -> str:
+        """The gain with its interval, in words."""
+        return gain_sentence(self.estimate, self.compared, self.baseline)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Sentences on the gain and, if zero-shot CLIP is the baseline, on both accuracies."""
+        accuracy = accuracy_sentence(self.estimate, self.compared) if self.is_gain else ""
+        return (self.sentence, accuracy) if accuracy else (self.sentence,)
+
+
+def gain_sentence(
+    found: Estimate, adapted: str = "the adapted model", baseline: str = ZERO_SHOT
+) -> str:
     """Return a sentence on the gain that the answers so far measure.
 
     Example:
         >>> gain_sentence(found)  # doctest: +SKIP
         'After 37 answers: the adapted model is better by +6.1 points (95 %: +2.0 to +10.4).'
     """
+    # The name of a run keeps its spelling at the start of a sentence.
+    start, than = (baseline, f" than {baseline}")
+    if baseline == ZERO_SHOT:
+        start, than = "Zero-shot CLIP", ""
     if not found.disagreements:
-        return f"Zero-shot CLIP and {adapted} agree on all {found.images:,} images: no gain."
+        return f"{start} and {adapted} agree on all {found.images:,} images: no gain."
     if not found.answered:
         return (
-            f"Zero-shot CLIP and {adapted} disagree on {found.disagreements:,} of "
+            f"{start} and {adapted} disagree on {found.disagreements:,} of "
             f"{found.images:,} images. No answer yet."
         )
+    changes = f"{adapted} changes accuracy{than and f' against {baseline}'} by"
     if found.answered == found.disagreements and not found.unsure:
         return (
-            f"All {found.disagreements:,} disagreements are answered: {adapted} changes accuracy "
-            f"by {_points(found.gain.value)} points on these images."
+            f"All {found.disagreements:,} disagreements are answered: {changes} "
+            f"{_points(found.gain.value)} points on these images."
         )
     answers = "1 answer" if found.answered == 1 else f"{found.answered:,} answers"
     interval = f"{_points(found.gain.value)} points (95 %: {_range(found.gain)})"
     if found.better == "adapted":
-        return f"After {answers}: {adapted} is better by {interval}."
+        return f"After {answers}: {adapted} is better{than} by {interval}."
     if found.better == "zero-shot":
-        return f"After {answers}: zero-shot CLIP is better; {adapted} changes it by {interval}."
-    return f"After {answers}: not decided yet; {adapted} changes accuracy by {interval}."
+        return f"After {answers}: {baseline} is better; {adapted} changes it by {interval}."
+    return f"After {answers}: not decided yet; {changes} {interval}."
 
 
 def accuracy_sentence(found: Estimate, adapted: str = "the adapted model") -> str:

@@ -21,14 +21,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from latte.interfaces import LatteError
 from latte.results.answers import Kind
 from latte.review.queues import Question, QueueName
-from latte.review.sentences import accuracy_sentence, gain_sentence
 from latte.review.session import Review
 
-Picture = Callable[[int], bytes]
-"""Function from the row of a training image to its JPEG, re-encoded and small."""
+Picture = Callable[[int, int], bytes]
+"""Function from the row of a training image and a number of pixels to its JPEG of that size."""
 
 _FILES = {"": "text/html", "page.css": "text/css", "page.js": "text/javascript"}
 _LARGEST_ANSWER = 10_000
+_LARGE, _SMALL = 1024, 320
+"""Length of the longer side of an image in pixels."""
 _HEADERS = {
     "content-security-policy": "default-src 'none'; img-src 'self' data:; script-src 'self'; "
     "style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -61,6 +62,7 @@ def make_app(review: Review, picture: Picture, token: str, hosts: frozenset[str]
         Route("/question", server.question),
         Route("/classes", server.classes),
         Route("/image/{row:int}", server.image),
+        Route("/small/{row:int}", server.image),
         Route("/answers", server.answer, methods=["POST"]),
     ]
     return _Guarded(Starlette(routes=routes), token, hosts)
@@ -94,19 +96,26 @@ class _Server:
 
     def classes(self, request: Request) -> Response:
         """Return the class names in label order, and the queues."""
-        run = self._review.run
-        titles = {name: queue.title for name, queue in self._review.queues.items()}
-        return JSONResponse(
-            {"run": run.folder.path.name, "names": run.class_names, "queues": titles}
-        )
+        names = self._review.run.class_names
+        queues = {
+            name: {
+                "title": queue.title,
+                "prompt": queue.prompt,
+                "sheet": queue.is_sheet,
+                "selected": queue.selected,
+            }
+            for name, queue in self._review.queues.items()
+        }
+        return JSONResponse({"run": self._review.name, "names": names, "queues": queues})
 
     def image(self, request: Request) -> Response:
-        """Return an image by its row, as a new JPEG."""
+        """Return an image by its row, as a new JPEG; `small/` is for sheets."""
         row = request.path_params["row"]
+        side = _SMALL if request.url.path.startswith("/small/") else _LARGE
         if row not in self._keys:
             return _refused(404, "there is no such image")
         try:
-            return Response(self._picture(row), media_type="image/jpeg")
+            return Response(self._picture(row, side), media_type="image/jpeg")
         except LatteError as error:
             return _refused(404, error.what)
 
@@ -136,14 +145,12 @@ class _Server:
         self._review.answer(keys, given.kind, label, given.queue, others)
 
     def _state(self, queue: QueueName) -> Mapping[str, Any]:
-        now, compared = self._review.standing(queue), self._review.compared
+        now = self._review.standing(queue)
         return {
             "question": None if now.question is None else _shown(now.question),
             "answered": now.answered,
             "left": now.left,
-            "gain": gain_sentence(now.estimate, compared),
-            "accuracy": accuracy_sentence(now.estimate, compared),
-            "decided": now.estimate.better,
+            "result": [one.lines for one in now.evidence],
         }
 
 
@@ -182,7 +189,11 @@ class _Guarded:
 
 def _shown(question: Question) -> Mapping[str, Any]:
     """Return a question's data for the page, without confidences or which model chose a label."""
-    return {"rows": [one.row for one in question.images], "options": question.options}
+    return {
+        "rows": [one.row for one in question.images],
+        "options": question.options,
+        "examples": [one and one.row for one in question.examples],
+    }
 
 
 def _refused(status: int, why: str) -> Response:

@@ -1,10 +1,11 @@
-"""A run under review: the next question of each queue, the answers, and the estimate."""
+"""Runs under review: the next question of each queue, the answers, and the estimates."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 
 from latte.interfaces import LatteError
@@ -12,20 +13,29 @@ from latte.results.answers import Answer, Kind, Use, append_answers, latest, now
 from latte.results.finished import FinishedRun
 from latte.results.stored import same_count
 from latte.review.estimate import Estimate, estimate
-from latte.review.population import ReviewImage, population, teaches
-from latte.review.queues import Question, Queue, QueueName, queues_of
+from latte.review.groups import Features, read_features
+from latte.review.population import (
+    Population,
+    ReviewImage,
+    difference,
+    joint,
+    population,
+    teaches,
+)
+from latte.review.queues import EvidenceQueue, Question, Queue, QueueName, queues_of
+from latte.review.sentences import ZERO_SHOT, Evidence
 
 
 @dataclass(frozen=True)
 class Standing:
-    """State of a queue, and the estimate from all answers."""
+    """State of a queue, and the estimates from all answers."""
 
     question: Question | None
     answered: int
     """Number of answers in the queue."""
     left: int
     """Number of questions that the queue could still ask."""
-    estimate: Estimate
+    evidence: tuple[Evidence, ...]
 
 
 def check_use(key: str, use: Use, before: Answer | None, where: str) -> None:
@@ -44,29 +54,38 @@ def answers_file(run: FinishedRun) -> Path:
 
 
 class Review:
-    """A run and the answers of its `review.jsonl`, which other processes may extend meanwhile.
+    """Runs and the answers of their `review.jsonl`, which other processes may extend meanwhile.
 
     If the guard did not accept the adapted model in full, the review compares zero-shot CLIP with
     the rejected candidate, to find out whether rejecting it was right.
 
-    Raises `LatteError` if a file of the run is missing or damaged.
+    Several runs are about the same images and classes. Their review measures only. An answer is
+    written to the file of each run, and an answer of one file counts for all runs.
+
+    Raises `LatteError` if a file of a run is missing or damaged, or if the runs are about other
+    images or classes than the first run.
     """
 
-    def __init__(self, run: FinishedRun) -> None:
+    def __init__(self, run: FinishedRun, *others: FinishedRun) -> None:
         self.run = run
-        self.file = answers_file(run)
-        learned = bool(run.recipe.get("corrections"))
-        labels = (run.candidate if run.has_candidate else run).pseudo_labels
-        keys = run.training_keys
-        same_count(run.folder.pseudo_labels, "training images", [len(keys), len(labels.adapted)])
-        self.population = population(
-            keys, labels.frozen, labels.adapted, labels.confidence, learned=learned
-        )
+        self.runs = (run, *others)
+        for other in others:
+            _require_same_images(run, other)
+        files = map(answers_file, self.runs)
+        # A run that has learned from answers shares the file of another run.
+        self.files = tuple({file.resolve(): file for file in files}.values())
+        self._populations = tuple(map(_population, self.runs))
+        self.population = joint(self._populations)
 
     @property
-    def compared(self) -> str:
-        """The model that is compared with zero-shot CLIP, in words."""
-        return "the rejected candidate" if self.run.has_candidate else "the adapted model"
+    def file(self) -> Path:
+        """The file of answers of the first run."""
+        return self.files[0]
+
+    @property
+    def name(self) -> str:
+        """The names of the run folders."""
+        return " + ".join(one.folder.path.name for one in self.runs)
 
     @cached_property
     def _by_key(self) -> dict[str, ReviewImage]:
@@ -74,25 +93,65 @@ class Review:
 
     @cached_property
     def queues(self) -> Mapping[str, Queue]:
-        """The queues of questions, by name."""
-        return queues_of(self.population)
+        """The queues of questions, by name; several runs have none that teaches."""
+        if len(self.runs) > 1:
+            return {"evidence": EvidenceQueue(self.population)}
+        return queues_of(self.population, lambda: self._features)
+
+    @cached_property
+    def _features(self) -> Features:
+        return read_features(self.run)
 
     def answers(self) -> dict[str, Answer]:
         """Return the newest answer for each content key, without answers that were undone."""
-        return latest(read_answers(self.file))
+        found = [one for file in self.files for one in read_answers(file)]
+        if len(self.files) > 1:
+            found.sort(key=lambda one: one.time)
+        return latest(found)
+
+    def append(self, answers: Sequence[Answer]) -> None:
+        """Append answers to the file of each run, after answers that only another run has."""
+        before = self.answers() if len(self.files) > 1 else {}
+        for file in self.files:
+            own = latest(read_answers(file)) if before else {}
+            missing = [one for key, one in before.items() if key not in own]
+            append_answers(file, [*missing, *answers])
 
     def estimate(self) -> Estimate:
-        """Return the estimate from the evidence so far."""
-        return estimate(self.population, self.answers(), self.run.class_names)
+        """Return the estimate of the first run's gain over zero-shot CLIP."""
+        return self.evidence()[0].estimate
+
+    def evidence(self, answers: Mapping[str, Answer] | None = None) -> tuple[Evidence, ...]:
+        """Return each run's gain, in the order of the runs; then the difference of each pair.
+
+        `answers` are those of the files if they were read already.
+        """
+        answers = self.answers() if answers is None else answers
+        return tuple(
+            Evidence(estimate(images, answers, self.run.class_names), compared, baseline)
+            for images, compared, baseline in self._comparisons
+        )
+
+    @cached_property
+    def _comparisons(self) -> tuple[tuple[Population, str, str], ...]:
+        """Images, compared model and baseline of each estimate."""
+        names = [_compared(one, named=len(self.runs) > 1) for one in self.runs]
+        models = [*zip(self._populations, names, strict=True)]
+        gains = [(images, name, ZERO_SHOT) for images, name in models]
+        differences = [
+            (difference(first, second), name, baseline)
+            for (first, baseline), (second, name) in combinations(models, 2)
+        ]
+        return (*gains, *differences)
 
     def standing(self, queue: QueueName) -> Standing:
-        """Return the state of a queue, and the estimate; the file of answers is read once."""
+        """Return the state of a queue, and the estimates; each file of answers is read once."""
         asks, answers = self.queues[queue], self.answers()
         return Standing(
             asks.next(answers),
             asks.counted(answers),
             asks.left(answers),
-            estimate(self.population, answers, self.run.class_names),
+            self.evidence(answers),
         )
 
     def next(self, queue: QueueName) -> Question | None:
@@ -132,19 +191,18 @@ class Review:
         ):
             raise LatteError(f'"{label}" is none of the class names', where=queue)
         use = self.queues[queue].use
-        answers, run, time = self.answers(), self.run.folder.path.name, now()
+        answers, time = self.answers(), now()
         for key in (*keys, *others):
             self._check(key, use, answers)
         if kind == "undo":
             keys = [key for key in keys if key in answers and answers[key].queue == queue]
         said = [(key, kind, label) for key in keys]
         said += [(key, "unsure", None) for key in others]
-        append_answers(
-            self.file,
+        self.append(
             [
-                Answer(key, what, name, use, queue, run, time, self._id_of(key))
+                Answer(key, what, name, use, queue, self.name, time, self._id_of(key))
                 for key, what, name in said
-            ],
+            ]
         )
 
     def _id_of(self, key: str) -> str:
@@ -155,3 +213,29 @@ class Review:
         if key not in self._by_key:
             raise LatteError("no image of this run has this content key", where=key)
         check_use(key, use, answers.get(key), where=key)
+
+
+def _population(run: FinishedRun) -> Population:
+    labels = (run.candidate if run.has_candidate else run).pseudo_labels
+    keys = run.training_keys
+    same_count(run.folder.pseudo_labels, "training images", [len(keys), len(labels.adapted)])
+    learned = bool(run.recipe.get("corrections"))
+    return population(keys, labels.frozen, labels.adapted, labels.confidence, learned=learned)
+
+
+def _compared(run: FinishedRun, *, named: bool) -> str:
+    """Return the model that is compared with zero-shot CLIP, in words."""
+    if named:
+        name = run.folder.path.name
+        return f"the rejected candidate of {name}" if run.has_candidate else name
+    return "the rejected candidate" if run.has_candidate else "the adapted model"
+
+
+def _require_same_images(run: FinishedRun, other: FinishedRun) -> None:
+    same = set(run.training_keys) == set(other.training_keys)
+    if not same or run.class_names != other.class_names:
+        raise LatteError(
+            f"its {'classes' if same else 'images'} are not those of {run.folder.path.name}",
+            where=str(other.folder.path),
+            hint="review it on its own",
+        )

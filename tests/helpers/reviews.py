@@ -28,10 +28,14 @@ TOKEN = "token"
 
 
 def made_up_review(
-    folder: Path, names: Sequence[str], images: int = 200, corrections: str | None = None
+    folder: Path,
+    names: Sequence[str],
+    images: int = 200,
+    corrections: str | None = None,
+    every: int = 4,
 ) -> Review:
     """Return a review of `images` images; its answers go to `folder`."""
-    write_labels(folder, names, images)
+    write_labels(folder, names, images, every)
     recipe = {} if corrections is None else {"corrections": corrections}
     write_text(folder / "recipe.yaml", dump_yaml({"name": "animals", **recipe}))
     source = {"recipe": str(folder / "recipe.yaml"), "limit": None}
@@ -39,16 +43,17 @@ def made_up_review(
     return Review(FinishedRun(RunFolder(folder)))
 
 
-def write_labels(folder: Path, names: Sequence[str], images: int = 200) -> None:
+def write_labels(folder: Path, names: Sequence[str], images: int = 200, every: int = 4) -> None:
     """Write the labels of a run that zero-shot and adapted give to made-up images.
 
-    The content key of the image `3.jpg` is `key 3`.
+    They differ on each image whose number is a multiple of `every`. The content key of the image
+    `3.jpg` is `key 3`.
     """
     count = len(names)
     rows = [["image", "zero_shot", "adapted", "confidence"]]
     lines = []
     for number in range(images):
-        adapted = (number + (number % 4 == 0)) % count
+        adapted = (number + (number % every == 0)) % count
         confidence = repr(draw(f"key {number}c"))
         rows.append([f"{number}.jpg", names[number % count], names[adapted], confidence])
         lines.append(json.dumps({"id": f"{number}.jpg", "key": f"key {number}"}) + "\n")
@@ -59,6 +64,10 @@ def write_labels(folder: Path, names: Sequence[str], images: int = 200) -> None:
     about = json.dumps({"class_names": [*names], "learners": ["main"]})
     path = folder / "prototypes.safetensors"
     save_file({"main.owners": np.arange(count)}, path, {"latte": about})
+    features = np.random.default_rng(0).normal(size=(images + count, 16)).astype(np.float32)
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    both = {"training": features[:images], "class_features": features[images:]}
+    save_file(both, folder / "zero_shot.safetensors")
 
 
 def answer_all(review: Review, label: Literal["zero_shot", "adapted"], count: int) -> None:
@@ -70,11 +79,11 @@ def answer_all(review: Review, label: Literal["zero_shot", "adapted"], count: in
         review.answer([question.images[0].key], "class", name, "evidence")
 
 
-def square(row: int) -> bytes:
+def square(row: int, side: int = 320) -> bytes:
     """Return a picture whose colour is its row's."""
     buffer = BytesIO()
     colour = (row * 37 % 256, row * 91 % 256, row * 53 % 256)
-    Image.new("RGB", (320, 240), colour).save(buffer, "JPEG")
+    Image.new("RGB", (side, side * 3 // 4), colour).save(buffer, "JPEG")
     return buffer.getvalue()
 
 

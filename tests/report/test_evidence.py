@@ -17,6 +17,7 @@ from latte.report.comparison.page import page
 from latte.report.comparison.terminal import table
 from latte.report.page.page import run_page
 from latte.report.summary import summary_table
+from latte.results.finished import open_run
 from latte.review.session import Review
 from tests.helpers.comparison_folders import run_folder
 from tests.helpers.html_document import parse
@@ -129,12 +130,34 @@ def test_comparison_shows_verdict_and_measured_gain_of_each_run(compared: Path) 
     note = f"first: likely better (0.93). {GAIN}"
     assert note in squashed(table(found))
     assert "second:" not in table(found)
+    assert "second is not measured" in squashed(table(found))
+    assert "latte review first second" in squashed(table(found))
     assert note in parse(page(found)).by_id("notes").words
     (row,) = as_json(found)["rows"]
     (reviewed,) = row["reviews"]
     assert reviewed["folder"] == str(compared / "first")
     assert (reviewed["answered"], reviewed["gain"]) == (30, pytest.approx(0.25))
     assert reviewed["gain_low"] < 0.25 <= reviewed["gain_high"]
+
+
+def test_comparison_shows_the_difference_of_runs_that_were_reviewed_together(
+    compared: Path,
+) -> None:
+    write_labels(compared / "second", CLASSES, every=5)
+    paths = [compared / "first", compared / "second"]
+    review = Review(*map(open_run, paths))
+    answer_all(review, "adapted", 60)
+    found = compare_runs(paths)
+    gains = {one.compared: one.sentence for one in review.evidence()[:2]}
+    difference = review.evidence()[2]
+    for line in (f"first: likely better (0.93). {gains['first']}", difference.sentence):
+        assert line.replace("−", "-") in squashed(table(found))
+        assert line in parse(page(found)).by_id("notes").words
+    (row,) = as_json(found)["differences"]
+    assert (row["baseline"], row["compared"]) == ("first", "second")
+    assert row["answered"] == difference.estimate.answered > 0
+    assert row["gain_low"] <= row["gain"] < row["gain_high"]
+    assert "is not measured" not in squashed(table(found))
 
 
 def test_comparison_names_the_damaged_line(compared: Path) -> None:

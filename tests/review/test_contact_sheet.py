@@ -93,7 +93,7 @@ def test_the_page_says_no_model_and_offers_both_labels_in_random_order(
 
 
 def test_an_unreadable_image_keeps_its_number(review: Review, tmp_path: Path) -> None:
-    def picture(row: int) -> bytes:
+    def picture(row: int, side: int) -> bytes:
         if row == review.upcoming(1)[0].images[0].row:
             raise LatteError("the dataset no longer has this image")
         return square(row)

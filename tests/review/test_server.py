@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import signal
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
-from http.client import HTTPConnection
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,6 +19,7 @@ import pytest
 
 from latte.cli.review import _listening
 from latte.interfaces import LatteError
+from latte.results.answers import latest, read_answers
 from latte.review.session import Review
 from tests.helpers.reviews import TOKEN, made_up_review, served
 
@@ -52,7 +60,7 @@ def client(review: Review) -> Iterator[Client]:
 def test_a_question_names_no_model_and_no_path(client: Client) -> None:
     status, body = client("GET", f"/{TOKEN}/question?queue=evidence")
     assert status == 200
-    assert set(json.loads(body)["question"]) == {"rows", "options"}
+    assert set(json.loads(body)["question"]) == {"rows", "options", "examples"}
 
 
 @pytest.mark.parametrize("path", ["/", "/question", "/wrong/question", f"/{TOKEN[:-1]}/question"])
@@ -144,6 +152,68 @@ def test_an_answer_about_a_sheet_is_one_line_per_image(client: Client, review: R
     lines = [json.loads(line) for line in review.file.read_text().splitlines()[before:]]
     assert [line["label"] for line in lines] == ["bird"] * 10 + [None] * 2
     assert client.answer(**body | {"others": [9999]}, queue="clusters")[0] == 409
+
+
+@pytest.mark.thorough
+def test_a_killed_server_keeps_every_answer_that_it_confirmed(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path\n"
+        "from tests.helpers.reviews import made_up_review, served\n"
+        "with served(made_up_review(Path(sys.argv[1]), ('cat', 'dog', 'bird'))) as url:\n"
+        "    print(url, flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    confirmed: list[int] = []
+    for number in range(3):
+        with subprocess.Popen(
+            [sys.executable, "-c", program, str(tmp_path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            client = Client(process.stdout.readline().strip())
+            with contextlib.suppress(OSError, HTTPException):
+                for asked in range(100):
+                    if asked == 5:
+                        threading.Timer(0.01 * number, process.kill).start()
+                    body = client("GET", f"/{TOKEN}/question?queue=evidence")[1]
+                    (row,) = json.loads(body)["question"]["rows"]
+                    assert client.answer(rows=[row], kind="none", queue="evidence")[0] == 200
+                    confirmed.append(row)
+        assert process.returncode == -signal.SIGKILL
+    assert len({*confirmed}) == len(confirmed) >= 15
+    found = {
+        int(key.removeprefix("key ")) for key in latest(read_answers(tmp_path / "review.jsonl"))
+    }
+    assert {*confirmed} <= found
+    # At most one answer for each kill was written and not confirmed.
+    assert len(found) <= len(confirmed) + 3
+
+
+def test_two_reviewers_at_once_lose_nothing(tmp_path: Path) -> None:
+    review = made_up_review(tmp_path, NAMES)
+    with (
+        served(review) as url,
+        served(Review(review.run)) as other,
+        ThreadPoolExecutor() as threads,
+    ):
+        answers = [*threads.map(answer_twenty, (url, other), ("evidence", "uncertain"))]
+    rows = [row for several in answers for row in several]
+    assert {f"key {row}" for row in rows} == review.answers().keys()
+    assert len(rows) == 40
+
+
+def answer_twenty(url: str, queue: str) -> list[int]:
+    """Answer 20 questions of a queue; return the rows that were asked."""
+    client, rows = Client(url), []
+    body = client("GET", f"/{TOKEN}/question?queue={queue}")[1]
+    for _ in range(20):
+        (row,) = json.loads(body)["question"]["rows"]
+        rows.append(row)
+        status, body = client.answer(rows=[row], kind="none", queue=queue)
+        assert status == 200
+    return rows
 
 
 def test_an_address_that_no_browser_can_open_is_refused() -> None:

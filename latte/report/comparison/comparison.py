@@ -11,10 +11,11 @@ from latte.io.redaction import one_line
 from latte.recipe.shipped import find_file
 from latte.report.comparison.published import Published, read_published, unmatched, with_published
 from latte.report.comparison.rows import ORACLE, Result, Row, make_rows
-from latte.report.evidence import Evidence, read_evidence
+from latte.report.evidence import Group, read_groups
 from latte.report.numbers import count, mean_percent, plural
 from latte.report.sentences import ORACLE_STATEMENT, verdict_label
 from latte.results.summary import read_runs
+from latte.review.sentences import Evidence
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,13 @@ class Comparison:
     published: Published | None
     skipped: tuple[LatteError, ...]
     """An error per folder that is not in the table."""
-    evidence: Mapping[Path, Evidence]
-    """The measured gain by run folder, for the runs that a person has reviewed."""
+    reviewed: tuple[Group, ...]
+    """The measured gains and differences of the runs that a person has reviewed."""
+
+    @property
+    def evidence(self) -> Mapping[Path, Evidence]:
+        """The measured gain by run folder."""
+        return {folder: one for group in self.reviewed for folder, one in group.gains.items()}
 
     @property
     def has_verdicts(self) -> bool:
@@ -50,9 +56,8 @@ def compare_runs(paths: Sequence[Path], against: Path | None = None) -> Comparis
     rows, repeated = make_rows(runs)
     if published:
         rows = with_published(rows, published)
-    found = {folder: read_evidence(folder) for row in rows for folder in row.folders}
-    evidence = {folder: one for folder, one in found.items() if one is not None}
-    return Comparison(tuple(rows), published, (*skipped, *repeated), evidence)
+    reviewed = read_groups(folder for row in rows for folder in row.folders)
+    return Comparison(tuple(rows), published, (*skipped, *repeated), reviewed)
 
 
 def dataset_titles(rows: Sequence[Row]) -> dict[str, str]:
@@ -101,16 +106,31 @@ def _on_verdicts(comparison: Comparison) -> Iterator[str]:
 
 
 def _on_evidence(comparison: Comparison) -> Iterator[str]:
-    """Yield a line for each reviewed run: its verdict, then the gain that the answers measure."""
+    """Yield a line for each reviewed run: its verdict, then the gain that the answers measure.
+
+    Then yield a line for each difference of two runs, and for each run that is still to be asked.
+    """
+    evidence = comparison.evidence
     for row in comparison.rows:
         for run in row.runs:
-            if found := comparison.evidence.get(run.folder):
+            if found := evidence.get(run.folder):
                 name, verdict = one_line(run.folder.name), verdict_label(run.verdict)
-                yield f"{name}: {verdict}. {found.sentence}"
-    if comparison.evidence:
+                yield f"{name}: {verdict}. {one_line(found.sentence)}"
+    for group in comparison.reviewed:
+        for found in group.differences:
+            yield one_line(found.sentence)
+        names = [one_line(folder.name) for folder in group.gains]
+        if len(names) > 1:
+            yield f"More answers make these intervals narrower: latte review {' '.join(names)}"
+        for folder in group.unasked:
+            name = one_line(folder.name)
+            yield (
+                f"{name} is not measured, because the answers were given without it. To ask about "
+                f"its images: latte review {' '.join([*names, name])}"
+            )
+    if evidence:
         yield (
-            "Gains after answers are about each run's own training images and are measured run by "
-            "run, so the difference of two runs has no interval."
+            "Gains after answers, and differences of runs, are about the runs' own training images."
         )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from latte.evaluate.statistics import Spread
 from latte.report.comparison.comparison import Comparison, notes
 from latte.report.comparison.rows import Result, Row
+from latte.review.sentences import Evidence
 
 COLUMNS = (
     "method",
@@ -47,11 +48,14 @@ def as_csv(comparison: Comparison) -> str:
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:
-    """Return data for JSON: the rows with seconds by stage, the notes, and skipped folders."""
+    """Return data for JSON: rows with seconds by stage, differences, notes, skipped folders."""
     published = comparison.published
     return {
         "rows": [_row(row, comparison) for row in comparison.rows],
         "published": {"source": published.source, "note": published.note} if published else None,
+        "differences": [
+            _estimated(one) for group in comparison.reviewed for one in group.differences
+        ],
         "notes": notes(comparison),
         "skipped": [{"folder": one.where, "why": one.what} for one in comparison.skipped],
     }
@@ -102,18 +106,23 @@ def _figures(result: Result | None) -> dict[str, Any]:
 
 
 def _reviews(row: Row, comparison: Comparison) -> list[dict[str, Any]]:
+    evidence = comparison.evidence
     return [
-        {
-            "folder": str(folder),
-            "compared": found.compared,
-            "answered": found.estimate.answered,
-            "gain": found.estimate.gain.value,
-            "gain_low": found.estimate.gain.low,
-            "gain_high": found.estimate.gain.high,
-        }
+        {"folder": str(folder), **_estimated(found)}
         for folder in row.folders
-        if (found := comparison.evidence.get(folder))
+        if (found := evidence.get(folder))
     ]
+
+
+def _estimated(found: Evidence) -> dict[str, Any]:
+    return {
+        "compared": found.compared,
+        "baseline": found.baseline,
+        "answered": found.estimate.answered,
+        "gain": found.estimate.gain.value,
+        "gain_low": found.estimate.gain.low,
+        "gain_high": found.estimate.gain.high,
+    }
 
 
 def _row(row: Row, comparison: Comparison) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 
 const find = (id) => document.getElementById(id);
 const SHOWN = 12;
-const TILE_KEYS = "abcdefghijkl";
+const TILE_KEYS = "abcdefghijklmnopqrstvwxy"; // "u" is undo
 let names = [];
+let queues = {};
 let state = null;
 let busy = false;
 const past = {};
@@ -43,10 +44,18 @@ function keyed(key) {
   return made;
 }
 
-function button(label, key) {
+function small(row, alt) {
+  const picture = document.createElement("img");
+  picture.alt = alt;
+  picture.src = `small/${row}`;
+  return picture;
+}
+
+function button(label, key, example = null) {
   const made = keyed(key);
   made.dataset.label = label;
   made.append(names[label]);
+  if (example !== null) made.append(small(example, "for comparison"));
   made.addEventListener("click", () => answer("class", label));
   return made;
 }
@@ -54,11 +63,8 @@ function button(label, key) {
 function tile(row, at) {
   const made = keyed(TILE_KEYS[at]);
   made.dataset.row = row;
-  made.setAttribute("aria-pressed", "true");
-  const picture = document.createElement("img");
-  picture.alt = `Image ${at + 1}`;
-  picture.src = `image/${row}`;
-  made.append(picture);
+  made.setAttribute("aria-pressed", String(queues[queue()].selected));
+  made.append(small(row, `Image ${at + 1}`));
   made.addEventListener("click", () => {
     made.setAttribute("aria-pressed", String(made.getAttribute("aria-pressed") === "false"));
   });
@@ -69,8 +75,8 @@ const tiles = (pressed) => [...find("sheet").querySelectorAll(`[aria-pressed="${
 
 function show(next) {
   state = next;
-  find("gain").textContent = next.gain;
-  find("accuracy").textContent = next.accuracy;
+  find("gain").textContent = next.result.map((lines) => lines[0]).join("\n");
+  find("accuracy").textContent = next.result.flatMap((lines) => lines.slice(1)).join("\n");
   find("progress").textContent = `${next.answered} answered, ${next.left} left in this task`;
   const asked = next.question;
   find("asking").hidden = asked === null;
@@ -80,16 +86,18 @@ function show(next) {
   find("found").replaceChildren();
   if (asked === null) return;
   const grouped = sheet();
-  for (const one of ["prompt", "image", "unsure"]) find(one).hidden = grouped;
-  for (const one of ["group", "sheet", "mixed"]) find(one).hidden = !grouped;
+  find("prompt").textContent = queues[queue()].prompt;
+  for (const one of ["image", "unsure"]) find(one).hidden = grouped;
+  for (const one of ["sheet", "mixed"]) find(one).hidden = !grouped;
   find("broken").hidden = true;
   if (!grouped) find("image").src = `image/${asked.rows[0]}`;
+  find("sheet").dataset.selected = queues[queue()].selected;
   find("sheet").replaceChildren(...(grouped ? asked.rows.map(tile) : []));
-  find("options").replaceChildren(...asked.options.map((label, at) => button(label, String(at + 1))));
+  find("options").replaceChildren(...asked.options.map((label, at) => button(label, String(at + 1), asked.examples[at])));
 }
 
 const queue = () => find("queue").value;
-const sheet = () => queue() === "clusters";
+const sheet = () => queues[queue()].sheet;
 const load = () => guarded(async () => show(await call(`question?queue=${encodeURIComponent(queue())}`)));
 
 function answer(kind, label = null) {
@@ -150,7 +158,8 @@ async function start() {
   names = about.names;
   find("run").textContent = about.run;
   document.title = `Review of ${about.run}`;
-  for (const [name, title] of Object.entries(about.queues)) find("queue").add(new Option(title, name));
+  queues = about.queues;
+  for (const [name, { title }] of Object.entries(queues)) find("queue").add(new Option(title, name));
   find("queue").addEventListener("change", load);
   find("none").addEventListener("click", () => answer("none"));
   for (const one of ["unsure", "mixed"]) find(one).addEventListener("click", () => answer("unsure"));

@@ -1,0 +1,177 @@
+"""Groups of teaching images, each of which one answer can label.
+
+The images of a group may show the same class. Groups of one kind have no image in common. Images
+of a group are never evidence.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latte.results.finished import FinishedRun
+from latte.results.stored import open_tensors, same_count
+from latte.review.population import ReviewImage, draw
+
+LARGEST = 24
+"""Largest number of images of a group, except a cluster; the page has as many keys."""
+_TYPICAL, _DOUBTFUL = 9, 3
+"""Numbers of the most confident and of the least confident images on a sheet of a cluster."""
+_OPTIONS = 5
+"""Largest number of classes to offer."""
+_SAME = 0.95
+"""Cosine similarity from which two images count as near-duplicates."""
+_BLOCK = 256
+"""Rows of a block of similarities."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Teaching images that may show the same class."""
+
+    images: tuple[ReviewImage, ...]
+    options: tuple[int, ...]
+    """Labels to offer."""
+    examples: tuple[ReviewImage | None, ...] = ()
+    """For each option an image that probably shows it; empty without examples."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """Unit features of the frozen CLIP."""
+
+    images: NDArray[np.float32]
+    """(N, D): the training images, in the order of the run."""
+    classes: NDArray[np.float32]
+    """(C, D): the class texts."""
+
+
+def read_features(run: FinishedRun) -> Features:
+    """Read the features that the run stored. Raises `LatteError` if they are missing or damaged."""
+    path = run.folder.zero_shot
+    with open_tensors(path, framework="np") as file:
+        found = Features(file.get_tensor("training"), file.get_tensor("class_features"))
+    same_count(path, "training images", [len(run.training_keys), len(found.images)])
+    same_count(path, "classes", [len(run.class_names), len(found.classes)])
+    return found
+
+
+def clusters(images: Iterable[ReviewImage]) -> tuple[Group, ...]:
+    """Return the sets of images to which the compared model gives one class, the largest first."""
+    found = _by_class(images)
+    return tuple(
+        Group(tuple(found[label]), _likely(found[label], label))
+        for label in sorted(found, key=lambda label: (-len(found[label]), label))
+    )
+
+
+def sheet(images: Sequence[ReviewImage]) -> tuple[ReviewImage, ...]:
+    """Return the first and the last of `images`, which are ordered by falling confidence."""
+    rest = images[_TYPICAL:]
+    return (*images[:_TYPICAL], *rest[max(0, len(rest) - _DOUBTFUL) :])
+
+
+def confident(images: Iterable[ReviewImage]) -> tuple[Group, ...]:
+    """Return batches of images of one predicted class, the most confident of each class first."""
+    batches = [
+        (at, Group(batch, (label,)))
+        for label, several in _by_class(images).items()
+        for at, batch in enumerate(_batches(several))
+    ]
+    return tuple(
+        group for at, group in sorted(batches, key=lambda one: (one[0], -len(one[1].images)))
+    )
+
+
+def confused(images: Iterable[ReviewImage]) -> tuple[Group, ...]:
+    """Return batches of images for which the models choose two classes, frequent pairs first.
+
+    The images that the compared model gives one class of a pair precede those of the other class.
+    """
+    by_class = _by_class(images)
+    best = {label: several[0] for label, several in by_class.items()}
+    found: dict[tuple[int, int], list[ReviewImage]] = {}
+    for one in (one for label in sorted(by_class) for one in by_class[label] if one.disagrees):
+        low, high = sorted((one.zero_shot, one.adapted))
+        found.setdefault((low, high), []).append(one)
+    return tuple(
+        Group(batch, pair, tuple(best.get(label) for label in pair))
+        for pair in sorted(found, key=lambda pair: -len(found[pair]))
+        for batch in _batches(found[pair])
+    )
+
+
+def near_duplicates(images: Iterable[ReviewImage], features: Features) -> tuple[Group, ...]:
+    """Return batches of at least two images that look almost the same, the largest first."""
+    ranked = sorted(images, key=lambda one: -one.confidence)
+    rows = features.images[[one.row for one in ranked]]
+    free, found = np.ones(len(ranked), dtype=bool), []
+    for start in range(0, len(ranked), _BLOCK):
+        near = rows[start : start + _BLOCK] @ rows.T >= _SAME
+        for at, mask in enumerate(near, start):
+            if free[at] and (members := np.flatnonzero(mask & free)).size > 1:
+                free[members] = False
+                found.append([ranked[member] for member in members])
+    return tuple(
+        Group(batch, _likely(batch, batch[0].adapted))
+        for several in sorted(found, key=len, reverse=True)
+        for batch in _batches(several)
+    )
+
+
+def unsupported(
+    images: Sequence[ReviewImage], predicted: set[int], features: Features
+) -> tuple[Group, ...]:
+    """Return, for each class that is not in `predicted`, the images that may show it.
+
+    Each image is in the group of the class whose text it fits best, compared with other images.
+    """
+    missing = [label for label in range(len(features.classes)) if label not in predicted]
+    if not missing or not images:
+        return ()
+    fits = features.images[[one.row for one in images]] @ features.classes[missing].T
+    # Some texts fit all images better than other texts do.
+    fits = (fits - fits.mean(axis=0)) / np.maximum(fits.std(axis=0), 1e-6)
+    nearest, fit = fits.argmax(axis=1), fits.max(axis=1)
+    found = []
+    for at, label in enumerate(missing):
+        ranked = sorted(np.flatnonzero(nearest == at).tolist(), key=lambda row: -fit[row])[:LARGEST]
+        if ranked:
+            found.append((fit[ranked[0]], Group(tuple(images[row] for row in ranked), (label,))))
+    return tuple(group for _, group in sorted(found, key=lambda one: -one[0]))
+
+
+def least_fitting(images: Iterable[ReviewImage], features: Features) -> list[ReviewImage]:
+    """Return the images by rising cosine to the mean feature of their predicted class."""
+    found: list[tuple[float, ReviewImage]] = []
+    for several in _by_class(images).values():
+        rows = features.images[[one.row for one in several]]
+        mean = rows.mean(axis=0)
+        cosines = rows @ mean / max(float(np.linalg.norm(mean)), 1e-6)
+        found += zip(cosines.tolist(), several, strict=True)
+    return [one for _, one in sorted(found, key=lambda pair: pair[0])]
+
+
+def _by_class(images: Iterable[ReviewImage]) -> dict[int, list[ReviewImage]]:
+    """Return the images of each predicted class, the most confident first."""
+    found: dict[int, list[ReviewImage]] = {}
+    for one in sorted(images, key=lambda one: -one.confidence):
+        found.setdefault(one.adapted, []).append(one)
+    return found
+
+
+def _batches(images: Sequence[ReviewImage]) -> Iterator[tuple[ReviewImage, ...]]:
+    for start in range(0, len(images), LARGEST):
+        yield tuple(images[start : start + LARGEST])
+
+
+def _likely(images: Sequence[ReviewImage], first: int) -> tuple[int, ...]:
+    """Return the class `first` and common zero-shot classes, in an order drawn from the content."""
+    common = Counter(one.zero_shot for one in images)
+    ranked = sorted(common, key=lambda label: (label != first, -common[label], label))
+    likely = [*dict.fromkeys([first, *ranked])][:_OPTIONS]
+    return tuple(sorted(likely, key=lambda label: draw(f"{images[0].key} {label}")))

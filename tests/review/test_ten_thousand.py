@@ -1,0 +1,116 @@
+"""10,000 images and 7,000 answers: every request is fast, and memory is bounded."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.numpy import save_file
+
+from latte.interfaces import ImageReference
+from latte.results.answers import Answer, append_answers
+from latte.review.pictures import picture_of
+from latte.review.population import teaches
+from latte.review.session import Review
+from tests.helpers.reviews import TOKEN, made_up_review, served
+
+IMAGES, CLASSES, WIDTH, ANSWERS = 10_000, 100, 512, 7_000
+SECONDS, MEGABYTES = 2.0, 200.0
+"""Limits for the processor time of a request, and for the memory of all requests together."""
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
+]
+
+
+@pytest.fixture(scope="module")
+def review(tmp_path_factory: pytest.TempPathFactory) -> Review:
+    folder = tmp_path_factory.mktemp("review")
+    review = made_up_review(folder, [f"class {label}" for label in range(CLASSES)], IMAGES)
+    random = np.random.default_rng(0)
+    means = random.normal(size=(CLASSES, WIDTH))
+    rows = means[np.arange(IMAGES) % CLASSES] + random.normal(size=(IMAGES, WIDTH))
+    features = np.concatenate([rows, means]).astype(np.float32)
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    both = {"training": features[:IMAGES], "class_features": features[IMAGES:]}
+    save_file(both, review.run.folder.zero_shot)
+    return review
+
+
+def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
+    """Return the processor time of all threads, and the result."""
+    start = time.process_time()
+    found = work()
+    return time.process_time() - start, found
+
+
+def request(url: str, method: str, path: str, body: object = None) -> bytes:
+    connection = HTTPConnection(urlsplit(url).netloc, timeout=60)
+    connection.request(method, f"/{TOKEN}/{path}", None if body is None else json.dumps(body))
+    reply = connection.getresponse()
+    assert reply.status == 200
+    return reply.read()
+
+
+def memory(name: str) -> float:
+    """Return the memory of this process in MiB: `VmRSS` now, or `VmHWM` at most."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024
+
+
+def answer_most(review: Review) -> None:
+    """Answer the evidence images and then teaching images in their order, 7,000 in all."""
+    append_answers(
+        review.file,
+        [
+            Answer(one.key, "class", f"class {one.adapted}", "teaching", "uncertain", "big", "")
+            if teaches(one.key)
+            else Answer(one.key, "class", f"class {one.adapted}", "evidence", "evidence", "big", "")
+            for one in review.population.images[:ANSWERS]
+        ],
+    )
+
+
+@pytest.mark.parametrize("answered", [False, True])
+def test_no_request_is_slow_and_memory_is_bounded(review: Review, answered: bool) -> None:
+    if answered:
+        answer_most(review)
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts again
+    before, slowest = memory("VmRSS"), dict[str, float]()
+    with served(review) as url:
+        for queue in review.queues:
+            path = f"question?queue={queue}"
+            taken, reply = seconds(partial(request, url, "GET", path))
+            question = json.loads(reply)["question"]
+            rows = question["rows"] if question else []
+            for row in rows:
+                request(url, "GET", f"small/{row}")
+            body = {"rows": rows, "kind": "none", "queue": queue}
+            saved, _ = seconds(partial(request, url, "POST", "answers", body))
+            slowest[queue] = max(taken, saved)
+    grown = memory("VmHWM") - before
+    times = {queue: f"{1000 * taken:.0f} ms" for queue, taken in slowest.items()}
+    sys.stdout.write(f"{times}, {grown:.0f} MiB\n")
+    assert max(slowest.values()) < SECONDS
+    assert grown < MEGABYTES
+
+
+def test_a_large_photo_is_made_small_quickly(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (300, 400, 3), dtype=np.uint8)
+    Image.fromarray(noise).resize((4000, 3000)).save(tmp_path / "large.jpg", quality=90)
+    picture = picture_of(["large"], [ImageReference("large", tmp_path / "large.jpg")])
+    taken, found = seconds(lambda: [picture(0, 320) for _ in range(24)])
+    sys.stdout.write(f"24 photos of 12 megapixels: {1000 * taken:.0f} ms\n")
+    assert taken < 24 * 0.25
+    assert max(map(len, found)) < 100_000
