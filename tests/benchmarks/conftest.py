@@ -17,7 +17,7 @@ def as_before(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]
     monkeypatch.setenv("LATTE_CACHE", str(tmp_path / "cache"))
     for module in (describe, epoch, reclip, step):
         monkeypatch.setattr(module, "keep_freed_memory", lambda: True)
-    for module in (describe, epoch, step):
-        monkeypatch.setattr(module, "cpu_peak", lambda dtype: 1e9)
+    for module in (describe, step):
+        monkeypatch.setattr(module, "peak_rate", lambda dtype, device: 1e9)
     yield
     torch.set_num_threads(threads)
