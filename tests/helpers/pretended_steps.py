@@ -264,6 +264,17 @@ def large_views(counts: Counts) -> dict[str, Any]:
     return ours | {"difference": (found.cpu() - expected).abs().max().item()}
 
 
+def large_photos(counts: Counts) -> dict[str, Any]:
+    """Return the counts of views of photos that are too large for one pass."""
+    images = [torch.zeros(1125, 1500, 3, dtype=torch.uint8, device=DEVICE) for _ in range(12)]
+    views = DeviceViews(TrainingView(FORMAT, AugmentSettings(), 0), ResidentImages.of(images))
+    plan = views._plan(range(len(images)), 0)
+    views._views(plan)  # makes the tables of hues
+    counts.reset()
+    views._views(plan)
+    return summary(counts) | {"passes": len(plan.passes)}
+
+
 @contextmanager
 def mutated(name: str) -> Iterator[None]:
     """Replace a function by its mutant."""
@@ -300,6 +311,7 @@ def main() -> None:
             "trainings": {name: train(folder, counts, name) for name in TRAININGS},
             "large": {name: large_step(counts, name) for name in ("fp32", "bf16")},
             "views": large_views(counts),
+            "photos": large_photos(counts),
         }
         with mock.patch.object(gpu_parts, "waits_of", partial(waits_of, counts)):
             found["benchmark"] = gpu_parts.count_waits(gpu_parts.Place(DEVICE, folder))

@@ -20,6 +20,7 @@ pytestmark = [
 MOST_WAITS = 3
 MOST_LAUNCHES = {"fp32": 1_700, "bf16": 2_400}
 MOST_LAUNCHES_OF_VIEWS = 100
+MOST_LAUNCHES_OF_A_PASS = 35
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +58,14 @@ def test_launches_of_512_views_stay_within_budget(found: Any) -> None:
     views = found["views"]
     assert views["launches"] <= MOST_LAUNCHES_OF_VIEWS, views["most launches"]
     assert views["lines"] == {}
+
+
+def test_launches_of_views_of_large_photos_stay_within_budget(found: Any) -> None:
+    photos = found["photos"]
+    assert photos["passes"] > 1
+    further = MOST_LAUNCHES_OF_A_PASS * (photos["passes"] - 1)
+    assert photos["launches"] <= MOST_LAUNCHES_OF_VIEWS + further, photos["most launches"]
+    assert photos["lines"] == {}
 
 
 def test_the_benchmark_of_a_gpu_counts_the_waits_of_a_step_and_its_views(found: Any) -> None:
