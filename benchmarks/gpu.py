@@ -1,7 +1,7 @@
 """Everything that one GPU can show about latte, in about half an hour; send the JSON file back.
 
 Each part is a process of its own and takes at most three minutes, so a part that fails stops no
-other. The result of a finished part is a file of FOLDER, and the same command skips this part. The
+other. The result of a finished part is a file in the folder --out, and the same command skips this part. The
 output of each part is beside it, as a log. `--device cpu` tries the command with tiny sizes: it
 shows that the parts run, and its figures mean nothing.
 """
@@ -27,7 +27,6 @@ from benchmarks.measuring import say
 from latte import __version__
 from latte.interfaces import LatteError
 from latte.io.files import write_json
-from latte.report.terminal import table
 from latte.run.process import keep_freed_memory
 from latte.run.workspace import find_device
 
@@ -45,7 +44,7 @@ def main(arguments: Sequence[str]) -> None:
             where="--device",
             hint="`--device cpu` tries the command with tiny sizes",
         )
-    place = Place(find_device(options.device), options.folder.absolute())
+    place = Place(find_device(options.device), options.out.absolute())
     os.environ["LATTE_CACHE"] = str(place.folder / "cache")
     if options.part:
         keep_freed_memory()
@@ -54,7 +53,7 @@ def main(arguments: Sequence[str]) -> None:
     place.folder.mkdir(parents=True, exist_ok=True)
     found = {name: _result(name, place) for name in PARTS}
     write_json(place.folder / "gpu.json", {"machine": machine(place.device), "parts": found})
-    say(*table(("part", "seconds", "result"), (_row(name, one) for name, one in found.items())))
+    say(*(_row(name, one) for name, one in found.items()))
     say(f"send back {place.folder / 'gpu.json'}")
 
 
@@ -91,7 +90,7 @@ def _result(name: str, place: Place) -> dict[str, Any]:
         return {"figures": json.loads(path.read_text(encoding="utf-8")), "seconds": None}
     say(f"{name} ...")
     command = [sys.executable, "-m", "benchmarks", "gpu", "--part", name]
-    given = ["--device", place.device, "--folder", str(place.folder)]
+    given = ["--device", place.device, "--out", str(place.folder)]
     began = time.monotonic()
     with log.open("w", encoding="utf-8") as file:
         process = subprocess.Popen(
@@ -108,15 +107,17 @@ def _result(name: str, place: Place) -> dict[str, Any]:
     if path.exists():
         return {"figures": json.loads(path.read_text(encoding="utf-8")), "seconds": seconds}
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return {"error": "\n".join(lines[-_LAST_LINES:]), "seconds": seconds}
+    return {"error": " / ".join(lines[-_LAST_LINES:]), "seconds": seconds}
 
 
-def _row(name: str, result: Mapping[str, Any]) -> tuple[str, str, str]:
-    seconds = "done" if result["seconds"] is None else f"{result['seconds']:.0f}"
+def _row(name: str, result: Mapping[str, Any]) -> str:
+    seconds = "before" if result["seconds"] is None else f"{result['seconds']:.0f} s"
     if "error" in result:
-        return name, seconds, f"FAILED: {result['error']}"
-    figures = result["figures"].items()
-    return name, seconds, ", ".join(f"{key} {_shown(value)}" for key, value in figures)
+        shown = f"FAILED: {result['error']}"
+    else:
+        figures = result["figures"].items()
+        shown = ", ".join(f"{key} {_shown(value)}" for key, value in figures)
+    return f"{name:<30}  {seconds:>6}  {shown}"
 
 
 def _shown(value: Any) -> str:
@@ -130,6 +131,6 @@ def _file(place: Place, name: str) -> Path:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks gpu", description=__doc__)
     parser.add_argument("--device", default="cuda", help="cuda, cuda:1 or cpu (%(default)s)")
-    parser.add_argument("--folder", type=Path, default=Path("gpu"), help="results (%(default)s)")
+    parser.add_argument("--out", type=Path, default=Path("gpu"), help="results (%(default)s)")
     parser.add_argument("--part", choices=PARTS, help="run this part alone, in this process")
     return parser

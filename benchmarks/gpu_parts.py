@@ -283,7 +283,7 @@ def _limit(place: Place) -> str:
 PARTS: Mapping[str, Callable[[Place], Figures]] = {
     **{f"recipe {name}": partial(run_one, name) for name in _RECIPES},
     **{f"step {one}": partial(measure_step, one) for one in step.PRECISIONS},
-    **{f"step {one}, textbook": partial(compare_steps, one) for one in ("fp32", "bf16")},
+    **{f"step {one} and textbook": partial(compare_steps, one) for one in ("fp32", "bf16")},
     **{f"epoch {one}": partial(measure_epoch, one) for one in step.PRECISIONS},
     **{
         f"describe {one}": partial(measure_describing, one)
@@ -295,7 +295,7 @@ PARTS: Mapping[str, Callable[[Place], Figures]] = {
     "kill and resume": kill_and_resume,
     "most memory taken": small_memory,
     "large photos": large_photos,
-    "as on the CPU, without training": partial(same_as_cpu, "training-free"),
-    "as on the CPU, trained": partial(same_as_cpu, "demo"),
+    "as on the CPU without training": partial(same_as_cpu, "training-free"),
+    "as on the CPU with training": partial(same_as_cpu, "demo"),
 }
 """The parts by name, in the order in which they run."""

@@ -22,7 +22,7 @@ def test_without_a_gpu_the_error_names_the_way_to_try_the_command(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(SystemExit) as caught:
-        main(["gpu", "--folder", str(tmp_path / "none")])
+        main(["gpu", "--out", str(tmp_path / "none")])
     assert caught.value.code == 2
     assert "torch finds no GPU" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
@@ -33,7 +33,7 @@ def test_finished_parts_are_skipped_and_failed_parts_are_run_again(
 ) -> None:
     parts = {"no such part": PARTS["waits"], "step bf16": PARTS["step bf16"]}
     monkeypatch.setattr(gpu, "PARTS", parts)
-    given = ["gpu", "--device", "cpu", "--folder", str(tmp_path)]
+    given = ["gpu", "--device", "cpu", "--out", str(tmp_path)]
     main(given)
     first = capsys.readouterr().out
     found = json.loads((tmp_path / "gpu.json").read_text())
