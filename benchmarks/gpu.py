@@ -1,9 +1,9 @@
-"""Everything that one GPU can show about latte, in about half an hour; send the JSON file back.
+"""Measure and check latte on one GPU, in about half an hour; send the JSON file back.
 
 Each part is a process of its own and takes at most three minutes, so a part that fails stops no
-other. The result of a finished part is a file in the folder --out, and the same command skips this part. The
-output of each part is beside it, as a log. `--device cpu` tries the command with tiny sizes: it
-shows that the parts run, and its figures mean nothing.
+other. The result of a finished part is a file in the folder `--out`, and the same command skips
+this part. The output of each part is beside it, as a log. `--device cpu` tries the command with
+tiny sizes: it shows that the parts run, and its figures mean nothing.
 """
 
 from __future__ import annotations

@@ -22,7 +22,6 @@ from torch import Tensor
 
 from benchmarks import describe, epoch, step
 from benchmarks.latte_step import LatteStep
-from benchmarks.measuring import peak_memory
 from benchmarks.step_problem import make_problem
 from latte.data.device_crops import ResidentImages
 from latte.data.device_views import DeviceViews
@@ -34,6 +33,7 @@ from latte.io.tensor_files import load_tensors
 from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
 from latte.results.folder import RunFolder
+from latte.results.identity import STAGES
 from latte.run.runner import run_recipe
 from latte.run.workspace import run_folder
 from latte.train.step import training_step
@@ -45,6 +45,8 @@ _RECIPES = (
     *("zero-shot", "training-free", "demo", "transductive", "multi-prototype"),
     *("flyp", "reclip", "five-types"),
 )
+_WAITS = "synchronizing CUDA operation"
+"""Part of torch's warning about a wait."""
 _LEFT_GIB = 6
 """Memory that the search for a micro-batch size may use, besides the memory that it keeps free."""
 
@@ -74,9 +76,10 @@ class Place:
 def run_one(name: str, place: Place) -> Figures:
     """Run a recipe of the demo's kind on a few photos."""
     folder = _run(place, name, place.device, place.folder / "recipes")
+    records = [record for stage in STAGES if (record := folder.recorded(stage))]
     return {
-        "files": sum(path.is_file() for path in folder.path.rglob("*")),
-        "peak GiB": peak_memory(place.device),
+        "seconds": sum(record.seconds for record in records),
+        "peak GiB": max(record.peak_memory_mb or 0.0 for record in records) / 1024,
     }
 
 
@@ -173,8 +176,9 @@ def waits_of(work: Callable[[], object], device: str) -> Counter[str]:
         work()
         return lines
 
-    def count(*ignored: object, **also_ignored: object) -> None:
-        lines[_line_of_latte()] += 1
+    def count(message: object, *ignored: object, **also_ignored: object) -> None:
+        if _WAITS in str(message):
+            lines[_line_of_latte()] += 1
 
     with warnings.catch_warnings():
         warnings.simplefilter("always")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,18 @@ def test_small_parts_run_on_a_cpu(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", sorted({*PARTS} - {*SMALL}))
 def test_every_part_runs_on_a_cpu(name: str, tmp_path: Path) -> None:
     assert PARTS[name](Place("cpu", tmp_path))
+
+
+def test_waits_of_a_gpu_are_counted_by_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    modes: list[str] = []
+    monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", modes.append)
+
+    def work() -> None:
+        for message in ("called a synchronizing CUDA operation", "something else") * 2:
+            warnings.warn(message, stacklevel=1)
+
+    assert gpu_parts.waits_of(work, "cuda") == {"no line of latte": 2}
+    assert modes == ["warn", "default"]
 
 
 def test_runs_with_other_prototypes_are_found(
