@@ -18,7 +18,15 @@ from latte_llava import benchmark
 from latte_llava.replica import Question, Replica
 from latte_llava.schedule import answer_all
 
-from benchmarks.measuring import Timed, memory_line, peak_line, peak_rate, ratio_line, say
+from benchmarks.measuring import (
+    Timed,
+    memory_line,
+    peak_line,
+    peak_rate,
+    ratio_line,
+    say,
+    side_figures,
+)
 from latte.registry.registry import load_registry
 from latte.run.process import keep_freed_memory
 from latte.run.workspace import find_device
@@ -69,7 +77,7 @@ def main(arguments: Sequence[str]) -> dict[str, float]:
         sys.exit("a batch wrote other texts than one image after the other")
     peak = peak_rate(dtype, options.device)
     _report(options, sides, dtype, peak)
-    return sides[-1].figures(options.images, peak)
+    return side_figures(sides, options.images, peak)
 
 
 def _in_turns(sides: Sequence[Side], rounds: int) -> None:

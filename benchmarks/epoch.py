@@ -30,6 +30,7 @@ from benchmarks.measuring import (
     peak_line,
     ratio_line,
     say,
+    side_figures,
 )
 from benchmarks.reference_step import ReferenceStep
 from benchmarks.step import LEARNING_RATE, PRECISIONS, TOLERANCE, arithmetic, product_rate
@@ -169,7 +170,7 @@ def main(arguments: Sequence[str]) -> dict[str, float]:
     sides = [one for one in (textbook, latte) if one]
     peak = product_rate(options.precision, options.device)
     _report(options, sides, tokens, filling, peak)
-    figures = sides[-1].timed.figures(options.images, peak)
+    figures = side_figures([one.timed for one in sides], options.images, peak)
     parts = latte.step.learner.micro_batch_size if latte else None
     return figures | ({"micro-batch size": parts} if parts else {})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from statistics import median
 from typing import TypeVar
 
@@ -50,19 +50,10 @@ class Timed:
 
     def share_of(self, peak: float) -> str:
         """Share of the matmul throughput `peak` that `peak_rate` returned."""
-        return f"{100 * self._share(peak):.0f} % of the product's rate"
+        return f"{100 * self.share(peak):.0f} % of the product's rate"
 
-    def figures(self, images: int, peak: float) -> dict[str, float]:
-        """Return the measurements of `images` images per repetition, for tables."""
-        seconds = median(self.wall)
-        return {
-            "seconds": seconds,
-            "images per second": images / seconds,
-            "share of product": self._share(peak),
-            "peak GiB": peak_memory(self.device),
-        }
-
-    def _share(self, peak: float) -> float:
+    def share(self, peak: float) -> float:
+        """Share of the matmul throughput `peak`, as a number."""
         # On a CPU, CPU seconds are compared, because other processes may use the CPU too.
         return self.flops / median(self.cpu if self.device == "cpu" else self.wall) / peak
 
@@ -79,6 +70,18 @@ def peak_line(peak: float, device: str) -> str:
     """Return the line that reports a `peak_rate`."""
     place = "CPU" if device == "cpu" else device
     return f"a large matrix product: {peak / 1e9:.0f} GFLOP a second of {place}"
+
+
+def side_figures(sides: Sequence[Timed], images: int, peak: float) -> dict[str, float]:
+    """Return the measurements of the last side, for tables; `images` images per repetition."""
+    last, seconds = sides[-1], median(sides[-1].wall)
+    figures = {
+        "seconds": seconds,
+        "images per second": images / seconds,
+        "share of product": last.share(peak),
+        "peak GiB": peak_memory(last.device),
+    }
+    return figures if len(sides) == 1 else figures | {"ratio": median(sides[0].wall) / seconds}
 
 
 def ratio_line(plain: Timed, latte: Timed) -> str:

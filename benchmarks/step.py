@@ -20,7 +20,15 @@ from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor
 
 from benchmarks.latte_step import LatteStep
-from benchmarks.measuring import Timed, memory_line, peak_line, peak_rate, ratio_line, say
+from benchmarks.measuring import (
+    Timed,
+    memory_line,
+    peak_line,
+    peak_rate,
+    ratio_line,
+    say,
+    side_figures,
+)
 from benchmarks.reference_step import ReferenceStep
 from benchmarks.step_problem import Problem, make_problem
 from latte.interfaces.settings import Precision
@@ -92,7 +100,7 @@ def main(arguments: Sequence[str]) -> dict[str, float]:
         _compare(sides, options.precision)
     peak = product_rate(options.precision, options.device)
     _report(options, sides, peak)
-    return sides[-1].figures(options.batch, peak)
+    return side_figures(sides, options.batch, peak)
 
 
 def _parser() -> argparse.ArgumentParser:
