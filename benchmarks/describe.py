@@ -18,9 +18,18 @@ from latte_llava import benchmark
 from latte_llava.replica import Question, Replica
 from latte_llava.schedule import answer_all
 
-from benchmarks.measuring import Timed, cpu_peak, memory_line, ratio_line, say
+from benchmarks.measuring import (
+    Timed,
+    memory_line,
+    peak_line,
+    peak_rate,
+    ratio_line,
+    say,
+    side_figures,
+)
 from latte.registry.registry import load_registry
 from latte.run.process import keep_freed_memory
+from latte.run.workspace import find_device
 
 _PLUGIN = "plugin:"
 
@@ -29,7 +38,7 @@ class Side(Timed):
     """All images in batches of one size."""
 
     def __init__(self, replica: Replica, questions: Sequence[Question], size: int) -> None:
-        super().__init__(f"batch {size}")
+        super().__init__(f"batch {size}", replica.model.device.type)
         self.size = size
         self.tokens = 0
         self.texts: list[str] = []
@@ -54,8 +63,8 @@ class Side(Timed):
         self.tokens += given[0].numel()
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Parse, measure, print."""
+def main(arguments: Sequence[str]) -> dict[str, float]:
+    """Parse, measure, print; return the figures of the last side."""
     options = _parser().parse_args(arguments)
     keep_freed_memory()
     torch.set_num_threads(options.threads)
@@ -66,7 +75,9 @@ def main(arguments: Sequence[str]) -> None:
     dtype = replica.model.dtype
     if len({*map(tuple, (side.texts for side in sides))}) > 1 and dtype == torch.float32:
         sys.exit("a batch wrote other texts than one image after the other")
-    _report(options, sides, dtype, cpu_peak(dtype))
+    peak = peak_rate(dtype, options.device)
+    _report(options, sides, dtype, peak)
+    return side_figures(sides, options.images, peak)
 
 
 def _in_turns(sides: Sequence[Side], rounds: int) -> None:
@@ -87,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--max-new-tokens", type=int, default=20)
     parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument(
         "--side", choices=("both", "one", "batch"), default="both", help="one, for its peak memory"
     )
@@ -101,7 +113,7 @@ def _of_plugin(options: argparse.Namespace) -> list[str]:
     return [
         *what,
         *("--images", str(options.images), "--max-new-tokens", str(options.max_new_tokens)),
-        *("--device", "cpu", "--dtype", options.dtype),
+        *("--device", find_device(options.device), "--dtype", options.dtype),
     ]
 
 
@@ -110,10 +122,10 @@ def _report(
 ) -> None:
     images = options.images
     lines = [
-        f"{options.shape or options.model}, {dtype}, {images} images, {options.max_new_tokens} "
-        f"tokens each, threads {options.threads}, medians of {options.rounds} rounds, "
-        f"torch {torch.__version__}",
-        f"a 2048 x 2048 product: {peak / 1e9:.0f} GFLOP a second of CPU",
+        f"{options.shape or options.model}, {options.device}, {dtype}, {images} images, "
+        f"{options.max_new_tokens} tokens each, threads {options.threads}, "
+        f"medians of {options.rounds} rounds, torch {torch.__version__}",
+        peak_line(peak, options.device),
     ]
     for side in sides:
         seconds, cpu = median(side.wall), median(side.cpu)
@@ -125,4 +137,4 @@ def _report(
     if len(sides) == 2:
         equal = sum(a == b for a, b in zip(*(side.texts for side in sides), strict=True))
         lines += [ratio_line(*sides), f"equal texts: {equal} of {images}"]
-    say(*lines, memory_line())
+    say(*lines, memory_line(options.device))

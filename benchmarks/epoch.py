@@ -23,29 +23,33 @@ from PIL import Image
 from torch import Tensor
 
 from benchmarks.latte_step import LatteStep
-from benchmarks.loader import filled_cache, write_images
+from benchmarks.loader import HEIGHT, WIDTH, filled_cache, write_images
 from benchmarks.measuring import (
     Timed,
-    cpu_peak,
     memory_line,
+    peak_line,
     ratio_line,
     say,
+    side_figures,
 )
 from benchmarks.reference_step import ReferenceStep
-from benchmarks.step import LEARNING_RATE, TOLERANCE, arithmetic, precision_dtype
+from benchmarks.step import LEARNING_RATE, PRECISIONS, TOLERANCE, arithmetic, product_rate
 from benchmarks.step_problem import Problem, make_problem
 from latte.data.batches import epoch_batches
 from latte.data.cache import ImageCache
+from latte.data.device_views import make_device_views
 from latte.data.views import TrainingView
 from latte.interfaces import PixelFormat
 from latte.interfaces.progress import SilentProgress
 from latte.interfaces.settings import AugmentSettings, OptimizerSettings, TrainSettings
 from latte.run.process import keep_freed_memory
+from latte.run.workspace import find_device
 from latte.train.learner import Learner
 from latte.train.loop import train
-from latte.train.timing import count_flops
+from latte.train.timing import count_flops, wait_for
 from latte.train.training import Training
 
+LARGE = (4000, 3000)
 SEED = 0
 _SIDES = ("textbook", "latte")
 
@@ -59,7 +63,7 @@ class Textbook:
 
     def __init__(self, step: ReferenceStep, view: TrainingView, images: ImageCache) -> None:
         self.step = step
-        self.timed = Timed("textbook")
+        self.timed = Timed("textbook", step.device.type)
         self._view = view
         self._images = images.images
 
@@ -81,11 +85,16 @@ class Latte:
     """Latte's loop, which hands over after each epoch as it does to evaluate."""
 
     def __init__(
-        self, step: LatteStep, view: TrainingView, images: ImageCache, batch_size: int, folder: Path
+        self,
+        step: LatteStep,
+        view: TrainingView,
+        images: ImageCache,
+        options: argparse.Namespace,
+        folder: Path,
     ) -> None:
         self.step = step
-        self.timed = Timed("latte")
-        self._batch_size = batch_size
+        self.timed = Timed("latte", options.device)
+        self._options = options
         self._view = view
         self._images = images
         self._folder = folder
@@ -97,7 +106,7 @@ class Latte:
         marks: list[tuple[float, float]] = []
 
         def after_an_epoch(learners: Sequence[Learner]) -> Mapping[str, float]:
-            now = _now()
+            now = self._now()
             number = len(self.timed.wall) + bool(marks)
             if marks:
                 self.timed.wall.append(now[0] - marks[-1][0])
@@ -108,7 +117,7 @@ class Latte:
             between(number)
             if len(self.timed.wall) == rounds:
                 raise Finished
-            marks.append(_now())
+            marks.append(self._now())
             return {}
 
         try:
@@ -118,7 +127,8 @@ class Latte:
 
     def _training(self, epochs: int, evaluate: Any) -> Training:
         settings = TrainSettings(
-            batch_size=self._batch_size,
+            batch_size=self._options.batch,
+            micro_batch_size=self._options.micro_batch_size,
             max_epochs=epochs,
             schedule="constant",
             optimizer=OptimizerSettings(learning_rate=LEARNING_RATE),
@@ -134,22 +144,35 @@ class Latte:
             folder=self._folder,
             evaluation_batch_size=64,
             evaluate=evaluate,
+            device_views=make_device_views(
+                self._view, self._images, self._options.device, settings, SilentProgress()
+            ),
         )
 
+    def _now(self) -> tuple[float, float]:
+        wait_for(self._options.device)
+        return time.perf_counter(), time.process_time()
 
-def main(arguments: Sequence[str]) -> None:
-    """Parse, measure, print."""
+
+def main(arguments: Sequence[str]) -> dict[str, float]:
+    """Parse, measure, print; return the figures of the last side."""
     options = _parser().parse_args(arguments)
     keep_freed_memory()
     torch.set_num_threads(options.threads)
-    problem = make_problem(options.shape, options.images)
+    problem = make_problem(options.shape, options.images, find_device(options.device))
     with TemporaryDirectory(prefix="latte-benchmark-") as name:
         folder = Path(name)
-        images = write_images(folder / "images", options.images)
+        size = LARGE if options.large else (WIDTH, HEIGHT)
+        images = write_images(folder / "images", options.images, size)
         cache, filling = filled_cache(images, folder / "pixels")
         textbook, latte = _sides(options, problem, cache, folder)
         tokens = _run(options, textbook, latte)
-    _report(options, [one for one in (textbook, latte) if one], tokens, filling)
+    sides = [one for one in (textbook, latte) if one]
+    peak = product_rate(options.precision, options.device)
+    _report(options, sides, tokens, filling, peak)
+    figures = side_figures([one.timed for one in sides], options.images, peak)
+    parts = latte.step.learner.micro_batch_size if latte else None
+    return figures | ({"micro-batch size": parts} if parts else {})
 
 
 def _sides(
@@ -162,11 +185,12 @@ def _sides(
     views = [TrainingView(pixel_format, AugmentSettings(), SEED) for _ in _SIDES]
     textbook, latte = None, None
     if options.side in ("both", "textbook"):
-        step = ReferenceStep(problem, tokenizer, arithmetic(options.precision), LEARNING_RATE)
+        around = arithmetic(options.precision, problem.pixels.device)
+        step = ReferenceStep(problem, tokenizer, around, LEARNING_RATE)
         textbook = Textbook(step, views[0], cache)
     if options.side in ("both", "latte"):
         own = LatteStep(problem, tokenizer, options.precision, LEARNING_RATE)
-        latte = Latte(own, views[1], cache, options.batch, folder / "run")
+        latte = Latte(own, views[1], cache, options, folder / "run")
     return textbook, latte
 
 
@@ -232,16 +256,17 @@ def _difference(textbook: Textbook, latte: Latte) -> float:
     return (textbook.step.prototypes - latte.step.prototypes).abs().max().item()
 
 
-def _now() -> tuple[float, float]:
-    return time.perf_counter(), time.process_time()
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks epoch", description=__doc__)
     parser.add_argument("--shape", default="ViT-B-32", help="open_clip's name, or tiny")
-    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    parser.add_argument("--precision", choices=PRECISIONS, default="fp32")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--images", type=int, default=32, help="JPEGs of 500 x 375 (%(default)s)")
+    parser.add_argument("--large", action="store_true", help="JPEGs of 4000 x 3000 instead")
     parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument(
+        "--micro-batch-size", choices=("auto",), help="auto: latte finds the size that fits"
+    )
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument(
@@ -255,12 +280,13 @@ def _report(
     sides: Sequence[Textbook | Latte],
     tokens: Mapping[str, int],
     filling: float,
+    peak: float,
 ) -> None:
-    peak = cpu_peak(precision_dtype(options.precision))
     lines = [
-        f"{options.shape}, {options.precision}, {options.images} images, batch {options.batch}, "
-        f"threads {options.threads}, medians of {options.rounds} epochs, torch {torch.__version__}",
-        f"a 2048 x 2048 product: {peak / 1e9:.0f} GFLOP a second of CPU",
+        f"{options.shape}, {options.device}, {options.precision}, {options.images} images, "
+        f"batch {options.batch}, threads {options.threads}, medians of {options.rounds} epochs, "
+        f"torch {torch.__version__}",
+        peak_line(peak, options.device),
     ]
     lines += [_line(side.timed, options.images, tokens, peak) for side in sides]
     if len(sides) == 2:
@@ -273,7 +299,7 @@ def _report(
             f"{_difference(textbook, latte):.1e}",
         ]
     once = f"filling latte's image cache, once: {1000 * filling / options.images:.2f} ms an image"
-    say(*lines, once, memory_line())
+    say(*lines, once, memory_line(options.device))
 
 
 def _line(timed: Timed, images: int, tokens: Mapping[str, int], peak: float) -> str:

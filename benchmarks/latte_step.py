@@ -48,22 +48,26 @@ class LatteStep:
         self.problem = problem
         self.steps = 0
         self.indices = torch.arange(len(problem.pixels))
-        aggregator = MomentumPrototypes(MomentumOptions(margins="epoch_start"), _CONTEXT)
+        device = problem.pixels.device
+        context = Context(
+            base_dir=Path(), cache_dir=Path(), device=str(device), seed=0, frozen_clip=no_clip
+        )
+        aggregator = MomentumPrototypes(MomentumOptions(margins="epoch_start"), context)
         self.learner = build_learner(
             "main",
             OpenClipBackbone(problem.twin(), problem.config, tokenizer),
             "all",
             aggregator,
-            ContrastiveLoss(ContrastiveOptions(), _CONTEXT),
+            ContrastiveLoss(ContrastiveOptions(), context),
             OptimizerSettings(learning_rate=learning_rate),
             precision,
         )
         self.inputs = StepInputs(
             labelers=[
-                CurrentLabeler(CurrentOptions(), _CONTEXT),
-                FrozenLabeler(FrozenOptions(), _CONTEXT),
+                CurrentLabeler(CurrentOptions(), context),
+                FrozenLabeler(FrozenOptions(), context),
             ],
-            bank=_bank(problem),
+            bank=_bank(problem, context),
             descriptions=["class", "image", "group"],
             class_texts=ClassTexts.of([TEMPLATE], [[name] for name in problem.class_names]),
             seed=0,
@@ -71,8 +75,8 @@ class LatteStep:
         self.start = TrainingStart(
             tuple(problem.class_names),
             problem.prototypes,
-            problem.prototypes[problem.zero_shot_labels],
-            problem.zero_shot_labels,
+            problem.prototypes[problem.zero_shot_labels.to(device)],
+            problem.zero_shot_labels.to(device),
             _no_features,
         )
         aggregator.start(self.start)
@@ -99,7 +103,7 @@ class LatteStep:
         return training_step(self.learner, self.inputs, batch, self.problem.pixels).loss.item()
 
 
-def _bank(problem: Problem) -> DescriptionBank:
+def _bank(problem: Problem, context: Context) -> DescriptionBank:
     count = len(problem.pixels)
     return DescriptionBank(
         [str(number) for number in range(count)],
@@ -107,9 +111,9 @@ def _bank(problem: Problem) -> DescriptionBank:
         problem.class_names,
         TEMPLATE,
         {
-            "class": ClassDescription(ClassOptions(template=TEMPLATE), _CONTEXT),
-            "image": ImageDescription(ImageOptions(), _CONTEXT),
-            "group": GroupDescription(GroupOptions(redraw=False), _CONTEXT),
+            "class": ClassDescription(ClassOptions(template=TEMPLATE), context),
+            "image": ImageDescription(ImageOptions(), context),
+            "group": GroupDescription(GroupOptions(redraw=False), context),
         },
         {
             "image": Column([(text,) for text in problem.captions]),
@@ -120,6 +124,3 @@ def _bank(problem: Problem) -> DescriptionBank:
 
 def _no_features(name: str) -> Tensor:
     raise AssertionError("nobody asks for frozen features of descriptions here")
-
-
-_CONTEXT = Context(base_dir=Path(), cache_dir=Path(), device="cpu", seed=0, frozen_clip=no_clip)

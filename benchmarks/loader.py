@@ -70,15 +70,19 @@ def main(arguments: Sequence[str]) -> None:
     report(times, options.images, kept, (filling, first))
 
 
-def write_images(folder: Path, count: int) -> list[ImageReference]:
-    """Made-up photos: smooth colours with noise on top, about 66 kB each."""
+def write_images(
+    folder: Path, count: int, size: tuple[int, int] = (WIDTH, HEIGHT)
+) -> list[ImageReference]:
+    """Made-up photos: smooth colours with noise on top; about 66 kB each at 500 x 375."""
     folder.mkdir()
+    repeats = (-(-size[1] // HEIGHT), -(-size[0] // WIDTH), 1)
     random = numpy.random.default_rng(0)
     references = []
     for index in range(count):
         coarse = random.integers(0, 256, (24, 32, 3), dtype=numpy.uint8)
-        smooth = Image.fromarray(coarse).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)
-        noisy = numpy.asarray(smooth).astype(int) + random.integers(-12, 13, (HEIGHT, WIDTH, 3))
+        smooth = Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
+        tile = random.integers(-12, 13, (HEIGHT, WIDTH, 3)).astype(numpy.int16)
+        noisy = numpy.asarray(smooth) + numpy.tile(tile, repeats)
         path = folder / f"{index:05}.jpg"
         Image.fromarray(noisy.clip(0, 255).astype(numpy.uint8)).save(path, quality=90)
         references.append(ImageReference(path.name, path))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from statistics import median
 from typing import TypeVar
 
@@ -13,7 +13,7 @@ import torch
 
 from latte.interfaces import Backbone
 from latte.run.profile import matmul_throughput
-from latte.train.timing import count_flops
+from latte.train.timing import count_flops, wait_for
 
 ResultT = TypeVar("ResultT")
 
@@ -21,8 +21,9 @@ ResultT = TypeVar("ResultT")
 class Timed:
     """One side of a comparison, with its measurements."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, device: str = "cpu") -> None:
         self.name = name
+        self.device = device
         self.wall: list[float] = []
         """Wall seconds, one value per repetition."""
         self.cpu: list[float] = []
@@ -32,8 +33,10 @@ class Timed:
 
     def run(self, work: Callable[[], ResultT]) -> ResultT:
         """Run `work` and measure its time."""
+        wait_for(self.device)
         wall, cpu = time.perf_counter(), time.process_time()
         result = work()
+        wait_for(self.device)
         self.wall.append(time.perf_counter() - wall)
         self.cpu.append(time.process_time() - cpu)
         return result
@@ -46,13 +49,39 @@ class Timed:
         return result
 
     def share_of(self, peak: float) -> str:
-        """Share of the matmul throughput `peak`, in FLOPs per second of CPU time."""
-        return f"{100 * self.flops / median(self.cpu) / peak:.0f} % of the product's rate"
+        """Share of the matmul throughput `peak` that `peak_rate` returned."""
+        return f"{100 * self.share(peak):.0f} % of the product's rate"
+
+    def share(self, peak: float) -> float:
+        """Share of the matmul throughput `peak`, as a number."""
+        # On a CPU, CPU seconds are compared, because other processes may use the CPU too.
+        return self.flops / median(self.cpu if self.device == "cpu" else self.wall) / peak
 
 
-def cpu_peak(dtype: torch.dtype = torch.float32) -> float:
-    """Measure FLOPs per second of CPU time in a 2048 x 2048 matmul."""
-    return matmul_throughput("cpu", dtype, clock=time.process_time)
+def peak_rate(dtype: torch.dtype = torch.float32, device: str = "cpu") -> float:
+    """Measure FLOPs per second in a large matmul: of CPU time, or of a GPU's time."""
+    clock = time.process_time if device == "cpu" else time.perf_counter
+    # A CPU that does not compute in fp16 takes minutes for the usual size.
+    side = 256 if device == "cpu" and dtype == torch.float16 else None
+    return matmul_throughput(device, dtype, clock=clock, side=side)
+
+
+def peak_line(peak: float, device: str) -> str:
+    """Return the line that reports a `peak_rate`."""
+    place = "CPU" if device == "cpu" else device
+    return f"a large matrix product: {peak / 1e9:.0f} GFLOP a second of {place}"
+
+
+def side_figures(sides: Sequence[Timed], images: int, peak: float) -> dict[str, float]:
+    """Return the measurements of the last side, for tables; `images` images per repetition."""
+    last, seconds = sides[-1], median(sides[-1].wall)
+    figures = {
+        "seconds": seconds,
+        "images per second": images / seconds,
+        "share of product": last.share(peak),
+        "peak GiB": peak_memory(last.device),
+    }
+    return figures if len(sides) == 1 else figures | {"ratio": median(sides[0].wall) / seconds}
 
 
 def ratio_line(plain: Timed, latte: Timed) -> str:
@@ -64,11 +93,17 @@ def ratio_line(plain: Timed, latte: Timed) -> str:
     return f"{line}, {plain.flops / latte.flops:.2f} in operations" if latte.flops else line
 
 
-def memory_line() -> str:
-    """Return the peak resident size of this process."""
+def peak_memory(device: str = "cpu") -> float:
+    """Return the peak memory in GiB: of this process on a GPU, or else its resident size."""
+    if device.startswith("cuda"):
+        return torch.cuda.max_memory_allocated(device) / 2**30
     unit = 2**30 if sys.platform == "darwin" else 2**20
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-    return f"peak memory of the process: {peak:.2f} GiB"
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
+def memory_line(device: str = "cpu") -> str:
+    """Return the line that reports `peak_memory`."""
+    return f"peak memory of the process: {peak_memory(device):.2f} GiB"
 
 
 def say(*lines: str) -> None:

@@ -33,6 +33,7 @@ class ReferenceStep:
         self.problem = problem
         self.tokenizer = tokenizer
         self.arithmetic = arithmetic
+        self.device = problem.pixels.device
         self.model: Any = problem.twin().train()
         self.prototypes = problem.prototypes.clone()
         self.epoch_start = problem.prototypes.clone()
@@ -57,7 +58,7 @@ class ReferenceStep:
         """One step on some of the problem's images, whose views are `pixels`; returns the loss."""
         problem = self.problem
         with self.arithmetic():
-            images = self.model.encode_image(pixels, normalize=True)
+            images = self.model.encode_image(pixels.to(self.device), normalize=True)
         images = images.float()
         current = (images.detach() @ self.prototypes.T).argmax(dim=1).tolist()
         frozen = problem.zero_shot_labels[list(rows)].tolist()
@@ -88,7 +89,7 @@ class ReferenceStep:
 
     def encode(self, texts: Sequence[str]) -> Tensor:
         """Encode B texts to unit features (B, D), at the full context length."""
-        tokens = self.tokenizer(list(texts))
+        tokens = self.tokenizer(list(texts)).to(self.device)
         with self.arithmetic():
             return self.model.encode_text(tokens, normalize=True).float()
 
@@ -119,7 +120,7 @@ class ReferenceStep:
 def contrastive(images: Tensor, targets: Tensor, scale: Tensor) -> Tensor:
     """CLIP's loss: image i belongs to target i, both ways."""
     logits = scale * images @ targets.T
-    own = torch.arange(len(images))
+    own = torch.arange(len(images), device=images.device)
     by_image = functional.cross_entropy(logits, own)
     by_target = functional.cross_entropy(logits.T, own)
     return (by_image + by_target) / 2

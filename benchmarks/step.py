@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from statistics import median
 from typing import Any, Protocol
 
@@ -20,13 +20,25 @@ from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor
 
 from benchmarks.latte_step import LatteStep
-from benchmarks.measuring import Timed, cpu_peak, memory_line, ratio_line, say
+from benchmarks.measuring import (
+    Timed,
+    memory_line,
+    peak_line,
+    peak_rate,
+    ratio_line,
+    say,
+    side_figures,
+)
 from benchmarks.reference_step import ReferenceStep
 from benchmarks.step_problem import Problem, make_problem
+from latte.interfaces.settings import Precision
 from latte.run.process import keep_freed_memory
+from latte.run.workspace import find_device
+from latte.train.precision import backward_in, choose_arithmetic, forward_in
 
 TOLERANCE = 1e-4
 LEARNING_RATE = 1e-7
+PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 _SIDES = ("textbook", "latte")
 
 
@@ -48,8 +60,8 @@ class Step(Protocol):
 class Side(Timed):
     """A step with what was measured of it."""
 
-    def __init__(self, name: str, step: Step) -> None:
-        super().__init__(name)
+    def __init__(self, name: str, step: Step, device: str) -> None:
+        super().__init__(name, device)
         self.step = step
         self.loss = float("nan")
         self.tokens = 0
@@ -68,14 +80,14 @@ class Side(Timed):
         self.tokens += given[0].numel()
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Parse, measure, print."""
+def main(arguments: Sequence[str]) -> dict[str, float]:
+    """Parse, measure, print; return the figures of the last side."""
     options = _parser().parse_args(arguments)
     keep_freed_memory()
     torch.set_num_threads(options.threads)
-    problem = make_problem(options.shape, options.batch)
+    problem = make_problem(options.shape, options.batch, find_device(options.device))
     sides = [
-        Side(name, _build(name, problem, options.precision))
+        Side(name, _build(name, problem, options.precision), options.device)
         for name in _SIDES
         if options.side in ("both", name)
     ]
@@ -86,13 +98,16 @@ def main(arguments: Sequence[str]) -> None:
         for side in sides:
             side.measure()
         _compare(sides, options.precision)
-    _report(options, sides, cpu_peak(precision_dtype(options.precision)))
+    peak = product_rate(options.precision, options.device)
+    _report(options, sides, peak)
+    return side_figures(sides, options.batch, peak)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks step", description=__doc__)
     parser.add_argument("--shape", default="ViT-B-32", help="open_clip's name, or tiny")
-    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    parser.add_argument("--precision", choices=PRECISIONS, default="fp32")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
@@ -106,19 +121,23 @@ def _build(name: str, problem: Problem, precision: Any) -> Step:
     tokenizer = SimpleTokenizer(context_length=problem.config["text_cfg"]["context_length"])
     if name == "latte":
         return LatteStep(problem, tokenizer, precision, LEARNING_RATE)
-    return ReferenceStep(problem, tokenizer, arithmetic(precision), LEARNING_RATE)
+    return ReferenceStep(
+        problem, tokenizer, arithmetic(precision, problem.pixels.device), LEARNING_RATE
+    )
 
 
-def arithmetic(precision: str) -> Callable[[], AbstractContextManager[Any]]:
+def arithmetic(
+    precision: Precision, device: torch.device
+) -> Callable[[], AbstractContextManager[Any]]:
     """Around a textbook's forward pass."""
-    if precision == "fp32":
-        return nullcontext
-    return lambda: torch.autocast("cpu", dtype=torch.bfloat16)
+    return lambda: forward_in(choose_arithmetic(precision, device), device)
 
 
-def precision_dtype(precision: str) -> torch.dtype:
-    """In which the products of a step are taken."""
-    return torch.float32 if precision == "fp32" else torch.bfloat16
+def product_rate(precision: Precision, device: str) -> float:
+    """Rate of a large matrix product in the arithmetic of a step."""
+    dtypes = {"bf16": torch.bfloat16, "fp16": torch.float16}
+    with backward_in(choose_arithmetic(precision, torch.device(device))):
+        return peak_rate(dtypes.get(precision, torch.float32), device)
 
 
 def _differences(sides: Sequence[Side]) -> tuple[float, float]:
@@ -135,9 +154,9 @@ def _compare(sides: Sequence[Side], precision: str) -> None:
 
 def _report(options: argparse.Namespace, sides: Sequence[Side], peak: float) -> None:
     lines = [
-        f"{options.shape}, {options.precision}, batch {options.batch}, threads {options.threads}, "
-        f"medians of {options.rounds} rounds, torch {torch.__version__}",
-        f"a 2048 x 2048 product: {peak / 1e9:.0f} GFLOP a second of CPU",
+        f"{options.shape}, {options.device}, {options.precision}, batch {options.batch}, "
+        f"threads {options.threads}, medians of {options.rounds} rounds, torch {torch.__version__}",
+        peak_line(peak, options.device),
     ]
     for side in sides:
         seconds, cpu = median(side.wall), median(side.cpu)
@@ -155,4 +174,4 @@ def _report(options: argparse.Namespace, sides: Sequence[Side], peak: float) -> 
             f"difference after {options.rounds + 1} steps: loss {loss:.1e}, "
             f"prototypes {prototypes:.1e}",
         ]
-    say(*lines, memory_line())
+    say(*lines, memory_line(options.device))

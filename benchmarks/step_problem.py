@@ -66,11 +66,14 @@ class Problem:
     config: Mapping[str, Any]
     class_names: Sequence[str]
     pixels: Tensor
-    """(B, 3, S, S)."""
+    """(B, 3, S, S), on the model's device."""
     zero_shot_labels: Tensor
     """(B,) int64; about `AGREEMENT` of them are the class of the nearest prototype."""
     prototypes: Tensor
-    """(C, D) unit rows, such that the images are of as many classes as by a random draw."""
+    """(C, D) unit rows on the model's device.
+
+    They are such that the images are of as many classes as by a random draw.
+    """
     captions: Sequence[str]
     group_captions: Sequence[str]
 
@@ -79,15 +82,15 @@ class Problem:
         return copy.deepcopy(self.model)
 
 
-def make_problem(shape: str, batch: int) -> Problem:
+def make_problem(shape: str, batch: int, device: str = "cpu") -> Problem:
     """The same for the same arguments; `shape` is `tiny` or a name of open_clip."""
     draw = random.Random(0)
     torch.manual_seed(0)
     config = _TINY if shape == "tiny" else open_clip.get_model_config(shape)
-    model = CLIP(**config)
+    model = CLIP(**config).to(device)
     size = config["vision_cfg"]["image_size"]
     set_model_preprocess_cfg(model, asdict(PreprocessCfg(size=size)))
-    pixels = torch.randn(batch, 3, size, size)
+    pixels = torch.randn(batch, 3, size, size).to(device)
     labels, others = torch.randint(len(CLASSES), (2, batch))
     return Problem(
         model=model,
@@ -104,12 +107,12 @@ def make_problem(shape: str, batch: int) -> Problem:
 @torch.no_grad()
 def _prototypes(model: CLIP, pixels: Tensor, labels: Tensor) -> Tensor:
     """Towards one image of each label, away from what all images of a random tower share."""
-    features = model.encode_image(pixels, normalize=True)
+    features = model.encode_image(pixels, normalize=True).cpu()
     common = normalize(features.mean(dim=0), dim=0)
     rows = torch.randn(len(CLASSES), features.shape[1])
     for label, feature in zip(labels.tolist(), features, strict=True):
         rows[label] = feature
-    return normalize(rows - (rows @ common)[:, None] * common, dim=1)
+    return normalize(rows - (rows @ common)[:, None] * common, dim=1).to(pixels.device)
 
 
 def _sentences(draw: random.Random, count: int) -> list[str]:

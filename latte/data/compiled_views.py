@@ -33,6 +33,8 @@ from latte.interfaces.settings import AugmentSettings
 ENTRY_POINT_GROUP = "latte.views"
 """Each entry point names a function without arguments that returns a `ViewWriter`."""
 
+UNCHANGED = numpy.tile(numpy.arange(256, dtype=numpy.float32), (3, 1))
+"""A lookup for `CompiledViews.write` that keeps 8-bit values."""
 _CHECKED_SIZES = ((97, 64), (40, 30), (31, 120), (24, 24), (64, 200), (200, 23))
 """Widths and heights of the noise images: wide, tall, and smaller and larger than views."""
 _LOCK = Lock()
@@ -108,12 +110,11 @@ def _verified() -> CompiledViews | None:
 
 def _repeats_pillow(views: CompiledViews, width: int, height: int) -> bool:
     noise = numpy.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=numpy.uint8)
-    unchanged = numpy.tile(numpy.arange(256, dtype=numpy.float32), (3, 1))
     settings, random = AugmentSettings(jitter_probability=1.0), Random(height)
     for size in (24, 48):
         out = numpy.empty((3, size, size), dtype=numpy.float32)
         augmentation = sample_augmentation(width, height, settings, random)
-        if not views.write(noise, augmentation, unchanged, out):
+        if not views.write(noise, augmentation, UNCHANGED, out):
             return False
         if (augmented_pixels(Image.fromarray(noise), augmentation, size).numpy() != out).any():
             return False

@@ -142,6 +142,11 @@ class DeviceViews:
             for indices, one in planned:
                 yield indices, self._views(one)
 
+    def of_largest(self, count: int) -> Tensor:
+        """Make views (B, 3, S, S) of the `count` largest images, which take the most memory."""
+        sizes = torch.tensor(self._images.sizes).prod(dim=1)
+        return self._views(self._plan(sizes.argsort(descending=True)[:count].tolist(), epoch=0))
+
     def _plan(self, indices: Sequence[int], epoch: int) -> _Plan:
         """Sample the augmentations of a batch, and sort them by the pass of their crop."""
         augmentations = [self._augmentation(index, epoch) for index in indices]

@@ -16,7 +16,7 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 
 from latte.data.augmentation import Augmentation, augmented_pixels, sample_augmentation, vision
-from latte.data.compiled_views import CompiledViews, compiled_views
+from latte.data.compiled_views import UNCHANGED, CompiledViews, compiled_views
 from latte.data.images import Pixels
 from latte.interfaces import PixelFormat
 from latte.interfaces.settings import AugmentSettings
@@ -84,17 +84,23 @@ class TrainingView:
         return augmented_pixels(image, augmentation, self.pixel_format.size)
 
     def write(self, pixels: Pixels, index: int, epoch: int, out: Tensor) -> None:
-        """Write the view of `pixels` (H, W, 3) to `out` (3, S, S) float32, contiguous.
+        """Write the view of `pixels` (H, W, 3) to `out` (3, S, S), which is contiguous.
 
-        The values are bit-identical to those that `__call__` returns. Compiled code makes the view
-        if latte-views is installed.
+        A float32 `out` gets the values that `__call__` returns, bit for bit; a uint8 `out` gets the
+        view before normalisation. Compiled code makes the view if latte-views is installed.
         """
+        in_8_bits = out.dtype == torch.uint8
         if self.augment is not None and self._compiled is not None:
             height, width, _ = pixels.shape
             augmentation = self.augmentation(width, height, index, epoch)
-            if self._compiled.write(pixels, augmentation, self._normalised_values, out.numpy()):
+            made = torch.empty(out.shape) if in_8_bits else out
+            values = UNCHANGED if in_8_bits else self._normalised_values
+            if self._compiled.write(pixels, augmentation, values, made.numpy()):
+                if in_8_bits:
+                    out.copy_(made)
                 return
-        out.copy_(self(Image.fromarray(pixels), index, epoch))
+        make = self.pixels if in_8_bits else self
+        out.copy_(make(Image.fromarray(pixels), index, epoch))
 
     def augmentation(self, width: int, height: int, index: int, epoch: int) -> Augmentation:
         """Return the augmentation of training image `index`; `augment` must not be None."""

@@ -131,7 +131,8 @@ def encode_stream(
     """
     formats = list(dict.fromkeys(member.backbone.pixel_format for member in adapted.members))
     read = partial(_read, formats=formats)
-    threads = image_threads(alone=torch.cuda.is_available())
+    device = adapted.members[0].backbone.logit_scale.device
+    threads = image_threads(alone=device.type == "cuda")
     ahead = max(threads, BATCHES_AHEAD * batch_size)
     results = ordered_map(read, images, threads=threads, ahead=ahead)
     readable = _readable(results, on_unreadable)

@@ -168,7 +168,7 @@ def _views(
         return
     own = [distributed.share(indices) for indices in batches]
     views = (
-        training_batches(training.images, training.view, own, epoch)
+        training_batches(training.images, training.view, own, epoch, training.learners[0].device)
         if training.device_views is None
         else training.device_views.batches(own, epoch)
     )

@@ -1,9 +1,9 @@
 """Find the largest micro-batch for which memory suffices, before the first step.
 
-The whole batch is tried first, then a half, a quarter and so on. On a GPU, an attempt is a forward
-and a backward pass of the largest step, with its longest texts; torch raises an error if memory
-does not suffice. On a CPU, the system would kill the process. Therefore the memory of a few samples
-is measured there, and multiplied.
+The whole batch is tried first, then a half, a quarter and so on. On a GPU, an attempt makes the
+views of the largest images, and takes a forward and a backward pass of the largest step, with its
+longest texts; torch raises an error if memory does not suffice. On a CPU, the system would kill the
+process. Therefore the memory of a few samples is measured there, and multiplied.
 """
 
 from __future__ import annotations
@@ -80,8 +80,7 @@ def find_micro_batch_size(training: Training, progress: Progress) -> None:
     path = training.folder / "checkpoints" / RECORD_FILE
     before, found = _read(path), {}
     for learner in training.learners:
-        largest = largest_step(training, learner)
-        own = _fit(learner, largest, before.get(learner.name), settings, progress)
+        own = _fit(training, learner, before.get(learner.name), progress)
         found[learner.name] = _smallest_of_all_processes(learner, own)
     if distributed.is_main_process():
         write_json(path, {name: asdict(one) for name, one in found.items()})
@@ -114,26 +113,23 @@ def _smallest_of_all_processes(learner: Learner, own: Found) -> Found:
     return Found(learner.micro_batch_size, again)
 
 
-def _fit(
-    learner: Learner,
-    largest: LargestStep,
-    before: Found | None,
-    settings: TrainSettings,
-    progress: Progress,
-) -> Found:
+def _fit(training: Training, learner: Learner, before: Found | None, progress: Progress) -> Found:
+    settings, largest = training.settings, largest_step(training, learner)
     again = settings.gradient_checkpointing is True
     if before is not None and before.gradient_checkpointing:
         again = learner.backbone.recompute_activations()
     known = before.micro_batch_size if before else None
-    size = _largest_size(_attempts(learner, largest), largest, known)
+    size = _largest_size(_attempts(training, learner, largest), largest, known)
     if size == 0 and settings.gradient_checkpointing == "auto" and not again:
         again = learner.backbone.recompute_activations()
-        size = _largest_size(_attempts(learner, largest), largest, None)
+        size = _largest_size(_attempts(training, learner, largest), largest, None)
     if size == 0:
+        first = "" if training.device_views is None else "write `augment_on: cpu`, "
+        rest = "take a smaller model, let less of it train, or stop what else needs memory"
         raise LatteError(
             "memory does not hold one image or text on its way through the towers",
             where="train.micro_batch_size",
-            hint="take a smaller model, let less of it train, or stop what else needs memory",
+            hint=first + rest,
         )
     learner.micro_batch_size = size
     if size is not None:
@@ -159,20 +155,27 @@ def _largest_size(fits: Fits, largest: LargestStep, known: int | None) -> int | 
     return next((size for size in [*sizes, 1] if fits(size)), 0)
 
 
-def _attempts(learner: Learner, largest: LargestStep) -> Fits:
+def _attempts(training: Training, learner: Learner, largest: LargestStep) -> Fits:
     if learner.device.type == "cuda":
-        return lambda size: all(_fits_on_gpu(learner, one) for one in largest.passes(size))
+        return lambda size: _fits_on_gpu(training, learner, largest, size)
     return _estimate_on_cpu(learner, largest)
 
 
-def _fits_on_gpu(learner: Learner, one: LargestStep) -> bool:
-    """Return True if a pass fits into memory together with the optimiser's state and `MARGIN`."""
+def _fits_on_gpu(
+    training: Training, learner: Learner, largest: LargestStep, size: int | None
+) -> bool:
+    """Return True if a step fits into memory in parts of `size`, and `MARGIN` stays free.
+
+    The views of the whole batch and the optimiser's state are in memory during each pass.
+    """
     device = learner.device
     spare = int(MARGIN * torch.cuda.get_device_properties(device).total_memory)
     try:
         held = torch.empty(spare + _state_bytes(learner), dtype=torch.uint8, device=device)
-        activation_bytes(learner, one)
-        del held
+        pixels = _largest_views(training, learner, largest.images)
+        for one in largest.passes(size):
+            activation_bytes(learner, one, pixels[: one.images])
+        del held, pixels
     except torch.OutOfMemoryError:
         fits = False
     else:
@@ -181,6 +184,13 @@ def _fits_on_gpu(learner: Learner, one: LargestStep) -> bool:
     gc.collect()
     torch.cuda.empty_cache()
     return fits
+
+
+def _largest_views(training: Training, learner: Learner, count: int) -> Tensor:
+    if count and training.device_views is not None:
+        return training.device_views.of_largest(count)
+    side = learner.backbone.pixel_format.size
+    return torch.zeros(count, 3, side, side, device=learner.device)
 
 
 def _estimate_on_cpu(learner: Learner, largest: LargestStep) -> Fits:
@@ -207,10 +217,11 @@ def _letters(texts: Sequence[str]) -> int:
     return sum(len(text) + 1 for text in texts)
 
 
-def activation_bytes(learner: Learner, one: LargestStep) -> int:
+def activation_bytes(learner: Learner, one: LargestStep, pixels: Tensor | None = None) -> int:
     """Run a forward and a backward pass, and return the bytes that autograd stored.
 
-    Afterwards, gradients are None and random generators are restored.
+    `pixels` (B, 3, S, S) are the views of the images of `one`; zeros by default. Afterwards,
+    gradients are None and random generators are restored.
 
     Raises:
         torch.OutOfMemoryError: if the memory of a GPU does not suffice.
@@ -222,7 +233,7 @@ def activation_bytes(learner: Learner, one: LargestStep) -> int:
     try:
         with torch.random.fork_rng(devices=devices), _saved_tensors(learner, stored):
             if one.images:
-                pixels = torch.zeros(one.images, 3, side, side)
+                pixels = torch.zeros(one.images, 3, side, side) if pixels is None else pixels
                 features.append(learner.encode_images(torch.arange(one.images), pixels))
             if one.texts:
                 features.append(learner.encode_texts(one.texts))

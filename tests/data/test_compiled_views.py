@@ -31,7 +31,7 @@ from latte.data.compiled_views import (
     ViewWriter,
     compiled_views,
 )
-from latte.data.views import TrainingView
+from latte.data.views import TrainingView, normalise
 from latte.interfaces import PixelFormat
 from latte.interfaces.settings import AugmentSettings
 from tests.helpers.pictures import picture, references
@@ -174,6 +174,16 @@ def test_training_batches_have_equal_bits_with_and_without_compiled_views(
     with_compiled = batches()
     monkeypatch.setattr(views_module, "compiled_views", lambda: None)
     assert all(map(torch.equal, with_compiled, batches()))
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_views_in_8_bits_are_those_before_normalisation(
+    compiled: CompiledViews, monkeypatch: pytest.MonkeyPatch, installed: bool
+) -> None:
+    monkeypatch.setattr(views_module, "compiled_views", lambda: compiled if installed else None)
+    out = torch.empty(3, 32, 32, dtype=torch.uint8)
+    TrainingView(FORMAT, AugmentSettings(), seed=4).write(noise(60, 50), 0, 0, out)
+    assert torch.equal(normalise(out[None], FORMAT)[0], pillows_view())
 
 
 def test_compiled_views_do_not_use_pillow(

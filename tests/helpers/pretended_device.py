@@ -244,14 +244,22 @@ class _Attention(torch.autograd.Function):
 _plain_attention: Callable[..., Tensor] = functional.scaled_dot_product_attention
 
 
-def _attention(queries: Tensor, keys: Tensor, values: Tensor, *rest: Any, **named: Any) -> Tensor:
+def _attention(
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    **named: Any,
+) -> Tensor:
     if not isinstance(queries, Pretended):
-        return _plain_attention(queries, keys, values, *rest, **named)
+        return _plain_attention(queries, keys, values, attn_mask, dropout_p, is_causal, **named)
     if torch.is_autocast_enabled(DEVICE):
         dtype = torch.get_autocast_dtype(DEVICE)
         queries, keys, values = (one.to(dtype) for one in (queries, keys, values))
-    assert not rest, "latte's attention has no mask"
-    return _Attention.apply(queries, keys, values, named["is_causal"])  # type: ignore[no-any-return, no-untyped-call]
+    assert attn_mask is None and not dropout_p and not named, "latte's attention has no mask"
+    return _Attention.apply(queries, keys, values, is_causal)  # type: ignore[no-any-return, no-untyped-call]
 
 
 @cache

@@ -11,6 +11,7 @@ import json
 import sys
 import tempfile
 import textwrap
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -29,7 +30,7 @@ from latte_transductive.labeler import TransductiveLabeler
 from latte_transductive.options import TransductiveOptions
 from open_clip.tokenizer import SimpleTokenizer
 
-from benchmarks import latte_step, step_problem
+from benchmarks import gpu_parts, latte_step, step_problem
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.components.labelers import CurrentLabeler, FrozenLabeler
 from latte.components.losses import ContrastiveLoss
@@ -40,7 +41,7 @@ from latte.components.options import (
     MomentumOptions,
 )
 from latte.components.prototypes import MomentumPrototypes
-from latte.data import device_crops
+from latte.data import batches, device_crops
 from latte.data.device_crops import ResidentImages
 from latte.data.device_views import DeviceViews
 from latte.data.views import TrainingView
@@ -119,6 +120,7 @@ def with_train(**changes: Any) -> dict[str, Any]:
     return {"settings": with_settings(SETTINGS, **changes)}
 
 
+VIEWS_ON_CPU = "views on the CPU"
 TRAININGS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "published": dict,
     "bf16": partial(with_train, precision="bf16"),
@@ -127,6 +129,7 @@ TRAININGS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "frozen texts": lambda: {"parts": [part("visual_layer_norms")]},
     "frozen images": lambda: {"parts": [part("text_layer_norms")]} | with_train(augment=None),
     "class texts": class_texts,
+    VIEWS_ON_CPU: dict,
     "flyp": flyp,
     "reclip": reclip,
     "transductive": transductive,
@@ -183,7 +186,7 @@ def train(folder: Path, counts: Counts, name: str, run: str = "run") -> dict[str
         # Labelers with feature banks use sparse matrices, which the device does not have.
         features = training.start.image_features.to(DEVICE)
         training = replace(training, start=replace(training.start, image_features=features))
-    if training.settings.augment is not None:
+    if training.settings.augment is not None and name != VIEWS_ON_CPU:
         pixels = [
             torch.tensor(training.images.pixels(index), device=DEVICE)
             for index in range(len(training.images))
@@ -195,6 +198,7 @@ def train(folder: Path, counts: Counts, name: str, run: str = "run") -> dict[str
     with (
         counted(found["steps"], counts, loop, "_step"),
         counted(found["views"], counts, DeviceViews, "_views"),
+        counted(found["views"], counts, batches, "_on_device"),
     ):
         loop.train(training, progress)
     return found
@@ -226,15 +230,20 @@ def summary(counts: Counts) -> dict[str, Any]:
 
 def large_step(counts: Counts, precision: Precision) -> dict[str, Any]:
     """Return the counts of a published step at batch 512 with narrow towers of twelve layers."""
-    problem = step_problem.make_problem("tiny", BATCH)
-    to_device(problem.model)
+    problem = step_problem.make_problem("tiny", BATCH, DEVICE)
     step = latte_step.LatteStep(problem, SimpleTokenizer(context_length=77), precision, 1e-7)
-    pixels = problem.pixels.to(DEVICE)
     for number in range(2):
         counts.reset()
         batch = Batch("main", step.indices, 0, number)
-        training_step(step.learner, step.inputs, batch, pixels)
+        training_step(step.learner, step.inputs, batch, problem.pixels)
     return summary(counts)
+
+
+def waits_of(counts: Counts, work: Callable[[], object], device: str) -> Counter[str]:
+    """Count the waits of `work` as the benchmark counts those of a GPU."""
+    counts.reset()
+    work()
+    return Counter(counts.waits)
 
 
 def large_views(counts: Counts) -> dict[str, Any]:
@@ -252,6 +261,17 @@ def large_views(counts: Counts) -> dict[str, Any]:
     ours = summary(counts)
     ((_, expected),) = DeviceViews(view, ResidentImages.of(images)).batches([batch], 1)
     return ours | {"difference": (found.cpu() - expected).abs().max().item()}
+
+
+def large_photos(counts: Counts) -> dict[str, Any]:
+    """Return the counts of views of photos that are too large for one pass."""
+    images = [torch.zeros(1125, 1500, 3, dtype=torch.uint8, device=DEVICE) for _ in range(12)]
+    views = DeviceViews(TrainingView(FORMAT, AugmentSettings(), 0), ResidentImages.of(images))
+    plan = views._plan(range(len(images)), 0)
+    views._views(plan)  # makes the tables of hues
+    counts.reset()
+    views._views(plan)
+    return summary(counts) | {"passes": len(plan.passes)}
 
 
 @contextmanager
@@ -282,7 +302,7 @@ def main() -> None:
     for tower in ("vision_cfg", "text_cfg"):
         towers[tower] |= {"layers": LAYERS, "width": 16}
     towers["vision_cfg"]["head_width"] = 8
-    latte_step._CONTEXT = ON_DEVICE
+    torch.__future__.set_overwrite_module_params_on_conversion(True)
     with tempfile.TemporaryDirectory() as temporary, pretended_device() as counts:
         folder = Path(temporary)
         write_colour_images(folder / "images", ("red", "green", "blue"), 5, (40, 36))
@@ -290,7 +310,10 @@ def main() -> None:
             "trainings": {name: train(folder, counts, name) for name in TRAININGS},
             "large": {name: large_step(counts, name) for name in ("fp32", "bf16")},
             "views": large_views(counts),
+            "photos": large_photos(counts),
         }
+        with mock.patch.object(gpu_parts, "waits_of", partial(waits_of, counts)):
+            found["benchmark"] = gpu_parts.count_waits(gpu_parts.Place(DEVICE, folder))
         found["mutants"] = {name: mutant(folder, counts, name) for name in MUTANTS}
     Path(sys.argv[1]).write_text(json.dumps(found))
 

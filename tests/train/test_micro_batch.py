@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +14,8 @@ import torch
 from torch import Tensor
 
 from latte.backbone.open_clip import OpenClipBackbone
+from latte.data.device_crops import ResidentImages
+from latte.data.device_views import DeviceViews
 from latte.interfaces import LatteError
 from latte.train import micro_batch
 from latte.train.free_memory import free_memory
@@ -58,7 +62,7 @@ def needed(training: Training, size: int | None) -> float:
     """Least free memory with which parts of `size` fit."""
     (learner,) = training.learners
     low, high = 0.0, 1e12
-    fits = micro_batch._attempts(learner, largest_step(training, learner))
+    fits = micro_batch._attempts(training, learner, largest_step(training, learner))
     with pytest.MonkeyPatch.context() as patch:
         while high - low > 1024:
             middle = (low + high) / 2
@@ -172,6 +176,15 @@ def test_sizes_are_halved_until_one_fits() -> None:
     assert _largest_size(lambda size: False, LargestStep(0, []), None) == 0
 
 
+def try_as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    def attempts(*given: Any) -> Callable[[int | None], bool]:
+        return lambda size: micro_batch._fits_on_gpu(*given, size)
+
+    card = SimpleNamespace(total_memory=2**20)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: card)
+    monkeypatch.setattr(micro_batch, "_attempts", attempts)
+
+
 def test_out_of_memory_error_halves_the_micro_batch(
     make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,21 +196,33 @@ def test_out_of_memory_error_halves_the_micro_batch(
             raise torch.OutOfMemoryError("CUDA out of memory")
         return encode(self, pixels)
 
-    def tried(learner: Any, worst: LargestStep) -> bool:
-        try:
-            activation_bytes(learner, worst)
-        except torch.OutOfMemoryError:
-            return False
-        return True
-
-    def attempts(learner: Any, worst: LargestStep) -> Callable[[int | None], bool]:
-        return lambda size: all(tried(learner, one) for one in worst.passes(size))
-
     training = make()
     monkeypatch.setattr(OpenClipBackbone, "encode_images", small)
-    monkeypatch.setattr(micro_batch, "_attempts", attempts)
+    try_as_on_a_gpu(monkeypatch)
     run(training)
     assert training.learners[0].micro_batch_size == 5
+
+
+def test_attempts_hold_the_views_of_the_largest_images(
+    make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = make()
+    sizes = [(20 + number % 7, 30) for number in range(len(training.images))]
+    images = ResidentImages.of([torch.zeros(*size, 3, dtype=torch.uint8) for size in sizes])
+    training = replace(training, device_views=DeviceViews(training.view, images))
+    tried: list[int] = []
+
+    def full(views: DeviceViews, indices: Sequence[int], epoch: int) -> Any:
+        tried.extend(indices)
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(DeviceViews, "_plan", full)
+    try_as_on_a_gpu(monkeypatch)
+    with pytest.raises(LatteError, match="does not hold one image") as caught:
+        run(training)
+    assert "augment_on: cpu" in str(caught.value.hint)
+    assert sizes[tried[0]] == max(sizes)
+    assert len({*tried}) == 15
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from latte.api import Choice, ChoiceRequest, Describer, DescribeRequest
 from latte_llava.checkpoint import Checkpoint, find_checkpoint
 from latte_llava.conversation import VERSION, Conversation
 from latte_llava.devices import choose_devices, choose_dtype
-from latte_llava.loading import load_model, load_processor
+from latte_llava.loading import UNQUANTISED, load_model, load_processor
 from latte_llava.memory import free_memory
 from latte_llava.options import LlavaOptions
 from latte_llava.replica import Question, Replica, Sampling
@@ -86,6 +86,8 @@ class LlavaDescriber(Describer[LlavaOptions]):
         ]
         if self.varies:
             parts.append(f"top_p={options.top_p}")
+        if options.load_in != "none":
+            parts.append(f"unquantised={','.join(UNQUANTISED)}")
         return " ".join(parts)
 
     @property

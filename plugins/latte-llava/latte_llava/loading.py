@@ -15,6 +15,10 @@ from latte_llava.library import transformers
 from latte_llava.options import LlavaOptions
 from latte_llava.views import TILED
 
+UNQUANTISED = ("lm_head", "model.vision_tower", "model.vision_model", "model.visual")
+"""Modules whose weights `load_in` does not quantise: the output layer, and the image tower as in
+LLaVA. Each family calls its image tower by one of these names."""
+
 
 @contextmanager
 def _quiet() -> Iterator[None]:
@@ -136,10 +140,11 @@ def _placement(options: LlavaOptions, dtype: str, device: str) -> dict[str, Any]
     placed.setdefault("device_map", {"": device})
     # The authors of LatteCLIP used weights in NF4 with double quantisation.
     placed["quantization_config"] = (
-        transformers.BitsAndBytesConfig(load_in_8bit=True)
+        transformers.BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=[*UNQUANTISED])
         if options.load_in == "8bit"
         else transformers.BitsAndBytesConfig(
             load_in_4bit=True,
+            llm_int8_skip_modules=[*UNQUANTISED],
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=getattr(torch, dtype),

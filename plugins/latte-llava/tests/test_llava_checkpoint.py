@@ -17,8 +17,9 @@ import torch
 from latte_llava import checkpoint as checkpoints
 from latte_llava import loading
 from latte_llava.checkpoint import find_checkpoint
+from latte_llava.library import transformers
 from latte_llava.options import LlavaOptions
-from llava_checkpoints import checkpoint, describer
+from llava_checkpoints import FAMILIES, checkpoint, describer
 from safetensors.torch import load_file, save_file
 
 from latte.api import DescribeRequest, LatteError
@@ -321,6 +322,23 @@ def test_a_missing_package_is_named_with_its_extra(
     monkeypatch.setattr(loading, "find_spec", lambda name: None if name == package else name)
     said = complaint(checkpoint("tiny-llava"), tmp_path, **options)
     assert f'pip install "latte-llava[{extra}]"' in said
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("load_in", ["4bit", "8bit"])
+def test_quantisation_leaves_the_image_tower_and_the_output_layer_out(
+    monkeypatch: pytest.MonkeyPatch, family: str, load_in: Any
+) -> None:
+    monkeypatch.setattr(loading, "find_spec", lambda name: name)
+    monkeypatch.setattr(transformers, "BitsAndBytesConfig", dict)
+    placed = loading._placement(LlavaOptions(load_in=load_in), "bfloat16", "cpu")
+    left_out = tuple(placed["quantization_config"]["llm_int8_skip_modules"])
+    model = transformers.AutoModelForImageTextToText.from_pretrained(checkpoint(family))
+    linear = [name for name, one in model.named_modules() if type(one) is torch.nn.Linear]
+    quantised = [name for name in linear if not name.startswith(left_out)]
+    parts = {name.split(".")[1] for name in quantised}
+    assert parts & {"language_model", "text_model"}
+    assert parts <= {"language_model", "text_model", "multi_modal_projector", "connector"}
 
 
 @pytest.mark.parametrize("name", ["cuda:99", "gpu", "cuda:"])

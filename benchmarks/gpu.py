@@ -1,0 +1,136 @@
+"""Measure and check latte on one GPU, in about half an hour; send the JSON file back.
+
+Each part is a process of its own and takes at most three minutes, so a part that fails stops no
+other. The result of a finished part is a file in the folder `--out`, and the same command skips
+this part. The output of each part is beside it, as a log. `--device cpu` tries the command with
+tiny sizes: it shows that the parts run, and its figures mean nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.gpu_parts import PARTS, Place
+from benchmarks.measuring import say
+from latte import __version__
+from latte.interfaces import LatteError
+from latte.io.files import write_json
+from latte.run.process import keep_freed_memory
+from latte.run.workspace import find_device
+
+SECONDS = 180
+"""Longest time of a part."""
+_LAST_LINES = 3
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run all parts that have no result yet; print a table, and write `gpu.json`."""
+    options = _parser().parse_args(arguments)
+    if options.device.startswith("cuda") and not torch.cuda.is_available():
+        raise LatteError(
+            "torch finds no GPU on this machine",
+            where="--device",
+            hint="`--device cpu` tries the command with tiny sizes",
+        )
+    place = Place(find_device(options.device), options.out.absolute())
+    os.environ["LATTE_CACHE"] = str(place.folder / "cache")
+    if options.part:
+        keep_freed_memory()
+        write_json(_file(place, options.part), PARTS[options.part](place))
+        return
+    place.folder.mkdir(parents=True, exist_ok=True)
+    found = {name: _result(name, place) for name in PARTS}
+    write_json(place.folder / "gpu.json", {"machine": machine(place.device), "parts": found})
+    say(*(_row(name, one) for name, one in found.items()))
+    say(f"send back {place.folder / 'gpu.json'}")
+
+
+def machine(device: str) -> dict[str, Any]:
+    """Return the versions and the card that the figures depend on."""
+    found: dict[str, Any] = {
+        "device": device,
+        "latte": __version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "cpus": os.cpu_count(),
+    }
+    if not device.startswith("cuda"):
+        return found
+    card = torch.cuda.get_device_properties(device)
+    asked = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        driver = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+    except OSError:
+        driver = "unknown"
+    return found | {
+        "card": card.name,
+        "memory GiB": card.total_memory / 2**30,
+        "capability": f"{card.major}.{card.minor}",
+        "cuda": torch.version.cuda,
+        "driver": driver,
+    }
+
+
+def _result(name: str, place: Place) -> dict[str, Any]:
+    """Return the stored result of a part; without one, run the part in a process of its own."""
+    path, log = _file(place, name), _file(place, name).with_suffix(".log")
+    if path.exists():
+        return {"figures": json.loads(path.read_text(encoding="utf-8")), "seconds": None}
+    say(f"{name} ...")
+    command = [sys.executable, "-m", "benchmarks", "gpu", "--part", name]
+    given = ["--device", place.device, "--out", str(place.folder)]
+    began = time.monotonic()
+    with log.open("w", encoding="utf-8") as file:
+        process = subprocess.Popen(
+            [*command, *given], stdout=file, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        try:
+            process.wait(SECONDS)
+        except BaseException as error:
+            os.killpg(process.pid, signal.SIGKILL)
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            return {"error": f"took more than {SECONDS} s", "seconds": SECONDS}
+    seconds = time.monotonic() - began
+    if path.exists():
+        return {"figures": json.loads(path.read_text(encoding="utf-8")), "seconds": seconds}
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return {"error": " / ".join(lines[-_LAST_LINES:]), "seconds": seconds}
+
+
+def _row(name: str, result: Mapping[str, Any]) -> str:
+    seconds = "before" if result["seconds"] is None else f"{result['seconds']:.0f} s"
+    if "error" in result:
+        shown = f"FAILED: {result['error']}"
+    else:
+        figures = result["figures"].items()
+        shown = ", ".join(f"{key} {_shown(value)}" for key, value in figures)
+    return f"{name:<30}  {seconds:>6}  {shown}"
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _file(place: Place, name: str) -> Path:
+    return place.folder / f"{name.replace(' ', '-')}.json"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks gpu", description=__doc__)
+    parser.add_argument("--device", default="cuda", help="cuda, cuda:1 or cpu (%(default)s)")
+    parser.add_argument("--out", type=Path, default=Path("gpu"), help="results (%(default)s)")
+    parser.add_argument("--part", choices=PARTS, help="run this part alone, in this process")
+    return parser

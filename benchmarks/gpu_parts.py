@@ -1,0 +1,305 @@
+"""The parts of `python -m benchmarks gpu`. Each returns its figures, or raises an error."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from open_clip.tokenizer import SimpleTokenizer
+from torch import Tensor
+
+from benchmarks import describe, epoch, step
+from benchmarks.latte_step import LatteStep
+from benchmarks.step_problem import make_problem
+from latte.data.device_crops import ResidentImages
+from latte.data.device_views import DeviceViews
+from latte.data.views import TrainingView
+from latte.interfaces import Batch, LatteError
+from latte.interfaces.progress import SilentProgress
+from latte.interfaces.settings import AugmentSettings
+from latte.io.tensor_files import load_tensors
+from latte.recipe.load import load_recipe
+from latte.registry.registry import load_registry
+from latte.results.folder import RunFolder
+from latte.results.identity import STAGES
+from latte.run.runner import run_recipe
+from latte.run.workspace import run_folder
+from latte.train.step import training_step
+
+Figures = dict[str, Any]
+_ROOT = Path(__file__).parents[1]
+_OURS = tuple(str(_ROOT / name) for name in ("latte", "plugins"))
+_RECIPES = (
+    *("zero-shot", "training-free", "demo", "transductive", "multi-prototype"),
+    *("flyp", "reclip", "five-types"),
+)
+_WAITS = "synchronizing CUDA operation"
+"""Part of torch's warning about a wait."""
+_LEFT_GIB = 6
+"""Memory that the search for a micro-batch size may use, besides the memory that it keeps free."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Device and sizes of a part, and the folder for its files."""
+
+    device: str
+    folder: Path
+
+    @property
+    def small(self) -> bool:
+        """True on a CPU, where the parts only show that they run."""
+        return not self.device.startswith("cuda")
+
+    @property
+    def model(self) -> list[str]:
+        """Options of benchmarks: device and model."""
+        return ["--device", self.device, "--shape", "tiny" if self.small else "ViT-B-32"]
+
+    def size(self, large: int, small: int) -> str:
+        """Return the option for one of two sizes."""
+        return str(small if self.small else large)
+
+
+def run_one(name: str, place: Place) -> Figures:
+    """Run a recipe of the demo's kind on a few photos."""
+    folder = _run(place, name, place.device, place.folder / "recipes")
+    records = [record for stage in STAGES if (record := folder.recorded(stage))]
+    return {
+        "seconds": sum(record.seconds for record in records),
+        "peak GiB": max(record.peak_memory_mb or 0.0 for record in records) / 1024,
+    }
+
+
+def measure_step(precision: str, place: Place) -> Figures:
+    """Measure latte's step with the published batch size."""
+    sizes = ["--batch", place.size(512, 8), "--rounds", place.size(10, 1), "--side", "latte"]
+    return step.main([*place.model, "--precision", precision, *sizes])
+
+
+def compare_steps(precision: str, place: Place) -> Figures:
+    """Compare latte's step with the textbook's; in fp32 both must give the same."""
+    sizes = ["--batch", place.size(64, 8), "--rounds", place.size(3, 1)]
+    return step.main([*place.model, "--precision", precision, *sizes])
+
+
+def measure_epoch(precision: str, place: Place) -> Figures:
+    """Measure whole epochs, from image files to prototypes."""
+    sizes = ["--images", place.size(1024, 6), "--batch", place.size(512, 3)]
+    rounds = ["--rounds", place.size(2, 1), "--side", "latte"]
+    return epoch.main([*place.model, "--precision", precision, *sizes, *rounds])
+
+
+def large_photos(place: Place) -> Figures:
+    """Measure epochs of 100 photos of 4000 x 3000, whose views are made on the device."""
+    sizes = ["--images", place.size(100, 2), "--batch", place.size(50, 2), "--rounds", "1"]
+    return epoch.main([*place.model, "--large", *sizes, "--side", "latte"])
+
+
+def small_memory(place: Place) -> Figures:
+    """Take most of the memory, and let latte find the micro-batch size for the rest."""
+    with _taken_memory(place.device):
+        sizes = ["--images", place.size(512, 6), "--batch", place.size(512, 6), "--rounds", "1"]
+        given = [*sizes, "--side", "latte", "--micro-batch-size", "auto"]
+        return epoch.main([*place.model, *given])
+
+
+@contextmanager
+def _taken_memory(device: str) -> Iterator[None]:
+    """Hold all memory but what the search keeps free, a pass of crops, and `_LEFT_GIB`."""
+    if not device.startswith("cuda"):
+        yield
+        return
+    free, total = torch.cuda.mem_get_info(device)
+    left = int((0.1 + 1 / 16) * total) + _LEFT_GIB * 2**30
+    held = torch.empty(max(0, free - left), dtype=torch.uint8, device=device)
+    yield
+    del held
+
+
+def measure_describing(dtype: str, place: Place) -> Figures:
+    """Measure the tiny LMM, in batches and image by image."""
+    sizes = ["--images", place.size(64, 3), "--batch", place.size(32, 3), "--rounds", "1"]
+    given = ["--device", place.device, "--dtype", dtype, *sizes]
+    return describe.main([*given, *(("--shape", "tiny-llava") if place.small else ())])
+
+
+def measure_llava(place: Place) -> Figures:
+    """Measure LLaVA 1.6 with random weights in bf16, which takes about 15 GB."""
+    shape = "tiny-llava" if place.small else "llava-1.6-7b"
+    sizes = ["--images", place.size(32, 3), "--batch", place.size(16, 3), "--rounds", "1"]
+    given = ["--device", place.device, "--dtype", "bfloat16", "--shape", shape, *sizes]
+    return describe.main([*given, "--side", "batch"])
+
+
+def count_waits(place: Place) -> Figures:
+    """Return the lines at which Python waits for the device, in a step and in its views."""
+    batch = 8 if place.small else 512
+    problem = make_problem("tiny" if place.small else "ViT-B-32", batch, place.device)
+    ours = LatteStep(problem, SimpleTokenizer(context_length=77), "auto", step.LEARNING_RATE)
+    pixels = torch.randint(256, (batch, 375, 500, 3), dtype=torch.uint8).to(place.device)
+    pixel_format = ours.learner.backbone.pixel_format
+    view = TrainingView(pixel_format, AugmentSettings(), 0)
+    views = DeviceViews(view, ResidentImages.of([*pixels]))
+
+    def take_step(number: int) -> None:
+        given = Batch("main", ours.indices, 0, number)
+        training_step(ours.learner, ours.inputs, given, problem.pixels)
+
+    def make_views(number: int) -> list[tuple[Tensor, Tensor]]:
+        return [*views.batches([ours.indices], number)]
+
+    found: Figures = {}
+    for name, work in (("step", take_step), ("views", make_views)):
+        work(0)  # the first call compiles, allocates and copies what later calls reuse
+        lines = waits_of(partial(work, 1), place.device)
+        found |= {f"waits of {name}": sum(lines.values()), f"lines of {name}": dict(lines)}
+    return found
+
+
+def waits_of(work: Callable[[], object], device: str) -> Counter[str]:
+    """Run `work`; count by line of latte how often Python waits for a GPU."""
+    lines: Counter[str] = Counter()
+    if not device.startswith("cuda"):
+        work()
+        return lines
+
+    def count(message: object, *ignored: object, **also_ignored: object) -> None:
+        if _WAITS in str(message):
+            lines[_line_of_latte()] += 1
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = count
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            work()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    return lines
+
+
+def _line_of_latte() -> str:
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and not frame.f_code.co_filename.startswith(_OURS):
+        frame = frame.f_back
+    if frame is None:
+        return "no line of latte"
+    return f"{Path(frame.f_code.co_filename).relative_to(_ROOT)}:{frame.f_lineno}"
+
+
+def same_bits_twice(place: Place) -> Figures:
+    """Run the demo twice with `deterministic: true`; prototypes must have the same bits."""
+    runs = [
+        _run(place, "demo", place.device, place.folder / f"bits-{number}", "deterministic=true")
+        for number in range(2)
+    ]
+    return _same_prototypes(*runs)
+
+
+def kill_and_resume(place: Place) -> Figures:
+    """Kill a run between two checkpoints and resume it; bits must be those of a whole run."""
+    often = ("deterministic=true", "train.batch_size=10", "train.checkpoint_every=1")
+    whole = _run(place, "demo", place.device, place.folder / "whole", *often)
+    output = place.folder / f"killed-{time.time_ns()}"
+    arguments = [_path("demo"), "--limit", _limit(place), *_settings(place.device, often)]
+    command = [sys.executable, "-m", "latte", "run", *arguments, "--set", f"output={output}"]
+    process = subprocess.Popen([*command, "--until", "evaluate", "-q"], cwd=_ROOT)
+    while not [*output.glob("*/checkpoints/step-*[2-9]")]:
+        if process.poll() is not None:
+            raise LatteError("the run ended before it could be killed")
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    left = max(path.name for path in output.glob("*/checkpoints/step-*"))
+    resumed = _run(place, "demo", place.device, output, *often)
+    return {"killed after": left, **_same_prototypes(whole, resumed)}
+
+
+def same_as_cpu(name: str, place: Place) -> Figures:
+    """Run a recipe in fp32 on the device and on the CPU; compare predictions and prototypes."""
+    setting = "train.precision=fp32"
+    ours = _run(place, name, place.device, place.folder / "here", setting)
+    other = _run(place, name, "cpu", place.folder / "cpu", setting)
+    rows = [*zip(_predicted(ours), _predicted(other), strict=True)]
+    return {
+        "images": len(rows),
+        "other predictions": sum(one != another for one, another in rows),
+        "prototypes differ by": _difference(ours, other),
+    }
+
+
+def _same_prototypes(first: RunFolder, second: RunFolder) -> Figures:
+    difference = _difference(first, second)
+    if difference:
+        raise LatteError(f"the prototypes of two runs differ by up to {difference:.1e}")
+    return {"prototypes differ by": difference}
+
+
+def _difference(first: RunFolder, second: RunFolder) -> float:
+    one, other = (
+        load_tensors(folder.path / "prototypes.safetensors") for folder in (first, second)
+    )
+    return max((one[name].double() - other[name].double()).abs().max().item() for name in one)
+
+
+def _predicted(folder: RunFolder) -> list[str]:
+    with folder.predictions.open(encoding="utf-8", newline="") as file:
+        return [row["class_1"] for row in csv.DictReader(file)]
+
+
+def _run(place: Place, name: str, device: str, output: Path, *settings: str) -> RunFolder:
+    """Run a recipe on a few photos, to the end of stage `evaluate`, and return its folder."""
+    registry = load_registry()
+    overrides = _settings(device, settings)[1::2]
+    recipe, limit = load_recipe(Path(_path(name)), registry, overrides), int(_limit(place))
+    run_recipe(
+        recipe, registry, SilentProgress(), until="evaluate", limit=limit, output=output.absolute()
+    )
+    return run_folder(recipe, limit, output.absolute())
+
+
+def _settings(device: str, settings: Sequence[str]) -> list[str]:
+    given = (f"device={device}", "controls={}", *settings)
+    return [part for one in given for part in ("--set", one)]
+
+
+def _path(name: str) -> str:
+    return str(_ROOT / "recipes" / f"{name}.yaml")
+
+
+def _limit(place: Place) -> str:
+    return place.size(200, 40)
+
+
+PARTS: Mapping[str, Callable[[Place], Figures]] = {
+    **{f"recipe {name}": partial(run_one, name) for name in _RECIPES},
+    **{f"step {one}": partial(measure_step, one) for one in step.PRECISIONS},
+    **{f"step {one} and textbook": partial(compare_steps, one) for one in ("fp32", "bf16")},
+    **{f"epoch {one}": partial(measure_epoch, one) for one in step.PRECISIONS},
+    **{
+        f"describe {one}": partial(measure_describing, one)
+        for one in ("float32", "bfloat16", "float16")
+    },
+    "describe with LLaVA 1.6": measure_llava,
+    "waits": count_waits,
+    "same bits twice": same_bits_twice,
+    "kill and resume": kill_and_resume,
+    "most memory taken": small_memory,
+    "large photos": large_photos,
+    "as on the CPU without training": partial(same_as_cpu, "training-free"),
+    "as on the CPU with training": partial(same_as_cpu, "demo"),
+}
+"""The parts by name, in the order in which they run."""
