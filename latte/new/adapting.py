@@ -19,8 +19,9 @@ from latte.interfaces.settings import BackboneSettings
 from latte.io.files import digest
 from latte.io.paths import read_text
 from latte.new import METHODS
-from latte.new.choices import Choices, choose, this_machine
+from latte.new.choices import Choices, choose
 from latte.new.images import Findings, look_at
+from latte.new.machine import this_machine
 from latte.new.writing import backbone_keys, recipe_text, write_recipe
 from latte.recipe.load import load_recipe
 from latte.registry.registry import Registry, load_registry
