@@ -128,7 +128,7 @@ def run_proposal(proposed: Proposal, registry: Registry, progress: Progress) -> 
     from latte.run.workspace import run_folder
 
     recipe = load_recipe(proposed.recipe, registry)
-    with _naming_model():
+    with naming_model():
         fetch_model(recipe, registry, run_folder(recipe, None, proposed.output))
     from latte.run.runner import run_recipe
 
@@ -150,12 +150,12 @@ def _check_model(model: str, file: Path, registry: Registry) -> None:
     from latte.backbone.source import check_model
 
     settings = BackboneSettings.model_validate(backbone_keys(model, file))
-    with _naming_model():
+    with naming_model():
         check_model(settings, base_dir=file.parent.absolute(), model_folder=registry.model_folder)
 
 
 @contextmanager
-def _naming_model() -> Iterator[None]:
+def naming_model() -> Iterator[None]:
     """Name `--model` as the place of an error about the model."""
     try:
         yield
