@@ -16,7 +16,7 @@ from latte.backbone.licences import licence_of, repository_of
         ("PE-Core-B-16", "meta", "timm/PE-Core-B-16", "apache-2.0"),
         ("hf-hub:facebook/metaclip-b16", None, "facebook/metaclip-b16", "cc-by-nc-4.0"),
         ("ViT-B-16", "dfn2b", "apple/DFN2B-CLIP-ViT-B-16", None),
-        ("hf-hub:somebody/laion/CLIP-copy", None, "somebody/laion/CLIP-copy", None),
+        ("hf-hub:someone/laion/CLIP-copy", None, "someone/laion/CLIP-copy", None),
         ("ViT-B-32", "weights.pt", None, None),
         ("ViT-B-32", None, None, None),
         ("plugin:tiny", None, None, None),
