@@ -1,9 +1,9 @@
 """Rank correlation of the score of `latte choose` with the accuracy, over variants of a CLIP.
 
 The variants are copies of one CLIP whose image or text tower is damaged, so they are closely
-related. `--other` adds CLIPs that were trained apart. For each set, the rows are Spearman's rank
-correlation of each label-free score with the accuracy of the safe default, and the points that
-are lost by taking the model with the highest score in place of the best one.
+related. `--other` adds CLIPs that were trained apart. The tables have Spearman's rank correlation
+of each label-free score with the accuracy on the same images, and the points that are lost by
+taking the model with the highest score in place of the best one.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,7 @@ from latte.backbone.encode import ClassTexts, encode_class_texts
 from latte.backbone.load import load_backbone
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.cli.progress import make_progress
+from latte.evaluate.model_score import model_score
 from latte.evaluate.rank_correlation import spearman
 from latte.evaluate.similarities import agreement, diagnose
 from latte.interfaces import LabelledImage, Progress
@@ -33,6 +35,8 @@ from latte.registry.registry import Registry, load_registry
 
 Change = Callable[[OpenClipBackbone], None]
 """Changes a CLIP before its first use."""
+_FEWEST_NODES = 3
+_LEAST_VARIANCE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -109,18 +113,23 @@ class Result:
     scores: Mapping[str, float]
 
 
+Found = dict[str, dict[str, Result]]
+"""Results by set and model."""
+
+
 def main(arguments: Sequence[str]) -> None:
     """Encode, score and print. Raises `LatteError` for a mistake in arguments or files."""
     options = _arguments(arguments)
     torch.set_num_threads(options.threads)
     registry, progress = load_registry(), make_progress()
     sets = read_plans(options.set, (), None)
-    found: dict[str, dict[str, Result]] = {one.name: {} for one in sets.wholes}
+    found: Found = {one.name: {} for one in sets.wholes}
     for name, image_clip, text_clip in _models(options, registry):
         for plan in sets.wholes:
             folder = _folder(sets, plan, image_clip, text_clip, options.images, progress)
             found[plan.name][name] = _result(folder, registry)
-    say(*_accuracies(found), "", *_correlations(found))
+    say(*accuracy_lines(found))
+    say("", *correlation_lines(found, "adapted"), "", *correlation_lines(found, "zero_shot"))
 
 
 def _models(
@@ -164,105 +173,78 @@ def _folder(
 
 
 def _result(folder: Folder, registry: Registry) -> Result:
-    images, texts, truth = folder.own.features, folder.texts, folder.own.labels
+    images, truth = folder.own.features, folder.own.labels
     before = zero_shot(folder).own
     after = method_called("transductive+evidence", registry)(folder)
     assert after.verdict is not None
+    similarities = images @ folder.texts.T
     scores = {
-        "mean confidence": diagnose(images @ texts.T, folder.logit_scale).confidence,
-        **experimental(images, texts, folder.logit_scale),
-        **{f"guard: {name}": value for name, value in after.verdict.signals.items()},
+        "neighbours (latte choose)": model_score(images, before),
+        "mean confidence": diagnose(similarities, folder.logit_scale).confidence,
+        "class graphs": class_graphs(folder, before),
+        "guard: stability": after.verdict.signals["stability"],
+        "guard: lead": after.verdict.signals["lead"],
         "guard: probability": after.verdict.probability or 0.0,
     }
-    return Result(
-        100 * agreement(before, truth), 100 * agreement(after.own, truth), before, scores
-    )
+    return Result(100 * agreement(before, truth), 100 * agreement(after.own, truth), before, scores)
 
 
-def experimental(images, texts, scale):
-    from latte.toolkit.blocks import row_blocks
-    from latte.api import nearest_neighbours
-    logits = scale * images @ texts.T
-    p = logits.softmax(1)
-    labels = p.argmax(1)
-    C = len(texts)
-    out = {}
-    # VEGA: nodes and edges over classes with enough images
-    present = [c for c in range(C) if (labels == c).sum() >= 2]
-    node = torch.stack([p[labels == c, c].mean() for c in present]).mean()
-    cos = torch.stack([(images[labels == c] @ texts[c]).mean() for c in present]).mean()
-    out["vega nodes"] = float(node)
-    mu = torch.stack([images[labels == c].mean(0) for c in present])
-    var = torch.stack([images[labels == c].var(0) for c in present]) + 1e-4
-    t = texts[present]
-    e_t = t @ t.T
-    v = (var[:, None] + var[None]) / 2
-    d = (mu[:, None] - mu[None]).square()
-    bd = (d / v).sum(-1) / 8 + 0.5 * (v.log().sum(-1) - 0.5 * (var.log().sum(-1)[:, None] + var.log().sum(-1)[None]))
-    iu = torch.triu_indices(len(present), len(present), 1)
-    def pear(a, b):
-        return float(torch.corrcoef(torch.stack([a, b]))[0, 1]) if len(a) > 2 else 0.0
-    out["vega edges (bd)"] = pear(e_t[iu[0], iu[1]], -bd[iu[0], iu[1]])
-    out["vega edges (exp bd)"] = pear(e_t[iu[0], iu[1]], (-bd[iu[0], iu[1]]).exp())
-    mun = torch.nn.functional.normalize(mu - images.mean(0), dim=1)
-    tn = torch.nn.functional.normalize(t - texts.mean(0), dim=1)
-    out["edges centred cos"] = pear((tn @ tn.T)[iu[0], iu[1]], (mun @ mun.T)[iu[0], iu[1]])
-    out["vega nodes + edges"] = out["vega nodes"] + out["vega edges (bd)"]
-    # neighbours
-    _, idx = nearest_neighbours(images, 10)
-    shares = labels.bincount(minlength=C).double() / len(labels)
-    chance = float(shares @ shares)
-    same = float((labels[idx] == labels[:, None]).double().mean())
-    out["neighbours"] = (same - chance) / (1 - chance) if chance < 1 else 0.0
-    # debiased
-    deb = (logits - logits.mean(0))
-    dl = deb.argmax(1)
-    sh = dl.bincount(minlength=C).double() / len(dl)
-    ch = float(sh @ sh)
-    out["neighbours debiased"] = (float((dl[idx] == dl[:, None]).double().mean()) - ch) / (1 - ch)
-    # soft: neighbour posterior agreement
-    soft = (p[idx].mean(1) * p).sum(1).mean()
-    out["soft neighbours - chance"] = float(soft - (p.mean(0) ** 2).sum())
-    # mutual information
-    h = lambda q: -(q * q.clamp_min(1e-12).log()).sum(-1)
-    out["mutual information"] = float(h(p.mean(0)) - h(p).mean())
-    # z-normalised MI, temperature free
-    z = deb / deb.std(dim=1).mean() * 3
-    pz = z.softmax(1)
-    out["mutual information, std"] = float(h(pz.mean(0)) - h(pz).mean())
-    # text-neighbour overlap: image's neighbours vs neighbours through text-similarity profile
-    prof = torch.nn.functional.normalize(deb, dim=1)
-    _, idt = nearest_neighbours(prof, 10)
-    out["overlap of graphs"] = float((idx[:, :, None] == idt[:, None, :]).any(2).double().mean())
-    out["evenness"] = float(h(shares.float()).exp() / C)
-    return out
+def class_graphs(folder: Folder, labels: Tensor) -> float:
+    """Return the agreement of a graph of class texts with a graph of image classes, as in VEGA.
+
+    Ding et al. 2024, arXiv 2412.20682; written from the abstract and a summary, so details may
+    differ. A node is a class that at least two images have as zero-shot label (N,). Node agreement
+    is the mean probability of a class over its images. Edges are cosines of texts, and negative
+    Bhattacharyya distances of Gaussians with diagonal covariances; their agreement is Pearson's
+    correlation.
+    """
+    images, texts = folder.own.features, folder.texts
+    present = (labels.bincount(minlength=len(texts)) > 1).nonzero().flatten()
+    probabilities = (folder.logit_scale * images @ texts.T).softmax(dim=1)
+    members = [labels == one for one in present]
+    pairs = zip(members, present, strict=True)
+    nodes = torch.stack([probabilities[rows, one].mean() for rows, one in pairs])
+    if len(present) < _FEWEST_NODES:
+        return float(nodes.mean())
+    means = torch.stack([images[rows].mean(dim=0) for rows in members])
+    variances = torch.stack([images[rows].var(dim=0) for rows in members]) + _LEAST_VARIANCE
+    first, second = torch.triu_indices(len(present), len(present), 1)
+    between = (variances[first] + variances[second]) / 2
+    distance = ((means[first] - means[second]).square() / between).sum(dim=1) / 8
+    logs = variances.log().sum(dim=1) / 2
+    distance = distance + (between.log().sum(dim=1) - logs[first] - logs[second]) / 2
+    cosines = (texts[present[first]] * texts[present[second]]).sum(dim=1)
+    edges = torch.corrcoef(torch.stack([cosines, -distance]))[0, 1]
+    return float(nodes.mean() + edges)
 
 
-def _accuracies(found):
-    lines = []
-    sets = [*found]
-    lines.append("zero-shot / adapted: " + ", ".join(sets))
-    base = next(iter(found[sets[0]]))
-    for name in found[sets[0]]:
-        same = mean(agreement(found[s][name].labels, found[s][base].labels) for s in sets)
-        lines.append(f"{name:26}" + "".join(f" {found[s][name].zero_shot:5.1f}/{found[s][name].adapted:4.1f}" for s in sets) + f"  same {same:.2f}")
+def accuracy_lines(found: Found) -> list[str]:
+    """Return the accuracies of each model on each set, and how often it labels as the first."""
+    results = [*found.values()]
+    lines = [f"{'zero-shot/adapted':24}" + "".join(f" {name[:9]:>9}" for name in found) + "  same"]
+    first = next(iter(results[0]))
+    for model in results[0]:
+        row = [one[model] for one in results]
+        same = mean(agreement(one[model].labels, one[first].labels) for one in results)
+        figures = "".join(f" {one.zero_shot:4.1f}/{one.adapted:4.1f}" for one in row)
+        lines.append(f"{model[:24]:24}{figures}  {same:.2f}")
     return lines
 
 
-def _correlations(found):
-    lines = []
-    sets = [*found]
-    for target in ("adapted", "zero_shot"):
-        lines.append(f"Spearman with {target}: {', '.join(sets)}; mean; lost points")
-        for score in next(iter(found[sets[0]].values())).scores:
-            rhos, lost = [], []
-            for s in sets:
-                rs = [*found[s].values()]
-                acc = torch.tensor([getattr(r, target) for r in rs]).double()
-                sc = torch.tensor([r.scores[score] for r in rs]).double()
-                rhos.append(float(spearman(sc, acc)))
-                lost.append(float(acc.max() - acc[sc.argmax()]))
-            lines.append(f"{score:28}" + "".join(f" {r:5.2f}" for r in rhos) + f"  {mean(rhos):5.2f}  {mean(lost):5.1f} {max(lost):5.1f}")
+def correlation_lines(found: Found, target: Literal["zero_shot", "adapted"]) -> list[str]:
+    """Return Spearman's rho of each score on each set, their mean, and the mean points lost."""
+    heading = f"rho with {target}"
+    lines = [f"{heading:26}" + "".join(f" {name[:9]:>9}" for name in found) + "   mean  lost"]
+    models = [*next(iter(found.values()))]
+    for score in next(iter(found.values()))[models[0]].scores:
+        rhos, lost = [], []
+        for results in found.values():
+            values = torch.tensor([results[one].scores[score] for one in models])
+            reached = torch.tensor([getattr(results[one], target) for one in models])
+            rhos.append(float(spearman(values, reached)))
+            lost.append(float(reached.max() - reached[values.argmax()]))
+        figures = "".join(f" {rho:9.2f}" for rho in rhos)
+        lines.append(f"{score:26}{figures}  {mean(rhos):5.2f}  {mean(lost):4.1f}")
     return lines
 
 

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     from latte.interfaces import Verdict
 
 
-_NOTE = "The score estimates which model is the most accurate on these images; it is no accuracy."
+_NOTE = (
+    "score: how often similar images get the same zero-shot class, beyond chance; it ranks models, "
+    "often wrongly, and is no accuracy. adapting: the guard's verdict, with the probability that "
+    "adapting helps. ms/image: to decode and encode, here and now."
+)
 
 
 def choose(

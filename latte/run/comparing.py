@@ -26,7 +26,7 @@ class MeasuredModel:
     """A model on the given images."""
 
     score: float
-    """Label-free score of zero-shot classification; see `model_score`."""
+    """Agreement of the zero-shot labels of neighbouring images; see `model_score`."""
     verdict: Verdict | None
     """The guard's verdict on the adapted classifier; None without a guard."""
     seconds: float
@@ -45,7 +45,7 @@ def measure_model(workspace: Workspace) -> MeasuredModel:
     zero_shot, verdict = job.result(ZERO_SHOT), workspace.folder.verdict
     chosen = workspace.recipe.backbone.options
     return MeasuredModel(
-        model_score(zero_shot.training, zero_shot.class_features),
+        model_score(zero_shot.training, zero_shot.zero_shot_labels),
         read_stored(verdict, Verdict) if verdict.exists() else None,
         _seconds(workspace, images.training.cache),
         licence_of(repository_of(chosen.model, chosen.pretrained)),
