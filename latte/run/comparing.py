@@ -43,12 +43,12 @@ def measure_model(workspace: Workspace) -> MeasuredModel:
         for stage in ORDER[: STAGES.index(LAST_STAGE) + 1]:
             job.run(stage)
     zero_shot, verdict = job.result(ZERO_SHOT), workspace.folder.verdict
-    chosen = workspace.recipe.backbone.options
+    chosen = workspace.recipe.resolved["backbone"]
     return MeasuredModel(
         model_score(zero_shot.training, zero_shot.zero_shot_labels),
         read_stored(verdict, Verdict) if verdict.exists() else None,
         _seconds(workspace, images.training.cache),
-        licence_of(repository_of(chosen.model, chosen.pretrained)),
+        licence_of(repository_of(chosen["model"], chosen.get("pretrained"))),
     )
 
 
