@@ -97,7 +97,7 @@ class Sets:
     def _encoded(self, plan: SetPlan, clip: OpenClipBackbone, progress: Progress) -> LabelledSet:
         dataset, training, test = self.read(plan)
         parts = [
-            _images(clip, part, progress, f"{plan.name}: {name}")
+            image_features(clip, part, progress, f"{plan.name}: {name}")
             for part, name in ((training, "images"), (test, "test images"))
         ]
         if not all(map(len, parts)):
@@ -144,7 +144,7 @@ def capped(images: Sequence[LabelledImage], most: int | None) -> list[LabelledIm
     return [images[row] for row in sorted(chosen)]
 
 
-def _images(
+def image_features(
     clip: OpenClipBackbone, images: Sequence[LabelledImage], progress: Progress, name: str
 ) -> Images:
     """Features and labels of the images that can be read."""

@@ -78,7 +78,7 @@ def answers(repository: str) -> bool:
 
 
 def cached_models() -> list[str]:
-    """Return the names of the cached models, as a recipe names models."""
+    """Return the cached models, as `NAME:PRETRAINED` or `hf-hub:REPOSITORY`."""
     from huggingface_hub.constants import HF_HUB_CACHE
 
     found, named = [], set()
@@ -88,7 +88,7 @@ def cached_models() -> list[str]:
             continue
         repository, files = weights_files(place)
         if cached_file(repository, files):
-            found.append(f"{name} (pretrained: {tag})")
+            found.append(f"{name}:{tag}")
             named.add(repository)
     configs = Path(HF_HUB_CACHE).glob(f"models--*/snapshots/*/{CONFIG_FILE}")
     for config in sorted(configs):

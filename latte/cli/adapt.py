@@ -11,17 +11,20 @@ from latte.cli.output import echo
 from latte.cli.shared import MethodOption, ModelOption, QuietOption
 from latte.report.terminal import in_lines
 
+PhotosArgument = Annotated[Path, typer.Argument(metavar="PHOTOS", help="Folder of your images.")]
+ClassesOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="Text file with one class name per line, or the names: cat,dog. "
+        "Default: the names of the sub-folders.",
+    ),
+]
+
 
 def adapt(
-    images: Annotated[Path, typer.Argument(metavar="PHOTOS", help="Folder of your images.")],
-    classes: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="Text file with one class name per line, or the names: cat,dog. "
-            "Default: the names of the sub-folders.",
-        ),
-    ] = None,
+    images: PhotosArgument,
+    classes: ClassesOption = None,
     test: Annotated[
         Path | None,
         typer.Option(
@@ -47,7 +50,9 @@ def adapt(
     from latte.registry.registry import load_registry
 
     registry = load_registry()
-    proposed = propose(images, _classes(classes), test, output, method, model, registry=registry)
+    proposed = propose(
+        images, file_or_names(classes), test, output, method, model, registry=registry
+    )
     found = proposed.found
     echo(f"images: {found.images:,}; class names: {len(found.class_names):,}")
     print_reasons(found, proposed.chosen)
@@ -59,7 +64,7 @@ def adapt(
         typer.launch(str(results.folder / "report" / "index.html"))
 
 
-def _classes(classes: str | None) -> Path | list[str] | None:
+def file_or_names(classes: str | None) -> Path | list[str] | None:
     """Return `--classes` as a file or a list of names; None means the sub-folders' names."""
     if classes is None:
         return None

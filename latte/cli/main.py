@@ -40,7 +40,7 @@ from latte.registry.spec import CommandSpec
 from latte.version import __version__
 
 GROUPS = {
-    "Start here": ("adapt", "new", "run", "predict"),
+    "Start here": ("adapt", "choose", "new", "run", "predict"),
     "Results": ("report", "review", "evaluate", "diagnose", "compare", "export", "labels"),
     "Recipes": ("recipes", "check", "schema"),
     "Images and texts": ("datasets", "describe", "descriptions"),
@@ -51,6 +51,7 @@ GROUPS = {
 
 COMMANDS = {
     "adapt": "latte.cli.adapt:adapt",
+    "choose": "latte.cli.choose:choose",
     "new": "latte.cli.recipes:new",
     "run": "latte.cli.run:run",
     "check": "latte.cli.recipes:check",

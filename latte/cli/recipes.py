@@ -58,8 +58,9 @@ def new(
     """Write a recipe that fits your images and this machine, with reasons for each choice."""
     from latte.data.few_images import quick_look
     from latte.new.adapting import check_method
-    from latte.new.choices import choose, this_machine
+    from latte.new.choices import choose
     from latte.new.images import look_at
+    from latte.new.machine import this_machine
     from latte.new.writing import recipe_text, write_recipe
     from latte.registry.registry import load_registry
 

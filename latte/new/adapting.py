@@ -19,8 +19,9 @@ from latte.interfaces.settings import BackboneSettings
 from latte.io.files import digest
 from latte.io.paths import read_text
 from latte.new import METHODS
-from latte.new.choices import Choices, choose, this_machine
+from latte.new.choices import Choices, choose
 from latte.new.images import Findings, look_at
+from latte.new.machine import this_machine
 from latte.new.writing import backbone_keys, recipe_text, write_recipe
 from latte.recipe.load import load_recipe
 from latte.registry.registry import Registry, load_registry
@@ -127,7 +128,7 @@ def run_proposal(proposed: Proposal, registry: Registry, progress: Progress) -> 
     from latte.run.workspace import run_folder
 
     recipe = load_recipe(proposed.recipe, registry)
-    with _naming_model():
+    with naming_model():
         fetch_model(recipe, registry, run_folder(recipe, None, proposed.output))
     from latte.run.runner import run_recipe
 
@@ -149,12 +150,12 @@ def _check_model(model: str, file: Path, registry: Registry) -> None:
     from latte.backbone.source import check_model
 
     settings = BackboneSettings.model_validate(backbone_keys(model, file))
-    with _naming_model():
+    with naming_model():
         check_model(settings, base_dir=file.parent.absolute(), model_folder=registry.model_folder)
 
 
 @contextmanager
-def _naming_model() -> Iterator[None]:
+def naming_model() -> Iterator[None]:
     """Name `--model` as the place of an error about the model."""
     try:
         yield

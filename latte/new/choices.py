@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal, cast
 
 from packaging.version import Version
 
 from latte.new import METHODS
 from latte.new.images import Findings
+from latte.new.machine import Machine
+from latte.new.models import propose_model
 from latte.registry.registry import Registry
 from latte.registry.spec import Kind
 
@@ -36,28 +34,13 @@ _LARGEST_BATCH = 512
 _STEPS_PER_EPOCH = 10
 
 
-@dataclass(frozen=True)
-class Machine:
-    """Device on which runs compute, and its memory."""
-
-    device: str
-    """`cuda` or `cpu`, as `device: auto` chooses (a recipe must name `mps` to use it)."""
-    name: str
-    memory: float | None
-    """Memory of the device in GiB."""
-
-    def __str__(self) -> str:
-        memory = f", {self.memory:.0f} GiB" if self.memory else ""
-        return f"{self.name}{memory}"
-
-
 @dataclass
 class Choices:
     """The choices for a recipe, with a reason for each."""
 
     method: Method
-    model: str | None = None
-    """CLIP model, as `NAME:PRETRAINED` or as in `backbone.model`; None means the default model."""
+    model: str = ""
+    """CLIP model, as `NAME:PRETRAINED` or as in `backbone.model`."""
     describer: Literal["phrases", "llava"] | None = None
     load_in_4bit: bool = False
     batch_size: int = 64
@@ -81,9 +64,14 @@ def choose(
     """Return the settings for these images on this machine.
 
     `method` is one of `METHODS`; `auto` chooses a method without training, guarded if possible.
+    Without `model` a model is proposed.
     """
     automatic = method == "auto"
     chosen = _method(found, registry) if automatic else _asked(method, registry)
+    if model is None:
+        trains = chosen.method == "latteclip"
+        model, reason = propose_model(found.images, machine, registry, trains=trains)
+        chosen.reasons.append(reason)
     chosen.model = model
     _COMPLETE[chosen.method](chosen, found, machine, registry)
     if not found.evaluation:
@@ -238,45 +226,3 @@ def batch_size(images: int) -> int:
     while size < _LARGEST_BATCH and 2 * size * _STEPS_PER_EPOCH <= images:
         size *= 2
     return size
-
-
-def this_machine() -> Machine:
-    """Return the device of `device: auto`; imports torch only if an NVIDIA GPU may be present."""
-    if _may_have_nvidia():
-        gpu = _nvidia()
-        if gpu is not None:
-            return gpu
-    cpus = usable_cpus()
-    return Machine("cpu", f"{cpus} CPU core{'' if cpus == 1 else 's'}, no GPU", main_memory())
-
-
-def usable_cpus() -> int:
-    """Return the number of CPU cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _may_have_nvidia() -> bool:
-    if platform.system() == "Darwin":
-        return False
-    return bool(shutil.which("nvidia-smi")) or Path("/dev/nvidiactl").exists()
-
-
-def _nvidia() -> Machine | None:
-    try:
-        import torch
-    except ImportError:
-        return None
-    if not torch.cuda.is_available():
-        return None
-    found = torch.cuda.get_device_properties(0)
-    return Machine("cuda", found.name, found.total_memory / 2**30)
-
-
-def main_memory() -> float | None:
-    """Return the size of the main memory in GiB; None if unknown."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    except (AttributeError, ValueError, OSError):
-        return None

@@ -49,7 +49,8 @@ def _lines(found: Findings, chosen: Choices, file: Path) -> Iterator[str]:
     if chosen.requires:
         yield from _entry("requires", chosen.requires)
     yield from _dataset(found, file)
-    yield from _backbone(chosen.model, file)
+    yield "# latte choose compares models on your images"
+    yield from _entry("backbone", backbone_keys(chosen.model, file))
     if chosen.guard:
         yield "# Keeps plain CLIP where the evidence that adapting helps is weak"
         yield from _entry("guard", chosen.guard)
@@ -69,14 +70,6 @@ def _dataset(found: Findings, file: Path) -> Iterator[str]:
     else:
         yield "  # A folder of labelled images by class, not those in root, to measure the gain"
         yield "  # evaluation: labelled"
-
-
-def _backbone(model: str | None, file: Path) -> Iterator[str]:
-    if model is None:
-        yield "# Another CLIP: any name and tag of open_clip.list_pretrained()"
-        yield "backbone: {model: ViT-B-32, pretrained: laion2b_s34b_b79k}"
-        return
-    yield from _entry("backbone", backbone_keys(model, file))
 
 
 def backbone_keys(model: str, file: Path) -> dict[str, str]:

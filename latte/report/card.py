@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from latte.backbone.licences import licence_of, repository_of
 from latte.interfaces import Calibration, RunResults
 from latte.report.evidence import evidence_lines, read_evidence
 from latte.report.facts import (
@@ -32,10 +33,6 @@ from latte.report.sentences import (
 )
 from latte.results.identity import is_oracle
 from latte.review.sentences import Evidence
-
-_HUB = "hf-hub:"
-_LICENCES = {"laion/CLIP-": "mit"}
-"""Licences by the prefix of a repository's name, if the publisher uses one licence for all."""
 
 _LATTE = """\
 import latte  # of the package latte-clip
@@ -107,22 +104,10 @@ def _starting_model(recipe: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """Return the backbone's repository on the Hugging Face hub and its licence, if known."""
     backbone = recipe.get("backbone")
     backbone = backbone if isinstance(backbone, Mapping) else {}
-    repository = _repository(str(backbone.get("model", "")), backbone.get("pretrained"))
-    licences = (
-        licence for start, licence in _LICENCES.items() if (repository or "").startswith(start)
-    )
-    return repository, next(licences, None)
-
-
-def _repository(model: str, pretrained: object) -> str | None:
-    if model.startswith(_HUB):
-        return model.removeprefix(_HUB)
-    if ":" in model or not isinstance(pretrained, str):
-        return None
-    from open_clip.pretrained import get_pretrained_cfg
-
-    found = get_pretrained_cfg(model.replace("/", "-"), pretrained) or {}
-    return str(found.get("hf_hub") or "").strip("/") or None
+    pretrained = backbone.get("pretrained")
+    tag = pretrained if isinstance(pretrained, str) else None
+    repository = repository_of(str(backbone.get("model", "")), tag)
+    return repository, licence_of(repository)
 
 
 def _header(results: RunResults) -> str:

@@ -77,7 +77,7 @@ def test_absent_model_is_asked_for_once_and_ways_on_are_named(
     assert len(asked) == 1
     assert REPOSITORY in asked[0]
     assert "Name or service not known" in error.value.what
-    for way in ("local-dir:FOLDER", "plugin:tiny", "ViT-B-32 (pretrained: openai)"):
+    for way in ("local-dir:FOLDER", "plugin:tiny", "ViT-B-32:openai"):
         assert way in str(error.value.hint)
 
 

@@ -96,14 +96,19 @@ def test_wrong_method_names_the_nearest(photos: Path) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "named"),
-    [(["phtos"], "PHOTOS"), ([".", "--classes", "gone.txt"], "--classes")],
+    [
+        (["adapt", "phtos"], "PHOTOS"),
+        (["adapt", ".", "--classes", "gone.txt"], "--classes"),
+        (["choose", "phtos", "--models", "plugin:tiny"], "PHOTOS"),
+        (["choose", ".", "--classes", "cat,dog", "--models", "plugin:tny"], "--models"),
+    ],
 )
 def test_wrong_paths_are_refused_before_torch_is_imported(
     arguments: list[str], named: str, photos: Path
 ) -> None:
     program = (
         "import sys; from latte.cli.main import run_command_line\n"
-        f"code = run_command_line(['adapt', *{arguments!r}])\n"
+        f"code = run_command_line({arguments!r})\n"
         "sys.exit(7 if 'torch' in sys.modules else code)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

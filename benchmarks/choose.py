@@ -1,0 +1,259 @@
+"""Rank correlation of the score of `latte choose` with the accuracy, over variants of a CLIP.
+
+The variants are copies of one CLIP whose image or text tower is damaged, so they are closely
+related. `--other` adds CLIPs that were trained apart. The tables have Spearman's rank correlation
+of each label-free score with the accuracy on the same images, and the points that are lost by
+taking the model with the highest score in place of the best one.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import mean
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.folder_cells import Folder, Images
+from benchmarks.folder_methods import method_called, zero_shot
+from benchmarks.folder_sets import SetPlan, Sets, image_features, read_plans
+from benchmarks.measuring import say
+from latte.backbone.encode import ClassTexts, encode_class_texts
+from latte.backbone.load import load_backbone
+from latte.backbone.open_clip import OpenClipBackbone
+from latte.cli.progress import make_progress
+from latte.evaluate.model_score import model_score
+from latte.evaluate.rank_correlation import spearman
+from latte.evaluate.similarities import agreement, diagnose
+from latte.interfaces import LabelledImage, Progress
+from latte.interfaces.settings import BackboneSettings
+from latte.registry.registry import Registry, load_registry
+
+Change = Callable[[OpenClipBackbone], None]
+"""Changes a CLIP before its first use."""
+_FEWEST_NODES = 3
+_LEAST_VARIANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A copy of the CLIP; None leaves a tower as it is."""
+
+    name: str
+    image: Change | None = None
+    text: Change | None = None
+
+
+def resized(size: int) -> Change:
+    """Return the change to square images of `size` pixels."""
+
+    def change(clip: OpenClipBackbone) -> None:
+        clip.pixel_format = replace(clip.pixel_format, size=size)
+
+    return change
+
+
+def noisy(tower: str, share: float) -> Change:
+    """Return the change that adds noise to the matrices of a tower, relative to their spread."""
+
+    @torch.no_grad()
+    def change(clip: OpenClipBackbone) -> None:
+        generator = torch.Generator().manual_seed(0)
+        for weight in getattr(clip.model, tower).parameters():
+            if weight.ndim > 1:
+                noise = torch.randn(weight.shape, generator=generator)
+                weight.add_(share * weight.std() * noise)
+
+    return change
+
+
+def pruned(*blocks: tuple[int, int]) -> Change:
+    """Return the change that skips residual blocks (stage, block) of the image tower."""
+
+    def change(clip: OpenClipBackbone) -> None:
+        for stage, block in blocks:
+            clip.model.visual.trunk.blocks[stage][block] = nn.Identity()
+
+    return change
+
+
+def without_text_layers(*layers: int) -> Change:
+    """Return the change that removes layers of the text tower."""
+
+    def change(clip: OpenClipBackbone) -> None:
+        for layer in sorted(layers, reverse=True):
+            del clip.model.transformer.resblocks[layer]
+
+    return change
+
+
+VARIANTS = (
+    Variant("as it is"),
+    *(Variant(f"{size} pixels", resized(size)) for size in (160, 128, 96)),
+    Variant("one block less", pruned((5, 3))),
+    Variant("three blocks less", pruned((4, 2), (5, 2), (5, 3))),
+    *(Variant(f"image noise {share}", noisy("visual", share)) for share in (0.03, 0.06)),
+    *(Variant(f"text noise {share}", None, noisy("transformer", share)) for share in (0.3, 0.6)),
+    Variant("one text layer less", None, without_text_layers(1)),
+    Variant("128 pixels, text noise", resized(128), noisy("transformer", 0.3)),
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """One model on one set: accuracies in percent, zero-shot labels, and scores by name."""
+
+    zero_shot: float
+    adapted: float
+    labels: Tensor
+    scores: Mapping[str, float]
+
+
+Found = dict[str, dict[str, Result]]
+"""Results by set and model."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Encode, score and print. Raises `LatteError` for a mistake in arguments or files."""
+    options = _arguments(arguments)
+    torch.set_num_threads(options.threads)
+    registry, progress = load_registry(), make_progress()
+    sets = read_plans(options.set, (), None)
+    found: Found = {one.name: {} for one in sets.wholes}
+    for name, image_clip, text_clip in _models(options, registry):
+        for plan in sets.wholes:
+            folder = _folder(sets, plan, image_clip, text_clip, options.images, progress)
+            found[plan.name][name] = _result(folder, registry)
+    say(*accuracy_lines(found))
+    say("", *correlation_lines(found, "adapted"), "", *correlation_lines(found, "zero_shot"))
+
+
+def _models(
+    options: argparse.Namespace, registry: Registry
+) -> Iterator[tuple[str, OpenClipBackbone, OpenClipBackbone]]:
+    """Yield the name, the CLIP that encodes images, and the one that encodes texts."""
+
+    def load(model: str, change: Change | None = None) -> OpenClipBackbone:
+        settings = BackboneSettings(model=model)
+        here, folder = Path.cwd(), registry.model_folder
+        clip = load_backbone(settings, device="cpu", base_dir=here, model_folder=folder)
+        if change is not None:
+            change(clip)
+        return clip
+
+    for one in VARIANTS:
+        yield one.name, load(options.model, one.image), load(options.model, one.text)
+    for model in options.other:
+        clip = load(model)
+        yield Path(model).name, clip, clip
+
+
+def _folder(
+    sets: Sets,
+    plan: SetPlan,
+    image_clip: OpenClipBackbone,
+    text_clip: OpenClipBackbone,
+    most: int,
+    progress: Progress,
+) -> Folder:
+    """Return at most `most` random training images of a set, encoded."""
+    dataset, labelled, _ = sets.read(plan)
+    order = torch.randperm(len(labelled), generator=torch.Generator().manual_seed(0))
+    chosen: list[LabelledImage] = [labelled[row] for row in order[:most].tolist()]
+    own = image_features(image_clip, chosen, progress, plan.name)
+    texts = ClassTexts.of(dataset.templates, dataset.class_aliases)
+    rows = encode_class_texts(text_clip, texts)
+    none = Images(own.features[:0], own.labels[:0])
+    scale = float(text_clip.logit_scale.detach())
+    return Folder(dataset.class_names, rows, scale, own, none, torch.ones(len(rows)))
+
+
+def _result(folder: Folder, registry: Registry) -> Result:
+    images, truth = folder.own.features, folder.own.labels
+    before = zero_shot(folder).own
+    after = method_called("transductive+evidence", registry)(folder)
+    assert after.verdict is not None
+    similarities = images @ folder.texts.T
+    scores = {
+        "neighbours (latte choose)": model_score(images, before),
+        "mean confidence": diagnose(similarities, folder.logit_scale).confidence,
+        "class graphs": class_graphs(folder, before),
+        "guard: stability": after.verdict.signals["stability"],
+        "guard: lead": after.verdict.signals["lead"],
+        "guard: probability": after.verdict.probability or 0.0,
+    }
+    return Result(100 * agreement(before, truth), 100 * agreement(after.own, truth), before, scores)
+
+
+def class_graphs(folder: Folder, labels: Tensor) -> float:
+    """Return the agreement of a graph of class texts with a graph of image classes, as in VEGA.
+
+    Ding et al. 2024, arXiv 2412.20682; written from the abstract and a summary, so details may
+    differ. A node is a class that at least two images have as zero-shot label (N,). Node agreement
+    is the mean probability of a class over its images. Edges are cosines of texts, and negative
+    Bhattacharyya distances of Gaussians with diagonal covariances; their agreement is Pearson's
+    correlation.
+    """
+    images, texts = folder.own.features, folder.texts
+    present = (labels.bincount(minlength=len(texts)) > 1).nonzero().flatten()
+    probabilities = (folder.logit_scale * images @ texts.T).softmax(dim=1)
+    members = [labels == one for one in present]
+    pairs = zip(members, present, strict=True)
+    nodes = torch.stack([probabilities[rows, one].mean() for rows, one in pairs])
+    if len(present) < _FEWEST_NODES:
+        return float(nodes.mean())
+    means = torch.stack([images[rows].mean(dim=0) for rows in members])
+    variances = torch.stack([images[rows].var(dim=0) for rows in members]) + _LEAST_VARIANCE
+    first, second = torch.triu_indices(len(present), len(present), 1)
+    between = (variances[first] + variances[second]) / 2
+    distance = ((means[first] - means[second]).square() / between).sum(dim=1) / 8
+    logs = variances.log().sum(dim=1) / 2
+    distance = distance + (between.log().sum(dim=1) - logs[first] - logs[second]) / 2
+    cosines = (texts[present[first]] * texts[present[second]]).sum(dim=1)
+    edges = torch.corrcoef(torch.stack([cosines, -distance]))[0, 1]
+    return float(nodes.mean() + edges)
+
+
+def accuracy_lines(found: Found) -> list[str]:
+    """Return the accuracies of each model on each set, and how often it labels as the first."""
+    results = [*found.values()]
+    lines = [f"{'zero-shot/adapted':24}" + "".join(f" {name[:9]:>9}" for name in found) + "  same"]
+    first = next(iter(results[0]))
+    for model in results[0]:
+        row = [one[model] for one in results]
+        same = mean(agreement(one[model].labels, one[first].labels) for one in results)
+        figures = "".join(f" {one.zero_shot:4.1f}/{one.adapted:4.1f}" for one in row)
+        lines.append(f"{model[:24]:24}{figures}  {same:.2f}")
+    return lines
+
+
+def correlation_lines(found: Found, target: Literal["zero_shot", "adapted"]) -> list[str]:
+    """Return Spearman's rho of each score on each set, their mean, and the mean points lost."""
+    heading = f"rho with {target}"
+    lines = [f"{heading:26}" + "".join(f" {name[:9]:>9}" for name in found) + "   mean  lost"]
+    models = [*next(iter(found.values()))]
+    for score in next(iter(found.values()))[models[0]].scores:
+        rhos, lost = [], []
+        for results in found.values():
+            values = torch.tensor([results[one].scores[score] for one in models])
+            reached = torch.tensor([getattr(results[one], target) for one in models])
+            rhos.append(float(spearman(values, reached)))
+            lost.append(float(reached.max() - reached[values.argmax()]))
+        figures = "".join(f" {rho:9.2f}" for rho in rhos)
+        lines.append(f"{score:26}{figures}  {mean(rhos):5.2f}  {mean(lost):4.1f}")
+    return lines
+
+
+def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks choose", description=__doc__)
+    add = parser.add_argument
+    add("--set", action="append", default=[], metavar="NAME=SPLIT:ROOT[:TEMPLATE]")
+    add("--model", default="plugin:tiny", help="the CLIP of the variants (%(default)s)")
+    add("--other", action="append", default=[], metavar="CLIP", help="a CLIP to rank beside them")
+    add("--images", type=int, default=1000, help="most images of a set (%(default)s)")
+    add("--threads", type=int, default=1, help="of torch (%(default)s)")
+    return parser.parse_args(arguments)

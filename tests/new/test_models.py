@@ -1,0 +1,90 @@
+"""The model that `latte new` and `latte adapt` propose without `--model`."""
+
+from __future__ import annotations
+
+import pytest
+
+from latte.backbone.licences import licence_of
+from latte.new import models
+from latte.new.machine import Machine
+from latte.new.models import KNOWN, propose_model
+from latte.registry.registry import Registry, load_registry
+from tests.helpers.recipes import builtin_plugin
+
+BEST, FASTEST = KNOWN[0].name, KNOWN[-1].name
+LAPTOP = Machine("cpu", "4 CPU cores, no GPU", 16.0, 4)
+GPU = Machine("cuda", "a GPU", 12.0)
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "cached_models", list)
+    monkeypatch.setattr(models, "answers", lambda repository: True)
+
+
+@pytest.fixture
+def no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "cached_models", list)
+    monkeypatch.setattr(models, "answers", lambda repository: False)
+
+
+def proposed(images: int, machine: Machine, *, trains: bool = False) -> tuple[str, str]:
+    return propose_model(images, machine, load_registry(), trains=trains)
+
+
+def test_known_models_are_sorted_and_allow_commercial_use() -> None:
+    assert [*KNOWN] == sorted(KNOWN, key=lambda one: -one.imagenet)
+    assert [*KNOWN] == sorted(KNOWN, key=lambda one: -one.seconds)
+    assert {licence_of(one.repository) for one in KNOWN} <= {"mit", "apache-2.0"}
+
+
+@pytest.mark.usefixtures("hub")
+@pytest.mark.parametrize(
+    ("images", "machine", "trains", "expected"),
+    [
+        (1_000, LAPTOP, False, BEST),
+        (100_000, LAPTOP, False, FASTEST),
+        (10_000_000, LAPTOP, False, FASTEST),
+        (100_000, GPU, False, BEST),
+        (1_000, GPU, True, FASTEST),
+    ],
+)
+def test_proposal_depends_on_machine_and_time(
+    images: int, machine: Machine, trains: bool, expected: str
+) -> None:
+    name, reason = proposed(images, machine, trains=trains)
+    assert name == expected
+    for words in (name, "licence MIT", "latte choose"):
+        assert words in reason
+
+
+@pytest.mark.usefixtures("hub")
+def test_reason_gives_the_time_on_a_cpu() -> None:
+    assert "in about 2 min" in proposed(1_000, LAPTOP)[1]
+    assert "min" not in proposed(1_000, GPU)[1]
+
+
+@pytest.mark.usefixtures("no_hub")
+def test_offline_a_cached_model_comes_before_the_tiny_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    name, reason = proposed(1_000, LAPTOP)
+    assert name == "plugin:tiny"
+    assert "the Hugging Face hub does not answer" in reason
+    monkeypatch.setattr(models, "cached_models", lambda: ["RN50:openai"])
+    assert proposed(1_000, LAPTOP)[0] == "RN50:openai"
+    monkeypatch.setattr(models, "cached_models", lambda: ["RN50:openai", FASTEST])
+    assert proposed(1_000, LAPTOP)[0] == FASTEST
+
+
+@pytest.mark.usefixtures("no_hub")
+def test_offline_without_any_local_model_the_best_one_is_proposed() -> None:
+    bare = Registry([builtin_plugin()])
+    assert propose_model(1_000, LAPTOP, bare, trains=False)[0] == BEST
+
+
+def test_cached_proposal_does_not_ask_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(repository: str) -> bool:
+        raise AssertionError(f"asked for {repository}")
+
+    monkeypatch.setattr(models, "answers", fail)
+    monkeypatch.setattr(models, "cached_models", lambda: [BEST])
+    assert proposed(1_000, LAPTOP)[0] == BEST
