@@ -32,7 +32,8 @@ from latte.run.workspace import find_device
 
 SECONDS = 180
 """Longest time of a part."""
-_LAST_LINES = 3
+_SHOWN = 300
+"""Number of last characters of a failed part's output that are shown."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -48,7 +49,10 @@ def main(arguments: Sequence[str]) -> None:
     os.environ["LATTE_CACHE"] = str(place.folder / "cache")
     if options.part:
         keep_freed_memory()
-        write_json(_file(place, options.part), PARTS[options.part](place))
+        began = time.monotonic()
+        figures = PARTS[options.part](place)
+        seconds = time.monotonic() - began
+        write_json(_file(place, options.part), {"figures": figures, "seconds": seconds})
         return
     place.folder.mkdir(parents=True, exist_ok=True)
     found = {name: _result(name, place) for name in PARTS}
@@ -84,14 +88,22 @@ def machine(device: str) -> dict[str, Any]:
 
 
 def _result(name: str, place: Place) -> dict[str, Any]:
-    """Return the stored result of a part; without one, run the part in a process of its own."""
-    path, log = _file(place, name), _file(place, name).with_suffix(".log")
+    """Return the stored result of a part; without one, run the part first."""
+    path = _file(place, name)
+    if not path.exists():
+        say(f"{name} ...")
+        _run(name, place, path.with_suffix(".log"))
     if path.exists():
-        return {"figures": json.loads(path.read_text(encoding="utf-8")), "seconds": None}
-    say(f"{name} ...")
+        stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return stored
+    lines = path.with_suffix(".log").read_text(encoding="utf-8", errors="replace").splitlines()
+    return {"error": " / ".join(line for line in lines if line.strip())[-_SHOWN:]}
+
+
+def _run(name: str, place: Place, log: Path) -> None:
+    """Run a part in a process of its own, for at most `SECONDS`; its output goes to `log`."""
     command = [sys.executable, "-m", "benchmarks", "gpu", "--part", name]
     given = ["--device", place.device, "--out", str(place.folder)]
-    began = time.monotonic()
     with log.open("w", encoding="utf-8") as file:
         process = subprocess.Popen(
             [*command, *given], stdout=file, stderr=subprocess.STDOUT, start_new_session=True
@@ -102,22 +114,14 @@ def _result(name: str, place: Place) -> dict[str, Any]:
             os.killpg(process.pid, signal.SIGKILL)
             if not isinstance(error, subprocess.TimeoutExpired):
                 raise
-            return {"error": f"took more than {SECONDS} s", "seconds": SECONDS}
-    seconds = time.monotonic() - began
-    if path.exists():
-        return {"figures": json.loads(path.read_text(encoding="utf-8")), "seconds": seconds}
-    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return {"error": " / ".join(lines[-_LAST_LINES:]), "seconds": seconds}
+            file.write(f"took more than {SECONDS} s\n")
 
 
 def _row(name: str, result: Mapping[str, Any]) -> str:
-    seconds = "before" if result["seconds"] is None else f"{result['seconds']:.0f} s"
     if "error" in result:
-        shown = f"FAILED: {result['error']}"
-    else:
-        figures = result["figures"].items()
-        shown = ", ".join(f"{key} {_shown(value)}" for key, value in figures)
-    return f"{name:<30}  {seconds:>6}  {shown}"
+        return f"{name:<30}  FAILED  {result['error']}"
+    shown = ", ".join(f"{key} {_shown(value)}" for key, value in result["figures"].items())
+    return f"{name:<30}  {result['seconds']:>4.0f} s  {shown}"
 
 
 def _shown(value: Any) -> str:
