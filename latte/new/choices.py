@@ -70,7 +70,7 @@ def choose(
     chosen = _method(found, registry) if automatic else _asked(method, registry)
     if model is None:
         trains = chosen.method == "latteclip"
-        model, reason = propose_model(found.images, machine, registry, trains=trains)
+        model, reason = propose_model(found.images, machine, trains=trains)
         chosen.reasons.append(reason)
     chosen.model = model
     _COMPLETE[chosen.method](chosen, found, machine, registry)

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from latte.backbone.hub import answers, cached_models
 from latte.backbone.licences import licence_of, repository_of
 from latte.new.machine import Machine
-from latte.registry.registry import Registry
 
 _MOST_MINUTES = 10.0
 """Time of encoding the images above which a model is too slow for this machine."""
-_TINY = "plugin:tiny"
 
 
 @dataclass(frozen=True)
@@ -38,22 +36,18 @@ KNOWN = (
 """Models that may be proposed, the most accurate one first and the fastest one last."""
 
 
-def propose_model(
-    images: int, machine: Machine, registry: Registry, *, trains: bool
-) -> tuple[str, str]:
+def propose_model(images: int, machine: Machine, *, trains: bool) -> tuple[str, str]:
     """Return a model for so many images, as `--model` names it, and the reason.
 
     The most accurate model is proposed that encodes the images in ten minutes, or the fastest one
     if the method trains. If it is not cached and the hub does not answer, a cached model is
-    proposed, or else the tiny one of
-    latte-tiny.
+    proposed instead, if there is one.
     """
     fast = [one for one in KNOWN if machine.minutes(images * one.seconds) <= _MOST_MINUTES]
     best = KNOWN[-1] if trains or not fast else fast[0]
     cached = cached_models()
     if best.name not in cached and not answers(best.repository or ""):
         here = [*(one.name for one in KNOWN if one.name in cached), *cached]
-        here += [_TINY for one in registry.all("model") if f"plugin:{one.spec.name}" == _TINY]
         if here:
             reason = "it is on this machine, and the Hugging Face hub does not answer"
             return here[0], f"model: {here[0]}; {reason}"

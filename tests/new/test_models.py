@@ -8,8 +8,6 @@ from latte.backbone.licences import licence_of
 from latte.new import models
 from latte.new.machine import Machine
 from latte.new.models import KNOWN, propose_model
-from latte.registry.registry import Registry, load_registry
-from tests.helpers.recipes import builtin_plugin
 
 BEST, FASTEST = KNOWN[0].name, KNOWN[-1].name
 LAPTOP = Machine("cpu", "4 CPU cores, no GPU", 16.0, 4)
@@ -29,7 +27,7 @@ def no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def proposed(images: int, machine: Machine, *, trains: bool = False) -> tuple[str, str]:
-    return propose_model(images, machine, load_registry(), trains=trains)
+    return propose_model(images, machine, trains=trains)
 
 
 def test_known_models_are_sorted_and_allow_commercial_use() -> None:
@@ -65,20 +63,18 @@ def test_reason_gives_the_time_on_a_cpu() -> None:
 
 
 @pytest.mark.usefixtures("no_hub")
-def test_offline_a_cached_model_comes_before_the_tiny_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    name, reason = proposed(1_000, LAPTOP)
-    assert name == "plugin:tiny"
-    assert "the Hugging Face hub does not answer" in reason
+def test_offline_a_cached_model_is_proposed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models, "cached_models", lambda: ["RN50:openai"])
-    assert proposed(1_000, LAPTOP)[0] == "RN50:openai"
+    name, reason = proposed(1_000, LAPTOP)
+    assert name == "RN50:openai"
+    assert "the Hugging Face hub does not answer" in reason
     monkeypatch.setattr(models, "cached_models", lambda: ["RN50:openai", FASTEST])
     assert proposed(1_000, LAPTOP)[0] == FASTEST
 
 
 @pytest.mark.usefixtures("no_hub")
-def test_offline_without_any_local_model_the_best_one_is_proposed() -> None:
-    bare = Registry([builtin_plugin()])
-    assert propose_model(1_000, LAPTOP, bare, trains=False)[0] == BEST
+def test_offline_without_a_cached_model_the_best_one_is_proposed() -> None:
+    assert proposed(1_000, LAPTOP)[0] == BEST
 
 
 def test_cached_proposal_does_not_ask_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
