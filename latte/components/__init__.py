@@ -173,6 +173,12 @@ LOSSES = (
         options="latte.components.options:ContrastiveOptions",
         summary="symmetric contrastive loss between images and their targets",
     ),
+    ComponentSpec(
+        kind="loss",
+        name="sigmoid",
+        target="latte.components.losses.sigmoid:SigmoidLoss",
+        summary="pairwise loss of sigmoid models, such as SigLIP",
+    ),
 )
 REPORTERS = (
     ComponentSpec(

@@ -38,10 +38,9 @@ class ContrastiveLoss(Loss[ContrastiveOptions]):
         scale = logit_scale if fixed is None else fixed
         positives, excluded = self._pairs(supervision.stream)
         logits = (scale * image_features @ supervision.targets.T).masked_fill(excluded, -torch.inf)
-        weights = supervision.stream.weights.to(logits.dtype)
         by_image = _cross_entropies(logits, positives)
         by_target = _cross_entropies(logits.T, positives)
-        return _weighted_mean((by_image + by_target) / 2, weights)
+        return weighted_mean((by_image + by_target) / 2, supervision.stream.weights)
 
     def _pairs(self, stream: LabelStream) -> tuple[Tensor, Tensor]:
         """Return masks (B, B) of the positive and of the excluded pairs, both symmetric.
@@ -67,6 +66,8 @@ def _cross_entropies(logits: Tensor, positives: Tensor) -> Tensor:
     return -of_positives.sum(dim=1) / positives.sum(dim=1)
 
 
-def _weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
+def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
+    """Return the mean of values (B,) by weights (B,); 0 if all weights are 0."""
+    weights = weights.to(values.dtype)
     total = weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)
     return (values * weights).sum() / total

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from tokenizers.normalizers import Lowercase, Sequence
 
 from latte.api import LatteError, PixelFormat
 from latte_transformers.backbone import Processor, TransformersBackbone
@@ -62,6 +63,8 @@ def open_checkpoint(
             f"the processor of {model} has no {'tokenizer' if images else 'image processor'}",
             where=_WHERE,
         )
+    if config.model_type.startswith("siglip"):
+        _lower_case(tokenizer)
     try:
         size = _image_size(module, images, model)
         backbone = TransformersBackbone(
@@ -76,6 +79,18 @@ def open_checkpoint(
         ) from error
     _try(model, backbone)
     return backbone
+
+
+def _lower_case(tokenizer: Any) -> None:
+    """Make the tokenizer ignore case, as in the pretraining of SigLIP and SigLIP 2.
+
+    `SiglipTokenizer` does this itself; the tokenizer that SigLIP 2 checkpoints name does not.
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None or "Lowercase" in str(backend.normalizer):
+        return
+    own = [] if backend.normalizer is None else [backend.normalizer]
+    backend.normalizer = Sequence([Lowercase(), *own])
 
 
 def _refuse_quantised(model: str, config: Any) -> None:

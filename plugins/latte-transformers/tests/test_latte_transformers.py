@@ -95,6 +95,19 @@ def test_sigmoid_models_keep_scale_and_bias(tmp_path: Path) -> None:
     assert model.logit_scale.exp().item() == pytest.approx(117.919, rel=1e-4)
 
 
+def test_sigmoid_models_ignore_case_also_when_saved(tmp_path: Path) -> None:
+    write_siglip(tmp_path / "model")
+    written = transformers.AutoTokenizer.from_pretrained(tmp_path / "model")
+    assert written("A Red cat").input_ids != written("a red cat").input_ids
+    backbone = load(tmp_path)
+    backbone.save(tmp_path / "saved")
+    for one in (backbone, load(tmp_path, "./saved")):
+        upper, lower = one.encode_texts(["A Red CAT", "a red cat"])
+        assert torch.equal(upper, lower)
+    saved = transformers.AutoTokenizer.from_pretrained(tmp_path / "saved")
+    assert saved("A Red cat").input_ids == saved("a red cat").input_ids
+
+
 def test_half_precision_weights_are_loaded_in_fp32(tmp_path: Path) -> None:
     write_clip(tmp_path / "model")
     model = transformers.CLIPModel.from_pretrained(tmp_path / "model").half()

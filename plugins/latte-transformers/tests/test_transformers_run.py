@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from collections.abc import Callable
 from contextlib import chdir, redirect_stdout
@@ -79,6 +80,20 @@ def test_latteclip_trains_and_its_model_predicts_again(runs: TinyRuns) -> None:
     exported = runs.latte("export", str(run), "--format", "transformers")
     assert exported.code == 0, exported.err
     assert shown(run / "export/transformers") in ("red", "green", "blue")
+
+
+def test_sigmoid_loss_trains_a_sigmoid_model_without_warning(tmp_path: Path) -> None:
+    runs = TinyRuns(tmp_path)
+    write_siglip(tmp_path / "model")
+    recipe = LATTECLIP.replace("loss: contrastive", "loss: sigmoid")
+    (tmp_path / "recipe.yaml").write_text(recipe.replace("max_steps: 3", "max_steps: 12"))
+    trained = runs.latte("run", "recipe.yaml")
+    assert trained.code == 0, trained.err
+    assert "pretrained with a sigmoid loss" not in trained.err
+    run = next((tmp_path / "runs").glob("recipe-*"))
+    rows = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+    losses = [row["loss"] for row in rows if row["event"] == "step"]
+    assert sum(losses[-3:]) < sum(losses[:3])
 
 
 def shown(folder: Path) -> str:
