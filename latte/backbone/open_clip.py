@@ -94,13 +94,11 @@ class OpenClipBackbone(ModuleBackbone):
         self.choose_mode()
         tokens = self._tokens(texts)
         lengths = text_lengths(self.model, tokens)
-        order = lengths.argsort(stable=True)
-        passes = [
-            _unit(text_features(self.model, tokens[part], lengths[part], self.text_path))
-            for part in torch.split(order, self._texts_per_pass)
-        ]
-        back = order.argsort().to(self.device, non_blocking=True)
-        return torch.cat(passes).index_select(0, back)
+
+        def encode(part: Tensor) -> Tensor:
+            return _unit(text_features(self.model, tokens[part], lengths[part], self.text_path))
+
+        return self.encode_by_length(lengths, self._texts_per_pass, encode)
 
     def image_tower(self) -> nn.Module:
         """Return open_clip's module from pixels (B, 3, S, S) to features (B, D)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from typing import Any, Self
@@ -63,6 +63,19 @@ class ModuleBackbone(Backbone):
     @abstractmethod
     def encode_distinct_texts(self, texts: Sequence[str]) -> Tensor:
         """Return unit features (M, D) in fp32 of M > 0 distinct texts."""
+
+    def encode_by_length(
+        self, lengths: Tensor, per_pass: int, encode: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        """Return features (M, D) of M texts, encoded in passes of texts with similar lengths (M,).
+
+        `encode` returns the features (P, D) of at most `per_pass` texts, from their indices (P,) in
+        the order of their lengths.
+        """
+        order = lengths.argsort(stable=True)
+        features = torch.cat([encode(part) for part in torch.split(order, per_pass)])
+        back = order.argsort().to(self.device, non_blocking=True)
+        return features.index_select(0, back)
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """Return unit features (M, D) in fp32 of M texts; each distinct text is encoded once."""

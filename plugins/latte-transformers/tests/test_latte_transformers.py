@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
+from unittest.mock import Mock
 
 import pytest
 import torch
+from huggingface_hub.errors import GatedRepoError
 from latte_transformers.backbone import TransformersBackbone
 from latte_transformers.loader import TransformersLoader
 from latte_transformers.options import TransformersOptions
@@ -182,6 +186,12 @@ def quantised(folder: Path) -> None:
     config.write_text(entry + config.read_text().lstrip()[1:])
 
 
+def a_shard_less(folder: Path) -> None:
+    write_clip(folder)
+    index = {"weight_map": {"logit_scale": "model.safetensors", "text": "gone.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
 def own_code(folder: Path) -> None:
     write_clip(folder)
     config = folder / "config.json"
@@ -203,6 +213,7 @@ def own_code(folder: Path) -> None:
         (absurd_layers, "absurd num_hidden_layers"),
         (only_pickled, "no weights as safetensors"),
         (quantised, "quantised"),
+        (a_shard_less, r"names: gone\.safetensors"),
         (own_code, "brings code of its own"),
     ],
 )
@@ -212,3 +223,59 @@ def test_a_wrong_checkpoint_is_one_clear_line(tmp_path: Path, write: Write, mess
         load(tmp_path)
     assert "\n" not in caught.value.what
     assert caught.value.where == "backbone.model"
+
+
+class Hub:
+    """The hub of Hugging Face, with one repository or none; `requests` records what is asked."""
+
+    def __init__(self, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.cache, self.requests = cache, list[str]()
+        self.error: Exception = ConnectionError("Name or service not known")
+        self.repository: Path | None = None
+        monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", self.ask)
+        monkeypatch.setattr("huggingface_hub.snapshot_download", self.download)
+
+    def ask(self, url: str, **_: Any) -> None:
+        self.requests.append(url)
+        if self.repository is None:
+            raise self.error
+
+    def download(self, name: str, *, local_files_only: bool, **_: Any) -> str:
+        if self.repository is not None and not local_files_only:
+            shutil.copytree(self.repository, self.cache, dirs_exist_ok=True)
+        if not self.cache.exists():
+            raise FileNotFoundError(name)
+        return str(self.cache)
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
+    return Hub(tmp_path / "hub", monkeypatch)
+
+
+def loader_of(folder: Path) -> TransformersLoader:
+    return TransformersLoader(TransformersOptions(model="a/clip"), make_context(folder))
+
+
+def test_hub_is_asked_once_and_a_cached_model_needs_no_network(tmp_path: Path, hub: Hub) -> None:
+    with pytest.raises(LatteError, match="cannot download a/clip: Name or service") as caught:
+        loader_of(tmp_path).fetch()
+    assert "hf download a/clip" in str(caught.value.hint)
+    assert len(hub.requests) == 1
+    write_clip(tmp_path / "repository")
+    hub.repository = tmp_path / "repository"
+    hub.cache.mkdir()
+    shutil.copy(hub.repository / "config.json", hub.cache)  # an interrupted download
+    loader_of(tmp_path).fetch()
+    assert len(hub.requests) == 2
+    hub.repository = None
+    loader = loader_of(tmp_path)
+    loader.fetch()
+    assert loader.load().encode_texts(["a cat"]).shape == (1, 12)
+    assert len(hub.requests) == 2
+
+
+def test_gated_model_names_its_page(tmp_path: Path, hub: Hub) -> None:
+    hub.error = GatedRepoError("401", response=Mock(headers={}))
+    with pytest.raises(LatteError, match=r"its terms on https://huggingface\.co/a/clip"):
+        loader_of(tmp_path).fetch()

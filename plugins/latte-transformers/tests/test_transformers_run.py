@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import chdir, redirect_stdout
 from io import StringIO
@@ -138,3 +141,25 @@ def test_a_wrong_checkpoint_ends_with_code_2(runs: TinyRuns) -> None:
     assert said.code == 2
     assert "has no processor" in said.err
     assert "Traceback" not in said.err
+
+
+def test_a_missing_download_is_refused_before_torch_is_imported(runs: TinyRuns) -> None:
+    recipe = TRANSDUCTIVE.replace("./model", "someone/clip")
+    (runs.folder / "r.yaml").write_text(recipe)
+    code = (
+        "import sys\n"
+        "from latte.cli.main import run_command_line\n"
+        "code = run_command_line(['run', 'r.yaml'])\n"
+        "sys.exit('torch was imported' if 'torch' in sys.modules else code)\n"
+    )
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    said = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=runs.folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert said.returncode == 2, said.stderr
+    assert "cannot download someone/clip" in said.stderr
