@@ -17,6 +17,7 @@ from latte.backbone.texts import (
     TextPath,
     TokenCache,
     Tokenizer,
+    count_cut,
     text_features,
     text_lengths,
     text_path_of,
@@ -99,6 +100,10 @@ class OpenClipBackbone(ModuleBackbone):
             return _unit(text_features(self.model, tokens[part], lengths[part], self.text_path))
 
         return self.encode_by_length(lengths, self._texts_per_pass, encode)
+
+    def count_cut(self, texts: Sequence[str]) -> int:
+        """Return the number of texts that are longer than the context of the text tower."""
+        return count_cut(self.tokenizer, texts)
 
     def image_tower(self) -> nn.Module:
         """Return open_clip's module from pixels (B, 3, S, S) to features (B, D)."""

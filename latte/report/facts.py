@@ -81,6 +81,10 @@ def run_facts(results: RunResults) -> list[Fact]:
         ("Training steps", count(steps(results))),
         ("Seed", str(results.recipe.get("seed", "not recorded"))),
     ]
+    facts += [
+        (f"Cut texts of {one_line(one.description)}", f"{count(one.cut)} of {count(one.texts)}")
+        for one in results.cut_texts
+    ]
     if results.seconds:
         facts.append(("Time", duration(sum(results.seconds.values()))))
     if results.peak_memory_mb:

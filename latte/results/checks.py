@@ -7,7 +7,15 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from latte.interfaces import OWN_IMAGES, Calibration, Evaluation, HeldBack, Interval, PresentNames
+from latte.interfaces import (
+    OWN_IMAGES,
+    Calibration,
+    CutTexts,
+    Evaluation,
+    HeldBack,
+    Interval,
+    PresentNames,
+)
 
 LARGEST_SCALE = 1e6
 """Largest plausible scale of similarities.
@@ -89,6 +97,12 @@ def check_held_back(found: Sequence[HeldBack]) -> None:
     """Check the counts of the texts that gates held back."""
     if not all(0 <= one.held_back <= one.texts for one in found):
         raise ValueError("a gate held back more texts than there are")
+
+
+def check_cut_texts(found: Sequence[CutTexts]) -> None:
+    """Check the counts of the texts that the text tower cuts."""
+    if not all(0 < one.cut <= one.texts for one in found):
+        raise ValueError("more texts are cut than there are")
 
 
 def check_present(found: PresentNames, class_names: Sequence[str]) -> None:

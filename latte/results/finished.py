@@ -12,13 +12,22 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
 
-from latte.interfaces import Calibration, Evaluation, HeldBack, LatteError, PresentNames, Verdict
+from latte.interfaces import (
+    Calibration,
+    CutTexts,
+    Evaluation,
+    HeldBack,
+    LatteError,
+    PresentNames,
+    Verdict,
+)
 from latte.interfaces.guard import check_verdict
 from latte.recipe.components import is_label
 from latte.recipe.data_files import read_nodes
 from latte.recipe.variables import AsWritten
 from latte.results.checks import (
     check_calibration,
+    check_cut_texts,
     check_evaluations,
     check_held_back,
     check_present,
@@ -177,6 +186,15 @@ class FinishedRun:
         found = read_stored(path, list[HeldBack]) if path.exists() else []
         with explained(path):
             check_held_back(found)
+        return tuple(found)
+
+    @cached_property
+    def cut_texts(self) -> tuple[CutTexts, ...]:
+        """Counts of the texts that the text tower cuts, per description that has any."""
+        path = self.folder.cut_texts
+        found = read_stored(path, list[CutTexts]) if path.exists() else []
+        with explained(path):
+            check_cut_texts(found)
         return tuple(found)
 
     @cached_property

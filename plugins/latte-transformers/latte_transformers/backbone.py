@@ -57,6 +57,11 @@ class Processor:
         )
         return dict(found)
 
+    def count_cut(self, texts: Sequence[str]) -> int:
+        """Return the number of texts that are longer than the context."""
+        found = self.tokenizer(list(texts)).input_ids if texts else []
+        return sum(len(one) > self.context_length for one in found)
+
 
 class TransformersBackbone(ModuleBackbone):
     """Any model of transformers with image and text features and a logit scale."""
@@ -97,6 +102,10 @@ class TransformersBackbone(ModuleBackbone):
             return self._encode({"input_ids": ids[part, : int(lengths[part[-1]])]})
 
         return self.encode_by_length(lengths, _TEXTS_PER_PASS, encode)
+
+    def count_cut(self, texts: Sequence[str]) -> int:
+        """Return the number of texts that are longer than the context of the text tower."""
+        return self.processor.count_cut(texts)
 
     def _encode(self, tokens: Mapping[str, Tensor]) -> Tensor:
         moved = {name: one.to(self.device, non_blocking=True) for name, one in tokens.items()}

@@ -122,6 +122,20 @@ def test_half_precision_weights_are_loaded_in_fp32(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("write", "words"),
+    [(write_clip, "b c"), (write_metaclip_2, "dog cat"), (write_siglip, "dog cat")],
+)
+def test_texts_whose_last_word_is_cut_are_counted(tmp_path: Path, write: Write, words: str) -> None:
+    write(tmp_path / "model")
+    backbone = load(tmp_path)
+    texts = [[f"{'a ' * count}{last}" for count in range(20)] for last in words.split()]
+    features = [backbone.encode_texts(one) for one in texts]
+    same = sum(torch.equal(one, other) for one, other in zip(*features, strict=True))
+    assert 0 < same == backbone.count_cut(texts[0])
+    assert backbone.count_cut([]) == 0
+
+
 def test_no_kernel_of_a_checkpoint_is_loaded(tmp_path: Path) -> None:
     write_clip(tmp_path / "model")
     config = tmp_path / "model" / "config.json"
