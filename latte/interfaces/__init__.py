@@ -53,6 +53,7 @@ from latte.interfaces.results import (
     Reporter,
     RunResults,
 )
+from latte.interfaces.trainable import Trainable
 from latte.interfaces.training import (
     Batch,
     EpochInfo,
@@ -126,6 +127,7 @@ __all__ = [
     "Scope",
     "StageEnd",
     "Supervision",
+    "Trainable",
     "TrainableGroup",
     "TrainingStart",
     "Verdict",

@@ -44,7 +44,6 @@ ModelT = TypeVar("ModelT", bound=Options)
 
 _PLUGIN_MODEL = "plugin:"
 _PRETRAINED = "pretrained"
-_LEARNER_COMPONENTS = ("prototypes", "loss")
 _EXAMPLES = {
     "backbone": "backbone: {model: ViT-B-32, pretrained: laion2b_s34b_b79k}",
     "dataset": "dataset: {use: folder, root: FOLDER, classes: FILE}",
@@ -284,19 +283,16 @@ class LearnerReader:
                 )
 
     def _main(self) -> LearnerChoice | None:
-        trainable = self.root.child("trainable")
-        own = Node({"trainable": trainable} if trainable else {}, self.root.origin)
-        settings = self.validator.validated(LearnerSettings, own, ())
+        settings = self.validator.validated(LearnerSettings, Node({}, self.root.origin), ())
         return self._with_components(settings, ())
 
     def _listed(self, node: Node, index: int) -> LearnerChoice | None:
         path = (LEARNERS, index)
         own = node
         if isinstance(node.value, dict):
-            own = node.replaced("prototypes", None).replaced("loss", None)
-        settings = self.validator.validated(
-            LearnerSettings, own, path, reserved=_LEARNER_COMPONENTS
-        )
+            for key in ONE_LEARNER:
+                own = own.replaced(key, None)
+        settings = self.validator.validated(LearnerSettings, own, path, reserved=ONE_LEARNER)
         if settings and not is_label(settings.name):
             self.mistakes.add_at(self.root, (*path, "name"), *unusable_label(settings.name))
             return None
@@ -305,11 +301,10 @@ class LearnerReader:
     def _with_components(
         self, settings: LearnerSettings | None, path: KeyPath
     ) -> LearnerChoice | None:
-        prototypes = self.components.choice((*path, "prototypes"))
-        loss = self.components.choice((*path, "loss"))
-        if settings is None or prototypes is None:
+        trainable, prototypes, loss = (self.components.choice((*path, key)) for key in ONE_LEARNER)
+        if settings is None or trainable is None or prototypes is None:
             return None
-        return LearnerChoice(settings, prototypes, loss)
+        return LearnerChoice(settings, trainable, prototypes, loss)
 
     def _refuse_both(self) -> None:
         for key in ONE_LEARNER:

@@ -24,6 +24,7 @@ from latte.testing.prototypes import PrototypeAggregatorContract
 from latte.testing.reporter import ReporterContract
 from latte.testing.run import RunContract
 from latte.testing.tiny_runs import TinyRuns
+from latte.testing.trainable import TrainableContract
 
 __all__ = [
     "BackboneContract",
@@ -41,4 +42,5 @@ __all__ = [
     "RunContract",
     "StubClip",
     "TinyRuns",
+    "TrainableContract",
 ]
