@@ -12,7 +12,12 @@ from torch.nn import functional
 
 from latte.backbone.export import exported_config, save_model
 from latte.backbone.groups import parameters_of
-from latte.backbone.packed import class_token_features, reads_class_token
+from latte.backbone.packed import (
+    can_run,
+    class_token_features,
+    is_vision_transformer,
+    reads_class_token,
+)
 from latte.backbone.texts import (
     TextPath,
     TokenCache,
@@ -33,6 +38,7 @@ _NOTES: Mapping[TextPath, tuple[str, ...]] = {
     "cut": ("texts are padded to the longest of a pass, for this text tower needs it",),
     "full": ("texts are padded to the full context length, for this text tower may need it",),
 }
+_ALL_TOKENS = "the last image block computes all tokens, for latte does not know these blocks"
 
 
 class OpenClipBackbone(ModuleBackbone):
@@ -65,6 +71,8 @@ class OpenClipBackbone(ModuleBackbone):
         )
         """`class token`: the last block computes only this token; `full`: all tokens."""
         self.notes = _NOTES[self.text_path]
+        if is_vision_transformer(model.visual) and not can_run(model.visual.transformer):
+            self.notes += (_ALL_TOKENS,)
         self.tokenizer = tokenizer
         """open_clip's tokenizer, without latte's token cache."""
         self._tokens = TokenCache(tokenizer)

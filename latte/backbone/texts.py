@@ -143,6 +143,8 @@ def _stops_at_its_end(text: Any) -> bool:
             return False
     elif kind is not CLIP:
         return False
+    if not hasattr(text.transformer, "batch_first"):  # another version of open_clip
+        return False
     causal = text.attn_mask is not None and len(text.positional_embedding) == len(text.attn_mask)
     return causal and _pooling(text)[0] in ("argmax", "eos")
 

@@ -36,7 +36,7 @@ from latte.recipe.layout import (
 )
 from latte.recipe.mistakes import EXPECTED, Mistakes, wrong_type
 from latte.recipe.model import Choice, LearnerChoice, Recipe
-from latte.recipe.node import KeyPath, Node
+from latte.recipe.node import KeyPath, Node, find
 from latte.recipe.settings import Sections, Validator
 from latte.registry.registry import Registry
 
@@ -301,6 +301,11 @@ class LearnerReader:
     def _with_components(
         self, settings: LearnerSettings | None, path: KeyPath
     ) -> LearnerChoice | None:
+        for key in ("trainable", "prototypes"):
+            node = find(self.root, (*path, key))
+            if node is not None and node.value is None:
+                hint = "Remove the key for the default."
+                self.mistakes.add(node.origin, (*path, key), "names no component", hint)
         trainable, prototypes, loss = (self.components.choice((*path, key)) for key in ONE_LEARNER)
         if settings is None or trainable is None or prototypes is None:
             return None

@@ -119,6 +119,8 @@ def test_lists_are_lists(complaints: Complaints, labels: str, message: str) -> N
         ("output: true", 'output: expected text, got true\n  Put it in quotes: "true".'),
         ("name: my run", 'name: "my run" does not match the pattern'),
         ("requires: [3]", "requires.0: expected text, got the number 3"),
+        ("trainable: null", "trainable: names no component"),
+        ("prototypes: null", "prototypes: names no component"),
         ("trainable: al", 'trainable.use: no trainable named "al" is installed'),
     ],
 )
