@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import json
 import os
 import re
@@ -97,6 +98,21 @@ def test_sigmoid_loss_trains_a_sigmoid_model_without_warning(tmp_path: Path) -> 
     rows = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
     losses = [row["loss"] for row in rows if row["event"] == "step"]
     assert sum(losses[-3:]) < sum(losses[:3])
+
+
+@pytest.mark.skipif(importlib.util.find_spec("peft") is None, reason="peft is not installed")
+@pytest.mark.parametrize("trainable", ["{use: lora, rank: 2}", "{use: prompts, words: a photo}"])
+def test_merged_models_are_saved_in_their_own_format(runs: TinyRuns, trainable: str) -> None:
+    run = runs.run(LATTECLIP, f"trainable={trainable}")
+    first, model = (
+        transformers.AutoModel.from_pretrained(folder).state_dict()
+        for folder in (runs.folder / "model", run / "model")
+    )
+    assert [*first] == [*model]
+    changed = [name for name in first if not torch.equal(first[name], model[name])]
+    tokens = "token_embedding"
+    assert changed
+    assert all((tokens in name) == ("prompts" in trainable) for name in changed)
 
 
 def shown(folder: Path) -> str:
