@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
-from latte.api import Backbone, Kind, Trainable
+from latte.api import Backbone, BackboneLoader, Kind, Trainable
+from latte.registry.registry import load_registry
 from latte.testing.component import ComponentContract
 from latte.testing.tiny_runs import write_tiny_clip
 
@@ -72,9 +73,9 @@ class TrainableContract(ComponentContract):
 
 
 def _opened(folder: Path) -> Backbone:
-    from latte.backbone.component import OpenClip
-
-    return OpenClip.load_saved(folder, "cpu")
+    registry = load_registry()
+    loader = cast("type[BackboneLoader[Any]]", registry.load(registry.get("backbone", "open_clip")))
+    return loader.load_saved(folder, "cpu")
 
 
 def _features(backbone: Backbone) -> Tensor:
