@@ -80,7 +80,7 @@ def fetch_repository(
     Example:
         from latte.api import fetch_repository
 
-        fetch_repository("someone/clip", ["*.json"], lambda folder: any(folder.iterdir()))
+        fetch_repository("someone/clip", ["config.json"], lambda folder: any(folder.iterdir()))
     """
     from huggingface_hub import snapshot_download
 

@@ -124,18 +124,17 @@ class _Peft(Trainable[OptionsT]):
 class Lora(_Peft[LoraOptions]):
     """Low-rank updates of the linear layers in all blocks of both towers (Hu et al. 2022).
 
-    Layers inside `torch.nn.MultiheadAttention` get no update: it reads their weights itself.
+    A convolution of one pixel counts as a linear layer. Layers inside `torch.nn.MultiheadAttention`
+    get no update, because that class reads their weights itself.
     """
 
     def tuner(self, backbone: ModuleBackbone, peft: Any) -> Any:
         """Add two matrices of rank `rank` to each linear layer."""
-        from torch import nn
-
         starts = tuple(f"{name}." for tower in backbone.blocks() for name in tower)
         layers = [
             name
             for name, module in backbone.model.named_modules()
-            if type(module) is nn.Linear and name.startswith(starts)
+            if _is_linear(module) and name.startswith(starts)
         ]
         if not layers:
             raise LatteError(
@@ -170,6 +169,14 @@ class Prompts(_Peft[PromptsOptions]):
         tokens = _tokens(backbone, embeddings[name], self.options.words)
         config = peft.TrainableTokensConfig(token_indices=tokens, target_modules=[name])
         return peft.TrainableTokensModel(backbone.model, {"default": config}, "default")
+
+
+def _is_linear(module: nn.Module) -> bool:
+    from torch import nn
+
+    if isinstance(module, nn.Conv2d):
+        return module.kernel_size == (1, 1) and module.groups == 1
+    return type(module) is nn.Linear
 
 
 def _tokens(backbone: ModuleBackbone, embedding: nn.Embedding, words: str) -> list[int]:

@@ -93,5 +93,6 @@ def _train(backbone: Backbone, parameters: Any) -> None:
     for _ in range(3):
         optimizer.zero_grad()
         images, texts = backbone.encode_images(pixels), backbone.encode_texts(TEXTS)
-        nn.functional.cross_entropy(10 * images @ texts.T, torch.arange(3)).backward()
+        loss = nn.functional.cross_entropy(10 * images @ texts.T, torch.arange(3))
+        torch.autograd.backward(loss)
         optimizer.step()

@@ -1,4 +1,4 @@
-"""What trains: the last blocks, LoRA and prompts keep the contract of their kind."""
+"""The last blocks, LoRA and prompts keep the contract of their kind."""
 
 from __future__ import annotations
 
@@ -7,11 +7,18 @@ import importlib.util
 import pytest
 import torch
 
-from latte.components.options import LastBlocksOptions, PromptsOptions
-from latte.components.trainable import LastBlocks, Prompts
+from latte.components.options import LastBlocksOptions, LoraOptions, PromptsOptions
+from latte.components.trainable import LastBlocks, Lora, Prompts
 from latte.interfaces import LatteError
 from latte.testing import StubClip, TrainableContract
-from tests.helpers.clip_models import SIGLIP_LIKE, TIMM_CLASSIFIER, TINY_CLIP, build_clip
+from tests.helpers.clip_models import (
+    SIGLIP_LIKE,
+    TIMM_CLASSIFIER,
+    TIMM_MLP,
+    TINY_CLIP,
+    build_clip,
+    pixels,
+)
 from tests.helpers.training_driver import CONTEXT
 
 pytestmark = pytest.mark.thorough
@@ -66,6 +73,22 @@ def test_more_blocks_than_a_tower_has_are_refused() -> None:
 def test_backbone_without_module_is_refused() -> None:
     with pytest.raises(LatteError, match="StubClip has no torch module"):
         last_blocks(1).select(StubClip())
+
+
+@needs_peft
+def test_lora_updates_both_towers_also_if_one_is_convolutional() -> None:
+    backbone = build_clip(TIMM_MLP)
+    before = backbone.encode_images(pixels(backbone, 2))
+    lora = Lora(LoraOptions(rank=2), CONTEXT)
+    added = lora.select(backbone)
+    assert {name.partition(".")[0] for name in added} == {"visual", "transformer"}
+    with torch.no_grad():
+        for one in added.values():
+            one.add_(0.1)
+        trained = backbone.encode_images(pixels(backbone, 2))
+    lora.merge(backbone)
+    assert not torch.allclose(trained, before, atol=1e-3)
+    assert torch.allclose(backbone.encode_images(pixels(backbone, 2)), trained, atol=1e-6)
 
 
 @needs_peft
