@@ -266,6 +266,18 @@ class TestLogitScale:
         tiny_backbone.clamp_logit_scale()
         assert tiny_backbone.logit_scale.item() == pytest.approx(clamped, rel=1e-5)
 
+    def test_canonicalised_texts_stay_so_in_a_saved_model(self, tmp_path: Path) -> None:
+        config = clip_models.with_parts(
+            custom_text=True, text={"tokenizer_kwargs": {"clean": "canonicalize"}}
+        )
+        build_clip(config).save(tmp_path / "one")
+        loaded = clip_models.open_model(f"local-dir:{tmp_path / 'one'}", tmp_path)
+        loaded.save(tmp_path / "two")
+        again = clip_models.open_model(f"local-dir:{tmp_path / 'two'}", tmp_path)
+        for backbone in (loaded, again):
+            one, other = backbone.encode_texts(["A photo, of a DOG!", "a photo of a dog"])
+            assert torch.equal(one, other)
+
     def test_trained_sigmoid_model_keeps_its_loaded_scale(self, tmp_path: Path) -> None:
         config = {**clip_models.SIGLIP_LIKE, "init_logit_scale": 4.77}
         backbone = clip_models.build_clip(config)

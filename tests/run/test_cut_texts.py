@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from latte.components.describers.phrases import PhraseDescriber
-from latte.interfaces import CutTexts, DescribeRequest
+from latte.interfaces import CutTexts, DescribeRequest, LatteError
+from latte.results.finished import FinishedRun
+from latte.results.folder import RunFolder
 from tests.helpers.whole_runs import run
 
 pytestmark = pytest.mark.thorough
@@ -36,6 +38,10 @@ def test_cut_texts_are_counted_in_terminal_report_and_card(
     for page in ("report/index.html", "model/README.md"):
         text = " ".join((folder / page).read_text(encoding="utf-8").split())
         assert "Cut texts of image" in text
+    counts = folder / "cut_texts.json"
+    counts.write_text('[{"description": "image", "texts": 1, "cut": 2}]')
+    with pytest.raises(LatteError, match="more texts are cut than there are"):
+        _ = FinishedRun(RunFolder(folder)).cut_texts
 
 
 def test_nothing_is_written_if_all_texts_fit(recipe: Path) -> None:
