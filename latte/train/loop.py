@@ -86,8 +86,9 @@ def train(training: Training, progress: Progress) -> None:
 def _notes(learner: Learner) -> Iterator[str]:
     """Yield the backbone's notes, and a warning if a sigmoid model trains with a softmax loss."""
     yield from learner.backbone.notes
-    if learner.parameters and learner.backbone.logit_bias is not None and learner.loss is not None:
-        yield from () if learner.loss.sigmoid else (_SIGMOID,)
+    fits = learner.loss is None or learner.loss.sigmoid
+    if learner.parameters and learner.backbone.logit_bias is not None and not fits:
+        yield _SIGMOID
 
 
 def own_posterior(training: Training) -> Posterior | None:
