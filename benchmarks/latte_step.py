@@ -56,7 +56,7 @@ class LatteStep:
         self.learner = build_learner(
             "main",
             OpenClipBackbone(problem.twin(), problem.config, tokenizer),
-            "all",
+            lambda backbone: backbone.train_only("all"),
             aggregator,
             ContrastiveLoss(ContrastiveOptions(), context),
             OptimizerSettings(learning_rate=learning_rate),

@@ -26,6 +26,7 @@ from latte.toolkit.descriptions import (
 )
 
 if TYPE_CHECKING:
+    from latte.backbone.hub import fetch_repository as fetch_repository
     from latte.data.images import open_image as open_image
     from latte.report.card import model_card as model_card
     from latte.report.page.mistakes import mistakes_page as mistakes_page
@@ -46,6 +47,7 @@ _AT_FIRST_USE = {
     "EstimatedPrototypes": "latte.toolkit.prototypes",
     "LabelerPrototypes": "latte.toolkit.prototypes",
     "ModuleBackbone": "latte.toolkit.module_backbone",
+    "fetch_repository": "latte.backbone.hub",
     "margin_weights": "latte.toolkit.mixer",
     "mix": "latte.toolkit.mixer",
     "mistakes_page": "latte.report.page.mistakes",

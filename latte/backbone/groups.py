@@ -18,7 +18,7 @@ _VISUAL_PROJECTIONS = (
 )
 _TEXT_PROJECTIONS = ("text_projection", "text.text_projection", "text.proj")
 _NEVER_TRAINED = ("logit_bias", "text_decoder")
-"""Parameters that no loss of latte uses: the bias of a sigmoid loss, and CoCa's captioner."""
+"""Parameters that never train: the logit bias, and CoCa's captioner, which no loss reads."""
 
 
 def parameters_of(model: nn.Module, group: TrainableGroup) -> dict[str, nn.Parameter]:

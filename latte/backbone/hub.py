@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 
@@ -50,18 +51,73 @@ def fetch(repository: str, files: Sequence[str]) -> Path:
     cached = cached_file(repository, files)
     if cached is not None:
         return cached
-    for file in files:
-        try:
-            _ask(repository, file)
-        except EntryNotFoundError:
-            continue
-        except Exception as error:
-            raise OSError(error_line(error, with_type=False)) from error
-        try:
+    with _in_one_line(repository):
+        for file in files:
+            try:
+                _ask(repository, file)
+            except EntryNotFoundError:
+                continue
             return Path(hf_hub_download(repository, file))
-        except Exception as error:  # errors of the HTTP client need not be OSError
-            raise OSError(error_line(error, with_type=False)) from error
     raise OSError(f"{repository} has no {' or '.join(files)}")
+
+
+def fetch_repository(
+    repository: str,
+    patterns: Sequence[str],
+    is_complete: Callable[[Path], bool],
+    revision: str | None = None,
+) -> Path:
+    """Return the folder of a repository's files, downloaded unless the cache has all of them.
+
+    Raises `OSError`, with a reason in one line, if the hub does not answer within seconds.
+
+    Args:
+        repository: its name on the Hugging Face hub.
+        patterns: patterns of the wanted files; files in folders are left out.
+        is_complete: returns True if the folder in the cache has all wanted files.
+        revision: branch, tag or commit; None for the default branch.
+
+    Example:
+        from latte.api import fetch_repository
+
+        fetch_repository("someone/clip", ["config.json"], lambda folder: any(folder.iterdir()))
+    """
+    from huggingface_hub import snapshot_download
+
+    def folder(*, cached: bool) -> Path:
+        return Path(
+            snapshot_download(
+                repository,
+                revision=revision,
+                allow_patterns=[*patterns],
+                ignore_patterns=["*/*"],
+                local_files_only=cached,
+            )
+        )
+
+    with suppress(OSError):  # not in the cache
+        found = folder(cached=True)
+        if is_complete(found):
+            return found
+    with _in_one_line(repository):
+        _ask(repository, "config.json", revision)
+        return folder(cached=False)
+
+
+@contextmanager
+def _in_one_line(repository: str) -> Iterator[None]:
+    """Raise errors of the hub and of its HTTP client as `OSError`, with a message in one line."""
+    from huggingface_hub.errors import GatedRepoError
+
+    try:
+        yield
+    except GatedRepoError as error:
+        page = f"https://huggingface.co/{repository}"
+        raise OSError(
+            f"{repository} is gated: accept its terms on {page}, then run: hf auth login"
+        ) from error
+    except Exception as error:  # errors of the HTTP client need not be OSError
+        raise OSError(error_line(error, with_type=False)) from error
 
 
 def answers(repository: str) -> bool:
@@ -99,12 +155,12 @@ def cached_models() -> list[str]:
     return found
 
 
-def _ask(repository: str, file: str) -> None:
+def _ask(repository: str, file: str, revision: str | None = None) -> None:
     """Ask the hub for a file, once. Raises an error of the network or of the hub."""
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
     patience = float(os.environ.get(_PATIENCE_VARIABLE, _PATIENCE))
-    url = hf_hub_url(repository, file)
+    url = hf_hub_url(repository, file, revision=revision)
     _call_within(patience, lambda: get_hf_file_metadata(url, timeout=patience))
 
 

@@ -12,11 +12,17 @@ from torch.nn import functional
 
 from latte.backbone.export import exported_config, save_model
 from latte.backbone.groups import parameters_of
-from latte.backbone.packed import class_token_features, reads_class_token
+from latte.backbone.packed import (
+    can_run,
+    class_token_features,
+    is_vision_transformer,
+    reads_class_token,
+)
 from latte.backbone.texts import (
     TextPath,
     TokenCache,
     Tokenizer,
+    count_cut,
     text_features,
     text_lengths,
     text_path_of,
@@ -32,6 +38,7 @@ _NOTES: Mapping[TextPath, tuple[str, ...]] = {
     "cut": ("texts are padded to the longest of a pass, for this text tower needs it",),
     "full": ("texts are padded to the full context length, for this text tower may need it",),
 }
+_ALL_TOKENS = "the last image block computes all tokens, for latte does not know these blocks"
 
 
 class OpenClipBackbone(ModuleBackbone):
@@ -64,6 +71,8 @@ class OpenClipBackbone(ModuleBackbone):
         )
         """`class token`: the last block computes only this token; `full`: all tokens."""
         self.notes = _NOTES[self.text_path]
+        if is_vision_transformer(model.visual) and not can_run(model.visual.transformer):
+            self.notes += (_ALL_TOKENS,)
         self.tokenizer = tokenizer
         """open_clip's tokenizer, without latte's token cache."""
         self._tokens = TokenCache(tokenizer)
@@ -94,13 +103,15 @@ class OpenClipBackbone(ModuleBackbone):
         self.choose_mode()
         tokens = self._tokens(texts)
         lengths = text_lengths(self.model, tokens)
-        order = lengths.argsort(stable=True)
-        passes = [
-            _unit(text_features(self.model, tokens[part], lengths[part], self.text_path))
-            for part in torch.split(order, self._texts_per_pass)
-        ]
-        back = order.argsort().to(self.device, non_blocking=True)
-        return torch.cat(passes).index_select(0, back)
+
+        def encode(part: Tensor) -> Tensor:
+            return _unit(text_features(self.model, tokens[part], lengths[part], self.text_path))
+
+        return self.encode_by_length(lengths, self._texts_per_pass, encode)
+
+    def count_cut(self, texts: Sequence[str]) -> int:
+        """Return the number of texts that are longer than the context of the text tower."""
+        return count_cut(self.tokenizer, texts)
 
     def image_tower(self) -> nn.Module:
         """Return open_clip's module from pixels (B, 3, S, S) to features (B, D)."""

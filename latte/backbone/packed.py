@@ -54,10 +54,13 @@ class Packing:
 
 
 def can_run(transformer: nn.Module) -> bool:
-    """Return True if `run_blocks` supports every block of this transformer."""
+    """Return True if `run_blocks` supports every block of this transformer.
+
+    It is False for versions of open_clip whose transformer has other attributes or other blocks.
+    """
     return (
         type(transformer) is Transformer
-        and transformer.batch_first
+        and bool(getattr(transformer, "batch_first", False))
         and all(_is_plain(block) for block in transformer.resblocks)
     )
 
@@ -159,14 +162,19 @@ def _heads(rows: Tensor, count: int, length: int, kinds: int, heads: int) -> tup
 
 def reads_class_token(visual: Any) -> bool:
     """Return True for open_clip's own vision transformer that pools at the class token."""
-    kind = type(visual)
     return (
-        kind is VisionTransformer
+        is_vision_transformer(visual)
         and visual.pool_type == "tok"
         and visual.attn_pool is None
         and not visual.output_tokens
+        and hasattr(visual, "_embeds")
         and can_run(visual.transformer)
     )
+
+
+def is_vision_transformer(visual: Any) -> bool:
+    """Return True for open_clip's own vision transformer."""
+    return type(visual) is VisionTransformer
 
 
 def class_token_features(visual: Any, pixels: Tensor) -> Tensor:

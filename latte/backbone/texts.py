@@ -47,6 +47,20 @@ class TokenCache:
         return tokens
 
 
+def count_cut(tokenizer: Any, texts: Sequence[str]) -> int:
+    """Return the number of texts from which a tokenizer of open_clip removes tokens.
+
+    With a context of one more token, only these texts get other tokens, except padding.
+    """
+    if not texts:
+        return 0
+    tokens = tokenizer(list(texts))
+    context = tokens.shape[1]
+    longer = tokenizer(list(texts), context_length=context + 1)
+    padded = (longer[:, :context] == tokens).all(dim=1) | (longer[:, 1:] == tokens).all(dim=1)
+    return int((~padded).sum())
+
+
 def text_path_of(model: nn.Module) -> TextPath:
     """Return the method by which this model's texts are encoded.
 
@@ -128,6 +142,8 @@ def _stops_at_its_end(text: Any) -> bool:
         if text.cls_emb is not None or text.use_pad_mask or text.output_tokens:
             return False
     elif kind is not CLIP:
+        return False
+    if not hasattr(text.transformer, "batch_first"):  # another version of open_clip
         return False
     causal = text.attn_mask is not None and len(text.positional_embedding) == len(text.attn_mask)
     return causal and _pooling(text)[0] in ("argmax", "eos")

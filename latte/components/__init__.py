@@ -173,6 +173,65 @@ LOSSES = (
         options="latte.components.options:ContrastiveOptions",
         summary="symmetric contrastive loss between images and their targets",
     ),
+    ComponentSpec(
+        kind="loss",
+        name="sigmoid",
+        target="latte.components.losses:SigmoidLoss",
+        summary="pairwise loss of sigmoid models, such as SigLIP",
+    ),
+)
+TRAINABLE = (
+    ComponentSpec(
+        kind="trainable",
+        name="all",
+        target="latte.components.trainable:All",
+        summary="every parameter of both towers, and the logit scale",
+    ),
+    ComponentSpec(
+        kind="trainable",
+        name="visual_layer_norms",
+        target="latte.components.trainable:VisualLayerNorms",
+        summary="layer norms of the image tower",
+    ),
+    ComponentSpec(
+        kind="trainable",
+        name="text_layer_norms",
+        target="latte.components.trainable:TextLayerNorms",
+        summary="layer norms of the text tower",
+    ),
+    ComponentSpec(
+        kind="trainable",
+        name="projections",
+        target="latte.components.trainable:Projections",
+        summary="projections of both towers into the joint space",
+    ),
+    ComponentSpec(
+        kind="trainable",
+        name="none",
+        target="latte.components.trainable:Nothing",
+        summary="no parameter; only prototypes change",
+    ),
+    ComponentSpec(
+        kind="trainable",
+        name="last_blocks",
+        target="latte.components.trainable:LastBlocks",
+        options="latte.components.options:LastBlocksOptions",
+        summary="the last blocks of both towers, and the projections",
+    ),
+    ComponentSpec(
+        kind="trainable",
+        name="lora",
+        target="latte.components.trainable:Lora",
+        options="latte.components.options:LoraOptions",
+        summary="low-rank updates of linear layers, merged after training",
+    ),
+    ComponentSpec(
+        kind="trainable",
+        name="prompts",
+        target="latte.components.trainable:Prompts",
+        options="latte.components.options:PromptsOptions",
+        summary="embeddings of some words of the texts",
+    ),
 )
 REPORTERS = (
     ComponentSpec(
@@ -204,6 +263,7 @@ def latte_components() -> Iterable[ComponentSpec]:
         *LABELERS,
         *PROTOTYPES,
         *LOSSES,
+        *TRAINABLE,
         *REPORTERS,
     )
 

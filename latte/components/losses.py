@@ -1,4 +1,4 @@
-"""Loss `contrastive`: CLIP's symmetric contrastive loss between images and targets."""
+"""Losses between images and targets: `contrastive` of CLIP, and `sigmoid` of SigLIP."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
-from latte.api import LabelStream, LatteError, Loss, Supervision
+from latte.api import LabelStream, LatteError, Loss, NoOptions, Supervision
 from latte.components.options import ContrastiveOptions
 
 
@@ -38,10 +39,9 @@ class ContrastiveLoss(Loss[ContrastiveOptions]):
         scale = logit_scale if fixed is None else fixed
         positives, excluded = self._pairs(supervision.stream)
         logits = (scale * image_features @ supervision.targets.T).masked_fill(excluded, -torch.inf)
-        weights = supervision.stream.weights.to(logits.dtype)
         by_image = _cross_entropies(logits, positives)
         by_target = _cross_entropies(logits.T, positives)
-        return _weighted_mean((by_image + by_target) / 2, weights)
+        return weighted_mean((by_image + by_target) / 2, supervision.stream.weights)
 
     def _pairs(self, stream: LabelStream) -> tuple[Tensor, Tensor]:
         """Return masks (B, B) of the positive and of the excluded pairs, both symmetric.
@@ -67,6 +67,43 @@ def _cross_entropies(logits: Tensor, positives: Tensor) -> Tensor:
     return -of_positives.sum(dim=1) / positives.sum(dim=1)
 
 
-def _weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
+def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
+    """Return the mean of values (B,) by weights (B,); 0 if all weights are 0."""
+    weights = weights.to(values.dtype)
     total = weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)
     return (values * weights).sum() / total
+
+
+class SigmoidLoss(Loss[NoOptions]):
+    """Logistic loss of each pair of an image and a target (Zhai et al. 2023, SigLIP).
+
+    A pair is positive if both have the same label, else negative. A sample of weight 0 is excluded,
+    also from the pairs of other samples.
+    """
+
+    requires: ClassVar[Literal["targets", "classifier"]] = "targets"
+    sigmoid: ClassVar[bool] = True
+
+    def __call__(
+        self, image_features: Tensor, supervision: Supervision, logit_scale: Tensor
+    ) -> Tensor:
+        """Return the loss, a scalar, of unit features and targets (B, D); 0 if all weights are 0.
+
+        The loss of a pair is -log sigmoid(±(logit_scale * cosine + bias)). An image's loss is the
+        mean of two sums: over its pairs as an image, and over its pairs as a target. Raises
+        `LatteError` if there are no targets, or if the model has no bias.
+        """
+        stream, targets, bias = supervision.stream, supervision.targets, supervision.logit_bias
+        if targets is None or bias is None:
+            missing = "the prototypes give none" if targets is None else "the backbone has no bias"
+            raise LatteError(
+                "the loss `sigmoid` needs a target for each image and the logit bias of a sigmoid "
+                f"model such as SigLIP: {missing}",
+                hint="loss: contrastive" if bias is None else "prototypes: momentum",
+            )
+        counts = stream.weights > 0
+        alike = stream.labels.unsqueeze(0) == stream.labels.unsqueeze(1)
+        logits = logit_scale * image_features @ targets.T + bias
+        losses = -logsigmoid(torch.where(alike, logits, -logits))
+        losses = losses.masked_fill(~(counts.unsqueeze(0) & counts.unsqueeze(1)), 0.0)
+        return weighted_mean((losses.sum(dim=0) + losses.sum(dim=1)) / 2, stream.weights)

@@ -129,6 +129,28 @@ class ContrastiveOptions(Options):
     )
 
 
+class LastBlocksOptions(Options):
+    """Number of blocks that train."""
+
+    blocks: int = Field(default=2, ge=1, description="blocks at the end of each tower that train")
+
+
+class LoraOptions(Options):
+    """Rank of the low-rank updates."""
+
+    rank: int = Field(default=8, ge=1, description="rank of the update of each linear layer")
+
+
+class PromptsOptions(Options):
+    """Words whose embeddings train."""
+
+    words: str = Field(
+        default="a photo of a",
+        min_length=1,
+        description="the embeddings of the tokens of these words train",
+    )
+
+
 class PhraseOptions(Options):
     """Phrase bank, and length of the sentences made from its phrases."""
 

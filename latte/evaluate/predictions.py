@@ -42,6 +42,9 @@ class Prediction:
     """`own` for a training image, if a labeler of the run has a posterior."""
     true_class: str | None = None
     """Name of the true class; None unless a run predicts its labelled evaluation images."""
+    match: float | None = None
+    """Probability that the likeliest class fits the image, from a sigmoid model; None for others.
+    Unlike the scores, the probabilities of all classes need not sum to 1."""
 
     @property
     def label(self) -> int:
@@ -66,6 +69,7 @@ def predict_rows(
     *,
     logit_scale: float,
     top_k: int,
+    matches: Tensor | None = None,
 ) -> list[Prediction]:
     """Return the `top_k` likeliest classes of each image, or all if there are fewer.
 
@@ -75,14 +79,20 @@ def predict_rows(
         class_names: C names, in label order.
         logit_scale: multiplies the similarities.
         top_k: classes per image.
+        matches: (M, C) probabilities of a sigmoid model; see `Prediction.match`.
     """
     probabilities = (similarities.detach().float() * logit_scale).softmax(dim=1)
     scores, labels = probabilities.topk(min(top_k, len(class_names)), dim=1)
+    found: list[float | None] = [None] * len(images)
+    if matches is not None:
+        found = matches.gather(1, labels[:, :1]).flatten().tolist()
     return [
         Prediction(
-            image, tuple(ClassScore(class_names[c], s, c) for c, s in zip(*best, strict=True))
+            image,
+            tuple(ClassScore(class_names[c], s, c) for c, s in zip(*best, strict=True)),
+            match=match,
         )
-        for image, *best in zip(images, labels.tolist(), scores.tolist(), strict=True)
+        for image, match, *best in zip(images, found, labels.tolist(), scores.tolist(), strict=True)
     ]
 
 
@@ -183,7 +193,7 @@ NO_LABEL = -1
 
 
 def with_unknown(rows: Iterable[Prediction], below: float) -> Iterator[Prediction]:
-    """Put `NONE_OF_THEM` first in each row whose best class scores less than `below`.
+    """Put `NONE_OF_THEM` first in each row whose `match`, or without one its score, is too low.
 
     `NONE_OF_THEM` gets the score of the best class. The last class is removed, so that the length
     of the row stays the same. The highest softmax probability is the usual baseline for detecting
@@ -191,7 +201,7 @@ def with_unknown(rows: Iterable[Prediction], below: float) -> Iterator[Predictio
     """
     for row in rows:
         best = row.classes[0]
-        if best.score >= below:
+        if (best.score if row.match is None else row.match) >= below:
             yield row
         else:
             none = ClassScore(NONE_OF_THEM, best.score, NO_LABEL)

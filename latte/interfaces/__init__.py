@@ -42,6 +42,7 @@ from latte.interfaces.results import (
     ClassAccuracy,
     ClassifiedImage,
     Confusion,
+    CutTexts,
     Described,
     Evaluation,
     GalleryEntry,
@@ -52,6 +53,7 @@ from latte.interfaces.results import (
     Reporter,
     RunResults,
 )
+from latte.interfaces.trainable import Trainable
 from latte.interfaces.training import (
     Batch,
     EpochInfo,
@@ -78,6 +80,7 @@ __all__ = [
     "Component",
     "Confusion",
     "Context",
+    "CutTexts",
     "Dataset",
     "DescribeRequest",
     "Described",
@@ -124,6 +127,7 @@ __all__ = [
     "Scope",
     "StageEnd",
     "Supervision",
+    "Trainable",
     "TrainableGroup",
     "TrainingStart",
     "Verdict",

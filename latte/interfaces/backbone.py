@@ -61,6 +61,13 @@ class Backbone(ABC):
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """Encode M texts to unit features (M, D); equal texts are encoded once."""
 
+    def count_cut(self, texts: Sequence[str]) -> int:
+        """Return the number of texts that are longer than the text tower reads.
+
+        The end of such a text has no effect on its feature. The default counts none.
+        """
+        return 0
+
     @property
     @abstractmethod
     def logit_scale(self) -> Tensor:

@@ -26,6 +26,9 @@ class Loss(Component[OptionsT]):
 
     requires: ClassVar[Literal["targets", "classifier"]]
     """Field of `Supervision` that this loss reads."""
+    sigmoid: ClassVar[bool] = False
+    """True for a loss of sigmoid models, which reads `Supervision.logit_bias`. Other losses print a
+    warning if they train a sigmoid model."""
 
     @abstractmethod
     def __call__(

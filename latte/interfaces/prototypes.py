@@ -35,6 +35,8 @@ class Supervision:
     """(B, D): vectors that the image features should match; may carry gradient."""
     classifier: Classifier | None = None
     """Classifier that should predict each image's label; may carry gradient."""
+    logit_bias: Tensor | None = None
+    """Scalar that a sigmoid model adds to its logits, set by the engine; None for other models."""
 
 
 class PrototypeAggregator(Component[OptionsT]):

@@ -143,6 +143,22 @@ class Described:
 
 
 @dataclass(frozen=True)
+class CutTexts:
+    """Number of a description's texts that are longer than the text tower reads.
+
+    Example:
+        >>> from latte.api import CutTexts
+        >>> CutTexts("image", texts=900, cut=120).cut
+        120
+    """
+
+    description: str
+    texts: int
+    """Number of distinct texts of the description."""
+    cut: int
+
+
+@dataclass(frozen=True)
 class GalleryEntry:
     """Training image with its descriptions and its zero-shot, adapted and true label.
 
@@ -274,6 +290,8 @@ class RunResults:
     adapted classifier is in the folder `candidate/` of the run."""
     held_back: tuple[HeldBack, ...] = ()
     """Number of texts held back, per description and gate, in the recipe's order."""
+    cut_texts: tuple[CutTexts, ...] = ()
+    """Descriptions with texts that the text tower cuts, in the recipe's order."""
     calibration: Calibration | None = None
     """Calibration of confidence; None in runs of older versions."""
     present: PresentNames | None = None

@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from latte.interfaces.backbone import TrainableGroup
 from latte.interfaces.component import IsPath, Options
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -178,7 +177,6 @@ class LearnerSettings(Options):
     """Settings of one learner, an adapted copy of the backbone, without its components."""
 
     name: str = Field(default="main", description="used in metrics and file names")
-    trainable: TrainableGroup = Field(default="all", description="group of parameters to train")
     optimizer: OptimizerSettings | None = Field(
         default=None, description="in place of train.optimizer"
     )

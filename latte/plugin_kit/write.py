@@ -94,6 +94,9 @@ KIND_FACTS: dict[Kind, KindFacts] = {
         "Prototypes", "PrototypeAggregatorContract", "prototypes that drift towards their images"
     ),
     "loss": KindFacts("Loss", "LossContract", "one minus the cosine of image and target"),
+    "trainable": KindFacts(
+        "Trainable", "TrainableContract", "trains the biases of both towers only"
+    ),
     "reporter": KindFacts("Reporter", "ReporterContract", "writes the result as one line of text"),
     "model": KindFacts("Model", "ModelContract", "a CLIP with random weights, to be replaced"),
 }

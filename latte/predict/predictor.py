@@ -108,8 +108,9 @@ class Predictor:
                 image; for `auto` with more images times classes than fit into 1 GiB.
         """
         scored: Iterator[Scored] = (
-            Scored(batch.names, batch.keys, self.adapted.similarities(batch.features))
+            Scored(batch.names, batch.keys, found, self.adapted.matches(found))
             for batch in self._encode(images, batch_size, on_unreadable)
+            for found in [self.adapted.similarities(batch.features)]
         )
         if priors is not None:
             scored = with_priors(scored, priors, self.scale, on_priors)
@@ -120,6 +121,7 @@ class Predictor:
                 self.classes,
                 logit_scale=self.scale,
                 top_k=top_k,
+                matches=batch.matches,
             )
             own = self.own
             yield from own.replace(rows, batch.keys, self.classes, top_k) if own else rows

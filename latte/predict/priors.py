@@ -30,6 +30,8 @@ class Scored(NamedTuple):
     """Content keys of the images; None if unknown."""
     similarities: Tensor
     """(B, C)."""
+    matches: Tensor | None = None
+    """(B, C) probabilities of a sigmoid model; see `Adapted.matches`."""
 
 
 MOST_ENTRIES = 2**27

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from latte.interfaces import LatteError, Options
-from latte.recipe.layout import SEVERAL, SINGLE, kind_at
+from latte.recipe.layout import ONE_LEARNER, SEVERAL, SINGLE, kind_at
 from latte.recipe.mistakes import Mistakes, wrong_type
 from latte.recipe.model import Choice
 from latte.recipe.node import KeyPath, Node, find
@@ -127,7 +127,7 @@ class Components:
 def component_paths(root: Node) -> Iterator[KeyPath]:
     """Yield the key paths at which a recipe names components."""
     keys: list[KeyPath] = [(key,) for key in SINGLE]
-    keys += [(*path, key) for path in _items(root, "learners") for key in ("prototypes", "loss")]
+    keys += [(*path, key) for path in _items(root, "learners") for key in ONE_LEARNER]
     for path in keys:
         node = find(root, path)
         if node is not None and node.value is not None:

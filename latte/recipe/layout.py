@@ -28,6 +28,7 @@ SINGLE: dict[str, Kind] = {
     "describer": "describer",
     "prototypes": "prototypes",
     "loss": "loss",
+    "trainable": "trainable",
 }
 """Kind of component by key, for keys that hold a single component."""
 SEVERAL: dict[str, Kind] = {
@@ -70,7 +71,7 @@ def kind_at(path: KeyPath) -> Kind | None:
     match path:
         case ("controls", str(), *below):
             return kind_at(tuple(below))
-        case (str(key),) | ("learners", int(), ("prototypes" | "loss") as key):
+        case (str(key),) | ("learners", int(), ("trainable" | "prototypes" | "loss") as key):
             return SINGLE.get(key)
         case (str(key), int()):
             return SEVERAL.get(key)

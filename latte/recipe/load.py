@@ -36,7 +36,7 @@ from latte.registry.spec import BY, NAME, USE
 
 _DEFAULT = Origin(DEFAULT)
 _REPORTERS = ("html", "model-card")
-_PROTOTYPES = "templates"
+_LEARNER_DEFAULTS = {"trainable": "all", "prototypes": "templates"}
 
 
 def load_recipe(
@@ -136,7 +136,7 @@ def _shipped_hint(path: Path) -> str | None:
 
 
 def with_defaults(root: Node) -> Node:
-    """Return the recipe, with defaults for a missing backbone, reporters or prototypes."""
+    """Return the recipe, with defaults for a missing backbone, reporters and parts of learners."""
     backbone = root.child(BACKBONE)
     if backbone is not None and isinstance(backbone.value, dict) and backbone.child(USE) is None:
         use = Node(DEFAULT_BACKBONE, _DEFAULT)
@@ -145,17 +145,19 @@ def with_defaults(root: Node) -> Node:
         root = root.replaced("reporters", Node([*map(_named, _REPORTERS)], _DEFAULT))
     learners = root.child(LEARNERS)
     if learners is None:
-        return _with_prototypes(root)
+        return _with_parts(root)
     if isinstance(learners.value, list):
-        items = [_with_prototypes(item) for item in learners.value]
+        items = [_with_parts(item) for item in learners.value]
         root = root.replaced(LEARNERS, Node(items, learners.origin))
     return root
 
 
-def _with_prototypes(node: Node) -> Node:
-    if not isinstance(node.value, dict) or node.child("prototypes") is not None:
-        return node
-    return node.replaced("prototypes", _named(_PROTOTYPES))
+def _with_parts(node: Node) -> Node:
+    if isinstance(node.value, dict):
+        for key, component in _LEARNER_DEFAULTS.items():
+            if node.child(key) is None:
+                node = node.replaced(key, _named(component))
+    return node
 
 
 def _named(component: str) -> Node:
@@ -179,7 +181,12 @@ def resolved_data(
 
     def parts(learner: LearnerChoice) -> dict[str, Any]:
         loss = {"loss": component(learner.loss)} if learner.loss else {}
-        return {"prototypes": component(learner.prototypes), **loss}
+        trainable = component(learner.trainable)
+        return {
+            "trainable": trainable[USE] if [*trainable] == [USE] else trainable,
+            "prototypes": component(learner.prototypes),
+            **loss,
+        }
 
     described: Any = [component(choice) for choice in recipe.describers]
     if not lists_describers:
@@ -189,7 +196,7 @@ def resolved_data(
         learned: dict[str, Any] = {LEARNERS: learners}
     else:
         (main,) = recipe.learners
-        learned = {"trainable": main.settings.trainable, **parts(main)}
+        learned = parts(main)
     return {
         **_plain(recipe.general),
         BACKBONE: _short_form(component(recipe.backbone)),

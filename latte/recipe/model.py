@@ -40,9 +40,10 @@ class Choice:
 
 @dataclass(frozen=True)
 class LearnerChoice:
-    """One learner: its settings (such as its trainable parts), its prototypes and its loss."""
+    """One learner: its settings, the parameters that train, its prototypes and its loss."""
 
     settings: LearnerSettings
+    trainable: Choice
     prototypes: Choice
     loss: Choice | None
     """Chosen loss; None only if the recipe trains nothing."""
@@ -101,6 +102,6 @@ def _choices(values: Iterable[object]) -> Iterator[Choice]:
         if isinstance(value, Choice):
             yield value
         elif isinstance(value, LearnerChoice):
-            yield from _choices((value.prototypes, value.loss))
+            yield from _choices((value.trainable, value.prototypes, value.loss))
         elif isinstance(value, tuple):
             yield from _choices(value)

@@ -36,7 +36,7 @@ from latte.recipe.layout import (
 )
 from latte.recipe.mistakes import EXPECTED, Mistakes, wrong_type
 from latte.recipe.model import Choice, LearnerChoice, Recipe
-from latte.recipe.node import KeyPath, Node
+from latte.recipe.node import KeyPath, Node, find
 from latte.recipe.settings import Sections, Validator
 from latte.registry.registry import Registry
 
@@ -44,7 +44,6 @@ ModelT = TypeVar("ModelT", bound=Options)
 
 _PLUGIN_MODEL = "plugin:"
 _PRETRAINED = "pretrained"
-_LEARNER_COMPONENTS = ("prototypes", "loss")
 _EXAMPLES = {
     "backbone": "backbone: {model: ViT-B-32, pretrained: laion2b_s34b_b79k}",
     "dataset": "dataset: {use: folder, root: FOLDER, classes: FILE}",
@@ -284,19 +283,16 @@ class LearnerReader:
                 )
 
     def _main(self) -> LearnerChoice | None:
-        trainable = self.root.child("trainable")
-        own = Node({"trainable": trainable} if trainable else {}, self.root.origin)
-        settings = self.validator.validated(LearnerSettings, own, ())
+        settings = self.validator.validated(LearnerSettings, Node({}, self.root.origin), ())
         return self._with_components(settings, ())
 
     def _listed(self, node: Node, index: int) -> LearnerChoice | None:
         path = (LEARNERS, index)
         own = node
         if isinstance(node.value, dict):
-            own = node.replaced("prototypes", None).replaced("loss", None)
-        settings = self.validator.validated(
-            LearnerSettings, own, path, reserved=_LEARNER_COMPONENTS
-        )
+            for key in ONE_LEARNER:
+                own = own.replaced(key, None)
+        settings = self.validator.validated(LearnerSettings, own, path, reserved=ONE_LEARNER)
         if settings and not is_label(settings.name):
             self.mistakes.add_at(self.root, (*path, "name"), *unusable_label(settings.name))
             return None
@@ -305,11 +301,15 @@ class LearnerReader:
     def _with_components(
         self, settings: LearnerSettings | None, path: KeyPath
     ) -> LearnerChoice | None:
-        prototypes = self.components.choice((*path, "prototypes"))
-        loss = self.components.choice((*path, "loss"))
-        if settings is None or prototypes is None:
+        for key in ("trainable", "prototypes"):
+            node = find(self.root, (*path, key))
+            if node is not None and node.value is None:
+                hint = "Remove the key for the default."
+                self.mistakes.add(node.origin, (*path, key), "names no component", hint)
+        trainable, prototypes, loss = (self.components.choice((*path, key)) for key in ONE_LEARNER)
+        if settings is None or trainable is None or prototypes is None:
             return None
-        return LearnerChoice(settings, prototypes, loss)
+        return LearnerChoice(settings, trainable, prototypes, loss)
 
     def _refuse_both(self) -> None:
         for key in ONE_LEARNER:

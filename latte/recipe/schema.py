@@ -26,6 +26,7 @@ from latte.recipe.layout import (
     DEFAULT_BACKBONE,
     EXTENDS,
     LEARNERS,
+    ONE_LEARNER,
     SEVERAL,
     SINGLE,
 )
@@ -113,14 +114,13 @@ def _keys(definitions: _Definitions) -> dict[str, Schema]:
     """Return the schema of every key except `extends` and `controls`."""
     learner = definitions.properties(LearnerSettings)
     components = {key: _nullable(_refer(kind)) for key, kind in SINGLE.items()}
-    listed = {"prototypes": components["prototypes"], "loss": components["loss"]}
+    listed = {key: components[key] for key in ONE_LEARNER}
     return {
         **definitions.properties(GeneralSettings),
         **{key: definitions.reference(model) for key, model in _SECTIONS.items()},
         **components,
         BACKBONE: _refer("backbone"),
         **{key: {"type": "array", "items": _refer(kind)} for key, kind in SEVERAL.items()},
-        "trainable": learner["trainable"],
         LEARNERS: {"type": "array", "items": _closed({**learner, **listed}), "minItems": 1},
     }
 

@@ -27,6 +27,7 @@ from latte.interfaces import (
     PrototypeAggregator,
     PseudoLabeler,
     Reporter,
+    Trainable,
 )
 from latte.interfaces.errors import error_line, nearest
 from latte.registry.discovery import (
@@ -51,6 +52,7 @@ _INTERFACES: dict[Kind, type[Component[Any]]] = {
     "labeler": PseudoLabeler,
     "prototypes": PrototypeAggregator,
     "loss": Loss,
+    "trainable": Trainable,
     "reporter": Reporter,
 }
 

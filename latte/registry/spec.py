@@ -23,6 +23,7 @@ Kind = Literal[
     "labeler",
     "prototypes",
     "loss",
+    "trainable",
     "reporter",
     "model",
 ]

@@ -91,6 +91,10 @@ def run_facts(results: RunResults) -> list[Fact]:
         ("Training steps", count(steps(results))),
         ("Seed", str(results.recipe.get("seed", "not recorded"))),
     ]
+    facts += [
+        (f"Cut texts of {one_line(one.description)}", f"{count(one.cut)} of {count(one.texts)}")
+        for one in results.cut_texts
+    ]
     if results.seconds:
         facts.append(("Time", duration(sum(results.seconds.values()))))
     if results.peak_memory_mb:
@@ -225,7 +229,7 @@ def _learner_facts(learner: Mapping[str, Any], takes_steps: bool) -> list[Fact]:
     if not takes_steps:
         return [prototypes]
     return [
-        (f"Trained parameters{suffix}", str(learner.get("trainable") or "")),
+        (f"Trained parameters{suffix}", _used(learner.get("trainable"))),
         prototypes,
         (f"Loss{suffix}", _used(learner.get("loss"))),
     ]
@@ -252,11 +256,13 @@ def _training(train: Mapping[str, Any]) -> str:
 
 def _used(choice: Any) -> str:
     """Return `{use: group, name: pairs, by: x}` as `group (pairs) by x`; join lists by commas."""
+    if isinstance(choice, str):
+        return choice
     if isinstance(choice, Mapping):
         use, label = str(choice.get("use", "")), choice.get("name")
         by = f" by {choice['by']}" if choice.get("by") else ""
         return (f"{use} ({label})" if label and label != use else use) + by
-    if isinstance(choice, Sequence) and not isinstance(choice, str):
+    if isinstance(choice, Sequence):
         return ", ".join(_used(each) for each in choice)
     return ""
 

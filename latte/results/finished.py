@@ -12,7 +12,15 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
 
-from latte.interfaces import Calibration, Evaluation, HeldBack, LatteError, PresentNames, Verdict
+from latte.interfaces import (
+    Calibration,
+    CutTexts,
+    Evaluation,
+    HeldBack,
+    LatteError,
+    PresentNames,
+    Verdict,
+)
 from latte.interfaces.guard import check_verdict
 from latte.recipe.components import is_label
 from latte.recipe.tree import read_nodes
@@ -22,6 +30,7 @@ from latte.results.identity import STAGES
 from latte.results.metrics_log import read_metrics
 from latte.results.stored import (
     check_calibration,
+    check_cut_texts,
     check_evaluations,
     check_held_back,
     check_present,
@@ -181,6 +190,15 @@ class FinishedRun:
         found = read_stored(path, list[HeldBack]) if path.exists() else []
         with explained(path):
             check_held_back(found)
+        return tuple(found)
+
+    @cached_property
+    def cut_texts(self) -> tuple[CutTexts, ...]:
+        """Counts of the texts that the text tower cuts, per description that has any."""
+        path = self.folder.cut_texts
+        found = read_stored(path, list[CutTexts]) if path.exists() else []
+        with explained(path):
+            check_cut_texts(found)
         return tuple(found)
 
     @cached_property

@@ -83,8 +83,12 @@ def stage_fingerprints(
 
 
 def _learner(learner: Any) -> list[Any]:
+    trainable = _choice(learner.trainable)
     return [
-        learner.settings.model_dump(mode="json"),
+        {
+            **learner.settings.model_dump(mode="json"),
+            "trainable": trainable if trainable["options"] else learner.trainable.spec.name,
+        },
         _choice(learner.prototypes),
         _choice(learner.loss) if learner.loss else None,
     ]

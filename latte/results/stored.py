@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from latte.interfaces import (
     OWN_IMAGES,
     Calibration,
+    CutTexts,
     Evaluation,
     HeldBack,
     Interval,
@@ -105,6 +106,12 @@ def check_held_back(found: Sequence[HeldBack]) -> None:
     """Check the counts of the texts that gates held back."""
     if not all(0 <= one.held_back <= one.texts for one in found):
         raise ValueError("a gate held back more texts than there are")
+
+
+def check_cut_texts(found: Sequence[CutTexts]) -> None:
+    """Check the counts of the texts that the text tower cuts."""
+    if not all(0 < one.cut <= one.texts for one in found):
+        raise ValueError("more texts are cut than there are")
 
 
 def check_present(found: PresentNames, class_names: Sequence[str]) -> None:

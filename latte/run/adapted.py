@@ -58,6 +58,17 @@ class Adapted:
         scales = [float(member.backbone.logit_scale.detach()) for member in self.members]
         return sum(scales) / len(scales)
 
+    def matches(self, similarities: Tensor) -> Tensor | None:
+        """Return sigmoid(scale * similarity + bias) (B, C), if all models are sigmoid models.
+
+        It is the probability that a class fits an image; scale and bias are means over learners.
+        """
+        biases = [member.backbone.logit_bias for member in self.members]
+        found = [float(bias.detach()) for bias in biases if bias is not None]
+        if len(found) < len(biases):
+            return None
+        return (self.logit_scale * similarities + sum(found) / len(found)).sigmoid()
+
     def encode(
         self, images: ImageCache, batch_size: int, progress: Progress, name: str
     ) -> tuple[Tensor, ...]:

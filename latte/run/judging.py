@@ -48,7 +48,7 @@ def trains_clip(workspace: Workspace) -> bool:
     A run without training steps cannot, nor can one that trains only prototypes.
     """
     recipe = workspace.recipe
-    trains = any(learner.settings.trainable != "none" for learner in recipe.learners)
+    trains = any(learner.trainable.spec.name != "none" for learner in recipe.learners)
     return trains and recipe.train.takes_steps
 
 

@@ -9,7 +9,12 @@ from latte.registry.plugin import BUILTIN_DISTRIBUTION
 from latte.registry.registry import Registry
 from latte.results.folder import RunFolder
 from latte.results.identity import STAGES
-from latte.run.workspace import run_folder, unloaded_backbone, unloaded_dataset
+from latte.run.workspace import (
+    run_folder,
+    unloaded_backbone,
+    unloaded_dataset,
+    unloaded_trainables,
+)
 
 
 def refuse_unready(
@@ -21,6 +26,7 @@ def refuse_unready(
     """
     if recipe.dataset.distribution == BUILTIN_DISTRIBUTION:
         unloaded_dataset(recipe, registry)
+    check_trainables(recipe, registry)
     fetch_model(recipe, registry, run_folder(recipe, limit), until)
 
 
@@ -46,8 +52,19 @@ def check_models(recipe: Recipe, registry: Registry) -> None:
         unloaded_backbone(recipe, registry).check()
     except LatteError as error:
         raise _with_line(error, recipe) from error
+    check_trainables(recipe, registry)
     for control in recipe.controls.values():
         check_models(control, registry)
+
+
+def check_trainables(recipe: Recipe, registry: Registry) -> None:
+    """Raise `LatteError` if a component that chooses what trains cannot work here."""
+    if recipe.train.takes_steps:
+        for one in unloaded_trainables(recipe, registry):
+            try:
+                one.check()
+            except LatteError as error:
+                raise _with_line(error, recipe) from error
 
 
 def _with_line(error: LatteError, recipe: Recipe) -> LatteError:

@@ -106,10 +106,11 @@ def _encode(job: Job) -> Done[ZeroShot]:
 
 
 def _describe(job: Job, zero_shot: ZeroShot) -> Done[DescriptionBank]:
-    """Write `descriptions.jsonl`, and `gates.json` if the recipe has gates."""
+    """Write `descriptions.jsonl`; also counts of texts that gates hold back, and of cut texts."""
     folder, gates = job.workspace.folder, job.workspace.recipe.gates
     bank = describe(job.workspace, job.images, zero_shot, job.ask_again)
-    return Done([folder.descriptions, *([folder.gates] if gates else [])], bank)
+    cut = [folder.cut_texts] if folder.cut_texts.exists() else []
+    return Done([folder.descriptions, *([folder.gates] if gates else []), *cut], bank)
 
 
 def _train(job: Job, zero_shot: ZeroShot, bank: DescriptionBank) -> Done[Outcome]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from latte.backbone.encode import encode_cached_images
 from latte.data.device_views import make_device_views
 from latte.data.views import TrainingView
 from latte.describe.bank import DescriptionBank
 from latte.evaluate.similarities import diagnose
-from latte.interfaces import Posterior, TrainingStart
+from latte.interfaces import Backbone, Posterior, Trainable, TrainingStart
 from latte.run.adapted import Adapted, from_learners
 from latte.run.describing import build_descriptions
 from latte.run.frozen_texts import FrozenTexts
@@ -34,19 +35,20 @@ def train_learners(
     has a posterior.
     """
     recipe = workspace.recipe
+    trainable: list[Trainable[Any]] = [workspace.build(one.trainable) for one in recipe.learners]
     # Without training steps nothing is trained, whatever the recipe's `trainable` says.
     learners = [
         build_learner(
             choice.settings.name,
             workspace.frozen_clip,
-            choice.settings.trainable if recipe.train.takes_steps else "none",
+            own.select if recipe.train.takes_steps else _freeze,
             workspace.build(choice.prototypes),
             workspace.build(choice.loss) if choice.loss else None,
             choice.settings.optimizer or recipe.train.optimizer,
             recipe.train.precision,
             recipe.train.part_size,
         )
-        for choice in recipe.learners
+        for choice, own in zip(recipe.learners, trainable, strict=True)
     ]
     texts = FrozenTexts(workspace, bank)
     corrections = None if images.corrections is None else torch.tensor(images.corrections)
@@ -78,7 +80,14 @@ def train_learners(
     if recipe.train.precision == "tf32" and any(one.arithmetic == "fp32" for one in learners):
         workspace.progress.say("train: this device has no TF32, so `precision: tf32` is fp32 here")
     train(training, workspace.progress)
+    if recipe.train.takes_steps:
+        for own, learner in zip(trainable, learners, strict=True):
+            own.merge(learner.backbone)
     return from_learners(learners, images.class_names), own_posterior(training)
+
+
+def _freeze(backbone: Backbone) -> Mapping[str, nn.Parameter]:
+    return backbone.train_only("none")
 
 
 def _start(

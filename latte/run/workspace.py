@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 import platformdirs
 
 from latte import distributed
-from latte.interfaces import Backbone, BackboneLoader, Context, Dataset, LatteError, Progress
+from latte.interfaces import (
+    Backbone,
+    BackboneLoader,
+    Context,
+    Dataset,
+    LatteError,
+    Progress,
+    Trainable,
+)
 from latte.recipe.load import load_recipe
 from latte.recipe.model import Choice, Recipe
 from latte.registry.registry import Registry
@@ -204,6 +212,11 @@ def unloaded_dataset(recipe: Recipe, registry: Registry) -> Dataset[Any]:
 def unloaded_backbone(recipe: Recipe, registry: Registry) -> BackboneLoader[Any]:
     """Build the loader of a recipe's backbone without a run; it has loaded no model."""
     return cast("BackboneLoader[Any]", _unloaded(recipe, registry, recipe.backbone))
+
+
+def unloaded_trainables(recipe: Recipe, registry: Registry) -> list[Trainable[Any]]:
+    """Build the components that choose what trains, without a run and without torch."""
+    return [_unloaded(recipe, registry, learner.trainable) for learner in recipe.learners]
 
 
 def _unloaded(recipe: Recipe, registry: Registry, choice: Choice) -> Any:

@@ -22,6 +22,7 @@ from latte.testing.loss import LossContract
 from latte.testing.prototypes import PrototypeAggregatorContract
 from latte.testing.reporter import ReporterContract
 from latte.testing.tiny_runs import RunContract, TinyRuns
+from latte.testing.trainable import TrainableContract
 
 __all__ = [
     "BackboneContract",
@@ -39,4 +40,5 @@ __all__ = [
     "RunContract",
     "StubClip",
     "TinyRuns",
+    "TrainableContract",
 ]

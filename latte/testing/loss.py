@@ -98,7 +98,8 @@ def example(loss: Loss[Any], classes: int = 4, size: int = 6) -> tuple[Tensor, S
     class_rows = unit_rows(classes, seed=3)
     images = unit_rows(size, seed=4).requires_grad_()
     if loss.requires == "targets":
-        return images, Supervision(stream, targets=class_rows[labels])
+        bias = torch.tensor(-10.0)
+        return images, Supervision(stream, targets=class_rows[labels], logit_bias=bias)
     return images, Supervision(stream, classifier=Classifier(class_rows, torch.arange(classes)))
 
 

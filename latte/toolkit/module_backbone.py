@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from typing import Any, Self
@@ -72,6 +72,19 @@ class ModuleBackbone(Backbone):
     def encode_distinct_texts(self, texts: Sequence[str]) -> Tensor:
         """Return unit features (M, D) in fp32 of M > 0 distinct texts."""
 
+    def encode_by_length(
+        self, lengths: Tensor, per_pass: int, encode: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        """Return features (M, D) of M texts, encoded in passes of texts with similar lengths (M,).
+
+        `encode` returns the features (P, D) of at most `per_pass` texts, from their indices (P,) in
+        the order of their lengths.
+        """
+        order = lengths.argsort(stable=True)
+        features = torch.cat([encode(part) for part in torch.split(order, per_pass)])
+        back = order.argsort().to(self.device, non_blocking=True)
+        return features.index_select(0, back)
+
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """Return unit features (M, D) in fp32 of M texts; each distinct text is encoded once."""
         if not texts:
@@ -126,10 +139,17 @@ class ModuleBackbone(Backbone):
         Raises:
             LatteError: if the model has no such parameters.
         """
+        return self.train_parameters(self.parameters_of(group))
+
+    def train_parameters(self, names: Collection[str]) -> Mapping[str, nn.Parameter]:
+        """Make the parameters `names` trainable, freeze the rest, and return the trainable ones.
+
+        Parameters that the model itself never trains stay frozen.
+        """
         chosen = {
             name: weight
-            for name, weight in self.parameters_of(group).items()
-            if name not in self._constants
+            for name, weight in self.model.named_parameters()
+            if name in names and name not in self._constants
         }
         if chosen:
             _ = self.fingerprint  # computed before training changes the weights
@@ -138,6 +158,24 @@ class ModuleBackbone(Backbone):
             weight.requires_grad_(True)
         self._trains = bool(chosen)
         return chosen
+
+    def blocks(self) -> list[list[str]]:
+        """Return the paths of the blocks of each tower, in order.
+
+        The blocks of a tower are its largest list of modules of one class, counted in parameters.
+        """
+        towers = []
+        for tower, child in self.model.named_children():
+            lists = {
+                path: module
+                for path, module in child.named_modules(prefix=tower)
+                if isinstance(module, nn.ModuleList | nn.Sequential)
+                and len({type(one) for one in module}) == 1
+            }
+            if lists:
+                path = max(lists, key=lambda one: sum(p.numel() for p in lists[one].parameters()))
+                towers.append([f"{path}.{number}" for number in range(len(lists[path]))])
+        return towers
 
     def fork(self) -> Self:
         """Return an independent, frozen copy with the same weights and fingerprint."""

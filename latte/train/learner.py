@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,7 +18,6 @@ from latte.interfaces import (
     Loss,
     Progress,
     PrototypeAggregator,
-    TrainableGroup,
     TrainingStart,
 )
 from latte.interfaces.settings import OptimizerSettings, Precision, TrainSettings
@@ -169,16 +168,16 @@ class Learner:
 def build_learner(
     name: str,
     frozen: Backbone,
-    trainable: TrainableGroup,
+    select: Callable[[Backbone], Mapping[str, nn.Parameter]],
     aggregator: PrototypeAggregator[Any],
     loss: Loss[Any] | None,
     optimizer: OptimizerSettings,
     precision: Precision = "auto",
     micro_batch_size: int | None = None,
 ) -> Learner:
-    """Return a learner: a copy of the frozen CLIP, in which the group `trainable` is trained."""
+    """Return a learner: a copy of the frozen CLIP, whose trained parameters `select` returns."""
     backbone = frozen.fork()
-    parameters = backbone.train_only(trainable)
+    parameters = select(backbone)
     return Learner(
         name=name,
         backbone=backbone,

@@ -51,9 +51,9 @@ Figures = dict[str, float | Tensor]
 waits until its step is finished."""
 _SECONDS_BETWEEN_LOSSES = 1.0
 _SIGMOID = (
-    "this CLIP was pretrained with a sigmoid loss, and its weights now train with a contrastive "
-    "one. Users report difficulties with that (github.com/mlfoundations/open_clip/issues/1076): "
-    "compare with trainable: none"
+    "this CLIP was pretrained with a sigmoid loss, and its weights now train with another one. "
+    "Users report difficulties with that (github.com/mlfoundations/open_clip/issues/1076): "
+    "use loss: sigmoid, or compare with trainable: none"
 )
 
 
@@ -86,7 +86,8 @@ def train(training: Training, progress: Progress) -> None:
 def _notes(learner: Learner) -> Iterator[str]:
     """Yield the backbone's notes, and a warning if a sigmoid model trains with a softmax loss."""
     yield from learner.backbone.notes
-    if learner.parameters and learner.backbone.logit_bias is not None:
+    fits = learner.loss is None or learner.loss.sigmoid
+    if learner.parameters and learner.backbone.logit_bias is not None and not fits:
         yield _SIGMOID
 
 

@@ -82,12 +82,14 @@ def _supervise(
     features = iter(
         description_features(columns, inputs.bank, texts, learner.cached_texts, batch.step)
     )
-    return [
+    supervisions = [
         aggregator.supervise(
             stream, {name: next(features) for name in inputs.descriptions}, image_features
         )
         for stream in streams
     ]
+    bias = learner.backbone.logit_bias
+    return [replace(one, logit_bias=bias) for one in supervisions]
 
 
 def _labels_for_texts(

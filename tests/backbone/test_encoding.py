@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from latte.backbone.open_clip import OpenClipBackbone
-from latte.backbone.texts import TokenCache
+from latte.backbone.texts import TokenCache, count_cut
 from latte.interfaces import LatteError, PixelFormat
 from tests.helpers import clip_models
 from tests.helpers.clip_models import build_clip, pixels
@@ -94,6 +94,29 @@ def test_causal_towers_with_unknown_blocks_are_cut_at_the_longest_text(
 @pytest.mark.parametrize("config", FULL.values(), ids=FULL)
 def test_towers_without_causal_mask_use_full_context(config: dict[str, object]) -> None:
     assert build_clip(config).text_path == "full"
+
+
+def test_texts_whose_last_word_is_cut_are_counted(tiny_backbone: OpenClipBackbone) -> None:
+    texts = [[f"{'red ' * count}{last}" for count in range(25, 36)] for last in ("dog", "cat")]
+    features = [tiny_backbone.encode_texts(one) for one in texts]
+    same = sum(torch.equal(one, other) for one, other in zip(*features, strict=True))
+    assert 0 < same == tiny_backbone.count_cut(texts[0])
+    assert tiny_backbone.count_cut([]) == 0
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_padding_is_not_counted_as_cut(left: bool) -> None:
+    end = padding = 1
+
+    def tokenizer(texts: list[str], context_length: int = 6) -> Tensor:
+        rows = []
+        for text in texts:
+            row = [*text.encode()[: context_length - 1], end]
+            pad = [padding] * (context_length - len(row))
+            rows.append([*pad, *row] if left else [*row, *pad])
+        return torch.tensor(rows)
+
+    assert count_cut(tokenizer, ["", "abc", "abcde", "abcdef", "abcdefghij"]) == 2
 
 
 @settings(deadline=None, max_examples=25)
@@ -242,6 +265,18 @@ class TestLogitScale:
         scale.data.fill_(stored)
         tiny_backbone.clamp_logit_scale()
         assert tiny_backbone.logit_scale.item() == pytest.approx(clamped, rel=1e-5)
+
+    def test_canonicalised_texts_stay_so_in_a_saved_model(self, tmp_path: Path) -> None:
+        config = clip_models.with_parts(
+            custom_text=True, text={"tokenizer_kwargs": {"clean": "canonicalize"}}
+        )
+        build_clip(config).save(tmp_path / "one")
+        loaded = clip_models.open_model(f"local-dir:{tmp_path / 'one'}", tmp_path)
+        loaded.save(tmp_path / "two")
+        again = clip_models.open_model(f"local-dir:{tmp_path / 'two'}", tmp_path)
+        for backbone in (loaded, again):
+            one, other = backbone.encode_texts(["A photo, of a DOG!", "a photo of a dog"])
+            assert torch.equal(one, other)
 
     def test_trained_sigmoid_model_keeps_its_loaded_scale(self, tmp_path: Path) -> None:
         config = {**clip_models.SIGLIP_LIKE, "init_logit_scale": 4.77}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from latte.backbone import packed as attention
@@ -222,3 +223,55 @@ def test_attention_as_matrix_products_equals_fused_kernel(
     with torch.no_grad():
         attend(*inputs.bfloat16().unbind(), causal=causal)
     assert len(used) == 1
+
+
+class NextAttention(nn.Module):
+    """Attention with the interface of `nn.MultiheadAttention`, but of another class."""
+
+    def __init__(self, own: nn.Module) -> None:
+        super().__init__()
+        self.own = own
+
+    def forward(self, *inputs: Tensor, **options: Any) -> Any:
+        return self.own(*inputs, **options)
+
+
+class NextTransformer(nn.Module):
+    """Transformer without the attribute `batch_first`."""
+
+    def __init__(self, resblocks: nn.ModuleList) -> None:
+        super().__init__()
+        self.resblocks = resblocks
+
+    def forward(self, states: Tensor, attn_mask: Tensor | None = None) -> Tensor:
+        for block in self.resblocks:
+            states = block(states, attn_mask=attn_mask)
+        return states
+
+    def get_cast_dtype(self) -> torch.dtype:
+        return torch.float32
+
+
+@pytest.mark.parametrize("change", ["attention", "transformer", "both"])
+@pytest.mark.parametrize("config", [clip_models.TINY_CLIP, clip_models.SEPARATE_TEXT])
+def test_towers_of_another_version_fall_back_and_say_so(
+    monkeypatch: pytest.MonkeyPatch, config: dict[str, Any], change: str
+) -> None:
+    first = build_clip(config)
+    model = copy.deepcopy(first.model)
+    for tower in (model.visual, getattr(model, "text", model)):
+        for block in tower.transformer.resblocks:
+            if change != "transformer":
+                block.attn = NextAttention(block.attn)
+        if change != "attention":
+            tower.transformer = NextTransformer(tower.transformer.resblocks)
+    if change != "attention":  # the other version's class has the same name
+        monkeypatch.setattr(attention, "Transformer", NextTransformer)
+    other = OpenClipBackbone(model, config, first.tokenizer)
+    assert (first.text_path, first.image_path, first.notes) == ("packed", "class token", ())
+    assert other.text_path == ("cut" if change == "attention" else "full")
+    assert other.image_path == "full"
+    assert len(other.notes) == 2
+    assert torch.allclose(other.encode_texts(TEXTS), first.encode_texts(TEXTS), atol=1e-6)
+    images = pixels(first, 2)
+    assert torch.allclose(other.encode_images(images), first.encode_images(images), atol=1e-6)

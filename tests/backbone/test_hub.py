@@ -6,10 +6,11 @@ import shutil
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from huggingface_hub import constants
-from huggingface_hub.errors import OfflineModeIsEnabled
+from huggingface_hub.errors import GatedRepoError, OfflineModeIsEnabled
 
 from latte.backbone import hub
 from latte.backbone.load import load_backbone
@@ -79,6 +80,17 @@ def test_absent_model_is_asked_for_once_and_ways_on_are_named(
     assert "Name or service not known" in error.value.what
     for way in ("local-dir:FOLDER", "plugin:tiny", "ViT-B-32:openai"):
         assert way in str(error.value.hint)
+
+
+def test_gated_model_names_its_page_and_the_login(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, asked: list[str]
+) -> None:
+    def refuse(url: str, **_: Any) -> None:
+        raise GatedRepoError("401", response=Mock(headers={}))
+
+    monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", refuse)
+    with pytest.raises(LatteError, match=r"huggingface\.co/someone/clip, then run: hf auth"):
+        found("hf-hub:someone/clip", None, cache)
 
 
 def test_silent_hub_is_given_up(

@@ -115,6 +115,20 @@ class TestFolders:
         assert "do not fit the architecture" in error.what
         assert "size mismatch for visual.proj" in str(error.hint)
 
+    def test_weights_without_a_text_tower_are_refused(self, folder: Path) -> None:
+        weights = load_file(folder / WEIGHTS)
+        image_tower = {k: v for k, v in weights.items() if k.startswith("visual")}
+        save_file(image_tower, folder / WEIGHTS)
+        error = refusal("local-dir:my-clip", folder.parent)
+        assert "do not fit the architecture" in error.what
+        assert "Missing key" in str(error.hint)
+
+    def test_half_precision_weights_are_loaded_in_fp32(self, folder: Path) -> None:
+        halves = {k: v.half() for k, v in load_file(folder / WEIGHTS).items()}
+        save_file(halves, folder / WEIGHTS)
+        state = open_model("local-dir:my-clip", folder.parent).state()
+        assert {one.dtype for one in state.values() if one.is_floating_point()} == {torch.float32}
+
     def test_truncated_weights_raise_error(self, folder: Path) -> None:
         data = (folder / WEIGHTS).read_bytes()
         (folder / WEIGHTS).write_bytes(data[: len(data) // 2])

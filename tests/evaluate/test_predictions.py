@@ -144,6 +144,16 @@ def test_score_at_the_threshold_is_unchanged() -> None:
     assert [*with_unknown(WITH_UNSURE, 0.3)] == WITH_UNSURE
 
 
+def test_match_of_a_sigmoid_model_decides_before_the_score() -> None:
+    similarities, matches = torch.tensor([[0.3, 0.1], [0.1, 0.3]]), torch.tensor([[0.6, 0.9]] * 2)
+    rows = predict_rows(
+        ["a", "b"], similarities, ["cat", "dog"], logit_scale=9, top_k=2, matches=matches
+    )
+    assert [row.match for row in rows] == pytest.approx([0.6, 0.9])
+    assert min(row.confidence for row in rows) > 0.7
+    assert [row.name for row in with_unknown(rows, 0.7)] == [NONE_OF_THEM, "dog"]
+
+
 @given(scores, scores)
 def test_separation_counts_pairs(known: list[int], unknown: list[int]) -> None:
     wins = sum((a > b) + (a == b) / 2 for a in known for b in unknown)

@@ -153,7 +153,7 @@ def _learner(frozen: Backbone, part: Part, settings: TrainSettings) -> Learner:
     return build_learner(
         part.name,
         frozen,
-        part.trainable,
+        lambda backbone: backbone.train_only(part.trainable),
         part.prototypes,
         part.loss,
         settings.optimizer,

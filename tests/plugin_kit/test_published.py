@@ -16,7 +16,16 @@ from latte.registry.spec import KINDS, Kind
 from tests.helpers.wheels import ROOT, build, environment, install, run
 
 pytestmark = pytest.mark.slow
-SEEN = ("describer", "description", "gate", "labeler", "loss", "prototypes", "reporter")
+SEEN = (
+    "describer",
+    "description",
+    "gate",
+    "labeler",
+    "loss",
+    "prototypes",
+    "trainable",
+    "reporter",
+)
 """Kinds whose recipe adapts the tiny CLIP to its photos, so that predictions must change."""
 
 

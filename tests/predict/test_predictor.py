@@ -19,7 +19,7 @@ from latte.data.scan import SkippedImage
 from latte.evaluate.predictions import Prediction
 from latte.interfaces import ImageReference, LatteError
 from latte.predict.predictor import Predictor
-from tests.helpers.clip_models import QUICK_GELU, TINY_CLIP, with_parts
+from tests.helpers.clip_models import QUICK_GELU, SIGLIP_LIKE, TINY_CLIP, with_parts
 from tests.helpers.evaluated import evaluation_view
 from tests.helpers.exported_runs import NAMES, UNEVEN, adapted, backbone, photos, write_run
 
@@ -55,6 +55,18 @@ def one_at_a_time(model: Predictor, path: Path, scale: float) -> torch.Tensor:
             feature = member.backbone.encode_images(pixels)
         similarities.append(member.classifier.similarities(feature)[0])
     return (torch.stack(similarities).mean(0) * scale).softmax(0)
+
+
+def test_sigmoid_models_say_how_well_the_best_class_matches(tmp_path: Path, folder: Path) -> None:
+    model = latte.load(write_run(tmp_path / "run", adapted({"main": SIGLIP_LIKE}), scale=7.5))
+    clip = model.adapted.members[0].backbone
+    priors = torch.tensor([1.0, *[0.0] * (len(model.classes) - 1)])
+    for row in [*model.predict(folder), *model.predict(folder, priors=priors)]:
+        feature = model.features(row.image)
+        cosine = model.adapted.similarities([feature])[0, row.label]
+        assert clip.logit_bias is not None
+        expected = torch.sigmoid(clip.logit_scale * cosine + clip.logit_bias)
+        assert row.match == pytest.approx(expected.item(), rel=1e-4)
 
 
 def test_predictions_equal_those_of_one_image_at_a_time(model: Predictor, folder: Path) -> None:

@@ -26,7 +26,7 @@ def test_a_recipe_may_omit_keys_with_defaults(load: Load) -> None:
     assert (recipe.descriptions, recipe.labels) == ((), ())
     assert [choice.spec.name for choice in recipe.reporters] == ["html", "model-card"]
     (main,) = recipe.learners
-    assert (main.settings.name, main.settings.trainable) == ("main", "all")
+    assert (main.settings.name, main.trainable.spec.name) == ("main", "all")
     assert main.prototypes.spec.name == "templates"
     assert main.loss is None
 
@@ -40,7 +40,7 @@ def test_a_choice_knows_its_package_and_its_label(load: Load) -> None:
 
 def test_top_level_keys_make_the_learner_main(load: Load) -> None:
     (main,) = load(TRAINING + "trainable: projections\n").learners
-    assert main.settings.trainable == "projections"
+    assert main.trainable.spec.name == "projections"
     assert main.prototypes.spec.name == "momentum"
     assert main.loss is not None
 
@@ -54,8 +54,8 @@ def test_several_learners(load: Load) -> None:
     assert visual.settings.optimizer is None
     assert [*recipe.resolved["learners"][1]] == [
         "name",
-        "trainable",
         "optimizer",
+        "trainable",
         "prototypes",
         "loss",
     ]

@@ -119,7 +119,9 @@ def test_lists_are_lists(complaints: Complaints, labels: str, message: str) -> N
         ("output: true", 'output: expected text, got true\n  Put it in quotes: "true".'),
         ("name: my run", 'name: "my run" does not match the pattern'),
         ("requires: [3]", "requires.0: expected text, got the number 3"),
-        ("trainable: al", "trainable: must be all or visual_layer_norms or text_layer_norms or"),
+        ("trainable: null", "trainable: names no component"),
+        ("prototypes: null", "prototypes: names no component"),
+        ("trainable: al", 'trainable.use: no trainable named "al" is installed'),
     ],
 )
 def test_the_plain_keys_at_the_top(complaints: Complaints, general: str, message: str) -> None:

@@ -22,6 +22,7 @@ from latte.testing import (
     LossContract,
     PrototypeAggregatorContract,
     PseudoLabelerContract,
+    TrainableContract,
 )
 from tests.helpers.plugin_packages import run_python, write_package
 
@@ -129,6 +130,10 @@ class TestTowers(ExampleContract, BackboneContract):
     def loader(self, folder: Path) -> BackboneLoader[Any]:
         torch.manual_seed(0)
         return super().loader(folder)
+
+
+class TestBiases(ExampleContract, TrainableContract):
+    module = "latte_biases"
 
 
 class TestPull(ExampleContract, LossContract):

@@ -57,6 +57,11 @@ class Processor:
         )
         return dict(found)
 
+    def count_cut(self, texts: Sequence[str]) -> int:
+        """Return the number of texts that are longer than the context."""
+        found = self.tokenizer(list(texts)).input_ids if texts else []
+        return sum(len(one) > self.context_length for one in found)
+
 
 class TransformersBackbone(ModuleBackbone):
     """Any model of transformers with image and text features and a logit scale."""
@@ -91,14 +96,16 @@ class TransformersBackbone(ModuleBackbone):
         tokens = self.processor.tokens(texts, masked=self.cuts_padding)
         if not self.cuts_padding:
             return torch.cat([self._encode(part) for part in _passes(tokens, len(texts))])
-        lengths = tokens["attention_mask"].sum(dim=1)
-        order = lengths.argsort(stable=True)
-        passes = [
-            self._encode({"input_ids": tokens["input_ids"][part, : int(lengths[part[-1]])]})
-            for part in torch.split(order, _TEXTS_PER_PASS)
-        ]
-        back = order.argsort().to(self.device, non_blocking=True)
-        return torch.cat(passes).index_select(0, back)
+        ids, lengths = tokens["input_ids"], tokens["attention_mask"].sum(dim=1)
+
+        def encode(part: Tensor) -> Tensor:
+            return self._encode({"input_ids": ids[part, : int(lengths[part[-1]])]})
+
+        return self.encode_by_length(lengths, _TEXTS_PER_PASS, encode)
+
+    def count_cut(self, texts: Sequence[str]) -> int:
+        """Return the number of texts that are longer than the context of the text tower."""
+        return self.processor.count_cut(texts)
 
     def _encode(self, tokens: Mapping[str, Tensor]) -> Tensor:
         moved = {name: one.to(self.device, non_blocking=True) for name, one in tokens.items()}

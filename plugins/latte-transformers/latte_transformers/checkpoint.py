@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers.normalizers import Lowercase, Sequence
 
 from latte.api import LatteError, PixelFormat
 from latte_transformers.backbone import Processor, TransformersBackbone
@@ -17,31 +19,22 @@ _RESAMPLING: Mapping[int, Any] = {2: "bilinear", 3: "bicubic"}
 _TOWERS = ("get_image_features", "get_text_features")
 
 
-def open_checkpoint(
-    model: str, device: str, *, local: bool, revision: str | None = None
-) -> TransformersBackbone:
-    """Load a checkpoint, frozen, in fp32, onto `device`.
+def open_checkpoint(folder: Path, device: str, *, name: str) -> TransformersBackbone:
+    """Load the checkpoint in `folder`, frozen, in fp32, onto `device`; messages call it `name`.
 
     Weights are read as safetensors, never as pickle. Attention runs in torch: a configuration that
     names a kernel to download has no effect.
 
-    Args:
-        model: a folder if `local`, else the name of a repository on the Hugging Face hub.
-        device: a torch device.
-        local: True if nothing may be downloaded.
-        revision: revision of the repository.
-
-    Raises:
-        LatteError: if files are missing, or the checkpoint is not an image-text model.
+    Raises `LatteError` if files are missing, or the checkpoint is not an image-text model.
     """
-    source = {"revision": revision, "local_files_only": local, "trust_remote_code": False}
+    source = {"local_files_only": True, "trust_remote_code": False}
     try:
         with quiet():
-            config = transformers.AutoConfig.from_pretrained(model, **source)
-            _refuse_quantised(model, config)
-            processor = transformers.AutoProcessor.from_pretrained(model, backend="pil", **source)
+            config = transformers.AutoConfig.from_pretrained(folder, **source)
+            _refuse_quantised(name, config)
+            processor = transformers.AutoProcessor.from_pretrained(folder, backend="pil", **source)
             module, loaded = transformers.AutoModel.from_pretrained(
-                model,
+                folder,
                 config=config,
                 use_safetensors=True,
                 dtype=torch.float32,
@@ -52,30 +45,44 @@ def open_checkpoint(
     except LatteError:
         raise
     except Exception as error:  # transformers raises many types
-        raise _not_loaded(model, error, local=local) from error
-    _refuse_other_models(model, module)
-    _refuse_random_weights(model, loaded)
+        raise _not_loaded(name, error) from error
+    _refuse_other_models(name, module)
+    _refuse_random_weights(name, loaded)
     tokenizer = getattr(processor, "tokenizer", None)
     images = getattr(processor, "image_processor", None)
     if tokenizer is None or images is None:
         raise LatteError(
-            f"the processor of {model} has no {'tokenizer' if images else 'image processor'}",
+            f"the processor of {name} has no {'tokenizer' if images else 'image processor'}",
             where=_WHERE,
         )
+    if config.model_type.startswith("siglip"):
+        _lower_case(tokenizer)
     try:
-        size = _image_size(module, images, model)
+        size = _image_size(module, images, name)
         backbone = TransformersBackbone(
             module.to(device),
             Processor(processor, _text_length(module, tokenizer)),
-            _pixel_format(images, size, model),
+            _pixel_format(images, size, name),
             _width(module),
         )
     except (AttributeError, TypeError) as error:
         raise LatteError(
-            f"the configuration of {model} lacks what latte reads ({error})", where=_WHERE
+            f"the configuration of {name} lacks what latte reads ({error})", where=_WHERE
         ) from error
-    _try(model, backbone)
+    _try(name, backbone)
     return backbone
+
+
+def _lower_case(tokenizer: Any) -> None:
+    """Make the tokenizer ignore case, as in the pretraining of SigLIP and SigLIP 2.
+
+    `SiglipTokenizer` does this itself; the tokenizer that SigLIP 2 checkpoints name does not.
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None or "Lowercase" in str(backend.normalizer):
+        return
+    own = [] if backend.normalizer is None else [backend.normalizer]
+    backend.normalizer = Sequence([Lowercase(), *own])
 
 
 def _refuse_quantised(model: str, config: Any) -> None:
@@ -197,7 +204,7 @@ def _pixel_format(images: Any, size: int, model: str) -> PixelFormat:
     )
 
 
-def _not_loaded(model: str, error: Exception, *, local: bool) -> LatteError:
+def _not_loaded(model: str, error: Exception) -> LatteError:
     text = str(error)
     if "trust_remote_code" in text or "custom code" in text:
         return LatteError(
@@ -205,10 +212,7 @@ def _not_loaded(model: str, error: Exception, *, local: bool) -> LatteError:
             where=_WHERE,
             hint="use a model that transformers itself has",
         )
-    hint = None if local else f"download it first: hf download {model} --local-dir FOLDER"
-    return LatteError(
-        f"transformers cannot load {model}: {_first_line(error)}", where=_WHERE, hint=hint
-    )
+    return LatteError(f"transformers cannot load {model}: {_first_line(error)}", where=_WHERE)
 
 
 def _first_line(error: Exception) -> str:

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from latte.api import BackboneLoader, LatteError, digest
+from latte.api import BackboneLoader, LatteError, digest, fetch_repository
 from latte_transformers.options import TransformersOptions
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ _MOST_LAYERS = 1000
 _LARGEST = 2**20
 """Largest number in a configuration; larger ones from untrusted files could fill the memory."""
 _WEIGHTS = "*.safetensors"
+_INDEX = "model.safetensors.index.json"
+_FILES = ("*.json", "*.txt", "*.model", _WEIGHTS)
+"""Patterns of the files that determine the model's outputs."""
 _PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 
 
@@ -41,6 +44,11 @@ class TransformersLoader(BackboneLoader[TransformersOptions]):
         if folder is not None:
             _check_folder(folder)
 
+    def fetch(self) -> None:
+        """Download the checkpoint, unless it is cached. Raises `LatteError` if it is missing."""
+        self.check()
+        self._fetched()
+
     def identity(self) -> str:
         """Return a digest of the options and of the files of a folder."""
         folder = self._folder()
@@ -51,13 +59,8 @@ class TransformersLoader(BackboneLoader[TransformersOptions]):
         """Return the checkpoint that the options name."""
         from latte_transformers.checkpoint import open_checkpoint
 
-        folder, options = self._folder(), self.options
-        if folder is not None:
-            _check_folder(folder)
-            return open_checkpoint(str(folder), self.context.device, local=True)
-        return open_checkpoint(
-            options.model, self.context.device, local=False, revision=options.revision
-        )
+        folder = self._fetched()
+        return open_checkpoint(folder, self.context.device, name=self.options.model)
 
     @classmethod
     def load_saved(cls, folder: Path, device: str) -> TransformersBackbone:
@@ -65,7 +68,23 @@ class TransformersLoader(BackboneLoader[TransformersOptions]):
         from latte_transformers.checkpoint import open_checkpoint
 
         _check_folder(folder)
-        return open_checkpoint(str(folder), device, local=True)
+        return open_checkpoint(folder, device, name=str(folder))
+
+    def _fetched(self) -> Path:
+        """Return the folder of the checkpoint, downloaded unless it is cached."""
+        folder, options = self._folder(), self.options
+        if folder is None:
+            try:
+                folder = fetch_repository(options.model, _FILES, _is_complete, options.revision)
+            except OSError as error:
+                raise LatteError(
+                    f"cannot download {options.model}: {error}",
+                    where=_WHERE,
+                    hint=f"on a machine with network: hf download {options.model} --local-dir "
+                    "FOLDER; then set model to ./FOLDER",
+                ) from error
+        _check_folder(folder)
+        return folder
 
     def _folder(self) -> Path | None:
         """Return the folder that the options name; None for a model of the hub."""
@@ -78,6 +97,48 @@ def _check_folder(folder: Path) -> None:
     """Raise `LatteError` unless `folder` has a configuration, safe weights and a processor."""
     if not folder.is_dir():
         raise LatteError(f"there is no folder {folder}", where=_WHERE)
+    _check_config(folder)
+    if not any(folder.glob(_WEIGHTS)):
+        raise LatteError(
+            f"{folder} has no weights as safetensors; latte reads no pickled weights",
+            where=_WHERE,
+            hint="save the model again with a recent transformers: model.save_pretrained(FOLDER)",
+        )
+    absent = [name for name in _shards(folder) if not (folder / name).is_file()]
+    if absent:
+        raise LatteError(
+            f"{folder} lacks weights that its {_INDEX} names: {absent[0]}",
+            where=_WHERE,
+            hint="download the whole checkpoint again",
+        )
+    if not any((folder / name).is_file() for name in _PROCESSORS):
+        raise LatteError(
+            f"{folder} has no processor: {' and '.join(_PROCESSORS)} are missing",
+            where=_WHERE,
+            hint="AutoProcessor.from_pretrained(MODEL).save_pretrained(FOLDER)",
+        )
+
+
+def _is_complete(folder: Path) -> bool:
+    try:
+        _check_folder(folder)
+    except LatteError:
+        return False
+    return True
+
+
+def _shards(folder: Path) -> list[str]:
+    """Return the names of the weight files in the folder's index, if it has one."""
+    try:
+        index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+        return sorted({*index["weight_map"].values()})
+    except FileNotFoundError:
+        return []
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise LatteError(f"{folder / _INDEX} is damaged", where=_WHERE) from error
+
+
+def _check_config(folder: Path) -> None:
     try:
         config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
         complete = isinstance(config, dict) and "model_type" in config
@@ -92,18 +153,6 @@ def _check_folder(folder: Path) -> None:
     for name, number in _numbers(config):
         if number > (_MOST_LAYERS if name == _LAYERS else _LARGEST):
             raise LatteError(f"{folder / _CONFIG} has an absurd {name}: {number}", where=_WHERE)
-    if not any(folder.glob(_WEIGHTS)):
-        raise LatteError(
-            f"{folder} has no weights as safetensors; latte reads no pickled weights",
-            where=_WHERE,
-            hint="save the model again with a recent transformers: model.save_pretrained(FOLDER)",
-        )
-    if not any((folder / name).is_file() for name in _PROCESSORS):
-        raise LatteError(
-            f"{folder} has no processor: {' and '.join(_PROCESSORS)} are missing",
-            where=_WHERE,
-            hint="AutoProcessor.from_pretrained(MODEL).save_pretrained(FOLDER)",
-        )
 
 
 def _numbers(data: Any, key: str = "") -> Iterator[tuple[str, float]]:
@@ -117,7 +166,6 @@ def _numbers(data: Any, key: str = "") -> Iterator[tuple[str, float]]:
 
 def _contents(folder: Path) -> Iterator[str]:
     """Yield names and digests of the files that determine the model's outputs."""
-    files = [path for path in folder.glob("*") if path.suffix in (".json", ".safetensors", ".txt")]
-    for path in sorted([*files, *folder.glob("*.model")]):
+    for path in sorted(path for pattern in _FILES for path in folder.glob(pattern)):
         yield path.name
         yield digest(path.read_bytes())

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
+from unittest.mock import Mock
 
 import pytest
 import torch
+from huggingface_hub.errors import GatedRepoError
 from latte_transformers.backbone import TransformersBackbone
 from latte_transformers.loader import TransformersLoader
 from latte_transformers.options import TransformersOptions
@@ -95,6 +99,19 @@ def test_sigmoid_models_keep_scale_and_bias(tmp_path: Path) -> None:
     assert model.logit_scale.exp().item() == pytest.approx(117.919, rel=1e-4)
 
 
+def test_sigmoid_models_ignore_case_also_when_saved(tmp_path: Path) -> None:
+    write_siglip(tmp_path / "model")
+    written = transformers.AutoTokenizer.from_pretrained(tmp_path / "model")
+    assert written("A Red cat").input_ids != written("a red cat").input_ids
+    backbone = load(tmp_path)
+    backbone.save(tmp_path / "saved")
+    for one in (backbone, load(tmp_path, "./saved")):
+        upper, lower = one.encode_texts(["A Red CAT", "a red cat"])
+        assert torch.equal(upper, lower)
+    saved = transformers.AutoTokenizer.from_pretrained(tmp_path / "saved")
+    assert saved("A Red cat").input_ids == saved("a red cat").input_ids
+
+
 def test_half_precision_weights_are_loaded_in_fp32(tmp_path: Path) -> None:
     write_clip(tmp_path / "model")
     model = transformers.CLIPModel.from_pretrained(tmp_path / "model").half()
@@ -103,6 +120,20 @@ def test_half_precision_weights_are_loaded_in_fp32(tmp_path: Path) -> None:
     assert {one.dtype for one in backbone.state().values() if one.is_floating_point()} == {
         torch.float32
     }
+
+
+@pytest.mark.parametrize(
+    ("write", "words"),
+    [(write_clip, "b c"), (write_metaclip_2, "dog cat"), (write_siglip, "dog cat")],
+)
+def test_texts_whose_last_word_is_cut_are_counted(tmp_path: Path, write: Write, words: str) -> None:
+    write(tmp_path / "model")
+    backbone = load(tmp_path)
+    texts = [[f"{'a ' * count}{last}" for count in range(20)] for last in words.split()]
+    features = [backbone.encode_texts(one) for one in texts]
+    same = sum(torch.equal(one, other) for one, other in zip(*features, strict=True))
+    assert 0 < same == backbone.count_cut(texts[0])
+    assert backbone.count_cut([]) == 0
 
 
 def test_no_kernel_of_a_checkpoint_is_loaded(tmp_path: Path) -> None:
@@ -169,6 +200,12 @@ def quantised(folder: Path) -> None:
     config.write_text(entry + config.read_text().lstrip()[1:])
 
 
+def a_shard_less(folder: Path) -> None:
+    write_clip(folder)
+    index = {"weight_map": {"logit_scale": "model.safetensors", "text": "gone.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
 def own_code(folder: Path) -> None:
     write_clip(folder)
     config = folder / "config.json"
@@ -190,6 +227,7 @@ def own_code(folder: Path) -> None:
         (absurd_layers, "absurd num_hidden_layers"),
         (only_pickled, "no weights as safetensors"),
         (quantised, "quantised"),
+        (a_shard_less, r"names: gone\.safetensors"),
         (own_code, "brings code of its own"),
     ],
 )
@@ -199,3 +237,59 @@ def test_a_wrong_checkpoint_is_one_clear_line(tmp_path: Path, write: Write, mess
         load(tmp_path)
     assert "\n" not in caught.value.what
     assert caught.value.where == "backbone.model"
+
+
+class Hub:
+    """The hub of Hugging Face, with one repository or none; `requests` records what is asked."""
+
+    def __init__(self, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.cache, self.requests = cache, list[str]()
+        self.error: Exception = ConnectionError("Name or service not known")
+        self.repository: Path | None = None
+        monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", self.ask)
+        monkeypatch.setattr("huggingface_hub.snapshot_download", self.download)
+
+    def ask(self, url: str, **_: Any) -> None:
+        self.requests.append(url)
+        if self.repository is None:
+            raise self.error
+
+    def download(self, name: str, *, local_files_only: bool, **_: Any) -> str:
+        if self.repository is not None and not local_files_only:
+            shutil.copytree(self.repository, self.cache, dirs_exist_ok=True)
+        if not self.cache.exists():
+            raise FileNotFoundError(name)
+        return str(self.cache)
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
+    return Hub(tmp_path / "hub", monkeypatch)
+
+
+def loader_of(folder: Path) -> TransformersLoader:
+    return TransformersLoader(TransformersOptions(model="a/clip"), make_context(folder))
+
+
+def test_hub_is_asked_once_and_a_cached_model_needs_no_network(tmp_path: Path, hub: Hub) -> None:
+    with pytest.raises(LatteError, match="cannot download a/clip: Name or service") as caught:
+        loader_of(tmp_path).fetch()
+    assert "hf download a/clip" in str(caught.value.hint)
+    assert len(hub.requests) == 1
+    write_clip(tmp_path / "repository")
+    hub.repository = tmp_path / "repository"
+    hub.cache.mkdir()
+    shutil.copy(hub.repository / "config.json", hub.cache)  # an interrupted download
+    loader_of(tmp_path).fetch()
+    assert len(hub.requests) == 2
+    hub.repository = None
+    loader = loader_of(tmp_path)
+    loader.fetch()
+    assert loader.load().encode_texts(["a cat"]).shape == (1, 12)
+    assert len(hub.requests) == 2
+
+
+def test_gated_model_names_its_page(tmp_path: Path, hub: Hub) -> None:
+    hub.error = GatedRepoError("401", response=Mock(headers={}))
+    with pytest.raises(LatteError, match=r"its terms on https://huggingface\.co/a/clip"):
+        loader_of(tmp_path).fetch()

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
+import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import chdir, redirect_stdout
 from io import StringIO
@@ -81,6 +86,35 @@ def test_latteclip_trains_and_its_model_predicts_again(runs: TinyRuns) -> None:
     assert shown(run / "export/transformers") in ("red", "green", "blue")
 
 
+def test_sigmoid_loss_trains_a_sigmoid_model_without_warning(tmp_path: Path) -> None:
+    runs = TinyRuns(tmp_path)
+    write_siglip(tmp_path / "model")
+    recipe = LATTECLIP.replace("loss: contrastive", "loss: sigmoid")
+    (tmp_path / "recipe.yaml").write_text(recipe.replace("max_steps: 3", "max_steps: 12"))
+    trained = runs.latte("run", "recipe.yaml")
+    assert trained.code == 0, trained.err
+    assert "pretrained with a sigmoid loss" not in trained.err
+    run = next((tmp_path / "runs").glob("recipe-*"))
+    rows = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+    losses = [row["loss"] for row in rows if row["event"] == "step"]
+    assert sum(losses[-3:]) < sum(losses[:3])
+
+
+@pytest.mark.skipif(importlib.util.find_spec("peft") is None, reason="peft is not installed")
+@pytest.mark.parametrize("trainable", ["{use: lora, rank: 2}", "{use: prompts, words: a photo}"])
+def test_merged_models_are_saved_in_their_own_format(runs: TinyRuns, trainable: str) -> None:
+    run = runs.run(LATTECLIP, f"trainable={trainable}")
+    first, model = (
+        transformers.AutoModel.from_pretrained(folder).state_dict()
+        for folder in (runs.folder / "model", run / "model")
+    )
+    assert [*first] == [*model]
+    changed = [name for name in first if not torch.equal(first[name], model[name])]
+    tokens = "token_embedding"
+    assert changed
+    assert all((tokens in name) == ("prompts" in trainable) for name in changed)
+
+
 def shown(folder: Path) -> str:
     """Run the code in the README of an export; return the class that it prints."""
     (code,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
@@ -123,3 +157,25 @@ def test_a_wrong_checkpoint_ends_with_code_2(runs: TinyRuns) -> None:
     assert said.code == 2
     assert "has no processor" in said.err
     assert "Traceback" not in said.err
+
+
+def test_a_missing_download_is_refused_before_torch_is_imported(runs: TinyRuns) -> None:
+    recipe = TRANSDUCTIVE.replace("./model", "someone/clip")
+    (runs.folder / "r.yaml").write_text(recipe)
+    code = (
+        "import sys\n"
+        "from latte.cli.main import run_command_line\n"
+        "code = run_command_line(['run', 'r.yaml'])\n"
+        "sys.exit('torch was imported' if 'torch' in sys.modules else code)\n"
+    )
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    said = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=runs.folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert said.returncode == 2, said.stderr
+    assert "cannot download someone/clip" in said.stderr

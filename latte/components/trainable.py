@@ -1,0 +1,207 @@
+"""Components of kind `trainable`: named groups, the last blocks, LoRA and prompts."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from latte.api import (
+    Backbone,
+    LatteError,
+    NoOptions,
+    OptionsT,
+    Trainable,
+    TrainableGroup,
+)
+from latte.components.options import LastBlocksOptions, LoraOptions, PromptsOptions
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from latte.api import ModuleBackbone
+
+_WHERE = "trainable"
+
+
+class _Group(Trainable[NoOptions]):
+    """A group of parameters that every backbone defines."""
+
+    group: ClassVar[TrainableGroup]
+
+    def select(self, backbone: Backbone) -> Mapping[str, nn.Parameter]:
+        """Train the parameters of the group."""
+        return backbone.train_only(self.group)
+
+
+class All(_Group):
+    """Every parameter of both towers, and the logit scale."""
+
+    group = "all"
+
+
+class VisualLayerNorms(_Group):
+    """Layer norms of the image tower."""
+
+    group = "visual_layer_norms"
+
+
+class TextLayerNorms(_Group):
+    """Layer norms of the text tower."""
+
+    group = "text_layer_norms"
+
+
+class Projections(_Group):
+    """Projections of both towers into the joint space."""
+
+    group = "projections"
+
+
+class Nothing(_Group):
+    """No parameter; only prototypes change."""
+
+    group = "none"
+
+
+class LastBlocks(Trainable[LastBlocksOptions]):
+    """The last blocks of both towers, and the projections."""
+
+    def select(self, backbone: Backbone) -> Mapping[str, nn.Parameter]:
+        """Train the blocks. Raises `LatteError` if a tower has fewer."""
+        model, count = _with_modules(backbone), self.options.blocks
+        towers = model.blocks()
+        fewest = min(map(len, towers), default=0)
+        if count > fewest:
+            raise LatteError(
+                f"a tower of this backbone has {fewest} blocks, fewer than {count}",
+                where=f"{_WHERE}.blocks",
+                hint=f"blocks: {fewest}" if fewest else "trainable: projections",
+            )
+        starts = tuple(f"{name}." for tower in towers for name in tower[-count:])
+        last = [name for name in model.parameters_of("all") if name.startswith(starts)]
+        return model.train_parameters({*last, *model.parameters_of("projections")})
+
+
+class _Peft(Trainable[OptionsT]):
+    """Parameters that the library peft adds to the model, and merges after training."""
+
+    _tuner: Any = None
+
+    def check(self) -> None:
+        """Raise `LatteError` if peft is not installed."""
+        if importlib.util.find_spec("peft") is None:
+            raise LatteError(
+                "this needs the package peft",
+                where=_WHERE,
+                hint='pip install "latte-clip[peft]"',
+            )
+
+    def select(self, backbone: Backbone) -> Mapping[str, nn.Parameter]:
+        """Add parameters and train only these. Raises `LatteError` if peft is not installed."""
+        import torch
+
+        self.check()
+        model = _with_modules(backbone)
+        before = {name for name, _ in model.model.named_parameters()}
+        with torch.random.fork_rng():
+            torch.manual_seed(self.context.seed)
+            self._tuner = self.tuner(model, importlib.import_module("peft"))
+        added = {name for name, one in model.model.named_parameters() if one.requires_grad}
+        return model.train_parameters(added - before)
+
+    def tuner(self, backbone: ModuleBackbone, peft: Any) -> Any:
+        """Add parameters to the model; return peft's object that can merge them."""
+        raise NotImplementedError
+
+    def merge(self, backbone: Backbone) -> None:
+        """Fold the added parameters into the weights of the model."""
+        self._tuner.merge_and_unload()
+        _with_modules(backbone).train_parameters(())
+
+
+class Lora(_Peft[LoraOptions]):
+    """Low-rank updates of the linear layers in all blocks of both towers (Hu et al. 2022).
+
+    A convolution of one pixel counts as a linear layer. Layers inside `torch.nn.MultiheadAttention`
+    get no update, because that class reads their weights itself.
+    """
+
+    def tuner(self, backbone: ModuleBackbone, peft: Any) -> Any:
+        """Add two matrices of rank `rank` to each linear layer."""
+        starts = tuple(f"{name}." for tower in backbone.blocks() for name in tower)
+        layers = [
+            name
+            for name, module in backbone.model.named_modules()
+            if _is_linear(module) and name.startswith(starts)
+        ]
+        if not layers:
+            raise LatteError(
+                "the blocks of this backbone have no linear layers",
+                where=_WHERE,
+                hint="trainable: projections",
+            )
+        rank = self.options.rank
+        config = peft.LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=layers)
+        return peft.LoraModel(backbone.model, {"default": config}, "default")
+
+
+class Prompts(_Peft[PromptsOptions]):
+    """Embeddings of the tokens of some words, in every text that contains them.
+
+    With the words of the class templates, this is the shared context of CoOp (Zhou et al. 2022),
+    which starts at "a photo of a".
+    """
+
+    def tuner(self, backbone: ModuleBackbone, peft: Any) -> Any:
+        """Replace the embeddings of the tokens by copies that train."""
+        from torch import nn
+
+        embeddings = {
+            name: module
+            for name, module in backbone.model.named_modules()
+            if type(module) is nn.Embedding
+        }
+        if not embeddings:
+            raise LatteError("this backbone has no embedding of tokens", where=_WHERE)
+        name = max(embeddings, key=lambda one: embeddings[one].num_embeddings)
+        tokens = _tokens(backbone, embeddings[name], self.options.words)
+        config = peft.TrainableTokensConfig(token_indices=tokens, target_modules=[name])
+        return peft.TrainableTokensModel(backbone.model, {"default": config}, "default")
+
+
+def _is_linear(module: nn.Module) -> bool:
+    from torch import nn
+
+    if isinstance(module, nn.Conv2d):
+        return module.kernel_size == (1, 1) and module.groups == 1
+    return type(module) is nn.Linear
+
+
+def _tokens(backbone: ModuleBackbone, embedding: nn.Embedding, words: str) -> list[int]:
+    """Return the tokens of `words` that the tower embeds, without those of the empty text."""
+    import torch
+
+    seen: list[set[int]] = []
+    handle = embedding.register_forward_pre_hook(
+        lambda _, given: seen.append({*given[0].flatten().tolist()})
+    )
+    with torch.no_grad():
+        for text in (words, ""):
+            backbone.encode_texts([text])
+    handle.remove()
+    own, empty = seen
+    return sorted(own - empty)
+
+
+def _with_modules(backbone: Backbone) -> ModuleBackbone:
+    from latte.api import ModuleBackbone
+
+    if not isinstance(backbone, ModuleBackbone):
+        raise LatteError(
+            f"a {type(backbone).__name__} has no torch module whose parts could train",
+            where=_WHERE,
+            hint="trainable: all",
+        )
+    return backbone

@@ -1,0 +1,98 @@
+"""Contract of components of kind `trainable`, on a tiny CLIP with random weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from latte.api import Backbone, BackboneLoader, Kind, Trainable
+from latte.registry.registry import load_registry
+from latte.testing.component import ComponentContract
+from latte.testing.tiny_runs import write_tiny_clip
+
+TEXTS = ("a photo of a cat.", "a photo of a dog.", "a small red house")
+
+
+class TrainableContract(ComponentContract):
+    """Tests that the chosen parameters train, that no others do, and that the model can be saved.
+
+    Example:
+        >>> from latte.testing import TrainableContract
+        >>> class TestBiases(TrainableContract):
+        ...     component = "biases"
+    """
+
+    kind: ClassVar[Kind] = "trainable"
+
+    def test_only_the_chosen_parameters_train(self, tmp_path: Path) -> None:
+        """They get gradient; all other weights keep their bits."""
+        backbone = self._backbone(tmp_path)
+        trainable: Trainable[Any] = self.make(tmp_path)
+        parameters = trainable.select(backbone)
+        assert parameters, "no parameter trains"
+        before = {name: value.clone() for name, value in backbone.state().items()}
+        _train(backbone, parameters)
+        after = backbone.state()
+        changed = {name for name, value in before.items() if not torch.equal(value, after[name])}
+        assert changed, "training changes no parameter"
+        assert changed <= {*parameters}, f"{min(changed - {*parameters})} changed"
+
+    def test_equal_seeds_give_equal_bits(self, tmp_path: Path) -> None:
+        """Two copies that are trained in the same way have the same features."""
+        found = []
+        for _ in range(2):
+            backbone = self._backbone(tmp_path)
+            trainable: Trainable[Any] = self.make(tmp_path)
+            _train(backbone, trainable.select(backbone))
+            found.append(_features(backbone))
+        assert torch.equal(*found)
+
+    def test_a_merged_model_is_saved_with_equal_features(self, tmp_path: Path) -> None:
+        """Features after `merge`, and after saving and loading, are equal up to rounding."""
+        backbone = self._backbone(tmp_path)
+        names = [*backbone.state()]
+        trainable: Trainable[Any] = self.make(tmp_path)
+        _train(backbone, trainable.select(backbone))
+        trained = _features(backbone)
+        trainable.merge(backbone)
+        assert [*backbone.state()] == names, "a merged model has other weights"
+        assert torch.allclose(_features(backbone), trained, rtol=0, atol=1e-6)
+        backbone.save(tmp_path / "saved")
+        again = _opened(tmp_path / "saved")
+        assert torch.equal(_features(again), _features(backbone))
+
+    def _backbone(self, folder: Path) -> Backbone:
+        """Return a frozen copy of the tiny CLIP."""
+        model = folder / "clip"
+        if not model.exists():
+            write_tiny_clip(model)
+        return _opened(model).fork()
+
+
+def _opened(folder: Path) -> Backbone:
+    registry = load_registry()
+    loader = cast("type[BackboneLoader[Any]]", registry.load(registry.get("backbone", "open_clip")))
+    return loader.load_saved(folder, "cpu")
+
+
+def _features(backbone: Backbone) -> Tensor:
+    side = backbone.pixel_format.size
+    pixels = torch.randn(3, 3, side, side, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        return torch.cat([backbone.encode_images(pixels), backbone.encode_texts(TEXTS)])
+
+
+def _train(backbone: Backbone, parameters: Any) -> None:
+    """Take three steps of gradient descent on a contrastive loss."""
+    side = backbone.pixel_format.size
+    pixels = torch.randn(3, 3, side, side, generator=torch.Generator().manual_seed(0))
+    optimizer = torch.optim.SGD(parameters.values(), lr=0.1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        images, texts = backbone.encode_images(pixels), backbone.encode_texts(TEXTS)
+        loss = nn.functional.cross_entropy(10 * images @ texts.T, torch.arange(3))
+        torch.autograd.backward(loss)
+        optimizer.step()
