@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from latte.backbone.export import exported_config, save_model
 from latte.backbone.groups import parameters_of
-from latte.backbone.packed import class_token_features, reads_class_token
+from latte.backbone.packed import reads_class_token
 from latte.backbone.texts import (
     TextPath,
     TokenCache,
@@ -21,6 +21,7 @@ from latte.backbone.texts import (
     text_lengths,
     text_path_of,
 )
+from latte.backbone.trunk import has_trunk, project, trunk_states
 from latte.interfaces import LatteError, PixelFormat, TrainableGroup
 from latte.toolkit.module_backbone import ModuleBackbone
 
@@ -63,6 +64,7 @@ class OpenClipBackbone(ModuleBackbone):
             "class token" if reads_class_token(model.visual) else "full"
         )
         """`class token`: the last block computes only this token; `full`: all tokens."""
+        self._has_trunk = has_trunk(model.visual)
         self.notes = _NOTES[self.text_path]
         self.tokenizer = tokenizer
         """open_clip's tokenizer, without latte's token cache."""
@@ -85,8 +87,8 @@ class OpenClipBackbone(ModuleBackbone):
         """Return unit features (B, D) in fp32 of pixels (B, 3, S, S)."""
         self.choose_mode()
         pixels = pixels.to(self.device, non_blocking=True, memory_format=self._memory_format)
-        if self.image_path == "class token":
-            return _unit(class_token_features(self.model.visual, pixels))
+        if self._has_trunk:
+            return _unit(project(self.model.visual, trunk_states(self.model.visual, pixels)))
         return _unit(self.model.encode_image(pixels, normalize=False))
 
     def encode_distinct_texts(self, texts: Sequence[str]) -> Tensor:
