@@ -1,6 +1,7 @@
-"""The two parts of an image tower: the trunk, and the projection into the joint space.
+"""The two parts of a tower: the trunk, and the projection into the joint space.
 
-A frozen trunk processes a large batch in parts, which takes less memory and is faster.
+On a CPU, a frozen image trunk processes a large batch in parts, which takes less memory and is
+faster.
 """
 
 from __future__ import annotations
@@ -22,8 +23,15 @@ _RATES = ("p", "prob", "drop_prob", "drop_rate")
 def has_trunk(visual: Any) -> bool:
     """Return True for a tower in which only a projection follows the trunk."""
     if type(visual) is TimmModel:
-        return not hasattr(visual.head, "pool")
+        return len(visual.head) > 0 and not hasattr(visual.head, "pool")
     return reads_class_token(visual)
+
+
+def trunk_width(visual: Any) -> int:
+    """Return the width W of the states that `trunk_states` returns."""
+    if type(visual) is TimmModel:
+        return int(visual.trunk.num_features)
+    return int(visual.ln_post.normalized_shape[0])
 
 
 def trunk_is_constant(visual: Any) -> bool:
