@@ -40,7 +40,9 @@ class Trunk(Generic[InputT]):
 
     Example:
         >>> from latte.api import Trunk
-        >>> trunk = Trunk(width=2, states=lambda pixels: pixels.mean((2, 3)), features=normalize)
+        >>> colours = Trunk(3, lambda pixels: pixels.mean((2, 3)), lambda states: states)
+        >>> colours.width
+        3
     """
 
     width: int

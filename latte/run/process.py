@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import platform
 import re
@@ -121,6 +122,13 @@ def keep_freed_memory() -> bool:
     )
     # A list, so that all options are set even if glibc refuses one.
     return all([mallopt(option, value) == 1 for option, value in settings])  # noqa: C419
+
+
+def return_freed_memory() -> None:
+    """Return freed memory to the system after a run; does nothing without glibc."""
+    if platform.libc_ver()[0] == "glibc":
+        gc.collect()
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def start_measuring(device: str) -> None:

@@ -89,7 +89,8 @@ def test_states_of_a_block_give_the_bits_of_its_features_and_gradients(
 ) -> None:
     backbone = build_clip(config)
     weights = backbone.train_only("projections")
-    batch, texts = pixels(backbone, 5), ["a dog", "hi", "a photo of a big dog"]
+    # The shortest text first: a pass sorts texts by length, and a gradient sums them in this order.
+    batch, texts = pixels(backbone, 5), ["hi", "a dog", "a photo of a big dog"]
     images, sentences = backbone.image_trunk(), backbone.text_trunk()
     assert images is not None
     assert sentences is not None
