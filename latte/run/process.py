@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import gc
 import os
 import platform
 import re
@@ -27,7 +26,7 @@ _RESET_PEAK = "5"
 """Value that resets the peak resident set size of this process; see proc(5)."""
 _MEGABYTE = 2**20
 
-_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -2, -4, -8
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 """Options of mallopt; see malloc.h of the GNU C library."""
 _NEVER = 2**31 - 1
 _PAD_BYTES = 64 * 1024**2
@@ -107,27 +106,23 @@ def keep_freed_memory() -> bool:
     """Let glibc keep freed memory for the next batch; return True if glibc accepts the options.
 
     By default glibc maps new memory for every large tensor, and the kernel clears its pages at
-    the first access; on a CPU that takes as long as the arithmetic of a small model. All threads
-    share one arena, because memory that a finished thread freed in its own would not be used again.
-    Nothing is changed with another C library, or if one of glibc's `MALLOC_*` variables is set.
+    the first access; on a CPU that takes as long as the arithmetic of a small model. Nothing is
+    changed with another C library, or if one of glibc's `MALLOC_*` variables is set.
     """
     if platform.libc_ver()[0] != "glibc" or any(name.startswith("MALLOC_") for name in os.environ):
         return False
     mallopt = ctypes.CDLL(None).mallopt
-    settings = (
-        (_M_ARENA_MAX, 1),
-        (_M_MMAP_MAX, 0),
-        (_M_TRIM_THRESHOLD, _NEVER),
-        (_M_TOP_PAD, _PAD_BYTES),
-    )
+    settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, _NEVER), (_M_TOP_PAD, _PAD_BYTES))
     # A list, so that all options are set even if glibc refuses one.
     return all([mallopt(option, value) == 1 for option, value in settings])  # noqa: C419
 
 
 def return_freed_memory() -> None:
-    """Return freed memory to the system after a run; does nothing without glibc."""
+    """Return freed memory to the system; does nothing without glibc.
+
+    Memory that a finished thread freed would otherwise stay unused in the arena of this thread.
+    """
     if platform.libc_ver()[0] == "glibc":
-        gc.collect()
         ctypes.CDLL(None).malloc_trim(0)
 
 

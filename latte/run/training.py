@@ -18,6 +18,7 @@ from latte.run.adapted import Adapted, from_learners
 from latte.run.describing import build_descriptions
 from latte.run.frozen_texts import FrozenTexts
 from latte.run.images import Images
+from latte.run.process import return_freed_memory
 from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot, encode_images
 from latte.train.features import StepInputs
@@ -124,8 +125,10 @@ def _evaluation(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> Ev
         return encode_cached_images(learner.backbone, split.cache, size, workspace.progress, name)
 
     def evaluate(learners: Sequence[Learner]) -> Mapping[str, float]:
+        return_freed_memory()
         with workspace.encoding():
             features = [features_of(learner) for learner in learners]
+        return_freed_memory()
         adapted = from_learners(learners, images.class_names)
         similarities = adapted.in_blocks(features)
         found = diagnose(similarities, adapted.logit_scale)
