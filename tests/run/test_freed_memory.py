@@ -22,10 +22,8 @@ def resident():
     return int(re.search(r"VmRSS:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) // 1024
 
 def work():
-    held = []
-    for _ in range(50):
-        held += [bytearray(2**20), bytearray(100)]
-    kept.append(held[-1])  # lies above the freed blocks
+    held = [bytearray(2**20) for _ in range(50)]
+    kept.append(bytearray(2**18))  # lies above the blocks, which are freed now
 
 kept = []
 assert keep_freed_memory()
