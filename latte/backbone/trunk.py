@@ -29,9 +29,8 @@ def has_trunk(visual: Any) -> bool:
 
 def trunk_width(visual: Any) -> int:
     """Return the width W of the states that `trunk_states` returns."""
-    if type(visual) is TimmModel:
-        return int(visual.trunk.num_features)
-    return int(visual.ln_post.normalized_shape[0])
+    is_timm = type(visual) is TimmModel
+    return int(visual.trunk.num_features if is_timm else visual.ln_post.normalized_shape[0])
 
 
 def trunk_is_constant(visual: Any) -> bool:
