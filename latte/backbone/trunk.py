@@ -53,7 +53,7 @@ def project(visual: Any, states: Tensor) -> Tensor:
     """Return features (B, D), not normalised, of states (B, W) that `trunk_states` returned."""
     if type(visual) is TimmModel:
         return visual.head(states)  # type: ignore[no-any-return]
-    return states if visual.proj is None else states @ visual.proj  # type: ignore[no-any-return]
+    return states if visual.proj is None else states @ visual.proj
 
 
 def _states(visual: Any, pixels: Tensor) -> Tensor:
