@@ -18,7 +18,7 @@ from torch.nn.functional import normalize
 from latte import distributed
 from latte.data.batches import evaluation_batches
 from latte.data.cache import ImageCache
-from latte.interfaces import Backbone, LatteError, Progress
+from latte.interfaces import Backbone, LatteError, Progress, Trunk
 from latte.toolkit.descriptions import fill
 
 _TEXTS_PER_PASS = 1024
@@ -86,20 +86,24 @@ def encode_image_batches(
     total: int,
     progress: Progress,
     name: str,
+    trunk: Trunk[Tensor] | None = None,
 ) -> Tensor:
     """Return the unit features (N, D) of N = `total` images, from batches in any order.
 
     A batch is (indices (B,), pixels (B, 3, S, S)). Row i of the result belongs to image index i.
+    With `trunk`, return its states (N, W) instead.
 
     Raises:
         LatteError: if a feature is zero or not finite, for example because training diverged.
         ValueError: if an index is missing.
     """
-    features = torch.zeros(total, backbone.embedding_width)
+    width = backbone.embedding_width if trunk is None else trunk.width
+    encode = backbone.encode_images if trunk is None else trunk.states
+    features = torch.zeros(total, width)
     seen = torch.zeros(total, dtype=torch.bool)
     with torch.inference_mode(), progress.task(name, total, "images") as task:
         for indices, pixels in batches:
-            features[indices] = backbone.encode_images(pixels).cpu()
+            features[indices] = encode(pixels).float().cpu()
             seen[indices] = True
             task.advance(len(indices))
     if not seen.all():
@@ -128,11 +132,13 @@ def encode_cached_images(
     progress: Progress,
     name: str,
     only: Sequence[int] | None = None,
+    trunk: Trunk[Tensor] | None = None,
 ) -> Tensor:
     """Return the unit features (N, D) of the evaluation views of all `images`, on the CPU.
 
-    If `only` is given, encode only the images with these indices, in this order. Each process
-    encodes a share of the images; `progress` shows the share of the main process.
+    If `only` is given, encode only the images with these indices, in this order. With `trunk`,
+    return its states (N, W) instead. Each process encodes a share of the images; `progress` shows
+    the share of the main process.
     """
     chosen = range(len(images)) if only is None else only
     own = distributed.share(chosen)
@@ -140,7 +146,7 @@ def encode_cached_images(
     batches = _renumbered(
         evaluation_batches(images, backbone.pixel_format, batch_size, own, device)
     )
-    features = encode_image_batches(backbone, batches, len(own), progress, name)
+    features = encode_image_batches(backbone, batches, len(own), progress, name, trunk)
     distributed.barrier()
     return distributed.all_gather_rows(features, len(chosen))
 
@@ -154,18 +160,24 @@ def _renumbered(batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tens
 
 
 def encode_many_texts(
-    backbone: Backbone, texts: Sequence[str], progress: Progress, name: str
+    backbone: Backbone,
+    texts: Sequence[str],
+    progress: Progress,
+    name: str,
+    trunk: Trunk[Sequence[str]] | None = None,
 ) -> Tensor:
     """Return the unit features (M, D) of M distinct texts, on the CPU, without gradient.
 
-    Each process encodes a share of the texts; `progress` shows the share of the main process.
+    With `trunk`, return its states (M, W) instead. Each process encodes a share of the texts;
+    `progress` shows the share of the main process.
     """
     own = distributed.share(texts)
-    parts = [torch.empty(0, backbone.embedding_width)]
+    encode = backbone.encode_texts if trunk is None else trunk.states
+    parts = [torch.empty(0, backbone.embedding_width if trunk is None else trunk.width)]
     with torch.no_grad(), progress.task(name, len(own), "texts") as task:
         for first in range(0, len(own), _TEXTS_PER_PASS):
             part = own[first : first + _TEXTS_PER_PASS]
-            parts.append(backbone.encode_texts(part).cpu())
+            parts.append(encode(part).float().cpu())
             task.advance(len(part))
     distributed.barrier()
     features = distributed.all_gather_rows(torch.cat(parts), len(texts))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,22 +13,28 @@ from torch.nn import functional
 
 from latte.backbone.export import exported_config, save_model
 from latte.backbone.groups import parameters_of
-from latte.backbone.packed import (
-    can_run,
-    class_token_features,
-    is_vision_transformer,
-    reads_class_token,
-)
+from latte.backbone.packed import can_run, is_vision_transformer, reads_class_token
 from latte.backbone.texts import (
     TextPath,
     TokenCache,
     Tokenizer,
     count_cut,
+    packed_states,
+    project_text,
     text_features,
     text_lengths,
     text_path_of,
+    text_trunk_is_constant,
+    text_width,
 )
-from latte.interfaces import LatteError, PixelFormat, TrainableGroup
+from latte.backbone.trunk import (
+    has_trunk,
+    project,
+    trunk_is_constant,
+    trunk_states,
+    trunk_width,
+)
+from latte.interfaces import LatteError, PixelFormat, TrainableGroup, Trunk
 from latte.toolkit.module_backbone import ModuleBackbone
 
 _TEXTS_PER_PASS = 256
@@ -70,6 +77,7 @@ class OpenClipBackbone(ModuleBackbone):
             "class token" if reads_class_token(model.visual) else "full"
         )
         """`class token`: the last block computes only this token; `full`: all tokens."""
+        self._has_trunk = has_trunk(model.visual)
         self.notes = _NOTES[self.text_path]
         if is_vision_transformer(model.visual) and not can_run(model.visual.transformer):
             self.notes += (_ALL_TOKENS,)
@@ -92,22 +100,60 @@ class OpenClipBackbone(ModuleBackbone):
 
     def encode_images(self, pixels: Tensor) -> Tensor:
         """Return unit features (B, D) in fp32 of pixels (B, 3, S, S)."""
+        if self._has_trunk:
+            return self._image_features(self._image_states(pixels))
         self.choose_mode()
-        pixels = pixels.to(self.device, non_blocking=True, memory_format=self._memory_format)
-        if self.image_path == "class token":
-            return _unit(class_token_features(self.model.visual, pixels))
-        return _unit(self.model.encode_image(pixels, normalize=False))
+        return _unit(self.model.encode_image(self._on_device(pixels), normalize=False))
+
+    def image_trunk(self) -> Trunk[Tensor] | None:
+        """Return all layers before the projection, if they are frozen and without dropout."""
+        visual = self.model.visual
+        if not (self._has_trunk and trunk_is_constant(visual)):
+            return None
+        return Trunk(trunk_width(visual), self._image_states, self._image_features)
+
+    def text_trunk(self) -> Trunk[Sequence[str]] | None:
+        """Return all layers before the projection, if they are frozen and texts are packed."""
+        if not text_trunk_is_constant(self.model, self.text_path):
+            return None
+        return Trunk(text_width(self.model), self._text_states, self._projected_texts)
+
+    def _image_states(self, pixels: Tensor) -> Tensor:
+        self.choose_mode()
+        return trunk_states(self.model.visual, self._on_device(pixels))
+
+    def _image_features(self, states: Tensor) -> Tensor:
+        self.choose_mode()
+        return _unit(project(self.model.visual, states))
+
+    def _text_states(self, texts: Sequence[str]) -> Tensor:
+        return self._in_passes(texts, partial(packed_states, self.model))
+
+    def _projected_texts(self, states: Tensor) -> Tensor:
+        return _unit(project_text(self.model, states))
+
+    def _on_device(self, pixels: Tensor) -> Tensor:
+        return pixels.to(self.device, non_blocking=True, memory_format=self._memory_format)
 
     def encode_distinct_texts(self, texts: Sequence[str]) -> Tensor:
         """Return unit features (M, D) in fp32; texts of similar length share a pass."""
+        return self._in_passes(
+            texts,
+            lambda tokens, lengths: _unit(
+                text_features(self.model, tokens, lengths, self.text_path)
+            ),
+        )
+
+    def _in_passes(
+        self, texts: Sequence[str], encode: Callable[[Tensor, Tensor], Tensor]
+    ) -> Tensor:
+        """Return the rows (M, any) that `encode` returns for tokens (m, L) and lengths (m,)."""
         self.choose_mode()
         tokens = self._tokens(texts)
         lengths = text_lengths(self.model, tokens)
-
-        def encode(part: Tensor) -> Tensor:
-            return _unit(text_features(self.model, tokens[part], lengths[part], self.text_path))
-
-        return self.encode_by_length(lengths, self._texts_per_pass, encode)
+        return self.encode_by_length(
+            lengths, self._texts_per_pass, lambda part: encode(tokens[part], lengths[part])
+        )
 
     def count_cut(self, texts: Sequence[str]) -> int:
         """Return the number of texts that are longer than the context of the text tower."""

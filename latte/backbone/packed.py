@@ -177,8 +177,8 @@ def is_vision_transformer(visual: Any) -> bool:
     return type(visual) is VisionTransformer
 
 
-def class_token_features(visual: Any, pixels: Tensor) -> Tensor:
-    """Return `visual(pixels)`: features (B, D), not normalised, of pixels (B, 3, S, S).
+def class_token_states(visual: Any, pixels: Tensor) -> Tensor:
+    """Return the class token (B, W), before the projection, of pixels (B, 3, S, S).
 
     Only towers for which `reads_class_token` is True are supported. The last block computes only
     the class token.
@@ -188,5 +188,4 @@ def class_token_features(visual: Any, pixels: Tensor) -> Tensor:
     first = torch.arange(0, count * length, length, device=states.device)
     packing = Packing([(count, length)], first, causal=False)
     read = run_blocks(visual.transformer, states.reshape(count * length, width), packing)
-    pooled: Tensor = visual.ln_post(read)
-    return pooled if visual.proj is None else pooled @ visual.proj
+    return visual.ln_post(read)  # type: ignore[no-any-return]

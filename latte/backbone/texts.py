@@ -90,15 +90,27 @@ def text_lengths(model: nn.Module, tokens: Tensor) -> Tensor:
     return torch.full((len(tokens),), context)
 
 
+def text_trunk_is_constant(model: nn.Module, path: TextPath) -> bool:
+    """Return True if only the projection of the text tower trains, and its blocks are standard."""
+    others = ("visual.", "logit_", "text_projection", "text.text_projection")
+    trunk = [one for name, one in model.named_parameters() if not name.startswith(others)]
+    return path == "packed" and not any(one.requires_grad for one in trunk)
+
+
+def text_width(model: nn.Module) -> int:
+    """Return the width W of the states that `packed_states` returns."""
+    return int(_tower(model).ln_final.normalized_shape[0])
+
+
 def text_features(model: nn.Module, tokens: Tensor, lengths: Tensor, path: TextPath) -> Tensor:
     """Return features (M, D), not normalised, of tokens (M, L) sorted by `lengths` (M,).
 
     The result equals `model.encode_text(tokens)`. Tokens and lengths are on the CPU, so that
     reading them does not wait for a GPU.
     """
-    device = next(model.parameters()).device
     if path == "packed":
-        return _packed(_tower(model), tokens, lengths, device)
+        return project_text(model, packed_states(model, tokens, lengths))
+    device = next(model.parameters()).device
     longest = int(lengths[-1])
     tokens = tokens[:, :longest].to(device, non_blocking=True)
     text = _tower(model)
@@ -107,10 +119,13 @@ def text_features(model: nn.Module, tokens: Tensor, lengths: Tensor, path: TextP
     states = text.token_embedding(tokens) + text.positional_embedding[:longest]
     states = text.transformer(states, attn_mask=text.attn_mask[:longest, :longest])
     ends = (lengths - 1).to(device, non_blocking=True)
-    return _project(text, states[torch.arange(len(ends), device=device), ends])
+    pooled = text.ln_final(states[torch.arange(len(ends), device=device), ends])
+    return project_text(model, pooled)
 
 
-def _packed(text: Any, tokens: Tensor, lengths: Tensor, device: torch.device) -> Tensor:
+def packed_states(model: nn.Module, tokens: Tensor, lengths: Tensor) -> Tensor:
+    """Return the states (M, W) before the projection; arguments are those of `text_features`."""
+    text, device = _tower(model), next(model.parameters()).device
     places = torch.arange(tokens.shape[1]).expand_as(tokens)
     real = places < lengths[:, None]
     flat, positions = (each[real].to(device, non_blocking=True) for each in (tokens, places))
@@ -118,12 +133,13 @@ def _packed(text: Any, tokens: Tensor, lengths: Tensor, device: torch.device) ->
     different, counts = torch.unique_consecutive(lengths, return_counts=True)
     groups = list(zip(counts.tolist(), different.tolist(), strict=True))
     ends = (lengths.cumsum(0) - 1).to(device, non_blocking=True)
-    return _project(text, run_blocks(text.transformer, states, Packing(groups, ends, causal=True)))
+    pooled = run_blocks(text.transformer, states, Packing(groups, ends, causal=True))
+    return text.ln_final(pooled)  # type: ignore[no-any-return]
 
 
-def _project(text: Any, pooled: Tensor) -> Tensor:
-    pooled = text.ln_final(pooled)
-    projection = text.text_projection
+def project_text(model: nn.Module, pooled: Tensor) -> Tensor:
+    """Return features (M, D), not normalised, of states (M, W)."""
+    projection = _tower(model).text_projection
     if projection is None:
         return pooled
     if isinstance(projection, nn.Linear):

@@ -3,7 +3,7 @@
 This package imports nothing else of latte.
 """
 
-from latte.interfaces.backbone import Backbone, PixelFormat, TrainableGroup
+from latte.interfaces.backbone import Backbone, PixelFormat, TrainableGroup, Trunk
 from latte.interfaces.backbone_loader import BackboneLoader
 from latte.interfaces.classifier import Classifier
 from latte.interfaces.component import (
@@ -130,6 +130,7 @@ __all__ = [
     "Trainable",
     "TrainableGroup",
     "TrainingStart",
+    "Trunk",
     "Verdict",
     "did_you_mean",
     "full_stream",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+InputT = TypeVar("InputT")
 
 TrainableGroup = Literal["all", "visual_layer_norms", "text_layer_norms", "projections", "none"]
 
@@ -30,6 +32,25 @@ class PixelFormat:
     std: tuple[float, float, float]
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"
     resize_mode: Literal["shortest", "longest", "squash"] = "shortest"
+
+
+@dataclass(frozen=True, slots=True)
+class Trunk(Generic[InputT]):
+    """The constant layers of a tower, and the layers after them.
+
+    Example:
+        >>> from latte.api import Trunk
+        >>> colours = Trunk(3, lambda pixels: pixels.mean((2, 3)), lambda states: states)
+        >>> colours.width
+        3
+    """
+
+    width: int
+    """Width W of the states: the outputs of the constant layers."""
+    states: Callable[[InputT], Tensor]
+    """Function from pixels (B, 3, S, S) or M distinct texts to states (B, W) or (M, W)."""
+    features: Callable[[Tensor], Tensor]
+    """Function from states (B, W) to unit features (B, D), with gradient."""
 
 
 class Backbone(ABC):
@@ -88,6 +109,18 @@ class Backbone(ABC):
     @abstractmethod
     def train_only(self, group: TrainableGroup) -> Mapping[str, nn.Parameter]:
         """Unfreeze `group`, freeze the rest, and return the trainable parameters by name."""
+
+    def image_trunk(self) -> Trunk[Tensor] | None:
+        """Return the layers of the image tower that training does not change, if it has any.
+
+        Their states of an image are then computed once instead of in every step. Layers that draw
+        random numbers, such as dropout, are not constant.
+        """
+        return None
+
+    def text_trunk(self) -> Trunk[Sequence[str]] | None:
+        """Return the layers of the text tower that training does not change; see `image_trunk`."""
+        return None
 
     def image_tower(self) -> nn.Module | None:
         """Return a module that maps pixels (B, 3, S, S) to features (B, D) and can be exported.

@@ -28,6 +28,7 @@ from latte.run.process import (
     deterministic,
     keep_freed_memory,
     peak_memory_mb,
+    return_freed_memory,
     share_folder,
     start_measuring,
     take_device,
@@ -135,6 +136,7 @@ class _Runner:
                 return self._report(job)
             # Finding the images is the main part of stage `data`.
             self._stage(stage, job, began if stage is DATA else None)
+            return_freed_memory()
         return None
 
     def _start(self) -> Job:

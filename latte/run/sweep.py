@@ -155,6 +155,7 @@ def _error_of(run: PlannedRun, registry: Registry, progress: Progress) -> str | 
 
     The error is returned as text, because its traceback would keep models in memory.
     """
+    from latte.run.process import return_freed_memory
     from latte.run.runner import run_recipe  # imports torch, which planning does not need
 
     try:
@@ -163,6 +164,8 @@ def _error_of(run: PlannedRun, registry: Registry, progress: Progress) -> str | 
         return str(error)
     except Exception as error:
         return "\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
+    finally:
+        return_freed_memory()
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,8 +19,9 @@ from latte.run.adapted import Adapted, from_learners
 from latte.run.describing import build_descriptions
 from latte.run.frozen_texts import FrozenTexts
 from latte.run.images import Images
+from latte.run.process import return_freed_memory
 from latte.run.workspace import Workspace
-from latte.run.zero_shot import ZeroShot
+from latte.run.zero_shot import ZeroShot, encode_images
 from latte.train.features import StepInputs
 from latte.train.learner import Learner, build_learner
 from latte.train.loop import own_posterior, train
@@ -72,6 +74,7 @@ def train_learners(
         evaluation_batch_size=recipe.evaluate.batch_size,
         evaluate=_evaluation(workspace, images, zero_shot) if images.labels else None,
         bank_features=texts.every,
+        image_states=partial(encode_images, workspace, images.training, "encode training images"),
         listen=workspace.listeners.rows,
         device_views=make_device_views(
             view, images.training.cache, workspace.device, recipe.train, workspace.progress
@@ -117,17 +120,24 @@ def _evaluation(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> Ev
     """Return a function that measures the learners on the evaluation split."""
     labels = torch.tensor(images.labels)
     size = workspace.recipe.evaluate.batch_size
+    states: dict[str, Tensor] = {}
+
+    def features_of(learner: Learner) -> Tensor:
+        if not learner.image_tower_trains:
+            return zero_shot.evaluation
+        split, name = images.evaluation, "evaluate"
+        if learner.image_states is not None:
+            if learner.name not in states:
+                trunk, trained = learner.image_states.trunk, [*learner.parameters]
+                states[learner.name] = encode_images(workspace, split, name, trunk, trained)
+            return learner.features_of(states[learner.name])
+        return encode_cached_images(learner.backbone, split.cache, size, workspace.progress, name)
 
     def evaluate(learners: Sequence[Learner]) -> Mapping[str, float]:
+        return_freed_memory()
         with workspace.encoding():
-            features = [
-                encode_cached_images(
-                    learner.backbone, images.evaluation.cache, size, workspace.progress, "evaluate"
-                )
-                if learner.image_tower_trains
-                else zero_shot.evaluation
-                for learner in learners
-            ]
+            features = [features_of(learner) for learner in learners]
+        return_freed_memory()
         adapted = from_learners(learners, images.class_names)
         similarities = adapted.in_blocks(features)
         found = diagnose(similarities, adapted.logit_scale)

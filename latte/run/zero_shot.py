@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from latte.backbone.encode import encode_cached_images, encode_class_texts
-from latte.data.cache import ImageCache
-from latte.interfaces import Classifier, Progress
+from latte.data.scan import Scan
+from latte.interfaces import Classifier, Progress, Trunk
 from latte.io.files import write_atomically
 from latte.io.tensor_files import load_tensors, save_tensors
 from latte.results.stored import explained, same_count
@@ -50,7 +50,7 @@ def compute_zero_shot(workspace: Workspace, images: Images) -> ZeroShot:
     """Encode all images and classes with the frozen CLIP; return features and labels."""
     clip = workspace.frozen_clip
     features = [
-        _image_features(workspace, scan.keys, scan.cache, name)
+        encode_images(workspace, scan, name)
         for scan, name in (
             (images.training, "encode images"),
             (images.evaluation, "encode test images"),
@@ -113,24 +113,34 @@ def _is_normalised(features: Tensor) -> bool:
     return bool(((features.norm(dim=1) - 1).abs() < _UNIT).all())  # false for NaN, too
 
 
-def _image_features(
-    workspace: Workspace, keys: Sequence[str], images: ImageCache, name: str
+def encode_images(
+    workspace: Workspace,
+    images: Scan,
+    name: str,
+    trunk: Trunk[Tensor] | None = None,
+    trained: Sequence[str] = (),
 ) -> Tensor:
+    """Return the frozen CLIP's unit features (N, D) of a split, from the cache of all runs.
+
+    With `trunk`, return its states (N, W), which the parameters `trained` do not change.
+    """
     clip = workspace.frozen_clip
-    if not keys:
-        return torch.empty(0, clip.embedding_width)
+    width = clip.embedding_width if trunk is None else trunk.width
+    if not images.keys:
+        return torch.empty(0, width)
     size, progress = workspace.recipe.evaluate.batch_size, workspace.progress
 
     def encode(missing: Sequence[int]) -> Tensor:
         with workspace.encoding():
-            return encode_cached_images(clip, images, size, progress, name, missing)
+            return encode_cached_images(clip, images.cache, size, progress, name, missing, trunk)
 
+    kind = ("images",) if trunk is None else ("states of images", *trained)
     return cached_features(
         workspace.context.cache_dir,
-        (*workspace.feature_identity, "images"),
-        keys,
+        (*workspace.feature_identity, *kind),
+        images.keys,
         encode,
-        clip.embedding_width,
+        width,
         progress,
         name,
     )

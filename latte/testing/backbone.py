@@ -118,6 +118,25 @@ class BackboneContract(ComponentContract):
                 assert name not in others or one.grad is None, f"{name} trains with {group}"
                 one.grad = None
 
+    def test_trunks_give_the_features_of_their_towers(self, tmp_path: Path) -> None:
+        """States of a trunk have no gradient, and give the features of the whole tower."""
+        backbone = self.load(tmp_path).fork()
+        for group in (*self.groups, "none"):
+            backbone.train_only(group)
+            images, texts = backbone.image_trunk(), backbone.text_trunk()
+            states = [
+                None if images is None else images.states(_pixels(backbone)),
+                None if texts is None else texts.states(TEXTS),
+            ]
+            whole = _outputs(backbone, gradient=True)
+            for trunk, state, expected in zip((images, texts), states, whole, strict=True):
+                if trunk is not None and state is not None:
+                    assert state.shape == (3, trunk.width), f"shape {state.shape}"
+                    assert not state.requires_grad, f"the trunk trains with {group}"
+                    features = trunk.features(state)
+                    assert features.requires_grad == expected.requires_grad
+                    assert torch.allclose(features, expected, atol=1e-5)
+
     def test_layer_norms_belong_to_their_tower(self, tmp_path: Path) -> None:
         """Layer norms of one tower do not change features of the other."""
         backbone = self.load(tmp_path).fork()

@@ -11,11 +11,13 @@ from torch import Tensor
 
 from latte.backbone.encode import ClassTexts
 from latte.describe.bank import DescriptionBank
-from latte.interfaces import PseudoLabeler
+from latte.interfaces import PseudoLabeler, Trunk
 from latte.train.timing import TEXTS, timed
 
 BankFeatures = Callable[[], Tensor]
 """Function that returns the frozen CLIP's features (M, D) of a bank's `unique_texts`."""
+ImageStates = Callable[[Trunk[Tensor], Sequence[str]], Tensor]
+"""Function from a trunk and the names of what trains to states (N, W) of the training images."""
 _NEVER = -1
 
 
@@ -32,6 +34,19 @@ class StepInputs:
     seed: int
     corrections: Tensor | None = None
     """(N,) int64, on the CPU: classes that a person gave to images, and -1 elsewhere."""
+
+
+@dataclass(frozen=True)
+class CachedStates:
+    """States of a trunk, which are computed once, before the first step."""
+
+    trunk: Trunk[Any]
+    states: Tensor
+    """(N, W), on the device."""
+
+    def features(self, rows: Tensor) -> Tensor:
+        """Return unit features (B, D), with gradient, of the images or texts `rows` (B,)."""
+        return self.trunk.features(self.states[rows.to(self.states.device, non_blocking=True)])
 
 
 class CachedTexts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -21,7 +21,14 @@ from latte.interfaces import (
     TrainingStart,
 )
 from latte.interfaces.settings import OptimizerSettings, Precision, TrainSettings
-from latte.train.features import BankFeatures, CachedTexts, RefreshedTexts, StepInputs
+from latte.train.features import (
+    BankFeatures,
+    CachedStates,
+    CachedTexts,
+    ImageStates,
+    RefreshedTexts,
+    StepInputs,
+)
 from latte.train.precision import (
     Arithmetic,
     LossScaler,
@@ -57,22 +64,38 @@ class Learner:
     not need them in every step."""
     cached_texts: CachedTexts | None = None
     """Features of descriptions that are not encoded in every step."""
+    image_states: CachedStates | None = None
+    """States of all training images; None if views or the trunk change, or if nothing trains."""
+    text_states: CachedStates | None = None
+    """States of all texts; used together with `image_states` only."""
+    text_rows: Mapping[str, int] = field(default_factory=dict)
+    """The row of each text in `text_states`."""
+
+    @property
+    def needs_pixels(self) -> bool:
+        """True if a step encodes views of images."""
+        return self.constant_features is None and self.image_states is None
 
     def encode_images(self, indices: Tensor, pixels: Tensor | None) -> Tensor:
         """Return unit features (B, D) of the training images `indices`, whose views are `pixels`.
 
-        `pixels` (B, 3, S, S) may be None if the image features are constant.
+        `pixels` (B, 3, S, S) may be None unless `needs_pixels` is true.
         """
         if self.constant_features is not None:
             known = self.constant_features
             return known[indices.to(known.device, non_blocking=True)]
-        assert pixels is not None, "features that change are encoded from pixels"
         with forward_in(self.arithmetic, self.device):
+            if self.image_states is not None:
+                return self.image_states.features(indices)
+            assert pixels is not None, "features that change are encoded from pixels"
             return self.backbone.encode_images(pixels)
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """Return unit features (M, D) of M distinct texts, with gradient if the tower trains."""
         with forward_in(self.arithmetic, self.device):
+            if self.text_states is not None and texts:
+                rows = torch.tensor([self.text_rows[text] for text in texts])
+                return self.text_states.features(rows)
             return self.backbone.encode_texts(texts)
 
     def backward(self, loss: Tensor) -> None:
@@ -121,14 +144,17 @@ class Learner:
         settings: TrainSettings,
         bank_features: BankFeatures | None,
         progress: Progress,
+        image_states: ImageStates | None,
     ) -> None:
-        """Cache the features of frozen towers, and of texts that not every step encodes.
+        """Cache features of frozen towers, states of trunks, and texts that not every step encodes.
 
         Features of frozen towers are computed from the evaluation view and without dropout. They
         differ by rounding from features that a step would compute, as the batches are different.
         """
         if settings.augment is None and not self.image_tower_trains:
             self.constant_features = start.image_features
+        elif settings.augment is None and image_states is not None:
+            self._cache_states(inputs, image_states, progress)
         if self.text_tower_trains:
             if settings.refresh_captions is not None:
                 self.cached_texts = self._refreshed_texts(inputs, settings.refresh_captions)
@@ -147,6 +173,28 @@ class Learner:
                     else bank_features()
                 )
             self.cached_texts = CachedTexts(features.to(self.device), inputs.descriptions)
+
+    def _cache_states(
+        self, inputs: StepInputs, image_states: ImageStates, progress: Progress
+    ) -> None:
+        trunk, text_trunk = self.backbone.image_trunk(), self.backbone.text_trunk()
+        if trunk is not None:
+            states = image_states(trunk, [*self.parameters])
+            self.image_states = CachedStates(trunk, states.to(self.device))
+        if text_trunk is not None and self.text_tower_trains:
+            texts = [*dict.fromkeys([*inputs.bank.unique_texts, *inputs.class_texts.sentences])]
+            with encoding_in(self.arithmetic, self.device):
+                states = encode_many_texts(
+                    self.backbone, texts, progress, "encode texts", text_trunk
+                )
+            self.text_states = CachedStates(text_trunk, states.to(self.device))
+            self.text_rows = {text: row for row, text in enumerate(texts)}
+
+    def features_of(self, states: Tensor) -> Tensor:
+        """Return unit features (N, D) of states (N, W) of the image trunk, without gradient."""
+        assert self.image_states is not None
+        with torch.no_grad(), encoding_in(self.arithmetic, self.device):
+            return self.image_states.trunk.features(states.to(self.device)).cpu()
 
     def _refreshed_texts(self, inputs: StepInputs, lifetime: int) -> RefreshedTexts:
         """Return an empty cache for descriptions of images and of groups of images.

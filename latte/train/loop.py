@@ -117,6 +117,7 @@ def _start(training: Training, progress: Progress) -> None:
                 training.settings,
                 training.bank_features,
                 progress,
+                training.image_states,
             )
     for labeler in training.labelers:
         labeler.start(training.start)
@@ -162,9 +163,9 @@ def _views(
 ) -> Generator[tuple[Tensor, Tensor | None], None, None]:
     """Yield each batch's indices (B,), and the pixels of this process's share of the batch.
 
-    Pixels are None if the image features of all learners are constant.
+    Pixels are None if no learner needs them.
     """
-    if all(learner.constant_features is not None for learner in training.learners):
+    if not any(learner.needs_pixels for learner in training.learners):
         yield from ((indices, None) for indices in batches)
         return
     own = [distributed.share(indices) for indices in batches]
@@ -256,6 +257,9 @@ def _end_epoch(training: Training, step: int, epoch: int, log: MetricsLog) -> No
 def _feature_bank(training: Training, learner: Learner, progress: Progress) -> FeatureBank:
     if training.total_steps == 0 or not learner.image_tower_trains:
         return FeatureBank(training.start.image_features)
+    if learner.image_states is not None:
+        features = learner.features_of(learner.image_states.states)
+        return FeatureBank(features.to(training.start.image_features.device))
     name, size = f"features of {learner.name}", training.evaluation_batch_size
     with encoding_in(learner.arithmetic, learner.device):
         features = encode_cached_images(learner.backbone, training.images, size, progress, name)

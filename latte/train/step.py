@@ -34,7 +34,7 @@ def training_step(
         inputs: labelers and texts of the run.
         batch: B training images.
         pixels: (B, 3, S, S); with several processes, only those of this process's share of the
-            batch. None if the learner's image features are constant.
+            batch. None unless the learner needs pixels.
     """
     assert learner.loss is not None, "a recipe with steps has a loss"
     towers = towers_of(learner)

@@ -38,7 +38,7 @@ class CachedTowers:
 
     def encode_images(self, indices: Tensor, pixels: Tensor | None) -> Tensor:
         """See `Learner.encode_images`."""
-        if pixels is None or self._learner.constant_features is not None:
+        if pixels is None or not self._learner.needs_pixels:
             return self._learner.encode_images(indices, pixels)
         size, encode = self._size, self._learner.encode_images
         parts = zip(torch.split(indices, size), torch.split(pixels, size), strict=True)
@@ -91,7 +91,7 @@ class SharedTowers:
     def encode_images(self, indices: Tensor, pixels: Tensor | None) -> Tensor:
         """See `Learner.encode_images`; `indices` (B,) cover the batch, `pixels` only the share."""
         learner = self._learner
-        if pixels is None or learner.constant_features is not None:
+        if pixels is None or not learner.needs_pixels:
             return learner.encode_images(indices, pixels)
         own = torch.empty(0, learner.backbone.embedding_width, device=learner.device)
         if len(pixels):

@@ -14,7 +14,7 @@ from latte.data.views import TrainingView
 from latte.interfaces import PseudoLabeler, TrainingStart
 from latte.interfaces.settings import TrainSettings
 from latte.results.metrics_log import Listen
-from latte.train.features import BankFeatures, StepInputs
+from latte.train.features import BankFeatures, ImageStates, StepInputs
 from latte.train.learner import Learner
 
 Evaluate = Callable[[Sequence[Learner]], Mapping[str, float]]
@@ -38,6 +38,8 @@ class Training:
     """Function that returns measures of the current learners; None without labelled images."""
     bank_features: BankFeatures | None = None
     """Function that returns features of descriptions; if None, training encodes them itself."""
+    image_states: ImageStates | None = None
+    """Function that returns states of the training images; if None, no states are cached."""
     listen: Listen | None = None
     """Function that is called with rows of metrics after they are written."""
     device_views: DeviceViews | None = None

@@ -37,6 +37,23 @@ def test_text_features_of_a_frozen_tower_are_cached_across_runs(
     assert_same_results(first, second)
 
 
+def test_outputs_of_a_frozen_trunk_are_cached_across_runs_and_used_by_evaluations(
+    recipe: Path, tmp_path: Path
+) -> None:
+    settings = (*QUICK, "trainable=projections", "train.augment=null", "train.evaluate_every=1")
+    first, _, progress = run(recipe, *settings, output=tmp_path / "first")
+    second, _, again = run(recipe, *settings, output=tmp_path / "second")
+    for name in ("encode training images", "evaluate"):
+        reused = [line for line in again.lines if line.startswith(f"{name}: ")]
+        assert len(reused) == 1
+        assert reused[0].endswith("features reused from the cache")
+        assert reused[0] not in progress.lines
+    assert_same_results(first, second)
+    rows = [json.loads(line) for line in (first / "metrics.jsonl").read_text().splitlines()]
+    measured = {one["name"]: one for one in json.loads((first / "evaluation.json").read_text())}
+    assert rows[-1]["top1"] == pytest.approx(measured["adapted"]["top1"]["value"])
+
+
 def test_views_on_the_device_repeat_to_the_bit_and_are_another_run(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,106 @@
+"""Trunks of open_clip's towers, and the parts in which a frozen image trunk processes a batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from latte.interfaces import TrainableGroup
+from tests.helpers import clip_models
+from tests.helpers.clip_models import build_clip, pixels, with_parts
+
+DROPPING_TRUNK = with_parts(
+    {"timm_model_name": "test_efficientnet", "timm_pool": "avg", "timm_drop_path": 0.5}
+)
+
+
+def sizes_of_parts(trunk: nn.Module) -> list[int]:
+    """Return a list that gets the number of images of each pass through `trunk` from now on."""
+    found: list[int] = []
+    trunk.register_forward_pre_hook(lambda _, given: found.append(len(given[0])))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("group", "parts"), [("projections", [35, 35]), ("none", [35, 35]), ("all", [70])]
+)
+def test_a_frozen_trunk_processes_a_batch_in_parts(group: TrainableGroup, parts: list[int]) -> None:
+    backbone = build_clip(clip_models.TIMM_MLP)
+    backbone.train_only(group)
+    batch = pixels(backbone, 70)
+    expected = backbone.model.encode_image(batch, normalize=True)
+    found = sizes_of_parts(backbone.model.visual.trunk)
+    features = backbone.encode_images(batch)
+    assert found == parts
+    assert features.requires_grad == (group != "none")
+    torch.testing.assert_close(features, expected, rtol=0, atol=1e-6)
+    found.clear()
+    with torch.no_grad():
+        backbone.encode_images(batch)
+    assert found == [35, 35]
+
+
+@pytest.mark.parametrize("images", [1, 31, 63])
+def test_no_part_has_fewer_than_32_images_of_a_larger_batch(images: int) -> None:
+    backbone = build_clip(clip_models.TIMM_MLP)
+    found = sizes_of_parts(backbone.model.visual.trunk)
+    backbone.encode_images(pixels(backbone, images))
+    assert found == [images]
+
+
+@pytest.mark.parametrize(
+    ("config", "group"),
+    [
+        (clip_models.TINY_CLIP, "all"),
+        (clip_models.TINY_CLIP, "visual_layer_norms"),
+        (clip_models.RESNET, "projections"),
+        (clip_models.TIMM_CLASSIFIER, "projections"),
+        (DROPPING_TRUNK, "projections"),
+        (with_parts({"patch_dropout": 0.5, "image_size": 64}), "projections"),
+    ],
+    ids=["all", "layer norms", "residual network", "classifier", "drop path", "patch dropout"],
+)
+def test_a_trunk_that_trains_or_draws_random_numbers_is_not_offered(
+    config: dict[str, Any], group: TrainableGroup
+) -> None:
+    backbone = build_clip(config)
+    backbone.train_only(group)
+    assert backbone.image_trunk() is None
+
+
+def test_dropout_of_the_projection_acts_on_states() -> None:
+    backbone = build_clip(clip_models.DROPOUT)
+    backbone.train_only("projections")
+    trunk = backbone.image_trunk()
+    assert trunk is not None
+    states = trunk.states(pixels(backbone, 3))
+    assert not states.requires_grad
+    assert not torch.equal(trunk.features(states), trunk.features(states))
+    with torch.no_grad():
+        assert torch.equal(trunk.features(states), trunk.features(states))
+
+
+@pytest.mark.parametrize("config", [clip_models.TINY_CLIP, clip_models.TIMM_MLP])
+def test_states_of_a_block_give_the_bits_of_its_features_and_gradients(
+    config: dict[str, Any],
+) -> None:
+    backbone = build_clip(config)
+    weights = backbone.train_only("projections")
+    # The shortest text first: a pass sorts texts by length, and a gradient sums them in this order.
+    batch, texts = pixels(backbone, 5), ["hi", "a dog", "a photo of a big dog"]
+    images, sentences = backbone.image_trunk(), backbone.text_trunk()
+    assert images is not None
+    assert sentences is not None
+    states = images.states(batch), sentences.states(texts)
+    found = []
+    for features in (
+        [backbone.encode_images(batch), backbone.encode_texts(texts)],
+        [images.features(states[0]), sentences.features(states[1])],
+    ):
+        joined = torch.cat(features)
+        gradients = torch.autograd.grad(joined.cumsum(0).sin().sum(), list(weights.values()))
+        found.append([joined, *gradients])
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
