@@ -80,7 +80,8 @@ def _work(name: str, seconds: int, executions: int, folder: Path) -> None:
     once(b"")
     arguments = [sys.argv[0], str(corpus), f"-max_total_time={seconds}", "-print_final_stats=1"]
     arguments += [f"-runs={executions}"]
-    arguments += ["-timeout=20", "-rss_limit_mb=3000", f"-artifact_prefix={findings}/"]
+    arguments += ["-timeout=20", "-report_slow_units=20"]
+    arguments += ["-rss_limit_mb=3000", f"-artifact_prefix={findings}/"]
     atheris.Setup(arguments, once)
     atheris.Fuzz()
 
