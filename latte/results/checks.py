@@ -7,7 +7,15 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from latte.interfaces import OWN_IMAGES, Calibration, Evaluation, HeldBack, Interval, PresentNames
+from latte.interfaces import (
+    OWN_IMAGES,
+    Calibration,
+    Evaluation,
+    HeldBack,
+    Interval,
+    PresentNames,
+    QuestionCounts,
+)
 
 LARGEST_SCALE = 1e6
 """Largest plausible scale of similarities.
@@ -89,6 +97,15 @@ def check_held_back(found: Sequence[HeldBack]) -> None:
     """Check the counts of the texts that gates held back."""
     if not all(0 <= one.held_back <= one.texts for one in found):
         raise ValueError("a gate held back more texts than there are")
+
+
+def check_questions(found: Sequence[QuestionCounts]) -> None:
+    """Check the counts of questions."""
+    for one in found:
+        if not (0 <= one.unanswered <= one.questions and 0 <= one.stored <= one.questions):
+            raise ValueError("more questions were answered or refused than asked")
+        if min(one.kept, one.contradictory) < 0:
+            raise ValueError("a count is negative")
 
 
 def check_present(found: PresentNames, class_names: Sequence[str]) -> None:

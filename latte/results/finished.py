@@ -12,7 +12,15 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
 
-from latte.interfaces import Calibration, Evaluation, HeldBack, LatteError, PresentNames, Verdict
+from latte.interfaces import (
+    Calibration,
+    Evaluation,
+    HeldBack,
+    LatteError,
+    PresentNames,
+    QuestionCounts,
+    Verdict,
+)
 from latte.interfaces.guard import check_verdict
 from latte.recipe.components import is_label
 from latte.recipe.data_files import read_nodes
@@ -22,6 +30,7 @@ from latte.results.checks import (
     check_evaluations,
     check_held_back,
     check_present,
+    check_questions,
     checked_names,
 )
 from latte.results.folder import RunFolder, StageRecord
@@ -177,6 +186,16 @@ class FinishedRun:
         found = read_stored(path, list[HeldBack]) if path.exists() else []
         with explained(path):
             check_held_back(found)
+        return tuple(found)
+
+    @cached_property
+    def questions(self) -> tuple[QuestionCounts, ...]:
+        """Counts of the questions that a labeler asked, by purpose; empty if none asked."""
+        if not self.folder.wrote("train", self.folder.questions):
+            return ()
+        found = read_stored(self.folder.questions, list[QuestionCounts])
+        with explained(self.folder.questions):
+            check_questions(found)
         return tuple(found)
 
     @cached_property

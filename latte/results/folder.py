@@ -74,6 +74,8 @@ class RunFolder:
     """The descriptions of each training image."""
     gates = _Below("gates.json")
     """Counts of the texts that gates held back, if the recipe has gates."""
+    questions = _Below("questions.json")
+    """Counts of the questions that a labeler asked, if it asked any."""
     profile = _Below("profile.json")
     """Times of the stages and of the parts of a training step, written by `--profile`."""
     trace = _Below("trace.json.gz")

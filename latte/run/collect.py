@@ -72,6 +72,7 @@ def collect_results(
         pseudo_label_counts=_counts(labels, len(images.class_names)),
         verdict=run.verdict,
         held_back=run.held_back,
+        questions=run.questions,
         calibration=run.calibration,
         present=run.present,
         confusions=_confusions(run, images, zero_shot, before, [*classifiers.values()]),

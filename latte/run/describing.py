@@ -45,7 +45,7 @@ def describe(
         ask_again: repeat requests that describers refused in an earlier run.
     """
     descriptions = build_descriptions(workspace, images.template)
-    training = _training_set(workspace, images, zero_shot)
+    training = training_set(workspace, images, zero_shot)
     plans, results = _ask_all(workspace, training, descriptions, ask_again=ask_again)
     if not distributed.is_main_process():
         return None
@@ -76,7 +76,8 @@ def build_descriptions(workspace: Workspace, template: str) -> dict[str, Descrip
     }
 
 
-def _training_set(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> TrainingSet:
+def training_set(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> TrainingSet:
+    """Return the training images, as requests to describers need them."""
     return TrainingSet(
         images=images.training.images,
         keys=images.training.keys,
@@ -229,7 +230,7 @@ def describe_shard(
         zero_shot = compute_zero_shot(workspace, images)
         plans, results = _ask_all(
             workspace,
-            _training_set(workspace, images, zero_shot),
+            training_set(workspace, images, zero_shot),
             build_descriptions(workspace, images.template),
             shard=shard,
             ask_again=ask_again,

@@ -52,6 +52,7 @@ def fit_mixture(
     text_logits: TextLogits,
     options: MixtureOptions,
     given: Tensor | None = None,
+    evidence: Tensor | None = None,
 ) -> Mixture:
     """Return the mixture fitted to unit features (N, D) of N > 0 images and class texts (C, D).
 
@@ -77,10 +78,14 @@ def fit_mixture(
     neighbour. The support of its class is 1: a person's answer outweighs the zero-shot labels. The
     logits of this class are raised by (1 - r) times the mean gap, over its given images, between
     an image's largest text logit and its text logit of this class.
+
+    `evidence` (N, C), dense or sparse, is added to the e_ic, and to the text logits from which
+    zero-shot labels are taken.
     """
     anchors = normalize(texts + (images.mean(dim=0) - texts.mean(dim=0)), dim=1)
     text = text_logits(images)
-    zero_shot, middle = text.argmax(dim=1), text.mean(dim=0)
+    heard = text if evidence is None else text + evidence
+    zero_shot, middle = heard.argmax(dim=1), text.mean(dim=0)
     spread = float(text.var(dim=1, correction=0).mean().sqrt())
     moments = _Moments.of(images)
     fixed = None if given is None else _Fixed.of(given, len(texts), images)
@@ -88,7 +93,7 @@ def fit_mixture(
     # Given images count in the variances as often as they do in the means.
     counted = moments if fixed is None else _Moments.of(fixed.weights.sqrt() * images)
     term = _NeighbourTerm.of(images, zero_shot, len(texts), options)
-    posteriors = text.softmax(dim=1) if fixed is None else fixed.put(text.softmax(dim=1))
+    posteriors = heard.softmax(dim=1) if fixed is None else fixed.put(heard.softmax(dim=1))
     assigned = _Assigned.of(images, posteriors, zero_shot, fixed)
     rows, bias = torch.zeros_like(texts), torch.zeros_like(middle)
     variances = torch.full_like(images[0], 1 / images.shape[1])
@@ -105,7 +110,7 @@ def fit_mixture(
         bias = weight * bias - evenness**2 * options.debias * (middle - middle.mean())
         if fixed is not None:
             bias = bias + (1 - evenness) * lift
-        posteriors = term.posteriors(torch.addmm(text + bias, images, rows.T), fixed)
+        posteriors = term.posteriors(torch.addmm(heard + bias, images, rows.T), fixed)
         assigned = _Assigned.of(images, posteriors, zero_shot, fixed)
     return Mixture(posteriors, rows, bias)
 
