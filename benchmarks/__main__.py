@@ -13,7 +13,7 @@ from latte.interfaces import LatteError
 
 MEASUREMENTS = (
     *("step", "epoch", "loader", "describe", "reclip", "scale", "unknown"),
-    *("folders", "trained", "review", "teaching"),
+    *("folders", "trained", "review", "teaching", "questions"),
 )
 
 

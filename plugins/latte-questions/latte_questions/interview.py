@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 import torch
 from latte_transductive.mixture import Mixture
@@ -23,8 +24,6 @@ _SHEET_NAMES = 10
 _IMAGE_NAMES = 5
 _FEWEST = 3
 """Smallest cluster to ask about."""
-_CLUSTER_SHARE = 0.5
-"""Largest share of the budget for clusters."""
 _CONTROLS = 8
 """Largest number of control questions."""
 _NONE = -1
@@ -47,6 +46,9 @@ class Interview:
         zero_shot: (N,) zero-shot labels.
         fit: fits the mixture.
     """
+
+    cluster_share: ClassVar = 0.5
+    """Largest share of the budget for clusters."""
 
     def __init__(
         self,
@@ -77,10 +79,14 @@ class Interview:
                 break
             if (heard := self._evidence()) is not None:
                 posteriors = self.fit(heard).posteriors
-            chosen = choose_images(self.images, posteriors, self.zero_shot, asked, count)
+            chosen = self.choose(posteriors, asked, count)
             asked[chosen] = True
             self._ask_about_images(chosen, posteriors)
         return self._evidence()
+
+    def choose(self, posteriors: Tensor, asked: Tensor, count: int) -> Tensor:
+        """Return up to `count` of the images that were not `asked` (N,) about."""
+        return choose_images(self.images, posteriors, self.zero_shot, asked, count)
 
     def _evidence(self) -> Tensor | None:
         empty = self.images.new_zeros(len(self.images), len(self.names))
@@ -103,7 +109,7 @@ class Interview:
 
     def _ask_about_clusters(self, clusters: Sequence[Tensor], posteriors: Tensor) -> None:
         requests, subjects = [], []
-        for rows in clusters[: int(_CLUSTER_SHARE * self._pairs_left())]:
+        for rows in clusters[: int(self.cluster_share * self._pairs_left())]:
             sheets = [rows[first : 2 * _SHEET_IMAGES : 2] for first in (0, 1)]
             common = self.zero_shot[rows].bincount(minlength=len(self.names)) / len(rows)
             likely = posteriors[rows].mean(dim=0) + common
@@ -138,7 +144,9 @@ class Interview:
         for row, options in zip(rows.tolist(), likely, strict=True):
             shown = self.questions.image(row)
             requests += self._pair(IMAGE_PROMPT, [shown, shown], options)
-        answered, contradictory = self._keep(IMAGES, requests, [*zip(rows[:, None], likely)])
+        answered, contradictory = self._keep(
+            IMAGES, requests, [*zip(rows[:, None], likely, strict=True)]
+        )
         self.record.pairs += answered
         self.record.contradictory += contradictory
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from latte_transductive.labeler import TransductiveLabeler
@@ -22,6 +23,8 @@ class ChoicesLabeler(TransductiveLabeler):
     use the same evidence. See `Interview` for the questions.
     """
 
+    interview: ClassVar[type[Interview]] = Interview
+
     def start(self, start: TrainingStart) -> None:
         """Store the zero-shot classifier and the questions."""
         super().start(start)
@@ -36,7 +39,7 @@ class ChoicesLabeler(TransductiveLabeler):
             )
 
         if self._evidence is None and start.questions is not None and len(texts) > 1:
-            interview = Interview(
+            interview = self.interview(
                 start.questions, start.class_names, images, start.zero_shot_labels, fit
             )
             self._evidence = interview.evidence()
