@@ -11,10 +11,8 @@ from torch import Tensor
 
 _CHANGES = 0.6
 """Assumed share of wrong answers that change if the options are reversed."""
-_DOUBT = 0.1
-"""Probability with which the describer may be worse than the estimate."""
-_LEAST = 0.5
-"""Reliability up to which answers count for nothing."""
+_DOUBT = 0.2
+"""Largest probability that a believed describer is wrong more often than right."""
 _GRID = torch.linspace(0.01, 0.99, 99, dtype=torch.float64)
 
 
@@ -24,51 +22,79 @@ class Answer:
 
     rows: Tensor
     """(M,) int64: the images."""
-    options: int
-    """Number of options of the question."""
     label: int
+    options: int
+    """Number of classes among the options."""
+    agrees: bool
+    """True if the mixture without answers gives the images this class."""
 
 
 @dataclass
 class Record:
-    """Counts that show without labels how reliable a describer is."""
+    """Counts that show without labels how often a describer is right."""
 
     pairs: int = 0
     """Images that were asked about twice."""
     contradictory: int = 0
     """Those of them whose answers differ."""
     controls: int = 0
-    """Questions whose options exclude all likely classes."""
+    """Questions whose options are the least likely classes."""
     passed: int = 0
     """Those of them that were answered by "none of these"."""
+    listed: float = 0.0
+    """Probability that a control question lists the right class, if CLIP knows nothing."""
 
     @property
     def reliability(self) -> float:
-        """Share of right answers that the describer reaches with a probability of 90 %.
+        """Probability that an answer which was given twice is right; 0 for a doubtful describer.
 
-        The prior is uniform. A wrong answer contradicts its pair with probability 0.6, and a right
-        one never does. A control question is passed with the probability of a right answer.
+        The describer is right with probability p, whose prior is uniform. A wrong answer
+        contradicts its pair with probability 0.6, and a right one never does. A control question
+        is passed with probability p (1 - `listed`). The describer is doubtful if p is below 0.5
+        with a probability of 20 % or more.
         """
-        contradiction, right = _CHANGES * (1 - _GRID), _GRID
+        contradiction, passed = _CHANGES * (1 - _GRID), _GRID * (1 - self.listed)
         log = (
             self.contradictory * contradiction.log()
             + (self.pairs - self.contradictory) * (1 - contradiction).log()
-            + self.passed * right.log()
-            + (self.controls - self.passed) * (1 - right).log()
+            + self.passed * passed.log()
+            + (self.controls - self.passed) * (1 - passed).log()
         )
-        below = log.softmax(dim=0).cumsum(dim=0)
-        return float(_GRID[int((below < _DOUBT).sum())])
+        weights = log.softmax(dim=0)
+        if float(weights[_GRID < 0.5].sum()) >= _DOUBT:
+            return 0.0
+        right = float(weights @ _GRID)
+        return right / (right + (1 - _CHANGES) * (1 - right))
 
 
 def evidence(answers: Sequence[Answer], reliability: float, empty: Tensor) -> Tensor | None:
     """Return the log-likelihood ratios of `answers`, added to a copy of the zeros `empty` (N, C).
 
-    A right answer has the probability `reliability`, and each of the other options has an equal
-    share of the rest. Returns None if no answer counts.
+    An answer is right with the probability `reliability`, and each of the other options has an
+    equal share of the rest. If an answer contradicts the mixture, the mixture's own reliability
+    counts against it. Returns None if no answer counts.
     """
-    if reliability <= _LEAST or not answers:
+    if reliability == 0 or not answers:
         return None
     found = empty.clone()
-    for one in answers:
-        found[one.rows, one.label] += math.log(reliability * one.options / (1 - reliability))
+    for about_one in (True, False):
+        own = [one for one in answers if (len(one.rows) == 1) == about_one]
+        contrary = _log_odds(_mixture_reliability(own, reliability))
+        for one in own:
+            most = _log_odds(reliability) + math.log(one.options)
+            ratio = most if one.agrees else min(most, _log_odds(reliability) - contrary)
+            found[one.rows, one.label] += max(0.0, ratio)
     return found
+
+
+def _mixture_reliability(answers: Sequence[Answer], reliability: float) -> float:
+    """Return how often the mixture is right: two annotators agree if both of them are right.
+
+    Two further answers, one of them an agreement, shrink the estimate.
+    """
+    share = (sum(one.agrees for one in answers) + 1) / (len(answers) + 2)
+    return min(share / reliability, 0.95)
+
+
+def _log_odds(probability: float) -> float:
+    return math.log(probability / (1 - probability))

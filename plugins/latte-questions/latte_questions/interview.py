@@ -26,6 +26,7 @@ _FEWEST = 3
 """Smallest cluster to ask about."""
 _CONTROLS = 8
 """Largest number of control questions."""
+_CONTROL_NAMES = 3
 _NONE = -1
 """Answer that names no class."""
 _ROUNDS = 3
@@ -63,12 +64,13 @@ class Interview:
         self.images = images
         self.zero_shot = zero_shot
         self.fit = fit
+        self.before = fit(None).posteriors
         self.answers: list[Answer] = []
         self.record = Record()
 
     def evidence(self) -> Tensor | None:
         """Ask until the budget is spent; return logits (N, C), None if no answer counts."""
-        posteriors = self.fit(None).posteriors
+        posteriors = self.before
         clusters = self._clusters(posteriors)
         self._ask_about_clusters(clusters, posteriors)
         self._ask_controls(clusters, posteriors)
@@ -121,11 +123,11 @@ class Interview:
 
     def _ask_controls(self, clusters: Sequence[Tensor], posteriors: Tensor) -> None:
         """Ask about typical images, with unlikely names only: the answer is "none of these"."""
-        count = min(_IMAGE_NAMES, len(self.names) // 2)
+        count = min(_CONTROL_NAMES, len(self.names) // 3)
         if count < 2:
             return
         requests = []
-        for rows in clusters[: min(_CONTROLS, self._pairs_left() // 4)]:
+        for rows in clusters[: min(_CONTROLS, self._pairs_left() // 2)]:
             common = self.zero_shot[rows].bincount(minlength=len(self.names)) / len(rows)
             likely = posteriors[rows].mean(dim=0) + common
             options = likely.topk(count, largest=False).indices.tolist()
@@ -136,6 +138,7 @@ class Interview:
         passed = sum(_chosen(one, range(count)) == _NONE for one in found)
         self.record.controls += len(found)
         self.record.passed += passed
+        self.record.listed = count / len(self.names)
         self.questions.note(CONTROLS, kept=passed, contradictory=len(found) - passed)
 
     def _ask_about_images(self, rows: Tensor, posteriors: Tensor) -> None:
@@ -184,7 +187,8 @@ class Interview:
             if label != _chosen(two, options[::-1]):
                 contradictory += 1
             elif label != _NONE:
-                self.answers.append(Answer(rows, len(options), label))
+                agrees = int(self.before[rows].mean(dim=0).argmax()) == label
+                self.answers.append(Answer(rows, label, len(options), agrees))
                 kept += 1
         self.questions.note(purpose, kept=kept, contradictory=contradictory)
         return answered, contradictory

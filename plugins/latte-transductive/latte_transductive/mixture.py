@@ -29,6 +29,8 @@ _MOST_ANCHOR = 1e4
 """Largest number of images that a text counts as; a larger number would change nothing."""
 _CORRECTION = 10.0
 """Number of images that an image counts as if a person gave its class."""
+_EVIDENCE = 3.0
+"""Logit of evidence at which an image counts 63 % as much as if a person gave its class."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,9 @@ def fit_mixture(
     an image's largest text logit and its text logit of this class.
 
     `evidence` (N, C) has logits that other answers about images add to the e_ic, and is 0 where
-    there is none. An image with the largest logit e > 0 has the belief 1 - exp(-e), and is treated
-    as an image whose class is given, to this degree: it counts as 1 + 9 (1 - exp(-e)) images.
+    there is none. An image whose largest logit is e > 0 has the belief b = 1 - exp(-e / 3). It
+    counts as 1 + 9 b images, and support and rise of its class change by the share b of what a
+    person's answer changes.
     """
     anchors = normalize(texts + (images.mean(dim=0) - texts.mean(dim=0)), dim=1)
     text = text_logits(images)
@@ -146,7 +149,7 @@ class _Fixed:
         if evidence is not None:
             most, label = evidence.max(dim=1)
             heard = ((most > 0) & (given < 0)).nonzero().squeeze(1)
-            belief = -torch.expm1(-most[heard]).unsqueeze(1)
+            belief = -torch.expm1(-most[heard] / _EVIDENCE).unsqueeze(1)
             weights[heard] = 1 + (_CORRECTION - 1) * belief
             rows = torch.cat([rows, heard])
             known = torch.cat([known, belief * one_hot(label[heard], classes)])
