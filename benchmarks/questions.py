@@ -224,9 +224,9 @@ def _training_set(folder: Folder) -> TrainingSet:
 
 
 def curve(
-    folder: Folder, right: float | None, seed: int, shares: Sequence[float]
+    folder: Folder, right: float | None, seed: int, shares: Sequence[float], bounds: bool
 ) -> dict[str, Accuracy]:
-    """Return the accuracies of all arms on one folder."""
+    """Return the accuracies of all arms on one folder; without `bounds`, of the budgets only."""
     count = len(folder.own)
     before = zero_shot(folder)
     found = {
@@ -236,6 +236,8 @@ def curve(
     for share in shares:
         budget = int(2 * share * count)
         found[f"{100 * share:g} %"] = answered(folder, right, budget, seed)
+    if not bounds:
+        return found
     budget = int(2 * _SHARE * count)
     found["random"] = answered(folder, right, budget, seed, random=True)
     found["all"] = answered(folder, right, 2 * count + 2 * len(folder.names) + 8, seed)
@@ -262,7 +264,9 @@ def main(arguments: Sequence[str]) -> None:
                 if not can_draw(whole, cell, loaded):
                     continue
                 found = [
-                    curve(draw(whole, cell, seed, loaded), right, seed, options.shares)
+                    curve(
+                        draw(whole, cell, seed, loaded), right, seed, options.shares, options.bounds
+                    )
                     for seed in range(options.seeds)
                 ]
                 if not head:
@@ -277,8 +281,8 @@ def _cells(found: Sequence[Mapping[str, Accuracy]]) -> list[str]:
         arm: Accuracy(mean(one[arm].own for one in found), mean(one[arm].unseen for one in found))
         for arm in found[0]
     }
-    before, every = means["no questions"].own, means["all"].own
-    budget = means.get(f"{100 * _SHARE:g} %", means["all"]).own
+    before, budget = means["no questions"].own, means[f"{100 * _SHARE:g} %"].own
+    every = means["all"].own if "all" in means else before
     recovered = f"{100 * (budget - before) / (every - before):.0f} %" if every > before + 1 else ""
     return [*map(str, means.values()), recovered]
 
@@ -300,4 +304,5 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     add(
         "--shares", nargs="+", type=float, default=[0.02, _SHARE, 0.1], help="of images asked about"
     )
+    add("--no-bounds", dest="bounds", action="store_false", help="only the arms with a budget")
     return parser.parse_args(arguments)
