@@ -119,6 +119,10 @@ class SimulatedDescriber(Describer[NoOptions]):
         if first < _FIRST and right != 0:
             return 0
         wrong = sorted(one for one in names if request.options.index(one) != right)
+        known = [one for one in wrong if one in self.folder.names]
+        if not known:
+            return request.options.index(wrong[int(confusion * len(wrong))])
+        wrong = known
         texts = self.folder.texts[[self.folder.names.index(one) for one in wrong]]
         chances = (self.folder.logit_scale * (texts @ image.features)).softmax(dim=0).cumsum(dim=0)
         chosen = min(int((chances < confusion).sum()), len(wrong) - 1)

@@ -73,8 +73,8 @@ class TrainingStart:
     if the recipe has no corrections. The engine puts them into all label streams. A labeler may
     also use them to label other images."""
     questions: Questions | None = None
-    """Questions to a describer; None unless the options of a labeler say that it asks them. Labelers
-    ask in `on_epoch_start`."""
+    """Questions to a describer, for `on_epoch_start`; None unless a labeler's options name the
+    describer that it asks (`Options.questions_to`)."""
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ def _ask_all(
     Each describer is closed before the next one begins. With a `shard`, only that share of the
     requests is answered. Returns the plans and the results by describer label.
     """
-    waiting = _build_describers(workspace, descriptions)
+    waiting = build_describers(workspace, descriptions)
     results = {}
     try:
         plans = plan_requests(
@@ -129,7 +129,7 @@ def _ask_all(
     return plans, results
 
 
-def _build_describers(
+def build_describers(
     workspace: Workspace, descriptions: Mapping[str, DescriptionType[Any]]
 ) -> dict[str, Describer[Any]]:
     """Return by label the describers that `descriptions` need, in the recipe's order."""

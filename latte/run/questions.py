@@ -92,7 +92,7 @@ class StoredQuestions:
         sent = [requests[index] for index in within]
         found: list[Choice | None] = [None] * len(requests)
         with DescriptionStore(self._folder) as store:
-            stored = sum(store.get(key) is not None for key in new)
+            stored = sum(map(store.is_answered, new))
             ask = choose if self._ask else _stored
             for index, choice in zip(
                 within, ask(self._describer, sent, store, self._progress), strict=True

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from latte.cli.main import run_command_line
 from latte.describe.plan import TrainingSet
 from latte.interfaces import (
     Batch,
@@ -39,6 +40,7 @@ from latte.registry.registry import Registry
 from latte.registry.spec import ComponentSpec
 from latte.report.summary import summary_table
 from latte.results.identity import run_hash
+from latte.run.planned_questions import plan_questions
 from latte.run.questions import StoredQuestions
 from latte.run.runner import run_recipe
 from tests.helpers.recorded import RecordedProgress, write_colour_images
@@ -275,3 +277,37 @@ def test_a_run_asks_within_its_budget_and_reports_the_counts(
     assert again is not None
     assert len(First.sent) == 3
     assert [one.stored for one in again.questions] == [1, 2]
+
+
+def test_a_dry_run_of_describe_lists_questions_and_asks_none(
+    tmp_path: Path, tiny_clip_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LATTE_CACHE", str(tmp_path / "cache"))
+    write_colour_images(tmp_path / "images", NAMES, 2, (40, 36))
+    text = RECIPE.replace("CLIP", str(tiny_clip_folder)).replace("evaluation: test", "")
+    recipe = recipe_of(text + "descriptions: [class, {use: group, size: 2}]\n", tmp_path)
+    First.sent.clear()
+    planned = plan_questions(recipe, registry(), RecordedProgress(), None)
+    assert [(one.purpose, one.stored) for one in planned] == [
+        ("group", 0),
+        ("sheets", 0),
+        ("images", 0),
+    ]
+    assert [one.to_ask for one in planned[1:]] == [1, 2]
+    assert First.sent == []
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_command_prints_questions_by_purpose(
+    tmp_path: Path, tiny_clip_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setenv("LATTE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    write_colour_images(tmp_path / "images", NAMES, 2, (40, 36))
+    text = RECIPE.replace("CLIP", str(tiny_clip_folder)).replace("evaluation: test", "")
+    plain = text.replace("first", "phrases").replace("asking", "frozen")
+    (tmp_path / "squares.yaml").write_text(plain + "descriptions: [image]\n")
+    assert run_command_line(["describe", "squares.yaml", "--dry-run"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "phrases image 6 0 6 to ask in all: 6 questions" in said
+    assert not (tmp_path / "runs").exists()

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-_CHANGES = 0.6
+_CHANGES = 0.4
 """Assumed share of wrong answers that change if the options are reversed."""
-_DOUBT = 0.2
+_DOUBT = 0.35
 """Largest probability that a believed describer is wrong more often than right."""
+_MOST = 0.95
+"""Largest estimate of p."""
 _GRID = torch.linspace(0.01, 0.99, 99, dtype=torch.float64)
 
 
@@ -38,7 +40,7 @@ class Record:
     contradictory: int = 0
     """Those of them whose answers differ."""
     controls: int = 0
-    """Questions whose options are the least likely classes."""
+    """Questions whose options are unlikely names."""
     passed: int = 0
     """Those of them that were answered by "none of these"."""
     listed: float = 0.0
@@ -49,9 +51,9 @@ class Record:
         """Probability that an answer which was given twice is right; 0 for a doubtful describer.
 
         The describer is right with probability p, whose prior is uniform. A wrong answer
-        contradicts its pair with probability 0.6, and a right one never does. A control question
+        contradicts its pair with probability 0.4, and a right one never does. A control question
         is passed with probability p (1 - `listed`). The describer is doubtful if p is below 0.5
-        with a probability of 20 % or more.
+        with a probability of 35 % or more.
         """
         contradiction, passed = _CHANGES * (1 - _GRID), _GRID * (1 - self.listed)
         log = (
@@ -63,7 +65,7 @@ class Record:
         weights = log.softmax(dim=0)
         if float(weights[_GRID < 0.5].sum()) >= _DOUBT:
             return 0.0
-        right = float(weights @ _GRID)
+        right = min(float(_GRID[weights.argmax()]), _MOST)
         return right / (right + (1 - _CHANGES) * (1 - right))
 
 

@@ -27,6 +27,8 @@ _FEWEST = 3
 _CONTROLS = 8
 """Largest number of control questions."""
 _CONTROL_NAMES = 3
+"""Number of names in a control question: the least likely class, and names of `_FOREIGN`."""
+_FOREIGN = ("passport", "violin", "traffic light", "chess board", "tooth brush", "tractor")
 _NONE = -1
 """Answer that names no class."""
 _ROUNDS = 3
@@ -113,8 +115,7 @@ class Interview:
         requests, subjects = [], []
         for rows in clusters[: int(self.cluster_share * self._pairs_left())]:
             sheets = [rows[first : 2 * _SHEET_IMAGES : 2] for first in (0, 1)]
-            common = self.zero_shot[rows].bincount(minlength=len(self.names)) / len(rows)
-            likely = posteriors[rows].mean(dim=0) + common
+            likely = self._likely(rows, posteriors)
             options = likely.topk(min(_SHEET_NAMES, len(likely))).indices.tolist()
             shown = [self.questions.sheet(one.tolist()) for one in sheets]
             requests += self._pair(SHEET_PROMPT, shown, options, (MIXED,))
@@ -123,23 +124,33 @@ class Interview:
 
     def _ask_controls(self, clusters: Sequence[Tensor], posteriors: Tensor) -> None:
         """Ask about typical images, with unlikely names only: the answer is "none of these"."""
-        count = min(_CONTROL_NAMES, len(self.names) // 3)
-        if count < 2:
-            return
+        known = {name.casefold() for name in self.names}
+        foreign = [name for name in _FOREIGN if name not in known]
+        classes = min(1, len(self.names) // 3)
+        typical = [
+            (rows, rows[place])
+            for place in range(_CONTROLS)
+            for rows in clusters
+            if len(rows) > place
+        ]
         requests = []
-        for rows in clusters[: min(_CONTROLS, self._pairs_left() // 2)]:
-            common = self.zero_shot[rows].bincount(minlength=len(self.names)) / len(rows)
-            likely = posteriors[rows].mean(dim=0) + common
-            options = likely.topk(count, largest=False).indices.tolist()
-            names = tuple(self.names[label] for label in options)
-            shown = self.questions.image(int(rows[0]))
-            requests.append(ChoiceRequest((shown,), IMAGE_PROMPT, names, none_allowed=True))
+        for rows, row in typical[: min(_CONTROLS, self._pairs_left())]:
+            unlikely = self._likely(rows, posteriors).topk(classes, largest=False).indices
+            names = [self.names[label] for label in unlikely.tolist()]
+            names += foreign[: _CONTROL_NAMES - classes]
+            shown = (self.questions.image(int(row)),)
+            requests.append(ChoiceRequest(shown, IMAGE_PROMPT, tuple(names), none_allowed=True))
         found = [one for one in self._choose(CONTROLS, requests) if one is not None]
-        passed = sum(_chosen(one, range(count)) == _NONE for one in found)
+        passed = sum(one.none > max(one.probabilities) for one in found)
         self.record.controls += len(found)
         self.record.passed += passed
-        self.record.listed = count / len(self.names)
+        self.record.listed = classes / len(self.names)
         self.questions.note(CONTROLS, kept=passed, contradictory=len(found) - passed)
+
+    def _likely(self, rows: Tensor, posteriors: Tensor) -> Tensor:
+        """Return scores (C,): mean posterior of a cluster, plus its shares of zero-shot labels."""
+        common = self.zero_shot[rows].bincount(minlength=len(self.names)) / len(rows)
+        return posteriors[rows].mean(dim=0) + common
 
     def _ask_about_images(self, rows: Tensor, posteriors: Tensor) -> None:
         likely = posteriors[rows].topk(min(_IMAGE_NAMES, len(self.names)), dim=1).indices.tolist()
