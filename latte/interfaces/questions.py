@@ -214,6 +214,13 @@ class Questions(Protocol):
 
     The engine stores answers, and does not ask again what is stored. Each distinct question counts
     against the budget, even if its answer is stored, so that a repeated run has the same results.
+
+    Example:
+        >>> from latte.api import ChoiceRequest, Questions
+        >>> def which(questions: Questions, row: int, names: tuple[str, ...]):
+        ...     shown = questions.image(row)
+        ...     request = ChoiceRequest((shown,), "What is it?", names, none_allowed=True)
+        ...     return questions.choose("images", [request])[0]
     """
 
     @property
