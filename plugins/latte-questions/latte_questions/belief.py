@@ -73,30 +73,19 @@ def evidence(answers: Sequence[Answer], reliability: float, empty: Tensor) -> Te
     """Return the log-likelihood ratios of `answers`, added to a copy of the zeros `empty` (N, C).
 
     An answer is right with the probability `reliability`, and each of the other options has an
-    equal share of the rest. If an answer contradicts the mixture, the mixture's own reliability
-    counts against it. Returns None if no answer counts.
+    equal share of the rest. Answers that contradict the mixture are left out if the mixture is at
+    least as reliable. Two annotators with independent errors agree with the product of their
+    reliabilities, so this is the case if the share of agreements is the square of `reliability`
+    or larger. Returns None if no answer counts.
     """
     if reliability == 0 or not answers:
         return None
     found = empty.clone()
     for about_one in (True, False):
         own = [one for one in answers if (len(one.rows) == 1) == about_one]
-        contrary = _log_odds(_mixture_reliability(own, reliability))
+        agreements = (sum(one.agrees for one in own) + 1) / (len(own) + 2)
         for one in own:
-            most = _log_odds(reliability) + math.log(one.options)
-            ratio = most if one.agrees else min(most, _log_odds(reliability) - contrary)
-            found[one.rows, one.label] += max(0.0, ratio)
+            if one.agrees or agreements < reliability**2:
+                ratio = reliability * one.options / (1 - reliability)
+                found[one.rows, one.label] += math.log(ratio)
     return found
-
-
-def _mixture_reliability(answers: Sequence[Answer], reliability: float) -> float:
-    """Return how often the mixture is right: two annotators agree if both of them are right.
-
-    Two further answers, one of them an agreement, shrink the estimate.
-    """
-    share = (sum(one.agrees for one in answers) + 1) / (len(answers) + 2)
-    return min(share / reliability, 0.95)
-
-
-def _log_odds(probability: float) -> float:
-    return math.log(probability / (1 - probability))
