@@ -11,7 +11,7 @@ from torch import Tensor
 
 _CHANGES = 0.4
 """Assumed share of wrong answers that change if the options are reversed."""
-_DOUBT = 0.35
+_DOUBT = 0.2
 """Largest probability that a believed describer is wrong more often than right."""
 _MOST = 0.95
 """Largest estimate of p."""
@@ -53,7 +53,7 @@ class Record:
         The describer is right with probability p, whose prior is uniform. A wrong answer
         contradicts its pair with probability 0.4, and a right one never does. A control question
         is passed with probability p (1 - `listed`). The describer is doubtful if p is below 0.5
-        with a probability of 35 % or more.
+        with a probability of 20 % or more.
         """
         contradiction, passed = _CHANGES * (1 - _GRID), _GRID * (1 - self.listed)
         log = (
