@@ -31,6 +31,7 @@ from benchmarks.folder_cells import NO_CLASS, Folder, can_draw, cells_called, dr
 from benchmarks.folder_methods import LEARNER, classify, context_of, no_descriptions, zero_shot
 from benchmarks.folder_sets import read_plans
 from benchmarks.measuring import say
+from latte.api import LabelerPrototypes
 from latte.cli.progress import make_progress
 from latte.describe.plan import TrainingSet
 from latte.interfaces import (
@@ -183,7 +184,8 @@ def answered(
 
 def fitted(folder: Folder, *, random: bool = False, **start: Any) -> Accuracy:
     """Return the accuracies of the labeler with these parts of its `TrainingStart`."""
-    labeler = (RandomLabeler if random else ChoicesLabeler)(ChoicesOptions(), context_of(folder))
+    context = context_of(folder)
+    labeler = (RandomLabeler if random else ChoicesLabeler)(ChoicesOptions(), context)
     features = folder.own.features
     labeler.start(
         TrainingStart(
@@ -195,7 +197,9 @@ def fitted(folder: Folder, *, random: bool = False, **start: Any) -> Accuracy:
             **start,
         )
     )
-    info = labeler.on_epoch_start({LEARNER: FeatureBank(features)}, {LEARNER: None}, 0)  # type: ignore[dict-item]
+    info = labeler.on_epoch_start(
+        {LEARNER: FeatureBank(features)}, {LEARNER: LabelerPrototypes(NoOptions(), context)}, 0
+    )
     posterior = labeler.posterior(LEARNER)
     assert posterior is not None
     test = classify(info.classifiers[LEARNER], folder.test.features)

@@ -19,6 +19,7 @@ from latte.interfaces import (
     Batch,
     Choice,
     ChoiceRequest,
+    Context,
     Describer,
     DescribeRequest,
     EpochInfo,
@@ -43,6 +44,7 @@ from latte.results.identity import run_hash
 from latte.run.planned_questions import plan_questions
 from latte.run.questions import StoredQuestions
 from latte.run.runner import run_recipe
+from latte.testing import StubClip
 from tests.helpers.recorded import RecordedProgress, write_colour_images
 
 NAMES = ("red", "green", "blue")
@@ -140,8 +142,9 @@ def training(count: int = 4) -> TrainingSet:
 def questions(folder: Path, budget: int, **options: Any) -> StoredQuestions:
     First.sent.clear()
     First.closed.clear()
+    context = Context(Path(), Path(), "cpu", 0, StubClip)
     return StoredQuestions(
-        lambda: First(NoOptions(), None),  # type: ignore[arg-type]
+        lambda: First(NoOptions(), context),
         training(),
         budget,
         folder / "store",
@@ -196,7 +199,7 @@ def test_counts_are_written_by_purpose(tmp_path: Path) -> None:
 def test_a_sheet_shows_its_images_in_one_picture(tmp_path: Path) -> None:
     door = questions(tmp_path, 9)
     sheet = door.sheet([3, 1])
-    colours = {red for _, (red, _, _) in sheet.open().getcolors(10**6) or []}  # type: ignore[misc]
+    colours = {*sheet.open().getchannel("R").tobytes()}
     assert colours == {0, 1, 3}
     assert sheet.key != door.sheet([1, 3]).key
 

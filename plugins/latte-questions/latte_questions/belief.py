@@ -13,6 +13,7 @@ _CHANGES = 0.4
 """Assumed share of wrong answers that change if the options are reversed."""
 _DOUBT = 0.2
 """Largest probability that a believed describer is wrong more often than right."""
+_FEWEST_CONTROLS = 5
 _MOST = 0.95
 """Largest estimate of p."""
 _GRID = torch.linspace(0.01, 0.99, 99, dtype=torch.float64)
@@ -53,7 +54,7 @@ class Record:
         The describer is right with probability p, whose prior is uniform. A wrong answer
         contradicts its pair with probability 0.4, and a right one never does. A control question
         is passed with probability p (1 - `listed`). The describer is doubtful if p is below 0.5
-        with a probability of 20 % or more.
+        with a probability of 20 % or more, or if it answered fewer than five control questions.
         """
         contradiction, passed = _CHANGES * (1 - _GRID), _GRID * (1 - self.listed)
         log = (
@@ -63,7 +64,7 @@ class Record:
             + (self.controls - self.passed) * (1 - passed).log()
         )
         weights = log.softmax(dim=0)
-        if float(weights[_GRID < 0.5].sum()) >= _DOUBT:
+        if self.controls < _FEWEST_CONTROLS or float(weights[_GRID < 0.5].sum()) >= _DOUBT:
             return 0.0
         right = min(float(_GRID[weights.argmax()]), _MOST)
         return right / (right + (1 - _CHANGES) * (1 - right))
