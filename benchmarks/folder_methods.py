@@ -81,7 +81,7 @@ class RecipeMethod:
     @torch.no_grad()
     def __call__(self, folder: Folder) -> Answers:
         """Fit the folder's own images; answer them and the unseen ones."""
-        context = _context(folder)
+        context = context_of(folder)
         classifier, labels, confidence = self._fit(folder, context)
         test = classify(classifier, folder.test.features)
         if self.guard is None:
@@ -106,7 +106,7 @@ class RecipeMethod:
             folder.texts,
             folder.own.features,
             (folder.own.features @ folder.texts.T).argmax(dim=1),
-            _no_descriptions,
+            no_descriptions,
             corrections=folder.corrections,
         )
         aggregator.start(start)
@@ -208,7 +208,7 @@ def _evidence(folder: Folder, classifier: Classifier, labels: Tensor) -> Evidenc
     )
 
 
-def _context(folder: Folder) -> Context:
+def context_of(folder: Folder) -> Context:
     """For components of a run without steps, which ask the CLIP for its logit scale alone."""
     clip = SimpleNamespace(logit_scale=torch.tensor(folder.logit_scale))
     return Context(Path.cwd(), Path.cwd(), "cpu", 0, lambda: cast("Backbone", clip))
@@ -227,5 +227,6 @@ def _rival(rival: Callable[[Folder], Labels]) -> Callable[[], Method]:
     return lambda: lambda folder: Answers(*rival(folder))
 
 
-def _no_descriptions(name: str) -> Tensor:
+def no_descriptions(name: str) -> Tensor:
+    """Raise `LatteError`: there are no descriptions."""
     raise LatteError(f'the method asks for the description "{name}", and there are none here')

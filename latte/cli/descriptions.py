@@ -24,7 +24,7 @@ from latte.cli.shared import (
     require_recipe,
 )
 from latte.interfaces import LatteError
-from latte.report.numbers import size
+from latte.report.numbers import count, plural, size
 from latte.report.terminal import fitted
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from latte.describe.shards import Shard
     from latte.describe.store import StoredText
     from latte.interfaces import Progress
+    from latte.run.planned_questions import PlannedQuestions
 
 
 def describe(
@@ -48,6 +49,9 @@ def describe(
     ask_again: Annotated[
         bool, typer.Option("--ask-again", help="Also ask again what describers refused before.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List the recipe's questions; ask none.")
+    ] = False,
     limit: LimitOption = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -63,6 +67,11 @@ def describe(
     registry = load_registry()
     loaded = load_recipe(recipe, registry, set_ or ())
     refuse_unready(loaded, registry, until="describe", limit=limit)
+    if dry_run:
+        from latte.run.planned_questions import plan_questions
+
+        _print_questions(plan_questions(loaded, registry, progress, limit))
+        return
     if share is not None:
         from latte.run.describing import describe_shard
 
@@ -75,6 +84,20 @@ def describe(
 
     run_recipe(loaded, registry, progress, until="describe", limit=limit, ask_again=ask_again)
     echo(str(run_folder(loaded, limit).descriptions))
+
+
+def _print_questions(planned: Sequence[PlannedQuestions]) -> None:
+    """Print the questions by describer and purpose, and how many of them would be asked."""
+    if not planned:
+        echo("this recipe asks no describer")
+        return
+    rows = [
+        (one.describer, one.purpose, *map(count, (one.questions, one.stored, one.to_ask)))
+        for one in planned
+    ]
+    headings = ("describer", "about", "questions", "stored", "to ask")
+    results().print(fitted(headings, rows, right=(2, 3, 4)))
+    echo(f"to ask in all: {plural(sum(one.to_ask for one in planned), 'question')}")
 
 
 def _share(chosen: str | None, progress: Progress) -> Shard | None:

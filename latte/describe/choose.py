@@ -44,6 +44,15 @@ def choose(
     return [_from_text(one, texts[choice_key(one, plan.fingerprint)]) for one in requests]
 
 
+def stored_choices(
+    describer: Describer[Any], requests: Sequence[ChoiceRequest], store: DescriptionStore
+) -> list[Choice | None]:
+    """Return the choice for each of `requests` from `store`, without asking `describer`."""
+    plan = ChoicePlan(describer, requests)
+    keys = [choice_key(one, plan.fingerprint) for one in requests]
+    return [_from_text(one, store.get(key)) for one, key in zip(requests, keys, strict=True)]
+
+
 def choice_key(request: ChoiceRequest, fingerprint: str) -> str:
     """Return the key of the answer to `request`; `fingerprint` is that of a `ChoicePlan`.
 

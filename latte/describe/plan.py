@@ -138,9 +138,9 @@ class Plan:
     def request(self, index: int) -> DescribeRequest:
         """Build the request `index` for the describer."""
         planned = self.requests[index]
-        images = _images(self.training, planned.members)
+        images = shown_images(self.training, planned.members)
         if planned.layout == GRID:
-            images = (_grid(images),)
+            images = (grid_image(images),)
         return DescribeRequest(images, planned.prompt, planned.sample)
 
     def classes(self, label: str) -> dict[int, int]:
@@ -152,7 +152,8 @@ class Plan:
         return dict(sorted((row, class_) for rows, class_ in pairs for row in rows))
 
 
-def _images(training: TrainingSet, rows: Sequence[int]) -> tuple[DescribedImage, ...]:
+def shown_images(training: TrainingSet, rows: Sequence[int]) -> tuple[DescribedImage, ...]:
+    """Return the training images `rows`, as describers receive them."""
     features = training.features[list(rows)].unbind()
     return tuple(_image(training, row, one) for row, one in zip(rows, features, strict=True))
 
@@ -163,7 +164,7 @@ def _image(training: TrainingSet, row: int, features: Tensor) -> DescribedImage:
     return DescribedImage(key, features, partial(training.open, image))
 
 
-def _grid(images: Sequence[DescribedImage]) -> DescribedImage:
+def grid_image(images: Sequence[DescribedImage]) -> DescribedImage:
     """Combine several images into one; its feature is the normalised mean of their features."""
     mean = torch.stack([image.features for image in images]).mean(0)
     return DescribedImage(

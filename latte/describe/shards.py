@@ -99,5 +99,4 @@ def wait_for_answers(
 
 
 def _answers(store: DescriptionStore, rows: Sequence[int], key: Key) -> int:
-    keys = map(key, rows)
-    return sum(store.get(one) is not None or store.refusal(one) is not None for one in keys)
+    return sum(map(store.is_answered, map(key, rows)))

@@ -186,6 +186,10 @@ class DescriptionStore:
         """Return the reason why a request for `key` failed or was refused, or None."""
         return self._refusals.get(key, self._failures.get(key))
 
+    def is_answered(self, key: str) -> bool:
+        """Return True if `key` has a text or was refused."""
+        return key in self._texts or key in self._refusals
+
     def prepare(self) -> None:
         """Check that texts can be written before the describer is asked. Raises `LatteError`."""
         with self._explained():

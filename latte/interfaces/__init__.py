@@ -34,6 +34,8 @@ from latte.interfaces.questions import (
     ChoiceRequest,
     DescribedImage,
     DescribeRequest,
+    QuestionCounts,
+    Questions,
     Refusal,
 )
 from latte.interfaces.results import (
@@ -118,6 +120,8 @@ __all__ = [
     "ProgressTask",
     "PrototypeAggregator",
     "PseudoLabeler",
+    "QuestionCounts",
+    "Questions",
     "RecipeErrors",
     "Refresh",
     "Refusal",

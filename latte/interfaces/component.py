@@ -35,6 +35,14 @@ class Options(BaseModel):
     recipe that sets such an option must also set `oracle: true`."""
 
     @property
+    def questions_to(self) -> str | None:
+        """Name of the describer that a labeler asks questions; None if it asks none.
+
+        An empty name is the recipe's first describer. The recipe then needs a `budget`.
+        """
+        return None
+
+    @property
     def sends_images_to(self) -> str | None:
         """Address of another machine that the component sends images to; None if it sends none.
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from string import ascii_uppercase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from latte.interfaces.errors import LatteError
 
@@ -184,3 +184,64 @@ class ChoiceRequest:
     def _shown(self) -> tuple[str, ...]:
         options = (*self.options, NONE_OF_THESE) if self.none_allowed else self.options
         return tuple(" ".join(text.split()) for text in options)
+
+
+@dataclass(frozen=True)
+class QuestionCounts:
+    """Questions of one purpose that a labeler asked, and the use of their answers.
+
+    Example:
+        >>> from latte.api import QuestionCounts
+        >>> QuestionCounts("images", questions=40, stored=0, unanswered=1, kept=15).contradictory
+        0
+    """
+
+    purpose: str
+    questions: int
+    """Distinct questions within the budget."""
+    stored: int
+    """Questions whose answers were already in the store, and were not asked again."""
+    unanswered: int
+    """Questions that the describer refused or could not answer."""
+    kept: int = 0
+    """Subjects (images or clusters) whose answers agree and are used."""
+    contradictory: int = 0
+    """Subjects whose answers contradict each other."""
+
+
+class Questions(Protocol):
+    """Questions about training images to a describer of the run, within the run's budget.
+
+    The engine stores answers, and does not ask again what is stored. Each distinct question counts
+    against the budget, even if its answer is stored, so that a repeated run has the same results.
+
+    Example:
+        >>> from latte.api import ChoiceRequest, Questions
+        >>> def which(questions: Questions, row: int, names: tuple[str, ...]):
+        ...     shown = questions.image(row)
+        ...     request = ChoiceRequest((shown,), "What is it?", names, none_allowed=True)
+        ...     return questions.choose("images", [request])[0]
+    """
+
+    @property
+    def budget(self) -> int:
+        """Largest number of distinct questions of the run."""
+
+    @property
+    def asked(self) -> int:
+        """Number of distinct questions so far."""
+
+    def image(self, index: int) -> DescribedImage:
+        """Return the training image `index`."""
+
+    def sheet(self, indices: Sequence[int]) -> DescribedImage:
+        """Return one grid image of several training images."""
+
+    def choose(self, purpose: str, requests: Sequence[ChoiceRequest]) -> list[Choice | None]:
+        """Return the choice for each request; None without an answer, or beyond the budget."""
+
+    def note(self, purpose: str, *, kept: int, contradictory: int) -> None:
+        """Add to the counts of subjects that the report shows for `purpose`."""
+
+    def close(self) -> None:
+        """Free the memory of the describer, which is loaded again if it is asked again."""

@@ -14,6 +14,7 @@ from latte.interfaces.dataset import ImageReference
 from latte.interfaces.events import Figures, RunStart, StageEnd
 from latte.interfaces.gate import HeldBack
 from latte.interfaces.guard import Verdict
+from latte.interfaces.questions import QuestionCounts
 
 OWN_IMAGES = ", own images"
 """Suffix in names of evaluations on only those test images that are also training images."""
@@ -292,6 +293,8 @@ class RunResults:
     """Number of texts held back, per description and gate, in the recipe's order."""
     cut_texts: tuple[CutTexts, ...] = ()
     """Descriptions with texts that the text tower cuts, in the recipe's order."""
+    questions: tuple[QuestionCounts, ...] = ()
+    """Counts of the questions that a labeler asked a describer, by purpose."""
     calibration: Calibration | None = None
     """Calibration of confidence; None in runs of older versions."""
     present: PresentNames | None = None

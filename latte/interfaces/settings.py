@@ -212,6 +212,12 @@ class GeneralSettings(Options):
             "never for results"
         ),
     )
+    budget: int | None = Field(
+        default=None,
+        ge=0,
+        description="largest number of questions that a labeler asks a describer; needed by "
+        "labelers that ask",
+    )
     corrections: str | None = Field(
         default=None,
         description=(

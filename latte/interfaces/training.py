@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from latte.interfaces.classifier import Classifier
+from latte.interfaces.questions import Questions
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -71,6 +72,9 @@ class TrainingStart:
     """(N,) int64, on the run's device: classes that a person gave to images, and -1 elsewhere; None
     if the recipe has no corrections. The engine puts them into all label streams. A labeler may
     also use them to label other images."""
+    questions: Questions | None = None
+    """Questions to a describer, for `on_epoch_start`; None unless a labeler's options name the
+    describer that it asks (`Options.questions_to`)."""
 
 
 @dataclass(frozen=True)

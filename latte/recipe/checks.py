@@ -11,7 +11,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from latte.interfaces import LatteError
 from latte.interfaces.errors import suggestion
-from latte.recipe.layout import DESCRIBERS, ONE_DESCRIBER, ORACLE
+from latte.recipe.layout import BUDGET, DESCRIBERS, ONE_DESCRIBER, ORACLE
 from latte.recipe.mistakes import Mistakes
 from latte.recipe.model import Choice
 from latte.recipe.node import KeyPath, Node
@@ -98,6 +98,32 @@ def resolve_describers(
         _require_describer(root, descriptions, mistakes)
         return [*descriptions]
     return [(_checked(choice, labels, root, path, mistakes), path) for choice, path in descriptions]
+
+
+def check_questions(
+    root: Node, labels: Sequence[Listed], describers: Sequence[Listed], mistakes: Mistakes
+) -> None:
+    """Report labelers that ask questions, if they have no describer or no budget."""
+    asking = [(choice, path) for choice, path in labels if choice.options.questions_to is not None]
+    if not asking or _are_incomplete(root, describers):
+        return
+    choice, path = asking[0]
+    name, known = choice.options.questions_to, [one.label for one, _ in describers]
+    if len(asking) > 1:
+        what = "only one labeler of a recipe may ask questions, as there is one budget"
+        mistakes.add_at(root, asking[1][1], what, "Remove one of them.")
+    if not known:
+        what = f'"{choice.label}" asks questions about images, and there is no describer'
+        mistakes.add_at(root, path, what, "Add one that answers: latte components describer")
+    elif name and name not in known:
+        what = f'no describer of this recipe is called "{name}"'
+        hint = suggestion(name, known, "Its describers")
+        mistakes.add_at(root, (*path, ONE_DESCRIBER), what, hint)
+    budget = root.child(BUDGET)
+    if budget is None or budget.value is None:
+        what = f'"{choice.label}" asks questions, and the key "{BUDGET}" is missing'
+        hint = f"Add the largest number of questions, as in {BUDGET}: 300."
+        mistakes.add_at(root, path, what, hint)
 
 
 def _refuse_both(root: Node, mistakes: Mistakes) -> None:

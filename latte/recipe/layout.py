@@ -10,6 +10,7 @@ from latte.registry.spec import NAME, USE, Kind
 GENERAL = tuple(GeneralSettings.model_fields)
 ORACLE = "oracle"
 """Key that allows a recipe, or only the control that sets it, to use ground-truth labels."""
+BUDGET = "budget"
 REQUIRES = "requires"
 CONTROLS = "controls"
 LEARNERS = "learners"

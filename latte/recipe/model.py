@@ -96,6 +96,13 @@ class Recipe:
         asked = {choice.label: choice.by or first for choice in self.descriptions}
         return {label: describer for label, describer in asked.items() if describer}
 
+    @property
+    def questioned(self) -> Choice | None:
+        """Describer that a labeler asks questions; None if no labeler asks."""
+        names = [one.options.questions_to for one in self.labels]
+        name = next((one for one in names if one is not None), None)
+        return next((one for one in self.describers if name in ("", one.label)), None)
+
 
 def _choices(values: Iterable[object]) -> Iterator[Choice]:
     for value in values:

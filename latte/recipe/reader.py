@@ -18,6 +18,7 @@ from latte.interfaces.settings import (
 )
 from latte.recipe.checks import (
     Listed,
+    check_questions,
     check_requirement,
     refuse_labels,
     refuse_unused,
@@ -74,6 +75,7 @@ class RecipeReader:
         single = self.components.choice((ONE_DESCRIBER,))
         describers = [(single, (ONE_DESCRIBER,))] if single else describers
         descriptions = resolve_describers(self.root, descriptions, describers, self.mistakes)
+        check_questions(self.root, labels, describers, self.mistakes)
         learners = self._learners()
         self._check_oracle(general, descriptions)
         self._require_what_training_needs(train)

@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from latte.interfaces import Evaluation, HeldBack, RunResults
+from latte.interfaces import Evaluation, HeldBack, QuestionCounts, RunResults
 from latte.interfaces.settings import PUBLISHED_BATCH_SIZE
 from latte.io.redaction import one_line
 from latte.report.numbers import (
@@ -88,6 +88,7 @@ def run_facts(results: RunResults) -> list[Fact]:
         ("Training images", count(results.training_images)),
         ("Skipped images", count(results.skipped_images)),
         ("Classes", count(len(results.class_names))),
+        *((f"Questions about {one_line(one.purpose)}", asked(one)) for one in results.questions),
         ("Training steps", count(steps(results))),
         ("Seed", str(results.recipe.get("seed", "not recorded"))),
     ]
@@ -201,6 +202,14 @@ def gate_rows(records: Sequence[HeldBack]) -> list[GateRow]:
         )
         for record in records
     ]
+
+
+def asked(counts: QuestionCounts) -> str:
+    """Return the counts of questions, such as `40 (17 answered alike, 3 contradictory)`."""
+    parts = [f"{count(counts.kept)} answered alike", f"{count(counts.contradictory)} contradictory"]
+    if counts.unanswered:
+        parts.append(f"{plural(counts.unanswered, 'question')} without an answer")
+    return f"{count(counts.questions)} ({', '.join(parts)})"
 
 
 def gate_facts(records: Sequence[HeldBack]) -> list[Fact]:

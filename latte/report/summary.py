@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from latte.interfaces import Evaluation, RunResults
 from latte.io.redaction import one_line
 from latte.report.evidence import read_evidence
-from latte.report.facts import peak_memory
+from latte.report.facts import asked, peak_memory
 from latte.report.numbers import bare_percent, count, duration, points_with_range
 from latte.report.sentences import headline, oracle_note, own_note, present_sentence, verdict_words
 from latte.report.terminal import paragraph, table
@@ -36,6 +36,7 @@ def summary_table(results: RunResults, run: str | None = None) -> str:
         measured.control,
         own_note(results.evaluations),
         present_sentence(results.present, len(results.class_names)),
+        _questions(results),
         oracle_note(results.recipe),
     )
     return "\n".join([*lines, *(line for text in notes if text for line in _ascii_paragraph(text))])
@@ -52,6 +53,11 @@ def cost_line(results: RunResults, seconds: float) -> str:
     if not results.peak_memory_mb:
         return time
     return f"{time}; peak memory: {peak_memory(results.peak_memory_mb)}"
+
+
+def _questions(results: RunResults) -> str | None:
+    parts = [f"{one_line(one.purpose)} {asked(one)}" for one in results.questions]
+    return f"Questions about {', '.join(parts)}." if parts else None
 
 
 def _row(evaluation: Evaluation) -> tuple[str, ...]:

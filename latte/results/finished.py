@@ -19,6 +19,7 @@ from latte.interfaces import (
     HeldBack,
     LatteError,
     PresentNames,
+    QuestionCounts,
     Verdict,
 )
 from latte.interfaces.guard import check_verdict
@@ -34,6 +35,7 @@ from latte.results.stored import (
     check_evaluations,
     check_held_back,
     check_present,
+    check_questions,
     checked_names,
     explained,
     metadata,
@@ -199,6 +201,16 @@ class FinishedRun:
         found = read_stored(path, list[CutTexts]) if path.exists() else []
         with explained(path):
             check_cut_texts(found)
+        return tuple(found)
+
+    @cached_property
+    def questions(self) -> tuple[QuestionCounts, ...]:
+        """Counts of the questions that a labeler asked, by purpose; empty if none asked."""
+        if not self.folder.wrote("train", self.folder.questions):
+            return ()
+        found = read_stored(self.folder.questions, list[QuestionCounts])
+        with explained(self.folder.questions):
+            check_questions(found)
         return tuple(found)
 
     @cached_property

@@ -78,6 +78,8 @@ class RunFolder:
     """Counts of the texts that gates held back, if the recipe has gates."""
     cut_texts = _Below("cut_texts.json")
     """Counts of the texts that the text tower cuts, if there are any."""
+    questions = _Below("questions.json")
+    """Counts of the questions that a labeler asked, if it asked any."""
     profile = _Below("profile.json")
     """Times of the stages and of the parts of a training step, written by `--profile`."""
     trace = _Below("trace.json.gz")

@@ -23,7 +23,7 @@ def run_hash(recipe: Recipe, limit: int | None) -> str:
     keys = {name: value for name, value in recipe.resolved.items() if name not in NOT_IDENTITY}
     # These keys are left out if they have no effect, so that folders of versions without these keys
     # keep their names.
-    for name in ("deterministic", "corrections"):
+    for name in ("deterministic", "corrections", "budget"):
         if not keys.get(name):
             keys.pop(name, None)
     return digest_json({"recipe": keys, "limit": limit})[:8]
@@ -70,6 +70,8 @@ def stage_fingerprints(
         digest_json([_learner(one) for one in recipe.learners]),
         digest_json(recipe.train.model_dump(mode="json")),
     ]
+    if recipe.questioned is not None:
+        trained.append(f"budget {recipe.general.budget}")
     if corrections is not None:
         trained.append(digest_json([*corrections]))
     train = checkpoints = digest(*trained)

@@ -24,6 +24,7 @@ from latte.interfaces import (
     Interval,
     LatteError,
     PresentNames,
+    QuestionCounts,
 )
 
 LARGEST_SCALE = 1e6
@@ -112,6 +113,15 @@ def check_cut_texts(found: Sequence[CutTexts]) -> None:
     """Check the counts of the texts that the text tower cuts."""
     if not all(0 < one.cut <= one.texts for one in found):
         raise ValueError("more texts are cut than there are")
+
+
+def check_questions(found: Sequence[QuestionCounts]) -> None:
+    """Check the counts of questions."""
+    for one in found:
+        if not (0 <= one.unanswered <= one.questions and 0 <= one.stored <= one.questions):
+            raise ValueError("more questions were answered or refused than asked")
+        if min(one.kept, one.contradictory) < 0:
+            raise ValueError("a count is negative")
 
 
 def check_present(found: PresentNames, class_names: Sequence[str]) -> None:

@@ -73,6 +73,7 @@ def collect_results(
         verdict=run.verdict,
         held_back=run.held_back,
         cut_texts=run.cut_texts,
+        questions=run.questions,
         calibration=run.calibration,
         present=run.present,
         confusions=_confusions(run, images, zero_shot, before, [*classifiers.values()]),

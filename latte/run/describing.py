@@ -52,7 +52,7 @@ def describe(
         ask_again: repeat requests that describers refused in an earlier run.
     """
     descriptions = build_descriptions(workspace, images.template)
-    training = _training_set(workspace, images, zero_shot)
+    training = training_set(workspace, images, zero_shot)
     plans, results = _ask_all(workspace, training, descriptions, ask_again=ask_again)
     if not distributed.is_main_process():
         return None
@@ -84,7 +84,8 @@ def build_descriptions(workspace: Workspace, template: str) -> dict[str, Descrip
     }
 
 
-def _training_set(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> TrainingSet:
+def training_set(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> TrainingSet:
+    """Return the training images, as requests to describers need them."""
     return TrainingSet(
         images=images.training.images,
         keys=images.training.keys,
@@ -110,7 +111,7 @@ def _ask_all(
     Each describer is closed before the next one begins. With a `shard`, only that share of the
     requests is answered. Returns the plans and the results by describer label.
     """
-    waiting = _build_describers(workspace, descriptions)
+    waiting = build_describers(workspace, descriptions)
     results = {}
     try:
         plans = plan_requests(
@@ -136,7 +137,7 @@ def _ask_all(
     return plans, results
 
 
-def _build_describers(
+def build_describers(
     workspace: Workspace, descriptions: Mapping[str, DescriptionType[Any]]
 ) -> dict[str, Describer[Any]]:
     """Return by label the describers that `descriptions` need, in the recipe's order."""
@@ -256,7 +257,7 @@ def describe_shard(
         zero_shot = compute_zero_shot(workspace, images)
         plans, results = _ask_all(
             workspace,
-            _training_set(workspace, images, zero_shot),
+            training_set(workspace, images, zero_shot),
             build_descriptions(workspace, images.template),
             shard=shard,
             ask_again=ask_again,

@@ -121,7 +121,8 @@ def _train(job: Job, zero_shot: ZeroShot, bank: DescriptionBank) -> Done[Outcome
     folder.keep_checkpoints_of(digest(job.fingerprints[CHECKPOINTS], texts))
     candidate, posterior = train_learners(workspace, job.images, zero_shot, bank)
     outcome, written = judge_and_save(workspace, job.images, zero_shot, candidate, posterior)
-    return Done([*written, folder.metrics], outcome)
+    asked = [folder.questions] if workspace.recipe.questioned else []
+    return Done([*written, folder.metrics, *asked], outcome)
 
 
 def _evaluate(job: Job, zero_shot: ZeroShot, outcome: Outcome) -> Done[None]:

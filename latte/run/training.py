@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,13 +14,14 @@ from latte.data.device_views import make_device_views
 from latte.data.views import TrainingView
 from latte.describe.bank import DescriptionBank
 from latte.evaluate.similarities import diagnose
-from latte.interfaces import Backbone, Posterior, Trainable, TrainingStart
+from latte.interfaces import Backbone, Describer, Posterior, Trainable, TrainingStart
 from latte.run.adapted import Adapted, from_learners
-from latte.run.describing import build_descriptions
+from latte.run.describing import build_descriptions, training_set
 from latte.run.frozen_texts import FrozenTexts
 from latte.run.images import Images
 from latte.run.process import return_freed_memory
-from latte.run.workspace import Workspace
+from latte.run.questions import StoredQuestions
+from latte.run.workspace import Workspace, description_folder
 from latte.run.zero_shot import ZeroShot, encode_images
 from latte.train.features import StepInputs
 from latte.train.learner import Learner, build_learner
@@ -62,11 +63,12 @@ def train_learners(
         seed=workspace.seed,
         corrections=corrections,
     )
+    questions = build_questions(workspace, images, zero_shot)
     view = TrainingView(workspace.frozen_clip.pixel_format, recipe.train.augment, workspace.seed)
     training = Training(
         settings=recipe.train,
         inputs=inputs,
-        start=_start(workspace, images, zero_shot, texts, corrections),
+        start=_start(workspace, images, zero_shot, texts, corrections, questions),
         images=images.training.cache,
         view=view,
         learners=learners,
@@ -82,7 +84,13 @@ def train_learners(
     )
     if recipe.train.precision == "tf32" and any(one.arithmetic == "fp32" for one in learners):
         workspace.progress.say("train: this device has no TF32, so `precision: tf32` is fp32 here")
-    train(training, workspace.progress)
+    try:
+        train(training, workspace.progress)
+    finally:
+        if questions is not None:
+            questions.close()
+    if questions is not None and not workspace.folder.questions.exists():
+        questions.save()
     if recipe.train.takes_steps:
         for own, learner in zip(trainable, learners, strict=True):
             own.merge(learner.backbone)
@@ -99,6 +107,7 @@ def _start(
     zero_shot: ZeroShot,
     texts: FrozenTexts,
     corrections: Tensor | None,
+    questions: StoredQuestions | None,
 ) -> TrainingStart:
     device = workspace.device
     return TrainingStart(
@@ -113,6 +122,25 @@ def _start(
             for label, kind in build_descriptions(workspace, images.template).items()
         },
         corrections=None if corrections is None else corrections.to(device),
+        questions=questions,
+    )
+
+
+def build_questions(
+    workspace: Workspace, images: Images, zero_shot: ZeroShot, *, ask: bool = True
+) -> StoredQuestions | None:
+    """Return the questions that a labeler may ask; None if none asks. See `StoredQuestions`."""
+    choice = workspace.recipe.questioned
+    if choice is None:
+        return None
+    return StoredQuestions(
+        lambda: cast("Describer[Any]", workspace.build(choice)),
+        training_set(workspace, images, zero_shot),
+        workspace.recipe.general.budget or 0,
+        description_folder(),
+        workspace.progress,
+        workspace.folder.questions if ask else None,
+        ask=ask,
     )
 
 

@@ -21,7 +21,7 @@ from latte.api import (
     Refresh,
     TrainingStart,
 )
-from latte_transductive.mixture import fit_mixture
+from latte_transductive.mixture import Mixture, TextLogits, fit_mixture
 from latte_transductive.options import TransductiveOptions
 
 _STORED = 5
@@ -71,13 +71,17 @@ class TransductiveLabeler(PseudoLabeler[TransductiveOptions]):
                 return scale * (block @ texts.T)
             return scale * aggregator.similarities(block)
 
-        given = self._start.corrections
-        mixture = fit_mixture(images, texts, text_logits, self.options, given)
+        mixture = self._fit(images, texts, text_logits)
         best = mixture.posteriors.topk(min(_STORED, len(texts)), dim=1)
         self._posteriors[learner] = Posterior(best.indices.cpu(), best.values.cpu())
         # The classifier gives similarities: latte multiplies them by the logit scale.
         rows, bias = texts + mixture.rows / scale, mixture.bias / scale
         return Classifier(rows, torch.arange(len(rows), device=rows.device), bias)
+
+    def _fit(self, images: Tensor, texts: Tensor, text_logits: TextLogits) -> Mixture:
+        """Return the mixture of one learner's images (N, D) and class texts (C, D)."""
+        given = self._start.corrections
+        return fit_mixture(images, texts, text_logits, self.options, given)
 
     def _texts(self, images: Tensor, aggregator: PrototypeAggregator[Any]) -> Tensor:
         """Return unit vectors (C, D): each class's text or prototype.

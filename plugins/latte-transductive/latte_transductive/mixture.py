@@ -29,6 +29,8 @@ _MOST_ANCHOR = 1e4
 """Largest number of images that a text counts as; a larger number would change nothing."""
 _CORRECTION = 10.0
 """Number of images that an image counts as if a person gave its class."""
+_EVIDENCE = 3.0
+"""Logit of evidence at which an image counts 63 % as much as if a person gave its class."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ def fit_mixture(
     text_logits: TextLogits,
     options: MixtureOptions,
     given: Tensor | None = None,
+    evidence: Tensor | None = None,
 ) -> Mixture:
     """Return the mixture fitted to unit features (N, D) of N > 0 images and class texts (C, D).
 
@@ -77,18 +80,24 @@ def fit_mixture(
     neighbour. The support of its class is 1: a person's answer outweighs the zero-shot labels. The
     logits of this class are raised by (1 - r) times the mean gap, over its given images, between
     an image's largest text logit and its text logit of this class.
+
+    `evidence` (N, C) has logits that other answers about images add to the e_ic, and is 0 where
+    there is none. An image whose largest logit is e > 0 has the belief b = 1 - exp(-e / 3). It
+    counts as 1 + 9 b images, and support and rise of its class change by the share b of what a
+    person's answer changes.
     """
     anchors = normalize(texts + (images.mean(dim=0) - texts.mean(dim=0)), dim=1)
     text = text_logits(images)
     zero_shot, middle = text.argmax(dim=1), text.mean(dim=0)
     spread = float(text.var(dim=1, correction=0).mean().sqrt())
     moments = _Moments.of(images)
-    fixed = None if given is None else _Fixed.of(given, len(texts), images)
+    fixed = _Fixed.of(given, evidence, len(texts), images)
     lift = torch.zeros_like(middle) if fixed is None else fixed.lift(text)
+    heard = text if evidence is None else text + evidence
     # Given images count in the variances as often as they do in the means.
     counted = moments if fixed is None else _Moments.of(fixed.weights.sqrt() * images)
     term = _NeighbourTerm.of(images, zero_shot, len(texts), options)
-    posteriors = text.softmax(dim=1) if fixed is None else fixed.put(text.softmax(dim=1))
+    posteriors = heard.softmax(dim=1) if fixed is None else fixed.put(heard.softmax(dim=1))
     assigned = _Assigned.of(images, posteriors, zero_shot, fixed)
     rows, bias = torch.zeros_like(texts), torch.zeros_like(middle)
     variances = torch.full_like(images[0], 1 / images.shape[1])
@@ -105,37 +114,60 @@ def fit_mixture(
         bias = weight * bias - evenness**2 * options.debias * (middle - middle.mean())
         if fixed is not None:
             bias = bias + (1 - evenness) * lift
-        posteriors = term.posteriors(torch.addmm(text + bias, images, rows.T), fixed)
+        posteriors = term.posteriors(torch.addmm(heard + bias, images, rows.T), fixed)
         assigned = _Assigned.of(images, posteriors, zero_shot, fixed)
     return Mixture(posteriors, rows, bias)
 
 
 @dataclass(frozen=True)
 class _Fixed:
-    """Images whose class a person gave."""
+    """Images whose class a person gave, and images with evidence."""
 
     rows: Tensor
     """(M,): their indices."""
     classes: Tensor
-    """(M, C): one-hot rows."""
+    """(M, C): belief in the image's class, 1 if a person gave it; 0 in the other columns."""
     weights: Tensor
-    """(N, 1): `_CORRECTION` for these images, 1 for the others."""
+    """(N, 1): number of images that each image counts as."""
+    given: int
+    """Number of images, the first of `rows`, whose class a person gave."""
 
     @classmethod
-    def of(cls, given: Tensor, classes: int, images: Tensor) -> _Fixed:
+    def of(
+        cls, given: Tensor | None, evidence: Tensor | None, classes: int, images: Tensor
+    ) -> _Fixed | None:
+        """Return the images; None if nothing is known about any image."""
+        if given is None and evidence is None:
+            return None
+        if given is None:
+            given = torch.full_like(images[:, 0], -1, dtype=torch.int64)
         rows = (given >= 0).nonzero().squeeze(1)
+        known = one_hot(given[rows], classes).to(images)
         weights = images.new_ones(len(images), 1)
         weights[rows] = _CORRECTION
-        return cls(rows, one_hot(given[rows], classes).to(images), weights)
+        number = len(rows)
+        if evidence is not None:
+            most, label = evidence.max(dim=1)
+            heard = ((most > 0) & (given < 0)).nonzero().squeeze(1)
+            belief = -torch.expm1(-most[heard] / _EVIDENCE).unsqueeze(1)
+            weights[heard] = 1 + (_CORRECTION - 1) * belief
+            rows = torch.cat([rows, heard])
+            known = torch.cat([known, belief * one_hot(label[heard], classes)])
+        return cls(rows, known, weights, number)
 
     def put(self, posteriors: Tensor) -> Tensor:
-        """Return class probabilities (N, C) in which these images have their given class."""
-        return posteriors.index_copy(0, self.rows, self.classes)
+        """Return class probabilities (N, C) in which given images have their class."""
+        return posteriors.index_copy(0, self.rows[: self.given], self.classes[: self.given])
+
+    @property
+    def belief(self) -> Tensor:
+        """(C,): largest belief in each class."""
+        return self.classes.amax(dim=0) if len(self.rows) else self.classes.sum(dim=0)
 
     def lift(self, text: Tensor) -> Tensor:
         """Return per class (C,) the mean gap of given images: largest text logit minus own one."""
-        given, classes = text[self.rows], self.classes
-        lacks = given.amax(dim=1) - (given * classes).sum(dim=1)
+        own, classes = text[self.rows], self.classes
+        lacks = own.amax(dim=1) - (own * (classes > 0)).sum(dim=1)
         return classes.T @ lacks / classes.sum(dim=0).clamp_min(1)
 
 
@@ -224,7 +256,7 @@ class _Assigned:
         total = labels.bincount(minlength=posteriors.shape[1]).to(images)
         support = _support(labels, zero_shot, total)
         if fixed is not None:
-            support = support.masked_fill(fixed.classes.sum(dim=0) > 0, 1)
+            support = torch.lerp(support, torch.ones_like(support), fixed.belief)
         return cls(posteriors.sum(dim=0), posteriors.T @ images, total, support)
 
     @property

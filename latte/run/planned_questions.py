@@ -1,0 +1,123 @@
+"""Questions that a recipe would ask its describers, for `latte describe --dry-run`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+
+from latte.describe.plan import plan_requests
+from latte.describe.store import DescriptionStore
+from latte.interfaces import (
+    FeatureBank,
+    Progress,
+    PrototypeAggregator,
+    PseudoLabeler,
+    Questions,
+    TrainingStart,
+)
+from latte.recipe.model import Recipe
+from latte.registry.registry import Registry
+from latte.run.corrections import with_corrections
+from latte.run.describing import build_describers, build_descriptions, training_set
+from latte.run.images import Images, find_images
+from latte.run.process import keep_freed_memory
+from latte.run.training import build_questions
+from latte.run.workspace import Workspace, description_folder, run_folder
+from latte.run.zero_shot import ZeroShot, compute_zero_shot
+
+
+@dataclass(frozen=True)
+class PlannedQuestions:
+    """Questions of one description or of one purpose of a labeler."""
+
+    describer: str
+    purpose: str
+    questions: int
+    stored: int
+    """Questions that have an answer in the store."""
+
+    @property
+    def to_ask(self) -> int:
+        """Number of questions without a stored answer."""
+        return self.questions - self.stored
+
+
+def plan_questions(
+    recipe: Recipe, registry: Registry, progress: Progress, limit: int | None
+) -> list[PlannedQuestions]:
+    """Return what the recipe would ask; nothing is asked or written, except cached features.
+
+    A labeler chooses its questions by the answers to earlier questions, of which only stored ones
+    are known.
+    """
+    keep_freed_memory()
+    workspace = Workspace(recipe, registry, progress, run_folder(recipe, limit), limit=limit)
+    images = with_corrections(workspace, find_images(workspace))
+    zero_shot = compute_zero_shot(workspace, images)
+    return [
+        *_of_descriptions(workspace, images, zero_shot),
+        *_of_labeler(workspace, images, zero_shot),
+    ]
+
+
+def _of_descriptions(
+    workspace: Workspace, images: Images, zero_shot: ZeroShot
+) -> Iterator[PlannedQuestions]:
+    training = training_set(workspace, images, zero_shot)
+    descriptions = build_descriptions(workspace, images.template)
+    describers = build_describers(workspace, descriptions)
+    try:
+        plans = plan_requests(
+            training, descriptions, describers, workspace.seed, workspace.recipe.asked
+        )
+    finally:
+        for describer in describers.values():
+            describer.close()
+    with DescriptionStore(description_folder()) as store:
+        for name, plan in plans.items():
+            for label, planned in plan.descriptions.items():
+                rows = {row for own in planned.rows for row in own}
+                stored = sum(store.is_answered(plan.key(row)) for row in rows)
+                yield PlannedQuestions(name, label, len(rows), stored)
+
+
+def _of_labeler(
+    workspace: Workspace, images: Images, zero_shot: ZeroShot
+) -> Iterator[PlannedQuestions]:
+    questions = build_questions(workspace, images, zero_shot, ask=False)
+    describer = workspace.recipe.questioned
+    if questions is None or describer is None:
+        return
+    (asking,) = (one for one in workspace.recipe.labels if one.options.questions_to is not None)
+    labeler = cast("PseudoLabeler[Any]", workspace.build(asking))
+    learner = workspace.recipe.learners[0]
+    aggregator = cast("PrototypeAggregator[Any]", workspace.build(learner.prototypes))
+    start = _start(workspace, images, zero_shot, questions)
+    aggregator.start(start)
+    labeler.start(start)
+    name = learner.settings.name
+    labeler.on_epoch_start({name: FeatureBank(start.image_features)}, {name: aggregator}, 0)
+    questions.close()
+    for one in questions.counts:
+        yield PlannedQuestions(describer.label, one.purpose, one.questions, one.stored)
+
+
+def _start(
+    workspace: Workspace, images: Images, zero_shot: ZeroShot, questions: Questions
+) -> TrainingStart:
+    """Return the start of the run, with the class texts in place of descriptions."""
+    device = workspace.device
+    classes, labels = zero_shot.class_features, zero_shot.zero_shot_labels
+    given = None if images.corrections is None else torch.tensor(images.corrections)
+    return TrainingStart(
+        class_names=images.class_names,
+        class_features=classes.to(device),
+        image_features=zero_shot.training.to(device),
+        zero_shot_labels=labels.to(device),
+        description_features=lambda name: classes[labels].to(device),
+        corrections=None if given is None else given.to(device),
+        questions=questions,
+    )

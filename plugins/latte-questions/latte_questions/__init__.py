@@ -1,0 +1,21 @@
+"""Labeler `choices`, which asks a describer few questions with options."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from latte.api import ComponentSpec, hookimpl
+
+
+@hookimpl
+def latte_components() -> Iterable[ComponentSpec]:
+    """Return the labeler `choices`."""
+    return (
+        ComponentSpec(
+            kind="labeler",
+            name="choices",
+            target="latte_questions.labeler:ChoicesLabeler",
+            options="latte_questions.options:ChoicesOptions",
+            summary="labels all images together, and asks a describer about clusters and images",
+        ),
+    )

@@ -1,0 +1,245 @@
+"""Questions of the labeler `choices`: clusters first, then controls, then images in rounds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+import torch
+from latte_transductive.mixture import Mixture
+from latte_transductive.neighbours import neighbours_of
+from torch import Tensor
+
+from latte.api import Choice, ChoiceRequest, DescribedImage, Questions
+from latte_questions.belief import Answer, Record, evidence
+
+CLUSTERS, CONTROLS, IMAGES = "clusters", "controls", "images"
+MIXED = "no name fits most of them"
+SHEET_PROMPT = "These images are from one folder. Which name fits most of them?"
+IMAGE_PROMPT = "Which name fits this image?"
+_SHEET_IMAGES = 9
+_SHEET_NAMES = 10
+"""Largest number of class names to offer for a cluster."""
+_IMAGE_NAMES = 5
+_FEWEST = 3
+"""Smallest cluster to ask about."""
+_CONTROLS = 8
+"""Largest number of control questions."""
+_CONTROL_NAMES = 3
+"""Number of names in a control question: the least likely class, and names of `_FOREIGN`."""
+_FOREIGN = ("passport", "violin", "traffic light", "chess board", "tooth brush", "tractor")
+_NONE = -1
+"""Answer that names no class."""
+_ROUNDS = 3
+"""Number of rounds of questions about images; the mixture is fitted again after each."""
+_NEIGHBOURS = 10
+
+Fit = Callable[[Tensor | None], Mixture]
+"""Function that fits the mixture with the given evidence (N, C)."""
+
+
+class Interview:
+    """Questions about clusters and images, each asked twice with the names in reverse order.
+
+    Args:
+        questions: asks within the budget.
+        names: C class names.
+        images: (N, D) unit features.
+        zero_shot: (N,) zero-shot labels.
+        fit: fits the mixture.
+    """
+
+    cluster_share: ClassVar = 0.5
+    """Largest share of the budget for clusters."""
+
+    def __init__(
+        self,
+        questions: Questions,
+        names: Sequence[str],
+        images: Tensor,
+        zero_shot: Tensor,
+        fit: Fit,
+    ) -> None:
+        self.questions = questions
+        self.names = names
+        self.images = images
+        self.zero_shot = zero_shot
+        self.fit = fit
+        self.before = fit(None).posteriors
+        self.answers: list[Answer] = []
+        self.record = Record()
+
+    def evidence(self) -> Tensor | None:
+        """Ask until the budget is spent; return logits (N, C), None if no answer counts."""
+        posteriors = self.before
+        clusters = self._clusters(posteriors)
+        self._ask_about_clusters(clusters, posteriors)
+        self._ask_controls(clusters, posteriors)
+        asked = torch.zeros_like(self.zero_shot, dtype=torch.bool)
+        for left in range(_ROUNDS, 0, -1):
+            count = math.ceil(self._pairs_left() / left)
+            if count == 0:
+                break
+            if (heard := self._evidence()) is not None:
+                posteriors = self.fit(heard).posteriors
+            chosen = self.choose(posteriors, asked, count)
+            asked[chosen] = True
+            self._ask_about_images(chosen, posteriors)
+        return self._evidence()
+
+    def choose(self, posteriors: Tensor, asked: Tensor, count: int) -> Tensor:
+        """Return up to `count` of the images that were not `asked` (N,) about."""
+        return choose_images(self.images, posteriors, self.zero_shot, asked, count)
+
+    def _evidence(self) -> Tensor | None:
+        empty = self.images.new_zeros(len(self.images), len(self.names))
+        return evidence(self.answers, self.record.reliability, empty)
+
+    def _pairs_left(self) -> int:
+        return (self.questions.budget - self.questions.asked) // 2
+
+    def _clusters(self, posteriors: Tensor) -> list[Tensor]:
+        """Return the images of each cluster, the most typical first; the largest cluster first."""
+        labels, found = posteriors.argmax(dim=1), []
+        counts = labels.bincount(minlength=len(self.names))
+        for label in counts.argsort(descending=True, stable=True).tolist():
+            rows = (labels == label).nonzero().squeeze(1)
+            if len(rows) < _FEWEST:
+                break
+            features = self.images[rows]
+            found.append(rows[(features @ features.mean(dim=0)).argsort(descending=True)])
+        return found
+
+    def _ask_about_clusters(self, clusters: Sequence[Tensor], posteriors: Tensor) -> None:
+        requests, subjects = [], []
+        for rows in clusters[: int(self.cluster_share * self._pairs_left())]:
+            sheets = [rows[first : 2 * _SHEET_IMAGES : 2] for first in (0, 1)]
+            likely = self._likely(rows, posteriors)
+            options = likely.topk(min(_SHEET_NAMES, len(likely))).indices.tolist()
+            shown = [self.questions.sheet(one.tolist()) for one in sheets]
+            requests += self._pair(SHEET_PROMPT, shown, options, (MIXED,))
+            subjects.append((torch.cat(sheets), options))
+        self._keep(CLUSTERS, requests, subjects)
+
+    def _ask_controls(self, clusters: Sequence[Tensor], posteriors: Tensor) -> None:
+        """Ask about typical images, with unlikely names only: the answer is "none of these"."""
+        known = {name.casefold() for name in self.names}
+        foreign = [name for name in _FOREIGN if name not in known]
+        classes = min(1, len(self.names) // 3)
+        typical = [
+            (rows, rows[place])
+            for place in range(_CONTROLS)
+            for rows in clusters
+            if len(rows) > place
+        ]
+        requests = []
+        for rows, row in typical[: min(_CONTROLS, self._pairs_left())]:
+            unlikely = self._likely(rows, posteriors).topk(classes, largest=False).indices
+            names = [self.names[label] for label in unlikely.tolist()]
+            names += foreign[: _CONTROL_NAMES - classes]
+            shown = (self.questions.image(int(row)),)
+            requests.append(ChoiceRequest(shown, IMAGE_PROMPT, tuple(names), none_allowed=True))
+        found = [one for one in self._choose(CONTROLS, requests) if one is not None]
+        passed = sum(one.none > max(one.probabilities) for one in found)
+        self.record.controls += len(found)
+        self.record.passed += passed
+        self.record.listed = classes / len(self.names)
+        self.questions.note(CONTROLS, kept=passed, contradictory=len(found) - passed)
+
+    def _likely(self, rows: Tensor, posteriors: Tensor) -> Tensor:
+        """Return scores (C,): mean posterior of a cluster, plus its shares of zero-shot labels."""
+        common = self.zero_shot[rows].bincount(minlength=len(self.names)) / len(rows)
+        return posteriors[rows].mean(dim=0) + common
+
+    def _ask_about_images(self, rows: Tensor, posteriors: Tensor) -> None:
+        likely = posteriors[rows].topk(min(_IMAGE_NAMES, len(self.names)), dim=1).indices.tolist()
+        requests = []
+        for row, options in zip(rows.tolist(), likely, strict=True):
+            shown = self.questions.image(row)
+            requests += self._pair(IMAGE_PROMPT, [shown, shown], options)
+        answered, contradictory = self._keep(
+            IMAGES, requests, [*zip(rows[:, None], likely, strict=True)]
+        )
+        self.record.pairs += answered
+        self.record.contradictory += contradictory
+
+    def _pair(
+        self,
+        prompt: str,
+        shown: Sequence[DescribedImage],
+        options: Sequence[int],
+        other: tuple[str, ...] = (),
+    ) -> list[ChoiceRequest]:
+        """Return two questions; the second one has the class names in reverse order."""
+        names = [self.names[label] for label in options]
+        return [
+            ChoiceRequest((image,), prompt, (*texts, *other), none_allowed=True)
+            for image, texts in zip(shown, (names, names[::-1]), strict=True)
+        ]
+
+    def _keep(
+        self,
+        purpose: str,
+        requests: Sequence[ChoiceRequest],
+        subjects: Sequence[tuple[Tensor, list[int]]],
+    ) -> tuple[int, int]:
+        """Ask, and keep the classes that are chosen in both orders.
+
+        Returns the numbers of pairs with two answers, and of pairs whose answers differ.
+        """
+        found = self._choose(purpose, requests)
+        answered = contradictory = kept = 0
+        for (rows, options), one, two in zip(subjects, found[::2], found[1::2], strict=True):
+            if one is None or two is None:
+                continue
+            answered += 1
+            label = _chosen(one, options)
+            if label != _chosen(two, options[::-1]):
+                contradictory += 1
+            elif label != _NONE:
+                agrees = int(self.before[rows].mean(dim=0).argmax()) == label
+                self.answers.append(Answer(rows, label, len(options), agrees))
+                kept += 1
+        self.questions.note(purpose, kept=kept, contradictory=contradictory)
+        return answered, contradictory
+
+    def _choose(self, purpose: str, requests: Sequence[ChoiceRequest]) -> list[Choice | None]:
+        return self.questions.choose(purpose, requests) if requests else []
+
+
+def _chosen(choice: Choice, options: Sequence[int]) -> int:
+    """Return the most probable class; `_NONE` if another answer is at least as probable."""
+    named = choice.probabilities[: len(options)]
+    best = max(range(len(options)), key=lambda index: named[index])
+    others = (choice.none, *choice.probabilities[len(options) :])
+    return options[best] if named[best] > max(others) else _NONE
+
+
+def choose_images(
+    images: Tensor, posteriors: Tensor, zero_shot: Tensor, asked: Tensor, count: int
+) -> Tensor:
+    """Return up to `count` images (K,) that were not asked about, the most useful first.
+
+    An image is useful if its two most probable classes are close, or if zero-shot CLIP gives it
+    another label; each time in proportion to its similarity with its neighbours. Each image that
+    was asked about, or is chosen, halves the use of its neighbours, and a chosen image reduces that
+    of its class by 30 %.
+    """
+    labels, best = posteriors.argmax(dim=1), posteriors.topk(2, dim=1).values
+    use = 1.1 - (best[:, 0] - best[:, 1]) + 0.5 * (labels != zero_shot)
+    found = neighbours_of(images, _NEIGHBOURS)
+    if found is not None:
+        graph, ones = found.graph, torch.ones_like(use)
+        use = use * (graph @ ones)
+        use = use * 0.5 ** asked[found.indices].sum(dim=1)
+    use[asked] = -1
+    chosen: list[int] = []
+    while len(chosen) < count and float(use.max()) > 0:
+        row = int(use.argmax())
+        chosen.append(row)
+        use[labels == labels[row]] *= 0.7
+        if found is not None:
+            use[found.indices[row]] *= 0.5
+        use[row] = -1
+    return torch.tensor(chosen, dtype=torch.int64, device=images.device)

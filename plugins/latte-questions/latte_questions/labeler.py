@@ -1,0 +1,68 @@
+"""Pseudo-labels from the mixture and from a describer's choices among the likely classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from latte_transductive.labeler import TransductiveLabeler
+from latte_transductive.mixture import Mixture, TextLogits, fit_mixture
+from torch import Tensor
+
+from latte.api import TrainingStart
+from latte_questions.interview import Interview
+
+_EVIDENCE = "evidence"
+
+
+class ChoicesLabeler(TransductiveLabeler):
+    """Labeler that fits the mixture of `transductive` with a describer's answers as evidence.
+
+    It asks once, at the start of the first epoch, with the features of the first learner. All fits
+    use the same evidence. See `Interview` for the questions.
+    """
+
+    interview: ClassVar[type[Interview]] = Interview
+
+    def start(self, start: TrainingStart) -> None:
+        """Store the zero-shot classifier and the questions."""
+        super().start(start)
+        self._evidence: Tensor | None = None
+
+    def _fit(self, images: Tensor, texts: Tensor, text_logits: TextLogits) -> Mixture:
+        start = self._start
+
+        def fit(evidence: Tensor | None) -> Mixture:
+            return fit_mixture(
+                images, texts, text_logits, self.options, start.corrections, evidence
+            )
+
+        if self._evidence is None and start.questions is not None and len(texts) > 1:
+            interview = self.interview(
+                start.questions, start.class_names, images, start.zero_shot_labels, fit
+            )
+            self._evidence = interview.evidence()
+            start.questions.close()
+        return fit(self._evidence)
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the posteriors, and the answers as evidence: (3, K) of image, class and logit."""
+        if self._evidence is None:
+            return super().state()
+        rows, classes = self._evidence.nonzero(as_tuple=True)
+        values = self._evidence[rows, classes].double()
+        shape = values.new_tensor([[len(self._evidence)], [self._evidence.shape[1]], [0]])
+        packed = torch.cat([shape, torch.stack([rows.double(), classes.double(), values])], dim=1)
+        return {**super().state(), _EVIDENCE: packed.cpu()}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore what `state` returned."""
+        super().load_state(state)
+        if (packed := state.get(_EVIDENCE)) is None:
+            self._evidence = None
+            return
+        images = self._start.image_features
+        rows, classes, values = packed[:, 1:]
+        self._evidence = images.new_zeros(int(packed[0, 0]), int(packed[1, 0]))
+        self._evidence[rows.long(), classes.long()] = values.to(images)

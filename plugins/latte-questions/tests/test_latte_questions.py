@@ -1,0 +1,240 @@
+"""The labeler `choices`: what it asks, and what answers of good and useless describers change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from latte_questions.belief import Answer, Record, evidence
+from latte_questions.interview import MIXED, choose_images
+from latte_questions.labeler import ChoicesLabeler
+from latte_questions.options import ChoicesOptions
+from latte_transductive.labeler import TransductiveLabeler
+from latte_transductive.options import TransductiveOptions
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from latte.api import (
+    Choice,
+    ChoiceRequest,
+    Context,
+    DescribedImage,
+    FeatureBank,
+    LabelerPrototypes,
+    LatteError,
+    NoOptions,
+    TrainingStart,
+)
+from latte.testing import PseudoLabelerContract, StubClip
+
+CLASSES, EACH = 8, 12
+NAMES = tuple(f"class {label}" for label in range(CLASSES))
+TRUTH = torch.arange(CLASSES).repeat_interleave(EACH)
+CONTEXT = Context(Path(), Path(), "cpu", 0, StubClip)
+Answering = Callable[[ChoiceRequest, int], str | None]
+"""Function from a request and the true class to the chosen option; None refuses."""
+
+
+class TestChoices(PseudoLabelerContract):
+    component = "choices"
+
+
+class Asked:
+    """Questions whose describer is a function; an image's key is its index."""
+
+    def __init__(self, budget: int, answer: Answering) -> None:
+        self.budget = budget
+        self.answer = answer
+        self.requests: list[tuple[str, ChoiceRequest]] = []
+        self.closed = False
+
+    @property
+    def asked(self) -> int:
+        return len(self.requests)
+
+    def image(self, index: int) -> DescribedImage:
+        return DescribedImage(str(index), torch.ones(1), lambda: Image.new("RGB", (1, 1)))
+
+    def sheet(self, indices: Sequence[int]) -> DescribedImage:
+        key = " ".join(map(str, indices))
+        return DescribedImage(key, torch.ones(1), lambda: Image.new("RGB", (1, 1)))
+
+    def choose(self, purpose: str, requests: Sequence[ChoiceRequest]) -> list[Choice | None]:
+        self.requests += [(purpose, one) for one in requests]
+        assert self.asked <= self.budget
+        return [self._choice(one) for one in requests]
+
+    def note(self, purpose: str, *, kept: int, contradictory: int) -> None:
+        pass
+
+    def close(self) -> None:
+        self.closed = True
+
+    def _choice(self, request: ChoiceRequest) -> Choice | None:
+        rows = [int(row) for row in request.images[0].key.split()]
+        chosen = self.answer(request, int(TRUTH[rows].mode().values))
+        if chosen is None:
+            return None
+        shown = (*request.options, "none")
+        return request.choice([float(one == chosen) for one in shown])
+
+    def purposes(self) -> list[str]:
+        return [purpose for purpose, _ in self.requests]
+
+
+def right(request: ChoiceRequest, truth: int) -> str:
+    return NAMES[truth] if NAMES[truth] in request.options else "none"
+
+
+def first(request: ChoiceRequest, truth: int) -> str:
+    return request.options[0]
+
+
+def lowest(request: ChoiceRequest, truth: int) -> str:
+    """Choose the same option in each order, whatever the images show."""
+    return min(request.options)
+
+
+def refusal(request: ChoiceRequest, truth: int) -> None:
+    return None
+
+
+def none(request: ChoiceRequest, truth: int) -> str:
+    return "none"
+
+
+def misnamed() -> TrainingStart:
+    """Clear clusters, of which three have the name of another."""
+    generator = torch.Generator().manual_seed(0)
+    centres = torch.eye(CLASSES, 16)
+    images = centres[TRUTH] + 0.12 * torch.randn(len(TRUTH), 16, generator=generator)
+    images = normalize(images, dim=1)
+    # Text logits of an image differ by about 3, as those of CLIP do.
+    texts = torch.eye(16)[15] + 0.03 * centres[[1, 2, 0, 3, 4, 5, 6, 7]]
+    texts = normalize(texts, dim=1)
+    return TrainingStart(
+        NAMES, texts, images, (images @ texts.T).argmax(dim=1), lambda name: images
+    )
+
+
+def labels(
+    labeler: TransductiveLabeler, start: TrainingStart, questions: Asked | None = None
+) -> Tensor:
+    aggregator = LabelerPrototypes(NoOptions(), CONTEXT)
+    aggregator.start(start)
+    labeler.start(
+        start if questions is None else TrainingStart(**{**vars(start), "questions": questions})
+    )
+    labeler.on_epoch_start({"main": FeatureBank(start.image_features)}, {"main": aggregator}, 0)
+    posterior = labeler.posterior("main")
+    assert posterior is not None
+    return posterior.labels[:, 0]
+
+
+def choices() -> ChoicesLabeler:
+    return ChoicesLabeler(ChoicesOptions(), CONTEXT)
+
+
+def without_questions() -> Tensor:
+    return labels(TransductiveLabeler(TransductiveOptions(), CONTEXT), misnamed())
+
+
+def test_right_answers_give_clusters_their_names() -> None:
+    asked = Asked(60, right)
+    assert float((without_questions() == TRUTH).double().mean()) < 0.7
+    assert float((labels(choices(), misnamed(), asked) == TRUTH).double().mean()) > 0.95
+    assert asked.closed
+
+
+def test_clusters_come_first_and_each_question_is_asked_in_two_orders() -> None:
+    asked = Asked(60, right)
+    labels(choices(), misnamed(), asked)
+    assert list(dict.fromkeys(asked.purposes())) == ["clusters", "controls", "images"]
+    pairs = [one for purpose, one in asked.requests if purpose == "clusters"]
+    for one, two in zip(pairs[::2], pairs[1::2], strict=True):
+        assert one.options[:-1] == two.options[:-1][::-1]
+        assert one.options[-1] == two.options[-1] == MIXED
+        assert one.none_allowed
+        assert not {*one.images[0].key.split()} & {*two.images[0].key.split()}
+
+
+@pytest.mark.parametrize("answer", [first, lowest, refusal, none])
+def test_a_useless_describer_changes_nothing(answer: Answering) -> None:
+    found = labels(choices(), misnamed(), Asked(60, answer))
+    assert torch.equal(found, without_questions())
+
+
+@pytest.mark.parametrize("budget", [0, 1, 3, 7, 1000])
+def test_no_more_is_asked_than_the_budget_and_the_images_allow(budget: int) -> None:
+    asked = Asked(budget, right)
+    found = labels(choices(), misnamed(), asked)
+    assert len(asked.requests) <= min(budget, 2 * (CLASSES + len(TRUTH)) + 8)
+    if budget < 4:
+        assert torch.equal(found, without_questions())
+
+
+def test_equal_class_names_are_refused_before_anything_is_asked() -> None:
+    asked = Asked(60, right)
+    start = TrainingStart(**{**vars(misnamed()), "class_names": (NAMES[1], *NAMES[1:])})
+    with pytest.raises(LatteError, match="must differ"):
+        labels(choices(), start, asked)
+    assert asked.requests == []
+
+
+def test_later_epochs_use_the_answers_without_asking_again() -> None:
+    asked, labeler = Asked(60, right), choices()
+    labels(labeler, misnamed(), asked)
+    count, state = len(asked.requests), labeler.state()
+    resumed = choices()
+    resumed.start(misnamed())
+    resumed.load_state(state)
+    aggregator = LabelerPrototypes(NoOptions(), CONTEXT)
+    aggregator.start(misnamed())
+    banks = {"main": FeatureBank(misnamed().image_features)}
+    for one in (labeler, resumed):
+        one.on_epoch_start(banks, {"main": aggregator}, 1)
+    assert len(asked.requests) == count
+    assert all(torch.equal(value, resumed.state()[name]) for name, value in labeler.state().items())
+
+
+def test_images_are_chosen_by_doubt_and_spread_over_neighbourhoods() -> None:
+    start = misnamed()
+    posteriors = torch.full((len(TRUTH), CLASSES), 0.01)
+    posteriors[torch.arange(len(TRUTH)), TRUTH] = 0.93
+    doubtful = (TRUTH == 2) | (TRUTH == 5)
+    posteriors[doubtful] = 1 / CLASSES
+    asked = torch.zeros(len(TRUTH), dtype=torch.bool)
+    chosen = choose_images(start.image_features, posteriors, TRUTH, asked, 4)
+    assert len({*chosen.tolist()}) == 4
+    assert {*TRUTH[chosen].tolist()} == {2, 5}
+    asked[chosen] = True
+    again = choose_images(start.image_features, posteriors, TRUTH, asked, 1000)
+    assert not {*again.tolist()} & {*chosen.tolist()}
+    assert len(again) == len(TRUTH) - 4
+
+
+def test_reliability_falls_with_contradictions_and_failed_controls() -> None:
+    found = [Record(20, contradictory, 6, 6).reliability for contradictory in (0, 2, 4, 12)]
+    assert found == sorted(found, reverse=True)
+    assert found[0] > 0.9
+    assert found[-1] == 0
+    assert Record(20, 2, 8, 0).reliability == 0
+    assert Record(20, 0, 4, 4).reliability == 0
+
+
+@pytest.mark.parametrize(("agreeing", "counts"), [(0, True), (2, True), (12, False)])
+def test_answers_against_a_reliable_mixture_are_left_out(agreeing: int, counts: bool) -> None:
+    own = [Answer(torch.tensor([row]), 0, 5, True) for row in range(agreeing)]
+    against = Answer(torch.tensor([19]), 1, 5, False)
+    found = evidence([*own, against], 0.9, torch.zeros(20, 3))
+    assert found is not None
+    assert bool(found[19, 1] > 0) == counts
+    assert int((found[:, 0] > 0).sum()) == agreeing
+
+
+def test_no_answers_are_no_evidence() -> None:
+    assert evidence([], 0.9, torch.zeros(2, 2)) is None
+    assert evidence([Answer(torch.tensor([0]), 1, 2, True)], 0.0, torch.zeros(2, 2)) is None
