@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from latte.interfaces.classifier import Classifier
@@ -35,7 +35,7 @@ class Supervision:
     """(B, D): vectors that the image features should match; may carry gradient."""
     classifier: Classifier | None = None
     """Classifier that should predict each image's label; may carry gradient."""
-    logit_bias: Tensor | None = None
+    logit_bias: Tensor | None = field(default=None, kw_only=True)
     """Scalar that a sigmoid model adds to its logits, set by the engine; None for other models."""
 
 
