@@ -30,7 +30,7 @@ class RunStart:
 
 @dataclass(frozen=True)
 class StageEnd:
-    """End of a stage, such as `train`, of a run.
+    """Event at the end of a stage, such as `train`.
 
     Example:
         >>> from latte.api import StageEnd
@@ -56,7 +56,7 @@ class Figures:
     """
 
     step: int
-    """Number of optimiser steps done, from 1. A resumed run may send a step again, unchanged."""
+    """Number of finished optimiser steps. A resumed run may send a step again, unchanged."""
     epoch: int
     """Index of the epoch, from 0."""
     values: Mapping[str, float]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Loss(Component[OptionsT]):
-    """Scalar loss of one label stream; the engine sums the losses, each times its `scale`.
+    """Scalar loss of one label stream; the engine multiplies it by the stream's `scale`.
 
     Example:
         >>> from latte.api import Loss, NoOptions

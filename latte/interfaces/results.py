@@ -16,7 +16,7 @@ from latte.interfaces.gate import HeldBack
 from latte.interfaces.guard import Verdict
 
 OWN_IMAGES = ", own images"
-"""Suffix in names of evaluations on only those test images that are also training images."""
+"""Suffix of the names of evaluations that use only test images that are also training images."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Calibration of a run's confidence without labels, and its error if labels exist.
+    """Calibration of a run's confidence. It needs no labels, but its error is measured with labels.
 
     Example:
         >>> from latte.api import Calibration
@@ -92,7 +92,7 @@ class Calibration:
     logit_scale: float
     """Logit scale of the model."""
     expected_accuracy: float
-    """Mean confidence on the training images after calibration: an estimate without labels."""
+    """Accuracy estimated without labels: mean calibrated confidence on the training images."""
     images: int
     """Number of training images used for calibration."""
     error: float | None = None
@@ -127,7 +127,7 @@ class PresentNames:
 
 @dataclass(frozen=True)
 class Described:
-    """Texts that one description gives a training image.
+    """Texts of one description of a recipe for one training image.
 
     Example:
         >>> from latte.api import Described
@@ -144,7 +144,7 @@ class Described:
 
 @dataclass(frozen=True)
 class CutTexts:
-    """Number of a description's texts that are longer than the text tower reads.
+    """Number of a description's texts that are too long for the text tower, which cuts their end.
 
     Example:
         >>> from latte.api import CutTexts
@@ -278,8 +278,8 @@ class RunResults:
 
     If the guard did not accept the adapted classifier in full, its evaluation `candidate` follows
     `adapted`. If a posterior classifies test images that are also training images, further
-    evaluations on these images follow, whose names end with `OWN_IMAGES`. The evaluations without
-    this suffix then use the remaining test images, or all if none remain."""
+    evaluations follow, which use only these images and whose names end with `OWN_IMAGES`. All other
+    evaluations then use the remaining test images, or all test images if none remain."""
     gallery: tuple[GalleryEntry, ...]
     """Random sample of the training images, drawn with the run's seed."""
     pseudo_label_counts: tuple[tuple[int, int], ...]
@@ -309,8 +309,9 @@ class RunResults:
     prototypes: tuple[LearnerPrototypes, ...] = field(default=(), compare=False)
     """Prototypes of each learner, in the recipe's order; `==` does not compare them."""
     peak_memory_mb: Mapping[str, float] = field(default_factory=dict)
-    """Peak memory per stage in MiB, of the GPU if there is one, else of the process; the latter may
-    include memory that earlier stages freed. Stages without a known peak are left out."""
+    """Peak memory per stage in MiB, of the GPU if there is one, else of the process. The peak of
+    the process may include memory that earlier stages freed. Stages without a known peak are left
+    out."""
 
 
 class Reporter(Component[OptionsT]):
@@ -349,7 +350,7 @@ class Reporter(Component[OptionsT]):
         """Called after an epoch; `epoch.values` has `top1`, `confidence`, `margin` if evaluated."""
 
     def on_stage_end(self, stage: StageEnd) -> None:
-        """Called after a stage; for a reused stage, `on_stage_start` was not called before."""
+        """Called after a stage, also after a reused stage, which has no `on_stage_start`."""
 
     @abstractmethod
     def report(self, results: RunResults) -> list[Path]:
