@@ -129,7 +129,7 @@ class CheckedImage(ImageReference):
 def read_image(image: ImageReference) -> bytes:
     """Return the encoded bytes of `image`. Raises `UnreadableImageError` with the id of the image.
 
-    Files that are no regular files, or have more than `LARGEST_IMAGE` bytes, are not read.
+    Pipes, devices, and images of more than `LARGEST_IMAGE` bytes are not read.
     """
     try:
         return image.read_bytes()

@@ -92,7 +92,7 @@ class Backbone(ABC):
     @property
     @abstractmethod
     def logit_scale(self) -> Tensor:
-        """Scalar factor of cosine similarities: exp of CLIP's parameter, with gradient."""
+        """Scalar that multiplies cosine similarities: exp of CLIP's parameter, with gradient."""
 
     @property
     def logit_bias(self) -> Tensor | None:

@@ -10,7 +10,7 @@ from latte.interfaces.component import Component, OptionsT
 
 
 class BackboneLoader(Component[OptionsT]):
-    """Loads the pretrained backbone of a recipe, and adapted backbones that runs saved.
+    """Loads the pretrained backbone that a recipe names, and adapted backbones that runs saved.
 
     Example:
         >>> from latte.api import BackboneLoader, NoOptions

@@ -24,7 +24,7 @@ Refresh = Literal["never", "epoch", "step"]
 
 
 class PseudoLabeler(Component[OptionsT]):
-    """Assigns pseudo-labels. All learners share one labeler, which can therefore compare them.
+    """Assigns pseudo-labels. All learners share one labeler, so it can compare the learners.
 
     Example:
         >>> from latte.api import NoOptions, PseudoLabeler, full_stream

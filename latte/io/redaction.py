@@ -22,7 +22,7 @@ _SECRET_OPTION = re.compile(
     r"(?i)(api_?key|token|secret|passw|credential|authorization|cookie|webhook)"
 )
 _ISSUED = re.compile(r"((sk|pk|glpat|xox[a-z])-|(hf|gh[a-z]|github_pat)_)\S{8,}")
-"""Values that begin with the prefix of a known service's keys."""
+"""Values with a prefix that a known service gives to its keys."""
 _RANDOM_RUN = re.compile(r"[A-Za-z0-9]{20,}")
 _RANDOM_CHARACTERS = 10
 """Smallest number of different characters in a sequence that looks random."""
@@ -55,7 +55,7 @@ def _looks_random(value: str) -> bool:
 def redact(text: str, environment: Mapping[str, str] | None = None) -> str:
     """Replace values of secret variables by the variables' names, and hide passwords in URLs.
 
-    Values are also found with the escapes of JSON and URLs. `environment` defaults to the
+    Values that are escaped as in JSON or URLs are replaced too. `environment` defaults to the
     environment variables of this process.
     """
     for name, value in (os.environ if environment is None else environment).items():

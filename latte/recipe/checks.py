@@ -88,7 +88,7 @@ def resolve_describers(
 ) -> list[Listed]:
     """Return `descriptions`, each with `by` set to None if it names the first of `describers`.
 
-    Reports a description that names an unknown describer, or needs one in a recipe without any.
+    Reports descriptions that name an unknown describer, or need one in a recipe without describers.
     """
     _refuse_both(root, mistakes)
     if _are_incomplete(root, describers):

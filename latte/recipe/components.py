@@ -44,7 +44,7 @@ class Components:
                 validator.sections.add(path, found.model)
 
     def choice(self, path: KeyPath) -> Choice | None:
-        """Return the component at `path`; None if there is none or its mistakes are reported."""
+        """Return the component at `path`; None if it is absent or invalid, which is reported."""
         found, node = self._found.get(path), find(self._root, path)
         if found is None or node is None:
             return None

@@ -146,7 +146,7 @@ def _aggregators(
 
 
 def _feature_banks(start: TrainingStart) -> Mapping[str, FeatureBank]:
-    """Return one bank per learner; the learners disagree about some images."""
+    """Return one `FeatureBank` per learner; the learners disagree about some images."""
     count, width = start.image_features.shape
     noise = [0.3 * unit_rows(count, width, seed=5 + place) for place in range(len(LEARNERS))]
     rows = [normalize(start.image_features + one, dim=1) for one in noise]
