@@ -46,7 +46,7 @@ class Classifier:
         return normalize(self.weights, dim=1)
 
     def similarities(self, image_features: Tensor) -> Tensor:
-        """Return the scores (B, C) of unit features (B, D), without the factor logit scale.
+        """Return the scores (B, C) of unit features (B, D), not multiplied by the logit scale.
 
         The score of a class is the largest x·w + b of its rows.
         """

@@ -21,7 +21,7 @@ class RunStart:
 
     name: str
     folder: Path
-    """Run folder, the same each time this recipe runs. A reporter writes only inside it."""
+    """Run folder, which stays the same if the recipe runs again. Reporters write only inside it."""
     recipe: Mapping[str, Any]
     """The resolved recipe as plain data; values of keys such as `api_key` are redacted."""
     seed: int

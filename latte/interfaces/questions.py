@@ -34,7 +34,7 @@ class DescribedImage:
     """
 
     key: str
-    """Hash of the image file's content."""
+    """Hash of the encoded image; equal images have equal keys."""
     features: Tensor
     """Unit image feature (D,) from the frozen CLIP, on the CPU."""
     open: Callable[[], Image.Image]
@@ -116,7 +116,7 @@ class ChoiceRequest:
     options: tuple[str, ...]
     """Class names or short texts, in the order shown."""
     none_allowed: bool = False
-    """True adds the last option "none of these"."""
+    """If True, "none of these" is added as the last option."""
 
     def __post_init__(self) -> None:
         """Check the options."""
@@ -171,7 +171,7 @@ class ChoiceRequest:
         return found[1] if is_own else None
 
     def read(self, text: str) -> Choice | Refusal:
-        """Return probability 1 for the option whose letter `text` names.
+        """Return a choice with probability 1 for the option whose letter `text` names.
 
         A text without such a letter is a refusal, because asking again gives the same text.
         """

@@ -108,7 +108,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class PresentNames:
-    """Estimated number of class names that occur among the training images.
+    """Estimated number of classes with at least one training image.
 
     Example:
         >>> from latte.api import PresentNames
@@ -117,7 +117,7 @@ class PresentNames:
     """
 
     expected: int
-    """Estimated number of classes with at least one image."""
+    """Estimated number of these classes."""
     low: int
     """Lower end of the 95 % interval; `high` is its upper end."""
     high: int
@@ -295,7 +295,7 @@ class RunResults:
     calibration: Calibration | None = None
     """Calibration of confidence; None in runs of older versions."""
     present: PresentNames | None = None
-    """Estimated number of class names that occur; None in runs of older versions."""
+    """Estimated number of classes with training images; None in runs of older versions."""
     confusions: Mapping[str, tuple[Confusion, ...]] = field(default_factory=dict)
     """For `zero-shot` and `adapted`: the pairs of true and predicted class that occur in the
     evaluation split, those with most images first; empty without labels."""

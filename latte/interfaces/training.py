@@ -158,4 +158,4 @@ class Posterior:
     labels: Tensor
     """(N, K) int64: the K most probable classes of each image, the most probable first."""
     probabilities: Tensor
-    """(N, K) floats: probabilities of `labels`; the rest of 1 belongs to the other classes."""
+    """(N, K) floats: probabilities of `labels`; with those of all other classes, they sum to 1."""

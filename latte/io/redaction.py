@@ -30,11 +30,11 @@ _USER_IN_URL = re.compile(r"(?P<scheme>\b[A-Za-z][A-Za-z0-9+.-]*://)[^\s/@]+@")
 _HIDDEN = "(hidden)"
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _BIDIRECTIONAL = re.compile("[\u202a-\u202e\u2066-\u2069]")
-"""Characters that change the writing direction; on a terminal, also that of the text after them."""
+"""Characters that change the writing direction; on a terminal, they also change later text."""
 
 
 def is_secret(name: str, value: str) -> bool:
-    """Return True if `name` sounds secret, or `value` has a password in a URL or looks random.
+    """Return True if `name` is typical of a secret, or `value` has a password or looks random.
 
     Paths do not count as random: folders are often named by a digest.
     """

@@ -135,7 +135,7 @@ def _require_describer(root: Node, descriptions: Sequence[Listed], mistakes: Mis
 def _checked(
     choice: Choice, labels: Sequence[str], root: Node, path: KeyPath, mistakes: Mistakes
 ) -> Choice:
-    """Return the description, with `by` None if it is the first of `labels`; reports a bad `by`."""
+    """Report a wrong `by`; return the description, with `by` None for the first of `labels`."""
     if choice.by is None:
         return choice
     if _scope(choice) == "class":

@@ -52,7 +52,7 @@ class BackboneContract(ComponentContract):
         assert loader.identity() == self.loader(tmp_path).identity()
 
     def test_features_are_finite_unit_rows(self, tmp_path: Path) -> None:
-        """Images and texts have unit features (M, D) in fp32; an empty list of texts has (0, D)."""
+        """Images and texts have unit features (M, D) in fp32; no texts give features (0, D)."""
         backbone = self.load(tmp_path)
         for features in _outputs(backbone):
             assert features.shape == (3, backbone.embedding_width), f"shape {features.shape}"

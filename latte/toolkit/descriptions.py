@@ -292,5 +292,5 @@ class GroupDescription(AskedDescription[GroupT]):
 
     @property
     def groups_per_class(self) -> int | None:
-        """Number of groups per zero-shot label, which its images share; None: one per image."""
+        """Number of groups drawn per zero-shot label; None: one group per image."""
         return self.options.groups_per_class

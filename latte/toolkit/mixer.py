@@ -1,4 +1,4 @@
-"""LatteCLIP's dynamic feature mixer, which weights texts by their margin between two classes."""
+"""LatteCLIP's dynamic feature mixer: texts are weighted by the margin of their nearest class."""
 
 from __future__ import annotations
 

@@ -23,8 +23,8 @@ def nearest_neighbours(
     """Find the nearest other rows of each query row, by exact search over all rows.
 
     Memory for similarities is bounded by `block_bytes` (at least one row of N), so it does not grow
-    with N². Results are bit-identical on the same device with the same `block_bytes`. Rows
-    with equal cosines come in a deterministic order, which need not be that of their indices.
+    with N². Results are bit-identical on the same device with the same `block_bytes`. Among rows
+    with equal cosines, torch's `topk` chooses deterministically, but not always the lowest index.
 
     Args:
         rows: unit rows (N, D), floating point.

@@ -58,7 +58,7 @@ class LeftOut:
         return self._unread.total() + self._misnamed.total()
 
     def warnings(self) -> list[str]:
-        """Return one sentence per kind of file: its count by suffix, an example, the remedy."""
+        """Return one sentence per kind of file, with counts by suffix, an example and a remedy."""
         found = []
         if self._unread:
             found.append(
