@@ -109,8 +109,7 @@ class DescriptionType(Component[OptionsT]):
     def correct_images(self) -> int | None:
         """Number of images per group whose true label is the group's class.
 
-        None if groups are drawn without true labels. A number comes from one of the
-        `oracle_options`.
+        None if true labels are not used. A number comes from one of the `oracle_options`.
         """
         return None
 

@@ -310,8 +310,7 @@ class RunResults:
     """Prototypes of each learner, in the recipe's order; `==` does not compare them."""
     peak_memory_mb: Mapping[str, float] = field(default_factory=dict)
     """Peak memory per stage in MiB, of the GPU if there is one, else of the process. The peak of
-    the process may include memory that earlier stages freed. Stages without a known peak are left
-    out."""
+    the process may include memory that earlier stages freed. Stages without a peak are omitted."""
 
 
 class Reporter(Component[OptionsT]):

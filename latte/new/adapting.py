@@ -57,8 +57,7 @@ def adapt(
     """Adapt CLIP to unlabelled images and return the classifier, as `latte.load` does.
 
     The recipe is written to OUTPUT/NAME.yaml, where NAME is the name of the images' folder. The
-    run folder is below OUTPUT. A repeated call continues an unfinished run and reuses a finished
-    one.
+    run folder is below OUTPUT. A repeated call continues or reuses this run.
 
     Args:
         images: a folder of images, searched with its sub-folders.
@@ -167,8 +166,7 @@ def naming_model() -> Iterator[None]:
 def _write(path: Path, text: str, registry: Registry) -> None:
     """Write the recipe `text` to `path`, if it is valid.
 
-    Raises `LatteError` if the file has been edited since `latte adapt` wrote it, or cannot be
-    written.
+    Raises `LatteError` if the file cannot be written, or was edited after `latte adapt` wrote it.
     """
     if path.exists() and not _is_unedited(read_text(path)):
         raise LatteError(
