@@ -113,7 +113,7 @@ def _references(root: Node) -> Iterator[tuple[Node, KeyPath]]:
 
 
 def _find(reference: Node, path: Path, where: str) -> Path:
-    """Return the file that `reference` in the file `path` names; it may be a shipped recipe."""
+    """Return the file, or shipped recipe, that `reference` in the file `path` names."""
     name = str(reference.value)
     if not name.endswith(SUFFIXES):
         shipped = shipped_path(name)
