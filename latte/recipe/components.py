@@ -91,7 +91,7 @@ class Components:
         return None
 
     def _registered(self, kind: Kind, node: Node, path: KeyPath) -> Registered | None:
-        """Return the component that `node` names; for a mistake, None, or raise `LatteError`."""
+        """Return the component that `node` names. Returns None or raises `LatteError` if wrong."""
         if not isinstance(node.value, dict):
             what, _ = wrong_type(["the name of a component or a mapping with use: NAME"], node)
             self._mistakes.add(node.origin, path, what)
