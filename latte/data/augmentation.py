@@ -90,7 +90,7 @@ def _sample_jitter(
 
 
 def rounded_amount(change: ColourChange, amount: float) -> float:
-    """Return `amount` as torchvision applies it: for hue, a whole number of 256ths of a turn."""
+    """Return `amount` as torchvision applies it: hue shifts are rounded to 256ths of a turn."""
     return int(amount * 255) % 256 if change is ColourChange.HUE else amount
 
 
@@ -105,7 +105,7 @@ _ADJUST = {
 
 
 def augmented_pixels(image: Image.Image, augmentation: Augmentation, size: int) -> Tensor:
-    """Apply `augmentation` to `image` (RGB) with Pillow: (3, size, size) uint8."""
+    """Apply `augmentation` to `image` (RGB) with Pillow, and return (3, size, size) uint8."""
     left, top, width, height = augmentation.box
     box = (left, top, left + width, top + height)
     view = image.crop(box).resize((size, size), Image.Resampling.BICUBIC)

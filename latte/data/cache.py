@@ -1,4 +1,4 @@
-"""Cache of decoded images with byte budgets, so that an epoch need not decode them again."""
+"""Cache of decoded images, limited in bytes, so that later epochs need not decode them again."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Colour changes of a batch of views on a device, bit-identical to Pillow's.
 
-All images of a batch go through the same slots: blends, hue shifts, and conversion to gray. An
-image that has no change in a slot leaves it unchanged. So the number of operations does not depend
-on the number of images or on the order of their changes.
+A fixed sequence of operations (slots) processes all images together: blends, hue shifts, and
+conversion to gray. A slot in which an image has no change keeps its pixels. So the number of
+operations does not depend on the number of images or on the order of their changes.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from torch import Tensor
 from latte.data.augmentation import Augmentation, ColourChange, rounded_amount
 
 _SLOTS = ("blend", "hue", "blend", "blend", "hue", "blend", "gray")
-"""Slots for every order of three blends and a hue shift, with a final conversion to gray."""
+"""Slots that allow any order of three blends and a hue shift, then conversion to gray."""
 _OF_CHANGE = {ColourChange.HUE: "hue", ColourChange.GRAY: "gray"}
 _GRAY = (19595 / 65536, 38470 / 65536, 7471 / 65536)
-"""Pillow's weights of red, green and blue; fp32 holds their products and sums exactly."""
+"""Pillow's weights of red, green and blue; fp32 holds weighted sums of 8-bit values exactly."""
 _COLOURS = 1 << 24
 _CHUNK = 1 << 20
 

@@ -1,4 +1,4 @@
-"""Crop and resize many images of different sizes together; they stay in a device's memory.
+"""Crop and resize many images of different sizes together, on the device that stores them.
 
 Resizing is bicubic with antialiasing, as in Pillow: along rows, then along columns, rounded after
 each step. Tall crops are resized in the other order if Pillow does so. The order changes results,
@@ -23,10 +23,10 @@ _BYTES_PER_PIXEL = 18
 
 @dataclass(frozen=True)
 class ResidentImages:
-    """N images on one device, one after the other."""
+    """Pixels of N images in one tensor on a device, one image after the other."""
 
     pixels: Tensor
-    """(3 P,) uint8: pixels of all images, then zeros, so that every padded crop ends within it."""
+    """(3 P,) uint8: all images, then zeros, so that every padded crop ends within the tensor."""
     starts: Sequence[int]
     """Number of pixels before each image."""
     sizes: Sequence[tuple[int, int]]
@@ -52,7 +52,7 @@ class CropPass:
     """Crops that are padded to one square and resized together, planned on the CPU."""
 
     rows: Sequence[int]
-    """Places of the crops in their batch; those of tall crops come last."""
+    """Indices of the crops in their batch; those of tall crops come last."""
     tall: int
     """Number of tall crops, which are resized along columns first."""
     side: int
@@ -60,7 +60,7 @@ class CropPass:
     taps: int
     """Largest number of pixels that a resized pixel depends on, along one axis."""
     tensors: Mapping[str, Tensor]
-    """All numbers that the device needs. They are copied there together, which takes one launch."""
+    """All numbers that the device needs, for a single copy to the device."""
 
 
 def plan_crops(

@@ -1,4 +1,4 @@
-"""Random views of training images that stay in a device's memory, made there batch by batch.
+"""Make random views of training images, batch by batch, on the device that stores the images.
 
 Augmentations are the same as on the CPU. Views are the same up to rounding: resizing sums
 floating-point numbers where Pillow sums integers, so an 8-bit value may differ by 1, and later
@@ -25,7 +25,7 @@ from latte.interfaces.settings import TrainSettings
 
 _SUPPORTED = ("cpu", "cuda")
 _MEMORY_SHARE = 0.25
-"""Largest share of a GPU's total memory for images. The free memory would differ between runs."""
+"""Largest share of a GPU's total memory for images; its free memory would differ between runs."""
 _PASS_SHARE = 1 / 16
 """Largest share of a GPU's total memory for crops that are resized together."""
 _PASS_BYTES = 256 * 2**20
@@ -107,7 +107,7 @@ def _budget(device: torch.device) -> int | None:
 
 
 def _most_bytes(device: torch.device) -> int:
-    """Return the most bytes of crops that are resized together; large photos need more passes."""
+    """Return the largest number of bytes of crops that are resized together."""
     if device.type != "cuda":
         return _PASS_BYTES
     return int(_PASS_SHARE * torch.cuda.get_device_properties(device).total_memory)
@@ -115,7 +115,7 @@ def _most_bytes(device: torch.device) -> int:
 
 @dataclass(frozen=True)
 class _Plan:
-    """Everything that the device needs for the views of a batch, on the CPU."""
+    """Data for the views of one batch, before they are copied from the CPU to the device."""
 
     passes: Sequence[CropPass]
     tensors: Mapping[str, Tensor]

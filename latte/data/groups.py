@@ -1,4 +1,4 @@
-"""Groups of images with the same zero-shot label, and the grid that shows a group to an LMM."""
+"""Groups of images with one zero-shot label, and the grid that shows a group to a describer."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ GRID_GAP = 20
 def draw_groups(labels: Tensor, size: int, seed: int) -> Tensor:
     """Draw a group for each image: labels (N,) int64 -> image indices (N, size).
 
-    The `size` images of a group have the label of its image. They are drawn without replacement,
-    unless fewer than `size` images have the label. The group need not contain the image for which
-    it is drawn. Source: LatteCLIP's released group captioning, which draws without a seed.
+    The `size` images of a group have the label of the image for which the group is drawn; the group
+    need not contain that image. Images are drawn without replacement, unless fewer than `size`
+    have the label. Source: LatteCLIP's released group captioning, which draws without a seed.
     """
     return _draw_with_labels(labels, labels, size, seed_from("groups", seed))
 
@@ -112,7 +112,7 @@ def draw_oracle_groups(
 def _groups_of_class(
     label: int, labels: Tensor, true_labels: Tensor, uniform: Tensor, correct: int
 ) -> Tensor:
-    """Draw groups (R, size) for the R images with one zero-shot label, correct images first."""
+    """Draw groups (R, size) for the R images with zero-shot label `label`, correct images first."""
     is_right, is_labelled = true_labels == label, labels == label
     right, confused, others = (
         pool.nonzero().squeeze(1)

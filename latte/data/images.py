@@ -63,12 +63,12 @@ def decode_image(data: bytes, at_least: int | None = None) -> Image.Image:
     `convert("RGB")` and colour profiles are ignored, all as in open_clip's transforms, so that
     features equal those of other pipelines. Grey values of 16 bits and more are scaled to 8 bits,
     whereas Pillow would clip them. 16-bit images are scaled from the full range of 16 bits. 32-bit
-    images are scaled from the smallest of [0, 1] (floats only), [0, 255] and [0, 65535] that
-    contains all values, or else from the range of the values. With `at_least`, a large JPEG is
+    images are scaled from the smallest of the ranges [0, 1] (floats only), [0, 255] and [0, 65535]
+    that contains all values, or else from the range of the values. With `at_least`, a large JPEG is
     decoded several times faster, at a half, a quarter or an eighth of its size, so that no side is
     shorter than `at_least` pixels.
 
-    Raises `UnreadableImageError` for bytes that are no image, or for more than `MAX_PIXELS` pixels.
+    Raises `UnreadableImageError` if `data` is not an image, or has more than `MAX_PIXELS` pixels.
     """
     _silence_pillow()
     if not data:
@@ -129,7 +129,7 @@ class CheckedImage(ImageReference):
 def read_image(image: ImageReference) -> bytes:
     """Return the encoded bytes of `image`. Raises `UnreadableImageError` with the id of the image.
 
-    Files that are no regular files, or have more than `LARGEST_IMAGE` bytes, are not read.
+    Pipes, devices, and images of more than `LARGEST_IMAGE` bytes are not read.
     """
     try:
         return image.read_bytes()

@@ -22,8 +22,8 @@ BATCHES_AHEAD = 2
 def image_threads(*, alone: bool = False) -> int:
     """Return the number of threads that prepare images: 2 to 4, because more slow down training.
 
-    With `alone`, return up to 16: a GPU trains, and the CPU has nothing else to do. Processes that
-    torchrun started on this machine share its cores.
+    With `alone`, return up to 16: the CPU only prepares images, because a GPU trains. Processes
+    that torchrun started on this machine share its cores.
     """
     processes = os.environ.get("LOCAL_WORLD_SIZE", "")
     cores = (os.cpu_count() or 1) // max(1, int(processes) if processes.isdecimal() else 1)
@@ -61,8 +61,8 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 def all_to_device(tensors: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-    """Copy all `tensors` of the CPU to `device` in one transfer."""
-    # Larger numbers first, so that each tensor is aligned to the size of its numbers.
+    """Copy all `tensors` from the CPU to `device` in one transfer."""
+    # Numbers with more bytes first, so that each tensor is aligned to the size of its numbers.
     ordered = sorted(tensors.items(), key=lambda item: -item[1].element_size())
     parts = [value.contiguous().reshape(-1).view(torch.uint8) for _, value in ordered]
     copied = torch.split(to_device(torch.cat(parts), device), [len(part) for part in parts])

@@ -40,7 +40,7 @@ class SkippedImage:
 
 
 _Outcome = tuple[str | None, str]
-"""(key, "") of a usable image, or (None, reason) of a skipped image; sent as JSON."""
+"""(key, "") of a usable image, or (None, reason) of a skipped image; processes send it as JSON."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ def scan_images(
     """Read and decode every image on a few threads; `name` labels the progress bar.
 
     Pixels are cached for training in `disk`; if `disk` is None or full, up to `max_bytes` of them
-    are cached in memory. An image whose key is in `verified` is not decoded now, but when its
-    pixels are first needed. Unreadable images raise no error; they are listed in `skipped`.
+    are cached in memory. If the key of an image is in `verified`, the image is decoded only when
+    its pixels are first needed. Unreadable images raise no error; they are listed in `skipped`.
     """
     memory = MemoryStore(max_bytes)
     store = memory if disk is None else LayeredStore(disk, memory)

@@ -29,10 +29,10 @@ _EXTREME_ASPECT = 16
 def evaluation_pixels(image: Image.Image, pixel_format: PixelFormat) -> Tensor:
     """Return the evaluation view of `image` (RGB) before normalisation: (3, S, S) uint8.
 
-    It equals that of open_clip's `image_transform(is_train=False)`, except for images that
-    open_clip cannot resize. With `shortest`, an image with one side more than 16 times the other
-    would take gigabytes, and is cropped and resized in one step. With `longest`, a side that would
-    have 0 pixels gets 1.
+    It equals the view of open_clip's `image_transform(is_train=False)`, except for images that
+    open_clip cannot resize. In resize mode `shortest`, an image with one side more than 16 times
+    the other would take gigabytes, so it is cropped and resized in one step. In mode `longest`, a
+    side that would get 0 pixels gets 1.
     """
     size = pixel_format.size
     mode = InterpolationMode(pixel_format.interpolation)

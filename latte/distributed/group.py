@@ -25,9 +25,9 @@ ValueT = TypeVar("ValueT")
 _POLL_SECONDS = 0.02
 _FILE_POLL_SECONDS = 0.2
 _FILE_TIMEOUT_SECONDS = 90.0
-"""Longer than the time for which network file systems cache the content of a folder."""
+"""Time to wait for a file; network file systems cache a folder's content for a shorter time."""
 _BUCKET_NUMBERS = 2**24
-"""Numbers that are summed per call (64 MiB of fp32); a larger tensor is summed alone."""
+"""Most numbers that one call sums (64 MiB of fp32), unless a single tensor has more."""
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,8 @@ def broadcast(work: Callable[[], ValueT]) -> ValueT:
 def all_gather_rows(own: Tensor, total: int) -> Tensor:
     """Return the rows (total, ...) of all processes, in the order of the items.
 
-    `own` contains the rows of this process's `share` of `total` items. The result has no gradient
-    and is on the device of `own`.
+    There is one row per item, for `total` items; `own` contains the rows of this process's `share`
+    of the items. The result has no gradient and is on the device of `own`.
     """
     if _group is None or total == 0:
         return own

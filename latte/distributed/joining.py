@@ -96,7 +96,7 @@ def joined(start: Start) -> Iterator[None]:
 def _join(start: Start) -> Any:
     """Initialise the process group, and return a key-value store with keys of this run only.
 
-    The store uses its own connection to torchrun's store, so its calls do not wait for other calls.
+    The store has a separate connection to torchrun's store, so that its calls do not have to wait.
     """
     import torch
     from torch import distributed as torch_distributed

@@ -24,9 +24,8 @@ _CONTINUE = (
 _POLL_SECONDS = 0.5
 _HEARTBEAT_SECONDS = 5.0
 _GRACE_SECONDS = 10.0
-"""Seconds that a process has to end after SIGTERM. Then it is ended by force, as it may be in a
-call that never returns because its peer is dead. Files are written atomically, so none is damaged.
-"""
+"""Seconds that a process has to end after SIGTERM. Then it is killed, because it may wait for ever
+for a dead process. Files are written atomically, so none is damaged."""
 _FORCED_EXIT_CODE = 2
 
 
@@ -41,8 +40,8 @@ class EndedElsewhere(LatteError):  # noqa: N818 - another process has the error
 def error_to_report(store: Any, rank: int, error: BaseException) -> BaseException:
     """Return the error to raise in process `rank` in place of `error`.
 
-    The first process that fails keeps its error, all later ones get `EndedElsewhere`. If the store
-    ended with the process that failed, every process reports its own error.
+    The first process that fails keeps its error; all later ones get `EndedElsewhere`. If the failed
+    process hosted the store, which then cannot be reached, every process reports its own error.
     """
     if not _is_first_to_end(store, rank):
         return EndedElsewhere("another process of this run has failed")

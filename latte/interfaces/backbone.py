@@ -36,7 +36,7 @@ class PixelFormat:
 
 @dataclass(frozen=True, slots=True)
 class Trunk(Generic[InputT]):
-    """The constant layers of a tower, and the layers after them.
+    """A tower in two parts: layers that training does not change, then the other layers.
 
     Example:
         >>> from latte.api import Trunk
@@ -46,11 +46,11 @@ class Trunk(Generic[InputT]):
     """
 
     width: int
-    """Width W of the states: the outputs of the constant layers."""
+    """Width W of the states, which are the outputs of the unchanged layers."""
     states: Callable[[InputT], Tensor]
-    """Function from pixels (B, 3, S, S) or M distinct texts to states (B, W) or (M, W)."""
+    """Maps pixels (B, 3, S, S) to states (B, W), or M distinct texts to states (M, W)."""
     features: Callable[[Tensor], Tensor]
-    """Function from states (B, W) to unit features (B, D), with gradient."""
+    """Maps states (B, W) to unit features (B, D), with gradient."""
 
 
 class Backbone(ABC):
@@ -83,16 +83,16 @@ class Backbone(ABC):
         """Encode M texts to unit features (M, D); equal texts are encoded once."""
 
     def count_cut(self, texts: Sequence[str]) -> int:
-        """Return the number of texts that are longer than the text tower reads.
+        """Return the number of texts whose end the text tower ignores because they are too long.
 
-        The end of such a text has no effect on its feature. The default counts none.
+        The default returns 0.
         """
         return 0
 
     @property
     @abstractmethod
     def logit_scale(self) -> Tensor:
-        """Scalar factor of cosine similarities: exp of CLIP's parameter, with gradient."""
+        """Scalar that multiplies cosine similarities: exp of CLIP's parameter, with gradient."""
 
     @property
     def logit_bias(self) -> Tensor | None:
@@ -103,7 +103,7 @@ class Backbone(ABC):
     def clamp_logit_scale(self) -> None:
         """Keep the logit scale within [1, 100], as CLIP's training does after every step.
 
-        The upper limit of a sigmoid model is its loaded logit scale, if that is above 100.
+        If the loaded logit scale of a sigmoid model is above 100, it is the upper limit.
         """
 
     @abstractmethod
@@ -111,15 +111,15 @@ class Backbone(ABC):
         """Unfreeze `group`, freeze the rest, and return the trainable parameters by name."""
 
     def image_trunk(self) -> Trunk[Tensor] | None:
-        """Return the layers of the image tower that training does not change, if it has any.
+        """Return the image tower in two parts, or None if training changes all of its layers.
 
-        Their states of an image are then computed once instead of in every step. Layers that draw
-        random numbers, such as dropout, are not constant.
+        The engine then computes the states of each image once instead of in every step. So the
+        unchanged layers must not draw random numbers, as dropout does.
         """
         return None
 
     def text_trunk(self) -> Trunk[Sequence[str]] | None:
-        """Return the layers of the text tower that training does not change; see `image_trunk`."""
+        """Return the text tower in two parts, or None; see `image_trunk`."""
         return None
 
     def image_tower(self) -> nn.Module | None:

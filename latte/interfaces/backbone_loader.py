@@ -10,7 +10,7 @@ from latte.interfaces.component import Component, OptionsT
 
 
 class BackboneLoader(Component[OptionsT]):
-    """Loads the pretrained backbone of a recipe, and adapted backbones that runs saved.
+    """Loads the pretrained backbone that a recipe names, and adapted backbones that runs saved.
 
     Example:
         >>> from latte.api import BackboneLoader, NoOptions
@@ -37,8 +37,8 @@ class BackboneLoader(Component[OptionsT]):
     def fetch(self) -> None:
         """Download the files that `load` needs, unless they are cached.
 
-        Raises `LatteError` if one is missing. It is called before `load`, and should import no
-        torch, so that a run without a network ends at once. The default calls `check`.
+        Raises `LatteError` if a file is missing. The engine calls it before `load`. Do not import
+        torch in it, so that a run without a network fails at once. The default calls `check`.
         """
         self.check()
 

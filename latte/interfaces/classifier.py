@@ -46,9 +46,9 @@ class Classifier:
         return normalize(self.weights, dim=1)
 
     def similarities(self, image_features: Tensor) -> Tensor:
-        """Return scores (B, C) of unit features (B, D): the largest x·w + b of each class's rows.
+        """Return the scores (B, C) of unit features (B, D), not multiplied by the logit scale.
 
-        Scores are not multiplied by the logit scale.
+        The score of a class is the largest x·w + b of its rows.
         """
         if self.weights.shape[0] == self.classes:
             order = self.owners.argsort()

@@ -1,4 +1,4 @@
-"""Interface of datasets, and image references, which have no field for a label."""
+"""Interface of datasets, and references to images; a reference has no field for a label."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class ImageReference:
 
 
 def _read_regular_file(path: str, span: tuple[int, int] | None) -> bytes:
-    # Opening a device can have side effects, so refuse it before opening.
+    # Opening a device can have side effects, so refuse devices before opening.
     _refuse_special(Path(path).stat(), path)
     with open(path, "rb", opener=_open_without_waiting) as file:
         status = os.fstat(file.fileno())

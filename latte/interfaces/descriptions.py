@@ -39,7 +39,7 @@ class Describer(Component[OptionsT]):
 
     @property
     def varies(self) -> bool:
-        """True if two samples of one question may get different texts, as in random decoding."""
+        """True if one question may get several different answers, as in random decoding."""
         return False
 
     @property
@@ -62,10 +62,10 @@ class Describer(Component[OptionsT]):
     def choose(self, requests: Sequence[ChoiceRequest]) -> Sequence[Choice | Refusal]:
         """Return the probabilities of the options of each request, in order.
 
-        This implementation asks for a letter through `describe`, and gives probability 1 to its
-        option; an answer that is no letter is a refusal. Override this method if the model can give
-        probabilities. Equal fingerprints must guarantee equal choices, too. Exceptions are handled
-        as in `describe`.
+        This implementation asks for a letter through `describe`. The option with this letter gets
+        probability 1; an answer without a letter becomes a refusal. Override this method if the
+        model can give probabilities. Equal fingerprints must also guarantee equal choices.
+        Exceptions are handled as in `describe`.
 
         Example:
             >>> from latte.api import ChoiceRequest, Describer, NoOptions
@@ -107,9 +107,9 @@ class DescriptionType(Component[OptionsT]):
 
     @property
     def correct_images(self) -> int | None:
-        """Number of a group's images that truly belong to its class; None: no true label is used.
+        """Number of images per group whose true label is the group's class.
 
-        A number makes the run an oracle run, and comes from one of the `oracle_options`.
+        None if true labels are not used. A number comes from one of the `oracle_options`.
         """
         return None
 
@@ -120,9 +120,9 @@ class DescriptionType(Component[OptionsT]):
 
     @property
     def samples(self) -> int:
-        """Number of answers per question; above 1, the describer's `varies` must be True.
+        """Number of answers per question; if above 1, the describer's `varies` must be True.
 
-        In each step, the text of an image is drawn from all answers to all prompts.
+        In each step, one text per image is drawn from all answers to all prompts.
         """
         return 1
 

@@ -21,7 +21,7 @@ class RunStart:
 
     name: str
     folder: Path
-    """Run folder, the same each time this recipe runs. A reporter writes only inside it."""
+    """Run folder, which stays the same if the recipe runs again. Reporters write only inside it."""
     recipe: Mapping[str, Any]
     """The resolved recipe as plain data; values of keys such as `api_key` are redacted."""
     seed: int
@@ -30,7 +30,7 @@ class RunStart:
 
 @dataclass(frozen=True)
 class StageEnd:
-    """End of a stage, such as `train`, of a run.
+    """Event at the end of a stage, such as `train`.
 
     Example:
         >>> from latte.api import StageEnd
@@ -56,7 +56,7 @@ class Figures:
     """
 
     step: int
-    """Number of optimiser steps done, from 1. A resumed run may send a step again, unchanged."""
+    """Number of finished optimiser steps. A resumed run may send a step again, unchanged."""
     epoch: int
     """Index of the epoch, from 0."""
     values: Mapping[str, float]

@@ -23,7 +23,7 @@ class GatedText:
     text: str
     """One printable line; never empty."""
     class_name: str
-    """Name of the described images' zero-shot class."""
+    """Zero-shot class of the described images."""
     prompt: str
     """Question that the text answers."""
 
@@ -65,7 +65,7 @@ class HeldBack:
     held_back: int
     """Number of texts that passed all earlier gates and that this gate held back."""
     reason: str | None = None
-    """Reason why the first text was held back; None if no text was held back."""
+    """Reason for holding back `example`; None if no text was held back."""
     example: str | None = None
     """The first text that was held back; None if no text was held back."""
 

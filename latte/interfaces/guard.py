@@ -34,7 +34,7 @@ class Candidate:
     """
 
     image_features: Tensor
-    """(N, D'): unit features of the training images from this learner's image tower."""
+    """(N, D'): the training images' unit features from this learner, whose width is D'."""
     classifier: Classifier
     logit_scale: float
 
@@ -73,7 +73,7 @@ class Evidence:
 
     @property
     def divisible(self) -> bool:
-        """True if a strength between 0 and 1 is allowed.
+        """True if the run can mix the zero-shot classifier with the candidates.
 
         This requires that no CLIP was trained and that each classifier has one row per class.
         """
@@ -108,7 +108,10 @@ class Verdict:
 
     @property
     def outcome(self) -> Outcome:
-        """Verdict in two words; `likely better` if the run adapts and `probability` is None."""
+        """`kept zero-shot` without adapting; else `likely better`, or `cannot tell` below `LIKELY`.
+
+        Without a `probability`, a run that adapts is `likely better`.
+        """
         if not self.adapt:
             return "kept zero-shot"
         sure = self.probability is None or self.probability >= LIKELY
@@ -116,7 +119,7 @@ class Verdict:
 
 
 def check_verdict(verdict: Verdict, *, divisible: bool = True) -> None:
-    """Raise `ValueError` if `verdict` is invalid; a strength inside (0, 1) needs `divisible`."""
+    """Raise `ValueError` if `verdict` is invalid; unless `divisible`, its strength is 0 or 1."""
     if not 0 <= verdict.strength <= 1:
         raise ValueError(f"the strength {verdict.strength} is not between 0 and 1")
     if not divisible and verdict.strength not in (0, 1):

@@ -24,7 +24,7 @@ Refresh = Literal["never", "epoch", "step"]
 
 
 class PseudoLabeler(Component[OptionsT]):
-    """Assigns pseudo-labels. All learners share one labeler, which can therefore compare them.
+    """Assigns pseudo-labels. All learners share one labeler, so it can compare the learners.
 
     Example:
         >>> from latte.api import NoOptions, PseudoLabeler, full_stream
@@ -60,10 +60,10 @@ class PseudoLabeler(Component[OptionsT]):
         """Return the class probabilities of all training images, or None if there are none.
 
         Only a labeler that labels all images jointly has a posterior. The result is valid after
-        `on_epoch_start`, for the named learner. The engine calls this method only in runs without a
-        training step, because training changes the features. All learners then have equal features,
-        so the engine asks for the first learner only. If several labelers return a posterior, the
-        engine uses the last one.
+        `on_epoch_start`, for the named learner. Training would change the features, so the engine
+        calls this method only in runs without training steps. In such runs all learners have equal
+        features, so the engine asks for the first learner only. If several labelers return a
+        posterior, the engine uses the last one.
         """
         return None
 
@@ -71,7 +71,7 @@ class PseudoLabeler(Component[OptionsT]):
     def assign(
         self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
     ) -> list[LabelStream]:
-        """Return label streams for the batch's detached features (B, D) from `batch.learner`."""
+        """Return the label streams of `batch`; `image_features` (B, D) are detached."""
 
     def state(self) -> dict[str, Tensor]:
         """Return all tensors that `load_state` needs to resume exactly."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Loss(Component[OptionsT]):
-    """Scalar loss of one label stream; the engine sums the losses, each times its `scale`.
+    """Scalar loss of one label stream; the engine multiplies it by the stream's `scale`.
 
     Example:
         >>> from latte.api import Loss, NoOptions
@@ -27,8 +27,8 @@ class Loss(Component[OptionsT]):
     requires: ClassVar[Literal["targets", "classifier"]]
     """Field of `Supervision` that this loss reads."""
     sigmoid: ClassVar[bool] = False
-    """True for a loss of sigmoid models, which reads `Supervision.logit_bias`. Other losses print a
-    warning if they train a sigmoid model."""
+    """True for a loss that reads `Supervision.logit_bias` to train sigmoid models. If another loss
+    trains a sigmoid model, a warning is printed."""
 
     @abstractmethod
     def __call__(

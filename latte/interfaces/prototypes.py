@@ -85,15 +85,15 @@ class PrototypeAggregator(Component[OptionsT]):
     ) -> Supervision:
         """Turn one stream's labels and texts into targets, a classifier, or both.
 
-        `texts` maps each description's name to unit text features (B, D) with gradient; for scope
-        `class` these belong to the labels of this stream. `image_features` (B, D) are detached.
+        `texts` maps each description's name to unit text features (B, D) with gradient. Texts of
+        scope `class` are those of the stream's labels. `image_features` (B, D) are detached.
         """
 
     def update(self, supervisions: Sequence[Supervision]) -> None:
         """Update the prototypes from all label streams; called once per step, after `backward`."""
 
     def on_epoch_start(self, info: EpochInfo, learner: str) -> None:
-        """Use the classifier that labelers return for `learner` at an epoch's start, if any."""
+        """Use `info.classifiers[learner]`, if a labeler returned this classifier."""
 
     @abstractmethod
     def state(self) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Questions to describers, and their answers: requests, choices among options, refusals."""
+"""Questions to describers and the answers: requests, choices among options, refusals."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class DescribedImage:
     """
 
     key: str
-    """Hash of the encoded image: equal files have equal keys."""
+    """Hash of the encoded image; equal images have equal keys."""
     features: Tensor
     """Unit image feature (D,) from the frozen CLIP, on the CPU."""
     open: Callable[[], Image.Image]
@@ -54,7 +54,7 @@ class DescribeRequest:
     images: tuple[DescribedImage, ...]
     prompt: str
     sample: int = 0
-    """Index of the answer, from 0, if the recipe asks for several answers to one question."""
+    """Index of this answer, from 0, among the answers that the recipe asks for."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,8 @@ class Refusal:
 class Choice:
     """Probabilities of the options of a `ChoiceRequest`; they and `none` sum to 1.
 
-    Many LMMs prefer the first option, and some always choose it. To notice this, ask twice, with
-    the options in different orders: such an LMM then chooses different options.
+    Many multimodal models prefer the first option, and some always choose it. To notice this, ask
+    twice, with the options in different orders: such a model then chooses different options.
 
     Example:
         >>> from latte.api import Choice
@@ -116,7 +116,7 @@ class ChoiceRequest:
     options: tuple[str, ...]
     """Class names or short texts, in the order shown."""
     none_allowed: bool = False
-    """True adds the last option "none of these"."""
+    """If True, "none of these" is added as the last option."""
 
     def __post_init__(self) -> None:
         """Check the options."""
@@ -134,7 +134,7 @@ class ChoiceRequest:
 
     @property
     def letters(self) -> str:
-        """Letters of the options, in order; the last one means "none of these" if allowed."""
+        """Letters of the options in order, then that of "none of these" if `none_allowed`."""
         return ascii_uppercase[: len(self._shown)]
 
     def question(self) -> DescribeRequest:
@@ -161,7 +161,7 @@ class ChoiceRequest:
     def letter(self, text: str) -> str | None:
         """Return the letter that `text` names, such as `B`, `(B)`, `B.` or `B. dog`, else None.
 
-        Text after the letter must be the option's own. No letter is guessed from other text.
+        The letter may be followed by the text of its option, but by no other text.
         """
         found = _LETTER.fullmatch(" ".join(text.split()))
         if found is None or found[1] not in self.letters:
@@ -171,7 +171,7 @@ class ChoiceRequest:
         return found[1] if is_own else None
 
     def read(self, text: str) -> Choice | Refusal:
-        """Return probability 1 for the option whose letter `text` names.
+        """Return a choice with probability 1 for the option whose letter `text` names.
 
         A text without such a letter is a refusal, because asking again gives the same text.
         """

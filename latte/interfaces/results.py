@@ -17,7 +17,7 @@ from latte.interfaces.guard import Verdict
 from latte.interfaces.questions import QuestionCounts
 
 OWN_IMAGES = ", own images"
-"""Suffix in names of evaluations on only those test images that are also training images."""
+"""Suffix of the names of evaluations that use only test images that are also training images."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Calibration of a run's confidence without labels, and its error if labels exist.
+    """Calibration of a run's confidence. It needs no labels, but its error is measured with labels.
 
     Example:
         >>> from latte.api import Calibration
@@ -93,7 +93,7 @@ class Calibration:
     logit_scale: float
     """Logit scale of the model."""
     expected_accuracy: float
-    """Mean confidence on the training images after calibration: an estimate without labels."""
+    """Accuracy estimated without labels: mean calibrated confidence on the training images."""
     images: int
     """Number of training images used for calibration."""
     error: float | None = None
@@ -109,7 +109,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class PresentNames:
-    """Estimated number of class names that occur among the training images.
+    """Estimated number of classes with at least one training image.
 
     Example:
         >>> from latte.api import PresentNames
@@ -118,7 +118,7 @@ class PresentNames:
     """
 
     expected: int
-    """Estimated number of classes with at least one image."""
+    """Estimated number of these classes."""
     low: int
     """Lower end of the 95 % interval; `high` is its upper end."""
     high: int
@@ -128,7 +128,7 @@ class PresentNames:
 
 @dataclass(frozen=True)
 class Described:
-    """Texts that one description gives a training image.
+    """Texts of one description of a recipe for one training image.
 
     Example:
         >>> from latte.api import Described
@@ -145,7 +145,7 @@ class Described:
 
 @dataclass(frozen=True)
 class CutTexts:
-    """Number of a description's texts that are longer than the text tower reads.
+    """Number of a description's texts that are too long for the text tower, which cuts their end.
 
     Example:
         >>> from latte.api import CutTexts
@@ -279,8 +279,8 @@ class RunResults:
 
     If the guard did not accept the adapted classifier in full, its evaluation `candidate` follows
     `adapted`. If a posterior classifies test images that are also training images, further
-    evaluations on these images follow, whose names end with `OWN_IMAGES`. The evaluations without
-    this suffix then use the remaining test images, or all if none remain."""
+    evaluations follow, which use only these images and whose names end with `OWN_IMAGES`. All other
+    evaluations then use the remaining test images, or all test images if none remain."""
     gallery: tuple[GalleryEntry, ...]
     """Random sample of the training images, drawn with the run's seed."""
     pseudo_label_counts: tuple[tuple[int, int], ...]
@@ -298,7 +298,7 @@ class RunResults:
     calibration: Calibration | None = None
     """Calibration of confidence; None in runs of older versions."""
     present: PresentNames | None = None
-    """Estimated number of class names that occur; None in runs of older versions."""
+    """Estimated number of classes with training images; None in runs of older versions."""
     confusions: Mapping[str, tuple[Confusion, ...]] = field(default_factory=dict)
     """For `zero-shot` and `adapted`: the pairs of true and predicted class that occur in the
     evaluation split, those with most images first; empty without labels."""
@@ -312,8 +312,8 @@ class RunResults:
     prototypes: tuple[LearnerPrototypes, ...] = field(default=(), compare=False)
     """Prototypes of each learner, in the recipe's order; `==` does not compare them."""
     peak_memory_mb: Mapping[str, float] = field(default_factory=dict)
-    """Peak memory per stage in MiB, of the GPU if there is one, else of the process; the latter may
-    include memory that earlier stages freed. Stages without a known peak are left out."""
+    """Peak memory per stage in MiB, of the GPU if there is one, else of the process. The peak of
+    the process may include memory that earlier stages freed. Stages without a peak are omitted."""
 
 
 class Reporter(Component[OptionsT]):
@@ -352,7 +352,7 @@ class Reporter(Component[OptionsT]):
         """Called after an epoch; `epoch.values` has `top1`, `confidence`, `margin` if evaluated."""
 
     def on_stage_end(self, stage: StageEnd) -> None:
-        """Called after a stage; for a reused stage, `on_stage_start` was not called before."""
+        """Called after a stage, also after a reused stage, which has no `on_stage_start`."""
 
     @abstractmethod
     def report(self, results: RunResults) -> list[Path]:

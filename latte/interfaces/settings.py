@@ -151,7 +151,7 @@ class TrainSettings(Options):
 
     @property
     def images_a_step(self) -> int:
-        """Batch size in images; `auto` is the published 512."""
+        """Batch size in images; `auto` means 512, the published size."""
         return PUBLISHED_BATCH_SIZE if self.batch_size == "auto" else self.batch_size
 
     @property
@@ -174,7 +174,7 @@ class EvaluateSettings(Options):
 
 
 class LearnerSettings(Options):
-    """Settings of one learner, an adapted copy of the backbone, without its components."""
+    """Settings of one learner (an adapted copy of the backbone), except its components."""
 
     name: str = Field(default="main", description="used in metrics and file names")
     optimizer: OptimizerSettings | None = Field(

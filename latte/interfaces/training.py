@@ -25,7 +25,7 @@ class FeatureBank:
     """
 
     features: Tensor
-    """(N, D), L2-normalised, from the evaluation transform, without gradient."""
+    """(N, D), L2-normalised, without gradient; images go through the evaluation transform."""
 
 
 def _no_texts(labels: Tensor) -> Mapping[str, Tensor]:
@@ -59,15 +59,15 @@ class TrainingStart:
     """(N,) int64: the top-1 zero-shot class of each training image."""
     description_features: Callable[[str], Tensor]
     """Returns the frozen CLIP's text features (N, D) of the named description, encoded at the first
-    call. Row i belongs to training image i. For scope `group` it is the feature of the text drawn
-    for the image; if an image has several texts, it is their normalised mean feature."""
+    call. Row i belongs to training image i. For scope `group`, row i is the feature of the text
+    drawn for the image; if an image has several texts, row i is their normalised mean feature."""
     texts: Callable[[Tensor], Mapping[str, Tensor]] = _no_texts
     """Returns the argument `texts` of `PrototypeAggregator.supervise` for labels (N,) of all
     training images: frozen features (N, D) by description name, in the recipe's order. Texts of
     scope `class` follow the labels; features of other scopes equal `description_features`. Texts
     are encoded at the first call."""
     description_weights: Mapping[str, float] = field(default_factory=dict)
-    """Weight of each description when an aggregator mixes texts, by name; absent names have 1."""
+    """Weight of each description, by name, when an aggregator mixes texts; 1 for absent names."""
     corrections: Tensor | None = None
     """(N,) int64, on the run's device: classes that a person gave to images, and -1 elsewhere; None
     if the recipe has no corrections. The engine puts them into all label streams. A labeler may
@@ -162,4 +162,4 @@ class Posterior:
     labels: Tensor
     """(N, K) int64: the K most probable classes of each image, the most probable first."""
     probabilities: Tensor
-    """(N, K) floats: probabilities of `labels`; all other classes together have the rest of 1."""
+    """(N, K) floats: probabilities of `labels`; with those of all other classes, they sum to 1."""

@@ -18,8 +18,8 @@ def positive_number(
 ) -> float:
     """Return the value of `variable`, a finite number above 0; `default` if it is not set.
 
-    0 is allowed only if `without` is given, a text that completes the hint "or 0 to ...". Raises
-    `LatteError` for all other values.
+    `without` allows 0, and is the end of the hint "or 0 to ...". Raises `LatteError` for all other
+    values.
     """
     written = environment.get(variable, str(default))
     try:

@@ -38,8 +38,8 @@ _TEMPORARY = re.compile(
 def temporary_beside(path: Path) -> Path:
     """Return an unused temporary path beside `path`; leftovers in the folder are removed first.
 
-    The name contains this process and machine, so that `remove_leftovers` can remove the file
-    after the process was killed.
+    The name contains the ids of this process and machine, so that `remove_leftovers` can remove the
+    file after the process was killed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(path.parent)
@@ -50,9 +50,9 @@ def temporary_beside(path: Path) -> Path:
 def remove_leftovers(folder: Path, *, locked: bool = False) -> None:
     """Remove temporary files and folders that killed processes left directly in `folder`.
 
-    A process of this machine counts as killed if it does not exist; the temporary files of other
-    machines, which may share the folder, are removed after a day. `locked` says that no other
-    process writes files in `folder`; all temporary files are then removed.
+    A process of this machine counts as killed if it no longer exists. Temporary files of other
+    machines, which may share the folder, are removed after a day. If `locked` is True, no other
+    process writes files in `folder`, so all temporary files are removed.
     """
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
@@ -83,7 +83,7 @@ def _is_abandoned(entry: os.DirEntry[str], name: re.Match[str]) -> bool:
 def _machine() -> str:
     """Return an id of this machine's boot and of the process namespace; `unknown` without /proc.
 
-    Two containers have different ids, because the same process id is another process in each.
+    Containers get different ids, because each of them numbers its processes from 1.
     """
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
@@ -98,8 +98,8 @@ def write_atomically(path: Path, unfinished: Path | None = None) -> Iterator[Pat
     """Yield a temporary path beside `path`, which is renamed to `path` if the block succeeds.
 
     The content reaches the disk before the rename, so a crash leaves the old file or the new file.
-    If several processes write `path` at once, the last one's file stays. If the block fails, the
-    temporary file is renamed to `unfinished`, or removed if `unfinished` is None. Raises
+    If several processes write `path` at once, the file of the last process stays. If the block
+    fails, the temporary file is renamed to `unfinished`, or removed if `unfinished` is None. Raises
     `LatteError` if `path` is a device or a pipe, which a rename would replace.
     """
     if path.exists() and not (path.is_file() or path.is_dir()):

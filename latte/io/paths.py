@@ -74,8 +74,8 @@ def path_as_text(path: str) -> str:
 def path_from_text(text: str, folder: Path = Path()) -> str:
     """Return the path that `path_as_text` wrote as `text`.
 
-    A file below `folder` whose name is exactly `text` is preferred. Raises `ValueError` for text
-    that is not a file name, such as one with half of a surrogate pair.
+    If `folder` contains a file with the name `text`, return `text` unchanged. Raises `ValueError`
+    for text that no file name can contain, such as half of a surrogate pair.
     """
     os.fsencode(text)
     if "\\x" not in text or is_file(folder / text):
@@ -132,8 +132,8 @@ def read_text(path: Path) -> str:
 def refuse_other_kind(path: Path, *starts: str, force: bool) -> None:
     """Raise `LatteError` if a result would replace a file of another kind at `path`.
 
-    A file is of the same kind if it is empty or begins with one of `starts`, as earlier results of
-    the command do. With `force`, any file may be replaced.
+    Results of the command begin with one of `starts`. A file is of the same kind if it does so too,
+    or if it is empty. With `force`, any file may be replaced.
     """
     if force or not is_file(path):
         return

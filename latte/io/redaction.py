@@ -22,7 +22,7 @@ _SECRET_OPTION = re.compile(
     r"(?i)(api_?key|token|secret|passw|credential|authorization|cookie|webhook)"
 )
 _ISSUED = re.compile(r"((sk|pk|glpat|xox[a-z])-|(hf|gh[a-z]|github_pat)_)\S{8,}")
-"""Values that begin with the prefix of a known service's keys."""
+"""Values with a prefix that a known service gives to its keys."""
 _RANDOM_RUN = re.compile(r"[A-Za-z0-9]{20,}")
 _RANDOM_CHARACTERS = 10
 """Smallest number of different characters in a sequence that looks random."""
@@ -30,11 +30,11 @@ _USER_IN_URL = re.compile(r"(?P<scheme>\b[A-Za-z][A-Za-z0-9+.-]*://)[^\s/@]+@")
 _HIDDEN = "(hidden)"
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _BIDIRECTIONAL = re.compile("[\u202a-\u202e\u2066-\u2069]")
-"""Characters that change the writing direction; on a terminal, also that of the text after them."""
+"""Characters that change the writing direction; on a terminal, they also change later text."""
 
 
 def is_secret(name: str, value: str) -> bool:
-    """Return True if `name` sounds secret, or `value` has a password in a URL or looks random.
+    """Return True if `name` is typical of a secret, or `value` has a password or looks random.
 
     Paths do not count as random: folders are often named by a digest.
     """
@@ -55,7 +55,7 @@ def _looks_random(value: str) -> bool:
 def redact(text: str, environment: Mapping[str, str] | None = None) -> str:
     """Replace values of secret variables by the variables' names, and hide passwords in URLs.
 
-    Values are also found with the escapes of JSON and URLs. `environment` defaults to the
+    Values that are escaped as in JSON or URLs are replaced too. `environment` defaults to the
     environment variables of this process.
     """
     for name, value in (os.environ if environment is None else environment).items():

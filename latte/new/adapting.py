@@ -57,8 +57,7 @@ def adapt(
     """Adapt CLIP to unlabelled images and return the classifier, as `latte.load` does.
 
     The recipe is written to OUTPUT/NAME.yaml, where NAME is the name of the images' folder. The
-    run folder is below OUTPUT. The same call again continues an unfinished run and reuses a
-    finished one.
+    run folder is below OUTPUT. A repeated call continues or reuses this run.
 
     Args:
         images: a folder of images, searched with its sub-folders.
@@ -105,10 +104,10 @@ def propose(
     *,
     registry: Registry,
 ) -> Proposal:
-    """Look at the images, choose a method, and write the recipe with its reasons.
+    """Look at the images, choose a method, and write the recipe with a reason for each choice.
 
-    Raises `LatteError` for images or class names that no run could use, and if the recipe of that
-    name has been edited.
+    Raises `LatteError` for images or class names that no run could use, and if the recipe file
+    exists and has been edited.
     """
     check_method(method)
     path = output / f"{_name(images)}.yaml"
@@ -157,7 +156,7 @@ def _check_model(model: str, file: Path, registry: Registry) -> None:
 
 @contextmanager
 def naming_model() -> Iterator[None]:
-    """Name `--model` as the place of an error about the model."""
+    """Give errors about the model the place `--model`."""
     try:
         yield
     except LatteError as error:
@@ -165,9 +164,9 @@ def naming_model() -> Iterator[None]:
 
 
 def _write(path: Path, text: str, registry: Registry) -> None:
-    """Write a valid recipe; replace one that nobody has edited since `latte adapt` wrote it.
+    """Write the recipe `text` to `path`, if it is valid.
 
-    Raises `LatteError` if the file has been edited, or cannot be written.
+    Raises `LatteError` if the file cannot be written, or was edited after `latte adapt` wrote it.
     """
     if path.exists() and not _is_unedited(read_text(path)):
         raise LatteError(

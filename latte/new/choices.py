@@ -18,7 +18,7 @@ from latte.registry.spec import Kind
 Method = Literal["zero-shot", "mixture", "training-free", "latteclip"]
 
 _NEEDS: Mapping[Method, tuple[Kind, str]] = {"mixture": ("labeler", "transductive")}
-"""Components that methods need and that come with plugins, by method."""
+"""Component from a plugin that a method needs, by method."""
 _GUARD: tuple[Kind, str] = ("guard", "evidence")
 """Guard that suits every method that adapts."""
 
@@ -51,7 +51,7 @@ class Choices:
     requires: list[str] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     others: str = ""
-    """Sentence on the other methods, and on what LatteCLIP could use on this machine."""
+    """Sentence on the other methods, and on the texts that `latteclip` would use."""
 
 
 def choose(
@@ -122,7 +122,7 @@ def _complete_latteclip(
 def _complete_zero_shot(
     chosen: Choices, found: Findings, machine: Machine, registry: Registry
 ) -> None:
-    """Leave `chosen` as it is: zero-shot has no settings, and nothing for a guard to judge."""
+    """Change nothing: zero-shot needs neither settings nor a guard."""
 
 
 _COMPLETE: Mapping[Method, Callable[[Choices, Findings, Machine, Registry], None]] = {
@@ -135,7 +135,7 @@ _COMPLETE: Mapping[Method, Callable[[Choices, Findings, Machine, Registry], None
 
 
 def _method(found: Findings, registry: Registry) -> Choices:
-    """Choose a method without training: in measurements on typical folders it was the safest."""
+    """Choose a method without training, which was the safest in measurements on typical folders."""
     if has(registry, *_NEEDS["mixture"]):
         return Choices("mixture", reasons=["method: joint labelling of all images, no training"])
     reasons = ["method: class prototypes computed from texts and images, no training"]
@@ -168,7 +168,7 @@ def _requirement(registry: Registry, kind: Kind, name: str) -> str:
 
 
 def _texts_of_latteclip(machine: Machine, registry: Registry) -> str:
-    """Return a clause that says what would write the texts of `latteclip` on this machine."""
+    """Return a clause that names the model that writes texts for `latteclip` on this machine."""
     if _has_lmm(machine, registry):
         return "latteclip trains with texts by a multimodal model (LMM) on this GPU"
     return (

@@ -1,4 +1,4 @@
-"""Compare models on unlabelled images: zero-shot and the safe default with each of them."""
+"""Compare models on unlabelled images, each with zero-shot and with the recipe of `latte adapt`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def compare_models(
     registry: Registry,
     progress: Progress,
 ) -> Mapping[str, MeasuredModel]:
-    """Return the models, the highest score first, after running `latte adapt`'s recipe for each.
+    """Run `latte adapt`'s recipe with each model; return the models, the highest score first.
 
     Recipes and runs are temporary.
 

@@ -48,11 +48,11 @@ class Findings:
     """Median width and height of the images that could be opened."""
     class_names: tuple[str, ...]
     in_class_folders: int
-    """Number of images in those sub-folders of `root` whose name is a class name."""
+    """Number of images in sub-folders of `root` that have the name of a class."""
     labelled: int
     """Number of labelled images in the folder `evaluation`."""
     left_out: tuple[str, ...]
-    """Sentences about files in both folders that are not read; a run prints them too."""
+    """Warnings about files in `root` and `evaluation` that are not read; a run prints them too."""
 
     @property
     def too_few(self) -> str | None:
@@ -92,8 +92,8 @@ def look_at(
 
     `arguments` are the names of `root` and `evaluation` in errors.
 
-    Raises `LatteError` if no run can use them: if there are no images, if class names are
-    unusable, or if the evaluation folder has other classes or contains training images.
+    Raises `LatteError` if there are no images, if class names are unusable, or if the evaluation
+    folder has other classes or contains training images.
     """
     existing_folder(root.absolute(), arguments[0])
     if isinstance(classes, Path):

@@ -26,10 +26,7 @@ class Machine:
         return f"{self.name}{memory}"
 
     def minutes(self, seconds: float) -> float:
-        """Return the minutes that work takes here which takes one CPU core so many seconds.
-
-        A GPU counts as if it were done at once.
-        """
+        """Return the minutes for work that takes one CPU core `seconds`; 0 on a GPU."""
         return 0.0 if self.device == "cuda" else seconds / self.cores / 60
 
 

@@ -1,4 +1,4 @@
-"""Propose a CLIP by machine, time and licence."""
+"""Propose a CLIP whose licence allows commercial use and that is fast enough on this machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from latte.backbone.licences import licence_of, repository_of
 from latte.new.machine import Machine
 
 _MOST_MINUTES = 10.0
-"""Time of encoding the images above which a model is too slow for this machine."""
+"""Maximum time for encoding the images; slower models are not proposed for this machine."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,11 @@ KNOWN = (
 
 
 def propose_model(images: int, machine: Machine, *, trains: bool) -> tuple[str, str]:
-    """Return a model for so many images, as `--model` names it, and the reason.
+    """Return the name of a model for this number of images, as for `--model`, and the reason.
 
-    The most accurate model is proposed that encodes the images in ten minutes, or the fastest one
-    if the method trains. If it is not cached and the hub does not answer, a cached model is
-    proposed instead, if there is one.
+    If the method trains, the fastest model is proposed, else the most accurate model that encodes
+    the images in ten minutes. If this model is not cached and the hub does not answer, a cached
+    model is proposed, if there is one.
     """
     fast = [one for one in KNOWN if machine.minutes(images * one.seconds) <= _MOST_MINUTES]
     best = KNOWN[-1] if trains or not fast else fast[0]

@@ -73,7 +73,7 @@ def _dataset(found: Findings, file: Path) -> Iterator[str]:
 
 
 def backbone_keys(model: str, file: Path) -> dict[str, str]:
-    """Return the keys of `backbone` in the recipe `file` for `--model`, such as `NAME:TAG`."""
+    """Return the section `backbone` of the recipe `file` for a `model` such as `NAME:TAG`."""
     name, _, rest = model.partition(":")
     if name == "local-dir":
         return {"model": f"{name}:{_path(Path(rest).expanduser(), file)}"}
@@ -159,7 +159,7 @@ def _classes(found: Findings, file: Path) -> object:
 
 
 def _path(path: Path, file: Path) -> str:
-    """Return `path` relative to the recipe's folder; absolute if that takes too many `..`."""
+    """Return `path` relative to the recipe's folder, or absolute if it would need too many `..`."""
     whole = Path(os.path.normpath(path.absolute()))
     try:
         relative = Path(os.path.relpath(whole, file.absolute().parent))

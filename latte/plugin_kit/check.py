@@ -84,7 +84,7 @@ def _finding(subject: str, check: str, look: Callable[[], object]) -> Finding:
 
 
 def _dependencies(name: str) -> Iterator[Finding]:
-    """Yield findings: dependencies are installed, and the version of latte has an upper bound."""
+    """Check that dependencies are installed, and that latte's version has an upper bound."""
     requirements = [Requirement(text) for text in distribution(name).requires or ()]
     wanted = [one for one in requirements if one.marker is None or one.marker.evaluate()]
     problems = [problem for one in wanted if (problem := _conflict(one))]
@@ -133,7 +133,7 @@ def run_tests(plugin: Plugin, folder: Path, progress: Progress) -> Finding:
 
 
 def needs_pytest() -> None:
-    """Raise `LatteError` if pytest is not installed: latte does not depend on it."""
+    """Raise `LatteError` if pytest, which is not a dependency of latte, is not installed."""
     if importlib.util.find_spec("pytest") is None:
         raise LatteError("contract tests need pytest", hint="pip install pytest, or --no-contract")
 

@@ -25,7 +25,7 @@ _SUFFIX = ".jinja"
 
 @dataclass(frozen=True)
 class Names:
-    """Names of a plugin's package, module and component, as for `latte-warm-colours`."""
+    """Names of a plugin's package, module and component."""
 
     distribution: str
     """Name of the pip package, for example `latte-warm-colours`."""

@@ -88,7 +88,7 @@ def resolve_describers(
 ) -> list[Listed]:
     """Return `descriptions`, each with `by` set to None if it names the first of `describers`.
 
-    Reports a description that names an unknown describer, or needs one in a recipe without any.
+    Reports descriptions that name an unknown describer, or need one in a recipe without describers.
     """
     _refuse_both(root, mistakes)
     if _are_incomplete(root, describers):
@@ -161,7 +161,7 @@ def _require_describer(root: Node, descriptions: Sequence[Listed], mistakes: Mis
 def _checked(
     choice: Choice, labels: Sequence[str], root: Node, path: KeyPath, mistakes: Mistakes
 ) -> Choice:
-    """Return the description, with `by` None if it is the first of `labels`; reports a bad `by`."""
+    """Report a wrong `by`; return the description, with `by` None for the first of `labels`."""
     if choice.by is None:
         return choice
     if _scope(choice) == "class":

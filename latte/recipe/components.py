@@ -44,7 +44,7 @@ class Components:
                 validator.sections.add(path, found.model)
 
     def choice(self, path: KeyPath) -> Choice | None:
-        """Return the component at `path`; None if there is none or its mistakes are reported."""
+        """Return the component at `path`; None if it is absent or invalid, which is reported."""
         found, node = self._found.get(path), find(self._root, path)
         if found is None or node is None:
             return None
@@ -91,7 +91,7 @@ class Components:
         return None
 
     def _registered(self, kind: Kind, node: Node, path: KeyPath) -> Registered | None:
-        """Return the component that `node` names; None after a report. Raises `LatteError`."""
+        """Return the component that `node` names. Returns None or raises `LatteError` if wrong."""
         if not isinstance(node.value, dict):
             what, _ = wrong_type(["the name of a component or a mapping with use: NAME"], node)
             self._mistakes.add(node.origin, path, what)

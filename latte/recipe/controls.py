@@ -31,7 +31,7 @@ def merged(base: Node, change: Node, registry: Registry) -> Node:
 
     Mappings are merged key by key, unless they name different components; every other value is
     replaced. If two keys exclude each other, such as `learners` and `prototypes`, the one in
-    `change` is kept. Package requirements of both are kept. `controls: {}` replaces all controls.
+    `change` is kept. Package requirements of both are kept. `controls: {}` removes all controls.
     """
     whole = _merged(_without_excluded(base, change), change, (), registry)
     return _with_all_requirements(whole, base, change)
@@ -63,7 +63,7 @@ def _merged(base: Node | None, change: Node, path: KeyPath, registry: Registry) 
 
 
 def _without_excluded(base: Node, change: Node) -> Node:
-    """Return `base` without the keys that a recipe cannot have beside those of `change`."""
+    """Return `base` without keys that a recipe with the keys of `change` cannot have."""
     written = {*change.plain()}
     if LEARNERS in written:
         base = _without(base, ONE_LEARNER)

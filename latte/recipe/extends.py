@@ -1,4 +1,4 @@
-"""`extends:`: read a recipe and its bases, the files or shipped recipes that it changes."""
+"""Read a recipe and its bases, which are the files or shipped recipes that its `extends` names."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DEEPEST = 20
 
 @dataclass
 class RecipeFiles:
-    """Reader of a recipe's file and of the files that it extends, each of which is read once."""
+    """Reader of a recipe's file and of its bases; each file is read once."""
 
     registry: Registry
     environment: Mapping[str, str]
@@ -50,7 +50,7 @@ class RecipeFiles:
         self.mistakes.found = [one for one in self.mistakes.found if one.origin not in replaced]
 
     def _with_bases(self, root: Node, path: Path, chain: tuple[Path, ...]) -> Node:
-        """Return `root` of the file `path`, merged over its bases, of which later ones win."""
+        """Return `root` of the file `path`, merged over its bases; later bases win over earlier."""
         whole: Node | None = None
         for reference, place in _references(root):
             base = self._base(reference, path, chain, self.mistakes.where(reference.origin, place))
@@ -69,7 +69,7 @@ class RecipeFiles:
         return self.bases[found]
 
     def _base_tree(self, path: Path, where: str) -> Node:
-        """Return the content of an extended file; errors never quote a file that is no recipe."""
+        """Return the content of a base; errors do not quote a file that is not a recipe."""
         text = read_text(path)
         try:
             document = compose(text, str(path))
@@ -113,7 +113,7 @@ def _references(root: Node) -> Iterator[tuple[Node, KeyPath]]:
 
 
 def _find(reference: Node, path: Path, where: str) -> Path:
-    """Return the file that `reference` names, from the folder of `path`, or a shipped recipe."""
+    """Return the file, or shipped recipe, that `reference` in the file `path` names."""
     name = str(reference.value)
     if not name.endswith(SUFFIXES):
         shipped = shipped_path(name)
@@ -130,7 +130,7 @@ def _find(reference: Node, path: Path, where: str) -> Path:
 
 
 def _beside(path: Path, name: str) -> Path | None:
-    """Return the recipe file `name` from the folder of `path`, following links; None if absent."""
+    """Return the recipe file `name`, relative to the folder of `path`; None if it is absent."""
     target = path.parent / name
     try:
         if not (target.is_file() and target.resolve().suffix in SUFFIXES):

@@ -80,7 +80,7 @@ def kind_at(path: KeyPath) -> Kind | None:
 
 
 def spelled_out(node: Node, path: KeyPath = ()) -> Node:
-    """Return the recipe, with each component that is given by its name alone as `{use: NAME}`."""
+    """Return the recipe with `{use: NAME}` in place of each component that is only a name."""
     if kind_at(path) and isinstance(node.value, str):
         return Node({USE: node}, node.origin)
     return node.mapped(lambda key, below: spelled_out(below, (*path, key)))

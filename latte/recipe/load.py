@@ -215,7 +215,7 @@ def resolved_data(
 
 
 def _short_form(backbone: dict[str, Any]) -> dict[str, Any]:
-    """Return the section `backbone` without the name of the default one."""
+    """Return the section `backbone`, without `use` if that names the default backbone."""
     named = backbone.pop(USE)
     return backbone if named in (OPEN_CLIP, DEFAULT_BACKBONE) else {USE: named, **backbone}
 

@@ -61,7 +61,7 @@ class Mistakes:
     prefix: KeyPath = ()
     """Prefix of every key path in messages: `("controls", NAME)` while a control is checked."""
     root: Node | None = None
-    """The recipe or control that is checked; its list items are named in messages."""
+    """The recipe or control that is checked; messages use the names of its list items."""
 
     def add(self, origin: Origin, path: KeyPath, what: str, hint: str | None = None) -> None:
         """Report a mistake at `path`, written at `origin`."""
@@ -69,7 +69,7 @@ class Mistakes:
         self.found.append(Mistake(origin, path, error))
 
     def add_at(self, root: Node, path: KeyPath, what: str, hint: str | None = None) -> None:
-        """Report a mistake at `path`, with the line of the deepest of its keys that is written."""
+        """Report a mistake at `path`, with the line of the deepest key that the recipe contains."""
         self.add(deepest(root, path).origin, path, what, hint)
 
     def where(self, origin: Origin, path: KeyPath) -> str:

@@ -74,8 +74,8 @@ class Recipe:
     resolved: Mapping[str, Any] = field(default_factory=dict)
     """The complete recipe as plain data with every default, loadable as a recipe."""
     origins: Mapping[str, str] = field(default_factory=dict)
-    """Origin of each value by dotted key path: `file:line`, `--set` or `default`. Each `${VAR}`
-    that was expanded in the value follows."""
+    """Origin of each value by dotted key path: `file:line`, `--set` or `default`, followed by each
+    `${VAR}` that was expanded in the value."""
     bases: tuple[Path, ...] = ()
     """Files that the recipe extends, directly or through another file."""
 

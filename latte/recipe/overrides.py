@@ -55,7 +55,7 @@ def _parse(text: str, path: KeyPath, environment: Mapping[str, str], mistakes: M
 
 
 def _put(node: Node, path: KeyPath, rest: KeyPath, new: Node) -> Node:
-    """Return `node`, found at `path`, with `new` at the keys `rest` in it. Raises `LatteError`."""
+    """Return `node` at `path`, with `new` at the keys `rest` below it. Raises `LatteError`."""
     if not rest:
         return new
     node, key, below = spelled_out(node, path), rest[0], rest[1:]

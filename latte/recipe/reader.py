@@ -242,7 +242,7 @@ def _repeated(labelled: Sequence[tuple[str, KeyPath]]) -> Iterator[tuple[str, Ke
 
 @dataclass(frozen=True)
 class LearnerReader:
-    """Reader of the learners of the recipe `root`: the listed ones, or the single one, `main`."""
+    """Reader of the learners of the recipe `root`: its list `learners`, or the single `main`."""
 
     root: Node
     components: Components

@@ -133,7 +133,7 @@ def _component(
 ) -> Schema:
     """Return the schema of a component: its name, or a mapping whose `use` decides its options.
 
-    If no component of the kind is installed, such as a guard without a plugin, no value is valid.
+    If no component of this kind is installed, no value is valid.
     """
     if not options:
         return {"not": {}}

@@ -35,7 +35,7 @@ class Validator:
     def validated(
         self, model: type[ModelT], node: Node, path: KeyPath, reserved: Iterable[str] = ()
     ) -> ModelT | None:
-        """Return `node`, found at `path`, as a `model`; None after reporting mistakes.
+        """Return `node`, which is at `path`, as a `model`; None after reporting mistakes.
 
         `reserved` keys, such as `use`, are allowed beside the keys of `model`.
         """

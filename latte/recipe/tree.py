@@ -184,7 +184,7 @@ def _is_merge(key_node: YamlNode) -> bool:
 
 
 def read_nodes(path: Path, environment: Mapping[str, str] = MappingProxyType({})) -> Node:
-    """Read a YAML file as a recipe is read; each node has its line. Raises `LatteError`.
+    """Read a YAML file, such as a recipe, into nodes. Raises `LatteError`.
 
     `environment` holds the values of `${VAR}`.
     """

@@ -138,7 +138,7 @@ def _absolute(node: Node, markers: Sequence[IsPath]) -> Node:
 
 
 def _from_shell(text: str) -> str:
-    """Return a normalised path, so that `photos`, `./photos/` and `$PWD/photos` give one run."""
+    """Return an absolute path: the same for `photos`, `./photos/` and `$PWD/photos`."""
     try:
         path = Path(text).expanduser().absolute()
     except RuntimeError:  # `~name` of an unknown user

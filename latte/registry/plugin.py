@@ -35,7 +35,7 @@ class Plugin:
     detail: str | None = None
     """Traceback of the exception that made the plugin `broken`."""
     specs: tuple[ComponentSpec, ...] = ()
-    """Declared components, also those that a plugin declared before it failed."""
+    """Declared components, including those that the plugin declared before it failed."""
     commands: tuple[CommandSpec, ...] = ()
     """Commands that the plugin adds to `latte`."""
 

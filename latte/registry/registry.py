@@ -171,7 +171,7 @@ def _import(registered: Registered, target: str) -> Any:
 
 
 def broken_component(registered: Registered, cause: str) -> LatteError:
-    """Return the error for a component that its package declares but that cannot be used."""
+    """Return the error for a declared component that cannot be used."""
     spec = registered.spec
     return LatteError(
         f'{spec.kind} "{spec.name}" of {registered.package} cannot be used: {cause}',
@@ -198,7 +198,7 @@ def _suggestion(name: str, known: Sequence[Registered]) -> list[str]:
 
 
 def _absent(kind: Kind, name: str, plugins: Sequence[Plugin]) -> list[str]:
-    """Return hints: the unloaded plugins that declare the component, else those that may do so."""
+    """Return hints: plugins that are not loaded and declare the component, else may declare it."""
     missing = [plugin for plugin in plugins if plugin.status != "ok"]
     certain = [plugin for plugin in missing if _declares(plugin, kind, name)]
     if certain:

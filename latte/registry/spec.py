@@ -1,4 +1,4 @@
-"""Declare components and commands: a package's hooks return specs, without slow imports."""
+"""Specs, which a package's hooks return to declare components and commands without slow imports."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ class ComponentSpec:
     the component's class, and `options` is its options model (None: it has no options). Keep the
     options in a module that does not import torch, so that recipes can be checked quickly. For
     kind `model`, the target is a function without arguments that returns the `Path` of a model
-    folder. A recipe names the folder `plugin:NAME`: in `backbone.model` if open_clip reads it,
-    and in the `model` option of a component if that component reads it with another library.
+    folder. A recipe names the folder `plugin:NAME`: in `backbone.model` for a model of open_clip,
+    or in the `model` option of a component that reads the folder with another library.
 
     Example:
         >>> from latte.api import ComponentSpec, hookimpl

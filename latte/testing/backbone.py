@@ -52,7 +52,7 @@ class BackboneContract(ComponentContract):
         assert loader.identity() == self.loader(tmp_path).identity()
 
     def test_features_are_finite_unit_rows(self, tmp_path: Path) -> None:
-        """Images and texts have unit features (M, D) in fp32; an empty list of texts has (0, D)."""
+        """Images and texts have unit features (M, D) in fp32; no texts give features (0, D)."""
         backbone = self.load(tmp_path)
         for features in _outputs(backbone):
             assert features.shape == (3, backbone.embedding_width), f"shape {features.shape}"
@@ -78,7 +78,7 @@ class BackboneContract(ComponentContract):
 
     @pytest.mark.parametrize("text", ["", "W" * 3, "word " * 2000, "ü 写真 🦊"])
     def test_a_feature_does_not_depend_on_other_texts(self, tmp_path: Path, text: str) -> None:
-        """Other texts in a call change the feature of a text, of any length, by rounding only."""
+        """A text's feature depends on other texts in the call by rounding only, for any length."""
         backbone = self.load(tmp_path)
         with torch.no_grad():
             alone = backbone.encode_texts([text])

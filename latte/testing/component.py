@@ -38,7 +38,7 @@ class ComponentContract:
     """Options of the component, as in a recipe."""
 
     def build(self) -> tuple[type[Component[Any]], Options]:
-        """Return the component's class and options; override it if it is not installed."""
+        """Return the component's class and options; override it for uninstalled components."""
         registered = self.registered()
         return load_registry().load(registered), self.valid(self.options)
 
@@ -92,7 +92,7 @@ class ComponentContract:
         assert not silent, f"no description= for {', '.join(silent)}"
 
     def test_no_option_is_called_like_a_key_of_recipes(self) -> None:
-        """No option has the name of a recipe key, such as `use`: no recipe could set the option."""
+        """No option has the name of a recipe key, such as `use`, because no recipe could set it."""
         _, options = self.build()
         taken = {*reserved_keys(self.kind)} & {*type(options).model_fields}
         assert not taken, f"recipes keep the key {', '.join(sorted(taken))} for themselves"

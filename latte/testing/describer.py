@@ -24,7 +24,7 @@ PROMPTS = ("What is this?", "Qu'est-ce que c'est ?\n写真 🦊 {class} {0}")
 
 
 class DescriberContract(ComponentContract):
-    """Tests that texts are valid, and that equal fingerprints mean equal texts: texts are stored.
+    """Tests that texts are valid, and equal for equal fingerprints, because texts are stored.
 
     Example:
         >>> from latte.testing import DescriberContract
@@ -43,7 +43,7 @@ class DescriberContract(ComponentContract):
         return [DescribeRequest((image,), prompt) for image in images for prompt in PROMPTS]
 
     def choices(self, folder: Path) -> list[ChoiceRequest]:
-        """Return six requests to choose: three images, two orders of options, one with "none"."""
+        """Return six requests: three images, each with the options in two orders."""
         images = described_images(folder / "asked")
         return [
             ChoiceRequest((image,), "Which is it?", options, none_allowed=place == 1)
@@ -91,7 +91,7 @@ class DescriberContract(ComponentContract):
             assert request.none_allowed or choice.none == 0, "`none` was not allowed"
 
     def test_choices_do_not_depend_on_the_batch_or_its_order(self, tmp_path: Path) -> None:
-        """Probabilities are equal but for rounding, which depends on the shape of a batch."""
+        """Batch and order change probabilities by rounding only."""
         requests, describer = self.choices(tmp_path), self.make(tmp_path)
         choices = describer.choose(requests)
         alone = [describer.choose([request])[0] for request in requests]
@@ -105,7 +105,7 @@ class DescriberContract(ComponentContract):
         assert list(self.make(tmp_path).choose([])) == []
 
     def test_equal_fingerprints_promise_equal_texts(self, tmp_path: Path) -> None:
-        """Neither recipe folder nor seed changes the texts unless it changes the fingerprint."""
+        """If the recipe's folder or the seed changes texts, it also changes the fingerprint."""
         one, other = self.make(tmp_path / "a"), self.make(tmp_path / "b", seed=1)
         requests = self.requests(tmp_path)
         if one.fingerprint == other.fingerprint:

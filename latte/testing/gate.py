@@ -45,7 +45,7 @@ class GateContract(ComponentContract):
         return ("dog", "cat", *HOSTILE_NAMES)
 
     def texts(self) -> list[GatedText]:
-        """Return plain texts, refusals, loops, other scripts and texts with invalid characters."""
+        """Return plain, repetitive and foreign texts, refusals, and texts with bad characters."""
         names = self.class_names()
         return [
             GatedText(text, names[row % len(names)], "What is shown?")
@@ -53,7 +53,7 @@ class GateContract(ComponentContract):
         ]
 
     def judged(self, gate: Gate[Any], texts: Sequence[GatedText]) -> list[str | None]:
-        """Return the verdicts of `gate` on `texts`, as texts of a description of scope `image`."""
+        """Return the verdicts of `gate` on `texts` of a description of scope `image`."""
         return [*gate.judge(texts, GateSubject("image", "image", self.class_names()))]
 
     def test_every_text_gets_a_verdict(self, tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ class GateContract(ComponentContract):
 
     @pytest.mark.parametrize("count", [0, 1])
     def test_a_description_may_have_hardly_any_text(self, tmp_path: Path, count: int) -> None:
-        """The gate accepts an empty list and a single text; the describer may refuse the rest."""
+        """The gate accepts an empty list and a single text, as a describer may refuse the rest."""
         verdicts = self.judged(self.make(tmp_path), self.texts()[:count])
         assert len(verdicts) == count, f"{len(verdicts)} verdicts on {count} texts"
 

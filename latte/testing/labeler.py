@@ -124,7 +124,7 @@ class PseudoLabelerContract(ComponentContract):
                 assert torch.equal(posterior.probabilities, again.probabilities), message
 
     def test_a_stopped_run_goes_on_with_the_same_labels(self, tmp_path: Path) -> None:
-        """After `start` and `load_state`, without `on_epoch_start`, labels equal the saved ones."""
+        """After `start` and `load_state`, labels equal the saved ones without `on_epoch_start`."""
         start = training_start()
         one, other = self.started(tmp_path, start), self.started(tmp_path, start)
         self.begin(one, start, epoch=0)
@@ -146,7 +146,7 @@ def _aggregators(
 
 
 def _feature_banks(start: TrainingStart) -> Mapping[str, FeatureBank]:
-    """Return one bank per learner; the learners disagree about some images."""
+    """Return one `FeatureBank` per learner; the learners disagree about some images."""
     count, width = start.image_features.shape
     noise = [0.3 * unit_rows(count, width, seed=5 + place) for place in range(len(LEARNERS))]
     rows = [normalize(start.image_features + one, dim=1) for one in noise]

@@ -30,7 +30,7 @@ from latte.testing.results import run_results, without_evaluation
 
 
 class ReporterContract(ComponentContract):
-    """Tests that a reporter only writes in the run folder, also for unusual or missing values.
+    """Tests that a reporter writes in the run folder only, also for unusual or missing values.
 
     Example:
         >>> from latte.testing import ReporterContract
@@ -104,7 +104,7 @@ class ReporterContract(ComponentContract):
 def call_hooks(reporter: Reporter[Any], results: RunResults, *, ends: bool = True) -> list[Path]:
     """Call every hook as a run does, with the steps of `results`; the first step is sent twice.
 
-    Returns the paths that `report` wrote, or nothing if the run fails (`ends=False`).
+    Returns the paths that `report` wrote. With `ends=False`, the run fails and the list is empty.
     """
     rows = [(row["event"], _figures(row)) for row in results.metrics]
     steps = [figures for event, figures in rows if event == "step"]

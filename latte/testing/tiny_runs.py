@@ -209,7 +209,7 @@ class RunContract:
     """Recipe without `dataset` and `backbone`, which `latte.testing.tiny_runs.SQUARES` adds. Use
     batches of 4 of the 12 images, several epochs and `checkpoint_every: 2`."""
     stops: ClassVar[Sequence[int]] = (1, 4)
-    """Numbers of training steps after which runs are stopped; each learner's steps count."""
+    """Numbers of training steps after which runs are stopped; counts the steps of all learners."""
 
     @pytest.fixture(scope="class")
     @classmethod

@@ -28,7 +28,7 @@ class TrainableContract(ComponentContract):
     kind: ClassVar[Kind] = "trainable"
 
     def test_only_the_chosen_parameters_train(self, tmp_path: Path) -> None:
-        """They get gradient; all other weights keep their bits."""
+        """Only chosen parameters get gradient; all other weights keep their bits."""
         backbone = self._backbone(tmp_path)
         trainable: Trainable[Any] = self.make(tmp_path)
         parameters = trainable.select(backbone)

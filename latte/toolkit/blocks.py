@@ -1,4 +1,4 @@
-"""Blocks of rows of bounded size, so that (N, C) tensors never need to be in memory at once."""
+"""Split rows into blocks of bounded size, so that no whole (N, C) tensor is in memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ BLOCK_ENTRIES = 2**22
 
 
 def rows_per_block(columns: int) -> int:
-    """Return the number of rows per block for rows of `columns` entries, at least 1.
+    """Return the number of rows per block (at least 1), if a row has `columns` entries.
 
     Example:
         >>> from latte.api import rows_per_block

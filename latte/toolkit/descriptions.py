@@ -18,7 +18,7 @@ _ANY_PLACEHOLDER = re.compile(r"\{\w*\}")
 
 
 def check_placeholders(text: str) -> str:
-    """Return `text` if it has no placeholder but `{class}`; else raise `ValueError`."""
+    """Return `text`; raise `ValueError` if it has a placeholder other than `{class}`."""
     for found in _ANY_PLACEHOLDER.findall(text):
         if found != CLASS_PLACEHOLDER:
             raise ValueError(f"unknown placeholder {found}; the only one is {CLASS_PLACEHOLDER}")
@@ -28,7 +28,7 @@ def check_placeholders(text: str) -> str:
 
 
 def check_template(template: str) -> str:
-    """Return `template` if it contains `{class}`; else raise `ValueError`."""
+    """Return `template`; raise `ValueError` if it does not contain `{class}`."""
     check_placeholders(template)
     if CLASS_PLACEHOLDER not in template:
         raise ValueError(f'must contain {CLASS_PLACEHOLDER}, as in "a photo of a {{class}}."')
@@ -36,7 +36,7 @@ def check_template(template: str) -> str:
 
 
 def check_prompts(prompts: str | tuple[str, ...]) -> str | tuple[str, ...]:
-    """Return `prompts` if there is at least one and none is repeated; else raise `ValueError`."""
+    """Return `prompts`; raise `ValueError` if there is no prompt or one is repeated."""
     if isinstance(prompts, str):
         return check_placeholders(prompts)
     if not prompts:
@@ -90,7 +90,7 @@ class ClassOptions(Options):
 
 
 def with_template(options: Options, template: str) -> Options:
-    """Return `options`, with the dataset's `template` if they are `ClassOptions` that lack one.
+    """Add the dataset's `template` to `options` if they are `ClassOptions` without a template.
 
     Other options are returned unchanged. Raises `LatteError` for a template without `{class}`.
     """
@@ -284,13 +284,13 @@ class GroupDescription(AskedDescription[GroupT]):
 
     @property
     def correct_images(self) -> int | None:
-        """Number of images per group that truly belong to its class (supplement, table 1).
+        """Number of images per group whose true label is the group's class; None: not controlled.
 
-        None except in an oracle run.
+        Source: LatteCLIP, supplementary material, table 1.
         """
         return self.options.correct
 
     @property
     def groups_per_class(self) -> int | None:
-        """Number of groups that the images of a class share; None: one group per image."""
+        """Number of groups drawn per zero-shot label; None: one group per image."""
         return self.options.groups_per_class

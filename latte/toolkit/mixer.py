@@ -1,4 +1,4 @@
-"""LatteCLIP's dynamic feature mixer, which weights texts by their margin between two classes."""
+"""LatteCLIP's dynamic feature mixer: texts are weighted by the margin of their nearest class."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ MARGIN_FLOOR = 1e-6
 def margin_weights(text_features: Tensor, classifier: Classifier) -> Tensor:
     """Return the margins (M,) of unit text features (M, D) between their two nearest classes.
 
-    A margin is the difference of the two similarities. Of a class with several prototypes, only the
-    nearest is used, so that prototypes of one class do not compete. With a single class, all
-    weights are 1. The result carries no gradient. Source: LatteCLIP, dynamic feature mixer.
+    A margin is the difference of the two similarities. If a class has several prototypes, only its
+    nearest one counts, so that prototypes of one class do not compete. With a single class, all
+    margins are 1. The result carries no gradient. Source: LatteCLIP, dynamic feature mixer.
 
     Example:
         >>> import torch

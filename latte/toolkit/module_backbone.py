@@ -21,12 +21,12 @@ _LARGEST_LOGIT_SCALE = math.log(100)
 
 
 class ModuleBackbone(Backbone):
-    """Backbone around one torch module, frozen at first; subclasses encode, save and list groups.
+    """Backbone around one torch module, which is frozen at first; subclasses encode and save.
 
     The module has a parameter `logit_scale`, which is the logarithm of the logit scale. A sigmoid
     model also has a parameter `logit_bias`. Dropout is active only while a gradient is recorded and
-    parameters train. BatchNorm statistics are constant: on small unlabelled batches they would
-    drift away from the pretrained ones.
+    parameters train. BatchNorm statistics are constant, because small unlabelled batches would
+    change them too much.
 
     Example:
         from latte.api import ModuleBackbone
@@ -38,7 +38,7 @@ class ModuleBackbone(Backbone):
     """
 
     def __init__(self, model: Any, pixel_format: PixelFormat, embedding_width: int) -> None:
-        """Wrap `model`, with its weights, in fp32, on its device.
+        """Wrap `model`, which has fp32 weights and stays on its device.
 
         Raises `LatteError` if its logit scale is not finite.
         """
@@ -59,7 +59,7 @@ class ModuleBackbone(Backbone):
 
     @abstractmethod
     def architecture(self) -> Any:
-        """Return JSON data that determine the outputs together with weights and pixel format."""
+        """Return JSON data that, with the weights and the pixel format, determine all outputs."""
 
     @abstractmethod
     def parameters_of(self, group: TrainableGroup) -> Mapping[str, nn.Parameter]:
@@ -75,10 +75,10 @@ class ModuleBackbone(Backbone):
     def encode_by_length(
         self, lengths: Tensor, per_pass: int, encode: Callable[[Tensor], Tensor]
     ) -> Tensor:
-        """Return features (M, D) of M texts, encoded in passes of texts with similar lengths (M,).
+        """Return features (M, D) of M texts with `lengths` (M,).
 
-        `encode` returns the features (P, D) of at most `per_pass` texts, from their indices (P,) in
-        the order of their lengths.
+        `encode` maps the indices (P,) of at most `per_pass` texts of similar length, the shortest
+        first, to features (P, D).
         """
         order = lengths.argsort(stable=True)
         features = torch.cat([encode(part) for part in torch.split(order, per_pass)])
@@ -160,9 +160,9 @@ class ModuleBackbone(Backbone):
         return chosen
 
     def blocks(self) -> list[list[str]]:
-        """Return the paths of the blocks of each tower, in order.
+        """Return for each tower the module paths of its blocks, in order.
 
-        The blocks of a tower are its largest list of modules of one class, counted in parameters.
+        The blocks are that list of modules of one class which has the most parameters.
         """
         towers = []
         for tower, child in self.model.named_children():

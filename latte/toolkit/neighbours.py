@@ -23,19 +23,19 @@ def nearest_neighbours(
     """Find the nearest other rows of each query row, by exact search over all rows.
 
     Memory for similarities is bounded by `block_bytes` (at least one row of N), so it does not grow
-    with N². Results are bit-identical on the same device with the same `block_bytes`. Among equal
-    cosines, the choice of torch's `topk` is deterministic, but not always the lowest index.
+    with N². Results are bit-identical on the same device with the same `block_bytes`. Among rows
+    with equal cosines, torch's `topk` chooses deterministically, but not always the lowest index.
 
     Args:
         rows: unit rows (N, D), floating point.
         count: number of neighbours per query; at most N - 1 are returned.
-        queries: int64 (Q,), the rows to search for, on the device of `rows`; None: all N.
+        queries: int64 (Q,), indices of the query rows, on the device of `rows`; None: all N.
         block_bytes: largest size of a block of similarities, in bytes.
         advance: called after each block with its number of queries, to show progress.
 
     Returns:
         Cosines (Q, k) in the dtype of `rows` and row indices (Q, k) int64, nearest first, with
-        k = min(count, N - 1). A row is never its own neighbour; an identical row may be.
+        k = min(count, N - 1). A row is never its own neighbour; another, identical row may be.
 
     Example:
         >>> import torch

@@ -1,4 +1,4 @@
-"""Base classes of prototypes: estimated once, or returned by a labeler in each epoch."""
+"""Base classes for prototypes that are estimated once, or that a labeler returns in each epoch."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ SourceOptionsT = TypeVar("SourceOptionsT", bound=SourceOptions)
 
 
 class ImageSource(Dataset[SourceOptionsT]):
-    """Base class of datasets that know their class names when they are constructed.
+    """Dataset that gets its class names when it is constructed.
 
     Example:
         >>> from latte.api import PathText, SourceOptions

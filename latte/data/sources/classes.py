@@ -1,4 +1,4 @@
-"""Class names: read and check them; find a name's label despite other case or `_`."""
+"""Class names: read and check them, and find a name's label, ignoring case and `_`."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def shown(classes: Sequence[Sequence[str]]) -> tuple[str, ...]:
 
 
 def _entries(file: Path) -> list[tuple[str, str]]:
-    """Return the text of each class in a file, with its place."""
+    """Return the text of each class in a file, with its place (`FILE:LINE`)."""
     lines = enumerate(read_text(file).split("\n"), start=1)
     entries = [
         (line, f"{file}:{number}")

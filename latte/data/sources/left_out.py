@@ -32,7 +32,7 @@ class LeftOut:
         self._example = {"unread": "", "misnamed": ""}
 
     def add(self, path: Path) -> None:
-        """Count a file that its suffix excludes; its first bytes may show that it is an image."""
+        """Count a file whose suffix is not read; its first bytes may show that it is an image."""
         suffix = path.suffix.lower() or "without suffix"
         if suffix in UNREAD_SUFFIXES:
             self._unread[suffix] += 1
@@ -46,7 +46,7 @@ class LeftOut:
             self._others[suffix] += 1
 
     def update(self, other: LeftOut) -> None:
-        """Add the files of `other`."""
+        """Add the counts of `other`."""
         self._unread.update(other._unread)
         self._misnamed.update(other._misnamed)
         self._others.update(other._others)
@@ -58,7 +58,7 @@ class LeftOut:
         return self._unread.total() + self._misnamed.total()
 
     def warnings(self) -> list[str]:
-        """Return one sentence per kind of file: its count by suffix, an example, the remedy."""
+        """Return one sentence per kind of file, with counts by suffix, an example and a remedy."""
         found = []
         if self._unread:
             found.append(

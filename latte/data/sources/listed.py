@@ -92,10 +92,7 @@ class ListedPaths:
         return labelled_by_id(labelled)
 
     def stays_inside(self, path: Path) -> bool:
-        """Return False if `path`, which is below the root, is a link that leads out of the root.
-
-        The same holds for a file in a folder that leads out of the root.
-        """
+        """Return False if `path` is a link that leads out of the root, or its folder is outside."""
         if path.parent not in self._inside:
             self._inside[path.parent] = self._leads_inside(path.parent)
         # Each folder is checked once, although it may hold thousands of images.

@@ -27,7 +27,7 @@ SHAPE = 'A split is {"train": [["cat/1.jpg", 0, "cat"], ...], "val": [...], "tes
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One image of a split; `where` is its place, `FILE SPLIT[INDEX]`, and `label` may be None.
+    """One image of a split; `where` is `FILE SPLIT[INDEX]`, for messages; `label` may be None.
 
     Example:
         >>> from latte.api.sources import Entry

@@ -19,8 +19,8 @@ _SORTED_AT_ONCE = 10_000
 def list_images(root: Path, where: str, left_out: LeftOut | None = None) -> list[Path]:
     """Return all files below `root` with an image suffix. Raises `LatteError` if there are none.
 
-    They are not sorted. Hidden files and folders are left out. Links are followed, and a folder is
-    listed once even if several links lead to it. A broken link, a pipe or a device with an image
+    The files are not sorted. Hidden files and folders are skipped. Links are followed, and a folder
+    is listed once even if several links lead to it. A broken link, a pipe or a device with an image
     suffix is listed; reading it raises an error. All other files are added to `left_out`.
 
     Example:
@@ -80,7 +80,7 @@ def files_below(root: Path, unlisted: Callable[[LatteError], None] | None = None
     called with a `LatteError` for each folder that cannot be listed; without it, the error is
     raised.
     """
-    # Real folders come before links, so that a folder below `root` is found by its real path.
+    # Linked folders come last, so that a folder below `root` is found by its real path.
     linked = deque([root])
     seen: set[tuple[int, int]] = set()
     while linked:
