@@ -1,6 +1,7 @@
 """Choices from a server of this package that replies in the documented formats of other servers.
 
-vLLM, SGLang, Ollama and llama.cpp are not started: only their formats are tested here.
+vLLM, SGLang, Ollama and llama.cpp are not started: only their formats are tested here. The
+rejections of log probabilities by SGLang and llama.cpp are not documented: their texts are ours.
 """
 
 from __future__ import annotations

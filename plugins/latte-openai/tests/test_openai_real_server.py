@@ -113,8 +113,10 @@ def test_choices_are_the_letters_that_a_server_without_log_probabilities_writes(
 ) -> None:
     images = described_images(tmp_path / "asked", 6)
     requests = [ChoiceRequest((image,), "Which is it?", ("cat", "dog")) for image in images]
-    with describer(tmp_path, url, model="tiny-llava", max_tokens=1, format="png") as one:
+    options = {"model": "tiny-llava", "max_tokens": 1, "format": "png", "concurrency": 1}
+    with describer(tmp_path, url, **options) as one:
         choices = one.choose(requests)
+        assert one.counters["tokens"] <= 6 + 1, "JSON is requested once: this server ignores it"
         texts = one.describe([request.question() for request in requests])
     assert choices == [
         text if isinstance(text, Refusal) else request.read(text)
