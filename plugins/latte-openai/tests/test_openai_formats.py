@@ -43,9 +43,13 @@ class Format:
     token_fields: Mapping[str, Any] = field(default_factory=dict)
 
     def with_logprobs(self, text: str, shares: Mapping[str, float]) -> Reply:
-        found = [
-            {"token": name, "logprob": math.log(share), "bytes": [*name.encode()]}
-            | self.token_fields
+        found: list[dict[str, Any]] = [
+            {
+                "token": name,
+                "logprob": math.log(share),
+                "bytes": [*name.encode()],
+                **self.token_fields,
+            }
             for name, share in shares.items()
         ]
         reply = said(text)
