@@ -126,7 +126,8 @@ def raise_for_status(
     Raises:
         RefusedError, NotFoundError, TransientError, RejectedError, RequestError: This request
             failed; `RequestError` if it is longer than the context.
-        LatteError: Every request would fail: no valid key, no credit, or a wrong address.
+        LatteError: Every request would fail: no valid key, no credit, a wrong address, or a model
+            that reads no images.
     """
     problem = read_problem(reply)
     what = f"{status} {_phrase(status)}: {problem.message}"
@@ -134,6 +135,8 @@ def raise_for_status(
         raise RefusedError(f"content filter: {problem.message}")
     if problem.is_too_long:
         raise RequestError(f"{what}{TOO_LONG_HINT}")
+    if "image input is not supported" in problem.message:  # llama.cpp sends 500
+        raise no_images(options, what)
     if "logprobs" in problem.message.lower():  # OpenAI sends 403, as for a wrong key
         raise RejectedError(what)
     if status == HTTPStatus.PAYMENT_REQUIRED or "insufficient_quota" in problem.codes:
@@ -193,6 +196,15 @@ def no_credit(options: OpenAIOptions, what: str) -> LatteError:
     """Return the error for an account without credit."""
     return LatteError(
         f"{options.base_url} needs a payment first: {what}", where="describer", hint=SAFE
+    )
+
+
+def no_images(options: OpenAIOptions, what: str) -> LatteError:
+    """Return the error for a model that reads no images."""
+    return LatteError(
+        f"the model at {options.base_url} reads no images: {what}",
+        where="describer.model",
+        hint="start the server with a model for images; llama.cpp needs its projector (--mmproj)",
     )
 
 
