@@ -13,14 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from latte_openai.describer import OpenAIDescriber
+from latte_openai.errors import RequestError
 from openai_double import Asked, Behaviour, Reply, chat_server, describer, said
 
 from latte.api import Choice, ChoiceRequest, Refusal
-from latte.describe.choose import choose
-from latte.describe.inventory import Archive
-from latte.describe.store import DescriptionStore
-from latte.interfaces.progress import SilentProgress
 from latte.testing.fixtures import described_images
 
 SHARES = {"B": 0.6, " B": 0.1, "A": 0.2, "The": 0.1}
@@ -144,11 +140,6 @@ def fields(asked: Sequence[Asked]) -> list[str]:
     ]
 
 
-def run(folder: Path, lmm: OpenAIDescriber, asked: Sequence[ChoiceRequest]) -> list[Choice | None]:
-    with DescriptionStore(folder / "texts") as store:
-        return choose(lmm, asked, store, SilentProgress())
-
-
 def test_probabilities_are_read_in_each_format(tmp_path: Path, server_format: Format) -> None:
     with (
         chat_server(server(server_format, "sent", "sent", "B")) as served,
@@ -219,45 +210,33 @@ def test_log_probabilities_that_end_half_way_lose_no_answer(
         now = "sent" if asked.prompt[:10] < "Which in 2" else later
         return server(server_format, now, "sent", "B")(asked)
 
-    asked = requests(tmp_path, 4)
     with (
         chat_server(behaviour) as served,
         describer(tmp_path, served.url, concurrency=1) as lmm,
     ):
-        choices = run(tmp_path, lmm, asked)
-        count = len(served.asked)
-        assert run(tmp_path, lmm, asked) == choices
-        assert len(served.asked) == count, "nothing is paid twice"
-        assert lmm.counters["tokens"] == 4 * 7
-    assert all(choice is not None for choice in choices)
+        choices = lmm.choose(requests(tmp_path, 4))
+        assert lmm.counters["tokens"] == 4 * 7, "nothing is paid twice"
+    assert all(isinstance(choice, Choice) for choice in choices)
     assert [choice == DOG for choice in choices] == [False, False, True, True]
+    assert len(served.asked) == 4 + (later == "rejected")
 
 
 def test_a_question_longer_than_the_context_fails_alone_with_the_reason(
     tmp_path: Path, server_format: Format
 ) -> None:
-    is_short = True
-
     def behaviour(asked: Asked) -> Reply:
-        too_long = is_short and asked.prompt.startswith("Which in 1")
+        too_long = asked.prompt.startswith("Which in 1")
         return server_format.overflow() if too_long else server(VLLM, "sent", "sent", "B")(asked)
 
     asked = requests(tmp_path, 3)
-    with chat_server(behaviour) as served:
-        with describer(tmp_path, served.url) as lmm:
-            assert [one is None for one in run(tmp_path, lmm, asked)] == [False, True, False]
-        assert fields(served.asked) == ["logprobs"] * 3
-        (failed,) = [
-            one.record for one in Archive(tmp_path / "texts").texts() if one.record.text is None
-        ]
-        assert not failed.refused
-        assert failed.failure is not None
-        assert server_format.too_long in failed.failure
-        assert "start the server with a longer context" in failed.failure
-        is_short = False
-        with describer(tmp_path, served.url) as lmm:
-            assert None not in run(tmp_path, lmm, asked)
-        assert len(served.asked) == 4, "only the failed question is asked again"
+    with chat_server(behaviour) as served, describer(tmp_path, served.url) as lmm:
+        with pytest.raises(RequestError) as error:
+            lmm.choose(asked)
+        choices = lmm.choose([asked[0], asked[2]])
+    assert server_format.too_long in str(error.value)
+    assert "start the server with a longer context" in str(error.value)
+    assert all(isinstance(choice, Choice) for choice in choices)
+    assert fields(served.asked) == ["logprobs"] * 3, "each question is sent once"
 
 
 def test_an_lmm_that_always_chooses_a_chooses_other_options_in_another_order(
@@ -269,9 +248,9 @@ def test_an_lmm_that_always_chooses_a_chooses_other_options_in_another_order(
     (one,) = requests(tmp_path, 1)
     turned = ChoiceRequest(one.images, one.prompt, one.options[::-1])
     with chat_server(always_a) as served, describer(tmp_path, served.url) as lmm:
-        first, second = run(tmp_path, lmm, [one, turned])
-    assert first is not None
-    assert second is not None
+        first, second = lmm.choose([one, turned])
+    assert isinstance(first, Choice)
+    assert isinstance(second, Choice)
     assert first.probabilities == second.probabilities == pytest.approx((0.99, 0.01))
     assert len(served.asked) == 2
 
@@ -280,10 +259,10 @@ def test_an_lmm_that_always_chooses_a_chooses_other_options_in_another_order(
     "refusal",
     [said(None, refusal="no"), said("", "content_filter"), said("<think>A or B", "length")],
 )
-def test_a_refusal_is_stored_and_never_turned_into_a_letter(tmp_path: Path, refusal: Reply) -> None:
-    asked = requests(tmp_path)
+def test_a_refusal_is_never_turned_into_a_letter(tmp_path: Path, refusal: Reply) -> None:
     with chat_server(lambda _: refusal) as served, describer(tmp_path, served.url) as lmm:
-        assert run(tmp_path, lmm, asked) == run(tmp_path, lmm, asked) == [None, None]
+        choices = lmm.choose(requests(tmp_path))
+    assert all(isinstance(choice, Refusal) for choice in choices)
     assert fields(served.asked) == ["logprobs"] * 2
 
 
