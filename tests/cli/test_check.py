@@ -40,7 +40,7 @@ def test_check_prints_every_value_with_its_origin(
     recipe: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines = output(capsys, recipe, "--set", "seed=3").splitlines()
-    assert lines[:17] == [
+    assert lines[:18] == [
         "# r.yaml is valid. With every default, and where each value comes from:",
         "name: r                                       # default",
         "seed: 3                                       # --set",
@@ -49,6 +49,7 @@ def test_check_prints_every_value_with_its_origin(
         "deterministic: false                          # default",
         "requires: []                                  # default",
         "oracle: false                                 # default",
+        "budget: null                                  # default",
         "corrections: null                             # default",
         "backbone:",
         "  model: ViT-B-32                             # line 1",

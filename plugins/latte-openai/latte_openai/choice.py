@@ -1,7 +1,8 @@
-"""Read choices from replies: probabilities of letters, if the server sends log probabilities."""
+"""Fields that ask for a choice, and the choice in the reply: probabilities or one letter."""
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -16,6 +17,24 @@ _AROUND = " \t\n(.:)"
 """Characters that a tokenizer may join to a letter."""
 
 
+def structured(request: ChoiceRequest) -> dict[str, Any]:
+    """Return the field of a request that asks for JSON such as `{"letter": "B"}`."""
+    schema = {
+        "type": "object",
+        "properties": {"letter": {"type": "string", "enum": [*request.letters]}},
+        "required": ["letter"],
+        "additionalProperties": False,
+    }
+    named = {"name": "choice", "strict": True, "schema": schema}
+    return {"response_format": {"type": "json_schema", "json_schema": named}}
+
+
+def is_readable(request: ChoiceRequest, answer: Answer) -> bool:
+    """Return True if `answer` is a refusal, or has log probabilities or a letter."""
+    text = answer.text
+    return isinstance(text, Refusal) or bool(answer.tokens) or request.letter(text) is not None
+
+
 def read_choice(request: ChoiceRequest, answer: Answer) -> Choice | Refusal:
     """Return the letters' probabilities; without log probabilities, 1 for the written letter.
 
@@ -24,16 +43,26 @@ def read_choice(request: ChoiceRequest, answer: Answer) -> Choice | Refusal:
     """
     if isinstance(answer.text, Refusal):
         return answer.text
-    letter = request.letter(answer.text)
-    token = None if letter is None else _token(letter, answer.text.strip(), answer.tokens)
+    text = _without_structure(answer.text)
+    letter = request.letter(text)
+    token = None if letter is None else _token(letter, text.strip(), answer.tokens)
     if token is not None:
         weights = dict.fromkeys(request.letters, 0.0)
-        for text, weight in _alternatives(token):
-            if text in weights:
-                weights[text] += weight
+        for name, weight in _alternatives(token):
+            if name in weights:
+                weights[name] += weight
         if any(weights.values()):
             return request.choice([*weights.values()])
-    return request.read(answer.text)
+    return request.read(text)
+
+
+def _without_structure(text: str) -> str:
+    """Return the letter in JSON such as `{"letter": "B"}`, and any other text as it is."""
+    try:
+        letter = json.loads(text)["letter"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return text
+    return letter if isinstance(letter, str) else text
 
 
 def _token(letter: str, text: str, tokens: tuple[Token, ...]) -> Token | None:

@@ -6,13 +6,12 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
 from latte.api import Choice, ChoiceRequest, Context, Describer, DescribeRequest, Refusal
 from latte_openai.answer import Answer
-from latte_openai.choice import LOGPROBS, read_choice
+from latte_openai.choice import LOGPROBS, is_readable, read_choice, structured
 from latte_openai.client import ChatClient
 from latte_openai.errors import RejectedError, RequestError, which_model
 from latte_openai.loop import LoopThread
@@ -21,6 +20,8 @@ from latte_openai.question import chat_fields, request_key
 
 VERSION = 1
 """Part of the fingerprint; increase it when equal options lead to other requests or texts."""
+
+Asked = DescribeRequest | ChoiceRequest
 
 _BATCHES = 4
 """Batch size divided by concurrency; with larger values, fewer slots are idle between batches."""
@@ -40,7 +41,8 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
         self._failures: dict[str, str] = {}
         self._spent = {"tokens": 0, "prompt tokens": 0}
         self._loop: LoopThread | None = None
-        self._logprobs = LOGPROBS
+        self._rejected: set[str] = set()
+        """Fields for choices that the server rejects or ignores."""
 
     @property
     def max_images(self) -> int:
@@ -84,22 +86,20 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
     def choose(self, requests: Sequence[ChoiceRequest]) -> list[Choice | Refusal]:
         """Return one choice per request, from log probabilities if the server sends them.
 
-        A server that rejects a request with log probabilities gets it again without them. Raises
-        `RequestError` as `describe` does.
+        A server without log probabilities is asked for JSON, and one without JSON for a letter.
+        Raises `RequestError` as `describe` does.
         """
-        answers = self._answered([one.question() for one in requests], choosing=True)
+        answers = self._answered(requests)
         return [read_choice(*both) for both in zip(requests, answers, strict=True)]
 
-    def _answered(
-        self, requests: Sequence[DescribeRequest], *, choosing: bool = False
-    ) -> list[Answer]:
-        keys = [f"{request_key(request)}{' choice' * choosing}" for request in requests]
+    def _answered(self, requests: Sequence[Asked]) -> list[Answer]:
+        keys = [_key(request) for request in requests]
         keyed = dict(zip(keys, requests, strict=True))
         known = self._answers.keys() | self._failures.keys()
         missing = {key: request for key, request in keyed.items() if key not in known}
         if missing:
             model = self._model
-            self._run_loop().run(self._ask_all(missing, model, choosing))
+            self._run_loop().run(self._ask_all(missing, model))
         for key in keyed:
             if key in self._failures:
                 raise RequestError(self._failures[key])
@@ -136,12 +136,10 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
             self._loop = LoopThread()
         return self._loop
 
-    async def _ask_all(
-        self, requests: Mapping[str, DescribeRequest], model: str, choosing: bool
-    ) -> None:
+    async def _ask_all(self, requests: Mapping[str, Asked], model: str) -> None:
         slots = asyncio.Semaphore(self.options.concurrency)
         tasks = [
-            asyncio.create_task(self._ask(key, request, model, choosing, slots))
+            asyncio.create_task(self._ask(key, request, model, slots))
             for key, request in requests.items()
         ]
         try:
@@ -151,42 +149,69 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _ask(
-        self,
-        key: str,
-        request: DescribeRequest,
-        model: str,
-        choosing: bool,
-        slots: asyncio.Semaphore,
-    ) -> None:
+    async def _ask(self, key: str, request: Asked, model: str, slots: asyncio.Semaphore) -> None:
         """Send one request and store its answer or failure under `key`.
 
         The request occupies one of `slots` until it is done, including waits before retries.
         """
         async with slots:
-            fields = await asyncio.to_thread(chat_fields, request, model, self.options)
+            fields = await asyncio.to_thread(chat_fields, _question(request), model, self.options)
             try:
-                answer = await self._complete(fields, choosing)
+                if isinstance(request, ChoiceRequest):
+                    self._answers[key] = await self._choose(request, fields)
+                else:
+                    self._answers[key] = await self._complete(fields)
             except RequestError as error:
                 self._failures[key] = str(error)
-                return
-        self._answers[key] = answer
+
+    async def _choose(self, request: ChoiceRequest, fields: dict[str, Any]) -> Answer:
+        """Return the answer to `fields` with log probabilities, else as JSON, else as a letter.
+
+        JSON is requested if the server rejects the request for log probabilities, or sends neither
+        them nor a letter. A field that the server rejected is not sent with later choices if this
+        choice succeeded without it, and JSON is not requested again if it did not change the text.
+        """
+        rejected: set[str] = set()
+        answer = await self._accepted(fields, LOGPROBS, rejected)
+        if answer is None or not is_readable(request, answer):
+            structure = structured(request)
+            again = await self._accepted(fields, structure, rejected)
+            if again is not None and answer is not None and again.text == answer.text:
+                rejected.update(structure)
+            answer = again or answer
+        if answer is None:
+            answer = await self._complete(fields)
+        if not isinstance(answer.text, Refusal):
+            self._rejected |= rejected
+        return answer
+
+    async def _accepted(
+        self, fields: dict[str, Any], more: Mapping[str, Any], rejected: set[str]
+    ) -> Answer | None:
+        """Return the answer to `fields` with `more`; None, and in `rejected`, if it is rejected."""
+        if not self._rejected.isdisjoint(more):
+            return None
+        try:
+            return await self._complete({**fields, **more})
+        except RejectedError:
+            rejected.update(more)
+            return None
+
+    async def _complete(self, fields: dict[str, Any]) -> Answer:
+        """Return the answer to `fields` and count its tokens."""
+        answer = await self._client.complete(fields)
         self._spent["tokens"] += answer.completion_tokens
         self._spent["prompt tokens"] += answer.prompt_tokens
+        return answer
 
-    async def _complete(self, fields: dict[str, Any], choosing: bool) -> Answer:
-        """Return the answer to `fields`; a choice asks for log probabilities too.
 
-        If a request succeeded only without log probabilities, later choices do not ask for them.
-        """
-        if choosing and self._logprobs:
-            with suppress(RejectedError):
-                return await self._client.complete({**fields, **self._logprobs})
-            answer = await self._client.complete(fields)
-            if not isinstance(answer.text, Refusal):
-                self._logprobs = {}
-            return answer
-        return await self._client.complete(fields)
+def _question(request: Asked) -> DescribeRequest:
+    return request.question() if isinstance(request, ChoiceRequest) else request
+
+
+def _key(request: Asked) -> str:
+    """Return a key that differs between a choice and the same question for a text."""
+    return f"{request_key(_question(request))}{' choice' * isinstance(request, ChoiceRequest)}"
 
 
 def _settings(options: OpenAIOptions) -> dict[str, object]:

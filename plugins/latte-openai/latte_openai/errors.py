@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,9 +23,15 @@ _CONTENT_CODES = frozenset(
         "responsibleaipolicyviolation",
     }
 )
+_TOO_LONG_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error"})
+_TOO_LONG = re.compile(r"context (length|size|window)|maximum model length", re.IGNORECASE)
 _TRANSIENT = frozenset({408, 409, 429, 500, 502, 503, 504})
 _QUOTED = 200
 _LISTED = 10
+TOO_LONG_HINT = (
+    " (shorten the question or its options, lower `max_side` or `max_tokens`, or start the server "
+    "with a longer context)"
+)
 SAFE = "finished texts are stored: run again to continue"
 
 
@@ -69,6 +76,11 @@ class Problem:
         """Return True if the server rejects this request because of its content."""
         return bool(self.codes & _CONTENT_CODES)
 
+    @property
+    def is_too_long(self) -> bool:
+        """Return True if question and images are longer than the context of the model."""
+        return bool(self.codes & _TOO_LONG_CODES or _TOO_LONG.search(self.message))
+
 
 def read_problem(reply: str) -> Problem:
     """Parse an error reply: `{"error": {...}}` and its variants; any other text is quoted."""
@@ -112,13 +124,19 @@ def raise_for_status(
         key_given: True if a key was sent.
 
     Raises:
-        RefusedError, NotFoundError, TransientError, RejectedError: This request failed.
-        LatteError: Every request would fail: no valid key, no credit, or a wrong address.
+        RefusedError, NotFoundError, TransientError, RejectedError, RequestError: This request
+            failed; `RequestError` if it is longer than the context.
+        LatteError: Every request would fail: no valid key, no credit, a wrong address, or a model
+            that reads no images.
     """
     problem = read_problem(reply)
     what = f"{status} {_phrase(status)}: {problem.message}"
     if problem.is_content_filter:
         raise RefusedError(f"content filter: {problem.message}")
+    if problem.is_too_long:
+        raise RequestError(f"{what}{TOO_LONG_HINT}")
+    if "image input is not supported" in problem.message:  # llama.cpp sends 500
+        raise no_images(options, what)
     if "logprobs" in problem.message.lower():  # OpenAI sends 403, as for a wrong key
         raise RejectedError(what)
     if status == HTTPStatus.PAYMENT_REQUIRED or "insufficient_quota" in problem.codes:
@@ -178,6 +196,15 @@ def no_credit(options: OpenAIOptions, what: str) -> LatteError:
     """Return the error for an account without credit."""
     return LatteError(
         f"{options.base_url} needs a payment first: {what}", where="describer", hint=SAFE
+    )
+
+
+def no_images(options: OpenAIOptions, what: str) -> LatteError:
+    """Return the error for a model that reads no images."""
+    return LatteError(
+        f"the model at {options.base_url} reads no images: {what}",
+        where="describer.model",
+        hint="start the server with a model for images; llama.cpp needs its projector (--mmproj)",
     )
 
 

@@ -107,17 +107,17 @@ def test_a_server_that_rejects_log_probabilities_is_asked_without(
     assert ["logprobs" in one.body for one in server.asked] == [True, *[False] * 4]
 
 
-def test_a_request_that_is_rejected_twice_fails_alone(tmp_path: Path) -> None:
+def test_a_request_that_is_rejected_in_each_form_fails_alone(tmp_path: Path) -> None:
     def small(asked: Asked) -> Reply:
-        return wrong(400, "too long") if asked.prompt.startswith("Which in 1") else sure(asked)
+        return wrong(400, "bad image") if asked.prompt.startswith("Which in 1") else sure(asked)
 
     with chat_server(small) as server, describer(tmp_path, server.url) as lmm:
         asked = requests(tmp_path)
-        with pytest.raises(RequestError, match="too long"):
+        with pytest.raises(RequestError, match="bad image"):
             lmm.choose(asked)
         others = lmm.choose([asked[0], *asked[2:]])
         assert all(0 < shares(choice)[1] < 1 for choice in others)
-    assert len(server.asked) == 4 + 1, "nothing is paid twice"
+    assert len(server.asked) == 4 + 2, "nothing is paid twice"
 
 
 def test_a_wrong_key_is_still_an_error_for_all(tmp_path: Path) -> None:

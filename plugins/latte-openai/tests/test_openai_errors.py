@@ -198,6 +198,16 @@ def test_missing_credit_stops_the_run(tmp_path: Path, reply: Reply) -> None:
         one.describe(questions(tmp_path, "a"))
 
 
+def test_model_without_images_stops_the_run(tmp_path: Path) -> None:
+    with (
+        chat_server(lambda _: wrong(500, "image input is not supported - hint: mmproj")) as server,
+        describer(tmp_path, server.url) as one,
+        pytest.raises(LatteError, match=r"reads no images: 500 .*(.|\n)*--mmproj"),
+    ):
+        one.describe(questions(tmp_path, "a"))
+    assert len(server.asked) == 1
+
+
 @pytest.mark.parametrize("reply", [wrong(404), wrong(400, code="model_not_found")])
 def test_unknown_model_gets_suggestion_and_list_of_models(tmp_path: Path, reply: Reply) -> None:
     models = ("llava-hf/llava-v1.6-mistral-7b-hf", "qwen3-vl:8b")

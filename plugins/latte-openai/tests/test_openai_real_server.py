@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import ClassVar
 
 import httpx2
 import pytest
@@ -20,9 +20,10 @@ from openai_double import describer
 from openai_tiny_llava import write_tiny_llava
 
 from latte.api import ChoiceRequest, DescribeRequest, Refusal
+from latte.testing import DescriberContract
 from latte.testing.fixtures import described_images
 
-NEEDED = ("transformers", "fastapi", "uvicorn", "openai")
+NEEDED = ("transformers", "fastapi", "uvicorn", "accelerate")
 MISSING = [name for name in NEEDED if importlib.util.find_spec(name) is None]
 START_SECONDS = 120
 
@@ -48,13 +49,10 @@ def serving(folder: Path) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    command = Path(sys.executable).with_name("transformers")
-    program = str(command) if command.exists() else shutil.which("transformers")
-    assert program, "the command `transformers` is not beside python"
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(
-            [program, "serve", "tiny-llava", "--device", "cpu", "--host", "127.0.0.1",
-             "--port", port],
+            [sys.executable, "-m", "transformers.cli.transformers", "serve", "tiny-llava",
+             "--device", "cpu", "--host", "127.0.0.1", "--port", port],
             cwd=folder,
             env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
             stdout=log,
@@ -78,6 +76,17 @@ def _wait_for(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
         except httpx2.TransportError:
             time.sleep(0.2)
     raise AssertionError(f"no answer in {START_SECONDS} s: {log.read_text(errors='replace')}")
+
+
+class TestTransformersServe(DescriberContract):
+    """The contract of describers, `describe` and `choose`, with a server of another project."""
+
+    component = "openai"
+    changes: ClassVar = {"max_tokens": 4, "temperature": 0.5}
+
+    @pytest.fixture(autouse=True)
+    def server(self, url: str) -> None:
+        type(self).options = {"base_url": url, "model": "tiny-llava", "max_tokens": 8}
 
 
 def test_texts_depend_on_the_image_and_not_on_the_batch(url: str, tmp_path: Path) -> None:
@@ -104,8 +113,10 @@ def test_choices_are_the_letters_that_a_server_without_log_probabilities_writes(
 ) -> None:
     images = described_images(tmp_path / "asked", 6)
     requests = [ChoiceRequest((image,), "Which is it?", ("cat", "dog")) for image in images]
-    with describer(tmp_path, url, model="tiny-llava", max_tokens=1, format="png") as one:
+    options = {"model": "tiny-llava", "max_tokens": 1, "format": "png", "concurrency": 1}
+    with describer(tmp_path, url, **options) as one:
         choices = one.choose(requests)
+        assert one.counters["tokens"] <= 6 + 1, "JSON is requested once: this server ignores it"
         texts = one.describe([request.question() for request in requests])
     assert choices == [
         text if isinstance(text, Refusal) else request.read(text)
@@ -143,9 +154,8 @@ def test_latte_describe_with_a_real_server(url: str, tmp_path: Path) -> None:
         "descriptions: [class, image, group]\nlabels: [frozen, current]\n"
         "prototypes: momentum\nloss: contrastive\n"
     )
-    latte = Path(sys.executable).with_name("latte")
     ended = subprocess.run(
-        [latte, "describe", recipe, "--limit", "20"],
+        [sys.executable, "-m", "latte", "describe", recipe, "--limit", "20"],
         cwd=tmp_path,
         env={**os.environ, "LATTE_CACHE": str(tmp_path / "cache")},
         capture_output=True,
