@@ -105,7 +105,7 @@ def _labels_for_texts(
 
 
 def _corrected(stream: LabelStream, given: Tensor) -> LabelStream:
-    """Return the stream with a person's labels (B,) in place of its own; -1 keeps its own."""
+    """Replace the stream's labels by a person's labels `given` (B,), except where `given` is -1."""
     known = given >= 0
     return replace(
         stream,
