@@ -20,7 +20,7 @@ _PATIENCE = 3.0
 
 
 def weights_files(place: str) -> tuple[str, Sequence[str]]:
-    """Return the repository and the possible files of open_clip's `REPOSITORY/FILE`."""
+    """Return the repository and the possible weights files of `place`, a `REPOSITORY/[FILE]`."""
     repository, file = os.path.split(place)
     if file in ("", WEIGHTS_FILES[-1]):
         return repository, WEIGHTS_FILES
@@ -156,7 +156,7 @@ def cached_models() -> list[str]:
 
 
 def _ask(repository: str, file: str, revision: str | None = None) -> None:
-    """Ask the hub for a file, once. Raises an error of the network or of the hub."""
+    """Request a file's metadata from the hub, once. Raises errors of the network and of the hub."""
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
     patience = float(os.environ.get(_PATIENCE_VARIABLE, _PATIENCE))

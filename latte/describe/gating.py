@@ -1,4 +1,4 @@
-"""Apply gates to the answers of a plan; requests whose text is held back count as unanswered."""
+"""Apply gates to generated texts; a request whose text is held back counts as unanswered."""
 
 from __future__ import annotations
 
