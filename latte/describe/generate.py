@@ -85,8 +85,8 @@ def generate(
     stored with its reason; the next run sends its request again. The processes of one run divide
     the requests among themselves, and each process returns all answers.
 
-    Raises `LatteError` if too many requests fail in a row, or if no request got a text. A shard and
-    choices may consist of refusals only, so for them the second error needs failed requests only.
+    Raises `LatteError` if too many requests fail in a row, or if no request got a text. For a shard
+    and for choices, the second error is raised only if every request failed.
     """
     store.refresh()
     rows: Sequence[int] = range(len(plan))
@@ -122,7 +122,7 @@ def _check_any(
     store: DescriptionStore,
     whole: bool,
 ) -> None:
-    """Raise `LatteError` if no request got a text; unless `whole`, refusals count as texts."""
+    """Raise `LatteError` if no request got a text; unless `whole`, one refusal prevents it."""
     if not rows or result.served or result.generated or (result.refused and not whole):
         return
     again = "refusals are kept; to ask again: latte describe RECIPE --ask-again"

@@ -48,7 +48,7 @@ def find_format(name: str | None, path: Path) -> Format:
 
 
 def refuse_other_file(path: Path, format_: Format, *, force: bool) -> None:
-    """Raise `LatteError` if `path` exists and is not an export in this format."""
+    """Raise `LatteError` if `path` exists and is not an export in this format, unless `force`."""
     refuse_other_kind(path, "PAR1" if format_ == "parquet" else '{"schema": ', force=force)
 
 

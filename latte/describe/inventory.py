@@ -42,7 +42,7 @@ class Archive:
 
     @property
     def torn_parts(self) -> int:
-        """Number of files whose last line is incomplete: it is being written, or was at a crash."""
+        """Number of files with an incomplete last line, after a crash or while it is written."""
         return sum(_is_torn(path) for path in self.parts)
 
     def texts(self) -> Iterator[FoundText]:
