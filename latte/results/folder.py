@@ -113,7 +113,7 @@ class RunFolder:
 
     @property
     def candidate(self) -> RunFolder:
-        """Run folder (without `state.json`) of a candidate that the guard did not accept in full."""
+        """Run folder of a candidate that the guard did not accept in full; without `state.json`."""
         return RunFolder(self.path / "candidate")
 
     def finished(self, stage: str) -> StageRecord | None:

@@ -201,7 +201,7 @@ def metadata(file: Any) -> Any:
 
 
 def same_count(path: Path, what: str, counts: Sequence[int]) -> None:
-    """Raise `LatteError` about `path` unless all `counts` are equal; `what` names what is counted."""
+    """Raise `LatteError` about the file `path` unless it has equal `counts` of `what` (a noun)."""
     if len(set(counts)) > 1:
         numbers = " and ".join(map(str, dict.fromkeys(counts)))
         raise _damaged(f"it is about {numbers} {what}", str(path), DO_AGAIN)

@@ -109,7 +109,7 @@ def _steps(profile: RunProfile, watch: Stopwatch) -> dict[str, Any]:
     times = watch.measured if watch.measured.steps else watch.looked_into
     counted_images = watch.looked_into.images / max(1, watch.looked_into.steps)
     an_image = {part: watch.flops[part] / counted_images for part in PARTS}
-    # On a CPU, CPU seconds are compared, because other processes may use the CPU too.
+    # On a CPU, CPU time is compared, because wall time includes the work of other processes.
     on_cpu = profile.device == "cpu"
     peak = _peak_throughput(profile, time.process_time if on_cpu else time.perf_counter)
     seconds = times.cpu_seconds if on_cpu else sum(times.seconds.values())
