@@ -1,6 +1,6 @@
 """Encode image sets, texts and classes without gradient, and return the features on the CPU.
 
-`ClassTexts` holds the sentences of each class; a class with several sentences gets their mean.
+`ClassTexts` has the sentences of each class; a class with several gets their mean feature.
 """
 
 from __future__ import annotations

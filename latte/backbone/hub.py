@@ -43,7 +43,7 @@ def cached_file(repository: str, files: Sequence[str]) -> Path | None:
 def fetch(repository: str, files: Sequence[str]) -> Path:
     """Return the first of `files` that the repository has, downloaded unless it is cached.
 
-    Raises `OSError` if the hub does not answer within seconds, or does not have the file.
+    Raises `OSError` if the hub does not answer within a few seconds, or does not have the file.
     """
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError
@@ -69,7 +69,7 @@ def fetch_repository(
 ) -> Path:
     """Return the folder of a repository's files, downloaded unless the cache has all of them.
 
-    Raises `OSError`, with a reason in one line, if the hub does not answer within seconds.
+    Raises `OSError`, with a reason in one line, if the hub does not answer within a few seconds.
 
     Args:
         repository: its name on the Hugging Face hub.

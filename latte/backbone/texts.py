@@ -75,7 +75,7 @@ def text_path_of(model: nn.Module) -> TextPath:
 
 
 def text_lengths(model: nn.Module, tokens: Tensor) -> Tensor:
-    """Return the length (M,) of each text in tokens (M, L); always L if its text path is `full`."""
+    """Return the length (M,) of each text in tokens (M, L); always L for the text path `full`."""
     text = _tower(model)
     if _stops_at_its_end(text):
         pooling, end_token = _pooling(text)
@@ -91,7 +91,7 @@ def text_lengths(model: nn.Module, tokens: Tensor) -> Tensor:
 
 
 def text_trunk_is_constant(model: nn.Module, path: TextPath) -> bool:
-    """Return True if the text tower is packed and nothing before its projection trains."""
+    """Return True if texts are packed and no layer of the text tower trains but its projection."""
     others = ("visual.", "logit_", "text_projection", "text.text_projection")
     trunk = [one for name, one in model.named_parameters() if not name.startswith(others)]
     return path == "packed" and not any(one.requires_grad for one in trunk)

@@ -1,4 +1,4 @@
-"""The two parts of a tower: the trunk, and the projection into the joint space.
+"""The two parts of a tower: the trunk (all other layers) and the projection into the joint space.
 
 On a CPU, a frozen image trunk processes a large batch in parts, which takes less memory and is
 faster.

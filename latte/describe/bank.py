@@ -137,8 +137,9 @@ class DescriptionBank:
 
         The texts belong to the description `label`. If it has scope `class`, they depend only on
         `class_labels` (B,). With the option `redraw`, an image gets the text of a random group with
-        its zero-shot label, perhaps of its own group. If an image or group has several texts, one
-        is drawn uniformly. Draws depend on `seed`, `epoch`, `label` and image, not on the batch.
+        the image's zero-shot label, which may be the image's own group. If an image or group has
+        several texts, one is drawn uniformly. Draws depend on `seed`, `epoch`, `label` and the
+        image, not on the batch.
         """
         if label not in self._of_class:
             return self._samplers[label].sample(indices, epoch, seed)
@@ -199,7 +200,7 @@ class DescriptionBank:
             [text for text in of if text is not None] or [self._templates[class_]]
             for of, class_ in zip(column.texts, classes, strict=True)
         ]
-        # The published method redraws groups, so plugins without this option do too.
+        # A plugin's group description may lack this option; it is redrawn, as in the publication.
         redraw = kind.scope == "group" and bool(getattr(kind.options, "redraw", True))
         return _TextSampler(label, self._padded(texts), own, self.zero_shot_labels, redraw)
 

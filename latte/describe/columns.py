@@ -171,7 +171,7 @@ class _ColumnBuilder:
             self._members.extend(numbers.setdefault(id_, len(numbers)) for id_ in members)
 
     def build(self, row_of_number: Tensor) -> Column:
-        """Return the column; `row_of_number` maps image numbers to training images, or -1."""
+        """Return the column; `row_of_number` maps image numbers to training image indices or -1."""
         groups = None
         if self._size is not None:
             groups = row_of_number[_tensor(self._members)].reshape(-1, self._size)

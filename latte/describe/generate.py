@@ -122,7 +122,7 @@ def _check_any(
     store: DescriptionStore,
     whole: bool,
 ) -> None:
-    """Raise `LatteError` if no request got a text; unless `whole`, one refusal prevents it."""
+    """Raise `LatteError` if all requests failed or, if `whole` is true, if none got a text."""
     if not rows or result.served or result.generated or (result.refused and not whole):
         return
     again = "refusals are kept; to ask again: latte describe RECIPE --ask-again"

@@ -56,7 +56,7 @@ def plan_requests(
     seed: int,
     asked: Mapping[str, str] | None = None,
 ) -> dict[str, Plan]:
-    """Return a plan by describer; each description of scope `image` or `group` covers all images.
+    """Return each describer's plan; descriptions of scope `image` and `group` cover all images.
 
     `asked` maps names of descriptions to names of describers; other descriptions use the first
     describer. Describers without requests get no plan. If a group has more images than its
@@ -86,7 +86,7 @@ class PlannedDescription:
     """
 
     rows: Sequence[tuple[int, ...]]
-    """For each subject, one index of a request of the plan per prompt and sample, by prompt."""
+    """Request indices of each subject: for each prompt, one per sample."""
     groups: Tensor | None
     """(S, size) int64 indices of training images; None for scope `image`."""
     own: Tensor | None = None

@@ -108,8 +108,8 @@ class Requests(Sequence[PlannedRequest]):
 def _distinct(keys: NDArray[numpy.uint8]) -> tuple[NDArray[numpy.int64], NDArray[numpy.int64]]:
     """Return two index arrays for `keys` (M, 16), of which R are distinct.
 
-    The first (R,) has the first occurrence of each distinct key, ascending. The second (M,) has
-    the number of each key among the distinct keys.
+    The first array (R,) has the row of each distinct key's first occurrence, ascending. The second
+    (M,) has, for each row of `keys`, the index of its key in the first array.
     """
     halves = keys.view(numpy.uint64)
     order = numpy.lexsort((halves[:, 1], halves[:, 0]))

@@ -66,7 +66,7 @@ def confidence_sequence(
 def log_wealth(
     values: NDArray[np.float64], population: int, low: float, high: float, mean: float
 ) -> NDArray[np.float64]:
-    """Return the log capital, after each value, of a gambler who bets that the mean is higher.
+    """Return a gambler's log capital after each value, if the bets are on means above `mean`.
 
     Args:
         values: (m,) the sampled values in order, from `low` to `high`.

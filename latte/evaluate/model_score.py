@@ -9,7 +9,7 @@ from latte.toolkit.neighbours import nearest_neighbours
 
 _NEIGHBOURS = 10
 _QUERIES = 2000
-"""Number of images whose neighbours are looked up: at least this many, or all of fewer images."""
+"""Smallest number of images whose neighbours are looked up; if there are fewer, all images are."""
 
 
 def model_score(image_features: Tensor, labels: Tensor) -> float:
@@ -17,7 +17,7 @@ def model_score(image_features: Tensor, labels: Tensor) -> float:
 
     1 means always; 0 means as often as two random images. The neighbours of an image are the ten
     nearest by the cosine of unit features (N, D); `labels` are (N,) int64. The score does not
-    depend on the logit scale, so it can compare models. docs/backbones.md says how well it does.
+    depend on the logit scale, so it can rank models. docs/backbones.md says how well it does so.
     """
     images = len(labels)
     shares = labels.bincount().double() / images

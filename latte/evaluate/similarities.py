@@ -28,7 +28,7 @@ class Similarities:
             yield self.block(rows)
 
     def labels(self) -> Tensor:
-        """Return (M,) int64: the most similar class of each image; of several, the first."""
+        """Return the most similar class (M,) of each image, int64; the first if several are."""
         labels = [torch.zeros(0, dtype=torch.int64), *(rows.argmax(dim=1) for rows in self)]
         return torch.cat(labels)
 
@@ -43,7 +43,7 @@ def in_blocks(similarities: Tensor | Similarities) -> Similarities:
 
 @dataclass(frozen=True)
 class Diagnostics:
-    """Measures of one classifier that need no labels, and so are no accuracies."""
+    """Measures of one classifier that need no labels; none of them measures accuracy."""
 
     confidence: float
     """Mean probability of the top class (softmax of logit scale times similarity)."""

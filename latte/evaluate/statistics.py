@@ -44,7 +44,7 @@ def mean_interval(values: Sequence[float]) -> Interval:
 
 @cache
 def t_quantile(degrees_of_freedom: int) -> float:
-    """Return the 97.5 % quantile of Student's t with at least 1 degree of freedom."""
+    """Return the 97.5 % quantile of Student's t distribution, for at least 1 degree of freedom."""
     low, high = 0.0, math.pi / 2
     for _ in range(60):
         middle = (low + high) / 2

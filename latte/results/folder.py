@@ -95,7 +95,7 @@ class RunFolder:
     evaluation = _Below("evaluation.json")
     """Accuracy of zero-shot and the adapted model, if there are labels."""
     calibration = _Below("calibration.json")
-    """The scale that calibrates confidence."""
+    """The scale of similarities at which confidence is calibrated."""
     present = _Below("present.json")
     """An estimate of which named classes occur among the training images."""
     predictions = _Below("predictions.csv")

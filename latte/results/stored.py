@@ -125,7 +125,7 @@ def check_present(found: PresentNames, class_names: Sequence[str]) -> None:
 
 
 def checked_names(value: Any) -> tuple[str, ...]:
-    """Return a list of distinct texts as a tuple."""
+    """Return the names as a tuple. Raises `ValueError` unless they are a list of distinct texts."""
     if not isinstance(value, list) or not value or not all(isinstance(one, str) for one in value):
         raise ValueError("its names are not a list of texts")
     if len(set(value)) < len(value):
@@ -201,7 +201,7 @@ def metadata(file: Any) -> Any:
 
 
 def same_count(path: Path, what: str, counts: Sequence[int]) -> None:
-    """Raise `LatteError` about the file `path` unless it has equal `counts` of `what` (a noun)."""
+    """Raise `LatteError` about the file `path` unless all `counts`, numbers of `what`, are equal."""
     if len(set(counts)) > 1:
         numbers = " and ".join(map(str, dict.fromkeys(counts)))
         raise _damaged(f"it is about {numbers} {what}", str(path), DO_AGAIN)

@@ -99,7 +99,7 @@ class Run:
 
 
 def read_run(path: Path) -> Run:
-    """Read the run in the folder `path`. Raises `LatteError` if it is unfinished or broken."""
+    """Read the run in the folder `path`. Raises `LatteError` for an unfinished or damaged run."""
     files = FinishedRun(RunFolder(path))
     try:
         _refuse_unfinished(files)

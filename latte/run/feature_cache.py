@@ -155,7 +155,7 @@ class FeatureBlocks:
     def _take(
         self, block: _Block, wanted: NDArray[Any], order: Tensor, known: Tensor, out: Tensor
     ) -> None:
-        """Copy the rows of `block` with a `wanted` key (sorted) into `out`, unless `known`."""
+        """Copy rows with a `wanted` key (sorted) into `out`, except rows that are `known`."""
         found = numpy.searchsorted(wanted, block.keys).clip(max=len(wanted) - 1)
         source = torch.from_numpy((wanted[found] == block.keys).nonzero()[0])
         target = order[torch.from_numpy(found)[source]]

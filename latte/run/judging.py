@@ -151,8 +151,9 @@ def _blend(
 ) -> Adapted:
     """Mix zero-shot CLIP and the candidate, whose share is `strength`, from 0 to below 1.
 
-    Strength 0 gives the frozen CLIP with its class texts as prototypes. Above 0, CLIP was not
-    trained, so both logits have the scale of the frozen CLIP, and mixing similarities mixes logits.
+    Strength 0 gives the frozen CLIP with its class texts as prototypes. A strength above 0 requires
+    that CLIP was not trained: both classifiers then have the logit scale of the frozen CLIP, so the
+    mean of similarities is also the mean of logits.
     """
     if strength == 0:
         member = Member(

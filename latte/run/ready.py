@@ -68,7 +68,7 @@ def check_trainables(recipe: Recipe, registry: Registry) -> None:
 
 
 def _with_line(error: LatteError, recipe: Recipe) -> LatteError:
-    """Return `error` with the file and line of the recipe's key that it names."""
+    """Return `error` with the file and line of the recipe key that the error names."""
     origin = recipe.origins.get(error.where or "", DEFAULT)
     where = error.where if origin == DEFAULT else f"{origin} {error.where}"
     return LatteError(error.what, where=where, hint=error.hint)

@@ -76,8 +76,8 @@ def run_recipe(
         profile: measure the time of stages and steps, and write `profile.json`.
 
     Returns:
-        The results, after stage `report`; None if an earlier stage is the last, and in all
-        processes except the main one.
+        The results after stage `report`; None after an earlier stage, and in all processes except
+        the main process.
     """
     folder = run_folder(recipe, limit, output)
     workspace = Workspace(recipe, registry, progress, folder, limit=limit)

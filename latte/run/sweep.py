@@ -22,7 +22,7 @@ _CLOSING = {"[": "]", "{": "}"}
 _ESCAPES = {'"': "\\", "'": "''"}
 """First character of a two-character escape sequence, by the quote around the text."""
 _BEFORE_A_QUOTE = " \t,:[{"
-"""Characters after which a quote starts quoted text; after others, it is an apostrophe."""
+"""Characters after which a quote starts quoted text; elsewhere, a quote is an apostrophe."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class PlannedRun:
 
     @property
     def finished(self) -> bool:
-        """True if the run was evaluated; False if its folder is damaged."""
+        """True if the run was evaluated; False if it was not or its folder is damaged."""
         try:
             return self.folder.finished("evaluate") is not None
         except LatteError:

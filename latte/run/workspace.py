@@ -81,7 +81,7 @@ class Workspace:
         self._parent: Workspace | None = None
 
     def control(self, recipe: Recipe, folder: RunFolder) -> Workspace:
-        """Return the workspace of a control of this run; runs with the same CLIP share it."""
+        """Return the workspace of a control of this run; equal backbones are loaded only once."""
         control = Workspace(recipe, self.registry, self.progress, folder, limit=self.limit)
         control._parent = self
         return control

@@ -48,7 +48,7 @@ def save_and_broadcast(
 def resume(
     folder: Path, learners: Sequence[Learner], labelers: Sequence[PseudoLabeler[Any]]
 ) -> int:
-    """Load the newest checkpoint that the main process can read into every process.
+    """Load one checkpoint into all processes: the newest that the main process can read.
 
     Returns the step of the checkpoint, or 0 without a checkpoint.
     """
@@ -118,7 +118,7 @@ def load_checkpoint(
 def _checkpoints(folder: Path, only: int | None = None) -> list[Path]:
     """Return the checkpoint folders that contain a tensor file, oldest first.
 
-    A folder has no tensor file if the process was killed while removing the folder.
+    A folder has no tensor file if a process was killed while it removed the folder.
     """
     found = folder.glob("step-*" if only is None else _name(only))
     numbered = [one for one in found if one.name.removeprefix("step-").isdecimal()]

@@ -150,8 +150,8 @@ def description_features(
 ) -> list[Tensor]:
     """Return the unit features (B, D) of each column.
 
-    A column is the name of a description and B indices of `bank.unique_texts`. Descriptions that
-    `cached` contains are looked up there, all at once; `texts` encodes all others at once.
+    A column is the name of a description and B indices of `bank.unique_texts`. The texts of all
+    descriptions in `cached` are looked up in one call; `texts` encodes all others in one call.
     """
     names = frozenset[str]() if cached is None else cached.names
     features: dict[int, Tensor] = {}

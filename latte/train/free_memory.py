@@ -1,4 +1,4 @@
-"""Memory that this process can still use, on Linux and in its control groups."""
+"""Memory that this process can still use: on the machine, and in its control groups (Linux)."""
 
 from __future__ import annotations
 

@@ -58,14 +58,14 @@ class Learner:
     micro_batch_size: int | None = None
     """Number of images or texts per forward pass of a tower; None for the whole batch."""
     constant_features: Tensor | None = None
-    """(N, D) features of all training images; None if views or the image tower change."""
+    """(N, D) features of all training images; None with random views or a trained image tower."""
     constant_class_features: Tensor | None = None
-    """(C, D) features of the class texts; None if the text tower changes, or if the aggregator does
+    """(C, D) features of the class texts; None if the text tower trains, or if the aggregator does
     not need them in every step."""
     cached_texts: CachedTexts | None = None
     """Features of descriptions that are not encoded in every step."""
     image_states: CachedStates | None = None
-    """States of all training images; None if views or the trunk change, or if nothing trains."""
+    """States of all training images; None if they change, or if the whole image tower is frozen."""
     text_states: CachedStates | None = None
     """States of all texts; None without `image_states`."""
     text_rows: Mapping[str, int] = field(default_factory=dict)
@@ -222,7 +222,7 @@ def build_learner(
     precision: Precision = "auto",
     micro_batch_size: int | None = None,
 ) -> Learner:
-    """Return a learner with a copy of the frozen CLIP; `select` returns what trains in the copy."""
+    """Return a learner with a copy of the frozen CLIP; `select` returns its trained parameters."""
     backbone = frozen.fork()
     parameters = select(backbone)
     return Learner(

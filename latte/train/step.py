@@ -95,7 +95,7 @@ def _supervise(
 def _labels_for_texts(
     inputs: StepInputs, streams: Sequence[LabelStream]
 ) -> Sequence[Tensor | None]:
-    """Return the labels (B,) of each stream on the CPU, if descriptions depend on labels.
+    """Return each stream's labels (B,) on the CPU, or None if no description depends on labels.
 
     All streams are copied together, because each copy waits for the image tower.
     """

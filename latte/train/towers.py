@@ -194,7 +194,7 @@ class RandomState:
 def _own_random_numbers(device: torch.device, place: int) -> Iterator[None]:
     """Within the block, seed dropout differently in each process; then restore the generators.
 
-    So components outside the block draw the same random numbers in every process.
+    Components outside the block draw the same random numbers in every process.
     """
     gpus = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=gpus):
