@@ -91,7 +91,7 @@ def text_lengths(model: nn.Module, tokens: Tensor) -> Tensor:
 
 
 def text_trunk_is_constant(model: nn.Module, path: TextPath) -> bool:
-    """Return True if texts are packed and no layer of the text tower trains but its projection."""
+    """Return True if texts are packed and all of the text tower before the projection is frozen."""
     others = ("visual.", "logit_", "text_projection", "text.text_projection")
     trunk = [one for name, one in model.named_parameters() if not name.startswith(others)]
     return path == "packed" and not any(one.requires_grad for one in trunk)

@@ -28,7 +28,7 @@ class Similarities:
             yield self.block(rows)
 
     def labels(self) -> Tensor:
-        """Return the most similar class (M,) of each image, int64; the first if several are."""
+        """Return the most similar class (M,) of each image, int64; of equal classes, the first."""
         labels = [torch.zeros(0, dtype=torch.int64), *(rows.argmax(dim=1) for rows in self)]
         return torch.cat(labels)
 

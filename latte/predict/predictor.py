@@ -169,7 +169,7 @@ def load(
     """Open the model of a run folder; this needs neither the recipe's plugins nor its images.
 
     Args:
-        run: the path of a run folder; `latte run` prints it.
+        run: the path of a run folder, such as `runs/birds-1a2b3c4d`.
         device: auto, cpu, cuda, cuda:N or mps.
         progress: reports the loading.
         candidate: True to open the adapted model that the guard did not accept in full.

@@ -46,7 +46,7 @@ def stage_fingerprints(
     """Return one fingerprint per stage; each also depends on the stages before it.
 
     The additional fingerprint `CHECKPOINTS` covers everything that training depends on. The guard
-    is not part of it, because it judges after training: a new guard can use old checkpoints.
+    is not part of it: it judges after training, so checkpoints stay usable if the guard changes.
 
     Args:
         recipe: the run's recipe.
