@@ -107,14 +107,14 @@ class OpenClipBackbone(ModuleBackbone):
         return _unit(self.model.encode_image(self._on_device(pixels), normalize=False))
 
     def image_trunk(self) -> Trunk[Tensor] | None:
-        """Return all layers before the projection, if they are frozen and without dropout."""
+        """Return all layers before the projection; None if one trains or has dropout."""
         visual = self.model.visual
         if not (self._has_trunk and trunk_is_constant(visual)):
             return None
         return Trunk(trunk_width(visual), self._image_states, self._image_features)
 
     def text_trunk(self) -> Trunk[Sequence[str]] | None:
-        """Return all layers before the projection, if they are frozen and texts are packed."""
+        """Return all layers before the projection; None if one trains or texts are padded."""
         if not text_trunk_is_constant(self.model, self.text_path):
             return None
         return Trunk(text_width(self.model), self._text_states, self._projected_texts)

@@ -61,7 +61,7 @@ def planned_columns(
 
 @dataclass(frozen=True)
 class DescribedRow:
-    """Descriptions of one training image, which is one line of the file."""
+    """One line of the file: the descriptions of one training image."""
 
     id: str
     frozen_label: int

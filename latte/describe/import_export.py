@@ -162,7 +162,7 @@ class Imported:
     new: int
     """Texts and refusals that the store did not have."""
     kept: int
-    """Lines that changed nothing: the store already had a text or the same refusal."""
+    """Lines that changed nothing, as there already was a text or the same refusal."""
     refused: int
     """Refusals among `new`."""
     failed: int
