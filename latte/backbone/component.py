@@ -13,21 +13,21 @@ class OpenClip(BackboneLoader[BackboneSettings]):
     """Loads models of open_clip: by name, from a folder, from the hub, or from a plugin."""
 
     def check(self) -> None:
-        """Raise `LatteError` for an error in the options that is found without a download."""
+        """Check the options without a download. Raises `LatteError` for an error in them."""
         from latte.backbone.source import check_model
 
         context = self.context
         check_model(self.options, base_dir=context.base_dir, model_folder=context.model_folder)
 
     def fetch(self) -> None:
-        """Download the model unless it is cached. Raises `LatteError` if it is missing."""
+        """Download the model unless it is cached. Raises `LatteError` if there is no such model."""
         from latte.backbone.source import find_model
 
         context = self.context
         find_model(self.options, base_dir=context.base_dir, model_folder=context.model_folder)
 
     def identity(self) -> str:
-        """Return a digest of the options and, if the weights are in a folder, of its files."""
+        """Return a digest of the options and, for a model in a folder, of the folder's files."""
         scheme, _, rest = self.options.model.partition(":")
         parts = [self.options.model_dump_json()]
         if scheme == "local-dir":

@@ -1,6 +1,6 @@
 """Encode image sets, texts and classes without gradient, and return the features on the CPU.
 
-`ClassTexts` holds the sentences of each class; a class with several sentences gets their mean.
+`ClassTexts` has the sentences of each class; a class with several gets their mean feature.
 """
 
 from __future__ import annotations
@@ -57,22 +57,22 @@ class ClassTexts:
         return [*chain.from_iterable(self.of_class)]
 
     def features(self, encode: Callable[[Sequence[str]], Tensor]) -> Tensor:
-        """Return one unit row per class (C, D), with gradient if `encode` records one.
+        """Return the unit feature of each class (C, D), with gradient if `encode` gives one.
 
-        `encode` returns the unit features (M, D) of M texts. The row of a class with several
-        sentences is the normalised mean of their features, as in CLIP's prompt ensembles (Radford
-        et al. 2021, section 3.1.4).
+        `encode` returns the unit features (M, D) of M texts. A class with several sentences gets
+        the normalised mean of their features, as in CLIP's prompt ensembles (Radford et al. 2021,
+        section 3.1.4).
         """
         encoded = encode(self.sentences)
         if len(encoded) == len(self.of_class):
             return encoded
-        # index_add is not used: on a GPU its order of additions differs from run to run.
+        # On a GPU, `index_add` would add in an order that differs from run to run.
         rows = torch.cat([encoded, encoded.new_zeros(1, encoded.shape[1])])
         return normalize(rows[self._places.to(rows.device, non_blocking=True)].sum(dim=1), dim=1)
 
     @cached_property
     def _places(self) -> Tensor:
-        """Row indices (C, most sentences per class), padded with the index of the zero row."""
+        """Sentence indices (C, most sentences per class), padded with the index of a zero row."""
         most = max(len(sentences) for sentences in self.of_class)
         places = torch.full((len(self.of_class), most), len(self.sentences))
         there = torch.arange(most) < torch.tensor([[len(one)] for one in self.of_class])
@@ -186,7 +186,7 @@ def encode_many_texts(
 
 
 def encode_class_texts(backbone: Backbone, texts: ClassTexts) -> Tensor:
-    """Return the zero-shot classifier (C, D), on the CPU: one unit row per class."""
+    """Return the zero-shot classifier (C, D), one unit feature per class, on the CPU."""
     with torch.no_grad():
         features = texts.features(backbone.encode_texts).cpu()
     check_features(features, "text")

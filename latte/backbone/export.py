@@ -57,7 +57,7 @@ def exported_config(config: Mapping[str, Any], text_folder: Path | None = None) 
 
 
 def _exported_weights(model: Any) -> dict[str, Tensor]:
-    """Return all weights by name, and copy shared ones: safetensors rejects shared storage."""
+    """Return all weights by name; weights that share memory are copied, as safetensors requires."""
     exported: dict[str, Tensor] = {}
     seen: set[int] = set()
     for name, tensor in model.state_dict().items():

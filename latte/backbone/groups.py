@@ -88,7 +88,7 @@ def _text_modules(model: Any) -> tuple[tuple[str, nn.Module], ...]:
 
 
 def _classifier(visual: Any) -> list[str]:
-    """Return names of timm's classifier parameters: the projection if open_clip adds no head."""
+    """Return parameter names of timm's classifier, the projection if open_clip adds no head."""
     if not hasattr(visual, "trunk"):
         return []
     weights = {id(weight) for weight in visual.trunk.get_classifier().parameters()}

@@ -20,7 +20,7 @@ _PATIENCE = 3.0
 
 
 def weights_files(place: str) -> tuple[str, Sequence[str]]:
-    """Return the repository and the possible files of open_clip's `REPOSITORY/FILE`."""
+    """Return the repository and the possible weights files of `place`, a `REPOSITORY/[FILE]`."""
     repository, file = os.path.split(place)
     if file in ("", WEIGHTS_FILES[-1]):
         return repository, WEIGHTS_FILES
@@ -43,7 +43,7 @@ def cached_file(repository: str, files: Sequence[str]) -> Path | None:
 def fetch(repository: str, files: Sequence[str]) -> Path:
     """Return the first of `files` that the repository has, downloaded unless it is cached.
 
-    Raises `OSError` if the hub does not answer within seconds, or does not have the file.
+    Raises `OSError` if the hub does not answer within a few seconds, or does not have the file.
     """
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError
@@ -69,11 +69,11 @@ def fetch_repository(
 ) -> Path:
     """Return the folder of a repository's files, downloaded unless the cache has all of them.
 
-    Raises `OSError`, with a reason in one line, if the hub does not answer within seconds.
+    Raises `OSError`, with a reason in one line, if the hub does not answer within a few seconds.
 
     Args:
         repository: its name on the Hugging Face hub.
-        patterns: patterns of the wanted files; files in folders are left out.
+        patterns: patterns of the wanted files; files in sub-folders are left out.
         is_complete: returns True if the folder in the cache has all wanted files.
         revision: branch, tag or commit; None for the default branch.
 
@@ -156,7 +156,7 @@ def cached_models() -> list[str]:
 
 
 def _ask(repository: str, file: str, revision: str | None = None) -> None:
-    """Ask the hub for a file, once. Raises an error of the network or of the hub."""
+    """Request a file's metadata from the hub, once. Raises errors of the network and of the hub."""
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
     patience = float(os.environ.get(_PATIENCE_VARIABLE, _PATIENCE))

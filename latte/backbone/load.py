@@ -27,7 +27,7 @@ def load_backbone(
 
     Weights are read without unpickling objects: safetensors, or `torch.load(weights_only=True)`.
     No code from a model is run. Cached files are not downloaded again. If a model needs a tokenizer
-    from the hub, the hub is asked once whether it answers.
+    from the hub, a single request checks that the hub can be reached.
 
     Args:
         settings: the recipe's `backbone`.
@@ -54,15 +54,15 @@ def load_backbone(
 
 
 def _is_complete(source: ModelSource) -> bool:
-    """Return True if no more files are needed from the hub, or if it does not answer."""
+    """Return True if no file from the hub is needed, or if the hub cannot be reached."""
     return source.text_repository is None or not answers(source.text_repository)
 
 
 def _create(source: ModelSource) -> Any:
     overrides: dict[str, Any] = {}
     if source.text_folder is not None:
-        # open_clip passes hf_model_name unchanged to transformers, which would resolve a path from
-        # the current folder.
+        # open_clip passes `hf_model_name` unchanged to transformers, which would look for a
+        # relative path in the current folder.
         overrides["text_cfg"] = {
             **source.config["text_cfg"],
             "hf_model_name": str(source.text_folder),

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any, cast
 
 _ALONE = "_latte_open_clip"
-"""Name of the stand-in for the package open_clip, whose own import takes seconds."""
+"""Name of an empty package that replaces open_clip, because importing open_clip takes seconds."""
 _SLOW_IMPORTS = ("huggingface_hub", "safetensors.torch")
 """Optional imports of `open_clip.pretrained` that its tables do not need."""
 _CONFIG_KEYS = {"embed_dim", "vision_cfg", "text_cfg"}
@@ -53,8 +53,8 @@ def weight_tags(name: str) -> list[str]:
 def pretrained() -> ModuleType:
     """Return the module `open_clip.pretrained`, which has the table of weight tags.
 
-    Unless open_clip is already imported, only this module is loaded. If that fails, because
-    open_clip has changed, open_clip is imported.
+    Unless open_clip is already imported, only this module is loaded. If that fails, for example
+    with another version of open_clip, all of open_clip is imported.
     """
     if "open_clip" not in sys.modules:
         alone = _loaded_alone()
@@ -64,7 +64,7 @@ def pretrained() -> ModuleType:
 
 
 def _config_folder() -> Path | None:
-    """Return open_clip's folder of model configurations, or None if open_clip must list them."""
+    """Return open_clip's folder of model configurations; None if open_clip itself must be asked."""
     if "open_clip" in sys.modules:
         return None
     folder = _package_folder() / "model_configs"
@@ -80,7 +80,7 @@ def _package_folder() -> Path:
 
 @functools.cache
 def _loaded_alone() -> ModuleType | None:
-    """Return `open_clip.pretrained`, loaded without its package; None if that is impossible."""
+    """Return `open_clip.pretrained`, loaded without importing open_clip; None if that fails."""
     package = ModuleType(_ALONE)
     package.__path__ = [str(_package_folder())]
     modules = cast("dict[str, Any]", sys.modules)

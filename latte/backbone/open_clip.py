@@ -39,7 +39,7 @@ from latte.toolkit.module_backbone import ModuleBackbone
 
 _TEXTS_PER_PASS = 256
 _PACKED_TEXTS_PER_PASS = 4096
-"""Texts per pass of packed texts on a GPU, where a small pass takes as long as kernel launches."""
+"""Packed texts per forward pass on a GPU; smaller passes spend their time on kernel launches."""
 _NOTES: Mapping[TextPath, tuple[str, ...]] = {
     "packed": (),
     "cut": ("texts are padded to the longest of a pass, for this text tower needs it",),
@@ -65,7 +65,8 @@ class OpenClipBackbone(ModuleBackbone):
             model: an open_clip model with its weights, in fp32, on its device.
             config: the `model_cfg` that builds this model.
             tokenizer: open_clip's tokenizer for this model.
-            text_in_folder: True if a model folder configures its Hugging Face text tower.
+            text_in_folder: True if the model folder contains the configuration of the model's
+                Hugging Face text tower.
         """
         super().__init__(
             model, _pixel_format(model.visual.preprocess_cfg), int(config["embed_dim"])
@@ -88,7 +89,7 @@ class OpenClipBackbone(ModuleBackbone):
         self._memory_format = _memory_format(model.visual)
 
     def architecture(self) -> Any:
-        """Return the configuration without folder paths, so that a moved model stays the same."""
+        """Return the configuration without folder paths, so that moving a model changes nothing."""
         config = exported_config(self.config)
         if self._text_in_folder:
             del config["text_cfg"]["hf_model_name"]
@@ -106,14 +107,14 @@ class OpenClipBackbone(ModuleBackbone):
         return _unit(self.model.encode_image(self._on_device(pixels), normalize=False))
 
     def image_trunk(self) -> Trunk[Tensor] | None:
-        """Return all layers before the projection, if they are frozen and without dropout."""
+        """Return all layers before the projection; None if one trains or has dropout."""
         visual = self.model.visual
         if not (self._has_trunk and trunk_is_constant(visual)):
             return None
         return Trunk(trunk_width(visual), self._image_states, self._image_features)
 
     def text_trunk(self) -> Trunk[Sequence[str]] | None:
-        """Return all layers before the projection, if they are frozen and texts are packed."""
+        """Return all layers before the projection; None if one trains or texts are padded."""
         if not text_trunk_is_constant(self.model, self.text_path):
             return None
         return Trunk(text_width(self.model), self._text_states, self._projected_texts)
@@ -147,7 +148,7 @@ class OpenClipBackbone(ModuleBackbone):
     def _in_passes(
         self, texts: Sequence[str], encode: Callable[[Tensor, Tensor], Tensor]
     ) -> Tensor:
-        """Return the rows (M, any) that `encode` returns for tokens (m, L) and lengths (m,)."""
+        """Call `encode` with tokens (m, L) and lengths (m,) of each pass; return rows (M, any)."""
         self.choose_mode()
         tokens = self._tokens(texts)
         lengths = text_lengths(self.model, tokens)
@@ -165,7 +166,7 @@ class OpenClipBackbone(ModuleBackbone):
 
     @property
     def _texts_per_pass(self) -> int:
-        """Number of texts per pass; small if a pass pads texts, so that it pads little."""
+        """Number of texts per pass; small if texts are padded, to keep the padding short."""
         packs_on_gpu = self.text_path == "packed" and self.device.type != "cpu"
         return _PACKED_TEXTS_PER_PASS if packs_on_gpu else _TEXTS_PER_PASS
 

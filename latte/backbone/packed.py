@@ -1,7 +1,7 @@
 """Run open_clip's own transformers on sequences without padding.
 
-Sequences are concatenated as the rows of one matrix, so that no row is computed for padding. The
-last block computes only the rows that are read after it. Results do not change: layer norms,
+All sequences together form one matrix with a row per token, so nothing is computed for padding. The
+last block computes only the rows that later layers read. Results do not change: layer norms,
 projections and MLPs act on one row at a time, and attention on the rows of one sequence.
 """
 
@@ -46,7 +46,7 @@ class Packing:
     """The positions of N sequences in a matrix of T rows."""
 
     groups: Sequence[tuple[int, int]]
-    """(count, length) per group of adjacent, equally long sequences; T sums count * length."""
+    """(count, length) per group of adjacent, equally long sequences; T is sum(count * length)."""
     read: Tensor
     """Row indices (N,): for each sequence, the row that is read after the last block."""
     causal: bool
@@ -56,7 +56,7 @@ class Packing:
 def can_run(transformer: nn.Module) -> bool:
     """Return True if `run_blocks` supports every block of this transformer.
 
-    It is False for versions of open_clip whose transformer has other attributes or other blocks.
+    The transformers of other versions of open_clip may have unsupported attributes or blocks.
     """
     return (
         type(transformer) is Transformer
@@ -133,7 +133,7 @@ def _attention(attention: nn.MultiheadAttention, states: Tensor, packing: Packin
 def _attention_of_read(
     attention: nn.MultiheadAttention, states: Tensor, packing: Packing
 ) -> Tensor:
-    """Return the attention output (N, W) of the rows in `packing.read`, each over its sequence."""
+    """Return the attention output (N, W) of the rows `packing.read`, each over its own sequence."""
     width, heads = states.shape[1], attention.num_heads
     weight, bias = attention.in_proj_weight, attention.in_proj_bias
     assert bias is not None, "see `can_run`"

@@ -34,7 +34,7 @@ class ModelSource:
     config: Mapping[str, Any]
     """The `model_cfg` of the model, as an exported folder contains it."""
     weights: Path | None = None
-    """Weights file of a model given by name; None if a folder or repository contains weights."""
+    """Weights file of a model given by name; None if the model is in a folder or repository."""
     preprocess: Mapping[str, Any] = field(default_factory=dict)
     """Pixel format that open_clip lists for the weight tag; empty without a tag."""
     text_folder: Path | None = None
@@ -72,7 +72,7 @@ def find_model(
         )
     match schema:
         case "local-dir":
-            # `new/../clip` is found even before a command has made the folder `new`.
+            # `normpath` makes `new/../clip` a valid path even if the folder `new` does not exist.
             folder = (base_dir / Path(rest).expanduser()).absolute()
             source = _in_folder(Path(os.path.normpath(folder)))
         case "plugin":
@@ -90,7 +90,7 @@ def find_model(
 def check_model(
     settings: BackboneSettings, *, base_dir: Path, model_folder: Callable[[str], Path]
 ) -> None:
-    """Raise `LatteError` for an error in `settings` that can be found without a download."""
+    """Check `settings` without a download. Raises `LatteError` for an error in them."""
     tag, name = settings.pretrained, settings.model.replace("/", "-")
     if settings.model.startswith("hf-hub:"):
         needs_download = tag is None
@@ -164,8 +164,8 @@ def _by_name(settings: BackboneSettings, base_dir: Path) -> ModelSource:
     if not tag:
         return ModelSource(name, config, weights=_weights_file(name, settings.pretrained, base_dir))
     if tag.get("quick_gelu"):
-        # These weights were trained with QuickGELU, and classify worse with GELU. Built-in configs
-        # such as ViT-B-32 have GELU, and open_clip only warns about the difference.
+        # These weights were trained with QuickGELU, and classify worse with GELU. open_clip's
+        # configurations, such as ViT-B-32, have GELU, and open_clip only warns of the difference.
         config["quick_gelu"] = True
     preprocess = {key: tag[key] for key in _PREPROCESS_KEYS if key in tag}
     return ModelSource(name, config, _download_tag(name, settings.pretrained), preprocess)

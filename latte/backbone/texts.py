@@ -48,9 +48,9 @@ class TokenCache:
 
 
 def count_cut(tokenizer: Any, texts: Sequence[str]) -> int:
-    """Return the number of texts from which a tokenizer of open_clip removes tokens.
+    """Return the number of texts that a tokenizer of open_clip truncates.
 
-    With a context of one more token, only these texts get other tokens, except padding.
+    A text is truncated if its tokens change, apart from padding, with a context of one more token.
     """
     if not texts:
         return 0
@@ -75,7 +75,7 @@ def text_path_of(model: nn.Module) -> TextPath:
 
 
 def text_lengths(model: nn.Module, tokens: Tensor) -> Tensor:
-    """Return the length (M,) of each text in tokens (M, L); always L if its text path is `full`."""
+    """Return the length (M,) of each text in tokens (M, L); always L for the text path `full`."""
     text = _tower(model)
     if _stops_at_its_end(text):
         pooling, end_token = _pooling(text)
@@ -91,7 +91,7 @@ def text_lengths(model: nn.Module, tokens: Tensor) -> Tensor:
 
 
 def text_trunk_is_constant(model: nn.Module, path: TextPath) -> bool:
-    """Return True if only the projection of the text tower trains, and its blocks are standard."""
+    """Return True if texts are packed and all of the text tower before the projection is frozen."""
     others = ("visual.", "logit_", "text_projection", "text.text_projection")
     trunk = [one for name, one in model.named_parameters() if not name.startswith(others)]
     return path == "packed" and not any(one.requires_grad for one in trunk)

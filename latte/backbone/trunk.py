@@ -1,4 +1,4 @@
-"""The two parts of a tower: the trunk, and the projection into the joint space.
+"""The two parts of a tower: the trunk (all other layers) and the projection into the joint space.
 
 On a CPU, a frozen image trunk processes a large batch in parts, which takes less memory and is
 faster.
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from latte.backbone.packed import class_token_states, reads_class_token
 
 _FEWEST_IMAGES = 32
-"""Fewest images of a part, as oneDNN rounds convolutions of 16 images in another way."""
+"""Smallest number of images in a part: oneDNN rounds convolutions of 16 images differently."""
 _RATES = ("p", "prob", "drop_prob", "drop_rate")
 """Attributes of modules of torch, timm and open_clip that hold a probability of dropout."""
 
@@ -41,7 +41,7 @@ def trunk_is_constant(visual: Any) -> bool:
 
 
 def trunk_states(visual: Any, pixels: Tensor) -> Tensor:
-    """Return what the projection reads, (B, W), of pixels (B, 3, S, S)."""
+    """Return the states (B, W), which the projection reads, of pixels (B, 3, S, S)."""
     whole = torch.is_grad_enabled() and not trunk_is_constant(visual)
     if whole or pixels.device.type != "cpu":
         return _states(visual, pixels)

@@ -57,9 +57,9 @@ def _numbers(value: Any) -> Iterator[float]:
 
 @contextmanager
 def restricted(*, offline: bool) -> Iterator[None]:
-    """Within the block, prevent transformers from running a model's code or asking to run it.
+    """Within the block, transformers neither runs a model's code nor asks the user to allow it.
 
-    If `offline`, the Hugging Face hub is not contacted either; cached files are still found.
+    If `offline` is true, the Hugging Face hub is not contacted; cached files are still found.
     """
     with ExitStack() as stack:
         if offline:
@@ -71,7 +71,7 @@ def restricted(*, offline: bool) -> Iterator[None]:
 
 
 def brings_code(error: Exception) -> bool:
-    """Return True if transformers refused to run a model's own code."""
+    """Return True if `error` says that transformers refused to run the code of a model."""
     return "trust_remote_code" in str(error) or "custom code" in str(error)
 
 

@@ -1,4 +1,4 @@
-"""Descriptions for the training loop: distinct texts, and indices of each image's texts."""
+"""Description bank: the distinct texts of a run, and for each image the indices of its texts."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from latte.toolkit.descriptions import fill
 from latte.toolkit.seeds import seed_from
 
 ABSENT = -1
-"""Padding in text indices, for images and groups that have fewer texts than others."""
+"""Padding of text indices, where an image or group has fewer texts than another."""
 
 
 class DescriptionBank:
-    """All descriptions of N training images, with distinct texts stored once, on the CPU.
+    """All descriptions of N training images, on the CPU; each distinct text is stored once.
 
-    If the describer refused every request about an image, the image's description is the dataset's
-    template with the name of the image's zero-shot class.
+    If the describer refused every request about an image, the dataset's template with the image's
+    zero-shot class serves as the image's description.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class DescriptionBank:
         results: Mapping[str, GenerateResult],
         descriptions: Mapping[str, DescriptionType[Any]],
     ) -> Self:
-        """Build the bank from plans and their results, both keyed by describer."""
+        """Build the bank from the plan and the result of each describer, by describer name."""
         return cls.of(training, planned_columns(plans, results), descriptions)
 
     @classmethod
@@ -133,12 +133,13 @@ class DescriptionBank:
     def rows(
         self, label: str, indices: Tensor, class_labels: Tensor | None, epoch: int, seed: int
     ) -> Tensor:
-        """Return indices (B,) into `unique_texts`: description `label` of images `indices` (B,).
+        """Return a text index (B,) into `unique_texts` for each of the images `indices` (B,).
 
-        For scope `class`, they depend on `class_labels` (B,) alone. With the option `redraw`, a
-        group description comes from a uniformly drawn group with the image's zero-shot label, which
-        may be the image's own group. If there are several texts about an image or group, one is
-        drawn uniformly. Draws depend on `seed`, `epoch`, `label` and the image, not on the batch.
+        The texts belong to the description `label`. If it has scope `class`, they depend only on
+        `class_labels` (B,). With the option `redraw`, an image gets the text of a random group with
+        the image's zero-shot label, which may be the image's own group. If an image or group has
+        several texts, one is drawn uniformly. Draws depend on `seed`, `epoch`, `label` and the
+        image, not on the batch.
         """
         if label not in self._of_class:
             return self._samplers[label].sample(indices, epoch, seed)
@@ -149,16 +150,16 @@ class DescriptionBank:
     def texts(
         self, label: str, indices: Tensor, class_labels: Tensor | None, epoch: int, seed: int
     ) -> list[str]:
-        """Return the B texts to which the indices of `rows` belong."""
+        """Return the B texts whose indices `rows` returns."""
         rows = self.rows(label, indices, class_labels, epoch, seed)
         return [self.unique_texts[row] for row in rows.tolist()]
 
     def own_rows(self, label: str, class_labels: Tensor | None = None) -> Tensor:
-        """Return indices (N, V) into `unique_texts` of all texts about each image, without draws.
+        """Return indices (N, V) into `unique_texts` of all texts about each image.
 
-        V is the largest number of texts about an image; images with fewer texts (at least one) are
-        padded with `ABSENT`. For scope `class`, V is 1: the text of the image's label in
-        `class_labels` (N,), by default its zero-shot label.
+        V is the largest number of texts about an image. Images with fewer texts are padded with
+        `ABSENT`; each has at least one text. For scope `class`, V is 1: the text of the image's
+        class in `class_labels` (N,), by default of its zero-shot class.
         """
         if label in self._of_class:
             labels = self.zero_shot_labels if class_labels is None else class_labels.cpu()
@@ -173,9 +174,9 @@ class DescriptionBank:
         return rows[rows != ABSENT]
 
     def described(self, row: int, image: Callable[[int], ImageReference]) -> dict[str, Described]:
-        """Return the texts about training image `row` by description, without scope `class`.
+        """Return the texts about training image `row`, by description, except scope `class`.
 
-        `image` returns a training image by its index; it is called for the images of groups.
+        `image` returns the training image with a given index; it is called for images of groups.
         """
         found = {}
         for label, column in self.columns.items():
@@ -199,7 +200,7 @@ class DescriptionBank:
             [text for text in of if text is not None] or [self._templates[class_]]
             for of, class_ in zip(column.texts, classes, strict=True)
         ]
-        # Group descriptions of plugins that lack this option are redrawn too, as published.
+        # If a plugin's group description lacks this option, it is redrawn, as in the publication.
         redraw = kind.scope == "group" and bool(getattr(kind.options, "redraw", True))
         return _TextSampler(label, self._padded(texts), own, self.zero_shot_labels, redraw)
 
@@ -218,11 +219,11 @@ class DescriptionBank:
 
 
 class _TextSampler:
-    """Sampler of one text per epoch for each of N images, for one description.
+    """Sampler for one description: draws one text per epoch for each of N images.
 
-    The texts are about S subjects, which are images or groups of images. `rows` (S, V) are indices
-    of texts, padded with `ABSENT`; each subject has at least one text. `own` (N,) is the subject of
-    each image. With `redraw`, an image gets a text about a random subject with its zero-shot label.
+    The texts are about S subjects, which are images or groups of images. `rows` (S, V) has the text
+    indices of each subject (at least one), padded with `ABSENT`. `own` (N,) is the subject of each
+    image. With `redraw`, an image gets a text about a random subject with its zero-shot label.
     """
 
     def __init__(
@@ -249,7 +250,7 @@ class _TextSampler:
         return self._sampled(epoch, seed)[indices]
 
     def _sample_all(self, epoch: int, seed: int) -> Tensor:
-        """Return text indices (N,) of all images at once, so that they do not depend on batches."""
+        """Draw text indices (N,) for all images at once, so that draws do not depend on batches."""
         subjects = self.own
         if self._redraw:
             uniform = self._uniform("redraw", epoch, seed)

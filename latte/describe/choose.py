@@ -1,4 +1,4 @@
-"""Choices among options: questions whose answers are stored like texts, as lists of numbers."""
+"""Choices among options: questions whose answers are probabilities, stored like texts."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from latte.describe.store import SEPARATE, SINGLE, DescriptionStore, StoredText,
 from latte.interfaces import Choice, ChoiceRequest, Describer, LatteError, Progress, Refusal
 
 VERSION = "choice-1"
-"""Part of keys; increase it when the text of a question or the stored numbers change."""
+"""Part of each key; increase it if the text of questions or the stored numbers change."""
 _DIGITS = 6
-"""Decimal places of stored probabilities: 26 of them fit into a stored text."""
+"""Decimal places of stored probabilities, so few that 26 of them fit into a stored text."""
 
 
 def choose(
@@ -29,8 +29,8 @@ def choose(
 ) -> list[Choice | None]:
     """Return the choice for each of `requests`, from `store` or by asking `describer`.
 
-    None means that there is no answer: it was refused, it failed, or it named no option. Equal
-    requests are asked once. Storing, resuming, sharing among processes and `ask_again` work as in
+    None stands for a request that was refused, failed, or got an answer that names no option. Equal
+    requests are sent once. Storing, resuming, sharing among processes and `ask_again` work as in
     `generate`.
 
     Raises `LatteError` if all requests failed, if a request or the describer's fingerprint contains
@@ -56,7 +56,7 @@ def stored_choices(
 def choice_key(request: ChoiceRequest, fingerprint: str) -> str:
     """Return the key of the answer to `request`; `fingerprint` is that of a `ChoicePlan`.
 
-    The key need not contain the options: the text of the question lists them in their order.
+    The options affect the key through the text of the question, which lists them in order.
     """
     images = [image.key for image in request.images]
     return request_key(images, request.question().prompt, fingerprint, _layout(request))
@@ -65,8 +65,8 @@ def choice_key(request: ChoiceRequest, fingerprint: str) -> str:
 class ChoicePlan:
     """Distinct requests to choose, in the order of their first occurrence.
 
-    The fingerprint has a prefix that descriptions do not have, because the same question can also
-    be asked for a text.
+    The fingerprint has a prefix that descriptions do not have, so that a choice and a text as
+    answers to the same question get different keys.
     """
 
     noun: ClassVar = "choices"
@@ -115,7 +115,7 @@ class ChoicePlan:
     def send(
         self, describer: Describer[Any], requests: Sequence[ChoiceRequest]
     ) -> Sequence[str | Refusal]:
-        """Return the choices of `describer`, as the texts that are stored."""
+        """Return the choices of `describer` as texts in the stored format."""
         choices = describer.choose(requests)
         if len(choices) != len(requests):
             raise _mistake(describer, f"{len(choices)} choices for {len(requests)} requests")
@@ -138,7 +138,7 @@ def _mistake(describer: Describer[Any], what: str) -> LatteError:
 
 
 def _as_text(request: ChoiceRequest, choice: Choice) -> str:
-    """Return the probabilities of the request's letters as a JSON list."""
+    """Return the probability of each letter (option) of the request, as a JSON list."""
     none = [choice.none] if request.none_allowed or choice.none else []
     same = request.choice([*choice.probabilities, *none])
     shares = [*same.probabilities, same.none][: len(request.letters)]

@@ -1,7 +1,7 @@
 """Columns of descriptions, and their file `descriptions.jsonl` in a run folder.
 
 A column holds the texts of one description for all training images. The file has one line per
-training image, which people and programs can read. It is read line by line.
+training image, for people and programs. It is read line by line.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Column:
     """
 
     texts: Sequence[tuple[str | None, ...]]
-    """Texts for each subject, one per prompt and sample; None for a refusal."""
+    """Texts about each subject, one per prompt and sample; None for a refusal."""
     groups: Tensor | None = None
     """(S, size) int64 indices of training images; None for scope `image`."""
     own: Tensor | None = None
@@ -41,7 +41,7 @@ class Column:
         return torch.arange(len(self.texts)) if self.own is None else self.own
 
     def answered(self) -> Tensor:
-        """Return (N,) bool: True for each training image with any text about it or its group."""
+        """Return (N,) bool: True where a training image or its group has at least one text."""
         has_text = [any(text is not None for text in texts) for texts in self.texts]
         return torch.tensor(has_text, dtype=torch.bool)[self.subjects()]
 
@@ -49,7 +49,7 @@ class Column:
 def planned_columns(
     plans: Mapping[str, Plan], results: Mapping[str, GenerateResult]
 ) -> dict[str, Column]:
-    """Return the columns of all plans with their results; arguments are keyed by describer."""
+    """Return columns by description, from the plan and the result of each describer."""
     columns = {}
     for name, plan in plans.items():
         answers = results[name].texts
@@ -61,7 +61,7 @@ def planned_columns(
 
 @dataclass(frozen=True)
 class DescribedRow:
-    """Descriptions of one training image, which is one line of the file."""
+    """One line of the file: the descriptions of one training image."""
 
     id: str
     frozen_label: int
@@ -72,12 +72,12 @@ class DescribedRow:
     groups: Mapping[str, tuple[str, ...]]
     """Ids of the images that are shown together, for each group description."""
     numbers: Mapping[str, int] = field(default_factory=dict)
-    """Number of the image's group, for each description with groups that several images share."""
+    """Number of the image's group, for each description whose groups are shared by images."""
 
 
 def write_columns(path: Path, rows: Iterable[DescribedRow]) -> None:
     """Write all `rows` to `path`, atomically."""
-    # Surrogates of undecodable file names become \udcXX, which is how JSON escapes them.
+    # An undecodable byte in a file name is a surrogate; `backslashreplace` escapes it as JSON does.
     with (
         write_atomically(path) as temporary,
         temporary.open("w", encoding="utf-8", errors="backslashreplace") as file,
@@ -153,10 +153,10 @@ class _ColumnBuilder:
         self._members = array("i")
         self._own = array("i")
         self._place: dict[int, int] = {}
-        """Index of the texts about each shared group, by group number."""
+        """Index in `_texts` of the texts about each shared group, by group number."""
 
     def add(self, row: DescribedRow, numbers: dict[str, int]) -> None:
-        """Add the texts about one image; a shared group is read from its first image."""
+        """Add the texts about one image; texts about a shared group are added once."""
         if self._shared:
             subject = row.numbers.get(self._label, -1)
             self._own.append(subject)
@@ -171,7 +171,7 @@ class _ColumnBuilder:
             self._members.extend(numbers.setdefault(id_, len(numbers)) for id_ in members)
 
     def build(self, row_of_number: Tensor) -> Column:
-        """Return the column; `row_of_number` maps image numbers to training images, or -1."""
+        """Return the column; `row_of_number` maps image numbers to training image indices or -1."""
         groups = None
         if self._size is not None:
             groups = row_of_number[_tensor(self._members)].reshape(-1, self._size)

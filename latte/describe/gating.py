@@ -1,4 +1,4 @@
-"""Apply gates to the answers of a plan; requests whose text is held back count as unanswered."""
+"""Apply gates to generated texts; a request whose text is held back counts as unanswered."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def apply_gates(
     """Return `results` without texts that a gate held back, and a record per gate and description.
 
     `plans` and `results` are keyed by describer. If a gate holds a text back for one description,
-    it is held back for all descriptions that share it.
+    it is held back for all descriptions that share the text.
     """
     passing, records = {}, []
     for name, plan in plans.items():

@@ -1,4 +1,4 @@
-"""Answers to planned requests: read from the store, or asked for and stored."""
+"""Answer planned requests: read stored answers, ask describers for the others and store them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Planned(Protocol[RequestT]):
     noun: ClassVar[str]
     """Plural noun for the answers in messages."""
     needs_text: ClassVar[bool]
-    """True if it is an error that all requests are refused."""
+    """True if a refusal of all requests is an error."""
 
     def __len__(self) -> int:
         """Number of distinct requests."""
@@ -49,22 +49,22 @@ class Planned(Protocol[RequestT]):
 
 @dataclass(frozen=True)
 class GenerateResult:
-    """Texts for a plan, and counts of its requests (for a shard: of the shard's requests)."""
+    """Texts for a plan, and counts of its requests, or of the requests in a shard of the plan."""
 
     texts: tuple[str | None, ...]
     """Texts in the order of the plan's requests; None for a request without text."""
     served: int
-    """Requests with a stored text."""
+    """Requests whose text was already in the store."""
     generated: int
     """Requests that got a text in this run."""
     refused: int
-    """Requests that the describer will not answer, now or in an earlier run."""
+    """Requests that the describer refused, in this run or an earlier one."""
     failed: int = 0
     """Requests that failed; the next run repeats them."""
 
     @property
     def requests(self) -> int:
-        """Number of requests to answer."""
+        """Number of all requests."""
         return self.served + self.generated + self.refused + self.failed
 
 
@@ -80,13 +80,13 @@ def generate(
     """Answer every request of `plan`, or of its `shard`, from `store` or by asking `describer`.
 
     The answers of each batch are on disk before the next batch is sent, so an interrupted run
-    continues where it stopped. Requests that other processes answer in the meantime are not
-    repeated. Refusals are stored as answers; only with `ask_again` are their requests repeated.
-    Failures are recorded with their reason; the next run repeats their requests. The processes of
-    one run share the requests, and each process returns all answers.
+    continues where it stopped. Requests that another process has answered meanwhile are not sent. A
+    refusal is stored as an answer; its request is sent again only with `ask_again`. A failure is
+    stored with its reason; the next run sends its request again. The processes of one run divide
+    the requests among themselves, and each process returns all answers.
 
-    Raises `LatteError` if no request got a text, or if too many requests fail in a row. For a shard
-    and for choices, refusals suffice, so the first error is raised only if all requests failed.
+    Raises `LatteError` if too many requests fail in a row, or if no request got a text. For a shard
+    and for choices, the second error is raised only if every request failed.
     """
     store.refresh()
     rows: Sequence[int] = range(len(plan))
@@ -122,7 +122,7 @@ def _check_any(
     store: DescriptionStore,
     whole: bool,
 ) -> None:
-    """Raise `LatteError` if no request got a text; if not `whole`, refusals suffice."""
+    """Raise `LatteError` if all requests failed or, if `whole` is true, if none got a text."""
     if not rows or result.served or result.generated or (result.refused and not whole):
         return
     again = "refusals are kept; to ask again: latte describe RECIPE --ask-again"
@@ -147,7 +147,7 @@ def _summary(noun: str, result: GenerateResult, spent: Mapping[str, int]) -> str
 
 
 class _Pass:
-    """Pass over the requests that have no answer yet."""
+    """One pass over the requests that have no answer yet."""
 
     def __init__(
         self,
@@ -164,7 +164,7 @@ class _Pass:
         self.ask_again = ask_again
 
     def answer(self, rows: Sequence[int]) -> int:
-        """Send those requests of `rows` that have no answer. Returns the number of new texts."""
+        """Send the unanswered requests among `rows`. Returns the number of new texts."""
         missing = array("i", (row for row in rows if self._needs_asking(row)))
         if not missing:
             return 0
@@ -247,9 +247,9 @@ def ask(
 ) -> list[Answer]:
     """Return answers in the order of `requests`, which are requests of `plan`.
 
-    If a batch raises an exception, its halves are tried separately, down to single requests, which
-    are tried `ATTEMPTS` times. A `LatteError` of the describer is raised, because asking again
-    would not help.
+    If a batch raises an exception, its halves are sent separately, down to single requests, each of
+    which is sent up to `ATTEMPTS` times. A `LatteError` of the describer ends this at once, because
+    sending the request again would not help.
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:

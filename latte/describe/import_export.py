@@ -31,12 +31,12 @@ from latte.io.paths import refuse_other_kind
 Format = Literal["jsonl", "parquet"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 MAX_MISTAKES = 20
-"""Largest number of reported mistakes; a file that is no export has one in every line."""
+"""Largest number of reported mistakes: a file that is not an export has one in every line."""
 _ROWS_AT_ONCE = 10_000
 
 
 def find_format(name: str | None, path: Path) -> Format:
-    """Return the format `name`; None means the format of `path`'s suffix, or else JSONL."""
+    """Return the format `name`; if it is None, Parquet for the suffix `.parquet`, else JSONL."""
     if name is None:
         return "parquet" if path.suffix == ".parquet" else "jsonl"
     for known in FORMATS:
@@ -48,7 +48,7 @@ def find_format(name: str | None, path: Path) -> Format:
 
 
 def refuse_other_file(path: Path, format_: Format, *, force: bool) -> None:
-    """Raise `LatteError` if `path` is a file that is no export in this format."""
+    """Raise `LatteError` if `path` exists and is not an export in this format, unless `force`."""
     refuse_other_kind(path, "PAR1" if format_ == "parquet" else '{"schema": ', force=force)
 
 
@@ -63,9 +63,9 @@ def write_records(path: Path, format_: Format, records: Iterable[StoredText]) ->
 
 
 def read_rows(path: Path) -> Iterator[tuple[str, Any]]:
-    """Yield each row of a JSONL or Parquet file with its place, such as `texts.jsonl:3`.
+    """Yield the place (such as `texts.jsonl:3`) and the content of each row of a file.
 
-    A row is unchecked JSON data, or the `ValueError` of a line that is not JSON. Raises
+    The content is unchecked JSON data, or a `ValueError` for a line that is not JSON. Raises
     `LatteError` for a file that cannot be read.
     """
     with _explained(path, "read"):
@@ -152,7 +152,7 @@ class Exported:
     texts: int
     refused: int
     left_out: int
-    """Records that no import would accept, because their key does not follow from their fields."""
+    """Records that an import would reject, because their key does not match their fields."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ class Imported:
     new: int
     """Texts and refusals that the store did not have."""
     kept: int
-    """Lines that changed nothing: a text was stored already, or the line repeats a refusal."""
+    """Lines that changed nothing, as there already was a text or the same refusal."""
     refused: int
     """Refusals among `new`."""
     failed: int
@@ -297,7 +297,7 @@ def _record(row: Any) -> StoredText:
 
 
 def _with_layout(record: StoredText) -> StoredText:
-    """Return `record` with its layout; if an older version did not store it, the key shows it.
+    """Return `record` with its layout, which is found from the key if the record lacks it.
 
     Raises `ValueError` if the key does not follow from the other fields.
     """

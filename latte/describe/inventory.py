@@ -24,11 +24,11 @@ class FoundText:
 
 @dataclass
 class Archive:
-    """Reader of all part files of a store, which keeps only keys in memory, not texts."""
+    """Reader of all part files of a store. It keeps keys in memory, but no texts."""
 
     folder: Path
     unreadable_lines: int = field(default=0, init=False)
-    """Number of damaged lines, which `texts` counts."""
+    """Number of damaged lines that the last call of `texts` found."""
 
     @property
     def parts(self) -> list[Path]:
@@ -42,11 +42,11 @@ class Archive:
 
     @property
     def torn_parts(self) -> int:
-        """Number of files that end within a line, after a crash or while they are being written."""
+        """Number of files with an incomplete last line, after a crash or while it is written."""
         return sum(_is_torn(path) for path in self.parts)
 
     def texts(self) -> Iterator[FoundText]:
-        """Yield one record per key: the text that the store serves, else a refusal or failure."""
+        """Yield one record per key: the text that runs use, or else a refusal or failure."""
         best: dict[str, int] = {}
         self.unreadable_lines = 0
         for path in self.parts:
@@ -67,7 +67,7 @@ class Archive:
 
 
 def stored_text(fields: dict[str, Any]) -> StoredText:
-    """Return the record of a parsed line; fields that older versions did not write are empty."""
+    """Return the record of a parsed line; fields that the line lacks are empty."""
     return StoredText(
         key=fields["key"],
         text=fields["text"],
@@ -120,7 +120,7 @@ class Holding:
 
 
 def holdings(archive: Archive) -> list[Holding]:
-    """Return one entry per describer and prompt, sorted by describer, then by most texts."""
+    """Return one entry per describer and prompt, by describer, then by falling number of texts."""
     found: dict[tuple[str, str], Holding] = {}
     for one in archive.texts():
         about = (one.record.describer, one.record.prompt)
@@ -140,11 +140,11 @@ class StoreStatistics:
     median_words: float | None
     max_words: int | None
     duplicate_share: float | None
-    """Fraction of the texts that repeat another text word by word."""
+    """Fraction of the texts that are exact copies of another text."""
     files: int
     bytes: int
     torn_lines: int
-    """Files that end within a line."""
+    """Number of files whose last line is incomplete."""
     unreadable_lines: int
 
 

@@ -1,4 +1,4 @@
-"""Plan the requests to each describer, so that every description covers every training image."""
+"""Plan the requests to each describer, so that each description has texts for every image."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from latte.toolkit.seeds import seed_from
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """The N training images for the describing stage; row i of every tensor is image i."""
+    """The N training images for stage `describe`; row i of every tensor is image i."""
 
     images: Sequence[ImageReference]
     keys: Sequence[str]
@@ -46,7 +46,7 @@ class TrainingSet:
     open: Callable[[ImageReference], Image.Image]
     """Function that decodes an image to RGB."""
     oracle_labels: Tensor | None = None
-    """(N,) int64: true classes, for the groups of an oracle ablation; None in every other run."""
+    """(N,) int64: true classes, for groups in runs with `oracle: true`; None in other runs."""
 
 
 def plan_requests(
@@ -56,13 +56,13 @@ def plan_requests(
     seed: int,
     asked: Mapping[str, str] | None = None,
 ) -> dict[str, Plan]:
-    """Plan requests so that every image- and group-scope description covers every image.
+    """Return each describer's plan; descriptions of scope `image` and `group` cover all images.
 
     `asked` maps names of descriptions to names of describers; other descriptions use the first
-    describer. Returns the plans of all describers that get requests, in order. A group with more
-    images than its describer accepts is shown as one grid. Raises `LatteError` if a description
-    has no describer, if its describer cannot give the several samples that it asks for, if its
-    options exclude each other, or if its groups need true labels and there are none.
+    describer. Describers without requests get no plan. If a group has more images than its
+    describer accepts, the images are combined into one grid. Raises `LatteError` if a description
+    has no describer, has options that exclude each other, wants several samples from a describer
+    that writes the same text each time, or needs true labels that `training` lacks.
     """
     drafts = {name: _Draft(training, one) for name, one in describers.items()}
     for label, kind in descriptions.items():
@@ -86,13 +86,12 @@ class PlannedDescription:
     """
 
     rows: Sequence[tuple[int, ...]]
-    """For each subject, indices of the plan's requests: one per prompt and sample; the samples of a
-    prompt are adjacent."""
+    """Request indices of each subject: for each prompt, one per sample."""
     groups: Tensor | None
     """(S, size) int64 indices of training images; None for scope `image`."""
     own: Tensor | None = None
-    """(N,) int64 subject of each training image; both have the same zero-shot label. None means
-    that image i has subject i."""
+    """(N,) int64 subject of each training image; subject and image have the same zero-shot label.
+    None means that image i has subject i."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ class Plan:
     training: TrainingSet
     requests: Requests
     descriptions: Mapping[str, PlannedDescription]
-    """The descriptions that ask this describer, by their names in the recipe."""
+    """The descriptions whose texts this describer writes, by their names in the recipe."""
     fingerprint: str
     """Fingerprint of the describer."""
     noun: ClassVar = "descriptions"
@@ -144,7 +143,7 @@ class Plan:
         return DescribeRequest(images, planned.prompt, planned.sample)
 
     def classes(self, label: str) -> dict[int, int]:
-        """Return, by request index, the zero-shot label of each request of description `label`."""
+        """Return the zero-shot label of each request of description `label`, by request index."""
         planned, labels = self.descriptions[label], self.training.zero_shot_labels
         if planned.own is not None:
             labels = subject_labels(planned.own, labels)
@@ -175,7 +174,7 @@ def grid_image(images: Sequence[DescribedImage]) -> DescribedImage:
 
 
 class _Draft:
-    """Builder of one describer's plan, to which descriptions are added."""
+    """Builder of one describer's plan."""
 
     def __init__(self, training: TrainingSet, describer: Describer[Any]) -> None:
         self.training = training
@@ -251,7 +250,7 @@ def refuse_secrets(text: str) -> None:
 
 @dataclass(frozen=True)
 class Subjects:
-    """S images or groups, each with one zero-shot label."""
+    """S images or groups that texts are about, each with one zero-shot label."""
 
     members: Tensor
     """(S, size) indices of the training images that are shown for each subject, in order."""
@@ -261,7 +260,7 @@ class Subjects:
     """(N,) int64 subject of each training image; None means that image i has subject i."""
 
     def labels(self, zero_shot_labels: Tensor) -> Tensor:
-        """Return the zero-shot label (S,) of each image or group, from all images' labels (N,)."""
+        """Return the zero-shot label (S,) of each subject, from those of the images (N,)."""
         return zero_shot_labels if self.own is None else subject_labels(self.own, zero_shot_labels)
 
 
@@ -277,8 +276,8 @@ def draw_subjects(
 ) -> Subjects:
     """Return the images or groups that the texts of the description `label` are about.
 
-    Raises `LatteError` if its options exclude each other, or if it needs true labels that the run
-    may not use.
+    Raises `LatteError` if the options of the description exclude each other, or if it needs true
+    labels that the run may not use.
     """
     if kind.scope != "group":
         return Subjects(torch.arange(len(training.images))[:, None])

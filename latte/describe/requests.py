@@ -1,7 +1,7 @@
-"""Distinct requests of a plan in columns: about 40 bytes per request, and 4 per image shown.
+"""Compact storage of a plan's distinct requests: about 40 bytes each, plus 4 per shown image.
 
-A plan for a million images has a million requests or more, so each becomes an object only when it
-is used.
+A plan for a million images has at least a million requests. Therefore a request is stored as array
+entries, and an object is built only when it is used.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _CHUNK = 8192
 
 @dataclass(frozen=True)
 class PlannedRequest:
-    """One distinct request: the key of its answer, and everything needed to ask."""
+    """One distinct request: the key of its answer, and all that is sent to the describer."""
 
     key: str
     members: tuple[int, ...]
@@ -29,27 +29,27 @@ class PlannedRequest:
     prompt: str
     layout: str
     sample: int = 0
-    """Number of the answer, from 0, among the answers to the same question."""
+    """Number of the sample, from 0, if the same question is asked several times."""
 
 
 class Questions:
-    """The questions of one description, before equal ones are merged."""
+    """The questions of one description, before equal questions are merged."""
 
     def __init__(self, shown: NDArray[numpy.integer], layout: str) -> None:
-        """Start without questions; `shown` (S, size) are the images of each of S subjects."""
+        """Start without questions; `shown` (S, size) has the image indices of S subjects."""
         self.shown = shown
         self.layout = layout
         self.keys = bytearray()
         self.prompts, self.samples, self.counts = array("i"), array("B"), array("i")
 
     def add(self, key: str, prompt: int, sample: int) -> None:
-        """Add a question about the current subject; `prompt` is an index of a prompt."""
+        """Add a question about the current subject; `prompt` is the index of its prompt."""
         self.keys += bytes.fromhex(key)
         self.prompts.append(prompt)
         self.samples.append(sample)
 
     def end_subject(self, questions: int) -> None:
-        """Go on to the next subject; `questions` counts those added about the current one."""
+        """Go on to the next subject; `questions` were added about the current subject."""
         self.counts.append(questions)
 
 
@@ -72,7 +72,7 @@ class Requests(Sequence[PlannedRequest]):
         self._members = _members(asked, first)
 
     def rows(self, asked: Sequence[Questions]) -> list[Ragged]:
-        """Return, for each element of `asked`, indices of the requests about each subject."""
+        """Return the request indices of each subject, for each description in `asked`."""
         ends = numpy.cumsum([len(one.samples) for one in asked])
         return [
             Ragged(self._places[end - len(one.samples) : end], numpy.cumsum(one.counts))
@@ -106,9 +106,10 @@ class Requests(Sequence[PlannedRequest]):
 
 
 def _distinct(keys: NDArray[numpy.uint8]) -> tuple[NDArray[numpy.int64], NDArray[numpy.int64]]:
-    """Return the index (R,) of the first occurrence of each distinct key, ascending.
+    """Return two index arrays for `keys` (M, 16), of which R are distinct.
 
-    `keys` are (M, 16) bytes. Also returns the index (M,) of each key among the distinct keys.
+    The first array (R,) has the row of each distinct key's first occurrence, ascending. The second
+    (M,) has, for each row of `keys`, the index of its key in the first array.
     """
     halves = keys.view(numpy.uint64)
     order = numpy.lexsort((halves[:, 1], halves[:, 0]))
@@ -132,7 +133,7 @@ def _picked(
 
 
 def _members(asked: Sequence[Questions], first: NDArray[numpy.int64]) -> Ragged:
-    """Return the images shown in the questions with indices `first` (R,) in all of `asked`."""
+    """Return the shown images of R questions; `first` (R,) are their indices in all of `asked`."""
     values, sizes, begin = [numpy.zeros(0, numpy.int32)], [numpy.zeros(0, numpy.int64)], 0
     for one in asked:
         subjects = numpy.repeat(numpy.arange(len(one.counts)), one.counts)
@@ -178,7 +179,7 @@ class Ragged(Sequence[tuple[int, ...]]):
         return tuple(self.values[self._bounds[index] : self._bounds[index + 1]].tolist())
 
     def __iter__(self) -> Iterator[tuple[int, ...]]:
-        """Yield all tuples; arrays are converted in chunks, which is faster than one by one."""
+        """Yield all tuples, converting the arrays in chunks for speed."""
         for first in range(0, len(self), _CHUNK):
             bounds = self._bounds[first : first + _CHUNK + 1]
             values = self.values[bounds[0] : bounds[-1]].tolist()

@@ -1,4 +1,4 @@
-"""Shards of the requests, for processes that describe in parallel."""
+"""Shards: disjoint parts of the requests, for processes that describe in parallel."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Shard:
         return None if start is None else cls(start.rank + 1, start.world_size)
 
     def holds(self, key: str) -> bool:
-        """Return True if the request `key` is in this shard; all processes get the same result."""
+        """Return True if this shard contains the request `key`; the key alone decides."""
         return int(digest("shard", key)[:16], 16) % self.count == self.index - 1
 
     def __str__(self) -> str:
@@ -54,7 +54,7 @@ Key = Callable[[int], str]
 
 
 def own_rows(rows: Sequence[int], key: Key) -> Sequence[int]:
-    """Return this process's share of the request indices `rows`, which all processes divide."""
+    """Return this process's share of the request indices `rows`, which have to be answered."""
     if distributed.world_size() == 1:
         return rows
     shard = Shard(distributed.rank() + 1, distributed.world_size())
@@ -72,9 +72,9 @@ def wait_for_answers(
 ) -> tuple[int, Mapping[str, int]]:
     """Wait until the answers of all processes are in `store`; return summed counts.
 
-    `rows` are the indices of the requests of all processes, and `own` those of this process. The
-    counts are the number of texts `written` and the describers' counters `spent`, each summed over
-    all processes. Raises `LatteError` if answers of another process do not appear in `store`.
+    `rows` are the request indices of all processes, and `own` those of this process. The counts are
+    the number of `written` texts and the counters `spent` of the describer, each summed over all
+    processes. Raises `LatteError` if answers of another process do not appear in `store`.
     """
     if distributed.world_size() == 1:
         return written, spent

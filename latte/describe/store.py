@@ -26,15 +26,15 @@ from latte.io.files import digest
 
 SINGLE, SEPARATE, GRID = "single", "separate", "grid-1"
 LAYOUTS = (SINGLE, SEPARATE, GRID)
-"""Layouts of a request's images. They are part of keys, so a grid of another geometry needs a new
-number."""
+"""Arrangements of a request's images. They are part of keys, so a grid with another geometry needs
+another name."""
 SCHEMA = 1
 NO_REASON = "no reason given"
 MIN_FREE_BYTES = 2**20
 """Free disk space below which no requests are sent."""
 MAX_CHARACTERS = 600
-"""Largest length of a stored text: about eight times the requested length. CLIP reads at most 77
-tokens."""
+"""Largest length of a stored text, about eight times the length that describers are asked for. CLIP
+reads at most 77 tokens."""
 
 _FIELD_TYPES: Mapping[str, type | UnionType] = {
     "key": str,
@@ -53,9 +53,9 @@ def request_key(
 ) -> str:
     """Return the key of a text: a digest of everything that the text depends on.
 
-    `images` are content hashes in the order shown (another order is another request),
-    `fingerprint` is the describer's, `layout` one of `LAYOUTS`, and `sample` numbers the answers
-    to the same question.
+    `images` are content hashes in the order shown (another order gives another key), `fingerprint`
+    is that of the describer, `layout` is one of `LAYOUTS`, and `sample` is the number of the sample
+    if the same question is asked several times.
     """
     if sample == 0:
         return digest("description", layout, fingerprint, prompt, *images)
@@ -63,7 +63,7 @@ def request_key(
 
 
 def clean(text: str) -> str:
-    """Return one line of printable text of at most `MAX_CHARACTERS`, cut between words."""
+    """Return `text` as one printable line, cut between words to at most `MAX_CHARACTERS`."""
     if not text.isprintable():
         text = "".join(char for char in text if _is_printable(char))
     line = " ".join(text.split())
@@ -74,7 +74,7 @@ def clean(text: str) -> str:
 
 
 def _is_printable(char: str) -> bool:
-    """Return False for control characters and surrogates; white space is joined later."""
+    """Return False for control characters and surrogates, but True for all white space."""
     return char.isspace() or unicodedata.category(char) not in ("Cc", "Cs")
 
 
@@ -86,18 +86,18 @@ class StoredText:
     """Key of the request, from `request_key`."""
     text: str | None
     failure: str | None = None
-    """Why `text` is None, for people to read."""
+    """Reason why `text` is None, for people who read the file."""
     describer: str = ""
     """Fingerprint of the describer."""
     prompt: str = ""
     images: tuple[str, ...] = ()
     """Content hashes of the images."""
     layout: str = ""
-    """One of `LAYOUTS`; empty in records of versions that did not store it."""
+    """One of `LAYOUTS`; empty in records of older versions of latte, which did not store it."""
     sample: int = 0
     refused: bool = False
-    """True if asking again cannot give a text. False after other failures, such as a crash, and in
-    records of versions that did not distinguish refusals from failures."""
+    """True if sending the request again cannot give a text. False after failures such as a crash.
+    Older versions of latte did not distinguish refusals from failures, and stored False."""
 
     def line(self) -> bytes:
         """Return the record as one line of JSON, ASCII only."""
@@ -105,7 +105,7 @@ class StoredText:
 
 
 def part_files(folder: Path) -> list[Path]:
-    """Return all parts in reading order: of two texts under one key, the first is used."""
+    """Return all part files in reading order: of two texts with equal keys, the first is used."""
     return sorted(folder.glob("part-*.jsonl"))
 
 
@@ -118,7 +118,7 @@ def part_name() -> str:
 def complete_lines(path: Path, start: int = 0) -> Iterator[bytes]:
     """Yield the lines of `path` from the byte `start` on.
 
-    A last line without line end is left out: a crash cut it off, or it is being written.
+    A last line without line end is left out, because a crash truncated it or it is being written.
     """
     try:
         with path.open("rb") as file:
@@ -152,14 +152,15 @@ def parse_line(line: bytes) -> dict[str, Any] | None:
 class DescriptionStore:
     """In-memory index of all part files in a folder, and the part file of this process.
 
-    Several processes, on one machine or several, may use a folder at once: each sees the texts
-    that were stored before its last `refresh`. The index of a million short texts fits in memory.
+    Several processes, also on several machines, may use one folder at the same time. Each sees the
+    texts that were stored before its last `refresh`. All texts are in memory; a million short texts
+    fit.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.skipped_lines = 0
-        """Number of unreadable lines so far, without last lines that a crash cut off."""
+        """Number of unreadable lines so far, except last lines that a crash truncated."""
         self._texts: dict[str, str] = {}
         self._refusals: dict[str, str] = {}
         self._failures: dict[str, str] = {}
@@ -179,11 +180,11 @@ class DescriptionStore:
         return self._texts.get(key)
 
     def refusal(self, key: str) -> str | None:
-        """Return the reason if the describer refused `key`, or None."""
+        """Return the reason if the describer refused the request `key`, else None."""
         return self._refusals.get(key)
 
     def failure(self, key: str) -> str | None:
-        """Return the reason why a request for `key` failed or was refused, or None."""
+        """Return the reason if the request `key` failed or was refused, else None."""
         return self._refusals.get(key, self._failures.get(key))
 
     def is_answered(self, key: str) -> bool:
@@ -198,10 +199,10 @@ class DescriptionStore:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def put_many(self, records: Sequence[StoredText]) -> None:
-        """Append `records` durably: they are on the disk when this returns.
+        """Append `records`, and return when they are on the disk.
 
-        A record is dropped if a text is stored under its key, or if the record has no text and a
-        refusal is stored under its key. Raises `LatteError` if the records cannot be written.
+        A record is dropped if the store has a text under its key. A record without text is also
+        dropped if the store has a refusal under its key. Raises `LatteError` if writing fails.
         """
         fresh = {record.key: record for record in records if self._is_news(record)}
         if not fresh:
@@ -245,7 +246,7 @@ class DescriptionStore:
             self._failures[key] = failure or NO_REASON
 
     def _index(self, path: Path, start: int) -> int:
-        """Index the complete lines from the byte `start` on. Returns their size in bytes."""
+        """Index the complete lines from the byte `start` on; return their size in bytes."""
         size = 0
         for line in complete_lines(path, start):
             size += len(line)
@@ -276,9 +277,9 @@ class DescriptionStore:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """Close the part file on any error, and raise `OSError` as `LatteError`.
+        """Close the part file after any error in the block, and raise `OSError` as `LatteError`.
 
-        After an error its last line may be incomplete, so nothing more may be appended to the file.
+        The last line of the file may then be incomplete, so nothing more may be appended to it.
         """
         try:
             yield
@@ -295,7 +296,7 @@ class DescriptionStore:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Write a new file's name in `folder` to disk, if the system supports it."""
+    """Flush the directory entry of a new file in `folder` to disk, if the system supports it."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -1,1 +1,1 @@
-"""Evaluation: accuracies with intervals, predictions, and measures that need no labels."""
+"""Evaluation: accuracies with intervals, predictions, and measures without labels."""

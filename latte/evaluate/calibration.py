@@ -1,4 +1,4 @@
-"""Calibrate the scale of a classifier without labels, so that confidence matches accuracy."""
+"""Find, without labels, the scale at which a classifier's confidence matches its accuracy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 BINS = 15
 _FARTHEST = 100.0
-"""Factor by which the search goes below and above the model's own scale."""
+"""The search covers the model's own scale divided and multiplied by this factor."""
 _HALVINGS = 40
 
 
@@ -32,10 +32,9 @@ def calibration_error(confidence: Tensor, correct: Tensor) -> float:
 def expected_accuracy(zero_shot: Tensor, labels: Tensor) -> float:
     """Estimate the accuracy of `labels` (N,) from zero-shot probabilities (N, C).
 
-    The estimate is a mean over images. An image counts with the probability of its zero-shot label
-    if `labels` contains the same label, and with the total probability of all other classes if not.
-    The result is at most the share of images whose two labels agree: if they disagree, nothing
-    supports a higher confidence.
+    The estimate is a mean over images. An image counts with the probability p of its zero-shot
+    class if its label is this class, and otherwise with 1 - p. The result is at most the share of
+    images whose label is the zero-shot class, because nothing supports a higher accuracy.
     """
     confidence, own = zero_shot.double().max(dim=1)
     agrees = own == labels

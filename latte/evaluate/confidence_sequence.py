@@ -1,8 +1,8 @@
 """Intervals for a mean that is sampled image by image, valid whenever sampling stops.
 
 The images are drawn without replacement from a finite population, and each has a value between
-two limits. A confidence sequence covers the population's mean at all sample sizes at once, so the
-person who answers may look at every interval and stop at any time.
+two limits. With the given probability, all intervals of the sequence contain the population's mean.
+So the person who answers may look at every interval and stop at any time.
 
 Construction: betting against each possible mean (Waudby-Smith and Ramdas, "Estimating means of
 bounded random variables by betting", 2024, sections 4 and 5). A mean is rejected when a gambler
@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from latte.interfaces import Interval
 
 _FRACTIONS = np.array([0.15, 0.3, 0.5, 0.7, 0.9])
-"""Shares of the largest possible bet; the stake is divided equally among them.
+"""Shares of the largest possible bet; the stake is divided equally among bets of these sizes.
 
-Large shares decide clear gains with few answers, small shares decide small gains. The intervals are
-valid with any fixed division.
+Large bets detect large gains with few answers, and small bets detect small gains. The intervals are
+valid for any fixed division of the stake.
 """
 _HALVINGS = 25
 
@@ -31,14 +31,14 @@ _HALVINGS = 25
 def confidence_sequence(
     values: Sequence[float], population: int, low: float, high: float, level: float = 0.95
 ) -> Interval:
-    """Return the mean of `values` with its interval after the last of them.
+    """Return the mean of `values`, with the interval after the last value.
 
     Args:
         values: the sampled values in the order of sampling, each from `low` to `high`.
         population: number of images that the sample is drawn from, without replacement.
         low: the smallest value that an image can have.
         high: the largest value that an image can have.
-        level: the probability that all intervals of the growing sample contain the mean.
+        level: the probability that the intervals after each value all contain the mean.
 
     Raises:
         ValueError: for a value outside the limits, or more values than images.
@@ -66,14 +66,14 @@ def confidence_sequence(
 def log_wealth(
     values: NDArray[np.float64], population: int, low: float, high: float, mean: float
 ) -> NDArray[np.float64]:
-    """Return a gambler's log capital after each value, betting that the mean exceeds `mean`.
+    """Return a gambler's log capital after each value, if the bets are on means above `mean`.
 
     Args:
         values: (m,) the sampled values in order, from `low` to `high`.
         population: number of images that the sample is drawn from, without replacement.
         low: the smallest value that an image can have.
         high: the largest value that an image can have.
-        mean: the mean that the bets are against, above `low`.
+        mean: the mean that the gambler bets against, above `low`.
 
     Example:
         >>> import numpy as np
@@ -81,7 +81,7 @@ def log_wealth(
         array([0.41, 0.94])
     """
     before = np.concatenate([[0.0], np.cumsum(values)[:-1]])
-    # Mean of the images not yet drawn, before each draw, if `mean` is true.
+    # Before each draw: mean value of the images not yet drawn, if the population has this mean.
     left = np.minimum((population * mean - before) / (population - np.arange(len(values))), high)
     gains = 1 + _FRACTIONS[:, None] * (values - left) / np.maximum(left - low, 1e-12)
     shares = np.log(gains).cumsum(axis=1)
@@ -91,9 +91,9 @@ def log_wealth(
 def _lowest_mean(
     values: NDArray[np.float64], population: int, low: float, high: float, level: float
 ) -> float:
-    """Return the lowest mean that no bet on larger values has rejected so far."""
+    """Return the lowest mean that no bet on a higher mean has rejected so far."""
     threshold = math.log(2 / (1 - level))
-    # Below `possible`, even the lowest values of all other images would give a larger mean.
+    # The mean is at least `possible`, which it is if all other images have the value `low`.
     possible = (float(values.sum()) + (population - len(values)) * low) / population
     below, above = possible, float(values.mean())
     for _ in range(_HALVINGS):

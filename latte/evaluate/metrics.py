@@ -17,11 +17,11 @@ _Z = 1.959963984540054
 def label_ranks(name: str, similarities: Tensor | Similarities, labels: Tensor) -> Tensor:
     """Return (M,) int64 on the CPU: the number of classes ranked above the true class.
 
-    If two classes are equally similar, the first counts as the more similar one.
+    If two classes are equally similar, the first ranks higher.
 
     Args:
         name: the classifier, for errors.
-        similarities: (M, C), higher means more likely; any positive scale. Read in blocks.
+        similarities: (M, C), at any positive scale; they are read in blocks.
         labels: (M,) int64 true classes.
 
     Raises:
@@ -106,7 +106,7 @@ def accuracy_interval(correct: int, images: int) -> Interval:
     """Return the share `correct / images` with its Wilson score interval.
 
     Wilson (1927), Journal of the American Statistical Association 22:209-212. The interval stays
-    within [0, 1], and its width is not 0 if all answers or no answers are right.
+    within [0, 1], and its width is above 0 even if all answers or no answers are right.
     """
     share = correct / images
     scale = 1 + _Z**2 / images
@@ -126,9 +126,9 @@ def paired_gain_interval(won: int, lost: int, images: int) -> Interval:
     approximation, and it needs no resampling. If no answer changed, the interval is [0, 0].
 
     Args:
-        won: images on which only the classifier is right.
-        lost: images on which only the baseline is right.
-        images: all images, with changed and unchanged answers.
+        won: number of images on which only the classifier is right.
+        lost: number of images on which only the baseline is right.
+        images: number of all images, with changed and unchanged answers.
     """
     value = (won - lost) / images
     if won == lost == 0:

@@ -1,4 +1,4 @@
-"""Label-free score that ranks models on the same images."""
+"""Score without labels that ranks models on the same images."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from latte.toolkit.neighbours import nearest_neighbours
 
 _NEIGHBOURS = 10
 _QUERIES = 2000
-"""Smallest number of images whose neighbours are looked up, if there are so many."""
+"""Smallest number of images whose neighbours are looked up; if there are fewer, all images are."""
 
 
 def model_score(image_features: Tensor, labels: Tensor) -> float:
     """Return how often neighbouring images have the same zero-shot label, beyond chance.
 
-    1 means always, 0 means as often as two random images. The neighbours of an image are the ten
-    nearest by cosine among unit features (N, D); `labels` are (N,) int64. The score does not depend
-    on the logit scale, so it can compare models. docs/backbones.md says how well it ranks them.
+    1 means always; 0 means as often as two random images. The neighbours of an image are the ten
+    nearest by the cosine of unit features (N, D); `labels` are (N,) int64. The score does not
+    depend on the logit scale, so it can rank models. docs/backbones.md says how well it does so.
     """
     images = len(labels)
     shares = labels.bincount().double() / images

@@ -1,4 +1,4 @@
-"""Information that two labellings of the same items share, adjusted for chance."""
+"""Adjusted mutual information of two labellings of the same items."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ def adjusted_mutual_information(labels: Tensor, other: Tensor) -> float:
     """Return the adjusted mutual information of two labellings (N,), which is at most 1.
 
     It is 1 if each labelling determines the other, and 0 on average for unrelated labellings; it
-    can be negative. The formula is (I - E) / (mean of both entropies - E), with the mutual
-    information I and its expected value E for random labellings with these class counts. Without
-    E, unrelated labellings with few images per class would be far above 0. The result is 0 if one
-    labelling has a single class, or if every image has a class of its own.
+    can be negative. The formula is (I - E) / (mean of both entropies - E). I is the mutual
+    information, and E its expected value for random labellings with these class counts. Without E,
+    unrelated labellings with few images per class would be far above 0. The result is 0 if one
+    labelling has a single class, or if no two images have the same class.
 
     Vinh, Epps and Bailey (2010), Journal of Machine Learning Research 11:2837-2854 (AMI, sum).
     """
@@ -39,8 +39,8 @@ def expected_mutual_information(counts: Tensor, other: Tensor) -> float:
     """Return the mean mutual information of two labellings, in nats, over all permutations.
 
     The overlap of two classes has a hypergeometric distribution (Vinh et al. 2010, theorem 1).
-    Classes of equal size are computed once, so that the work grows with the number of images times
-    the number of distinct sizes.
+    Each pair of class sizes is computed once, so the time grows with the number of images times the
+    number of distinct sizes.
 
     Args:
         counts: positive numbers of images per class in one labelling (A,).

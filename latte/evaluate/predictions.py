@@ -16,7 +16,7 @@ from latte.io.files import write_atomically
 
 PredictionFormat = Literal["csv", "jsonl"]
 Source = Literal["classifier", "own"]
-"""Source of a prediction: `classifier`, or `own` for the posterior of the training images."""
+"""Source of a prediction: the classifier, or (`own`) the posterior of the run's own images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,8 @@ class ClassScore:
 
     name: str
     score: float
-    """Softmax over all classes of scale times similarity, between 0 and 1. The scale must be
-    calibrated for nine of ten answers with score 0.9 to be right; see `Calibration`."""
+    """Softmax over all classes of scale times similarity, between 0 and 1. If the scale is
+    calibrated (see `Calibration`), about nine of ten predictions with score 0.9 are right."""
     label: int
     """The class's index among the run's classes."""
 
@@ -41,10 +41,10 @@ class Prediction:
     source: Source = "classifier"
     """`own` for a training image, if a labeler of the run has a posterior."""
     true_class: str | None = None
-    """Name of the true class; None unless a run predicts its labelled evaluation images."""
+    """Name of the true class in a run's predictions of its labelled images; otherwise None."""
     match: float | None = None
-    """Probability that the likeliest class fits the image, from a sigmoid model; None for others.
-    Unlike the scores, the probabilities of all classes need not sum to 1."""
+    """Probability, by a sigmoid model, that the likeliest class fits the image; None for other
+    models. Unlike scores, these probabilities need not sum to 1 over the classes."""
 
     @property
     def label(self) -> int:
@@ -98,7 +98,7 @@ def predict_rows(
 
 @dataclass(frozen=True)
 class Columns:
-    """Columns of a predictions file."""
+    """Options for the columns of a predictions file."""
 
     classes: int | None = None
     """Largest number of classes per row, for CSV; None for the number in the first row."""
@@ -167,7 +167,7 @@ def _about_image(row: Prediction, columns: Columns) -> dict[str, str | None]:
 
 
 class _LineFeeds:
-    """Stream that ends rows with LF; csv's `lineterminator` would leave CR in cells unquoted."""
+    """Stream that ends rows with LF. csv's `lineterminator` would leave cells with CR unquoted."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -193,11 +193,11 @@ NO_LABEL = -1
 
 
 def with_unknown(rows: Iterable[Prediction], below: float) -> Iterator[Prediction]:
-    """Put `NONE_OF_THEM` first in each row whose `match`, or without one its score, is too low.
+    """Put `NONE_OF_THEM` first in each row whose `match` is less than `below`.
 
-    `NONE_OF_THEM` gets the score of the best class. The last class is removed, so that the length
-    of the row stays the same. The highest softmax probability is the usual baseline for detecting
-    images of unknown classes (Hendrycks and Gimpel 2017).
+    A row without `match` is judged by its highest score, which is the usual baseline for detecting
+    images of unknown classes (Hendrycks and Gimpel 2017). `NONE_OF_THEM` gets the score of the best
+    class. The last class is removed, so that the length of the row stays the same.
     """
     for row in rows:
         best = row.classes[0]

@@ -1,8 +1,8 @@
 """Class priors of unlabelled images, and posteriors with new priors.
 
-Saerens, Latinne and Decaestecker, "Adjusting the outputs of a classifier to new a priori
-probabilities: a simple procedure", Neural Computation 14 (2002). Section 2 maximises the likelihood
-of the images by expectation maximisation.
+The method is expectation maximisation of the images' likelihood: section 2 of Saerens, Latinne and
+Decaestecker, "Adjusting the outputs of a classifier to new a priori probabilities: a simple
+procedure", Neural Computation 14 (2002).
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ def estimate_priors(
 
 
 def reweighted(posteriors: Tensor, weights: Tensor) -> Tensor:
-    """Return posteriors (B, C) times class `weights` (C,) or (B, C), as float64 rows of sum 1.
+    """Return posteriors (B, C) times class `weights` (C,) or (B, C), float64, normalised by row.
 
-    The weights are new priors divided by old priors. A row whose products are all 0 is unchanged.
+    The weights are new priors divided by old priors. A row is unchanged if all its products are 0.
     """
     given = posteriors.double()
     scaled = given * weights.double()
@@ -62,12 +62,12 @@ def reweighted(posteriors: Tensor, weights: Tensor) -> Tensor:
 
 
 _SUPPORT = 0.5
-"""A class with fewer estimated images is unsupported: it more likely has no image than one."""
+"""A class with fewer estimated images counts as unsupported: more likely no image shows it."""
 _ROUNDING = 1e-3
 _FEWEST, _MOST = 1 / 6, 2.0
-"""Range of the true number of classes divided by the estimate, in the middle 95 % of 224 folders
-drawn from labelled sets. Wrong labels add classes that do not occur, so an estimate can be further
-too high than too low."""
+"""Range of the ratio (true number of classes) / (estimate) in the middle 95 % of 224 folders drawn
+from labelled sets. Wrong labels add classes that do not occur, so an estimate can be too high by a
+larger factor than too low."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,8 @@ class PresentClasses:
 def present_classes(labels: Tensor, probabilities: Tensor, classes: int) -> PresentClasses:
     """Estimate which of C `classes` occur among N images, each of which shows one class.
 
-    The estimated number of images of a class is N times its prior from `estimate_priors`. Its
-    expectation maximisation moves scattered uncertain labels to classes with confident labels.
+    The estimated number of images of a class is N times its prior from `estimate_priors`. This
+    moves uncertain labels of many classes to the classes that have confident labels.
 
     Args:
         labels: (N, K) int64, the K likeliest classes of each image.

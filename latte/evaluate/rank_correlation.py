@@ -1,4 +1,4 @@
-"""Spearman's rank correlation of two measures, its confidence interval, and its chance level."""
+"""Spearman's rank correlation rho, with its confidence interval and its chance level."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 FEWEST = 5
-"""Fewest pairs for a correlation: with fewer, even a perfect correlation occurs by chance."""
+"""Smallest number of pairs: with fewer, even a perfect correlation often occurs by chance."""
 RESAMPLES = 2000
 PERMUTATIONS = 10_000
 
@@ -21,19 +21,20 @@ class Correlation:
 
     pairs: int
     rho: float = math.nan
-    """NaN if one side of the pairs is constant, or if there are fewer than `FEWEST` pairs."""
+    """NaN if one of the two numbers is constant, or if there are fewer than `FEWEST` pairs."""
     by_chance: float = math.nan
     """The |rho| that at most 5 % of random pairings reach; see `chance_level`."""
     low: float = math.nan
-    """Lower end of the 95 % interval of rho; both ends are NaN without an interval."""
+    """Lower end of the 95 % interval of rho; NaN without an interval."""
     high: float = math.nan
+    """Upper end of the 95 % interval of rho; NaN without an interval."""
 
 
 def correlate(values: Sequence[float], gains: Sequence[float], interval: bool) -> Correlation:
     """Return Spearman's rho over the pairs in which both numbers are finite.
 
     If `interval` is True, the result includes the 95 % interval of rho. If most values are equal,
-    the interval can exclude 0 by chance; `by_chance` is still valid then.
+    the interval excludes 0 too often; `Correlation.by_chance` stays valid.
     """
     pairs = torch.tensor([values, gains], dtype=torch.float64)
     first, second = pairs[:, pairs.isfinite().all(dim=0)]
@@ -63,8 +64,8 @@ def chance_level(first: Tensor, second: Tensor) -> float:
     """Return the smallest |rho| that at most 5 % of random pairings of two (n,) tensors reach.
 
     This is a permutation test with a fixed seed. Unlike the bootstrap, it is valid with many equal
-    values. The result is infinite if even the largest |rho| is more frequent, as for nearly
-    constant values.
+    values. The result is infinite if more than 5 % of the pairings reach the largest |rho|, which
+    happens if nearly all values are equal.
     """
     generator = torch.Generator().manual_seed(0)
     order = torch.rand(PERMUTATIONS, len(first), generator=generator).argsort(dim=1)

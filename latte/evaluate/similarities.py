@@ -1,4 +1,4 @@
-"""Similarities of images and classes, computed in blocks, and measures that need no labels."""
+"""Similarities of images and classes, computed in blocks, and measures without labels."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Similarities:
             yield self.block(rows)
 
     def labels(self) -> Tensor:
-        """Return (M,) int64: the most similar class of each image; of equal classes, the first."""
+        """Return the most similar class (M,) of each image, int64; of equal classes, the first."""
         labels = [torch.zeros(0, dtype=torch.int64), *(rows.argmax(dim=1) for rows in self)]
         return torch.cat(labels)
 
@@ -43,7 +43,7 @@ def in_blocks(similarities: Tensor | Similarities) -> Similarities:
 
 @dataclass(frozen=True)
 class Diagnostics:
-    """Measures of one classifier that need no labels; none of them is an accuracy."""
+    """Measures of one classifier that need no labels; none of them measures accuracy."""
 
     confidence: float
     """Mean probability of the top class (softmax of logit scale times similarity)."""
@@ -63,7 +63,7 @@ def diagnose(similarities: Tensor | Similarities, logit_scale: float) -> Diagnos
 
 
 def confidence_and_margin(similarities: Tensor, logit_scale: float) -> tuple[Tensor, Tensor]:
-    """Return the probability of each image's top class, and the margin, each (B,)."""
+    """Return the probability (B,) of each image's top class, and the margin (B,)."""
     similarities = similarities.detach().float()
     confidences = (similarities * logit_scale).softmax(dim=1).amax(dim=1)
     best = similarities.topk(min(2, similarities.shape[1]), dim=1).values
@@ -71,5 +71,5 @@ def confidence_and_margin(similarities: Tensor, logit_scale: float) -> tuple[Ten
 
 
 def agreement(labels: Tensor, other: Tensor) -> float:
-    """Return the share of N > 0 images to which two label vectors (N,) give the same class."""
+    """Return the share of N > 0 images that have the same class in two label vectors (N,)."""
     return float((labels == other).double().mean())

@@ -32,7 +32,7 @@ def spread(values: Sequence[float]) -> Spread:
 def mean_interval(values: Sequence[float]) -> Interval:
     """Return the mean of at least two values with Student's 95 % t-interval.
 
-    If the values are normally distributed, 95 % of such intervals cover the mean over all seeds.
+    If the values are normally distributed, 95 % of such intervals contain the mean over all seeds.
     Raises `ValueError` for fewer than two values.
     """
     if len(values) < 2:
@@ -44,7 +44,7 @@ def mean_interval(values: Sequence[float]) -> Interval:
 
 @cache
 def t_quantile(degrees_of_freedom: int) -> float:
-    """Return the 97.5 % quantile of Student's t with at least 1 degree of freedom."""
+    """Return the 97.5 % quantile of Student's t distribution, for at least 1 degree of freedom."""
     low, high = 0.0, math.pi / 2
     for _ in range(60):
         middle = (low + high) / 2
@@ -54,7 +54,7 @@ def t_quantile(degrees_of_freedom: int) -> float:
 
 
 def _inside(angle: float, degrees_of_freedom: int) -> float:
-    """Return P(|T| <= tan(angle) * sqrt(degrees)).
+    """Return P(|T| <= tan(angle) * sqrt(degrees_of_freedom)) for Student's T.
 
     Abramowitz and Stegun (1964), equations 26.7.3 and 26.7.4.
     """

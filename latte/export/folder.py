@@ -1,4 +1,4 @@
-"""Code that all exports share: atomic folders, required packages, and the model's metadata."""
+"""Functions that all exports use: atomic folders, required packages, the model's metadata."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PROTOTYPES = "prototypes.safetensors"
 
 @dataclass(frozen=True)
 class Exported:
-    """A run's model, on the CPU, and its calibration."""
+    """The model of a run, on the CPU, and the calibration of the model."""
 
     name: str
     """Name of the run folder."""
@@ -32,7 +32,7 @@ class Exported:
 
     @property
     def scale(self) -> float:
-        """Factor by which similarities are multiplied before softmax."""
+        """Factor from similarities to logits."""
         return self.calibration.scale if self.calibration else self.adapted.logit_scale
 
     def about(self) -> dict[str, Any]:

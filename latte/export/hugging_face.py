@@ -28,13 +28,13 @@ from latte.io.files import write_text
 from latte.run.adapted import Member, write_prototypes
 
 _TRANSFORMERS = "5.4"
-"""First version that calls its Pillow image processor `CLIPImageProcessorPil`."""
+"""First version of transformers with `CLIPImageProcessorPil`, which resizes with Pillow."""
 _RESAMPLE = {"bilinear": 2, "bicubic": 3}
-"""Pillow's numbers of the resampling filters."""
+"""Pillow's number of each resampling filter."""
 
 
 def export_transformers(exported: Exported, folder: Path, *, replace: bool) -> Path:
-    """Write the model to `folder`; each of several learners gets a sub-folder with its name.
+    """Write the model to `folder`; if there are several learners, each gets a sub-folder.
 
     Raises:
         LatteError: if transformers is missing, or its CLIP cannot hold the model.
@@ -51,7 +51,7 @@ def export_transformers(exported: Exported, folder: Path, *, replace: bool) -> P
 
 
 def _writer(member: Member) -> Callable[[Path], None]:
-    """Return a function that writes the model. Raises `LatteError` if there is no such export."""
+    """Return a function that writes the model. Raises `LatteError` if it cannot be exported."""
     backbone = member.backbone
     if backbone.saves_transformers:
         return backbone.save
@@ -73,7 +73,7 @@ def _write_clip(backbone: OpenClipBackbone, config: dict[str, Any], folder: Path
 
 
 def _image_processor(pixels: PixelFormat) -> Any:
-    """Build the image processor. Raises `LatteError` if transformers cannot resize like this."""
+    """Build the image processor. Raises `LatteError` if transformers cannot resize as `pixels`."""
     from transformers import CLIPImageProcessorPil
 
     if pixels.resize_mode == "longest":
@@ -133,7 +133,7 @@ def clip_config(model: Any) -> dict[str, Any]:
 
 
 def clip_weights(model: Any) -> dict[str, Tensor]:
-    """Return the weights of `model` by transformers' names; `clip_config` must accept `model`."""
+    """Return the weights by their names in transformers; `clip_config` must accept `model`."""
     visual, text = model.visual, text_tower(model)
     weights = {
         "logit_scale": model.logit_scale.reshape(()),
@@ -155,7 +155,7 @@ def clip_weights(model: Any) -> dict[str, Tensor]:
 
 
 def text_tower(model: Any) -> Any:
-    """Return the text tower. Raises `LatteError` if transformers has no such tower."""
+    """Return the text tower. Raises `LatteError` if transformers' CLIP cannot represent it."""
     text: Any = model if type(model) is CLIP else getattr(model, "text", None)
     if not (isinstance(text, CLIP) or type(text) is TextTransformer):
         kind = type(text).__name__

@@ -1,7 +1,7 @@
-"""`latte labels export`: write the labels of a run's own images for other tools.
+"""`latte labels export`: write the labels of a run's training images for other tools.
 
-The labels are those of `pseudo_labels.csv`, column `adapted`: the answers of the run's final
-classifier, which the report calls labels. Imports no torch.
+The labels are those of `pseudo_labels.csv`, column `adapted`: the predictions of the run's final
+classifier. Imports no torch.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _IMAGE, _CHOICES = "image", "label"
 
 @dataclass(frozen=True)
 class ExportedLabels:
-    """Number of images and the files of an export."""
+    """Result of an export: the number of images, and the files."""
 
     images: int
     files: tuple[Path, ...]
@@ -57,8 +57,8 @@ def export_labels(
         force: replace files that exist; a folder is never replaced.
 
     Raises:
-        LatteError: if `output` exists, if a package is missing, or if the run is not finished or
-            its images are missing or have changed.
+        LatteError: if `output` exists, a package is missing, the run is unfinished, or its images
+            are missing or have changed.
     """
     run = open_run(path)
     if format_ in ("imagefolder", "fiftyone"):
@@ -113,7 +113,7 @@ def _write_parquet(path: Path, rows: Iterable[tuple[str, str, float]]) -> int:
 
 
 def _export_tasks(run: FinishedRun, output: Path, force: bool) -> ExportedLabels:
-    """Write tasks for Label Studio, and the labelling interface that they belong to."""
+    """Write tasks for Label Studio, and the labelling interface for these tasks."""
     interface = output.with_name(f"{output.stem}-interface.xml")
     for path in (output, interface):
         _refuse_existing(path, force)
@@ -134,7 +134,7 @@ def _export_tasks(run: FinishedRun, output: Path, force: bool) -> ExportedLabels
 def _export_folder(
     run: FinishedRun, format_: LabelFormat, output: Path, progress: Progress
 ) -> ExportedLabels:
-    """Copy the images below `output`: by class, or beside FiftyOne's `labels.json`."""
+    """Copy the images into folders per class, or into a folder beside FiftyOne's `labels.json`."""
     with whole_folder(output, replace=False) as folder:
         answers = _answers(run)
         images = _images(run, answers)
@@ -236,10 +236,10 @@ def _tasks(
 
 
 def _local_root(images: Sequence[ImageReference]) -> Path:
-    """Return the parent of the folder that contains all images.
+    """Return the document root for Label Studio, which must have all images in a sub-folder.
 
-    It is the document root for Label Studio, which requires the images to be in a sub-folder.
-    Raises `LatteError` for images in archives, which Label Studio cannot read.
+    It is the parent of the deepest folder that contains all images. Raises `LatteError` for images
+    in archives, which Label Studio cannot read.
     """
     for image in images:
         if image.span is not None:

@@ -21,12 +21,12 @@ MODEL = "model.onnx"
 METADATA = "metadata.json"
 _OPSET = 18
 _LARGEST_FILE = 2**30
-"""Largest size in bytes of weights inside the ONNX file, whose format allows 2 GiB."""
+"""Largest size in bytes of the weights inside an ONNX file; the format allows 2 GiB."""
 
 _TORCH = "2.10"
-"""Oldest torch: some earlier versions fix the batch size when tracing, some write no file."""
+"""Oldest usable torch: earlier versions fix the batch size when tracing, or write no file."""
 _ONNXSCRIPT = "0.6.2"
-"""Oldest onnxscript: earlier versions cannot convert the graph of torch."""
+"""Oldest usable onnxscript: earlier versions cannot convert torch's graph."""
 _EXAMPLES = 2
 """Number of images for tracing; a batch size of 1 would become a constant."""
 
@@ -34,9 +34,8 @@ _EXAMPLES = 2
 class ImageClassifier(nn.Module):
     """Module that maps pixels (B, 3, S, S) to probabilities (B, C) and unit features (B, D).
 
-    Similarities of several learners are averaged; their features are concatenated and divided by
-    the square root of the number of learners. The score of a class is that of its most similar
-    prototype.
+    The similarity of a class is that of its most similar prototype, averaged over the learners. The
+    features of all learners are concatenated and divided by the square root of their number.
     """
 
     def __init__(self, exported: Exported) -> None:
@@ -97,10 +96,10 @@ def _image_tower(member: Member) -> nn.Module:
 
 
 def _by_class(weights: Tensor, owners: Tensor) -> tuple[Tensor, Tensor]:
-    """Return rows (C·K, D), sorted by class and padded to K per class, and a mask (C, K).
+    """Return the prototypes (C·K, D), sorted by class and padded to K per class, and a mask (C, K).
 
-    The mask is True for rows that are not padding. Padding avoids torch's scatter by class, for
-    which some ONNX runtimes have no operator.
+    The mask is False for padding. With padding, the model needs no scatter operator, which some
+    ONNX runtimes lack.
     """
     counts = owners.bincount()
     most = int(counts.max())

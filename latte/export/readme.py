@@ -1,4 +1,4 @@
-"""The README of an export: the content of the folder, and code that classifies a photo."""
+"""The README of an export, with the content of the folder and code that classifies a photo."""
 
 from __future__ import annotations
 

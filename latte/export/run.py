@@ -30,13 +30,13 @@ def export_run(
 ) -> Path:
     """Export the model of a run folder, or of its `candidate`; return the folder of the export.
 
-    Without `output`, this folder is `export/FORMAT` below the run folder, or below the folder of
-    its candidate, and is replaced each time.
+    Without `output`, the export is written to `export/FORMAT` below the run folder (or below the
+    candidate's folder), and replaces an earlier export there.
 
     Raises:
-        LatteError: if there is no trained model or no candidate, if `output` exists, if a package
-            is missing, if the format cannot hold the model, or if the export goes into the run
-            folder and a link leads out of that.
+        LatteError: if there is no trained model or no candidate, `output` exists, a package is
+            missing, or the format cannot hold the model; or if the export is below the run folder
+            and a link leads out of the run folder.
     """
     found, adapted, _ = load_adapted_run(run, "cpu", progress, candidate=candidate)
     source = found.candidate if candidate else found

@@ -32,7 +32,7 @@ class Predictor:
         own: OwnImages | None = None,
     ) -> None:
         self.adapted = adapted
-        """The CLIP models (`adapted.members[0].backbone` is the first) and their prototypes."""
+        """The CLIP models and prototypes; `adapted.members[0].backbone` is the first model."""
         self.classes: tuple[str, ...] = adapted.class_names
         """The class names; a prediction's `label` is an index into this tuple."""
         self.calibration = calibration
@@ -49,11 +49,11 @@ class Predictor:
 
     @property
     def scale(self) -> float:
-        """Factor of similarities before softmax: calibrated, or the model's logit scale."""
+        """Factor from similarities to logits: the calibrated scale, or the model's logit scale."""
         return self.calibration.scale if self.calibration else self.adapted.logit_scale
 
     def columns(self, top_k: int) -> Columns:
-        """Return the columns of a table of predictions with `top_k` classes each."""
+        """Return the columns of a predictions file with `top_k` classes per image."""
         return Columns(min(top_k, len(self.classes)), self.own is not None)
 
     def predict(
@@ -88,19 +88,19 @@ class Predictor:
     ) -> Iterator[Prediction]:
         """Yield predictions in the order of the images, while the next images are read.
 
-        Memory does not grow with the number of images, except with `priors="auto"`. In runs with a
-        posterior, a file with the same content as a training image gets the posterior's classes
-        (`Prediction.source` is `own`), at most as many as the posterior stores per image. All other
-        images get the classifier's classes.
+        Memory does not grow with the number of images, except with `priors="auto"`. The classifier
+        predicts all images, with one exception: if the run has a posterior, a file with the same
+        content as a training image gets the classes that the posterior stores for this image
+        (`Prediction.source` is `own`), which may be fewer than `top_k`.
 
         Args:
             images: a file, a folder (with everything below it), a Pillow image, or an iterable or
                 generator of these.
-            top_k: classes per image (all, if there are fewer).
+            top_k: classes per image; all classes if there are fewer.
             batch_size: images per forward pass.
             on_unreadable: called with each image that cannot be read, which is then left out.
-            priors: shares (C,) of the classes, instead of equal shares; `auto` reads all images
-                first and estimates the shares from them.
+            priors: shares (C,) of the classes among the images; None means equal shares. `auto`
+                first reads all images and estimates the shares from them.
             on_priors: called with the shares (C,) that are used.
 
         Raises:
@@ -166,13 +166,13 @@ def load(
     *,
     candidate: bool = False,
 ) -> Predictor:
-    """Open the model of a run folder, without the plugins of its recipe and without its images.
+    """Open the model of a run folder; this needs neither the recipe's plugins nor its images.
 
     Args:
-        run: a run folder, as `latte run` named it.
+        run: the path of a run folder, such as `runs/birds-1a2b3c4d`.
         device: auto, cpu, cuda, cuda:N or mps.
         progress: reports the loading.
-        candidate: open the adapted model that the guard did not accept in full.
+        candidate: True to open the adapted model that the guard did not accept in full.
 
     Raises:
         LatteError: if there is no trained model, no candidate, or no such device.

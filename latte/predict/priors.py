@@ -35,7 +35,7 @@ class Scored(NamedTuple):
 
 
 MOST_ENTRIES = 2**27
-"""Largest number of images times classes for `auto`: two fp32 arrays of it take 1 GiB."""
+"""Largest number of images times classes for `auto`: two fp32 arrays of this size take 1 GiB."""
 _WHERE = "--priors"
 _TOLERANCE = 1e-3
 
@@ -46,12 +46,12 @@ def with_priors(
     scale: float,
     on_priors: Callable[[Tensor], None] | None = None,
 ) -> Iterator[Scored]:
-    """Yield batches whose similarities are shifted from equal class priors to `priors`.
+    """Yield batches whose similarities are changed from equal class priors to `priors`.
 
-    Probabilities are the softmax of `scale` times the similarities. Multiplying the probability of
-    class k by pi_k / pi0_k, with equal pi0, shifts its similarity by log(pi_k) / scale, up to a
-    constant that softmax cancels. `on_priors` is called with the shares (C,) that are used.
-    Raises `LatteError` for `auto` with too many images.
+    Probabilities are the softmax of `scale` times the similarities. Therefore adding
+    log(pi_k) / scale to the similarity of class k multiplies its probability by the prior pi_k,
+    before normalisation. `on_priors` is called with the shares (C,) that are used. Raises
+    `LatteError` for `auto` with too many images.
     """
     if isinstance(priors, str):
         batches = _all(batches)
@@ -66,8 +66,8 @@ def with_priors(
 def read_priors(path: Path, class_names: Sequence[str]) -> Tensor:
     """Read the share of each class from CSV or JSON: (C,) float64 with sum 1.
 
-    CSV has a class and a number per line, with or without a header; JSON (`.json`) maps classes to
-    numbers. Numbers are shares that sum to 1 within 0.001, or counts. Raises `LatteError`.
+    CSV has a class and a number per line, with or without a header. JSON (`.json`) maps classes to
+    numbers. The numbers are shares, which sum to 1 within 0.001, or counts. Raises `LatteError`.
     """
     existing_file(path, _WHERE)
     entries = _from_json(path) if path.suffix.lower() == ".json" else _from_csv(path)

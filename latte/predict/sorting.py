@@ -18,15 +18,15 @@ if TYPE_CHECKING:  # this import loads torch, and `refuse_inside` is called befo
     from latte.evaluate.predictions import Prediction
 
 UNKNOWN = "unknown"
-"""Folder of the images that are predicted to show none of the classes."""
+"""Folder for images that are predicted to show none of the classes."""
 UNCERTAIN = "uncertain"
-"""Folder of the images whose best class has too low a confidence."""
+"""Folder for images whose likeliest class has a confidence below `min_confidence`."""
 
 
 class Sorter:
     """Copies images, or makes links to them, in a folder with one sub-folder per class.
 
-    Files that exist are never overwritten, and images are never moved or deleted.
+    No existing file is overwritten, and no image is moved or deleted.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Sorter:
             yield row
 
     def summary(self) -> str:
-        """Return the numbers of sorted images as one line."""
+        """Return a line with the numbers of sorted images."""
         parts = [f"{self.counts.total() - self._apart} by class"]
         parts += [f"{self.counts[name]} {name}" for name in (UNKNOWN, UNCERTAIN)]
         there = f"; {self.present} were there already" if self.present else ""
@@ -85,7 +85,7 @@ class Sorter:
         return found
 
     def _place(self, image: Path, folder: Path) -> bool:
-        """Return True if the image was put into `folder`, False if the same content was there."""
+        """Put the image into `folder`; return False if a file with its content is already there."""
         try:
             key = digest(image.read_bytes())
             for name in _possible_names(image, key):
@@ -100,10 +100,10 @@ class Sorter:
         raise LatteError("other files have all names for this image", where=str(folder / name))
 
     def _write(self, image: Path, target: Path, temporary: Path) -> None:
-        """Put the image under the name `temporary`, then rename it.
+        """Write the image under the name `temporary`, then rename it.
 
-        The temporary name depends on the content only, so a later call replaces what a killed
-        process left.
+        The temporary name depends only on the content, so if a killed process leaves such a file, a
+        later call replaces it.
         """
         temporary.unlink(missing_ok=True)
         try:

@@ -1,4 +1,4 @@
-"""Prediction streams of any length: find images, encode batches, write rows immediately."""
+"""Prediction for any number of images: find images, encode batches, write rows immediately."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class NamedImage:
     """An image that has not been read yet."""
 
     name: str
-    """The path as it was given, as text (`path_as_text`); the number of a Pillow image, from 0."""
+    """The given path as text (see `path_as_text`), or for a Pillow image its number, from 0."""
     content: Path | Image.Image
 
 
@@ -56,10 +56,10 @@ def named_images(
 ) -> Iterator[NamedImage]:
     """Yield every image of `images`; folders are searched during the iteration.
 
-    Below folders, only files with an image suffix are used; other files are added to `left_out`. A
-    file that is named in `images` is always used. A path that does not exist is yielded too;
-    reading it raises an error. `unlisted` is called with a `LatteError` for each folder that cannot
-    be listed; without it, the error is raised. Raises `LatteError` for a value that is no image.
+    The path of a single file is always yielded; if the file is missing, an error is raised when it
+    is read. Of the files in a folder, only those with an image suffix are yielded; the others are
+    added to `left_out`. If a folder cannot be listed, `unlisted` is called with a `LatteError`;
+    without `unlisted`, the error is raised. Raises `LatteError` for a value that is no image.
     """
     for number, content in enumerate(_contents(images, unlisted, left_out)):
         name = path_as_text(str(content)) if isinstance(content, Path) else str(number)
@@ -122,8 +122,8 @@ def encode_stream(
 ) -> Iterator[Encoded]:
     """Yield batches of readable images, in order, each as soon as it is encoded.
 
-    At most two batches of decoded images are in memory. `on_unreadable` is called with
-    each image that cannot be read, which is left out.
+    At most two batches of decoded images are in memory. `on_unreadable` is called with each image
+    that cannot be read; these images are left out.
 
     Raises:
         UnreadableImageError: for the first unreadable image, without `on_unreadable`.
@@ -197,7 +197,7 @@ def _features(member: Member, pixels: Tensor) -> Tensor:
 
 
 class Interrupted(LatteError):  # noqa: N818 - not an error
-    """Exception for work that Ctrl-C stopped."""
+    """Raised when Ctrl-C stops the work."""
 
     exit_code = 130
 
@@ -210,7 +210,7 @@ def write_rows(
 ) -> None:
     """Write each row immediately to a temporary file, which replaces `path` at the end.
 
-    If writing stops early, the rows so far are in `PATH.partial`, and `path` does not change.
+    If writing stops early, the temporary file is kept as `PATH.partial`, and `path` stays the same.
     Raises `Interrupted` for Ctrl-C, and `LatteError` for a file that cannot be written.
     """
     partial = path.with_name(f"{path.name}.partial")
@@ -220,7 +220,7 @@ def write_rows(
             temporary.open("w", encoding="utf-8", newline="") as file,
         ):
             stream_predictions(file, rows, format, columns)
-        partial.unlink(missing_ok=True)  # of an earlier start
+        partial.unlink(missing_ok=True)  # left by an earlier call
     except KeyboardInterrupt:
         raise Interrupted("stopped by Ctrl-C", hint=f"the rows so far are in {partial}") from None
     except OSError as error:

@@ -1,7 +1,7 @@
 """The file `review.jsonl`: a person's answers about what images show, one per line.
 
-Each answer is flushed to the disk before the next question. A later answer about the same image
-replaces the earlier one; an undone answer leaves the image unanswered.
+Each answer is flushed to the disk before the next question. A later answer about an image replaces
+the earlier one; an image whose answer was undone has no answer.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Answer:
     run: str
     """The names of the run folders whose predictions were reviewed."""
     time: str
-    """When the answer was given, in UTC."""
+    """The time of the answer, in UTC."""
     image: str = ""
     """The id of the image, for people who read the file."""
 
@@ -56,15 +56,15 @@ _ADAPTER = TypeAdapter(Answer)
 
 
 def now() -> str:
-    """Return the time for an answer, in UTC and in seconds."""
+    """Return the current time for an answer: UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def append_answers(path: Path, answers: Sequence[Answer]) -> None:
-    """Append answers and flush them to the disk; processes can append at once without loss.
+    """Append answers and flush them to the disk; several processes can append at the same time.
 
-    If a killed process left half a line at the end, the new line starts after it, and readers
-    ignore the half line.
+    If a killed process left an incomplete last line, the answers start on a new line, and readers
+    ignore the incomplete line.
     """
     lines = "".join(f"{dumps(asdict(one), ensure_ascii=False)}\n" for one in answers).encode()
     with _locked(path) as file:
@@ -80,8 +80,8 @@ def append_answers(path: Path, answers: Sequence[Answer]) -> None:
 def read_answers(path: Path) -> list[Answer]:
     """Return all complete lines in order; empty if there is no file.
 
-    A half line of a killed process is left out. Raises `LatteError` at a line that is not an
-    answer, or that uses an image for teaching after it was evidence, or the reverse.
+    A killed process may have left an incomplete line, which is left out. Raises `LatteError` at a
+    line that is not an answer, or that uses an image both for evidence and for teaching.
     """
     if not path.exists():
         return []
@@ -119,7 +119,7 @@ def latest(answers: Sequence[Answer]) -> dict[str, Answer]:
 
 
 def teaching_labels(path: Path) -> dict[str, str]:
-    """Return class names by content key, from the answers that training may use."""
+    """Return class names by content key, from the newest answers that training may use."""
     return {
         key: one.label
         for key, one in latest(read_answers(path)).items()

@@ -58,7 +58,7 @@ class Source:
 
 @dataclass(frozen=True)
 class PseudoLabels:
-    """Classes of the N training images, as labelled by the frozen and by the adapted model."""
+    """Labels of the N training images by the frozen and by the adapted model."""
 
     frozen: tuple[int, ...]
     adapted: tuple[int, ...]
@@ -67,12 +67,12 @@ class PseudoLabels:
 
 
 class RankedClasses(NamedTuple):
-    """Likeliest classes of one image: one class, or also the second likeliest."""
+    """The one or two likeliest classes of an image."""
 
     image: str
     """ID of the image in its dataset."""
     labels: tuple[int, ...]
-    """The likeliest class, and the second likeliest if it is stored."""
+    """The likeliest class, then the second likeliest if the file has it."""
     confidences: tuple[float, ...]
     """Probability of each class in `labels`."""
 
@@ -88,10 +88,10 @@ class LabelledImages:
 class FinishedRun:
     """The files of a run folder; each is read and checked when it is first used, then cached.
 
-    If a file is missing, damaged, or belongs to other classes, its attribute raises a `LatteError`
-    that names the file and the fix. An attribute is None or empty if the recipe, or an older
-    version of latte, does not write the file. Models and features need torch; `latte.run` loads
-    them.
+    Access to an attribute raises a `LatteError` that names the file and the fix if the file is
+    missing, damaged, or belongs to other classes. An attribute is None or empty if the recipe or an
+    older version of latte does not write the file. Models and features need torch, so `latte.run`
+    loads them.
     """
 
     def __init__(self, folder: RunFolder) -> None:
@@ -115,7 +115,7 @@ class FinishedRun:
 
     @cached_property
     def recipe(self) -> dict[str, Any]:
-        """The resolved recipe, without replacing the variables in its values."""
+        """The resolved recipe; environment variables in its values are not replaced."""
         recipe: dict[str, Any] = read_nodes(self.folder.recipe, AsWritten()).plain()
         return recipe
 
@@ -126,7 +126,7 @@ class FinishedRun:
 
     @cached_property
     def records(self) -> dict[str, StageRecord]:
-        """The record of each finished stage, by stage, in order."""
+        """The records of finished stages, by stage name, in order."""
         found = {stage: self.folder.recorded(stage) for stage in STAGES}
         return {stage: record for stage, record in found.items() if record}
 
@@ -137,7 +137,7 @@ class FinishedRun:
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:
-        """The C class names, in label order, read from the file of prototypes."""
+        """The C class names, in label order, from the file of prototypes."""
         return self._about_prototypes[0]
 
     @cached_property
@@ -196,7 +196,7 @@ class FinishedRun:
 
     @cached_property
     def cut_texts(self) -> tuple[CutTexts, ...]:
-        """Counts of the texts that the text tower cuts, per description that has any."""
+        """Counts of the texts that the text tower truncates, per description with such texts."""
         path = self.folder.cut_texts
         found = read_stored(path, list[CutTexts]) if path.exists() else []
         with explained(path):
@@ -245,7 +245,7 @@ class FinishedRun:
         return PseudoLabels(tuple(labels[::2]), tuple(labels[1::2]), tuple(confidences))
 
     def pseudo_label_rows(self) -> Iterator[tuple[int, RankedClasses]]:
-        """Yield the zero-shot label and the answer of each training image, in order."""
+        """Yield the zero-shot label and the adapted classes of each training image, in order."""
         path, label_of = self.folder.pseudo_labels, self._label_of
         with explained(path), path.open(encoding="utf-8", newline="") as file:
             rows = csv.reader(file, strict=True)
@@ -260,7 +260,7 @@ class FinishedRun:
         return tuple(answer.labels[0] for answer in self.prediction_rows())
 
     def prediction_rows(self) -> Iterator[RankedClasses]:
-        """Yield the answer for each evaluation image, in order, from `predictions.csv`."""
+        """Yield the classes of each evaluation image, in order, from `predictions.csv`."""
         path = self.folder.predictions
         with explained(path), path.open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file, strict=True):
@@ -270,7 +270,7 @@ class FinishedRun:
 
     @cached_property
     def uncertain(self) -> tuple[RankedClasses, ...]:
-        """The answers for the least certain training images, the least certain first.
+        """The classes of the least certain training images, the least certain image first.
 
         Empty in runs of older versions of latte.
         """
@@ -285,7 +285,7 @@ class FinishedRun:
             )
 
     def _answer(self, image: str, classes: Sequence[tuple[str, float]]) -> RankedClasses:
-        """Return an answer. Raises `ValueError` or `KeyError` for impossible classes."""
+        """Return checked classes. Raises `ValueError` or `KeyError` for impossible classes."""
         if not classes:
             raise ValueError("a line names no class")
         # Rounding puts some probabilities above 1.
@@ -310,7 +310,7 @@ class FinishedRun:
 
     @cached_property
     def labelled_images(self) -> LabelledImages:
-        """Labels and content keys of the evaluation split."""
+        """True labels and content keys of the evaluation split."""
         path, classes = self.folder.evaluation_images, len(self.class_names)
         images = read_json_lines(path, _LabelledImage)
         with explained(path):

@@ -35,7 +35,7 @@ class StageRecord:
     """A digest of everything that the stage's results depend on, including earlier stages."""
     seconds: float
     outputs: tuple[str, ...]
-    """Files and folders that the stage wrote, relative to the run folder."""
+    """Paths of files and folders that the stage wrote, relative to the run folder."""
     peak_memory_mb: float | None = None
     """Peak in MiB, of the GPU or else of the process; None if unknown."""
 
@@ -77,7 +77,7 @@ class RunFolder:
     gates = _Below("gates.json")
     """Counts of the texts that gates held back, if the recipe has gates."""
     cut_texts = _Below("cut_texts.json")
-    """Counts of the texts that the text tower cuts, if there are any."""
+    """Counts of the texts that the text tower truncates, if there are any."""
     questions = _Below("questions.json")
     """Counts of the questions that a labeler asked, if it asked any."""
     profile = _Below("profile.json")
@@ -91,13 +91,13 @@ class RunFolder:
     model = _Below("model")
     """The adapted CLIP, or one folder per learner if there are several learners."""
     prototypes = _Below("prototypes.safetensors")
-    """The prototypes of the classifier; they belong to `model`."""
+    """The prototypes of the classifier, for features of `model`."""
     posterior = _Below("posterior.safetensors")
     """Posterior of the training images, if a labeler classified all of them together."""
     evaluation = _Below("evaluation.json")
     """Accuracy of zero-shot and the adapted model, if there are labels."""
     calibration = _Below("calibration.json")
-    """The scale that calibrates confidence."""
+    """The scale of similarities at which confidence is calibrated."""
     present = _Below("present.json")
     """An estimate of which named classes occur among the training images."""
     predictions = _Below("predictions.csv")
@@ -111,15 +111,15 @@ class RunFolder:
     controls = _Below("controls")
     """Run folders of the recipe's controls."""
     shards = _Below("shards")
-    """Folders of the workers of `latte describe --shard`, each with its own lock."""
+    """Folders for the processes of `latte describe --shard`; each folder has a lock."""
 
     @property
     def candidate(self) -> RunFolder:
-        """Run folder, without `state.json`, of a candidate the guard did not accept in full."""
+        """Run folder of a candidate that the guard did not accept in full; without `state.json`."""
         return RunFolder(self.path / "candidate")
 
     def finished(self, stage: str) -> StageRecord | None:
-        """Return the record of `stage`; None unless it is finished and all its outputs exist."""
+        """Return the record of `stage`; None unless the stage is finished and its outputs exist."""
         record = self.recorded(stage)
         if record is None:
             return None
@@ -128,11 +128,11 @@ class RunFolder:
         return record if all(is_there) else None
 
     def recorded(self, stage: str) -> StageRecord | None:
-        """Return the record of `stage` even if its outputs no longer exist; None if it has none."""
+        """Return the record of `stage` if there is one, even if the outputs no longer exist."""
         return self._state().get(stage)
 
     def wrote(self, stage: str, path: Path) -> bool:
-        """Return True if `path` exists, or the record of `stage` lists `path` as an output."""
+        """Return True if `path` exists, or if the record of `stage` lists it as an output."""
         if path.exists():
             return True
         record = self.recorded(stage)
@@ -172,7 +172,7 @@ class RunFolder:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Lock this folder against other processes until the block, or the process, ends.
+        """Lock this folder against other processes until the block or the process ends.
 
         If a run has several processes, only the main process holds the lock. Raises `LatteError`
         if another process holds the lock, or if a symbolic link leads out of the folder. If this
@@ -214,8 +214,8 @@ class RunFolder:
     def refuse_links(self) -> None:
         """Raise `LatteError` if a symbolic link leads out of this folder.
 
-        The folder may be untrusted, and a run overwrites files below it; through such a link it
-        would overwrite files elsewhere.
+        The folder may be untrusted. A run overwrites files in the folder, and through such a link
+        it would overwrite files elsewhere.
         """
         inside = self.path.resolve()
         for place, folders, files in os.walk(self.path):
@@ -231,13 +231,13 @@ class RunFolder:
                     )
 
     def _remove_leftovers(self) -> None:
-        """Remove temporary files of killed processes; safe, as this process holds the lock."""
+        """Remove temporary files of killed processes; call this only while holding the lock."""
         for place, folders, _ in os.walk(self.path):
             folders[:] = [name for name in folders if name != self.shards.name]
             remove_leftovers(Path(place), locked=True)
 
     def sign(self) -> str:
-        """Write a random token into the lock file and return it; see `shows`."""
+        """Write a random token into the lock file and return the token; see `shows`."""
         sign = secrets.token_hex(8)
         with self._open_lock("w") as file:
             file.write(sign)

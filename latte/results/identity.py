@@ -21,8 +21,8 @@ NOT_IDENTITY = ("output", "device", "reporters", "controls", "requires", "evalua
 def run_hash(recipe: Recipe, limit: int | None) -> str:
     """Return the run ID: eight hex digits that change with all settings that affect the model."""
     keys = {name: value for name, value in recipe.resolved.items() if name not in NOT_IDENTITY}
-    # These keys are left out if they have no effect, so that folders of versions without these keys
-    # keep their names.
+    # Older versions of latte lack these keys. A key without effect is left out of the hash, so that
+    # the folders of those versions keep their names.
     for name in ("deterministic", "corrections", "budget"):
         if not keys.get(name):
             keys.pop(name, None)
@@ -45,8 +45,8 @@ def stage_fingerprints(
 ) -> dict[str, str]:
     """Return one fingerprint per stage; each also depends on the stages before it.
 
-    The additional fingerprint `CHECKPOINTS` covers everything that training depends on. It leaves
-    out the guard, which judges after training, so checkpoints stay usable if the guard changes.
+    The additional fingerprint `CHECKPOINTS` covers everything that training depends on. The guard
+    is not part of it: it judges after training, so checkpoints stay usable if the guard changes.
 
     Args:
         recipe: the run's recipe.

@@ -1,8 +1,8 @@
 """Read and write `metrics.jsonl`: one row per step and per epoch, without times.
 
 Each row has an `event`. A `step` row has step, epoch, and for each learner loss, learning_rate,
-logit_scale and agreement. An `epoch` row has epoch, step, and top1 if there are labels. The same
-run writes the same bytes, whether or not it was interrupted.
+logit_scale and agreement. An `epoch` row has epoch, step, and top1 if there are labels. An
+interrupted and resumed run writes the same bytes as an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _row(line: bytes) -> dict[str, Any]:
         raise ValueError("its step or epoch is not a whole number")
     if not all(isinstance(value, int | float) for name, value in row.items() if name != "event"):
         raise ValueError("a figure is not a number")
-    # A loss may be large or not finite before training ends with an error.
+    # A loss may be large, infinite or NaN shortly before training stops with an error.
     if any(_LARGEST < abs(value) < math.inf for name, value in row.items() if name != "event"):
         raise ValueError("a figure is too large")
     if max(row["step"], row["epoch"]) > _MOST_STEPS:

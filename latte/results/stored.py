@@ -1,6 +1,6 @@
-"""Read files of run folders, which may be untrusted: return checked values or a clear error.
+"""Read files of run folders, which may be untrusted, and check their values.
 
-Checks of values raise `ValueError` with the reason; `explained` names the file.
+Checks raise `ValueError` with the reason; `explained` adds the name of the file.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def check_held_back(found: Sequence[HeldBack]) -> None:
 
 
 def check_cut_texts(found: Sequence[CutTexts]) -> None:
-    """Check the counts of the texts that the text tower cuts."""
+    """Check the counts of the texts that the text tower truncates."""
     if not all(0 < one.cut <= one.texts for one in found):
         raise ValueError("more texts are cut than there are")
 
@@ -135,7 +135,7 @@ def check_present(found: PresentNames, class_names: Sequence[str]) -> None:
 
 
 def checked_names(value: Any) -> tuple[str, ...]:
-    """Return a list of distinct texts as a tuple."""
+    """Return the names as a tuple. Raises `ValueError` unless they are a list of distinct texts."""
     if not isinstance(value, list) or not value or not all(isinstance(one, str) for one in value):
         raise ValueError("its names are not a list of texts")
     if len(set(value)) < len(value):
@@ -144,11 +144,11 @@ def checked_names(value: Any) -> tuple[str, ...]:
 
 
 LARGEST_JSON = 2**28
-"""Largest JSON file in bytes; the largest that latte writes has about fifty bytes per class."""
+"""Largest accepted JSON file in bytes; latte writes at most about fifty bytes per class."""
 DO_AGAIN = "remove it and write it again: latte run RECIPE"
 
 _DAMAGE = (ValueError, ArithmeticError, LookupError, TypeError, RecursionError, SafetensorError)
-"""Errors of code that reads or shows a damaged file."""
+"""Errors that code raises when it reads or shows a damaged file."""
 
 StoredT = TypeVar("StoredT")
 
@@ -211,7 +211,7 @@ def metadata(file: Any) -> Any:
 
 
 def same_count(path: Path, what: str, counts: Sequence[int]) -> None:
-    """Raise `LatteError` about the file `path` unless all `counts` of its `what` are equal."""
+    """Raise `LatteError` about the file `path` unless all `counts` of `what` are equal."""
     if len(set(counts)) > 1:
         numbers = " and ".join(map(str, dict.fromkeys(counts)))
         raise _damaged(f"it is about {numbers} {what}", str(path), DO_AGAIN)

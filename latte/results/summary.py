@@ -23,10 +23,10 @@ from latte.results.folder import RunFolder
 from latte.results.identity import NOT_IDENTITY, is_oracle
 
 NOT_COMPARED = ("name", "seed", "oracle", "deterministic", *NOT_IDENTITY)
-"""Recipe keys that are not compared as settings of runs.
+"""Recipe keys that do not count as settings when runs are compared.
 
-Most of them do not change a run's results. `name` and `seed` are compared separately: rows have
-the recipe's name and average over seeds. Runs with `oracle` have a mark of their own.
+Most of them do not change a run's results. The others are shown separately: a row of a comparison
+has the recipe's `name`, averages over `seed`, and has a mark for `oracle`.
 """
 
 INPUTS = "inputs"
@@ -41,7 +41,7 @@ class Data:
     """The dataset component's name, without its package."""
     images: int
     digest: str
-    """A digest of ids, contents and labels in any order, and of the number of classes."""
+    """A digest of the ids, contents and labels, whatever their order, and the number of classes."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Run:
 
     Classes are in label order."""
     own: Score | None = None
-    """The posterior's score on test images that are training images; None if there are none."""
+    """The posterior's score on test images that are training images; None without such images."""
     own_images: int = 0
     """The number of test images that are training images with a posterior."""
     verdict: Verdict | None = None
@@ -87,7 +87,7 @@ class Run:
 
     @property
     def files(self) -> FinishedRun:
-        """The reader of the run's files, for data that is not in this summary."""
+        """Reader of the run's files, for data that this summary lacks."""
         return FinishedRun(RunFolder(self.folder))
 
     def class_names(self) -> tuple[str, ...] | None:
@@ -99,7 +99,7 @@ class Run:
 
 
 def read_run(path: Path) -> Run:
-    """Read the run in the folder `path`. Raises `LatteError` if it is unfinished or broken."""
+    """Read the run in the folder `path`. Raises `LatteError` for an unfinished or damaged run."""
     files = FinishedRun(RunFolder(path))
     try:
         _refuse_unfinished(files)
@@ -128,7 +128,7 @@ def read_runs(paths: Sequence[Path]) -> tuple[list[Run], list[LatteError]]:
 
 
 def run_folders(paths: Iterable[Path]) -> tuple[list[Path], list[LatteError]]:
-    """Return the distinct run folders in `paths`, and an error for each path without run folder.
+    """Return the distinct run folders in `paths`, and an error for each path that has none.
 
     Raises `LatteError` if there is no run folder.
     """
@@ -202,8 +202,8 @@ def _data(files: FinishedRun, scores: Mapping[str, Evaluation]) -> Data:
     main, own = scores["zero-shot"], scores.get(f"zero-shot{OWN_IMAGES}")
     if len(lines) not in (main.images, main.images + (own.images if own else 0)):
         raise ValueError(f"{path.name} is about {len(lines)} images")
-    # A run that leaves out training images is measured on a part of the split only. Its digest then
-    # differs from that of a run on the whole split, so the two are not compared.
+    # A classifier may be measured on a part of the split only, without training images. The digest
+    # then differs from that of a run on the whole split, so the two runs are not compared.
     part = [] if len(lines) == main.images else [main.images]
     return Data(name, main.images, digest_json([lines, len(main.classes), *part]))
 
@@ -227,7 +227,7 @@ def _settings(files: FinishedRun) -> dict[str, Any]:
 
 
 def _controls(files: FinishedRun, data: Data) -> dict[str, Run]:
-    """Return by name the recipe's controls that are finished and were evaluated on `data`."""
+    """Return the recipe's controls that are finished and were evaluated on `data`, by name."""
     found = {}
     for name in filter(is_label, map(str, files.recipe.get("controls") or {})):
         run = _newest_run(files.folder.controls / name)

@@ -38,7 +38,7 @@ class Member:
     classifier: Classifier
     """The learner's prototypes, on the CPU."""
     arithmetic: Arithmetic = "fp32"
-    """The arithmetic in which a GPU encodes images; see `encoding_in`."""
+    """The arithmetic for encoding images on a GPU; see `encoding_in`."""
 
     def encoding(self) -> AbstractContextManager[Any]:
         """Return the context manager for encoding without gradient."""
@@ -59,9 +59,10 @@ class Adapted:
         return sum(scales) / len(scales)
 
     def matches(self, similarities: Tensor) -> Tensor | None:
-        """Return sigmoid(scale * similarity + bias) (B, C), if all models are sigmoid models.
+        """Return sigmoid(scale * similarity + bias) (B, C), or None unless all models have a bias.
 
-        It is the probability that a class fits an image; scale and bias are means over learners.
+        Models with a bias were trained with a sigmoid loss. The result is the probability that a
+        class fits an image; scale and bias are means over the learners.
         """
         biases = [member.backbone.logit_bias for member in self.members]
         found = [float(bias.detach()) for bias in biases if bias is not None]
@@ -72,7 +73,7 @@ class Adapted:
     def encode(
         self, images: ImageCache, batch_size: int, progress: Progress, name: str
     ) -> tuple[Tensor, ...]:
-        """Encode all images with each learner's model; return unit features (N, D), on the CPU."""
+        """Encode all images; return the unit features (N, D) of each learner, on the CPU."""
         found = []
         for one in self.members:
             features = torch.empty(0, one.backbone.embedding_width)
@@ -85,11 +86,11 @@ class Adapted:
         return tuple(found)
 
     def similarities(self, features: Sequence[Tensor]) -> Tensor:
-        """Return the learners' mean similarities (B, C); `features` has (B, D) of each learner."""
+        """Return the learners' mean similarities (B, C), from each learner's features (B, D)."""
         return mean_similarities([member.classifier for member in self.members], features)
 
     def in_blocks(self, features: Sequence[Tensor]) -> Similarities:
-        """Return the similarities of all images, in blocks, from each learner's features (N, D)."""
+        """Return all images' similarities, in blocks, from each learner's features (N, D)."""
         return Similarities(
             len(features[0]),
             len(self.class_names),
@@ -98,7 +99,7 @@ class Adapted:
 
 
 def mean_similarities(classifiers: Sequence[Classifier], features: Sequence[Tensor]) -> Tensor:
-    """Return similarities (B, C), averaged over learners; each learner has unit features (B, D)."""
+    """Return similarities (B, C), averaged over learners, from each learner's features (B, D)."""
     found = [own.similarities(one) for own, one in zip(classifiers, features, strict=True)]
     return found[0] if len(found) == 1 else torch.stack(found).mean(dim=0)
 
@@ -137,7 +138,7 @@ def save_classifiers(folder: RunFolder, adapted: Adapted) -> Path:
 def write_prototypes(path: Path, adapted: Adapted, about: Mapping[str, Any]) -> None:
     """Write the prototypes as safetensors, with `about` as JSON in the metadata `latte`.
 
-    The tensors of each learner are `NAME.weights`, `NAME.owners` and, if any, `NAME.bias`.
+    The tensors of each learner are `NAME.weights`, `NAME.owners` and, with a bias, `NAME.bias`.
     """
     tensors: dict[str, Tensor] = {}
     for member in adapted.members:
@@ -157,8 +158,8 @@ def load_adapted(
 ) -> Adapted:
     """Load a run's models and prototypes, or those of its candidate if `candidate` is true.
 
-    A candidate exists only if `FinishedRun.has_candidate` is true. A candidate without a model
-    folder uses the frozen CLIP, which the run saved as its model.
+    See `FinishedRun.candidate`. A candidate without a model folder did not change CLIP, so the
+    run's own model, which is the frozen CLIP, is loaded for it.
     Raises `LatteError` if the files are missing or damaged.
     """
     source = run.candidate if candidate else run
@@ -185,7 +186,7 @@ def load_adapted(
 
 
 def _arithmetic(run: FinishedRun, device: torch.device) -> Arithmetic:
-    """Return the arithmetic of the run's recipe, or that of `auto` if `device` lacks it."""
+    """Return the arithmetic of the recipe, or that of `auto` if `device` does not support it."""
     train = run.recipe.get("train")
     found = train.get("precision") if isinstance(train, Mapping) else None
     precision: Any = found if found in get_args(Precision) else "auto"
@@ -206,15 +207,15 @@ def load_classifiers(run: FinishedRun) -> dict[str, Classifier]:
 
 
 def refuse_other_width(run: FinishedRun, classifiers: Mapping[str, Classifier], width: int) -> None:
-    """Raise `LatteError` unless all prototypes are as wide as the image features, `width`."""
+    """Raise `LatteError` unless all prototypes have the `width` of the image features."""
     widths = [one.weights.shape[1] for one in classifiers.values()]
     same_count(run.folder.prototypes, "numbers per prototype", [*widths, width])
 
 
 def _classifier(file: Any, learner: str, classes: int) -> Classifier:
     """Return one learner's prototypes. Raises `ValueError` unless they cover `classes` classes."""
-    # Copies have the memory alignment of the saved tensors. Memory-mapped tensors do not, and
-    # their products differ in the last bits.
+    # Memory-mapped tensors have another memory alignment than the saved tensors had, which changes
+    # the last bits of matrix products. Copies are aligned like the saved tensors.
     weights, owners = (
         file.get_tensor(f"{learner}.{part}").clone() for part in ("weights", "owners")
     )

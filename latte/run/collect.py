@@ -33,7 +33,7 @@ from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot, load_zero_shot, zero_shot_labels
 
 GALLERY = 200
-"""Number of training images, drawn with the run's seed, that reporters choose examples from."""
+"""Number of training images that are drawn with the run's seed as examples for reporters."""
 
 
 def collect_results(
@@ -97,7 +97,7 @@ def collect_results(
 def _with_controls(
     own: Sequence[Evaluation], controls: Mapping[str, Sequence[Evaluation]]
 ) -> list[Evaluation]:
-    """Return `own`, and the evaluation of each control's adapted model, named after the control."""
+    """Return `own` and one evaluation per control, which is that of the control's adapted model."""
     return [
         *own,
         *(
@@ -130,7 +130,7 @@ def _gallery(
 
 
 def _counts(labels: PseudoLabels, classes: int) -> tuple[tuple[int, int], ...]:
-    """Return, per class, the numbers of images with this zero-shot and with this adapted label."""
+    """Return, per class, the number of zero-shot labels and the number of adapted labels."""
     frozen, adapted = Counter(labels.frozen), Counter(labels.adapted)
     return tuple((frozen[index], adapted[index]) for index in range(classes))
 
@@ -179,9 +179,9 @@ def _confusions(
 ) -> dict[str, tuple[Confusion, ...]]:
     """Count pairs of true and predicted class, for the zero-shot and the adapted classifier.
 
-    `before` (M,) are the zero-shot labels. Pairs of both classifiers are counted on the images on
-    which the adapted classifier is measured; see `split_rows`. Without an evaluation split the
-    result is empty.
+    `before` (M,) are the zero-shot labels. Both classifiers are counted on those images on which
+    the adapted classifier is measured; see `split_rows`. Without an evaluation split the result is
+    empty.
     """
     if not images.labels:
         return {}
@@ -202,7 +202,7 @@ def _confusions(
 def _classified(features: Tensor, classifiers: Sequence[Classifier]) -> Tensor:
     """Return the adapted classifier's classes (M,), from features (M, D) of the frozen CLIP.
 
-    Needed in a run with a posterior, as its `predictions.csv` contains the posterior's answers.
+    In a run with a posterior they are not in `predictions.csv`, which has the posterior's answers.
     """
     return Similarities(
         len(features),
@@ -212,6 +212,6 @@ def _classified(features: Tensor, classifiers: Sequence[Classifier]) -> Tensor:
 
 
 def _pairs(first: Sequence[int], second: Sequence[int]) -> list[tuple[tuple[int, int], int]]:
-    """Return each pair of labels and its count: the most frequent first, then in label order."""
+    """Return each pair of labels and its count, by falling count, then in label order."""
     found = Counter(zip(first, second, strict=True))
     return sorted(found.items(), key=lambda item: (-item[1], item[0]))

@@ -1,4 +1,4 @@
-"""Measure one of several models on unlabelled images: its score, verdict, time and licence."""
+"""Measure a model on unlabelled images, to compare models: score, verdict, time and licence."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TIMED_IMAGES = 32
 
 @dataclass(frozen=True)
 class MeasuredModel:
-    """A model on the given images."""
+    """Measurements of one model on the given images."""
 
     score: float
     """Agreement of the zero-shot labels of neighbouring images; see `model_score`."""
@@ -36,7 +36,7 @@ class MeasuredModel:
 
 
 def measure_model(workspace: Workspace) -> MeasuredModel:
-    """Run the stages up to `train`; the features remain in the cache of all runs."""
+    """Run the stages up to `train`, and measure the model; its features stay in the cache."""
     images = find_images(workspace)
     with workspace.folder.lock():
         job = Job(workspace, images, fingerprints(workspace, images))

@@ -15,10 +15,10 @@ from latte.run.workspace import Workspace
 def with_corrections(workspace: Workspace, images: Images) -> Images:
     """Return `images` with the labels of the recipe's `corrections`; unchanged without the key.
 
-    A run reads the file once, in the main process, because a reviewer may extend it meanwhile. An
-    image is found by its content, so all copies of an image get its label.
+    Only the main process reads the file, and only once, because a reviewer may extend it during the
+    run. Images are identified by their content, so all copies of an image get the same label.
 
-    Raises `LatteError` if there is no such file, or an answer names no class of this recipe.
+    Raises `LatteError` if the file is missing, or names a class that the recipe does not have.
     """
     if workspace.recipe.general.corrections is None:
         return images

@@ -1,4 +1,4 @@
-"""Stage `describe`: generate texts about training images and groups, cached across runs."""
+"""Stage `describe`: generate texts about training images and groups; all runs share the texts."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def describe(
 ) -> DescriptionBank | None:
     """Read texts from the store, generate missing texts, and write the run's description bank.
 
-    Texts that the recipe's gates hold back stay in the store, but the returned bank leaves them
-    out. With several processes, each one generates a share of the texts. The main process returns
-    the bank, all other processes return None.
+    Texts that the recipe's gates hold back stay in the store, but the bank leaves them out. Several
+    processes each generate a share of the texts. The main process returns the bank; the other
+    processes return None.
 
     Args:
         workspace: the workspace of the run.
@@ -77,7 +77,7 @@ def load_bank(workspace: Workspace, images: Images) -> DescriptionBank:
 
 
 def build_descriptions(workspace: Workspace, template: str) -> dict[str, DescriptionType[Any]]:
-    """Return the recipe's description types by label, with `template` as their default template."""
+    """Return the recipe's description types by name; `template` is their default template."""
     return {
         choice.label: workspace.build(choice, with_template(choice.options, template))
         for choice in workspace.recipe.descriptions
@@ -108,8 +108,8 @@ def _ask_all(
 ) -> tuple[dict[str, Plan], dict[str, GenerateResult]]:
     """Plan all requests, then let one describer after another answer its requests.
 
-    Each describer is closed before the next one begins. With a `shard`, only that share of the
-    requests is answered. Returns the plans and the results by describer label.
+    Each describer is closed before the next one begins. With a `shard`, only the requests in this
+    shard are answered. Returns the plans and the results by the name of the describer.
     """
     waiting = build_describers(workspace, descriptions)
     results = {}
@@ -140,7 +140,7 @@ def _ask_all(
 def build_describers(
     workspace: Workspace, descriptions: Mapping[str, DescriptionType[Any]]
 ) -> dict[str, Describer[Any]]:
-    """Return by label the describers that `descriptions` need, in the recipe's order."""
+    """Return the describers that `descriptions` need, by name, in the recipe's order."""
     asked = workspace.recipe.asked
     needed = {asked.get(label) for label, kind in descriptions.items() if kind.scope != "class"}
     return {
@@ -170,7 +170,7 @@ def _hold_back(
 
 
 def _count_cut(workspace: Workspace, bank: DescriptionBank) -> None:
-    """Count the texts that the text tower cuts; write and report the counts if there are any."""
+    """Count the texts that the text tower truncates; if there are any, write and report counts."""
     counts = []
     for choice in workspace.recipe.descriptions:
         rows = bank.distinct_rows(choice.label).tolist()
@@ -189,7 +189,7 @@ def _count_cut(workspace: Workspace, bank: DescriptionBank) -> None:
 
 
 def _gate_lines(records: Sequence[HeldBack]) -> Iterator[str]:
-    """Yield a message per description, and a warning for each description without any text left."""
+    """Yield a message per description, and a warning if no text of a description is left."""
     for description, group in groupby(records, key=lambda record: record.description):
         gates = [*group]
         active = [record for record in gates if record.held_back]
@@ -211,13 +211,13 @@ def _gate_lines(records: Sequence[HeldBack]) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class ShardResult:
-    """Counts of one worker's share of the requests; see `describe_shard`."""
+    """Counts of the requests in one shard; see `describe_shard`."""
 
     shard: Shard
     total: int
     """Number of distinct requests of the whole recipe."""
     there: int
-    """Number of the share's texts that were already in the store."""
+    """Number of the shard's texts that were already in the store."""
     written: int
     refused: int
     failed: int
@@ -241,11 +241,11 @@ def describe_shard(
     limit: int | None = None,
     ask_again: bool = False,
 ) -> ShardResult:
-    """Answer one share of a recipe's requests, for `latte describe --shard`.
+    """Answer one shard of a recipe's requests, for `latte describe --shard`.
 
-    Workers share only the description store. Each worker writes its own part of the store and has
-    its own folder below the run folder, so no worker waits for a lock. A later run of the recipe
-    finds all the texts, and so do workers with another number of shards.
+    Processes for different shards share only the description store. Each writes its own file there
+    and has its own folder below the run folder, so none waits for a lock. A later run of the recipe
+    finds all texts in the store, also with another number of shards.
     """
     keep_freed_memory()
     whole = run_folder(recipe, limit)

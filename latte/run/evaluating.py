@@ -35,13 +35,13 @@ from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot
 
 LEAST_CERTAIN = 200
-"""Number of least certain training images in `uncertain.jsonl`."""
+"""Number of training images in `uncertain.jsonl`: those with the lowest confidence."""
 MOST_CLASSES = 5
 """Number of likeliest classes per training image; used to estimate which classes occur."""
 _ENOUGH = 10_000
 """Number of training images that suffice for calibration; more images only make it slower."""
 _MOST_NUMBERS = 2**25
-"""Largest number of similarities for calibration; many classes therefore mean fewer images."""
+"""Largest number of similarities for calibration; with many classes, fewer images are used."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class _Answers:
     """Predicted classes of the N training images."""
 
     labels: Tensor
-    """(N,): the likeliest class; the first if several are equally likely."""
+    """(N,): the likeliest class; if several classes are equally likely, the first of them."""
     confidences: Tensor
     """(N,): the probability of `labels`."""
     likeliest: Tensor
@@ -68,9 +68,9 @@ class _Answers:
     """(N, K): the probabilities of the likeliest classes."""
 
     def corrected(self, given: Tensor) -> _Answers:
-        """Return answers with the predictions replaced by `given` classes (N,); -1 keeps them.
+        """Replace predictions by the classes `given` (N,), except where `given` is -1.
 
-        All K classes of a corrected image are then the given one.
+        All K likeliest classes of a corrected image become the given class.
         """
         known = given >= 0
         first = torch.zeros_like(self.probabilities)
@@ -88,8 +88,8 @@ def evaluate(
 ) -> list[Path]:
     """Measure zero-shot and the adapted model, label every image, and return the written files.
 
-    A candidate that the guard did not accept in full is also measured, and also labels the
-    training images.
+    If the guard did not accept the candidate in full, the candidate is also measured, and also
+    labels the training images.
     """
     folder, run = workspace.folder, FinishedRun(workspace.folder)
     trained, rejected = trains_clip(workspace), outcome.rejected
@@ -143,8 +143,8 @@ def _similarities(
 ) -> tuple[Similarities, Similarities]:
     """Return similarities of training and evaluation images.
 
-    If `encodes` is true, the model of `adapted` encodes the images, except training images whose
-    `features` are given. Otherwise the features of the frozen CLIP are used.
+    If `encodes` is false, the features of the frozen CLIP are used. If it is true, `adapted`
+    encodes the images; if `features` of the training images are given, they are not encoded again.
     """
     if not encodes:
         every = len(adapted.members)
@@ -165,7 +165,7 @@ def _label_training(
     zero_shot: ZeroShot,
     found: _Classified,
 ) -> tuple[float, _Answers]:
-    """Write `calibration.json` and `pseudo_labels.csv`; return the scale and the answers."""
+    """Write `calibration.json` and `pseudo_labels.csv`; return calibrated scale and predictions."""
     calibration = _calibrate(workspace, zero_shot, found, images.labels)
     write_json(folder.calibration, asdict(calibration))
     answers = _answers(found, calibration.scale)
@@ -178,10 +178,10 @@ def _label_training(
 def _calibrate(
     workspace: Workspace, zero_shot: ZeroShot, found: _Classified, labels: Sequence[int]
 ) -> Calibration:
-    """Find the calibrated scale of the similarities on the training images.
+    """Find the calibrated scale of the similarities on the training images, without labels.
 
-    `labels`, the true classes of the evaluation images, serve only to measure the calibration
-    error; they are empty if the images have no labels.
+    `labels` are the true classes of the evaluation images, or empty. They serve only to measure the
+    calibration error.
     """
     enough = min(_ENOUGH, max(1, _MOST_NUMBERS // found.training.classes))
     every = -(-found.training.images // enough)
@@ -206,7 +206,7 @@ def _with_errors(found: Calibration, similarities: Similarities, labels: Tensor)
 
 
 def _answers(found: _Classified, scale: float) -> _Answers:
-    """Return the posterior's answers; without a posterior, those of the calibrated classifier."""
+    """Return the predictions of the posterior, or without one of the calibrated classifier."""
     own = found.evaluation.own
     if own is not None:
         labels = own.posterior.labels[:, :MOST_CLASSES]
@@ -238,7 +238,7 @@ def _write_pseudo_labels(
 
 
 def _write_uncertain(path: Path, answers: _Answers, images: Images) -> None:
-    """Write the two likeliest classes of the least certain training images as JSON lines."""
+    """Write the two likeliest classes of the images with the lowest confidence, as JSON lines."""
     names = images.class_names
     order = answers.confidences.sort(stable=True).indices[:LEAST_CERTAIN].tolist()
     with write_atomically(path) as temporary, temporary.open("w", encoding="utf-8") as file:

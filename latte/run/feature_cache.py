@@ -1,8 +1,8 @@
 """Disk cache of frozen-CLIP features: each image and text is encoded once, for all runs.
 
-The last bit of a feature can depend on the batch in which it was encoded. An image folder that
-grew between runs has features from different batches, so these can differ in the last bit from
-features of a run that encodes the whole folder at once.
+The last bit of a feature can depend on the batch in which it was encoded. If an image folder grows
+between runs, its cached features come from other batches than those of a run that encodes the whole
+folder at once. The two can differ in the last bit.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _KEY_BYTES = 16
 _FULL = 4
 """Size of the largest file, in blocks of `latte.toolkit.blocks`: 64 MiB."""
 _MOST_SMALL = 8
-"""Number of small files, below a quarter of a full file, at which they are merged."""
+"""Number of small files, each below a quarter of the largest size, that causes a merge."""
 
 
 def cached_features(
@@ -47,11 +47,11 @@ def cached_features(
 
     Args:
         cache: the cache folder of all runs.
-        identity: everything except the content that features depend on, such as the CLIP.
+        identity: all that features depend on besides the content, such as the CLIP.
         keys: one key per image or text, equal if the content is equal.
         encode: takes distinct indices into `keys`; returns their features (M, width).
         width: width of a feature.
-        progress: reports how many features were reused, and a cache that cannot be written.
+        progress: reports how many features were reused, and if the cache cannot be written.
         name: name of this work in progress messages.
     """
     if torch.are_deterministic_algorithms_enabled():
@@ -82,10 +82,10 @@ def cached_features(
 
 
 def _distinct(keys: Sequence[str]) -> tuple[Sequence[int], Tensor | None]:
-    """Return the index of each distinct key's first occurrence, and each key's number.
+    """Number the distinct keys from 0, in the order of their first occurrence.
 
-    Distinct keys are numbered from 0 by first occurrence. The second result (N,) holds the number
-    of each of the N keys; it is None if all keys are distinct.
+    Returns the index of the first occurrence of each distinct key, and the numbers (N,) of all N
+    keys. The numbers are None if all keys are distinct.
     """
     numbers: dict[str, int] = {}
     inverse = [numbers.setdefault(key, len(numbers)) for key in keys]
@@ -97,11 +97,10 @@ def _distinct(keys: Sequence[str]) -> tuple[Sequence[int], Tensor | None]:
 
 @dataclass(frozen=True)
 class FeatureBlocks:
-    """Features of one identity, in fp32, stored by key in the files of `folder`.
+    """Features that share an identity, in fp32, stored by key in the files of `folder`.
 
-    Files are never changed: new features are written to a new file, and small files are merged
-    into larger ones. So an image folder that grows by an image per day does not cause a thousand
-    files.
+    Files are never changed: new features are written to a new file. Small files are merged into
+    larger files, so an image folder that grows by an image per day does not cause a thousand files.
     """
 
     folder: Path
@@ -156,7 +155,7 @@ class FeatureBlocks:
     def _take(
         self, block: _Block, wanted: NDArray[Any], order: Tensor, known: Tensor, out: Tensor
     ) -> None:
-        """Copy the file's rows whose keys are `wanted` (sorted) and not yet known into `out`."""
+        """Copy rows with a `wanted` key (sorted) into `out`, except rows that are `known`."""
         found = numpy.searchsorted(wanted, block.keys).clip(max=len(wanted) - 1)
         source = torch.from_numpy((wanted[found] == block.keys).nonzero()[0])
         target = order[torch.from_numpy(found)[source]]
@@ -166,7 +165,7 @@ class FeatureBlocks:
             known[target] = True
 
     def _small_ones(self) -> list[tuple[_Block, Tensor]]:
-        """Return the small files to merge, with their rows; empty if there are few of them."""
+        """Return the small files with their rows, to merge them; empty if there are only a few."""
         found = [block for path in self._paths() if (block := self._open(path))]
         small = [block for block in found if len(block.keys) < self._full // 4]
         if len(small) < _MOST_SMALL:
@@ -184,7 +183,7 @@ class FeatureBlocks:
 
 @dataclass(frozen=True)
 class _Block:
-    """One file of the cache, with its checked keys (R,)."""
+    """One file of the cache; its keys (R,) have been read and checked."""
 
     path: Path
     keys: NDArray[Any]
@@ -198,7 +197,7 @@ class _Block:
 def _read(
     path: Path, name: str, dtype: torch.dtype, width: int, count: int | None = None
 ) -> Tensor | None:
-    """Return a memory-mapped matrix of a file; remove a damaged file and return None."""
+    """Return the memory-mapped matrix `name` of a file. Remove a damaged file and return None."""
     try:
         with safe_open(path, framework="pt") as file:
             found: Tensor = file.get_tensor(name)

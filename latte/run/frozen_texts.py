@@ -1,4 +1,4 @@
-"""Frozen-CLIP features of the descriptions, for use before the first training step."""
+"""Features of the descriptions by the frozen CLIP, for use before the first training step."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class FrozenTexts:
         return self._features(name, self._bank.own_rows(name))
 
     def of(self, labels: Tensor) -> Mapping[str, Tensor]:
-        """Return unit features (N, D) of each description type for labels (N,), in recipe order."""
+        """Return features (N, D) by description, in recipe order; scope `class` uses `labels`."""
         names = [choice.label for choice in self._workspace.recipe.descriptions]
         return {name: self._features(name, self._bank.own_rows(name, labels)) for name in names}
 
@@ -78,9 +78,10 @@ class FrozenTexts:
 
 
 def _mean(features: Tensor, known: Tensor, rows: Tensor) -> Tensor:
-    """Return the unit mean feature (N, D) of the up to V texts in each row of `rows` (N, V).
+    """Return normalised mean features (N, D) of the texts in each row of `rows` (N, V).
 
-    `features` (U, D) are those of the texts with the sorted indices `known` (U,).
+    A row has up to V text indices, padded with `ABSENT`. `features` (U, D) belong to the texts with
+    the sorted indices `known` (U,).
     """
     total = features.new_zeros(len(rows), features.shape[1])
     for column in rows.unbind(1):

@@ -42,7 +42,7 @@ class Images:
 
     @property
     def class_texts(self) -> ClassTexts:
-        """The texts of each class: its names in all templates."""
+        """The texts of each class: all its names in all templates."""
         names = self.aliases or [(name,) for name in self.class_names]
         return ClassTexts.of(self.templates or (self.template,), names)
 
@@ -115,7 +115,7 @@ def write_images(workspace: Workspace, images: Images) -> list[Path]:
 
 
 def _skipped_line(skipped: Sequence[SkippedImage], path: Path) -> str:
-    """Return the number of skipped images by suffix, and the most frequent reason."""
+    """Return a line with the number of skipped images by suffix, and the most frequent reason."""
     suffixes = Counter(Path(one.id).suffix.lower() or "without suffix" for one in skipped)
     counts = ", ".join(f"{count:,} {suffix}" for suffix, count in suffixes.most_common())
     reason = Counter(one.reason for one in skipped).most_common(1)[0][0]

@@ -32,10 +32,10 @@ from latte.run.zero_shot import ZeroShot
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of stage `train`."""
+    """The result of stage `train`. The candidate is the classifier that the guard judged."""
 
     adapted: Adapted
-    """The classifier of the run."""
+    """The classifier of the run: the candidate, zero-shot CLIP, or a mixture of both."""
     rejected: Adapted | None = None
     """The candidate, if the guard did not accept it in full; otherwise None."""
     features: tuple[Tensor, ...] | None = None
@@ -43,9 +43,9 @@ class Outcome:
 
 
 def trains_clip(workspace: Workspace) -> bool:
-    """Return True if the run can change CLIP, and so the image features.
+    """Return True if the run can change the weights of CLIP, and so the image features.
 
-    A run without training steps cannot, nor can one that trains only prototypes.
+    It is False without training steps, and if only prototypes are trained.
     """
     recipe = workspace.recipe
     trains = any(learner.trainable.spec.name != "none" for learner in recipe.learners)
@@ -61,8 +61,8 @@ def judge_and_save(
 ) -> tuple[Outcome, list[Path]]:
     """Let the guard judge the candidate and save the result; return the outcome and the files.
 
-    Only the main process calls the guard and writes. Without a guard the candidate is accepted
-    in full.
+    Only the main process calls the guard and writes files. Without a guard, the candidate is
+    accepted in full.
     """
     folder, trained = workspace.folder, trains_clip(workspace)
     written: list[Path] = []
@@ -149,11 +149,11 @@ def _evidence(
 def _blend(
     workspace: Workspace, zero_shot: ZeroShot, candidate: Adapted, strength: float
 ) -> Adapted:
-    """Blend zero-shot and candidate into the run's classifier, at a strength s from 0 to below 1.
+    """Mix zero-shot CLIP and the candidate, whose share is `strength`, from 0 to below 1.
 
-    Strength 0 gives the frozen CLIP with its class texts as prototypes. Above 0 the similarities
-    are mixed; this also mixes the logits, because CLIP was not trained and all logits have the
-    scale of the frozen CLIP.
+    Strength 0 gives the frozen CLIP with its class texts as prototypes. A strength above 0 requires
+    that CLIP was not trained: both classifiers then have the logit scale of the frozen CLIP, so the
+    mean of similarities is also the mean of logits.
     """
     if strength == 0:
         member = Member(
@@ -169,10 +169,9 @@ def _blend(
 
 
 def blend_classifier(texts: Tensor, own: Classifier, strength: float) -> Classifier:
-    """Mix the class texts (C, D) and a classifier, at a strength s from 0 to 1.
+    """Mix the features of the class texts (C, D) and a classifier; its share s is `strength`.
 
-    Each prototype w becomes (1 - s) t + s w, with the text feature t of its class, and a bias b
-    becomes s b.
+    A prototype w of a class with the text feature t becomes (1 - s) t + s w. A bias b becomes s b.
     """
     return Classifier(
         (1 - strength) * texts[own.owners].to(own.weights) + strength * own.weights,
@@ -184,7 +183,7 @@ def blend_classifier(texts: Tensor, own: Classifier, strength: float) -> Classif
 def _save(
     folder: RunFolder, outcome: Outcome, posterior: Posterior | None, trained: bool
 ) -> list[Path]:
-    """Save the run's classifier; save a candidate that was not accepted in full separately."""
+    """Save the run's classifier, and separately a candidate that was not accepted in full."""
     apart = folder.candidate
     shutil.rmtree(apart.path, ignore_errors=True)
     if outcome.rejected is None:

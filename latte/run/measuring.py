@@ -18,24 +18,22 @@ from latte.run.zero_shot import ZeroShot
 
 @dataclass(frozen=True)
 class Measured:
-    """A classifier's similarities for the M evaluation images, and its posterior."""
+    """A classifier's similarities (M, C) for the M evaluation images, and its posterior."""
 
     similarities: Similarities
-    """Similarities (M, C)."""
     own: OwnImages | None
-    """The posterior of the training images; None if the classifier has none."""
+    """The posterior of the training images; None if the classifier has no posterior."""
 
 
 def compare(
     images: Images, zero_shot: ZeroShot, adapted: Measured, candidate: Measured | None = None
 ) -> list[Evaluation]:
-    """Measure zero-shot, the adapted classifier and any `candidate` on the same labelled images.
+    """Measure zero-shot, the adapted classifier and the `candidate`, if given, on the same images.
 
-    If some test images are training images with a posterior, the posterior is measured on these
-    separately, and the classifiers on the other images. If all test images have a posterior, the
-    classifiers are measured on all images, as if the images were new. In a run with a separate
-    `candidate`, only the candidate can have a posterior, and all classifiers are measured on all
-    images.
+    Test images that are also training images can have a posterior. If some test images have one,
+    the posterior is measured on them, and the classifiers on the other test images. If all of them
+    have one, the classifiers are also measured on all, as if the images were new. If a `candidate`
+    is given, only it can have a posterior, and all classifiers are measured on all test images.
     """
     labels, classes = torch.tensor(images.labels), len(images.class_names)
     texts, features = zero_shot.classifier, zero_shot.evaluation
@@ -67,10 +65,10 @@ def compare(
 
 
 def split_rows(own: OwnImages | None, keys: Sequence[str]) -> tuple[Tensor, Tensor]:
-    """Return the test images to measure the classifier on, and those with a posterior in `own`.
+    """Return row indices of test images: those for the classifier, and those with a posterior.
 
-    Both are row indices. `keys` are the content keys of all test images. If all test images have
-    a posterior, the classifier is measured on all of them too.
+    `keys` are the content keys of all test images, and `own` has the posterior. If all test images
+    have a posterior, the classifier is measured on all of them too.
     """
     known = [False] * len(keys) if own is None else [row is not None for row in own.rows(keys)]
     answered = torch.tensor(known, dtype=torch.bool)

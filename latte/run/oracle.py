@@ -38,7 +38,7 @@ def oracle_labels(workspace: Workspace, images: Images) -> Tensor | None:
 def report_shortfall(
     plan: Plan, descriptions: Mapping[str, DescriptionType[Any]], progress: Progress
 ) -> None:
-    """Report how many image groups miss the number of correct images that the recipe asks for."""
+    """Report how many groups do not have the number of correct images that the recipe asks for."""
     true_labels, labels = plan.training.oracle_labels, plan.training.zero_shot_labels
     for name, planned in plan.descriptions.items():
         wanted, groups = descriptions[name].correct_images, planned.groups

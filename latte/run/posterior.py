@@ -21,7 +21,7 @@ from latte.results.stored import explained, same_count
 
 @dataclass(frozen=True)
 class OwnImages:
-    """The posterior of the run's training images, which are looked up by content key."""
+    """The posterior of the run's training images, with a look-up of images by content key."""
 
     posterior: Posterior
     keys: tuple[str, ...]
@@ -29,17 +29,17 @@ class OwnImages:
 
     @cached_property
     def _rows(self) -> dict[str, int]:
-        """Row by content key; images with equal content have the first one's row."""
+        """Row by content key; of several images with equal content, the row of the first."""
         return {key: row for row, key in reversed([*enumerate(self.keys)])}
 
     def rows(self, keys: Sequence[str | None]) -> list[int | None]:
-        """Return each content key's row; None for an unknown key or an image without posterior."""
+        """Return the row of each content key in `keys`; None for an unknown or missing key."""
         return [None if key is None else self._rows.get(key) for key in keys]
 
     def prediction(
         self, image: str, row: int, class_names: Sequence[str], top_k: int
     ) -> Prediction:
-        """Return the posterior's prediction for row `row`, with `image` as the image's name."""
+        """Return the posterior's prediction for the row `row`; `image` is the name of its image."""
         labels = self.posterior.labels[row, :top_k].tolist()
         scores = self.posterior.probabilities[row, :top_k].tolist()
         classes = (ClassScore(class_names[c], s, c) for c, s in zip(labels, scores, strict=True))
@@ -52,14 +52,15 @@ class OwnImages:
         class_names: Sequence[str],
         top_k: int,
     ) -> Iterator[Prediction]:
-        """Yield `predictions`, replaced by the posterior's prediction for each training image."""
+        """Yield `predictions`; for training images, yield the prediction of the posterior."""
         for one, row in zip(predictions, self.rows(keys), strict=True):
             yield one if row is None else self.prediction(one.image, row, class_names, top_k)
 
     def ranks(self, rows: Tensor, labels: Tensor, classes: int) -> Tensor:
-        """Return the rank (B,) of the true class for the images `rows` (B,); 0 is the likeliest.
+        """Return the rank (B,) of the true class in the posterior of the images `rows` (B,).
 
-        If the posterior does not contain the true label in `labels` (B,), the rank is `classes`.
+        `labels` (B,) are the true classes. The likeliest class has rank 0. A class that the
+        posterior does not contain has the rank `classes`.
         """
         hits = self.posterior.labels[rows] == labels.unsqueeze(1)
         ranks = hits.long().argmax(dim=1)
@@ -77,7 +78,7 @@ def save_posterior(folder: RunFolder, posterior: Posterior | None) -> list[Path]
 
 
 def read_own_images(run: FinishedRun, *, candidate: bool = False) -> OwnImages | None:
-    """Read the posterior of a run, or of its candidate, with the content keys of its images.
+    """Read the posterior of a run or of its candidate, and the content keys of the images.
 
     Returns None if there is no posterior. Raises `LatteError` if the file is missing or damaged,
     or belongs to other images or classes.

@@ -83,7 +83,7 @@ def share_folder(folder: RunFolder) -> None:
 
 
 def take_device(device: str) -> None:
-    """Make `device` the default GPU of this process, as NCCL requires with several processes.
+    """Make `device` the default GPU of this process; with several processes, NCCL requires this.
 
     Does nothing in a single process or on a CPU. Raises `LatteError` if several processes cannot
     use `device` together.
@@ -105,8 +105,8 @@ def take_device(device: str) -> None:
 def keep_freed_memory() -> bool:
     """Let glibc keep freed memory for the next batch; return True if glibc accepts the options.
 
-    By default glibc maps new memory for every large tensor, and the kernel clears its pages at
-    the first access; on a CPU that takes as long as the arithmetic of a small model. Nothing is
+    By default glibc maps new memory for every large tensor, and the kernel clears the new pages at
+    the first access. On a CPU, this takes as long as the arithmetic of a small model. Nothing is
     changed with another C library, or if one of glibc's `MALLOC_*` variables is set.
     """
     if platform.libc_ver()[0] != "glibc" or any(name.startswith("MALLOC_") for name in os.environ):
@@ -118,9 +118,9 @@ def keep_freed_memory() -> bool:
 
 
 def return_freed_memory() -> None:
-    """Return freed memory to the system; does nothing without glibc.
+    """Let glibc return freed memory to the system; do nothing with another C library.
 
-    Memory that a finished thread freed would otherwise stay unused in the arena of this thread.
+    Otherwise, memory that a finished thread freed stays unused in glibc's arena for this thread.
     """
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)
@@ -139,8 +139,8 @@ def start_measuring(device: str) -> None:
 def peak_memory_mb(device: str) -> float | None:
     """Return the peak memory since `start_measuring` in MiB, of the GPU or else of this process.
 
-    Returns None if the system does not report the peak. In a process that keeps freed memory, the
-    peak includes memory that an earlier run in the same process needed.
+    Returns None if the system does not report the peak. If the process keeps freed memory, the peak
+    includes memory that an earlier run in this process needed.
     """
     if device.startswith("cuda"):
         import torch
@@ -157,7 +157,7 @@ def peak_memory_mb(device: str) -> float | None:
 def deterministic(wanted: bool) -> Iterator[None]:
     """Use torch's deterministic algorithms within the block if `wanted` is true.
 
-    They are needed only on GPUs, where some operations add numbers in no fixed order; CPU runs are
+    They are needed only on GPUs, where some operations add numbers in varying order; CPU runs are
     already bit-identical. The cost in time depends on the model, and was not measured on a GPU.
     Raises `LatteError` if an operation has no deterministic implementation.
     """

@@ -18,7 +18,7 @@ from latte.train.precision import Arithmetic, backward_in, choose_arithmetic
 from latte.train.timing import PARTS, WAITING, StepTimes, Stopwatch, measuring, wait_for
 
 _SIDES = {"cpu": 2048, "cuda": 8192}
-"""Sides of square matrices, large enough that overhead is negligible beside the product."""
+"""Sides of square matrices, so large that overhead is negligible compared with the product."""
 _REPEATS = 5
 _DTYPES: Mapping[Arithmetic, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -32,7 +32,7 @@ class RunProfile:
             workspace.recipe.train.precision, torch.device(self.device)
         )
         self.stages: dict[str, tuple[StageRecord, bool]] = {}
-        """By stage, its record, and True if the stage was reused."""
+        """Record of each stage, and True if the stage was reused, by stage name."""
         self.watch: Stopwatch | None = None
         """Times of the training steps; None if this process did no training."""
         self._trace = workspace.folder.trace
@@ -102,14 +102,14 @@ def _stages(folder: RunFolder, profile: RunProfile) -> list[dict[str, Any]]:
 
 
 def _steps(profile: RunProfile, watch: Stopwatch) -> dict[str, Any]:
-    """Return the measurements of the steps that were only timed.
+    """Return the measurements of the steps.
 
-    If there are none, return those of the steps that were traced or whose FLOPs were counted.
+    Steps that were traced, or whose FLOPs were counted, are used only if there are no others.
     """
     times = watch.measured if watch.measured.steps else watch.looked_into
     counted_images = watch.looked_into.images / max(1, watch.looked_into.steps)
     an_image = {part: watch.flops[part] / counted_images for part in PARTS}
-    # On a CPU, CPU seconds are compared, because other processes may use the CPU too.
+    # On a CPU, CPU time is compared, because wall time includes the work of other processes.
     on_cpu = profile.device == "cpu"
     peak = _peak_throughput(profile, time.process_time if on_cpu else time.perf_counter)
     seconds = times.cpu_seconds if on_cpu else sum(times.seconds.values())

@@ -20,7 +20,7 @@ from latte.run.workspace import (
 def refuse_unready(
     recipe: Recipe, registry: Registry, *, until: str = STAGES[-1], limit: int | None = None
 ) -> None:
-    """Raise `LatteError` if the recipe's images, or a model that the run needs, are missing.
+    """Raise `LatteError` if the recipe's images or a model that the run needs cannot be found.
 
     Datasets of plugins are not checked, because opening them may be slow.
     """
@@ -47,7 +47,7 @@ def fetch_model(
 
 
 def check_models(recipe: Recipe, registry: Registry) -> None:
-    """Raise `LatteError` for a wrong model of the recipe or of a control, without a download."""
+    """Check the models of the recipe and its controls without a download. Raises `LatteError`."""
     try:
         unloaded_backbone(recipe, registry).check()
     except LatteError as error:
@@ -58,7 +58,7 @@ def check_models(recipe: Recipe, registry: Registry) -> None:
 
 
 def check_trainables(recipe: Recipe, registry: Registry) -> None:
-    """Raise `LatteError` if a component that chooses what trains cannot work here."""
+    """Raise `LatteError` if a component that chooses what trains cannot work on this machine."""
     if recipe.train.takes_steps:
         for one in unloaded_trainables(recipe, registry):
             try:
@@ -68,7 +68,7 @@ def check_trainables(recipe: Recipe, registry: Registry) -> None:
 
 
 def _with_line(error: LatteError, recipe: Recipe) -> LatteError:
-    """Return `error` with the file and line of the recipe's key that it names."""
+    """Return `error` with the file and line of the recipe key that the error names."""
     origin = recipe.origins.get(error.where or "", DEFAULT)
     where = error.where if origin == DEFAULT else f"{origin} {error.where}"
     return LatteError(error.what, where=where, hint=error.hint)

@@ -1,4 +1,4 @@
-"""Reopen a finished run: load its model, measure it again, or write its reports again."""
+"""Reopen a finished run: load its model, measure the model again, or write the reports again."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def evaluate_run(path: Path, registry: Registry, progress: Progress) -> list[Eva
 
 
 def report_run(path: Path, registry: Registry, progress: Progress) -> tuple[RunResults, list[Path]]:
-    """Write a finished run's reports again; return the reported results and the files."""
+    """Write a finished run's reports again; return the results and the written files."""
     workspace = open_workspace(path, registry, progress)
     if not workspace.folder.evaluation.exists():
         raise LatteError(

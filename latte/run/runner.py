@@ -39,7 +39,7 @@ from latte.run.stages import DATA, ORDER, REPORT, Job, Stage, fingerprints
 from latte.run.workspace import Workspace, check_sending, run_folder
 
 _SAME_BITS = ("cpus", "platform", "seed")
-"""Keys of `environment.json` that do not change the bits of a run."""
+"""Keys of `environment.json` that cannot change the bits of a run's results."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,8 @@ def run_recipe(
         profile: measure the time of stages and steps, and write `profile.json`.
 
     Returns:
-        The results, after stage `report`; None if an earlier stage is the last, and in all
-        processes except the main one.
+        The results after stage `report`; None after an earlier stage, and in all processes except
+        the main process.
     """
     folder = run_folder(recipe, limit, output)
     workspace = Workspace(recipe, registry, progress, folder, limit=limit)
@@ -134,13 +134,13 @@ class _Runner:
         for stage in ORDER[: self.last + 1]:
             if stage is REPORT:
                 return self._report(job)
-            # Finding the images is the main part of stage `data`.
+            # Stage `data` began with `_start`, which finds the images.
             self._stage(stage, job, began if stage is DATA else None)
             return_freed_memory()
         return None
 
     def _start(self) -> Job:
-        """Find the images and forget the stages whose inputs have changed; return the job."""
+        """Find the images and delete the records of changed stages; return the job."""
         share_folder(self.folder)
         check_sending(self.workspace.recipe, self.workspace.dataset)
         fetch_model(self.workspace.recipe, self.workspace.registry, self.folder, STAGES[self.last])
@@ -165,7 +165,7 @@ class _Runner:
         return job
 
     def _warn(self, images: Images) -> None:
-        """Print the dataset's warnings, and a warning about few images; nothing in control runs."""
+        """Print the dataset's warnings and a warning about few images, except in control runs."""
         if self.workspace.is_control:
             return
         dataset = self.workspace.dataset
@@ -188,7 +188,7 @@ class _Runner:
         )
 
     def _forget_changed(self, job: Job) -> None:
-        """Forget the first stage that is unfinished or has changed inputs, and all later stages."""
+        """Delete the records of the first unfinished or changed stage, and of all later stages."""
         for index, stage in enumerate(STAGES):
             record = self.folder.finished(stage)
             if record is not None and record.fingerprint == job.fingerprints[stage]:
@@ -199,9 +199,9 @@ class _Runner:
             return
 
     def _note_environment(self) -> None:
-        """Write `environment.json`, unless the run is trained; name what changed since its start.
+        """Write `environment.json` unless training is finished; warn of changes since the start.
 
-        Changes are not named if only the report is written again.
+        Changes do not matter, and cause no warning, if only the report is written again.
         """
         path = self.folder.environment
         now = describe_environment(self.workspace.recipe, self.workspace.device)
@@ -223,9 +223,9 @@ class _Runner:
             write_json(path, now)
 
     def _stage(self, stage: Stage[Any], job: Job, began: float | None = None) -> None:
-        """Run a stage and record that it is finished; reuse a stage that is already finished.
+        """Run a stage and record that it is finished, or reuse it if it is already finished.
 
-        `began` is the time at which the stage's work began, if before this call.
+        `began` is the time at which the stage's work began, if it began before this call.
         """
         name, listeners = stage.name, self.workspace.listeners
         before = distributed.broadcast(lambda: self._seconds_of(name))
@@ -256,7 +256,7 @@ class _Runner:
         return None if record is None else record.seconds
 
     def _report(self, job: Job) -> RunResults | None:
-        """Run the controls, write the report unless it is reused, and return the results."""
+        """Run the controls, write the report unless it can be reused, and return the results."""
         job.controls = self._controls()
         results = job.result(REPORT) if distributed.is_main_process() else None
         self._stage(REPORT, job)

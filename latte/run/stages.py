@@ -1,4 +1,4 @@
-"""The stages of a run, in order, each with its inputs, its work, and the loading of its result."""
+"""The stages of a run, in order: how to run each stage, and how to load its result."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ResultT = TypeVar("ResultT")
 
 @dataclass
 class Job:
-    """Inputs that the stages of one run share, and the stage results that are in memory."""
+    """Inputs that all stages of a run share, and those results of stages that are in memory."""
 
     workspace: Workspace
     images: Images
@@ -61,7 +61,7 @@ class Done(Generic[ResultT]):
     files: Sequence[Path]
     """All files that the stage wrote; the stage counts as finished only while they exist."""
     result: ResultT | None = None
-    """The stage's result; None if later stages have to load it from the run folder."""
+    """The stage's result; None if later stages must load it from the run folder."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,11 @@ class Stage(Generic[ResultT]):
 
     name: str
     run: Callable[..., Done[ResultT]]
-    """Function that runs the stage, given the job and the results of the stages in `needs`."""
+    """Function that runs the stage; its arguments are the job and the results of `needs`."""
     load: Callable[[Job], ResultT]
     """Function that loads the result from the run folder."""
     needs: tuple[Stage[Any], ...] = ()
+    """Earlier stages whose results the stage needs."""
 
 
 def fingerprints(workspace: Workspace, images: Images) -> dict[str, str]:
@@ -92,7 +93,7 @@ def fingerprints(workspace: Workspace, images: Images) -> dict[str, str]:
 
 
 def _write_images(job: Job) -> Done[None]:
-    """Write the lists of images; every run lists the images again when it starts."""
+    """Write the lists of images. The images were listed when the run started."""
     return Done(write_images(job.workspace, job.images) if distributed.is_main_process() else [])
 
 
@@ -106,7 +107,7 @@ def _encode(job: Job) -> Done[ZeroShot]:
 
 
 def _describe(job: Job, zero_shot: ZeroShot) -> Done[DescriptionBank]:
-    """Write `descriptions.jsonl`; also counts of texts that gates hold back, and of cut texts."""
+    """Write `descriptions.jsonl`, and the counts of texts that gates held back and of cut texts."""
     folder, gates = job.workspace.folder, job.workspace.recipe.gates
     bank = describe(job.workspace, job.images, zero_shot, job.ask_again)
     cut = [folder.cut_texts] if folder.cut_texts.exists() else []
@@ -114,9 +115,9 @@ def _describe(job: Job, zero_shot: ZeroShot) -> Done[DescriptionBank]:
 
 
 def _train(job: Job, zero_shot: ZeroShot, bank: DescriptionBank) -> Done[Outcome]:
-    """Train the learners, and save the classifier that the guard accepts."""
+    """Train the learners, let the guard judge them, and save the classifier of the run."""
     workspace, folder = job.workspace, job.workspace.folder
-    # Texts can change when they are generated again, but the stage's fingerprint does not.
+    # If texts are generated again, they can change although the stage's fingerprint does not.
     texts = digest(folder.descriptions.read_bytes())
     folder.keep_checkpoints_of(digest(job.fingerprints[CHECKPOINTS], texts))
     candidate, posterior = train_learners(workspace, job.images, zero_shot, bank)

@@ -20,9 +20,9 @@ from latte.run.workspace import run_folder
 _SEED = "seed"
 _CLOSING = {"[": "]", "{": "}"}
 _ESCAPES = {'"': "\\", "'": "''"}
-"""Beginning of a two-character escape sequence, by the quote that surrounds the text."""
+"""First character of a two-character escape sequence, by the quote around the text."""
 _BEFORE_A_QUOTE = " \t,:[{"
-"""Characters after which a quote starts quoted text; elsewhere a quote is an apostrophe."""
+"""Characters after which a quote starts quoted text; elsewhere, a quote is an apostrophe."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,12 @@ class PlannedRun:
 
     @property
     def folder(self) -> RunFolder:
-        """The run folder; its name depends only on the run, so every sweep finds it again."""
+        """The run folder. Its name depends on the run alone, so sweeps can share the folder."""
         return run_folder(self.recipe, self.limit)
 
     @property
     def finished(self) -> bool:
-        """True if the run was evaluated; False if its folder is damaged."""
+        """True if the run was evaluated; False if it was not or its folder is damaged."""
         try:
             return self.folder.finished("evaluate") is not None
         except LatteError:
@@ -97,7 +97,7 @@ def _refuse_two_sources_of_seeds(settings: Sequence[str], seeds: Sequence[int]) 
 
 
 def _located(error: LatteError, path: Path, *, ambiguous: bool) -> list[LatteError]:
-    """Return the individual errors; if `ambiguous`, errors of `--set` also name the recipe."""
+    """Return the errors in `error`; if `ambiguous`, errors about `--set` also name the recipe."""
     errors = error.errors if isinstance(error, RecipeErrors) else [error]
     return [
         LatteError(one.what, where=f"{path}: {one.where}", hint=one.hint)
@@ -141,7 +141,7 @@ def run_sweep(
         on_start(index + 1, run)
         try:
             error = _error_of(run, registry, progress)
-            gc.collect()  # a run's models are in reference cycles, which would stay for many runs
+            gc.collect()  # frees the last run's models, which are in reference cycles
         except KeyboardInterrupt as interrupt:
             raise SweepInterrupted(index) from interrupt
         if error is not None:
@@ -172,8 +172,8 @@ def _error_of(run: PlannedRun, registry: Registry, progress: Progress) -> str | 
 def split_values(text: str) -> list[str]:
     """Split `text` at its commas, except those inside brackets, braces and quotes.
 
-    Joining the parts with commas gives `text` again. After a bracket or quote that is never
-    closed, no comma splits the text.
+    Joining the parts with commas gives `text` again. After a bracket or quote that is not closed,
+    no comma splits the text.
     """
     cuts = [index for index, depth in _outside_quotes(text) if text[index] == "," and depth == 0]
     starts, ends = [0, *(cut + 1 for cut in cuts)], [*cuts, len(text)]

@@ -32,10 +32,10 @@ from latte.train.training import Evaluate, Training
 def train_learners(
     workspace: Workspace, images: Images, zero_shot: ZeroShot, bank: DescriptionBank
 ) -> tuple[Adapted, Posterior | None]:
-    """Train the recipe's learners to the end, starting from the newest checkpoint, if any.
+    """Train the recipe's learners to the end, from the newest checkpoint if there is one.
 
-    Returns the adapted classifier, and the posterior of the training images; None if no labeler
-    has a posterior.
+    Returns the adapted classifier and the posterior of the training images, which is None if no
+    labeler has one.
     """
     recipe = workspace.recipe
     trainable: list[Trainable[Any]] = [workspace.build(one.trainable) for one in recipe.learners]

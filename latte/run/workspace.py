@@ -55,7 +55,7 @@ def description_folder(cache: Path | None = None, *, must_exist: bool = True) ->
 
 
 def run_folder(recipe: Recipe, limit: int | None, output: Path | None = None) -> RunFolder:
-    """Return the run folder of a recipe; its name changes if the recipe's content changes."""
+    """Return the run folder of a recipe; its name contains a hash of the recipe."""
     parent = output or Path(recipe.general.output).expanduser()
     return RunFolder(parent.absolute() / f"{recipe.general.name}-{run_hash(recipe, limit)}")
 
@@ -81,7 +81,7 @@ class Workspace:
         self._parent: Workspace | None = None
 
     def control(self, recipe: Recipe, folder: RunFolder) -> Workspace:
-        """Return the workspace of a control of this run; both share the CLIP if it is the same."""
+        """Return the workspace of a control of this run; equal backbones are loaded only once."""
         control = Workspace(recipe, self.registry, self.progress, folder, limit=self.limit)
         control._parent = self
         return control
@@ -131,7 +131,7 @@ class Workspace:
 
     @cached_property
     def arithmetic(self) -> Arithmetic:
-        """The arithmetic in which a GPU encodes images and texts; see `encoding_in`."""
+        """The arithmetic for encoding images and texts on a GPU; see `encoding_in`."""
         import torch
 
         from latte.train.precision import choose_arithmetic
@@ -148,7 +148,7 @@ class Workspace:
 
     @property
     def feature_identity(self) -> tuple[str, ...]:
-        """Everything except content that features of the frozen CLIP depend on."""
+        """Everything that features of the frozen CLIP depend on, except the encoded content."""
         own = (self.frozen_clip.fingerprint,)
         return own if self.device == "cpu" else (*own, _device_name(self.device), self.arithmetic)
 
@@ -170,7 +170,7 @@ class Workspace:
         return Listeners([(one.label, self.build(one)) for one in chosen], self.progress)
 
     def build(self, choice: Choice, options: Any = None) -> Any:
-        """Build the component that the recipe chose; `options` replace the recipe's options."""
+        """Build the component that `choice` names; `options` replace its options in the recipe."""
         return self.registry.build(choice.registered, options or choice.options, self.context)
 
 
@@ -194,15 +194,13 @@ def find_device(wanted: str) -> str:
 def saved_recipe(run: FinishedRun, registry: Registry) -> Recipe:
     """Load the recipe of a finished run.
 
-    Relative paths still start at the folder of the recipe file that was run.
+    Relative paths in it start at the folder of the original recipe file.
     """
     return replace(load_recipe(run.folder.recipe, registry), path=Path(run.source.recipe))
 
 
 def unloaded_dataset(recipe: Recipe, registry: Registry) -> Dataset[Any]:
-    """Build a recipe's dataset without a run, for example to count images.
-
-    This needs no model and no torch.
+    """Build a recipe's dataset without a run, a model or torch, for example to count images.
 
     Raises `LatteError` if the dataset's files are missing.
     """
@@ -210,7 +208,7 @@ def unloaded_dataset(recipe: Recipe, registry: Registry) -> Dataset[Any]:
 
 
 def unloaded_backbone(recipe: Recipe, registry: Registry) -> BackboneLoader[Any]:
-    """Build the loader of a recipe's backbone without a run; it has loaded no model."""
+    """Build the loader of a recipe's backbone without a run; this loads no model."""
     return cast("BackboneLoader[Any]", _unloaded(recipe, registry, recipe.backbone))
 
 
@@ -232,7 +230,7 @@ def _unloaded(recipe: Recipe, registry: Registry, choice: Choice) -> Any:
 
 
 def check_sending(recipe: Recipe, dataset: Dataset[Any]) -> None:
-    """Raise `LatteError` if a describer sends images to a machine that the dataset refuses."""
+    """Raise `LatteError` if a describer sends images to a machine that the dataset forbids."""
     for describer in recipe.describers:
         if address := describer.options.sends_images_to:
             dataset.check_sending(address)

@@ -79,7 +79,7 @@ def save_zero_shot(path: Path, zero_shot: ZeroShot) -> None:
 def load_zero_shot(path: Path, images: Images | None = None) -> ZeroShot:
     """Load the features and labels that `save_zero_shot` wrote.
 
-    Raises `LatteError` if the file is damaged, or is not about as many images and classes as
+    Raises `LatteError` if the file is damaged, or has another number of images or classes than
     `images`.
     """
     with explained(path):
@@ -120,9 +120,9 @@ def encode_images(
     trunk: Trunk[Tensor] | None = None,
     trained: Sequence[str] = (),
 ) -> Tensor:
-    """Return the frozen CLIP's unit features (N, D) of a split, from the cache of all runs.
+    """Return the frozen CLIP's unit features (N, D) of a split, using the cache of all runs.
 
-    With `trunk`, return its states (N, W), which the parameters `trained` do not change.
+    With `trunk`, return its states (N, W) instead; the parameters `trained` do not change them.
     """
     clip = workspace.frozen_clip
     width = clip.embedding_width if trunk is None else trunk.width
@@ -151,7 +151,7 @@ def _warn_of_equal_classes(
 ) -> None:
     """Warn of classes with equal text features (C, D).
 
-    Different names can be equal to CLIP, which ignores case and truncates texts to 77 tokens.
+    Different names can give equal features: CLIP ignores case and truncates texts to 77 tokens.
     """
     equal = [
         pair
@@ -167,7 +167,7 @@ def _warn_of_equal_classes(
 
 
 def _equal_to_earlier(features: Tensor, rows: slice) -> Iterator[tuple[int, int]]:
-    """Yield (first equal row, row) for each row in `rows` that is equal to an earlier row."""
+    """Yield (earlier row, row) for each row in `rows` that is equal to an earlier row."""
     same = features[rows] @ features[: rows.stop].T > _SAME
     for at in (same.sum(dim=1) > 1).nonzero().flatten().tolist():
         first = int(same[at].nonzero()[0])

@@ -1,7 +1,7 @@
 """Checkpoints: all tensors that a run needs to continue with identical bits, as safetensors.
 
-A checkpoint contains only the tensors that training changes. It needs no frozen weights, and no
-generator state, as all random numbers of a run are derived from (seed, epoch, step, image).
+A checkpoint contains only the tensors that training changes, so no frozen weights. It needs no
+state of random generators: a run derives all random numbers from (seed, epoch, step, image).
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def save_and_broadcast(
 ) -> None:
     """Save a checkpoint in the main process; copy prototypes and labelers to all processes.
 
-    GPUs add in no fixed order, so the last bits of prototypes differ between processes. After this
-    call they are equal, so a resumed run has the same bits as a run that never stopped.
+    GPUs add numbers in varying order, so the processes' prototypes can differ by rounding. This
+    call makes them equal. So a resumed run has the same bits as a run that never stopped.
     """
     if distributed.is_main_process():
         save_checkpoint(folder, step, learners, labelers)
@@ -48,9 +48,9 @@ def save_and_broadcast(
 def resume(
     folder: Path, learners: Sequence[Learner], labelers: Sequence[PseudoLabeler[Any]]
 ) -> int:
-    """Load, in all processes, the newest checkpoint that the main process can read.
+    """Load one checkpoint into all processes: the newest that the main process can read.
 
-    The step of the checkpoint is returned, or 0 if there is none.
+    Returns the step of the checkpoint, or 0 without a checkpoint.
     """
     step = distributed.broadcast(lambda: load_checkpoint(folder, learners, labelers))
     if step and not distributed.is_main_process():
@@ -95,7 +95,7 @@ def load_checkpoint(
 ) -> int:
     """Restore the newest undamaged checkpoint, and return its step; 0 if there is none.
 
-    If `only` is given, only the checkpoint of that step may be restored.
+    With `only`, checkpoints of all other steps are ignored.
     """
     for checkpoint in reversed(_checkpoints(folder, only)):
         try:
@@ -118,7 +118,7 @@ def load_checkpoint(
 def _checkpoints(folder: Path, only: int | None = None) -> list[Path]:
     """Return the checkpoint folders that contain a tensor file, oldest first.
 
-    A folder has no tensor file if the process was killed while removing the folder.
+    A folder has no tensor file if a process was killed while it removed the folder.
     """
     found = folder.glob("step-*" if only is None else _name(only))
     numbered = [one for one in found if one.name.removeprefix("step-").isdecimal()]

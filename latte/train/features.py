@@ -1,4 +1,4 @@
-"""Features for a training step, which are encoded in the step or looked up in a cache."""
+"""Features for a training step: encoded during the step, or looked up in a cache."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from latte.interfaces import PseudoLabeler, Trunk
 from latte.train.timing import TEXTS, timed
 
 BankFeatures = Callable[[], Tensor]
-"""Function that returns the frozen CLIP's features (M, D) of a bank's `unique_texts`."""
+"""Function that returns the frozen CLIP's features (M, D) of `DescriptionBank.unique_texts`."""
 ImageStates = Callable[[Trunk[Tensor], Sequence[str]], Tensor]
-"""Function from a trunk and the names of what trains to states (N, W) of the training images."""
+"""Function that returns a trunk's states (N, W) of the training images.
+
+Its arguments are the trunk and the names of the trained parameters."""
 _NEVER = -1
 
 
@@ -30,7 +32,7 @@ class StepInputs:
     descriptions: Sequence[str]
     """Names of the descriptions, in the order of the recipe."""
     class_texts: ClassTexts
-    """Sentences of the classes, for aggregators whose class features change during training."""
+    """Sentences of each class, for aggregators that need new class features during training."""
     seed: int
     corrections: Tensor | None = None
     """(N,) int64, on the CPU: classes that a person gave to images, and -1 elsewhere."""
@@ -38,7 +40,7 @@ class StepInputs:
 
 @dataclass(frozen=True)
 class CachedStates:
-    """States of a trunk, which are computed once, before the first step."""
+    """Outputs of a trunk (the frozen layers of a tower), computed once before the first step."""
 
     trunk: Trunk[Any]
     states: Tensor
@@ -50,7 +52,7 @@ class CachedStates:
 
 
 class CachedTexts:
-    """Cache of constant features of M distinct texts, without gradient."""
+    """Cache of the features of M distinct texts, which are constant and have no gradient."""
 
     def __init__(self, features: Tensor, names: Sequence[str]) -> None:
         """Cache the unit features (M, D) of the texts of the descriptions `names`."""
@@ -83,7 +85,7 @@ class RefreshedTexts(CachedTexts):
         lifetime: int,
         like: Tensor,
     ) -> None:
-        """Start with an empty cache; `like` (any, D) gives the width and the device of features."""
+        """Start with an empty cache for features with the width D and device of `like` (any, D)."""
         super().__init__(like.new_zeros(len(texts), like.shape[-1]), names)
         self._texts = texts
         self._encode = encode
@@ -91,7 +93,7 @@ class RefreshedTexts(CachedTexts):
         self._encoded_in = torch.full((len(texts),), _NEVER)
 
     def look_up(self, rows: Tensor, step: int) -> Tensor:
-        """Return features as `CachedTexts.look_up` does, at most `lifetime` - 1 steps old."""
+        """Return features that are at most `lifetime` - 1 steps old; see `CachedTexts.look_up`."""
         since = self._encoded_in[rows]
         due: Tensor = torch.unique(rows[(since == _NEVER) | (step - since >= self._lifetime)])
         if len(due):
@@ -102,7 +104,7 @@ class RefreshedTexts(CachedTexts):
         return super().look_up(rows, step)
 
     def state(self) -> dict[str, Tensor]:
-        """Return the features that later steps use; changed weights cannot compute them again."""
+        """Return the cached features; the weights that computed them have changed since."""
         oldest = max(int(self._encoded_in.max()) - self._lifetime + 1, 0)
         rows = (self._encoded_in >= oldest).nonzero().flatten()
         features = self._features[rows.to(self._features.device)]
@@ -146,10 +148,10 @@ def description_features(
     cached: CachedTexts | None,
     step: int,
 ) -> list[Tensor]:
-    """Return unit features (B, D) for each column: a description's name and B text indices.
+    """Return the unit features (B, D) of each column.
 
-    The indices (B,) refer to the unique texts of `bank`. All columns that are encoded in this step
-    are encoded together by `texts`. All other columns are looked up together in `cached`.
+    A column is the name of a description and B indices of `bank.unique_texts`. The texts of all
+    descriptions in `cached` are looked up in one call; `texts` encodes all others in one call.
     """
     names = frozenset[str]() if cached is None else cached.names
     features: dict[int, Tensor] = {}

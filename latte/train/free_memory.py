@@ -1,4 +1,4 @@
-"""Memory that this process can still use, on Linux and in its control groups."""
+"""Memory that this process can still use: on the machine, and in its control groups (Linux)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MEMINFO = Path("/proc/meminfo")
 _OWN_GROUPS = Path("/proc/self/cgroup")
 _GROUPS = Path("/sys/fs/cgroup")
 _V1_UNLIMITED = 2**60
-"""Numbers from here on mean that a group has no limit, in version 1 of control groups."""
+"""Smallest number that means "no limit" in version 1 of control groups."""
 
 
 def free_memory(
@@ -19,7 +19,7 @@ def free_memory(
     """Return the memory in bytes that this process can still use; None if unknown (not Linux).
 
     This is the minimum of the free memory of the machine and of all control groups of the process.
-    Cached files of a group count as free, as the kernel drops them first.
+    Memory in which a group caches files counts as free, because the kernel reclaims it first.
     """
     found = [_free_on_machine(meminfo), *_free_in_groups(own_groups, groups)]
     known = [value for value in found if value is not None]

@@ -41,7 +41,7 @@ from latte.train.precision import (
 
 @dataclass
 class Learner:
-    """Backbone that is trained, with its prototypes, loss and optimiser; most recipes have one."""
+    """Backbone to train, with its prototypes, loss and optimiser; most recipes have one learner."""
 
     name: str
     backbone: Backbone
@@ -58,18 +58,18 @@ class Learner:
     micro_batch_size: int | None = None
     """Number of images or texts per forward pass of a tower; None for the whole batch."""
     constant_features: Tensor | None = None
-    """(N, D) features of all training images; None if views or the image tower change."""
+    """(N, D) features of all training images; None with random views or a trained image tower."""
     constant_class_features: Tensor | None = None
-    """(C, D) features of the class texts; None if the text tower changes, or if the aggregator does
+    """(C, D) features of the class texts; None if the text tower trains, or if the aggregator does
     not need them in every step."""
     cached_texts: CachedTexts | None = None
     """Features of descriptions that are not encoded in every step."""
     image_states: CachedStates | None = None
-    """States of all training images; None if views or the trunk change, or if nothing trains."""
+    """States of all training images; None if they change, or if the whole image tower is frozen."""
     text_states: CachedStates | None = None
-    """States of all texts; used together with `image_states` only."""
+    """States of all texts; None without `image_states`."""
     text_rows: Mapping[str, int] = field(default_factory=dict)
-    """The row of each text in `text_states`."""
+    """Row of each text in `text_states`."""
 
     @property
     def needs_pixels(self) -> bool:
@@ -146,10 +146,10 @@ class Learner:
         progress: Progress,
         image_states: ImageStates | None,
     ) -> None:
-        """Cache features of frozen towers, states of trunks, and texts that not every step encodes.
+        """Cache the features and states that steps can look up instead of computing them again.
 
-        Features of frozen towers are computed from the evaluation view and without dropout. They
-        differ by rounding from features that a step would compute, as the batches are different.
+        Features of frozen towers are computed from the evaluation view and without dropout. A step
+        would compute them in other batches, with slightly different rounding.
         """
         if settings.augment is None and not self.image_tower_trains:
             self.constant_features = start.image_features
@@ -197,10 +197,9 @@ class Learner:
             return self.image_states.trunk.features(states.to(self.device)).cpu()
 
     def _refreshed_texts(self, inputs: StepInputs, lifetime: int) -> RefreshedTexts:
-        """Return an empty cache for descriptions of images and of groups of images.
+        """Return an empty cache for all descriptions except those of scope `class`.
 
-        It excludes descriptions of classes: they are few, and every step encodes them with
-        gradient.
+        Texts about classes are few, so every step encodes them with gradient.
         """
         bank = inputs.bank
         names = [name for name in inputs.descriptions if name not in bank.of_class]
@@ -223,7 +222,7 @@ def build_learner(
     precision: Precision = "auto",
     micro_batch_size: int | None = None,
 ) -> Learner:
-    """Return a learner: a copy of the frozen CLIP, whose trained parameters `select` returns."""
+    """Return a learner with a copy of the frozen CLIP; `select` returns its trained parameters."""
     backbone = frozen.fork()
     parameters = select(backbone)
     return Learner(
@@ -263,10 +262,10 @@ def build_optimizer(
 
 
 def learning_rate_factor(step: int, total_steps: int, settings: TrainSettings) -> float:
-    """Return the factor that multiplies the peak learning rate in step `step`, counted from 0.
+    """Return the factor for the peak learning rate in step `step`, counted from 0.
 
-    The factor rises linearly during warm-up. Then it follows half a cosine down to 0 at
-    `total_steps` (Loshchilov & Hutter 2017, without restarts), or stays constant.
+    The factor rises linearly during warm-up. After warm-up it stays constant, or it follows half a
+    cosine down to 0 at `total_steps` (Loshchilov & Hutter 2017, without restarts).
     """
     warmup = settings.warmup_steps
     if step < warmup:

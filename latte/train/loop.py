@@ -47,8 +47,8 @@ from latte.train.timing import (
 from latte.train.training import Training
 
 Figures = dict[str, float | Tensor]
-"""Numbers for the log. Tensors stay on the device until their row is written, as reading a tensor
-waits until its step is finished."""
+"""Numbers for the log. A tensor stays on the device until its row is written, because reading it
+waits until the device has finished the step."""
 _SECONDS_BETWEEN_LOSSES = 1.0
 _SIGMOID = (
     "this CLIP was pretrained with a sigmoid loss, and its weights now train with another one. "
@@ -92,10 +92,10 @@ def _notes(learner: Learner) -> Iterator[str]:
 
 
 def own_posterior(training: Training) -> Posterior | None:
-    """Return the posterior of the training images after `train`; None if the run takes steps.
+    """Return the posterior of the training images after `train`; see `PseudoLabeler.posterior`.
 
-    If several labelers have a posterior, the last labeler's is returned. It is None if no labeler
-    has one; see `PseudoLabeler.posterior`.
+    Returns None if the run takes training steps, or if no labeler has a posterior. If several
+    labelers have one, the posterior of the last labeler is returned.
     """
     if training.total_steps:
         return None
@@ -108,7 +108,7 @@ def _start(training: Training, progress: Progress) -> None:
     for learner in training.learners:
         learner.aggregator.start(training.start)
         if distributed.world_size() > 1:
-            # Computed before the steps: a forward pass in a step would change its dropout.
+            # Cached here, because the forward passes would change the dropout of a step.
             _ = learner.image_tower_trains, learner.text_tower_trains
         if training.total_steps:
             learner.cache_features(
@@ -207,7 +207,7 @@ def _step(
         rate = learner.peak_learning_rate * factor
         for group in learner.optimizer.param_groups if learner.optimizer else []:
             group["lr"] = rate
-        # The seed makes dropout, and plugins with torch's global generator, repeatable.
+        # Makes dropout repeatable, and also plugins that use torch's global generator.
         torch.manual_seed(seed_from(f"step of {learner.name}", training.inputs.seed, step))
         batch = Batch(learner.name, indices, epoch, step)
         outcome = training_step(learner, training.inputs, batch, pixels)
@@ -230,7 +230,7 @@ def _without_tensors(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class _ShownLoss:
-    """Text of the loss for the progress display, read from the device at most once per second."""
+    """Loss as a text for the progress bar, read from the device at most once per second."""
 
     def __init__(self) -> None:
         self._fetched = -math.inf

@@ -1,9 +1,9 @@
 """Find the largest micro-batch for which memory suffices, before the first step.
 
-The whole batch is tried first, then a half, a quarter and so on. On a GPU, an attempt makes the
-views of the largest images, and takes a forward and a backward pass of the largest step, with its
-longest texts; torch raises an error if memory does not suffice. On a CPU, the system would kill the
-process. Therefore the memory of a few samples is measured there, and multiplied.
+The search tries the whole batch, then a half, a quarter and so on. On a GPU, it makes views of the
+largest images, and runs a forward and a backward pass with the longest texts; torch raises an error
+if memory does not suffice. On a CPU, the system would kill the process instead. So on a CPU the
+search measures the memory of a few samples and extrapolates.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class LargestStep:
     """Distinct texts, the longest first."""
 
     def passes(self, size: int | None) -> list[LargestStep]:
-        """Return the largest passes for micro-batches of `size`, or a whole batch if it is None."""
+        """Return the largest forward passes with micro-batches of `size` (None: whole batch)."""
         if size is None:
             return [self]
         return [LargestStep(min(size, self.images), []), LargestStep(0, self.texts[:size])]
@@ -53,7 +53,7 @@ class LargestStep:
 
 @dataclass(frozen=True)
 class Found:
-    """Settings with which a step fits into memory."""
+    """Training settings with which a step fits into memory."""
 
     micro_batch_size: int | None
     gradient_checkpointing: bool
@@ -87,7 +87,7 @@ def find_micro_batch_size(training: Training, progress: Progress) -> None:
 
 
 def largest_step(training: Training, learner: Learner) -> LargestStep:
-    """Return the images and texts that the largest step encodes: those not in a cache."""
+    """Return the images and texts that the largest step encodes; cached ones are not encoded."""
     size = min(training.settings.images_a_step, len(training.images))
     inputs, cached = training.inputs, learner.cached_texts
     names = [one for one in inputs.descriptions if cached is None or one not in cached.names]
@@ -103,7 +103,7 @@ def largest_step(training: Training, learner: Learner) -> LargestStep:
 
 
 def _smallest_of_all_processes(learner: Learner, own: Found) -> Found:
-    """Return the settings that fit in every process, and apply them to `learner`."""
+    """Return settings that fit into the memory of every process, and apply them to `learner`."""
     found = [Found(**one) for one in distributed.all_gather_object(asdict(own))]
     sizes = [one.micro_batch_size for one in found if one.micro_batch_size is not None]
     learner.micro_batch_size = min(sizes, default=None)
@@ -143,9 +143,9 @@ def _fit(training: Training, learner: Learner, before: Found | None, progress: P
 
 
 def _largest_size(fits: Fits, largest: LargestStep, known: int | None) -> int | None:
-    """Return the largest micro-batch size that fits, at most `known`.
+    """Return the largest micro-batch size that fits into memory, at most `known`.
 
-    None stands for the whole batch, and 0 if no size fits.
+    The result None means the whole batch; 0 means that no size fits.
     """
     most = max(largest.images, len(largest.texts), 1)
     powers = range(1, math.ceil(math.log2(most)) + 1)
@@ -164,7 +164,7 @@ def _attempts(training: Training, learner: Learner, largest: LargestStep) -> Fit
 def _fits_on_gpu(
     training: Training, learner: Learner, largest: LargestStep, size: int | None
 ) -> bool:
-    """Return True if a step fits into memory in parts of `size`, and `MARGIN` stays free.
+    """Return True if a step with micro-batches of `size` fits into memory and leaves `MARGIN` free.
 
     The views of the whole batch and the optimiser's state are in memory during each pass.
     """
@@ -180,7 +180,7 @@ def _fits_on_gpu(
         fits = False
     else:
         fits = True
-    # The traceback of a failed attempt referred to its tensors until here.
+    # Until here, the traceback of a failed attempt kept the tensors of the attempt in memory.
     gc.collect()
     torch.cuda.empty_cache()
     return fits

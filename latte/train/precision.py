@@ -1,8 +1,7 @@
 """The arithmetic of the two towers. Weights, labels, prototypes and losses are always fp32.
 
 At the published learning rate, a step changes a weight by less than the precision of bf16.
-Therefore weights are never stored in fewer bits: autocast rounds only the inputs of matrix
-products.
+Therefore weights are always stored in fp32; autocast rounds only the inputs of matrix products.
 """
 
 from __future__ import annotations
@@ -69,9 +68,9 @@ def encoding_in(arithmetic: Arithmetic, device: torch.device) -> AbstractContext
 
 
 def backward_in(arithmetic: Arithmetic) -> AbstractContextManager[Any]:
-    """Return the context manager for `backward`.
+    """Return the context manager for `backward`, which selects fp32 or TF32 products.
 
-    It selects fp32 or TF32 again. Autocast is not entered again: autograd has recorded its casts.
+    With bf16 and fp16 it does nothing, because autograd has recorded the casts of autocast.
     """
     match arithmetic:
         case "fp32":
@@ -84,9 +83,9 @@ def backward_in(arithmetic: Arithmetic) -> AbstractContextManager[Any]:
 
 @contextmanager
 def fp32_products(mode: Literal["ieee", "tf32"]) -> Iterator[None]:
-    """Let CUDA multiply and convolve fp32 in `mode` within the block.
+    """Let CUDA multiply and convolve fp32 tensors in `mode` within the block.
 
-    Without this, cuDNN convolves fp32 as TF32: this is torch's default.
+    By default, torch lets cuDNN convolve fp32 tensors in TF32.
     """
     before = _read_modes()
     try:
@@ -176,7 +175,7 @@ class LossScaler:
         }
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Restore the tensors of `state`; raise `KeyError` if they are of another arithmetic."""
+        """Restore the tensors of `state`; raise `KeyError` if another arithmetic saved them."""
         if not self.enabled:
             return
         restored = self._scaler.state_dict()

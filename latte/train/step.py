@@ -95,7 +95,7 @@ def _supervise(
 def _labels_for_texts(
     inputs: StepInputs, streams: Sequence[LabelStream]
 ) -> Sequence[Tensor | None]:
-    """Return the labels (B,) of each stream on the CPU, if descriptions depend on labels.
+    """Return each stream's labels (B,) on the CPU, or None if no description depends on labels.
 
     All streams are copied together, because each copy waits for the image tower.
     """
@@ -105,7 +105,7 @@ def _labels_for_texts(
 
 
 def _corrected(stream: LabelStream, given: Tensor) -> LabelStream:
-    """Return the stream with a person's labels (B,) in place of its own; -1 keeps its own."""
+    """Replace the stream's labels by a person's labels `given` (B,), except where `given` is -1."""
     known = given >= 0
     return replace(
         stream,

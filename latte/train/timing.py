@@ -1,7 +1,7 @@
 """Time and FLOPs of the parts of training, measured only within `measuring`.
 
-The engine names the parts with `timed`, `timed_items` and `timed_step`. Measuring draws no random
-number and changes no computation, so that the results of a measured run have the same bits.
+The engine marks the parts with `timed`, `timed_items` and `timed_step`. Measuring draws no random
+number and changes no computation, so a measured run has the same bits as any other.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class StepTimes:
     steps: int = 0
     images: int = 0
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    """Seconds by part, `WAITING` included; time of an inner part is not added to its outer part."""
+    """Seconds by part, including `WAITING`; a part excludes the time of other parts inside it."""
     cpu_seconds: float = 0.0
     """CPU time of all threads of the process."""
 
@@ -59,9 +59,9 @@ class StepTimes:
 class Stopwatch:
     """Measurements of one training run.
 
-    FLOPs are counted in the first step; the second and third step are written to `trace`. These
-    steps take longer than others, so their times are in `looked_into`, and the times of all other
-    steps in `measured`.
+    FLOPs are counted in the first step; the second and third step are written to `trace`. Both
+    slow a step down, so the times of these three steps are summed in `looked_into`. The times of
+    all other steps are summed in `measured`.
     """
 
     def __init__(self, device: str, trace: Path | None = None) -> None:
@@ -175,7 +175,7 @@ def timed_step(images: int) -> AbstractContextManager[None]:
 
 
 def timed_items(part: str, items: Iterable[ItemT]) -> Iterator[ItemT]:
-    """Yield `items`, and measure the time until each item is available as `part`."""
+    """Yield `items`; the time spent waiting for each item counts as `part`."""
     iterator = iter(items)
     while True:
         with timed(part):

@@ -1,9 +1,9 @@
 """The two towers of a learner during one step: whole batches, micro-batches, several processes.
 
-`Learner` itself encodes a whole batch and keeps the graph. `CachedTowers` replaces it if a batch
-does not fit into memory, and `SharedTowers` if several processes share a batch. In both, the loss
-is computed on the features of the whole batch, which are leaves of the loss's graph. The gradients
-of these features then go back through the towers.
+`Learner` encodes a whole batch and keeps the autograd graph. `CachedTowers` replaces it if a batch
+does not fit into memory, and `SharedTowers` if several processes share a batch. Both compute the
+loss on the features of the whole batch, which are leaves of the loss's graph. They then propagate
+the gradients of these features back through the towers.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class CachedTowers:
 
     This is GradCache (Gao et al. 2021, Scaling deep contrastive learning batch size under memory
     limited setup). First, all micro-batches are encoded without keeping their graphs. The loss is
-    computed on the features of the whole batch. Then each micro-batch is encoded again, and the
-    gradients of its features go back through the tower.
+    computed on the features of the whole batch. Then each micro-batch is encoded again with its
+    graph, through which the gradients of its features are propagated.
     """
 
     def __init__(self, learner: Learner, size: int) -> None:
@@ -77,10 +77,9 @@ class CachedTowers:
 class SharedTowers:
     """Encode this process's share of a batch with `inner`, and gather the features of all shares.
 
-    Every process computes the same labels, loss and prototypes on the whole batch. In each process,
-    the gradients of the features of its share go back through its towers. The gradients of the
-    weights are then summed over the processes, which gives the gradients of the loss on the whole
-    batch. Components need no change for this.
+    Every process computes the same labels, loss and prototypes on the whole batch. It propagates
+    the gradients of its share's features through its towers. The weight gradients are then summed
+    over the processes, which gives the gradients of the loss on the whole batch.
     """
 
     def __init__(self, learner: Learner, inner: Learner | CachedTowers) -> None:
@@ -109,8 +108,8 @@ class SharedTowers:
         """See `Learner.backward`; afterwards every process has the same gradients."""
         self._learner.backward(loss)
         if not distributed.is_main_process():
-            # A parameter that the loss uses without a tower, such as the logit scale, has its whole
-            # gradient in every process. Only the main process keeps it, so that it counts once.
+            # The loss also uses parameters outside the towers, such as the logit scale. Every
+            # process has their full gradient; only the main process keeps it, so the sum is right.
             for parameter in self._learner.parameters.values():
                 parameter.grad = None
         self._backward_through_towers()
@@ -124,10 +123,9 @@ class SharedTowers:
         return features
 
     def _backward_through_towers(self) -> None:
-        """Send the gradients of this process's features back through the inner towers.
+        """Propagate the gradients of this process's features through the inner towers.
 
-        The gradient of the scalar sum(features * gradients) with respect to the weights equals the
-        weight gradient that these feature gradients cause.
+        This calls backward on the scalar sum(features * gradients), with constant gradients.
         """
         with backward_in(self._learner.arithmetic):
             products = [
@@ -139,7 +137,7 @@ class SharedTowers:
             self._inner.backward(torch.stack(products).sum())
 
     def _sum_gradients(self) -> None:
-        """Sum gradients over the processes; a gradient that is None in all of them stays None."""
+        """Sum gradients over all processes; a gradient that is None in every process stays None."""
         parameters = list(self._learner.parameters.values())
         known = distributed.any_process([one.grad is not None for one in parameters])
         moving = [one for one, there in zip(parameters, known, strict=True) if there]
@@ -194,7 +192,7 @@ class RandomState:
 
 @contextmanager
 def _own_random_numbers(device: torch.device, place: int) -> Iterator[None]:
-    """Seed dropout differently in each process for the block, then restore the generators.
+    """Within the block, seed dropout differently in each process; then restore the generators.
 
     Components outside the block draw the same random numbers in every process.
     """

@@ -35,7 +35,7 @@ class Training:
     """The run folder, for metrics and checkpoints."""
     evaluation_batch_size: int
     evaluate: Evaluate | None
-    """Function that returns measures of the current learners; None without labelled images."""
+    """Function that measures the current learners; None without labelled images."""
     bank_features: BankFeatures | None = None
     """Function that returns features of descriptions; if None, training encodes them itself."""
     image_states: ImageStates | None = None

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from latte.components.phrases import PhraseDescriber
 
+from latte.components.phrases import PhraseDescriber
 from latte.interfaces import CutTexts, DescribeRequest, LatteError
 from latte.results.finished import FinishedRun
 from latte.results.folder import RunFolder
