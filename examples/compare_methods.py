@@ -17,7 +17,7 @@ from tiny_photos import write_photos
 
 METHODS = {
     "zero-shot": {"prototypes": "templates"},
-        # Prototypes are re-estimated from texts and images; the describer `phrases` needs no GPU.
+    # Prototypes are re-estimated from texts and images; the describer `phrases` needs no GPU.
     "training-free": {
         "describer": "phrases",
         "descriptions": ["class", "image"],
