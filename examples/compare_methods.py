@@ -17,7 +17,7 @@ from tiny_photos import write_photos
 
 METHODS = {
     "zero-shot": {"prototypes": "templates"},
-    # Texts and images re-estimate the prototypes; the describer ranks phrases and needs no GPU.
+    # Prototypes are re-estimated from texts and images; the describer `phrases` needs no GPU.
     "training-free": {
         "describer": "phrases",
         "descriptions": ["class", "image"],
@@ -29,7 +29,7 @@ METHODS = {
 
 
 def main() -> None:
-    """Write one recipe per method that extends a common one, run them, and compare."""
+    """Write one recipe per method, run all recipes, and print the comparison."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("example-runs/compare_methods"))
     output = parser.parse_args().output.absolute()

@@ -4,7 +4,7 @@
     python examples/own_folder.py --images photos --classes classes.txt --new more-photos \
         --model ViT-B-32 --pretrained laion2b_s34b_b79k
 
-Without arguments it uses photos of latte-tiny and its tiny CLIP.
+Without arguments, the script uses the photos and the tiny CLIP of latte-tiny.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def main() -> None:
     output.mkdir(parents=True, exist_ok=True)
     (output / "mine.yaml").write_text(json.dumps(recipe, indent=2), encoding="utf-8")
 
-    # 2. Run it. The second start of the same recipe takes no time.
+    # 2. Run it. If you run a finished recipe again, its results are reused.
     latte("run", output / "mine.yaml")
     run = max((output / "runs").glob("mine-*"), key=lambda path: path.stat().st_mtime)
 

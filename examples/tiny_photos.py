@@ -1,4 +1,4 @@
-"""Photos of latte-tiny, copied into folders as your own images would be."""
+"""Copy photos of latte-tiny into folders, in the layout of your own images."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def main() -> None:
         [prediction] = model.predict(photo.convert("RGB"), top_k=3)
     print(", ".join(f"{one.name} {one.score:.2f}" for one in prediction.classes))
 
-    # 3. A folder, in a stream; unreadable files are left out and reported.
+    # 3. A folder, image by image; unreadable files are left out and reported.
     for prediction in model.predict_iter(images, on_unreadable=lambda image: print(image.reason)):
         print(f"{Path(prediction.image).name}: {prediction.name} ({prediction.confidence:.2f})")
 

@@ -5,7 +5,7 @@ from latte.api import ComponentSpec, LabelStream, NoOptions, PseudoLabeler, hook
 
 @hookimpl
 def latte_components():
-    """Declare the labeler: kind, name, where it is, and one line for lists."""
+    """Declare the labeler: its kind, name, import path and a one-line summary."""
     return [ComponentSpec("labeler", "clear", "latte_clear:ClearLabeler", "labels clear images")]
 
 

@@ -1,4 +1,4 @@
-"""Options of the labeler; importing this loads no torch."""
+"""Options of the labeler, in a module that imports no torch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pydantic import Field
 
 
 class ClearOptions(Options):
-    """When an image is clear."""
+    """Options of the labeler `clear`."""
 
     margin: float = Field(
         default=0.02, ge=0, le=2, description="least lead of the best class, in cosine"
