@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -62,6 +63,13 @@ def test_controls_share_the_frozen_clip(recipe: Path) -> None:
     control = "controls={other-texts: {descriptions: [class], describer: null}}"
     _, _, progress = run(recipe, *TRAINING_FREE, control)
     assert sum(line.startswith("loading") for line in progress.lines) == 1
+
+
+def test_controls_share_the_memory_of_cached_images(recipe: Path) -> None:
+    workspace = workspace_of(recipe)
+    control = workspace.control(workspace.recipe, workspace.folder)
+    one, other = (find_images(it).training.cache.pixels(0) for it in (workspace, control))
+    assert numpy.shares_memory(one, other)
 
 
 def test_a_control_with_another_clip_loads_its_own(
