@@ -125,8 +125,10 @@ class DiskStore:
             return True
 
     def flush(self) -> None:
-        """Make stored pixels available to other processes and later runs."""
+        """Make stored pixels available to other processes and later runs; free their memory."""
         with self._lock:
+            for file in {*self._file_of.values()}:
+                file.release()
             if self._writer is None:
                 return
             try:
@@ -267,6 +269,11 @@ class _PixelFile:
                 return None
             self._checked.add(name)
         return pixels.reshape(entry.shape)
+
+    def release(self) -> None:
+        """Unmap the pages that were read; the next access maps them again."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED)
 
 
 class _PixelFileWriter:

@@ -15,8 +15,8 @@ from torch import Tensor
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 
-BATCHES_AHEAD = 2
-"""Number of batches that are prepared in advance."""
+BATCHES_AHEAD = 1
+"""Number of batches that are prepared during a step."""
 
 
 def image_threads(*, alone: bool = False) -> int:

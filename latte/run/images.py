@@ -13,7 +13,6 @@ from typing import TypeVar
 from latte import distributed
 from latte.backbone.encode import ClassTexts
 from latte.data.cache import DecodedImages
-from latte.data.disk_cache import DiskStore, bound_from_environment
 from latte.data.scan import Scan, SkippedImage, scan_images_distributed, write_skipped
 from latte.interfaces import LatteError
 from latte.io.files import digest_json, write_lines
@@ -72,9 +71,7 @@ def find_images(workspace: Workspace) -> Images:
     dataset, progress = workspace.dataset, workspace.progress
     training = _sample(dataset.training_images(), workspace, "training")
     labelled = _sample(dataset.evaluation_images(), workspace, "evaluation")
-    cache = workspace.context.cache_dir
-    decoded = DecodedImages(cache / "decoded")
-    store = DiskStore(cache / "pixels", bound_from_environment(), progress.say)
+    decoded, store = DecodedImages(workspace.context.cache_dir / "decoded"), workspace.pixels
     scanned = scan_images_distributed(training, progress, "check images", decoded.keys, store)
     test_images = [one.image for one in labelled]
     evaluated = scan_images_distributed(

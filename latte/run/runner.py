@@ -257,6 +257,7 @@ class _Runner:
 
     def _report(self, job: Job) -> RunResults | None:
         """Run the controls, write the report unless it can be reused, and return the results."""
+        job.results.clear()  # controls need the memory; the report reads the run folder
         job.controls = self._controls()
         results = job.result(REPORT) if distributed.is_main_process() else None
         self._stage(REPORT, job)

@@ -37,20 +37,20 @@ class Job:
     ask_again: bool = False
     controls: Mapping[str, Sequence[Evaluation]] = field(default_factory=dict)
     """Evaluations of the recipe's controls, for the report."""
-    _results: dict[str, Any] = field(default_factory=dict, init=False)
+    results: dict[str, Any] = field(default_factory=dict, init=False)
 
     def result(self, stage: Stage[ResultT]) -> ResultT:
         """Return the result of a finished stage; load it if this process did not compute it."""
-        if stage.name not in self._results:
-            self._results[stage.name] = stage.load(self)
-        result: ResultT = self._results[stage.name]
+        if stage.name not in self.results:
+            self.results[stage.name] = stage.load(self)
+        result: ResultT = self.results[stage.name]
         return result
 
     def run(self, stage: Stage[Any]) -> Sequence[Path]:
         """Run a stage on the results that it needs; return the files that it wrote."""
         done = stage.run(self, *map(self.result, stage.needs))
         if done.result is not None:
-            self._results[stage.name] = done.result
+            self.results[stage.name] = done.result
         return done.files
 
 

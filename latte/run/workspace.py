@@ -31,6 +31,7 @@ from latte.run.listeners import Listeners
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from latte.data.disk_cache import DiskStore
     from latte.train.precision import Arithmetic
 
 
@@ -81,7 +82,10 @@ class Workspace:
         self._parent: Workspace | None = None
 
     def control(self, recipe: Recipe, folder: RunFolder) -> Workspace:
-        """Return the workspace of a control of this run; equal backbones are loaded only once."""
+        """Return the workspace of a control of this run.
+
+        Both share the image cache, and the CLIP if it is the same.
+        """
         control = Workspace(recipe, self.registry, self.progress, folder, limit=self.limit)
         control._parent = self
         return control
@@ -156,6 +160,16 @@ class Workspace:
         mine, its = self.recipe, other.recipe
         same_place = (mine.base_dir, self.device) == (its.base_dir, other.device)
         return same_place and mine.backbone == its.backbone
+
+    @cached_property
+    def pixels(self) -> DiskStore:
+        """The cache of decoded images; a control maps no file of it again."""
+        if self._parent:
+            return self._parent.pixels
+        from latte.data.disk_cache import DiskStore, bound_from_environment
+
+        folder = self.context.cache_dir / "pixels"
+        return DiskStore(folder, bound_from_environment(), self.progress.say)
 
     @cached_property
     def dataset(self) -> Dataset[Any]:

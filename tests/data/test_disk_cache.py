@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -153,6 +154,25 @@ def test_files_removed_by_another_process_are_missing_without_error(tmp_path: Pa
     assert late.get("a") is None
     assert late.put("a", full_of(7))
     assert numpy.array_equal(late.get("a"), full_of(7))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_flush_frees_the_memory_of_pixels_that_were_read(tmp_path: Path) -> None:
+    def mapped() -> int:
+        found = re.search(r"RssFile:\s+(\d+) kB", Path("/proc/self/status").read_text())
+        assert found
+        return int(found[1]) * 1024
+
+    store, images = opened(tmp_path), {f"image {i}": full_of(i, MEGABYTE) for i in range(20)}
+    for key, array in images.items():
+        store.put(key, array)
+    store.flush()
+    start = mapped()
+    read = {key: store.get(key) for key in images}
+    assert mapped() - start > 15 * MEGABYTE
+    store.flush()
+    assert mapped() - start < 5 * MEGABYTE
+    assert all(numpy.array_equal(read[key], array) for key, array in images.items())
 
 
 def test_pixels_are_read_only(tmp_path: Path) -> None:

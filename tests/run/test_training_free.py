@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
+from weakref import ReferenceType, ref
 
+import numpy
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -13,9 +16,11 @@ from latte.data import images as data_images
 from latte.data import scan
 from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
+from latte.run import stages
 from latte.run.describing import describe
 from latte.run.frozen_texts import FrozenTexts
 from latte.run.images import find_images
+from latte.run.judging import Outcome, judge_and_save
 from latte.run.workspace import Workspace, run_folder
 from latte.run.zero_shot import compute_zero_shot
 from tests.helpers.recorded import RecordedProgress
@@ -62,6 +67,29 @@ def test_controls_share_the_frozen_clip(recipe: Path) -> None:
     control = "controls={other-texts: {descriptions: [class], describer: null}}"
     _, _, progress = run(recipe, *TRAINING_FREE, control)
     assert sum(line.startswith("loading") for line in progress.lines) == 1
+
+
+def test_controls_share_the_memory_of_cached_images(recipe: Path) -> None:
+    workspace = workspace_of(recipe)
+    control = workspace.control(workspace.recipe, workspace.folder)
+    one, other = (find_images(it).training.cache.pixels(0) for it in (workspace, control))
+    assert numpy.shares_memory(one, other)
+
+
+def test_results_of_a_run_are_freed_before_its_controls(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcomes: list[ReferenceType[Outcome]] = []
+
+    def judge(*arguments: Any) -> tuple[Outcome, list[Path]]:
+        assert not any(one() for one in outcomes)
+        outcome, written = judge_and_save(*arguments)
+        outcomes.append(ref(outcome))
+        return outcome, written
+
+    monkeypatch.setattr(stages, "judge_and_save", judge)
+    run(recipe, *TRAINING_FREE, "controls={other-texts: {descriptions: [class], describer: null}}")
+    assert len(outcomes) == 2
 
 
 def test_a_control_with_another_clip_loads_its_own(
