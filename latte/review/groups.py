@@ -170,7 +170,7 @@ def _batches(images: Sequence[ReviewImage]) -> Iterator[tuple[ReviewImage, ...]]
 
 
 def _likely(images: Sequence[ReviewImage], first: int) -> tuple[int, ...]:
-    """Return `first` and common zero-shot classes, in an order that depends on image content only."""
+    """Return `first` and common zero-shot classes, in an order that depends on image content."""
     common = Counter(one.zero_shot for one in images)
     ranked = sorted(common, key=lambda label: (label != first, -common[label], label))
     likely = [*dict.fromkeys([first, *ranked])][:_OPTIONS]
