@@ -1,6 +1,7 @@
 """The stages that `scale` measures, in their order, on fake images that have only a name.
 
-The first line of a stage's docstring is its label in the printed table."""
+The first line of a stage's docstring is its label in the printed table.
+"""
 
 from __future__ import annotations
 
