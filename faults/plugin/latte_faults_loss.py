@@ -13,7 +13,7 @@ from latte.interfaces import Supervision
 
 
 class Starving(ContrastiveLoss):
-    """Loss that fails once, after the calls that the file `FAULTS_STARVE` counts; removes the file."""
+    """Loss that fails once, after the number of calls in `FAULTS_STARVE`, and removes this file."""
 
     calls = 0
 
