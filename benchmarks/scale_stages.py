@@ -96,7 +96,7 @@ class NamingDescriber(Describer[NoOptions]):
 
     @property
     def fingerprint(self) -> str:
-        """Random identifier, so that no stored text is reused."""
+        """Fixed identifier of the describer."""
         return "scale"
 
     def describe(self, requests: Sequence[DescribeRequest]) -> Sequence[str]:

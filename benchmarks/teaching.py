@@ -103,7 +103,7 @@ class Case:
 
 
 def curves(case: Case) -> dict[str, list[Accuracy]]:
-    """Return the accuracies by arm (queue and way to use answers), after each number of answers."""
+    """Return the accuracies by arm (a queue or random images), after each number of answers."""
     truth = dict(zip(case.keys, case.folder.own.labels.tolist(), strict=True))
     found: dict[str, list[Accuracy]] = {arm: [] for arm in _ARMS}
     for queue in _QUEUES:
@@ -192,7 +192,7 @@ def _case(folder: Folder, seed: int, method: Method) -> Case:
 
 
 def _rows(cases: Sequence[Case]) -> dict[str, list[Accuracy]]:
-    """Return each arm's mean accuracies: first without answers, then per number of answers."""
+    """Return each arm's mean accuracies: before, per number of answers, with majority names."""
     before = _mean([one.accuracy(one.fitted) for one in cases])
     majority = _mean([one.majority_names() for one in cases])
     found = [curves(one) for one in cases]

@@ -55,6 +55,6 @@ def _environment(templates: Path) -> Environment:
 
 
 def _source_expression(text: str) -> str:
-    """Return the hash of a script or style that a content security policy allows."""
+    """Return the hash by which a content security policy allows this script or style."""
     digest = hashlib.sha256(text.encode()).digest()
     return f"sha256-{base64.b64encode(digest).decode('ascii')}"

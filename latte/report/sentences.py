@@ -220,6 +220,7 @@ def present_sentence(present: PresentNames | None, classes: int) -> str | None:
     """Return a sentence on the class names that occur among the training images.
 
     Example: `About 7 of 100 classes occur (95 % interval 5 to 11); no images found of: a, b, c`.
+
     Returns None if images of all classes were found, or nothing was estimated.
     """
     if present is None or not present.unsupported:

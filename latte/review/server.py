@@ -42,7 +42,7 @@ _HEADERS = {
 
 
 class _Given(BaseModel):
-    """The body of an answer."""
+    """Body of a request that answers a question."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 

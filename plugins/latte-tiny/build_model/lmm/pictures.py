@@ -88,7 +88,7 @@ class Gathered:
 
 
 def all_looks(views: Views) -> list[Looks]:
-    """Return the looks of all pictures, in their order."""
+    """Return the looks (appearance) of the pictures in all views."""
     return [look(pixels) for pixels in views.pixels]
 
 
