@@ -20,7 +20,7 @@ from latte.results.summary import Run
 Verdict = Literal["agrees", "unclear", "differs"]
 
 LEAST_TOLERANCE = 0.01
-"""Smallest tolerance of top-1, as a fraction; the LMM (the model that writes texts) is random."""
+"""Smallest tolerance of top-1, as a fraction: texts of the describer differ between runs."""
 _DEVIATIONS = 2
 
 _KEYS = ("source", "note", "averages", "rows")
