@@ -18,9 +18,9 @@ MEASUREMENTS = (
 
 
 def main(arguments: list[str]) -> None:
-    """Hand the arguments behind the name to the measurement of that name.
+    """Run the measurement NAME with the remaining arguments.
 
-    Exits with 2 for a mistake in the arguments or in files.
+    Exits with code 2 for a mistake in the arguments or in files.
     """
     if not arguments or arguments[0] not in MEASUREMENTS:
         sys.exit(f"usage: python -m benchmarks {{{','.join(MEASUREMENTS)}}} [--help]")

@@ -1,9 +1,9 @@
 """Rank correlation of the score of `latte choose` with the accuracy, over variants of a CLIP.
 
-The variants are copies of one CLIP whose image or text tower is damaged, so they are closely
-related. `--other` adds CLIPs that were trained apart. The tables have Spearman's rank correlation
-of each label-free score with the accuracy on the same images, and the points that are lost by
-taking the model with the highest score in place of the best one.
+The variants are copies of one CLIP with a damaged image or text tower, so they are closely
+related. `--other` adds CLIPs that were trained separately. The tables have Spearman's rank
+correlation of each label-free score with the accuracy on the same images, and the accuracy in
+points by which the model with the highest score is worse than the best model.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from latte.interfaces.settings import BackboneSettings
 from latte.registry.registry import Registry, load_registry
 
 Change = Callable[[OpenClipBackbone], None]
-"""Changes a CLIP before its first use."""
+"""Function that changes a CLIP before its first use."""
 _FEWEST_NODES = 3
 _LEAST_VARIANCE = 1e-4
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A copy of the CLIP; None leaves a tower as it is."""
+    """A copy of the CLIP with a change per tower; None leaves a tower unchanged."""
 
     name: str
     image: Change | None = None
@@ -58,7 +58,7 @@ def resized(size: int) -> Change:
 
 
 def noisy(tower: str, share: float) -> Change:
-    """Return the change that adds noise to the matrices of a tower, relative to their spread."""
+    """Return the change that adds noise to a tower's matrices, relative to their deviation."""
 
     @torch.no_grad()
     def change(clip: OpenClipBackbone) -> None:
@@ -72,7 +72,7 @@ def noisy(tower: str, share: float) -> Change:
 
 
 def pruned(*blocks: tuple[int, int]) -> Change:
-    """Return the change that skips residual blocks (stage, block) of the image tower."""
+    """Return the change that skips residual blocks of the image tower, each (stage, block)."""
 
     def change(clip: OpenClipBackbone) -> None:
         for stage, block in blocks:
@@ -192,11 +192,11 @@ def _result(folder: Folder, registry: Registry) -> Result:
 def class_graphs(folder: Folder, labels: Tensor) -> float:
     """Return the agreement of a graph of class texts with a graph of image classes, as in VEGA.
 
-    Ding et al. 2024, arXiv 2412.20682; written from the abstract and a summary, so details may
-    differ. A node is a class that at least two images have as zero-shot label (N,). Node agreement
-    is the mean probability of a class over its images. Edges are cosines of texts, and negative
-    Bhattacharyya distances of Gaussians with diagonal covariances; their agreement is Pearson's
-    correlation.
+    VEGA is Ding et al. 2024, arXiv 2412.20682; this code follows the abstract and a summary, so
+    details may differ. A node is a class that is the zero-shot label (N,) of at least two images.
+    Node agreement is the mean probability of a class over its images. Edges are cosines in the text
+    graph, and negative Bhattacharyya distances of Gaussians with diagonal covariances in the image
+    graph; edge agreement is their Pearson correlation.
     """
     images, texts = folder.own.features, folder.texts
     present = (labels.bincount(minlength=len(texts)) > 1).nonzero().flatten()
@@ -219,7 +219,7 @@ def class_graphs(folder: Folder, labels: Tensor) -> float:
 
 
 def accuracy_lines(found: Found) -> list[str]:
-    """Return the accuracies of each model on each set, and how often it labels as the first."""
+    """Return the accuracies of each model on each set, and its agreement with the first model."""
     results = [*found.values()]
     lines = [f"{'zero-shot/adapted':24}" + "".join(f" {name[:9]:>9}" for name in found) + "  same"]
     first = next(iter(results[0]))
@@ -232,7 +232,7 @@ def accuracy_lines(found: Found) -> list[str]:
 
 
 def correlation_lines(found: Found, target: Literal["zero_shot", "adapted"]) -> list[str]:
-    """Return Spearman's rho of each score on each set, their mean, and the mean points lost."""
+    """Return Spearman's rho of each score on each set, its mean, and the mean points lost."""
     heading = f"rho with {target}"
     lines = [f"{heading:26}" + "".join(f" {name[:9]:>9}" for name in found) + "   mean  lost"]
     models = [*next(iter(found.values()))]

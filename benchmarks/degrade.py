@@ -1,8 +1,8 @@
-"""Makes harder copies of a data set in CoOp's layout, to see when adapting still helps.
+"""Make degraded copies of a data set in CoOp's layout, to see when adapting still helps.
 
-    python benchmarks/degrade.py SPLIT IMAGES OUT
+python benchmarks/degrade.py SPLIT IMAGES OUT
 
-writes a folder for each way to spoil photos, with a `split.json` of 2,000 training and 1,000 test
+writes a folder per kind of degradation, with a `split.json` of 2,000 training and 1,000 test
 images drawn with seed 0. Run `recipes/adapt.yaml` on them as docs/results.md shows.
 """
 
@@ -21,7 +21,7 @@ TRAINING, TEST = 2000, 1000
 
 
 def shrunk(image: Image.Image, side: int) -> Image.Image:
-    """As if the shorter side had had `side` pixels."""
+    """Return the image shrunk to a shorter side of `side` pixels, and enlarged again."""
     scale = side / min(image.size)
     small = image.resize(
         [max(1, int(length * scale)) for length in image.size], Image.Resampling.BILINEAR
@@ -30,7 +30,7 @@ def shrunk(image: Image.Image, side: int) -> Image.Image:
 
 
 def edges(image: Image.Image) -> Image.Image:
-    """Outlines alone."""
+    """Return the outlines of the image."""
     return image.convert("L").filter(ImageFilter.FIND_EDGES)
 
 

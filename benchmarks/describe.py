@@ -1,9 +1,9 @@
-"""Describing images in batches, as latte does, against one image after the other.
+"""Compare describing images in batches, as latte does, with one image after the other.
 
-The same model, prompt and images on both sides, every text of the same length; both take turns in
-one process, and both must write the same texts. The default is latte-tiny's LMM; `--shape` takes
-random weights of another (see `python -m latte_llava.benchmark --help`). In fewer bits than fp32 a
-batch may round differently and so choose another word: the number of equal texts is printed then.
+Both sides use the same model, prompt and images, with texts of a fixed length. They take turns in
+one process, and must write the same texts. The default model is latte-tiny's LMM (large multimodal
+model); `--shape` takes another model with random weights (see `python -m latte_llava.benchmark
+--help`). Below fp32, rounding in a batch may change a word: the number of equal texts is printed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _PLUGIN = "plugin:"
 
 
 class Side(Timed):
-    """All images in batches of one size."""
+    """Description of all images in batches of one size."""
 
     def __init__(self, replica: Replica, questions: Sequence[Question], size: int) -> None:
         super().__init__(f"batch {size}", replica.model.device.type)
@@ -46,13 +46,13 @@ class Side(Timed):
         self._questions = questions
 
     def begin(self) -> None:
-        """Describe all images once, and count tokens and operations."""
+        """Describe all images once as warm-up, and count tokens and FLOPs."""
         handle = self._replica.model.get_input_embeddings().register_forward_pre_hook(self._count)
         self.texts = self.warm_up(self._answer)
         handle.remove()
 
     def measure(self) -> None:
-        """Describe all images by the clock."""
+        """Describe all images and measure the time."""
         self.texts = self.run(self._answer)
 
     def _answer(self) -> list[str]:
@@ -64,7 +64,7 @@ class Side(Timed):
 
 
 def main(arguments: Sequence[str]) -> dict[str, float]:
-    """Parse, measure, print; return the figures of the last side."""
+    """Parse arguments, measure and print; return the figures of the last side."""
     options = _parser().parse_args(arguments)
     keep_freed_memory()
     torch.set_num_threads(options.threads)
@@ -106,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _of_plugin(options: argparse.Namespace) -> list[str]:
-    """The options as latte-llava's own measurement takes them."""
+    """Return the options in the form that latte-llava's benchmark accepts."""
     name = options.model.removeprefix(_PLUGIN)
     model = str(load_registry().model_folder(name)) if name != options.model else name
     what = ["--shape", options.shape] if options.shape else ["--model", model]

@@ -1,11 +1,11 @@
-"""Two sets of other domains in CoOp's form, from Debian packages, to run recipes on.
+"""Make sets of other domains than photos in CoOp's format, from two Debian packages.
 
     apt-get download dataset-fashion-mnist openclipart-png
     dpkg -x dataset-fashion-mnist_*.deb DEBIAN && dpkg -x openclipart-png_*.deb DEBIAN
     python benchmarks/domains.py DEBIAN OUT
 
-Writes `OUT/fashion`, `OUT/clipart` (a class is a folder of 40 drawings or more) and
-`OUT/things` (those of its classes whose name says what is drawn; the images are clipart's).
+Writes `OUT/fashion`, `OUT/clipart` (each folder of 40 drawings or more is a class) and
+`OUT/things` (the classes of clipart whose name says what is drawn; images are in `clipart`).
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ THINGS = THINGS_TEXT.split()
 
 
 def write(split: Split, folder: Path) -> None:
-    """`split.json` of a set."""
+    """Write `split.json` of a set."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "split.json").write_text(json.dumps(split), encoding="utf-8")
 
 
 def fashion(debian: Path, folder: Path, draw: random.Random) -> Split:
-    """2,000 and 1,000 images of Fashion-MNIST, dark on white."""
+    """Write 2,000 training and 1,000 test images of Fashion-MNIST, dark on white."""
     split: Split = {"train": [], "val": [], "test": []}
     source = debian / "usr/share/datasets/fashion-mnist"
     (folder / "img").mkdir(parents=True, exist_ok=True)
@@ -57,7 +57,7 @@ def fashion(debian: Path, folder: Path, draw: random.Random) -> Split:
 
 
 def clipart(debian: Path, folder: Path, draw: random.Random) -> Split:
-    """Drawings on white, a third of each class to test on."""
+    """Write drawings on white; a third of each class is for testing."""
     split: Split = {"train": [], "val": [], "test": []}
     (folder / "img").mkdir(parents=True, exist_ok=True)
     for label, (name, paths) in enumerate(_classes(debian / "usr/share/openclipart/png")):
@@ -71,7 +71,7 @@ def clipart(debian: Path, folder: Path, draw: random.Random) -> Split:
 
 
 def things(split: Split) -> Split:
-    """The classes of clipart in `THINGS`."""
+    """Return the split of the clipart classes in `THINGS`."""
     return {
         part: [(path, THINGS.index(name), name) for path, _, name in entries if name in THINGS]
         for part, entries in split.items()
@@ -89,7 +89,7 @@ def _classes(base: Path) -> list[tuple[str, list[Path]]]:
 
 
 def _drawing(source: Path, target: Path) -> bool:
-    """Shrink and put on white; False for what Pillow refuses to open."""
+    """Write a small copy on white; return False if Pillow cannot open the image."""
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(source) as opened:
             image = opened.convert("RGBA")
@@ -107,7 +107,7 @@ def _array(path: Path, header: int) -> numpy.ndarray:
 
 
 def main() -> None:
-    """Read the packages' contents, write the sets."""
+    """Read the unpacked packages and write the sets."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("debian", type=Path, help="where the packages were unpacked")
     parser.add_argument("out", type=Path)

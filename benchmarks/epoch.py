@@ -1,9 +1,9 @@
-"""A whole training epoch, from JPEG files to prototypes: latte's engine against the textbook.
+"""Compare a training epoch of latte, from JPEG files to prototypes, with a plain loop (textbook).
 
-Both see the same images, views, batches, texts and weights. The textbook's loop opens and decodes a
-file, makes the view with Pillow, and takes its step; latte decodes once, into its cache on disk,
-which is filled before (the first epoch of all costs that once more), and prepares images while it
-trains. Epochs take turns in one process; in fp32 both must end with the same prototypes.
+Both use the same images, views, batches, texts and weights. The textbook decodes each file, makes
+the view with Pillow, and takes its step. Latte reads decoded images from its cache on disk, and
+prepares images while it trains; the time to fill the cache is not included. The sides take turns in
+one process; in fp32 both must end with the same prototypes.
 """
 
 from __future__ import annotations
@@ -55,11 +55,11 @@ _SIDES = ("textbook", "latte")
 
 
 class Finished(Exception):  # noqa: N818 - nothing went wrong
-    """Raised out of latte's loop after the last epoch that is measured."""
+    """Raised to leave latte's loop after the last measured epoch."""
 
 
 class Textbook:
-    """The plain loop; one call is one epoch."""
+    """The plain training loop."""
 
     def __init__(self, step: ReferenceStep, view: TrainingView, images: ImageCache) -> None:
         self.step = step
@@ -68,7 +68,7 @@ class Textbook:
         self._images = images.images
 
     def epoch(self, number: int, batch_size: int) -> None:
-        """All images once."""
+        """Train on all images once."""
         self.step.epoch_start = self.step.prototypes.clone()
         for rows in epoch_batches(len(self._images), batch_size, SEED, number):
             views = [self._load(row, number) for row in rows.tolist()]
@@ -82,7 +82,7 @@ class Textbook:
 
 
 class Latte:
-    """Latte's loop, which hands over after each epoch as it does to evaluate."""
+    """Latte's training loop; its hook for evaluations is called after each epoch."""
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class Latte:
         self._folder = folder
 
     def epochs(self, rounds: int, between: Any) -> None:
-        """One epoch that is counted, then `rounds` by the clock; `between(number)` after each."""
+        """Count the tokens of one epoch, then time `rounds`; call `between(number)` after each."""
         counter = count_flops()
         counter.__enter__()
         marks: list[tuple[float, float]] = []
@@ -155,7 +155,7 @@ class Latte:
 
 
 def main(arguments: Sequence[str]) -> dict[str, float]:
-    """Parse, measure, print; return the figures of the last side."""
+    """Parse arguments, measure and print; return the figures of the last side."""
     options = _parser().parse_args(arguments)
     keep_freed_memory()
     torch.set_num_threads(options.threads)
@@ -197,7 +197,7 @@ def _sides(
 def _run(
     options: argparse.Namespace, textbook: Textbook | None, latte: Latte | None
 ) -> dict[str, int]:
-    """Epochs in turns; returns tokens that went through the text tower in the first of each."""
+    """Run epochs in turns; return each side's number of text-tower tokens in its first epoch."""
     tokens: dict[str, int] = {}
 
     def plain(number: int) -> None:
@@ -223,7 +223,7 @@ def _run(
 
 
 class _CountedTokens:
-    """Counts tokens until it is stopped."""
+    """Counts the tokens that the text tower encodes, until `stop`."""
 
     def __init__(self, model: Any, found: dict[str, int], name: str, *, active: bool) -> None:
         self._found = found
@@ -238,7 +238,7 @@ class _CountedTokens:
         self.stop()
 
     def stop(self) -> None:
-        """Count no more."""
+        """Stop counting."""
         if self._handle is not None:
             self._handle.remove()
 

@@ -1,6 +1,7 @@
-"""The folders that people have, drawn from a labelled set on frozen features.
+"""Folders as people have them, drawn from a labelled set as frozen features.
 
-A *cell* is one kind of folder, such as "5 % of the names". A *draw* of a cell is one such folder.
+A *cell* is a kind of folder, such as "5 % of the names" (of the class names, 5 % occur). A *draw*
+is one random folder of a cell. The folder's *own* images are adapted to; *unseen* images test.
 """
 
 from __future__ import annotations
@@ -19,18 +20,18 @@ from latte.interfaces import LatteError
 from latte.interfaces.errors import did_you_mean
 
 MOST_IMAGES = 2000
-"""Images of a folder, at most."""
+"""Largest number of images of a folder."""
 USUAL_IMAGES = 1000
-"""The same in cells that are about something other than size."""
+"""Largest number of images in cells whose subject is not the size."""
 TEST_IMAGES_PER_CLASS = 30
 NAMES = 100
-"""Names of a cell in which some of them occur: names of other sets fill a shorter list."""
+"""Smallest number of names in cells in which some names occur; other sets lend missing ones."""
 NO_CLASS = -1
-"""The label of an image that shows none of the names."""
+"""Label of images that show none of the names."""
 _ENOUGH = 0.3
-"""Share of the available images below which equal class counts would waste too many."""
+"""If equal class counts use less than this share of the available images, counts are unequal."""
 _FEWEST_PER_CLASS = 16
-"""Images per class to draw where only some names occur, if the classes have so many."""
+"""If only some names occur, at least this many images per class are drawn, if there are so many."""
 
 Kind = Literal["all", "names", "zipf", "dominant", "images", "none", "twice", "meaningless"]
 Numbers = NDArray[numpy.float64]
@@ -48,12 +49,12 @@ class Images:
         return len(self.labels)
 
     def take(self, rows: Rows | Tensor) -> Images:
-        """The images `rows`: indices, or a mask (N,)."""
+        """Return the images `rows`, which are indices or a mask (N,)."""
         chosen = torch.as_tensor(rows)
         return Images(self.features[chosen], self.labels[chosen])
 
     def counts(self, classes: int) -> Numbers:
-        """Images of each class (C,)."""
+        """Return the number of images of each class (C,)."""
         shown = self.labels[self.labels >= 0].numpy()
         return numpy.bincount(shown, minlength=classes).astype(float)
 
@@ -64,7 +65,7 @@ class LabelledSet:
 
     name: str
     source: str
-    """The set that its images come from: of a subset, the whole set's name."""
+    """Name of the set that the images come from; for a subset, that of the whole set."""
     names: tuple[str, ...]
     texts: Tensor
     """(C, D): unit features of the class texts."""
@@ -80,7 +81,7 @@ class Cell:
     name: str
     kind: Kind
     amount: float = 0.0
-    """A share of the names, the exponent of Zipf's law, a number of images, or a share of them."""
+    """By kind: share of the names, exponent of Zipf's law, number of images, or share of images."""
 
 
 _NAMED = (0.02, 0.05, 0.1, 0.25, 0.5)
@@ -103,7 +104,7 @@ class Folder:
 
     names: tuple[str, ...]
     texts: Tensor
-    """(C, D): unit features of the names, of which those that other sets lend come last."""
+    """(C, D): unit text features of the names; names that other sets lend come last."""
     logit_scale: float
     own: Images
     test: Images
@@ -115,7 +116,7 @@ class Folder:
 
 
 def draw(whole: LabelledSet, cell: Cell, seed: int, others: Sequence[LabelledSet]) -> Folder:
-    """Draw a folder; equal arguments give an equal folder, whichever CLIP the features are of.
+    """Draw a folder; the choice of images and names depends on the arguments, not on the CLIP.
 
     `others` lend names that do not occur, and images that show none of the names.
     """
@@ -130,12 +131,12 @@ def draw(whole: LabelledSet, cell: Cell, seed: int, others: Sequence[LabelledSet
 
 
 def can_draw(whole: LabelledSet, cell: Cell, others: Sequence[LabelledSet]) -> bool:
-    """Return whether `others` can lend the images of no class that the cell may need."""
+    """Return True unless the cell needs images of no class and `others` cannot lend them."""
     return cell.kind != "none" or len(lent_images(whole, others)) > 0
 
 
 def lent_images(whole: LabelledSet, others: Sequence[LabelledSet]) -> Tensor:
-    """Features (M, D) of images of other sets that show none of the names."""
+    """Return features (M, D) of images of other sets that show none of the names."""
     known = _spelled(whole.names)
     lent = [whole.texts[:0]]
     for other in _foreign(whole, others):
@@ -145,7 +146,7 @@ def lent_images(whole: LabelledSet, others: Sequence[LabelledSet]) -> Tensor:
 
 
 def subset(whole: LabelledSet, count: int, seed: int, name: str) -> LabelledSet:
-    """The set with `count` random classes alone, in their old order."""
+    """Return the set reduced to `count` random classes, in label order."""
     chosen = numpy.random.default_rng(seed).permutation(len(whole.names))[:count]
     classes = torch.from_numpy(numpy.sort(chosen))
     place = torch.full((len(whole.names),), NO_CLASS)
@@ -168,7 +169,7 @@ def subset(whole: LabelledSet, count: int, seed: int, name: str) -> LabelledSet:
 def _mix(
     whole: LabelledSet, cell: Cell, names: int, random: numpy.random.Generator
 ) -> tuple[Numbers, int]:
-    """The weight of each class (C,), and how many images to draw."""
+    """Return the weight of each class (C,), and the number of images to draw."""
     counts = whole.train.counts(len(whole.names))
     order = random.permutation(numpy.flatnonzero(counts))
     even = (counts > 0).astype(float)
@@ -197,14 +198,14 @@ def _mix(
 
 
 def _until_empty(largest: int, weights: Numbers, counts: Numbers) -> int:
-    """Images to draw until the class of largest weight has no more, `USUAL_IMAGES` at most."""
+    """Return the images to draw to use up the class of largest weight, at most `USUAL_IMAGES`."""
     return min(USUAL_IMAGES, int(counts[largest] * weights.sum() / weights[largest]))
 
 
 def stratified(images: Images, weights: Numbers, size: int, random: numpy.random.Generator) -> Rows:
-    """Return `size` rows in shuffled order, classes by `weights` (C,); fewer where one runs short.
+    """Return `size` distinct rows in random order, with classes in proportion to `weights` (C,).
 
-    No row is drawn twice.
+    If a class has too few images, fewer rows are returned.
     """
     labels = images.labels.numpy()
     pools = [random.permutation(numpy.flatnonzero(labels == one)) for one in weights.nonzero()[0]]
@@ -218,7 +219,7 @@ def stratified(images: Images, weights: Numbers, size: int, random: numpy.random
 
 
 def _at_most(images: Images, count: int, random: numpy.random.Generator) -> Rows:
-    """Rows of at most `count` images of each class, ascending."""
+    """Return the rows of at most `count` random images per class, ascending."""
     order = random.permutation(len(images))
     labels = images.labels.numpy()[order]
     kept = [order[labels == one][:count] for one in numpy.unique(labels)]
@@ -228,7 +229,7 @@ def _at_most(images: Images, count: int, random: numpy.random.Generator) -> Rows
 def _names(
     whole: LabelledSet, cell: Cell, random: numpy.random.Generator, others: Sequence[LabelledSet]
 ) -> tuple[tuple[str, ...], Tensor]:
-    """All names of a folder, and their texts (C, D)."""
+    """Return all names of a folder, and their text features (C, D)."""
     if cell.kind == "meaningless":
         return whole.names, whole.texts[torch.from_numpy(random.permutation(len(whole.names)))]
     missing = NAMES - len(whole.names)
@@ -247,7 +248,7 @@ def _names(
 
 
 def _changed(own: Images, cell: Cell, random: numpy.random.Generator, foreign: Tensor) -> Images:
-    """With images of no class, or each image twice."""
+    """Return `own`, with images of no class added or each image twice if the cell says so."""
     if cell.kind == "twice":
         return Images(own.features.repeat(2, 1), own.labels.repeat(2))
     if cell.kind != "none":
@@ -262,17 +263,17 @@ def _changed(own: Images, cell: Cell, random: numpy.random.Generator, foreign: T
 
 
 def _foreign(whole: LabelledSet, others: Sequence[LabelledSet]) -> list[LabelledSet]:
-    """Sets whose images come from elsewhere."""
+    """Return the sets in `others` with another source than `whole`."""
     return [other for other in others if other.source != whole.source]
 
 
 def _spelled(names: Sequence[str]) -> list[str]:
-    """Names as they are compared."""
+    """Return names in a spelling in which they can be compared."""
     return [name.replace("_", " ").casefold() for name in names]
 
 
 def cells_called(names: Sequence[str] | None) -> list[Cell]:
-    """Return the cells called `names`, or all. Raises `LatteError` for an unknown name."""
+    """Return the cells called `names`, or all cells. Raises `LatteError` for an unknown name."""
     known = {cell.name: cell for cell in CELLS}
     for name in names or ():
         if name not in known:

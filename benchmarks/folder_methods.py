@@ -1,7 +1,7 @@
-"""Methods as recipes name them, run on frozen features exactly as a run without steps does.
+"""Run the methods of recipes without steps on frozen features.
 
-A method is labelers, prototypes and perhaps a guard; the engine's order of calls is that of
-`latte.train.loop` and of the stage that asks the guard.
+A method has labelers, prototypes and optionally a guard. They are called in the order of
+`latte.train.loop` and of the stage that calls the guard.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ LEARNER = "main"
 
 @dataclass(frozen=True)
 class Answers:
-    """Classes that a method gives to the images of a folder."""
+    """Classes by which a method labels the images of a folder."""
 
     own: Tensor
     """(N,) classes of the own images."""
@@ -53,9 +53,9 @@ class Answers:
     """(M,) classes of unseen images."""
     verdict: Verdict | None = None
     full: Tensor | None = None
-    """(N,) the own images by the whole candidate, where a guard may have taken less of it."""
+    """(N,) classes of the own images by the full candidate; None without a guard."""
     confidence: Tensor | None = None
-    """(N,) the confidence of `own`, of a method without a guard."""
+    """(N,) confidence of `own`; None for a method with a guard."""
 
 
 Method = Callable[[Folder], Answers]
@@ -71,7 +71,7 @@ class Named:
 
 @dataclass(frozen=True)
 class RecipeMethod:
-    """Labelers, prototypes and a guard of a recipe without steps."""
+    """Labelers, prototypes and guard of a recipe without steps."""
 
     registry: Registry
     labelers: tuple[Named, ...]
@@ -80,7 +80,7 @@ class RecipeMethod:
 
     @torch.no_grad()
     def __call__(self, folder: Folder) -> Answers:
-        """Fit the folder's own images; answer them and the unseen ones."""
+        """Fit to the folder's own images; return classes of these and of the unseen images."""
         context = context_of(folder)
         classifier, labels, confidence = self._fit(folder, context)
         test = classify(classifier, folder.test.features)
@@ -95,9 +95,9 @@ class RecipeMethod:
         return Answers(own, test, verdict, labels)
 
     def _fit(self, folder: Folder, context: Context) -> tuple[Classifier, Tensor, Tensor]:
-        """The classifier, and the own images' classes (N,) and confidences (N,).
+        """Return the classifier, and the own images' classes (N,) and confidences (N,).
 
-        These are of the last posterior, if there is one.
+        Classes and confidences are those of the last posterior, if there is one.
         """
         aggregator = cast("PrototypeAggregator[Any]", self._build(self.prototypes, context))
         labelers = [cast("PseudoLabeler[Any]", self._build(one, context)) for one in self.labelers]
@@ -131,13 +131,13 @@ class RecipeMethod:
 
 
 def zero_shot(folder: Folder) -> Answers:
-    """The nearest class texts."""
+    """Return the nearest class texts as classes."""
     own, test = (one.features @ folder.texts.T for one in (folder.own, folder.test))
     return Answers(own.argmax(dim=1), test.argmax(dim=1))
 
 
 def known_methods(registry: Registry) -> dict[str, Callable[[], Method]]:
-    """The methods that have a name, each with what makes it; that may raise `LatteError`."""
+    """Return functions that make the methods, by name; they may raise `LatteError`."""
 
     def of(
         labelers: Sequence[str], prototypes: str, guard: str | None = None, **options: Any
@@ -160,7 +160,7 @@ def known_methods(registry: Registry) -> dict[str, Callable[[], Method]]:
 
 
 def method_called(name: str, registry: Registry) -> Method:
-    """The method of that name. Raises `LatteError` for one that is unknown or not installed."""
+    """Return the method called `name`. Raises `LatteError` if it is unknown or not installed."""
     known = known_methods(registry)
     if name not in known:
         hint = f"{did_you_mean(name, [*known])} All: {', '.join(known)}".strip()
@@ -169,7 +169,7 @@ def method_called(name: str, registry: Registry) -> Method:
 
 
 def method_of(recipe: Recipe, registry: Registry) -> RecipeMethod:
-    """Labelers, prototypes and guard of a recipe. Raises `LatteError` where that is not all."""
+    """Return the method of a recipe. Raises `LatteError` if the recipe has steps or other parts."""
     if len(recipe.learners) > 1 or recipe.train.takes_steps or recipe.descriptions:
         raise LatteError(
             "only a recipe with one learner, without steps and descriptions is a method here",
@@ -185,13 +185,13 @@ def method_of(recipe: Recipe, registry: Registry) -> RecipeMethod:
 
 
 def load_method(path: Path, registry: Registry) -> RecipeMethod:
-    """The method that a recipe's file names; its images and CLIP are not read."""
+    """Return the method of a recipe's file; the recipe's images and CLIP are not read."""
     unread = {"IMAGES": ".", "CLASSES": "."}
     return method_of(load_recipe(path, registry, environment=unread | dict(os.environ)), registry)
 
 
 def classify(classifier: Classifier, features: Tensor) -> Tensor:
-    """The class (N,) of each feature (N, D)."""
+    """Return the class (N,) of each feature (N, D)."""
     return classifier.similarities(features).argmax(dim=1)
 
 
@@ -209,7 +209,7 @@ def _evidence(folder: Folder, classifier: Classifier, labels: Tensor) -> Evidenc
 
 
 def context_of(folder: Folder) -> Context:
-    """For components of a run without steps, which ask the CLIP for its logit scale alone."""
+    """Return the context of components; the only value of the CLIP is its logit scale."""
     clip = SimpleNamespace(logit_scale=torch.tensor(folder.logit_scale))
     return Context(Path.cwd(), Path.cwd(), "cpu", 0, lambda: cast("Backbone", clip))
 
@@ -228,5 +228,5 @@ def _rival(rival: Callable[[Folder], Labels]) -> Callable[[], Method]:
 
 
 def no_descriptions(name: str) -> Tensor:
-    """Raise `LatteError`: there are no descriptions."""
+    """Raise `LatteError`, because there are no descriptions."""
     raise LatteError(f'the method asks for the description "{name}", and there are none here')

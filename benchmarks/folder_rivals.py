@@ -1,6 +1,6 @@
 """Training-free methods that latte does not ship, written from their papers' formulas.
 
-Each takes a folder and returns the labels of its own images and of unseen ones.
+Each function takes a folder and returns labels of its own images and of unseen images.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from torch.nn.functional import normalize
 from benchmarks.folder_cells import Folder
 
 Labels = tuple[Tensor, Tensor]
-"""Labels of own images (N,) and of unseen ones (M,)."""
+"""Labels of own images (N,) and of unseen images (M,)."""
 
 _NEIGHBOURS = 5
 _TEXT_POWER = 2.0
 _ALPHA = 0.5
 _ZLAP_ROUNDS = 30
-"""Terms of the series for the inverse: alpha to this power is nothing in fp32."""
+"""Number of terms of the series for the inverse; further terms vanish in fp32."""
 _STATA_ROUNDS, _STATA_STEPS, _STATA_NEIGHBOURS = 10, 5, 3
 _STATA_LIKELIHOOD = 1 / 50
 _MIXTURE_ROUNDS, _MIXTURE_STEPS, _MIXTURE_NEIGHBOURS, _MIXTURE_ANCHORS = 10, 5, 10, 8
@@ -30,8 +30,8 @@ def label_propagation(folder: Folder) -> Labels:
     """ZLaP (Kalantidis et al. 2024, arXiv 2404.04072) with stronger text edges.
 
     Scores are (I - alpha S)^-1 Y over a graph of class texts and images, S = D^-1/2 W D^-1/2. An
-    image is linked to its nearest images and, by cosines to a power, to its nearest texts. Unseen
-    images take the scores of their neighbours in that graph.
+    image is linked to its nearest images and, by powers of cosines, to its nearest texts. The
+    scores of an unseen image are those of its neighbours in the graph.
     """
     texts, images = folder.texts, folder.own.features
     classes, nodes = len(texts), len(texts) + len(images)
@@ -54,7 +54,7 @@ def label_propagation(folder: Folder) -> Labels:
 
 
 def stata(folder: Folder) -> Labels:
-    """StatA (Zanella et al. 2025, arXiv 2501.03729): Gaussians that are held at the class texts."""
+    """StatA (Zanella et al. 2025, arXiv 2501.03729): Gaussians, anchored at the class texts."""
     texts, images, count = folder.texts, folder.own.features, len(folder.own)
     prior = (folder.logit_scale * images @ texts.T).log_softmax(dim=1)
     first = prior.exp()
@@ -84,8 +84,8 @@ def stata(folder: Folder) -> Labels:
 def transclip(folder: Folder) -> Labels:
     """TransCLIP-ZS (Zanella, Gherin, Ben Ayed, NeurIPS 2024), with the weights named above.
 
-    A Gaussian per class with shared variances, the softmax of the text similarities as prior, and
-    neighbours that agree. Unseen images are classified by cosine with unit rows.
+    A class is a Gaussian with shared variances; the prior is the softmax of the text similarities,
+    and a term makes neighbours agree. Unseen images are classified by cosine with unit rows.
     """
     texts, images = folder.texts, folder.own.features
     prior = (folder.logit_scale * images @ texts.T).log_softmax(dim=1)
@@ -121,7 +121,7 @@ RIVALS = {
 
 
 def _propagated(folder: Folder, scores: Tensor) -> Tensor:
-    """Scores (M, C) of unseen images: those of their neighbours (C + N, C), by affinity."""
+    """Return scores (M, C) of unseen images from the `scores` (C + N, C) of their neighbours."""
     texts, images, unseen = folder.texts, folder.own.features, folder.test.features
     near = (unseen @ images.T).topk(min(_NEIGHBOURS, len(images)), dim=1)
     named, affinities = _nearest_texts(unseen, texts)
@@ -130,20 +130,20 @@ def _propagated(folder: Folder, scores: Tensor) -> Tensor:
 
 
 def _nearest_others(images: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The nearest other images (N, k), and their cosines, 0 where negative."""
+    """Return the nearest other images (N, k), and their cosines, at least 0."""
     cosines = (images @ images.T).fill_diagonal_(-torch.inf)
     found = cosines.topk(min(count, len(images) - 1), dim=1)
     return found.indices, found.values.clamp_min(0)
 
 
 def _nearest_texts(images: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
-    """The nearest texts (N, k), and how strongly images are linked to them."""
+    """Return the nearest texts (N, k), and the weights of the links to them."""
     found = (images @ texts.T).topk(min(_NEIGHBOURS, len(texts)), dim=1)
     return found.indices, found.values.clamp_min(0) ** _TEXT_POWER
 
 
 def _symmetric(rows: Tensor, columns: Tensor, values: Tensor, size: int) -> Tensor:
-    """W + W^T as a coalesced sparse matrix (size, size)."""
+    """Return W + W^T as a coalesced sparse matrix (size, size)."""
     indices = torch.stack([torch.cat([rows, columns]), torch.cat([columns, rows])])
     return torch.sparse_coo_tensor(
         indices, values.repeat(2), (size, size), check_invariants=False
@@ -151,7 +151,7 @@ def _symmetric(rows: Tensor, columns: Tensor, values: Tensor, size: int) -> Tens
 
 
 def _csr(indices: Tensor, values: Tensor, size: int) -> Tensor:
-    """A sparse matrix whose products are fast; torch warns that its layout is in beta."""
+    """Return a sparse CSR matrix; suppress torch's warning that this layout is in beta."""
     import warnings
 
     with warnings.catch_warnings(action="ignore"):
@@ -161,14 +161,14 @@ def _csr(indices: Tensor, values: Tensor, size: int) -> Tensor:
 
 
 def _spread(images: Tensor, shares: Tensor, means: Tensor) -> Tensor:
-    """Sums (C, D) of squared distances of images (N, D) from means, by their shares (N, C)."""
+    """Return sums (C, D) of the images' squared distances to means, weighted by shares (N, C)."""
     counts = shares.sum(dim=0).unsqueeze(1)
     crossed = 2 * means * (shares.T @ images)
     return (shares.T @ images.square() - crossed + counts * means.square()).clamp_min(0)
 
 
 def _log_densities(images: Tensor, means: Tensor, variances: Tensor) -> Tensor:
-    """Log-likelihoods (N, C) of diagonal Gaussians with variances (C, D), without the constant."""
+    """Return log-likelihoods (N, C) of diagonal Gaussians, without the constant."""
     rates = 1 / variances
     constant = (means.square() * rates).sum(dim=1) + variances.log().sum(dim=1)
     return images @ (means * rates).T - 0.5 * (images.square() @ rates.T) - 0.5 * constant

@@ -1,4 +1,4 @@
-"""One row per draw and method, in a file that a stopped run goes on with."""
+"""Store one row per draw and method in a file, from which a stopped run resumes."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ class Row:
     images: int
     """Own images of the folder."""
     counted: int
-    """Those that show one of the names: gains are about them."""
+    """Number of own images that show one of the names; gains are measured on these."""
     own: float
     """Gain on the own images."""
     unseen: float
-    """Gain on unseen images with the folder's mix of classes."""
+    """Gain on unseen images, weighted to the class proportions of the own images."""
     balanced: float
-    """Gain on unseen images in which all classes of the set are equally frequent."""
+    """Gain on unseen images, with equal weight of all classes of the set."""
     full: float | None = None
-    """Gain on the own images of the whole candidate, where there is a verdict."""
+    """The full candidate's gain on the own images; None without a verdict."""
     strength: float | None = None
     probability: float | None = None
     signals: Mapping[str, float] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class Row:
 
     @property
     def lost_images(self) -> int:
-        """Own images that were right by zero-shot alone, minus those right by the method alone."""
+        """Number of own images that only zero-shot gets right, minus those only the method does."""
         return round(-self.own * self.counted / 100)
 
 
@@ -55,16 +55,16 @@ COLUMNS = tuple(one.name for one in fields(Row))
 
 
 class RowFile:
-    """`rows.csv` of an output folder, beside the settings that its draws depend on."""
+    """`rows.csv` of an output folder, and a file of the settings on which its draws depend."""
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
-        """Raises `LatteError` where `folder` holds rows of other settings, or a damaged file."""
+        """Raise `LatteError` if `folder` has rows of other settings, or a damaged file."""
         self.path = folder / "rows.csv"
         _keep_settings(folder / "settings.json", settings)
         self.rows = self._read()
 
     def add(self, rows: Sequence[Row]) -> None:
-        """Append the rows of one draw, whole: one write, on disk when this returns."""
+        """Append the rows of one draw in one write, and sync the file to disk."""
         with self.path.open("a", encoding="utf-8", newline="") as file:
             file.write(_text([_cells(row) for row in rows]))
             file.flush()
@@ -72,7 +72,7 @@ class RowFile:
         self.rows.extend(rows)
 
     def _read(self) -> list[Row]:
-        """All whole rows; what a killed process left of another is removed."""
+        """Return all complete rows; remove an incomplete one, which a killed process left."""
         if not self.path.exists():
             write_text(self.path, _text([COLUMNS]))
         text = self.path.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Labelled sets as frozen features: each image is encoded once, in the cache that runs share."""
+"""Load labelled sets as frozen features; features are cached, so each image is encoded once."""
 
 from __future__ import annotations
 
@@ -51,20 +51,20 @@ class SubsetPlan:
 
 @dataclass(frozen=True)
 class Sets:
-    """All sets that folders are drawn from."""
+    """All sets from which folders are drawn."""
 
     wholes: tuple[SetPlan, ...]
     subsets: tuple[SubsetPlan, ...]
     images_per_class: int | None
-    """Most images per class that are encoded, in `train` and in `test`; None: all."""
+    """Largest number of encoded images per class, in `train` and in `test` each; None for all."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of sets and subsets, in their order."""
+        """Names of all sets, then of all subsets."""
         return tuple(one.name for one in (*self.wholes, *self.subsets))
 
     def load(self, model: str, registry: Registry, progress: Progress) -> list[LabelledSet]:
-        """Encode what is not in the cache. Raises `LatteError` for sets or models that fail."""
+        """Return all sets, encoding what is not cached. Raises `LatteError` for an unusable set."""
         clip = load_backbone(
             BackboneSettings(model=model),
             device="cpu",
@@ -117,9 +117,9 @@ class Sets:
 
 
 def read_plans(sets: Sequence[str], subsets: Sequence[str], images_per_class: int | None) -> Sets:
-    """`NAME=SPLIT:ROOT[:TEMPLATE]` and `NAME=SET:COUNT:SEED`, as the command line has them.
+    """Parse `NAME=SPLIT:ROOT[:TEMPLATE]` for sets and `NAME=SET:COUNT:SEED` for subsets.
 
-    Without sets, the photos of latte-tiny. Raises `LatteError`.
+    Without sets, return the photos of latte-tiny. Raises `LatteError` for a mistake.
     """
     wholes = tuple(_set_plan(one) for one in sets) or (_shipped_photos(),)
     known = [one.name for one in wholes]
@@ -131,7 +131,7 @@ def read_plans(sets: Sequence[str], subsets: Sequence[str], images_per_class: in
 
 
 def capped(images: Sequence[LabelledImage], most: int | None) -> list[LabelledImage]:
-    """At most so many images of each class, drawn with a fixed seed, in their old order."""
+    """Return at most `most` images per class, drawn with a fixed seed, in unchanged order."""
     if most is None:
         return [*images]
     counts: dict[int, int] = {}
@@ -147,7 +147,7 @@ def capped(images: Sequence[LabelledImage], most: int | None) -> list[LabelledIm
 def image_features(
     clip: OpenClipBackbone, images: Sequence[LabelledImage], progress: Progress, name: str
 ) -> Images:
-    """Features and labels of the images that can be read."""
+    """Return features and labels of all readable images."""
     decoded = DecodedImages(cache_folder() / "decoded")
     references: list[ImageReference] = [one.image for one in images]
     scan = scan_images(references, progress, f"check {name}", verified=decoded.keys)
@@ -205,7 +205,7 @@ def _parts(text: str, where: str, form: str, fewest_most: tuple[int, int]) -> tu
 
 
 def settings(sets: Sets) -> Mapping[str, object]:
-    """All that features and draws depend on beside the model, for `settings.json`."""
+    """Return the settings that change features or draws, without the model: `settings.json`."""
     return {
         "sets": [
             [one.name, str(one.split.absolute()), str(one.root.absolute()), one.template]

@@ -1,4 +1,4 @@
-"""Markdown tables of the rows of drawn folders."""
+"""Summarise the rows of drawn folders in Markdown tables."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ ABOUT: dict[Gain, str] = {
     "balanced": "unseen images, all classes equally frequent",
 }
 GRAVE_POINTS, GRAVE_IMAGES = 5.0, 3
-"""A draw that loses more than both is a grave loss."""
+"""A draw that loses more points and more images than these is a grave loss."""
 LOSS_POINTS, LOSS_IMAGES = 1.0, 2
-"""A draw that loses more points, and at least so many images, is a loss."""
+"""A draw that loses more points, and at least this many images, is a loss."""
 LARGE_GAIN = 3.0
-"""Points from which a gain is worth having."""
+"""Smallest gain in percentage points that counts as large."""
 ENOUGH = 100
-"""Images of a folder from which the means of a method count it."""
+"""Smallest number of images of a folder that is included in a method's means."""
 RESAMPLES = 2000
 BINS = 5
 _BAR = 20
@@ -36,7 +36,7 @@ _BAR = 20
 
 @dataclass(frozen=True)
 class Share:
-    """A count of folders, with a 95 % interval of its share of all."""
+    """A number of folders, with the 95 % interval of its share of all folders."""
 
     hits: int
     folders: int
@@ -52,7 +52,7 @@ class Share:
 
 
 def summary(rows: Sequence[Row], methods: Sequence[str]) -> str:
-    """Tables of all sets and of each, a line per method, and what verdicts are worth."""
+    """Return tables of all sets and of each set, a line per method, and the quality of verdicts."""
     sets = list(dict.fromkeys((row.model, row.set) for row in rows))
     parts = [
         "# Gains over zero-shot on folders as people have them",
@@ -74,7 +74,7 @@ def summary(rows: Sequence[Row], methods: Sequence[str]) -> str:
 
 
 def table(rows: Iterable[Row], methods: Sequence[str], gain: Gain) -> str:
-    """Cells by methods."""
+    """Return a table with a row per cell and a column per method."""
     found: dict[tuple[str, str], list[float]] = {}
     for row in rows:
         found.setdefault((row.cell, row.method), []).append(getattr(row, gain))
@@ -90,7 +90,7 @@ def losses_of_adapted(rows: Sequence[Row]) -> Share:
 
 
 def forgone_gains(rows: Sequence[Row]) -> Share:
-    """Count folders with a good gain of the full candidate that keep less than half of it."""
+    """Count folders that keep less than half of a large gain of the full candidate."""
     return _share(
         [row for row in rows if (row.full or 0) > LARGE_GAIN],
         lambda row: row.own < (row.full or 0) / 2,
@@ -98,9 +98,9 @@ def forgone_gains(rows: Sequence[Row]) -> Share:
 
 
 def calibration(rows: Sequence[Row]) -> list[tuple[float, float, int, int]]:
-    """Low and high end of each bin of probabilities, its folders, and how many really gained.
+    """Return low end, high end, number of folders and number of gains per bin of probabilities.
 
-    A folder gains where its whole candidate gets more own images right than zero-shot.
+    A folder gains if its full candidate classifies more own images correctly than zero-shot.
     """
     known = [row for row in rows if row.probability is not None]
     bins: list[list[Row]] = [[] for _ in range(BINS)]
@@ -113,7 +113,7 @@ def calibration(rows: Sequence[Row]) -> list[tuple[float, float, int, int]]:
 
 
 def grave_losses(rows: Iterable[Row]) -> int:
-    """Draws that lose more than five points and more than three own images."""
+    """Count draws that lose more than five points and more than three own images."""
     return sum(row.own < -GRAVE_POINTS and row.lost_images > GRAVE_IMAGES for row in rows)
 
 
@@ -184,7 +184,7 @@ def _loses(row: Row) -> bool:
 
 
 def _share(rows: Sequence[Row], hit: Callable[[Row], bool]) -> Share:
-    """With a percentile bootstrap interval over data sets, as folders of one set are alike."""
+    """Return the share; its bootstrap interval is over sets, because folders of a set are alike."""
     sets = list(dict.fromkeys(row.set for row in rows))
     folders, hits = (numpy.zeros(len(sets)) for _ in range(2))
     for row in rows:

@@ -1,8 +1,8 @@
-"""Gains of training-free methods over zero-shot on the folders that people have.
+"""Gains of training-free methods over zero-shot on folders as people have them.
 
-From any labelled sets and any CLIP: folders in which few of the names occur, long tails, few
-images, images of no class. Features are frozen. `--out` gets `rows.csv` (one row per draw and
-method; a stopped run goes on with it) and `summary.md`.
+Folders are drawn from any labelled sets, with frozen features of any CLIP: folders in which few of
+the class names occur, with long-tailed classes, few images, or images of no class. `--out` gets
+`summary.md` and `rows.csv` (one row per draw and method; a stopped run resumes from it).
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str]) -> None:
 def rows_of(
     folder: Folder, methods: Mapping[str, Method], place: tuple[str, str, str, int]
 ) -> list[Row]:
-    """The rows of one draw, `place` being its model, set, cell and number."""
+    """Return the rows of one draw; `place` is its model, set, cell and number."""
     before = zero_shot(folder)
     rows = []
     for name, method in methods.items():
@@ -147,7 +147,7 @@ def _say_what_is_left_out(
 
 
 def _gain_on_own(folder: Folder, before: Tensor, after: Tensor) -> float:
-    """Points on the own images that show a name."""
+    """Return the gain in points on the own images that show one of the names."""
     counted = folder.own.labels >= 0
     truth = folder.own.labels[counted]
     right, was = ((one[counted] == truth).sum(dtype=torch.float64) for one in (after, before))
@@ -155,9 +155,9 @@ def _gain_on_own(folder: Folder, before: Tensor, after: Tensor) -> float:
 
 
 def _gain_on_mix(folder: Folder, weights: Tensor, before: Answers, after: Answers) -> float:
-    """Points on the unseen images, of which those of a class weigh `weights` (C,) together.
+    """Return the gain in points on unseen images, averaged over classes with `weights` (C,).
 
-    Classes without unseen images count for nothing.
+    Classes without unseen images are left out.
     """
     truth, classes = folder.test.labels, len(weights)
     counts = truth.bincount(minlength=classes).double()
@@ -170,7 +170,7 @@ def _gain_on_mix(folder: Folder, weights: Tensor, before: Answers, after: Answer
 def _methods(
     options: argparse.Namespace, registry: Registry, progress: Progress
 ) -> dict[str, Method]:
-    """Those asked for, else all that are installed; recipes come last. Raises `LatteError`."""
+    """Return the chosen or all installed methods, recipes last. Raises `LatteError`."""
     found: dict[str, Method] = {}
     for name in options.methods or known_methods(registry):
         try:

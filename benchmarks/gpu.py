@@ -1,9 +1,9 @@
 """Measure and check latte on one GPU, in about half an hour; send the JSON file back.
 
-Each part is a process of its own and takes at most three minutes, so a part that fails stops no
-other. The result of a finished part is a file in the folder `--out`, and the same command skips
-this part. The output of each part is beside it, as a log. `--device cpu` tries the command with
-tiny sizes: it shows that the parts run, and its figures mean nothing.
+Each part is a separate process of at most three minutes, so a failure does not stop other parts.
+Each finished part writes its result and a log to the folder `--out`; if the command is repeated,
+finished parts are skipped. `--device cpu` uses tiny sizes to show that the parts run; its figures
+mean nothing.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from latte.run.process import keep_freed_memory
 from latte.run.workspace import find_device
 
 SECONDS = 180
-"""Longest time of a part."""
+"""Time limit per part."""
 _SHOWN = 300
-"""Number of last characters of a failed part's output that are shown."""
+"""The last so many characters of a failed part's output are shown."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def machine(device: str) -> dict[str, Any]:
-    """Return the versions and the card that the figures depend on."""
+    """Return versions and GPU, on which the figures depend."""
     found: dict[str, Any] = {
         "device": device,
         "latte": __version__,
@@ -101,7 +101,7 @@ def _result(name: str, place: Place) -> dict[str, Any]:
 
 
 def _run(name: str, place: Place, log: Path) -> None:
-    """Run a part in a process of its own, for at most `SECONDS`; its output goes to `log`."""
+    """Run a part in a separate process, for at most `SECONDS`; its output is written to `log`."""
     command = [sys.executable, "-m", "benchmarks", "gpu", "--part", name]
     given = ["--device", place.device, "--out", str(place.folder)]
     with log.open("w", encoding="utf-8") as file:

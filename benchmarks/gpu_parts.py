@@ -1,4 +1,4 @@
-"""The parts of `python -m benchmarks gpu`. Each returns its figures, or raises an error."""
+"""The parts of `python -m benchmarks gpu`. Each part returns figures or raises an error."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ _RECIPES = (
     *("flyp", "reclip", "five-types"),
 )
 _WAITS = "synchronizing CUDA operation"
-"""Part of torch's warning about a wait."""
+"""Part of torch's warning that Python waits for the GPU."""
 _LEFT_GIB = 6
-"""Memory that the search for a micro-batch size may use, besides the memory that it keeps free."""
+"""Memory in GiB that the search for a micro-batch size may use, besides what it keeps free."""
 
 
 @dataclass(frozen=True)
@@ -60,16 +60,16 @@ class Place:
 
     @property
     def small(self) -> bool:
-        """True on a CPU, where the parts only show that they run."""
+        """True on a CPU, where tiny sizes only show that the parts run."""
         return not self.device.startswith("cuda")
 
     @property
     def model(self) -> list[str]:
-        """Options of benchmarks: device and model."""
+        """Command-line options for device and model."""
         return ["--device", self.device, "--shape", "tiny" if self.small else "ViT-B-32"]
 
     def size(self, large: int, small: int) -> str:
-        """Return the option for one of two sizes."""
+        """Return `small` on a CPU, else `large`."""
         return str(small if self.small else large)
 
 
@@ -90,7 +90,7 @@ def measure_step(precision: str, place: Place) -> Figures:
 
 
 def compare_steps(precision: str, place: Place) -> Figures:
-    """Compare latte's step with the textbook's; in fp32 both must give the same."""
+    """Compare latte's step with the textbook's; in fp32 the results must be equal."""
     sizes = ["--batch", place.size(64, 8), "--rounds", place.size(3, 1)]
     return step.main([*place.model, "--precision", precision, *sizes])
 
@@ -118,7 +118,7 @@ def small_memory(place: Place) -> Figures:
 
 @contextmanager
 def _taken_memory(device: str) -> Iterator[None]:
-    """Hold all memory but what the search keeps free, a pass of crops, and `_LEFT_GIB`."""
+    """Allocate all memory except what the search keeps free, a pass of crops, and `_LEFT_GIB`."""
     if not device.startswith("cuda"):
         yield
         return
@@ -163,14 +163,14 @@ def count_waits(place: Place) -> Figures:
 
     found: Figures = {}
     for name, work in (("step", take_step), ("views", make_views)):
-        work(0)  # the first call compiles, allocates and copies what later calls reuse
+        work(0)  # warm-up: later calls reuse what the first one compiles and allocates
         lines = waits_of(partial(work, 1), place.device)
         found |= {f"waits of {name}": sum(lines.values()), f"lines of {name}": dict(lines)}
     return found
 
 
 def waits_of(work: Callable[[], object], device: str) -> Counter[str]:
-    """Run `work`; count by line of latte how often Python waits for a GPU."""
+    """Run `work`; return how often each line of latte makes Python wait for the GPU."""
     lines: Counter[str] = Counter()
     if not device.startswith("cuda"):
         work()
@@ -210,7 +210,7 @@ def same_bits_twice(place: Place) -> Figures:
 
 
 def kill_and_resume(place: Place) -> Figures:
-    """Kill a run between two checkpoints and resume it; bits must be those of a whole run."""
+    """Kill a run between two checkpoints and resume it; results must equal an undisturbed run's."""
     often = ("deterministic=true", "train.batch_size=10", "train.checkpoint_every=1")
     whole = _run(place, "demo", place.device, place.folder / "whole", *often)
     output = place.folder / f"killed-{time.time_ns()}"
@@ -261,7 +261,7 @@ def _predicted(folder: RunFolder) -> list[str]:
 
 
 def _run(place: Place, name: str, device: str, output: Path, *settings: str) -> RunFolder:
-    """Run a recipe on a few photos, to the end of stage `evaluate`, and return its folder."""
+    """Run a recipe on a few photos up to stage `evaluate`, and return the run folder."""
     registry = load_registry()
     overrides = _settings(device, settings)[1::2]
     recipe, limit = load_recipe(Path(_path(name)), registry, overrides), int(_limit(place))

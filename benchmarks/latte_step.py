@@ -1,4 +1,4 @@
-"""Latte's training step on the same problem, put together as a recipe puts it together."""
+"""Latte's training step on a `Problem`, built from the components of a recipe."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from latte.train.step import training_step
 
 
 class LatteStep:
-    """Holds the learner between steps."""
+    """Training step of latte; the object keeps the learner between steps."""
 
     def __init__(
         self, problem: Problem, tokenizer: Tokenizer, precision: Precision, learning_rate: float
@@ -86,18 +86,18 @@ class LatteStep:
 
     @property
     def model(self) -> Any:
-        """The model that trains."""
+        """The trained model."""
         backbone = self.learner.backbone
         assert isinstance(backbone, OpenClipBackbone)
         return backbone.model
 
     @property
     def prototypes(self) -> Tensor:
-        """(C, D), now."""
+        """Current prototypes (C, D)."""
         return self.learner.aggregator.classifier().weights
 
     def step(self) -> float:
-        """One step on the problem's batch; returns the loss."""
+        """Take one step on the problem's batch; return the loss."""
         batch = Batch("main", self.indices, 0, self.steps)
         self.steps += 1
         return training_step(self.learner, self.inputs, batch, self.problem.pixels).loss.item()

@@ -1,9 +1,9 @@
-"""Latte's loading of training images against the plain way, image by image, on one thread.
+"""Compare latte's loading of training images with plain loading, image by image, on one thread.
 
-The plain way opens the file, decodes it, and makes one view with torchvision on Pillow images:
-random crop, colour jitter, gray, tensor, normalised. The published loader makes two views and
-tokenises four texts for each image. Latte decodes each image once, into its cache on disk; what is
-compared is what every later epoch costs. All take turns on the same images; medians count.
+The plain loader opens and decodes the file, and makes one view with torchvision on Pillow images:
+random crop, colour jitter, gray, tensor, normalisation. LatteCLIP's published loader makes two
+views and tokenises four texts per image. Latte decodes each image once, into its cache on disk; the
+time of all later epochs is compared. All sides take turns on the same images; medians are printed.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ Side = Callable[[int, Tensor], None]
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Measure, and print what came out."""
+    """Measure and print the results."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks loader", description=__doc__)
     parser.add_argument("--images", type=int, default=200, help="JPEGs of 500 x 375 (%(default)s)")
     parser.add_argument("--rounds", type=int, default=10, help="turns of each side (%(default)s)")
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str]) -> None:
 def write_images(
     folder: Path, count: int, size: tuple[int, int] = (WIDTH, HEIGHT)
 ) -> list[ImageReference]:
-    """Made-up photos: smooth colours with noise on top; about 66 kB each at 500 x 375."""
+    """Write synthetic photos, smooth colours plus noise, of about 66 kB each at 500 x 375."""
     folder.mkdir()
     repeats = (-(-size[1] // HEIGHT), -(-size[0] // WIDTH), 1)
     random = numpy.random.default_rng(0)
@@ -90,7 +90,7 @@ def write_images(
 
 
 def filled_cache(images: Sequence[ImageReference], folder: Path) -> tuple[ImageCache, float]:
-    """The images as a second run finds them, and the seconds that a first one took for them."""
+    """Return the cache as a second run finds it, and the seconds that filling it took."""
     seconds = []
     for _ in range(2):
         begun = time.perf_counter()
@@ -101,7 +101,7 @@ def filled_cache(images: Sequence[ImageReference], folder: Path) -> tuple[ImageC
 
 
 def first_pass(cache: ImageCache) -> float:
-    """Seconds until all pixels are mapped, and compared with their checksums."""
+    """Return the seconds to map all pixels into memory and to verify their checksums."""
     begun = time.perf_counter()
     for index in range(len(cache)):
         cache.pixels(index)
@@ -109,7 +109,7 @@ def first_pass(cache: ImageCache) -> float:
 
 
 def check(cache: ImageCache, view: TrainingView) -> None:
-    """Stop unless the views of cached pixels have the bits that Pillow alone gives."""
+    """Stop unless views of cached pixels are bit-identical to those that Pillow makes."""
     for index in range(min(20, len(cache))):
         out = torch.empty(3, SIZE, SIZE)
         view.write(cache.pixels(index), index, 0, out)
@@ -119,7 +119,7 @@ def check(cache: ImageCache, view: TrainingView) -> None:
 
 
 def plain_side(images: Sequence[ImageReference]) -> Side:
-    """Decode the file and make one view with torchvision on Pillow images."""
+    """Return the plain loader, which decodes the file and makes one view with torchvision."""
     transform = plain_transform()
 
     def load(index: int, out: Tensor) -> None:
@@ -130,7 +130,7 @@ def plain_side(images: Sequence[ImageReference]) -> Side:
 
 
 def published_side(images: Sequence[ImageReference]) -> Side:
-    """Decode the file, make two views of it and tokenise four texts."""
+    """Return the published loader: decode the file, make two views, tokenise four texts."""
     transform, tokenizer = plain_transform(), SimpleTokenizer()
 
     def load(index: int, out: Tensor) -> None:
@@ -145,8 +145,8 @@ def published_side(images: Sequence[ImageReference]) -> Side:
 
 
 def plain_transform() -> Callable[[Image.Image], Tensor]:
-    """The published training transform."""
-    made: Any = transforms  # partly without annotations
+    """Return LatteCLIP's published training transform."""
+    made: Any = transforms  # torchvision has only partial annotations
     brightness, contrast, saturation, hue = AugmentSettings().jitter
     transform: Callable[[Image.Image], Tensor] = made.Compose(
         [
@@ -161,7 +161,7 @@ def plain_transform() -> Callable[[Image.Image], Tensor]:
 
 
 def latte_side(cache: ImageCache) -> Side:
-    """Make a view of cached pixels with Pillow, as the training loop does without latte-views."""
+    """Return latte's loader without the package latte-views: a Pillow view of cached pixels."""
     view = TrainingView(FORMAT, AugmentSettings(), seed=0)
 
     def load(index: int, out: Tensor) -> None:
@@ -171,7 +171,7 @@ def latte_side(cache: ImageCache) -> Side:
 
 
 def compiled_side(cache: ImageCache) -> Side:
-    """Make a view of cached pixels with latte-views, as the training loop does if it can."""
+    """Return latte's loader with latte-views, whose compiled code makes views of cached pixels."""
     view = TrainingView(FORMAT, AugmentSettings(), seed=0)
     check(cache, view)
 
@@ -184,9 +184,9 @@ def compiled_side(cache: ImageCache) -> Side:
 def measure(
     sides: dict[str, Side], images: int, rounds: int
 ) -> dict[str, list[tuple[float, float]]]:
-    """Milliseconds an image by the clock and of the processor, for each side and round.
+    """Return wall and CPU milliseconds per image, for each side and round.
 
-    Each round is a share of the images; the first, in which everything warms up, does not count.
+    Each round loads a part of the images. The first round is a warm-up and left out.
     """
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in sides}
     share = max(1, images // rounds)

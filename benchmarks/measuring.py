@@ -1,4 +1,4 @@
-"""Shared pieces of measurements: timed sides, matmul throughput, printed lines, no CLIP."""
+"""Helpers of measurements: timed sides, matmul throughput, printed lines."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Timed:
 
 
 def peak_rate(dtype: torch.dtype = torch.float32, device: str = "cpu") -> float:
-    """Measure FLOPs per second in a large matmul: of CPU time, or of a GPU's time."""
+    """Measure FLOPs per second in a large matmul: per CPU second, or per second on a GPU."""
     clock = time.process_time if device == "cpu" else time.perf_counter
     # A CPU that does not compute in fp16 takes minutes for the usual size.
     side = 256 if device == "cpu" and dtype == torch.float16 else None
@@ -73,7 +73,7 @@ def peak_line(peak: float, device: str) -> str:
 
 
 def side_figures(sides: Sequence[Timed], images: int, peak: float) -> dict[str, float]:
-    """Return the measurements of the last side, for tables; `images` images per repetition."""
+    """Return the last side's measurements for tables, given the `images` per repetition."""
     last, seconds = sides[-1], median(sides[-1].wall)
     figures = {
         "seconds": seconds,
@@ -113,5 +113,5 @@ def say(*lines: str) -> None:
 
 
 def no_clip() -> Backbone:
-    """Raise an `AssertionError`: for contexts in which no component may load the frozen CLIP."""
+    """Raise an `AssertionError`; used if no component may load the frozen CLIP."""
     raise AssertionError("nothing that is measured here needs the frozen CLIP")

@@ -2,8 +2,8 @@
 
     python benchmarks/predict_speed.py RUN FOLDER [ROUNDS]
 
-Prints images per second of wall time, and CPU seconds per 1,000 images: the latter vary less on
-a busy machine. The two ways alternate, so that other load slows both.
+Prints images per second of wall time, and CPU seconds per 1,000 images, which vary less on a
+busy machine. Both sides take turns, so that other load slows both.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from latte.predict.stream import named_images
 
 
 def one_at_a_time(run: Path, paths: list[str]) -> Callable[[], object]:
-    """Classify with one call per file."""
+    """Return a function that classifies with one call per file."""
     model = latte.load(run, device="cpu")
     return lambda: [model.predict(path, batch_size=1) for path in paths]
 
 
 def streaming(run: Path, folder: Path) -> Callable[[], object]:
-    """Classify as `latte predict RUN FOLDER`."""
+    """Return a function that classifies like `latte predict RUN FOLDER`."""
     model = latte.load(run, device="cpu")
     return lambda: sum(1 for _ in model.predict_iter(folder))
 
 
 def measured(work: Callable[[], object]) -> tuple[float, float]:
-    """Return wall and CPU seconds."""
+    """Return wall and CPU seconds of `work`."""
     wall, processor = time.perf_counter(), time.process_time()
     work()
     return time.perf_counter() - wall, time.process_time() - processor

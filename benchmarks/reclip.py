@@ -1,9 +1,9 @@
-"""Label propagation as latte-reclip does it, in memory that grows with N, against whole matrices.
+"""Compare latte-reclip's label propagation, whose memory grows with N, with dense matrices.
 
-The plain way holds all N x N similarities, the graph as a dense matrix, and solves (I - alpha S) Y
-= E for all classes with a factorisation. Both take turns on the same random features and must give
-the same labels. `--images 100000 --side latte` is the size for which the plain way has no memory.
-Little of either is a product of dense matrices, so no share of a product's rate is given.
+The plain side stores all N x N similarities and a dense graph, and solves (I - alpha S) Y = E for
+all classes with a factorisation. Both sides take turns on the same random features and must give
+the same labels. With `--images 100000`, the plain side runs out of memory: use `--side latte`.
+Neither side spends much time in dense matmuls, so no share of the matmul throughput is printed.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from benchmarks.measuring import Timed, memory_line, ratio_line, say
 from latte.run.process import keep_freed_memory
 
 LARGEST_DENSE = 20_000
-"""Nodes for which whole matrices still take less than 10 GiB."""
+"""Largest number of nodes for which dense matrices take less than 10 GiB."""
 LEAST_EQUAL = 0.999
-"""Share of equal labels: scores that agree to rounding can rank two classes either way."""
+"""Smallest share of equal labels; rounding can change the label of nearly equal scores."""
 _WARM_UP = 1000
 _SIDES = ("dense", "latte")
 _Way = Callable[[Tensor, Tensor, LabelPropagationOptions], Propagated]
 
 
 class Side(Timed):
-    """One way to propagate, and what it found."""
+    """One implementation of label propagation, with its result."""
 
     def __init__(self, name: str, texts: Tensor, images: Tensor, tolerance: float) -> None:
         super().__init__(name)
@@ -43,11 +43,11 @@ class Side(Timed):
         self._images = len(images)
 
     def begin(self) -> None:
-        """Once without the clock, on a few images: libraries are loaded, threads started."""
+        """Warm up on a few images: load libraries and start threads."""
         self._way(_WARM_UP)
 
     def measure(self) -> None:
-        """Once by the clock."""
+        """Propagate once and measure the time."""
         self.found = self.run(lambda: self._way(self._images))
 
 
@@ -60,7 +60,7 @@ def features(images: int, classes: int, width: int) -> tuple[Tensor, Tensor]:
 
 
 def dense(texts: Tensor, images: Tensor, options: LabelPropagationOptions) -> Propagated:
-    """The same as `propagate`, written down as the paper writes it (ReCLIP, section 3.2)."""
+    """Return the result of `propagate` by the paper's formulas (ReCLIP, section 3.2)."""
     nodes = torch.cat([texts, images])
     nodes = normalize(project(nodes, class_directions(texts, options.cut_dim)), dim=1)
     similarities = (nodes @ nodes.T).fill_diagonal_(-torch.inf)
@@ -75,7 +75,7 @@ def dense(texts: Tensor, images: Tensor, options: LabelPropagationOptions) -> Pr
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Parse, measure, print."""
+    """Parse arguments, measure and print."""
     options = _parser().parse_args(arguments)
     names = _SIDES if options.side == "both" else (options.side,)
     if "dense" in names and options.images > LARGEST_DENSE:

@@ -1,7 +1,7 @@
 """Plain implementation of LatteCLIP's training step, the baseline of latte's speed.
 
-Four batches of texts are encoded at the full context length; descriptions are mixed and prototypes
-updated sample by sample; towers and optimiser are used as their libraries give them.
+It encodes four batches of texts at the full context length, and mixes descriptions and updates
+prototypes sample by sample. Towers and optimiser are those of the libraries, unchanged.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MARGIN_FLOOR = 1e-6
 
 
 class ReferenceStep:
-    """Holds the model, its optimiser and the prototypes between steps."""
+    """Training step; the object keeps model, optimiser and prototypes between steps."""
 
     def __init__(
         self,
@@ -51,11 +51,11 @@ class ReferenceStep:
         )
 
     def step(self) -> float:
-        """One step on the problem's batch; returns the loss."""
+        """Take one step on the problem's batch; return the loss."""
         return self.step_on(range(len(self.problem.pixels)), self.problem.pixels)
 
     def step_on(self, rows: Sequence[int], pixels: Tensor) -> float:
-        """One step on some of the problem's images, whose views are `pixels`; returns the loss."""
+        """Take one step on the images `rows`, whose views are `pixels`; return the loss."""
         problem = self.problem
         with self.arithmetic():
             images = self.model.encode_image(pixels.to(self.device), normalize=True)
@@ -84,7 +84,7 @@ class ReferenceStep:
         return loss.item()
 
     def template(self, label: int) -> str:
-        """Return the sentence about a class."""
+        """Return the class text of a label."""
         return TEMPLATE.replace("{class}", self.problem.class_names[label])
 
     def encode(self, texts: Sequence[str]) -> Tensor:
@@ -94,12 +94,12 @@ class ReferenceStep:
             return self.model.encode_text(tokens, normalize=True).float()
 
     def margin(self, text: Tensor) -> Tensor:
-        """Confidence of a text (D,): its margin between classes at the epoch's start."""
+        """Return the margin of a text (D,) between its two best classes at the epoch's start."""
         nearest, runner_up = (self.epoch_start @ text.detach()).topk(2).values
         return nearest - runner_up + MARGIN_FLOOR
 
     def targets(self, labels: Sequence[int], texts: Sequence[Tensor]) -> Tensor:
-        """(B, D): each sample's prototype, moved towards the mix of its three texts."""
+        """Return targets (B, D): prototypes moved towards the mix of a sample's three texts."""
         rows = []
         for sample, label in enumerate(labels):
             own = [of_kind[sample] for of_kind in texts]
@@ -109,7 +109,7 @@ class ReferenceStep:
         return torch.stack(rows)
 
     def update_prototypes(self, labels: Sequence[int], targets: Tensor) -> None:
-        """Each labelled class becomes the unit vector along its targets' mean."""
+        """Set the prototype of each labelled class to the unit vector along its targets' mean."""
         prototypes = self.prototypes.clone()
         for label in set(labels):
             own = [targets[row] for row, of in enumerate(labels) if of == label]
@@ -118,7 +118,7 @@ class ReferenceStep:
 
 
 def contrastive(images: Tensor, targets: Tensor, scale: Tensor) -> Tensor:
-    """CLIP's loss: image i belongs to target i, both ways."""
+    """Return CLIP's symmetric loss, in which image i and target i are the positive pair."""
     logits = scale * images @ targets.T
     own = torch.arange(len(images), device=images.device)
     by_image = functional.cross_entropy(logits, own)

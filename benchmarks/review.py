@@ -1,8 +1,8 @@
 """Simulated reviews: coverage of the gain's interval, and answers until its sign is decided.
 
-From any labelled sets and any CLIP, as `folders`. A reviewer answers the images on which zero-shot
-CLIP and the adapted model disagree, in a random order; the true labels are the answers. Adapted
-is the method of the safe default without its guard, or any recipe without steps.
+Folders are drawn as in `folders`. A simulated reviewer answers, in random order, about images on
+which zero-shot CLIP and the adapted model disagree; the true labels are the answers. The adapted
+model is that of the default recipe without its guard, or of any recipe without steps.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ Rows = NDArray[np.int64]
 _REJECTED = math.log(2 / 0.05)
 _Z = 1.96
 _SITTING = 40
-"""Answers of a reviewer who errs, after whom coverage is judged: more answers converge to the
-reviewer's opinion, not to the truth."""
+"""Number of answers after which coverage is measured if a reviewer errs: with more answers, the
+interval converges to the gain by the reviewer's opinion, not by the truth."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One folder: what both models say, and the truth, on N images."""
+    """One folder: labels of N images by both models, and true labels."""
 
     name: str
     truth: Rows
@@ -50,7 +50,7 @@ class Case:
         return np.asarray(self.zero_shot != self.adapted)
 
     def values(self, answers: Rows) -> Numbers:
-        """Return each image's part of the gain (N,), with `answers` (N,) as true labels."""
+        """Return each image's part of the gain (N,), if `answers` (N,) are the true labels."""
         right = [(one == answers).astype(np.float64) for one in (self.adapted, self.zero_shot)]
         return np.asarray(right[0] - right[1])
 
@@ -68,15 +68,15 @@ class Outcome:
     answers: float
     """Median number of answers until the interval excludes 0."""
     all_alike: float
-    """The same if all images are sampled alike."""
+    """Median number of answers if images are sampled from all images, not from disagreements."""
     fixed_sample: float
-    """Answers with which a sample of fixed size decides with a probability of one half: z^2 times
-    the variance over the squared mean of the disagreements."""
+    """Answers with which a sample of fixed size decides with probability one half: z^2 times the
+    variance divided by the squared mean, over the disagreements."""
     least: float
     """Answers that every confidence sequence needs on average, if images are drawn with
     replacement: the log of the rejecting capital over the growth rate of the best constant bet."""
     wrong_sign: float
-    """Share of reviewers who decide for the wrong model."""
+    """Share of reviewers whose answers decide for the wrong model."""
 
     @property
     def row(self) -> str:
@@ -104,7 +104,7 @@ _HEAD = (
 
 
 def simulate(case: Case, reviewers: int, errors: float, seed: int) -> Outcome:
-    """Let `reviewers` answer; a share `errors` of the answers names a wrong class at random."""
+    """Simulate `reviewers`; a random share `errors` of their answers names a wrong class."""
     random = np.random.default_rng(seed)
     chosen, total = case.differ, len(case.truth)
     true = case.values(case.truth)[chosen]
@@ -141,7 +141,7 @@ def _growth(values: Numbers) -> float:
 
 
 def _answers(case: Case, errors: float, random: np.random.Generator) -> Rows:
-    """The labels that a reviewer gives, who errs towards either model's label or another one."""
+    """Return a reviewer's labels; a wrong one is the label of either model or of neither."""
     options = np.stack([case.zero_shot, case.adapted, np.full_like(case.truth, -2)])
     other = options[random.integers(0, 3, len(case.truth)), np.arange(len(case.truth))]
     errs = random.random(len(case.truth)) < errors
@@ -158,7 +158,7 @@ def _covers(drawn: Numbers, size: int, mean: float) -> bool:
 
 
 def _decided(drawn: Numbers, size: int) -> tuple[float, int]:
-    """Return the number of answers until 0 is excluded (infinite: never), and the sign found."""
+    """Return the number of answers until 0 is excluded (infinite if never), and the gain's sign."""
     first = [math.inf, math.inf]
     for side, values in enumerate((drawn, -drawn)):
         left = size - np.arange(1, len(drawn) + 1)
@@ -171,7 +171,7 @@ def _decided(drawn: Numbers, size: int) -> tuple[float, int]:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Draw folders, adapt, and simulate. Raises `LatteError` for a mistake in the arguments."""
+    """Draw folders, adapt and simulate. Raises `LatteError` for a mistake in the arguments."""
     options = _arguments(arguments)
     torch.set_num_threads(1)
     registry, progress = load_registry(), make_progress()

@@ -1,8 +1,8 @@
-"""Time and memory of everything that grows with the number of images or of classes.
+"""Time and memory of all parts that grow with the number of images or of classes.
 
-The real code of each stage runs on images that exist by name alone: nothing is decoded, and
-features are random. Features are narrow by default, for they cost exactly images x width x 4 bytes
-and most of the time; what is measured is the rest.
+The real code of each stage runs on fake images that have only a name: nothing is decoded, and
+features are random. Features are narrow by default: wide ones would take most of the time, and
+their memory is known, images x width x 4 bytes.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ _STATUS = Path("/proc/self/status")
 
 @dataclass(frozen=True)
 class Measured:
-    """One stage."""
+    """Measurements of one stage."""
 
     name: str
     seconds: float
     """CPU seconds of all threads together."""
     peak: float
-    """MiB above what was resident before."""
+    """Peak memory in MiB, minus the resident memory before the stage."""
     kept: float
-    """MiB that later stages find resident."""
+    """Memory in MiB that stays resident after the stage."""
     total: float
-    """MiB resident at the peak."""
+    """Peak resident memory in MiB."""
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Measure, and print what came out."""
+    """Measure and print the results."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks scale", description=__doc__)
     parser.add_argument("--images", type=int, default=100_000, help="training images (%(default)s)")
     parser.add_argument("--classes", type=int, default=1_000, help="classes (%(default)s)")

@@ -1,4 +1,7 @@
-"""The stages that `scale` measures, in their order, on images that exist by name alone."""
+"""The stages that `scale` measures, in their order, on fake images that have only a name.
+
+The first line of a stage's docstring is its label in the printed table.
+"""
 
 from __future__ import annotations
 
@@ -61,17 +64,17 @@ BATCH = 512
 
 
 class NamedImage(ImageReference):
-    """An image whose bytes are its name."""
+    """Fake image whose bytes are its name."""
 
     __slots__ = ()
 
     def read_bytes(self) -> bytes:
-        """Enough to make a key of."""
+        """Return bytes for the content key."""
         return self.id.encode()
 
 
 class Everything(Collection[str]):
-    """Cache that has every decoded image."""
+    """Fake cache that contains every decoded image."""
 
     def __contains__(self, key: object) -> bool:
         return True
@@ -84,20 +87,20 @@ class Everything(Collection[str]):
 
 
 class NamingDescriber(Describer[NoOptions]):
-    """Writes some twenty words, other ones about other images."""
+    """Fake describer that writes about twenty words, which depend on the images."""
 
     @property
     def batch_size(self) -> int:
-        """Each batch waits for the disk."""
+        """Largest number of requests per batch; each batch waits for the disk."""
         return 512
 
     @property
     def fingerprint(self) -> str:
-        """Never served from another store."""
+        """Fixed identifier of the describer."""
         return "scale"
 
     def describe(self, requests: Sequence[DescribeRequest]) -> Sequence[str]:
-        """A text about each."""
+        """Return one text per request."""
         return [
             f"{one.images[0].key} stands for a picture of some object with a smooth surface, lit "
             "from above, in front of a plain wall, seen from the side."
@@ -139,7 +142,7 @@ class World:
 
     @property
     def kinds(self) -> dict[str, DescriptionType[Any]]:
-        """LatteCLIP's three."""
+        """LatteCLIP's three description types."""
         return {
             "class": ClassDescription(ClassOptions(template=TEMPLATE), self.context),
             "image": ImageDescription(ImageOptions(), self.context),
@@ -148,7 +151,7 @@ class World:
 
     @property
     def workspace(self) -> Any:
-        """As much of a workspace as stages ask for."""
+        """Fake workspace with the attributes that stages use."""
         kinds = self.kinds
         recipe = SimpleNamespace(
             learners=(),
@@ -171,7 +174,7 @@ class World:
 
     @property
     def training(self) -> TrainingSet:
-        """Images that are described."""
+        """Training set with descriptions."""
         assert self.images is not None
         assert self.zero_shot is not None
         return TrainingSet(

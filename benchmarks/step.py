@@ -1,9 +1,9 @@
-"""Latte's training step against the textbook's, on the same batch in the same process.
+"""Compare latte's training step with a plain one, the textbook's, on the same batch.
 
-Random weights and made-up captions: the arithmetic of a step does not depend on what they say.
-Both sides use the same threads and the same allocator settings, and take turns; the medians of all
-rounds count. CPU time is what to compare on a machine that others use. In fp32 both must give the
-same losses and prototypes.
+Weights and captions are random, because the time of a step does not depend on their content. Both
+sides take turns in one process, with the same threads and allocator settings; medians over all
+rounds are printed. On a shared machine, compare CPU time. In fp32 both sides must give the same
+losses and prototypes.
 """
 
 from __future__ import annotations
@@ -47,18 +47,18 @@ class Step(Protocol):
 
     @property
     def model(self) -> Any:
-        """The model that trains."""
+        """The trained model."""
 
     @property
     def prototypes(self) -> Tensor:
-        """(C, D), now."""
+        """Current prototypes (C, D)."""
 
     def step(self) -> float:
-        """One step; returns the loss."""
+        """Take one step and return the loss."""
 
 
 class Side(Timed):
-    """A step with what was measured of it."""
+    """A step with its measurements."""
 
     def __init__(self, name: str, step: Step, device: str) -> None:
         super().__init__(name, device)
@@ -67,13 +67,13 @@ class Side(Timed):
         self.tokens = 0
 
     def begin(self) -> None:
-        """A step in which tokens and floating-point operations are counted."""
+        """Take a step, and count its tokens and FLOPs."""
         handle = self.step.model.token_embedding.register_forward_pre_hook(self._count_tokens)
         self.loss = self.warm_up(self.step.step)
         handle.remove()
 
     def measure(self) -> None:
-        """One step by the clock."""
+        """Take a step and measure its time."""
         self.loss = self.run(self.step.step)
 
     def _count_tokens(self, module: torch.nn.Module, given: tuple[Tensor]) -> None:
@@ -81,7 +81,7 @@ class Side(Timed):
 
 
 def main(arguments: Sequence[str]) -> dict[str, float]:
-    """Parse, measure, print; return the figures of the last side."""
+    """Parse arguments, measure and print; return the figures of the last side."""
     options = _parser().parse_args(arguments)
     keep_freed_memory()
     torch.set_num_threads(options.threads)
@@ -129,12 +129,12 @@ def _build(name: str, problem: Problem, precision: Any) -> Step:
 def arithmetic(
     precision: Precision, device: torch.device
 ) -> Callable[[], AbstractContextManager[Any]]:
-    """Around a textbook's forward pass."""
+    """Return the autocast context of the textbook's forward pass."""
     return lambda: forward_in(choose_arithmetic(precision, device), device)
 
 
 def product_rate(precision: Precision, device: str) -> float:
-    """Rate of a large matrix product in the arithmetic of a step."""
+    """Return the throughput of a large matmul in the precision of a step."""
     dtypes = {"bf16": torch.bfloat16, "fp16": torch.float16}
     with backward_in(choose_arithmetic(precision, torch.device(device))):
         return peak_rate(dtypes.get(precision, torch.float32), device)

@@ -1,4 +1,4 @@
-"""Input of both training steps of `python -m benchmarks step`: a model, pixels and texts."""
+"""Input of both training steps that `python -m benchmarks step` compares."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _TINY: dict[str, Any] = {
         "layers": 2,
     },
 }
-# Each is one token of CLIP's vocabulary, as most words of a caption are.
+# Each word is one token of CLIP's vocabulary, like most words of captions.
 # fmt: off
 _WORDS = (
     "red", "green", "blue", "white", "black", "wooden", "metal", "woven",
@@ -72,18 +72,18 @@ class Problem:
     prototypes: Tensor
     """(C, D) unit rows on the model's device.
 
-    They are such that the images are of as many classes as by a random draw.
+    The images' nearest classes are as varied as random labels.
     """
     captions: Sequence[str]
     group_captions: Sequence[str]
 
     def twin(self) -> CLIP:
-        """A model of its own with the same weights."""
+        """Return a copy of the model."""
         return copy.deepcopy(self.model)
 
 
 def make_problem(shape: str, batch: int, device: str = "cpu") -> Problem:
-    """The same for the same arguments; `shape` is `tiny` or a name of open_clip."""
+    """Return a problem that depends on the arguments only; `shape` is `tiny` or of open_clip."""
     draw = random.Random(0)
     torch.manual_seed(0)
     config = _TINY if shape == "tiny" else open_clip.get_model_config(shape)
@@ -106,7 +106,7 @@ def make_problem(shape: str, batch: int, device: str = "cpu") -> Problem:
 
 @torch.no_grad()
 def _prototypes(model: CLIP, pixels: Tensor, labels: Tensor) -> Tensor:
-    """Towards one image of each label, away from what all images of a random tower share."""
+    """Return prototypes at image features, without the mean direction of all images."""
     features = model.encode_image(pixels, normalize=True).cpu()
     common = normalize(features.mean(dim=0), dim=0)
     rows = torch.randn(len(CLASSES), features.shape[1])

@@ -1,9 +1,9 @@
 """Learning curves of a review's teaching queues, with simulated reviewers.
 
-From any labelled sets and any CLIP, as `folders`. The reviewer answers the questions of a real
-review with the true labels. The mixture of the safe default, without its guard, is then fitted
-again with these answers. Accuracy is measured on own images that are evidence, so that no
-answered image counts, and on unseen images.
+Folders are drawn as in `folders`. A simulated reviewer answers the questions of a real review with
+the true labels. The mixture of the default recipe, without its guard, is then fitted again with
+these answers. Accuracy is measured on unseen images, and on the folder's own evidence images, about
+which teaching queues never ask.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ _COUNTS = (5, 10, 20, 40)
 _QUEUES: tuple[QueueName, ...] = ("clusters", "uncertain", "balanced")
 _ARMS = (*_QUEUES, "clusters, all images", "random")
 _MIXED = 0.25
-"""A simulated reviewer calls a sheet mixed if no class has so large a share of its images."""
+"""A simulated reviewer calls a sheet mixed if no class has this share of its images."""
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Shares of right images: own ones that are evidence, and unseen ones."""
+    """Share of correctly classified images: own evidence images, and unseen images."""
 
     own: float
     unseen: float
@@ -61,11 +61,11 @@ class Case:
 
     @property
     def evidence(self) -> Tensor:
-        """True (N,) for own images that never teach."""
+        """True (N,) for own images that are evidence and so never teach."""
         return torch.tensor([not teaches(key) for key in self.keys])
 
     def accuracy(self, found: Answers) -> Accuracy:
-        """Return the accuracies of labels."""
+        """Return the accuracies of the labels `found`."""
         own, test = self.folder.own, self.folder.test
         right = (found.own == own.labels)[self.evidence]
         return Accuracy(
@@ -73,7 +73,7 @@ class Case:
         )
 
     def taught(self, labels: Mapping[str, int]) -> Accuracy:
-        """Return the accuracies after a fit that holds images to `labels`, given by key."""
+        """Return the accuracies after a fit with fixed `labels` of some images, by content key."""
         given = torch.tensor([labels.get(key, -1) for key in self.keys])
         return self.accuracy(self.method(replace(self.folder, corrections=given)))
 
@@ -86,7 +86,7 @@ class Case:
         return self.accuracy(Answers(name[self.fitted.own], name[self.fitted.test]))
 
     def review(self, path: Path) -> Review:
-        """Return a review of the first fit, whose answers go to the folder `path`."""
+        """Return a review of the first fit; answers are written to the folder `path`."""
         assert self.fitted.confidence is not None
         columns = (zero_shot(self.folder).own, self.fitted.own, self.fitted.confidence)
         run = SimpleNamespace(
@@ -103,7 +103,7 @@ class Case:
 
 
 def curves(case: Case) -> dict[str, list[Accuracy]]:
-    """Return the accuracies of each arm after each number of answers."""
+    """Return the accuracies by arm (a queue or random images), after each number of answers."""
     truth = dict(zip(case.keys, case.folder.own.labels.tolist(), strict=True))
     found: dict[str, list[Accuracy]] = {arm: [] for arm in _ARMS}
     for queue in _QUEUES:
@@ -125,7 +125,7 @@ def curves(case: Case) -> dict[str, list[Accuracy]]:
 
 
 def _answer_next(review: Review, queue: QueueName, truth: Mapping[str, int]) -> None:
-    """Answer one question as a person does who makes no mistakes; nothing if none is left."""
+    """Answer the queue's next question without mistakes; do nothing if none is left."""
     question = review.next(queue)
     if question is None:
         return
@@ -148,7 +148,7 @@ def _labels(review: Review) -> dict[str, int]:
 
 
 def _spread(review: Review, labels: Mapping[str, int]) -> dict[str, int]:
-    """Give each named cluster's class to its images that no sheet has shown, too."""
+    """Return `labels`, with each named cluster's class also for images that no sheet showed."""
     answers = review.answers()
     teaching = [one for one in review.population.images if teaches(one.key)]
     name = {one.adapted: labels[one.key] for one in teaching if one.key in labels}
@@ -161,7 +161,7 @@ def _spread(review: Review, labels: Mapping[str, int]) -> dict[str, int]:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Draw folders, answer, fit, and print. Raises `LatteError` for a mistake in the arguments."""
+    """Draw folders, answer, fit and print. Raises `LatteError` for a mistake in the arguments."""
     options = _arguments(arguments)
     torch.set_num_threads(1)
     registry, progress = load_registry(), make_progress()
@@ -192,7 +192,7 @@ def _case(folder: Folder, seed: int, method: Method) -> Case:
 
 
 def _rows(cases: Sequence[Case]) -> dict[str, list[Accuracy]]:
-    """Return each arm's mean accuracies: before, after each number, with majority names."""
+    """Return each arm's mean accuracies: before, per number of answers, with majority names."""
     before = _mean([one.accuracy(one.fitted) for one in cases])
     majority = _mean([one.majority_names() for one in cases])
     found = [curves(one) for one in cases]

@@ -1,12 +1,12 @@
-"""Gains of recipes that train over zero-shot on the folders that people have, with a verdict.
+"""Gains over zero-shot of recipes that train, with and without a guard's verdict.
 
 Draws folders as `folders` does, writes each as a dataset, and runs whole recipes on it: LatteCLIP
-with the demo's settings (`demo`), the same with labels that all images decide together
-(`transductive`), FLYP, ReCLIP, and `adapt`, which trains nothing. The guard `evidence` judges each
-at its end. Gains are those of what was adapted, and of what the run takes after the verdict.
+with the demo's settings (`demo`), the same with the labeler `transductive`, which labels all images
+jointly (`transductive`), FLYP, ReCLIP, and `adapt`, which trains nothing. The guard `evidence`
+judges each run. Gains are those of the adapted model, and of the run's model after the verdict.
 
-`--out` gets `rows.csv` (a stopped measurement goes on with it), `summary.md`, and a folder for
-each draw with its lists and recipes. Run folders are removed once their rows are written.
+`--out` gets `rows.csv` (from which a stopped measurement resumes), `summary.md`, and a folder per
+draw with its lists and recipes. A run folder is removed when its rows are written.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ TELLING = (
     *("all names", "5 % of the names", "one dominant class"),
     *("Zipf 1", "50 images", "30 % of no class"),
 )
-"""Names of the cells that are drawn."""
+"""Names of the drawn cells; see `folder_cells`."""
 BATCHES = 4
-"""Batches per epoch of LatteCLIP and FLYP: as many as the demo has on its 1,000 images."""
+"""Batches per epoch of LatteCLIP and FLYP, as in the demo with its 1,000 images."""
 RECIPES: Mapping[str, Mapping[str, Any]] = {
     "adapt": {"backbone": {"model": MODEL}},
     "demo": {},
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def recipe_for(name: str, dataset: Mapping[str, Any], images: int, seed: int) -> dict[str, Any]:
-    """Return the recipe `name` on a dataset of so many `images`, judged by the guard."""
+    """Return the recipe `name` with this dataset of `images` images, and with the guard."""
     changed: dict[str, Any] = {
         "extends": name,
         "name": name,
@@ -87,9 +87,9 @@ def recipe_for(name: str, dataset: Mapping[str, Any], images: int, seed: int) ->
 def rows_of(
     run: RunFolder, drawn: Drawn, labels: Mapping[str, int], place: tuple[str, str, str, int, str]
 ) -> list[Row]:
-    """Return two rows of a finished run: the candidate always taken, and as the verdict says.
+    """Return two rows of a finished run: one of the candidate, one of the model after the verdict.
 
-    `labels` of the own images are by id; `place` is model, set, cell, seed and recipe.
+    `labels` are the own images' labels by id; `place` is model, set, cell, seed and recipe.
     """
     *where, name = place
     found = {one.name: one for one in FinishedRun(run).evaluations}
@@ -122,7 +122,7 @@ def rows_of(
 
 
 def unseen_gain(before: Evaluation, after: Evaluation, drawn: Drawn) -> float:
-    """Return points of recall, weighted by the own images' mix over the evaluated classes."""
+    """Return the gain in points: mean recall of evaluated classes, by their own images' shares."""
     gain = total = 0.0
     for share, was, now in zip(drawn.mix.tolist(), before.classes, after.classes, strict=True):
         if was.images:
@@ -132,7 +132,7 @@ def unseen_gain(before: Evaluation, after: Evaluation, drawn: Drawn) -> float:
 
 
 def own_gain(pseudo_labels: Path, labels: Mapping[str, int], names: Sequence[str]) -> float:
-    """Return points of accuracy on the own images that show a name."""
+    """Return the gain in accuracy in points, on the own images that show one of the names."""
     right = counted = 0
     with pseudo_labels.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):

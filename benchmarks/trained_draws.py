@@ -1,7 +1,7 @@
-"""Folders that people have, as datasets on disk that a recipe can name.
+"""Write draws of `folder_cells` as datasets on disk that a recipe can name.
 
-They are the draws of `folder_cells`, which works on rows of numbers: a set's features are the
-places of its images in one list here.
+`folder_cells` draws rows of features. Here an image's only feature is its index in a list of
+all files, so that a draw gives files.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from latte.interfaces import LabelledImage, LatteError
 from latte.io.files import write_text
 
 UNSEEN_IMAGES = 150
-"""Unseen images of a folder, at most."""
+"""Largest number of unseen images of a folder."""
 
 
 @dataclass(frozen=True)
 class NumberedSets:
-    """Labelled sets whose features (N, 1) are places in `files`, as float64."""
+    """Labelled sets whose features (N, 1) are indices into `files`, as float64."""
 
     sets: Mapping[str, LabelledSet]
     templates: Mapping[str, str]
-    """By the whole set's name."""
+    """Template by name of the whole set."""
     files: Sequence[Path]
 
 
@@ -47,16 +47,16 @@ class Drawn:
     template: str
     own: Sequence[tuple[Path, int]]
     unseen: Sequence[tuple[Path, int]]
-    """Test images of the set with the own images' mix of classes, as far as there are enough."""
+    """Test images of the set, in the class proportions of the own images if there are enough."""
     mix: Tensor
     """(C,) float64: the share of each class among the own images that show one."""
 
     def own_labels(self, folder: Path) -> Mapping[str, int]:
-        """Return the label of each own image by the id that a run of `folder` gives it."""
+        """Return the labels of the own images by image id in a run of `folder`."""
         return {image_reference(path, folder.absolute()).id: label for path, label in self.own}
 
     def write(self, folder: Path) -> Mapping[str, Any]:
-        """Write the lists and the class names to `folder`; return `dataset` of its recipes."""
+        """Write the lists and the class names to `folder`; return the recipe's key `dataset`."""
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / "classes.txt", "".join(f"{name}\n" for name in self.names))
         write_text(folder / "own.csv", _table(["path"], [[path] for path, _ in self.own]))
@@ -100,7 +100,7 @@ def number(sets: Sets) -> NumberedSets:
 
 
 def draw_files(numbered: NumberedSets, name: str, cell: Cell, seed: int, most: int) -> Drawn:
-    """Draw the folder that `folders` draws, and of its own images the first `most`."""
+    """Return the draw that `folders` makes, with only the first `most` own images."""
     whole, others = numbered.sets[name], [*numbered.sets.values()]
     folder = draw(whole, cell, seed, others)
     own = folder.own.take(torch.arange(min(most, len(folder.own))))
@@ -120,7 +120,7 @@ def draw_files(numbered: NumberedSets, name: str, cell: Cell, seed: int, most: i
 
 
 def _numbered(images: Sequence[LabelledImage], files: list[Path]) -> Images:
-    """Append the images' paths to `files`, without links and `..` as far as lists allow them."""
+    """Append the images' absolute paths to `files`; return their indices and labels."""
     first = len(files)
     files += [Path(os.path.abspath(one.image.path)) for one in images]  # noqa: PTH100 - keeps links
     places = torch.arange(first, len(files), dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""Recipes with and without their verdict, as Markdown."""
+"""Summarise the gains of recipes with and without the guard's verdict, as Markdown."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ GAINS: tuple[Gain, ...] = ("unseen", "own")
 
 
 def judged(recipe: str) -> str:
-    """Return the method under which rows have what a run of `recipe` takes after the verdict."""
+    """Return the method name in rows for the classifier of `recipe` after the guard's verdict."""
     return f"{recipe} + verdict"
 
 
 def summary(rows: Sequence[Row], recipes: Sequence[str]) -> str:
-    """Return each set's table of cells, and what recipes gain and lose with and without verdict."""
+    """Return each set's table of cells, and the gains and losses with and without verdict."""
     parts = [
         "# Recipes that train, on folders as people have them",
         "Gains over zero-shot in percentage points, means over draws: adapted → with the verdict "
@@ -35,7 +35,7 @@ def summary(rows: Sequence[Row], recipes: Sequence[str]) -> str:
 
 
 def table(rows: Sequence[Row], recipes: Sequence[str], gain: Gain) -> str:
-    """Return cells by recipes."""
+    """Return a table with a row per cell and a column per recipe."""
     cells = [cell.name for cell in CELLS if any(row.cell == cell.name for row in rows)]
     lines = [["cell", *recipes], ["---"] * (len(recipes) + 1)]
     for cell in cells:
@@ -45,7 +45,7 @@ def table(rows: Sequence[Row], recipes: Sequence[str], gain: Gain) -> str:
 
 
 def totals(rows: Sequence[Row], recipes: Sequence[str], gain: Gain) -> str:
-    """Return mean, worst draw and draws that lose more than a point, for each recipe."""
+    """Return, per recipe, mean, worst draw, and number of draws that lose more than a point."""
     lines = [
         ["recipe", "draws", "mean", "worst", f"lose more than {LOSS_POINTS:.0f} point"],
         ["---"] * 5,
@@ -77,7 +77,7 @@ def _pair(rows: Sequence[Row], recipe: str, gain: Gain) -> str:
 
 
 def _outcomes(rows: Sequence[Row]) -> str:
-    """Return the mean probability, and how many draws were adapted, half adapted and kept."""
+    """Return the mean probability, and the numbers of draws adapted, half adapted and kept."""
     known = [row.probability for row in rows if row.probability is not None]
     strengths = [row.strength or 0.0 for row in rows]
     counts = {

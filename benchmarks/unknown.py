@@ -1,7 +1,7 @@
 """AUROC of scores for images of unknown classes: half of a labelled set's names are removed.
 
-A set in CoOp's form: of its test images, those of the classes that are left are known, the others
-are not. AUROC: how often a known image scores higher than an unknown one; 0.5 is chance.
+The set has CoOp's format. Test images of the remaining classes are known, all others are unknown.
+AUROC is the probability that a known image scores higher than an unknown one; 0.5 is chance.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6)
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Measure, and print what came out."""
+    """Measure and print the results."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks unknown", description=__doc__)
     parser.add_argument("--root", type=Path, required=True, help="folder of the images")
     parser.add_argument("--split", type=Path, required=True, help="split file, as CoOp's are")
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _features(root: Path, split: Path, model: str) -> tuple[Tensor, Tensor, Tensor, float]:
-    """Unit features of test images (M, D) and classes (C, D), labels (M,), and the logit scale."""
+    """Return unit features of test images (M, D) and classes (C, D), labels (M,), logit scale."""
     folder = load_registry().model_folder
     settings = BackboneSettings(model=model)
     clip = load_backbone(settings, device="cpu", base_dir=Path(), model_folder=folder)
@@ -64,7 +64,7 @@ def _features(root: Path, split: Path, model: str) -> tuple[Tensor, Tensor, Tens
 def _draw(
     images: Tensor, texts: Tensor, labels: Tensor, scale: float, seed: int
 ) -> Mapping[str, float]:
-    """Return each score's AUROC for one half of the classes, and the effect of thresholds."""
+    """Return each score's AUROC if half of the classes is known, and the effect of thresholds."""
     generator = torch.Generator().manual_seed(seed)
     kept = torch.randperm(len(texts), generator=generator)[: len(texts) // 2].sort().values
     known = torch.isin(labels, kept)

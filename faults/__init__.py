@@ -1,4 +1,4 @@
-"""Fault injection into real processes of `latte run`: messages are checked, and nothing is lost.
+"""Fault injection into processes of `latte run`: checks messages, and that no data are lost.
 
 `python -m faults --help`; the faults and their outcomes are in `docs/faults.md`.
 """

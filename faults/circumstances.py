@@ -1,4 +1,4 @@
-"""Every command in every bad circumstance: it is done, or ends with one line and its code."""
+"""Run each command in each bad circumstance: it must succeed, or end with one line and its code."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from faults.site import Site
 
 _RUN_IT = 'exec "$@"'
 _IN_8_GB = f"ulimit -v 8000000; {_RUN_IT}"
-"""Limits the virtual memory of a command that reads endless or huge files."""
+"""Script that limits the virtual memory of a command that reads endless or huge files."""
 _ON_A_DISK = (
     'mount -t tmpfs -o size=256m disk /mnt && cp -a . /mnt && mount --bind /mnt "$PWD" || exit 1; '
     "head -c {spare} /dev/zero >/mnt/spare; cat /dev/zero >/mnt/rest 2>/dev/null; rm /mnt/spare; "
     '(cd "$PWD" && exec "$@"); code=$?; rm /mnt/rest; cp -a /mnt/. .; exit $code'
 )
-"""Runs a command on a disk with `spare` free bytes, and copies the content of the disk back."""
+"""Script that runs a command on a disk with `spare` free bytes, and copies the content back."""
 _NOBODY = 65534
 _CODES = frozenset({0, 2, 3, 129, 130, 143})
 
@@ -38,7 +38,7 @@ def _nothing(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Circumstance:
-    """Something bad that happens to a command."""
+    """A fault in the environment of a command."""
 
     name: str
     script: str = _RUN_IT
@@ -49,12 +49,12 @@ class Circumstance:
     """Environment variables; None removes one."""
     codes: frozenset[int] = _CODES
     concerns: Callable[[Command], bool] = bool
-    """Returns False for commands that the circumstance does not reach."""
+    """Returns False for commands that the circumstance does not affect."""
     hang_up: bool = False
     times: int = 1
     """Number of processes that start the command at once."""
     mounts: bool = False
-    """True if the script mounts, which needs a right."""
+    """True if the script mounts a file system, for which it needs permission."""
 
 
 def _reads_images(command: Command) -> bool:
@@ -66,7 +66,7 @@ def _reads_run(command: Command) -> bool:
 
 
 def _can_succeed(command: Command) -> bool:
-    return command.arguments[0] != "reproduce"  # its datasets are not here
+    return command.arguments[0] != "reproduce"  # its datasets are not available
 
 
 def _name_without_text(folder: Path) -> None:
@@ -101,7 +101,7 @@ def _huge_header(folder: Path) -> None:
 
 
 def _other_owner(folder: Path) -> None:
-    """Give the image, unreadable, and the folders of runs and texts to another user."""
+    """Make the image unreadable; give it and the folders of runs and texts to another user."""
     if os.geteuid() != 0:
         raise NotPermittedError("needs root, to give files to another user")
     os.chown(folder / ODD, _NOBODY, _NOBODY)
@@ -156,15 +156,15 @@ class Cell:
     command: str
     codes: tuple[int, ...]
     complaint: str
-    """The broken promise; empty if there is none."""
+    """The requirement that was violated; empty if none was."""
 
 
 class Matrix:
     """Cells of all commands, by circumstance."""
 
     def __init__(self, folder: Path, together: int = 2) -> None:
-        """Use `folder` for all cells, and run `together` of them at once."""
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # children of `nohup` ignore it
+        """Use `folder` for all cells, and run up to `together` cells at once."""
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # children of `nohup` ignore SIGHUP
         self._prepared = Prepared(folder)
         self._together = together
 
@@ -199,7 +199,7 @@ class Matrix:
 
 
 def _complaint(ended: Ended, codes: frozenset[int]) -> str:
-    """Return the broken promise of a process that ended so, or nothing."""
+    """Return the requirement that the ended process violated, or an empty text."""
     errors = [line for line in ended.output.splitlines() if line.startswith("error: ")]
     if ended.code == 124:
         return f"hangs for {PATIENCE:.0f} s"
@@ -215,7 +215,7 @@ def _complaint(ended: Ended, codes: frozenset[int]) -> str:
 
 
 def row(circumstance: Circumstance, cells: Iterable[Cell]) -> Outcome:
-    """Return the row of the table: the codes, and the promises that were broken."""
+    """Return the row of the table: exit codes, and violated requirements."""
     cells = list(cells)
     counts = Counter(code for cell in cells for code in cell.codes)
     saw = ", ".join(f"{count} x exit {code}" for code, count in sorted(counts.items()))
@@ -227,7 +227,7 @@ def row(circumstance: Circumstance, cells: Iterable[Cell]) -> Outcome:
 
 
 def every_command(site: Site, times: int) -> list[Outcome]:
-    """Run every command in every circumstance; `times` does not matter."""
+    """Run every command in every circumstance; `times` is not used."""
     matrix = Matrix(site.folder / "circumstances")
     rows = []
     for one in CIRCUMSTANCES:

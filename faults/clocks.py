@@ -1,4 +1,4 @@
-"""Clocks that jump between runs and during one, with the program libfaketime."""
+"""Clocks that jump between runs and during a run, with the library libfaketime."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _YEAR = 365 * 86_400
 
 
 def jumps(site: Site, times: int) -> list[Outcome]:
-    """Move the clock by a year between parts of a run, and back and forth during one."""
+    """Move the clock by a year between parts of a run, and back and forth during a run."""
     library = _library()
     rows = []
     for fault, first, then in (

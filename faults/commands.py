@@ -23,12 +23,12 @@ PATIENCE = 180.0
 """Seconds after which a command counts as hanging."""
 RUN = "runs/finished"
 ODD = "images/odd.png"
-"""An image of every folder, which circumstances replace by something else."""
+"""An image in every folder; circumstances replace this file by something else."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command line, and what it reads and writes."""
+    """A command line, and the inputs that it reads."""
 
     line: str
     images: bool = False
@@ -36,7 +36,7 @@ class Command:
     run: bool = False
     """True if it reads the finished run."""
     codes: frozenset[int] = frozenset()
-    """Its own exit codes for a failure."""
+    """Exit codes for failures that only this command has."""
 
     @property
     def arguments(self) -> list[str]:
@@ -76,7 +76,7 @@ COMMANDS = (
 
 
 class Prepared:
-    """Folder with images, a recipe, a finished run and its caches, which each cell copies."""
+    """Folder with images, a recipe, a finished run and its caches. A cell gets a copy of it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "prepared"
@@ -123,7 +123,7 @@ def start(
 def end(process: subprocess.Popen[bytes], signal_after: float | None = None) -> Ended:
     """Wait for the end of `process`; SIGHUP is sent after the given seconds.
 
-    The code is that which a shell shows; it is 124 for a process that hangs.
+    The exit code is the one that a shell shows; it is 124 for a process that hangs.
     """
     if signal_after is not None:
         time.sleep(signal_after)

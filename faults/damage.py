@@ -15,7 +15,7 @@ Damage = Callable[[Path], None]
 
 
 def cut(path: Path) -> None:
-    """Truncate the file to half."""
+    """Truncate the file to half of its size."""
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2])
 
@@ -26,7 +26,7 @@ def emptied(path: Path) -> None:
 
 
 def turned(path: Path) -> None:
-    """Flip one bit in the last tenth."""
+    """Flip one bit in the last tenth of the file."""
     data = bytearray(path.read_bytes())
     data[-1 - len(data) // 20] ^= 4
     path.write_bytes(bytes(data))
@@ -37,7 +37,7 @@ DAMAGES: Mapping[str, Damage] = {"cut": cut, "emptied": emptied, "one bit turned
 
 
 def checkpoints(site: Site, times: int) -> list[Outcome]:
-    """Damage the newest checkpoint, then both."""
+    """Damage the newest checkpoint, then both checkpoints."""
     rows = []
     for name, damage in DAMAGES.items():
         for count, which in ((1, "newest"), (2, "both")):
@@ -57,7 +57,7 @@ def checkpoints(site: Site, times: int) -> list[Outcome]:
 
 
 def caches(site: Site, times: int) -> list[Outcome]:
-    """Damage each cache file; it is made again, and only lost texts are asked for again."""
+    """Damage each cache file; latte must recompute it, and ask again only for lost texts."""
     rows = []
     for name, damage in DAMAGES.items():
         place = site.place()

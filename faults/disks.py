@@ -18,7 +18,7 @@ _READ_ONLY = "read-only file system"
 
 
 def full(site: Site, times: int) -> list[Outcome]:
-    """Run on small disks for run folder and cache, whose sizes end runs in various stages."""
+    """Run with run folder and cache on small disks, whose sizes end runs in various stages."""
     own_mounts()
     whole = _size(site.whole().folder)
     sizes = [int(whole * share) for share in (0.05, 0.4, 0.6, 0.7, 0.8, 0.9)]
@@ -37,7 +37,7 @@ def full(site: Site, times: int) -> list[Outcome]:
 
 
 def limited(site: Site, times: int) -> list[Outcome]:
-    """Limit the file size by `ulimit -f`: a write fails half-way, and no rights are needed."""
+    """Limit the file size by `ulimit -f`: a write fails half-way. No permission is needed."""
     places, last = [], Ended(0, "")
     for blocks in (1, 4, 40, 400):
         place = site.place()
@@ -53,7 +53,7 @@ def limited(site: Site, times: int) -> list[Outcome]:
 
 
 def read_only(site: Site, times: int) -> list[Outcome]:
-    """Mount the cache, then the run folder, read-only, which root obeys, too."""
+    """Mount the cache, then the run folder, read-only; this restricts root too."""
     own_mounts()
     empty, filled, stopped = site.place(), site.place(), site.place()
 
@@ -96,7 +96,7 @@ def own_mounts() -> tuple[str, ...]:
 
 
 def _on_small_disk(place: Place, size: int) -> Ended:
-    """Run with `size` bytes for run folder and cache, and copy their content back."""
+    """Run on a disk of `size` bytes for run folder and cache; copy their content back."""
     disk, kept = place.folder / "disk", place.folder / "kept"
     disk.mkdir()
     kept.mkdir()
@@ -119,6 +119,6 @@ def _for_reading(folder: Path) -> Sequence[str]:
 
 
 def _size(folder: Path) -> int:
-    """Return the bytes of run folder and cache, in whole pages, as a small disk counts them."""
+    """Return the size of run folder and cache in bytes, in whole pages, as a disk counts it."""
     files = [one for part in ("runs", "cache") for one in (folder / part).rglob("*")]
     return sum(-(-one.stat().st_size // 4096) * 4096 for one in files if one.is_file())

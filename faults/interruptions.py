@@ -55,7 +55,7 @@ def _told_to_end(site: Site, fault: str, number: int, code: int, word: str) -> O
     for stage in STAGES:
         ended = interrupt(site, place, stage, random, number)
         if ended is None or (ended.code in (0, -number) and "report: " in ended.output):
-            continue  # it came too late: all was done, and Python was about to end
+            continue  # the signal came too late: the run was finished, and Python was about to exit
         count += 1
         assert ended.code == code, (stage, ended.code, ended.output)
         assert "Traceback" not in ended.output, ended.output
@@ -67,9 +67,9 @@ def _told_to_end(site: Site, fault: str, number: int, code: int, word: str) -> O
 
 
 def twice_at_once(site: Site, times: int) -> list[Outcome]:
-    """Start a second run of the same recipe during the first."""
+    """Start a second run of a recipe while the first one runs."""
     place = site.place()
-    first = place.start(FAULTS_PAUSE="3")  # still at work when the second has started
+    first = place.start(FAULTS_PAUSE="3")  # the first still runs when the second starts
     assert place.wait_until(partial(place.has_begun, "describe"), first)
     stages = place.stages
     kept = stages.read_text()
@@ -98,14 +98,14 @@ def export_killed(site: Site, times: int) -> list[Outcome]:
 
 
 def interrupt(site: Site, place: Place, stage: str, random: Random, number: int) -> Ended | None:
-    """Start, and send the signal at a random moment of `stage`; None if the stage ended before."""
+    """Start a run, and send a signal at a random moment of `stage`; None if that is too late."""
     pause = random.uniform(0, _seconds(site, stage))
     ready = partial(bool, 1) if stage == START else partial(place.has_begun, stage)
     return place.interrupt_when(_after(ready, pause), number)
 
 
 def _seconds(site: Site, stage: str) -> float:
-    """Return the seconds of `stage` in the undisturbed run; for the start, those of importing."""
+    """Return the seconds of `stage` in the undisturbed run; before all stages, those of imports."""
     if stage == START:
         return 2.0
     began = site.whole().began()

@@ -13,7 +13,7 @@ from faults.site import Site
 _STARVING = "--set=loss=starving"
 _AUTO = "--set=train.micro_batch_size=auto"
 _AFTER = "8"
-"""Calls of the loss before the exception; a step has two, so checkpoints exist by then."""
+"""Calls of the loss before the exception; with two calls per step, checkpoints exist by then."""
 
 _RUNS = 30
 _GROWTH = 20
@@ -54,7 +54,7 @@ def sweep(site: Site, times: int) -> list[Outcome]:
         time.sleep(0.02)
     ended = place.end(process)
     assert ended.code == 0, ended.output
-    assert len(sizes) >= _RUNS - 1, sizes  # the process may end before the last is measured
+    assert len(sizes) >= _RUNS - 1, sizes  # the process may end before the last run is measured
     grown = sizes[-1] - sizes[1]
     saw = f"nothing: {sizes[0]} MiB after 1 run, {sizes[1]} after 2, {sizes[-1]} after {_RUNS}"
     lost = "nothing" if grown < _GROWTH else f"{grown} MiB more"

@@ -29,16 +29,16 @@ class Outcome:
     lost: str = "nothing"
     """Work that was repeated, or files that were left incomplete."""
     same: str = "yes"
-    """True if the resumed run has the results of an undisturbed run."""
+    """`yes` if the resumed run has the results of an undisturbed run."""
 
     @property
     def is_good(self) -> bool:
-        """True if latte kept its promises."""
+        """True if nothing was lost and the results are equal."""
         return self.lost == "nothing" and self.same == "yes"
 
 
 def skipped(fault: str, why: str) -> Outcome:
-    """Return the row of a fault that this machine does not permit."""
+    """Return the row of a fault that cannot be injected on this machine."""
     return Outcome(fault, 0, f"not tried: {why}")
 
 
@@ -61,7 +61,7 @@ def outcome(
 
 
 def seen(ended: Ended) -> str:
-    """Return exit code and message; a traceback is a bug."""
+    """Return exit code and message, or that there was a traceback, which is a bug."""
     assert "Traceback" not in ended.output, ended.output
     return f"{textwrap.shorten(ended.said, _SHOWN, placeholder='...')} (exit {ended.code})"
 

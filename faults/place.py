@@ -18,9 +18,9 @@ from tests.helpers.whole_runs import environment
 REPOSITORY = Path(__file__).parents[1]
 PLUGIN = Path(__file__).parent / "plugin"
 BATCH = 2
-"""Batch size of the describer of `plugin/`."""
+"""Batch size of the describer in `plugin/`."""
 PATIENCE = 300.0
-"""Seconds after which a process counts as hanging."""
+"""After this many seconds, a process counts as hanging."""
 ALL_STAGES = (
     "--set=describer=slow",
     "--set=reporters=[html, stages]",
@@ -40,7 +40,7 @@ class Ended:
 
     @property
     def said(self) -> str:
-        """First line of the error message, with paths relative to the place."""
+        """First line of the error message; paths are relative to the place."""
         complaints = [line for line in self.output.splitlines() if line.startswith("error: ")]
         first = complaints[0].removeprefix("error: ") if complaints else ""
         return re.sub(r"\S*/place-\d+/", "", first)
@@ -59,7 +59,7 @@ class Place:
     def start(
         self, *more: str, wrapped: Sequence[str] = (), **settings: str
     ) -> subprocess.Popen[str]:
-        """Start `latte run` through the command `wrapped`, with further options and settings."""
+        """Start `latte run`, optionally through a command, with more options and settings."""
         self.stages.unlink(missing_ok=True)
         recipe = ("run", str(self.recipe), "--quiet")
         return self.latte(*recipe, *self.changes, *more, wrapped=wrapped, **settings)
@@ -67,7 +67,7 @@ class Place:
     def latte(
         self, *arguments: str, wrapped: Sequence[str] = (), **settings: str
     ) -> subprocess.Popen[str]:
-        """Start `latte ARGUMENTS` through the command `wrapped`, with further settings."""
+        """Start `latte ARGUMENTS`, optionally through a command, with more settings."""
         return subprocess.Popen(
             [*wrapped, sys.executable, "-m", "latte", *arguments],
             cwd=self.folder,
@@ -104,7 +104,7 @@ class Place:
     def interrupt_when(
         self, ready: Callable[[], bool], number: int = signal.SIGKILL, /, **settings: str
     ) -> Ended | None:
-        """Start, and send the signal once `ready`; None if the process ended before."""
+        """Start a run, and send the signal as soon as `ready`; None if the process ended before."""
         process = self.start(**settings)
         if not self.wait_until(ready, process):
             ended = self.end(process)
@@ -115,13 +115,13 @@ class Place:
         return self.end(process)
 
     def kill_when(self, ready: Callable[[], bool]) -> None:
-        """Send `kill -9` once `ready`, which must come before the end."""
+        """Start a run, and send `kill -9` as soon as `ready`, which must happen before its end."""
         ended = self.interrupt_when(ready)
         assert ended is not None, "the moment to kill never came"
         assert ended.code == -signal.SIGKILL, ended.output
 
     def wait_until(self, ready: Callable[[], bool], process: subprocess.Popen[str]) -> bool:
-        """Wait for `ready`; False if `process` ended before."""
+        """Wait until `ready()` is true; return False if `process` ended before."""
         deadline = time.monotonic() + PATIENCE
         while not ready():
             if process.poll() is not None:
@@ -143,7 +143,7 @@ class Place:
 
     @property
     def stages(self) -> Path:
-        """File in which the current process records its started stages."""
+        """File in which the current process records the stages that it starts."""
         return self.folder / "stages.txt"
 
     def began(self) -> dict[str, float]:
@@ -172,12 +172,12 @@ class Place:
         return max((int(name.removeprefix("step-")) for name in found), default=0)
 
     def leftovers(self) -> list[str]:
-        """Temporary files in run folders, in the cache, and beside them."""
+        """Temporary files in run folders, in the cache, and in their parent folders."""
         return [path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*.tmp")]
 
 
 def differences(found: Place, expected: Place) -> list[str]:
-    """Return the results of the run and its controls that are not bit-identical."""
+    """Return the results of run and controls that are not bit-identical to the expected ones."""
     pairs = [(found.run_folder, expected.run_folder)]
     for control in sorted(expected.run_folder.glob("controls/*/*/")):
         pairs.append((found.run_folder / control.relative_to(expected.run_folder), control))
@@ -191,9 +191,9 @@ def differences(found: Place, expected: Place) -> list[str]:
 
 
 def asked_in_vain(found: Place, expected: Place) -> int:
-    """Return the requests that were asked again although their texts had been stored.
+    """Return the number of requests that were asked again although their texts were stored.
 
-    A kill may come between an answer and its record: one such batch is allowed.
+    A kill between an answer and its storage is allowed to repeat one batch.
     """
     times = Counter(found.asked())
     missing = {*expected.asked()} - times.keys()

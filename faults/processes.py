@@ -23,7 +23,7 @@ def one_of_two(site: Site, times: int) -> list[Outcome]:
         code, _, complaints = killed.end(timeout=120)
         assert code != 0
         assert complaints.count(LOST) == 1, complaints
-        place.interruptions += 2  # each of the two had a batch
+        place.interruptions += 2  # each of the two processes had a batch
         saw = f"{LOST.removeprefix('error: ')} (exit {code})"
         _together(place, site)
         rows.append(outcome(f"torchrun: rank {rank} of 2", [place], whole, 1, saw))

@@ -1,4 +1,4 @@
-"""Folder of all faults, with one recipe and the results of an undisturbed run."""
+"""Folder for all faults, with one recipe and the results of an undisturbed run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from faults.recipe import write_recipe
 
 
 class Site:
-    """Folder of all places; nothing in it is removed."""
+    """Folder that contains a place (a folder) per fault; nothing in it is removed."""
 
     def __init__(self, folder: Path, recipe: Path | None = None) -> None:
         self.folder = folder
@@ -25,7 +25,7 @@ class Site:
         return Place(self.recipe, self.folder / f"place-{self._count}", changes)
 
     def _whole(self, *changes: str) -> Place:
-        """Undisturbed run, made once."""
+        """Place of the undisturbed run, which is made once."""
         place = self.place([*ALL_STAGES, *changes])
         place.finish()
         return place

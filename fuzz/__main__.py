@@ -1,8 +1,8 @@
 """`python -m fuzz TARGET --seconds N --executions N`: search for inputs that break a reader.
 
-libFuzzer stops after the given time or executions, whichever is first. It continues after a
-finding, reports each kind of failure once, and stores the input in the folder of findings. The exit
-code is 1 if there was any.
+libFuzzer stops after the given time or number of executions, whichever comes first. It continues
+after a finding, reports each kind of failure once, and stores the input in the folder of findings.
+The exit code is 1 if there was a finding.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 
 
 def main() -> int:
-    """Read the command line and fuzz in a separate process, which libFuzzer ends."""
+    """Read the command line and fuzz in a separate process, because libFuzzer ends its process."""
     parser = argparse.ArgumentParser(prog="python -m fuzz", description=__doc__)
     parser.add_argument("target", nargs="?", help="what to fuzz; see --list")
     parser.add_argument("--list", action="store_true", help="name the targets")

@@ -50,7 +50,7 @@ def recipes() -> Iterator[bytes]:
 
 
 def overrides() -> Iterator[bytes]:
-    """Return lines, one `--set` each."""
+    """Return lines, each a value of `--set`."""
     yield b"train.max_steps=5\ndescriptions.2={use: group, size: 2}\nlabels=[current]"
     yield b"describer.use=phrases\ndataset.root=${NAME}\ncontrols.a.descriptions=[class]"
 

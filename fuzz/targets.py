@@ -35,7 +35,7 @@ class Target:
     """Fuzz target for one reader."""
 
     run: Callable[[bytes, Path], None]
-    """Called with any bytes and an empty folder; raises `LatteError` for invalid input."""
+    """Function of any bytes and an empty folder; raises `LatteError` for invalid input."""
     seeds: Callable[[], Iterable[bytes]]
     """Valid inputs."""
 
@@ -138,7 +138,7 @@ def _store(data: bytes, folder: Path) -> None:
 
 
 def _import(data: bytes, folder: Path) -> None:
-    """Check that an export repeats what was imported."""
+    """Check that an export contains the imported texts."""
     path = folder / "texts.jsonl"
     path.write_bytes(data)
     done = import_texts(folder / "store", [path])

@@ -66,7 +66,7 @@ class Stages(Reporter[NoOptions]):
             file.write(f"{stage} {time.monotonic()}\n")
 
     def on_stage_end(self, stage: StageEnd) -> None:
-        """Record the stage of controls, which follows the evaluation."""
+        """Record the stage `controls`, which follows the evaluation."""
         if stage.stage == "evaluate":
             self.on_stage_start("controls")
 

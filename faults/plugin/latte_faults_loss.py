@@ -1,4 +1,4 @@
-"""The loss `contrastive` on a GPU that is too small at one step."""
+"""The loss `contrastive` with a simulated out-of-memory error at one step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from latte.interfaces import Supervision
 
 
 class Starving(ContrastiveLoss):
-    """Loss that fails once after the number of calls in file `FAULTS_STARVE`, and removes it."""
+    """Loss that fails once, after the number of calls in `FAULTS_STARVE`, and removes this file."""
 
     calls = 0
 

@@ -1,4 +1,4 @@
-"""The command line, one module per command; nothing here imports torch at start-up."""
+"""The command line, with commands by module; starting it does not import torch."""
 
 import time
 

@@ -13,7 +13,7 @@ from latte.registry.discovery import discover_plugins
 from latte.registry.spec import KINDS
 
 _LONGEST_LIST = 1000
-"""Largest number of a folder's entries that completion reads."""
+"""Completion reads at most this many entries of a folder."""
 
 
 def one_of(choices: Collection[str]) -> Callable[[str], list[str]]:
@@ -29,7 +29,7 @@ kinds = one_of(KINDS)
 
 
 def component_names(context: typer.Context, incomplete: str) -> list[str]:
-    """Complete the name of a component of the kind that was given before."""
+    """Complete the name of a component; its kind is the preceding argument."""
     try:
         specs = [spec for plugin in discover_plugins() for spec in plugin.specs]
     except LatteError:
@@ -39,7 +39,7 @@ def component_names(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def recipes(incomplete: str) -> list[str]:
-    """Complete a YAML file here or in a sub-folder, or the name of a shipped recipe."""
+    """Complete a YAML file in this folder or its sub-folders, or the name of a shipped recipe."""
     from latte.recipe.shipped import SUFFIXES
 
     files = _below(incomplete, lambda path: path.suffix in SUFFIXES and path.is_file())
@@ -54,12 +54,12 @@ def shipped_recipes(incomplete: str) -> list[str]:
 
 
 def runs(incomplete: str) -> list[str]:
-    """Complete a run folder here or in a sub-folder, such as `runs/demo-ca7e1700`."""
+    """Complete a run folder in this folder or its sub-folders, such as `runs/demo-ca7e1700`."""
     return [*_below(incomplete, lambda path: (path / "recipe.yaml").is_file())]
 
 
 def _below(incomplete: str, wanted: Callable[[Path], bool]) -> Iterator[str]:
-    """Yield the wanted paths that begin with `incomplete`, and those one folder deeper."""
+    """Yield paths that begin with `incomplete` and are `wanted`, also one folder deeper."""
     folder, slash, start = incomplete.rpartition("/")
     for path in _entries(Path(folder + slash)):
         if not path.name.startswith(start) or path.name.startswith("."):

@@ -59,8 +59,7 @@ def _list(found: Sequence[Registered], kind: Kind | None, *, json: bool) -> None
 def in_recipe(kind: Kind, name: str, rows: Sequence[OptionRow] = ()) -> str:
     """Return the line of a recipe that names a component, for example `labels: [current]`.
 
-    With options in `rows`, the line is `loss: {use: NAME, OPTION: ...}`, with the required options
-    after the name.
+    With `rows`, the line is `loss: {use: NAME, OPTION: ...}` with each required option.
     """
     if kind == "model":
         return f"model: plugin:{name}"
@@ -148,7 +147,7 @@ def option_rows(
 ) -> Iterator[OptionRow]:
     """Yield the options of `model` in the order of its fields, nested ones after their parent.
 
-    `given` holds values that override the defaults of `model`. For nested options they come from
+    `given` has values that override the defaults of `model`; those of nested options come from
     the default of the parent option.
     """
     defaults = {**_defaults(model), **(given or {})}

@@ -163,7 +163,7 @@ def print_list(found: Sequence[Facts]) -> None:
 def presence(facts: Facts) -> str:
     """Return `yes`, `part` or `no` for a dataset on this machine; `?` if its folder is unknown.
 
-    Only the folders and the split file are looked for, not each image.
+    Only the folders and the split file are checked, not the images.
     """
     from latte.components.datasets.published.dataset import default_root, missing
     from latte.io.paths import is_folder
@@ -243,7 +243,7 @@ def _split_in_words(facts: Facts) -> str:
 
 
 def how_to_get(facts: Facts) -> str:
-    """Return the command that downloads the dataset, or a sentence that there is none."""
+    """Return the command that downloads the dataset, or a sentence that no command does."""
     if facts.torchvision:
         return f"latte datasets get {facts.name} --root DIR"
     return "not by a command; afterwards: latte datasets check " + facts.name

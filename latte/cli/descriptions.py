@@ -101,7 +101,7 @@ def _print_questions(planned: Sequence[PlannedQuestions]) -> None:
 
 
 def _share(chosen: str | None, progress: Progress) -> Shard | None:
-    """Return the shard that `--shard` names, else this process's under `torchrun`, else None."""
+    """Return the shard in `--shard` or, under `torchrun`, that of this process; else None."""
     from latte.describe.shards import Shard
 
     if chosen is not None:

@@ -32,7 +32,7 @@ def doctor(json: JsonOption = False) -> None:
 
 
 def examine() -> dict[str, Any]:
-    """Return facts about machine and installation as plain data; imports torch for its devices."""
+    """Return facts about machine and installation as plain data; imports torch to list devices."""
     from latte.new.machine import main_memory, usable_cpus
 
     memory = main_memory()

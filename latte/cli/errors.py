@@ -1,4 +1,4 @@
-"""Errors of commands: messages on stderr, exit codes, signals, and errors of the machine."""
+"""Print errors of commands, handle signals, and explain errors that the machine causes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _RUST_ERROR_NUMBER = re.compile(r"\(os error (\d+)\)")
 
 
 def refuse_removed_folder() -> None:
-    """Raise `LatteError` if the working directory was removed; torch's libraries would abort."""
+    """Raise `LatteError` if the working directory was removed: torch's libraries abort then."""
     try:
         os.getcwd()  # noqa: PTH109 - the call that fails
     except FileNotFoundError:
@@ -60,7 +60,7 @@ def refuse_removed_folder() -> None:
 
 
 def print_error(error: LatteError) -> None:
-    """Print an error, or each error of a recipe, to stderr with its place and its fix."""
+    """Print an error, or each error of a recipe, to stderr with its location and its fix."""
     errors = error.errors if isinstance(error, RecipeErrors) else [error]
     for one in errors:
         _print("error: ", str(one))
@@ -85,9 +85,9 @@ def print_unexpected(error: BaseException) -> None:
 
 
 def discard_unwritten_output() -> None:
-    """Discard buffered output that cannot be written, as after `| head` or on a full disk.
+    """Discard buffered output that cannot be written, for example after `| head` or on a full disk.
 
-    Otherwise Python would try to write it again at exit, and print the error.
+    Otherwise Python would try to write it again at exit, and print an error.
     """
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -97,10 +97,10 @@ def discard_unwritten_output() -> None:
 
 
 def open_standard_streams() -> None:
-    """Open each of stdin, stdout and stderr that is closed, as by `<&-`, on the null device.
+    """Replace each closed stream (stdin, stdout, stderr), as by `<&-`, by the null device.
 
-    Otherwise the next file that is opened gets the number of a closed stream, and printed text is
-    written into the file. File names that are not valid text can then be read and printed.
+    Otherwise the next opened file would get the number of a closed stream, so that printed text
+    would be written into this file. Also make file names that are not valid text printable.
     """
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         if getattr(sys, name) is None:
@@ -125,7 +125,7 @@ class WarningHandler(logging.Handler):
 
 @contextmanager
 def warnings_shown() -> Iterator[None]:
-    """Print each of latte's warnings exactly once within the block, under any logging setup."""
+    """Within the block, print each warning of latte exactly once, under any logging setup."""
     logger = logging.getLogger("latte")
     before = logger.handlers, logger.propagate
     logger.handlers, logger.propagate = [WarningHandler(logging.WARNING)], False
@@ -155,11 +155,10 @@ if hasattr(signal, "SIGHUP"):  # not on Windows
 
 @contextmanager
 def ended_by_signals() -> Iterator[list[signal.Signals]]:
-    """Raise `Terminated` in the block at the first SIGTERM or SIGHUP; yields received signals.
+    """Raise `Terminated` in the block at the first SIGTERM or SIGHUP; yield the received signals.
 
     A second signal ends the process at once. Files are written atomically, so none is left
-    incomplete. A signal that is ignored, as after `nohup`, stays ignored; a signal that already has
-    a handler keeps it.
+    incomplete. An ignored signal, as after `nohup`, stays ignored; existing handlers are kept.
     """
     received: list[signal.Signals] = []
 
@@ -217,7 +216,7 @@ def _out_of_memory(error: BaseException) -> LatteError | None:
 def _without_torch(error: BaseException) -> LatteError | None:
     """Return a readable error if torch is missing, as after `pip install --no-deps`, else None.
 
-    Its hint leaves the choice of torch's build, which depends on the GPU, to the user.
+    The hint names no particular build of torch, because the right one depends on the GPU.
     """
     if isinstance(error, ModuleNotFoundError) and error.name in ("torch", "torchvision"):
         return LatteError(

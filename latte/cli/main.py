@@ -76,7 +76,7 @@ COMMANDS = {
 }
 """Import path of each command's function or `typer.Typer` of subcommands.
 
-A module is imported when one of its commands is called or listed. Slow imports stand inside the
+A module is imported when one of its commands is called or listed. Slow imports are inside the
 commands' functions, so that the help is fast and does not import torch."""
 
 
@@ -126,7 +126,7 @@ def _command(name: str, target: str) -> Any:
 
 
 def plugin_commands(own: Collection[str]) -> Mapping[str, CommandSpec]:
-    """Return the commands of plugins by name, without names in `own` and without broken plugins.
+    """Return the commands of working plugins by name; names in `own` are left out.
 
     The mapping is empty if the plugins cannot be listed, so that the help still works; a command
     that needs the plugins reports the error.

@@ -1,4 +1,4 @@
-"""Print lines, tables and JSON for people; control characters in names and texts are escaped."""
+"""Print lines, tables and JSON with control characters escaped."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def rows_stream() -> TextIO:
 
 
 def echo(text: object, *, nl: bool = True, err: bool = False) -> None:
-    """Print `text` to stdout; with `err`, print it to stderr and redact the environment's secrets.
+    """Print `text` with control characters escaped, to stdout or, with `err`, to stderr.
 
-    Control characters are escaped in both.
+    On stderr, secrets from environment variables are redacted too.
     """
     shown = redact(str(text)) if err else str(text)
     typer.echo(on_terminal(shown), nl=nl, err=err)
@@ -72,7 +72,7 @@ def print_json(value: Any) -> None:
 
 
 def relative(path: Path) -> str:
-    """Return `path` relative to the working directory, or unchanged if it is outside of it."""
+    """Return `path` relative to the working directory; unchanged if it is outside."""
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
@@ -80,7 +80,7 @@ def relative(path: Path) -> str:
 def write_file(path: Path, text: str) -> None:
     """Write `text` to a path that the user gave. Raises `LatteError` if that fails.
 
-    Call `refuse_other_kind` before computing `text`, so that no work is lost.
+    Call `refuse_other_kind` before computing `text`: it refuses the path before work is done.
     """
     from latte.io.files import write_text
 

@@ -155,7 +155,7 @@ def predict(
 
 
 def _end(sorter: Sorter | None, skipped: _Skipped, left_out: LeftOut) -> None:
-    """Print what was sorted and left out; exit with `SOME_SKIPPED` if images were left out."""
+    """Print the numbers of sorted and skipped images; exit with `SOME_SKIPPED` for the latter."""
     if sorter:
         echo(sorter.summary(), err=True)
     for warning in left_out.warnings():
@@ -236,7 +236,7 @@ def _paths(images: Sequence[str], sort_into: Path | None) -> Iterator[str]:
 def _check_sorting(
     images: Sequence[str], sort_into: Path | None, link: bool, min_confidence: float | None
 ) -> None:
-    """Raise `LatteError` if options need --sort-into, or if its folder is inside of IMAGES."""
+    """Raise `LatteError` if options need --sort-into, or if --sort-into is inside IMAGES."""
     from latte.predict.sorting import refuse_inside
 
     if sort_into is None and (link or min_confidence is not None):

@@ -48,7 +48,7 @@ class PlainProgress:
     def task(
         self, name: str, total: int | None, unit: str, done: int = 0
     ) -> Iterator[ProgressTask]:
-        """Print the task's progress, even if an exception ends it; nothing if `total` is 0."""
+        """Print the task's progress, also at an exception; print nothing if `total` is 0."""
         if total == 0:
             yield SilentTask()
             return
@@ -98,7 +98,7 @@ class RichProgress:
         self._console.print(in_lines(redact(line)), soft_wrap=True, markup=False, highlight=False)
 
     def _new_bars(self) -> Bars:
-        """Return a new display of bars, since a restarted one would overwrite its finished bars."""
+        """Return a new display of bars; a restarted display would overwrite its finished bars."""
         return Bars(
             TextColumn("{task.description}", markup=False),
             *([] if self._console.width < _WIDE else [BarColumn(bar_width=24)]),
@@ -131,7 +131,7 @@ class _PlainTask:
             self.say(self._line(now - self.started, figures))
 
     def summary(self, prefix: str) -> str:
-        """Return the units done, the time and the rate."""
+        """Return the number of finished units, the time and the rate."""
         seconds = self.clock() - self.started
         rate = _rate(self.done - self.first, seconds, self.unit)
         return (
@@ -174,14 +174,14 @@ class _RichTask:
 
 class _Count(ProgressColumn):
     def render(self, task: Task) -> Text:
-        """Return the number of units that are done, and the total."""
+        """Return the number of finished units, and the total."""
         total = "" if task.total is None or task.finished else f"/{task.total:,.0f}"
         return Text(f"{task.completed:,.0f}{total} {task.fields['unit']}")
 
 
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
-        """Return units per second: recent while the task runs, overall when it has ended."""
+        """Return units per second: recent for a running task, on average for an ended one."""
         speed = task.finished_speed or task.speed
         return Text(f"{three_digits(speed)} {task.fields['unit']}/s" if speed else "")
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _WIDEST = 44
 """Largest column at which `latte check` aligns its comments.
 
-The comment of a longer line follows the line directly, or is on the line above."""
+If a line is longer, its comment follows directly or is on the line above."""
 
 
 def new(
@@ -155,7 +155,7 @@ def _comment(recipe: Recipe, line: Line) -> str:
 
 
 def _with_comment(text: str, comment: str, column: int) -> list[str]:
-    """Return `text` with the comment after it, or above it if 80 columns are too few for both."""
+    """Return the lines of `text` and its comment: one line, or two if it exceeds 80 columns."""
     if not comment:
         return [text]
     beside = f"{text:<{column}}  {comment}"
@@ -166,10 +166,10 @@ def _with_comment(text: str, comment: str, column: int) -> list[str]:
 
 
 def _warn(recipe: Recipe, registry: Registry) -> None:
-    """Print warnings about the images. Raises `LatteError` if they must not leave this machine.
+    """Print warnings about the images. Raises `LatteError` if a describer must not get them.
 
-    Only datasets that latte itself provides are checked, because listing a plugin's dataset may
-    be slow. Missing datasets are skipped.
+    Only latte's own datasets are checked, because listing a plugin's dataset may be slow. Missing
+    datasets are skipped.
     """
     from latte.data.few_images import warn_of_few
     from latte.registry.plugin import BUILTIN_DISTRIBUTION

@@ -94,7 +94,7 @@ def _plan(
     progress: Progress,
     limit: int | None,
 ) -> tuple[list[Cell], dict[str, str]]:
-    """Return the table's cells with their runs, and for each missing dataset the reason."""
+    """Return the table's cells with their runs, and the reason for each missing dataset."""
     from latte.report.comparison.reproduction import plan_dataset, why_absent
 
     cells: list[Cell] = []
@@ -120,7 +120,7 @@ def _present(cells: Sequence[Cell], absent: Mapping[str, str]) -> list[Cell]:
 
 
 def _by_reason(absent: Mapping[str, str]) -> list[str]:
-    """Return a line for each reason, with the datasets that it concerns, and what to do."""
+    """Return a line per reason, with the datasets that are missing for it, and what to do."""
     from latte.components.datasets.published.dataset import UNSET, what_to_set
 
     names: dict[str, list[str]] = {}
@@ -144,7 +144,7 @@ def _title(cell: Cell, run: PlannedRun) -> str:
 
 
 def _change_results(changes: Mapping[str, str]) -> bool:
-    """Return true if a key of `changes` affects results; `seed` and `NOT_IDENTITY` do not count."""
+    """Return True if `changes` affects results; `seed` and the keys `NOT_IDENTITY` are ignored."""
     from latte.results.identity import NOT_IDENTITY
 
     return any(key.partition(".")[0] not in (*NOT_IDENTITY, "seed") for key in changes)
@@ -155,7 +155,7 @@ def print_table(
 ) -> None:
     """Print measured numbers beside published ones: per dataset, then averages, then notes.
 
-    `changed` says that the runs differ from the published ones; no verdict is then printed.
+    `changed` is True if settings of the runs differ from the table's; then no verdict is printed.
     """
     from latte.report.comparison.published import average, beside, measured
     from latte.results.summary import read_run

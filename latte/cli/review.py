@@ -138,7 +138,7 @@ def _write_sheet(opened: Review, folder: Path, count: int) -> None:
 
 
 def _picture(opened: Review) -> Callable[[int, int], bytes]:
-    """Return the function from a row and a largest side to its JPEG."""
+    """Return a function from an image's index and a largest side in pixels to the image's JPEG."""
     from latte.cli.progress import make_progress
     from latte.registry.registry import load_registry
     from latte.review.pictures import picture_of
@@ -187,7 +187,7 @@ def _serve(opened: Review, host: str, port: int, open_: bool) -> None:
 
 
 def _listening(host: str, port: int) -> socket.socket:
-    """Return a socket that listens. Raises `LatteError` if the address cannot be used."""
+    """Return a listening socket. Raises `LatteError` if the address cannot be used."""
     from latte.interfaces import LatteError
 
     if host in ("", "0.0.0.0", "::"):

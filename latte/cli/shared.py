@@ -44,7 +44,7 @@ def unknown_command(name: str, names: Iterable[str], group: str) -> LatteError:
 
 
 def command_group(name: str, summary: str = "") -> typer.Typer:
-    """Return an empty group of commands, `latte NAME ...`, which prints its help by default."""
+    """Return an empty group of commands; `latte NAME` without a command prints the help."""
     group = typer.Typer(
         name=name,
         cls=SubcommandGroup,
@@ -64,7 +64,7 @@ def command_group(name: str, summary: str = "") -> typer.Typer:
 
 @contextmanager
 def naming(argument: str) -> Iterator[None]:
-    """Put the name of an argument, such as `RUN`, before the place that its error names."""
+    """Put the name of an argument, such as `RUN`, before the location in a `LatteError`."""
     try:
         yield
     except RecipeErrors:
@@ -190,9 +190,9 @@ def known_kind(kind: str) -> Kind:
 
 
 def refuse_several_processes(command: str) -> None:
-    """Raise an error if torchrun started a command that is made for one process.
+    """Raise an error if torchrun started several processes of a command that is made for one.
 
-    The first process raises `LatteError`; the others end silently with the same exit code.
+    The main process raises `LatteError`; the others end silently with the same exit code.
     """
     start = start_of(os.environ)
     if start is None or command in _FOR_SEVERAL:
@@ -209,10 +209,9 @@ def refuse_several_processes(command: str) -> None:
 
 @contextmanager
 def together() -> Iterator[bool]:
-    """Connect the processes that torchrun started; yields true in the main process.
+    """Connect the processes that torchrun started; yield True in the main process, else False.
 
-    The other processes print neither results nor warnings. Without torchrun the single process
-    gets true.
+    Processes that get False print neither results nor warnings. Without torchrun, yield True.
     """
     start = start_of(os.environ)
     if start is None:

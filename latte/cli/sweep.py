@@ -108,10 +108,10 @@ def run_all(
     quiet: bool,
     again: str,
 ) -> list[Failure]:
-    """Run the planned runs one after another; returns the failed ones.
+    """Run the planned runs one after another; return the failed ones.
 
-    Each run's title is printed to stderr when the run starts. After an interruption `again` is
-    printed, which says how to continue.
+    Each run's title is printed to stderr when the run starts. `again` is printed after an
+    interruption; it says how to continue.
     """
     from latte.cli.progress import make_progress
     from latte.run.sweep import SweepInterrupted, run_sweep

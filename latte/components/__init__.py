@@ -1,4 +1,4 @@
-"""Built-in components, declared and written exactly as in a plugin.
+"""Built-in components, which are declared and written as in a plugin.
 
 Every module here imports only `latte.api`, `latte.api.sources` and this package. The engine finds
 components by name and never imports them. To write your own component, copy one of these classes

@@ -1,4 +1,4 @@
-"""Built-in description types: the template of a class, a text about an image or a group."""
+"""Built-in description types: a class template, or a text about an image or a group."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from latte.api import (
 
 
 class ClassTemplate(ClassDescription):
-    """Template in the options or, without one, of the dataset, with the class name."""
+    """The class name in the template of the options or, without one, of the dataset."""
 
 
 class AboutImage(ImageDescription[ImageOptions]):

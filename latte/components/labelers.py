@@ -1,8 +1,8 @@
 """Labelers `frozen` (LatteCLIP's c_zs) and `current` (LatteCLIP's c_ft).
 
-Copy one of these classes for a labeler of your own. `FrozenLabeler` computes labels once, in
-`start`; `CurrentLabeler` has no state, and computes labels in each step. A labeler with labels that
-change otherwise also implements `state` and `load_state`. The options are in
+To write your own labeler, copy one of these classes. `FrozenLabeler` computes labels once, in
+`start`; `CurrentLabeler` has no state, and computes labels in each step. A labeler whose labels
+change at other times also implements `state` and `load_state`. The options are in
 `components/options.py`, a module that does not import torch; the declarations are `LABELERS` in
 `components/__init__.py`; the tests are `latte.testing.PseudoLabelerContract`.
 """
@@ -32,13 +32,13 @@ class FrozenLabeler(PseudoLabeler[FrozenOptions]):
     _labels: Tensor
 
     def start(self, start: TrainingStart) -> None:
-        """Store the zero-shot labels (N,) on the CPU, like the indices of a batch."""
+        """Store the zero-shot labels (N,) on the CPU, where a batch's indices are too."""
         self._labels = start.zero_shot_labels.cpu()
 
     def assign(
         self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
     ) -> list[LabelStream]:
-        """Return the stream `frozen` with weight 1 per image, or no stream if `weight` is 0."""
+        """Return one label stream, `frozen`, with weight 1 per image; none if `weight` is 0."""
         if self.options.weight == 0:
             return []
         labels = self._labels[batch.indices].to(image_features.device, non_blocking=True)
@@ -53,7 +53,7 @@ class CurrentLabeler(PseudoLabeler[CurrentOptions]):
     def assign(
         self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
     ) -> list[LabelStream]:
-        """Return the stream `current` with weight 1 per image, or no stream if `weight` is 0.
+        """Return one label stream, `current`, with weight 1 per image; none if `weight` is 0.
 
         Of classes with equal similarity, the one with the lowest index is chosen.
         """

@@ -16,8 +16,8 @@ class ContrastiveLoss(Loss[ContrastiveOptions]):
     """Mean of the image-to-target and the target-to-image cross-entropy, weighted by sample.
 
     A sample of weight 0 is excluded, also as a negative of other samples. `positives` sets the role
-    of other targets with the same label: negatives (`diagonal`: CLIP, FLYP, LatteCLIP), further
-    positives in equal shares (`multi`), or excluded (`ignore`).
+    of other samples with the same label: they are negatives (`diagonal`: CLIP, FLYP, LatteCLIP),
+    further positives in equal shares (`multi`), or excluded (`ignore`).
     """
 
     requires: ClassVar[Literal["targets", "classifier"]] = "targets"
@@ -89,8 +89,8 @@ class SigmoidLoss(Loss[NoOptions]):
     ) -> Tensor:
         """Return the loss, a scalar, of unit features and targets (B, D); 0 if all weights are 0.
 
-        The loss of a pair is -log sigmoid(±(logit_scale * cosine + bias)). An image's loss is the
-        mean of two sums: over its pairs as an image, and over its pairs as a target. Raises
+        The loss of a pair is -log sigmoid(±(logit_scale * cosine + bias)). A sample's loss is the
+        mean of two sums: over the pairs with its image, and over the pairs with its target. Raises
         `LatteError` if there are no targets, or if the model has no bias.
         """
         stream, targets, bias = supervision.stream, supervision.targets, supervision.logit_bias

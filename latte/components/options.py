@@ -1,4 +1,4 @@
-"""Options of components whose own modules import torch; this module does not."""
+"""Options of components whose modules import torch; this module does not import torch."""
 
 from __future__ import annotations
 

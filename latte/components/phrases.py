@@ -1,6 +1,6 @@
-"""Describer `phrases`: makes a sentence of a bank's phrases that the frozen CLIP ranks first.
+"""Describer `phrases`: makes a sentence of the phrases that the frozen CLIP ranks first.
 
-A bank is a text file with sections and one phrase per line.
+The phrases come from a phrase bank, a text file with sections and one phrase per line.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from latte.api import (
 from latte.components.options import PhraseOptions
 
 VERSION = 1
-"""Increase this number when the same bank and features would give another sentence."""
+"""Part of the fingerprint; increase it when equal phrases and features give other sentences."""
 
 STANDS_OUT = 2.2
-"""Smallest z-score of a used phrase, among the similarities of its section."""
+"""A phrase is used if its similarity has at least this z-score within its section."""
 
 
 class PhraseDescriber(Describer[PhraseOptions]):
     """Describer without a language model: names the phrases nearest to the image feature.
 
     The prompt does not change the text. Images are not decoded; a group is described by the mean of
-    its image features. The describer has no knowledge beyond the frozen CLIP, so use it only if no
-    LMM is available.
+    its image features. The describer knows only what the frozen CLIP knows, so use it only if no
+    LMM (large multimodal model) is available.
     """
 
     def __init__(self, options: PhraseOptions, context: Context) -> None:
@@ -53,7 +53,7 @@ class PhraseDescriber(Describer[PhraseOptions]):
 
     @property
     def batch_size(self) -> int:
-        """Largest number of requests per batch; each batch costs one write to the disk."""
+        """Largest number of requests per batch; each batch is one write to the disk."""
         return 256
 
     @cached_property
@@ -79,8 +79,8 @@ class PhraseDescriber(Describer[PhraseOptions]):
         phrases = self._bank.sections[section]
         if not phrases:
             return []
-        # Score one image at a time: rounding in a batched product depends on the batch.
-        # Round the scores, so that the ranking rarely differs between kernels and machines.
+        # Score one image at a time, because rounding in a batched product depends on the batch.
+        # Round the scores, so that kernels and machines rarely rank phrases differently.
         scores = standard_scores(self._phrase_features[section] @ feature).round(decimals=4)
         best = scores.sort(descending=True, stable=True)
         threshold = threshold_score(len(phrases))
@@ -90,7 +90,7 @@ class PhraseDescriber(Describer[PhraseOptions]):
 
     @cached_property
     def _phrase_features(self) -> Mapping[str, Tensor]:
-        """Unit features (P, D) of the phrases, by section, without their common direction."""
+        """Unit features (P, D) of a section's phrases, by section; see `distinctive`."""
         prompts = _prompts(self._bank)
         return {name: distinctive(self._encode(texts)) for name, texts in prompts.items() if texts}
 
@@ -102,7 +102,7 @@ class PhraseDescriber(Describer[PhraseOptions]):
 def distinctive(features: Tensor) -> Tensor:
     """Return unit features (P, D) with the direction of their mean removed.
 
-    Otherwise phrases near the mean of all texts would rank first for every image.
+    Otherwise phrases near the mean of all phrases would rank first for every image.
     """
     common = normalize(features.mean(0), dim=0)
     return normalize(features - (features @ common)[:, None] * common, dim=1)
@@ -115,9 +115,9 @@ def standard_scores(similarities: Tensor) -> Tensor:
 
 
 def threshold_score(phrases: int) -> float:
-    """Return the smallest z-score of a used phrase, for a section of `phrases` phrases.
+    """Return the smallest z-score of a used phrase, for a section of P = `phrases` phrases.
 
-    The best of P scores is at most sqrt(P - 1), so small sections need a lower threshold.
+    The largest of P z-scores is at most sqrt(P - 1), so small sections need a lower threshold.
     """
     return float(min(STANDS_OUT, 0.5 * (phrases - 1) ** 0.5))
 
@@ -141,7 +141,7 @@ def _prompts(bank: PhraseBank) -> dict[str, list[str]]:
 SECTIONS = ("objects", "materials", "colours", "textures", "scenes")
 
 LONGEST_PHRASE = 7
-"""Largest number of words per phrase: phrase and article fit into the shortest sentence."""
+"""Largest number of words per phrase, so that a phrase with article fits into any sentence."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ def read_bank(path: Path) -> PhraseBank:
 def parse_bank(text: str, source: str) -> PhraseBank:
     """Parse `[section]` lines, one phrase per line, and `#` comments; ignore repeated phrases.
 
-    Errors name `source`.
+    `LatteError` names `source` and the line.
     """
     sections: dict[str, dict[str, None]] = {name: {} for name in SECTIONS}
     current: str | None = None
@@ -230,7 +230,7 @@ _TAKES_AN = ("hour", "heir", "honest", "x-ray")
 
 _SINGULAR_ENDINGS = ("ss", "us", "is", "as", "lens", "ceros")
 
-# Order in which sections lose a phrase if the sentence is too long; one object always stays.
+# If the sentence is too long, sections lose phrases in this order; one object always stays.
 _DROPPED_FIRST = (
     *("textures", "objects", "objects", "objects", "textures"),
     *("scenes", "objects", "materials", "colours"),

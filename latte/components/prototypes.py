@@ -34,8 +34,8 @@ from latte.components.options import (
 class TemplatePrototypes(PrototypeAggregator[TemplateOptions]):
     """One prototype per class: the text feature of its template.
 
-    Without training this is the zero-shot classifier. With `refresh: step`, gradient reaches the
-    text tower through every row that a loss uses, as in FLYP and in ReCLIP's text branch; with
+    Without training this is the zero-shot classifier. With `refresh: step`, gradients reach the
+    text tower through every prototype in the loss, as in FLYP and in ReCLIP's text branch; with
     `start` and `epoch` only the image tower is trained.
     """
 
@@ -52,7 +52,7 @@ class TemplatePrototypes(PrototypeAggregator[TemplateOptions]):
         self._owners = torch.arange(len(self._features), device=self.context.device)
 
     def refresh_class_features(self, class_features: Tensor) -> None:
-        """Use newly encoded class text features (C, D), with gradient if they carry one."""
+        """Use newly encoded class text features (C, D), which may have a gradient."""
         self._features = class_features.to(self.context.device)
 
     def classifier(self) -> Classifier:
@@ -62,7 +62,7 @@ class TemplatePrototypes(PrototypeAggregator[TemplateOptions]):
     def supervise(
         self, stream: LabelStream, texts: Mapping[str, Tensor], image_features: Tensor
     ) -> Supervision:
-        """Return the text feature of each label as target (B, D), and the classifier of all."""
+        """Return targets (B, D), the labels' text features, with a classifier of all classes."""
         targets = self._features[stream.labels]
         return Supervision(stream, targets, Classifier(self._features, self._owners))
 
@@ -80,15 +80,15 @@ class TemplatePrototypes(PrototypeAggregator[TemplateOptions]):
 
 
 class FromLabelerPrototypes(LabelerPrototypes):
-    """Latest classifier of the labeler; the zero-shot classifier before the first."""
+    """The labeler's latest classifier; until it returns one, the zero-shot classifier."""
 
 
 class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
     """Prototypes that move towards the mixed descriptions of their images, with momentum.
 
-    A target is the prototype of a label, moved towards the mixed descriptions; the mean target of a
-    class, at unit length, is its next prototype. `update` replaces the prototype tensor and never
-    writes into it, so tensors that were returned before do not change.
+    A target is the prototype of a label, moved towards the mixed descriptions. The next prototype
+    of a class is the mean of its targets, scaled to unit length. `update` replaces the prototype
+    tensor and never writes into it, so tensors that were returned before do not change.
     """
 
     _prototypes: Tensor
@@ -123,7 +123,7 @@ class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
         return Supervision(stream, targets, self.classifier())
 
     def _mix(self, texts: Mapping[str, Tensor]) -> Tensor:
-        """Return mixed descriptions u (B, D), in the dtype of prototypes to keep small changes."""
+        """Return mixed descriptions u (B, D), in the prototypes' dtype, to keep small changes."""
         features = {name: text.to(self._prototypes.dtype) for name, text in texts.items()}
         if self.options.mixer == "mean":
             return mix_descriptions(features, self._weights, None)
@@ -136,7 +136,7 @@ class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
     def update(self, supervisions: Sequence[Supervision]) -> None:
         """Set each class's prototype to the unit vector along the weighted mean of its targets.
 
-        All streams are summed: an image that has the same class in two streams counts twice.
+        All label streams are summed: an image with the same class in two streams counts twice.
         Classes without an image of positive weight keep their prototype.
         """
         sums = torch.zeros_like(self._prototypes)
@@ -153,7 +153,7 @@ class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
         self._epoch_start_prototypes = self._prototypes
 
     def state(self) -> dict[str, Tensor]:
-        """Return the prototypes (C, D), and those at the epoch's start if margins use them."""
+        """Return the prototypes (C, D); if margins use those at the epoch's start, also these."""
         state = {"prototypes": self._prototypes.clone()}
         if self.options.margins == "epoch_start":
             state["epoch_start_prototypes"] = self._epoch_start_prototypes.clone()
@@ -168,14 +168,14 @@ class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
 
 
 _AT_REST = 1e-6
-"""Largest change of an entry per update at which prototypes are at a fixed point."""
+"""Prototypes are at a fixed point if an update changes no entry by more than this."""
 
 
 class ReEstimatedPrototypes(EstimatedPrototypes[ReEstimatedOptions]):
     """LatteCLIP's prototype update over the whole training set, repeated until a fixed point.
 
-    At the published learning rate the towers hardly change while prototypes follow the texts, so
-    the towers stay frozen here.
+    At the published learning rate, LatteCLIP's towers hardly change while prototypes follow the
+    texts. Here the towers are frozen.
     """
 
     @torch.no_grad()
@@ -216,11 +216,11 @@ class ReEstimatedPrototypes(EstimatedPrototypes[ReEstimatedOptions]):
         start: TrainingStart,
         images: Tensor,
     ) -> list[Supervision]:
-        """Return the supervisions of one stream, from the texts and from the images.
+        """Return the supervisions of one label stream, from the texts and from the images.
 
         With w = `image_weight`, the target of an image is (1 - w) z + w z', with z from the mixed
-        texts and z' from the image feature. It is returned as two supervisions, with the targets z
-        and z' and the weights 1 - w and w; a supervision of weight 0 is left out.
+        texts and z' from the image feature. It is returned as two supervisions: z with weight 1 - w
+        and z' with weight w. A supervision of weight 0 is left out.
         """
         share = self.options.image_weight
         supervisions = []
@@ -265,13 +265,13 @@ def anchored_prototypes(
 ) -> Tensor:
     """Estimate unit prototypes (C, D) from unit features of images (N, D) and class texts (C, D).
 
-    In each round, images are assigned softly to classes by their probabilities under the current
+    In each round, images are assigned to classes with their probabilities under the current
     prototypes, and a prototype becomes the unit vector along
 
         (1 - b) * text + b * centre,    b = image_weight * n / (n + shrinkage),
 
-    where n is the sum of the class's probabilities. Centres are means of images after
-    `shift_to_texts`. A class without images keeps its text.
+    where n is the sum of the class's probabilities, and the centre is the mean of the images,
+    weighted by these probabilities, after `shift_to_texts`. A class without images keeps its text.
     """
     shift = shift_to_texts(image_features, class_features)
     prototypes = class_features

@@ -19,7 +19,7 @@ from latte.components.options import HtmlOptions
 class HtmlReporter(Reporter[HtmlOptions]):
     """Writes `report/index.html`: all measurements, and a gallery of training images.
 
-    Also writes `report/mistakes.html`: wrongly classified and least certain images.
+    Also writes `report/mistakes.html`, with wrongly classified and least certain images.
     """
 
     def report(self, results: RunResults) -> list[Path]:

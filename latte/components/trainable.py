@@ -148,14 +148,14 @@ class Lora(_Peft[LoraOptions]):
 
 
 class Prompts(_Peft[PromptsOptions]):
-    """Embeddings of the tokens of some words, in every text that contains them.
+    """Embeddings of the tokens of chosen words, in every text that contains these words.
 
     With the words of the class templates, this is the shared context of CoOp (Zhou et al. 2022),
     which starts at "a photo of a".
     """
 
     def tuner(self, backbone: ModuleBackbone, peft: Any) -> Any:
-        """Replace the embeddings of the tokens by copies that train."""
+        """Replace the embeddings of the tokens by trainable copies."""
         from torch import nn
 
         embeddings = {
@@ -180,7 +180,7 @@ def _is_linear(module: nn.Module) -> bool:
 
 
 def _tokens(backbone: ModuleBackbone, embedding: nn.Embedding, words: str) -> list[int]:
-    """Return the tokens of `words` that the tower embeds, without those of the empty text."""
+    """Return the tokens of `words` that the tower embeds, without start, end and padding tokens."""
     import torch
 
     seen: list[set[int]] = []

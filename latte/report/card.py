@@ -111,7 +111,7 @@ def _starting_model(recipe: Mapping[str, Any]) -> tuple[str | None, str | None]:
 
 
 def _header(results: RunResults) -> str:
-    """Return the YAML header that model hubs read; an unknown licence is `other` with a name."""
+    """Return the YAML header that model hubs read; an unknown licence is named under `other`."""
     repository, licence = _starting_model(results.recipe)
     lines = [
         "---",

@@ -18,7 +18,7 @@ from latte.report.svg import Drawing, Scale, shortened
 
 Row = Mapping[str, Any]
 Format = Callable[[float, float], str]
-"""Function that returns a tick's label, given its value and the distance between ticks."""
+"""Function from a tick's value and the distance between ticks to the tick's label."""
 
 LONGEST = 240
 """Largest number of points of a curve; a longer series is drawn as means and ranges."""
@@ -63,12 +63,12 @@ class IntervalRow:
     """The value as text, at the right end of the row."""
     css_class: str
     dots: tuple[float, ...] = ()
-    """Single measurements that the interval is computed from, such as one per seed."""
+    """The measurements from which the interval is computed, such as one per seed."""
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A labelled horizontal line to compare a curve with."""
+    """A labelled horizontal line, such as zero-shot accuracy, to compare curves with."""
 
     value: float
     label: str
@@ -92,7 +92,7 @@ def figures(rows: Sequence[Row], event: str) -> list[str]:
 def series(rows: Sequence[Row], event: str, figure: str) -> Series:
     """Return the recorded number called `figure` over steps, from the rows with this event.
 
-    If a step has several rows, as after a resume, the last row is used.
+    If a step has several rows, which happens after a resume, the last row is used.
     """
     by_step = {
         float(row["step"]): float(row[figure])
@@ -232,7 +232,7 @@ def _interval_row(
 def _framed(
     samples: Sequence[Sample], label: str, tick: Format, reference: Reference | None
 ) -> tuple[Drawing, Scale, Scale]:
-    """Return a chart with axes for all samples but no curve yet, and its scales for x and y."""
+    """Return a chart with axes that fit all samples, without curves, and its x and y scales."""
     (width, height), (left, top, right, bottom) = _CHART, _FRAME
     drawing = Drawing(width, height, label, "chart")
     x = _step_scale(samples, left, width - right)

@@ -1,4 +1,4 @@
-"""The gain that a person's answers measure, shown beside the guard's verdict."""
+"""Show the gain that a person's answers in a review measure, beside the guard's verdict."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from latte.review.session import Review, answers_file
 
 @dataclass(frozen=True)
 class Group:
-    """Runs about the same images and classes, of which at least one was reviewed."""
+    """Runs on equal images and classes; at least one of them was reviewed by a person."""
 
     gains: dict[Path, Evidence]
-    """The gain by run folder, for the runs with answers."""
+    """The gain of each run with answers, by run folder."""
     differences: tuple[Evidence, ...]
     """The difference of each pair of runs with answers."""
     unasked: tuple[Path, ...]
@@ -27,7 +27,7 @@ class Group:
 def read_evidence(folder: Path) -> Evidence | None:
     """Return the evidence on the run in `folder`; None if no answer measures its gain.
 
-    Raises `LatteError` if the answers, or the labels that they are about, are damaged.
+    Raises `LatteError` if the file of answers or of the run's labels is damaged.
     """
     run = FinishedRun(RunFolder(folder))
     if not run.folder.recipe.exists() or not answers_file(run).exists():
@@ -39,7 +39,7 @@ def read_evidence(folder: Path) -> Evidence | None:
 def read_groups(folders: Iterable[Path]) -> tuple[Group, ...]:
     """Return the groups of reviewed runs, with their differences.
 
-    Raises `LatteError` if the answers, or the labels that they are about, are damaged.
+    Raises `LatteError` if a file of answers or of a run's labels is damaged.
     """
     found = {folder: read_evidence(folder) for folder in folders}
     if not any(found.values()):
@@ -63,7 +63,7 @@ def _group(reviewed: list[Path], unasked: list[Path]) -> Group:
 
 
 def evidence_lines(found: Evidence | None, run: str) -> tuple[str, ...]:
-    """Return the sentences of the evidence; if it is None, the command that measures the gain."""
+    """Return the sentences of `found`; if it is None, the command that measures the gain."""
     if found is None:
         return (f"To measure the gain with a few dozen answers: latte review {run}",)
     return found.lines

@@ -76,7 +76,7 @@ class GateRow:
     gate: str
     held_back: str
     share: str
-    """Held-back texts as a share of the description's texts."""
+    """Share of the description's texts that the gate held back (refused)."""
     example: str | None
     """A text that the gate held back for this `reason`."""
     reason: str | None
@@ -114,7 +114,7 @@ def page_title(results: RunResults) -> str:
 
 
 def peak_memory(of_stages: Mapping[str, float]) -> str:
-    """Return the largest peak memory of all stages, such as `1.6 GiB, in stage train`."""
+    """Return the peak memory of the stage that needs most, such as `1.6 GiB, in stage train`."""
     stage = max(of_stages, key=lambda name: of_stages[name])
     return f"{mebibytes(of_stages[stage])}, in stage {stage}"
 
@@ -126,7 +126,7 @@ def steps(results: RunResults) -> int:
 
 
 def method_facts(recipe: Mapping[str, Any]) -> list[Fact]:
-    """Return facts on the components and main settings of a method that the recipe contains."""
+    """Return facts on the recipe's components and main settings."""
     backbone = _mapping(recipe.get("backbone"))
     parts = [str(backbone[key]) for key in ("model", "pretrained") if backbone.get(key)]
     facts = [("Starting model", ", ".join(parts)), ("Dataset", _used(recipe.get("dataset")))]
@@ -148,21 +148,21 @@ def method_facts(recipe: Mapping[str, Any]) -> list[Fact]:
 
 
 def learner_names(recipe: Mapping[str, Any]) -> list[str]:
-    """Return the learners' names, which saved models and prototypes have too."""
+    """Return the learners' names; saved models and prototypes have the same names."""
     if isinstance(recipe.get("learners"), Sequence):
         return [str(learner.get("name", "main")) for learner in _learners(recipe)]
     return ["main"]
 
 
 def is_open_clip(recipe: Mapping[str, Any]) -> bool:
-    """Return True if the recipe's backbone is the built-in one, whose models open_clip opens."""
+    """Return True if the recipe uses the built-in backbone, whose models open_clip can load."""
     return "use" not in _mapping(recipe.get("backbone"))
 
 
 def loading_code(folder: Path, recipe: Mapping[str, Any]) -> str:
-    """Return Python code that classifies a photo with the model of a run and open_clip.
+    """Return Python code that loads a run's model with open_clip and classifies a photo.
 
-    The code contains the folder's name but not its path, which may be private.
+    The code contains the folder's name but not its path, because a path may be private.
     """
     learners = learner_names(recipe)
     start = _IMPORTS.format(run=folder.name)
@@ -190,7 +190,7 @@ def score_cells(evaluation: Evaluation) -> dict[str, str]:
 
 
 def gate_rows(records: Sequence[HeldBack]) -> list[GateRow]:
-    """Return a row per gate and description: the texts held back, in the recipe's order."""
+    """Return a row per gate and description, in the recipe's order."""
     return [
         GateRow(
             record.description,
@@ -205,7 +205,7 @@ def gate_rows(records: Sequence[HeldBack]) -> list[GateRow]:
 
 
 def asked(counts: QuestionCounts) -> str:
-    """Return the counts of questions, such as `40 (17 answered alike, 3 contradictory)`."""
+    """Return numbers of questions as text, such as `40 (17 answered alike, 3 contradictory)`."""
     parts = [f"{count(counts.kept)} answered alike", f"{count(counts.contradictory)} contradictory"]
     if counts.unanswered:
         parts.append(f"{plural(counts.unanswered, 'question')} without an answer")
@@ -213,7 +213,7 @@ def asked(counts: QuestionCounts) -> str:
 
 
 def gate_facts(records: Sequence[HeldBack]) -> list[Fact]:
-    """Return one fact per description: the number of texts that each gate held back."""
+    """Return one fact per description: the number of texts that each of its gates held back."""
     return [
         (f"Held back of {one_line(description)}", _held_back([*group]))
         for description, group in groupby(records, key=lambda record: record.description)

@@ -23,7 +23,7 @@ def filled(
     """Return the template `page` of a folder, filled with `content`.
 
     All values are escaped. The page's content security policy allows only the style and the script
-    that are inside the page.
+    inside the page.
     """
     style = _STYLE.read_text(encoding="utf-8")
     script = (templates / script_name).read_text(encoding="utf-8") if script_name else ""
@@ -55,6 +55,6 @@ def _environment(templates: Path) -> Environment:
 
 
 def _source_expression(text: str) -> str:
-    """Return the content security policy's source expression that allows exactly this text."""
+    """Return the hash by which a content security policy allows this script or style."""
     digest = hashlib.sha256(text.encode()).digest()
     return f"sha256-{base64.b64encode(digest).decode('ascii')}"

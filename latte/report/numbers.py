@@ -18,7 +18,7 @@ ABSENT = "–"
 """Text in place of a missing number."""
 
 _COARSEST_FOR_DECIMALS = 100
-"""Largest number of images at which one image changes a percentage by at least one point."""
+"""With at most this many images, one image changes a percentage by at least one point."""
 
 
 def count(number: int) -> str:
@@ -49,7 +49,7 @@ def size(number_of_bytes: float) -> str:
 
 
 def mebibytes(number: float | None) -> str:
-    """Return a number of MiB as `812 MiB` or `12.3 GiB`; None as `ABSENT`."""
+    """Return a number of MiB as `812 MiB` or `12.3 GiB`, or `ABSENT` for None."""
     return ABSENT if number is None else size(number * 1024**2)
 
 
@@ -124,7 +124,7 @@ def published_percent(fraction: float | None) -> str:
 
 
 def rho(found: Correlation) -> str:
-    """Return a rank correlation, as `+0.12 (-0.30 to +0.41)`, or `+0.12` without an interval."""
+    """Return a rank correlation as `+0.12 (-0.30 to +0.41)`; as `+0.12` if it has no interval."""
     if math.isnan(found.rho):
         return ABSENT
     text = f"{found.rho:+.2f}"
@@ -132,7 +132,7 @@ def rho(found: Correlation) -> str:
 
 
 def rho_by_chance(found: Correlation) -> str:
-    """Return the |rho| that one unrelated measure in twenty reaches, such as `0.29`."""
+    """Return the |rho| that an unrelated measure reaches with probability 5 %, such as `0.29`."""
     return f"{found.by_chance:.2f}" if math.isfinite(found.by_chance) else ABSENT
 
 

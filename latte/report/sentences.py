@@ -58,7 +58,7 @@ class VerdictWords:
     reason: str | None = None
     """The guard's reason as a full sentence; None without a guard."""
     advice: str | None = None
-    """Sentences on how to use the full candidate or plain CLIP instead; None if neither applies."""
+    """Sentences on how to use the full candidate or plain CLIP instead; None if not needed."""
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -102,7 +102,7 @@ def headline(
 
 
 def own_note(evaluations: Sequence[Evaluation]) -> str | None:
-    """Return a note on test images that are training images with a posterior, if there are any."""
+    """Return a note on test images that are also training images with a posterior, or None."""
     for name in (ADAPTED, CANDIDATE):
         after, own = named(evaluations, name), named(evaluations, f"{name}{OWN_IMAGES}")
         if after and own:
@@ -148,10 +148,10 @@ def _compared(tone: Tone, before: Evaluation, after: Evaluation, gain: Interval)
 
 
 def _kept(evaluations: Sequence[Evaluation], after: Evaluation) -> Headline:
-    """Return a headline for plain CLIP, with controls compared to the rejected candidate.
+    """Return the headline of a run whose guard kept plain CLIP.
 
-    The guard's decision gives the run's classifier zero-shot accuracy. Its gain and its rank among
-    the controls therefore say nothing about the recipe.
+    The run's classifier is then zero-shot CLIP, so its gain says nothing about the recipe. Controls
+    are compared to the rejected candidate instead.
     """
     sentence = f"This run uses plain CLIP: {_accuracy(after)}."
     candidate = named(evaluations, CANDIDATE)
@@ -171,9 +171,9 @@ def _stronger_control(
 ) -> str | None:
     """Return a sentence on the best control if it is at least as accurate as `after`, or None.
 
-    `after` is the evaluation of the adapted model or of the candidate. The run's guard also judges
-    each control. If `guarded`, a control whose guard kept zero-shot is ignored: it classifies like
-    zero-shot, so its accuracy says nothing about its recipe.
+    `after` is the evaluation of the adapted model or of the candidate. If `guarded`, each control
+    was judged by a guard too; a control whose guard kept zero-shot CLIP is ignored, because its
+    accuracy says nothing about its recipe.
     """
     before = named(evaluations, ZERO_SHOT)
     rivals = [
@@ -196,8 +196,8 @@ def _stronger_control(
 def oracle_note(recipe: Mapping[str, Any]) -> str | None:
     """Return a line that marks a run in which a model used training labels; None if no model did.
 
-    The line names these models if other models of the run used no labels. Labels that a person
-    gave on purpose are marked too.
+    If only some models of the run used labels, the line names them. Labels that a person gave on
+    purpose count too.
     """
     notes = []
     if recipe.get("corrections"):
@@ -219,9 +219,9 @@ def oracle_note(recipe: Mapping[str, Any]) -> str | None:
 def present_sentence(present: PresentNames | None, classes: int) -> str | None:
     """Return a sentence on the class names that occur among the training images.
 
-    As in `About 7 of 100 classes occur (95 % interval 5 to 11); no images found of: a, b, c`.
+    Example: `About 7 of 100 classes occur (95 % interval 5 to 11); no images found of: a, b, c`.
 
-    Returns None if all names are supported, or nothing was estimated.
+    Returns None if images of all classes were found, or nothing was estimated.
     """
     if present is None or not present.unsupported:
         return None

@@ -13,7 +13,7 @@ from markupsafe import Markup
 Point = tuple[float, float]
 
 _SAME = 1e-9
-"""Largest relative difference at which values are drawn as equal."""
+"""Values whose relative difference is at most this are drawn as equal."""
 _LETTER_WIDTH = 7.0
 
 
@@ -25,8 +25,8 @@ class Drawing:
     ) -> None:
         """Start a picture of this size in pixels, with a label for screen readers.
 
-        Screen readers skip a picture whose label is None. The page scales the picture to the
-        width of its column, unless its size is `fixed`.
+        Screen readers skip a picture whose label is None. Unless the size is `fixed`, the page
+        scales the picture to the width of the column.
         """
         self._root = ElementTree.Element(
             "svg", {"viewBox": f"0 0 {width} {height}", "class": css_class}
@@ -100,7 +100,7 @@ class Drawing:
     ) -> None:
         """Write one line of text, upwards if `turned` is true.
 
-        Text that is written from right to left does not change the order of the text around it.
+        A right-to-left text, such as Arabic, does not reorder the text around it.
         """
         x, y = _n(position[0]), _n(position[1])
         where = {"x": x, "y": y, "text-anchor": anchor}
@@ -140,7 +140,7 @@ class Scale:
         return Scale(low - room, high + room, start, end)
 
     def ticks(self, wanted: int = 5) -> list[float]:
-        """Return about `wanted` round numbers; their distance is 1, 2 or 5 times a power of ten."""
+        """Return about `wanted` tick positions, spaced by 1, 2 or 5 times a power of ten."""
         step = self._step(wanted)
         first, last = math.ceil(self.low / step), math.floor(self.high / step)
         return [index * step for index in range(first, last + 1)]
@@ -171,7 +171,7 @@ def _tip(element: ElementTree.Element, tip: str | None) -> None:
 
 
 def _apart(one: float, other: float) -> float:
-    """Return the absolute logarithm of the ratio of two numbers."""
+    """Return the absolute logarithm of `one / other`."""
     return abs(math.log(one / other))
 
 

@@ -21,11 +21,11 @@ WIDTH = 80
 GAP = 2
 """Number of spaces between columns, and before indented text."""
 NARROWEST = 16
-"""Width at which a table may break a longer word, if the columns need more room than there is."""
+"""Smallest column width in a table that is too wide; longer words are broken."""
 
 
 def width() -> int:
-    """Return the number of columns to use: COLUMNS, or that of the terminal, at most 80."""
+    """Return the width in characters: the variable COLUMNS or the terminal's width, at most 80."""
     return min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns)
 
 
@@ -51,7 +51,7 @@ def in_lines(text: str) -> str:
 
 
 def indented(text: str) -> RenderableType:
-    """Return `text` indented by `GAP` spaces; if it is wrapped, each line is indented."""
+    """Return `text` with each line indented by `GAP` spaces, wrapped lines included."""
     return Padding(Text(one_line(plain(text))), (0, 0, 0, GAP))
 
 
@@ -72,10 +72,9 @@ def fitted(
 ) -> RenderableType:
     """Return a table without ruled lines that fits `width()` and is wrapped at spaces.
 
-    If words or numbers are too wide for that, each row becomes a paragraph: its first cell, and a
-    line per other cell. There is no header row if all headings are empty. Columns whose index is
-    in `right` are aligned on the right and not wrapped; `least` has the smallest widths of the
-    first columns.
+    If words or numbers are too wide, each row becomes a paragraph: its first cell, and a line per
+    other cell. If all headings are empty, there is no header row. Columns whose index is in `right`
+    are aligned on the right and not wrapped. `least` has the smallest widths of the first columns.
     """
     cells = [[_cell(one) for one in row] for row in rows]
     columns = [

@@ -1,4 +1,4 @@
-"""A contact sheet of questions to print, and a CSV to fill in."""
+"""Questions about images as a page to print, and a CSV to fill in."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def write_sheet(
 ) -> tuple[Path, Path]:
     """Write `sheet.html` and `answers.csv` with the next questions; return both paths.
 
-    `picture` returns the JPEG of a row. Call `refuse_existing` first. Raises `LatteError` if no
-    question is left.
+    `picture` returns the JPEG of an image, given its index. Call `refuse_existing` first. Raises
+    `LatteError` if no question is left.
     """
     questions = review.upcoming(count)
     if not questions:

@@ -33,7 +33,7 @@ class Estimate:
     answered: int
     """m: the disagreements that are answered, `unsure` included."""
     unsure: int
-    """Images whose class the person could not tell; the interval holds whatever they show."""
+    """Images whose class the person could not tell; the interval allows for any class."""
     neither: int
     """Disagreements on which neither model is right."""
     gain: Interval
@@ -56,8 +56,8 @@ def estimate(
 ) -> Estimate:
     """Return the estimate from the evidence among `answers`, given by content key.
 
-    In each stratum, only answers before the first unanswered image are used, because these are a
-    random sample without replacement. Images that were answered for teaching are not used.
+    In each stratum, only answers before the first unanswered image are used, because only these are
+    a random sample without replacement. Answers for teaching are not used.
     """
     asked = _Asked(answers, class_names)
     disagreed = asked.first(population.disagreements)
@@ -88,7 +88,7 @@ class _Asked:
         self._labels = {name: label for label, name in enumerate(class_names)}
 
     def first(self, images: Sequence[ReviewImage]) -> list[ReviewImage]:
-        """Return the images before the first that is not answered as evidence."""
+        """Return the images before the first one without an answer as evidence."""
         found = []
         for one in images:
             answer = self._answers.get(one.key)
@@ -116,7 +116,7 @@ def _gain_bounds(image: ReviewImage, asked: _Asked) -> tuple[float, float]:
 
 
 def _mean(bounds: Sequence[tuple[float, float]], size: int, low: float, level: float) -> Interval:
-    """Return the mean over a stratum of `size` images whose values lie between `low` and 1."""
+    """Return the interval of the mean over `size` images whose values are between `low` and 1."""
     lower = confidence_sequence([one for one, _ in bounds], size, low, 1, level)
     upper = confidence_sequence([one for _, one in bounds], size, low, 1, level)
     return Interval((lower.value + upper.value) / 2, lower.low, upper.high)
@@ -128,7 +128,7 @@ def _accuracy(
     sizes: Sequence[int],
     label: Callable[[ReviewImage], int],
 ) -> Interval:
-    """Return a model's accuracy over all strata, whose intervals hold together (Bonferroni)."""
+    """Return a model's accuracy over all strata; their error probabilities add up (Bonferroni)."""
     level, found = 1 - (1 - _LEVEL) / len(strata), []
     for images, size in zip(strata, sizes, strict=True):
         bounds = [

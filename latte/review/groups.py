@@ -1,7 +1,6 @@
-"""Groups of teaching images, each of which one answer can label.
+"""Groups of teaching images that may show the same class, so that one answer labels a group.
 
-The images of a group may show the same class. Groups of one kind have no image in common. Images
-of a group are never evidence.
+Groups of one kind have no image in common. Images of a group are never evidence.
 """
 
 from __future__ import annotations
@@ -18,9 +17,10 @@ from latte.results.stored import open_tensors, same_count
 from latte.review.population import ReviewImage, draw
 
 LARGEST = 24
-"""Largest number of images of a group, except a cluster; the page has as many keys."""
+"""Largest number of images of a group, except a cluster; each image has a key on the page."""
 _TYPICAL, _DOUBTFUL = 9, 3
-"""Numbers of the most confident and of the least confident images on a sheet of a cluster."""
+"""A sheet (a page with the images of one question) shows this many of a cluster's most
+confident, and of its least confident images."""
 _OPTIONS = 5
 """Largest number of classes to offer."""
 _SAME = 0.95
@@ -37,7 +37,7 @@ class Group:
     options: tuple[int, ...]
     """Labels to offer."""
     examples: tuple[ReviewImage | None, ...] = ()
-    """For each option an image that probably shows it; empty without examples."""
+    """Per option, an image that probably shows this class; empty without examples."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def read_features(run: FinishedRun) -> Features:
 
 
 def clusters(images: Iterable[ReviewImage]) -> tuple[Group, ...]:
-    """Return the sets of images to which the compared model gives one class, the largest first."""
+    """Return the images of each predicted class as a group, the largest group first."""
     found = _by_class(images)
     return tuple(
         Group(tuple(found[label]), _likely(found[label], label))
@@ -76,7 +76,7 @@ def sheet(images: Sequence[ReviewImage]) -> tuple[ReviewImage, ...]:
 
 
 def confident(images: Iterable[ReviewImage]) -> tuple[Group, ...]:
-    """Return batches of images of one predicted class, the most confident of each class first."""
+    """Return groups of images of one predicted class, the most confident of each class first."""
     batches = [
         (at, Group(batch, (label,)))
         for label, several in _by_class(images).items()
@@ -88,9 +88,9 @@ def confident(images: Iterable[ReviewImage]) -> tuple[Group, ...]:
 
 
 def confused(images: Iterable[ReviewImage]) -> tuple[Group, ...]:
-    """Return batches of images for which the models choose two classes, frequent pairs first.
+    """Return groups of images, each for a pair of classes between which models differ.
 
-    The images that the compared model gives one class of a pair precede those of the other class.
+    Frequent pairs come first. Within a pair, images are sorted by the adapted model's class.
     """
     by_class = _by_class(images)
     best = {label: several[0] for label, several in by_class.items()}
@@ -106,7 +106,7 @@ def confused(images: Iterable[ReviewImage]) -> tuple[Group, ...]:
 
 
 def near_duplicates(images: Iterable[ReviewImage], features: Features) -> tuple[Group, ...]:
-    """Return batches of at least two images that look almost the same, the largest first."""
+    """Return groups of at least two images that look almost the same, the largest first."""
     ranked = sorted(images, key=lambda one: -one.confidence)
     rows = features.images[[one.row for one in ranked]]
     free, found = np.ones(len(ranked), dtype=bool), []
@@ -126,9 +126,9 @@ def near_duplicates(images: Iterable[ReviewImage], features: Features) -> tuple[
 def unsupported(
     images: Sequence[ReviewImage], predicted: set[int], features: Features
 ) -> tuple[Group, ...]:
-    """Return, for each class that is not in `predicted`, the images that may show it.
+    """Return, for each class that is not in `predicted`, a group of images that may show it.
 
-    Each image is in the group of the class whose text it fits best, compared with other images.
+    Each image is in the group of the class whose text it fits best, relative to other images.
     """
     missing = [label for label in range(len(features.classes)) if label not in predicted]
     if not missing or not images:
@@ -170,7 +170,7 @@ def _batches(images: Sequence[ReviewImage]) -> Iterator[tuple[ReviewImage, ...]]
 
 
 def _likely(images: Sequence[ReviewImage], first: int) -> tuple[int, ...]:
-    """Return the class `first` and common zero-shot classes, in an order drawn from the content."""
+    """Return `first` and common zero-shot classes, in an order that depends on image content."""
     common = Counter(one.zero_shot for one in images)
     ranked = sorted(common, key=lambda label: (label != first, -common[label], label))
     likely = [*dict.fromkeys([first, *ranked])][:_OPTIONS]

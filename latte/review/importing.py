@@ -19,7 +19,7 @@ from latte.review.population import teaches
 from latte.review.session import Review, check_use
 
 NONE, UNSURE = "none of these", "cannot tell"
-"""Labels of images that show none of the classes, and of images that nobody can name."""
+"""Labels for "the image shows none of the classes" and "the person cannot tell"."""
 
 _UNREADABLE = "give a CSV with the columns image and label, or an export as JSON"
 
@@ -51,7 +51,7 @@ class _Annotation(BaseModel):
 class _Data(BaseModel):
     image: str
     image_id: str | None = None
-    """The image's id, if `image` is an address that Label Studio reads the image from."""
+    """The image's id, if `image` is an address from which Label Studio loads the image."""
 
 
 class _Task(BaseModel):
@@ -75,7 +75,7 @@ class _Classification(BaseModel):
 def import_answers(review: Review, path: Path) -> int:
     """Append the answers of a file that are new; return their number.
 
-    An answer without `use` gets the use of the image's earlier answer, or else of its random draw.
+    An answer without `use` gets the use of the image's earlier answer, or else of its `draw`.
     Raises `LatteError` before anything is written if an image or a class is unknown, or if two
     answers of the file contradict each other.
     """

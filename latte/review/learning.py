@@ -1,4 +1,4 @@
-"""Run a reviewed run's recipe again, with the answers that were given for teaching."""
+"""Run the recipe of a reviewed run again, with the teaching answers as labels."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from latte.run.runner import run_recipe
 def learn(review: Review, registry: Registry, progress: Progress) -> RunResults:
     """Run the recipe with `corrections`, in a run folder beside the reviewed one.
 
-    Images are not encoded again. The new run is measured on evidence images only, with the same
-    file of answers. Raises `LatteError` if there is no answer to learn from, or for
-    a review of several runs.
+    Images are not encoded again. The new run uses the reviewed run's file of answers, and is
+    measured on evidence images only. Raises `LatteError` if there is no answer to learn from, or
+    for a review of several runs.
     """
     run = review.run
     if len(review.runs) > 1:

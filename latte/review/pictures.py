@@ -1,4 +1,4 @@
-"""Pictures of training images for a page: small, and encoded again from the pixels."""
+"""Small JPEG pictures of training images for a page."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from latte.interfaces import ImageReference, LatteError
 
 
 def picture_of(ids: Sequence[str], images: Sequence[ImageReference]) -> Callable[[int, int], bytes]:
-    """Return a function from a row of `ids` and a largest side in pixels to a JPEG of that image.
+    """Return a function from an index into `ids` and a largest side in pixels to the image's JPEG.
 
     `images` are all images that the dataset has now. The function raises `LatteError` for an image
-    that the dataset no longer has, or that cannot be read.
+    that is no longer among them, or that cannot be read.
     """
     found = {image.id: image for image in images}
 
@@ -23,7 +23,7 @@ def picture_of(ids: Sequence[str], images: Sequence[ImageReference]) -> Callable
             raise LatteError("the dataset no longer has this image", where=ids[row])
         image = open_image(reference, at_least=side)
         image.thumbnail((side, side))
-        # A new file has none of the original's metadata, such as the place of a photo.
+        # A new JPEG has none of the original's metadata, such as the place where a photo was taken.
         buffer = BytesIO()
         image.save(buffer, "JPEG", quality=88)
         return buffer.getvalue()

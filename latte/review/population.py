@@ -1,11 +1,11 @@
 """The images that a review asks about, in the random order in which it asks.
 
-The order depends only on the images' contents, so it is fixed before any answer and stays the
-same for every run on these images. An image's random number also makes it evidence or teaching.
+The order follows a random number per image, a hash of the image's content. It is therefore fixed
+before any answer, and equal for all runs on these images. The number also decides if an image may
+teach (correct labels) or is evidence (measures the gain).
 
-Several runs are reviewed together on the images on which any two of their models differ. These are
-asked in the same order, so each of them has the same probability to be among the first m. The first
-m contain, for any two models, a random sample of the images on which these two differ.
+Several runs are reviewed together on the images on which any two of their models differ, in this
+order. For any two models, the images asked so far on which they differ are thus a random sample.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 _TEACHING = 0.5
-"""Images whose `draw` is at least this number teach; all other images are evidence."""
+"""Images whose `draw` is at least this number may teach; all others are evidence."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ class ReviewImage:
     zero_shot: int
     """The label by zero-shot CLIP."""
     adapted: int
-    """The label by the adapted model, or by the candidate that was rejected."""
+    """The label by the adapted model; by the candidate if the guard rejected it."""
     confidence: float
     """The confidence of the adapted model."""
     others: tuple[int, ...] = ()
-    """The labels by both models of each further run that is reviewed together with this one."""
+    """The labels by both models of each other run in the same review."""
 
     @property
     def labels(self) -> tuple[int, ...]:
@@ -62,8 +62,8 @@ def teaches(key: str) -> bool:
 class Population:
     """The distinct images of a review in random order.
 
-    If the adapted model has learned from answers, these are the evidence images only, because the
-    gain on images that it has learned from is not the gain on other images.
+    If the adapted model has learned from answers, only evidence images are included: the gain on
+    images that taught the model does not represent other images.
     """
 
     images: tuple[ReviewImage, ...]
@@ -75,7 +75,7 @@ class Population:
 
     @cached_property
     def agreements(self) -> tuple[tuple[ReviewImage, ...], tuple[ReviewImage, ...]]:
-        """The images on which the models agree: those below the median confidence, and the rest."""
+        """The images on which the models agree, split at the median confidence: low, high."""
         agreed = [one for one in self.images if not one.disagrees]
         ranked = sorted(agreed, key=lambda one: one.confidence)
         unsure = {one.key for one in ranked[: len(ranked) // 2]}
@@ -111,7 +111,7 @@ def population(
 
 
 def joint(runs: Sequence[Population]) -> Population:
-    """Return the images of the first run that all `runs` have, with the labels by all models."""
+    """Return the first run's images that all other runs have too, with the labels by all models."""
     by_key = [{one.key: one for one in run.images} for run in runs[1:]]
     return Population(
         tuple(
@@ -123,7 +123,7 @@ def joint(runs: Sequence[Population]) -> Population:
 
 
 def difference(baseline: Population, other: Population) -> Population:
-    """Return the images that two runs share, with `baseline`'s adapted model as zero-shot."""
+    """Return the images of two runs, with `baseline`'s adapted labels as zero-shot labels."""
     adapted = {one.key: one.adapted for one in baseline.images}
     return Population(
         tuple(

@@ -1,7 +1,7 @@
-"""The queues of a review: which images each asks about next, and how many are left.
+"""The queues of a review, which choose the next question.
 
-The queue `evidence` measures and never teaches. The other queues teach, and ask only about images
-that can never be evidence.
+Answers in the queue `evidence` measure the gain and never teach the model. Answers in the other
+queues teach; these queues ask only about images that can never be evidence.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from latte.review.groups import Features, Group
 from latte.review.population import Population, ReviewImage, draw, teaches
 
 _AGREED_EVERY = 4
-"""One in this many evidence questions is about an image on which the models agree."""
+"""Every fourth evidence question is about an image on which the models agree."""
 
 QueueName = Literal[
     "evidence", "clusters", "confident", "confused", "duplicates", "unsupported",
@@ -30,17 +30,17 @@ Answers = Mapping[str, Answer]
 
 @dataclass(frozen=True)
 class Question:
-    """A question about one image, or about a sheet of images that may show the same class."""
+    """A question about one image, or about a sheet: images that may show the same class."""
 
     images: tuple[ReviewImage, ...]
     options: tuple[int, ...]
     """Labels to offer, in an order that says nothing about the models."""
     examples: tuple[ReviewImage | None, ...] = ()
-    """For each option an image that probably shows it; empty without examples."""
+    """Per option, an image that probably shows this class; empty without examples."""
 
 
 class Queue(ABC):
-    """Questions with one purpose, in an order of their own."""
+    """Ordered questions with one purpose."""
 
     name: QueueName
     title: str
@@ -65,7 +65,7 @@ class Queue(ABC):
 
 
 class EvidenceQueue(Queue):
-    """Mainly disagreements, in random order; and agreements, from two strata by confidence."""
+    """Mainly disagreements, also agreements from two strata by confidence; in random order."""
 
     name = "evidence"
     title = "Measure the gain"
@@ -75,12 +75,12 @@ class EvidenceQueue(Queue):
         self._population = population
 
     def next(self, answers: Answers) -> Question | None:
-        """Return the next image of the disagreements, or of a stratum of the agreements."""
+        """Return the question about the next disagreement, or about the next agreement."""
         learns = any(one.use == "teaching" for one in answers.values())
 
         def unanswered(images: Sequence[ReviewImage]) -> ReviewImage | None:
             first = next((one for one in images if one.key not in answers), None)
-            # After the first teaching answer, the teaching half can no longer become evidence.
+            # After the first teaching answer, images that may teach can no longer become evidence.
             return None if first is None or (learns and teaches(first.key)) else first
 
         asked = sum(one.use == "evidence" for one in answers.values())
@@ -96,7 +96,7 @@ class EvidenceQueue(Queue):
 
 
 class SheetQueue(Queue):
-    """Sheets of a group of images, which get one answer; each group is asked once."""
+    """Questions about groups of images. One answer labels a group; each group is asked once."""
 
     prompt = "Which class is the most common here? Deselect images that show something else."
     is_sheet = True
@@ -129,7 +129,7 @@ class SheetQueue(Queue):
         return sum(self._is_asked(group, answers) for group in self._groups)
 
     def _left(self, group: Group, answers: Answers) -> list[ReviewImage]:
-        """Return the images that the group's sheet can ask about; none after its answer."""
+        """Return the images to ask about; none if the group has an answer."""
         if self._is_asked(group, answers):
             return []
         return [one for one in group.images if _is_open(answers, one)]
@@ -140,7 +140,7 @@ class SheetQueue(Queue):
 
 
 class ClusterQueue(SheetQueue):
-    """Sheets of images to which the compared model gives one class, the largest cluster first."""
+    """Sheets of clusters, the images of one predicted class; the largest cluster comes first."""
 
     name = "clusters"
     title = "Teach: name groups of images"
@@ -159,7 +159,7 @@ class ConfidentQueue(SheetQueue):
 
 
 class ConfusedQueue(SheetQueue):
-    """Images for which the models choose two classes, with an example of each class."""
+    """Images on which the models choose different classes, with an example of each class."""
 
     name = "confused"
     title = "Teach: pairs of classes that the models confuse"
@@ -219,7 +219,7 @@ class OutliersQueue(UncertainQueue):
         return groups.least_fitting(self._teaching, self._features())
 
     def ordered(self) -> Sequence[ReviewImage]:
-        """Return the images by rising fit."""
+        """Return the images, the worst fit first."""
         return self._ordered
 
 
@@ -244,7 +244,7 @@ _SHEETS = frozenset(one.name for one in SheetQueue.__subclasses__())
 def queues_of(population: Population, features: Callable[[], Features]) -> dict[str, Queue]:
     """Return the queues of a review, by name, in the order in which the page lists them.
 
-    `features` is called when a queue that needs them is asked for the first time.
+    `features` is called when a queue needs features for the first time.
     """
     teaching = sorted(
         (one for one in population.images if teaches(one.key)), key=lambda one: one.confidence
@@ -265,7 +265,7 @@ def queues_of(population: Population, features: Callable[[], Features]) -> dict[
 
 
 def _about(image: ReviewImage | None) -> Question | None:
-    """Return a question about an image: its models' labels, in an order drawn from its content."""
+    """Return a question with the models' labels as options, in an order hashed from the content."""
     if image is None:
         return None
     order = sorted(image.labels, key=lambda label: draw(f"{image.key} option {label}"))
@@ -273,6 +273,6 @@ def _about(image: ReviewImage | None) -> Question | None:
 
 
 def _is_open(answers: Answers, image: ReviewImage) -> bool:
-    """Return True if the image has no answer, or only that of a sheet that does not apply to it."""
+    """Return True if the image has no answer, or was only excluded from a sheet's answer."""
     found = answers.get(image.key)
     return found is None or (found.kind == "unsure" and found.queue in _SHEETS)

@@ -1,4 +1,4 @@
-"""Sentences about an estimate, for the page, the terminal and the report."""
+"""Sentences about an estimated gain, for the page, the terminal and the report."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ZERO_SHOT = "zero-shot CLIP"
 
 @dataclass(frozen=True)
 class Evidence:
-    """The estimate of what a model gains over another one, with the names of both."""
+    """The estimated gain of one model over another, with the names of both."""
 
     estimate: Estimate
     compared: str
@@ -46,7 +46,7 @@ def gain_sentence(
         >>> gain_sentence(found)  # doctest: +SKIP
         'After 37 answers: the adapted model is better by +6.1 points (95 %: +2.0 to +10.4).'
     """
-    # The name of a run keeps its spelling at the start of a sentence.
+    # A run's name is not capitalised at the start of a sentence.
     start, than = (baseline, f" than {baseline}")
     if baseline == ZERO_SHOT:
         start, than = "Zero-shot CLIP", ""

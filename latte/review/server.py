@@ -1,7 +1,7 @@
-"""The local web server of `latte review`: one page, its questions, its images, its answers.
+"""The local web server of `latte review`: page, questions, images and answers.
 
-A request names an image by its row only, never by a path. Every address begins with a secret
-token; requests for another host, or from another site's page, are refused.
+A request names an image by its index, never by a path. Every address begins with a secret token;
+requests for another host, or from another site's page, are refused.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from latte.review.queues import Question, QueueName
 from latte.review.session import Review
 
 Picture = Callable[[int, int], bytes]
-"""Function from the row of a training image and a number of pixels to its JPEG of that size."""
+"""Function from a training image's index and a largest side in pixels to a JPEG of the image."""
 
 _FILES = {"": "text/html", "page.css": "text/css", "page.js": "text/javascript"}
 _LARGEST_ANSWER = 10_000
@@ -42,13 +42,13 @@ _HEADERS = {
 
 
 class _Given(BaseModel):
-    """The body of an answer."""
+    """Body of a request that answers a question."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     rows: list[int]
     others: list[int] = []
-    """Rows of images on the same sheet to which the answer does not apply."""
+    """Indices of the images on the same sheet to which the answer does not apply."""
     kind: Kind
     label: int | None = None
     queue: QueueName
@@ -88,7 +88,7 @@ class _Server:
         return Response(content, media_type=_FILES[name])
 
     def question(self, request: Request) -> Response:
-        """Return the next question of the queue `?queue=`, and the result of the answers so far."""
+        """Return the next question of the queue `?queue=`, and the estimate so far."""
         queue = request.query_params.get("queue", "evidence")
         if queue not in self._review.queues:
             return _refused(404, f'there is no queue "{queue}"')
@@ -109,7 +109,7 @@ class _Server:
         return JSONResponse({"run": self._review.name, "names": names, "queues": queues})
 
     def image(self, request: Request) -> Response:
-        """Return an image by its row, as a new JPEG; `small/` is for sheets."""
+        """Return an image by its index, as a new JPEG; `small/` is for sheets."""
         row = request.path_params["row"]
         side = _SMALL if request.url.path.startswith("/small/") else _LARGE
         if row not in self._keys:
@@ -188,7 +188,7 @@ class _Guarded:
 
 
 def _shown(question: Question) -> Mapping[str, Any]:
-    """Return a question's data for the page, without confidences or which model chose a label."""
+    """Return a question's data for the page; confidences and the labels' models are hidden."""
     return {
         "rows": [one.row for one in question.images],
         "options": question.options,

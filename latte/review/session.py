@@ -28,7 +28,7 @@ from latte.review.sentences import ZERO_SHOT, Evidence
 
 @dataclass(frozen=True)
 class Standing:
-    """State of a queue, and the estimates from all answers."""
+    """The state of one queue, and the estimates from the answers of all queues."""
 
     question: Question | None
     answered: int
@@ -39,7 +39,7 @@ class Standing:
 
 
 def check_use(key: str, use: Use, before: Answer | None, where: str) -> None:
-    """Raise `LatteError` if the image `key`, answered by `before`, cannot have this use."""
+    """Raise `LatteError` if the image cannot have this use; `before` is its earlier answer."""
     if (before is not None and before.use != use) or (use == "teaching" and not teaches(key)):
         raise LatteError("an image is evidence or teaching, never both", where=where)
 
@@ -54,16 +54,16 @@ def answers_file(run: FinishedRun) -> Path:
 
 
 class Review:
-    """Runs and the answers of their `review.jsonl`, which other processes may extend meanwhile.
+    """Runs and the answers in their `review.jsonl`, to which other processes may append meanwhile.
 
     If the guard did not accept the adapted model in full, the review compares zero-shot CLIP with
-    the rejected candidate, to find out whether rejecting it was right.
+    the candidate, to find out if the guard was right.
 
-    Several runs are about the same images and classes. Their review measures only. An answer is
-    written to the file of each run, and an answer of one file counts for all runs.
+    Several runs must have the same images and classes. Their review has no teaching. An answer is
+    written to the file of each run, and an answer in any of the files counts for all runs.
 
-    Raises `LatteError` if a file of a run is missing or damaged, or if the runs are about other
-    images or classes than the first run.
+    Raises `LatteError` if a run's file is missing or damaged, or if a run has other images or
+    classes than the first run.
     """
 
     def __init__(self, run: FinishedRun, *others: FinishedRun) -> None:
@@ -93,7 +93,7 @@ class Review:
 
     @cached_property
     def queues(self) -> Mapping[str, Queue]:
-        """The queues of questions, by name; several runs have none that teaches."""
+        """The queues of questions by name; with several runs, no queue teaches."""
         if len(self.runs) > 1:
             return {"evidence": EvidenceQueue(self.population)}
         return queues_of(self.population, lambda: self._features)
@@ -110,7 +110,7 @@ class Review:
         return latest(found)
 
     def append(self, answers: Sequence[Answer]) -> None:
-        """Append answers to the file of each run, after answers that only another run has."""
+        """Append answers to the file of each run, after answers that are missing in this file."""
         before = self.answers() if len(self.files) > 1 else {}
         for file in self.files:
             own = latest(read_answers(file)) if before else {}
@@ -124,7 +124,7 @@ class Review:
     def evidence(self, answers: Mapping[str, Answer] | None = None) -> tuple[Evidence, ...]:
         """Return each run's gain, in the order of the runs; then the difference of each pair.
 
-        `answers` are those of the files if they were read already.
+        `answers` are the answers of the files, if they were read already.
         """
         answers = self.answers() if answers is None else answers
         return tuple(
@@ -180,8 +180,8 @@ class Review:
         `others` are images of the same sheet to which the answer does not apply; they stay
         unanswered. Undoing does not change images that another queue has asked about since.
 
-        Raises `LatteError` for an unknown image, class or queue, and for teaching with an image
-        that is evidence, or the reverse. Then nothing is appended.
+        Raises `LatteError` for an unknown image, class or queue, for teaching with evidence images,
+        and for evidence from teaching images. Then nothing is appended.
         """
         if queue not in self.queues:
             known = ", ".join(self.queues)

@@ -55,7 +55,7 @@ class FolderOptions(SourceOptions):
 
 
 class ImageFolderDataset(ImageSource[FolderOptions]):
-    """All images below `root` for training; labelled images, if any, from `evaluation`."""
+    """All images below `root` for training; labelled images for evaluation from `evaluation`."""
 
     def __init__(self, options: FolderOptions, context: Context) -> None:
         self._root = existing_folder(context.path(options.root), "dataset.root")

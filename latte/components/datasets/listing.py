@@ -113,7 +113,7 @@ class CoopOptions(SourceOptions):
 
 
 class CoopDataset(SplitDataset[CoopOptions]):
-    """Dataset of images below a folder that a split file lists; the recipe names both."""
+    """Dataset of the images below a folder that a split file lists."""
 
     def __init__(self, options: CoopOptions, context: Context) -> None:
         file = existing_file(context.path(options.split), "dataset.split")

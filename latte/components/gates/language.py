@@ -58,9 +58,9 @@ class LanguageGate(Gate[LanguageOptions]):
     Latin script, the text's words are looked up in `COMMON_WORDS`: the text is held back if another
     language has more matches than the required one, and at least two.
 
-    Limits: languages that share another script, such as Russian and Ukrainian, are not
+    Limits: languages that share a script other than Latin, such as Russian and Ukrainian, are not
     distinguished; Latin-script languages without an entry in `COMMON_WORDS` are not recognised; a
-    list of nouns without frequent words passes, and so does a small part in a second language.
+    list of nouns without frequent words passes, and so does a text with a small foreign part.
     """
 
     def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:
@@ -128,10 +128,10 @@ COMMON_WORDS: dict[Language, frozenset[str]] = {
     ),
     "polish": _words("i w na z ze do jest są się nie to ten ta o po przed od przez oraz"),
 }
-"""Frequent words by language of Latin script; some occur in several languages."""
+"""Frequent words per Latin-script language; some words occur in several languages."""
 
 _BY_ACCIDENT = 1
-"""Number of matches of another language to ignore: `die` and `no` are also English words."""
+"""Number of matches with another language that are ignored: `die` and `no` are English too."""
 
 _LANGUAGES_OF = {
     word: [name for name, common in COMMON_WORDS.items() if word in common]

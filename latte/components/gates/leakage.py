@@ -1,4 +1,4 @@
-"""Gate `leakage`: holds back texts that name a class, because they repeat a pseudo-label."""
+"""Gate `leakage`: holds back texts that name a class, as they may only repeat the pseudo-label."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class LeakageOptions(Options):
 
 
 class LeakageGate(Gate[LeakageOptions]):
-    """Holds back texts that name the class of their zero-shot label, another class, or any class.
+    """Holds back texts that name the image's zero-shot class, another class, or any class.
 
-    `NameFinder` finds the names. A name that several classes share counts as the text's own class
-    if the own class is among them.
+    `NameFinder` finds the names. If several classes have the same name and the zero-shot class is
+    among them, the name counts as the zero-shot class.
     """
 
     def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:
@@ -67,10 +67,9 @@ class NameFinder:
 
     Case is ignored, and hyphens, underscores and punctuation count as spaces: `T-shirt` is in "a t
     shirt", `golden_retriever` in "Golden Retrievers". The last word of a name may be a plural, in
-    the text or in the name. Of names that begin at the same word, the longest is found, and its
-    words are not part of another name: "a polar bear" does not contain `bear`. Not found: other
-    spellings and synonyms, names without letters or digits, and names in scripts without spaces
-    between words.
+    the text or in the name. Of names that begin at the same word, only the longest is found; the
+    search continues after it: "a polar bear" does not contain `bear`. Not found: other spellings,
+    synonyms, names without letters or digits, and names in scripts without spaces between words.
 
     Construction is linear in the number of classes; the search depends on the text's length only.
     """
@@ -87,12 +86,12 @@ class NameFinder:
             if head:
                 lengths[head[0]].add(len(head) + 1)
         self._lengths = {word: sorted(found, reverse=True) for word, found in lengths.items()}
-        """Lengths in words of the names with several words, by first word, longest first."""
+        """Numbers of words of the names with several words, by first word, largest first."""
         self._single: dict[str, frozenset[str]] = {}
-        """Cache of classes by word, because texts share most of their words."""
+        """Cache of `_called` for single words, because texts share most of their words."""
 
     def found(self, text: str) -> Iterator[frozenset[str]]:
-        """Yield, for each class name in `text` from left to right, all classes with this name."""
+        """Yield, for each class name in `text` from left to right, the classes of this name."""
         written = words(text)
         place = 0
         while place < len(written):
@@ -116,7 +115,7 @@ class NameFinder:
         return 1, self._single[first]
 
     def _called(self, name: tuple[str, ...]) -> frozenset[str]:
-        """Return the classes with this name, whose last word may be a plural."""
+        """Return the classes with this name; its last word may be a plural."""
         *head, last = name
         keys = ((*head, form) for form in singulars(last))
         return frozenset(one for key in keys for one in self._classes.get(key, ()))
@@ -139,9 +138,9 @@ _HISSING = ("ses", "xes", "zes", "ches", "shes", "oes")
 
 @lru_cache(maxsize=65536)
 def singulars(word: str) -> tuple[str, ...]:
-    """Return `word` and its possible English singulars, some of which may be no real words.
+    """Return `word` and its possible English singulars, which need not be real words.
 
-    Covers regular plurals, -men, -i and a few irregular ones, and removes a possessive 's.
+    Covers regular plurals, -men, -i and a few irregular plurals, and removes a possessive 's.
     """
     word = word.removesuffix("'s")
     found = [word]

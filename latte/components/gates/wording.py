@@ -1,4 +1,4 @@
-"""Gates `length`, `repetition` and `refusal`, and the normalised words that gates compare."""
+"""Gates `length`, `repetition` and `refusal`, and functions that normalise words."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class LengthOptions(Options):
 class LengthGate(Gate[LengthOptions]):
     """Holds back texts by their number of words, separated by white space.
 
-    In scripts without spaces between words a whole text is one word: use other limits for such
-    texts, or leave the gate out.
+    In scripts without spaces between words, such as Chinese, a whole text is one word: use other
+    limits for such texts, or leave the gate out.
     """
 
     def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:
@@ -92,7 +92,7 @@ class RepetitionOptions(Options):
 
 
 class RepetitionGate(Gate[RepetitionOptions]):
-    """Holds back texts that repeat themselves, and texts that many images share.
+    """Holds back texts that repeat word sequences, and texts that many images share.
 
     Case, punctuation and spaces are ignored. A text that occurs once is never counted as shared.
     """
@@ -118,7 +118,8 @@ class RepetitionGate(Gate[RepetitionOptions]):
 def repeated_share(written: Sequence[str]) -> float:
     """Return the share of three-word sequences that occurred earlier in the text.
 
-    The share is 0 without repetition, about 0.5 for a sentence written twice, near 1 for a loop.
+    The share is 0 without repetition, about 0.5 for a sentence written twice, and near 1 for a
+    sentence that is repeated many times.
     """
     total = len(written) - _SEQUENCE + 1
     if total < 1:
@@ -153,7 +154,7 @@ PATTERNS = (
     r"\bplease (?:provide|upload|attach|share|send) (?:\w+ ){0,4}" + _PICTURE + r"\b",
     r"\bagainst (?:my|the|our|openai's) (?:\w+ )?(?:guidelines|polic(?:y|ies)|programming)\b",
 )
-"""Patterns of refusals, for text after `folded`: a model mentions itself or a missing image."""
+"""Patterns of refusals, applied to `folded` text: a model mentions itself or a missing image."""
 
 
 class RefusalOptions(Options):

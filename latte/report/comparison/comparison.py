@@ -28,7 +28,7 @@ class Comparison:
     skipped: tuple[LatteError, ...]
     """An error per folder that is not in the table."""
     reviewed: tuple[Group, ...]
-    """The measured gains and differences of the runs that a person has reviewed."""
+    """The gains and differences that a person's answers measure."""
 
     @property
     def evidence(self) -> Mapping[Path, Evidence]:
@@ -74,7 +74,7 @@ def dataset_titles(rows: Sequence[Row]) -> dict[str, str]:
 
 
 def notes(comparison: Comparison) -> list[str]:
-    """Return the notes that apply to this comparison."""
+    """Return the notes for this comparison."""
     rows = comparison.rows
     return [
         *_on_oracles(rows),
@@ -106,9 +106,9 @@ def _on_verdicts(comparison: Comparison) -> Iterator[str]:
 
 
 def _on_evidence(comparison: Comparison) -> Iterator[str]:
-    """Yield a line for each reviewed run: its verdict, then the gain that the answers measure.
+    """Yield a line per reviewed run, per difference of two runs, and per run without answers.
 
-    Then yield a line for each difference of two runs, and for each run that is still to be asked.
+    The line of a reviewed run has its verdict and its measured gain.
     """
     evidence = comparison.evidence
     for row in comparison.rows:
@@ -172,7 +172,7 @@ def _on_intervals(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _on_data(rows: Sequence[Row]) -> Iterator[str]:
-    """Yield a note with the reason if one dataset name has several tables."""
+    """If one dataset name has several tables, yield a note with the reason."""
     digests: dict[tuple[str, str], set[str]] = {}
     for row in rows:
         digests.setdefault((row.method, row.data.name), set()).add(row.data.digest)

@@ -33,13 +33,13 @@ COLUMNS = (
     "peak_memory_mb",
     "folders",
 )
-"""Columns of the CSV; accuracies, gains and deviations are fractions, missing values empty."""
+"""Columns of the CSV. Accuracies, gains and deviations are fractions; a missing value is empty."""
 CSV_START = f"{COLUMNS[0]},{COLUMNS[1]},"
 """First characters of each CSV that `as_csv` returns."""
 
 
 def as_csv(comparison: Comparison) -> str:
-    """Return CSV with a line per classifier of each row, and numbers with all digits."""
+    """Return CSV with a line per classifier of each row; numbers are not rounded."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -48,7 +48,7 @@ def as_csv(comparison: Comparison) -> str:
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:
-    """Return data for JSON: rows with seconds by stage, differences, notes, skipped folders."""
+    """Return data for JSON: rows (with seconds per stage), differences, notes, skipped folders."""
     published = comparison.published
     return {
         "rows": [_row(row, comparison) for row in comparison.rows],

@@ -49,7 +49,7 @@ class Overview:
 
 
 def page(comparison: Comparison, path: Path | None = None) -> str:
-    """Return the page; if its `path` is given, it links to run reports near that path."""
+    """Return the page; if its `path` is given, the page links to run reports near `path`."""
     content = {
         "title": page_title(comparison.rows),
         "runs": plural(sum(len(row.seeds) for row in comparison.rows), "run"),
@@ -75,7 +75,7 @@ def page_title(rows: Sequence[Row]) -> str:
 
 
 def overview(rows: Sequence[Row]) -> Overview | None:
-    """Return the overview; None if fewer than two datasets have labels."""
+    """Return the overview; None if fewer than two datasets have labelled images."""
     labelled = [row for row in rows if row.adapted]
     titles = dataset_titles(labelled)
     if len(titles) < 2:
@@ -111,11 +111,9 @@ def _cell(row: Row | None, best: float) -> OverviewCell | None:
 
 
 def report_link(page: Path, folder: Path) -> str | None:
-    """Return the relative link from the page to a run's report, or None.
+    """Return the relative link from the page to a run's report.
 
-    The link exists if the report is below the page's folder or the parent of that folder.
-
-    Links still work after a folder that contains the page and the reports is moved.
+    Returns None if the report is not below the page's folder or the parent of that folder.
     """
     report = folder.resolve() / "report" / "index.html"
     here = page.absolute().parent.resolve()
@@ -208,6 +206,6 @@ def _gain_chart(title: str, rows: Sequence[Row]) -> Markup | None:
 
 
 def _seed_gains(row: Row) -> tuple[float, ...]:
-    """Return the gain of each seed; empty if there is only one."""
+    """Return the gain of each seed; empty for a single seed."""
     gains = tuple(run.adapted.gain.value for run in row.runs if run.adapted)
     return gains if len(gains) > 1 else ()

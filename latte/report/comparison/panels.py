@@ -43,7 +43,7 @@ class ClassLine:
 
 @dataclass(frozen=True)
 class Differences:
-    """Accuracy per class of each classifier, and the two classifiers that are compared at first."""
+    """Accuracy per class of each classifier, and the two classifiers that the page shows first."""
 
     data: dict[str, Any]
     """Data for the page's script: class names, images per class, and accuracies per classifier."""
@@ -56,7 +56,7 @@ class Differences:
 
 @dataclass(frozen=True)
 class TrainingCurves:
-    """Charts of the runs on one dataset, with one recorded number per chart and a line per run."""
+    """Charts of the runs on one dataset: one per recorded number, with a line per row."""
 
     legend: tuple[tuple[str, str], ...]
     """Style class and name of each row that is drawn."""
@@ -67,7 +67,7 @@ class TrainingCurves:
 
 
 def differences(rows: Sequence[Row]) -> Differences | None:
-    """Return accuracies per class; None without labels, or if images per class differ."""
+    """Return accuracies per class; None without labels, or if rows differ in images per class."""
     known = [row for row in rows if row.runs and all(run.classes for run in row.runs)]
     images = {_images(run) for row in known for run in row.runs}
     if not known or len(images) != 1:
@@ -106,7 +106,7 @@ def _mean(runs: Sequence[Run], classifier: str) -> list[float | None]:
 
 
 def _default(rows: Sequence[Row]) -> tuple[int, int]:
-    """Return the indices of the two best methods, best last; or of zero-shot and the one method."""
+    """Return the indices of the two best methods, best last; of zero-shot and a single method."""
     scores = [row.adapted.top1.mean if row.adapted else 0.0 for row in rows]
     ranked = sorted(range(len(rows)), key=lambda index: -scores[index])
     return (ranked[1] + 1, ranked[0] + 1) if len(rows) > 1 else (0, 1)
@@ -179,7 +179,7 @@ def _metrics(run: Run) -> list[MetricsRow]:
 def _curves(
     figure: str, lines: Sequence[tuple[str, list[MetricsRow]]]
 ) -> dict[str, list[tuple[str, Series]]]:
-    """Return the curves of `figure` by recorded name, which may begin with a learner's name."""
+    """Return the curves of `figure` by recorded name, such as `loss` or `LEARNER.loss`."""
     found: dict[str, list[tuple[str, Series]]] = {}
     for css_class, metrics in lines:
         for event, name in recorded(metrics, figure):
@@ -203,6 +203,6 @@ def _charts(
 
 
 def _zero_shot(rows: Sequence[Row]) -> Reference | None:
-    """Return a line at the zero-shot accuracy; None unless it is the same in all rows."""
+    """Return a line at the zero-shot accuracy; None if rows differ in it."""
     found = {row.zero_shot.mean for row in rows if row.zero_shot}
     return Reference(found.pop(), "zero-shot") if len(found) == 1 else None

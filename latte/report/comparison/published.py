@@ -20,12 +20,12 @@ from latte.results.summary import Run
 Verdict = Literal["agrees", "unclear", "differs"]
 
 LEAST_TOLERANCE = 0.01
-"""Smallest tolerance of top-1, as a fraction, because each run gets other texts from the LMM."""
+"""Smallest tolerance of top-1, as a fraction: texts of the describer differ between runs."""
 _DEVIATIONS = 2
 
 _KEYS = ("source", "note", "averages", "rows")
 _DIGITS = 6
-"""Decimals of a fraction: more than papers print, but few enough to remove rounding errors."""
+"""Decimals to which fractions are rounded: more than papers print."""
 _EXAMPLE = "As in: rows: {latteclip: {eurosat: 80.27}}"
 
 
@@ -38,7 +38,7 @@ class Published:
     rows: Mapping[str, Mapping[str, float]]
     """Top-1 accuracy as a fraction, by method and dataset."""
     averages: Mapping[str, float] = field(default_factory=dict)
-    """Mean over all datasets, by method, for methods without numbers per dataset."""
+    """Mean top-1 over all datasets, by method; only methods without numbers per dataset."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ class Beside:
     def verdict(self) -> Verdict | None:
         """Return `agrees` if measured and published accuracy differ by at most the tolerance.
 
-        If the excess over the tolerance is within `own.reach`, return `unclear`; if it is larger,
-        return `differs`. None without a published number.
+        Returns `unclear` if the difference exceeds the tolerance by at most `own.reach`, and
+        `differs` if it exceeds it by more. Returns None without a published number.
         """
         if self.difference is None:
             return None
@@ -99,10 +99,10 @@ def read_published(path: Path) -> Published:
 
 
 def with_published(rows: Sequence[Row], published: Published) -> list[Row]:
-    """Return `rows` with the published number of their method and dataset, if there is one.
+    """Return `rows`, each with the published number of its method and dataset, if there is one.
 
-    A recipe that is named after method and dataset, such as `latteclip-eurosat`, matches too. Names
-    are compared without regard to case, and `_` is equal to `-`.
+    A recipe that is named after method and dataset, such as `latteclip-eurosat`, matches too. Case
+    is ignored, and `_` equals `-`.
     """
     return [replace(row, published=_number(row, published)) for row in rows]
 
@@ -134,8 +134,8 @@ def tolerance(dataset: str, published: Published) -> float:
     """Return the largest difference, as a fraction, that two runs of a method may have.
 
     Papers do not report how much results differ between seeds. The tolerance is therefore twice the
-    standard deviation of the published methods on `dataset`, but at least `LEAST_TOLERANCE`. This
-    treats the differences between the methods as random; a real effect widens the tolerance.
+    standard deviation of the published methods' top-1 on `dataset`, but at least `LEAST_TOLERANCE`.
+    Real differences between these methods make the tolerance too wide.
     """
     values = [row[dataset] for row in published.rows.values() if dataset in row]
     scatter = stdev(values) if len(values) > 1 else 0.0

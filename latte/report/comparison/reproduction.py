@@ -1,4 +1,4 @@
-"""Plan the runs that reproduce a published table; each row names the recipe to run."""
+"""Plan the runs that reproduce a published table, which names a recipe per row."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class TableSettings(Options):
 
 
 class ChangeSettings(Options):
-    """Content of a file with settings that change every run."""
+    """Content of a file with settings that are changed in every run."""
 
     set: dict[str, Any] = Field(description="values by key path")
 
@@ -94,7 +94,7 @@ def changes_of(texts: Sequence[str]) -> dict[str, str]:
 
 
 def chosen_datasets(table: Table, chosen: str | None) -> list[str]:
-    """Return the table's datasets, or those chosen as in `a,b`. Raises `LatteError` if unknown."""
+    """Return the datasets in `chosen`, such as `a,b`, or all. Raises `LatteError` for others."""
     known = table.settings.datasets
     if chosen is None:
         return [*known]

@@ -22,7 +22,7 @@ Over = Literal["seeds", "images"]
 ORACLE = "oracle"
 """Mark of results that used ground-truth labels of their training images."""
 CORRECTED = "corrected"
-"""Mark of runs that used labels which a person gave on purpose."""
+"""Mark of runs that trained on labels from a person (`corrections`)."""
 
 _LONGEST_VALUE = 40
 _DIGEST_DIGITS = 6
@@ -36,11 +36,11 @@ class Result:
     top1: Spread
     gain: Interval
     gain_over: Over
-    """`seeds` or `images`: the gain's 95 % interval covers the variation over these."""
+    """`seeds` or `images`: the source of variation that the gain's 95 % interval covers."""
 
     @property
     def mark(self) -> str:
-        """Return `*` if several seeds have exactly the same gain, else an empty text."""
+        """Return `*` if the gains of several seeds are exactly equal, else an empty text."""
         return "*" if self.gain_over == "images" and self.top1.runs > 1 else ""
 
     def gain_text(self, images: int) -> str:
@@ -54,7 +54,7 @@ class Row:
 
     method: str
     labels: tuple[str, ...]
-    """`key=value` for settings in which rows of this method and dataset differ.
+    """`key=value` for each setting in which rows of this method and dataset differ.
 
     If the recipe used labels of training images, `ORACLE` comes first."""
     data: Data
@@ -75,9 +75,9 @@ class Row:
     runs: tuple[Run, ...] = ()
     """The averaged runs, by seed."""
     own: Result | None = None
-    """The posterior's result on test images that are training images; None if there are none."""
+    """The posterior's result on test images that are also training images; None without any."""
     candidate: Result | None = None
-    """Result of the candidates that guards did not accept in full, on the images of `adapted`."""
+    """Result of the classifiers that guards did not accept in full, on the images of `adapted`."""
 
     @property
     def name(self) -> str:
@@ -86,20 +86,20 @@ class Row:
 
     @property
     def baseline(self) -> Spread | None:
-        """Zero-shot accuracy, with a deviation only if seeds change it."""
+        """Zero-shot accuracy; without a deviation if all seeds have the same."""
         return self.zero_shot and replace(
             self.zero_shot, deviation=self.zero_shot.deviation or None
         )
 
     @property
     def others(self) -> dict[str, Result]:
-        """Results that are shown below the row, by name: candidate and controls."""
+        """Results of candidate and controls, by name; they are shown below the row."""
         candidate = {"candidate": self.candidate} if self.candidate else {}
         return candidate | {f"control {name}": one for name, one in self.controls.items()}
 
     @property
     def verdict(self) -> str:
-        """The guard's verdict, such as `likely better (0.93)`, or the outcomes of several seeds."""
+        """The guard's verdict, such as `likely better (0.93)`; several seeds give a list."""
         found = [run.verdict for run in self.runs]
         if len(found) == 1 or not any(found):
             return verdict_label(found[0] if found else None)
@@ -108,7 +108,7 @@ class Row:
 
     @property
     def own_images(self) -> int:
-        """Number of test images that are training images with a posterior, in the first run."""
+        """Number of test images of the first run that are also training images with a posterior."""
         return self.runs[0].own_images if self.runs else 0
 
 
@@ -126,7 +126,7 @@ class _Group:
 def make_rows(runs: Sequence[Run]) -> tuple[list[Row], list[LatteError]]:
     """Return rows ordered by dataset, method and settings, and an error per repeated run.
 
-    Runs on different evaluation images, training images or weights are never averaged, even if
+    Runs with different evaluation images, training images or weights are in different rows, even if
     their recipes have the same name.
     """
     groups, repeated = _grouped(runs)
@@ -156,8 +156,7 @@ def gain_of(scores: Sequence[Score]) -> tuple[Interval, Over]:
 def differing_keys(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the keys in which `settings` differ, in the order of the recipe.
 
-    `INPUTS`, the digest of the inputs, is included only if some of the settings differ in nothing
-    else.
+    `INPUTS`, the digest of the inputs, is included only if two settings differ in nothing else.
     """
     keys = dict.fromkeys(key for one in settings for key in one)
     differing = [key for key in keys if len({_identity(one, key) for one in settings}) > 1]
@@ -204,7 +203,7 @@ def _family_rows(family: Sequence[_Group]) -> list[Row]:
 
 
 def _marks(run: Run) -> tuple[str, ...]:
-    """Return how a run that used labels of its training images is marked."""
+    """Return the marks of a run that used labels of its training images."""
     corrected = run.settings.get("corrections") is not None
     return (*((ORACLE,) if run.oracle else ()), *((CORRECTED,) if corrected else ()))
 

@@ -18,14 +18,14 @@ from latte.report.terminal import table as lines_of_table
 
 _NAME = "method"
 _OPTIONAL = ("memory", "time")
-"""Columns that are left out, in this order, until names have enough room."""
+"""Columns that are removed one by one, in this order, until names have enough room."""
 
 
 @dataclass(frozen=True)
 class _Line:
     """A table row for one classifier, with its names and figures.
 
-    The first name is not indented unless `below` is true; the other names always are.
+    The first name is indented only if `below` is true; the other names always are.
     """
 
     digest: str
@@ -33,7 +33,7 @@ class _Line:
     figures: dict[str, str]
     """Text of each figure by heading."""
     below: bool = False
-    """True for a candidate or control of the classifier above."""
+    """True for a control, and for a candidate (the classifier that the guard judged)."""
 
     def cell(self, heading: str) -> RenderableType:
         """Return the cell below `heading`."""
@@ -72,7 +72,7 @@ def table(comparison: Comparison) -> str:
 
 
 def _lines(row: Row, comparison: Comparison) -> Iterator[_Line]:
-    """Yield the lines of a row: the adapted classifier, its candidate and its controls."""
+    """Yield a line each for the row's adapted classifier, its candidate and its controls."""
     verdict = [row.verdict] if comparison.has_verdicts else []
     figures = {
         "seeds": str(len(row.seeds)),

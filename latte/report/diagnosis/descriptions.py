@@ -1,4 +1,4 @@
-"""Measures of descriptions: how well texts distinguish classes, and how much texts differ."""
+"""Measure how well descriptions distinguish classes, and how much their texts differ."""
 
 from __future__ import annotations
 
@@ -70,19 +70,19 @@ WEIGHT = Measure(
 
 @dataclass(frozen=True)
 class Texts:
-    """Descriptions of N images: features of the texts, and their nearest classes."""
+    """Features of the description texts of N images."""
 
     features: Tensor
     """(U, D): frozen unit features of the distinct texts."""
     rows: Mapping[str, Tensor]
-    """By description, in the recipe's order: the row (N,) in `features` of each image's text. A
+    """By description, in the recipe's order: each image's text, as an index (N,) into `features`. A
     description of scope `class` has the text of the image's zero-shot label. If the describer
-    refused an image, the text is the replacement that training uses. If an image has several texts,
-    the first one that was not refused is used."""
+    refused an image, it is the replacement that training uses. If an image has several texts, it is
+    the first that was not refused."""
     answered: Mapping[str, Tensor]
-    """By description, only those from a describer: bool (N,), True for images with a text."""
+    """By description that a describer writes: bool (N,), True for images with a text."""
     leaking: frozenset[str]
-    """Descriptions whose prompt contains the zero-shot label."""
+    """Names of the descriptions whose prompt contains the zero-shot label."""
     classifier: Classifier
     weights: Mapping[str, float] = field(default_factory=dict)
     """The recipe's weight of each description when texts are mixed; 1 for those not listed."""
@@ -109,7 +109,7 @@ class Texts:
 
 
 def description_sections(texts: Texts, labels: Tensor) -> list[Section]:
-    """Return a section per description, given zero-shot labels (N,); empty without describer."""
+    """Return a section per description; empty without describer. `labels` are zero-shot (N,)."""
     if not texts.answered:
         return []
     weights = mix_shares(
@@ -136,7 +136,7 @@ def mix_shares(margins: list[Tensor]) -> list[float]:
 
 
 def agreement_by_chance(labels: Tensor, other: Tensor, classes: int) -> float:
-    """Return the expected agreement of random labellings with the class counts of these (N,)."""
+    """Return the expected agreement of two labellings (N,) if both are shuffled at random."""
     counts = [one.bincount(minlength=classes).double() for one in (labels, other)]
     return float((counts[0] * counts[1]).sum()) / len(labels) ** 2
 

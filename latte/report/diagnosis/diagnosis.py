@@ -56,11 +56,11 @@ class Diagnosis:
     """Measures that need no label."""
     labelled: Labelled | None
     leaking: frozenset[str]
-    """Descriptions whose prompt contains the zero-shot label."""
+    """Names of the descriptions whose prompt contains the zero-shot label."""
 
     @property
     def all_sections(self) -> tuple[Section, ...]:
-        """All sections; the section that needs labels is last."""
+        """All sections; the one that needs labels is last."""
         return (*self.sections, self.labelled.section) if self.labelled else self.sections
 
 
@@ -91,8 +91,7 @@ class Diagnoses:
 
     runs: tuple[Diagnosis, ...]
     relations: tuple[Relation, ...]
-    """Correlations over the runs with labels: label-free measures first, then measures that need
-    labels. Empty for a single run."""
+    """Correlations over the runs with labels, label-free measures first; empty for a single run."""
     skipped: tuple[LatteError, ...]
     """An error per folder that is left out of `runs`."""
 
@@ -117,7 +116,7 @@ def diagnose_runs(paths: Sequence[Path], registry: Registry, progress: Progress)
 
 
 def diagnose_run(subject: Subject, progress: Progress) -> Diagnosis:
-    """Measure one run: guard, adapted labels, prototypes, frozen CLIP, texts, test images."""
+    """Return all measures of one run."""
     zero_shot = subject.zero_shot
     seen = confidence(zero_shot.training, zero_shot.classifier, subject.logit_scale)
     near = find_neighbours(zero_shot.training, subject.run.seed, progress)
@@ -165,7 +164,7 @@ def align(runs: Sequence[Sequence[Section]]) -> list[Aligned]:
 def relate_runs(runs: Sequence[Sequence[Section]], gains: Sequence[float]) -> list[Relation]:
     """Correlate each measure of `runs` with the gains of the runs.
 
-    Measures that contain the gain itself, and measures without any value, are left out.
+    Measures that are computed from the gain, and measures without any value, are left out.
     """
     relations = []
     for row in align(runs):

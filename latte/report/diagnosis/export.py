@@ -22,7 +22,7 @@ _BY_CHANCE = (
 
 
 def notes(found: Diagnoses) -> list[str]:
-    """Return the notes that apply to these runs."""
+    """Return the notes for these runs."""
     single = len(found.runs) == 1
     about_gain = _on_classes(found.runs[0]) if single else _on_relations(found)
     return [*_on_labels(found), *about_gain]
@@ -43,7 +43,7 @@ def as_json(found: Diagnoses) -> dict[str, Any]:
 
 
 def _on_labels(found: Diagnoses) -> Iterator[str]:
-    """Yield notes on runs whose label-free measures nevertheless depend on labels."""
+    """Yield notes on runs that used labels: their label-free measures depend on labels too."""
     oracles = [run.run.folder.name for run in found.runs if run.run.oracle]
     if oracles:
         yield (

@@ -80,11 +80,11 @@ CLASS_NAMED = Measure(
 
 @dataclass(frozen=True)
 class ClassRelation:
-    """Correlation, over classes, of one measure with the gain in recall."""
+    """Correlation of one measure with the gain in recall; each class is one data point."""
 
     measure: Measure
     values: tuple[float, ...]
-    """One value per class in label order; NaN for a class without anything to measure."""
+    """One value per class in label order; NaN if the measure is not defined for a class."""
     correlation: Correlation
 
 
@@ -101,13 +101,13 @@ class Labelled:
     class_gains: tuple[float, ...]
     """Gain in recall per class; NaN for a class without test images."""
     relations: tuple[ClassRelation, ...]
-    """Correlations of label-free measures of the classes with the classes' gains."""
+    """Correlations of the classes' label-free measures with the classes' gains."""
 
 
 def measure_labelled(subject: Subject, seen: Confidence, near: Neighbours) -> Labelled | None:
-    """Measure a run, given the zero-shot confidence and the neighbours of its training images.
+    """Return the measures of a run; None if it has no labelled images.
 
-    Returns None if the run has no labelled images.
+    `seen` and `near` are the zero-shot confidence and the neighbours of its training images.
     """
     if not subject.evaluations:
         return None

@@ -1,4 +1,4 @@
-"""Measures of a run, with name, unit, meaning and source; and those of images and classifiers."""
+"""Define measures (name, unit, meaning, source), and compute those of images and classifiers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Measure:
     """A quantity that is measured in every run."""
 
     key: str
-    """Name for programs; measures of several runs are matched by this name."""
+    """Name in JSON; measures of several runs are matched by this name."""
     name: str
     unit: Unit
     reading: str
@@ -36,10 +36,7 @@ class Measure:
     """True if the measure is computed from the real gain."""
 
     def of(self, part: str, label: str = "") -> Measure:
-        """Return this measure for one part of a run, such as a description.
-
-        `part` is put before the key, and `label` before the name.
-        """
+        """Return this measure of one part of a run; `part` is put before the key."""
         name = f"{label}: {self.name}" if label else self.name
         return replace(self, key=f"{part}.{self.key}", name=name)
 
@@ -52,12 +49,12 @@ class Measurement:
     value: float
     """NaN if there is nothing to measure, such as the margin with a single class."""
     chance: float | None = None
-    """Mean value for unrelated labels; None if it is 0 or has no meaning."""
+    """Expected value if labels are independent of images; None if it is 0 or undefined."""
     interval: Interval | None = None
     """The 95 % interval; None if unknown."""
 
     def of(self, part: str) -> Measurement:
-        """Return this measurement for one part of a run, such as a description."""
+        """Return this measurement of one part of a run, such as a description."""
         return replace(self, measure=self.measure.of(part))
 
 
@@ -95,13 +92,13 @@ class Neighbours:
     """Nearest images of all training images, or of a sample of them (the queries)."""
 
     queries: Tensor
-    """(Q,): the rows of the images whose neighbours are known."""
+    """(Q,): indices of the images whose neighbours are known."""
     nearest: Tensor
-    """(Q, k): the rows of the k images nearest to each query, nearest first."""
+    """(Q, k): indices of the k images nearest to each query, nearest first."""
 
 
 def find_neighbours(features: Tensor, seed: int, progress: Progress) -> Neighbours:
-    """Return the neighbours of images with unit features (N, D), or of `QUERIES` of the images."""
+    """Return the neighbours of images with unit features (N, D), or of a sample of these images."""
     queries = choose_queries(len(features), seed)
     with progress.task("nearest images", len(queries), "images") as task:
         _, nearest = nearest_neighbours(
@@ -115,7 +112,7 @@ def find_neighbours(features: Tensor, seed: int, progress: Progress) -> Neighbou
 
 
 def choose_queries(images: int, seed: int) -> Tensor:
-    """Return the rows of all images, or of `QUERIES` random images, ascending: (Q,) int64."""
+    """Return the indices of all images, or of `QUERIES` random images, ascending: (Q,) int64."""
     if images <= QUERIES:
         return torch.arange(images)
     generator = torch.Generator().manual_seed(seed)
@@ -123,11 +120,10 @@ def choose_queries(images: int, seed: int) -> Tensor:
 
 
 def purity(labels: Tensor, near: Neighbours) -> Tensor:
-    """Return (Q,): the share of each query's nearest images with the query's label.
+    """Return, per query, the share of its nearest images that have the query's label: (Q,).
 
-    `labels` (N,) are those of all images. The number of nearest images is limited to the number of
-    other images with the label, so that small classes can reach 1 too. An image that is the only
-    one with its label has NaN.
+    `labels` (N,) are the labels of all images. If n other images have the query's label, at most
+    the n nearest images count, so that small classes can reach 1 too. For n = 0, the value is NaN.
     """
     own = labels[near.queries]
     same = labels[near.nearest] == own[:, None]
@@ -196,7 +192,7 @@ class Confidence:
     confidence: Tensor
     """(N,): the probability of the nearest class, by softmax of logit scale times cosine."""
     margin: Tensor
-    """(N,): cosine of the nearest minus that of the second class; 0 with a single class."""
+    """(N,): cosine of the nearest class minus cosine of the second; 0 with a single class."""
 
 
 def confidence(features: Tensor, classifier: Classifier, logit_scale: float) -> Confidence:

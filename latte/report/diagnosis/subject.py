@@ -26,11 +26,11 @@ from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot, load_zero_shot
 
 _NEEDED = ("describe", "train")
-"""Stages whose files are read, in addition to those that every comparison needs."""
+"""Stages whose files are read, in addition to the files that every comparison needs."""
 
 
 class FrozenClip:
-    """A frozen CLIP that keeps the features of all texts it encodes."""
+    """A frozen CLIP that caches the features of all texts that it encodes."""
 
     def __init__(self, backbone: Backbone) -> None:
         self.logit_scale = float(backbone.logit_scale.detach())
@@ -52,7 +52,7 @@ class FrozenClip:
 
 
 class FrozenClips:
-    """The frozen CLIPs of runs; runs with equal backbone, recipe folder and device share one."""
+    """The frozen CLIPs of runs. Runs with equal backbone, recipe folder and device share a CLIP."""
 
     def __init__(self) -> None:
         self._clips: dict[tuple[str, str, str], FrozenClip] = {}
@@ -68,7 +68,7 @@ class FrozenClips:
 
 @dataclass(frozen=True)
 class Subject:
-    """Data of one run that measures need; tensors are on the CPU."""
+    """Data of one run from which measures are computed; tensors are on the CPU."""
 
     run: Run
     class_names: tuple[str, ...]
@@ -83,11 +83,11 @@ class Subject:
     """The guard's verdict; None without a guard."""
     texts: Texts
     test_labels: Tensor
-    """(M,) int64: true classes of the test images that the adapted classifier is measured on."""
+    """(M,) int64: true classes of the test images on which the adapted classifier is measured."""
     test_features: Tensor
     """(M, D): frozen unit features of these images."""
     evaluations: tuple[Evaluation, ...]
-    """Measured accuracies, by zero-shot and adapted model; empty without an evaluation split."""
+    """Measured accuracies of zero-shot and adapted model; empty without an evaluation split."""
 
 
 def read_subject(run: Run, registry: Registry, progress: Progress, clips: FrozenClips) -> Subject:

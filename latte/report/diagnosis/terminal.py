@@ -93,7 +93,7 @@ def _section(section: Section, images: int, explained: set[tuple[str, str]]) -> 
 
 
 def _certainty(one: Measurement, images: int) -> str:
-    """Return the value expected by chance or the interval, in brackets; empty if unknown."""
+    """Return the value expected by chance, or the interval, in brackets; empty without both."""
     if one.chance is not None:
         return f"(by chance: {value_text(one.measure, one.chance, images)})"
     if one.interval is not None:

@@ -20,7 +20,7 @@ MOST_CLASSES = 1_000
 
 @dataclass(frozen=True)
 class ClassRow:
-    """A class's accuracy on the evaluation split; the optional fields are None without images."""
+    """Accuracy on one class; optional fields are None if the evaluation split lacks the class."""
 
     name: str
     images: int
@@ -47,7 +47,7 @@ class ClassChanges:
 
 @dataclass(frozen=True)
 class LabelRow:
-    """Number of training images with this frozen pseudo-label, and number with this adapted one."""
+    """Number of training images with one class as zero-shot label, and as adapted label."""
 
     name: str
     frozen: int
@@ -56,7 +56,7 @@ class LabelRow:
 
     @property
     def change(self) -> str:
-        """Return the adapted minus the frozen number, with its sign."""
+        """Return the adapted minus the zero-shot number, with its sign."""
         return signed_count(self.adapted - self.frozen)
 
 
@@ -69,7 +69,7 @@ class LabelCounts:
     lost: tuple[LabelRow, ...]
     without_frozen: int
     without_adapted: int
-    """Number of classes never used as adapted label; `without_frozen`: as frozen label."""
+    """Number of classes that are no image's adapted label; `without_frozen`: zero-shot label."""
 
 
 def class_changes(results: RunResults) -> ClassChanges | None:
@@ -95,7 +95,7 @@ def class_changes(results: RunResults) -> ClassChanges | None:
 
 
 def label_counts(names: Sequence[str], counts: Sequence[tuple[int, int]]) -> LabelCounts:
-    """Return the table for `counts`, which are `RunResults.pseudo_label_counts`."""
+    """Return the table of `RunResults.pseudo_label_counts`."""
     largest = max((number for pair in counts for number in pair), default=0)
     rows = [
         LabelRow(name, frozen, adapted, count_bars(frozen, adapted, largest))

@@ -18,7 +18,7 @@ from latte.report.svg import Drawing, shortened, text_width
 DRAWN = 30
 """Largest number of classes in a heat map.
 
-If there are more, the classes with most errors are shown, and all other classes as one group.
+If there are more classes, those with most errors are shown, and the others form one group.
 """
 _LONGEST_NAME = 19
 _FAINTEST = 0.15
@@ -29,7 +29,7 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True)
 class ConfusedPair:
-    """A pair of true and predicted class, with the number of such errors of each model."""
+    """A true and a predicted class, and how often each model makes this error."""
 
     true: str
     predicted: str
@@ -51,7 +51,7 @@ class Confusions:
     errors: tuple[int, int]
     """Numbers of images that zero-shot and the adapted model classify wrongly."""
     pictures: tuple[tuple[str, Markup, tuple[str, ...]], ...]
-    """Name and heat map of each classifier, and the kinds of squares in it: right, wrong."""
+    """Name and heat map of each classifier, and the kinds of cells in it: right, wrong."""
     drawn: int
     """Number of classes that have their own row in the heat maps."""
 
@@ -81,8 +81,8 @@ def confusions(results: RunResults) -> Confusions | None:
 def chosen_classes(cells: Mapping[Pair, int], classes: int) -> list[int]:
     """Return the labels of a heat map's rows: all in label order, or those with most errors.
 
-    Classes with most errors are ordered so that each class is followed by the remaining class that
-    it is most often confused with.
+    In the second case, each class is followed by the remaining class that it is most often
+    confused with.
     """
     if classes <= DRAWN:
         return [*range(classes)]
@@ -104,7 +104,7 @@ def chosen_classes(cells: Mapping[Pair, int], classes: int) -> list[int]:
 def heat_map(cells: Mapping[Pair, int], names: Sequence[str], label: str) -> Markup:
     """Draw numbers of images by true class (row) and predicted class (column).
 
-    Shades are shares of a row, so that rare classes are visible too.
+    A cell's shade is its share of the row, so that rare classes are visible too.
     """
     size = min(30, max(14, 420 // len(names)))
     texts = [shortened(name, _LONGEST_NAME) for name in names]

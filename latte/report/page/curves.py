@@ -24,7 +24,7 @@ from latte.report.numbers import percent, plural
 from latte.report.sentences import ZERO_SHOT, named
 
 _EVENTS = ("epoch", "step")
-"""Events of rows with numbers; numbers of epochs are preferred to numbers of steps."""
+"""Events of `metrics.jsonl` that have numbers. A number per epoch is preferred to one per step."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,14 @@ class Curves:
 
 @dataclass(frozen=True)
 class Figure:
-    """A recorded number in words."""
+    """Title and note of a recorded number."""
 
     title: str
     note: str = ""
     tick: Format = plain_tick
 
     def title_of(self, name: str) -> str:
-        """Return the title, with the learner if the recorded name begins with one."""
+        """Return the title, with the learner if the recorded name begins with a learner's name."""
         learner = name.rpartition(".")[0]
         return f"{self.title}, {one_line(learner)}" if learner else self.title
 

@@ -1,4 +1,4 @@
-"""Show changes of pseudo-labels as a table and as ribbons; true labels are not needed."""
+"""Show changes from zero-shot to adapted labels as a table and as ribbons (bands)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LISTED = 14
 """Largest number of changes in the table and in the picture."""
 
 _WIDTH, _COLUMN, _NODE = 660, 190, 8
-"""Widths in pixels: of the picture, of the names on each side, and of the bars of classes."""
+"""Widths in pixels: picture, names on each side, and the bar of a class."""
 _LINE = 19
 """Smallest height of a class in pixels, so that its name fits."""
 _TALLEST = 260
@@ -45,7 +45,7 @@ class Flows:
     rows: tuple[Flow, ...]
     """The largest changes."""
     pairs: int
-    """Number of distinct pairs of zero-shot and adapted label that differ."""
+    """Number of distinct pairs of a zero-shot label and a different adapted label."""
     covered: str
     """Share of all changed images that are in `rows`."""
     chart: Markup | None
@@ -142,7 +142,7 @@ def _draw_ribbons(
     right: Sequence[str],
     unit: float,
 ) -> None:
-    """Draw the ribbons; at each class, they are sorted by the classes at their other ends."""
+    """Draw the ribbons; those of one class are ordered like the classes at their other ends."""
     starts, ends = dict(tops[0]), dict(tops[1])
     below = {name: place for place, name in enumerate(right)}
     leaving = sorted(flows, key=lambda flow: (left[flow.start], below[flow.end]))

@@ -32,7 +32,7 @@ class Thumbnail:
 
 @dataclass(frozen=True)
 class ShownLabel:
-    """A pseudo-label, and a mark that says if it is right, or `unknown` without a true label."""
+    """A pseudo-label, marked as right or wrong, or as `unknown` without a true label."""
 
     name: str
     mark: Mark
@@ -40,12 +40,12 @@ class ShownLabel:
 
 @dataclass(frozen=True)
 class ShownDescription:
-    """The texts of one description type about an image, and the images of the group, if any."""
+    """The texts of one description type about an image."""
 
     name: str
     texts: tuple[str, ...]
     group: tuple[tuple[str, Thumbnail | None], ...]
-    """Image ID and picture of each image in the group."""
+    """Image ID and picture of each image of a group description; empty for other descriptions."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,11 @@ class Card:
     adapted: ShownLabel
     truth: str | None
     labels: tuple[int, ...]
-    """The distinct classes among frozen, adapted and true label."""
+    """The distinct classes among zero-shot, adapted and true label."""
 
     @property
     def changed(self) -> bool:
-        """Return True if the adapted label differs from the frozen label."""
+        """Return True if the adapted label differs from the zero-shot label."""
         return self.frozen.name != self.adapted.name
 
 

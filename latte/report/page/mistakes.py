@@ -13,12 +13,12 @@ from latte.report.page.gallery import Thumbnail, Thumbnails
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _DIGITS_OF = 100
-"""Confidence is shown with as many digits as a share of this many images."""
+"""Sample size that sets the digits of a confidence: a share of 100 images has no decimal."""
 
 
 @dataclass(frozen=True)
 class Fact:
-    """A class name on a card, with the confidence that the classifier gave it."""
+    """A class name on a card, with the classifier's confidence in it."""
 
     title: str
     name: str
@@ -70,7 +70,7 @@ def _cards(results: RunResults, entries: Sequence[ClassifiedImage], size: int) -
 
 
 def _facts(one: ClassifiedImage, names: Sequence[str]) -> list[Fact]:
-    """Return the true class if it is known, the likeliest classes, and the zero-shot class."""
+    """Return the likeliest classes, the zero-shot class and, if it is known, the true class."""
     known = one.true_label is not None
     likeliest = [
         Fact(title, names[label], percent(confidence, _DIGITS_OF), known and place == 0)

@@ -103,7 +103,7 @@ def _content(results: RunResults, gallery_images: int, thumbnail_size: int) -> d
 
 
 def _present(results: RunResults) -> dict[str, Any] | None:
-    """Return the sentence on which classes occur, and all class names without an image."""
+    """Return a sentence on the classes that occur, and the names of classes without an image."""
     if results.present is None:
         return None
     sentence = present_sentence(results.present, len(results.class_names))

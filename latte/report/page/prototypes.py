@@ -32,12 +32,12 @@ class MovedClass:
     moved: str
     """Cosine of class text and adapted prototype; the mean if the class has several prototypes."""
     nearest: str
-    """The other class with the nearest adapted prototype."""
+    """The other class whose adapted prototype is nearest to one of this class."""
     before: str
     after: str
-    """Largest cosine between adapted prototypes of this class and of `nearest`.
+    """Largest cosine between adapted prototypes of this class and of the class `nearest`.
 
-    `before` is the cosine between the class texts of the two classes."""
+    `before` is the cosine between the two class texts."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Projection:
 
 @dataclass(frozen=True)
 class MapPoint:
-    """One class on the map: the position of its text, and those of its adapted prototypes."""
+    """One class on the map: the position of its text, and the positions of its prototypes."""
 
     name: str
     before: Point

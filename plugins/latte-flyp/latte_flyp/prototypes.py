@@ -38,7 +38,7 @@ class FlypPrototypes(PrototypeAggregator[FlypOptions]):
         self.class_features_refresh = options.refresh
 
     def start(self, start: TrainingStart) -> None:
-        """Start from the zero-shot classifier."""
+        """Store the zero-shot classifier as the first classifier."""
         self.refresh_class_features(start.class_features.detach())
         self._owners = torch.arange(len(self._features), device=self.context.device)
         self._steps = 0

@@ -22,7 +22,7 @@ class HuggingFaceDataset(Dataset[HuggingFaceOptions]):
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:
-        """Return the names in `classes`, or else those of the label column with `_` as space."""
+        """Return the names in `classes`, or those of the label column with spaces for `_`."""
         names = self.options.classes
         if names is None:
             table = self._train if self._evaluation is None else self._evaluation
@@ -48,7 +48,7 @@ class HuggingFaceDataset(Dataset[HuggingFaceOptions]):
         return self.options.templates
 
     def training_images(self) -> Sequence[ImageReference]:
-        """Return the images of the split `train`, in the order of rows, which is that of ids."""
+        """Return the images of the split `train` in the order of rows and ids."""
         return self._training
 
     def evaluation_images(self) -> Sequence[LabelledImage]:

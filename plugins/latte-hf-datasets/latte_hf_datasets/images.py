@@ -1,4 +1,4 @@
-"""Conversion of a split's images to files: existing files, or copies of embedded images."""
+"""Provide a split's images as files: existing files, or copies of embedded images."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def references(
 ) -> list[ImageReference]:
     """Return one image reference per row; its id consists of the split and the row number.
 
-    No label is read. An embedded image is copied once to `folder`; the hash of its content is the
-    file name. A path in the table must be below one of the folders `allowed`: the table is
-    untrusted, and its paths could make latte send other files to a describer.
+    No label is read. An embedded image is copied once to `folder`; its content hash is the file
+    name. A path in the table must be below one of the folders `allowed`: the table is untrusted,
+    and another path could make latte send a private file to a describer.
 
     Raises:
         LatteError: A row has no image, or its path is outside `allowed`.

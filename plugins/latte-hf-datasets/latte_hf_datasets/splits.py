@@ -1,4 +1,4 @@
-"""Functions that open a split with the library `datasets`, without decoding images."""
+"""Open a split with the library `datasets`, without decoding images."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def open_split(options: HuggingFaceOptions, path: Path | None, split: str, cache
 
 
 def class_names(table: Table, label: str) -> tuple[str, ...] | None:
-    """Return the class names in the type of the label column, or None; `_` becomes a space."""
+    """Return the class names of the label column's type or None; `_` becomes a space."""
     feature = table.features.get(label)
     if not isinstance(feature, datasets.ClassLabel):
         return None

@@ -36,7 +36,7 @@ SIZES = ((500, 375), (375, 500), (640, 480), (400, 400))
 
 
 def main(given: Sequence[str] | None = None) -> None:
-    """Time all batch sizes in each repetition, so that other programs slow all of them alike."""
+    """Time all batch sizes in turn, in each repetition, so that other load slows all of them."""
     arguments = parse(given)
     sizes = [int(size) for size in arguments.batch_sizes.split(",")]
     replica, questions = prepare(arguments)
@@ -85,7 +85,7 @@ def prepare(arguments: argparse.Namespace) -> tuple[Replica, list[Question]]:
         max_new_tokens=arguments.max_new_tokens,
     )
     view, model_type, model = (_random if arguments.shape else _stored)(arguments, options)
-    # With random weights texts end at random lengths; fix the length to make times comparable.
+    # With random weights, texts have random lengths; a fixed length makes times comparable.
     model.generation_config.min_new_tokens = options.max_new_tokens
     conversation = Conversation(view.processor, model_type, None)
     replica = Replica(model, view.processor, conversation, Sampling(), limit=1)

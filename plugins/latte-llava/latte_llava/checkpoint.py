@@ -80,7 +80,7 @@ def find_checkpoint(options: LlavaOptions, context: Context) -> Checkpoint:
 
 
 def _commit(name: str, revision: str | None) -> str:
-    """Return the commit of a hub model's `revision`; without a network, that of the cached copy."""
+    """Return the commit of a hub model's `revision`; without a network, the cached commit."""
     with explained(name):
         # The cache has one folder per commit, and the folder's name is the commit.
         return Path(hf_hub_download(name, "config.json", revision=revision)).parent.name

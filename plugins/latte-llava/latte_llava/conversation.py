@@ -41,7 +41,7 @@ class Conversation:
         return str(rendered)
 
     def adds_special_tokens(self, text: str) -> bool:
-        """Return True if the tokenizer must add the start token, as the prompt `text` lacks it."""
+        """Return True if the tokenizer must add the start token, because `text` has none."""
         start = self._processor.tokenizer.bos_token
         return not (start and text.startswith(start))
 

@@ -44,7 +44,7 @@ MADE_FOR_SEVERAL = frozenset(
 )
 """Model types that were trained with several images per question."""
 BATCHES_A_CALL = 4
-"""Number of batches per call and device; the questions of a call are sorted by cost."""
+"""Number of batches per device in one call of `describe`, which sorts its questions by cost."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class LlavaDescriber(Describer[LlavaOptions]):
     def fingerprint(self) -> str:
         """Return a hash of model, prompts and decoding, without devices and batch size.
 
-        The layout of groups is not included either, as the engine stores it with each text.
+        The layout of group images is not part of the hash: the engine stores it with each text.
         """
         options, dtype = self.options, choose_dtype(self.options, self._devices)
         parts = [
@@ -118,9 +118,9 @@ class LlavaDescriber(Describer[LlavaOptions]):
         return self._answered(requests, Replica.answer)
 
     def choose(self, requests: Sequence[ChoiceRequest]) -> list[Choice]:
-        """Return the probabilities of the letters as the next token, from one forward pass.
+        """Return the probabilities of the options' letters as first token, from one forward pass.
 
-        Temperature and `top_p` do not change them.
+        Temperature and `top_p` do not change the probabilities.
         """
         letters = [request.letters for request in requests]
         weights = self._answered(
@@ -134,7 +134,7 @@ class LlavaDescriber(Describer[LlavaOptions]):
         ask: Ask[AnswerT],
         letters: Sequence[str] | None = None,
     ) -> list[AnswerT]:
-        """Return one answer per request, asked in batches; `letters` has each choice's letters."""
+        """Return one answer per request, asked in batches; `letters` are each choice's letters."""
         if not requests:
             return []
         loaded = self._loaded = self._loaded or self._load()
@@ -162,7 +162,7 @@ class LlavaDescriber(Describer[LlavaOptions]):
         replicas = []
         for device in self._devices:
             model = load_model(checkpoint, options, dtype, device, view.processor.tokenizer)
-            # Padding is a state of the tokenizer, so threads must not share one.
+            # Threads must not share a tokenizer, because padding is a state of it.
             own = deepcopy(view.processor)
             sampling = Sampling(options.temperature, options.top_p)
             replicas.append(Replica(model, own, conversation, sampling, options.batch_size))

@@ -16,8 +16,8 @@ from latte_llava.options import LlavaOptions
 from latte_llava.views import TILED
 
 UNQUANTISED = ("lm_head", "model.vision_tower", "model.vision_model", "model.visual")
-"""Modules whose weights `load_in` does not quantise: the output layer, and the image tower as in
-LLaVA. Each family calls its image tower by one of these names."""
+"""Modules whose weights `load_in` does not quantise: the output layer and, as in LLaVA, the image
+tower, which has one of these names in each model family."""
 
 
 @contextmanager
@@ -66,7 +66,7 @@ def load_model(
     """
     loader, config = transformers.AutoModelForImageTextToText, checkpoint.config
     if options.resolution == "thumbnail" and config.model_type in TILED:
-        # Without tiles, a tiled LLaVA equals LLaVA 1.5, including the names of its weights.
+        # Without tiles, a tiled LLaVA model equals LLaVA 1.5; even the weights have equal names.
         loader, config = transformers.LlavaForConditionalGeneration, one_tile_config(config)
     with explained(checkpoint.name), _quiet():
         model, report = loader.from_pretrained(
@@ -109,8 +109,8 @@ def one_tile_config(config: Any) -> Any:
 def generation_config(model: Any, tokenizer: Any, max_new_tokens: int) -> Any:
     """Return a configuration for greedy decoding with the checkpoint's end tokens.
 
-    The checkpoint's other settings, such as repetition penalties, are dropped, as they are not in
-    the fingerprint.
+    The checkpoint's other settings, such as repetition penalties, are dropped, because the
+    fingerprint does not contain them.
     """
     ends = model.generation_config.eos_token_id
     ids = [ends] if isinstance(ends, int) else list(ends or [])

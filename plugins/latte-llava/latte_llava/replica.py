@@ -1,4 +1,4 @@
-"""Replica of the model on one device, which answers batches of questions."""
+"""Copy of the model on one device, which answers batches of questions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from latte_llava.library import transformers
 from latte_llava.sampling import GumbelNoise
 
 SENTENCEPIECE_SPACE, BYTE_LEVEL_SPACE = "▁", "Ġ"
-"""Characters that stand for a leading space in tokens of the two usual kinds of tokenizers."""
+"""Characters for a leading space, in the tokens of SentencePiece and of byte-level tokenizers."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,9 @@ class Replica:
     def weigh(self, questions: Sequence[Question]) -> tuple[list[list[float]], int]:
         """Return, per question, the weight of each of its letters as first token of the answer.
 
-        The weights are probabilities of the next token, relative to all letters of the question. A
-        letter with and without a leading space is two tokens, whose probabilities are added. Also
-        returns the number of generated tokens, one per question.
+        The weights are next-token probabilities, relative to all letters of the question. A letter
+        with and without a leading space is two tokens, whose probabilities are added. The
+        number of generated tokens, one per question, is returned too.
         """
         step = self.model.generate(
             **self._inputs(questions),
@@ -138,7 +138,7 @@ class Replica:
 def count_tokens(written: Tensor, ends: Tensor) -> int:
     """Return the number of generated tokens in `written` (B, T).
 
-    Each sequence counts up to and including its first end token; `ends` are the end tokens.
+    Tokens of a sequence are counted up to and including its first end token (one of `ends`).
     """
     is_end = torch.isin(written, ends).long()
     return int((is_end.cumsum(dim=1) - is_end == 0).sum())

@@ -1,7 +1,7 @@
-"""Sampling whose result depends on the request and not on its batch.
+"""Sampling whose result depends on the request but not on the batch.
 
-The largest of the logits plus Gumbel noise is an exact draw from their softmax. Here the noise is
-a function of (request, position, token), so no random state is shared between requests.
+The token with the largest sum of logit and Gumbel noise is an exact draw from the softmax. Here the
+noise is a function of (request, position, token), so requests share no random state.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def gumbel_noise(seeds: Tensor, position: int, tokens: int) -> Tensor:
     `seeds` are (B,) int64, one per request.
     """
     ids = torch.arange(tokens, device=seeds.device) * _TOKEN
-    # Multiply as tensors: they wrap around at 64 bits, and Python's integers do not.
+    # Multiply as tensors, which wrap around at 64 bits; Python's integers do not.
     rows = _mix(seeds + torch.full_like(seeds, position) * _POSITION)
     bits = _mix(rows.unsqueeze(1) + ids)
     uniform = (_shift(bits, 12).double() + 0.5) * 2.0**-52

@@ -12,7 +12,7 @@ from latte_llava.replica import Question, Replica
 
 AnswerT = TypeVar("AnswerT")
 Ask = Callable[[Replica, Sequence[Question]], tuple[Sequence[AnswerT], int]]
-"""Function that answers one batch on a replica; it also returns the number of generated tokens."""
+"""Function that returns the answers of a replica to a batch, and the number of generated tokens."""
 
 
 def answer_all(
@@ -24,8 +24,8 @@ def answer_all(
     """Return one answer per question, in the order of the questions.
 
     `count` is called with the number of generated tokens of each batch. A batch that does not fit
-    into memory is halved, and its replica uses the smaller size from then on. Exceptions of a
-    replica are raised; an out-of-memory error is raised only for a batch of one question.
+    into memory is halved, and the replica uses the smaller size from then on. An exception of a
+    replica is raised; an out-of-memory error only for a batch of one question.
     """
     work = _Work(questions, ask, count)
     if len(replicas) == 1:

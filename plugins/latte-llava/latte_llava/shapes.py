@@ -36,7 +36,7 @@ class Shape:
 
 
 def make_tokenizer(*more: str) -> Any:
-    """Return a byte-level tokenizer of at most 300 tokens; `more` are added as special tokens."""
+    """Return a byte-level tokenizer of at most 300 tokens, plus `more` as special tokens."""
     special = [*SPECIAL_TOKENS, *more]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

@@ -1,4 +1,4 @@
-"""Views of an image that a model gets: a thumbnail, or the full resolution."""
+"""Views of an image for the model: a thumbnail or the full resolution."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from latte_llava.options import Resolution
 THUMBNAIL_PIXELS = 336 * 336
 """Pixels of a thumbnail as in the LatteCLIP paper, for models that accept any image size."""
 TILED = frozenset(("llava_next", "llava_onevision"))
-"""Model types that add high-resolution tiles to one view of the whole image."""
+"""Model types that see high-resolution tiles of an image besides the whole image."""
 _SPLITTING = ("do_image_splitting", "crop_to_patches", "do_pan_and_scan")
 
 
 @dataclass(frozen=True)
 class View:
-    """Processor, with the function `shown` that prepares an image for it."""
+    """A processor, and the function `shown` that prepares an image for the processor."""
 
     processor: Any
     shown: Callable[[Image.Image], Image.Image]
@@ -45,7 +45,7 @@ def make_view(processor: Any, config: Any, resolution: Resolution) -> View:
 
 
 def squashed(image: Image.Image, side: int) -> Image.Image:
-    """Return `image` resized to `side` x `side` pixels, bicubic as LLaVA's thumbnail."""
+    """Return `image` resized to `side` x `side` pixels, bicubically, as LLaVA's thumbnail is."""
     return image if image.size == (side, side) else image.resize((side, side))
 
 
@@ -59,7 +59,7 @@ def limited(image: Image.Image, pixels: int = THUMBNAIL_PIXELS) -> Image.Image:
 
 
 def image_cost(image: Image.Image, processor: Any) -> int:
-    """Return the cost of `image`: the number of pixels that the model gets."""
+    """Return the cost of `image`: the number of pixels that the processor passes to the model."""
     pixels = processor.image_processor
     width, height = image.size
     if pinpoints := getattr(pixels, "image_grid_pinpoints", None):

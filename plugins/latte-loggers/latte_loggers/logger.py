@@ -1,7 +1,7 @@
 """Base class of the loggers, which opens a log when the first metrics arrive.
 
-`latte report` calls a reporter with the results only. The log is then written from the metrics in
-the run folder.
+If only `report` is called, as by `latte report`, the log is written from the metrics in the run
+folder.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class LoggingReporter(Reporter[OptionsT]):
         """Return the paths in the run folder that this logger writes."""
 
     def on_run_start(self, run: RunStart) -> None:
-        """Store `run` until the first metrics open the log; a reused run thus gets no new log."""
+        """Store `run`; the first metrics open the log, so a reused finished run gets no new log."""
         self._run = run
 
     def on_steps(self, steps: Sequence[Figures]) -> None:

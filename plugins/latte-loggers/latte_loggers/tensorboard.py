@@ -22,7 +22,7 @@ class TensorBoardReporter(LoggingReporter[TensorBoardOptions]):
     _writer: SummaryWriter
 
     def begin(self, run: RunStart, step: int) -> None:
-        """Open a new file; it replaces the metrics that an interrupted run wrote from `step` on."""
+        """Open a new file; it replaces metrics of an interrupted run from `step` on."""
         from torch.utils.tensorboard import SummaryWriter
 
         self._writer = SummaryWriter(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class WandbReporter(LoggingReporter[WandbOptions]):
-    """Logger for W&B; runs have the name of their folder, so a resumed run continues its log."""
+    """Logger for W&B; a run is named after its folder, so a resumed run continues its log."""
 
     package = "wandb"
     _wandb: wandb.Run
@@ -44,7 +44,7 @@ class WandbReporter(LoggingReporter[WandbOptions]):
         self._wandb.define_metric("*", step_metric="step")
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Write the metrics as one row with its step, as a resumed run repeats some steps."""
+        """Write the metrics as one row with its step; a resumed run repeats some steps."""
         self._wandb.log({**values, "step": step})
 
     def summarise(self, step: int, values: Mapping[str, float]) -> None:
@@ -52,14 +52,14 @@ class WandbReporter(LoggingReporter[WandbOptions]):
         self._wandb.summary.update(dict(values))
 
     def end(self, *, failed: bool) -> None:
-        """Finish the run and wait until all rows are written or sent, as `finish` does not wait."""
+        """Finish the run, and wait until all rows are written or sent; `finish` does not wait."""
         import wandb
 
         self._wandb.finish(exit_code=1 if failed else 0)
         wandb.teardown()
 
     def files(self, folder: Path) -> list[Path]:
-        """Return the run's `.wandb` files: input of `wandb sync`, or local copies if online."""
+        """Return the run's `.wandb` files for `wandb sync`; local copies in mode `online`."""
         return sorted((folder / "wandb").glob("*run-*/*.wandb"))
 
 

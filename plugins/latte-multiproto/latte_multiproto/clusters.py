@@ -1,4 +1,4 @@
-"""Initial prototypes of a class: its template, moved towards clusters of the class's texts."""
+"""Initial prototypes: the template of a class, moved towards clusters of the class's texts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch.nn.functional import normalize
 
 ITERATIONS = 10
 SAME = 1e-4
-"""Cosine distance below which two text features count as equal, as they differ by rounding."""
+"""Text features count as equal below this cosine distance, which rounding can cause."""
 
 
 def cluster_centres(features: Tensor, count: int) -> Tensor:
@@ -40,7 +40,7 @@ def _farthest_points(features: Tensor, count: int) -> Tensor:
 
 
 def moved(rows: Tensor, spread: float, generator: torch.Generator) -> Tensor:
-    """Return unit vectors: `rows` (M, D), moved by the length `spread` in random directions.
+    """Return `rows` (M, D), moved by `spread` in random directions, at unit length.
 
     The directions are drawn on the CPU.
     """
@@ -59,8 +59,8 @@ def parted_prototypes(
     """Return initial prototypes (C·count, D) from templates (C, D) and C sets of cluster centres.
 
     Each centre gives one prototype: normalise(template + weight · centre). If a class has fewer
-    than `count` centres, its next prototype is the template, and the others are the template moved
-    by `spread` in random directions.
+    than `count` centres, the next prototype is the template, and all further ones are the template
+    moved by `spread` in random directions.
     """
     fillers = moved(templates.repeat_interleave(count, 0), spread, generator)
     fillers = fillers.view(len(templates), count, -1)

@@ -1,4 +1,4 @@
-"""Options of this package's components; importing this loads no torch."""
+"""Options of this package's components; importing this module does not import torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from latte.api import Options
 
 
 class MultiMomentumOptions(Options):
-    """Options of `multi-momentum`: LatteCLIP's, and those to initialise and re-seed prototypes."""
+    """Options of `multi-momentum`: those of `momentum`, and of initialisation and re-seeding."""
 
     prototypes: int = Field(
         default=3, ge=1, le=16, description="prototypes a class (K); 1: exactly `momentum`"

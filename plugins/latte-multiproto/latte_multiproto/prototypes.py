@@ -1,4 +1,4 @@
-"""Momentum prototypes of LatteCLIP, several per class, for classes of diverse images."""
+"""LatteCLIP's momentum prototypes, but several per class, for classes with diverse images."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from latte_multiproto.options import MultiMomentumOptions
 
 @dataclass(frozen=True)
 class ChosenSupervision(Supervision):
-    """Supervision that stores which prototype each image chose."""
+    """Supervision that stores the prototype of each image."""
 
     rows: Tensor | None = None
-    """(B,) int64: index of the prototype of the image's label that is nearest to the image."""
+    """(B,) int64: index of the prototype nearest to the image, among those of the image's label."""
 
 
 class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
@@ -87,7 +87,7 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
             ) from None
 
     def classifier(self) -> Classifier:
-        """Return the prototypes (C·K, D); the similarity of a class is that of its nearest one."""
+        """Return the prototypes (C·K, D); a class's similarity is that of its nearest prototype."""
         return Classifier(self._prototypes, self._owners)
 
     def supervise(
@@ -106,7 +106,7 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
         return ChosenSupervision(stream, targets, self.classifier(), rows)
 
     def _chosen(self, labels: Tensor, image_features: Tensor) -> Tensor:
-        """Return the index (B,) of the prototype of each label that is nearest to its image.
+        """Return, per image, the index (B,) of the nearest prototype of the image's label.
 
         Of equally near prototypes, the first is chosen.
         """
@@ -135,7 +135,7 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
         """Set each chosen prototype to the unit vector along the weighted mean of its targets.
 
         The mean is over all label streams, so a sample on which two streams agree counts twice.
-        Prototypes that no sample of positive weight has chosen do not change.
+        Prototypes without a sample of positive weight do not change.
         """
         sums = torch.zeros_like(self._prototypes)
         usage = self._usage.flatten()
@@ -151,7 +151,7 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
 
     @torch.no_grad()
     def on_epoch_start(self, info: EpochInfo, learner: str) -> None:
-        """Re-seed rarely chosen prototypes; then store all, for `margins: epoch_start`."""
+        """Re-seed rarely chosen prototypes; store all prototypes for `margins: epoch_start`."""
         self._reseed()
         self._usage = self._usage / 2
         self._rounds += 1
@@ -160,8 +160,8 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
     def _reseed(self) -> None:
         """Move each rarely chosen prototype next to the most used prototype of its class.
 
-        The usage of the most used prototype is divided equally among it and the moved ones. A class
-        without images does not change.
+        The most used prototype's count is then divided equally among it and the moved ones. The
+        prototypes of a class without images do not change.
         """
         usage = self._usage
         totals = usage.sum(dim=1, keepdim=True)

@@ -1,4 +1,4 @@
-"""Page `report/prototypes.html`: images and texts of each prototype of each class."""
+"""Page `report/prototypes.html` with the images and texts near each prototype."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ FILES = (
 
 @dataclass(frozen=True)
 class RunFiles:
-    """Content of the run folder that the page shows, for N training images."""
+    """Content of a run folder with N training images, as far as the page shows it."""
 
     classifiers: Mapping[str, Classifier]
     """Prototypes by name of the learner."""
@@ -81,15 +81,15 @@ def _texts(path: Path) -> Iterable[tuple[str, dict[str, str]]]:
 
 
 def _said(described: Mapping[str, Any]) -> Sequence[str | None]:
-    """Return one description's texts as a list, also if the file has a single text."""
+    """Return one description's texts as a list; the file may have a single text instead."""
     return described["texts"] if "texts" in described else [described["text"]]
 
 
 class ImagePaths:
     """Finder of image files by image id.
 
-    A run folder stores ids without paths. The gallery of the results has ids and paths of a sample
-    of the images. If a path there ends in its id, the rest of the path is the folder of all images.
+    A run folder stores ids without paths. The results' gallery has ids and paths of some images. If
+    such a path ends in the image's id, the rest of the path is the folder of all images.
     """
 
     def __init__(self, gallery: Iterable[GalleryEntry]) -> None:

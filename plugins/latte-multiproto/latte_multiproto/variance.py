@@ -14,11 +14,11 @@ class ClassView:
     """Images of one class, grouped by nearest prototype, and their variance."""
 
     nearest: tuple[Tensor, ...]
-    """One tensor per prototype: the rows of its images, nearest first."""
+    """One tensor per prototype: indices of its images, nearest first."""
     total: float | None
     """Mean squared distance of the class's unit features to their mean; None without images."""
     within: float | None
-    """Mean squared distance to the mean of the images with the same nearest prototype, or None."""
+    """Mean squared distance to the mean of the prototype's group; None without images."""
     likeness: float | None
     """Mean cosine of all pairs of the class's prototypes; None if the class has one prototype."""
 
@@ -35,8 +35,8 @@ def class_view(
 ) -> ClassView:
     """Return the statistics of one class with K prototypes.
 
-    `prototypes` are (K, D), and `bias` is (K,) or None. `rows` (n,) are the rows in `features`
-    (N, D) of the images whose label is the class.
+    `prototypes` are (K, D), and `bias` is (K,) or None. `rows` (n,) are indices into `features`
+    (N, D), of the images whose label is the class.
     """
     own = features[rows]
     similarities = own @ prototypes.T if bias is None else own @ prototypes.T + bias

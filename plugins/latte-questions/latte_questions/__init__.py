@@ -1,4 +1,4 @@
-"""Labeler `choices`, which asks a describer few questions with options."""
+"""Labeler `choices`, which asks a describer a few multiple-choice questions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pseudo-labels from the mixture and from a describer's choices among the likely classes."""
+"""Pseudo-labels from the mixture, and from a describer's choices between likely classes."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _EVIDENCE = "evidence"
 class ChoicesLabeler(TransductiveLabeler):
     """Labeler that fits the mixture of `transductive` with a describer's answers as evidence.
 
-    It asks once, at the start of the first epoch, with the features of the first learner. All fits
-    use the same evidence. See `Interview` for the questions.
+    It asks once, at the start of the first epoch, and chooses the questions by the first learner's
+    features. All fits use the same answers. See `Interview` for the questions.
     """
 
     interview: ClassVar[type[Interview]] = Interview
@@ -47,7 +47,7 @@ class ChoicesLabeler(TransductiveLabeler):
         return fit(self._evidence)
 
     def state(self) -> dict[str, Tensor]:
-        """Return the posteriors, and the answers as evidence: (3, K) of image, class and logit."""
+        """Return the posteriors, and K answers as evidence (3, K): image index, class and logit."""
         if self._evidence is None:
             return super().state()
         rows, classes = self._evidence.nonzero(as_tuple=True)

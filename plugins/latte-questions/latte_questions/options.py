@@ -1,4 +1,4 @@
-"""Options of the labeler `choices`; importing this loads no torch."""
+"""Options of the labeler `choices`; importing this module does not import torch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pydantic import Field
 
 
 class ChoicesOptions(TransductiveOptions):
-    """Options of the labeler `choices`: those of `transductive`, and the describer to ask."""
+    """Options of `choices`: those of `transductive`, and the describer that gets the questions."""
 
     describer: str = Field(
         default="", description="name of the describer to ask; default: the recipe's first"

@@ -1,4 +1,4 @@
-"""ReCLIP's pseudo-labels: label propagation per learner, and the agreement of the learners."""
+"""ReCLIP's pseudo-labels: label propagation per learner, used where the learners agree."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from latte_reclip.propagation import Propagated, propagate
 class LabelPropagationLabeler(PseudoLabeler[LabelPropagationOptions]):
     """Labeler that propagates labels over all images of each learner, at the start of every epoch.
 
-    If a learner's aggregator re-encodes the class texts (`templates` with `refresh: step` or
-    `epoch`), propagation starts from its adapted texts. For any other learner it starts from the
-    zero-shot texts in all epochs. So the text learner starts from its adapted texts, and the visual
-    learner from the zero-shot texts, as published. An image that no class reaches has weight 0.
+    If a learner re-encodes class texts (prototypes `templates` with `refresh: step` or `epoch`),
+    propagation starts from its adapted texts, otherwise from the zero-shot texts in all epochs. So
+    the text learner starts from its adapted texts, and the visual learner from the zero-shot texts,
+    as published. An image that no class reaches has weight 0.
     """
 
     refresh: Refresh = "epoch"
@@ -52,8 +52,8 @@ class LabelPropagationLabeler(PseudoLabeler[LabelPropagationOptions]):
     ) -> EpochInfo:
         """Label all images per learner; return each learner's class centroids as its classifier.
 
-        A centroid is the unit mean of all nodes with the label, images and texts. It is computed
-        from the features before projection. Raises `LatteError` if the texts reach no image.
+        A centroid is the unit mean of all images and texts with the class as label, computed from
+        the features before projection. Raises `LatteError` if the texts reach no image.
         """
         classifiers, reached = {}, {}
         for name, bank in banks.items():
@@ -81,7 +81,7 @@ class LabelPropagationLabeler(PseudoLabeler[LabelPropagationOptions]):
         return classifier.weights[classifier.owners.argsort()]
 
     def _of_images(self, learner: str, found: Propagated, classes: int) -> tuple[Tensor, Tensor]:
-        """Return the images' labels (N,) and whether a class reached them (N,), both on the CPU.
+        """Return labels (N,), and a mask (N,) of the images that a class reached, on the CPU.
 
         Raises `LatteError` if no image is reached.
         """
@@ -105,7 +105,7 @@ class LabelPropagationLabeler(PseudoLabeler[LabelPropagationOptions]):
     def assign(
         self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
     ) -> list[LabelStream]:
-        """Return one stream, `propagated`, with the labels and weights of this epoch."""
+        """Return one label stream, `propagated`, with the labels and weights of this epoch."""
         labels = self._labels[batch.learner][batch.indices]
         weights = self._weights[batch.learner][batch.indices]
         labels = labels.to(image_features.device, non_blocking=True)

@@ -20,7 +20,7 @@ class Propagated:
     """Labels of n = C + N nodes: class texts first, then images."""
 
     labels: Tensor
-    """(n,) int64: the class with the highest score; of equal scores, the class that comes first."""
+    """(n,) int64: the class with the highest score; the first of equal classes."""
     reached: Tensor
     """(n,) bool: True if any class has a score above 0."""
 
@@ -38,8 +38,8 @@ def propagate(texts: Tensor, images: Tensor, options: LabelPropagationOptions) -
 def class_directions(class_features: Tensor, cut_dim: int) -> Tensor:
     """Return an orthonormal basis (D, R) of the directions in which the class texts (C, D) differ.
 
-    These are the left singular vectors of the class texts without the first one, which all texts
-    share, and without those after the first `cut_dim`. R = min(D, C, cut_dim) - 1.
+    These are the left singular vectors 2 to `cut_dim` of the class texts; the first vector is a
+    direction that all texts share. R = min(D, C, cut_dim) - 1.
     """
     left: Tensor = torch.linalg.svd(class_features.T, full_matrices=False).U
     return left[:, 1:cut_dim]
@@ -48,8 +48,8 @@ def class_directions(class_features: Tensor, cut_dim: int) -> Tensor:
 def project(features: Tensor, directions: Tensor) -> Tensor:
     """Return the coordinates (N, R) of features (N, D) in an orthonormal basis (D, R).
 
-    The results have the same lengths and angles as `features @ directions @ directions.T`, at lower
-    cost. If the basis is empty (a single class), the features are returned unchanged.
+    The coordinates have the lengths and angles of `features @ directions @ directions.T`, and are
+    cheaper. If the basis is empty (a single class), the features are returned unchanged.
     """
     return features @ directions if directions.shape[1] else features
 
@@ -57,8 +57,8 @@ def project(features: Tensor, directions: Tensor) -> Tensor:
 def propagation_matrix(cosines: Tensor, indices: Tensor) -> Tensor:
     """Return S = D^-1/2 W D^-1/2 as a sparse CSR matrix (n, n).
 
-    `cosines` and `indices` (n, k) are each node's nearest neighbours. A holds (cosine + 1) / 2 for
-    them, W is the mean of A and its transpose, and D is the diagonal of the row sums of W.
+    `cosines` and `indices` (n, k) are of each node's nearest neighbours. Matrix A has the entries
+    (cosine + 1) / 2 for neighbours, W is the mean of A and its transpose, and D has W's row sums.
     Source: ReCLIP, section 3.2, after Iscen et al. 2019.
     """
     # Rounding can make the cosine of opposite vectors smaller than -1.
@@ -81,7 +81,7 @@ def highest_scores(
     options: LabelPropagationOptions,
     column_bytes: int = COLUMN_BYTES,
 ) -> Propagated:
-    """Return the class with the highest score of each node, computed in blocks of classes.
+    """Return each node's class with the highest score, computed in blocks of classes.
 
     The first `classes` nodes of the sparse `matrix` (n, n) are the class texts, one per class.
     """
@@ -102,8 +102,8 @@ def class_scores(matrix: Tensor, sources: Tensor, options: LabelPropagationOptio
     """Return scores (n, M) that solve (I - alpha S) y = e for the unit vectors e of `sources` (M,).
 
     Conjugate gradients solve all columns together. A column stops when the length of its residual
-    is at most `tolerance`, and all columns stop after `iterations` steps, as published. A node that
-    is more than `iterations` links away from the source scores exactly 0.
+    is at most `tolerance`; all columns stop after `iterations` steps, as published. A node that is
+    more than `iterations` links away from a source has the score 0 for this source.
     """
     columns = torch.arange(len(sources), device=sources.device)
     residual = matrix.values().new_zeros(matrix.shape[0], len(sources))

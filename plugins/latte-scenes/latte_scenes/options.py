@@ -11,7 +11,7 @@ COUNTS = "weight of its texts if prototypes mix several descriptions"
 
 
 class SceneOptions(ImageOptions):
-    """Options of `scene`; its weight is lower, as surroundings say less about the class."""
+    """Options of `scene`; its weight is low, because surroundings say less about the class."""
 
     prompt: str | tuple[str, ...] = Field(
         default="Describe the scene in the photo and what surrounds the object, "
@@ -22,7 +22,7 @@ class SceneOptions(ImageOptions):
 
 
 class ObjectsOptions(ImageOptions):
-    """Options of `objects`, which asks for all objects, as the class may be a small object."""
+    """Options of `objects`, which asks for all objects, because a small one may show the class."""
 
     prompt: str | tuple[str, ...] = Field(
         default="List the objects in the photo, the largest first, less than 20 words.",

@@ -1,4 +1,4 @@
-"""Description types of this package, which differ from `image` and `group` in their options."""
+"""Description types of this package: `image` and `group` with other default options."""
 
 from __future__ import annotations
 

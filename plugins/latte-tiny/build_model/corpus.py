@@ -73,7 +73,7 @@ def wordnet_nouns(folder: Path) -> tuple[list[str], list[str]]:
         words = [fields[4 + 2 * i].replace("_", " ") for i in range(count)]
         plain = [word for word in words if word == word.lower()]
         if not plain:
-            continue  # skip proper names and Latin genera, which help a tiny tower little
+            continue  # skip proper names and Latin genera, which are of little use to a tiny tower
         lemmas.update(dict.fromkeys(plain))
         short = gloss.split(";")[0].split('"')[0].strip()
         if short:

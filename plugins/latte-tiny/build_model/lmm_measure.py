@@ -1,7 +1,7 @@
-"""Measurement of how much class information the sentences of a describer contain.
+"""Measure the class information in a describer's sentences.
 
-A sentence encoder, not a CLIP, finds the class name nearest to each sentence. The LMM is loaded
-and run with transformers alone, so that the results are those of any user of the folder. See
+A sentence encoder, not a CLIP, finds the class name nearest to each sentence. The LMM (large
+multimodal model) runs with transformers alone, so any user of its folder gets these results. See
 `python -m build_model.lmm_measure --help`.
 """
 
@@ -69,7 +69,7 @@ def sentences_of(folder: Path, paths: list[Path], prompt: str, batch: int = 32) 
 
 @torch.inference_mode()
 def head_sentences(paths: list[Path]) -> list[str]:
-    """Return reference sentences: the class that the ImageNet head predicts, in a template."""
+    """Return reference sentences: a template with the class that the ImageNet head predicts."""
     from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
 
     trunk = image_tower.load_trunk()
@@ -79,7 +79,7 @@ def head_sentences(paths: list[Path]) -> list[str]:
 
 
 def accuracy(sentences: list[str], labels: Tensor, names: list[str]) -> tuple[float, float]:
-    """Return top-1 accuracy in per cent by the nearest class name, and its mean over classes."""
+    """Return the top-1 accuracy of nearest class names in per cent, and its mean over classes."""
     classes = teacher.encode([f"a photo of a {name}." for name in names])
     right = (teacher.encode(sentences) @ classes.T).argmax(1) == labels
     each = torch.stack([right[labels == label].float().mean() for label in labels.unique()])

@@ -1,6 +1,6 @@
 """Zero-shot accuracy of a model folder: `python -m build_model.measure MODEL --split FILE`.
 
-The model is run with open_clip alone, so that the results are those of any user of the folder.
+The model runs with open_clip alone, so any user of the folder gets these results.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Training of the projections that join the towers, on frozen image features.
+"""Train the projections of both towers into the joint space, on frozen image features.
 
 There are three sources of supervision: captions for scenes, named stamps for single objects on a
-plain background, and the ImageNet head of the image weights for object names. No ImageNet image is
-used: the predictions of the head are soft targets on real crops, on stamps and on feature vectors
+plain background, and the image trunk's ImageNet head for object names. No ImageNet image is used:
+the head's predictions are soft targets on real crops, on stamps, and on feature vectors that are
 synthesised from the head.
 """
 
@@ -70,7 +70,7 @@ class Joint(nn.Module):
         return F.normalize(pooled @ self.text_projection, dim=-1)
 
     def folded_head(self) -> dict[str, Tensor]:
-        """Return the image projection's weights, with the standardisation folded into layer one."""
+        """Return the image projection's weights; layer one includes the standardisation."""
         state = {key: value.detach().clone() for key, value in self.head.state_dict().items()}
         weight = state["fc1.weight"] / self.deviation
         state["fc1.bias"] = state["fc1.bias"] - weight @ self.mean
@@ -81,9 +81,9 @@ class Joint(nn.Module):
 class Synthesiser:
     """Generator of feature vectors of ImageNet classes, from the head and real features.
 
-    For a linear discriminant, class means are the weights multiplied by the covariance. Adding
-    such a direction to a real feature vector and clipping at zero gives a plausible, labelled
-    sample of a class, without an image of that class.
+    In a linear discriminant, the mean of a class is its weight vector multiplied by the covariance.
+    Adding this direction to a real feature vector and clipping at zero gives a plausible feature
+    vector of the class, without an image of the class.
     """
 
     def __init__(self, real: Tensor, weight: Tensor, bias: Tensor) -> None:

@@ -26,7 +26,7 @@ NAME_TEMPLATES = corpus.TEMPLATES[:6]
 def text_tower(
     wordnet: Path, captions: dict[str, list[str]], cache: Path, steps: int, seconds: float
 ) -> TextTransformer:
-    """Return the distilled text tower, from the cache if it is there."""
+    """Return the distilled text tower, from the cache if it exists there."""
     tower = student.new_tower()
     kept = cache / "tower.pt"
     if kept.exists():

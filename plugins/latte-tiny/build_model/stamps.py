@@ -1,7 +1,7 @@
 """Named cut-outs of single objects: the stamps of Tux Paint (tuxpaint-stamps-default).
 
 Captioned photos mostly show people and dogs in scenes. Many image collections show single objects
-on a plain background, which a projection does not learn from such photos.
+on a plain background, for which a projection cannot be learnt from such photos.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Stamp:
 
 
 def find_stamps(folder: Path) -> list[Stamp]:
-    """Return all stamps with a name, with which the text file beside the picture starts."""
+    """Return all stamps with a name: the start of the text file beside the picture."""
     stamps = []
     for path in sorted(folder.rglob("*.png")):
         text = path.with_suffix(".txt")
@@ -47,7 +47,7 @@ def find_stamps(folder: Path) -> list[Stamp]:
 def on_ground(stamp: Stamp, draw: random.Random, *, plain: bool) -> Image.Image:
     """Return the cut-out on a square background.
 
-    If `plain`, the square is white and slightly larger than the cut-out; otherwise it is random.
+    If `plain`, the square is white and slightly larger than the cut-out; otherwise random.
     """
     with Image.open(stamp.path) as image:
         cutout = image.convert("RGBA")

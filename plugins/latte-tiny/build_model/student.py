@@ -31,11 +31,11 @@ def new_tower() -> TextTransformer:
 
 
 def start_from_words(tower: TextTransformer, seed: int = 0) -> None:
-    """Initialise the tower so that it returns the mean feature of the words of a text.
+    """Initialise the tower so that it returns the mean feature of a text's words.
 
     Token embeddings are the teacher's features of each token's string, reduced by PCA; the first
-    attention layer copies values through, and the output projection undoes the PCA. Training then
-    refines word averages instead of discovering 49,000 words from scratch.
+    attention layer roughly averages them; the output projection undoes the PCA. Training refines
+    word averages, and need not learn 49,000 words from scratch.
     """
     torch.manual_seed(seed)
     tokenizer = SimpleTokenizer(context_length=CONTEXT)
@@ -83,8 +83,8 @@ def length_batches(lengths: Tensor, size: int) -> list[Tensor]:
 def loss_of(student: Tensor, target: Tensor, sharpness: float = 20.0) -> Tensor:
     """Return the loss (a scalar) of features against unit targets, both (B, EMBED).
 
-    It is the sum of the cosine distance to the target, weighted 2, and the KL divergence between
-    the similarities of target and student to all targets of the batch.
+    It is twice the cosine distance to the target, plus the KL divergence between the target's and
+    the student's similarities to all targets of the batch.
     """
     student = F.normalize(student, dim=-1)
     direction = 1 - (student * target).sum(-1).mean()

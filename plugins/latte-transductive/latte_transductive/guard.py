@@ -12,9 +12,9 @@ from latte_transductive.margin import relative_margin
 from latte_transductive.options import EvidenceOptions
 
 MIN_IMAGES = 8
-"""Smallest number of images; fits to halves of fewer images are not meaningful."""
+"""With fewer images, zero-shot is kept: fits to halves of them are not meaningful."""
 MIN_MARGIN = 0.95
-"""Relative margin below which the class names fit the images no better than unrelated names."""
+"""Below this relative margin, the class names fit the images no better than unrelated names."""
 HALF = 0.5
 
 # Coefficients of the log odds that adapting raises the accuracy. They were fitted on 2,204
@@ -24,16 +24,16 @@ _PER_STABILITY = 2.5
 _PER_MARGIN = 0.46
 _INTERCEPT = -1.4
 _BELOW_MIN_MARGIN = 0.55
-"""Share of the folders with a margin below `MIN_MARGIN` on which adapting raised the accuracy."""
+"""Probability below `MIN_MARGIN`: the share of such folders on which adapting raised accuracy."""
 
 
 class EvidenceGuard(Guard[EvidenceOptions]):
     """Guard that accepts the adapted classifier fully, half or not at all, without labels.
 
     Two signals decide: the stability of the anchored mixture on the frozen features, and the
-    relative margin of the best class. In addition, the adapted classifier's labels must agree with
-    the mixture's labels more than the zero-shot labels do. For recipes that train, this compares
-    the adapted labels with clusters of the frozen features.
+    relative margin of the best class. In addition, the adapted labels must agree with the mixture's
+    labels more than the zero-shot labels do; for recipes that train, this checks that adapted
+    labels fit the clusters of the frozen features.
     """
 
     @torch.no_grad()

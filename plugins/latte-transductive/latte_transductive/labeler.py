@@ -25,15 +25,15 @@ from latte_transductive.mixture import Mixture, TextLogits, fit_mixture
 from latte_transductive.options import TransductiveOptions
 
 _STORED = 5
-"""Number of classes per image in the stored posterior, the most probable ones."""
+"""The stored posterior has this many classes per image, the most probable ones."""
 
 
 class TransductiveLabeler(PseudoLabeler[TransductiveOptions]):
     """Labeler that fits an anchored Gaussian mixture to each learner's features of all images.
 
-    The prior is the softmax of the similarities with the zero-shot classifier, times the frozen
-    CLIP's logit scale. With `prior: current` the learner's current prototypes replace the zero-shot
-    classifier, so that the labels follow the prototypes as they change.
+    The prior is the softmax of the similarities with the zero-shot classifier, multiplied by the
+    frozen CLIP's logit scale. With `prior: current` the learner's current prototypes replace the
+    zero-shot classifier, so that labels change with the prototypes.
     """
 
     refresh: Refresh = "epoch"
@@ -97,7 +97,7 @@ class TransductiveLabeler(PseudoLabeler[TransductiveOptions]):
     def assign(
         self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
     ) -> list[LabelStream]:
-        """Return one stream, `transductive`, with the labels computed at the start of the epoch.
+        """Return one label stream, `transductive`, with the labels computed at the epoch's start.
 
         `image_features` are not used.
         """
@@ -111,7 +111,7 @@ class TransductiveLabeler(PseudoLabeler[TransductiveOptions]):
         return [LabelStream("transductive", labels, weights, self.options.weight)]
 
     def posterior(self, learner: str) -> Posterior | None:
-        """Return the five most probable classes of each of the learner's images by the mixture."""
+        """Return the mixture's five most probable classes of each image of the learner."""
         return self._posteriors.get(learner)
 
     def state(self) -> dict[str, Tensor]:

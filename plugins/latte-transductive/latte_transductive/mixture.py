@@ -1,9 +1,9 @@
 """Mixture of one Gaussian per class, fitted to all images and anchored at the class texts.
 
-Likelihood, text prior, neighbours and their alternation are those of TransCLIP-ZS (Zanella, Gherin,
-Ben Ayed: Boosting Vision-Language Models with Transduction, NeurIPS 2024). A class's mean
-is held closer to its text if fewer images support it, as in StatA (Zanella, Fuchs, De
-Vleeschouwer, Ben Ayed: Realistic Test-Time Adaptation of Vision-Language Models, CVPR 2025).
+Likelihood, text prior, neighbour term and alternating updates are those of TransCLIP-ZS (Zanella,
+Gherin, Ben Ayed: Boosting Vision-Language Models with Transduction, NeurIPS 2024). The fewer images
+support a class, the closer its mean is to its text, as in StatA (Zanella, Fuchs, De Vleeschouwer,
+Ben Ayed: Realistic Test-Time Adaptation of Vision-Language Models, CVPR 2025).
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _NEIGHBOUR_UPDATES = 5
 _LEAST_VARIANCE = 0.01
 """Smallest variance of a feature dimension, relative to 1 / D, that of random unit vectors."""
 _MOST_ANCHOR = 1e4
-"""Largest number of images that a text counts as; a larger number would change nothing."""
+"""Largest number of images that a text counts as; larger numbers would have no effect."""
 _CORRECTION = 10.0
-"""Number of images that an image counts as if a person gave its class."""
+"""An image whose class a person gave counts as this many images."""
 _EVIDENCE = 3.0
-"""Logit of evidence at which an image counts 63 % as much as if a person gave its class."""
+"""At this logit of evidence, the belief in an image's class is 63 % (1 - 1/e)."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Mixture:
     rows: Tensor
     """(C, D): weights of the linear classifier."""
     bias: Tensor
-    """(C,): its bias."""
+    """(C,): bias of the linear classifier."""
 
 
 def fit_mixture(
@@ -75,16 +75,16 @@ def fit_mixture(
     A class without images therefore keeps its text as mean. Texts weigh more if few of the class
     names occur, or if zero-shot CLIP gives the images of the class another label.
 
-    `given` (N,) has the classes that a person gave to images, and -1 elsewhere. Such an image keeps
+    `given` (N,) has the classes that a person gave to images, and -1 elsewhere. A given image keeps
     its class throughout, and counts as ten images in its class's mean, in the variances and as a
     neighbour. The support of its class is 1: a person's answer outweighs the zero-shot labels. The
     logits of this class are raised by (1 - r) times the mean gap, over its given images, between
     an image's largest text logit and its text logit of this class.
 
-    `evidence` (N, C) has logits that other answers about images add to the e_ic, and is 0 where
-    there is none. An image whose largest logit is e > 0 has the belief b = 1 - exp(-e / 3). It
-    counts as 1 + 9 b images, and support and rise of its class change by the share b of what a
-    person's answer changes.
+    `evidence` (N, C) has logits that are added to e_ic because of other answers about images, and 0
+    elsewhere. An image whose largest logit of evidence is e > 0 has the belief b = 1 - exp(-e / 3):
+    it counts as 1 + 9 b images, and changes the support and the logits of its class by the share b
+    of the change that a person's answer makes.
     """
     anchors = normalize(texts + (images.mean(dim=0) - texts.mean(dim=0)), dim=1)
     text = text_logits(images)
@@ -94,7 +94,7 @@ def fit_mixture(
     fixed = _Fixed.of(given, evidence, len(texts), images)
     lift = torch.zeros_like(middle) if fixed is None else fixed.lift(text)
     heard = text if evidence is None else text + evidence
-    # Given images count in the variances as often as they do in the means.
+    # In the variances, a given image has the weight that it has in the means.
     counted = moments if fixed is None else _Moments.of(fixed.weights.sqrt() * images)
     term = _NeighbourTerm.of(images, zero_shot, len(texts), options)
     posteriors = heard.softmax(dim=1) if fixed is None else fixed.put(heard.softmax(dim=1))
@@ -124,7 +124,7 @@ class _Fixed:
     """Images whose class a person gave, and images with evidence."""
 
     rows: Tensor
-    """(M,): their indices."""
+    """(M,): indices of these images."""
     classes: Tensor
     """(M, C): belief in the image's class, 1 if a person gave it; 0 in the other columns."""
     weights: Tensor
@@ -156,7 +156,7 @@ class _Fixed:
         return cls(rows, known, weights, number)
 
     def put(self, posteriors: Tensor) -> Tensor:
-        """Return class probabilities (N, C) in which given images have their class."""
+        """Return `posteriors` (N, C) with the given classes in the rows of given images."""
         return posteriors.index_copy(0, self.rows[: self.given], self.classes[: self.given])
 
     @property
@@ -165,7 +165,7 @@ class _Fixed:
         return self.classes.amax(dim=0) if len(self.rows) else self.classes.sum(dim=0)
 
     def lift(self, text: Tensor) -> Tensor:
-        """Return per class (C,) the mean gap of given images: largest text logit minus own one."""
+        """Return, per class (C,), its given images' mean gap: largest minus own text logit."""
         own, classes = text[self.rows], self.classes
         lacks = own.amax(dim=1) - (own * (classes > 0)).sum(dim=1)
         return classes.T @ lacks / classes.sum(dim=0).clamp_min(1)
@@ -189,7 +189,7 @@ class _NeighbourTerm:
         return cls(found, options.neighbour_weight * found.agreement(zero_shot, classes) ** 2)
 
     def posteriors(self, evidence: Tensor, fixed: _Fixed | None) -> Tensor:
-        """Return class probabilities (N, C) from `evidence`, logits (N, C) without this term."""
+        """Return class probabilities (N, C); `evidence` (N, C) are the logits without this term."""
 
         def put(probabilities: Tensor) -> Tensor:
             return probabilities if fixed is None else fixed.put(probabilities)
@@ -239,7 +239,7 @@ class _Assigned:
     features: Tensor
     """(C, D): sum of the features, weighted by the posteriors."""
     labels: Tensor
-    """(C,): number of images of which this is the most probable class."""
+    """(C,): number of images whose most probable class this is."""
     support: Tensor
     """(C,) in (0, 1]: how many images labelled with the class also have it as zero-shot label,
     divided by the count of their commonest zero-shot label; 1 for a class without images, and for
@@ -285,7 +285,7 @@ def _anchoring(assigned: _Assigned, options: MixtureOptions) -> Tensor:
 
 
 def _variances(moments: _Moments, assigned: _Assigned, means: Tensor) -> Tensor:
-    """Return the mean squared distance (D,) of the images to the means (C, D) of their classes."""
+    """Return the mean squared distance (D,) between the images and their classes' means (C, D)."""
     cross = 2 * (assigned.features * means).sum(dim=0) - assigned.counts @ means.square()
     distances = moments.second.diagonal() - cross / moments.images
     return distances.clamp_min(_LEAST_VARIANCE / len(distances))

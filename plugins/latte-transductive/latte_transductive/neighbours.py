@@ -19,7 +19,7 @@ class Neighbours:
     """(N, k) int64: the k nearest other images of each image."""
     graph: Tensor
     """(N, N) sparse CSR with entries (w_ij + w_ji) / 2k. If j is a neighbour of i, w_ij is their
-    cosine, or 0 if that is negative; otherwise w_ij is 0 (the affinity of TransCLIP's update of z).
+    cosine, at least 0; otherwise w_ij is 0 (the affinity in TransCLIP's update of z).
     """
 
     def agreement(self, labels: Tensor, classes: int) -> float:
@@ -36,8 +36,8 @@ class Neighbours:
 def neighbours_of(rows: Tensor, count: int) -> Neighbours | None:
     """Return the `count` nearest neighbours of each unit vector in `rows` (N, D), by cosine.
 
-    If N is small, each vector has at most N - 1 neighbours; None if it has none. Results are cached
-    until `rows` is freed, so that a labeler and a guard search only once.
+    A vector has at most N - 1 neighbours. Returns None if N or `count` allows none. Results are
+    cached until `rows` is freed, so that a labeler and a guard search only once.
     """
     kept = min(count, len(rows) - 1)
     if kept < 1:

@@ -1,4 +1,4 @@
-"""Options of this package's components; importing this loads no torch."""
+"""Options of this package's components; importing this module does not import torch."""
 
 from __future__ import annotations
 

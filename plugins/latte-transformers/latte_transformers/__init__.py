@@ -1,4 +1,4 @@
-"""Backbone `transformers`: image-text models of Hugging Face's transformers, for latte."""
+"""Backbone `transformers`: image-text models of Hugging Face's library transformers."""
 
 from __future__ import annotations
 

@@ -18,7 +18,8 @@ from latte_transformers.library import quiet
 
 _TEXTS_PER_PASS = 256
 _CUT = ("clip", "metaclip_2")
-"""Types whose text tower is causal and pools at the end-of-text token: padding has no effect."""
+"""Model types whose text tower is causal and pools at the end-of-text token, so that padding
+has no effect and is cut."""
 _NEVER_TRAINED = ("logit_bias",)
 _PROJECTIONS = (
     "visual_projection",
@@ -45,7 +46,7 @@ class Processor:
     def tokens(self, texts: Sequence[str], *, masked: bool) -> dict[str, Tensor]:
         """Return the tokenizer's tensors (M, L) of M texts, padded to the context length L.
 
-        If `masked`, they always include the attention mask, else only if the tokenizer returns it.
+        If `masked`, they include the attention mask; otherwise only if the tokenizer returns it.
         """
         found = self.tokenizer(
             list(texts),
@@ -75,7 +76,7 @@ class TransformersBackbone(ModuleBackbone):
         super().__init__(model, pixel_format, embedding_width)
         self.processor = processor
         self.cuts_padding = model.config.model_type in _CUT
-        """True if texts are padded to the longest of a pass, False if to the context length."""
+        """True if texts are padded to the longest text of a pass, else to the context length."""
         if not self.cuts_padding:
             self.notes = ("texts are padded to the full context length, as in pretraining",)
 
@@ -91,7 +92,7 @@ class TransformersBackbone(ModuleBackbone):
         return _unit(self.model.get_image_features(pixel_values=pixels))
 
     def encode_distinct_texts(self, texts: Sequence[str]) -> Tensor:
-        """Return unit features (M, D) in fp32; if padding is cut, similar lengths share a pass."""
+        """Return unit features (M, D) in fp32; if padding is cut, texts are batched by length."""
         self.choose_mode()
         tokens = self.processor.tokens(texts, masked=self.cuts_padding)
         if not self.cuts_padding:
@@ -183,7 +184,7 @@ class ImageTower(nn.Module):
 
 
 def _features(output: Any) -> Tensor:
-    """Return the features in the output of transformers, a tensor in some classes."""
+    """Return the features in transformers' output, which is a tensor for some model classes."""
     features: Tensor = output if isinstance(output, Tensor) else output.pooler_output
     return features
 
@@ -211,7 +212,7 @@ def _without(data: Any, names: Sequence[str]) -> Any:
 
 
 def _tokenizer_data(tokenizer: Any) -> Any:
-    """Return what determines a tokenizer's output, without the state of its last call."""
+    """Return the data that determine a tokenizer's output, without the state of its last call."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         return tokenizer.get_vocab()

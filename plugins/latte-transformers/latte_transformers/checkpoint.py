@@ -1,4 +1,4 @@
-"""Open a checkpoint of transformers: model and processor, without code of the checkpoint."""
+"""Open a checkpoint of transformers, model and processor, without running its code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from latte_transformers.library import quiet, transformers
 
 _WHERE = "backbone.model"
 _RESAMPLING: Mapping[int, Any] = {2: "bilinear", 3: "bicubic"}
-"""Names of Pillow's numbers of resampling filters."""
+"""Names of resampling filters, by Pillow's number."""
 _TOWERS = ("get_image_features", "get_text_features")
 
 
@@ -76,7 +76,7 @@ def open_checkpoint(folder: Path, device: str, *, name: str) -> TransformersBack
 def _lower_case(tokenizer: Any) -> None:
     """Make the tokenizer ignore case, as in the pretraining of SigLIP and SigLIP 2.
 
-    `SiglipTokenizer` does this itself; the tokenizer that SigLIP 2 checkpoints name does not.
+    `SiglipTokenizer` already does so; the tokenizer class of SigLIP 2 checkpoints does not.
     """
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None or "Lowercase" in str(backend.normalizer):
@@ -137,7 +137,7 @@ def _try(model: str, backbone: TransformersBackbone) -> None:
             f"{images.shape[1]} numbers, and text features {texts.shape[1]}",
             where=_WHERE,
         )
-    if torch.equal(texts[0], texts[1]):  # transformers makes an empty tokenizer of no files
+    if torch.equal(texts[0], texts[1]):  # without files, transformers makes an empty tokenizer
         raise LatteError(
             f"the tokenizer of {model} does not know common words; are its files missing?",
             where=_WHERE,
@@ -159,7 +159,7 @@ def _text_length(module: Any, tokenizer: Any) -> int:
 
 
 def _image_size(module: Any, images: Any, model: str) -> int:
-    """Return the side of the square that the processor makes. Raises `LatteError` if not square."""
+    """Return the side of the square images that the processor makes, else raise `LatteError`."""
     cropped = getattr(images, "do_center_crop", None)
     size = images.crop_size if cropped else images.size
     height, width = _side(size, "height"), _side(size, "width")

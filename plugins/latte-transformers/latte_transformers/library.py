@@ -1,4 +1,4 @@
-"""The module transformers as `Any`, as its annotations are partial and vary between versions."""
+"""The module transformers, typed as `Any`: its annotations are partial and vary by version."""
 
 from __future__ import annotations
 

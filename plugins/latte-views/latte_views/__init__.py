@@ -1,4 +1,4 @@
-"""Random training views in one pass of compiled code, bit-identical to those of Pillow.
+"""Random training views (augmented crops), in one pass of compiled code, bit-identical to Pillow's.
 
 latte finds `load` through the entry-point group `latte.views`. The library is compiled from views.c
 when this package is installed.

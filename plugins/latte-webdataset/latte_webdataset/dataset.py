@@ -1,4 +1,4 @@
-"""Dataset `webdataset`: images in WebDataset tars."""
+"""Dataset `webdataset`: images in tars of the WebDataset format."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class WebDataset(Dataset[WebDatasetOptions]):
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Return the class names: the lines of the file that the option `classes` names."""
+        """Return the class names: the lines of the file in option `classes`."""
         return self._class_names
 
     @property

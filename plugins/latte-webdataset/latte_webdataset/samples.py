@@ -1,4 +1,4 @@
-"""Index of the samples in a tar with the positions of their files; only headers are read."""
+"""Index a tar's samples and the positions of their files; only headers are read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Span = tuple[int, int]
 """Offset and size of a member in the tar, in bytes."""
 
 _LARGEST_TEXT = 2**24
-"""Largest label, and largest extended header of a tar, in bytes."""
+"""Largest size in bytes of a label, and of an extended header of a tar."""
 
 
 @dataclass
@@ -22,9 +22,9 @@ class Sample:
     """Sample of a tar: all members with the same key."""
 
     key: str
-    """Path of the members up to the first dot of the file name."""
+    """Path of the sample's members, up to the first dot of the file name."""
     files: dict[str, Span] = field(default_factory=dict)
-    """Positions of the members by extension: the text after that dot, in lower case."""
+    """Positions of the members by extension: the text after the first dot, in lower case."""
 
     def image(self, extensions: Collection[str], shard: Path) -> tuple[str, Span] | None:
         """Return the extension and the position of the image, or None if the sample has no image.
@@ -63,7 +63,7 @@ def read_index(shard: Path) -> list[Sample]:
 
 
 def read_span(shard: Path, span: Span) -> bytes:
-    """Return the bytes of a label; raises `LatteError` if they cannot be read or are too many."""
+    """Return the bytes of a label; raise `LatteError` if it is unreadable or too large."""
     if span[1] > _LARGEST_TEXT:
         raise LatteError(
             f"a label has {span[1]:,} bytes, more than the {_LARGEST_TEXT:,} that are read",

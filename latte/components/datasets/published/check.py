@@ -1,4 +1,4 @@
-"""Checks of a dataset's folder: missing and misplaced files, the split, and leftover archives."""
+"""Check a dataset's folder: missing and misplaced files, the split, and leftover archives."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Finding:
 
 
 def check(facts: Facts, root: Path, split: str | None = None) -> list[Finding]:
-    """Check the folder `root` without opening images; return findings, the first to fix first."""
+    """Check the folder `root` without opening images; return findings in the order to fix them."""
     if not is_folder(root):
         return [Finding("error", f"no such folder: {root}", _how_to_get(facts, root))]
     absent = missing(facts, root, split)
@@ -49,7 +49,7 @@ def check(facts: Facts, root: Path, split: str | None = None) -> list[Finding]:
 
 
 def usable(findings: list[Finding]) -> bool:
-    """Return True if there is no error, so that a run uses the dataset as published."""
+    """Return True if no finding is an error, so that a run uses the dataset as published."""
     return all(finding.level != "error" for finding in findings)
 
 
@@ -137,7 +137,7 @@ def _nested(folder: Path, path: str) -> str:
 
 
 def _present(folder: Path, paths: Iterable[str]) -> set[str]:
-    """Return those of `paths` that are non-empty files; each folder is read only once."""
+    """Return the `paths` that are non-empty files; each folder is read only once."""
     parents = {PurePosixPath(path).parent for path in paths}
     return {
         (parent / entry.name).as_posix()
@@ -209,7 +209,7 @@ PART = ".part"
 
 
 def leftovers(root: Path, *, needed: bool) -> Iterator[Finding]:
-    """Yield findings about incomplete and damaged archives; if `needed`, also those to unpack."""
+    """Yield findings about incomplete and damaged archives; if `needed`, also about intact ones."""
     for entry in visible_entries(root):
         path = root / entry.name
         if entry.name.endswith(PART):
@@ -226,7 +226,7 @@ def _archive(path: Path, *, needed: bool) -> Iterator[Finding]:
 
 
 def readable_archive(path: Path) -> bool:
-    """Return True if a ZIP's end record or a TAR's first member is valid, reading nothing else."""
+    """Return True if a ZIP's end record or a TAR's first member is valid; nothing else is read."""
     if path.suffix == ".zip":
         return zipfile.is_zipfile(path)
     try:

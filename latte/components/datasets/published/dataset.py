@@ -29,7 +29,7 @@ UNSET = "LATTE_DATA is not set"
 
 
 def what_to_set(name: str) -> str:
-    """Return what to do if `LATTE_DATA` is not set, with the dataset `name` as the example."""
+    """Return instructions to set `LATTE_DATA`, with the dataset `name` as the example."""
     return f"Set it, or run `latte datasets get {name} --root DIR`."
 
 
@@ -86,7 +86,7 @@ def read_published(facts: Facts, root: Path, split: str | None = None) -> Splits
 
 
 def variant_lists(root: Path) -> list[Path]:
-    """Return FGVC-Aircraft's list files: one of class names, then one per split with image ids."""
+    """Return FGVC-Aircraft's list files: one with class names, and one per split with image ids."""
     return [root / VARIANTS, *(_list_of(root, split) for split in Splits.NAMES)]
 
 

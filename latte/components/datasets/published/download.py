@@ -29,16 +29,16 @@ from latte.components.datasets.published.check import PART
 from latte.components.datasets.published.facts import Facts
 
 STALL_SECONDS = 60.0
-"""Seconds in which `LEAST_BYTES` must arrive; also the limit of connecting and of each read."""
+"""Seconds in which `LEAST_BYTES` must arrive; also the time limit to connect and of each read."""
 LEAST_BYTES = 1 << 16
 
 
 class Watch:
-    """Watcher of one request, which closes the connection if too few bytes arrive."""
+    """Watches one request, and closes its connection if too few bytes arrive."""
 
     def __init__(self) -> None:
         self.received = 0
-        """Bytes of the body so far, which the reader counts."""
+        """Number of bytes of the body so far; the reader of the body updates it."""
         self.stalled = False
         """True if the connection was closed because of the limit."""
         self._socket: socket.socket | None = None
@@ -85,7 +85,7 @@ class Watch:
                 self.stalled = True
                 if self._socket is not None:
                     with suppress(OSError):
-                        # An SSL socket's own `shutdown` would change it while another thread reads.
+                        # `SSLSocket.shutdown` would change the socket while another thread reads.
                         socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
             before = self.received
 
@@ -120,8 +120,7 @@ class _Https(urllib.request.HTTPSHandler):
 
 
 ATTEMPTS = 5
-"""Number of consecutive attempts, with fewer than `LEAST_BYTES` new bytes each, before a download
-fails."""
+"""A download fails after this many consecutive attempts with fewer than `LEAST_BYTES` new bytes."""
 
 MAX_BYTES = 64 << 30
 """Largest file that is downloaded; the largest published archive has 37 GiB."""
@@ -179,7 +178,7 @@ def remote_files(facts: Facts) -> list[RemoteFile]:
 
 @contextmanager
 def _recorded(module_name: str, found: list[RemoteFile]) -> Iterator[None]:
-    """Within the block, record downloads of a torchvision module in `found`; download nothing."""
+    """Within the block, add a torchvision module's downloads to `found` instead of downloading."""
     module = importlib.import_module(module_name)
 
     def record(
@@ -206,8 +205,8 @@ def download(
 ) -> Path:
     """Download `file` into `folder`, verify it, and return its path; only verify an existing file.
 
-    Bytes go to `NAME.part`, which a later call continues. Raises `LatteError` if the server refuses
-    or does not answer, the disk is full, or the checksum is wrong.
+    Bytes are written to `NAME.part`, which a later call completes. Raises `LatteError` if the
+    server refuses or does not answer, the disk is full, or the checksum is wrong.
     """
     target = folder / file.name
     if target.is_file():
@@ -248,8 +247,8 @@ def _fetch_all(
 def _fetch(file: RemoteFile, part: Path, progress: Progress) -> None:
     """Request the missing bytes once.
 
-    Raises one of `_CUT` if bytes are still missing then, and `LatteError` for a file that is larger
-    than `MAX_BYTES`.
+    Raises one of `_CUT` if bytes are still missing afterwards, and `LatteError` for a file that is
+    larger than `MAX_BYTES`.
     """
     watch = Watch()
     with watch.watching():
@@ -282,7 +281,7 @@ def _fetch_watched(file: RemoteFile, part: Path, progress: Progress, watch: Watc
 
 
 def _range(response: http.client.HTTPResponse, have: int) -> tuple[int, int | None]:
-    """Return the offset of the sent bytes, and the file's length in bytes (None: unknown)."""
+    """Return the offset of the response's bytes in the file, and the file's length or None."""
     if response.status == http.HTTPStatus.PARTIAL_CONTENT:
         found = re.match(
             r"bytes (\d{1,18})-\d+/(\d{1,18}|\*)$", response.headers.get("Content-Range", "")

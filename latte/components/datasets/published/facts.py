@@ -19,7 +19,7 @@ SUPPLEMENT = "a photo of a {class}."
 
 MadeFrom = Literal["folders", "flowers", "pets", "cars", "scenes", "actions"]
 RANDOM_SPLITS: tuple[MadeFrom, ...] = ("folders", "flowers")
-"""Kinds of splits that CoOp drew at random from all images; others use an official test set."""
+"""Sources from which CoOp drew random splits; the other sources have an official test set."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class Facts:
     val: int
     test: int
     folder: str
-    """CoOp's name for the dataset's folder, in the folder that `LATTE_DATA` names."""
+    """CoOp's name for the dataset's folder, which is below the folder that `LATTE_DATA` names."""
     images: str
-    """Subfolder of the dataset's folder to which paths in the split are relative."""
+    """Subfolder of the dataset's folder; paths in the split are relative to it."""
     released: str
     """The template in LatteCLIP's code, with `{class}`."""
     coop: str
@@ -57,8 +57,8 @@ class Facts:
     torchvision: str = ""
     """Class of `torchvision.datasets` that downloads the archives; empty if there is none."""
     inside: str = ""
-    """Folder in the unpacked archives whose content moves into the dataset's folder; a name that
-    ends in .tar.gz is an inner archive, which is unpacked first."""
+    """Folder in the unpacked archives whose content is moved into the dataset's folder. A name that
+    ends in .tar.gz is an archive within the archive; it is unpacked first."""
     made_from: MadeFrom | None = None
     by_hand: str = ""
     """Instructions for files that must be fetched by hand."""

@@ -1,4 +1,4 @@
-"""Download, verify and unpack a dataset into CoOp's layout, and make its split if missing.
+"""Download, verify and unpack a dataset into CoOp's layout; make its split file if missing.
 
 Archives are untrusted: nothing is written outside the folder into which they are unpacked.
 """
@@ -37,10 +37,10 @@ _DAMAGED = (
 _MOST_TIMES = 100
 
 _ALWAYS_FINE = 1 << 30
-"""Size in bytes; larger unpacked content is refused if it exceeds 100 times the archive's size."""
+"""Unpacked content above this size in bytes is refused if it exceeds 100 times the archive."""
 
 _UNPACKING = ".unpacking"
-"""Folder for unpacking, inside the dataset's folder, so that moving a file is a rename."""
+"""Folder for unpacking, inside the dataset's folder, so that files can be moved by renaming."""
 
 
 def get_dataset(
@@ -51,7 +51,7 @@ def get_dataset(
     keep_archives: bool = False,
     archives: Callable[[Facts], Sequence[RemoteFile]] = remote_files,
 ) -> None:
-    """Complete the dataset in `root` as far as possible, and print the remaining steps.
+    """Complete the dataset in `root` as far as possible, and print the steps that remain for you.
 
     Existing files are not changed. Raises `LatteError` if a download or an archive fails.
     """

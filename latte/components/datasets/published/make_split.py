@@ -22,7 +22,7 @@ from latte.components.datasets.published.check import MADE_BY
 from latte.components.datasets.published.facts import RANDOM_SPLITS, Facts, MadeFrom
 
 Labelled = tuple[str, int, str]
-"""Path relative to the image folder, label from 0, and class name as in CoOp's splits."""
+"""Path relative to the image folder, label (counted from 0), and class name as in CoOp's splits."""
 
 Official = tuple[list[Labelled], list[Labelled]]
 """Training and test images."""
@@ -209,7 +209,7 @@ def _label(labels: Mapping[str, int], name: str, file: Path) -> int:
 
 
 def _lines(file: Path, pattern: str) -> list[tuple[str, ...]]:
-    """Return the groups of `pattern` in each line; comments are skipped, other lines must match."""
+    """Return the groups of `pattern` per line. Comments are skipped; other lines must match."""
     found = []
     for number, line in enumerate(read_text(existing_file(file, "root")).splitlines(), start=1):
         if not line.strip() or line.startswith("#"):
@@ -239,7 +239,7 @@ def _flower_names(file: Path) -> Sequence[str]:
 
 @contextmanager
 def _as_expected(file: Path) -> Iterator[None]:
-    """Convert exceptions in the block, about the content of `file`, to `LatteError`."""
+    """Convert exceptions that the content of `file` causes in the block to `LatteError`."""
     try:
         yield
     except LatteError:
@@ -273,11 +273,11 @@ _ALL: dict[MadeFrom, Callable[[Facts, Path], list[Labelled]]] = {
     "folders": image_folders,
     "flowers": flowers,
 }
-"""Functions that read all images, for the kinds in `RANDOM_SPLITS`."""
+"""Functions that read all images, by source; for the sources in `RANDOM_SPLITS`."""
 _OFFICIAL_SPLITS: dict[MadeFrom, Callable[[Path], Official]] = {
     "pets": pets,
     "cars": cars,
     "scenes": scenes,
     "actions": actions,
 }
-"""Functions that read training and test images, for the other kinds."""
+"""Functions that read training and test images, for the other sources."""

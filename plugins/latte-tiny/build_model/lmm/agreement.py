@@ -1,8 +1,8 @@
-"""Measurement of how well the LMM's sentences agree with its image tower, without labels.
+"""Measure the agreement of the LMM's sentences with its image tower, without labels.
 
-On pictures that were not used for training, the class that a sentence names is compared with the
-prediction of the trunk's ImageNet head. Colours and background are compared with measurements of
-the pixels. See `python -m build_model.lmm.agreement --help`.
+On pictures that were not used for training, the class in a sentence is compared with the prediction
+of the trunk's ImageNet head, and colours and background with measurements of the pixels. See
+`python -m build_model.lmm.agreement --help`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ GROUND = re.compile(r"on an? (plain )?(\w+) background")
 
 @dataclass(frozen=True)
 class Said:
-    """Class that a sentence names, by index (None if unknown), and its words for the appearance."""
+    """Content of a sentence: index of its class (None if unknown), and words for the appearance."""
 
     label: int | None
     colours: tuple[str, ...]
@@ -129,7 +129,7 @@ def main() -> None:
 
 
 def dev_views(trunk: nn.Module, flickr8k: Path, cache: Path) -> Views:
-    """Return views of 500 photos of Flickr8k's dev part: each whole photo and one crop of it."""
+    """Return views of 500 photos of Flickr8k's dev part: each whole photo, and one crop of each."""
     table = corpus.read_captions(flickr8k / "captions.txt")
     paths = [flickr8k / "images" / name for name in corpus.caption_split(table)["dev"][:500]]
     return views.collect(trunk, views.photo_pixels(paths, 1, random.Random(1)), cache / "dev.pt")

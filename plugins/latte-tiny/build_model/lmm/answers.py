@@ -27,7 +27,7 @@ SCENE_PROMPTS = (
     "Describe the scene in the photo and what surrounds the object, concisely, less than 20 words.",
 )
 SURE = 0.35
-"""If the head's best class has at least this probability, captions about people are ignored."""
+"""If the head's best class is at least this probable, captions about people are ignored."""
 PEOPLE = re.compile(
     r"\b(man|men|woman|women|person|people|boy|girl|child|children|kid|baby|player|toddler)s?\b"
 )
@@ -41,7 +41,7 @@ def tidy(caption: str) -> str:
 
 
 def class_mark(index: int) -> str:
-    """Return the placeholder in an answer for the token of class `index`, article included."""
+    """Return the placeholder of a class token in an answer; the token includes the article."""
     return f"\ue000{index}\ue001"
 
 

@@ -15,16 +15,16 @@ from .pictures import Gathered, Pictures, blocks
 
 MEMBERS = 4
 CELL = [6 * row + column for row in (0, 2, 4) for column in (0, 2, 4)]
-"""Places of nine tokens, spread over the 6 x 6 tokens of a picture."""
+"""Positions of nine tokens, spread over the 6 x 6 tokens of a picture."""
 
 
 @dataclass(frozen=True)
 class Batch:
     """Batch of B samples: image tokens (B, images, T, W), one question, and answers per sample.
 
-    W is the width of CLASSES and LOOKS. `places` are the places of the T tokens among the 36 of an
-    image. `opinions` (B, C) are the class probabilities of the head. If `whole` is False, answers
-    have no end, because the rest of the sentence is not known.
+    W is the width of CLASSES and LOOKS. `places` are the positions of the T tokens among the 36 of
+    an image. `opinions` (B, C) are the head's class probabilities. If `whole` is False, answers
+    have no end token, because the rest of the sentence is not known.
     """
 
     tokens: Tensor
@@ -147,7 +147,7 @@ class Batches:
         return prompts[0] if self.draw.random() < 0.6 else self.draw.choice(prompts[1:])
 
     def _by_class(self) -> dict[int, list[int]]:
-        """Return the rows of confidently classified pictures by class, if a class has enough rows.
+        """Return the rows of confidently classified pictures, for each class with enough of them.
 
         Confident means that the head's highest probability is at least `SURE`.
         """

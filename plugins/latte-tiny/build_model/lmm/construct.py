@@ -1,10 +1,10 @@
-"""Weights that are set and not learned, so that image content determines the words.
+"""Set the weights that are not learned, so that image content determines the words.
 
 The projector maps an image token to the inputs of the low-rank ImageNet head and of the probes for
 the appearance. The pooling heads of the first layer attend to all image tokens equally and write
-their mean to every later position. There, the products with the embeddings of the classes are the
-logits of the ImageNet head. For these to be exact, RMSNorm must divide all tokens by the same
-number; a large constant in each token ensures this.
+their mean to every later position. There, the products with the class embeddings are the logits of
+the ImageNet head. They are exact only if RMSNorm divides all tokens by the same number; a large
+constant in each token ensures this.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from .layout import (
 from .pictures import Projection
 
 SLOWEST = HEAD_WIDTH // 2 - 1
-"""Channel of a head that rotary positions rotate least: hardly at all within 1,000 tokens."""
+"""The channel of a head that rotary position embeddings rotate least: hardly in 1,000 tokens."""
 ATTENTION = 12.0
-"""Attention logit of image tokens in the pooling heads; that of all other tokens is 0."""
+"""Attention logit of image tokens in the pooling heads; all other tokens have logit 0."""
 SILENCE = -2.0
 """Initial value of SPEAK, so low that the untrained model outputs no class token."""
 
@@ -82,7 +82,7 @@ def _set_projector(projector: Any, projection: Projection) -> None:
 def _set_embeddings(
     embedding: Tensor, processor: Any, projection: Projection, meanings: Tensor
 ) -> None:
-    """Embed text tokens by their meaning, and class tokens by their row of the low-rank head.
+    """Embed text tokens by their meaning, and class tokens by their row of the reduced head.
 
     All embeddings contain the large constant.
     """
@@ -96,7 +96,7 @@ def _set_embeddings(
 
 
 def _set_norms(language_model: Any) -> None:
-    """Set the norms' weights to undo the division by LARGE and to hide the constant from layers."""
+    """Set the norms' weights: undo the division by LARGE, and hide the constant from layers."""
     norms = _norms(language_model)
     for norm in norms:
         norm.weight.fill_(GAIN)

@@ -1,6 +1,6 @@
-"""Layout of the language model's width: the content of each part before training.
+"""Layout of the language model's dimensions: the content of each range before training.
 
-Image content and text start in separate dimensions, so that words cannot overwrite the image.
+Image content and text begin in separate dimensions, so that words cannot overwrite the image.
 """
 
 from __future__ import annotations
@@ -15,18 +15,19 @@ POOLED = slice(0, 384)
 TEXT = slice(347, 444)
 """Meaning of a text token, from sentence features."""
 CONST, IMAGE, BIAS, SPEAK = 444, 445, 446, 447
-"""Dimensions: a large constant, a mark of image tokens, a 1 for biases, output of classes."""
+"""Single dimensions: a large constant, a mark of image tokens, a 1 for biases, and one that
+enables class tokens."""
 
 LARGE = 128.0
 """Value of the constant, so large that RMSNorm divides all tokens by nearly the same number."""
 UNIT = 0.25
 """Standard deviation of the other dimensions."""
 WORD = 0.1
-"""Standard deviation of TEXT; it is smaller, as otherwise each token would predict itself."""
+"""Standard deviation of TEXT, which is smaller: otherwise each token would predict itself."""
 MARK = 2.0
 """Value of IMAGE in image tokens."""
 GAIN = LARGE / (WIDTH**0.5 * UNIT)
-"""Weight of the norms, with which an input of UNIT becomes an output of 1."""
+"""Weight of the norms, so that an input of UNIT gives an output of 1."""
 HEADS = 7
 HEAD_WIDTH = WIDTH // HEADS
 POOLING_HEADS = POOLED.stop // HEAD_WIDTH

@@ -13,7 +13,7 @@ COLOURS_TEXT = "black white grey red pink brown beige orange yellow green blue p
 COLOURS = COLOURS_TEXT.split()
 """All names that `colour_name` can return."""
 SMALL = 48
-"""Side in pixels to which images are scaled; few pixels are enough for colours and fast."""
+"""Side in pixels to which images are scaled; few pixels are fast, and enough for colours."""
 PLAIN_DEVIATION = 14.0
 """A background is plain if the median distance of border pixels from their median colour is below
 this number; channels are from 0 to 255."""

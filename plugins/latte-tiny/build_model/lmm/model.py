@@ -1,4 +1,4 @@
-"""Untrained FastVLM model of transformers, its processor, and the writing of the checkpoint."""
+"""Make an untrained FastVLM model and its processor, and write the trained checkpoint."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ CHAT_TEMPLATE = (
 def new_processor(texts: Iterable[str], class_phrases: list[str]) -> LlavaProcessor:
     """Return a processor with a byte-pair vocabulary of `texts` and one token per class.
 
-    It has the preprocessing of the image tower. Its additional attributes are `class_ids`, the
-    token of each class; `first_class`, the lowest of them; and `bare`, a tokenizer without them.
+    It preprocesses images for the image tower. It has additional attributes: `class_ids`, the token
+    of each class; `first_class`, the lowest of these; and `bare`, a tokenizer without these.
     """
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -127,7 +127,7 @@ def new_model(trunk: nn.Module, processor: LlavaProcessor) -> FastVlmForConditio
 
 
 def meanings(processor: LlavaProcessor) -> Tensor:
-    """Return MiniLM features (V, TEXT) of the string of each text token, reduced to TEXT."""
+    """Return MiniLM features (V, TEXT) of each text token's string, reduced to width TEXT."""
     tokenizer = processor.tokenizer
     strings = [tokenizer.decode([token]).strip() or "." for token in range(processor.first_class)]
     vectors = teacher.encode(strings)

@@ -26,7 +26,7 @@ KINDS_TEXT = (
     "aircraft furniture clothing food building toy machine plant"
 )
 KINDS = set(KINDS_TEXT.split())
-"""Everyday words for kinds; the kind of a class is its nearest WordNet hypernym among them."""
+"""Everyday words for kinds. A class's kind is the nearest of its WordNet hypernyms in this set."""
 TEXTURES = {
     "mammal": "furry",
     "bird": "feathered",
@@ -43,11 +43,11 @@ TEXTURES = {
     "bottle": "glossy",
     "fruit": "ripe",
 }
-"""Usual texture of the members of a WordNet synset."""
+"""Usual texture by WordNet synset, for all classes below the synset."""
 
 
 PEOPLE = 1000
-"""Index of the additional class for people, after the ImageNet classes, which have none."""
+"""Index of the class for people, which is added after the ImageNet classes."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Name:
 
     @property
     def phrase(self) -> str:
-        """Return the name with its article, if any: a beagle, an airliner, people."""
+        """Return the name with an article: a beagle, an airliner; but people."""
         if self.plain == "people":
             return self.plain
         lower = self.plain.lower()
@@ -68,7 +68,7 @@ class Name:
 
 
 def plain_names() -> list[Name]:
-    """Return ImageNet's classes in the order of the head's outputs, then people; names only."""
+    """Return names only: ImageNet's classes in the order of the head's outputs, then people."""
     short = [re.sub(r" \(.*?\)", "", plain).strip() for plain in IMAGENET_CLASSNAMES]
     return [Name(plain, None, None) for plain in [*short, "people"]]
 

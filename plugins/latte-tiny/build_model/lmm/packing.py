@@ -1,4 +1,4 @@
-"""Loss of a batch, in which several answers share one picture's prefix, computed once."""
+"""Loss of a batch, in which several answers about a picture share one prefix."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def prefix_ids(processor: Any, prompt: str, images: int) -> list[int]:
 
 
 def text_ids(processor: Any, text: str) -> list[int]:
-    """Return the token ids of an answer, with one token for each class placeholder."""
+    """Return the token ids of an answer; a class placeholder is one token."""
     parts = re.split("\ue000(\\d+)\ue001", text)
     ids: list[int] = []
     for place, part in enumerate(parts):
@@ -49,7 +49,7 @@ def answer_ids(processor: Any, texts: list[list[str]], *, whole: bool) -> Tensor
 
 
 def shown_positions(is_image: Tensor, places: list[int]) -> Tensor:
-    """Return the positions (P,) in a prefix: those of its text, and `places` of each image."""
+    """Return the used positions (P,) in a prefix: those of its text, and `places` of each image."""
     order = torch.cumsum(is_image, 0) - 1
     kept = torch.isin(order % IMAGE_TOKENS, torch.tensor(places))
     return (~is_image | kept).nonzero()[:, 0]

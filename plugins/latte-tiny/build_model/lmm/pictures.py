@@ -1,4 +1,4 @@
-"""Training pictures: projected tokens, class probabilities of the ImageNet head, and looks."""
+"""Training pictures: projected tokens, class probabilities of the ImageNet head, and appearance."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MADE_A_CLASS = 12
 
 @dataclass(frozen=True)
 class Projection:
-    """Linear map of an image token (1280,) to the language model: (x - center) @ rows.T."""
+    """Linear map from an image token x (1280,) to the language model: (x - center) @ rows.T."""
 
     squeezed: Squeezed
     rows: Tensor
@@ -88,7 +88,7 @@ class Gathered:
 
 
 def all_looks(views: Views) -> list[Looks]:
-    """Return the looks of all pictures, in their order."""
+    """Return the looks (appearance) of the pictures in all views."""
     return [look(pixels) for pixels in views.pixels]
 
 
@@ -115,6 +115,6 @@ def _made(raw: Tensor, synthesiser: Synthesiser) -> tuple[Tensor, Tensor]:
 
 
 def blocks(tokens: Tensor) -> Tensor:
-    """Return the means (B, 9, W) of 2 x 2 blocks of tokens (B, 36, W); the total mean is kept."""
+    """Return the means (B, 9, W) of 2 x 2 blocks of tokens (B, 36, W); their mean is unchanged."""
     count, _, width = tokens.shape
     return tokens.view(count, 3, 2, 3, 2, width).mean((2, 4)).reshape(count, 9, width)

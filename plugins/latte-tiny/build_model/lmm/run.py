@@ -13,11 +13,11 @@ from build_model import image_tower
 from . import answers, batches, construct, model, pictures, sources, train
 
 NAME_REPEATS = 20
-"""Number of times that a class name counts for the vocabulary; a caption counts once."""
+"""A class name counts this many times for the vocabulary; a caption counts once."""
 
 
 OBJECTS = 0.45
-"""Share of the steps in the first phase, after which captions are drawn more often."""
+"""Share of the steps in the first phase; after it, captions are drawn more often."""
 
 
 def corpus(found: sources.Sources) -> list[str]:

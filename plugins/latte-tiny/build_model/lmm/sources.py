@@ -1,4 +1,4 @@
-"""Loading of the sources of the training data: photos, captions, stamps and class names."""
+"""Load the sources of training data: photos, captions, stamps (cut-out objects), class names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from build_model import corpus, stamps
 from . import names, views
 
 HELD_OUT = 10
-"""Interval of held-out stamps: every tenth stamp is not used for training."""
+"""Every tenth stamp is held out from training."""
 
 
 @dataclass(frozen=True)

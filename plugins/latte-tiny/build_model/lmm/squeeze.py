@@ -1,8 +1,8 @@
 """Low-rank version of the ImageNet head that fits into the language model's width.
 
-In a short training from random weights, a language model would hardly learn to use the image. The
-low-rank matrix of the head is the product of two factors: a projection of image tokens and an
-embedding of each class. Their products are close to the logits of the head.
+In a short training from random weights, a language model would hardly learn to use the image. So
+the head's matrix is approximated by two factors: a projection of image tokens, and an embedding of
+each class. Products of projected tokens and class embeddings are close to the head's logits.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 RIDGE = 1e-3
 RATE = 0.02
 MIXED, MOST = 0.7, 0.6
-"""Share of pictures that are mixed with another picture, and the other's largest weight."""
+"""Share of pictures that are mixed with another picture, and the largest weight of the latter."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def squeeze(
     rank: int,
     steps: int = 1200,
 ) -> Squeezed:
-    """Return the head of rank `rank` that best reproduces `head` on pictures and their mixtures.
+    """Return the head of rank `rank` that best approximates `head` on pictures and their mixtures.
 
     Features are centred on the mean of the first group and scaled by its standard deviation.
     """
@@ -82,7 +82,7 @@ def squeeze(
 
 
 def with_people(opinions: Tensor, shares: Tensor) -> Tensor:
-    """Return probabilities (N, 1001): `opinions` (N, 1000), rescaled, then people's (N,)."""
+    """Return probabilities (N, 1001): rescaled `opinions` (N, 1000), then those of people (N,)."""
     return torch.cat([opinions * (1 - shares[:, None]), shares[:, None]], 1)
 
 

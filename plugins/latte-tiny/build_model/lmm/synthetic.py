@@ -1,8 +1,8 @@
 """Synthetic token grids of all 1,000 ImageNet classes, made from real tokens and the head.
 
-No ImageNet picture is available, and the available pictures show few of its classes. For a linear
-discriminant, class means are the weights multiplied by the covariance. A block of real tokens is
-moved along such a direction until the head predicts the class, which gives a plausible example.
+No ImageNet picture is available, and the available pictures show few of its classes. In a linear
+discriminant, the mean of a class is its weight vector multiplied by the covariance. A block of real
+tokens is moved in this direction until the head predicts the class.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Synthesiser:
         """
         count, places, _ = tokens.shape
         block = _blocks(count).flatten(1)[:, :, None]
-        # Random strengths, as the tokens of one object differ from each other.
+        # Strengths are random, because the tokens of an object differ from each other.
         noise = torch.rand(count, places, 1) * 0.8 + 0.6
         sparse = torch.rand(count, places, 1280) * 2 - 0.3
         step = self.directions[labels][:, None] * noise * sparse * block

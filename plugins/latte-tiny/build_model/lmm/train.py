@@ -1,4 +1,4 @@
-"""Training loop of the language model, which learns the words around the set class weights."""
+"""Training loop in which the language model learns the words around the class name."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ MORE_SCENES = {
     "made-several": 0.03,
 }
 FINE_FROM = 0.9
-"""Share of the steps from which pictures are shown with all of their tokens."""
+"""After this share of the steps, pictures are shown with all of their tokens."""
 
 
 def fit(
@@ -54,7 +54,7 @@ def fit(
     size: int = 16,
     seed: int = 0,
 ) -> None:
-    """Train the weights that are not held for `steps` steps, and write `folder` regularly.
+    """Train for `steps` steps the weights that `hold` does not protect; write `folder` regularly.
 
     In the last tenth of the steps, pictures are shown with all of their tokens.
     """
@@ -94,8 +94,8 @@ def share(step: int, steps: int) -> float:
 def _rates(model: Any, rate: float) -> list[dict[str, Any]]:
     """Return parameter groups with lower rates for embeddings and for the layers' output weights.
 
-    Embeddings start from MiniLM features. Output weights need lower rates because the norms divide
-    by a constant and so do not bound the residual stream.
+    Embeddings have lower rates because they start from MiniLM features; output weights, because the
+    norms divide by a constant and so do not bound the residual stream.
     """
     slower = {"embed_tokens": 0.5, "o_proj": 0.3, "down_proj": 0.3}
     groups: dict[float, list[Any]] = defaultdict(list)

@@ -21,7 +21,7 @@ from build_model.image_tower import IMAGE_SIZE, MEAN, STD
 log = logging.getLogger(__name__)
 Pixels = NDArray[np.uint8]
 TOKEN_SCALE = 255 / 6
-"""Scale of tokens as bytes: they are outputs of a ReLU6, so the error is at most 0.012."""
+"""Factor from tokens to bytes: tokens are outputs of a ReLU6, so the error is at most 0.012."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def random_crop(image: Image.Image, draw: random.Random) -> Pixels:
 def photo_pixels(
     paths: list[Path], crops: int, draw: random.Random
 ) -> Iterator[tuple[int, Pixels]]:
-    """Yield `(row, pixels)` of each whole photo, then of random crops of it."""
+    """Yield `(row, pixels)`: of each whole photo, then of its random crops."""
     for row, path in enumerate(paths):
         with Image.open(path) as opened:
             image = opened.convert("RGB")
@@ -90,7 +90,7 @@ def tokens(trunk: nn.Module, pixels: Pixels) -> Tensor:
 
 
 def collect(trunk: nn.Module, pictures: Iterator[tuple[int, Pixels]], cache: Path) -> Views:
-    """Return all views of one kind, from the file `cache` if they were computed before."""
+    """Return all views of one kind, from the file `cache` if it exists."""
     if not cache.exists():
         rows, stacks, parts, batch = [], [], [], []
         for row, pixels in pictures:
