@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _NOTE = (
     "score: how often similar images get the same zero-shot class, beyond chance; it ranks models, "
     "often wrongly, and is no accuracy. adapting: the guard's verdict, with the probability that "
-    "adapting helps. ms/image: to decode and encode, here and now."
+    "adapting helps. ms/image: to encode a decoded image, here and now."
 )
 
 
