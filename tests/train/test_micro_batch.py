@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -223,6 +224,32 @@ def test_attempts_hold_the_views_of_the_largest_images(
     assert "augment_on: cpu" in str(caught.value.hint)
     assert sizes[tried[0]] == max(sizes)
     assert len({*tried}) == 15
+
+
+def test_attempts_hold_as_many_views_as_the_training_loop(
+    make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[weakref.ref[Tensor]] = []
+    alive: list[int] = []
+    make_views = DeviceViews._views
+
+    def views(*given: Any) -> Tensor:
+        pixels = make_views(*given)
+        made.append(weakref.ref(pixels))
+        alive.append(sum(one() is not None for one in made))
+        return pixels
+
+    training = make(settings=with_settings(AUTO, batch_size=5, max_steps=3))
+    images = ResidentImages.of([torch.zeros(20, 30, 3, dtype=torch.uint8)] * 15)
+    training = replace(training, device_views=DeviceViews(training.view, images))
+    monkeypatch.setattr(DeviceViews, "_views", views)
+    free(monkeypatch, None)
+    run(training)
+    in_loop = max(alive)
+    alive.clear()
+    try_as_on_a_gpu(monkeypatch)
+    find_micro_batch_size(training, RecordedProgress())
+    assert max(alive) == in_loop == 2
 
 
 @pytest.mark.parametrize(
