@@ -125,6 +125,8 @@ def _fit(training: Training, learner: Learner, before: Found | None, progress: P
         size = _largest_size(_attempts(training, learner, largest), largest, None)
     if size == 0:
         first = "" if training.device_views is None else "write `augment_on: cpu`, "
+        if largest.images and learner.device.type == "cuda":
+            first += "write a smaller `train.batch_size`, because all its views are in memory, "
         rest = "take a smaller model, let less of it train, or stop what else needs memory"
         raise LatteError(
             "memory does not hold one image or text on its way through the towers",

@@ -20,6 +20,7 @@ from latte.data.device_views import DeviceViews
 from latte.interfaces import LatteError
 from latte.train import micro_batch
 from latte.train.free_memory import free_memory
+from latte.train.learner import Learner
 from latte.train.loop import train
 from latte.train.micro_batch import (
     LargestStep,
@@ -121,6 +122,18 @@ def test_error_if_one_image_does_not_fit(
     free(monkeypatch, 1)
     with pytest.raises(LatteError, match="does not hold one image"):
         run(make())
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_hint_names_the_batch_size_where_its_views_are_tried(
+    make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch, device: str
+) -> None:
+    training = make()
+    monkeypatch.setattr(Learner, "device", torch.device(device))
+    monkeypatch.setattr(micro_batch, "_attempts", lambda *given: lambda size: False)
+    with pytest.raises(LatteError, match="does not hold one image") as caught:
+        find_micro_batch_size(training, RecordedProgress())
+    assert ("train.batch_size" in str(caught.value.hint)) == (device == "cuda")
 
 
 def test_recomputed_activations_give_equal_gradients_with_less_memory(
