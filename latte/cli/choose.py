@@ -37,7 +37,7 @@ def choose(
 ) -> None:
     """Rank models on your images without labels: zero-shot and the safe default of each.
 
-    Nothing is written but the cache of features, which `latte adapt` then reuses.
+    Only caches are written (models, decoded images, features), and `latte adapt` reuses them.
     """
     from latte.cli.progress import make_progress
     from latte.new.choosing import compare_models
