@@ -59,10 +59,10 @@ def _told_to_end(site: Site, fault: str, number: int, code: int, word: str) -> O
         count += 1
         assert ended.code == code, (stage, ended.code, ended.output)
         assert "Traceback" not in ended.output, ended.output
-        assert f"{word} Start a run again" in ended.output, ended.output
+        assert f"{word} Start the same command again" in ended.output, ended.output
         assert not place.leftovers(), place.leftovers()
     place.finish()
-    saw = f"{word} Start a run again to continue it where it stopped. (exit {code})"
+    saw = f"{word} Start the same command again to continue. (exit {code})"
     return outcome(fault, [place], site.whole(), count, saw)
 
 

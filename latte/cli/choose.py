@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _NOTE = (
     "score: how often similar images get the same zero-shot class, beyond chance; it ranks models, "
     "often wrongly, and is no accuracy. adapting: the guard's verdict, with the probability that "
-    "adapting helps. ms/image: to decode and encode, here and now."
+    "adapting helps. ms/image: to encode a decoded image, here and now."
 )
 
 
@@ -37,7 +37,7 @@ def choose(
 ) -> None:
     """Rank models on your images without labels: zero-shot and the safe default of each.
 
-    Nothing is written but the cache of features, which `latte adapt` then reuses.
+    Only caches are written (models, decoded images, features), and `latte adapt` reuses them.
     """
     from latte.cli.progress import make_progress
     from latte.new.choosing import compare_models

@@ -71,7 +71,7 @@ def print_error(error: LatteError) -> None:
 def print_stopped(received: Sequence[signal.Signals]) -> int:
     """Print the line that follows Ctrl-C or the `received` signal, and return the exit code."""
     word = _SIGNALS[received[0]] if received else "Interrupted"
-    _print("", f"{word}. Start a run again to continue it where it stopped.")
+    _print("", f"{word}. Start the same command again to continue.")
     return 128 + received[0] if received else INTERRUPTED
 
 

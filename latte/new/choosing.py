@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,7 +34,7 @@ def compare_models(
     checked and downloaded before torch is imported.
     """
     with TemporaryDirectory(prefix="latte-choose-") as folder:
-        workspaces = {}
+        runs = {}
         for number, model in enumerate(models):
             output = Path(folder, str(number))
             try:
@@ -45,11 +46,12 @@ def compare_models(
             except LatteError as error:
                 where = "--models" if error.where == "--model" else error.where
                 raise LatteError(error.what, where=where, hint=error.hint) from error
-            workspaces[model] = Workspace(recipe, registry, progress, run)
+            runs[model] = recipe, run
         from latte.run.comparing import measure_model
 
         found = {}
-        for model, workspace in workspaces.items():
+        for model, (recipe, run) in runs.items():
             progress.say(f"model {model}")
-            found[model] = measure_model(workspace)
+            found[model] = measure_model(Workspace(recipe, registry, progress, run))
+            gc.collect()  # frees the model, which is in reference cycles
     return dict(sorted(found.items(), key=lambda item: item[1].score, reverse=True))

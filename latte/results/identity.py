@@ -24,7 +24,7 @@ def run_hash(recipe: Recipe, limit: int | None) -> str:
     # Older versions of latte lack these keys. A key without effect is left out of the hash, so that
     # the folders of those versions keep their names.
     for name in ("deterministic", "corrections", "budget"):
-        if not keys.get(name):
+        if not keys.get(name) or (name == "budget" and recipe.questioned is None):
             keys.pop(name, None)
     return digest_json({"recipe": keys, "limit": limit})[:8]
 

@@ -30,7 +30,7 @@ class MeasuredModel:
     verdict: Verdict | None
     """The guard's verdict on the adapted classifier; None without a guard."""
     seconds: float
-    """Seconds per image, for decoding and encoding."""
+    """Seconds per image, to encode decoded images."""
     licence: str | None
     """Licence of the weights; None if unknown."""
 
@@ -53,7 +53,7 @@ def measure_model(workspace: Workspace) -> MeasuredModel:
 
 
 def _seconds(workspace: Workspace, images: ImageCache) -> float:
-    """Return the seconds per image for decoding and encoding, after a warm-up."""
+    """Return the seconds per image for encoding decoded images, after a warm-up."""
     clip, count, quiet = workspace.frozen_clip, min(len(images), _TIMED_IMAGES), SilentProgress()
     with workspace.encoding():
         encode_cached_images(clip, images, count, quiet, "", range(1))

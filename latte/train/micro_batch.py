@@ -125,6 +125,8 @@ def _fit(training: Training, learner: Learner, before: Found | None, progress: P
         size = _largest_size(_attempts(training, learner, largest), largest, None)
     if size == 0:
         first = "" if training.device_views is None else "write `augment_on: cpu`, "
+        if largest.images and learner.device.type == "cuda":
+            first += "write a smaller `train.batch_size`, because all its views are in memory, "
         rest = "take a smaller model, let less of it train, or stop what else needs memory"
         raise LatteError(
             "memory does not hold one image or text on its way through the towers",
@@ -166,13 +168,15 @@ def _fits_on_gpu(
 ) -> bool:
     """Return True if a step with micro-batches of `size` fits into memory and leaves `MARGIN` free.
 
-    The views of the whole batch and the optimiser's state are in memory during each pass.
+    The views of the whole batch and the optimiser's state are in memory during each pass. Views are
+    made twice, because the training loop holds one batch of views until it gets the next.
     """
     device = learner.device
     spare = int(MARGIN * torch.cuda.get_device_properties(device).total_memory)
     try:
         held = torch.empty(spare + _state_bytes(learner), dtype=torch.uint8, device=device)
-        pixels = _largest_views(training, learner, largest.images)
+        for _ in range(2):
+            pixels = _largest_views(training, learner, largest.images)
         for one in largest.passes(size):
             activation_bytes(learner, one, pixels[: one.images])
         del held, pixels

@@ -137,7 +137,7 @@ def test_signals_print_one_line_and_give_their_exit_code(
 ) -> None:
     code, said = latte(name)
     assert code == 128 + number
-    assert said.splitlines()[-1].startswith(f"{word}. Start a run again")
+    assert said.splitlines()[-1].startswith(f"{word}. Start the same command again")
     assert signal.getsignal(number) == signal.SIG_DFL
 
 

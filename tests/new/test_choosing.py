@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from latte.cli.main import run_command_line
+from latte.run.comparing import MeasuredModel
+from latte.run.workspace import Workspace
 
 pytestmark = pytest.mark.thorough
 
@@ -70,6 +73,23 @@ def test_wrong_model_is_refused_before_any_is_loaded(
     assert named in said.err
     assert "--models: " in said.err
     assert said.out == ""
+
+
+def test_one_model_at_a_time_is_in_memory(
+    photos: Path, tiny_clip_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[weakref.ref[object]] = []
+    alive: list[int] = []
+
+    def measure(workspace: Workspace) -> MeasuredModel:
+        loaded.append(weakref.ref(workspace.context.frozen_clip()))
+        alive.append(sum(one() is not None for one in loaded))
+        return MeasuredModel(0.5, None, 0.1, None)
+
+    monkeypatch.setattr("latte.run.comparing.measure_model", measure)
+    models = f"plugin:tiny,local-dir:{tiny_clip_folder}"
+    assert run_command_line(["choose", str(photos), "--models", models, "--quiet"]) == 0
+    assert alive == [1, 1]
 
 
 def test_no_model_is_refused(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from latte.data.device_views import DeviceViews
 from latte.interfaces import LatteError
 from latte.train import micro_batch
 from latte.train.free_memory import free_memory
+from latte.train.learner import Learner
 from latte.train.loop import train
 from latte.train.micro_batch import (
     LargestStep,
@@ -122,6 +124,18 @@ def test_error_if_one_image_does_not_fit(
         run(make())
 
 
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_hint_names_the_batch_size_where_its_views_are_tried(
+    make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch, device: str
+) -> None:
+    training = make()
+    monkeypatch.setattr(Learner, "device", torch.device(device))
+    monkeypatch.setattr(micro_batch, "_attempts", lambda *given: lambda size: False)
+    with pytest.raises(LatteError, match="does not hold one image") as caught:
+        find_micro_batch_size(training, RecordedProgress())
+    assert ("train.batch_size" in str(caught.value.hint)) == (device == "cuda")
+
+
 def test_recomputed_activations_give_equal_gradients_with_less_memory(
     make: Callable[..., Training],
 ) -> None:
@@ -223,6 +237,32 @@ def test_attempts_hold_the_views_of_the_largest_images(
     assert "augment_on: cpu" in str(caught.value.hint)
     assert sizes[tried[0]] == max(sizes)
     assert len({*tried}) == 15
+
+
+def test_attempts_hold_as_many_views_as_the_training_loop(
+    make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[weakref.ref[Tensor]] = []
+    alive: list[int] = []
+    make_views = DeviceViews._views
+
+    def views(*given: Any) -> Tensor:
+        pixels = make_views(*given)
+        made.append(weakref.ref(pixels))
+        alive.append(sum(one() is not None for one in made))
+        return pixels
+
+    training = make(settings=with_settings(AUTO, batch_size=5, max_steps=3))
+    images = ResidentImages.of([torch.zeros(20, 30, 3, dtype=torch.uint8)] * 15)
+    training = replace(training, device_views=DeviceViews(training.view, images))
+    monkeypatch.setattr(DeviceViews, "_views", views)
+    free(monkeypatch, None)
+    run(training)
+    in_loop = max(alive)
+    alive.clear()
+    try_as_on_a_gpu(monkeypatch)
+    find_micro_batch_size(training, RecordedProgress())
+    assert max(alive) == in_loop == 2
 
 
 @pytest.mark.parametrize(
