@@ -72,17 +72,16 @@ class Interview:
 
     def evidence(self) -> Tensor | None:
         """Ask until the budget is spent; return logits (N, C), None if no answer counts."""
-        posteriors = self.before
-        clusters = self._clusters(posteriors)
-        self._ask_about_clusters(clusters, posteriors)
-        self._ask_controls(clusters, posteriors)
+        clusters = self._clusters(self.before)
+        self._ask_about_clusters(clusters, self.before)
+        self._ask_controls(clusters, self.before)
         asked = torch.zeros_like(self.zero_shot, dtype=torch.bool)
+        asked[self._confirm()] = True
         for left in range(_ROUNDS, 0, -1):
             count = math.ceil(self._pairs_left() / left)
             if count == 0:
                 break
-            if (heard := self._evidence()) is not None:
-                posteriors = self.fit(heard).posteriors
+            posteriors = self._posteriors()
             chosen = self.choose(posteriors, asked, count)
             asked[chosen] = True
             self._ask_about_images(chosen, posteriors)
@@ -95,6 +94,11 @@ class Interview:
     def _evidence(self) -> Tensor | None:
         empty = self.images.new_zeros(len(self.images), len(self.names))
         return evidence(self.answers, self.record.reliability, empty)
+
+    def _posteriors(self) -> Tensor:
+        """Return the posteriors (N, C) of the mixture that is fitted with all answers."""
+        heard = self._evidence()
+        return self.before if heard is None else self.fit(heard).posteriors
 
     def _pairs_left(self) -> int:
         return (self.questions.budget - self.questions.asked) // 2
@@ -146,6 +150,28 @@ class Interview:
         self.record.passed += passed
         self.record.listed = classes / len(self.names)
         self.questions.note(CONTROLS, kept=passed, contradictory=len(found) - passed)
+
+    def _confirm(self) -> list[int]:
+        """Drop answers about clusters that only contradict a mixture that is mostly right.
+
+        If at least half of the answers agree with the mixture, one that contradicts it needs the
+        same answer about its most typical image. Returns the images that were asked about.
+        """
+        doubtful = [one for one in self.answers if not one.agrees]
+        if not doubtful or 2 * len(doubtful) > len(self.answers):
+            return []
+        likely, about_clusters, self.answers = self.before.clone(), self.answers, []
+        for one in doubtful[: self._pairs_left()]:
+            likely[one.rows[0], one.label] += 1
+        asked = [int(one.rows[0]) for one in doubtful[: self._pairs_left()]]
+        self._ask_about_images(torch.tensor(asked, dtype=torch.int64), likely)
+        confirmed = {(int(one.rows[0]), one.label) for one in self.answers}
+        self.answers += [
+            one
+            for one in about_clusters
+            if one.agrees or (int(one.rows[0]), one.label) in confirmed
+        ]
+        return asked
 
     def _likely(self, rows: Tensor, posteriors: Tensor) -> Tensor:
         """Return scores (C,): mean posterior of a cluster, plus its shares of zero-shot labels."""
