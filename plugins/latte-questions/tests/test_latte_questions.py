@@ -98,6 +98,10 @@ def lowest(request: ChoiceRequest, truth: int) -> str:
     return min(request.options)
 
 
+def right_but_for_one_cluster(request: ChoiceRequest, truth: int) -> str:
+    return NAMES[4] if truth == 3 and MIXED in request.options else right(request, truth)
+
+
 def refusal(request: ChoiceRequest, truth: int) -> None:
     return None
 
@@ -147,6 +151,11 @@ def test_right_answers_give_clusters_their_names() -> None:
     assert float((without_questions() == TRUTH).double().mean()) < 0.7
     assert float((labels(choices(), misnamed(), asked) == TRUTH).double().mean()) > 0.95
     assert asked.closed
+
+
+def test_one_image_refutes_an_answer_about_a_cluster_that_the_mixture_names_well() -> None:
+    found = labels(choices(), misnamed(), Asked(60, right_but_for_one_cluster))
+    assert torch.equal(found, labels(choices(), misnamed(), Asked(60, right)))
 
 
 def test_clusters_come_first_and_each_question_is_asked_in_two_orders() -> None:
