@@ -72,7 +72,7 @@ class Interview:
 
     def evidence(self) -> Tensor | None:
         """Ask until the budget is spent; return logits (N, C), None if no answer counts."""
-        clusters = self._clusters()
+        posteriors, clusters = self.before, self._clusters()
         self._ask_about_clusters(clusters)
         self._ask_controls(clusters)
         asked = torch.zeros_like(self.zero_shot, dtype=torch.bool)
@@ -81,7 +81,8 @@ class Interview:
             count = math.ceil(self._pairs_left() / left)
             if count == 0:
                 break
-            posteriors = self._posteriors()
+            if (heard := self._evidence()) is not None:
+                posteriors = self.fit(heard).posteriors
             chosen = self.choose(posteriors, asked, count)
             asked[chosen] = True
             self._ask_about_images(chosen, posteriors)
@@ -93,11 +94,6 @@ class Interview:
 
     def _evidence(self) -> Tensor | None:
         return evidence(self.answers, self.record.reliability, torch.zeros_like(self.before))
-
-    def _posteriors(self) -> Tensor:
-        """Return the posteriors (N, C) of the mixture that is fitted with all answers."""
-        heard = self._evidence()
-        return self.before if heard is None else self.fit(heard).posteriors
 
     def _pairs_left(self) -> int:
         return (self.questions.budget - self.questions.asked) // 2
