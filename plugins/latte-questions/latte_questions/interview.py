@@ -147,24 +147,24 @@ class Interview:
         self.questions.note(CONTROLS, kept=passed, contradictory=len(found) - passed)
 
     def _confirm(self) -> list[int]:
-        """Drop answers about clusters that only contradict a mixture that is mostly right.
+        """Drop answers about clusters that cannot improve a mixture that is mostly right.
 
-        If at least half of the answers agree with the mixture, one that contradicts it needs the
-        same answer about its most typical image. Returns the images that were asked about.
+        If at least half of the answers agree with the mixture, an answer counts only if it
+        contradicts the mixture, and if the answer about the most typical image of the cluster is
+        the same. Returns the images that were asked about.
         """
         doubtful = [one for one in self.answers if not one.agrees]
-        if not doubtful or 2 * len(doubtful) > len(self.answers):
+        if 2 * len(doubtful) > len(self.answers):
             return []
-        about_clusters, self.answers = self.answers, []
+        self.answers = []
         likely, asked = self.before.clone(), []
         for one in doubtful[: self._pairs_left()]:
             asked.append(int(one.rows[0]))
             likely[one.rows[0], one.label] += 1
-        self._ask_about_images(self.zero_shot.new_tensor(asked), likely)
+        if asked:
+            self._ask_about_images(self.zero_shot.new_tensor(asked), likely)
         same = {(int(one.rows[0]), one.label) for one in self.answers}
-        self.answers += [
-            one for one in about_clusters if one.agrees or (int(one.rows[0]), one.label) in same
-        ]
+        self.answers += [one for one in doubtful if (int(one.rows[0]), one.label) in same]
         return asked
 
     def _likely(self, rows: Tensor) -> Tensor:
