@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
@@ -39,6 +40,7 @@ Fit = Callable[[Tensor | None], Mixture]
 """Function that fits the mixture with the given evidence (N, C)."""
 
 
+@dataclass
 class Interview:
     """Questions about clusters and images, each asked twice with the names in reverse order.
 
@@ -50,25 +52,19 @@ class Interview:
         fit: fits the mixture.
     """
 
-    cluster_share: ClassVar = 0.5
+    cluster_share: ClassVar[float] = 0.5
     """Largest share of the budget for clusters."""
 
-    def __init__(
-        self,
-        questions: Questions,
-        names: Sequence[str],
-        images: Tensor,
-        zero_shot: Tensor,
-        fit: Fit,
-    ) -> None:
-        self.questions = questions
-        self.names = names
-        self.images = images
-        self.zero_shot = zero_shot
-        self.fit = fit
-        self.before = fit(None).posteriors
-        self.answers: list[Answer] = []
-        self.record = Record()
+    questions: Questions
+    names: Sequence[str]
+    images: Tensor
+    zero_shot: Tensor
+    fit: Fit
+    answers: list[Answer] = field(default_factory=list)
+    record: Record = field(default_factory=Record)
+
+    def __post_init__(self) -> None:
+        self.before = self.fit(None).posteriors
 
     def evidence(self) -> Tensor | None:
         """Ask until the budget is spent; return logits (N, C), None if no answer counts."""
