@@ -22,7 +22,7 @@ from typing import Any
 import numpy
 import torch
 from latte_questions.interview import MIXED, Interview
-from latte_questions.labeler import ChoicesLabeler
+from latte_questions.labeler import FEWEST_QUESTIONS, ChoicesLabeler
 from latte_questions.options import ChoicesOptions
 from PIL import Image
 from torch import Tensor
@@ -243,7 +243,8 @@ def curve(
     }
     for share in shares:
         budget = int(2 * share * count)
-        found[f"{100 * share:g} %"] = answered(folder, right, budget, seed)
+        asks = budget >= FEWEST_QUESTIONS
+        found[f"{100 * share:g} %"] = answered(folder, right, budget if asks else 0, seed)
     if not bounds:
         return found
     budget = int(2 * _SHARE * count)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
@@ -39,6 +40,7 @@ Fit = Callable[[Tensor | None], Mixture]
 """Function that fits the mixture with the given evidence (N, C)."""
 
 
+@dataclass
 class Interview:
     """Questions about clusters and images, each asked twice with the names in reverse order.
 
@@ -50,33 +52,27 @@ class Interview:
         fit: fits the mixture.
     """
 
-    cluster_share: ClassVar = 0.5
+    cluster_share: ClassVar[float] = 0.5
     """Largest share of the budget for clusters."""
 
-    def __init__(
-        self,
-        questions: Questions,
-        names: Sequence[str],
-        images: Tensor,
-        zero_shot: Tensor,
-        fit: Fit,
-    ) -> None:
-        self.questions = questions
-        self.names = names
-        self.images = images
-        self.zero_shot = zero_shot
-        self.fit = fit
-        self.before = fit(None).posteriors
-        self.answers: list[Answer] = []
-        self.record = Record()
+    questions: Questions
+    names: Sequence[str]
+    images: Tensor
+    zero_shot: Tensor
+    fit: Fit
+    answers: list[Answer] = field(default_factory=list)
+    record: Record = field(default_factory=Record)
+
+    def __post_init__(self) -> None:
+        self.before = self.fit(None).posteriors
 
     def evidence(self) -> Tensor | None:
         """Ask until the budget is spent; return logits (N, C), None if no answer counts."""
-        posteriors = self.before
-        clusters = self._clusters(posteriors)
-        self._ask_about_clusters(clusters, posteriors)
-        self._ask_controls(clusters, posteriors)
+        posteriors, clusters = self.before, self._clusters()
+        self._ask_about_clusters(clusters)
+        self._ask_controls(clusters)
         asked = torch.zeros_like(self.zero_shot, dtype=torch.bool)
+        asked[self._confirm()] = True
         for left in range(_ROUNDS, 0, -1):
             count = math.ceil(self._pairs_left() / left)
             if count == 0:
@@ -93,15 +89,14 @@ class Interview:
         return choose_images(self.images, posteriors, self.zero_shot, asked, count)
 
     def _evidence(self) -> Tensor | None:
-        empty = self.images.new_zeros(len(self.images), len(self.names))
-        return evidence(self.answers, self.record.reliability, empty)
+        return evidence(self.answers, self.record.reliability, torch.zeros_like(self.before))
 
     def _pairs_left(self) -> int:
         return (self.questions.budget - self.questions.asked) // 2
 
-    def _clusters(self, posteriors: Tensor) -> list[Tensor]:
+    def _clusters(self) -> list[Tensor]:
         """Return the images of each cluster, the most typical first; the largest cluster first."""
-        labels, found = posteriors.argmax(dim=1), []
+        labels, found = self.before.argmax(dim=1), []
         counts = labels.bincount(minlength=len(self.names))
         for label in counts.argsort(descending=True, stable=True).tolist():
             rows = (labels == label).nonzero().squeeze(1)
@@ -111,18 +106,18 @@ class Interview:
             found.append(rows[(features @ features.mean(dim=0)).argsort(descending=True)])
         return found
 
-    def _ask_about_clusters(self, clusters: Sequence[Tensor], posteriors: Tensor) -> None:
+    def _ask_about_clusters(self, clusters: Sequence[Tensor]) -> None:
         requests, subjects = [], []
         for rows in clusters[: int(self.cluster_share * self._pairs_left())]:
             sheets = [rows[first : 2 * _SHEET_IMAGES : 2] for first in (0, 1)]
-            likely = self._likely(rows, posteriors)
+            likely = self._likely(rows)
             options = likely.topk(min(_SHEET_NAMES, len(likely))).indices.tolist()
             shown = [self.questions.sheet(one.tolist()) for one in sheets]
             requests += self._pair(SHEET_PROMPT, shown, options, (MIXED,))
             subjects.append((torch.cat(sheets), options))
         self._keep(CLUSTERS, requests, subjects)
 
-    def _ask_controls(self, clusters: Sequence[Tensor], posteriors: Tensor) -> None:
+    def _ask_controls(self, clusters: Sequence[Tensor]) -> None:
         """Ask about typical images, with unlikely names only: the answer is "none of these"."""
         known = {name.casefold() for name in self.names}
         foreign = [name for name in _FOREIGN if name not in known]
@@ -135,7 +130,7 @@ class Interview:
         ]
         requests = []
         for rows, row in typical[: min(_CONTROLS, self._pairs_left())]:
-            unlikely = self._likely(rows, posteriors).topk(classes, largest=False).indices
+            unlikely = self._likely(rows).topk(classes, largest=False).indices
             names = [self.names[label] for label in unlikely.tolist()]
             names += foreign[: _CONTROL_NAMES - classes]
             shown = (self.questions.image(int(row)),)
@@ -147,10 +142,31 @@ class Interview:
         self.record.listed = classes / len(self.names)
         self.questions.note(CONTROLS, kept=passed, contradictory=len(found) - passed)
 
-    def _likely(self, rows: Tensor, posteriors: Tensor) -> Tensor:
+    def _confirm(self) -> list[int]:
+        """Drop answers about clusters that cannot improve a mixture that is mostly right.
+
+        If at least half of the answers agree with the mixture, an answer counts only if it
+        contradicts the mixture, and if the answer about the most typical image of the cluster is
+        the same. Returns the images that were asked about.
+        """
+        doubtful = [one for one in self.answers if not one.agrees]
+        if 2 * len(doubtful) > len(self.answers):
+            return []
+        self.answers = []
+        likely, asked = self.before.clone(), []
+        for one in doubtful[: self._pairs_left()]:
+            asked.append(int(one.rows[0]))
+            likely[one.rows[0], one.label] += 1
+        if asked:
+            self._ask_about_images(self.zero_shot.new_tensor(asked), likely)
+        same = {(int(one.rows[0]), one.label) for one in self.answers}
+        self.answers += [one for one in doubtful if (int(one.rows[0]), one.label) in same]
+        return asked
+
+    def _likely(self, rows: Tensor) -> Tensor:
         """Return scores (C,): mean posterior of a cluster, plus its shares of zero-shot labels."""
         common = self.zero_shot[rows].bincount(minlength=len(self.names)) / len(rows)
-        return posteriors[rows].mean(dim=0) + common
+        return self.before[rows].mean(dim=0) + common
 
     def _ask_about_images(self, rows: Tensor, posteriors: Tensor) -> None:
         likely = posteriors[rows].topk(min(_IMAGE_NAMES, len(self.names)), dim=1).indices.tolist()
@@ -158,11 +174,7 @@ class Interview:
         for row, options in zip(rows.tolist(), likely, strict=True):
             shown = self.questions.image(row)
             requests += self._pair(IMAGE_PROMPT, [shown, shown], options)
-        answered, contradictory = self._keep(
-            IMAGES, requests, [*zip(rows[:, None], likely, strict=True)]
-        )
-        self.record.pairs += answered
-        self.record.contradictory += contradictory
+        self._keep(IMAGES, requests, [*zip(rows[:, None], likely, strict=True)])
 
     def _pair(
         self,
@@ -183,11 +195,8 @@ class Interview:
         purpose: str,
         requests: Sequence[ChoiceRequest],
         subjects: Sequence[tuple[Tensor, list[int]]],
-    ) -> tuple[int, int]:
-        """Ask, and keep the classes that are chosen in both orders.
-
-        Returns the numbers of pairs with two answers, and of pairs whose answers differ.
-        """
+    ) -> None:
+        """Ask, and keep the classes that are chosen in both orders."""
         found = self._choose(purpose, requests)
         answered = contradictory = kept = 0
         for (rows, options), one, two in zip(subjects, found[::2], found[1::2], strict=True):
@@ -202,7 +211,9 @@ class Interview:
                 self.answers.append(Answer(rows, label, len(options), agrees))
                 kept += 1
         self.questions.note(purpose, kept=kept, contradictory=contradictory)
-        return answered, contradictory
+        if purpose == IMAGES:
+            self.record.pairs += answered
+            self.record.contradictory += contradictory
 
     def _choose(self, purpose: str, requests: Sequence[ChoiceRequest]) -> list[Choice | None]:
         return self.questions.choose(purpose, requests) if requests else []

@@ -10,10 +10,12 @@ from latte_transductive.labeler import TransductiveLabeler
 from latte_transductive.mixture import Mixture, TextLogits, fit_mixture
 from torch import Tensor
 
-from latte.api import TrainingStart
+from latte.api import LatteError, TrainingStart
 from latte_questions.interview import Interview
 
 _EVIDENCE = "evidence"
+FEWEST_QUESTIONS = 30
+"""Smallest budget above 0: with fewer answers, guesses can look like knowledge."""
 
 
 class ChoicesLabeler(TransductiveLabeler):
@@ -29,6 +31,13 @@ class ChoicesLabeler(TransductiveLabeler):
         """Store the zero-shot classifier and the questions."""
         super().start(start)
         self._evidence: Tensor | None = None
+        budget = 0 if start.questions is None else start.questions.budget
+        if 0 < budget < FEWEST_QUESTIONS:
+            raise LatteError(
+                f"fewer than {FEWEST_QUESTIONS} questions do not show whether a describer is right",
+                where="budget",
+                hint=f"write budget: {FEWEST_QUESTIONS} or more, or budget: 0 to ask nothing",
+            )
 
     def _fit(self, images: Tensor, texts: Tensor, text_logits: TextLogits) -> Mixture:
         start = self._start
@@ -42,9 +51,12 @@ class ChoicesLabeler(TransductiveLabeler):
             interview = self.interview(
                 start.questions, start.class_names, images, start.zero_shot_labels, fit
             )
-            self._evidence = interview.evidence()
+            heard = interview.evidence()
+            # Zeros mean that no answer counts; without them later epochs would ask again.
+            self._evidence = images.new_zeros(len(images), len(texts)) if heard is None else heard
             start.questions.close()
-        return fit(self._evidence)
+        counts = self._evidence is not None and bool(self._evidence.any())
+        return fit(self._evidence if counts else None)
 
     def state(self) -> dict[str, Tensor]:
         """Return the posteriors, and K answers as evidence (3, K): image index, class and logit."""

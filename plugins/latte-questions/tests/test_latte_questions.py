@@ -98,6 +98,10 @@ def lowest(request: ChoiceRequest, truth: int) -> str:
     return min(request.options)
 
 
+def right_but_for_one_cluster(request: ChoiceRequest, truth: int) -> str:
+    return NAMES[4] if truth == 3 and MIXED in request.options else right(request, truth)
+
+
 def refusal(request: ChoiceRequest, truth: int) -> None:
     return None
 
@@ -149,6 +153,11 @@ def test_right_answers_give_clusters_their_names() -> None:
     assert asked.closed
 
 
+def test_one_image_refutes_an_answer_about_a_cluster_that_the_mixture_names_well() -> None:
+    found = labels(choices(), misnamed(), Asked(60, right_but_for_one_cluster))
+    assert torch.equal(found, labels(choices(), misnamed(), Asked(60, right)))
+
+
 def test_clusters_come_first_and_each_question_is_asked_in_two_orders() -> None:
     asked = Asked(60, right)
     labels(choices(), misnamed(), asked)
@@ -167,13 +176,21 @@ def test_a_useless_describer_changes_nothing(answer: Answering) -> None:
     assert torch.equal(found, without_questions())
 
 
-@pytest.mark.parametrize("budget", [0, 1, 3, 7, 1000])
+@pytest.mark.parametrize("budget", [0, 30, 33, 1000])
 def test_no_more_is_asked_than_the_budget_and_the_images_allow(budget: int) -> None:
     asked = Asked(budget, right)
     found = labels(choices(), misnamed(), asked)
     assert len(asked.requests) <= min(budget, 2 * (CLASSES + len(TRUTH)) + 8)
-    if budget < 4:
+    if budget == 0:
         assert torch.equal(found, without_questions())
+
+
+def test_a_budget_too_small_to_judge_the_describer_is_refused() -> None:
+    asked = Asked(29, right)
+    with pytest.raises(LatteError, match="fewer than 30 questions") as refused:
+        labels(choices(), misnamed(), asked)
+    assert refused.value.where == "budget"
+    assert asked.requests == []
 
 
 def test_equal_class_names_are_refused_before_anything_is_asked() -> None:
@@ -184,16 +201,19 @@ def test_equal_class_names_are_refused_before_anything_is_asked() -> None:
     assert asked.requests == []
 
 
-def test_later_epochs_use_the_answers_without_asking_again() -> None:
-    asked, labeler = Asked(60, right), choices()
+@pytest.mark.parametrize("answer", [right, first, refusal])
+def test_later_epochs_use_the_answers_without_asking_again(answer: Answering) -> None:
+    asked, labeler = Asked(60, answer), choices()
     labels(labeler, misnamed(), asked)
     count, state = len(asked.requests), labeler.state()
+    asked.budget *= 2
+    start = TrainingStart(**{**vars(misnamed()), "questions": asked})
     resumed = choices()
-    resumed.start(misnamed())
+    resumed.start(start)
     resumed.load_state(state)
     aggregator = LabelerPrototypes(NoOptions(), CONTEXT)
-    aggregator.start(misnamed())
-    banks = {"main": FeatureBank(misnamed().image_features)}
+    aggregator.start(start)
+    banks = {"main": FeatureBank(start.image_features)}
     for one in (labeler, resumed):
         one.on_epoch_start(banks, {"main": aggregator}, 1)
     assert len(asked.requests) == count
