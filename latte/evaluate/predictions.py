@@ -43,8 +43,9 @@ class Prediction:
     true_class: str | None = None
     """Name of the true class in a run's predictions of its labelled images; otherwise None."""
     match: float | None = None
-    """Probability, by a sigmoid model, that the likeliest class fits the image; None for other
-    models. Unlike scores, these probabilities need not sum to 1 over the classes."""
+    """Probability, by a sigmoid model, that the likeliest class fits the image. None for other
+    models, and if the prototypes have a bias or are not unit vectors. Unlike scores, these
+    probabilities need not sum to 1 over the classes."""
 
     @property
     def label(self) -> int:

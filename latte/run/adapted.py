@@ -59,14 +59,16 @@ class Adapted:
         return sum(scales) / len(scales)
 
     def matches(self, similarities: Tensor) -> Tensor | None:
-        """Return sigmoid(scale * similarity + bias) (B, C), or None unless all models have a bias.
+        """Return sigmoid(scale * similarity + bias) (B, C), or None if this is no probability.
 
         Models with a bias were trained with a sigmoid loss. The result is the probability that a
-        class fits an image; scale and bias are means over the learners.
+        class fits an image; scale and bias are means over the learners. It is None unless all
+        models have a bias, and all similarities are cosines.
         """
         biases = [member.backbone.logit_bias for member in self.members]
         found = [float(bias.detach()) for bias in biases if bias is not None]
-        if len(found) < len(biases):
+        cosines = all(_gives_cosines(member.classifier) for member in self.members)
+        if len(found) < len(biases) or not cosines:
             return None
         return (self.logit_scale * similarities + sum(found) / len(found)).sigmoid()
 
@@ -96,6 +98,11 @@ class Adapted:
             len(self.class_names),
             lambda rows: self.similarities([one[rows] for one in features]),
         )
+
+
+def _gives_cosines(classifier: Classifier) -> bool:
+    lengths = classifier.weights.norm(dim=1)
+    return classifier.bias is None and torch.allclose(lengths, torch.ones(()), atol=1e-3)
 
 
 def mean_similarities(classifiers: Sequence[Classifier], features: Sequence[Tensor]) -> Tensor:
