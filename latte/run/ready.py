@@ -20,14 +20,20 @@ from latte.run.workspace import (
 def refuse_unready(
     recipe: Recipe, registry: Registry, *, until: str = STAGES[-1], limit: int | None = None
 ) -> None:
-    """Raise `LatteError` if the recipe's images or a model that the run needs cannot be found.
+    """Raise `LatteError` if images, a model or a package that the run needs cannot be found.
 
-    Datasets of plugins are not checked, because opening them may be slow.
+    This includes the models of controls, if the run reaches them. Datasets of plugins are not
+    checked, because opening them may be slow.
     """
     if recipe.dataset.distribution == BUILTIN_DISTRIBUTION:
         unloaded_dataset(recipe, registry)
-    check_trainables(recipe, registry)
-    fetch_model(recipe, registry, run_folder(recipe, limit), until)
+    if STAGES.index(until) >= STAGES.index("train"):
+        check_trainables(recipe, registry)
+    folder = run_folder(recipe, limit)
+    fetch_model(recipe, registry, folder, until)
+    for name, control in recipe.controls.items() if until == STAGES[-1] else ():
+        check_trainables(control, registry)
+        fetch_model(control, registry, run_folder(control, limit, folder.controls / name))
 
 
 def fetch_model(

@@ -15,8 +15,9 @@ from tests.helpers.whole_runs import assert_same_results, run
 
 pytestmark = pytest.mark.thorough
 
-without_peft = importlib.util.find_spec("peft") is None
-needs_peft = pytest.mark.skipif(without_peft, reason="peft is not installed")
+needs_peft = pytest.mark.skipif(
+    importlib.util.find_spec("peft") is None, reason="peft is not installed"
+)
 WEIGHTS = "model/open_clip_model.safetensors"
 
 
@@ -54,13 +55,30 @@ def test_run_resumes_with_equal_bits_and_saves_a_plain_model(
     assert all(f",{name}," in row for name, row in zip(names, rows, strict=True))
 
 
-@pytest.mark.skipif(not without_peft, reason="peft is installed")
+@pytest.fixture
+def no_peft(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make `find_spec` report that peft is not installed."""
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        "latte.components.trainable.importlib.util.find_spec",
+        lambda name, *more: None if name == "peft" else find(name, *more),
+    )
+
+
+@pytest.mark.usefixtures("no_peft")
 @pytest.mark.parametrize("command", ["run", "check"])
+@pytest.mark.parametrize("override", ["trainable=lora", "controls={low-rank: {trainable: lora}}"])
 def test_missing_peft_is_reported_before_any_stage(
-    recipe: Path, capsys: pytest.CaptureFixture[str], command: str
+    recipe: Path, capsys: pytest.CaptureFixture[str], command: str, override: str
 ) -> None:
-    assert run_command_line([command, str(recipe), "--set", "trainable=lora"]) == 2
+    assert run_command_line([command, str(recipe), "--set", override]) == 2
     said = capsys.readouterr().err
     assert "this needs the package peft" in said
     assert 'pip install "latte-clip[peft]"' in said
     assert not (recipe.parent / "runs").exists()
+
+
+@pytest.mark.usefixtures("no_peft")
+@pytest.mark.parametrize("command", [["describe"], ["run", "--until", "describe"]])
+def test_descriptions_need_no_peft(recipe: Path, command: list[str]) -> None:
+    assert run_command_line([*command, str(recipe), "--set", "trainable=lora"]) == 0
