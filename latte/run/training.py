@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -14,7 +16,15 @@ from latte.data.device_views import make_device_views
 from latte.data.views import TrainingView
 from latte.describe.bank import DescriptionBank
 from latte.evaluate.similarities import diagnose
-from latte.interfaces import Backbone, Describer, Posterior, Trainable, TrainingStart
+from latte.interfaces import (
+    Backbone,
+    CutTexts,
+    Describer,
+    Posterior,
+    Trainable,
+    TrainingStart,
+)
+from latte.io.files import write_json
 from latte.run.adapted import Adapted, from_learners
 from latte.run.describing import build_descriptions, training_set
 from latte.run.frozen_texts import FrozenTexts
@@ -27,6 +37,8 @@ from latte.train.features import StepInputs
 from latte.train.learner import Learner, build_learner
 from latte.train.loop import own_posterior, train
 from latte.train.training import Evaluate, Training
+
+_TEXTS_PER_COUNT = 1024
 
 
 def train_learners(
@@ -95,6 +107,34 @@ def train_learners(
         for own, learner in zip(trainable, learners, strict=True):
             own.merge(learner.backbone)
     return from_learners(learners, images.class_names), own_posterior(training)
+
+
+def count_cut(workspace: Workspace, bank: DescriptionBank) -> Sequence[Path]:
+    """Count the texts that the text tower truncates; return the written file, if there are any.
+
+    The counts are reported, too. Each text is counted once per description.
+    """
+    counts = []
+    for choice in workspace.recipe.descriptions:
+        rows = bank.distinct_rows(choice.label)
+        cut = sum(
+            workspace.frozen_clip.count_cut([bank.unique_texts[row] for row in block.tolist()])
+            for block in rows.split(_TEXTS_PER_COUNT)
+        )
+        counts.append(CutTexts(choice.label, len(rows), cut))
+    counts = [one for one in counts if one.cut]
+    path = workspace.folder.cut_texts
+    if not counts:
+        path.unlink(missing_ok=True)
+        return []
+    write_json(path, [asdict(one) for one in counts])
+    for one in counts:
+        workspace.progress.say(
+            f"warning: {one.cut:,} of {one.texts:,} texts of {one.description} are longer than the "
+            "text tower reads, and are cut; ask for shorter ones in their prompt, or hold them "
+            "back with the gate length"
+        )
+    return [path]
 
 
 def _freeze(backbone: Backbone) -> Mapping[str, nn.Parameter]:
