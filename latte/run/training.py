@@ -20,6 +20,7 @@ from latte.interfaces import (
     Backbone,
     CutTexts,
     Describer,
+    LatteError,
     Posterior,
     Trainable,
     TrainingStart,
@@ -31,6 +32,7 @@ from latte.run.frozen_texts import FrozenTexts
 from latte.run.images import Images
 from latte.run.process import return_freed_memory
 from latte.run.questions import StoredQuestions
+from latte.run.ready import with_line
 from latte.run.workspace import Workspace, description_folder
 from latte.run.zero_shot import ZeroShot, encode_images
 from latte.train.features import StepInputs
@@ -51,20 +53,7 @@ def train_learners(
     """
     recipe = workspace.recipe
     trainable: list[Trainable[Any]] = [workspace.build(one.trainable) for one in recipe.learners]
-    # Without training steps nothing is trained, whatever the recipe's `trainable` says.
-    learners = [
-        build_learner(
-            choice.settings.name,
-            workspace.frozen_clip,
-            own.select if recipe.train.takes_steps else _freeze,
-            workspace.build(choice.prototypes),
-            workspace.build(choice.loss) if choice.loss else None,
-            choice.settings.optimizer or recipe.train.optimizer,
-            recipe.train.precision,
-            recipe.train.part_size,
-        )
-        for choice, own in zip(recipe.learners, trainable, strict=True)
-    ]
+    learners = [_learner(workspace, number, own) for number, own in enumerate(trainable)]
     texts = FrozenTexts(workspace, bank)
     corrections = None if images.corrections is None else torch.tensor(images.corrections)
     inputs = StepInputs(
@@ -135,6 +124,36 @@ def count_cut(workspace: Workspace, bank: DescriptionBank) -> Sequence[Path]:
             "back with the gate length"
         )
     return [path]
+
+
+def _learner(workspace: Workspace, number: int, own: Trainable[Any]) -> Learner:
+    """Build the learner with index `number`, which trains what `own` selects.
+
+    Raises `LatteError` with a line of the recipe if the backbone does not fit.
+    """
+    recipe = workspace.recipe
+    choice, clip = recipe.learners[number], workspace.frozen_clip
+    loss = workspace.build(choice.loss) if choice.loss else None
+    try:
+        if recipe.train.takes_steps and loss and loss.sigmoid and clip.logit_bias is None:
+            raise LatteError(
+                "this loss needs a sigmoid model such as SigLIP: the backbone has no logit bias",
+                where="loss",
+                hint="loss: contrastive",
+            )
+        return build_learner(
+            choice.settings.name,
+            clip,
+            # Without steps nothing is trained, whatever the recipe's `trainable` says.
+            own.select if recipe.train.takes_steps else _freeze,
+            workspace.build(choice.prototypes),
+            loss,
+            choice.settings.optimizer or recipe.train.optimizer,
+            recipe.train.precision,
+            recipe.train.part_size,
+        )
+    except LatteError as error:
+        raise with_line(error, recipe, number) from error
 
 
 def _freeze(backbone: Backbone) -> Mapping[str, nn.Parameter]:

@@ -82,3 +82,33 @@ def test_missing_peft_is_reported_before_any_stage(
 @pytest.mark.parametrize("command", [["describe"], ["run", "--until", "describe"]])
 def test_descriptions_need_no_peft(recipe: Path, command: list[str]) -> None:
     assert run_command_line([*command, str(recipe), "--set", "trainable=lora"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("trainable", "loss", "key", "message"),
+    [
+        ("{use: last_blocks, blocks: 50}", "contrastive", "trainable.blocks", "fewer than 50"),
+        ("all", "sigmoid", "loss", "no logit bias"),
+    ],
+)
+@pytest.mark.parametrize("listed", [False, True])
+def test_unfit_backbone_names_the_line_of_the_recipe(
+    recipe: Path,
+    capsys: pytest.CaptureFixture[str],
+    trainable: str,
+    loss: str,
+    key: str,
+    message: str,
+    listed: bool,
+) -> None:
+    lines = recipe.read_text().splitlines()
+    lines = [one for one in lines if not one.startswith(("loss:", "prototypes:"))]
+    lines += ["learners:", "- name: own"] if listed else []
+    chosen = {"trainable": trainable, "loss": loss}
+    lines += [f"{'  ' if listed else ''}{name}: {value}" for name, value in chosen.items()]
+    recipe.write_text("\n".join(lines))
+    assert run_command_line(["run", str(recipe)]) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    line = len(lines) - (key != "loss")
+    assert f"squares.yaml:{line} {'learners.0.' if listed else ''}{key}:" in said
