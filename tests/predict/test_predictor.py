@@ -68,6 +68,7 @@ def test_sigmoid_models_say_how_well_the_best_class_matches(tmp_path: Path, fold
         assert clip.logit_bias is not None
         expected = torch.sigmoid(clip.logit_scale * cosine + clip.logit_bias)
         assert row.match == pytest.approx(expected.item(), rel=1e-4)
+    assert model.columns(1).match
 
 
 def test_prototypes_that_give_no_cosines_have_no_match(tmp_path: Path, folder: Path) -> None:
@@ -78,6 +79,7 @@ def test_prototypes_that_give_no_cosines_have_no_match(tmp_path: Path, folder: P
         model = latte.load(write_run(tmp_path / name, found))
         assert model.adapted.members[0].backbone.logit_bias is not None
         assert [row.match for row in model.predict(folder)] == [None] * len(SIZES)
+        assert not model.columns(1).match
 
 
 def test_predictions_equal_those_of_one_image_at_a_time(model: Predictor, folder: Path) -> None:
