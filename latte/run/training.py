@@ -108,7 +108,7 @@ def count_cut(workspace: Workspace, bank: DescriptionBank) -> Sequence[Path]:
         rows = bank.distinct_rows(choice.label)
         cut = sum(
             workspace.frozen_clip.count_cut([bank.unique_texts[row] for row in block.tolist()])
-            for block in rows.split(_TEXTS_PER_COUNT)
+            for block in torch.split(rows, _TEXTS_PER_COUNT)
         )
         counts.append(CutTexts(choice.label, len(rows), cut))
     counts = [one for one in counts if one.cut]
