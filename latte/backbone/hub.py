@@ -33,10 +33,11 @@ def cached_file(repository: str, files: Sequence[str]) -> Path | None:
     """Return the first of `files` that is in the cache, or None."""
     from huggingface_hub import try_to_load_from_cache
 
-    for file in files:
-        found = try_to_load_from_cache(repository, file)
-        if isinstance(found, str):
-            return Path(found)
+    with suppress(ValueError):  # not a name of a repository
+        for file in files:
+            found = try_to_load_from_cache(repository, file)
+            if isinstance(found, str):
+                return Path(found)
     return None
 
 
@@ -95,7 +96,7 @@ def fetch_repository(
             )
         )
 
-    with suppress(OSError):  # not in the cache
+    with suppress(OSError, ValueError):  # not in the cache, or not a name of a repository
         found = folder(cached=True)
         if is_complete(found):
             return found

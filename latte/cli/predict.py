@@ -35,7 +35,10 @@ SOME_SKIPPED = 3
 """Exit code if some images could not be read."""
 STDIN = "-"
 AUTO = "auto"
-_STARTS = {"csv": ("image,class_1,", "image,source,class_1,"), "jsonl": ('{"image": ',)}
+_STARTS = {
+    "csv": tuple(f"image,{own}class_1," for own in ("", "source,", "match,", "source,match,")),
+    "jsonl": ('{"image": ',),
+}
 """First characters of the files that this command writes, by format."""
 
 
@@ -58,7 +61,10 @@ OutputOption = Annotated[
 UnknownOption = Annotated[
     float | None,
     typer.Option(
-        min=0.0, max=1.0, help="Answer `none of them` where the best class scores less than this."
+        min=0.0,
+        max=1.0,
+        help="Answer `none of them` where the best class scores less than this. If there is a "
+        "column match, it decides in place of the score.",
     ),
 ]
 PriorsOption = Annotated[
@@ -117,8 +123,9 @@ def predict(
     suffix, count as images that could not be read.
 
     Scores are probabilities. They are calibrated, without labels, if the run is: see
-    calibration.json. If the run's labeler decided all training images together, training images
-    among IMAGES keep the labeler's answers, and a column marks their rows (source: own).
+    calibration.json. The column match of sigmoid models is the probability that the best class
+    fits. If the run's labeler decided all training images together, training images among IMAGES
+    keep the labeler's answers, and a column marks their rows (source: own).
     """
     _check_sorting(images, sort_into, link, min_confidence)
     require_run(run)

@@ -192,6 +192,12 @@ def _tokens(backbone: ModuleBackbone, embedding: nn.Embedding, words: str) -> li
             backbone.encode_texts([text])
     handle.remove()
     own, empty = seen
+    if not own - empty:
+        raise LatteError(
+            f"{words!r} has no token of its own",
+            where=f"{_WHERE}.words",
+            hint="words: a photo of a",
+        )
     return sorted(own - empty)
 
 

@@ -43,8 +43,9 @@ class Prediction:
     true_class: str | None = None
     """Name of the true class in a run's predictions of its labelled images; otherwise None."""
     match: float | None = None
-    """Probability, by a sigmoid model, that the likeliest class fits the image; None for other
-    models. Unlike scores, these probabilities need not sum to 1 over the classes."""
+    """Probability, by a sigmoid model, that the likeliest class fits the image. None for other
+    models, and if the prototypes have a bias or are not unit vectors. Unlike scores, these
+    probabilities need not sum to 1 over the classes."""
 
     @property
     def label(self) -> int:
@@ -106,6 +107,8 @@ class Columns:
     """True to write the column `source`, in runs that have a posterior."""
     true_class: bool = False
     """True to write the column `true_class`, for labelled images."""
+    match: bool = False
+    """True to write the column `match`, for sigmoid models."""
 
 
 PLAIN = Columns()
@@ -131,7 +134,7 @@ def stream_predictions(
 
     `jsonl`: one object `{"image", "classes": [{"class", "score"}, ...]}` per line.
     `csv`: the columns `image,class_1,score_1,class_2,...`; unused cells of a row are empty.
-    If `columns` has them, `source` and `true_class` follow `image` in both formats.
+    If `columns` has them, `source`, `true_class` and `match` follow `image` in both formats.
     """
     if format == "jsonl":
         _stream_jsonl(stream, rows, columns)
@@ -159,11 +162,13 @@ def _stream_csv(stream: TextIO, rows: Iterable[Prediction], columns: Columns) ->
         writer.writerow([*start.values(), *scores, *empty])
 
 
-def _about_image(row: Prediction, columns: Columns) -> dict[str, str | None]:
+def _about_image(row: Prediction, columns: Columns) -> dict[str, str | float | None]:
     """Return the values of a row that precede its classes, by column."""
     source = {"source": row.source} if columns.source else {}
     true_class = {"true_class": row.true_class} if columns.true_class else {}
-    return {"image": row.image, **source, **true_class}
+    found = None if row.match is None else _rounded(row.match)
+    match = {"match": found} if columns.match else {}
+    return {"image": row.image, **source, **true_class, **match}
 
 
 class _LineFeeds:

@@ -11,6 +11,7 @@ from typing import Any
 from latte.interfaces import Evaluation, HeldBack, QuestionCounts, RunResults
 from latte.interfaces.settings import PUBLISHED_BATCH_SIZE
 from latte.io.redaction import one_line
+from latte.registry.spec import USE
 from latte.report.numbers import (
     count,
     duration,
@@ -238,7 +239,7 @@ def _learner_facts(learner: Mapping[str, Any], takes_steps: bool) -> list[Fact]:
     if not takes_steps:
         return [prototypes]
     return [
-        (f"Trained parameters{suffix}", _used(learner.get("trainable"))),
+        (f"Trained parameters{suffix}", _with_options(learner.get("trainable"))),
         prototypes,
         (f"Loss{suffix}", _used(learner.get("loss"))),
     ]
@@ -274,6 +275,12 @@ def _used(choice: Any) -> str:
     if isinstance(choice, Sequence):
         return ", ".join(_used(each) for each in choice)
     return ""
+
+
+def _with_options(choice: Any) -> str:
+    """Return `{use: lora, rank: 8}` as `lora (rank 8)`."""
+    options = ", ".join(f"{key} {value}" for key, value in _mapping(choice).items() if key != USE)
+    return _used(choice) + (f" ({options})" if options else "")
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 from latte.interfaces import LatteError
 from latte.io.files import digest, digest_json
 from latte.recipe.model import Choice, Recipe
+from latte.registry.plugin import BUILTIN_DISTRIBUTION
 from latte.version import __version__
 
 STAGES = ("data", "zero-shot", "describe", "train", "evaluate", "report")
@@ -86,10 +87,12 @@ def stage_fingerprints(
 
 def _learner(learner: Any) -> list[Any]:
     trainable = _choice(learner.trainable)
+    # Named groups keep the fingerprint that they had before `trainable` was a component.
+    is_group = learner.trainable.distribution == BUILTIN_DISTRIBUTION and not trainable["options"]
     return [
         {
             **learner.settings.model_dump(mode="json"),
-            "trainable": trainable if trainable["options"] else learner.trainable.spec.name,
+            "trainable": learner.trainable.spec.name if is_group else trainable,
         },
         _choice(learner.prototypes),
         _choice(learner.loss) if learner.loss else None,

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -58,17 +59,25 @@ class Adapted:
         scales = [float(member.backbone.logit_scale.detach()) for member in self.members]
         return sum(scales) / len(scales)
 
-    def matches(self, similarities: Tensor) -> Tensor | None:
-        """Return sigmoid(scale * similarity + bias) (B, C), or None unless all models have a bias.
+    @cached_property
+    def logit_bias(self) -> float | None:
+        """The mean of the learners' logit biases.
 
-        Models with a bias were trained with a sigmoid loss. The result is the probability that a
-        class fits an image; scale and bias are means over the learners.
+        None unless all models have a bias, and all similarities are cosines.
         """
         biases = [member.backbone.logit_bias for member in self.members]
         found = [float(bias.detach()) for bias in biases if bias is not None]
-        if len(found) < len(biases):
-            return None
-        return (self.logit_scale * similarities + sum(found) / len(found)).sigmoid()
+        cosines = all(_gives_cosines(member.classifier) for member in self.members)
+        return sum(found) / len(found) if len(found) == len(biases) and cosines else None
+
+    def matches(self, similarities: Tensor) -> Tensor | None:
+        """Return sigmoid(scale * similarity + bias) (B, C), or None if `logit_bias` is None.
+
+        Models with a bias were trained with a sigmoid loss. The result is the probability that a
+        class fits an image.
+        """
+        bias = self.logit_bias
+        return None if bias is None else (self.logit_scale * similarities + bias).sigmoid()
 
     def encode(
         self, images: ImageCache, batch_size: int, progress: Progress, name: str
@@ -96,6 +105,11 @@ class Adapted:
             len(self.class_names),
             lambda rows: self.similarities([one[rows] for one in features]),
         )
+
+
+def _gives_cosines(classifier: Classifier) -> bool:
+    lengths = classifier.weights.norm(dim=1)
+    return classifier.bias is None and torch.allclose(lengths, torch.ones(()), atol=1e-3)
 
 
 def mean_similarities(classifiers: Sequence[Classifier], features: Sequence[Tensor]) -> Tensor:

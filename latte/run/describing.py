@@ -16,7 +16,6 @@ from latte.describe.plan import Plan, TrainingSet, plan_requests
 from latte.describe.shards import Shard
 from latte.describe.store import DescriptionStore
 from latte.interfaces import (
-    CutTexts,
     Describer,
     DescriptionType,
     HeldBack,
@@ -59,7 +58,6 @@ def describe(
     results = _hold_back(workspace, plans, results, descriptions)
     bank = DescriptionBank.from_plans(training, plans, results, descriptions)
     bank.save(workspace.folder.descriptions)
-    _count_cut(workspace, bank)
     return bank
 
 
@@ -167,25 +165,6 @@ def _hold_back(
     for line in _gate_lines(records):
         workspace.progress.say(line)
     return passed
-
-
-def _count_cut(workspace: Workspace, bank: DescriptionBank) -> None:
-    """Count the texts that the text tower truncates; if there are any, write and report counts."""
-    counts = []
-    for choice in workspace.recipe.descriptions:
-        rows = bank.distinct_rows(choice.label).tolist()
-        cut = workspace.frozen_clip.count_cut([bank.unique_texts[row] for row in rows])
-        counts.append(CutTexts(choice.label, len(rows), cut))
-    counts = [one for one in counts if one.cut]
-    workspace.folder.cut_texts.unlink(missing_ok=True)
-    if counts:
-        write_json(workspace.folder.cut_texts, [asdict(one) for one in counts])
-    for one in counts:
-        workspace.progress.say(
-            f"warning: {one.cut:,} of {one.texts:,} texts of {one.description} are longer than the "
-            "text tower reads, and are cut; ask for shorter ones in their prompt, or hold them "
-            "back with the gate length"
-        )
 
 
 def _gate_lines(records: Sequence[HeldBack]) -> Iterator[str]:

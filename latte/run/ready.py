@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from latte.interfaces import LatteError
+from latte.recipe.layout import LEARNERS
 from latte.recipe.model import Recipe
 from latte.recipe.node import DEFAULT
 from latte.registry.plugin import BUILTIN_DISTRIBUTION
@@ -20,14 +21,20 @@ from latte.run.workspace import (
 def refuse_unready(
     recipe: Recipe, registry: Registry, *, until: str = STAGES[-1], limit: int | None = None
 ) -> None:
-    """Raise `LatteError` if the recipe's images or a model that the run needs cannot be found.
+    """Raise `LatteError` if images, a model or a package that the run needs cannot be found.
 
-    Datasets of plugins are not checked, because opening them may be slow.
+    This includes the models of controls, if the run reaches them. Datasets of plugins are not
+    checked, because opening them may be slow.
     """
     if recipe.dataset.distribution == BUILTIN_DISTRIBUTION:
         unloaded_dataset(recipe, registry)
-    check_trainables(recipe, registry)
-    fetch_model(recipe, registry, run_folder(recipe, limit), until)
+    if STAGES.index(until) >= STAGES.index("train"):
+        check_trainables(recipe, registry)
+    folder = run_folder(recipe, limit)
+    fetch_model(recipe, registry, folder, until)
+    for name, control in recipe.controls.items() if until == STAGES[-1] else ():
+        check_trainables(control, registry)
+        fetch_model(control, registry, run_folder(control, limit, folder.controls / name))
 
 
 def fetch_model(
@@ -43,7 +50,7 @@ def fetch_model(
     try:
         unloaded_backbone(recipe, registry).fetch()
     except LatteError as error:
-        raise _with_line(error, recipe) from error
+        raise with_line(error, recipe) from error
 
 
 def check_models(recipe: Recipe, registry: Registry) -> None:
@@ -51,7 +58,7 @@ def check_models(recipe: Recipe, registry: Registry) -> None:
     try:
         unloaded_backbone(recipe, registry).check()
     except LatteError as error:
-        raise _with_line(error, recipe) from error
+        raise with_line(error, recipe) from error
     check_trainables(recipe, registry)
     for control in recipe.controls.values():
         check_models(control, registry)
@@ -60,15 +67,21 @@ def check_models(recipe: Recipe, registry: Registry) -> None:
 def check_trainables(recipe: Recipe, registry: Registry) -> None:
     """Raise `LatteError` if a component that chooses what trains cannot work on this machine."""
     if recipe.train.takes_steps:
-        for one in unloaded_trainables(recipe, registry):
+        for number, one in enumerate(unloaded_trainables(recipe, registry)):
             try:
                 one.check()
             except LatteError as error:
-                raise _with_line(error, recipe) from error
+                raise with_line(error, recipe, number) from error
 
 
-def _with_line(error: LatteError, recipe: Recipe) -> LatteError:
-    """Return `error` with the file and line of the recipe key that the error names."""
-    origin = recipe.origins.get(error.where or "", DEFAULT)
-    where = error.where if origin == DEFAULT else f"{origin} {error.where}"
+def with_line(error: LatteError, recipe: Recipe, learner: int = 0) -> LatteError:
+    """Return `error` with the file and line of the recipe key that the error names.
+
+    The key may be one of the learner with index `learner`.
+    """
+    key = error.where or ""
+    listed = f"{LEARNERS}.{learner}.{key}"
+    key = listed if listed in recipe.origins else key
+    origin = recipe.origins.get(key, DEFAULT)
+    where = error.where if origin == DEFAULT else f"{origin} {key}"
     return LatteError(error.what, where=where, hint=error.hint)

@@ -19,7 +19,7 @@ from latte.run.evaluating import evaluate
 from latte.run.images import Images, write_images
 from latte.run.judging import Outcome, judge_and_save, load_outcome
 from latte.run.oracle import oracle_labels
-from latte.run.training import train_learners
+from latte.run.training import count_cut, train_learners
 from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot, compute_zero_shot, load_zero_shot, save_zero_shot
 
@@ -107,11 +107,10 @@ def _encode(job: Job) -> Done[ZeroShot]:
 
 
 def _describe(job: Job, zero_shot: ZeroShot) -> Done[DescriptionBank]:
-    """Write `descriptions.jsonl`, and the counts of texts that gates held back and of cut texts."""
+    """Write `descriptions.jsonl`, and the counts of texts that gates held back."""
     folder, gates = job.workspace.folder, job.workspace.recipe.gates
     bank = describe(job.workspace, job.images, zero_shot, job.ask_again)
-    cut = [folder.cut_texts] if folder.cut_texts.exists() else []
-    return Done([folder.descriptions, *([folder.gates] if gates else []), *cut], bank)
+    return Done([folder.descriptions, *([folder.gates] if gates else [])], bank)
 
 
 def _train(job: Job, zero_shot: ZeroShot, bank: DescriptionBank) -> Done[Outcome]:
@@ -120,10 +119,11 @@ def _train(job: Job, zero_shot: ZeroShot, bank: DescriptionBank) -> Done[Outcome
     # If texts are generated again, they can change although the stage's fingerprint does not.
     texts = digest(folder.descriptions.read_bytes())
     folder.keep_checkpoints_of(digest(job.fingerprints[CHECKPOINTS], texts))
+    cut = count_cut(workspace, bank) if distributed.is_main_process() else []
     candidate, posterior = train_learners(workspace, job.images, zero_shot, bank)
     outcome, written = judge_and_save(workspace, job.images, zero_shot, candidate, posterior)
     asked = [folder.questions] if workspace.recipe.questioned else []
-    return Done([*written, folder.metrics, *asked], outcome)
+    return Done([*written, folder.metrics, *asked, *cut], outcome)
 
 
 def _evaluate(job: Job, zero_shot: ZeroShot, outcome: Outcome) -> Done[None]:

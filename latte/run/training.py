@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -14,19 +16,31 @@ from latte.data.device_views import make_device_views
 from latte.data.views import TrainingView
 from latte.describe.bank import DescriptionBank
 from latte.evaluate.similarities import diagnose
-from latte.interfaces import Backbone, Describer, Posterior, Trainable, TrainingStart
+from latte.interfaces import (
+    Backbone,
+    CutTexts,
+    Describer,
+    LatteError,
+    Posterior,
+    Trainable,
+    TrainingStart,
+)
+from latte.io.files import write_json
 from latte.run.adapted import Adapted, from_learners
 from latte.run.describing import build_descriptions, training_set
 from latte.run.frozen_texts import FrozenTexts
 from latte.run.images import Images
 from latte.run.process import return_freed_memory
 from latte.run.questions import StoredQuestions
+from latte.run.ready import with_line
 from latte.run.workspace import Workspace, description_folder
 from latte.run.zero_shot import ZeroShot, encode_images
 from latte.train.features import StepInputs
 from latte.train.learner import Learner, build_learner
 from latte.train.loop import own_posterior, train
 from latte.train.training import Evaluate, Training
+
+_TEXTS_PER_COUNT = 1024
 
 
 def train_learners(
@@ -39,20 +53,7 @@ def train_learners(
     """
     recipe = workspace.recipe
     trainable: list[Trainable[Any]] = [workspace.build(one.trainable) for one in recipe.learners]
-    # Without training steps nothing is trained, whatever the recipe's `trainable` says.
-    learners = [
-        build_learner(
-            choice.settings.name,
-            workspace.frozen_clip,
-            own.select if recipe.train.takes_steps else _freeze,
-            workspace.build(choice.prototypes),
-            workspace.build(choice.loss) if choice.loss else None,
-            choice.settings.optimizer or recipe.train.optimizer,
-            recipe.train.precision,
-            recipe.train.part_size,
-        )
-        for choice, own in zip(recipe.learners, trainable, strict=True)
-    ]
+    learners = [_learner(workspace, number, own) for number, own in enumerate(trainable)]
     texts = FrozenTexts(workspace, bank)
     corrections = None if images.corrections is None else torch.tensor(images.corrections)
     inputs = StepInputs(
@@ -95,6 +96,64 @@ def train_learners(
         for own, learner in zip(trainable, learners, strict=True):
             own.merge(learner.backbone)
     return from_learners(learners, images.class_names), own_posterior(training)
+
+
+def count_cut(workspace: Workspace, bank: DescriptionBank) -> Sequence[Path]:
+    """Count the texts that the text tower truncates; return the written file, if there are any.
+
+    The counts are reported, too. Each text is counted once per description.
+    """
+    counts = []
+    for choice in workspace.recipe.descriptions:
+        rows = bank.distinct_rows(choice.label)
+        cut = sum(
+            workspace.frozen_clip.count_cut([bank.unique_texts[row] for row in block.tolist()])
+            for block in torch.split(rows, _TEXTS_PER_COUNT)
+        )
+        counts.append(CutTexts(choice.label, len(rows), cut))
+    counts = [one for one in counts if one.cut]
+    path = workspace.folder.cut_texts
+    if not counts:
+        path.unlink(missing_ok=True)
+        return []
+    write_json(path, [asdict(one) for one in counts])
+    for one in counts:
+        workspace.progress.say(
+            f"warning: {one.cut:,} of {one.texts:,} texts of {one.description} are longer than the "
+            "text tower reads, and are cut; ask for shorter ones in their prompt, or hold them "
+            "back with the gate length"
+        )
+    return [path]
+
+
+def _learner(workspace: Workspace, number: int, own: Trainable[Any]) -> Learner:
+    """Build the learner with index `number`, which trains what `own` selects.
+
+    Raises `LatteError` with a line of the recipe if the backbone does not fit.
+    """
+    recipe = workspace.recipe
+    choice, clip = recipe.learners[number], workspace.frozen_clip
+    loss = workspace.build(choice.loss) if choice.loss else None
+    try:
+        if recipe.train.takes_steps and loss and loss.sigmoid and clip.logit_bias is None:
+            raise LatteError(
+                "this loss needs a sigmoid model such as SigLIP: the backbone has no logit bias",
+                where="loss",
+                hint="loss: contrastive",
+            )
+        return build_learner(
+            choice.settings.name,
+            clip,
+            # Without steps nothing is trained, whatever the recipe's `trainable` says.
+            own.select if recipe.train.takes_steps else _freeze,
+            workspace.build(choice.prototypes),
+            loss,
+            choice.settings.optimizer or recipe.train.optimizer,
+            recipe.train.precision,
+            recipe.train.part_size,
+        )
+    except LatteError as error:
+        raise with_line(error, recipe, number) from error
 
 
 def _freeze(backbone: Backbone) -> Mapping[str, nn.Parameter]:

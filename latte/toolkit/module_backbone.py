@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import re
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
@@ -162,19 +163,19 @@ class ModuleBackbone(Backbone):
     def blocks(self) -> list[list[str]]:
         """Return for each tower the module paths of its blocks, in order.
 
-        The blocks are that list of modules of one class which has the most parameters.
+        The blocks are that list of modules of one class which has the most parameters. The stages
+        `layer1`, `layer2`, ... of a residual network are such a list. The text decoder of CoCa is
+        no tower.
         """
         towers = []
         for tower, child in self.model.named_children():
-            lists = {
-                path: module
+            lists = [
+                {f"{path}.{name}": block for name, block in _blocks(module).items()}
                 for path, module in child.named_modules(prefix=tower)
-                if isinstance(module, nn.ModuleList | nn.Sequential)
-                and len({type(one) for one in module}) == 1
-            }
-            if lists:
-                path = max(lists, key=lambda one: sum(p.numel() for p in lists[one].parameters()))
-                towers.append([f"{path}.{number}" for number in range(len(lists[path]))])
+            ]
+            largest = max(lists, key=lambda one: sum(map(_size, one.values())))
+            if largest and tower != "text_decoder":
+                towers.append([*largest])
         return towers
 
     def fork(self) -> Self:
@@ -218,6 +219,18 @@ class ModuleBackbone(Backbone):
         self._trains = False
         self.model.requires_grad_(False)
         self.model.eval()
+
+
+def _blocks(module: nn.Module) -> dict[str, nn.Module]:
+    """Return the members by name of a list of one class, or the stages of a residual network."""
+    below = dict(module.named_children())
+    if isinstance(module, nn.ModuleList | nn.Sequential):
+        return below if len({type(one) for one in below.values()}) == 1 else {}
+    return {name: one for name, one in below.items() if re.fullmatch(r"layer\d+", name)}
+
+
+def _size(module: nn.Module) -> int:
+    return sum(weight.numel() for weight in module.parameters())
 
 
 def _bytes(weight: Tensor) -> bytes:

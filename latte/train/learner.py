@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from latte import distributed
-from latte.backbone.encode import encode_many_texts
+from latte.backbone.encode import check_features, encode_many_texts
 from latte.interfaces import (
     Backbone,
     Loss,
@@ -191,10 +191,15 @@ class Learner:
             self.text_rows = {text: row for row, text in enumerate(texts)}
 
     def features_of(self, states: Tensor) -> Tensor:
-        """Return unit features (N, D) of states (N, W) of the image trunk, without gradient."""
+        """Return unit features (N, D) of states (N, W) of the image trunk, without gradient.
+
+        Raises `LatteError` if a feature is zero or not finite, because training diverged.
+        """
         assert self.image_states is not None
         with torch.no_grad(), encoding_in(self.arithmetic, self.device):
-            return self.image_states.trunk.features(states.to(self.device)).cpu()
+            features = self.image_states.trunk.features(states.to(self.device)).cpu()
+        check_features(features, "image")
+        return features
 
     def _refreshed_texts(self, inputs: StepInputs, lifetime: int) -> RefreshedTexts:
         """Return an empty cache for all descriptions except those of scope `class`.

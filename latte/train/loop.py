@@ -105,6 +105,9 @@ def own_posterior(training: Training) -> Posterior | None:
 
 
 def _start(training: Training, progress: Progress) -> None:
+    # With fewer images in all steps than in the set, encoding each image once costs more.
+    seen = training.total_steps * training.settings.images_a_step
+    image_states = training.image_states if seen >= len(training.images) else None
     for learner in training.learners:
         learner.aggregator.start(training.start)
         if distributed.world_size() > 1:
@@ -117,7 +120,7 @@ def _start(training: Training, progress: Progress) -> None:
                 training.settings,
                 training.bank_features,
                 progress,
-                training.image_states,
+                image_states,
             )
     for labeler in training.labelers:
         labeler.start(training.start)

@@ -122,3 +122,15 @@ def test_only_the_group_gets_gradients_and_changes(group: TrainableGroup) -> Non
 def test_a_fresh_backbone_is_frozen(tiny_backbone: OpenClipBackbone) -> None:
     assert not any(weight.requires_grad for weight in tiny_backbone.model.parameters())
     assert not tiny_backbone.encode_images(pixels(tiny_backbone, 1)).requires_grad
+
+
+def test_blocks_of_a_residual_network_are_its_stages() -> None:
+    layers = {"layers": [1, 1, 9, 1], "patch_size": None, "width": 16, "head_width": 8}
+    image_tower, _ = build_clip(clip_models.with_parts(layers)).blocks()
+    assert image_tower == [f"visual.layer{number}" for number in (1, 2, 3, 4)]
+
+
+def test_text_decoder_of_coca_is_no_tower() -> None:
+    towers = build_clip(clip_models.COCA).blocks()
+    assert [len(tower) for tower in towers] == [2, 2]
+    assert {tower[0].partition(".")[0] for tower in towers} == {"visual", "text"}

@@ -154,3 +154,15 @@ def test_file_that_the_repository_lacks_is_not_tried_again(
 )
 def test_safetensors_are_preferred(place: str, files: tuple[str, ...]) -> None:
     assert hub.weights_files(place) == ("a/b", files)
+
+
+@pytest.mark.parametrize("name", ["a/b/c", "foo bar", "-x/y"])
+def test_impossible_repository_names_raise_one_clear_error(
+    cache: Path, asked: list[str], name: str
+) -> None:
+    with pytest.raises(LatteError, match=r"[Rr]epo id must"):
+        found(f"hf-hub:{name}", None, cache)
+    with pytest.raises(OSError, match=r"[Rr]epo id must") as error:
+        hub.fetch_repository(name, ["*.json"], lambda folder: True)
+    assert "\n" not in str(error.value)
+    assert asked == []

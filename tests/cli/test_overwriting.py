@@ -8,7 +8,7 @@ import pytest
 
 from latte.cli.main import run_command_line
 from latte.describe.store import DescriptionStore, StoredText, request_key
-from tests.helpers.clip_models import TINY_CLIP
+from tests.helpers.clip_models import SIGLIP_LIKE, TINY_CLIP
 from tests.helpers.comparison_folders import run_folder
 from tests.helpers.exported_runs import adapted, photos, write_run
 
@@ -21,6 +21,7 @@ COMMANDS = {
     "comparison.html": ["compare", "runs", "--html", "FILE"],
     "schema.json": ["schema", "--output", "FILE"],
     "predictions.csv": ["predict", "model", "photos", "--output", "FILE"],
+    "match.csv": ["predict", "sigmoid", "photos", "--output", "FILE"],
     "predictions.jsonl": ["predict", "model", "photos", "-o", "FILE", "--format", "jsonl"],
 }
 OTHERS = (
@@ -42,6 +43,7 @@ def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run_folder(tmp_path / "runs" / "animals-0")
     photos(tmp_path / "photos", [(40, 32)])
     write_run(tmp_path / "model", adapted({"main": TINY_CLIP}), scale=7.5)
+    write_run(tmp_path / "sigmoid", adapted({"main": SIGLIP_LIKE}))
 
 
 @pytest.mark.parametrize("name", COMMANDS)

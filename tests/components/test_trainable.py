@@ -106,8 +106,15 @@ def test_prompts_change_only_texts_with_their_words() -> None:
     assert torch.allclose(before[1], after[1], atol=1e-6)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("peft") is not None, reason="peft is installed")
-def test_missing_peft_names_the_command() -> None:
+@needs_peft
+def test_prompts_without_a_token_are_refused() -> None:
+    with pytest.raises(LatteError, match="no token") as caught:
+        Prompts(PromptsOptions(words=" "), CONTEXT).select(build_clip(TINY_CLIP))
+    assert caught.value.where == "trainable.words"
+
+
+def test_missing_peft_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("latte.components.trainable.importlib.util.find_spec", lambda name: None)
     with pytest.raises(LatteError, match="package peft") as caught:
         Prompts(PromptsOptions(), CONTEXT).check()
     assert caught.value.hint == 'pip install "latte-clip[peft]"'

@@ -83,6 +83,18 @@ def test_source_column_and_short_rows(tmp_path: Path) -> None:
     assert json.loads(stream.getvalue())["source"] == "own"
 
 
+def test_match_column_is_empty_for_rows_without_match() -> None:
+    rows = [replace(ROWS[0], match=0.1234567), ROWS[1]]
+    columns = Columns(classes=1, source=True, match=True)
+    csv_rows, jsonl = io.StringIO(), io.StringIO()
+    stream_predictions(csv_rows, rows, "csv", columns)
+    found = [*csv.DictReader(io.StringIO(csv_rows.getvalue()))]
+    assert [*found[0]][:4] == ["image", "source", "match", "class_1"]
+    assert [row["match"] for row in found] == ["0.123457", ""]
+    stream_predictions(jsonl, rows, "jsonl", columns)
+    assert [json.loads(one)["match"] for one in jsonl.getvalue().splitlines()] == [0.123457, None]
+
+
 def test_jsonl_has_one_object_per_line() -> None:
     stream = io.StringIO()
     stream_predictions(stream, ROWS, "jsonl")

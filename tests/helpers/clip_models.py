@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from open_clip.coca_model import CoCa
 from open_clip.model import CLIP, CustomTextCLIP, set_model_preprocess_cfg
 from open_clip.tokenizer import SimpleTokenizer
 from open_clip.transform import PreprocessCfg
@@ -46,6 +47,12 @@ SIGLIP_LIKE = with_parts(
 )
 CUSTOM_BLOCKS = with_parts({"qk_norm": True}, {"scale_fc": True}, custom_text=True)
 RESNET = with_parts({"layers": [1, 1, 1, 1], "patch_size": None, "width": 16, "head_width": 8})
+COCA = with_parts(
+    {"attentional_pool": True, "attn_pooler_heads": 2, "output_tokens": True},
+    {"embed_cls": True, "output_tokens": True},
+    custom_text=True,
+    multimodal_cfg={"width": 32, "heads": 2, "layers": 3},
+)
 TIMM_MLP = with_parts(
     {"timm_model_name": "test_efficientnet", "timm_pool": "avg", "timm_proj": "mlp"}
 )
@@ -58,7 +65,9 @@ DROPOUT = with_parts({"timm_model_name": "test_efficientnet", "timm_pool": "avg"
 def build_clip(config: dict[str, Any], seed: int = 0) -> OpenClipBackbone:
     """A model with random weights; the same seed gives the same model."""
     arguments = copy.deepcopy(config)
-    kind = CustomTextCLIP if arguments.pop("custom_text", False) else CLIP
+    kind: type[CLIP | CustomTextCLIP | CoCa] = CLIP
+    if arguments.pop("custom_text", False):
+        kind = CoCa if "multimodal_cfg" in arguments else CustomTextCLIP
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = kind(**arguments).eval()

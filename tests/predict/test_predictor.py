@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -67,6 +68,18 @@ def test_sigmoid_models_say_how_well_the_best_class_matches(tmp_path: Path, fold
         assert clip.logit_bias is not None
         expected = torch.sigmoid(clip.logit_scale * cosine + clip.logit_bias)
         assert row.match == pytest.approx(expected.item(), rel=1e-4)
+    assert model.columns(1).match
+
+
+def test_prototypes_that_give_no_cosines_have_no_match(tmp_path: Path, folder: Path) -> None:
+    biased = adapted({"main": SIGLIP_LIKE}, biased=True)
+    (member,) = biased.members
+    long = replace(member, classifier=replace(member.classifier, bias=None))
+    for name, found in (("biased", biased), ("long", replace(biased, members=(long,)))):
+        model = latte.load(write_run(tmp_path / name, found))
+        assert model.adapted.members[0].backbone.logit_bias is not None
+        assert [row.match for row in model.predict(folder)] == [None] * len(SIZES)
+        assert not model.columns(1).match
 
 
 def test_predictions_equal_those_of_one_image_at_a_time(model: Predictor, folder: Path) -> None:

@@ -25,6 +25,11 @@ def test_a_method_with_steps_says_what_trains() -> None:
     }
 
 
+def test_options_of_what_trains_are_shown() -> None:
+    found = dict(method_facts(RECIPE | {"trainable": {"use": "lora", "rank": 4}}))
+    assert found["Trained parameters"] == "lora (rank 4)"
+
+
 @pytest.mark.parametrize("none", ["max_steps", "max_epochs"])
 def test_a_method_without_a_step_trains_nothing(none: str) -> None:
     train = {"batch_size": 4, "max_steps": 7, "max_epochs": 2, none: 0}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,14 @@ def test_each_training_setting_changes_the_run_hash(recipe_path: Path) -> None:
     found = {identity(recipe_path), *(identity(recipe_path, one) for one in changes)}
     assert len({run for run, _ in found}) == len(changes) + 1
     assert len({stage for _, stage in found}) == len(changes) + 1
+
+
+def test_package_and_version_of_what_trains_change_the_fingerprint(recipe_path: Path) -> None:
+    recipe = load_recipe(recipe_path, load_registry())
+    (learner,) = recipe.learners
+    found = set()
+    for package, version in (("latte-a", "1"), ("latte-a", "2"), ("latte-b", "1")):
+        trainable = replace(learner.trainable, distribution=package, version=version)
+        other = replace(recipe, learners=(replace(learner, trainable=trainable),))
+        found.add(stage_fingerprints(other, "images", "backbone")["train"])
+    assert len(found) == 3

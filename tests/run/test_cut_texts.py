@@ -30,6 +30,9 @@ def test_cut_texts_are_counted_in_terminal_report_and_card(
         return [of_length(CONTEXT + n % 3, n % 2) for n, _ in enumerate(requests)]
 
     monkeypatch.setattr(PhraseDescriber, "describe", describe)
+    monkeypatch.setattr("latte.run.training._TEXTS_PER_COUNT", 4)
+    folder, _, _ = run(recipe, until="describe")
+    assert not (folder / "cut_texts.json").exists()
     folder, results, progress = run(recipe)
     assert results is not None
     assert results.cut_texts[0] == CutTexts("image", texts=6, cut=4)
@@ -39,6 +42,9 @@ def test_cut_texts_are_counted_in_terminal_report_and_card(
         text = " ".join((folder / page).read_text(encoding="utf-8").split())
         assert "Cut texts of image" in text
     counts = folder / "cut_texts.json"
+    record = RunFolder(folder).finished("train")
+    assert record is not None
+    assert counts.name in record.outputs
     counts.write_text('[{"description": "image", "texts": 1, "cut": 2}]')
     with pytest.raises(LatteError, match="more texts are cut than there are"):
         _ = FinishedRun(RunFolder(folder)).cut_texts

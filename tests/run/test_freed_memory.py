@@ -23,7 +23,7 @@ def resident():
 
 def work():
     held = [bytearray(2**20) for _ in range(50)]
-    kept.append(bytearray(2**18))  # lies above the blocks, which are freed now
+    kept.append(bytearray(2**18))  # is above the blocks, which are freed now
 
 kept = []
 assert keep_freed_memory()

@@ -15,8 +15,9 @@ from tests.helpers.whole_runs import assert_same_results, run
 
 pytestmark = pytest.mark.thorough
 
-without_peft = importlib.util.find_spec("peft") is None
-needs_peft = pytest.mark.skipif(without_peft, reason="peft is not installed")
+needs_peft = pytest.mark.skipif(
+    importlib.util.find_spec("peft") is None, reason="peft is not installed"
+)
 WEIGHTS = "model/open_clip_model.safetensors"
 
 
@@ -54,13 +55,60 @@ def test_run_resumes_with_equal_bits_and_saves_a_plain_model(
     assert all(f",{name}," in row for name, row in zip(names, rows, strict=True))
 
 
-@pytest.mark.skipif(not without_peft, reason="peft is installed")
+@pytest.fixture
+def no_peft(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make `find_spec` report that peft is not installed."""
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        "latte.components.trainable.importlib.util.find_spec",
+        lambda name, *more: None if name == "peft" else find(name, *more),
+    )
+
+
+@pytest.mark.usefixtures("no_peft")
 @pytest.mark.parametrize("command", ["run", "check"])
+@pytest.mark.parametrize("override", ["trainable=lora", "controls={low-rank: {trainable: lora}}"])
 def test_missing_peft_is_reported_before_any_stage(
-    recipe: Path, capsys: pytest.CaptureFixture[str], command: str
+    recipe: Path, capsys: pytest.CaptureFixture[str], command: str, override: str
 ) -> None:
-    assert run_command_line([command, str(recipe), "--set", "trainable=lora"]) == 2
+    assert run_command_line([command, str(recipe), "--set", override]) == 2
     said = capsys.readouterr().err
     assert "this needs the package peft" in said
     assert 'pip install "latte-clip[peft]"' in said
     assert not (recipe.parent / "runs").exists()
+
+
+@pytest.mark.usefixtures("no_peft")
+@pytest.mark.parametrize("command", [["describe"], ["run", "--until", "describe"]])
+def test_descriptions_need_no_peft(recipe: Path, command: list[str]) -> None:
+    assert run_command_line([*command, str(recipe), "--set", "trainable=lora"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("trainable", "loss", "key", "message"),
+    [
+        ("{use: last_blocks, blocks: 50}", "contrastive", "trainable.blocks", "fewer than 50"),
+        ("all", "sigmoid", "loss", "no logit bias"),
+    ],
+)
+@pytest.mark.parametrize("listed", [False, True])
+def test_unfit_backbone_names_the_line_of_the_recipe(
+    recipe: Path,
+    capsys: pytest.CaptureFixture[str],
+    trainable: str,
+    loss: str,
+    key: str,
+    message: str,
+    listed: bool,
+) -> None:
+    lines = recipe.read_text().splitlines()
+    lines = [one for one in lines if not one.startswith(("loss:", "prototypes:"))]
+    lines += ["learners:", "- name: own"] if listed else []
+    chosen = {"trainable": trainable, "loss": loss}
+    lines += [f"{'  ' if listed else ''}{name}: {value}" for name, value in chosen.items()]
+    recipe.write_text("\n".join(lines))
+    assert run_command_line(["run", str(recipe)]) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    line = len(lines) - (key != "loss")
+    assert f"squares.yaml:{line} {'learners.0.' if listed else ''}{key}:" in said

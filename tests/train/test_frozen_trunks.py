@@ -12,7 +12,7 @@ from torch import Tensor
 
 from latte.backbone.encode import encode_cached_images
 from latte.backbone.open_clip import OpenClipBackbone
-from latte.interfaces import TrainableGroup, Trunk
+from latte.interfaces import LatteError, TrainableGroup, Trunk
 from latte.train.training import Training
 from tests.helpers.recorded import RecordedProgress
 from tests.helpers.training_engine import SETTINGS, latteclip_part, make_training, with_settings
@@ -69,6 +69,25 @@ def test_steps_with_cached_states_give_the_weights_of_whole_towers(
     assert in_steps == []
     for name, value in outcome(whole).items():
         torch.testing.assert_close(outcome(training)[name], value, rtol=0, atol=1e-6)
+
+
+def test_fewer_steps_than_images_cache_no_states(make: Callable[..., Training]) -> None:
+    training = make("few")
+    settings = training.settings.model_copy(update={"max_steps": 2})
+    assert 2 * settings.images_a_step < len(training.images)
+    learner = run(replace(training, settings=settings)).learners[0]
+    assert learner.image_tower_trains
+    assert learner.image_states is None
+    assert learner.text_states is None
+
+
+def test_features_of_diverged_training_are_refused(make: Callable[..., Training]) -> None:
+    learner = run(make("diverged")).learners[0]
+    assert learner.image_states is not None
+    for weight in learner.parameters.values():
+        weight.data.fill_(torch.nan)
+    with pytest.raises(LatteError, match="image tower gives features"):
+        learner.features_of(learner.image_states.states)
 
 
 def test_resume_with_cached_states_gives_identical_bits(

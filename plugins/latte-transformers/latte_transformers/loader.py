@@ -24,6 +24,7 @@ _WEIGHTS = "*.safetensors"
 _INDEX = "model.safetensors.index.json"
 _FILES = ("*.json", "*.txt", "*.model", _WEIGHTS)
 """Patterns of the files that determine the model's outputs."""
+_TOKENIZERS = ("tokenizer.json", "vocab.*", "*.model")
 _PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 
 
@@ -104,10 +105,10 @@ def _check_folder(folder: Path) -> None:
             where=_WHERE,
             hint="save the model again with a recent transformers: model.save_pretrained(FOLDER)",
         )
-    absent = [name for name in _shards(folder) if not (folder / name).is_file()]
+    absent = [path for path in _shards(folder) if not path.is_file()]
     if absent:
         raise LatteError(
-            f"{folder} lacks weights that its {_INDEX} names: {absent[0]}",
+            f"{folder} lacks weights that its {_INDEX} names: {absent[0].name}",
             where=_WHERE,
             hint="download the whole checkpoint again",
         )
@@ -124,14 +125,14 @@ def _is_complete(folder: Path) -> bool:
         _check_folder(folder)
     except LatteError:
         return False
-    return True
+    return any(path for pattern in _TOKENIZERS for path in folder.glob(pattern))
 
 
-def _shards(folder: Path) -> list[str]:
-    """Return the names of the weight files in the folder's index, if it has one."""
+def _shards(folder: Path) -> list[Path]:
+    """Return the weight files that the folder's index names, if it has one."""
     try:
         index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
-        return sorted({*index["weight_map"].values()})
+        return sorted({folder / name for name in index["weight_map"].values()})
     except FileNotFoundError:
         return []
     except (ValueError, KeyError, TypeError, AttributeError) as error:
