@@ -17,7 +17,10 @@ from typing import IO, Literal
 
 from pydantic import TypeAdapter
 
-from latte.results.stored import explained
+from latte.interfaces import LatteError
+from latte.io.paths import is_file, is_folder
+from latte.results.folder import RunFolder
+from latte.results.stored import explained, read_bounded
 
 try:
     import fcntl
@@ -55,6 +58,26 @@ class Answer:
 _ADAPTER = TypeAdapter(Answer)
 
 
+def checked_corrections(path: Path) -> Path:
+    """Return the path of a recipe's `corrections`, which may be untrusted.
+
+    Raises `LatteError` unless it is the file `review.jsonl` of a run folder. The whole folder may
+    be missing, because a run that has learned from answers can be copied without it.
+    """
+    hint = "latte review RUN writes review.jsonl in the run folder"
+    folder = RunFolder(path.parent)
+    with explained(path, hint):
+        is_run = is_file(folder.recipe) and is_file(folder.training_images)
+        named = path.name == folder.review.name and not path.is_symlink()
+        if not named or (is_folder(folder.path) and not is_run):
+            raise LatteError(
+                "`corrections` must be the review.jsonl of a run folder",
+                where=str(path),
+                hint=hint,
+            )
+    return path
+
+
 def now() -> str:
     """Return the current time for an answer: UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
@@ -89,7 +112,7 @@ def read_answers(path: Path) -> list[Answer]:
     uses: dict[str, Use] = {}
     hint = "correct or remove this line"
     with explained(path, hint):
-        lines = path.read_bytes().split(b"\n")
+        lines = read_bounded(path).split(b"\n")
     for number, line in enumerate(lines, 1):
         if not line.strip() or _is_half(line):
             continue

@@ -9,7 +9,16 @@ from itertools import combinations
 from pathlib import Path
 
 from latte.interfaces import LatteError
-from latte.results.answers import Answer, Kind, Use, append_answers, latest, now, read_answers
+from latte.results.answers import (
+    Answer,
+    Kind,
+    Use,
+    append_answers,
+    checked_corrections,
+    latest,
+    now,
+    read_answers,
+)
 from latte.results.finished import FinishedRun
 from latte.results.stored import same_count
 from latte.review.estimate import Estimate, estimate
@@ -47,10 +56,13 @@ def check_use(key: str, use: Use, before: Answer | None, where: str) -> None:
 def answers_file(run: FinishedRun) -> Path:
     """Return the file of answers about a run.
 
-    A run that has learned from the answers of a file uses the same file.
+    A run that has learned from the answers of a file uses the same file. Raises `LatteError` if
+    that is not the file of answers of a run.
     """
     learned = run.recipe.get("corrections")
-    return Path(run.source.recipe).parent / learned if learned else run.folder.review
+    if not learned:
+        return run.folder.review
+    return checked_corrections(Path(run.source.recipe).parent / str(learned))
 
 
 class Review:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from latte.interfaces import LatteError
+from latte.report.evidence import read_evidence, read_groups
 from latte.review.population import ReviewImage, teaches
 from latte.review.queues import Question
 from latte.review.session import Review
@@ -208,3 +209,34 @@ def test_impossible_answers_are_refused(
     with pytest.raises(LatteError):
         review.answer([key], kind, label, queue)
     assert not review.file.exists()
+
+
+@pytest.mark.parametrize(
+    "corrections",
+    ["../victim.txt", "/dev/zero", "../plain/review.jsonl", "../linked/review.jsonl", "a" * 5000],
+)
+def test_corrections_outside_a_run_folder_are_neither_read_nor_written(
+    tmp_path: Path, corrections: str
+) -> None:
+    (tmp_path / "plain").mkdir()
+    made_up_review(tmp_path / "linked", NAMES).file.symlink_to(tmp_path / "victim.txt")
+    folder = tmp_path / "untrusted"
+    for use in (
+        lambda: made_up_review(folder, NAMES, corrections=corrections),
+        lambda: read_evidence(folder),
+        lambda: read_groups([folder]),
+    ):
+        with pytest.raises(LatteError, match=r"review\.jsonl of a run folder|File name too long"):
+            use()
+    assert not (tmp_path / "victim.txt").exists()
+
+
+def test_corrections_of_a_run_that_was_not_copied_leave_the_gain_unknown(tmp_path: Path) -> None:
+    made_up_review(tmp_path / "learned", NAMES, corrections="../missing/review.jsonl")
+    assert read_evidence(tmp_path / "learned") is None
+
+
+def test_answers_that_are_no_regular_file_are_refused(review: Review) -> None:
+    review.file.symlink_to("/dev/zero")
+    with pytest.raises(LatteError, match="no such file"):
+        review.answers()
