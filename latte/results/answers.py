@@ -7,7 +7,7 @@ the earlier one; an image whose answer was undone has no answer.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -79,8 +79,8 @@ def checked_corrections(path: Path) -> Path:
 
 
 def now() -> str:
-    """Return the current time for an answer: UTC, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    """Return the current time for an answer: UTC, to the microsecond."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
 def append_answers(path: Path, answers: Sequence[Answer]) -> None:
@@ -130,15 +130,18 @@ def read_answers(path: Path) -> list[Answer]:
     return found
 
 
-def latest(answers: Sequence[Answer]) -> dict[str, Answer]:
-    """Return the newest answer for each content key, without answers that were undone."""
+def newest(answers: Iterable[Answer]) -> dict[str, Answer]:
+    """Return the newest answer for each content key, which may be an undo."""
     found: dict[str, Answer] = {}
     for one in answers:
-        if one.kind == "undo":
-            found.pop(one.key, None)
-        else:
-            found[one.key] = one
+        found.pop(one.key, None)
+        found[one.key] = one
     return found
+
+
+def latest(answers: Iterable[Answer]) -> dict[str, Answer]:
+    """Return the newest answer for each content key, without answers that were undone."""
+    return {key: one for key, one in newest(answers).items() if one.kind != "undo"}
 
 
 def teaching_labels(path: Path) -> dict[str, str]:
