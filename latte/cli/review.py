@@ -98,7 +98,10 @@ def review(
 def _print(opened: Review, as_json: bool) -> None:
     from dataclasses import asdict
 
-    found = opened.evidence()
+    from latte.review.sentences import contradictions
+
+    stored = opened.stored()
+    found = opened.evidence(stored.answers)
     if as_json:
         rows = [
             {
@@ -112,6 +115,8 @@ def _print(opened: Review, as_json: bool) -> None:
         print_json(rows if len(opened.runs) > 1 else rows[0])
         return
     for line in (line for one in found for line in one.lines):
+        echo(in_lines(line))
+    if line := contradictions(stored.contradictions):
         echo(in_lines(line))
     for run, one in zip(opened.runs, found, strict=False):
         if run.has_candidate and one.estimate.better == "adapted":

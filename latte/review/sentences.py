@@ -83,6 +83,14 @@ def accuracy_sentence(found: Estimate, adapted: str = "the adapted model") -> st
     )
 
 
+def contradictions(images: int) -> str:
+    """Return the sentence on images with contradictory answers; empty if there are none."""
+    if not images:
+        return ""
+    what = "1 image has" if images == 1 else f"{images:,} images have"
+    return f"{what} contradictory answers in the files of the runs; the newest answer counts."
+
+
 def _points(share: float) -> str:
     return f"{100 * share:+.1f}".replace("-", "−")
 

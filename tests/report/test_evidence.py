@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from latte.cli.main import run_command_line
 from latte.interfaces import LatteError, RunResults, Verdict
 from latte.report.card import model_card
 from latte.report.comparison.comparison import compare_runs
@@ -165,3 +166,18 @@ def test_comparison_names_the_damaged_line(compared: Path) -> None:
     with pytest.raises(LatteError) as caught:
         compare_runs([compared])
     assert caught.value.where == f"{compared / 'second' / 'review.jsonl'}:1"
+
+
+def test_comparison_and_review_count_contradictory_answers(
+    compared: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = [compared / "first", compared / "second"]
+    first, second, both = Review(open_run(paths[0])), Review(open_run(paths[1])), map(str, paths)
+    answer_all(first, "adapted", 3)
+    answer_all(second, "zero_shot", 3)
+    said = "3 images have contradictory answers in the files of the runs; the newest answer counts."
+    assert said in squashed(table(compare_runs(paths)))
+    assert run_command_line(["review", *both, "--show"]) == 0
+    assert said in squashed(capsys.readouterr().out)
+    answer_all(Review(open_run(paths[0]), open_run(paths[1])), "adapted", 1)
+    assert "contradictory" not in table(compare_runs(paths))

@@ -119,6 +119,8 @@ def _on_evidence(comparison: Comparison) -> Iterator[str]:
     for group in comparison.reviewed:
         for found in group.differences:
             yield one_line(found.sentence)
+        if group.contradictions:
+            yield group.contradictions
         names = [one_line(folder.name) for folder in group.gains]
         if len(names) > 1:
             yield f"More answers make these intervals narrower: latte review {' '.join(names)}"
