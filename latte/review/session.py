@@ -33,7 +33,7 @@ from latte.review.population import (
     teaches,
 )
 from latte.review.queues import EvidenceQueue, Question, Queue, QueueName, queues_of
-from latte.review.sentences import ZERO_SHOT, Evidence
+from latte.review.sentences import ZERO_SHOT, Evidence, run_names
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,11 @@ class Review:
     def __init__(self, run: FinishedRun, *others: FinishedRun) -> None:
         self.run = run
         self.runs = (run, *others)
-        for other in others:
+        folders = [one.folder.path for one in self.runs]
+        self._names = run_names(folders)
+        for at, other in enumerate(others, 1):
+            if any(other.folder.path.samefile(one) for one in folders[:at]):
+                raise LatteError("the same run folder occurs twice", where=str(folders[at]))
             _require_same_images(run, other)
         files = map(answers_file, self.runs)
         # A run that has learned from answers shares the file of another run.
@@ -138,7 +142,7 @@ class Review:
     @property
     def name(self) -> str:
         """The names of the run folders."""
-        return " + ".join(one.folder.path.name for one in self.runs)
+        return " + ".join(self._names)
 
     @cached_property
     def _by_key(self) -> dict[str, ReviewImage]:
@@ -190,7 +194,10 @@ class Review:
     @cached_property
     def _comparisons(self) -> tuple[tuple[Population, str, str], ...]:
         """Images, compared model and baseline of each estimate."""
-        names = [_compared(one, named=len(self.runs) > 1) for one in self.runs]
+        names = [
+            _compared(one, name if len(self.runs) > 1 else None)
+            for one, name in zip(self.runs, self._names, strict=True)
+        ]
         models = [*zip(self._populations, names, strict=True)]
         gains = [(images, name, ZERO_SHOT) for images, name in models]
         differences = [
@@ -276,10 +283,9 @@ def _population(run: FinishedRun) -> Population:
     return population(keys, labels.frozen, labels.adapted, labels.confidence, learned=learned)
 
 
-def _compared(run: FinishedRun, *, named: bool) -> str:
+def _compared(run: FinishedRun, name: str | None) -> str:
     """Return the model that is compared with zero-shot CLIP, in words."""
-    if named:
-        name = run.folder.path.name
+    if name is not None:
         return f"the rejected candidate of {name}" if run.has_candidate else name
     return "the rejected candidate" if run.has_candidate else "the adapted model"
 

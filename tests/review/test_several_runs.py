@@ -12,6 +12,7 @@ from latte.cli.progress import make_progress
 from latte.interfaces import LatteError
 from latte.registry.registry import load_registry
 from latte.results.answers import Answer, Kind, read_answers, teaching_labels
+from latte.results.finished import open_run
 from latte.review.estimate import Estimate, estimate
 from latte.review.importing import import_answers
 from latte.review.learning import learn
@@ -246,3 +247,19 @@ def test_each_file_is_read_once_for_an_answer(
     key = pair.population.disagreements[-1].key
     pair.answer([key], "class", "cat", "evidence")
     assert read == [*pair.files]
+
+
+def test_runs_with_equal_names_are_named_after_their_parents(tmp_path: Path) -> None:
+    first = made_up_review(tmp_path / "one" / "animals", NAMES)
+    second = made_up_review(tmp_path / "two" / "animals", NAMES, every=6)
+    pair = Review(first.run, second.run)
+    assert pair.name == "one/animals + two/animals"
+    compared = [(one.baseline, one.compared) for one in pair.evidence()]
+    assert compared[1:] == [("zero-shot CLIP", "two/animals"), ("one/animals", "two/animals")]
+
+
+def test_a_run_that_occurs_twice_is_refused(tmp_path: Path, pair: Review) -> None:
+    (tmp_path / "link").symlink_to(pair.run.folder.path)
+    for again in (pair.run.folder.path, tmp_path / "link"):
+        with pytest.raises(LatteError, match="occurs twice"):
+            Review(*pair.runs, open_run(again))
