@@ -76,12 +76,10 @@ class EvidenceQueue(Queue):
 
     def next(self, answers: Answers) -> Question | None:
         """Return the next image of the disagreements, or of a stratum of the agreements."""
-        learns = any(one.use == "teaching" for one in answers.values())
+        is_open = _evidence_filter(answers)
 
         def unanswered(images: Sequence[ReviewImage]) -> ReviewImage | None:
-            first = next((one for one in images if one.key not in answers), None)
-            # After the first teaching answer, the teaching half can no longer become evidence.
-            return None if first is None or (learns and teaches(first.key)) else first
+            return next(filter(is_open, images), None)
 
         asked = sum(one.use == "evidence" for one in answers.values())
         differs = unanswered(self._population.disagreements)
@@ -91,8 +89,8 @@ class EvidenceQueue(Queue):
         return _about((agreed or differs) if turn else (differs or agreed))
 
     def left(self, answers: Answers) -> int:
-        """Return the number of unanswered images."""
-        return sum(one.key not in answers for one in self._population.images)
+        """Return the number of unanswered images that can be evidence."""
+        return sum(map(_evidence_filter(answers), self._population.images))
 
 
 class SheetQueue(Queue):
@@ -270,6 +268,15 @@ def _about(image: ReviewImage | None) -> Question | None:
         return None
     order = sorted(image.labels, key=lambda label: draw(f"{image.key} option {label}"))
     return Question((image,), tuple(order))
+
+
+def _evidence_filter(answers: Answers) -> Callable[[ReviewImage], bool]:
+    """Return the test for images without an answer that can be evidence.
+
+    After the first answer for teaching, images that may teach can no longer be evidence.
+    """
+    learns = any(one.use == "teaching" for one in answers.values())
+    return lambda image: image.key not in answers and not (learns and teaches(image.key))
 
 
 def _is_open(answers: Answers, image: ReviewImage) -> bool:

@@ -240,3 +240,15 @@ def test_answers_that_are_no_regular_file_are_refused(review: Review) -> None:
     review.file.symlink_to("/dev/zero")
     with pytest.raises(LatteError, match="no such file"):
         review.answers()
+
+
+def test_the_number_of_questions_left_is_that_of_the_questions_asked(review: Review) -> None:
+    answered(review, 5)
+    assert review.standing("evidence").left == 195
+    question = review.next("uncertain")
+    assert question is not None
+    review.answer(keys(question), "none", None, "uncertain")
+    left = review.standing("evidence").left
+    assert len(review.upcoming(200)) == left < 195
+    answered(review, left)
+    assert review.standing("evidence").left == 0
