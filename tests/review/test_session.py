@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from latte.interfaces import LatteError
 from latte.report.evidence import read_evidence, read_groups
+from latte.results.stored import LARGEST_JSON
 from latte.review.population import ReviewImage, teaches
 from latte.review.queues import Question
 from latte.review.session import Review
@@ -213,7 +215,7 @@ def test_impossible_answers_are_refused(
 
 @pytest.mark.parametrize(
     "corrections",
-    ["../victim.txt", "/dev/zero", "../plain/review.jsonl", "../linked/review.jsonl", "a" * 5000],
+    ["../victim.txt", "/dev/null", "../plain/review.jsonl", "../linked/review.jsonl", "a" * 5000],
 )
 def test_corrections_outside_a_run_folder_are_neither_read_nor_written(
     tmp_path: Path, corrections: str
@@ -236,9 +238,10 @@ def test_corrections_of_a_run_that_was_not_copied_leave_the_gain_unknown(tmp_pat
     assert read_evidence(tmp_path / "learned") is None
 
 
-def test_answers_that_are_no_regular_file_are_refused(review: Review) -> None:
-    review.file.symlink_to("/dev/zero")
-    with pytest.raises(LatteError, match="no such file"):
+def test_a_file_of_answers_that_is_too_large_is_not_read(review: Review) -> None:
+    review.file.touch()
+    os.truncate(review.file, LARGEST_JSON + 1)
+    with pytest.raises(LatteError, match="it has more than"):
         review.answers()
 
 
