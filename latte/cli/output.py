@@ -71,12 +71,6 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json_on_terminal(json.dumps(value, indent=2, ensure_ascii=False)) + "\n")
 
 
-def relative(path: Path) -> str:
-    """Return `path` relative to the working directory; unchanged if it is outside."""
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
-
-
 def write_file(path: Path, text: str) -> None:
     """Write `text` to a path that the user gave. Raises `LatteError` if that fails.
 

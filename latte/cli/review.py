@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from latte.cli import completion
-from latte.cli.output import echo, print_json, relative
+from latte.cli.output import echo, print_json
 from latte.cli.shared import JsonOption, require_run
+from latte.io.paths import relative
 from latte.report.terminal import in_lines
 
 if TYPE_CHECKING:
@@ -98,7 +100,10 @@ def review(
 def _print(opened: Review, as_json: bool) -> None:
     from dataclasses import asdict
 
-    found = opened.evidence()
+    from latte.review.sentences import contradictions
+
+    stored = opened.stored()
+    found = opened.evidence(stored.answers)
     if as_json:
         rows = [
             {
@@ -113,9 +118,11 @@ def _print(opened: Review, as_json: bool) -> None:
         return
     for line in (line for one in found for line in one.lines):
         echo(in_lines(line))
+    if line := contradictions(stored.contradictions):
+        echo(in_lines(line))
     for run, one in zip(opened.runs, found, strict=False):
         if run.has_candidate and one.estimate.better == "adapted":
-            folder = relative(run.folder.path)
+            folder = shlex.quote(relative(run.folder.path))
             echo(f"use the candidate: latte predict {folder} IMAGES --candidate")
 
 
@@ -133,8 +140,8 @@ def _write_sheet(opened: Review, folder: Path, count: int) -> None:
     refuse_existing(folder)
     page, table = write_sheet(opened, count, _picture(opened), folder)
     echo(f"print or open: {page}\nfill in: {table}")
-    runs = " ".join(relative(run.folder.path) for run in opened.runs)
-    echo(f"then: latte review {runs} --import {table}")
+    runs = [relative(run.folder.path) for run in opened.runs]
+    echo(f"then: {shlex.join(['latte', 'review', *runs, '--import', str(table)])}")
 
 
 def _picture(opened: Review) -> Callable[[int, int], bytes]:

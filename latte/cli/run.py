@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from latte.cli import waited
-from latte.cli.output import echo, relative, results
+from latte.cli.output import echo, results
 from latte.cli.shared import (
     LimitOption,
     QuietOption,
@@ -18,6 +18,7 @@ from latte.cli.shared import (
     require_recipe,
     together,
 )
+from latte.io.paths import relative
 from latte.report.numbers import duration, mebibytes
 from latte.report.terminal import fitted, in_lines
 

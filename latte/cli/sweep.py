@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from latte.cli import completion
-from latte.cli.output import echo, relative
+from latte.cli.output import echo
 from latte.cli.shared import DryRunOption, LimitOption, QuietOption, SeedsOption, chosen_recipes
+from latte.io.paths import relative
 from latte.report.numbers import plural
 
 if TYPE_CHECKING:

@@ -66,6 +66,12 @@ def is_folder(path: Path) -> bool:
     return _holds(Path.is_dir, path)
 
 
+def relative(path: Path) -> str:
+    """Return `path` relative to the working directory, or unchanged if it is outside of it."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
 def path_as_text(path: str) -> str:
     r"""Return `path` with each byte that is not UTF-8 as `\xNN`, to store the name as text."""
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

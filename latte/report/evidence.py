@@ -8,7 +8,7 @@ from pathlib import Path
 
 from latte.results.finished import FinishedRun
 from latte.results.folder import RunFolder
-from latte.review.sentences import Evidence
+from latte.review.sentences import Evidence, contradictions
 from latte.review.session import Review, answers_file
 
 
@@ -22,6 +22,8 @@ class Group:
     """The difference of each pair of runs with answers."""
     unasked: tuple[Path, ...]
     """The folders of runs without an answer."""
+    contradictions: str
+    """The sentence on answers that contradict each other; empty if there are none."""
 
 
 def read_evidence(folder: Path) -> Evidence | None:
@@ -57,9 +59,12 @@ def read_groups(folders: Iterable[Path]) -> tuple[Group, ...]:
 
 
 def _group(reviewed: list[Path], unasked: list[Path]) -> Group:
-    together = Review(*(FinishedRun(RunFolder(folder)) for folder in reviewed)).evidence()
+    review = Review(*(FinishedRun(RunFolder(folder)) for folder in reviewed))
+    stored = review.stored()
+    together = review.evidence(stored.answers)
     gains = dict(zip(reviewed, together, strict=False))
-    return Group(gains, together[len(reviewed) :], tuple(unasked))
+    differences = together[len(reviewed) :]
+    return Group(gains, differences, tuple(unasked), contradictions(stored.contradictions))
 
 
 def evidence_lines(found: Evidence | None, run: str) -> tuple[str, ...]:

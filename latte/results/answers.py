@@ -7,7 +7,7 @@ the earlier one; an image whose answer was undone has no answer.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -17,7 +17,10 @@ from typing import IO, Literal
 
 from pydantic import TypeAdapter
 
-from latte.results.stored import explained
+from latte.interfaces import LatteError
+from latte.io.paths import is_file, is_folder
+from latte.results.folder import RunFolder
+from latte.results.stored import explained, read_bounded
 
 try:
     import fcntl
@@ -55,9 +58,29 @@ class Answer:
 _ADAPTER = TypeAdapter(Answer)
 
 
+def checked_corrections(path: Path) -> Path:
+    """Return the path of a recipe's `corrections`, which may be untrusted.
+
+    Raises `LatteError` unless it is the file `review.jsonl` of a run folder. The whole folder may
+    be missing, because a run that has learned from answers can be copied without it.
+    """
+    hint = "latte review RUN writes review.jsonl in the run folder"
+    folder = RunFolder(path.parent)
+    with explained(path, hint):
+        is_run = is_file(folder.recipe) and is_file(folder.training_images)
+        named = path.name == folder.review.name and not path.is_symlink()
+        if not named or (is_folder(folder.path) and not is_run):
+            raise LatteError(
+                "`corrections` must be the review.jsonl of a run folder",
+                where=str(path),
+                hint=hint,
+            )
+    return path
+
+
 def now() -> str:
-    """Return the current time for an answer: UTC, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    """Return the current time for an answer: UTC, to the microsecond."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
 def append_answers(path: Path, answers: Sequence[Answer]) -> None:
@@ -89,7 +112,7 @@ def read_answers(path: Path) -> list[Answer]:
     uses: dict[str, Use] = {}
     hint = "correct or remove this line"
     with explained(path, hint):
-        lines = path.read_bytes().split(b"\n")
+        lines = read_bounded(path).split(b"\n")
     for number, line in enumerate(lines, 1):
         if not line.strip() or _is_half(line):
             continue
@@ -107,15 +130,18 @@ def read_answers(path: Path) -> list[Answer]:
     return found
 
 
-def latest(answers: Sequence[Answer]) -> dict[str, Answer]:
-    """Return the newest answer for each content key, without answers that were undone."""
+def newest(answers: Iterable[Answer]) -> dict[str, Answer]:
+    """Return the newest answer for each content key, which may be an undo."""
     found: dict[str, Answer] = {}
     for one in answers:
-        if one.kind == "undo":
-            found.pop(one.key, None)
-        else:
-            found[one.key] = one
+        found.pop(one.key, None)
+        found[one.key] = one
     return found
+
+
+def latest(answers: Iterable[Answer]) -> dict[str, Answer]:
+    """Return the newest answer for each content key, without answers that were undone."""
+    return {key: one for key, one in newest(answers).items() if one.kind != "undo"}
 
 
 def teaching_labels(path: Path) -> dict[str, str]:

@@ -156,7 +156,7 @@ StoredT = TypeVar("StoredT")
 def read_stored(path: Path, kind: type[StoredT], hint: str = DO_AGAIN) -> StoredT:
     """Return a JSON file's value as `kind`. Raises `LatteError` if it has another type."""
     with explained(path, hint):
-        data = _bytes(path)
+        data = read_bounded(path)
         check_numbers(data)
         return TypeAdapter(kind).validate_json(data, strict=True)
 
@@ -222,7 +222,8 @@ def _damaged(why: str, where: str, hint: str) -> LatteError:
     return LatteError(f"this file is damaged ({line[:200]})", where=where, hint=hint)
 
 
-def _bytes(path: Path) -> bytes:
+def read_bounded(path: Path) -> bytes:
+    """Return the bytes of a file. Raises `ValueError` if it is no file, or too large."""
     if not path.is_file():
         raise ValueError("there is no such file")
     if path.stat().st_size > LARGEST_JSON:

@@ -16,7 +16,7 @@ from latte.io.paths import existing_file, read_text
 from latte.results.answers import Answer, Kind, Use, now
 from latte.results.stored import explained
 from latte.review.population import teaches
-from latte.review.session import Review, check_use
+from latte.review.session import Review
 
 NONE, UNSURE = "none of these", "cannot tell"
 """Labels for "the image shows none of the classes" and "the person cannot tell"."""
@@ -79,13 +79,21 @@ def import_answers(review: Review, path: Path) -> int:
     Raises `LatteError` before anything is written if an image or a class is unknown, or if two
     answers of the file contradict each other.
     """
-    before, names = review.answers(), review.run.class_names
+    stored, names = review.stored(), review.run.class_names
+    before = stored.answers
     keys = dict(zip(review.run.training_ids, review.run.training_keys, strict=True))
     found: dict[str, tuple[_Given, Answer]] = {}
     for one in _read(path, keys):
         key = _key(one, keys)
         kind, label = _meaning(one, names)
         use = _use(one, key, before.get(key))
+        if use == "teaching" and len(review.runs) > 1:
+            raise LatteError(
+                "several runs are only measured, and this answer would teach",
+                where=one.where,
+                hint="write evidence in the column use, or import it into one run",
+            )
+        stored.check_use(key, use, one.where)
         queue = "evidence" if use == "evidence" else "import"
         answer = Answer(key, kind, label, use, queue, review.name, now(), one.image)
         first, other = found.setdefault(key, (one, answer))
@@ -96,8 +104,7 @@ def import_answers(review: Review, path: Path) -> int:
         for key, (_, answer) in found.items()
         if key not in before or _content(before[key]) != _content(answer)
     ]
-    if new:
-        review.append(new)
+    review.append(new, stored)
     return len(new)
 
 
@@ -197,7 +204,6 @@ def _use(given: _Given, key: str, before: Answer | None) -> Use:
     use: Use = drawn if before is None else before.use
     if given.use is not None:
         use = "evidence" if given.use == "evidence" else "teaching"
-    check_use(key, use, before, given.where)
     return use
 
 

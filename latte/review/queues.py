@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import takewhile
 from typing import Literal
 
 from latte.results.answers import Answer, Use
@@ -76,23 +77,32 @@ class EvidenceQueue(Queue):
 
     def next(self, answers: Answers) -> Question | None:
         """Return the question about the next disagreement, or about the next agreement."""
-        learns = any(one.use == "teaching" for one in answers.values())
-
-        def unanswered(images: Sequence[ReviewImage]) -> ReviewImage | None:
-            first = next((one for one in images if one.key not in answers), None)
-            # After the first teaching answer, images that may teach can no longer become evidence.
-            return None if first is None or (learns and teaches(first.key)) else first
-
         asked = sum(one.use == "evidence" for one in answers.values())
-        differs = unanswered(self._population.disagreements)
-        unsure, sure = map(unanswered, self._population.agreements)
+        differs, unsure, sure = (next(iter(one), None) for one in self._open(answers))
         agreed = (sure or unsure) if asked // _AGREED_EVERY % 3 == 2 else (unsure or sure)
         turn = asked % _AGREED_EVERY == _AGREED_EVERY - 1
         return _about((agreed or differs) if turn else (differs or agreed))
 
     def left(self, answers: Answers) -> int:
-        """Return the number of unanswered images."""
-        return sum(one.key not in answers for one in self._population.images)
+        """Return the number of images without an answer whose answer would count."""
+        return sum(map(len, self._open(answers)))
+
+    def _open(self, answers: Answers) -> list[list[ReviewImage]]:
+        """Return the images to ask about: the disagreements, and both strata of agreements.
+
+        After the first answer for teaching, images that may teach can no longer be evidence. The
+        estimate counts no image after such a gap in the random order.
+        """
+        learns = any(one.use == "teaching" for one in answers.values())
+
+        def may_count(image: ReviewImage) -> bool:
+            return image.key in answers or not (learns and teaches(image.key))
+
+        strata = (self._population.disagreements, *self._population.agreements)
+        return [
+            [one for one in takewhile(may_count, images) if one.key not in answers]
+            for images in strata
+        ]
 
 
 class SheetQueue(Queue):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from latte.interfaces import Interval
 from latte.review.estimate import Estimate
@@ -81,6 +83,23 @@ def accuracy_sentence(found: Estimate, adapted: str = "the adapted model") -> st
         f"Accuracy: zero-shot CLIP {100 * one.low:.0f} to {100 * one.high:.0f} %, "
         f"{adapted} {100 * other.low:.0f} to {100 * other.high:.0f} %."
     )
+
+
+def run_names(folders: Sequence[Path]) -> list[str]:
+    """Return the name of each run folder, after its parent's name if several have this name."""
+    paths = [one.absolute() for one in folders]
+    names = [one.name for one in paths]
+    return [
+        f"{one.parent.name}/{one.name}" if names.count(one.name) > 1 else one.name for one in paths
+    ]
+
+
+def contradictions(images: int) -> str:
+    """Return the sentence on images with contradictory answers; empty if there are none."""
+    if not images:
+        return ""
+    what = "1 image has" if images == 1 else f"{images:,} images have"
+    return f"{what} contradictory answers in the files of the runs; the newest answer counts."
 
 
 def _points(share: float) -> str:

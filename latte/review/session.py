@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 
 from latte.interfaces import LatteError
-from latte.results.answers import Answer, Kind, Use, append_answers, latest, now, read_answers
+from latte.results.answers import (
+    Answer,
+    Kind,
+    Use,
+    append_answers,
+    checked_corrections,
+    latest,
+    newest,
+    now,
+    read_answers,
+)
 from latte.results.finished import FinishedRun
 from latte.results.stored import same_count
 from latte.review.estimate import Estimate, estimate
@@ -23,7 +33,7 @@ from latte.review.population import (
     teaches,
 )
 from latte.review.queues import EvidenceQueue, Question, Queue, QueueName, queues_of
-from latte.review.sentences import ZERO_SHOT, Evidence
+from latte.review.sentences import ZERO_SHOT, Evidence, run_names
 
 
 @dataclass(frozen=True)
@@ -38,19 +48,62 @@ class Standing:
     evidence: tuple[Evidence, ...]
 
 
-def check_use(key: str, use: Use, before: Answer | None, where: str) -> None:
-    """Raise `LatteError` if the image cannot have this use; `before` is its earlier answer."""
-    if (before is not None and before.use != use) or (use == "teaching" and not teaches(key)):
-        raise LatteError("an image is evidence or teaching, never both", where=where)
+@dataclass(frozen=True)
+class Stored:
+    """The answers of all files, read once."""
+
+    files: tuple[Mapping[str, Answer], ...]
+    """For each file, the newest answer for each content key, which may be an undo."""
+
+    @cached_property
+    def _joint(self) -> dict[str, Answer]:
+        """The newest answer of any file for each content key, which may be an undo."""
+        everything = [one for own in self.files for one in own.values()]
+        if len(self.files) > 1:
+            everything.sort(key=lambda one: one.time)
+        return newest(everything)
+
+    @cached_property
+    def answers(self) -> dict[str, Answer]:
+        """The newest answer of any file for each content key, without those that were undone."""
+        return latest(self._joint.values())
+
+    @cached_property
+    def contradictions(self) -> int:
+        """Number of images about which two files have different answers."""
+        several = [[own[key] for own in self.files if key in own] for key in self._joint]
+        return sum(len({(one.kind, one.label, one.use) for one in some}) > 1 for some in several)
+
+    def missing(self) -> Iterator[list[Answer]]:
+        """Yield for each file the evidence of other files that it lacks or contradicts."""
+        for own in self.files:
+            yield [
+                one
+                for key, one in self._joint.items()
+                if one.use == "evidence" and own.get(key) != one and _allows(own.get(key), one.use)
+            ]
+
+    def check_use(self, key: str, use: Use, where: str) -> None:
+        """Raise `LatteError` if a file's answer about the image `key` excludes this use."""
+        allowed = all(_allows(own.get(key), use) for own in self.files)
+        if not allowed or (use == "teaching" and not teaches(key)):
+            raise LatteError("an image is evidence or teaching, never both", where=where)
+
+
+def _allows(before: Answer | None, use: Use) -> bool:
+    return before is None or before.kind == "undo" or before.use == use
 
 
 def answers_file(run: FinishedRun) -> Path:
     """Return the file of answers about a run.
 
-    A run that has learned from the answers of a file uses the same file.
+    A run that has learned from the answers of a file uses the same file. Raises `LatteError` if
+    that is not the file of answers of a run.
     """
     learned = run.recipe.get("corrections")
-    return Path(run.source.recipe).parent / learned if learned else run.folder.review
+    if not learned:
+        return run.folder.review
+    return checked_corrections(Path(run.source.recipe).parent / str(learned))
 
 
 class Review:
@@ -69,7 +122,11 @@ class Review:
     def __init__(self, run: FinishedRun, *others: FinishedRun) -> None:
         self.run = run
         self.runs = (run, *others)
-        for other in others:
+        folders = [one.folder.path for one in self.runs]
+        self._names = run_names(folders)
+        for at, other in enumerate(others, 1):
+            if any(other.folder.path.samefile(one) for one in folders[:at]):
+                raise LatteError("the same run folder occurs twice", where=str(folders[at]))
             _require_same_images(run, other)
         files = map(answers_file, self.runs)
         # A run that has learned from answers shares the file of another run.
@@ -85,7 +142,7 @@ class Review:
     @property
     def name(self) -> str:
         """The names of the run folders."""
-        return " + ".join(one.folder.path.name for one in self.runs)
+        return " + ".join(self._names)
 
     @cached_property
     def _by_key(self) -> dict[str, ReviewImage]:
@@ -102,20 +159,22 @@ class Review:
     def _features(self) -> Features:
         return read_features(self.run)
 
+    def stored(self) -> Stored:
+        """Read the answers of all files."""
+        return Stored(tuple(newest(read_answers(file)) for file in self.files))
+
     def answers(self) -> dict[str, Answer]:
         """Return the newest answer for each content key, without answers that were undone."""
-        found = [one for file in self.files for one in read_answers(file)]
-        if len(self.files) > 1:
-            found.sort(key=lambda one: one.time)
-        return latest(found)
+        return self.stored().answers
 
-    def append(self, answers: Sequence[Answer]) -> None:
-        """Append answers to the file of each run, after answers that are missing in this file."""
-        before = self.answers() if len(self.files) > 1 else {}
-        for file in self.files:
-            own = latest(read_answers(file)) if before else {}
-            missing = [one for key, one in before.items() if key not in own]
-            append_answers(file, [*missing, *answers])
+    def append(self, answers: Sequence[Answer], stored: Stored) -> None:
+        """Append answers to the file of each run, after the evidence of other files.
+
+        `stored` is the content of the files, with which the use of each answer was checked.
+        """
+        for file, missing in zip(self.files, stored.missing(), strict=True):
+            if missing or answers:
+                append_answers(file, [*missing, *answers])
 
     def estimate(self) -> Estimate:
         """Return the estimate of the first run's gain over zero-shot CLIP."""
@@ -135,7 +194,10 @@ class Review:
     @cached_property
     def _comparisons(self) -> tuple[tuple[Population, str, str], ...]:
         """Images, compared model and baseline of each estimate."""
-        names = [_compared(one, named=len(self.runs) > 1) for one in self.runs]
+        names = [
+            _compared(one, name if len(self.runs) > 1 else None)
+            for one, name in zip(self.runs, self._names, strict=True)
+        ]
         models = [*zip(self._populations, names, strict=True)]
         gains = [(images, name, ZERO_SHOT) for images, name in models]
         differences = [
@@ -191,9 +253,12 @@ class Review:
         ):
             raise LatteError(f'"{label}" is none of the class names', where=queue)
         use = self.queues[queue].use
-        answers, time = self.answers(), now()
+        stored, time = self.stored(), now()
         for key in (*keys, *others):
-            self._check(key, use, answers)
+            if key not in self._by_key:
+                raise LatteError("no image of this run has this content key", where=key)
+            stored.check_use(key, use, where=key)
+        answers = stored.answers
         if kind == "undo":
             keys = [key for key in keys if key in answers and answers[key].queue == queue]
         said = [(key, kind, label) for key in keys]
@@ -202,17 +267,12 @@ class Review:
             [
                 Answer(key, what, name, use, queue, self.name, time, self._id_of(key))
                 for key, what, name in said
-            ]
+            ],
+            stored,
         )
 
     def _id_of(self, key: str) -> str:
         return self.run.training_ids[self._by_key[key].row]
-
-    def _check(self, key: str, use: Use, answers: Mapping[str, Answer]) -> None:
-        """Raise `LatteError` for an unknown image, or one that was answered for the other use."""
-        if key not in self._by_key:
-            raise LatteError("no image of this run has this content key", where=key)
-        check_use(key, use, answers.get(key), where=key)
 
 
 def _population(run: FinishedRun) -> Population:
@@ -223,10 +283,9 @@ def _population(run: FinishedRun) -> Population:
     return population(keys, labels.frozen, labels.adapted, labels.confidence, learned=learned)
 
 
-def _compared(run: FinishedRun, *, named: bool) -> str:
+def _compared(run: FinishedRun, name: str | None) -> str:
     """Return the model that is compared with zero-shot CLIP, in words."""
-    if named:
-        name = run.folder.path.name
+    if name is not None:
         return f"the rejected candidate of {name}" if run.has_candidate else name
     return "the rejected candidate" if run.has_candidate else "the adapted model"
 

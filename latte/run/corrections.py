@@ -7,7 +7,7 @@ from dataclasses import replace
 from latte import distributed
 from latte.interfaces import LatteError
 from latte.interfaces.errors import did_you_mean
-from latte.results.answers import teaching_labels
+from latte.results.answers import checked_corrections, teaching_labels
 from latte.run.images import Images
 from latte.run.workspace import Workspace
 
@@ -18,7 +18,8 @@ def with_corrections(workspace: Workspace, images: Images) -> Images:
     Only the main process reads the file, and only once, because a reviewer may extend it during the
     run. Images are identified by their content, so all copies of an image get the same label.
 
-    Raises `LatteError` if the file is missing, or names a class that the recipe does not have.
+    Raises `LatteError` if the file is missing or is not the review.jsonl of a run, or if it names a
+    class that the recipe does not have.
     """
     if workspace.recipe.general.corrections is None:
         return images
@@ -31,6 +32,7 @@ def _read(workspace: Workspace, images: Images) -> tuple[int, ...]:
         raise LatteError(
             f"there is no file {path}", where="corrections", hint="latte review RUN writes one"
         )
+    checked_corrections(path)
     names = {name: label for label, name in enumerate(images.class_names)}
     given = teaching_labels(path)
     for name in given.values():

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from latte.cli.main import run_command_line
 from latte.interfaces import LatteError, RunResults, Verdict
 from latte.report.card import model_card
-from latte.report.comparison.comparison import compare_runs
+from latte.report.comparison.comparison import compare_runs, notes
 from latte.report.comparison.export import as_json
 from latte.report.comparison.page import page
 from latte.report.comparison.terminal import table
@@ -131,7 +132,7 @@ def test_comparison_shows_verdict_and_measured_gain_of_each_run(compared: Path) 
     assert note in squashed(table(found))
     assert "second:" not in table(found)
     assert "second is not measured" in squashed(table(found))
-    assert "latte review first second" in squashed(table(found))
+    assert f"latte review {compared / 'first'} {compared / 'second'}" in "".join(notes(found))
     assert note in parse(page(found)).by_id("notes").words
     (row,) = as_json(found)["rows"]
     (reviewed,) = row["reviews"]
@@ -165,3 +166,32 @@ def test_comparison_names_the_damaged_line(compared: Path) -> None:
     with pytest.raises(LatteError) as caught:
         compare_runs([compared])
     assert caught.value.where == f"{compared / 'second' / 'review.jsonl'}:1"
+
+
+def test_commands_of_a_comparison_can_be_copied(
+    compared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(compared)
+    paths = [Path("of mine/same"), Path("other/same")]
+    for name, path in zip(("first", "second"), paths, strict=True):
+        path.parent.mkdir()
+        Path(name).rename(path)
+    answer_all(Review(open_run(paths[0])), "adapted", 4)
+    said = notes(compare_runs([paths[0], paths[1].absolute()]))
+    command = "latte review 'of mine/same' other/same"
+    assert any(one.startswith("other/same is not measured") and command in one for one in said)
+
+
+def test_comparison_and_review_count_contradictory_answers(
+    compared: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = [compared / "first", compared / "second"]
+    first, second, both = Review(open_run(paths[0])), Review(open_run(paths[1])), map(str, paths)
+    answer_all(first, "adapted", 3)
+    answer_all(second, "zero_shot", 3)
+    said = "3 images have contradictory answers in the files of the runs; the newest answer counts."
+    assert said in squashed(table(compare_runs(paths)))
+    assert run_command_line(["review", *both, "--show"]) == 0
+    assert said in squashed(capsys.readouterr().out)
+    answer_all(Review(open_run(paths[0]), open_run(paths[1])), "adapted", 1)
+    assert "contradictory" not in table(compare_runs(paths))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from latte.cli.main import run_command_line
 from latte.interfaces import LatteError
 from latte.review.contact_sheet import refuse_existing, write_sheet
 from latte.review.importing import import_answers
@@ -115,3 +116,14 @@ def test_filled_answers_are_not_overwritten_and_an_end_is_reported(
     with pytest.raises(LatteError, match="every image is answered"):
         write_sheet(review, 2, square, tmp_path / "other")
     assert not (tmp_path / "other").exists()
+
+
+def test_the_import_command_can_be_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("latte.cli.review._picture", lambda opened: square)
+    made_up_review(tmp_path / "my run", NAMES)
+    assert run_command_line(["review", "my run", "--sheet", "a sheet"]) == 0
+    said = capsys.readouterr().out
+    assert "then: latte review 'my run' --import 'a sheet/answers.csv'" in said

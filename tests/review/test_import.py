@@ -191,6 +191,7 @@ def test_the_command_prints_the_estimate(
 
 
 def test_teaching_images_of_a_run_that_has_learned_can_be_answered(tmp_path: Path) -> None:
-    review = made_up_review(tmp_path / "run", NAMES, corrections="../review.jsonl")
+    first = made_up_review(tmp_path / "first", NAMES)
+    review = made_up_review(tmp_path / "run", NAMES, corrections="../first/review.jsonl")
     assert import_answers(review, csv_file(tmp_path, f"{TEACHING[0]},cat")) == 1
-    assert read_answers(tmp_path / "review.jsonl")[0].use == "teaching"
+    assert read_answers(first.file)[0].use == "teaching"

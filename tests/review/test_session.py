@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from latte.interfaces import LatteError
+from latte.report.evidence import read_evidence, read_groups
+from latte.results.stored import LARGEST_JSON
 from latte.review.population import ReviewImage, teaches
 from latte.review.queues import Question
 from latte.review.session import Review
@@ -208,3 +211,47 @@ def test_impossible_answers_are_refused(
     with pytest.raises(LatteError):
         review.answer([key], kind, label, queue)
     assert not review.file.exists()
+
+
+@pytest.mark.parametrize(
+    "corrections",
+    ["../victim.txt", "/dev/null", "../plain/review.jsonl", "../linked/review.jsonl", "a" * 5000],
+)
+def test_corrections_outside_a_run_folder_are_neither_read_nor_written(
+    tmp_path: Path, corrections: str
+) -> None:
+    (tmp_path / "plain").mkdir()
+    made_up_review(tmp_path / "linked", NAMES).file.symlink_to(tmp_path / "victim.txt")
+    folder = tmp_path / "untrusted"
+    for use in (
+        lambda: made_up_review(folder, NAMES, corrections=corrections),
+        lambda: read_evidence(folder),
+        lambda: read_groups([folder]),
+    ):
+        with pytest.raises(LatteError, match=r"review\.jsonl of a run folder|File name too long"):
+            use()
+    assert not (tmp_path / "victim.txt").exists()
+
+
+def test_corrections_of_a_run_that_was_not_copied_leave_the_gain_unknown(tmp_path: Path) -> None:
+    made_up_review(tmp_path / "learned", NAMES, corrections="../missing/review.jsonl")
+    assert read_evidence(tmp_path / "learned") is None
+
+
+def test_a_file_of_answers_that_is_too_large_is_not_read(review: Review) -> None:
+    review.file.touch()
+    os.truncate(review.file, LARGEST_JSON + 1)
+    with pytest.raises(LatteError, match="it has more than"):
+        review.answers()
+
+
+def test_the_number_of_questions_left_is_that_of_the_questions_asked(review: Review) -> None:
+    answered(review, 5)
+    assert review.standing("evidence").left == 195
+    question = review.next("uncertain")
+    assert question is not None
+    review.answer(keys(question), "none", None, "uncertain")
+    left = review.standing("evidence").left
+    assert len(review.upcoming(200)) == left < 195
+    answered(review, left)
+    assert review.standing("evidence").left == 0

@@ -11,8 +11,10 @@ import pytest
 from latte.cli.progress import make_progress
 from latte.interfaces import LatteError
 from latte.registry.registry import load_registry
-from latte.results.answers import Answer
+from latte.results.answers import Answer, Kind, read_answers, teaching_labels
+from latte.results.finished import open_run
 from latte.review.estimate import Estimate, estimate
+from latte.review.importing import import_answers
 from latte.review.learning import learn
 from latte.review.population import difference, joint, population, teaches
 from latte.review.session import Review
@@ -154,3 +156,110 @@ def answer(key: str, label: int) -> Answer:
 
 def contains(found: Estimate, true: float) -> bool:
     return found.gain.low - 1e-9 <= true <= found.gain.high + 1e-9
+
+
+def alone_and_together(folder: Path) -> tuple[Review, Review, Review]:
+    """Return the reviews of two runs, and their joint review."""
+    pair = together(folder, every=4)
+    return Review(pair.runs[0]), Review(pair.runs[1]), pair
+
+
+def learnable(review: Review) -> str:
+    """Return the content key of an image that may teach."""
+    return next(one.key for one in review.population.images if teaches(one.key))
+
+
+def imported(review: Review, path: Path, *rows: str) -> int:
+    path.write_text("".join(f"{one}\n" for one in ("image,label,use", *rows)))
+    return import_answers(review, path)
+
+
+@pytest.mark.parametrize("use", ["evidence", "teaching", ""])
+def test_import_checks_the_answers_of_each_file_before_writing(tmp_path: Path, use: str) -> None:
+    first, second, pair = alone_and_together(tmp_path)
+    key = learnable(first)
+    first.answer([key], "class", "cat", "evidence")
+    second.answer([key], "class", "cat", "uncertain")
+    before = [file.read_bytes() for file in pair.files]
+    with pytest.raises(LatteError) as caught:
+        imported(pair, tmp_path / "given.csv", f"{key.removeprefix('key ')}.jpg,dog,{use}")
+    assert caught.value.where == f"{tmp_path / 'given.csv'}:2"
+    with pytest.raises(LatteError, match="never both"):
+        pair.answer([key], "class", "dog", "evidence")
+    assert [file.read_bytes() for file in pair.files] == before
+
+
+@pytest.mark.parametrize("use", ["teaching", ""])
+def test_import_into_several_runs_refuses_answers_that_would_teach(pair: Review, use: str) -> None:
+    row = f"{learnable(pair).removeprefix('key ')}.jpg,cat"
+    path = pair.file.parent / "given.csv"
+    with pytest.raises(LatteError, match="only measured"):
+        imported(pair, path, f"{row},{use}")
+    assert not any(file.exists() for file in pair.files)
+    assert imported(pair, path, f"{row},evidence") == 1
+
+
+def test_labels_for_teaching_stay_in_the_file_of_their_run(tmp_path: Path) -> None:
+    first, second, pair = alone_and_together(tmp_path)
+    key = learnable(first)
+    first.answer([key], "class", "cat", "uncertain")
+    answer_truth(pair, 1)
+    assert teaching_labels(pair.files[0]) == {key: "cat"}
+    assert [one.use for one in second.answers().values()] == ["evidence"]
+
+
+@pytest.mark.parametrize("kind", ["class", "none", "undo"])
+def test_an_answer_that_reached_one_file_only_is_copied_with_the_next(
+    tmp_path: Path, kind: Kind
+) -> None:
+    first, second, pair = alone_and_together(tmp_path)
+    answer_truth(pair, 1)
+    (key,) = pair.answers()
+    first.answer([key], kind, "bird" if kind == "class" else None, "evidence")
+    assert first.answers() != second.answers()
+    assert pair.stored().contradictions == 1
+    answer_truth(pair, 2)
+    assert first.answers() == second.answers() == pair.answers()
+    assert pair.stored().contradictions == 0
+    if kind == "class":
+        assert second.answers()[key].label == "bird"
+
+
+def test_an_import_that_was_cut_short_is_completed_by_the_next(tmp_path: Path) -> None:
+    first, second, pair = alone_and_together(tmp_path)
+    row = f"{first.population.disagreements[0].row}.jpg,cat,evidence"
+    assert imported(first, tmp_path / "given.csv", row) == 1
+    assert imported(pair, tmp_path / "given.csv", row) == 0
+    assert first.answers() == second.answers()
+
+
+def test_each_file_is_read_once_for_an_answer(
+    pair: Review, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer_truth(pair, 1)
+    read: list[Path] = []
+
+    def counted(path: Path) -> list[Answer]:
+        read.append(path)
+        return read_answers(path)
+
+    monkeypatch.setattr("latte.review.session.read_answers", counted)
+    key = pair.population.disagreements[-1].key
+    pair.answer([key], "class", "cat", "evidence")
+    assert read == [*pair.files]
+
+
+def test_runs_with_equal_names_are_named_after_their_parents(tmp_path: Path) -> None:
+    first = made_up_review(tmp_path / "one" / "animals", NAMES)
+    second = made_up_review(tmp_path / "two" / "animals", NAMES, every=6)
+    pair = Review(first.run, second.run)
+    assert pair.name == "one/animals + two/animals"
+    compared = [(one.baseline, one.compared) for one in pair.evidence()]
+    assert compared[1:] == [("zero-shot CLIP", "two/animals"), ("one/animals", "two/animals")]
+
+
+def test_a_run_that_occurs_twice_is_refused(tmp_path: Path, pair: Review) -> None:
+    (tmp_path / "link").symlink_to(pair.run.folder.path)
+    for again in (pair.run.folder.path, tmp_path / "link"):
+        with pytest.raises(LatteError, match="occurs twice"):
+            Review(*pair.runs, open_run(again))

@@ -16,6 +16,7 @@ from latte.results.finished import open_run
 from latte.train.step import _corrected
 from tests.helpers.finished_runs import ExampleRun
 from tests.helpers.recorded import write_colour_images
+from tests.helpers.reviews import made_up_review
 
 NAMES = ("red", "green", "blue")
 
@@ -57,12 +58,12 @@ train: {{max_epochs: 0}}
         Answer(first, "class", other[before[0]], "teaching", "uncertain", plain.name, ""),
         Answer(second, "class", other[before[1]], "evidence", "evidence", plain.name, ""),
     ]
-    append_answers(tmp_path / "review.jsonl", answers[1:])
-    taught = [*run, "--set", "corrections=review.jsonl"]
+    append_answers(plain / "review.jsonl", answers[1:])
+    taught = [*run, "--set", f"corrections=runs/{plain.name}/review.jsonl"]
     assert run_command_line(taught) == 0
     (folder,) = set((tmp_path / "runs").iterdir()) - {plain}
     assert labels(folder) == before, "evidence is never learned from"
-    append_answers(tmp_path / "review.jsonl", answers[:1])
+    append_answers(plain / "review.jsonl", answers[:1])
     assert run_command_line([one for one in taught if one != "--quiet"]) == 0
     assert labels(folder)[0] == other[before[0]]
     assert "Corrected: labels that a person gave" in " ".join(capsys.readouterr().out.split())
@@ -87,10 +88,13 @@ def test_unknown_names_and_missing_files_are_errors(
 ) -> None:
     key = open_run(finished_run.folder).training_keys[0]
     answer = Answer(key, "class", "gren", "teaching", "uncertain", "squares", "")
-    append_answers(tmp_path / "review.jsonl", [answer])
+    beside = made_up_review(tmp_path / "made up", NAMES).file
+    for file in (beside, tmp_path / "review.jsonl"):
+        append_answers(file, [answer])
     for file, message in (
         (tmp_path / "none.jsonl", "no file"),
-        (tmp_path / "review.jsonl", "gren"),
+        (tmp_path / "review.jsonl", "must be the review.jsonl of a run folder"),
+        (beside, "gren"),
     ):
         arguments = ["run", str(finished_run.recipe), "--set", f"corrections={file}"]
         assert run_command_line([*arguments, "--set", f"output={tmp_path}"]) == 2

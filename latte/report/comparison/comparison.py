@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from latte.interfaces import LatteError
+from latte.io.paths import relative
 from latte.io.redaction import one_line
 from latte.recipe.shipped import find_file
 from latte.report.comparison.published import Published, read_published, unmatched, with_published
@@ -15,7 +17,7 @@ from latte.report.evidence import Group, read_groups
 from latte.report.numbers import count, mean_percent, plural
 from latte.report.sentences import ORACLE_STATEMENT, verdict_label
 from latte.results.summary import read_runs
-from latte.review.sentences import Evidence
+from latte.review.sentences import Evidence, run_names
 
 
 @dataclass(frozen=True)
@@ -111,27 +113,34 @@ def _on_evidence(comparison: Comparison) -> Iterator[str]:
     The line of a reviewed run has its verdict and its measured gain.
     """
     evidence = comparison.evidence
+    folders = [folder for row in comparison.rows for folder in row.folders]
+    names = dict(zip(folders, map(one_line, run_names(folders)), strict=True))
     for row in comparison.rows:
         for run in row.runs:
             if found := evidence.get(run.folder):
-                name, verdict = one_line(run.folder.name), verdict_label(run.verdict)
-                yield f"{name}: {verdict}. {one_line(found.sentence)}"
+                verdict = verdict_label(run.verdict)
+                yield f"{names[run.folder]}: {verdict}. {one_line(found.sentence)}"
     for group in comparison.reviewed:
         for found in group.differences:
             yield one_line(found.sentence)
-        names = [one_line(folder.name) for folder in group.gains]
-        if len(names) > 1:
-            yield f"More answers make these intervals narrower: latte review {' '.join(names)}"
+        if group.contradictions:
+            yield group.contradictions
+        if len(group.gains) > 1:
+            yield f"More answers make these intervals narrower: {_review([*group.gains])}"
         for folder in group.unasked:
-            name = one_line(folder.name)
             yield (
-                f"{name} is not measured, because the answers were given without it. To ask about "
-                f"its images: latte review {' '.join([*names, name])}"
+                f"{names[folder]} is not measured, because the answers were given without it. To "
+                f"ask about its images: {_review([*group.gains, folder])}"
             )
     if evidence:
         yield (
             "Gains after answers, and differences of runs, are about the runs' own training images."
         )
+
+
+def _review(folders: Sequence[Path]) -> str:
+    """Return the command that reviews these runs, in quotes for a shell."""
+    return one_line(shlex.join(["latte", "review", *map(relative, folders)]))
 
 
 def _on_oracles(rows: Sequence[Row]) -> Iterator[str]:
