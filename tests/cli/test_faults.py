@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -110,7 +110,9 @@ def hung_up() -> None:
 @pytest.fixture
 def latte(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[[str], tuple[int, str]]:
+) -> Iterator[Callable[[str], tuple[int, str]]]:
+    # Tests that run under nohup inherit that SIGHUP is ignored.
+    inherited = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     for function in (on_a_full_disk, terminated, hung_up):
         monkeypatch.setitem(COMMANDS, function.__name__, f"{__name__}:{function.__name__}")
 
@@ -118,7 +120,8 @@ def latte(
         code = run_command_line([name])
         return code, capsys.readouterr().err
 
-    return run
+    yield run
+    signal.signal(signal.SIGHUP, inherited)
 
 
 def test_a_full_disk_prints_no_traceback(latte: Callable[[str], tuple[int, str]]) -> None:
