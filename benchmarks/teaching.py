@@ -35,7 +35,7 @@ from latte.review.population import teaches
 from latte.review.queues import QueueName
 from latte.review.session import Review
 
-_COUNTS = (5, 10, 20, 40)
+_COUNTS = (5, 10, 20, 40, 80)
 _QUEUES: tuple[QueueName, ...] = ("clusters", "uncertain", "balanced")
 _ARMS = (*_QUEUES, "clusters, all images", "random")
 _MIXED = 0.25
@@ -225,5 +225,5 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     add("--model", default="plugin:tiny", help="a CLIP (%(default)s)")
     add("--cells", nargs="+", default=["all names", "25 % of the names"], help="kinds of folders")
     add("--images-per-class", type=int, help="encode at most so many in `train` and in `test`")
-    add("--seeds", type=int, default=3, help="draws of each folder (%(default)s)")
+    add("--seeds", type=int, default=5, help="draws of each folder (%(default)s)")
     return parser.parse_args(arguments)

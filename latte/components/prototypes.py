@@ -34,9 +34,9 @@ from latte.components.options import (
 class TemplatePrototypes(PrototypeAggregator[TemplateOptions]):
     """One prototype per class: the text feature of its template.
 
-    Without training this is the zero-shot classifier. With `refresh: step`, gradients reach the
-    text tower through every prototype in the loss, as in FLYP and in ReCLIP's text branch; with
-    `start` and `epoch` only the image tower is trained.
+    Without training this is the zero-shot classifier. The option `refresh` says when the class
+    texts are encoded again. With `step`, the loss also trains the text tower, as in FLYP and in
+    ReCLIP's text branch. With `start` and `epoch`, it trains only the image tower.
     """
 
     _features: Tensor

@@ -168,7 +168,7 @@ class DescriptionBank:
         return sampler.rows[sampler.own]
 
     def distinct_rows(self, label: str) -> Tensor:
-        """Return all indices into `unique_texts` that description `label` can give, sorted."""
+        """Return the sorted indices into `unique_texts` of all texts of description `label`."""
         of_class = self._of_class.get(label)
         rows: Tensor = torch.unique(self._samplers[label].rows if of_class is None else of_class)
         return rows[rows != ABSENT]

@@ -64,7 +64,7 @@ class GenerateResult:
 
     @property
     def requests(self) -> int:
-        """Number of all requests."""
+        """Number of requests of the plan or shard: served, generated, refused and failed."""
         return self.served + self.generated + self.refused + self.failed
 
 

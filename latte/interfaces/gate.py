@@ -30,11 +30,11 @@ class GatedText:
 
 @dataclass(frozen=True)
 class GateSubject:
-    """Facts that hold for all texts in one call of `Gate.judge`.
+    """The description, its scope and the class names, for all texts in one call of `Gate.judge`.
 
     Example:
         >>> from latte.api import GateSubject
-        >>> GateSubject("image", scope="image", class_names=("cat", "dog")).scope
+        >>> GateSubject("caption", scope="image", class_names=("cat", "dog")).scope
         'image'
     """
 

@@ -17,7 +17,7 @@ _ESCAPED_BYTE = re.compile(rb"\\x([89a-f][0-9a-f])")
 
 
 def existing_file(path: Path, where: str) -> Path:
-    """Return `path` if it is a file, else raise `LatteError` with the nearest existing name.
+    """Return `path` if it is a file, else raise `LatteError` that suggests a similar name.
 
     Example:
         >>> from pathlib import Path
@@ -30,7 +30,7 @@ def existing_file(path: Path, where: str) -> Path:
 
 
 def existing_folder(path: Path, where: str) -> Path:
-    """Return `path` if it is a folder, else raise `LatteError` with the nearest existing name.
+    """Return `path` if it is a folder, else raise `LatteError` that suggests a similar name.
 
     Example:
         >>> from pathlib import Path

@@ -89,7 +89,10 @@ class ReporterContract(ComponentContract):
     def observe(
         self, folder: Path, results: RunResults, monkeypatch: pytest.MonkeyPatch, *, ends: bool
     ) -> None:
-        """Call the hooks of a new reporter; fail if it writes outside the run folder."""
+        """Call the hooks of a new reporter; fail if it writes outside the run folder.
+
+        With `ends` false, the run fails before its report.
+        """
         reporter = self.make(folder / "recipe")
         current = folder / "current"
         current.mkdir(exist_ok=True)

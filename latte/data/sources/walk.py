@@ -19,9 +19,10 @@ _SORTED_AT_ONCE = 10_000
 def list_images(root: Path, where: str, left_out: LeftOut | None = None) -> list[Path]:
     """Return all files below `root` with an image suffix. Raises `LatteError` if there are none.
 
-    The files are not sorted. Hidden files and folders are skipped. Links are followed, and a folder
-    is listed once even if several links lead to it. A broken link, a pipe or a device with an image
-    suffix is listed; reading it raises an error. All other files are added to `left_out`.
+    The files are not sorted. Hidden files and folders are skipped and not reported. Links are
+    followed, and a folder is listed once even if several links lead to it. A broken link, a pipe or
+    a device with an image suffix is listed; reading it raises an error. Visible files without an
+    image suffix are added to `left_out`.
 
     Example:
         >>> from pathlib import Path

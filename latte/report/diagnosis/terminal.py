@@ -173,7 +173,10 @@ def _relations(found: Diagnoses) -> Iterator[str]:
 def _by_section(
     headings: Sequence[str], rows: Sequence[tuple[str, str, tuple[str, ...]]]
 ) -> list[str]:
-    """Return a table of rows (section, name, values), with a heading above each section."""
+    """Return the lines of a table of rows (section, name, values), with a title per section.
+
+    `headings` are the columns' headings.
+    """
     cells: list[Sequence[RenderableType]] = []
     for section, group in groupby(rows, key=lambda row: row[0]):
         cells.append(("\n".join(_heading(section)),))

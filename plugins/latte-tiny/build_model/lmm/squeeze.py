@@ -1,8 +1,8 @@
-"""Low-rank version of the ImageNet head that fits into the language model's width.
+"""Low-rank approximation of the ImageNet head, with a rank that fits the language model.
 
-In a short training from random weights, a language model would hardly learn to use the image. So
-the head's matrix is approximated by two factors: a projection of image tokens, and an embedding of
-each class. Products of projected tokens and class embeddings are close to the head's logits.
+A language model with random weights hardly learns to use the image in a short training. These two
+factors give it a start: a projection of image tokens, and an embedding of each class. Products of
+projected tokens and class embeddings are close to the head's logits.
 """
 
 from __future__ import annotations
