@@ -51,5 +51,5 @@ def test_majority_names_do_not_depend_on_swapped_names(case: Case) -> None:
 
 def test_every_arm_has_a_value_for_each_number_of_answers(case: Case) -> None:
     found = curves(case)
-    assert {len(values) for values in found.values()} == {4}
+    assert {len(values) for values in found.values()} == {5}
     assert all(0 <= one.own <= 1 for values in found.values() for one in values)
