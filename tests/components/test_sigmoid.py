@@ -1,4 +1,4 @@
-"""Sigmoid loss against a loop over pairs, and its contract."""
+"""Sigmoid loss against a loop over pairs."""
 
 from __future__ import annotations
 
@@ -9,16 +9,11 @@ import torch
 
 from latte.components.losses import SigmoidLoss
 from latte.interfaces import LatteError, NoOptions, Supervision
-from latte.testing import LossContract
 from tests.helpers.training_driver import CONTEXT, stream, unit_rows
 
 LABELS = [0, 1, 0, 2]
 IMAGES, TARGETS = unit_rows(4, 3, 0), unit_rows(4, 3, 1)
 SCALE, BIAS = torch.tensor(10.0), torch.tensor(-2.0)
-
-
-class TestSigmoid(LossContract):
-    component = "sigmoid"
 
 
 def loss(supervision: Supervision) -> float:

@@ -10,7 +10,7 @@ import torch
 from latte.components.options import LastBlocksOptions, LoraOptions, PromptsOptions
 from latte.components.trainable import LastBlocks, Lora, Prompts
 from latte.interfaces import LatteError
-from latte.testing import StubClip, TrainableContract
+from latte.testing import StubClip
 from tests.helpers.clip_models import (
     SIGLIP_LIKE,
     TIMM_CLASSIFIER,
@@ -26,26 +26,6 @@ pytestmark = pytest.mark.thorough
 needs_peft = pytest.mark.skipif(
     importlib.util.find_spec("peft") is None, reason="peft is not installed"
 )
-
-
-class TestLastBlocks(TrainableContract):
-    component = "last_blocks"
-    options = {"blocks": 1}  # noqa: RUF012
-
-
-@needs_peft
-class TestLora(TrainableContract):
-    component = "lora"
-    options = {"rank": 2}  # noqa: RUF012
-
-
-@needs_peft
-class TestPrompts(TrainableContract):
-    component = "prompts"
-
-
-class TestProjections(TrainableContract):
-    component = "projections"
 
 
 def last_blocks(blocks: int) -> LastBlocks:

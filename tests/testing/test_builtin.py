@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,6 +25,7 @@ from latte.testing import (
     PrototypeAggregatorContract,
     PseudoLabelerContract,
     ReporterContract,
+    TrainableContract,
 )
 from latte.testing.fixtures import tiny_images
 from latte.testing.tiny_runs import write_tiny_clip
@@ -37,6 +39,7 @@ from tests.helpers.method_doubles import (
 pytestmark = pytest.mark.thorough
 
 CLASSES = ["cat", "dog"]
+needs_peft = pytest.mark.skipif(find_spec("peft") is None, reason="peft is not installed")
 
 
 class TestPhrases(DescriberContract):
@@ -182,6 +185,42 @@ class TestContrastiveIgnore(LossContract):
     options: ClassVar[Mapping[str, Any]] = {"positives": "ignore"}
 
 
+class TestSigmoid(LossContract):
+    component = "sigmoid"
+
+
+class TestAll(TrainableContract):
+    component = "all"
+
+
+class TestVisualLayerNorms(TrainableContract):
+    component = "visual_layer_norms"
+
+
+class TestTextLayerNorms(TrainableContract):
+    component = "text_layer_norms"
+
+
+class TestProjections(TrainableContract):
+    component = "projections"
+
+
+class TestLastBlocks(TrainableContract):
+    component = "last_blocks"
+    options: ClassVar[Mapping[str, Any]] = {"blocks": 1}
+
+
+@needs_peft
+class TestLora(TrainableContract):
+    component = "lora"
+    options: ClassVar[Mapping[str, Any]] = {"rank": 2}
+
+
+@needs_peft
+class TestPrompts(TrainableContract):
+    component = "prompts"
+
+
 class TestFolder(DatasetContract):
     component = "folder"
     options: ClassVar[Mapping[str, Any]] = {
@@ -262,4 +301,6 @@ def test_every_component_has_a_contract_test() -> None:
         and issubclass(contract, ComponentContract)
         and contract.__module__ == __name__
     }
+    # Nothing trains with `none`, so its contract would test nothing.
+    tested.add(("trainable", "none"))
     assert {(spec.kind, spec.name) for spec in latte_components()} <= tested
