@@ -33,7 +33,7 @@ NOT_HERE = {
 EXPECTED_CODES = {"latte datasets check dtd": 2}
 SMALL = "--set train.max_steps=1 --set train.batch_size=12"
 UNTRAINED = re.compile(
-    "max_steps|zero-shot.yaml|training-free|groups-per-class|run adapt|adapt.yaml"
+    "max_steps|zero-shot.yaml|training-free|groups-per-class|run adapt|adapt.yaml|choices"
 )
 TINY = "--set 'backbone={model: \"plugin:tiny\"}'"
 
@@ -56,7 +56,8 @@ def prepared(command: Command) -> str:
     if re.search(r"latte (run|sweep|describe) ", line):
         line += "" if "--limit" in line else " --limit 24"
         line += "" if UNTRAINED.search(line) else f" {SMALL}"
-        line += f" {TINY}" if "adapt" in line and "plugin:tiny" not in line else ""
+        line += f" {TINY}" if re.search("adapt|choices", line) and "plugin:tiny" not in line else ""
+        line += " --set describer=phrases" if "choices" in line else ""
     if re.search(r"latte adapt ", line) and "--model" not in line:
         line += " --model plugin:tiny"
     return f"rm -f my.yaml; {line}" if "my.yaml" in line else line
