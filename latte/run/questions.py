@@ -93,10 +93,11 @@ class StoredQuestions:
         found: list[Choice | None] = [None] * len(requests)
         with DescriptionStore(self._folder) as store:
             stored = sum(map(store.is_answered, new))
-            ask = choose if self._ask else _stored
-            for index, choice in zip(
-                within, ask(self._describer, sent, store, self._progress), strict=True
-            ):
+            if self._ask:
+                choices = choose(self._describer, sent, store, self._progress)
+            else:
+                choices = stored_choices(self._describer, sent, store)
+            for index, choice in zip(within, choices, strict=True):
                 found[index] = choice
             unanswered = sum(store.get(key) is None for key in new) if self._ask else 0
         self._add(QuestionCounts(purpose, len(new), stored, unanswered))
@@ -128,12 +129,3 @@ class StoredQuestions:
             contradictory=old.contradictory + more.contradictory,
         )
         self.save()
-
-
-def _stored(
-    describer: Describer[Any],
-    requests: Sequence[ChoiceRequest],
-    store: DescriptionStore,
-    progress: Progress,
-) -> list[Choice | None]:
-    return stored_choices(describer, requests, store)
