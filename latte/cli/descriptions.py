@@ -47,7 +47,7 @@ def describe(
         ),
     ] = None,
     ask_again: Annotated[
-        bool, typer.Option("--ask-again", help="Also ask again for refused descriptions.")
+        bool, typer.Option("--ask-again", help="Also repeat refused requests for descriptions.")
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List the recipe's questions; ask none.")
