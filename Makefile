@@ -30,23 +30,23 @@ processes: install
 	$(BIN)/python -m pytest -m processes tests/run tests/train
 
 plugins: install
-	$(BIN)/python -m pytest -m slow tests/plugin_kit
+	$(BIN)/python -m pytest -m slow -n auto tests/plugin_kit
 
 slow: install
 	$(BIN)/python -m pytest -m slow
 
 pages: install
-	$(BIN)/python -m pytest -m slow tests/docs
+	$(BIN)/python -m pytest -m slow -n auto --dist loadfile tests/docs
 
 browser: install
-	$(BIN)/python -m pytest -m slow tests/browser
+	$(BIN)/python -m pytest -m slow -n auto tests/browser
 
 dist: install
 	rm -rf dist
 	set -e; for package in . $(PLUGINS); do $(BIN)/python -m build --no-isolation --outdir dist $$package; done
 
 release-check: dist
-	LATTE_DIST=dist $(BIN)/python -m pytest -m "slow or not slow" tests/packages
+	LATTE_DIST=dist $(BIN)/python -m pytest -m "slow or not slow" -n auto --dist loadfile tests/packages
 
 versions: install
 	$(BIN)/python -m tests.packages.versions

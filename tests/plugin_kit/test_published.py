@@ -41,18 +41,20 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_new_package_is_published_and_used(kind: Kind, python: Path, tmp_path: Path) -> None:
     latte = python.with_name("latte")
-    settings = {"LATTE_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
+    settings = {"LATTE_CACHE": str(python.parents[1] / "cache"), "OMP_NUM_THREADS": "1"}
     name = f"latte-own-{kind}"
     run(latte, "plugins", "new", name, "--kind", kind, cwd=tmp_path)
     if kind == "model":
         run(python, "build_model.py", cwd=tmp_path / name)
     install(python, [build(tmp_path / name, tmp_path)])
     try:
-        passed = run(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=tmp_path / name)
-        assert " passed" in passed
-        tests = ["--tests", f"{name}/tests"] if kind == "dataset" else []
-        checked = run(latte, "plugins", "check", name, *tests, cwd=tmp_path)
+        checked = run(latte, "plugins", "check", name, "--tests", f"{name}/tests", cwd=tmp_path)
         assert "FAILED" not in checked
+        assert f"passes the tests in {name}/tests" in checked
+        if kind == "gate":
+            contract = run(latte, "plugins", "check", name, cwd=tmp_path)
+            assert "keeps the GateContract" in contract
+            assert "FAILED" not in contract
         if kind == "dataset":
             settings["PHOTOS"] = str(photos(tmp_path))
         recipe = tmp_path / name / "recipe.yaml"
