@@ -73,22 +73,6 @@ class Drawing:
             values["fill-opacity"] = f"{opacity:.2f}"
         _tip(self._add("rect", css_class, x=_n(corner[0]), y=_n(corner[1]), **values), tip)
 
-    def ribbon(
-        self, start: Point, end: Point, width: float, css_class: str, tip: str | None = None
-    ) -> None:
-        """Draw an S-shaped band; `start` and `end` are its upper left and upper right corner."""
-        (x1, y1), (x2, y2) = start, end
-        middle = (x1 + x2) / 2
-        upper = [(middle, y1), (middle, y2), (x2, y2)]
-        lower = [(middle, y2 + width), (middle, y1 + width), (x1, y1 + width)]
-        steps = (
-            f"M{_point_list([start])}",
-            f"C{_point_list(upper)}",
-            f"V{_n(y2 + width)}",
-            f"C{_point_list(lower)}Z",
-        )
-        _tip(self._add("path", css_class, d=" ".join(steps)), tip)
-
     def text(
         self,
         position: Point,
