@@ -50,52 +50,40 @@ def run(
 
     Processes that torchrun started work on one run together.
     """
-    with together() as is_main:
-        _run(recipe, set_ or (), until, dry_run, limit, profile, quiet, is_main)
-
-
-def _run(
-    recipe: Path,
-    overrides: Sequence[str],
-    until: str,
-    dry_run: bool,
-    limit: int | None,
-    profile: bool,
-    quiet: bool,
-    is_main: bool,
-) -> None:
     from latte.cli.progress import make_progress
     from latte.recipe.load import load_recipe
     from latte.registry.registry import load_registry
     from latte.results.identity import check_stage
     from latte.run.ready import refuse_unready
 
-    last = check_stage(until)
-    require_recipe(recipe)
-    registry = load_registry()
-    loaded = load_recipe(recipe, registry, overrides)
-    refuse_unready(loaded, registry, until="data" if dry_run else last, limit=limit)
-    progress = make_progress(quiet or not is_main)
-    if dry_run:
+    with together() as is_main:
+        last = check_stage(until)
+        require_recipe(recipe)
+        registry = load_registry()
+        loaded = load_recipe(recipe, registry, set_ or ())
+        refuse_unready(loaded, registry, until="data" if dry_run else last, limit=limit)
+        progress = make_progress(quiet or not is_main)
+        if dry_run:
+            if is_main:
+                _print_plan(loaded, registry, progress, limit)
+            return
+
+        from latte.run.runner import run_recipe
+        from latte.run.workspace import run_folder
+
+        folder = run_folder(loaded, limit).path
         if is_main:
-            _print_plan(loaded, registry, progress, limit)
-        return
-
-    from latte.run.runner import run_recipe
-    from latte.run.workspace import run_folder
-
-    folder = run_folder(loaded, limit).path
-    if is_main:
-        echo(f"run folder: {relative(folder)}")
-    measured = run_recipe(loaded, registry, progress, until=last, limit=limit, profile=profile)
-    if not is_main:
-        return
-    if measured is None:
-        echo(in_lines(f"stopped after stage {last}; the same command without --until continues"))
-    else:
-        print_results(measured, folder)
-    if profile:
-        print_profile(folder / "profile.json")
+            echo(f"run folder: {relative(folder)}")
+        measured = run_recipe(loaded, registry, progress, until=last, limit=limit, profile=profile)
+        if not is_main:
+            return
+        if measured is not None:
+            print_results(measured, folder)
+        else:
+            again = "the same command without --until continues"
+            echo(in_lines(f"stopped after stage {last}; {again}"))
+        if profile:
+            print_profile(folder / "profile.json")
 
 
 def _print_plan(recipe: Recipe, registry: Registry, progress: Progress, limit: int | None) -> None:

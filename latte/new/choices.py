@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, cast
 
@@ -73,7 +73,7 @@ def choose(
         model, reason = propose_model(found.images, machine, trains=trains)
         chosen.reasons.append(reason)
     chosen.model = model
-    _COMPLETE[chosen.method](chosen, found, machine, registry)
+    _complete(chosen, found, machine, registry)
     if not found.evaluation:
         chosen.reasons.append("gain: not measured, because there are no labelled images")
     others = (one for one in METHODS if one not in (method, chosen.method))
@@ -97,41 +97,18 @@ def _choose_guard(chosen: Choices, registry: Registry) -> None:
     )
 
 
-def _complete_mixture(
-    chosen: Choices, found: Findings, machine: Machine, registry: Registry
-) -> None:
-    chosen.requires.append(_requirement(registry, *_NEEDS["mixture"]))
+def _complete(chosen: Choices, found: Findings, machine: Machine, registry: Registry) -> None:
+    """Add the settings that the chosen method needs; zero-shot needs neither those nor a guard."""
+    if chosen.method == "zero-shot":
+        return
+    if chosen.method == "mixture":
+        chosen.requires.append(_requirement(registry, *_NEEDS["mixture"]))
+    elif chosen.method == "training-free":
+        chosen.describer = "phrases"
+    else:
+        _choose_describer(chosen, machine, registry)
+        _choose_training(chosen, found, machine)
     _choose_guard(chosen, registry)
-
-
-def _complete_training_free(
-    chosen: Choices, found: Findings, machine: Machine, registry: Registry
-) -> None:
-    chosen.describer = "phrases"
-    _choose_guard(chosen, registry)
-
-
-def _complete_latteclip(
-    chosen: Choices, found: Findings, machine: Machine, registry: Registry
-) -> None:
-    _choose_describer(chosen, machine, registry)
-    _choose_training(chosen, found, machine)
-    _choose_guard(chosen, registry)
-
-
-def _complete_zero_shot(
-    chosen: Choices, found: Findings, machine: Machine, registry: Registry
-) -> None:
-    """Change nothing: zero-shot needs neither settings nor a guard."""
-
-
-_COMPLETE: Mapping[Method, Callable[[Choices, Findings, Machine, Registry], None]] = {
-    "zero-shot": _complete_zero_shot,
-    "mixture": _complete_mixture,
-    "training-free": _complete_training_free,
-    "latteclip": _complete_latteclip,
-}
-"""Function that completes the choices of each method."""
 
 
 def _method(found: Findings, registry: Registry) -> Choices:

@@ -28,7 +28,7 @@ from latte.registry.registry import Registry
 from latte.results.folder import RunFolder
 from latte.results.stored import DO_AGAIN
 from latte.run.images import Images, find_images
-from latte.run.oracle import oracle_labels, report_shortfall
+from latte.run.labels import oracle_labels, report_shortfall
 from latte.run.process import keep_freed_memory
 from latte.run.workspace import Workspace, check_sending, description_folder, run_folder
 from latte.run.zero_shot import ZeroShot, compute_zero_shot

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from latte.interfaces import Figures, Progress, Reporter, RunStart, StageEnd
+from latte.interfaces import Figures, Progress, Reporter
 from latte.interfaces.errors import error_line
 
 Rows = Sequence[Mapping[str, Any]]
@@ -27,32 +27,20 @@ class Listeners:
         try:
             yield
         except BaseException as error:
-            self._call("on_run_failure", error)
+            self.call("on_run_failure", error)
             raise
-        self._call("on_run_end")
-
-    def run_started(self, run: RunStart) -> None:
-        """Call `Reporter.on_run_start`."""
-        self._call("on_run_start", run)
-
-    def stage_started(self, stage: str) -> None:
-        """Call `Reporter.on_stage_start`."""
-        self._call("on_stage_start", stage)
-
-    def stage_finished(self, stage: str, seconds: float, *, reused: bool) -> None:
-        """Call `Reporter.on_stage_end`."""
-        self._call("on_stage_end", StageEnd(stage, seconds, reused))
+        self.call("on_run_end")
 
     def rows(self, rows: Rows) -> None:
         """Report new rows of `metrics.jsonl`: call `on_steps` and `on_epoch_end`."""
         steps = [_figures(row) for row in rows if row["event"] == "step"]
         if steps:
-            self._call("on_steps", steps)
+            self.call("on_steps", steps)
         for row in rows:
             if row["event"] == "epoch":
-                self._call("on_epoch_end", _figures(row))
+                self.call("on_epoch_end", _figures(row))
 
-    def _call(self, hook: str, *details: Any) -> None:
+    def call(self, hook: str, *details: Any) -> None:
         """Call a hook of every reporter; warn of a failing reporter and do not call it again."""
         for name, reporter in [*self._listening]:
             try:

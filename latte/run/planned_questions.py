@@ -20,9 +20,9 @@ from latte.interfaces import (
 )
 from latte.recipe.model import Recipe
 from latte.registry.registry import Registry
-from latte.run.corrections import with_corrections
 from latte.run.describing import build_describers, build_descriptions, training_set
 from latte.run.images import Images, find_images
+from latte.run.labels import with_corrections
 from latte.run.process import keep_freed_memory
 from latte.run.training import build_questions
 from latte.run.workspace import Workspace, description_folder, run_folder

@@ -10,7 +10,7 @@ from typing import Any
 
 from latte import distributed
 from latte.data.few_images import warn_of_few
-from latte.interfaces import Evaluation, LatteError, Progress, RunResults, RunStart
+from latte.interfaces import Evaluation, LatteError, Progress, RunResults, RunStart, StageEnd
 from latte.io.files import write_json, write_text
 from latte.io.redaction import without_secrets
 from latte.recipe.dump import dump_yaml
@@ -21,8 +21,8 @@ from latte.results.folder import StageRecord
 from latte.results.identity import STAGES
 from latte.results.stored import read_stored
 from latte.results.summary import flattened
-from latte.run.corrections import with_corrections
 from latte.run.images import Images, find_images
+from latte.run.labels import with_corrections
 from latte.run.process import (
     describe_environment,
     deterministic,
@@ -146,14 +146,15 @@ class _Runner:
         fetch_model(self.workspace.recipe, self.workspace.registry, self.folder, STAGES[self.last])
         images = with_corrections(self.workspace, find_images(self.workspace))
         self._warn(images)
-        self.workspace.listeners.run_started(
+        self.workspace.listeners.call(
+            "on_run_start",
             RunStart(
                 name=self.workspace.recipe.general.name,
                 folder=self.folder.path,
                 recipe=without_secrets(self.workspace.recipe.resolved),
                 seed=self.workspace.seed,
                 class_names=images.class_names,
-            )
+            ),
         )
         job = Job(
             self.workspace, images, fingerprints(self.workspace, images), ask_again=self.ask_again
@@ -231,11 +232,11 @@ class _Runner:
         before = distributed.broadcast(lambda: self._seconds_of(name))
         if before is not None:
             self.progress.say(f"{name}: reused, done before in {before:.1f} s")
-            listeners.stage_finished(name, before, reused=True)
+            listeners.call("on_stage_end", StageEnd(name, before, reused=True))
             if self.profile is not None and (record := self.folder.finished(name)):
                 self.profile.note(name, record, reused=True)
             return
-        listeners.stage_started(name)
+        listeners.call("on_stage_start", name)
         began = time.perf_counter() if began is None else began
         device = self.workspace.device
         start_measuring(device)
@@ -246,7 +247,7 @@ class _Runner:
             job.fingerprints[name], seconds, tuple(outputs), peak_memory_mb(device)
         )
         self.folder.finish(name, record)
-        listeners.stage_finished(name, seconds, reused=False)
+        listeners.call("on_stage_end", StageEnd(name, seconds, reused=False))
         if self.profile is not None:
             self.profile.note(name, record, reused=False)
         distributed.barrier()

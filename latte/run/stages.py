@@ -18,7 +18,7 @@ from latte.run.describing import describe, load_bank
 from latte.run.evaluating import evaluate
 from latte.run.images import Images, write_images
 from latte.run.judging import Outcome, judge_and_save, load_outcome
-from latte.run.oracle import oracle_labels
+from latte.run.labels import oracle_labels
 from latte.run.training import count_cut, train_learners
 from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot, compute_zero_shot, load_zero_shot, save_zero_shot

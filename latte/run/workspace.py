@@ -128,7 +128,7 @@ class Workspace:
     @cached_property
     def frozen_clip(self) -> Backbone:
         """The frozen CLIP, loaded at its first use."""
-        if self._parent and self._shares_clip(self._parent):
+        if self._parent and self.shares_clip(self._parent):
             return self._parent.frozen_clip
         self.progress.say(f"loading {self.backbone.title}")
         return self.backbone.load()
@@ -156,7 +156,8 @@ class Workspace:
         own = (self.frozen_clip.fingerprint,)
         return own if self.device == "cpu" else (*own, _device_name(self.device), self.arithmetic)
 
-    def _shares_clip(self, other: Workspace) -> bool:
+    def shares_clip(self, other: Workspace) -> bool:
+        """Return True if both runs start from the same CLIP, on the same device."""
         mine, its = self.recipe, other.recipe
         same_place = (mine.base_dir, self.device) == (its.base_dir, other.device)
         return same_place and mine.backbone == its.backbone

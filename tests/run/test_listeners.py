@@ -231,7 +231,7 @@ def test_metric_rows_are_reported_as_figures() -> None:
     listeners = Listeners([("kept", kept)], RecordedProgress())  # type: ignore[list-item]
     listeners.rows([{"event": "step", "step": 1, "epoch": 0, "loss": 2}])
     listeners.rows([{"event": "epoch", "step": 1, "epoch": 0, "top1": 0.5}])
-    listeners.stage_finished("train", 2.0, reused=True)
+    listeners.call("on_stage_end", StageEnd("train", 2.0, reused=True))
     assert kept.heard == [
         Figures(1, 0, {"loss": 2.0}),
         Figures(1, 0, {"top1": 0.5}),

@@ -28,9 +28,11 @@ from latte.report.diagnosis.measures import (
     purity_measure,
     usage_measure,
 )
-from latte.report.diagnosis.subject import FrozenClips, Subject, read_subject
+from latte.report.diagnosis.subject import Subject, read_subject
 from latte.report.sentences import NO_GUARD, verdict_label
 from latte.results.summary import Run, read_runs
+from latte.run.reopen import open_workspace
+from latte.run.workspace import Workspace
 
 PROBABILITY = Measure(
     "probability", "probability", "share", "that adapting helps on images like these"
@@ -102,12 +104,17 @@ def diagnose_runs(paths: Sequence[Path], registry: Registry, progress: Progress)
     Raises `LatteError` if no run is usable.
     """
     runs, skipped = read_runs(paths)
-    clips = FrozenClips()
-    found = []
+    found, opened = [], list[Workspace]()
     for run in runs:
         progress.say(f"diagnose {run.folder.name}")
         try:
-            found.append(diagnose_run(read_subject(run, registry, progress, clips), progress))
+            workspace = open_workspace(run.folder, registry, progress)
+            like = next(filter(workspace.shares_clip, opened), None)
+            if like is None:
+                opened.append(workspace)
+            else:
+                workspace.frozen_clip = like.frozen_clip
+            found.append(diagnose_run(read_subject(run, workspace), progress))
         except LatteError as error:
             skipped.append(error)
     if not found:

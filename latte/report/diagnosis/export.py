@@ -156,14 +156,7 @@ def _labelled(one: Diagnosis, known: Labelled) -> dict[str, Any]:
 
 
 def _relation(measure: Measure, found: Correlation) -> dict[str, Any]:
-    return {
-        "measure": measure.key,
-        "pairs": found.pairs,
-        "rho": _number(found.rho),
-        "by_chance": _number(found.by_chance),
-        "low": _number(found.low),
-        "high": _number(found.high),
-    }
+    return {"measure": measure.key, **{key: _number(one) for key, one in vars(found).items()}}
 
 
 def _measures(found: Diagnoses) -> Iterable[Measure]:

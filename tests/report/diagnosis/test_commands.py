@@ -74,7 +74,7 @@ def test_one_run_is_measured_and_each_measure_explained(run: Path, latte: Latte)
     assert "Fewer than 5 classes have test images" in said.out
     assert "Guo et al. (2017)" in " ".join(said.out.split())
     assert max(map(cell_len, lines)) <= 80
-    assert "encode texts" in said.err
+    assert "encode descriptions" in said.err
 
 
 def test_json_has_every_value_and_what_it_means(run: Path, latte: Latte) -> None:
@@ -165,7 +165,8 @@ def test_five_runs_are_related_to_their_gains(run: Path, latte: Latte) -> None:
 
 def test_runs_of_one_clip_share_it_and_its_texts(run: Path, latte: Latte) -> None:
     said = latte("diagnose", *copies(run, [3, 4, 5]))
-    assert said.err.count("encode texts") == 1
+    assert said.err.count("loading local-dir") == 1
+    assert said.err.count("encode descriptions `group`: 3 features reused") == 2
     assert said.err.count("diagnose copy-") == 3
 
 
