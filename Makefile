@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
+# One process per core, each with one thread: more threads than cores only wait for each other.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 EDITABLE := -e ".[dev]" $(addprefix -e ,$(PLUGINS))
 
 .PHONY: demo test thorough lint check slow pages browser dist release-check versions faults docs plugins processes install format clean
@@ -10,10 +12,10 @@ demo: install
 	$(BIN)/latte run recipes/demo.yaml
 
 test: install
-	$(BIN)/python -m pytest -m "not slow and not thorough" -n auto
+	$(PYTEST) -m "not slow and not thorough"
 
 thorough: install
-	$(BIN)/python -m pytest -m "thorough and not slow" -n auto
+	$(PYTEST) -m "thorough and not slow"
 
 lint: install
 	$(BIN)/ruff format --check .
@@ -30,23 +32,23 @@ processes: install
 	$(BIN)/python -m pytest -m processes tests/run tests/train
 
 plugins: install
-	$(BIN)/python -m pytest -m slow -n auto tests/plugin_kit
+	$(PYTEST) -m slow tests/plugin_kit
 
 slow: install
 	$(BIN)/python -m pytest -m slow
 
 pages: install
-	$(BIN)/python -m pytest -m slow -n auto --dist loadfile tests/docs
+	$(PYTEST) --dist loadfile -m slow tests/docs
 
 browser: install
-	$(BIN)/python -m pytest -m slow -n auto tests/browser
+	$(BIN)/python -m pytest -m slow tests/browser
 
 dist: install
 	rm -rf dist
 	set -e; for package in . $(PLUGINS); do $(BIN)/python -m build --no-isolation --outdir dist $$package; done
 
 release-check: dist
-	LATTE_DIST=dist $(BIN)/python -m pytest -m "slow or not slow" -n auto --dist loadfile tests/packages
+	LATTE_DIST=dist $(PYTEST) --dist loadfile -m "slow or not slow" tests/packages
 
 versions: install
 	$(BIN)/python -m tests.packages.versions
