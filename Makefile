@@ -38,7 +38,7 @@ slow: install
 	$(BIN)/python -m pytest -m slow
 
 pages: install
-	$(PYTEST) --dist loadfile -m slow tests/docs
+	$(PYTEST) --dist loadgroup -m slow tests/docs
 
 browser: install
 	$(BIN)/python -m pytest -m slow tests/browser

@@ -1,7 +1,8 @@
 """Every command on a page runs, in a folder with the files that the pages name.
 
 Runs are small (a few photos, one step, one seed) and use the tiny CLIP; otherwise the shell gets
-the line unchanged. Commands that cannot run here are listed below, with the reason.
+the line unchanged. Commands that cannot run here are listed below, with the reason. A process runs
+all commands of a page, as some need files of earlier ones.
 """
 
 from __future__ import annotations
@@ -120,7 +121,15 @@ def run(folder: Path, line: str, expected: int = 0) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", shown(), ids=lambda one: f"{one.page}: {' '.join(one.line.split())}"[:100]
+    "command",
+    [
+        pytest.param(
+            one,
+            id=f"{one.page}: {' '.join(one.line.split())}"[:100],
+            marks=pytest.mark.xdist_group(one.page),
+        )
+        for one in shown()
+    ],
 )
 def test_command_of_a_page_runs(command: Command, folder: Path) -> None:
     excused = [why for start, why in NOT_HERE.items() if command.line.startswith(start)]
