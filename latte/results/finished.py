@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +30,7 @@ from latte.results.folder import RunFolder, StageRecord
 from latte.results.identity import STAGES
 from latte.results.metrics_log import read_metrics
 from latte.results.stored import (
+    StoredT,
     check_calibration,
     check_cut_texts,
     check_evaluations,
@@ -165,20 +166,14 @@ class FinishedRun:
     @cached_property
     def evaluations(self) -> tuple[Evaluation, ...]:
         """The accuracies that stage `evaluate` measured; empty without an evaluation split."""
-        found = read_stored(self.folder.evaluation, list[Evaluation])
-        with explained(self.folder.evaluation):
-            check_evaluations(found)
-        return tuple(found)
+        return tuple(_checked(self.folder.evaluation, list[Evaluation], check_evaluations))
 
     @cached_property
     def verdict(self) -> Verdict | None:
         """The guard's verdict; None without a guard."""
         if not self.folder.wrote("train", self.folder.verdict):
             return None
-        verdict = read_stored(self.folder.verdict, Verdict)
-        with explained(self.folder.verdict):
-            check_verdict(verdict)
-        return verdict
+        return _checked(self.folder.verdict, Verdict, check_verdict)
 
     @property
     def has_candidate(self) -> bool:
@@ -189,29 +184,20 @@ class FinishedRun:
     def held_back(self) -> tuple[HeldBack, ...]:
         """Counts of the texts that gates held back, per description and gate."""
         path = self.folder.gates
-        found = read_stored(path, list[HeldBack]) if path.exists() else []
-        with explained(path):
-            check_held_back(found)
-        return tuple(found)
+        return tuple(_checked(path, list[HeldBack], check_held_back)) if path.exists() else ()
 
     @cached_property
     def cut_texts(self) -> tuple[CutTexts, ...]:
         """Counts of the texts that the text tower truncates, per description with such texts."""
         path = self.folder.cut_texts
-        found = read_stored(path, list[CutTexts]) if path.exists() else []
-        with explained(path):
-            check_cut_texts(found)
-        return tuple(found)
+        return tuple(_checked(path, list[CutTexts], check_cut_texts)) if path.exists() else ()
 
     @cached_property
     def questions(self) -> tuple[QuestionCounts, ...]:
         """Counts of the questions that a labeler asked, by purpose; empty if none asked."""
         if not self.folder.wrote("train", self.folder.questions):
             return ()
-        found = read_stored(self.folder.questions, list[QuestionCounts])
-        with explained(self.folder.questions):
-            check_questions(found)
-        return tuple(found)
+        return tuple(_checked(self.folder.questions, list[QuestionCounts], check_questions))
 
     @cached_property
     def calibration(self) -> Calibration | None:
@@ -219,10 +205,7 @@ class FinishedRun:
         path = self.folder.calibration
         if not self.folder.wrote("evaluate", path):
             return None
-        found = read_stored(path, Calibration)
-        with explained(path):
-            check_calibration(found)
-        return found
+        return _checked(path, Calibration, check_calibration)
 
     @cached_property
     def present(self) -> PresentNames | None:
@@ -230,10 +213,8 @@ class FinishedRun:
         path = self.folder.present
         if not self.folder.wrote("evaluate", path):
             return None
-        found = read_stored(path, PresentNames)
-        with explained(path):
-            check_present(found, self.class_names)
-        return found
+        names = self.class_names
+        return _checked(path, PresentNames, lambda found: check_present(found, names))
 
     @cached_property
     def pseudo_labels(self) -> PseudoLabels:
@@ -321,6 +302,14 @@ class FinishedRun:
     @cached_property
     def _label_of(self) -> dict[str, int]:
         return {name: label for label, name in enumerate(self.class_names)}
+
+
+def _checked(path: Path, kind: type[StoredT], check: Callable[[Any], None]) -> StoredT:
+    """Return a JSON file's value. Raises `LatteError` if `check` raises `ValueError`."""
+    found = read_stored(path, kind)
+    with explained(path):
+        check(found)
+    return found
 
 
 def open_run(path: Path) -> FinishedRun:

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
-import torch
-
 from latte.describe.plan import plan_requests
 from latte.describe.store import DescriptionStore
 from latte.interfaces import (
@@ -15,8 +13,6 @@ from latte.interfaces import (
     Progress,
     PrototypeAggregator,
     PseudoLabeler,
-    Questions,
-    TrainingStart,
 )
 from latte.recipe.model import Recipe
 from latte.registry.registry import Registry
@@ -24,7 +20,7 @@ from latte.run.describing import build_describers, build_descriptions, training_
 from latte.run.images import Images, find_images
 from latte.run.labels import with_corrections
 from latte.run.process import keep_freed_memory
-from latte.run.training import build_questions
+from latte.run.training import build_questions, training_start
 from latte.run.workspace import Workspace, description_folder, run_folder
 from latte.run.zero_shot import ZeroShot, compute_zero_shot
 
@@ -95,7 +91,7 @@ def _of_labeler(
     labeler = cast("PseudoLabeler[Any]", workspace.build(asking))
     learner = workspace.recipe.learners[0]
     aggregator = cast("PrototypeAggregator[Any]", workspace.build(learner.prototypes))
-    start = _start(workspace, images, zero_shot, questions)
+    start = training_start(workspace, images, zero_shot, questions)
     aggregator.start(start)
     labeler.start(start)
     name = learner.settings.name
@@ -103,21 +99,3 @@ def _of_labeler(
     questions.close()
     for one in questions.counts:
         yield PlannedQuestions(describer.label, one.purpose, one.questions, one.stored)
-
-
-def _start(
-    workspace: Workspace, images: Images, zero_shot: ZeroShot, questions: Questions
-) -> TrainingStart:
-    """Return the start of the run, with the class texts in place of descriptions."""
-    device = workspace.device
-    classes, labels = zero_shot.class_features, zero_shot.zero_shot_labels
-    given = None if images.corrections is None else torch.tensor(images.corrections)
-    return TrainingStart(
-        class_names=images.class_names,
-        class_features=classes.to(device),
-        image_features=zero_shot.training.to(device),
-        zero_shot_labels=labels.to(device),
-        description_features=lambda name: classes[labels].to(device),
-        corrections=None if given is None else given.to(device),
-        questions=questions,
-    )

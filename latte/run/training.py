@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -69,7 +69,7 @@ def train_learners(
     training = Training(
         settings=recipe.train,
         inputs=inputs,
-        start=_start(workspace, images, zero_shot, texts, corrections, questions),
+        start=training_start(workspace, images, zero_shot, questions, texts),
         images=images.training.cache,
         view=view,
         learners=learners,
@@ -160,28 +160,35 @@ def _freeze(backbone: Backbone) -> Mapping[str, nn.Parameter]:
     return backbone.train_only("none")
 
 
-def _start(
+def training_start(
     workspace: Workspace,
     images: Images,
     zero_shot: ZeroShot,
-    texts: FrozenTexts,
-    corrections: Tensor | None,
     questions: StoredQuestions | None,
+    texts: FrozenTexts | None = None,
 ) -> TrainingStart:
+    """Return what components receive before training; without `texts`, class texts replace them."""
     device = workspace.device
-    return TrainingStart(
+    classes, labels = zero_shot.class_features, zero_shot.zero_shot_labels
+    start = TrainingStart(
         class_names=images.class_names,
-        class_features=zero_shot.class_features.to(device),
+        class_features=classes.to(device),
         image_features=zero_shot.training.to(device),
-        zero_shot_labels=zero_shot.zero_shot_labels.to(device),
+        zero_shot_labels=labels.to(device),
+        description_features=lambda name: classes[labels].to(device),
+        corrections=None
+        if images.corrections is None
+        else torch.tensor(images.corrections, device=device),
+        questions=questions,
+    )
+    if texts is None:
+        return start
+    kinds = build_descriptions(workspace, images.template)
+    return replace(
+        start,
         description_features=texts.named,
         texts=texts.of,
-        description_weights={
-            label: kind.weight
-            for label, kind in build_descriptions(workspace, images.template).items()
-        },
-        corrections=None if corrections is None else corrections.to(device),
-        questions=questions,
+        description_weights={label: kind.weight for label, kind in kinds.items()},
     )
 
 

@@ -10,16 +10,10 @@ from markupsafe import Markup
 
 from latte.interfaces import LatteError
 from latte.io.redaction import one_line
-from latte.report.charts import (
-    Reference,
-    Series,
-    change_bar,
-    lines_chart,
-    series,
-)
+from latte.report.charts import Reference, Series, lines_chart, series
 from latte.report.charts import Row as MetricsRow
 from latte.report.comparison.rows import Row
-from latte.report.numbers import bare_percent, points
+from latte.report.page.classes import ClassRow, class_row
 from latte.report.page.curves import MAIN, recorded
 from latte.results.summary import Run
 
@@ -27,18 +21,6 @@ COLOURS = 6
 """Number of line colours; if there are more rows, only the best rows are drawn."""
 
 _FIGURES = ("top1", "loss", "agreement")
-
-
-@dataclass(frozen=True)
-class ClassLine:
-    """Accuracy of two classifiers on one class."""
-
-    name: str
-    images: int
-    before: str
-    after: str
-    bar: Markup
-    points: str
 
 
 @dataclass(frozen=True)
@@ -50,7 +32,7 @@ class Differences:
     choices: tuple[str, ...]
     first: int
     second: int
-    lines: tuple[ClassLine, ...]
+    lines: tuple[ClassRow, ...]
     """Classes on which the second classifier is furthest ahead come first."""
 
 
@@ -124,24 +106,13 @@ def _lines(
     images: Sequence[int],
     before: Sequence[float | None],
     after: Sequence[float | None],
-) -> tuple[ClassLine, ...]:
-    both = [
-        (name, number, was, now)
+) -> tuple[ClassRow, ...]:
+    rows = [
+        class_row(name, number, was, now)
         for name, number, was, now in zip(names, images, before, after, strict=True)
         if was is not None and now is not None
     ]
-    both.sort(key=lambda line: line[2] - line[3])
-    return tuple(
-        ClassLine(
-            name,
-            number,
-            bare_percent(was, number),
-            bare_percent(now, number),
-            change_bar(was, now),
-            points(now - was, number),
-        )
-        for name, number, was, now in both
-    )
+    return tuple(sorted(rows, key=lambda row: -row.change))
 
 
 def training_curves(rows: Sequence[Row]) -> TrainingCurves | None:

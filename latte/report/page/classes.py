@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from latte.interfaces import ClassAccuracy, RunResults
+from latte.interfaces import RunResults
 from latte.report.charts import change_bar, count_bars
 from latte.report.numbers import bare_percent, points, signed_count
 from latte.report.sentences import ADAPTED, ZERO_SHOT, named
@@ -78,7 +78,9 @@ def class_changes(results: RunResults) -> ClassChanges | None:
     if before is None or after is None:
         return None
     rows = [
-        _class_row(name, was, now)
+        class_row(name, now.images, was.correct / now.images, now.correct / now.images)
+        if now.images
+        else ClassRow(name, 0, 0.0)
         for name, was, now in zip(results.class_names, before.classes, after.classes, strict=True)
     ]
     rows.sort(key=lambda row: (row.images == 0, -row.change))
@@ -111,11 +113,8 @@ def label_counts(names: Sequence[str], counts: Sequence[tuple[int, int]]) -> Lab
     )
 
 
-def _class_row(name: str, was: ClassAccuracy, now: ClassAccuracy) -> ClassRow:
-    images = now.images
-    if images == 0:
-        return ClassRow(name, 0, 0.0)
-    before, after = was.correct / images, now.correct / images
+def class_row(name: str, images: int, before: float, after: float) -> ClassRow:
+    """Return the row of a class with `images` evaluation images, from two accuracies."""
     return ClassRow(
         name,
         images,
