@@ -282,17 +282,8 @@ def _record(row: Any) -> StoredText:
             raise ValueError(
                 f"`text` is not one printable line of 1 to {MAX_CHARACTERS} characters"
             )
-    record = StoredText(
-        key=fields.key or "",
-        text=fields.text,
-        failure=fields.failure,
-        describer=fields.describer,
-        prompt=fields.prompt,
-        images=tuple(fields.images),
-        layout=fields.layout or "",
-        sample=fields.sample,
-        refused=fields.refused,
-    )
+    given = fields.model_dump(exclude={"version"}, exclude_none=True)
+    record = StoredText(**{"key": "", "text": None, **given, "images": tuple(fields.images)})
     return _with_layout(record) if record.key else _with_key(record)
 
 

@@ -110,10 +110,11 @@ def visible_entries(folder: Path) -> list[os.DirEntry[str]]:
     return sorted(visible, key=lambda entry: entry.name)
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, most: int | None = None) -> str:
     """Return the text of a UTF-8 file without its byte order mark.
 
-    Raises `LatteError` if the file cannot be read, or is not UTF-8: the error then names the line.
+    Raises `LatteError` if the file cannot be read, is larger than `most` bytes, or is not UTF-8:
+    the error then names the line.
 
     Example:
         >>> from pathlib import Path
@@ -123,9 +124,12 @@ def read_text(path: Path) -> str:
         'cat'
     """
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read() if most is None else file.read(most + 1)
     except OSError as error:
         raise LatteError(f"cannot be read: {error.strerror}", where=str(path)) from error
+    if most is not None and len(data) > most:
+        raise LatteError(f"is larger than {most:,} bytes", where=str(path))
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -17,7 +17,7 @@ from latte.recipe.mistakes import Mistakes, wrong_type
 from latte.recipe.node import KeyPath, Node, Origin
 from latte.recipe.shipped import SUFFIXES, shipped_path, unknown_recipe
 from latte.recipe.tree import TreeBuilder
-from latte.recipe.yaml import compose, read_text
+from latte.recipe.yaml import compose, read_recipe_text
 from latte.registry.registry import Registry
 from latte.registry.spec import NAME
 
@@ -38,7 +38,7 @@ class RecipeFiles:
 
     def read(self, path: Path) -> Node:
         """Return the recipe in `path`, merged over its bases. Raises `LatteError`."""
-        root = self._built(compose(read_text(path), str(path)), path, self.mistakes)
+        root = self._built(compose(read_recipe_text(path), str(path)), path, self.mistakes)
         if not isinstance(root.value, dict):
             what, _ = wrong_type(["a mapping (key: value)"], root)
             raise LatteError(what, where=root.origin.position)
@@ -70,7 +70,7 @@ class RecipeFiles:
 
     def _base_tree(self, path: Path, where: str) -> Node:
         """Return the content of a base; errors do not quote a file that is not a recipe."""
-        text = read_text(path)
+        text = read_recipe_text(path)
         try:
             document = compose(text, str(path))
         except LatteError as error:

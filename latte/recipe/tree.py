@@ -15,7 +15,7 @@ from latte.interfaces import LatteError
 from latte.recipe.mistakes import Mistakes
 from latte.recipe.node import OVERRIDE, KeyPath, Node, Origin, Scalar
 from latte.recipe.variables import expand
-from latte.recipe.yaml import compose, position, read_text, resolve
+from latte.recipe.yaml import compose, position, read_recipe_text, resolve
 
 MOST_VALUES = 100_000
 """Largest number of values in a recipe after its anchors are expanded."""
@@ -188,7 +188,7 @@ def read_nodes(path: Path, environment: Mapping[str, str] = MappingProxyType({})
 
     `environment` holds the values of `${VAR}`.
     """
-    document = compose(read_text(path), str(path))
+    document = compose(read_recipe_text(path), str(path))
     if document is None:
         return Node({}, Origin(str(path), 1))
     mistakes = Mistakes()

@@ -17,6 +17,7 @@ from yaml.resolver import BaseResolver
 from yaml.scanner import Scanner
 
 from latte.interfaces import LatteError
+from latte.io.paths import read_text
 from latte.recipe.node import Scalar
 
 _NULL = {"", "~", "null", "Null", "NULL"}
@@ -124,24 +125,9 @@ class _Composer(Reader, Scanner, Parser, Composer, BaseResolver):
             )
 
 
-def read_text(path: Path) -> str:
+def read_recipe_text(path: Path) -> str:
     """Return the file's text. Raises `LatteError` if it is not UTF-8, or too long."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(LARGEST_FILE + 1)
-    except OSError as error:
-        raise LatteError(
-            f"cannot be read ({error.strerror or type(error).__name__})", where=str(path)
-        ) from error
-    if len(data) > LARGEST_FILE:
-        raise LatteError(f"is larger than {LARGEST_FILE:,} bytes: not a recipe", where=str(path))
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise LatteError(
-            "is not UTF-8 text", where=f"{path}:{line}", hint="Save it with the encoding UTF-8."
-        ) from error
+    return read_text(path, LARGEST_FILE)
 
 
 def compose(text: str, source: str) -> YamlNode | None:

@@ -189,7 +189,7 @@ def test_a_byte_order_mark_is_ignored(load: Load) -> None:
 
 
 def test_large_files_are_refused(load: Load) -> None:
-    with pytest.raises(LatteError, match="not a recipe"):
+    with pytest.raises(LatteError, match="larger than 1,000,000 bytes"):
         load("#" * (LARGEST_FILE + 1))
 
 
