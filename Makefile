@@ -45,7 +45,7 @@ browser: install
 
 dist: install
 	rm -rf dist
-	set -e; for package in . $(PLUGINS); do $(BIN)/python -m build --no-isolation --outdir dist $$package; done
+	printf '%s\n' . $(PLUGINS) | xargs -P 2 -I{} $(BIN)/python -m build --no-isolation --outdir dist {}
 
 release-check: dist
 	LATTE_DIST=dist $(PYTEST) --dist loadfile -m "slow or not slow" tests/packages
