@@ -7,12 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Literal
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import Field
 
 from latte.evaluate.statistics import mean_interval
-from latte.interfaces.errors import suggestion
+from latte.interfaces import Options
 from latte.recipe.mistakes import Mistakes
-from latte.recipe.node import KeyPath, Node
+from latte.recipe.settings import Sections, Validator
 from latte.recipe.tree import read_nodes
 from latte.report.comparison.rows import Row
 from latte.results.summary import Run
@@ -23,10 +25,21 @@ LEAST_TOLERANCE = 0.01
 """Smallest tolerance of top-1, as a fraction: texts of the describer differ between runs."""
 _DEVIATIONS = 2
 
-_KEYS = ("source", "note", "averages", "rows")
 _DIGITS = 6
 """Decimals to which fractions are rounded: more than papers print."""
-_EXAMPLE = "As in: rows: {latteclip: {eurosat: 80.27}}"
+ModelT = TypeVar("ModelT", bound=Options)
+Percentage = Annotated[float, Field(ge=0, le=100)]
+
+
+class PublishedSettings(Options):
+    """Content of a file of published numbers."""
+
+    source: str = Field(description="where the numbers are from")
+    note: str | None = Field(default=None, description="what one should know about them")
+    averages: dict[str, Percentage] = Field(default={}, description="mean top-1 by method")
+    rows: dict[str, dict[str, Percentage]] = Field(
+        description="top-1 in percent by method and dataset, as in {latteclip: {eurosat: 80.27}}"
+    )
 
 
 @dataclass(frozen=True)
@@ -85,17 +98,22 @@ def read_published(path: Path) -> Published:
 
     Raises `LatteError` that lists every mistake with its line.
     """
-    root, mistakes = read_nodes(path), Mistakes()
-    for key, node in root.items():
-        if key not in _KEYS:
-            hint = suggestion(str(key), _KEYS, "Keys")
-            mistakes.add(node.origin, (key,), f'there is no key "{key}"', hint)
-    source, note = _text(root, "source", mistakes), _text(root, "note", mistakes)
-    rows = _rows(root, mistakes)
-    averages = root.child("averages")
-    means = _percentages(("averages",), averages, mistakes) if averages else {}
+    read = read_settings(path, PublishedSettings)
+    rows = {method: _fractions(row) for method, row in read.rows.items()}
+    return Published(read.source, read.note or "", rows, _fractions(read.averages))
+
+
+def read_settings(path: Path, model: type[ModelT]) -> ModelT:
+    """Read a YAML file as a `model`. Raises `LatteError` that lists every mistake with its line."""
+    mistakes = Mistakes()
+    read = Validator(mistakes, Sections()).validated(model, read_nodes(path), ())
     mistakes.raise_if_any()
-    return Published(source, note, rows, means)
+    assert read is not None, "whatever is wrong with a file is reported"
+    return read
+
+
+def _fractions(percentages: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(number / 100, _DIGITS) for name, number in percentages.items()}
 
 
 def with_published(rows: Sequence[Row], published: Published) -> list[Row]:
@@ -156,43 +174,6 @@ def average(row: str, numbers: Sequence[tuple[str, Own]], published: Published) 
     )
     allowed = _of_mean([tolerance(name, published) for name in names])
     return Beside(row, mean, _published_average(row, names, published), allowed)
-
-
-def _text(root: Node, key: str, mistakes: Mistakes) -> str:
-    node = root.child(key)
-    if node is None or node.value is None:
-        if key == "source":
-            mistakes.add_at(root, (key,), "the key is missing", "Say where the numbers are from.")
-        return ""
-    if not isinstance(node.value, str):
-        mistakes.add(node.origin, (key,), "is not text")
-    return str(node.value)
-
-
-def _rows(root: Node, mistakes: Mistakes) -> dict[str, dict[str, float]]:
-    rows = root.child("rows")
-    if rows is None or not isinstance(rows.value, dict):
-        mistakes.add_at(root, ("rows",), "there is no mapping of methods", _EXAMPLE)
-        return {}
-    return {
-        str(method): _percentages(("rows", method), node, mistakes) for method, node in rows.items()
-    }
-
-
-def _percentages(path: KeyPath, row: Node, mistakes: Mistakes) -> dict[str, float]:
-    """Return the percentages in the mapping at key path `path`, as fractions by name."""
-    if not isinstance(row.value, dict):
-        mistakes.add(row.origin, path, "is not a mapping of datasets", _EXAMPLE)
-        return {}
-    found = {}
-    for name, node in row.items():
-        value = node.value
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
-            what = "is not a percentage from 0 to 100"
-            mistakes.add(node.origin, (*path, name), what, _EXAMPLE)
-        else:
-            found[str(name)] = round(value / 100, _DIGITS)
-    return found
 
 
 def _number(row: Row, published: Published) -> float | None:

@@ -6,23 +6,18 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import Field
 
 from latte.interfaces import LatteError, Options, Progress
 from latte.interfaces.errors import suggestion
-from latte.recipe.mistakes import Mistakes
 from latte.recipe.model import Recipe
-from latte.recipe.settings import Sections, Validator
 from latte.recipe.shipped import SUFFIXES, find_file, shipped_path, unknown_recipe
-from latte.recipe.tree import read_nodes
 from latte.registry.registry import Registry
-from latte.report.comparison.published import Published, read_published
+from latte.report.comparison.published import Published, read_published, read_settings
 from latte.run.sweep import PlannedRun, plan_sweep, split_values
 from latte.run.workspace import Workspace, run_folder
-
-ModelT = TypeVar("ModelT", bound=Options)
 
 _DATASET = "{dataset}"
 
@@ -73,13 +68,13 @@ def read_table(path: Path) -> Table:
     Raises `LatteError` if there is no such table, or it has mistakes.
     """
     file = find_file(path)
-    settings = _read(file, TableSettings)
+    settings = read_settings(file, TableSettings)
     return Table(file, settings, read_published(file.parent / settings.published))
 
 
 def read_changes(path: Path) -> dict[str, str]:
     """Read values by key path, in the format of `--set`, from a file such as `tiny.yaml`."""
-    return _as_texts(_read(find_file(path), ChangeSettings).set)
+    return _as_texts(read_settings(find_file(path), ChangeSettings).set)
 
 
 def changes_of(texts: Sequence[str]) -> dict[str, str]:
@@ -134,14 +129,6 @@ def why_absent(recipe: Recipe, registry: Registry, progress: Progress) -> str | 
     except LatteError as error:
         return error.what
     return None
-
-
-def _read(path: Path, model: type[ModelT]) -> ModelT:
-    mistakes = Mistakes()
-    read = Validator(mistakes, Sections()).validated(model, read_nodes(path), ())
-    mistakes.raise_if_any()
-    assert read is not None, "whatever is wrong with a file is reported"
-    return read
 
 
 def _recipe(name: str, table: Path) -> Path:

@@ -65,11 +65,10 @@ def test_every_mistake_is_told_with_its_line(tmp_path: Path) -> None:
     for words in (
         f"{path}:1 sorce",
         'Did you mean "source"?',
-        "source: the key is missing",
-        f"{path}:3 rows.a.b: is not a percentage",
-        f"{path}:3 rows.a.c: is not a percentage",
-        f"{path}:4 rows.e: is not a mapping",
-        f"{path}:5 rows.f.g: is not a percentage",
+        f"{path}:3 rows.a.b: must be at most 100",
+        f"{path}:3 rows.a.c: expected a number",
+        f"{path}:4 rows.e: expected a mapping",
+        f"{path}:5 rows.f.g: must be at least 0",
     ):
         assert words in said
     assert "rows.a.d" not in said
@@ -98,7 +97,7 @@ def test_those_of_the_paper_have_a_name(tmp_path: Path) -> None:
 
 def test_averages_are_percentages_too(tmp_path: Path) -> None:
     write(tmp_path / "numbers.yaml", "source: x\nrows: {}\naverages: {a: 50, b: 101}\n")
-    with pytest.raises(LatteError, match=r"averages\.b: is not a percentage"):
+    with pytest.raises(LatteError, match=r"averages\.b: must be at most 100"):
         read_published(tmp_path / "numbers.yaml")
     assert read_published(PAPER).averages == {"zero-shot": 0.6749}
 
