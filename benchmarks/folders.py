@@ -93,7 +93,7 @@ def _measure(options: argparse.Namespace, registry: Registry, progress: Progress
         and row.draw < options.draws
         and row.cell in {cell.name for cell in cells}
     ]
-    text = summary(wanted, [*methods])
+    text = summary(wanted, [*methods], {one.name: one.whole for one in sets.subsets})
     write_text(out / "summary.md", text)
     say(text)
 
