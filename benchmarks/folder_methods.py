@@ -54,6 +54,8 @@ class Answers:
     verdict: Verdict | None = None
     full: Tensor | None = None
     """(N,) classes of the own images by the full candidate; None without a guard."""
+    half: Tensor | None = None
+    """(N,) the same by half of the candidate."""
     confidence: Tensor | None = None
     """(N,) confidence of `own`; None for a method with a guard."""
 
@@ -88,11 +90,12 @@ class RecipeMethod:
             return Answers(labels, test, confidence=confidence)
         guard = cast("Guard[Any]", self._build(self.guard, context))
         verdict = guard.judge(_evidence(folder, classifier, labels))
+        half = classify(blend_classifier(folder.texts, classifier, 0.5), folder.own.features)
         if verdict.strength == 1:
-            return Answers(labels, test, verdict, labels)
+            return Answers(labels, test, verdict, labels, half)
         taken = blend_classifier(folder.texts, classifier, verdict.strength)
         own, test = (classify(taken, one.features) for one in (folder.own, folder.test))
-        return Answers(own, test, verdict, labels)
+        return Answers(own, test, verdict, labels, half)
 
     def _fit(self, folder: Folder, context: Context) -> tuple[Classifier, Tensor, Tensor]:
         """Return the classifier, and the own images' classes (N,) and confidences (N,).

@@ -36,6 +36,8 @@ class Row:
     """Gain on unseen images, with equal weight of all classes of the set."""
     full: float | None = None
     """The full candidate's gain on the own images; None without a verdict."""
+    half: float | None = None
+    """The gain of half of the candidate on the own images; None without a verdict."""
     strength: float | None = None
     probability: float | None = None
     signals: Mapping[str, float] = field(default_factory=dict)
@@ -140,6 +142,7 @@ def _row(cells: Mapping[str, str]) -> Row:
         unseen=float(cells["unseen"]),
         balanced=float(cells["balanced"]),
         full=optional("full"),
+        half=optional("half"),
         strength=optional("strength"),
         probability=optional("probability"),
         signals=json.loads(cells["signals"]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,6 +11,7 @@ import numpy
 from numpy.typing import NDArray
 
 from benchmarks.folder_cells import CELLS
+from benchmarks.folder_curve import POINTS, at_point, has_curve, left_out_probabilities
 from benchmarks.folder_rows import Row
 from latte.evaluate.rank_correlation import correlate
 from latte.report.numbers import rho
@@ -29,6 +30,7 @@ LARGE_GAIN = 3.0
 """Smallest gain in percentage points that counts as large."""
 ENOUGH = 100
 """Smallest number of images of a folder that is included in a method's means."""
+MEANINGFUL = {cell.name for cell in CELLS if cell.kind != "meaningless"}
 RESAMPLES = 2000
 BINS = 5
 _BAR = 20
@@ -43,16 +45,24 @@ class Share:
     low: float
     high: float
 
+    @property
+    def rate(self) -> float:
+        """Hits divided by folders; 0 without folders."""
+        return self.hits / self.folders if self.folders else 0.0
+
     def __str__(self) -> str:
         if not self.folders:
             return "0 of 0"
-        text = f"{self.hits} of {self.folders} ({self.hits / self.folders:.1%}"
+        text = f"{self.hits} of {self.folders} ({self.rate:.1%}"
         ends = "" if math.isnan(self.low) else f", 95 % interval {self.low:.1%} to {self.high:.1%}"
         return f"{text}{ends})"
 
 
-def summary(rows: Sequence[Row], methods: Sequence[str]) -> str:
-    """Return tables of all sets and of each set, a line per method, and the quality of verdicts."""
+def summary(rows: Sequence[Row], methods: Sequence[str], families: Mapping[str, str]) -> str:
+    """Return tables of all sets and of each set, a line per method, and the quality of verdicts.
+
+    `families` has the whole set of each subset.
+    """
     sets = list(dict.fromkeys((row.model, row.set) for row in rows))
     parts = [
         "# Gains over zero-shot on folders as people have them",
@@ -66,6 +76,8 @@ def summary(rows: Sequence[Row], methods: Sequence[str]) -> str:
         judged = [row for row in rows if row.method == method and row.strength is not None]
         if judged:
             parts += [f"## Verdicts of `{method}`", *_verdict_parts(judged)]
+            if has_curve(judged, families):
+                parts += ["\n".join(_curve_lines(judged, families))]
     if len(sets) > 1:
         for model, name in sets:
             chosen = [row for row in rows if (row.model, row.set) == (model, name)]
@@ -118,7 +130,6 @@ def grave_losses(rows: Iterable[Row]) -> int:
 
 
 def _method_lines(rows: Sequence[Row], methods: Sequence[str]) -> Iterator[str]:
-    meaningful = {cell.name for cell in CELLS if cell.kind != "meaningless"}
     yield (
         "Own images. Mean and lowest are over the means of cells, and leave out draws with fewer "
         f"than {ENOUGH} images and names that mean nothing. A grave loss is more than "
@@ -127,11 +138,7 @@ def _method_lines(rows: Sequence[Row], methods: Sequence[str]) -> Iterator[str]:
     yield "| method | mean | lowest cell | grave losses |\n| --- | --- | --- | --- |"
     for method in methods:
         own = [row for row in rows if row.method == method]
-        gains: dict[str, list[float]] = {}
-        for row in own:
-            if row.images >= ENOUGH and row.cell in meaningful:
-                gains.setdefault(row.cell, []).append(row.own)
-        means = {cell: float(numpy.mean(values)) for cell, values in gains.items()}
+        means = _cell_means(own)
         if not means:
             continue
         lowest = min(means, key=lambda cell: means[cell])
@@ -140,6 +147,15 @@ def _method_lines(rows: Sequence[Row], methods: Sequence[str]) -> Iterator[str]:
             f"| {method} | {mean:+.1f} | {means[lowest]:+.1f} ({lowest}) | "
             f"{grave_losses(own)} of {len(own)} |"
         )
+
+
+def _cell_means(rows: Sequence[Row]) -> dict[str, float]:
+    """Return mean gains of cells; small folders and names that mean nothing are left out."""
+    gains: dict[str, list[float]] = {}
+    for row in rows:
+        if row.images >= ENOUGH and row.cell in MEANINGFUL:
+            gains.setdefault(row.cell, []).append(row.own)
+    return {cell: float(numpy.mean(values)) for cell, values in gains.items()}
 
 
 def _verdict_parts(rows: Sequence[Row]) -> Iterator[str]:
@@ -170,6 +186,25 @@ def _calibration_lines(rows: Sequence[Row]) -> Iterator[str]:
         share = gained / count if count else 0.0
         bar = "█" * round(share * _BAR) + "░" * (_BAR - round(share * _BAR)) if count else ""
         yield f"| {low:.1f} to {high:.1f} | {count} | {f'{share:.0%}' if count else '–'} | {bar} |"
+
+
+def _curve_lines(rows: Sequence[Row], families: Mapping[str, str]) -> Iterator[str]:
+    yield (
+        "Other thresholds, with the probability fitted again on the other families of sets:\n\n"
+        "| half from | full from | adapted | of these lose | grave losses | forgone | mean gain |\n"
+        "| --- | --- | --- | --- | --- | --- | --- |"
+    )
+    probabilities = left_out_probabilities(rows, families)
+    for half_from, whole_from in POINTS:
+        found = at_point(rows, probabilities, half_from, whole_from)
+        lost, forgone = losses_of_adapted(found), forgone_gains(found)
+        adapted = lost.folders / len(rows)
+        half = "–" if half_from == whole_from else f"{half_from:.2f}"
+        yield (
+            f"| {half} | {whole_from:.2f} | {adapted:.0%} | {lost.rate:.1%} ({lost.hits}) | "
+            f"{grave_losses(found)} | {forgone.rate:.1%} | "
+            f"{numpy.mean([*_cell_means(found).values()]):+.1f} |"
+        )
 
 
 def _spread(gains: Sequence[float]) -> str:

@@ -66,9 +66,8 @@ def rows_of(
                 own=_gain_on_own(folder, before.own, answers.own),
                 unseen=_gain_on_mix(folder, folder.mix, before, answers),
                 balanced=_gain_on_mix(folder, torch.ones_like(folder.mix), before, answers),
-                full=None
-                if answers.full is None
-                else _gain_on_own(folder, before.own, answers.full),
+                full=_gain_of_part(folder, before.own, answers.full),
+                half=_gain_of_part(folder, before.own, answers.half),
                 strength=verdict.strength if verdict else None,
                 probability=verdict.probability if verdict else None,
                 signals=verdict.signals if verdict else {},
@@ -94,7 +93,7 @@ def _measure(options: argparse.Namespace, registry: Registry, progress: Progress
         and row.draw < options.draws
         and row.cell in {cell.name for cell in cells}
     ]
-    text = summary(wanted, [*methods])
+    text = summary(wanted, [*methods], {one.name: one.whole for one in sets.subsets})
     write_text(out / "summary.md", text)
     say(text)
 
@@ -152,6 +151,10 @@ def _gain_on_own(folder: Folder, before: Tensor, after: Tensor) -> float:
     truth = folder.own.labels[counted]
     right, was = ((one[counted] == truth).sum(dtype=torch.float64) for one in (after, before))
     return float(100 * (right - was) / counted.sum())
+
+
+def _gain_of_part(folder: Folder, before: Tensor, after: Tensor | None) -> float | None:
+    return None if after is None else _gain_on_own(folder, before, after)
 
 
 def _gain_on_mix(folder: Folder, weights: Tensor, before: Answers, after: Answers) -> float:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy
 import pytest
 import torch
 from latte_tiny.dataset import IMAGES
@@ -16,6 +17,7 @@ from latte_tiny.dataset import IMAGES
 from benchmarks import folders
 from benchmarks.__main__ import main as benchmark
 from benchmarks.folder_cells import Folder, Images
+from benchmarks.folder_curve import at_point, left_out_probabilities
 from benchmarks.folder_methods import Answers
 from benchmarks.folder_rows import COLUMNS, Row, RowFile
 from benchmarks.folder_sets import SetPlan, SubsetPlan, capped, read_plans
@@ -33,7 +35,7 @@ pytestmark = pytest.mark.thorough
 
 ROW = Row("tiny", "birds", "all names", 0, "anchored", 120, 100, 2.0, 1.5, 0.25)
 JUDGED = replace(
-    ROW, method="m", full=4.0, strength=0.5, probability=0.83, signals={"stability": 0.7}
+    ROW, method="m", full=4.0, half=2.0, strength=0.5, probability=0.83, signals={"stability": 0.7}
 )
 
 
@@ -73,7 +75,7 @@ def answers_of(
 ) -> Answers:
     verdict = Verdict(0.5, "why", 0.9, {"lead": 2.0}) if full else None
     whole = torch.tensor(full) if full else None
-    return Answers(torch.tensor(own), torch.tensor(test), verdict, whole)
+    return Answers(torch.tensor(own), torch.tensor(test), verdict, whole, torch.tensor(own))
 
 
 def test_gains_count_own_images_of_a_class_and_weigh_unseen_ones_by_the_mix() -> None:
@@ -88,6 +90,7 @@ def test_gains_count_own_images_of_a_class_and_weigh_unseen_ones_by_the_mix() ->
     assert (row.images, row.counted) == (5, 4)
     assert row.own == pytest.approx(0.0)  # one more right, one more wrong, of four
     assert row.full == pytest.approx(25.0)
+    assert row.half == pytest.approx(0.0)
     # Class a: 4 of 5 right before, 5 of 5 after. Class b: 1 of 1 before, none after.
     assert row.unseen == pytest.approx(100 * (0.75 * 0.2 - 0.25 * 1.0))
     assert row.balanced == pytest.approx(100 * (0.2 - 1.0) / 2)
@@ -145,7 +148,9 @@ def test_summary_leaves_small_and_meaningless_folders_out_of_means_alone() -> No
         replace(ROW, draw=1, images=99, own=-50.0),
         replace(ROW, cell="shuffled names", own=-40.0),
     ]
-    (line,) = [one for one in summary(rows, ["anchored"]).splitlines() if one.startswith("| anch")]
+    (line,) = [
+        one for one in summary(rows, ["anchored"], {}).splitlines() if one.startswith("| anch")
+    ]
     assert line == "| anchored | +2.0 | +2.0 (all names) | 2 of 3 |"
 
 
@@ -154,10 +159,41 @@ def test_summary_ranks_signals_by_their_correlation_with_the_gain() -> None:
         replace(JUDGED, draw=draw, full=float(draw), signals={"up": draw, "down": -draw})
         for draw in range(8)
     ]
-    text = summary(rows, ["m"])
+    text = summary(rows, ["m"], {})
     assert "| up | +1.00 |" in text
     assert "| down | -1.00 |" in text
     assert "| probability | – |" in text
+
+
+def judged_rows(name: str, sign: float) -> list[Row]:
+    """Return rows of a set in which stability raises the gain (sign 1) or lowers it (-1)."""
+    return [
+        replace(JUDGED, set=name, draw=draw, full=sign * (draw - 4.5), half=sign, signals=signals)
+        for draw in range(10)
+        for signals in [{"stability": draw / 10, "lead": 2.0}]
+    ]
+
+
+def test_curve_fits_the_probability_without_the_sets_of_the_same_family() -> None:
+    rows = [*judged_rows("pets", 1.0), *judged_rows("cats", 1.0), *judged_rows("scenes", -1.0)]
+    alone = left_out_probabilities(rows, {})
+    related = left_out_probabilities(rows, {"cats": "pets"})
+    assert related[0] > 0.5 > related[9]  # scenes alone: stability lowers the gain
+    assert related[20] < 0.5 < related[29]  # pets and cats
+    assert alone[0] == pytest.approx(0.5)  # cats and scenes cancel
+
+
+def test_curve_applies_its_thresholds_and_leaves_refused_folders_at_zero_shot() -> None:
+    rows = [*[replace(JUDGED, draw=draw) for draw in range(3)], replace(JUDGED, probability=0.5)]
+    found = at_point(rows, numpy.array([0.6, 0.7, 0.8, 0.9]), 0.65, 0.75)
+    assert [row.strength for row in found] == [0.0, 0.5, 1.0, 0.0]
+    assert [row.own for row in found] == [0.0, 2.0, 4.0, 0.0]
+
+
+def test_summary_has_the_curve_if_sets_of_two_families_were_judged() -> None:
+    rows = [*judged_rows("pets", 1.0), *judged_rows("cats", 1.0)]
+    assert "| 0.65 | 0.75 | " in summary(rows, ["m"], {})
+    assert "| 0.65 | 0.75 | " not in summary(rows, ["m"], {"cats": "pets"})
 
 
 def test_sets_and_subsets_are_read_from_their_options() -> None:
