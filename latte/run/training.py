@@ -35,7 +35,7 @@ from latte.run.questions import StoredQuestions
 from latte.run.ready import with_line
 from latte.run.workspace import Workspace, description_folder
 from latte.run.zero_shot import ZeroShot, encode_images
-from latte.train.features import StepInputs
+from latte.train.features import LARGEST_STATES, StepInputs, state_bytes
 from latte.train.learner import Learner, build_learner
 from latte.train.loop import own_posterior, train
 from latte.train.training import Evaluate, Training
@@ -212,11 +212,11 @@ def _evaluation(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> Ev
     def features_of(learner: Learner) -> Tensor:
         if not learner.image_tower_trains:
             return zero_shot.evaluation
-        split, name = images.evaluation, "evaluate"
-        if learner.image_states is not None:
+        split, name, cached = images.evaluation, "evaluate", learner.image_states
+        if cached is not None and state_bytes(cached.trunk, len(labels)) <= LARGEST_STATES:
             if learner.name not in states:
-                trunk, trained = learner.image_states.trunk, [*learner.parameters]
-                states[learner.name] = encode_images(workspace, split, name, trunk, trained)
+                trained = [*learner.parameters]
+                states[learner.name] = encode_images(workspace, split, name, cached.trunk, trained)
             return learner.features_of(states[learner.name])
         return encode_cached_images(learner.backbone, split.cache, size, workspace.progress, name)
 

@@ -20,6 +20,9 @@ ImageStates = Callable[[Trunk[Tensor], Sequence[str]], Tensor]
 """Function that returns a trunk's states (N, W) of the training images.
 
 Its arguments are the trunk and the names of the trained parameters."""
+LARGEST_STATES = 4 * 2**30
+"""Largest size in bytes of the states of a split. It does not depend on the memory of the machine,
+because results with and without cached states can differ by rounding."""
 _NEVER = -1
 
 
@@ -49,6 +52,11 @@ class CachedStates:
     def features(self, rows: Tensor) -> Tensor:
         """Return unit features (B, D), with gradient, of the images or texts `rows` (B,)."""
         return self.trunk.features(self.states[rows.to(self.states.device, non_blocking=True)])
+
+
+def state_bytes(trunk: Trunk[Any], images: int) -> int:
+    """Return the size in bytes of the states of `images` images, which are stored in fp32."""
+    return images * trunk.width * torch.float32.itemsize
 
 
 class CachedTexts:

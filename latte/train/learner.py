@@ -21,13 +21,16 @@ from latte.interfaces import (
     TrainingStart,
 )
 from latte.interfaces.settings import OptimizerSettings, Precision, TrainSettings
+from latte.toolkit.blocks import rows_per_block
 from latte.train.features import (
+    LARGEST_STATES,
     BankFeatures,
     CachedStates,
     CachedTexts,
     ImageStates,
     RefreshedTexts,
     StepInputs,
+    state_bytes,
 )
 from latte.train.precision import (
     Arithmetic,
@@ -154,7 +157,7 @@ class Learner:
         if settings.augment is None and not self.image_tower_trains:
             self.constant_features = start.image_features
         elif settings.augment is None and image_states is not None:
-            self._cache_states(inputs, image_states, progress)
+            self._cache_states(inputs, len(start.image_features), image_states, progress)
         if self.text_tower_trains:
             if settings.refresh_captions is not None:
                 self.cached_texts = self._refreshed_texts(inputs, settings.refresh_captions)
@@ -175,12 +178,18 @@ class Learner:
             self.cached_texts = CachedTexts(features.to(self.device), inputs.descriptions)
 
     def _cache_states(
-        self, inputs: StepInputs, image_states: ImageStates, progress: Progress
+        self, inputs: StepInputs, images: int, image_states: ImageStates, progress: Progress
     ) -> None:
         trunk, text_trunk = self.backbone.image_trunk(), self.backbone.text_trunk()
         if trunk is not None:
-            states = image_states(trunk, [*self.parameters])
-            self.image_states = CachedStates(trunk, states.to(self.device))
+            size = state_bytes(trunk, images)
+            taken = f"outputs of frozen layers take {size / 2**20:,.0f} MiB for {images:,} images"
+            if size > LARGEST_STATES:
+                progress.say(f"train: {taken}, too much to cache: every step computes them")
+            else:
+                progress.say(f"train: {taken}, and are computed once")
+                states = image_states(trunk, [*self.parameters])
+                self.image_states = CachedStates(trunk, states.to(self.device))
         if text_trunk is not None and self.text_tower_trains:
             texts = [*dict.fromkeys([*inputs.bank.unique_texts, *inputs.class_texts.sentences])]
             with encoding_in(self.arithmetic, self.device):
@@ -196,8 +205,10 @@ class Learner:
         Raises `LatteError` if a feature is zero or not finite, because training diverged.
         """
         assert self.image_states is not None
+        encode = self.image_states.trunk.features
         with torch.no_grad(), encoding_in(self.arithmetic, self.device):
-            features = self.image_states.trunk.features(states.to(self.device)).cpu()
+            parts = torch.split(states, rows_per_block(states.shape[1]))
+            features = torch.cat([encode(part.to(self.device)).cpu() for part in parts])
         check_features(features, "image")
         return features
 

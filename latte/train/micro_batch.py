@@ -98,7 +98,7 @@ def largest_step(training: Training, learner: Learner) -> LargestStep:
         longest = sorted(
             {*longest, *inputs.class_texts.sentences}, key=lambda one: (-len(one), one)
         )
-    images = len(distributed.share(range(size))) if learner.needs_pixels else 0
+    images = len(distributed.share(range(size))) if learner.constant_features is None else 0
     return LargestStep(images, distributed.share(longest))
 
 
