@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -52,6 +52,18 @@ class CachedStates:
     def features(self, rows: Tensor) -> Tensor:
         """Return unit features (B, D), with gradient, of the images or texts `rows` (B,)."""
         return self.trunk.features(self.states[rows.to(self.states.device, non_blocking=True)])
+
+
+@dataclass(frozen=True)
+class CachedViews:
+    """States of a fixed number of random views of each training image, by number of the view.
+
+    The states of a view are computed at the start of the first epoch that uses it, also in a
+    resumed run, in the batches of the first epoch that used it.
+    """
+
+    trunk: Trunk[Tensor]
+    states: dict[int, CachedStates] = field(default_factory=dict)
 
 
 def state_bytes(trunk: Trunk[Any], images: int) -> int:

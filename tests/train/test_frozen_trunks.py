@@ -15,9 +15,11 @@ from latte.backbone.encode import encode_cached_images
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.components.options import LastBlocksOptions
 from latte.components.trainable import LastBlocks
+from latte.data.batches import evaluation_batches
 from latte.interfaces import LatteError, Trainable, TrainableGroup, Trunk
 from latte.interfaces.settings import AugmentSettings
 from latte.train import learner as learner_module
+from latte.train import loop
 from latte.train.features import CachedStates
 from latte.train.loop import train
 from latte.train.training import Training
@@ -180,3 +182,68 @@ def test_no_states_are_cached_if_views_or_the_trunk_change(
     assert learner.image_states is None
     assert learner.text_states is None
     assert learner.needs_pixels
+
+
+def views_of_batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that gets the number of each view for which pixels are made from now on."""
+    found: list[int] = []
+    make = loop.training_batches
+
+    def counted(images: Any, view: Any, batches: Any, epoch: int, device: Any) -> Any:
+        found.append(epoch)
+        return make(images, view, batches, epoch, device)
+
+    monkeypatch.setattr(loop, "training_batches", counted)
+    return found
+
+
+@pytest.mark.parametrize("group", ["projections", LAST_BLOCK], ids=["projections", "last block"])
+def test_cached_views_give_the_weights_of_whole_towers(
+    make: Callable[..., Training],
+    monkeypatch: pytest.MonkeyPatch,
+    group: TrainableGroup | Trainable[Any],
+) -> None:
+    made = views_of_batches(monkeypatch)
+    changes = {"augment": SETTINGS.augment, "views": 2, "max_steps": 13}
+    whole = run(replace(make("whole", group, **changes), image_states=None))
+    assert made == [0, 1, 0, 1, 0]
+    made.clear()
+    training = run(make("views", group, **changes))
+    assert made == [0, 1]
+    for name, value in outcome(whole).items():
+        torch.testing.assert_close(outcome(training)[name], value, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("views", [2, 3])
+def test_views_that_are_used_once_give_the_bits_of_fresh_views(
+    make: Callable[..., Training], views: int
+) -> None:
+    changes = {"augment": SETTINGS.augment, "max_steps": 6}
+    fresh, fixed = make("fresh", **changes), make("fixed", views=views, **changes)
+    assert_same_bits(outcome(run(fresh)), outcome(run(fixed)))
+
+
+def test_resume_with_cached_views_gives_identical_bits(
+    make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = {"augment": SETTINGS.augment, "views": 2, "max_steps": 11}
+    whole = run(make("whole", LAST_BLOCK, **changes))
+    stop_after(monkeypatch, 8)
+    with pytest.raises(StoppedError):
+        run(make("stopped", LAST_BLOCK, **changes))
+    monkeypatch.undo()
+    assert_same_bits(outcome(whole), outcome(run(make("stopped", LAST_BLOCK, **changes))))
+
+
+def test_labelers_see_the_evaluation_view_with_cached_views(
+    make: Callable[..., Training],
+) -> None:
+    changes = {"augment": SETTINGS.augment, "views": 1}
+    training = run(make("views", **changes))
+    learner = training.learners[0]
+    assert learner.image_states is not None
+    bank = loop._feature_bank(training, learner, RecordedProgress()).features
+    batches = evaluation_batches(training.images, learner.backbone.pixel_format, 8)
+    with torch.no_grad():
+        expected = torch.cat([learner.backbone.encode_images(pixels) for _, pixels in batches])
+    assert torch.equal(bank, expected)
