@@ -176,7 +176,8 @@ def _fits_on_gpu(
     try:
         held = torch.empty(spare + _state_bytes(learner), dtype=torch.uint8, device=device)
         for _ in range(2):
-            pixels = _largest_views(training, learner, largest.images)
+            seen = largest.images if learner.needs_pixels else 0
+            pixels = _largest_views(training, learner, seen)
         for one in largest.passes(size):
             activation_bytes(learner, one, pixels[: one.images])
         del held, pixels
