@@ -47,7 +47,7 @@ class CachedStates:
 
     trunk: Trunk[Any]
     states: Tensor
-    """(N, W), on the device."""
+    """(N, W), on the device in training, on the CPU for evaluations."""
 
     def features(self, rows: Tensor) -> Tensor:
         """Return unit features (B, D), with gradient, of the images or texts `rows` (B,)."""

@@ -219,16 +219,14 @@ class Learner:
         progress.say(f"{taken}, {then}")
         return fits
 
-    def features_of(self, states: Tensor) -> Tensor:
-        """Return unit features (N, D) of states (N, W) of the image trunk, without gradient.
+    def features_of(self, trunk: Trunk[Tensor], states: Tensor) -> Tensor:
+        """Return unit features (N, D) of states (N, W) of the image `trunk`, without gradient.
 
         Raises `LatteError` if a feature is zero or not finite, because training diverged.
         """
-        assert self.image_states is not None
-        encode = self.image_states.trunk.features
         with torch.no_grad(), encoding_in(self.arithmetic, self.device):
             parts = torch.split(states, rows_per_block(states.shape[1]))
-            features = torch.cat([encode(part.to(self.device)).cpu() for part in parts])
+            features = torch.cat([trunk.features(part.to(self.device)).cpu() for part in parts])
         check_features(features, "image")
         return features
 

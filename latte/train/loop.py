@@ -299,7 +299,7 @@ def _feature_bank(training: Training, learner: Learner, progress: Progress) -> F
     if training.total_steps == 0 or not learner.image_tower_trains:
         return FeatureBank(training.start.image_features)
     if learner.image_states is not None and learner.cached_views is None:
-        features = learner.features_of(learner.image_states.states)
+        features = learner.features_of(learner.image_states.trunk, learner.image_states.states)
         return FeatureBank(features.to(training.start.image_features.device))
     name, size = f"features of {learner.name}", training.evaluation_batch_size
     with encoding_in(learner.arithmetic, learner.device):

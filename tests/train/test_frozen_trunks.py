@@ -133,10 +133,11 @@ def test_features_of_many_images_are_computed_in_parts(
 ) -> None:
     learner = run(make("run", LAST_BLOCK)).learners[0]
     assert learner.image_states is not None
-    states = learner.image_states.states
-    expected = learner.features_of(states)
+    cached = learner.image_states
+    expected = learner.features_of(cached.trunk, cached.states)
     monkeypatch.setattr(learner_module, "rows_per_block", lambda width: 5)
-    torch.testing.assert_close(learner.features_of(states), expected, rtol=0, atol=1e-6)
+    found = learner.features_of(cached.trunk, cached.states)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
 
 
 def test_fewer_steps_than_images_cache_no_states(make: Callable[..., Training]) -> None:
@@ -154,7 +155,7 @@ def test_features_of_diverged_training_are_refused(make: Callable[..., Training]
     for weight in learner.parameters.values():
         weight.data.fill_(torch.nan)
     with pytest.raises(LatteError, match="image tower gives features"):
-        learner.features_of(learner.image_states.states)
+        learner.features_of(learner.image_states.trunk, learner.image_states.states)
 
 
 @pytest.mark.parametrize("group", ["projections", LAST_BLOCK], ids=["projections", "last block"])
