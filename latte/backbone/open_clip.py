@@ -28,8 +28,11 @@ from latte.backbone.texts import (
     text_width,
 )
 from latte.backbone.trunk import (
+    block_states,
+    frozen_blocks,
     has_trunk,
     project,
+    states_after,
     trunk_is_constant,
     trunk_states,
     trunk_width,
@@ -107,17 +110,41 @@ class OpenClipBackbone(ModuleBackbone):
         return _unit(self.model.encode_image(self._on_device(pixels), normalize=False))
 
     def image_trunk(self) -> Trunk[Tensor] | None:
-        """Return all layers before the projection; None if one trains or has dropout."""
+        """Return the layers before the projection, or before the first block that trains.
+
+        Returns None if an earlier layer trains or has dropout.
+        """
         visual = self.model.visual
-        if not (self._has_trunk and trunk_is_constant(visual)):
+        if not self._has_trunk:
             return None
-        return Trunk(trunk_width(visual), self._image_states, self._image_features)
+        if trunk_is_constant(visual):
+            return Trunk(trunk_width(visual), self._image_states, self._image_features)
+        count = frozen_blocks(visual)
+        return self._blocks_trunk(count) if count else None
 
     def text_trunk(self) -> Trunk[Sequence[str]] | None:
         """Return all layers before the projection; None if one trains or texts are padded."""
         if not text_trunk_is_constant(self.model, self.text_path):
             return None
         return Trunk(text_width(self.model), self._text_states, self._projected_texts)
+
+    def _blocks_trunk(self, count: int) -> Trunk[Tensor]:
+        """Return the image tower as its first `count` blocks, and the other layers."""
+        visual, side = self.model.visual, self.pixel_format.size
+
+        def states(pixels: Tensor) -> Tensor:
+            self.choose_mode()
+            return block_states(visual, self._on_device(pixels), count)
+
+        with torch.no_grad():
+            shape = states(torch.zeros(1, 3, side, side)).shape[1:]
+
+        def features(flat: Tensor) -> Tensor:
+            self.choose_mode()
+            outputs = flat.view(-1, *shape).contiguous(memory_format=self._memory_format)
+            return self._image_features(states_after(visual, outputs, count))
+
+        return Trunk(shape.numel(), lambda pixels: states(pixels).flatten(1), features)
 
     def _image_states(self, pixels: Tensor) -> Tensor:
         self.choose_mode()

@@ -65,12 +65,13 @@ def can_run(transformer: nn.Module) -> bool:
     )
 
 
-def run_blocks(transformer: Any, states: Tensor, packing: Packing) -> Tensor:
+def run_blocks(transformer: Any, states: Tensor, packing: Packing, start: int = 0) -> Tensor:
     """Run rows (T, W) through all blocks; return the outputs (N, W) of the rows in `packing.read`.
 
-    With `grad_checkpointing`, a block stores only its input, and runs again in the backward pass.
+    With `start`, rows are the outputs of that many blocks, and only the other blocks run. With
+    `grad_checkpointing`, a block stores only its input, and runs again in the backward pass.
     """
-    *blocks, last = transformer.resblocks
+    *blocks, last = transformer.resblocks[start:]
     again = transformer.grad_checkpointing and torch.is_grad_enabled()
     for block in blocks:
         states = _run(_block, block, states, packing, again=again)
@@ -183,9 +184,26 @@ def class_token_states(visual: Any, pixels: Tensor) -> Tensor:
     Only towers for which `reads_class_token` is True are supported. The last block computes only
     the class token.
     """
+    return class_token_of(visual, visual._embeds(pixels))
+
+
+def class_token_of(visual: Any, states: Tensor, start: int = 0) -> Tensor:
+    """Return the class token (B, W) of the outputs (B, L, W) of the first `start` blocks."""
+    rows, packing = _image_rows(states)
+    return visual.ln_post(run_blocks(visual.transformer, rows, packing, start))  # type: ignore[no-any-return]
+
+
+def token_states(visual: Any, pixels: Tensor, count: int) -> Tensor:
+    """Return the outputs (B, L, W) of the first `count` blocks for pixels (B, 3, S, S)."""
     states = visual._embeds(pixels)
+    rows, packing = _image_rows(states)
+    for block in visual.transformer.resblocks[:count]:
+        rows = _block(block, rows, packing)
+    return rows.view(states.shape)
+
+
+def _image_rows(states: Tensor) -> tuple[Tensor, Packing]:
+    """Return states (B, L, W) as rows (B * L, W); the first row of each image is read."""
     count, length, width = states.shape
     first = torch.arange(0, count * length, length, device=states.device)
-    packing = Packing([(count, length)], first, causal=False)
-    read = run_blocks(visual.transformer, states.reshape(count * length, width), packing)
-    return visual.ln_post(read)  # type: ignore[no-any-return]
+    return states.reshape(count * length, width), Packing([(count, length)], first, causal=False)

@@ -1,18 +1,27 @@
-"""The two parts of a tower: the trunk (all other layers) and the projection into the joint space.
+"""The two parts of an image tower: frozen layers, whose outputs can be cached, and the others.
 
-On a CPU, a frozen image trunk processes a large batch in parts, which takes less memory and is
-faster.
+The frozen part is the trunk (all layers before the projection into the joint space), or the layers
+before the first block that trains. On a CPU, a frozen trunk processes a large batch in parts, which
+takes less memory and is faster.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from open_clip.timm_model import TimmModel
+from timm.models import checkpoint_seq
+from timm.models.efficientnet import EfficientNet
 from torch import Tensor, nn
 
-from latte.backbone.packed import class_token_states, reads_class_token
+from latte.backbone.packed import (
+    class_token_of,
+    class_token_states,
+    reads_class_token,
+    token_states,
+)
 
 _FEWEST_IMAGES = 32
 """Smallest number of images in a part: oneDNN rounds convolutions of 16 images differently."""
@@ -35,9 +44,46 @@ def trunk_width(visual: Any) -> int:
 
 def trunk_is_constant(visual: Any) -> bool:
     """Return True if no parameter of the trunk trains and it has no dropout."""
-    after = "head." if type(visual) is TimmModel else "proj"
-    trunk = [one for name, one in visual.named_parameters() if not name.startswith(after)]
-    return not any(one.requires_grad for one in trunk) and not _has_dropout(visual, after)
+    after = ("head.",) if type(visual) is TimmModel else ("proj",)
+    return not any(_trained(visual, after)) and not _has_dropout(visual, after)
+
+
+def frozen_blocks(visual: Any) -> int:
+    """Return the number of blocks before the first that trains, if no earlier layer trains.
+
+    0 means that outputs of blocks cannot be cached: an earlier layer trains or has dropout, or the
+    tower is neither a vision transformer that pools the class token nor an EfficientNet of timm.
+    """
+    if type(visual) is TimmModel and type(visual.trunk) is EfficientNet:
+        blocks, after = "trunk.blocks.", ("trunk.conv_head.", "trunk.bn2.", "head.")
+    elif type(visual) is not TimmModel and reads_class_token(visual):
+        blocks, after = "transformer.resblocks.", ("ln_post.", "proj")
+    else:
+        return 0
+    trained = list(_trained(visual, after))
+    if not trained or not all(name.startswith(blocks) for name in trained):
+        return 0
+    numbers = [int(name.removeprefix(blocks).split(".")[0]) for name in trained]
+    later = tuple(f"{blocks}{number}." for number in range(min(numbers), max(numbers) + 1))
+    return 0 if _has_dropout(visual, (*after, *later)) else min(numbers)
+
+
+def block_states(visual: Any, pixels: Tensor, count: int) -> Tensor:
+    """Return the outputs (B, ...) of the first `count` blocks for pixels (B, 3, S, S)."""
+    if type(visual) is not TimmModel:
+        return token_states(visual, pixels, count)
+    trunk = visual.trunk
+    return trunk.blocks[:count](trunk.bn1(trunk.conv_stem(pixels)))  # type: ignore[no-any-return]
+
+
+def states_after(visual: Any, states: Tensor, count: int) -> Tensor:
+    """Return the trunk's states (B, W) from the outputs (B, ...) of its first `count` blocks."""
+    if type(visual) is not TimmModel:
+        return class_token_of(visual, states, count)
+    trunk, blocks = visual.trunk, visual.trunk.blocks[count:]
+    again = trunk.grad_checkpointing and torch.is_grad_enabled()
+    states = checkpoint_seq(blocks, states, flatten=True) if again else blocks(states)
+    return trunk.forward_head(trunk.bn2(trunk.conv_head(states)))  # type: ignore[no-any-return]
 
 
 def trunk_states(visual: Any, pixels: Tensor) -> Tensor:
@@ -62,7 +108,14 @@ def _states(visual: Any, pixels: Tensor) -> Tensor:
     return class_token_states(visual, pixels)
 
 
-def _has_dropout(visual: nn.Module, after: str) -> bool:
+def _trained(visual: nn.Module, after: tuple[str, ...]) -> Iterator[str]:
+    """Yield the names of trained parameters, except those that start with one of `after`."""
+    for name, weight in visual.named_parameters():
+        if weight.requires_grad and not name.startswith(after):
+            yield name
+
+
+def _has_dropout(visual: nn.Module, after: tuple[str, ...]) -> bool:
     trunk = [one for name, one in visual.named_modules() if not name.startswith(after)]
     rates = [getattr(one, name, None) for one in trunk for name in _RATES]
     return any(isinstance(rate, float) and rate > 0 for rate in rates)

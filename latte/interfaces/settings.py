@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from latte.interfaces.component import IsPath, Options
 
@@ -97,6 +97,14 @@ class TrainSettings(Options):
     augment: AugmentSettings | None = Field(
         default=AugmentSettings(), description="random augmentation; none: the evaluation transform"
     )
+    views: PositiveInt | None = Field(
+        default=None,
+        description=(
+            "number of random views per image, which are used in turn: epoch 5 of `views: 4` has "
+            "the views of epoch 1. Outputs of frozen layers are then computed once per view. none: "
+            "new views in every epoch"
+        ),
+    )
     augment_on: Literal["auto", "device", "cpu"] = Field(
         default="auto",
         description=(
@@ -143,6 +151,17 @@ class TrainSettings(Options):
     evaluate_every: int = Field(
         default=1, ge=0, description="epochs between evaluations on labels; 0: only at the end"
     )
+
+    @field_validator("views")
+    @classmethod
+    def _are_random(cls, views: int | None, others: ValidationInfo) -> int | None:
+        if views is not None and others.data.get("augment", True) is None:
+            raise ValueError("without `augment` an image has one view: remove this key")
+        return views
+
+    def view_of(self, epoch: int) -> int:
+        """Return the number of the random views that `epoch` uses, counted from 0."""
+        return epoch if self.views is None else epoch % self.views
 
     @property
     def takes_steps(self) -> bool:

@@ -27,7 +27,13 @@ def run_hash(recipe: Recipe, limit: int | None) -> str:
     for name in ("deterministic", "corrections", "budget"):
         if not keys.get(name) or (name == "budget" and recipe.questioned is None):
             keys.pop(name, None)
+    keys["train"] = _without_unused(keys["train"])
     return digest_json({"recipe": keys, "limit": limit})[:8]
+
+
+def _without_unused(train: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the section `train` without keys that older versions lack and that have no effect."""
+    return {name: one for name, one in train.items() if name != "views" or one is not None}
 
 
 def check_stage(name: str) -> str:
@@ -69,7 +75,7 @@ def stage_fingerprints(
         describe,
         _choices(recipe.labels),
         digest_json([_learner(one) for one in recipe.learners]),
-        digest_json(recipe.train.model_dump(mode="json")),
+        digest_json(_without_unused(recipe.train.model_dump(mode="json"))),
     ]
     if recipe.questioned is not None:
         trained.append(f"budget {recipe.general.budget}")

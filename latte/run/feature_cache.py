@@ -77,7 +77,10 @@ def cached_features(
                 progress.say(
                     f"{name}: features are not cached: {blocks.folder} cannot be written: {error}"
                 )
-        features[missing] = encoded
+        if known.any():
+            features[missing] = encoded
+        else:
+            features = encoded  # takes half the memory of a copy
     return features if inverse is None else features[inverse]
 
 

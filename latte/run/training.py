@@ -35,7 +35,7 @@ from latte.run.questions import StoredQuestions
 from latte.run.ready import with_line
 from latte.run.workspace import Workspace, description_folder
 from latte.run.zero_shot import ZeroShot, encode_images
-from latte.train.features import StepInputs
+from latte.train.features import LARGEST_STATES, CachedStates, StepInputs, state_bytes
 from latte.train.learner import Learner, build_learner
 from latte.train.loop import own_posterior, train
 from latte.train.training import Evaluate, Training
@@ -214,17 +214,25 @@ def _evaluation(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> Ev
     """Return a function that measures the learners on the evaluation split."""
     labels = torch.tensor(images.labels)
     size = workspace.recipe.evaluate.batch_size
-    states: dict[str, Tensor] = {}
+    cached: dict[str, CachedStates | None] = {}
+
+    def states_of(learner: Learner) -> CachedStates | None:
+        trunk = learner.backbone.image_trunk()
+        if trunk is None or state_bytes(trunk, len(labels)) > LARGEST_STATES:
+            return None
+        trained = [*learner.parameters]
+        states = encode_images(workspace, images.evaluation, "evaluate", trunk, trained)
+        return CachedStates(trunk, states)
 
     def features_of(learner: Learner) -> Tensor:
         if not learner.image_tower_trains:
             return zero_shot.evaluation
+        if learner.name not in cached:
+            cached[learner.name] = states_of(learner)
+        known = cached[learner.name]
+        if known is not None:
+            return learner.features_of(known.trunk, known.states)
         split, name = images.evaluation, "evaluate"
-        if learner.image_states is not None:
-            if learner.name not in states:
-                trunk, trained = learner.image_states.trunk, [*learner.parameters]
-                states[learner.name] = encode_images(workspace, split, name, trunk, trained)
-            return learner.features_of(states[learner.name])
         return encode_cached_images(learner.backbone, split.cache, size, workspace.progress, name)
 
     def evaluate(learners: Sequence[Learner]) -> Mapping[str, float]:

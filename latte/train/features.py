@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -20,6 +20,9 @@ ImageStates = Callable[[Trunk[Tensor], Sequence[str]], Tensor]
 """Function that returns a trunk's states (N, W) of the training images.
 
 Its arguments are the trunk and the names of the trained parameters."""
+LARGEST_STATES = 4 * 2**30
+"""Largest size in bytes of the states of a split. It does not depend on the memory of the machine,
+because results with and without cached states can differ by rounding."""
 _NEVER = -1
 
 
@@ -44,11 +47,28 @@ class CachedStates:
 
     trunk: Trunk[Any]
     states: Tensor
-    """(N, W), on the device."""
+    """(N, W), on the device in training, on the CPU for evaluations."""
 
     def features(self, rows: Tensor) -> Tensor:
         """Return unit features (B, D), with gradient, of the images or texts `rows` (B,)."""
         return self.trunk.features(self.states[rows.to(self.states.device, non_blocking=True)])
+
+
+@dataclass(frozen=True)
+class CachedViews:
+    """States of a fixed number of random views of each training image, by number of the view.
+
+    The states of a view are computed at the start of the first epoch that uses it, also in a
+    resumed run, in the batches of the first epoch that used it.
+    """
+
+    trunk: Trunk[Tensor]
+    states: dict[int, CachedStates] = field(default_factory=dict)
+
+
+def state_bytes(trunk: Trunk[Any], images: int) -> int:
+    """Return the size in bytes of the states of `images` images, which are stored in fp32."""
+    return images * trunk.width * torch.float32.itemsize
 
 
 class CachedTexts:

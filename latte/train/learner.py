@@ -19,15 +19,20 @@ from latte.interfaces import (
     Progress,
     PrototypeAggregator,
     TrainingStart,
+    Trunk,
 )
 from latte.interfaces.settings import OptimizerSettings, Precision, TrainSettings
+from latte.toolkit.blocks import rows_per_block
 from latte.train.features import (
+    LARGEST_STATES,
     BankFeatures,
     CachedStates,
     CachedTexts,
+    CachedViews,
     ImageStates,
     RefreshedTexts,
     StepInputs,
+    state_bytes,
 )
 from latte.train.precision import (
     Arithmetic,
@@ -65,7 +70,10 @@ class Learner:
     cached_texts: CachedTexts | None = None
     """Features of descriptions that are not encoded in every step."""
     image_states: CachedStates | None = None
-    """States of all training images; None if they change, or if the whole image tower is frozen."""
+    """States of all training images, with `views` those of the epoch's views; None if they change,
+    or if the features are constant."""
+    cached_views: CachedViews | None = None
+    """States of the views of all training images; None without `views`."""
     text_states: CachedStates | None = None
     """States of all texts; None without `image_states`."""
     text_rows: Mapping[str, int] = field(default_factory=dict)
@@ -148,13 +156,15 @@ class Learner:
     ) -> None:
         """Cache the features and states that steps can look up instead of computing them again.
 
+        States of `settings.views` random views are computed later; see `CachedViews`.
+
         Features of frozen towers are computed from the evaluation view and without dropout. A step
         would compute them in other batches, with slightly different rounding.
         """
         if settings.augment is None and not self.image_tower_trains:
             self.constant_features = start.image_features
-        elif settings.augment is None and image_states is not None:
-            self._cache_states(inputs, image_states, progress)
+        elif image_states is not None and (settings.augment is None or settings.views):
+            self._cache_states(inputs, settings.views, start, image_states, progress)
         if self.text_tower_trains:
             if settings.refresh_captions is not None:
                 self.cached_texts = self._refreshed_texts(inputs, settings.refresh_captions)
@@ -175,12 +185,22 @@ class Learner:
             self.cached_texts = CachedTexts(features.to(self.device), inputs.descriptions)
 
     def _cache_states(
-        self, inputs: StepInputs, image_states: ImageStates, progress: Progress
+        self,
+        inputs: StepInputs,
+        views: int | None,
+        start: TrainingStart,
+        image_states: ImageStates,
+        progress: Progress,
     ) -> None:
         trunk, text_trunk = self.backbone.image_trunk(), self.backbone.text_trunk()
-        if trunk is not None:
-            states = image_states(trunk, [*self.parameters])
-            self.image_states = CachedStates(trunk, states.to(self.device))
+        if trunk is not None and self._fits(
+            trunk, (views or 1) * len(start.image_features), progress
+        ):
+            if views:
+                self.cached_views = CachedViews(trunk)
+            else:
+                states = image_states(trunk, [*self.parameters])
+                self.image_states = CachedStates(trunk, states.to(self.device))
         if text_trunk is not None and self.text_tower_trains:
             texts = [*dict.fromkeys([*inputs.bank.unique_texts, *inputs.class_texts.sentences])]
             with encoding_in(self.arithmetic, self.device):
@@ -190,14 +210,23 @@ class Learner:
             self.text_states = CachedStates(text_trunk, states.to(self.device))
             self.text_rows = {text: row for row, text in enumerate(texts)}
 
-    def features_of(self, states: Tensor) -> Tensor:
-        """Return unit features (N, D) of states (N, W) of the image trunk, without gradient.
+    def _fits(self, trunk: Trunk[Tensor], images: int, progress: Progress) -> bool:
+        """Return True if the states of `images` views are small enough; report their size."""
+        size = state_bytes(trunk, images)
+        taken = f"train: outputs of frozen layers take {size / 2**20:,.0f} MiB for {images:,} views"
+        fits = size <= LARGEST_STATES
+        then = "and are computed once" if fits else "too much to cache: every step computes them"
+        progress.say(f"{taken}, {then}")
+        return fits
+
+    def features_of(self, trunk: Trunk[Tensor], states: Tensor) -> Tensor:
+        """Return unit features (N, D) of states (N, W) of the image `trunk`, without gradient.
 
         Raises `LatteError` if a feature is zero or not finite, because training diverged.
         """
-        assert self.image_states is not None
         with torch.no_grad(), encoding_in(self.arithmetic, self.device):
-            features = self.image_states.trunk.features(states.to(self.device)).cpu()
+            parts = torch.split(states, rows_per_block(states.shape[1]))
+            features = torch.cat([trunk.features(part.to(self.device)).cpu() for part in parts])
         check_features(features, "image")
         return features
 

@@ -30,6 +30,7 @@ from latte.interfaces import (
 from latte.results.metrics_log import MetricsLog
 from latte.toolkit.seeds import seed_from
 from latte.train.checkpoint import resume, save_and_broadcast
+from latte.train.features import CachedStates
 from latte.train.learner import Learner, learning_rate_factor
 from latte.train.micro_batch import explain_out_of_memory, find_micro_batch_size
 from latte.train.precision import encoding_in
@@ -105,9 +106,12 @@ def own_posterior(training: Training) -> Posterior | None:
 
 
 def _start(training: Training, progress: Progress) -> None:
-    # With fewer images in all steps than in the set, encoding each image once costs more.
+    # Encoding each view once must not cost more than the steps. Without epochs that use a view
+    # again, `views` changes no bit.
     seen = training.total_steps * training.settings.images_a_step
-    image_states = training.image_states if seen >= len(training.images) else None
+    views = training.settings.views
+    least = len(training.images) if views is None else views * len(training.images) + 1
+    image_states = training.image_states if seen >= least else None
     for learner in training.learners:
         learner.aggregator.start(training.start)
         if distributed.world_size() > 1:
@@ -136,9 +140,8 @@ def _epoch(
         with timed(EPOCH_STARTS):
             _start_epoch(training, epoch, progress)
     settings = training.settings
-    batches = epoch_batches(
-        len(training.images), settings.images_a_step, training.inputs.seed, epoch
-    )[done : done + total - step]
+    _encode_views(training, settings.view_of(epoch), progress)
+    batches = _batches(training, epoch)[done : done + total - step]
     rows: list[Mapping[str, Any]] = []
     shown = _ShownLoss()
     with contextlib.closing(_views(training, batches, epoch)) as views:
@@ -161,6 +164,35 @@ def _epoch(
     return step
 
 
+def _batches(training: Training, epoch: int) -> list[Tensor]:
+    size, seed = training.settings.images_a_step, training.inputs.seed
+    return epoch_batches(len(training.images), size, seed, epoch)
+
+
+def _encode_views(training: Training, view: int, progress: Progress) -> None:
+    """Let the steps of an epoch look up the cached states of `view`, which are computed once."""
+    count = len(training.images)
+    for learner in training.learners:
+        cached = learner.cached_views
+        if cached is None:
+            continue
+        if view not in cached.states:
+            states = torch.zeros(count, cached.trunk.width, device=learner.device)
+            batches, name = _batches(training, view), f"encode view {view + 1}"
+            with (
+                torch.no_grad(),
+                encoding_in(learner.arithmetic, learner.device),
+                progress.task(name, count, "images") as task,
+                contextlib.closing(_pixels(training, batches, view)) as views,
+            ):
+                for indices, pixels in views:
+                    states[distributed.share(indices)] = cached.trunk.states(pixels).float()
+                    task.advance(len(indices))
+            (states,) = distributed.all_reduce([states])
+            cached.states[view] = CachedStates(cached.trunk, states)
+        learner.image_states = cached.states[view]
+
+
 def _views(
     training: Training, batches: Sequence[Tensor], epoch: int
 ) -> Generator[tuple[Tensor, Tensor | None], None, None]:
@@ -168,14 +200,20 @@ def _views(
 
     Pixels are None if no learner needs them.
     """
-    if not any(learner.needs_pixels for learner in training.learners):
+    if any(learner.needs_pixels for learner in training.learners):
+        yield from _pixels(training, batches, training.settings.view_of(epoch))
+    else:
         yield from ((indices, None) for indices in batches)
-        return
+
+
+def _pixels(
+    training: Training, batches: Sequence[Tensor], view: int
+) -> Generator[tuple[Tensor, Tensor], None, None]:
     own = [distributed.share(indices) for indices in batches]
     views = (
-        training_batches(training.images, training.view, own, epoch, training.learners[0].device)
+        training_batches(training.images, training.view, own, view, training.learners[0].device)
         if training.device_views is None
-        else training.device_views.batches(own, epoch)
+        else training.device_views.batches(own, view)
     )
     with contextlib.closing(views), explain_out_of_memory(training.settings):
         for indices, (_, pixels) in zip(batches, views, strict=True):
@@ -260,8 +298,8 @@ def _end_epoch(training: Training, step: int, epoch: int, log: MetricsLog) -> No
 def _feature_bank(training: Training, learner: Learner, progress: Progress) -> FeatureBank:
     if training.total_steps == 0 or not learner.image_tower_trains:
         return FeatureBank(training.start.image_features)
-    if learner.image_states is not None:
-        features = learner.features_of(learner.image_states.states)
+    if learner.image_states is not None and learner.cached_views is None:
+        features = learner.features_of(learner.image_states.trunk, learner.image_states.states)
         return FeatureBank(features.to(training.start.image_features.device))
     name, size = f"features of {learner.name}", training.evaluation_batch_size
     with encoding_in(learner.arithmetic, learner.device):

@@ -98,7 +98,7 @@ def largest_step(training: Training, learner: Learner) -> LargestStep:
         longest = sorted(
             {*longest, *inputs.class_texts.sentences}, key=lambda one: (-len(one), one)
         )
-    images = len(distributed.share(range(size))) if learner.needs_pixels else 0
+    images = len(distributed.share(range(size))) if learner.constant_features is None else 0
     return LargestStep(images, distributed.share(longest))
 
 
@@ -176,7 +176,8 @@ def _fits_on_gpu(
     try:
         held = torch.empty(spare + _state_bytes(learner), dtype=torch.uint8, device=device)
         for _ in range(2):
-            pixels = _largest_views(training, learner, largest.images)
+            seen = largest.images if learner.needs_pixels else 0
+            pixels = _largest_views(training, learner, seen)
         for one in largest.passes(size):
             activation_bytes(learner, one, pixels[: one.images])
         del held, pixels

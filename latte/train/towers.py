@@ -38,11 +38,13 @@ class CachedTowers:
 
     def encode_images(self, indices: Tensor, pixels: Tensor | None) -> Tensor:
         """See `Learner.encode_images`."""
-        if pixels is None or not self._learner.needs_pixels:
-            return self._learner.encode_images(indices, pixels)
         size, encode = self._size, self._learner.encode_images
-        parts = zip(torch.split(indices, size), torch.split(pixels, size), strict=True)
-        return torch.cat([self._first_pass(partial(encode, *part)) for part in parts])
+        if self._learner.constant_features is not None:
+            return encode(indices, pixels)
+        parts = torch.split(indices, size)
+        views = [None] * len(parts) if pixels is None else torch.split(pixels, size)
+        passes = [partial(encode, *part) for part in zip(parts, views, strict=True)]
+        return torch.cat([self._first_pass(one) for one in passes])
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """See `Learner.encode_texts`."""
@@ -90,12 +92,13 @@ class SharedTowers:
     def encode_images(self, indices: Tensor, pixels: Tensor | None) -> Tensor:
         """See `Learner.encode_images`; `indices` (B,) cover the batch, `pixels` only the share."""
         learner = self._learner
-        if pixels is None or not learner.needs_pixels:
+        if learner.constant_features is not None:
             return learner.encode_images(indices, pixels)
         own = torch.empty(0, learner.backbone.embedding_width, device=learner.device)
-        if len(pixels):
+        share = distributed.share(indices)
+        if len(share):
             with _own_random_numbers(learner.device, len(self._encoded)):
-                own = self._inner.encode_images(distributed.share(indices), pixels)
+                own = self._inner.encode_images(share, pixels)
         return self._gather(own, len(indices), learner.image_tower_trains)
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:

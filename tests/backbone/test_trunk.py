@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
+from latte.components.options import LastBlocksOptions
+from latte.components.trainable import LastBlocks
 from latte.interfaces import TrainableGroup
 from tests.helpers import clip_models
 from tests.helpers.clip_models import build_clip, pixels, with_parts
+from tests.helpers.training_driver import CONTEXT
 
 DROPPING_TRUNK = with_parts(
     {"timm_model_name": "test_efficientnet", "timm_pool": "avg", "timm_drop_path": 0.5}
@@ -83,6 +87,15 @@ def test_dropout_of_the_projection_acts_on_states() -> None:
         assert torch.equal(trunk.features(states), trunk.features(states))
 
 
+def features_and_gradients(
+    weights: Mapping[str, nn.Parameter], *features: torch.Tensor
+) -> list[torch.Tensor]:
+    joined = torch.cat(features)
+    loss = joined.cumsum(0).sin().sum()
+    found = torch.autograd.grad(loss, list(weights.values()), allow_unused=True)
+    return [joined, *(one for one in found if one is not None)]
+
+
 @pytest.mark.parametrize("config", [clip_models.TINY_CLIP, clip_models.TIMM_MLP])
 def test_states_of_a_block_give_the_bits_of_its_features_and_gradients(
     config: dict[str, Any],
@@ -95,12 +108,50 @@ def test_states_of_a_block_give_the_bits_of_its_features_and_gradients(
     assert images is not None
     assert sentences is not None
     states = images.states(batch), sentences.states(texts)
-    found = []
-    for features in (
-        [backbone.encode_images(batch), backbone.encode_texts(texts)],
-        [images.features(states[0]), sentences.features(states[1])],
-    ):
-        joined = torch.cat(features)
-        gradients = torch.autograd.grad(joined.cumsum(0).sin().sum(), list(weights.values()))
-        found.append([joined, *gradients])
-    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+    assert all(
+        torch.equal(one, other)
+        for one, other in zip(
+            features_and_gradients(
+                weights, backbone.encode_images(batch), backbone.encode_texts(texts)
+            ),
+            features_and_gradients(
+                weights, images.features(states[0]), sentences.features(states[1])
+            ),
+            strict=True,
+        )
+    )
+
+
+@pytest.mark.parametrize("config", [clip_models.TINY_CLIP, clip_models.TIMM_MLP])
+@pytest.mark.parametrize("recompute", [False, True])
+def test_outputs_of_frozen_blocks_give_the_bits_of_the_tower(
+    config: dict[str, Any], recompute: bool
+) -> None:
+    backbone = build_clip(config)
+    weights = LastBlocks(LastBlocksOptions(blocks=1), CONTEXT).select(backbone)
+    batch, trunk = pixels(backbone, 5), backbone.image_trunk()
+    assert trunk is not None
+    states = trunk.states(batch)
+    assert states.shape == (5, trunk.width)
+    assert not states.requires_grad
+    expected = features_and_gradients(weights, backbone.encode_images(batch))
+    if recompute:
+        backbone.recompute_activations()
+    found = features_and_gradients(weights, trunk.features(states))
+    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        clip_models.RESNET,
+        clip_models.TIMM_CLASSIFIER,
+        DROPPING_TRUNK,
+        with_parts({"patch_dropout": 0.5, "image_size": 64}),
+    ],
+    ids=["residual network", "classifier", "drop path", "patch dropout"],
+)
+def test_outputs_of_blocks_are_not_offered(config: dict[str, Any]) -> None:
+    backbone = build_clip(config)
+    LastBlocks(LastBlocksOptions(blocks=1), CONTEXT).select(backbone)
+    assert backbone.image_trunk() is None

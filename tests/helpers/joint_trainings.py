@@ -5,17 +5,22 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 from latte import distributed
+from latte.backbone.encode import encode_cached_images
+from latte.components.options import LastBlocksOptions
+from latte.components.trainable import LastBlocks
 from latte.distributed.joining import joined
-from latte.interfaces import NoOptions
+from latte.interfaces import NoOptions, Trunk
 from latte.interfaces.settings import OptimizerSettings
 from latte.train.loop import train
 from latte.train.training import Training
@@ -57,6 +62,10 @@ TRAININGS: Mapping[str, Callable[[], Mapping[str, Any]]] = {
     "one-image": lambda: settings(batch_size=1),
     "images-alone": lambda: {"parts": [latteclip_part(trainable="visual_layer_norms")]},
     "texts-alone": lambda: {"parts": [latteclip_part(trainable="text_layer_norms")]},
+    "cached-states": lambda: {
+        "parts": [latteclip_part(trainable=LastBlocks(LastBlocksOptions(blocks=1), CONTEXT))],
+        **settings(augment=None, micro_batch_size=2),
+    },
     "sgd": lambda: settings(optimizer=OptimizerSettings(name="sgd", learning_rate=0.01)),
     "clipped": lambda: settings(
         optimizer=OptimizerSettings(name="sgd", learning_rate=0.05, gradient_clip=0.1)
@@ -70,7 +79,14 @@ def training(folder: Path, name: str, run: str) -> Training:
     clip = folder / "clip"
     frozen = open_model(f"local-dir:{clip}", clip)
     images = folder / "images"
-    return make_training(frozen, images, folder / run, RecordedProgress(), **TRAININGS[name]())
+    made = make_training(frozen, images, folder / run, RecordedProgress(), **TRAININGS[name]())
+
+    def states(trunk: Trunk[Tensor], trained: Sequence[str]) -> Tensor:
+        return encode_cached_images(
+            frozen, made.images, 5, RecordedProgress(), "states", trunk=trunk
+        )
+
+    return replace(made, image_states=states)
 
 
 class StopError(Exception):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from latte.backbone.encode import ClassTexts, encode_class_texts, encode_image_batches
 from latte.components.labelers import CurrentLabeler, FrozenLabeler
@@ -31,6 +32,7 @@ from latte.interfaces import (
     Progress,
     PrototypeAggregator,
     PseudoLabeler,
+    Trainable,
     TrainableGroup,
     TrainingStart,
 )
@@ -65,12 +67,12 @@ class Part:
     """The components of one learner."""
 
     name: str
-    trainable: TrainableGroup
+    trainable: TrainableGroup | Trainable[Any]
     prototypes: PrototypeAggregator[Any]
     loss: Loss[Any] | None
 
 
-def latteclip_part(name: str = "main", trainable: TrainableGroup = "all") -> Part:
+def latteclip_part(name: str = "main", trainable: TrainableGroup | Trainable[Any] = "all") -> Part:
     prototypes = MomentumPrototypes(MomentumOptions(momentum=0.9), CONTEXT)
     return Part(name, trainable, prototypes, ContrastiveLoss(ContrastiveOptions(), CONTEXT))
 
@@ -150,10 +152,15 @@ def _bank(
 
 
 def _learner(frozen: Backbone, part: Part, settings: TrainSettings) -> Learner:
+    def select(backbone: Backbone) -> Mapping[str, nn.Parameter]:
+        if isinstance(part.trainable, Trainable):
+            return part.trainable.select(backbone)
+        return backbone.train_only(part.trainable)
+
     return build_learner(
         part.name,
         frozen,
-        lambda backbone: backbone.train_only(part.trainable),
+        select,
         part.prototypes,
         part.loss,
         settings.optimizer,

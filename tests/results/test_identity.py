@@ -11,7 +11,7 @@ from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
 from latte.results.identity import run_hash, stage_fingerprints
 
-OPTIONAL = ("micro_batch_size", "refresh_captions")
+OPTIONAL = ("micro_batch_size", "refresh_captions", "views")
 
 RECIPE = """
 backbone: {model: x}

@@ -54,6 +54,19 @@ def test_outputs_of_a_frozen_trunk_are_cached_across_runs_and_used_by_evaluation
     assert rows[-1]["top1"] == pytest.approx(measured["adapted"]["top1"]["value"])
 
 
+@pytest.mark.parametrize("trained", ["projections", "{use: last_blocks, blocks: 1}"])
+def test_evaluations_from_cached_outputs_give_the_bits_of_whole_towers(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: str
+) -> None:
+    settings = (*QUICK, f"trainable={trained}", "train.evaluate_every=1")
+    first, _, _ = run(recipe, *settings, output=tmp_path / "first")
+    monkeypatch.setattr("latte.run.training.LARGEST_STATES", 0)
+    second, _, again = run(recipe, *settings, output=tmp_path / "second")
+    assert not [line for line in again.lines if line.startswith("evaluate: ")]
+    assert_same_results(first, second)
+    assert (first / "metrics.jsonl").read_text() == (second / "metrics.jsonl").read_text()
+
+
 def test_views_on_the_device_repeat_to_the_bit_and_are_another_run(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

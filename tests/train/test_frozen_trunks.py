@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,9 +13,18 @@ from torch import Tensor
 
 from latte.backbone.encode import encode_cached_images
 from latte.backbone.open_clip import OpenClipBackbone
-from latte.interfaces import LatteError, TrainableGroup, Trunk
+from latte.components.options import LastBlocksOptions
+from latte.components.trainable import LastBlocks
+from latte.data.batches import evaluation_batches
+from latte.interfaces import LatteError, Trainable, TrainableGroup, Trunk
+from latte.interfaces.settings import AugmentSettings
+from latte.train import learner as learner_module
+from latte.train import loop
+from latte.train.features import CachedStates
+from latte.train.loop import train
 from latte.train.training import Training
 from tests.helpers.recorded import RecordedProgress
+from tests.helpers.training_driver import CONTEXT
 from tests.helpers.training_engine import SETTINGS, latteclip_part, make_training, with_settings
 from tests.helpers.training_runs import (
     StoppedError,
@@ -27,6 +37,9 @@ from tests.helpers.training_runs import (
 
 pytestmark = pytest.mark.thorough
 
+LAST_BLOCK = LastBlocks(LastBlocksOptions(blocks=1), CONTEXT)
+"""Trains the second block of both towers of the tiny CLIP, and the projections."""
+
 
 @pytest.fixture
 def make(
@@ -35,15 +48,18 @@ def make(
     """Return a training whose states are encoded in blocks of 5 images; a step takes 4."""
     images = colour_images(per_class=4)
 
-    def build(name: str, augment: bool = False, group: TrainableGroup = "projections") -> Training:
-        settings = SETTINGS if augment else with_settings(SETTINGS, augment=None)
+    def build(
+        name: str,
+        group: TrainableGroup | Trainable[Any] = "projections",
+        **changes: Any,
+    ) -> Training:
         training = make_training(
             tiny_backbone,
             images,
             tmp_path / name,
             RecordedProgress(),
             parts=[latteclip_part(trainable=group)],
-            settings=settings,
+            settings=with_settings(SETTINGS, **{"augment": None, **changes}),
         )
 
         def states(trunk: Trunk[Tensor], trained: Sequence[str]) -> Tensor:
@@ -71,11 +87,63 @@ def test_steps_with_cached_states_give_the_weights_of_whole_towers(
         torch.testing.assert_close(outcome(training)[name], value, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("size", [None, 3])
+def test_steps_of_last_blocks_give_the_weights_of_whole_towers(
+    make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch, size: int | None
+) -> None:
+    whole = run(replace(make("whole", LAST_BLOCK, micro_batch_size=size), image_states=None))
+    training = make("states", LAST_BLOCK, micro_batch_size=size)
+    assert training.learners[0].image_tower_trains
+    monkeypatch.delattr(OpenClipBackbone, "encode_images")
+    parts = images_of_passes(monkeypatch)
+    run(training)
+    assert {*parts} == ({4} if size is None else {3, 1})
+    for name, value in outcome(whole).items():
+        torch.testing.assert_close(outcome(training)[name], value, rtol=0, atol=1e-6)
+
+
+def images_of_passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that gets the number of images of each look-up of states from now on."""
+    found: list[int] = []
+    look_up = CachedStates.features
+
+    def counted(self: CachedStates, rows: Tensor) -> Tensor:
+        found.append(len(rows))
+        return look_up(self, rows)
+
+    monkeypatch.setattr(CachedStates, "features", counted)
+    return found
+
+
+@pytest.mark.parametrize("fits", [True, False])
+def test_too_large_states_are_reported_and_not_cached(
+    make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch, fits: bool
+) -> None:
+    bytes_of_states = 12 * 5 * 32 * 4
+    monkeypatch.setattr(learner_module, "LARGEST_STATES", bytes_of_states - (not fits))
+    training, progress = make("run", LAST_BLOCK), RecordedProgress()
+    train(training, progress)
+    assert (training.learners[0].image_states is not None) == fits
+    (line,) = [line for line in progress.lines if "outputs of frozen layers" in line]
+    assert ("too much to cache" in line) != fits
+
+
+def test_features_of_many_images_are_computed_in_parts(
+    make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learner = run(make("run", LAST_BLOCK)).learners[0]
+    assert learner.image_states is not None
+    cached = learner.image_states
+    expected = learner.features_of(cached.trunk, cached.states)
+    monkeypatch.setattr(learner_module, "rows_per_block", lambda width: 5)
+    found = learner.features_of(cached.trunk, cached.states)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+
+
 def test_fewer_steps_than_images_cache_no_states(make: Callable[..., Training]) -> None:
-    training = make("few")
-    settings = training.settings.model_copy(update={"max_steps": 2})
-    assert 2 * settings.images_a_step < len(training.images)
-    learner = run(replace(training, settings=settings)).learners[0]
+    training = make("few", max_steps=2)
+    assert 2 * training.settings.images_a_step < len(training.images)
+    learner = run(training).learners[0]
     assert learner.image_tower_trains
     assert learner.image_states is None
     assert learner.text_states is None
@@ -87,27 +155,96 @@ def test_features_of_diverged_training_are_refused(make: Callable[..., Training]
     for weight in learner.parameters.values():
         weight.data.fill_(torch.nan)
     with pytest.raises(LatteError, match="image tower gives features"):
-        learner.features_of(learner.image_states.states)
+        learner.features_of(learner.image_states.trunk, learner.image_states.states)
 
 
+@pytest.mark.parametrize("group", ["projections", LAST_BLOCK], ids=["projections", "last block"])
 def test_resume_with_cached_states_gives_identical_bits(
-    make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
+    make: Callable[..., Training],
+    monkeypatch: pytest.MonkeyPatch,
+    group: TrainableGroup | Trainable[Any],
 ) -> None:
-    whole = run(make("whole"))
+    whole = run(make("whole", group))
     stop_after(monkeypatch, 5)
     with pytest.raises(StoppedError):
-        run(make("stopped"))
+        run(make("stopped", group))
     monkeypatch.undo()
-    assert_same_bits(outcome(whole), outcome(run(make("stopped"))))
+    assert_same_bits(outcome(whole), outcome(run(make("stopped", group))))
 
 
 @pytest.mark.parametrize(
-    ("augment", "group"), [(True, "projections"), (False, "all"), (False, "visual_layer_norms")]
+    ("augment", "group"),
+    [(SETTINGS.augment, "projections"), (None, "all"), (None, "visual_layer_norms")],
 )
 def test_no_states_are_cached_if_views_or_the_trunk_change(
-    make: Callable[..., Training], augment: bool, group: TrainableGroup
+    make: Callable[..., Training], augment: AugmentSettings | None, group: TrainableGroup
 ) -> None:
-    learner = run(make("run", augment=augment, group=group)).learners[0]
+    learner = run(make("run", group, augment=augment)).learners[0]
     assert learner.image_states is None
     assert learner.text_states is None
     assert learner.needs_pixels
+
+
+def views_of_batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that gets the number of each view for which pixels are made from now on."""
+    found: list[int] = []
+    make = loop.training_batches
+
+    def counted(images: Any, view: Any, batches: Any, epoch: int, device: Any) -> Any:
+        found.append(epoch)
+        return make(images, view, batches, epoch, device)
+
+    monkeypatch.setattr(loop, "training_batches", counted)
+    return found
+
+
+@pytest.mark.parametrize("group", ["projections", LAST_BLOCK], ids=["projections", "last block"])
+def test_cached_views_give_the_weights_of_whole_towers(
+    make: Callable[..., Training],
+    monkeypatch: pytest.MonkeyPatch,
+    group: TrainableGroup | Trainable[Any],
+) -> None:
+    made = views_of_batches(monkeypatch)
+    changes = {"augment": SETTINGS.augment, "views": 2, "max_steps": 13}
+    whole = run(replace(make("whole", group, **changes), image_states=None))
+    assert made == [0, 1, 0, 1, 0]
+    made.clear()
+    training = run(make("views", group, **changes))
+    assert made == [0, 1]
+    for name, value in outcome(whole).items():
+        torch.testing.assert_close(outcome(training)[name], value, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("views", [2, 3])
+def test_views_that_are_used_once_give_the_bits_of_fresh_views(
+    make: Callable[..., Training], views: int
+) -> None:
+    changes = {"augment": SETTINGS.augment, "max_steps": 6}
+    fresh, fixed = make("fresh", **changes), make("fixed", views=views, **changes)
+    assert_same_bits(outcome(run(fresh)), outcome(run(fixed)))
+
+
+def test_resume_with_cached_views_gives_identical_bits(
+    make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = {"augment": SETTINGS.augment, "views": 2, "max_steps": 11}
+    whole = run(make("whole", LAST_BLOCK, **changes))
+    stop_after(monkeypatch, 8)
+    with pytest.raises(StoppedError):
+        run(make("stopped", LAST_BLOCK, **changes))
+    monkeypatch.undo()
+    assert_same_bits(outcome(whole), outcome(run(make("stopped", LAST_BLOCK, **changes))))
+
+
+def test_labelers_see_the_evaluation_view_with_cached_views(
+    make: Callable[..., Training],
+) -> None:
+    changes = {"augment": SETTINGS.augment, "views": 1}
+    training = run(make("views", **changes))
+    learner = training.learners[0]
+    assert learner.image_states is not None
+    bank = loop._feature_bank(training, learner, RecordedProgress()).features
+    batches = evaluation_batches(training.images, learner.backbone.pixel_format, 8)
+    with torch.no_grad():
+        expected = torch.cat([learner.backbone.encode_images(pixels) for _, pixels in batches])
+    assert torch.equal(bank, expected)
