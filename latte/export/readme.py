@@ -109,7 +109,8 @@ def transformers_readme(exported: Exported, folder: str) -> str:
     members = exported.adapted.members
     several = len(members) > 1
     sigmoid = members[0].backbone.logit_bias is not None
-    family, more = "Auto", ()
+    family = "Auto"
+    more: tuple[str, ...] = ()
     if not members[0].backbone.saves_transformers:
         family = "Siglip" if sigmoid else "CLIP"
         texts = _TEXTS.format(

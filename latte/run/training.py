@@ -65,8 +65,8 @@ def train_learners(
         corrections=corrections,
     )
     questions = build_questions(workspace, images, zero_shot)
-    own = recipe.augmentation
-    augment = workspace.build(own) if own else recipe.train.augment
+    chosen = recipe.augmentation
+    augment = workspace.build(chosen) if chosen else recipe.train.augment
     view = TrainingView(workspace.frozen_clip.pixel_format, augment, workspace.seed)
     training = Training(
         settings=recipe.train,
