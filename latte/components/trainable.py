@@ -125,7 +125,8 @@ class Lora(_Peft[LoraOptions]):
     """Low-rank updates of the linear layers in all blocks of both towers (Hu et al. 2022).
 
     A convolution of one pixel counts as a linear layer. Layers inside `torch.nn.MultiheadAttention`
-    get no update, because that class reads their weights itself.
+    get no update: peft adds it to the frozen weights and subtracts it again in every forward pass,
+    which changes these weights by rounding.
     """
 
     def tuner(self, backbone: ModuleBackbone, peft: Any) -> Any:

@@ -21,7 +21,7 @@ from latte.data.device_crops import CropPass, ResidentImages, plan_crops, resize
 from latte.data.prefetch import BATCHES_AHEAD, ordered_map
 from latte.data.transfer import all_to_device
 from latte.data.views import TrainingView, normalise
-from latte.interfaces import LatteError, Progress
+from latte.interfaces import ImageAugmentation, LatteError, Progress
 from latte.interfaces.settings import TrainSettings
 
 _SUPPORTED = ("cpu", "cuda")
@@ -54,6 +54,14 @@ def make_device_views(
     )
     if settings.augment is None or not settings.takes_steps or not wanted:
         return None
+    if isinstance(view.augment, ImageAugmentation):
+        if settings.augment_on == "auto":
+            return None
+        raise LatteError(
+            "views of a component `augmentation` are made on the CPU",
+            where="train.augment_on",
+            hint="write `augment_on: cpu`, or `auto`",
+        )
     if place.type not in _SUPPORTED:
         raise LatteError(
             f"views cannot be made on {device}, which lacks numbers of 64 bits",

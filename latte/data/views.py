@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from random import Random
+from typing import Any
 
 import numpy
 import torch
@@ -18,7 +19,7 @@ from torchvision.transforms import InterpolationMode
 from latte.data.augmentation import Augmentation, augmented_pixels, sample_augmentation, vision
 from latte.data.compiled_views import UNCHANGED, CompiledViews, compiled_views
 from latte.data.images import Pixels
-from latte.interfaces import PixelFormat
+from latte.interfaces import ImageAugmentation, LatteError, PixelFormat
 from latte.interfaces.settings import AugmentSettings
 from latte.toolkit.seeds import seed_from
 
@@ -57,7 +58,7 @@ def normalise(pixels: Tensor, pixel_format: PixelFormat) -> Tensor:
 
 
 class TrainingView:
-    """Random views of training images: crop, colour jitter, grayscale.
+    """Random views of training images: crop, colour jitter, grayscale, or those of a component.
 
     Source: LatteCLIP's released training transform (open_clip's `simclr_jitter_gray` variant).
     The augmentation depends on (seed, epoch, index) alone, so a view does not depend on the order
@@ -65,7 +66,10 @@ class TrainingView:
     """
 
     def __init__(
-        self, pixel_format: PixelFormat, augment: AugmentSettings | None, seed: int
+        self,
+        pixel_format: PixelFormat,
+        augment: AugmentSettings | ImageAugmentation[Any] | None,
+        seed: int,
     ) -> None:
         """Make random views with `augment`, or evaluation views if it is None."""
         self.pixel_format = pixel_format
@@ -80,6 +84,8 @@ class TrainingView:
         """Return the view before normalisation: (3, S, S) uint8."""
         if self.augment is None:
             return evaluation_pixels(image, self.pixel_format)
+        if isinstance(self.augment, ImageAugmentation):
+            return self._made_by(self.augment, image, self._random(index, epoch))
         augmentation = self.augmentation(image.width, image.height, index, epoch)
         return augmented_pixels(image, augmentation, self.pixel_format.size)
 
@@ -90,7 +96,7 @@ class TrainingView:
         view before normalisation. Compiled code makes the view if latte-views is installed.
         """
         in_8_bits = out.dtype == torch.uint8
-        if self.augment is not None and self._compiled is not None:
+        if isinstance(self.augment, AugmentSettings) and self._compiled is not None:
             height, width, _ = pixels.shape
             augmentation = self.augmentation(width, height, index, epoch)
             made = torch.empty(out.shape) if in_8_bits else out
@@ -103,10 +109,26 @@ class TrainingView:
         out.copy_(make(Image.fromarray(pixels), index, epoch))
 
     def augmentation(self, width: int, height: int, index: int, epoch: int) -> Augmentation:
-        """Return the augmentation of training image `index`; `augment` must not be None."""
-        assert self.augment is not None, "the evaluation view is not random"
-        random = Random(seed_from("view", self.seed, epoch, index))
-        return sample_augmentation(width, height, self.augment, random)
+        """Return the augmentation of training image `index`; `augment` must be settings."""
+        assert isinstance(self.augment, AugmentSettings), "only settings describe a crop"
+        return sample_augmentation(width, height, self.augment, self._random(index, epoch))
+
+    def _random(self, index: int, epoch: int) -> Random:
+        return Random(seed_from("view", self.seed, epoch, index))
+
+    def _made_by(
+        self, augment: ImageAugmentation[Any], image: Image.Image, random: Random
+    ) -> Tensor:
+        size = self.pixel_format.size
+        pixels = augment.view(image, size, random)
+        if pixels.shape != (3, size, size) or pixels.dtype != torch.uint8:
+            raise LatteError(
+                f"{type(augment).__name__} returned {pixels.dtype} of shape {tuple(pixels.shape)}, "
+                f"not uint8 of shape (3, {size}, {size})",
+                where="augmentation",
+                hint="latte.testing.ImageAugmentationContract tests views",
+            )
+        return pixels
 
     @cached_property
     def _compiled(self) -> CompiledViews | None:

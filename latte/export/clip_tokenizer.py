@@ -60,16 +60,29 @@ def _require_plain(tokenizer: Any) -> None:
         and len(tokenizer.all_special_ids) == 2
     )
     if not plain:
-        raise LatteError(
-            f"transformers' CLIP cannot hold this model: its tokenizer ({type(tokenizer).__name__})"
-            " is not CLIP's own, or has settings of its own",
-            where="text tower",
-            hint="open_clip opens the run's model folder as it is",
-        )
+        raise no_tokenizer(tokenizer)
+
+
+def no_tokenizer(tokenizer: Any) -> LatteError:
+    """Return the error that no tokenizer of transformers gives the same tokens."""
+    return LatteError(
+        f"transformers cannot hold this model: its tokenizer ({type(tokenizer).__name__}) is not "
+        "that of CLIP or SigLIP, or has settings of its own",
+        where="text tower",
+        hint="open_clip opens the run's model folder as it is",
+    )
 
 
 def _backend(tokenizer: Any) -> Any:
-    from tokenizers import AddedToken, Regex, Tokenizer, decoders, pre_tokenizers, processors
+    from tokenizers import (
+        AddedToken,
+        Regex,
+        Tokenizer,
+        decoders,
+        normalizers,
+        pre_tokenizers,
+        processors,
+    )
     from tokenizers.models import BPE
 
     backend: Any = Tokenizer(
@@ -80,7 +93,7 @@ def _backend(tokenizer: Any) -> Any:
             unk_token=END,
         )
     )
-    backend.normalizer = _normalizer()
+    backend.normalizer = normalizers.Sequence([*cleaning(), *lower_case()])
     backend.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(_WORDS), behavior="removed", invert=True),
@@ -95,19 +108,26 @@ def _backend(tokenizer: Any) -> Any:
     return backend
 
 
-def _normalizer() -> Any:
+def cleaning() -> list[Any]:
+    """Return normalizers that clean texts as open_clip does before its tokenizers."""
     from tokenizers import Regex, normalizers
 
-    return normalizers.Sequence(
-        [
-            normalizers.Replace(Regex(_DROPPED), ""),
-            *(normalizers.Replace(old, new) for old, new in _replacements()),
-            normalizers.NFC(),
-            normalizers.Replace(Regex(r"\s+"), " "),
-            normalizers.Replace(Regex(_FINAL_SIGMA), "ς"),
-            normalizers.Lowercase(),
-        ]
-    )
+    return [
+        normalizers.Replace(Regex(_DROPPED), ""),
+        *(normalizers.Replace(old, new) for old, new in _replacements()),
+        normalizers.NFC(),
+    ]
+
+
+def lower_case() -> list[Any]:
+    """Return normalizers that join white space and lower-case texts as Python does."""
+    from tokenizers import Regex, normalizers
+
+    return [
+        normalizers.Replace(Regex(r"\s+"), " "),
+        normalizers.Replace(Regex(_FINAL_SIGMA), "ς"),
+        normalizers.Lowercase(),
+    ]
 
 
 def _replacements() -> Iterator[tuple[str, str]]:

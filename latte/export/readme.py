@@ -40,9 +40,11 @@ print(about["class_names"][probabilities.argmax()], f"{{probabilities.max():.4f}
 
 _TEXTS = """\
 texts = ["a photo of a cat", "a photo of a dog"]
-inputs = processor(text=texts, images=photo, return_tensors="pt", padding=True, truncation=True)
+inputs = processor(
+    text=texts, images=photo, return_tensors="pt", padding={padding}, truncation=True
+)
 with torch.inference_mode():
-    print(model(**inputs).logits_per_image.softmax(1))
+    print(model(**inputs).logits_per_image.{probabilities})
 """
 
 _ONNX = """\
@@ -90,10 +92,8 @@ _LONGEST = """\
     image = canvas"""
 
 _RESIZE = {"shortest": _SHORTEST, "squash": _SQUASH, "longest": _LONGEST}
-_ANY_CLASS = ("AutoModel", "AutoProcessor")
-_CONVERTED = (
-    "To classify into any other classes by their texts, as zero-shot CLIP does:",
-    f"```python\n{_TEXTS}```",
+_OTHER_CLASSES = "To classify into any other classes by their texts, as zero-shot CLIP does:"
+_LIMITS = (
     "## Limits",
     '- `backend="pil"` resizes as in training. The default of transformers (torchvision) '
     "interpolates differently, which changes pixels by a few hundredths. With both, the centre "
@@ -108,8 +108,17 @@ def transformers_readme(exported: Exported, folder: str) -> str:
     """Return the README of a folder for transformers."""
     members = exported.adapted.members
     several = len(members) > 1
-    converted = not any(member.backbone.saves_transformers for member in members)
-    model, processor = ("CLIPModel", "CLIPProcessor") if converted else _ANY_CLASS
+    sigmoid = members[0].backbone.logit_bias is not None
+    family = "Auto"
+    more: tuple[str, ...] = ()
+    if not members[0].backbone.saves_transformers:
+        family = "Siglip" if sigmoid else "CLIP"
+        texts = _TEXTS.format(
+            padding=repr("max_length") if sigmoid else True,
+            probabilities="sigmoid()" if sigmoid else "softmax(1)",
+        )
+        more = (_OTHER_CLASSES, f"```python\n{texts}```", *_LIMITS)
+    model, processor = f"{family}Model", f"{family}Processor"
     where = " (a folder for each learner)" if several else ""
     code = "import json\n" + _TRANSFORMERS.format(
         folder=folder,
@@ -119,10 +128,10 @@ def transformers_readme(exported: Exported, folder: str) -> str:
         processor=processor,
     )
     parts = (
-        f"A CLIP for transformers{where}, and the class prototypes that belong to it.",
+        f"A model for transformers{where}, and the class prototypes that belong to it.",
         f"```python\n{code}```",
     )
-    return _page(exported, *parts, *(_CONVERTED if converted else ()))
+    return _page(exported, *parts, *more)
 
 
 def onnx_readme(exported: Exported, folder: str, pixels: PixelFormat) -> str:

@@ -3,6 +3,7 @@
 This package imports nothing else of latte.
 """
 
+from latte.interfaces.augmentation import ImageAugmentation
 from latte.interfaces.backbone import Backbone, PixelFormat, TrainableGroup, Trunk
 from latte.interfaces.backbone_loader import BackboneLoader
 from latte.interfaces.classifier import Classifier
@@ -100,6 +101,7 @@ __all__ = [
     "GatedText",
     "Guard",
     "HeldBack",
+    "ImageAugmentation",
     "ImageReference",
     "Interval",
     "IsPath",

@@ -97,6 +97,9 @@ KIND_FACTS: dict[Kind, KindFacts] = {
     "trainable": KindFacts(
         "Trainable", "TrainableContract", "trains the biases of both towers only"
     ),
+    "augmentation": KindFacts(
+        "Augmentation", "ImageAugmentationContract", "mirrors photos at random"
+    ),
     "reporter": KindFacts("Reporter", "ReporterContract", "writes the result as one line of text"),
     "model": KindFacts("Model", "ModelContract", "a CLIP with random weights, to be replaced"),
 }

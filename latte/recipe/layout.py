@@ -19,6 +19,7 @@ EXTENDS = "extends"
 SHARED = tuple(key for key in GENERAL if key != ORACLE)
 """Keys that controls inherit from their recipe and cannot set."""
 BACKBONE = "backbone"
+AUGMENTATION = "augmentation"
 OPEN_CLIP = "open_clip"
 DEFAULT_BACKBONE = f"{BUILTIN_DISTRIBUTION}/{OPEN_CLIP}"
 """Backbone of a recipe whose section `backbone` has no `use`."""
@@ -30,6 +31,7 @@ SINGLE: dict[str, Kind] = {
     "prototypes": "prototypes",
     "loss": "loss",
     "trainable": "trainable",
+    AUGMENTATION: "augmentation",
 }
 """Kind of component by key, for keys that hold a single component."""
 SEVERAL: dict[str, Kind] = {
@@ -58,6 +60,7 @@ KEYS = (
     "labels",
     *ONE_LEARNER,
     LEARNERS,
+    AUGMENTATION,
     "train",
     "evaluate",
     "reporters",

@@ -15,6 +15,7 @@ from latte.recipe.components import written_name
 from latte.recipe.controls import controls_of, varied, with_written_names
 from latte.recipe.extends import RecipeFiles
 from latte.recipe.layout import (
+    AUGMENTATION,
     BACKBONE,
     CONTROLS,
     DEFAULT_BACKBONE,
@@ -188,6 +189,9 @@ def resolved_data(
             **loss,
         }
 
+    train = _plain(recipe.train)
+    if recipe.augmentation:
+        del train["augment"]
     described: Any = [component(choice) for choice in recipe.describers]
     if not lists_describers:
         described = described[0] if described else None
@@ -208,7 +212,8 @@ def resolved_data(
         **({"gates": [component(choice) for choice in recipe.gates]} if recipe.gates else {}),
         "labels": [component(choice) for choice in recipe.labels],
         **learned,
-        "train": _plain(recipe.train),
+        **({AUGMENTATION: component(recipe.augmentation)} if recipe.augmentation else {}),
+        "train": train,
         "evaluate": _plain(recipe.evaluate),
         "reporters": [component(choice) for choice in recipe.reporters],
     }

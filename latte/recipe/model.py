@@ -66,6 +66,8 @@ class Recipe:
     labels: tuple[Choice, ...]
     learners: tuple[LearnerChoice, ...]
     """Learners, at least one; `trainable`, `prototypes` and `loss` at the top define `main`."""
+    augmentation: Choice | None
+    """Component that makes training views; None: `train.augment` describes them."""
     train: TrainSettings
     evaluate: EvaluateSettings
     reporters: tuple[Choice, ...]

@@ -26,6 +26,7 @@ from latte.recipe.checks import (
 )
 from latte.recipe.components import Components, find_component, is_label, unusable_label
 from latte.recipe.layout import (
+    AUGMENTATION,
     BACKBONE,
     EXTENDS,
     GENERAL,
@@ -71,6 +72,7 @@ class RecipeReader:
         train = self._settings(TrainSettings, "train")
         evaluate = self._settings(EvaluateSettings, "evaluate")
         dataset, guard = self._dataset(), self.components.choice(("guard",))
+        augmentation = self._augmentation()
         describers, descriptions, gates, labels, reporters = map(self._list, SEVERAL)
         single = self.components.choice((ONE_DESCRIBER,))
         describers = [(single, (ONE_DESCRIBER,))] if single else describers
@@ -92,6 +94,7 @@ class RecipeReader:
             gates=_choices(gates),
             labels=_choices(labels),
             learners=learners,
+            augmentation=augmentation,
             train=train,
             evaluate=evaluate,
             reporters=_choices(reporters),
@@ -137,6 +140,18 @@ class RecipeReader:
 
     def _dataset(self) -> Choice | None:
         return None if self._is_missing("dataset") else self.components.choice(("dataset",))
+
+    def _augmentation(self) -> Choice | None:
+        written = find(self.root, ("train", "augment"))
+        node = self.root.child(AUGMENTATION)
+        if written is not None and node is not None and node.value is not None:
+            self.mistakes.add(
+                written.origin,
+                ("train", "augment"),
+                f'"augment" cannot stand beside "{AUGMENTATION}", which makes the views',
+                f'Remove "augment", or "{AUGMENTATION}".',
+            )
+        return self.components.choice((AUGMENTATION,))
 
     def _is_missing(self, key: str) -> bool:
         node = self.root.child(key)

@@ -20,6 +20,7 @@ from latte.interfaces import (
     DescriptionType,
     Gate,
     Guard,
+    ImageAugmentation,
     LatteError,
     Loss,
     NoOptions,
@@ -53,6 +54,7 @@ _INTERFACES: dict[Kind, type[Component[Any]]] = {
     "prototypes": PrototypeAggregator,
     "loss": Loss,
     "trainable": Trainable,
+    "augmentation": ImageAugmentation,
     "reporter": Reporter,
 }
 

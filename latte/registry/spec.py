@@ -24,6 +24,7 @@ Kind = Literal[
     "prototypes",
     "loss",
     "trainable",
+    "augmentation",
     "reporter",
     "model",
 ]

@@ -144,6 +144,7 @@ def method_facts(recipe: Mapping[str, Any]) -> list[Fact]:
     train = _mapping(recipe.get("train"))
     takes_steps = bool(train.get("max_steps", 1) and train.get("max_epochs", 1))
     facts += [fact for one in _learners(recipe) for fact in _learner_facts(one, takes_steps)]
+    facts.append(("Augmentation", _with_options(recipe.get("augmentation"))))
     facts.append(("Training", _training(train) if takes_steps else "none: no step is taken"))
     return [(term, one_line(text)) for term, text in facts if text]
 

@@ -77,6 +77,8 @@ def stage_fingerprints(
         digest_json([_learner(one) for one in recipe.learners]),
         digest_json(_without_unused(recipe.train.model_dump(mode="json"))),
     ]
+    if recipe.augmentation is not None:
+        trained.append(_choices([recipe.augmentation]))
     if recipe.questioned is not None:
         trained.append(f"budget {recipe.general.budget}")
     if corrections is not None:

@@ -65,7 +65,9 @@ def train_learners(
         corrections=corrections,
     )
     questions = build_questions(workspace, images, zero_shot)
-    view = TrainingView(workspace.frozen_clip.pixel_format, recipe.train.augment, workspace.seed)
+    chosen = recipe.augmentation
+    augment = workspace.build(chosen) if chosen else recipe.train.augment
+    view = TrainingView(workspace.frozen_clip.pixel_format, augment, workspace.seed)
     training = Training(
         settings=recipe.train,
         inputs=inputs,

@@ -9,6 +9,7 @@ In a plugin's test file, subclass the contract of the component's kind; pytest r
         options = {"loud": True}
 """
 
+from latte.testing.augmentation import ImageAugmentationContract
 from latte.testing.backbone import BackboneContract, ModelContract
 from latte.testing.component import ComponentContract
 from latte.testing.dataset import DatasetContract
@@ -32,6 +33,7 @@ __all__ = [
     "DescriptionTypeContract",
     "GateContract",
     "GuardContract",
+    "ImageAugmentationContract",
     "LossContract",
     "ModelContract",
     "PrototypeAggregatorContract",

@@ -14,7 +14,7 @@ from torch.nn.functional import normalize
 
 import latte
 from latte.data.images import decode_image
-from latte.export.hugging_face import clip_config, clip_weights
+from latte.export.clip import clip_config, clip_weights
 from latte.export.run import export_run
 from latte.interfaces import LatteError
 from tests.helpers.clip_models import (

@@ -24,6 +24,7 @@ SEEN = (
     "loss",
     "prototypes",
     "trainable",
+    "augmentation",
     "reporter",
 )
 """Kinds whose recipe adapts the tiny CLIP to its photos, so that predictions must change."""

@@ -30,6 +30,11 @@ def test_options_of_what_trains_are_shown() -> None:
     assert found["Trained parameters"] == "lora (rank 4)"
 
 
+def test_the_augmentation_of_a_plugin_is_shown() -> None:
+    found = dict(method_facts(RECIPE | {"augmentation": {"use": "flips", "probability": 0.1}}))
+    assert found["Augmentation"] == "flips (probability 0.1)"
+
+
 @pytest.mark.parametrize("none", ["max_steps", "max_epochs"])
 def test_a_method_without_a_step_trains_nothing(none: str) -> None:
     train = {"batch_size": 4, "max_steps": 7, "max_epochs": 2, none: 0}

@@ -19,6 +19,7 @@ from latte.testing import (
     ComponentContract,
     DescriptionTypeContract,
     GateContract,
+    ImageAugmentationContract,
     LossContract,
     PrototypeAggregatorContract,
     PseudoLabelerContract,
@@ -134,6 +135,10 @@ class TestTowers(ExampleContract, BackboneContract):
 
 class TestBiases(ExampleContract, TrainableContract):
     module = "latte_biases"
+
+
+class TestFlips(ExampleContract, ImageAugmentationContract):
+    module = "latte_flips"
 
 
 class TestPull(ExampleContract, LossContract):

@@ -1,0 +1,207 @@
+"""CLIP models of open_clip as configuration and weights of transformers' `CLIPModel`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from open_clip.model import CLIP
+from open_clip.transformer import (
+    QuickGELU,
+    ResidualAttentionBlock,
+    TextTransformer,
+    Transformer,
+    VisionTransformer,
+)
+from timm.layers import GELUTanh
+from torch import Tensor, nn
+
+from latte.interfaces import LatteError
+
+_INSTEAD = (
+    "open_clip opens the run's model folder as it is, latte.load classifies with it, and "
+    "`--format onnx` holds image towers of other kinds"
+)
+
+
+def clip_config(model: Any) -> dict[str, Any]:
+    """Return arguments of `CLIPConfig`. Raises `LatteError` if they cannot describe `model`."""
+    _require_plain_image_tower(model.visual)
+    text = text_tower(model)
+    width = model.visual.proj.shape[1]
+    side, patch = model.visual.image_size[0], model.visual.patch_size[0]
+    refuse_unless(len({*model.visual.patch_size}) == 1, "its patches are not square")
+    end = text.vocab_size - 1
+    return {
+        "projection_dim": width,
+        "logit_scale_init_value": float(model.logit_scale.detach()),
+        "vision_config": {
+            **transformer_config(model.visual.transformer, "image"),
+            "layer_norm_eps": epsilon(model.visual, "image"),
+            "image_size": side,
+            "patch_size": patch,
+            "projection_dim": width,
+        },
+        "text_config": {
+            **transformer_config(text.transformer, "text"),
+            "layer_norm_eps": epsilon(nn.ModuleList([text.transformer, text.ln_final]), "text"),
+            "vocab_size": text.vocab_size,
+            "max_position_embeddings": text.positional_embedding.shape[0],
+            "projection_dim": width,
+            "bos_token_id": end - 1,
+            "eos_token_id": end,
+            "pad_token_id": end,
+        },
+    }
+
+
+def clip_weights(model: Any) -> dict[str, Tensor]:
+    """Return the weights by their names in transformers; `clip_config` must accept `model`."""
+    visual, text = model.visual, text_tower(model)
+    weights = {
+        "logit_scale": model.logit_scale.reshape(()),
+        "visual_projection.weight": visual.proj.T,
+        "text_projection.weight": _text_projection(text),
+        "vision_model.embeddings.class_embedding": visual.class_embedding,
+        "vision_model.embeddings.patch_embedding.weight": visual.conv1.weight,
+        "vision_model.embeddings.position_embedding.weight": visual.positional_embedding,
+        "text_model.embeddings.token_embedding.weight": text.token_embedding.weight,
+        "text_model.embeddings.position_embedding.weight": text.positional_embedding,
+        # transformers spells this name `layrnorm`.
+        **named("vision_model.pre_layrnorm", visual.ln_pre),
+        **named("vision_model.post_layernorm", visual.ln_post),
+        **named("text_model.final_layer_norm", text.ln_final),
+        **layers("vision_model.encoder.layers", visual.transformer),
+        **layers("text_model.encoder.layers", text.transformer),
+    }
+    return {name: weight.detach().cpu().float().contiguous() for name, weight in weights.items()}
+
+
+def text_tower(model: Any) -> Any:
+    """Return the text tower. Raises `LatteError` if transformers' CLIP cannot represent it."""
+    text: Any = model if type(model) is CLIP else getattr(model, "text", None)
+    if not (isinstance(text, CLIP) or type(text) is TextTransformer):
+        kind = type(text).__name__
+        raise no_counterpart(f"its text tower ({kind}) is not CLIP's own", "text")
+    own = isinstance(text, CLIP)
+    pool = text.text_pool_type if own else text.pool_type
+    end = text.text_eos_id if own else text.eos_id
+    refuse_unless(text.attn_mask is not None, "its text tower has no causal mask")
+    refuse_unless(
+        bool(pool == "argmax" or (pool == "eos" and end == text.vocab_size - 1)),
+        f"its text tower pools by `{pool}`",
+    )
+    if not own:
+        refuse_unless(text.cls_emb is None, "its text tower has a class token")
+    projection = text.text_projection
+    biased = isinstance(projection, nn.Linear) and projection.bias is not None
+    refuse_unless(not biased, "its text projection has a bias")
+    return text
+
+
+def _require_plain_image_tower(visual: Any) -> None:
+    kind: Any = type(visual)
+    if kind is not VisionTransformer:
+        trunk = f" with a {type(visual.trunk).__name__}" if hasattr(visual, "trunk") else ""
+        what = f"its image tower ({kind.__name__}{trunk}) is not CLIP's own"
+        raise no_counterpart(what, "image")
+    refuse_unless(visual.attn_pool is None, "its image tower pools by attention")
+    refuse_unless(visual.pool_type == "tok", f"its image tower pools by `{visual.pool_type}`")
+    refuse_unless(
+        not isinstance(visual.ln_pre, nn.Identity), "its image tower lacks a first layer norm"
+    )
+    refuse_unless(visual.proj is not None, "its image tower has no projection")
+
+
+def transformer_config(transformer: Any, tower: str) -> dict[str, Any]:
+    """Return sizes and activation of open_clip's blocks. Raises `LatteError` for other blocks."""
+    plain = type(transformer) is Transformer and all(map(_is_plain, transformer.resblocks))
+    refuse_unless(plain, f"the blocks of its {tower} tower are not CLIP's own")
+    block = transformer.resblocks[0]
+    return {
+        "hidden_size": transformer.width,
+        "intermediate_size": block.mlp.c_fc.out_features,
+        "num_hidden_layers": transformer.layers,
+        "num_attention_heads": block.attn.num_heads,
+        "hidden_act": activation(block.mlp.gelu, tower),
+    }
+
+
+def _is_plain(block: nn.Module) -> bool:
+    return (
+        type(block) is ResidualAttentionBlock
+        and not hasattr(block, "ln_1_kv")
+        and isinstance(block.ls_1, nn.Identity)
+        and isinstance(block.ls_2, nn.Identity)
+    )
+
+
+def activation(layer: nn.Module, tower: str) -> str:
+    """Return transformers' name of an activation. Raises `LatteError` if it has none."""
+    if isinstance(layer, QuickGELU):
+        return "quick_gelu"
+    if isinstance(layer, GELUTanh):
+        return "gelu_pytorch_tanh"
+    if isinstance(layer, nn.GELU):
+        return "gelu" if layer.approximate == "none" else "gelu_pytorch_tanh"
+    raise no_counterpart(f"the activation of its {tower} tower is {type(layer).__name__}", tower)
+
+
+def epsilon(tower: nn.Module, name: str) -> float:
+    """Return the epsilon of all layer norms. Raises `LatteError` if they differ."""
+    found = {module.eps for module in tower.modules() if isinstance(module, nn.LayerNorm)}
+    refuse_unless(len(found) == 1, f"the layer norms of its {name} tower differ")
+    return found.pop()
+
+
+def _text_projection(text: Any) -> Tensor:
+    projection = text.text_projection
+    if projection is None:
+        return torch.eye(text.ln_final.weight.shape[0])
+    if isinstance(projection, nn.Linear):
+        return projection.weight
+    return projection.T  # type: ignore[no-any-return]
+
+
+def layers(prefix: str, transformer: Any) -> Mapping[str, Tensor]:
+    """Return the weights of open_clip's blocks by their names in transformers."""
+    weights: dict[str, Tensor] = {}
+    for number, block in enumerate(transformer.resblocks):
+        layer = f"{prefix}.{number}"
+        attention = block.attn
+        weights |= split_attention(layer, attention.in_proj_weight, attention.in_proj_bias)
+        weights |= named(f"{layer}.self_attn.out_proj", attention.out_proj)
+        weights |= named(f"{layer}.layer_norm1", block.ln_1)
+        weights |= named(f"{layer}.layer_norm2", block.ln_2)
+        weights |= named(f"{layer}.mlp.fc1", block.mlp.c_fc)
+        weights |= named(f"{layer}.mlp.fc2", block.mlp.c_proj)
+    return weights
+
+
+def split_attention(layer: str, weight: Tensor, bias: Tensor) -> dict[str, Tensor]:
+    """Return the projections (3D, D) of query, key and value as one weight and bias each."""
+    parts = zip("qkv", weight.chunk(3), bias.chunk(3), strict=True)
+    return {
+        f"{layer}.self_attn.{name}_proj.{kind}": part
+        for name, *both in parts
+        for kind, part in zip(("weight", "bias"), both, strict=True)
+    }
+
+
+def named(prefix: str, module: Any) -> dict[str, Tensor]:
+    """Return weight and bias of a layer below `prefix`."""
+    return {f"{prefix}.weight": module.weight, f"{prefix}.bias": module.bias}
+
+
+def refuse_unless(holds: bool, otherwise: str) -> None:
+    """Raise `LatteError` that transformers cannot hold the model, unless `holds`."""
+    if not holds:
+        raise no_counterpart(otherwise, "image" if "image" in otherwise else "text")
+
+
+def no_counterpart(what: str, tower: str) -> LatteError:
+    """Return the error that transformers cannot hold the model because of `what`."""
+    return LatteError(
+        f"transformers cannot hold this model: {what}", where=f"{tower} tower", hint=_INSTEAD
+    )

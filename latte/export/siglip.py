@@ -1,0 +1,186 @@
+"""SigLIP models of open_clip as transformers' `SiglipModel`, and their tokenizer."""
+
+from __future__ import annotations
+
+import string
+from typing import Any
+
+import torch
+from open_clip.tokenizer import HFTokenizer, _clean_canonicalize
+from open_clip.transformer import TextTransformer
+from timm.layers import AttentionPoolLatent
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+
+from latte.backbone.open_clip import OpenClipBackbone
+from latte.export.clip import (
+    activation,
+    epsilon,
+    layers,
+    named,
+    no_counterpart,
+    refuse_unless,
+    split_attention,
+    transformer_config,
+)
+from latte.export.clip_tokenizer import cleaning, lower_case, no_tokenizer
+
+_PROBES = (
+    "",
+    "A photo of a </s>",
+    "it's   <b>TWO_words</b>, 3.5% of ΟΔΟΣ!",
+    "a photo of a dog " * 99,
+)
+"""Texts for which the exported tokenizer must give open_clip's tokens."""
+
+
+def siglip_model(backbone: OpenClipBackbone) -> tuple[Any, Any]:
+    """Return a `SiglipModel` with the features, scale and bias of `backbone`, and its tokenizer.
+
+    Raises `LatteError` if transformers cannot represent them.
+    """
+    from transformers import SiglipConfig, SiglipModel
+
+    source = backbone.model
+    _require_towers(source)
+    tokenizer = _tokenizer(backbone.tokenizer, source.text.context_length)
+    build: Any = SiglipModel
+    try:
+        model = build(SiglipConfig(**_config(source, tokenizer))).eval()
+        model.load_state_dict(_weights(source))
+    except (AttributeError, RuntimeError, ValueError) as error:
+        raise no_counterpart("a tower has other layers than that of SigLIP", "text") from error
+    side = backbone.pixel_format.size
+    pixels = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0))
+    tokens = backbone.tokenizer(list(_PROBES))
+    with torch.no_grad():
+        for tower, inputs in (("image", {"pixel_values": pixels}), ("text", {"input_ids": tokens})):
+            ours = getattr(source, f"encode_{tower}")(*inputs.values())
+            theirs = getattr(model, f"get_{tower}_features")(**inputs).pooler_output
+            equal = torch.allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+            refuse_unless(equal, f"its {tower} tower computes other features than that of SigLIP")
+    return model, tokenizer
+
+
+def _tokenizer(tokenizer: Any, context_length: int) -> Any:
+    """Return a transformers tokenizer that gives the same tokens as open_clip's `tokenizer`.
+
+    Raises `LatteError` if the tokenizer is of another kind, or the tokens differ.
+    """
+    from tokenizers import Regex, Tokenizer, normalizers
+    from transformers import PreTrainedTokenizerFast
+
+    wrapped = getattr(tokenizer, "tokenizer", None)
+    backend = getattr(wrapped, "backend_tokenizer", None)
+    canonical = type(tokenizer) is HFTokenizer and tokenizer.clean_fn is _clean_canonicalize
+    if backend is None or not canonical or tokenizer.tokenizer_mode or tokenizer.strip_sep_token:
+        raise no_tokenizer(tokenizer)
+    copied: Any = Tokenizer.from_str(backend.to_str())
+    copied.no_padding()
+    copied.no_truncation()
+    own = [] if copied.normalizer is None else [copied.normalizer]
+    copied.normalizer = normalizers.Sequence(
+        [
+            *cleaning(),
+            normalizers.Replace("_", " "),
+            normalizers.Replace(Regex(f"[{_escaped(string.punctuation)}]"), ""),
+            *lower_case(),
+            normalizers.Strip(),
+            *own,
+        ]
+    )
+    build: Any = PreTrainedTokenizerFast
+    exported = build(
+        tokenizer_object=copied,
+        eos_token=wrapped.eos_token,
+        pad_token=wrapped.pad_token,
+        unk_token=wrapped.unk_token,
+        padding_side=wrapped.padding_side,
+        model_max_length=context_length,
+        model_input_names=["input_ids"],
+        split_special_tokens=True,
+        clean_up_tokenization_spaces=False,
+    )
+    found = exported(list(_PROBES), padding="max_length", truncation=True, return_tensors="pt")
+    if not torch.equal(found.input_ids, tokenizer(list(_PROBES))):
+        raise no_tokenizer(tokenizer)
+    return exported
+
+
+def _escaped(characters: str) -> str:
+    return "".join(f"\\{one}" for one in characters)
+
+
+def _require_towers(model: Any) -> None:
+    trunk, text = getattr(model.visual, "trunk", None), getattr(model, "text", None)
+    pools = isinstance(getattr(trunk, "attn_pool", None), AttentionPoolLatent)
+    refuse_unless(
+        type(trunk) is VisionTransformer and pools,
+        "its logits have a bias, as those of SigLIP, but its image tower is no vision transformer "
+        "of timm with attention pooling (vit_*_siglip_*)",
+    )
+    refuse_unless(
+        type(text) is TextTransformer and isinstance(text.text_projection, nn.Linear),
+        f"its logits have a bias, as those of SigLIP, but its text tower ({type(text).__name__}) "
+        "is not that of SigLIP",
+    )
+
+
+def _config(model: Any, tokenizer: Any) -> dict[str, Any]:
+    trunk, text = model.visual.trunk, model.text
+    block, embedding = trunk.blocks[0], trunk.patch_embed
+    return {
+        "vision_config": {
+            "hidden_size": trunk.embed_dim,
+            "intermediate_size": block.mlp.fc1.out_features,
+            "num_hidden_layers": len(trunk.blocks),
+            "num_attention_heads": block.attn.num_heads,
+            "hidden_act": activation(block.mlp.act, "image"),
+            "layer_norm_eps": epsilon(trunk, "image"),
+            "image_size": embedding.img_size[0],
+            "patch_size": embedding.patch_size[0],
+        },
+        "text_config": {
+            **transformer_config(text.transformer, "text"),
+            "layer_norm_eps": epsilon(nn.ModuleList([text.transformer, text.ln_final]), "text"),
+            "vocab_size": text.vocab_size,
+            "max_position_embeddings": text.positional_embedding.shape[0],
+            "projection_size": text.text_projection.out_features,
+            "bos_token_id": None,
+            "eos_token_id": tokenizer.eos_token_id,
+            "pad_token_id": tokenizer.pad_token_id,
+        },
+    }
+
+
+def _weights(model: Any) -> dict[str, Tensor]:
+    trunk, text = model.visual.trunk, model.text
+    pool = trunk.attn_pool
+    weights = {
+        "logit_scale": model.logit_scale.reshape(1),
+        "logit_bias": model.logit_bias.reshape(1),
+        "vision_model.embeddings.position_embedding.weight": trunk.pos_embed[0],
+        "vision_model.head.probe": pool.latent,
+        "vision_model.head.attention.in_proj_weight": torch.cat([pool.q.weight, pool.kv.weight]),
+        "vision_model.head.attention.in_proj_bias": torch.cat([pool.q.bias, pool.kv.bias]),
+        "text_model.embeddings.token_embedding.weight": text.token_embedding.weight,
+        "text_model.embeddings.position_embedding.weight": text.positional_embedding,
+        **named("vision_model.embeddings.patch_embedding", trunk.patch_embed.proj),
+        **named("vision_model.post_layernorm", trunk.norm),
+        **named("vision_model.head.attention.out_proj", pool.proj),
+        **named("vision_model.head.layernorm", pool.norm),
+        **named("vision_model.head.mlp.fc1", pool.mlp.fc1),
+        **named("vision_model.head.mlp.fc2", pool.mlp.fc2),
+        **named("text_model.final_layer_norm", text.ln_final),
+        **named("text_model.head", text.text_projection),
+        **layers("text_model.encoder.layers", text.transformer),
+    }
+    for number, block in enumerate(trunk.blocks):
+        layer = f"vision_model.encoder.layers.{number}"
+        weights |= split_attention(layer, block.attn.qkv.weight, block.attn.qkv.bias)
+        weights |= named(f"{layer}.self_attn.out_proj", block.attn.proj)
+        weights |= named(f"{layer}.layer_norm1", block.norm1)
+        weights |= named(f"{layer}.layer_norm2", block.norm2)
+        weights |= named(f"{layer}.mlp.fc1", block.mlp.fc1)
+        weights |= named(f"{layer}.mlp.fc2", block.mlp.fc2)
+    return weights

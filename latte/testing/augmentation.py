@@ -1,0 +1,63 @@
+"""Contract of components of kind `augmentation`, on images of several shapes."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from random import Random
+from typing import Any, ClassVar
+
+import numpy
+import pytest
+import torch
+from PIL import Image
+
+from latte.api import ImageAugmentation, Kind
+from latte.testing.component import ComponentContract
+
+SIZE = 32
+
+
+class ImageAugmentationContract(ComponentContract):
+    """Tests that views have the right format and depend on the image and the generator alone.
+
+    Example:
+        >>> from latte.testing import ImageAugmentationContract
+        >>> class TestFlips(ImageAugmentationContract):
+        ...     component = "flips"
+    """
+
+    kind: ClassVar[Kind] = "augmentation"
+
+    @pytest.mark.parametrize(("width", "height"), [(64, 48), (48, 64), (7, 200), (1, 1)])
+    def test_views_are_bytes_of_the_size_of_the_tower(
+        self, tmp_path: Path, width: int, height: int
+    ) -> None:
+        """Views are (3, S, S) uint8 for large, small and narrow images, which do not change."""
+        augmentation: ImageAugmentation[Any] = self.make(tmp_path)
+        image = _noise(width, height)
+        before = image.tobytes()
+        for seed in range(4):
+            view = augmentation.view(image, SIZE, Random(seed))
+            assert view.dtype == torch.uint8
+            assert view.shape == (3, SIZE, SIZE)
+        assert image.tobytes() == before, "the image changed"
+
+    def test_equal_generators_give_equal_views_in_all_threads(self, tmp_path: Path) -> None:
+        """Views depend on the generator's seed, and on no earlier view or other thread."""
+        augmentation: ImageAugmentation[Any] = self.make(tmp_path)
+        image = _noise(64, 48)
+
+        def view(seed: int) -> torch.Tensor:
+            return augmentation.view(image, SIZE, Random(seed))
+
+        alone = [view(seed) for seed in range(8)]
+        with ThreadPoolExecutor(4) as threads:
+            together = list(threads.map(view, reversed(range(8))))[::-1]
+        assert all(map(torch.equal, alone, together))
+        assert not all(torch.equal(alone[0], one) for one in alone), "views are not random"
+
+
+def _noise(width: int, height: int) -> Image.Image:
+    values = numpy.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=numpy.uint8)
+    return Image.fromarray(values)

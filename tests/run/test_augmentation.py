@@ -1,0 +1,134 @@
+"""Training views of a component: chosen in a recipe, seeded, and made on the CPU."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy
+import pytest
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from latte.data.device_views import make_device_views
+from latte.data.views import TrainingView
+from latte.interfaces import (
+    ImageAugmentation,
+    LatteError,
+    NoOptions,
+    PixelFormat,
+    RecipeErrors,
+)
+from latte.interfaces.settings import TrainSettings
+from latte.recipe.load import load_recipe
+from latte.recipe.model import Recipe
+from latte.registry.discovery import discover_plugins
+from latte.registry.plugin import Plugin
+from latte.registry.registry import Registry
+from latte.registry.spec import ComponentSpec
+from latte.results.identity import run_hash
+from latte.run.runner import run_recipe
+from latte.run.workspace import run_folder
+from tests.helpers.recorded import RecordedProgress
+from tests.helpers.training_driver import CONTEXT
+from tests.helpers.whole_runs import assert_same_results
+
+FORMAT = PixelFormat(16, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+
+
+class Flips(ImageAugmentation[NoOptions]):
+    """Mirrors images at random."""
+
+    def view(self, image: Image.Image, size: int, random: Random) -> Tensor:
+        whole = image.resize((size, size))
+        chosen = ImageOps.mirror(whole) if random.random() < 0.5 else whole
+        return torch.from_numpy(numpy.array(chosen)).permute(2, 0, 1)
+
+
+class Floats(Flips):
+    """Returns views of the wrong type."""
+
+    def view(self, image: Image.Image, size: int, random: Random) -> Tensor:
+        return super().view(image, size, random).float()
+
+
+def registry() -> Registry:
+    spec = ComponentSpec("augmentation", "flips", f"{__name__}:Flips", "for tests")
+    own = Plugin("latte_flips", "latte-flips", "1", status="ok", specs=(spec,))
+    return Registry([*discover_plugins(), own])
+
+
+def load(path: Path, *overrides: str) -> Recipe:
+    return load_recipe(path, registry(), overrides)
+
+
+def view(kind: type[Flips] = Flips) -> TrainingView:
+    return TrainingView(FORMAT, kind(NoOptions(), CONTEXT), seed=3)
+
+
+def picture() -> Image.Image:
+    values = numpy.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=numpy.uint8)
+    return Image.fromarray(values)
+
+
+def test_views_depend_on_seed_epoch_and_index_alone() -> None:
+    own, again = view(), view()
+    places = [(index, epoch) for index in range(4) for epoch in range(4)]
+    found = {place: own.pixels(picture(), *place) for place in places}
+    assert all(torch.equal(again.pixels(picture(), *at), found[at]) for at in reversed(places))
+    assert len({one.numpy().tobytes() for one in found.values()}) == 2
+    out = torch.empty(3, 16, 16)
+    own.write(numpy.array(picture()), 1, 2, out)
+    assert torch.equal(out, own(picture(), 1, 2))
+
+
+def test_views_of_another_format_are_refused() -> None:
+    with pytest.raises(LatteError, match="Floats returned torch") as caught:
+        view(Floats).pixels(picture(), 0, 0)
+    assert caught.value.where == "augmentation"
+
+
+def test_the_cpu_makes_the_views_of_a_component() -> None:
+    images: Any = [picture()]
+    settings = TrainSettings(augment_on="device")
+    with pytest.raises(LatteError, match="made on the CPU"):
+        make_device_views(view(), images, "cpu", settings, RecordedProgress())
+    settings = TrainSettings(augment_on="auto")
+    assert make_device_views(view(), images, "cuda", settings, RecordedProgress()) is None
+
+
+def test_a_recipe_names_the_component(recipe: Path) -> None:
+    plain, own = load(recipe), load(recipe, "augmentation=flips")
+    assert plain.augmentation is None
+    assert own.augmentation is not None
+    assert own.resolved["augmentation"] == {"use": "latte-flips/flips"}
+    assert "augment" not in own.resolved["train"]
+    assert run_hash(plain, None) != run_hash(own, None)
+
+
+def test_augment_beside_the_component_is_refused(recipe: Path) -> None:
+    with pytest.raises(RecipeErrors, match='cannot stand beside "augmentation"'):
+        load(recipe, "augmentation=flips", "train.augment=null")
+
+
+@pytest.mark.thorough
+def test_a_run_trains_on_the_views_and_resumes_with_equal_bits(
+    recipe: Path, tmp_path: Path
+) -> None:
+    def run(*overrides: str) -> Path:
+        loaded = load(recipe, "train.checkpoint_every=1", *overrides)
+        run_recipe(loaded, registry(), RecordedProgress())
+        return run_folder(loaded, None, None).path
+
+    folder = run("augmentation=flips")
+    whole = shutil.copytree(folder, tmp_path / "whole")
+    shutil.rmtree(folder / "model")
+    newest = max(folder.glob("checkpoints/step-*"), key=lambda path: int(path.name[5:]))
+    shutil.rmtree(newest) if newest.is_dir() else newest.unlink()
+    assert run("augmentation=flips") == folder
+    assert_same_results(folder, whole)
+    name = "metrics.jsonl"
+    assert (folder / name).read_bytes() != (run() / name).read_bytes()
