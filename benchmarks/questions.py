@@ -45,6 +45,7 @@ from latte.interfaces import (
     Refusal,
     TrainingStart,
 )
+from latte.interfaces.settings import Budget
 from latte.io.files import digest
 from latte.registry.registry import load_registry
 from latte.run.questions import StoredQuestions
@@ -174,7 +175,7 @@ def answered(
         questions = StoredQuestions(
             lambda: SimulatedDescriber(folder, right, seed),
             _training_set(folder),
-            budget,
+            Budget(questions=budget),
             Path(path),
             make_progress(quiet=True),
         )

@@ -72,7 +72,7 @@ def stage_fingerprints(
         digest_json(recipe.train.model_dump(mode="json")),
     ]
     if recipe.questioned is not None:
-        trained.append(f"budget {recipe.general.budget}")
+        trained.append(f"budget {recipe.general.model_dump(mode='json')['budget']}")
     if corrections is not None:
         trained.append(digest_json([*corrections]))
     train = checkpoints = digest(*trained)

@@ -78,7 +78,6 @@ def ask(
     progress: RecordedProgress | None = None,
     *,
     shard: Shard | None = None,
-    ask_again: bool = False,
 ) -> list[Choice | None]:
     with DescriptionStore(folder) as store:
         return choose(
@@ -87,7 +86,6 @@ def ask(
             store,
             progress or RecordedProgress(),
             shard=shard,
-            ask_again=ask_again,
         )
 
 
@@ -164,8 +162,6 @@ def test_an_answer_without_a_letter_is_no_answer_and_is_not_asked_again(tmp_path
     again = ScriptedDescriber(lambda _: "A")
     assert ask(tmp_path, again, requests)[0] is None
     assert again.asked == []
-    assert ask(tmp_path, again, requests, ask_again=True)[0] == Choice((1.0, 0.0, 0.0))
-    assert len(again.asked) == 2
 
 
 def test_refusals_of_all_choices_are_no_error(tmp_path: Path) -> None:

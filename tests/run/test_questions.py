@@ -34,6 +34,7 @@ from latte.interfaces import (
     TrainingStart,
     full_stream,
 )
+from latte.interfaces.settings import Budget
 from latte.recipe.load import load_recipe
 from latte.registry.discovery import discover_plugins
 from latte.registry.plugin import Plugin
@@ -139,14 +140,14 @@ def training(count: int = 4) -> TrainingSet:
     )
 
 
-def questions(folder: Path, budget: int, **options: Any) -> StoredQuestions:
+def questions(folder: Path, budget: int | Budget, **options: Any) -> StoredQuestions:
     First.sent.clear()
     First.closed.clear()
     context = Context(Path(), Path(), "cpu", 0, StubClip)
     return StoredQuestions(
         lambda: First(NoOptions(), context),
         training(),
-        budget,
+        Budget(questions=budget) if isinstance(budget, int) else budget,
         folder / "store",
         RecordedProgress(),
         **options,
