@@ -69,6 +69,8 @@ class StoredQuestions:
         self._keys: set[str] = set()
         self._counts: dict[str, QuestionCounts] = {}
         self._tokens: list[tuple[int, int]] = []
+        self.counts_tokens = False
+        """True if the describer, which was asked, counts input and output tokens."""
 
     @property
     def budget(self) -> int:
@@ -112,7 +114,8 @@ class StoredQuestions:
         """Return the choice for each request; None without an answer, or beyond the budget."""
         if self._describer is None:
             self._describer = self._build()
-        if self._limit.questions is None and counted_tokens(self._describer) is None:
+            self.counts_tokens = counted_tokens(self._describer) is not None
+        if self._limit.questions is None and not self.counts_tokens:
             who = type(self._describer).__name__
             raise _uncounted(f"{who} does not count input and output tokens")
         fingerprint = ChoicePlan(self._describer, requests).fingerprint
