@@ -208,13 +208,13 @@ def gate_rows(records: Sequence[HeldBack]) -> list[GateRow]:
 def asked(counts: QuestionCounts) -> str:
     """Return numbers of questions as text, such as `40 (17 answered alike, 3 contradictory)`.
 
-    Input and output tokens and their price follow if the describer counts tokens.
+    The number of tokens and their price follow if the describer counts tokens.
     """
     parts = [f"{count(counts.kept)} answered alike", f"{count(counts.contradictory)} contradictory"]
     if counts.unanswered:
         parts.append(f"{plural(counts.unanswered, 'question')} without an answer")
-    if counts.input_tokens or counts.output_tokens:
-        tokens = f"{count(counts.input_tokens)} + {count(counts.output_tokens)} tokens"
+    if total := counts.input_tokens + counts.output_tokens:
+        tokens = f"{count(total)} tokens"
         parts.append(tokens if counts.money is None else f"{tokens} for {counts.money:,.4f}")
     return f"{count(counts.questions)} ({', '.join(parts)})"
 
