@@ -83,14 +83,10 @@ class StoredQuestions:
 
         Only stored counts are used, so that a repeated run asks the same questions.
         """
-        if not self._has_counted:
+        if not self._tokens:
             return ASSUMED_TOKENS
         read, written = (sum(one) / len(self._tokens) for one in zip(*self._tokens, strict=True))
         return read, written
-
-    @property
-    def _has_counted(self) -> bool:
-        return any(map(sum, self._tokens))
 
     @property
     def asked(self) -> int:
@@ -137,7 +133,7 @@ class StoredQuestions:
         left = self.budget - self.asked
         if self._limit.questions is not None:
             return left
-        return min(left, max(_FEWEST_AT_ONCE, left // 2 if self._has_counted else 0))
+        return min(left, max(_FEWEST_AT_ONCE, left // 2 if self._tokens else 0))
 
     def _ask_part(
         self,
@@ -153,7 +149,7 @@ class StoredQuestions:
             choose(describer, [*part.values()], store, self._progress)
             unanswered = sum(store.get(key) is None for key in part)
         texts = [text for text in map(store.get, part) if text is not None]
-        tokens = [one for one in map(stored_tokens, texts) if one is not None]
+        tokens = [one for one in map(stored_tokens, texts) if one is not None and any(one)]
         self._tokens += tokens
         read, written = (sum(one[place] for one in tokens) for place in (0, 1))
         money = self._limit.cost((read, written)) if read + written else None
@@ -161,7 +157,7 @@ class StoredQuestions:
             QuestionCounts(purpose, len(part), stored, unanswered, 0, 0, read, written, money)
         )
         is_new = self._ask and stored < len(part) and bool(texts)
-        if is_new and self._limit.questions is None and not self._has_counted:
+        if is_new and self._limit.questions is None and not self._tokens:
             raise _uncounted("the server reports none")
 
     def note(self, purpose: str, *, kept: int, contradictory: int) -> None:
