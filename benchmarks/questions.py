@@ -17,10 +17,11 @@ from math import sqrt
 from pathlib import Path
 from statistics import mean
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy
 import torch
+from latte_questions.belief import GRID, evidence, twice_right
 from latte_questions.interview import MIXED, Interview
 from latte_questions.labeler import FEWEST_QUESTIONS, ChoicesLabeler
 from latte_questions.options import ChoicesOptions
@@ -45,6 +46,7 @@ from latte.interfaces import (
     Refusal,
     TrainingStart,
 )
+from latte.interfaces.settings import Budget
 from latte.io.files import digest
 from latte.registry.registry import load_registry
 from latte.run.questions import StoredQuestions
@@ -148,6 +150,42 @@ class RandomInterview(Interview):
         return order[~asked[order]][:count]
 
 
+class ExpectingInterview(Interview):
+    """Interview that computes the gain, in points, which its answers lead one to expect.
+
+    For each image whose label changes, the gain is the probability of the new label minus that of
+    the old one, under the mixture with the answers. The interval repeats this with the quantiles
+    2.5 % and 97.5 % of the describer's reliability, for the same change of labels.
+    """
+
+    found: ClassVar[list[float]] = []
+    """Expected gain, lower and upper end of the interval; zeros if no answer counts."""
+
+    def evidence(self) -> Tensor | None:
+        """Ask, and store the expected gain."""
+        heard = super().evidence()
+        self.found[:] = [0.0, 0.0, 0.0]
+        if heard is not None:
+            mass = self.record.posterior.cumsum(dim=0)
+            ends = [float(GRID[int((mass < share).sum())]) for share in (0.025, 0.975)]
+            labels = self.fit(heard).posteriors.argmax(dim=1)
+            of_ends = sorted(self._gain(labels, twice_right(end)) for end in ends)
+            self.found[:] = [self._gain(labels, self.record.reliability), *of_ends]
+        return heard
+
+    def _gain(self, labels: Tensor, reliability: float) -> float:
+        heard = evidence(self.answers, reliability, torch.zeros_like(self.before))
+        rows, shares = torch.arange(len(labels)), self.fit(heard).posteriors
+        gains = shares[rows, labels] - shares[rows, self.before.argmax(dim=1)]
+        return 100 * float(gains.mean())
+
+
+class ExpectingLabeler(ChoicesLabeler):
+    """Labeler `choices` that computes the expected gain."""
+
+    interview = ExpectingInterview
+
+
 class RandomLabeler(ChoicesLabeler):
     """Labeler `choices` that asks about random images only."""
 
@@ -167,25 +205,29 @@ def shown_rows(shown: Image.Image) -> list[int]:
 
 
 def answered(
-    folder: Folder, right: float | None, budget: int, seed: int, *, random: bool = False
+    folder: Folder,
+    right: float | None,
+    budget: int,
+    seed: int,
+    labeler: type[ChoicesLabeler] = ChoicesLabeler,
 ) -> Accuracy:
     """Return the accuracies after `budget` questions, through the store and budget of runs."""
     with TemporaryDirectory() as path:
         questions = StoredQuestions(
             lambda: SimulatedDescriber(folder, right, seed),
             _training_set(folder),
-            budget,
+            Budget(questions=budget),
             Path(path),
             make_progress(quiet=True),
         )
-        found = fitted(folder, questions=questions, random=random)
+        found = fitted(folder, labeler, questions=questions)
     return Accuracy(found.own, found.unseen, questions.asked)
 
 
-def fitted(folder: Folder, *, random: bool = False, **start: Any) -> Accuracy:
+def fitted(folder: Folder, kind: type[ChoicesLabeler] = ChoicesLabeler, **start: Any) -> Accuracy:
     """Return the accuracies of the labeler with these parts of its `TrainingStart`."""
     context = context_of(folder)
-    labeler = (RandomLabeler if random else ChoicesLabeler)(ChoicesOptions(), context)
+    labeler = kind(ChoicesOptions(), context)
     features = folder.own.features
     labeler.start(
         TrainingStart(
@@ -248,13 +290,23 @@ def curve(
     if not bounds:
         return found
     budget = int(2 * _SHARE * count)
-    found["random"] = answered(folder, right, budget, seed, random=True)
+    found["random"] = answered(folder, right, budget, seed, RandomLabeler)
     found["all"] = answered(folder, right, 2 * count + 2 * len(folder.names) + 8, seed)
     labelled = torch.randperm(count, generator=torch.Generator().manual_seed(seed))[: budget // 2]
     given = torch.full((count,), NO_CLASS)
     given[labelled] = folder.own.labels[labelled]
     found["labels"] = fitted(folder, corrections=given)
     return found
+
+
+def say_gains(name: str, folder: Folder, right: float | None, seed: int) -> None:
+    """Print expected gain, interval and measured gain of 5 % of the questions on own images."""
+    budget = int(2 * _SHARE * len(folder.own))
+    after = answered(folder, right, budget, seed, ExpectingLabeler)
+    expected, low, high = ExpectingInterview.found
+    gain = after.own - fitted(folder).own
+    cells = [name, str(seed), f"{expected:.1f}", f"{low:.1f} to {high:.1f}", f"{gain:.1f}"]
+    say(_line(cells))
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -271,6 +323,10 @@ def main(arguments: Sequence[str]) -> None:
             head = False
             for whole in loaded:
                 if not can_draw(whole, cell, loaded):
+                    continue
+                if options.gains:
+                    for seed in range(options.seeds):
+                        say_gains(whole.name, draw(whole, cell, seed, loaded), right, seed)
                     continue
                 found = [
                     curve(
@@ -314,4 +370,5 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
         "--shares", nargs="+", type=float, default=[0.02, _SHARE, 0.1], help="of images asked about"
     )
     add("--no-bounds", dest="bounds", action="store_false", help="only the arms with a budget")
+    add("--gains", action="store_true", help="the expected and the measured gain at 5 %% instead")
     return parser.parse_args(arguments)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -68,9 +69,12 @@ def describe(
     loaded = load_recipe(recipe, registry, set_ or ())
     refuse_unready(loaded, registry, until="describe", limit=limit)
     if dry_run:
+        from latte.interfaces.settings import Budget
         from latte.run.planned_questions import plan_questions
 
-        _print_questions(plan_questions(loaded, registry, progress, limit))
+        budget = loaded.general.budget
+        price = budget.cost if isinstance(budget, Budget) else None
+        _print_questions(plan_questions(loaded, registry, progress, limit), price)
         return
     if share is not None:
         from latte.run.describing import describe_shard
@@ -86,8 +90,16 @@ def describe(
     echo(str(run_folder(loaded, limit).descriptions))
 
 
-def _print_questions(planned: Sequence[PlannedQuestions]) -> None:
-    """Print the questions by describer and purpose, and how many of them would be asked."""
+Tokens = tuple[float, float]
+
+
+def _print_questions(
+    planned: Sequence[PlannedQuestions], price: Callable[[Tokens], float | None] | None
+) -> None:
+    """Print the questions by describer and purpose, and what asking them would use.
+
+    `price` returns the price of input and output tokens; None without a price.
+    """
     if not planned:
         echo("this recipe asks no describer")
         return
@@ -97,7 +109,14 @@ def _print_questions(planned: Sequence[PlannedQuestions]) -> None:
     ]
     headings = ("describer", "about", "questions", "stored", "to ask")
     results().print(fitted(headings, rows, right=(2, 3, 4)))
-    echo(f"to ask in all: {plural(sum(one.to_ask for one in planned), 'question')}")
+    amounts = [plural(sum(one.to_ask for one in planned), "question")]
+    counted = [(one.to_ask, one.tokens) for one in planned if one.tokens is not None]
+    if counted:
+        read, written = (sum(asked * one[place] for asked, one in counted) for place in (0, 1))
+        amounts.append(f"at most {count(ceil(read + written))} tokens (estimated)")
+        money = price((read, written)) if price else None
+        amounts += [] if money is None else [f"at the price of {money:,.4f}"]
+    echo(f"to ask in all: {', '.join(amounts)}")
 
 
 def _share(chosen: str | None, progress: Progress) -> Shard | None:

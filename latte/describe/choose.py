@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -14,6 +15,8 @@ from latte.interfaces import Choice, ChoiceRequest, Describer, LatteError, Progr
 
 VERSION = "choice-1"
 """Part of each key; increase it if the text of questions or the stored numbers change."""
+INPUT, OUTPUT = "prompt tokens", "tokens"
+"""Names of the counters of describers that count input and output tokens."""
 _DIGITS = 6
 """Decimal places of stored probabilities, so few that 26 of them fit into a stored text."""
 
@@ -25,13 +28,11 @@ def choose(
     progress: Progress,
     *,
     shard: Shard | None = None,
-    ask_again: bool = False,
 ) -> list[Choice | None]:
     """Return the choice for each of `requests`, from `store` or by asking `describer`.
 
     None stands for a request that was refused, failed, or got an answer that names no option. Equal
-    requests are sent once. Storing, resuming, sharing among processes and `ask_again` work as in
-    `generate`.
+    requests are sent once. Storing, resuming and sharing among processes work as in `generate`.
 
     Raises `LatteError` if all requests failed, if a request or the describer's fingerprint contains
     a secret, or if a request has more images than the describer accepts.
@@ -39,7 +40,7 @@ def choose(
     if not requests:
         return []
     plan = ChoicePlan(describer, requests)
-    result = generate(describer, plan, store, progress, shard=shard, ask_again=ask_again)
+    result = generate(describer, plan, store, progress, shard=shard)
     texts = dict(zip(plan.keys, result.texts, strict=True))
     return [_from_text(one, texts[choice_key(one, plan.fingerprint)]) for one in requests]
 
@@ -51,6 +52,21 @@ def stored_choices(
     plan = ChoicePlan(describer, requests)
     keys = [choice_key(one, plan.fingerprint) for one in requests]
     return [_from_text(one, store.get(key)) for one, key in zip(requests, keys, strict=True)]
+
+
+def stored_tokens(text: str | None) -> tuple[int, int] | None:
+    """Return the input and output tokens in the text of a stored choice; None without a count."""
+    try:
+        read, written = json.loads(text or "")["tokens"]
+        return (read, written) if min(read, written) >= 0 else None
+    except (TypeError, ValueError, LookupError, RecursionError):
+        return None
+
+
+def counted_tokens(describer: Describer[Any]) -> tuple[int, int] | None:
+    """Return the input and output tokens of `describer` so far; None if it does not count both."""
+    found = describer.counters
+    return (found[INPUT], found[OUTPUT]) if {INPUT, OUTPUT} <= found.keys() else None
 
 
 def choice_key(request: ChoiceRequest, fingerprint: str) -> str:
@@ -74,6 +90,7 @@ class ChoicePlan:
 
     def __init__(self, describer: Describer[Any], requests: Sequence[ChoiceRequest]) -> None:
         self.fingerprint = f"{VERSION} {describer.fingerprint}"
+        self._counted = counted_tokens(describer)
         refuse_secrets(self.fingerprint)
         for prompt in {one.question().prompt for one in requests}:
             refuse_secrets(prompt)
@@ -115,14 +132,24 @@ class ChoicePlan:
     def send(
         self, describer: Describer[Any], requests: Sequence[ChoiceRequest]
     ) -> Sequence[str | Refusal]:
-        """Return the choices of `describer` as texts in the stored format."""
+        """Return the choices of `describer` as texts in the stored format.
+
+        Each gets an equal share, rounded up, of the tokens since the last call that succeeded.
+        """
         choices = describer.choose(requests)
+        before, self._counted = self._counted, counted_tokens(describer)
+        tokens = None
+        if before and self._counted:
+            used = zip(self._counted, before, strict=True)
+            tokens = [math.ceil((now - then) / len(requests)) for now, then in used]
         if len(choices) != len(requests):
             raise _mistake(describer, f"{len(choices)} choices for {len(requests)} requests")
         answers = []
         for request, choice in zip(requests, choices, strict=True):
             try:
-                answers.append(choice if isinstance(choice, Refusal) else _as_text(request, choice))
+                answers.append(
+                    choice if isinstance(choice, Refusal) else _as_text(request, choice, tokens)
+                )
             except (AttributeError, TypeError, ValueError):
                 raise _mistake(describer, f"{choice} for {request.options}") from None
         return answers
@@ -137,12 +164,13 @@ def _mistake(describer: Describer[Any], what: str) -> LatteError:
     )
 
 
-def _as_text(request: ChoiceRequest, choice: Choice) -> str:
-    """Return the probability of each letter (option) of the request, as a JSON list."""
+def _as_text(request: ChoiceRequest, choice: Choice, tokens: list[int] | None) -> str:
+    """Return the probability of each letter (option) as a JSON list, with the tokens if counted."""
     none = [choice.none] if request.none_allowed or choice.none else []
     same = request.choice([*choice.probabilities, *none])
     shares = [*same.probabilities, same.none][: len(request.letters)]
-    return json.dumps([round(share, _DIGITS) for share in shares])
+    rounded = [round(share, _DIGITS) for share in shares]
+    return json.dumps(rounded if tokens is None else {"choice": rounded, "tokens": tokens})
 
 
 def _from_text(request: ChoiceRequest, text: str | None) -> Choice | None:
@@ -150,8 +178,9 @@ def _from_text(request: ChoiceRequest, text: str | None) -> Choice | None:
     if text is None:
         return None
     try:
-        return request.choice(json.loads(text))
-    except (TypeError, ValueError, ArithmeticError, RecursionError):
+        found = json.loads(text)
+        return request.choice(found["choice"] if isinstance(found, dict) else found)
+    except (TypeError, ValueError, LookupError, ArithmeticError, RecursionError):
         return None
 
 

@@ -44,7 +44,11 @@ class Describer(Component[OptionsT]):
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """Amounts used so far, such as `{"tokens": 1200}`; shown beside the progress bar."""
+        """Amounts used so far, such as `{"tokens": 1200}`; shown beside the progress bar.
+
+        A budget in tokens or money needs `tokens`, those of answers, and `prompt tokens`, those of
+        questions and images.
+        """
         return {}
 
     @property

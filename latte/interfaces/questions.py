@@ -207,6 +207,12 @@ class QuestionCounts:
     """Subjects (images or clusters) whose answers agree and are used."""
     contradictory: int = 0
     """Subjects whose answers contradict each other."""
+    input_tokens: int = 0
+    """Tokens of prompts and images that the describer counted, also for stored answers."""
+    output_tokens: int = 0
+    """Tokens of answers that the describer counted, also for stored answers."""
+    money: float | None = None
+    """Price of these tokens; None if the recipe's budget names no price."""
 
 
 class Questions(Protocol):
@@ -225,7 +231,10 @@ class Questions(Protocol):
 
     @property
     def budget(self) -> int:
-        """Largest number of distinct questions of the run."""
+        """Largest number of distinct questions of the run.
+
+        For a budget in tokens or money this is an estimate, which changes as tokens are counted.
+        """
 
     @property
     def asked(self) -> int:

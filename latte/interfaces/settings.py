@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from latte.interfaces.component import IsPath, Options
 
@@ -201,6 +201,56 @@ class LearnerSettings(Options):
     )
 
 
+ASSUMED_TOKENS = (3000.0, 80.0)
+"""Assumed input and output tokens of a question, until a describer has counted some: LLaVA-NeXT
+reads an image of 672 x 672 pixels as 2,880 tokens, and `latte-openai` writes at most 77."""
+
+
+class Price(Options):
+    """Price of a million tokens, in any currency."""
+
+    input: float = Field(ge=0.0, allow_inf_nan=False, description="tokens of prompts and images")
+    output: float = Field(ge=0.0, allow_inf_nan=False, description="tokens of answers")
+
+
+class Budget(Options):
+    """Largest number of questions, tokens or money; exactly one of the three."""
+
+    questions: int | None = Field(default=None, ge=0, description="distinct questions")
+    tokens: int | None = Field(default=None, ge=0, description="input and output tokens together")
+    money: float | None = Field(
+        default=None, ge=0.0, allow_inf_nan=False, description="in the currency of `price`"
+    )
+    price: Price | None = Field(
+        default=None, description="price of a million tokens; needed with `money`"
+    )
+
+    @model_validator(mode="after")
+    def _is_one_limit(self) -> Self:
+        limits = [self.questions, self.tokens, self.money]
+        if sum(one is not None for one in limits) != 1:
+            raise ValueError("must have exactly one of `questions`, `tokens` and `money`")
+        if self.money is not None and not self.cost(ASSUMED_TOKENS):
+            raise ValueError("needs a price above 0, as in price: {input: 0.15, output: 0.60}")
+        if any(limits) and not self.allowed(ASSUMED_TOKENS):
+            raise ValueError("is too small for one question, which counts as 3,080 tokens at first")
+        return self
+
+    def cost(self, tokens: tuple[float, float]) -> float | None:
+        """Return the price of input and output tokens; None if the budget names no price."""
+        if self.price is None:
+            return None
+        return (tokens[0] * self.price.input + tokens[1] * self.price.output) / 1e6
+
+    def allowed(self, tokens: tuple[float, float]) -> int:
+        """Return the number of questions that the budget pays for if each uses `tokens`."""
+        if self.questions is not None:
+            return self.questions
+        if self.tokens is not None:
+            return int(self.tokens / sum(tokens))
+        return int((self.money or 0.0) / (self.cost(tokens) or 1.0))
+
+
 class GeneralSettings(Options):
     """Top-level keys of a recipe that hold plain values, not components."""
 
@@ -231,11 +281,10 @@ class GeneralSettings(Options):
             "never for results"
         ),
     )
-    budget: int | None = Field(
+    budget: Annotated[int, Field(ge=0)] | Budget | None = Field(
         default=None,
-        ge=0,
-        description="largest number of questions that a labeler asks a describer; needed by "
-        "labelers that ask",
+        description="largest number of questions that a labeler asks a describer, or a mapping "
+        "with `questions`, `tokens` or `money`; needed by labelers that ask",
     )
     corrections: str | None = Field(
         default=None,
@@ -244,3 +293,11 @@ class GeneralSettings(Options):
             "chosen for teaching are used as labels"
         ),
     )
+
+    @field_validator("budget")
+    @classmethod
+    def _in_short(cls, budget: int | Budget | None) -> int | Budget | None:
+        """Return the number alone for `{questions: N}`, so that both are the same run."""
+        if isinstance(budget, Budget) and budget.questions is not None and budget.price is None:
+            return budget.questions
+        return budget

@@ -207,10 +207,16 @@ def gate_rows(records: Sequence[HeldBack]) -> list[GateRow]:
 
 
 def asked(counts: QuestionCounts) -> str:
-    """Return numbers of questions as text, such as `40 (17 answered alike, 3 contradictory)`."""
+    """Return numbers of questions as text, such as `40 (17 answered alike, 3 contradictory)`.
+
+    The number of tokens and their price follow if the describer counts tokens.
+    """
     parts = [f"{count(counts.kept)} answered alike", f"{count(counts.contradictory)} contradictory"]
     if counts.unanswered:
         parts.append(f"{plural(counts.unanswered, 'question')} without an answer")
+    if total := counts.input_tokens + counts.output_tokens:
+        tokens = f"{count(total)} tokens"
+        parts.append(tokens if counts.money is None else f"{tokens} for {counts.money:,.4f}")
     return f"{count(counts.questions)} ({', '.join(parts)})"
 
 

@@ -80,7 +80,7 @@ def stage_fingerprints(
     if recipe.augmentation is not None:
         trained.append(_choices([recipe.augmentation]))
     if recipe.questioned is not None:
-        trained.append(f"budget {recipe.general.budget}")
+        trained.append(f"budget {recipe.general.model_dump(mode='json')['budget']}")
     if corrections is not None:
         trained.append(digest_json([*corrections]))
     train = checkpoints = digest(*trained)

@@ -120,7 +120,8 @@ def check_questions(found: Sequence[QuestionCounts]) -> None:
     for one in found:
         if not (0 <= one.unanswered <= one.questions and 0 <= one.stored <= one.questions):
             raise ValueError("more questions were answered or refused than asked")
-        if min(one.kept, one.contradictory) < 0:
+        amounts = (one.input_tokens, one.output_tokens, one.money or 0)
+        if min(one.kept, one.contradictory, *amounts) < 0:
             raise ValueError("a count is negative")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
+from latte.describe.choose import counted_tokens
 from latte.describe.plan import plan_requests
 from latte.describe.store import DescriptionStore
 from latte.interfaces import (
@@ -14,6 +15,7 @@ from latte.interfaces import (
     PrototypeAggregator,
     PseudoLabeler,
 )
+from latte.interfaces.settings import ASSUMED_TOKENS
 from latte.recipe.model import Recipe
 from latte.registry.registry import Registry
 from latte.run.describing import build_describers, build_descriptions, training_set
@@ -34,6 +36,8 @@ class PlannedQuestions:
     questions: int
     stored: int
     """Questions that have an answer in the store."""
+    tokens: tuple[float, float] | None
+    """Mean or assumed input and output tokens of a question; None if they are not counted."""
 
     @property
     def to_ask(self) -> int:
@@ -77,7 +81,8 @@ def _of_descriptions(
             for label, planned in plan.descriptions.items():
                 rows = {row for own in planned.rows for row in own}
                 stored = sum(store.is_answered(plan.key(row)) for row in rows)
-                yield PlannedQuestions(name, label, len(rows), stored)
+                tokens = ASSUMED_TOKENS if counted_tokens(describers[name]) else None
+                yield PlannedQuestions(name, label, len(rows), stored, tokens)
 
 
 def _of_labeler(
@@ -96,6 +101,7 @@ def _of_labeler(
     labeler.start(start)
     name = learner.settings.name
     labeler.on_epoch_start({name: FeatureBank(start.image_features)}, {name: aggregator}, 0)
+    tokens = questions.tokens if questions.counts_tokens else None
     questions.close()
     for one in questions.counts:
-        yield PlannedQuestions(describer.label, one.purpose, one.questions, one.stored)
+        yield PlannedQuestions(describer.label, one.purpose, one.questions, one.stored, tokens)

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from latte import distributed
-from latte.describe.choose import ChoicePlan, choice_key, choose, stored_choices
+from latte.describe.choose import (
+    ChoicePlan,
+    choice_key,
+    choose,
+    counted_tokens,
+    stored_choices,
+    stored_tokens,
+)
 from latte.describe.plan import TrainingSet, grid_image, shown_images
 from latte.describe.store import DescriptionStore
 from latte.interfaces import (
@@ -16,10 +23,15 @@ from latte.interfaces import (
     ChoiceRequest,
     DescribedImage,
     Describer,
+    LatteError,
     Progress,
     QuestionCounts,
 )
+from latte.interfaces.settings import ASSUMED_TOKENS, Budget
 from latte.io.files import write_json
+
+_FEWEST_AT_ONCE = 16
+"""Smallest number of questions that are sent at once under a budget in tokens or money."""
 
 
 class StoredQuestions:
@@ -28,7 +40,7 @@ class StoredQuestions:
     Args:
         build: function that returns the describer; called at the first question.
         training: the training images.
-        budget: largest number of distinct questions.
+        budget: largest number of distinct questions, or of tokens or money.
         store: folder of the description store.
         progress: shows messages and a progress bar.
         path: file for the counts; None: they are not written.
@@ -39,14 +51,14 @@ class StoredQuestions:
         self,
         build: Callable[[], Describer[Any]],
         training: TrainingSet,
-        budget: int,
+        budget: Budget,
         store: Path,
         progress: Progress,
         path: Path | None = None,
         *,
         ask: bool = True,
     ) -> None:
-        self.budget = budget
+        self._limit = budget
         self._build = build
         self._training = training
         self._folder = store
@@ -56,6 +68,25 @@ class StoredQuestions:
         self._describer: Describer[Any] | None = None
         self._keys: set[str] = set()
         self._counts: dict[str, QuestionCounts] = {}
+        self._tokens: list[tuple[int, int]] = []
+        self.counts_tokens = False
+        """True if the describer, which was asked, counts input and output tokens."""
+
+    @property
+    def budget(self) -> int:
+        """Largest number of distinct questions; estimated for a budget in tokens or money."""
+        return max(self.asked, self._limit.allowed(self.tokens))
+
+    @property
+    def tokens(self) -> tuple[float, float]:
+        """Mean input and output tokens of the run's questions; assumed until some are counted.
+
+        Only stored counts are used, so that a repeated run asks the same questions.
+        """
+        if not self._tokens:
+            return ASSUMED_TOKENS
+        read, written = (sum(one) / len(self._tokens) for one in zip(*self._tokens, strict=True))
+        return read, written
 
     @property
     def asked(self) -> int:
@@ -79,29 +110,55 @@ class StoredQuestions:
         """Return the choice for each request; None without an answer, or beyond the budget."""
         if self._describer is None:
             self._describer = self._build()
+            self.counts_tokens = counted_tokens(self._describer) is not None
+        if self._limit.questions is None and not self.counts_tokens:
+            who = type(self._describer).__name__
+            raise _uncounted(f"{who} does not count input and output tokens")
         fingerprint = ChoicePlan(self._describer, requests).fingerprint
-        within, new = [], dict[str, ChoiceRequest]()
-        for index, one in enumerate(requests):
-            key = choice_key(one, fingerprint)
-            if key not in self._keys:
-                if self.asked == self.budget:
-                    continue
-                self._keys.add(key)
-                new[key] = one
-            within.append(index)
-        sent = [requests[index] for index in within]
-        found: list[Choice | None] = [None] * len(requests)
+        keys = [choice_key(one, fingerprint) for one in requests]
+        asked = dict(zip(keys, requests, strict=True))
+        new = [key for key in asked if key not in self._keys]
         with DescriptionStore(self._folder) as store:
-            stored = sum(map(store.is_answered, new))
-            if self._ask:
-                choices = choose(self._describer, sent, store, self._progress)
-            else:
-                choices = stored_choices(self._describer, sent, store)
-            for index, choice in zip(within, choices, strict=True):
-                found[index] = choice
-            unanswered = sum(store.get(key) is None for key in new) if self._ask else 0
-        self._add(QuestionCounts(purpose, len(new), stored, unanswered))
-        return found
+            while part := new[: self._at_once()]:
+                new = new[len(part) :]
+                self._keys.update(part)
+                self._ask_part(purpose, {key: asked[key] for key in part}, store, self._describer)
+            found = stored_choices(self._describer, requests, store)
+        return [
+            choice if key in self._keys else None for key, choice in zip(keys, found, strict=True)
+        ]
+
+    def _at_once(self) -> int:
+        """Return the largest number of questions to send before their tokens are counted."""
+        left = self.budget - self.asked
+        if self._limit.questions is not None:
+            return left
+        return min(left, max(_FEWEST_AT_ONCE, left // 2 if self._tokens else 0))
+
+    def _ask_part(
+        self,
+        purpose: str,
+        part: dict[str, ChoiceRequest],
+        store: DescriptionStore,
+        describer: Describer[Any],
+    ) -> None:
+        """Ask the questions of `part`, which fit into the budget, and count them."""
+        stored = sum(map(store.is_answered, part))
+        unanswered = 0
+        if self._ask:
+            choose(describer, [*part.values()], store, self._progress)
+            unanswered = sum(store.get(key) is None for key in part)
+        texts = [text for text in map(store.get, part) if text is not None]
+        tokens = [one for one in map(stored_tokens, texts) if one is not None and any(one)]
+        self._tokens += tokens
+        read, written = (sum(one[place] for one in tokens) for place in (0, 1))
+        money = self._limit.cost((read, written)) if read + written else None
+        self._add(
+            QuestionCounts(purpose, len(part), stored, unanswered, 0, 0, read, written, money)
+        )
+        is_new = self._ask and stored < len(part) and bool(texts)
+        if is_new and self._limit.questions is None and not self._tokens:
+            raise _uncounted("the server reports none")
 
     def note(self, purpose: str, *, kept: int, contradictory: int) -> None:
         """Add to the counts of subjects that the report shows for `purpose`."""
@@ -119,13 +176,21 @@ class StoredQuestions:
             self._describer = None
 
     def _add(self, more: QuestionCounts) -> None:
-        old = self._counts.get(more.purpose, QuestionCounts(more.purpose, 0, 0, 0))
-        self._counts[more.purpose] = replace(
-            old,
-            questions=old.questions + more.questions,
-            stored=old.stored + more.stored,
-            unanswered=old.unanswered + more.unanswered,
-            kept=old.kept + more.kept,
-            contradictory=old.contradictory + more.contradictory,
-        )
+        old = self._counts.get(more.purpose)
+        if old is not None:
+            sums = {
+                name: value + (getattr(more, name) or 0)
+                for name, value in vars(old).items()
+                if name != "purpose" and value is not None
+            }
+            more = replace(more, **sums)
+        self._counts[more.purpose] = more
         self.save()
+
+
+def _uncounted(reason: str) -> LatteError:
+    return LatteError(
+        f"a budget in tokens or money needs counts of tokens, and {reason}",
+        where="budget",
+        hint="give the number of questions, as in budget: 300; stored answers are not asked again",
+    )

@@ -25,6 +25,7 @@ from latte.interfaces import (
     Trainable,
     TrainingStart,
 )
+from latte.interfaces.settings import Budget
 from latte.io.files import write_json
 from latte.run.adapted import Adapted, from_learners
 from latte.run.describing import build_descriptions, training_set
@@ -198,13 +199,13 @@ def build_questions(
     workspace: Workspace, images: Images, zero_shot: ZeroShot, *, ask: bool = True
 ) -> StoredQuestions | None:
     """Return the questions that a labeler may ask; None if none asks. See `StoredQuestions`."""
-    choice = workspace.recipe.questioned
+    choice, budget = workspace.recipe.questioned, workspace.recipe.general.budget
     if choice is None:
         return None
     return StoredQuestions(
         lambda: cast("Describer[Any]", workspace.build(choice)),
         training_set(workspace, images, zero_shot),
-        workspace.recipe.general.budget or 0,
+        budget if isinstance(budget, Budget) else Budget(questions=budget or 0),
         description_folder(),
         workspace.progress,
         workspace.folder.questions if ask else None,

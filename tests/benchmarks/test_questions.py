@@ -7,7 +7,13 @@ import torch
 from torch.nn.functional import normalize
 
 from benchmarks.folder_cells import Folder, Images
-from benchmarks.questions import answered, picture, shown_rows
+from benchmarks.questions import (
+    ExpectingInterview,
+    ExpectingLabeler,
+    answered,
+    picture,
+    shown_rows,
+)
 from latte.data.groups import grid
 
 CLASSES, EACH = 6, 20
@@ -37,3 +43,12 @@ def test_good_answers_help_and_chance_changes_nothing(
     found = answered(folder(), right, 60, seed=0)
     assert least <= found.own <= most
     assert found.questions <= 60
+
+
+@pytest.mark.parametrize("right", [0.99, None])
+def test_the_expected_gain_is_zero_only_for_a_useless_describer(right: float | None) -> None:
+    found = answered(folder(), right, 60, 0, ExpectingLabeler)
+    assert found == answered(folder(), right, 60, 0)
+    expected, low, high = ExpectingInterview.found
+    assert low <= high
+    assert (expected > 0) == (right is not None)

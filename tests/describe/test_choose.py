@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from latte.describe.choose import choose
+from latte.describe.choose import choose, stored_tokens
 from latte.describe.import_export import export_texts, import_texts
 from latte.describe.inventory import Archive
 from latte.describe.shards import Shard
@@ -78,7 +78,6 @@ def ask(
     progress: RecordedProgress | None = None,
     *,
     shard: Shard | None = None,
-    ask_again: bool = False,
 ) -> list[Choice | None]:
     with DescriptionStore(folder) as store:
         return choose(
@@ -87,7 +86,6 @@ def ask(
             store,
             progress or RecordedProgress(),
             shard=shard,
-            ask_again=ask_again,
         )
 
 
@@ -134,6 +132,25 @@ def test_a_choice_is_stored_with_its_question_and_under_its_own_key(tmp_path: Pa
     assert record.key != request_key(record.images, asked, "scripted-1", "single")
 
 
+def test_a_choice_is_stored_with_its_share_of_the_counted_tokens(tmp_path: Path) -> None:
+    class Counted(Sure):
+        @property
+        def counters(self) -> dict[str, int]:
+            return {"tokens": len(self.chosen), "prompt tokens": 10 * len(self.chosen) + 1}
+
+    requests = [request(number) for number in range(6)]
+    choices = ask(tmp_path, Counted(), requests)
+    assert choices == ask(tmp_path / "uncounted", Sure(), requests)
+    texts = [found.record.text for found in Archive(tmp_path).texts()]
+    assert [*map(stored_tokens, texts)] == [(10, 1)] * 6
+
+
+@pytest.mark.parametrize("text", [None, "", "[0.1, 0.9]", '{"choice": [1, 0]}', '{"tokens": 3}',
+                                  '{"tokens": [1, -1]}', '{"tokens": ["a", 1]}'])  # fmt: skip
+def test_a_stored_text_without_tokens_has_no_count(text: str | None) -> None:
+    assert stored_tokens(text) is None
+
+
 def test_stored_choices_can_be_exported_and_imported(tmp_path: Path) -> None:
     choices = ask(tmp_path / "a", Sure(), [request(number) for number in range(3)])
     exported = export_texts(Archive(tmp_path / "a"), tmp_path / "x", "jsonl", lambda _: True)
@@ -145,7 +162,8 @@ def test_stored_choices_can_be_exported_and_imported(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["cat", "[1, 2]", "[]", "[0, 0, 0]", "[NaN, 1, 1]", '{"a": 1}',
-                                  "[1e308, 1e308, 1]", "[-1, 1, 1]", "3", "[" * 599])  # fmt: skip
+                                  "[1e308, 1e308, 1]", '{"choice": 1}',
+                                  '{"tokens": [1, 1]}', "[-1, 1, 1]", "3", "[" * 599])  # fmt: skip
 def test_a_stored_text_that_is_no_choice_is_no_answer(tmp_path: Path, text: str) -> None:
     ask(tmp_path, Sure(), [request()])
     (part,) = tmp_path.glob("part-*.jsonl")
@@ -164,8 +182,6 @@ def test_an_answer_without_a_letter_is_no_answer_and_is_not_asked_again(tmp_path
     again = ScriptedDescriber(lambda _: "A")
     assert ask(tmp_path, again, requests)[0] is None
     assert again.asked == []
-    assert ask(tmp_path, again, requests, ask_again=True)[0] == Choice((1.0, 0.0, 0.0))
-    assert len(again.asked) == 2
 
 
 def test_refusals_of_all_choices_are_no_error(tmp_path: Path) -> None:

@@ -34,11 +34,13 @@ from latte.interfaces import (
     TrainingStart,
     full_stream,
 )
+from latte.interfaces.settings import Budget, Price
 from latte.recipe.load import load_recipe
 from latte.registry.discovery import discover_plugins
 from latte.registry.plugin import Plugin
 from latte.registry.registry import Registry
 from latte.registry.spec import ComponentSpec
+from latte.report.facts import asked
 from latte.report.summary import summary_table
 from latte.results.identity import run_hash
 from latte.run.planned_questions import plan_questions
@@ -74,6 +76,29 @@ class First(Describer[NoOptions]):
 
     def close(self) -> None:
         self.closed.append(True)
+
+
+class Counting(First):
+    """Counts 600 input tokens for each question in the first 16, 1,000 later, and 2 output tokens.
+
+    The call number `killed` fails like a process that is killed.
+    """
+
+    batch_size = 8
+    killed = -1
+    calls = 0
+    spent = 0
+
+    @property
+    def counters(self) -> dict[str, int]:
+        return {"tokens": 2 * len(self.sent), "prompt tokens": self.spent}
+
+    def choose(self, requests: Sequence[ChoiceRequest]) -> list[Choice | Refusal]:
+        self.calls += 1
+        if self.calls == self.killed:
+            raise KeyboardInterrupt
+        self.spent += sum(600 if int(one.images[0].key[4:]) < 16 else 1000 for one in requests)
+        return super().choose(requests)
 
 
 class AskingOptions(Options):
@@ -124,7 +149,7 @@ def registry() -> Registry:
     return Registry([*discover_plugins(), mine])
 
 
-def training(count: int = 4) -> TrainingSet:
+def training(count: int) -> TrainingSet:
     def open_(image: ImageReference) -> Image.Image:
         return Image.new("RGB", (4, 4), (int(image.id), 0, 0))
 
@@ -139,14 +164,16 @@ def training(count: int = 4) -> TrainingSet:
     )
 
 
-def questions(folder: Path, budget: int, **options: Any) -> StoredQuestions:
+def questions(
+    folder: Path, budget: int | Budget, describer: type[First] = First, **options: Any
+) -> StoredQuestions:
     First.sent.clear()
     First.closed.clear()
     context = Context(Path(), Path(), "cpu", 0, StubClip)
     return StoredQuestions(
-        lambda: First(NoOptions(), context),
-        training(),
-        budget,
+        lambda: describer(NoOptions(), context),
+        training(100),
+        Budget(questions=budget) if isinstance(budget, int) else budget,
         folder / "store",
         RecordedProgress(),
         **options,
@@ -182,6 +209,77 @@ def test_a_dry_run_returns_stored_answers_only(tmp_path: Path) -> None:
     assert dry.choose("images", [about(dry, 0), about(dry, 1)]) == [*answer, None]
     assert First.sent == []
     assert dry.counts == (QuestionCounts("images", questions=2, stored=1, unanswered=0),)
+
+
+PRICE = Price(input=1.0, output=10.0)
+
+
+@pytest.mark.parametrize(
+    "budget",
+    [Budget(tokens=50_000), Budget(money=0.5, price=Price(input=10.0, output=10.0))],
+)
+def test_a_budget_in_tokens_or_money_follows_the_counted_tokens(
+    tmp_path: Path, budget: Budget
+) -> None:
+    door = questions(tmp_path, budget, Counting)
+    assert door.budget == 16, "the assumed 3,080 tokens of each question"
+    requests = [about(door, row) for row in range(100)]
+    found = door.choose("images", requests)
+    spent = sum(600 if row < 16 else 1000 for row in range(door.asked)) + 2 * door.asked
+    assert 48_000 < spent < 51_500
+    assert [one is not None for one in found] == [row < door.asked for row in range(100)]
+    (counts,) = door.counts
+    assert counts.input_tokens + counts.output_tokens == spent
+    again = questions(tmp_path, budget, Counting)
+    assert again.choose("images", requests) == found
+    assert First.sent == []
+    assert again.counts == (replace(counts, stored=door.asked),)
+
+
+def test_a_kill_in_a_round_changes_no_answer_and_pays_no_stored_one_again(tmp_path: Path) -> None:
+    class Killed(Counting):
+        killed = 4
+
+    budget = Budget(tokens=50_000)
+    whole = questions(tmp_path / "whole", budget, Counting)
+    requests = [about(whole, row) for row in range(100)]
+    found = whole.choose("images", requests)
+    paid = len(First.sent)
+    door = questions(tmp_path, budget, Killed)
+    with pytest.raises(KeyboardInterrupt):
+        door.choose("images", requests)
+    before = len(First.sent)
+    assert 0 < before < paid
+    resumed = questions(tmp_path, budget, Counting)
+    assert resumed.choose("images", requests) == found
+    assert before + len(First.sent) == paid
+    assert resumed.counts == (replace(whole.counts[0], stored=before),)
+
+
+def test_a_budget_in_tokens_needs_a_describer_that_counts_them(tmp_path: Path) -> None:
+    class Silent(Counting):
+        counters: ClassVar[dict[str, int]] = {"tokens": 0, "prompt tokens": 0}
+
+    door = questions(tmp_path, Budget(tokens=100_000))
+    with pytest.raises(LatteError, match="First does not count input and output tokens"):
+        door.choose("images", [about(door, 0)])
+    assert First.sent == []
+    silent = questions(tmp_path, Budget(tokens=200_000), Silent)
+    with pytest.raises(LatteError, match="the server reports none"):
+        silent.choose("images", [about(silent, row) for row in range(100)])
+    assert len(First.sent) == 16
+
+
+def test_tokens_of_questions_are_counted_under_a_budget_in_questions(tmp_path: Path) -> None:
+    door = questions(tmp_path, Budget(questions=4, price=PRICE), Counting)
+    door.choose("images", [about(door, row) for row in range(3)])
+    door.choose("images", [about(door, row, "secret?") for row in range(3)])
+    (counts,) = door.counts
+    assert counts == QuestionCounts("images", 4, 0, 1, 0, 0, 1800, 6, pytest.approx(0.00186))
+    assert asked(counts) == (
+        "4 (0 answered alike, 0 contradictory, 1 question without an answer, "
+        "1,806 tokens for 0.0019)"
+    )
 
 
 def test_counts_are_written_by_purpose(tmp_path: Path) -> None:
@@ -233,6 +331,13 @@ def test_the_budget_is_part_of_the_run_s_identity_only_if_a_labeler_asks(tmp_pat
     recipe = recipe_of(RECIPE, tmp_path)
     assert run_hash(recipe, None) != run_hash(recipe_of(RECIPE, tmp_path, "budget=4"), None)
     without = recipe_of(RECIPE.replace("budget: 3\n", "").replace("[asking]", "[frozen]"), tmp_path)
+    short = recipe_of(RECIPE.replace("budget: 3", "budget: {questions: 3}"), tmp_path)
+    assert run_hash(recipe, None) == run_hash(short, None)
+    tokens = [
+        recipe_of(RECIPE.replace("budget: 3", f"budget: {{tokens: {n}}}"), tmp_path)
+        for n in (95_000, 96_000)
+    ]
+    assert len({run_hash(one, None) for one in (recipe, *tokens)}) == 3
     old = {name: value for name, value in without.resolved.items() if name != "budget"}
     assert run_hash(without, None) == run_hash(replace(without, resolved=old), None)
     unused = recipe_of(RECIPE.replace("[asking]", "[frozen]"), tmp_path)
@@ -247,6 +352,15 @@ def test_the_budget_is_part_of_the_run_s_identity_only_if_a_labeler_asks(tmp_pat
         ("[asking]", "[{use: asking, describer: frist}]", 'called "frist"'),
         ("[asking]", "[asking, {use: asking, name: two}]", "only one labeler"),
         ("budget: 3", "budget: -1", "budget"),
+        ("budget: 3", "budget: {}", "exactly one of"),
+        ("budget: 3", "budget: {questions: 3, tokens: 90000}", "exactly one of"),
+        ("budget: 3", "budget: {token: 3}", "Did you mean"),
+        ("budget: 3", "budget: {tokens: 3000}", "too small for one question"),
+        ("budget: 3", "budget: {tokens: -1}", "at least 0"),
+        ("budget: 3", "budget: {money: 2.50}", "needs a price"),
+        ("budget: 3", "budget: {money: 2.50, price: {input: 0.15}}", '"output" is missing'),
+        ("budget: 3", "budget: {money: 0.0001, price: {input: 1, output: 1}}", "too small"),
+        ("budget: 3", "budget: {money: .inf, price: {input: 1, output: 1}}", "budget.money"),
     ],
 )
 def test_a_labeler_needs_a_describer_and_a_budget(

@@ -116,13 +116,19 @@ class Replica:
         return ids
 
     def _inputs(self, questions: Sequence[Question]) -> Any:
-        return self._processor(
+        """Return the model's inputs. Raises `ValueError` if a question exceeds the context."""
+        inputs = self._processor(
             text=[question.text for question in questions],
             images=[list(question.images) for question in questions],
             padding=True,
             return_tensors="pt",
             add_special_tokens=self._conversation.adds_special_tokens(questions[0].text),
-        ).to(self.model.device, dtype=self.model.dtype)
+        )
+        length = inputs["input_ids"].shape[1]
+        context = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        if context is not None and length > context:
+            raise ValueError(f"a question has {length:,} tokens, and the model reads {context:,}")
+        return inputs.to(self.model.device, dtype=self.model.dtype)
 
     def _logits_processors(self, questions: Sequence[Question], length: int) -> Any:
         processors = transformers.LogitsProcessorList()

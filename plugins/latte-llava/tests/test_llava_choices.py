@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,15 @@ def test_a_lack_of_memory_halves_the_batch(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(model, "generate", scarce)
     for one, other in zip(llava.choose(asked), choices, strict=True):
         assert shares(one) == pytest.approx(shares(other), abs=1e-4)
+
+
+def test_options_longer_than_the_context_fail_with_the_reason(tmp_path: Path) -> None:
+    (request,) = requests(tmp_path, 1)
+    long = replace(request, options=("cat " * 3000, "dog"))
+    llava = describer(checkpoint("tiny-llava"), tmp_path)
+    with pytest.raises(ValueError, match=r"tokens, and the model reads 2,048"):
+        llava.choose([request, long])
+    assert sum(shares(llava.choose([request])[0])) == pytest.approx(1)
 
 
 def test_a_tokenizer_without_letters_is_named(

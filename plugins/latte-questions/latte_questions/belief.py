@@ -16,7 +16,8 @@ _DOUBT = 0.2
 _FEWEST_CONTROLS = 5
 _MOST = 0.95
 """Largest estimate of p."""
-_GRID = torch.linspace(0.01, 0.99, 99, dtype=torch.float64)
+GRID = torch.linspace(0.01, 0.99, 99, dtype=torch.float64)
+"""Values of p, the probability that the describer is right."""
 
 
 @dataclass(frozen=True)
@@ -48,26 +49,38 @@ class Record:
     """Probability that a control question lists the right class, if CLIP knows nothing."""
 
     @property
-    def reliability(self) -> float:
-        """Probability that an answer which was given twice is right; 0 for a doubtful describer.
+    def posterior(self) -> Tensor:
+        """Probability of each p in `GRID`, whose prior is uniform.
 
-        The describer is right with probability p, whose prior is uniform. A wrong answer
-        contradicts its pair with probability 0.4, and a right one never does. A control question
-        is passed with probability p (1 - `listed`). The describer is doubtful if p is below 0.5
-        with a probability of 20 % or more, or if it answered fewer than five control questions.
+        A wrong answer contradicts its pair with probability 0.4, and a right one never does. A
+        control question is passed with probability p (1 - `listed`).
         """
-        contradiction, passed = _CHANGES * (1 - _GRID), _GRID * (1 - self.listed)
+        contradiction, passed = _CHANGES * (1 - GRID), GRID * (1 - self.listed)
         log = (
             self.contradictory * contradiction.log()
             + (self.pairs - self.contradictory) * (1 - contradiction).log()
             + self.passed * passed.log()
             + (self.controls - self.passed) * (1 - passed).log()
         )
-        weights = log.softmax(dim=0)
-        if self.controls < _FEWEST_CONTROLS or float(weights[_GRID < 0.5].sum()) >= _DOUBT:
+        return log.softmax(dim=0)
+
+    @property
+    def reliability(self) -> float:
+        """Probability that an answer which was given twice is right; 0 for a doubtful describer.
+
+        The describer is doubtful if p is below 0.5 with a probability of 20 % or more, or if it
+        answered fewer than five control questions.
+        """
+        weights = self.posterior
+        if self.controls < _FEWEST_CONTROLS or float(weights[GRID < 0.5].sum()) >= _DOUBT:
             return 0.0
-        right = min(float(_GRID[weights.argmax()]), _MOST)
-        return right / (right + (1 - _CHANGES) * (1 - right))
+        return twice_right(float(GRID[weights.argmax()]))
+
+
+def twice_right(right: float) -> float:
+    """Return the probability that an answer which was given twice is right; p is at most 0.95."""
+    right = min(right, _MOST)
+    return right / (right + (1 - _CHANGES) * (1 - right))
 
 
 def evidence(answers: Sequence[Answer], reliability: float, empty: Tensor) -> Tensor | None:

@@ -34,9 +34,10 @@ class ChoicesLabeler(TransductiveLabeler):
         budget = 0 if start.questions is None else start.questions.budget
         if 0 < budget < FEWEST_QUESTIONS:
             raise LatteError(
-                f"fewer than {FEWEST_QUESTIONS} questions do not show whether a describer is right",
+                f"the budget is enough for {budget} questions; fewer than {FEWEST_QUESTIONS} do "
+                "not show whether a describer is right",
                 where="budget",
-                hint=f"write budget: {FEWEST_QUESTIONS} or more, or budget: 0 to ask nothing",
+                hint=f"allow {FEWEST_QUESTIONS} questions or more, or write budget: 0 to ask none",
             )
 
     def _fit(self, images: Tensor, texts: Tensor, text_logits: TextLogits) -> Mixture:
