@@ -112,9 +112,9 @@ class SimulatedDescriber(Describer[NoOptions]):
         elif MIXED in request.options:
             right = request.options.index(MIXED)
         subject = image.key if len(rows) == 1 else f"{label} {sorted(names)}"
-        own = self._draws(subject, *request.options)
+        own = self.draws(subject, *request.options)
         shared = own[0] < sqrt(_CORRELATION)
-        correct, first, confusion = self._draws(subject)[1:] if shared else own[1:]
+        correct, first, confusion = self.draws(subject)[1:] if shared else own[1:]
         if correct < (1 / len(request.letters) if self.right is None else self.right):
             return right
         if first < _FIRST and right != 0:
@@ -123,13 +123,16 @@ class SimulatedDescriber(Describer[NoOptions]):
         known = [one for one in wrong if one in self.folder.names]
         if not known:
             return request.options.index(wrong[int(confusion * len(wrong))])
-        wrong = known
-        texts = self.folder.texts[[self.folder.names.index(one) for one in wrong]]
-        chances = (self.folder.logit_scale * (texts @ image.features)).softmax(dim=0).cumsum(dim=0)
-        chosen = min(int((chances < confusion).sum()), len(wrong) - 1)
-        return request.options.index(wrong[chosen])
+        return request.options.index(self.confused(known, image.features, confusion))
 
-    def _draws(self, *parts: str) -> list[float]:
+    def confused(self, names: Sequence[str], features: Tensor, draw: float) -> str:
+        """Return one of `names`, as probable as CLIP finds it; `draw` is uniform in [0, 1)."""
+        texts = self.folder.texts[[self.folder.names.index(one) for one in names]]
+        chances = (self.folder.logit_scale * (texts @ features)).softmax(dim=0).cumsum(dim=0)
+        return names[min(int((chances < draw).sum()), len(names) - 1)]
+
+    def draws(self, *parts: str) -> list[float]:
+        """Return four numbers in [0, 1), drawn by the seed and `parts`."""
         seed = int(digest(f"{self.seed}", *parts)[:12], 16)
         found: list[float] = numpy.random.default_rng(seed).random(4).tolist()
         return found
@@ -173,7 +176,7 @@ def answered(
     with TemporaryDirectory() as path:
         questions = StoredQuestions(
             lambda: SimulatedDescriber(folder, right, seed),
-            _training_set(folder),
+            training_set(folder),
             budget,
             Path(path),
             make_progress(quiet=True),
@@ -218,7 +221,7 @@ def _accuracy(folder: Folder, own: Tensor, test: Tensor) -> Accuracy:
     return Accuracy(*shares)
 
 
-def _training_set(folder: Folder) -> TrainingSet:
+def training_set(folder: Folder) -> TrainingSet:
     count = len(folder.own)
     return TrainingSet(
         images=[ImageReference(str(row), Path(str(row))) for row in range(count)],

@@ -113,8 +113,8 @@ def draw_files(numbered: NumberedSets, name: str, cell: Cell, seed: int, most: i
     return Drawn(
         folder.names,
         numbered.templates[whole.source],
-        _files(own, numbered.files),
-        _files(unseen, numbered.files),
+        files_of(own, numbered.files),
+        files_of(unseen, numbered.files),
         torch.from_numpy(counts / counts.sum()),
     )
 
@@ -127,7 +127,7 @@ def _numbered(images: Sequence[LabelledImage], files: list[Path]) -> Images:
     return Images(places[:, None], torch.tensor([one.label for one in images]))
 
 
-def _files(images: Images, files: Sequence[Path]) -> list[tuple[Path, int]]:
+def files_of(images: Images, files: Sequence[Path]) -> list[tuple[Path, int]]:
     places = images.features[:, 0].long().tolist()
     return [
         (files[place], label) for place, label in zip(places, images.labels.tolist(), strict=True)

@@ -18,4 +18,10 @@ def latte_components() -> Iterable[ComponentSpec]:
             options="latte_questions.options:ChoicesOptions",
             summary="labels all images together, and asks a describer about clusters and images",
         ),
+        ComponentSpec(
+            kind="loss",
+            name="partial-labels",
+            target="latte_questions.candidates:PartialLabelLoss",
+            summary="cross-entropy with several candidate classes per image",
+        ),
     )
