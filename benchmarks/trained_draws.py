@@ -113,10 +113,18 @@ def draw_files(numbered: NumberedSets, name: str, cell: Cell, seed: int, most: i
     return Drawn(
         folder.names,
         numbered.templates[whole.source],
-        files_of(own, numbered.files),
-        files_of(unseen, numbered.files),
+        _files(own, numbered.files),
+        _files(unseen, numbered.files),
         torch.from_numpy(counts / counts.sum()),
     )
+
+
+def draw_all_files(numbered: NumberedSets, name: str, cell: Cell, seed: int) -> Drawn:
+    """Return the draw that `folders` makes, with all its own and unseen images."""
+    whole = numbered.sets[name]
+    folder = draw(whole, cell, seed, [*numbered.sets.values()])
+    own, unseen = (_files(one, numbered.files) for one in (folder.own, folder.test))
+    return Drawn(folder.names, numbered.templates[whole.source], own, unseen, folder.mix)
 
 
 def _numbered(images: Sequence[LabelledImage], files: list[Path]) -> Images:
@@ -127,7 +135,7 @@ def _numbered(images: Sequence[LabelledImage], files: list[Path]) -> Images:
     return Images(places[:, None], torch.tensor([one.label for one in images]))
 
 
-def files_of(images: Images, files: Sequence[Path]) -> list[tuple[Path, int]]:
+def _files(images: Images, files: Sequence[Path]) -> list[tuple[Path, int]]:
     places = images.features[:, 0].long().tolist()
     return [
         (files[place], label) for place, label in zip(places, images.labels.tolist(), strict=True)

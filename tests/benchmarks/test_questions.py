@@ -7,7 +7,8 @@ import torch
 from torch.nn.functional import normalize
 
 from benchmarks.folder_cells import Folder, Images
-from benchmarks.questions import answered, picture, shown_rows
+from benchmarks.question_describer import picture, shown_rows
+from benchmarks.questions import answered
 from latte.data.groups import grid
 
 CLASSES, EACH = 6, 20

@@ -1,4 +1,4 @@
-"""Label streams with several candidate classes per image, and a loss that uses them."""
+"""Candidate classes of each image, and the loss `partial-labels`, which uses them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from latte.api import LabelStream, LatteError, Loss, NoOptions, Supervision
-import os
-MODE = os.environ.get("PL_MODE", "weighted")
+from latte.api import LabelStream, LatteError, Loss, Supervision
+from latte_questions.options import PartialLabelOptions
+
 
 @dataclass(frozen=True)
 class CandidateStream(LabelStream):
-    """Label stream that also has the most probable classes of each image; `labels` are the first.
+    """Label stream with several candidate classes per image; `labels` are the most probable ones.
 
-    Losses and prototypes that do not know candidates use `labels`.
+    Prototypes, and losses other than `partial-labels`, use `labels` only.
     """
 
     candidates: Tensor = field(kw_only=True)
@@ -25,35 +25,42 @@ class CandidateStream(LabelStream):
     """(B, K): probabilities of `candidates`."""
 
 
-class PartialLabelLoss(Loss[NoOptions]):
-    """Cross-entropy with the candidate classes of each image instead of one pseudo-label."""
+class PartialLabelLoss(Loss[PartialLabelOptions]):
+    """Negative logarithm of the summed probability of an image's candidate classes.
+
+    The candidates are the most probable classes that together reach the probability `share`, as in
+    the selection within an instance of CPL (Zhang et al., ICML 2024). The loss is the
+    classifier-consistent one of Feng et al. (NeurIPS 2020, section 4). With one candidate it is the
+    cross-entropy. Images of a label stream without candidates have one, their label.
+    """
 
     requires: ClassVar[Literal["targets", "classifier"]] = "classifier"
 
     def __call__(
         self, image_features: Tensor, supervision: Supervision, logit_scale: Tensor
     ) -> Tensor:
+        """Return the loss of unit features (B, D), a scalar; 0 if all weights are 0.
+
+        Raises `LatteError` if the prototypes give no classifier.
+        """
         if supervision.classifier is None:
             raise LatteError(
                 "the loss `partial-labels` needs a classifier, and these prototypes give none",
-                hint="use prototypes that do, such as `templates` or `from-labeler`",
+                hint="use prototypes that do, such as `from-labeler` or `templates`",
             )
-        stream = supervision.stream
         logits = logit_scale * supervision.classifier.similarities(image_features)
-        log = logits.log_softmax(dim=1)
-        if isinstance(stream, CandidateStream) and MODE != "hard":
-            of = log.gather(1, stream.candidates)
-            p = stream.probabilities.to(of)
-            p = p / p.sum(dim=1, keepdim=True)
-            if MODE == "weighted":
-                each = -(p * of).sum(dim=1)
-            elif MODE == "logsum":
-                each = -torch.logsumexp(of + p.clamp_min(1e-9).log(), dim=1)
-            else:
-                before = p.cumsum(dim=1) - p
-                keep = before < float(MODE)
-                each = -torch.logsumexp(of.masked_fill(~keep, -torch.inf), dim=1)
-        else:
-            each = -log.gather(1, stream.labels[:, None])[:, 0]
-        weights = stream.weights.to(each.dtype)
-        return (each * weights).sum() / weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)
+        classes, excluded = self._candidates(supervision.stream)
+        log = logits.log_softmax(dim=1).gather(1, classes).masked_fill(excluded, -torch.inf)
+        weights = supervision.stream.weights.to(log.dtype)
+        total = weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)
+        return -(log.logsumexp(dim=1) * weights).sum() / total
+
+    def _candidates(self, stream: LabelStream) -> tuple[Tensor, Tensor]:
+        """Return classes (B, K), and a mask (B, K) of those that are not candidates."""
+        if not isinstance(stream, CandidateStream):
+            classes = stream.labels.unsqueeze(1)
+            return classes, torch.zeros_like(classes, dtype=torch.bool)
+        before = stream.probabilities.cumsum(dim=1) - stream.probabilities
+        excluded = before >= self.options.share
+        excluded[:, 0] = False
+        return stream.candidates, excluded

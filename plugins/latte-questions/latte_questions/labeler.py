@@ -62,7 +62,7 @@ class ChoicesLabeler(TransductiveLabeler):
     def assign(
         self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
     ) -> list[LabelStream]:
-        """Return the label stream of `transductive`, with the five most probable classes."""
+        """Return the label stream of `transductive`, with five candidate classes per image."""
         found, device = self._posteriors[batch.learner], image_features.device
         return [
             CandidateStream(
