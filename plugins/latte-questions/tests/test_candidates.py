@@ -12,7 +12,7 @@ from latte_questions.options import PartialLabelOptions
 from torch import Tensor
 
 from latte.api import Classifier, Context, LabelStream, Supervision
-from latte.testing import LossContract, StubClip
+from latte.testing import LossContract, RunContract, StubClip
 
 CONTEXT = Context(Path(), Path(), "cpu", 0, StubClip)
 LOGITS = torch.tensor([[2.0, 1.0, 0.0, -1.0]])
@@ -22,6 +22,19 @@ PROBABILITIES = (0.1, 0.6, 0.05, 0.25)
 
 class TestPartialLabels(LossContract):
     component = "partial-labels"
+
+
+@pytest.mark.thorough
+class TestTrainedChoices(RunContract):
+    recipe = """\
+describer: phrases
+labels: [choices]
+prototypes: from-labeler
+loss: partial-labels
+budget: 30
+train: {batch_size: 4, max_epochs: 2, checkpoint_every: 2}
+"""
+    stops = (4,)
 
 
 def loss(stream: LabelStream, share: float, images: Tensor = LOGITS) -> float:
