@@ -26,7 +26,7 @@ from benchmarks.trained_draws import draw_all_files, number
 from latte.interfaces import Context, DescribedImage, DescribeRequest
 from latte.testing import StubClip
 
-CLASSES, IMAGES_PER_CLASS = 4, 12
+CLASSES, IMAGES_PER_CLASS = 6, 10
 NAMES = ("cat", "dog", "bird")
 
 
@@ -69,10 +69,11 @@ def test_choices_find_exchanged_names_and_captions_do_not(
     (tmp_path / "few.json").write_text(json.dumps(few), encoding="utf-8")
     numbered = number(read_plans([f"few={tmp_path}/few.json:{IMAGES}"], [], IMAGES_PER_CLASS))
     drawn = draw_all_files(numbered, "few", CELLS[0], seed=0)
-    drawn = replace(drawn, names=drawn.names[::-1])
+    first, second, *others = drawn.names
+    drawn = replace(drawn, names=(second, first, *others))
     from_captions, from_choices = (
         run_accuracy(tmp_path / f"{place}", drawn, recipe, 0.99, 0, make_registry())
-        for place, recipe in enumerate((captions_recipe(len(drawn.own)), choices_recipe(60)))
+        for place, recipe in enumerate((captions_recipe(len(drawn.own)), choices_recipe(80)))
     )
-    assert from_captions[0] < 60
+    assert from_captions[0] < 80
     assert from_choices[0] > 90
