@@ -155,12 +155,16 @@ def _every(folder: Folder) -> int:
 
 
 def trained(folder: Folder, drawn: Drawn, right: float | None, seed: int) -> dict[str, Accuracy]:
-    """Return the accuracies of runs that train on one folder: with captions, and with choices."""
-    recipes = {
-        "captions": captions_recipe(len(folder.own)),
-        f"{100 * _SHARE:g} %, trained": choices_recipe(int(2 * _SHARE * len(folder.own))),
-        "all, trained": choices_recipe(_every(folder)),
-    }
+    """Return the accuracies of whole runs on one folder: with captions, and with choices.
+
+    Runs sort the images by path, so the describer errs on other images than in `curve`. To compare
+    the training, each budget is also run without it.
+    """
+    budgets = {f"{100 * _SHARE:g} %": int(2 * _SHARE * len(folder.own)), "all": _every(folder)}
+    recipes = {"captions": captions_recipe(len(folder.own))}
+    for name, budget in budgets.items():
+        recipes[f"{name}, run"] = {**choices_recipe(budget), "train": {"max_steps": 0}}
+        recipes[f"{name}, trained"] = choices_recipe(budget)
     registry, found = make_registry(), {}
     for arm, recipe in recipes.items():
         with TemporaryDirectory() as path:
