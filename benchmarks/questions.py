@@ -1,60 +1,46 @@
 """Accuracy of the labeler `choices` against the number of questions, with a simulated describer.
 
-From any labelled sets and any CLIP, as `folders`. The questions pass through the run's own store
-and budget. The simulated describer is right with probability p if the right answer is an option.
-The errors of two questions about one image are correlated by 0.8; a wrong answer is the first
-option with probability 0.3, otherwise a class that CLIP confuses with the images. With p `chance`,
-the right answer is as probable as each other option.
+From any labelled sets and any CLIP, as `folders`; see `question_describer` for the describer. The
+questions pass through the run's own store and budget. With p `chance`, the right answer is as
+probable as each other option. `--captions` adds whole runs that train the tiny CLIP: see
+`question_runs`.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
 from pathlib import Path
 from statistics import mean
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
-import numpy
 import torch
 from latte_questions.belief import GRID, evidence, twice_right
-from latte_questions.interview import MIXED, Interview
+from latte_questions.interview import Interview
 from latte_questions.labeler import FEWEST_QUESTIONS, ChoicesLabeler
 from latte_questions.options import ChoicesOptions
-from PIL import Image
 from torch import Tensor
 
 from benchmarks.folder_cells import NO_CLASS, Folder, can_draw, cells_called, draw
 from benchmarks.folder_methods import LEARNER, classify, context_of, no_descriptions, zero_shot
 from benchmarks.folder_sets import read_plans
 from benchmarks.measuring import say
+from benchmarks.question_describer import SimulatedDescriber, training_set
+from benchmarks.question_runs import captions_recipe, choices_recipe, make_registry, run_accuracy
+from benchmarks.trained_draws import Drawn, draw_all_files, number
 from latte.api import LabelerPrototypes
 from latte.cli.progress import make_progress
-from latte.describe.plan import TrainingSet
-from latte.interfaces import (
-    Choice,
-    ChoiceRequest,
-    Describer,
-    DescribeRequest,
-    FeatureBank,
-    ImageReference,
-    NoOptions,
-    Refusal,
-    TrainingStart,
-)
+from latte.interfaces import FeatureBank, NoOptions, TrainingStart
 from latte.interfaces.settings import Budget
-from latte.io.files import digest
 from latte.registry.registry import load_registry
 from latte.run.questions import StoredQuestions
 
-_CORRELATION, _FIRST = 0.8, 0.3
 _SHARE = 0.05
 """Share of the images that the budget of the arms `random` and `labels` is for."""
 _CHANCE = "chance"
+_OPTIONS = ChoicesOptions()
 
 
 @dataclass(frozen=True)
@@ -67,74 +53,6 @@ class Accuracy:
 
     def __str__(self) -> str:
         return f"{self.own:.1f} / {self.unseen:.1f}"
-
-
-class SimulatedDescriber(Describer[NoOptions]):
-    """Describer that knows the classes of a folder's images, and is right with probability `right`.
-
-    It recognises an image by its colour, also on a sheet. The right answer about a sheet is the
-    class of at least half of its images.
-    """
-
-    batch_size = 4096
-
-    def __init__(self, folder: Folder, right: float | None, seed: int) -> None:
-        super().__init__(NoOptions(), context_of(folder))
-        self.folder = folder
-        self.right = right
-        self.seed = seed
-
-    @property
-    def fingerprint(self) -> str:
-        """Identifier of the folder and the reliability."""
-        return f"simulated {self.right} {self.seed}"
-
-    def describe(self, requests: Sequence[DescribeRequest]) -> list[str]:
-        """Return no text."""
-        return [""] * len(requests)
-
-    def choose(self, requests: Sequence[ChoiceRequest]) -> list[Choice | Refusal]:
-        """Return one option for each request, with probability 1."""
-        return [one.choice(self._weights(one)) for one in requests]
-
-    def _weights(self, request: ChoiceRequest) -> list[float]:
-        weights = [0.0] * len(request.letters)
-        weights[self._answer(request)] = 1.0
-        return weights
-
-    def _answer(self, request: ChoiceRequest) -> int:
-        """Return the index of the chosen option; the last one is "none of these"."""
-        (image,) = request.images
-        rows = shown_rows(image.open())
-        label, count = Counter(self.folder.own.labels[rows].tolist()).most_common(1)[0]
-        names = [one for one in request.options if one != MIXED]
-        right = len(request.letters) - 1
-        if label != NO_CLASS and self.folder.names[label] in names and 2 * count >= len(rows):
-            right = request.options.index(self.folder.names[label])
-        elif MIXED in request.options:
-            right = request.options.index(MIXED)
-        subject = image.key if len(rows) == 1 else f"{label} {sorted(names)}"
-        own = self._draws(subject, *request.options)
-        shared = own[0] < sqrt(_CORRELATION)
-        correct, first, confusion = self._draws(subject)[1:] if shared else own[1:]
-        if correct < (1 / len(request.letters) if self.right is None else self.right):
-            return right
-        if first < _FIRST and right != 0:
-            return 0
-        wrong = sorted(one for one in names if request.options.index(one) != right)
-        known = [one for one in wrong if one in self.folder.names]
-        if not known:
-            return request.options.index(wrong[int(confusion * len(wrong))])
-        wrong = known
-        texts = self.folder.texts[[self.folder.names.index(one) for one in wrong]]
-        chances = (self.folder.logit_scale * (texts @ image.features)).softmax(dim=0).cumsum(dim=0)
-        chosen = min(int((chances < confusion).sum()), len(wrong) - 1)
-        return request.options.index(wrong[chosen])
-
-    def _draws(self, *parts: str) -> list[float]:
-        seed = int(digest(f"{self.seed}", *parts)[:12], 16)
-        found: list[float] = numpy.random.default_rng(seed).random(4).tolist()
-        return found
 
 
 class RandomInterview(Interview):
@@ -192,42 +110,32 @@ class RandomLabeler(ChoicesLabeler):
     interview = RandomInterview
 
 
-def picture(row: int) -> Image.Image:
-    """Return a picture whose colour stands for image `row`."""
-    number = row + 1
-    return Image.new("RGB", (8, 8), (number % 256, number // 256 % 256, 255))
+def answered(folder: Folder, describer: SimulatedDescriber, budget: int, **how: Any) -> Accuracy:
+    """Return the accuracies after `budget` questions, through the store and budget of runs.
 
-
-def shown_rows(shown: Image.Image) -> list[int]:
-    """Return the images of a picture or sheet."""
-    colours = shown.getcolors(shown.width * shown.height) or []
-    return [red + 256 * green - 1 for _, (red, green, blue) in colours if blue == 255]
-
-
-def answered(
-    folder: Folder,
-    right: float | None,
-    budget: int,
-    seed: int,
-    labeler: type[ChoicesLabeler] = ChoicesLabeler,
-) -> Accuracy:
-    """Return the accuracies after `budget` questions, through the store and budget of runs."""
+    `how` are arguments of `fitted`.
+    """
     with TemporaryDirectory() as path:
         questions = StoredQuestions(
-            lambda: SimulatedDescriber(folder, right, seed),
-            _training_set(folder),
+            lambda: describer,
+            training_set(folder),
             Budget(questions=budget),
             Path(path),
             make_progress(quiet=True),
         )
-        found = fitted(folder, labeler, questions=questions)
+        found = fitted(folder, questions=questions, **how)
     return Accuracy(found.own, found.unseen, questions.asked)
 
 
-def fitted(folder: Folder, kind: type[ChoicesLabeler] = ChoicesLabeler, **start: Any) -> Accuracy:
+def fitted(
+    folder: Folder,
+    labeler_class: type[ChoicesLabeler] = ChoicesLabeler,
+    options: ChoicesOptions = _OPTIONS,
+    **start: Any,
+) -> Accuracy:
     """Return the accuracies of the labeler with these parts of its `TrainingStart`."""
     context = context_of(folder)
-    labeler = kind(ChoicesOptions(), context)
+    labeler = labeler_class(options, context)
     features = folder.own.features
     labeler.start(
         TrainingStart(
@@ -260,25 +168,12 @@ def _accuracy(folder: Folder, own: Tensor, test: Tensor) -> Accuracy:
     return Accuracy(*shares)
 
 
-def _training_set(folder: Folder) -> TrainingSet:
-    count = len(folder.own)
-    return TrainingSet(
-        images=[ImageReference(str(row), Path(str(row))) for row in range(count)],
-        keys=[f"image {row}" for row in range(count)],
-        features=folder.own.features,
-        zero_shot_labels=zero_shot(folder).own,
-        class_names=folder.names,
-        template="{class}",
-        open=lambda image: picture(int(image.id)),
-    )
-
-
 def curve(
     folder: Folder, right: float | None, seed: int, shares: Sequence[float], bounds: bool
 ) -> dict[str, Accuracy]:
     """Return the accuracies of all arms on one folder; without `bounds`, of the budgets only."""
     count = len(folder.own)
-    before = zero_shot(folder)
+    before, describer = zero_shot(folder), SimulatedDescriber(folder, right, seed)
     found = {
         "zero-shot": _accuracy(folder, before.own, before.test),
         "no questions": fitted(folder),
@@ -286,12 +181,12 @@ def curve(
     for share in shares:
         budget = int(2 * share * count)
         asks = budget >= FEWEST_QUESTIONS
-        found[f"{100 * share:g} %"] = answered(folder, right, budget if asks else 0, seed)
+        found[f"{100 * share:g} %"] = answered(folder, describer, budget if asks else 0)
     if not bounds:
         return found
     budget = int(2 * _SHARE * count)
-    found["random"] = answered(folder, right, budget, seed, RandomLabeler)
-    found["all"] = answered(folder, right, 2 * count + 2 * len(folder.names) + 8, seed)
+    found["random"] = answered(folder, describer, budget, labeler_class=RandomLabeler)
+    found["all"] = answered(folder, describer, _every(folder))
     labelled = torch.randperm(count, generator=torch.Generator().manual_seed(seed))[: budget // 2]
     given = torch.full((count,), NO_CLASS)
     given[labelled] = folder.own.labels[labelled]
@@ -299,10 +194,34 @@ def curve(
     return found
 
 
+def _every(folder: Folder) -> int:
+    """Return a budget for all questions about the images of `folder`."""
+    return 2 * len(folder.own) + 2 * len(folder.names) + 8
+
+
+def trained(folder: Folder, drawn: Drawn, right: float | None, seed: int) -> dict[str, Accuracy]:
+    """Return the accuracies of whole runs on one folder: with captions, and with choices.
+
+    Runs sort the images by path, so the describer errs on other images than in `curve`. To compare
+    the training, each budget is also run without it.
+    """
+    budgets = {f"{100 * _SHARE:g} %": int(2 * _SHARE * len(folder.own)), "all": _every(folder)}
+    recipes = {"captions": captions_recipe(len(folder.own))}
+    for name, budget in budgets.items():
+        recipes[f"{name}, run"] = {**choices_recipe(budget), "train": {"max_steps": 0}}
+        recipes[f"{name}, trained"] = choices_recipe(budget)
+    registry, found = make_registry(), {}
+    for arm, recipe in recipes.items():
+        with TemporaryDirectory() as path:
+            found[arm] = Accuracy(*run_accuracy(Path(path), drawn, recipe, right, seed, registry))
+    return found
+
+
 def say_gains(name: str, folder: Folder, right: float | None, seed: int) -> None:
     """Print expected gain, interval and measured gain of 5 % of the questions on own images."""
     budget = int(2 * _SHARE * len(folder.own))
-    after = answered(folder, right, budget, seed, ExpectingLabeler)
+    describer = SimulatedDescriber(folder, right, seed)
+    after = answered(folder, describer, budget, labeler_class=ExpectingLabeler)
     expected, low, high = ExpectingInterview.found
     gain = after.own - fitted(folder).own
     cells = [name, str(seed), f"{expected:.1f}", f"{low:.1f} to {high:.1f}", f"{gain:.1f}"]
@@ -313,9 +232,9 @@ def main(arguments: Sequence[str]) -> None:
     """Draw folders, ask, fit, and print. Raises `LatteError` for a mistake in the arguments."""
     options = _arguments(arguments)
     torch.set_num_threads(1)
-    loaded = read_plans(options.set, options.subset, options.images_per_class).load(
-        options.model, load_registry(), make_progress()
-    )
+    sets = read_plans(options.set, options.subset, options.images_per_class)
+    loaded = sets.load(options.model, load_registry(), make_progress())
+    numbered = number(sets) if options.captions else None
     for cell in cells_called(options.cells):
         for name in options.right:
             right = None if name == _CHANCE else float(name)
@@ -328,12 +247,14 @@ def main(arguments: Sequence[str]) -> None:
                     for seed in range(options.seeds):
                         say_gains(whole.name, draw(whole, cell, seed, loaded), right, seed)
                     continue
-                found = [
-                    curve(
-                        draw(whole, cell, seed, loaded), right, seed, options.shares, options.bounds
-                    )
-                    for seed in range(options.seeds)
-                ]
+                found = []
+                for seed in range(options.seeds):
+                    folder = draw(whole, cell, seed, loaded)
+                    arms = curve(folder, right, seed, options.shares, options.bounds)
+                    if numbered is not None:
+                        drawn = draw_all_files(numbered, whole.name, cell, seed)
+                        arms |= trained(folder, drawn, right, seed)
+                    found.append(arms)
                 if not head:
                     say(_line(["set", *found[0], "recovered"]))
                     say(_line(["---"] * (len(found[0]) + 2)))
@@ -371,4 +292,9 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     )
     add("--no-bounds", dest="bounds", action="store_false", help="only the arms with a budget")
     add("--gains", action="store_true", help="the expected and the measured gain at 5 %% instead")
+    add(
+        "--captions",
+        action="store_true",
+        help="also train: LatteCLIP with captions of all images, and `latteclip-choices`",
+    )
     return parser.parse_args(arguments)

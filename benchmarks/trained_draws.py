@@ -119,6 +119,14 @@ def draw_files(numbered: NumberedSets, name: str, cell: Cell, seed: int, most: i
     )
 
 
+def draw_all_files(numbered: NumberedSets, name: str, cell: Cell, seed: int) -> Drawn:
+    """Return the draw that `folders` makes, with all its own and unseen images."""
+    whole = numbered.sets[name]
+    folder = draw(whole, cell, seed, [*numbered.sets.values()])
+    own, unseen = (_files(one, numbered.files) for one in (folder.own, folder.test))
+    return Drawn(folder.names, numbered.templates[whole.source], own, unseen, folder.mix)
+
+
 def _numbered(images: Sequence[LabelledImage], files: list[Path]) -> Images:
     """Append the images' absolute paths to `files`; return their indices and labels."""
     first = len(files)

@@ -7,13 +7,8 @@ import torch
 from torch.nn.functional import normalize
 
 from benchmarks.folder_cells import Folder, Images
-from benchmarks.questions import (
-    ExpectingInterview,
-    ExpectingLabeler,
-    answered,
-    picture,
-    shown_rows,
-)
+from benchmarks.question_describer import SimulatedDescriber, picture, shown_rows
+from benchmarks.questions import ExpectingInterview, ExpectingLabeler, answered
 from latte.data.groups import grid
 
 CLASSES, EACH = 6, 20
@@ -30,6 +25,10 @@ def folder() -> Folder:
     return Folder(names, texts, 100.0, images, images, mix)
 
 
+def simulated(right: float | None) -> SimulatedDescriber:
+    return SimulatedDescriber(folder(), right, seed=0)
+
+
 def test_images_are_recognised_on_sheets() -> None:
     rows = [0, 7, 255, 256, 1999]
     assert sorted(shown_rows(grid([picture(row) for row in rows]))) == rows
@@ -40,15 +39,15 @@ def test_images_are_recognised_on_sheets() -> None:
 def test_good_answers_help_and_chance_changes_nothing(
     right: float | None, least: float, most: float
 ) -> None:
-    found = answered(folder(), right, 60, seed=0)
+    found = answered(folder(), simulated(right), 60)
     assert least <= found.own <= most
     assert found.questions <= 60
 
 
 @pytest.mark.parametrize("right", [0.99, None])
 def test_the_expected_gain_is_zero_only_for_a_useless_describer(right: float | None) -> None:
-    found = answered(folder(), right, 60, 0, ExpectingLabeler)
-    assert found == answered(folder(), right, 60, 0)
+    found = answered(folder(), simulated(right), 60, labeler_class=ExpectingLabeler)
+    assert found == answered(folder(), simulated(right), 60)
     expected, low, high = ExpectingInterview.found
     assert low <= high
     assert (expected > 0) == (right is not None)

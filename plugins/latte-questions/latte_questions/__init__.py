@@ -1,4 +1,4 @@
-"""Labeler `choices`, which asks a describer a few multiple-choice questions."""
+"""Labeler `choices`, which asks a describer few questions, and the loss `partial-labels`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from latte.api import ComponentSpec, hookimpl
 
 @hookimpl
 def latte_components() -> Iterable[ComponentSpec]:
-    """Return the labeler `choices`."""
+    """Return the labeler `choices` and the loss `partial-labels`."""
     return (
         ComponentSpec(
             kind="labeler",
@@ -17,5 +17,12 @@ def latte_components() -> Iterable[ComponentSpec]:
             target="latte_questions.labeler:ChoicesLabeler",
             options="latte_questions.options:ChoicesOptions",
             summary="labels all images together, and asks a describer about clusters and images",
+        ),
+        ComponentSpec(
+            kind="loss",
+            name="partial-labels",
+            target="latte_questions.candidates:PartialLabelLoss",
+            options="latte_questions.options:PartialLabelOptions",
+            summary="cross-entropy with several candidate classes per image",
         ),
     )

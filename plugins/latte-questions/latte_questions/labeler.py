@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from latte_transductive.labeler import TransductiveLabeler
 from latte_transductive.mixture import Mixture, TextLogits, fit_mixture
 from torch import Tensor
 
-from latte.api import LatteError, TrainingStart
+from latte.api import Batch, LabelStream, LatteError, PrototypeAggregator, TrainingStart
+from latte_questions.candidates import CandidateStream
 from latte_questions.interview import Interview
 
 _EVIDENCE = "evidence"
@@ -58,6 +59,20 @@ class ChoicesLabeler(TransductiveLabeler):
             start.questions.close()
         counts = self._evidence is not None and bool(self._evidence.any())
         return fit(self._evidence if counts else None)
+
+    def assign(
+        self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
+    ) -> list[LabelStream]:
+        """Return the label stream of `transductive`, with five candidate classes per image."""
+        found, device = self._posteriors[batch.learner], image_features.device
+        return [
+            CandidateStream(
+                **vars(one),
+                candidates=found.labels[batch.indices].to(device),
+                probabilities=found.probabilities[batch.indices].to(device),
+            )
+            for one in super().assign(batch, image_features, aggregator)
+        ]
 
     def state(self) -> dict[str, Tensor]:
         """Return the posteriors, and K answers as evidence (3, K): image index, class and logit."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from latte_questions.belief import Answer, Record, evidence
+from latte_questions.candidates import CandidateStream
 from latte_questions.interview import MIXED, choose_images
 from latte_questions.labeler import ChoicesLabeler
 from latte_questions.options import ChoicesOptions
@@ -18,6 +19,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from latte.api import (
+    Batch,
     Choice,
     ChoiceRequest,
     Context,
@@ -218,6 +220,19 @@ def test_later_epochs_use_the_answers_without_asking_again(answer: Answering) ->
         one.on_epoch_start(banks, {"main": aggregator}, 1)
     assert len(asked.requests) == count
     assert all(torch.equal(value, resumed.state()[name]) for name, value in labeler.state().items())
+
+
+def test_streams_have_the_most_probable_classes_of_each_image() -> None:
+    labeler, rows = choices(), torch.tensor([5, 40, 0])
+    found = labels(labeler, misnamed(), Asked(60, right))
+    features = misnamed().image_features[rows]
+    aggregator = LabelerPrototypes(NoOptions(), CONTEXT)
+    (stream,) = labeler.assign(Batch("main", rows, epoch=0, step=0), features, aggregator)
+    assert isinstance(stream, CandidateStream)
+    assert torch.equal(stream.labels, found[rows])
+    assert torch.equal(stream.candidates[:, 0], stream.labels)
+    assert stream.candidates.shape == stream.probabilities.shape == (3, 5)
+    assert bool((stream.probabilities.diff(dim=1) <= 0).all())
 
 
 def test_images_are_chosen_by_doubt_and_spread_over_neighbourhoods() -> None:

@@ -1,0 +1,131 @@
+"""Simulated describers that know the true classes of a folder's images.
+
+They are right with probability p. The errors of two questions about one image are correlated by
+0.8; a wrong answer is the first option with probability 0.3, otherwise a class that CLIP confuses
+with the images.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from math import sqrt
+from pathlib import Path
+
+import numpy
+from latte_questions.interview import MIXED
+from PIL import Image
+from torch import Tensor
+
+from benchmarks.folder_cells import NO_CLASS, Folder
+from benchmarks.folder_methods import context_of, zero_shot
+from latte.describe.plan import TrainingSet
+from latte.interfaces import (
+    Choice,
+    ChoiceRequest,
+    Describer,
+    DescribeRequest,
+    ImageReference,
+    NoOptions,
+    Refusal,
+)
+from latte.io.files import digest
+
+_CORRELATION, _FIRST = 0.8, 0.3
+
+
+class SimulatedDescriber(Describer[NoOptions]):
+    """Describer that knows the classes of a folder's images, and is right with probability `right`.
+
+    It recognises an image by its colour, also on a sheet. The right answer about a sheet is the
+    class of at least half of its images.
+    """
+
+    batch_size = 4096
+
+    def __init__(self, folder: Folder, right: float | None, seed: int) -> None:
+        super().__init__(NoOptions(), context_of(folder))
+        self.folder = folder
+        self.right = right
+        self.seed = seed
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifier of the folder and the reliability."""
+        return f"simulated {self.right} {self.seed}"
+
+    def describe(self, requests: Sequence[DescribeRequest]) -> list[str]:
+        """Return no text."""
+        return [""] * len(requests)
+
+    def choose(self, requests: Sequence[ChoiceRequest]) -> list[Choice | Refusal]:
+        """Return one option for each request, with probability 1."""
+        return [one.choice(self._weights(one)) for one in requests]
+
+    def _weights(self, request: ChoiceRequest) -> list[float]:
+        weights = [0.0] * len(request.letters)
+        weights[self._answer(request)] = 1.0
+        return weights
+
+    def _answer(self, request: ChoiceRequest) -> int:
+        """Return the index of the chosen option; the last one is "none of these"."""
+        (image,) = request.images
+        rows = shown_rows(image.open())
+        label, count = Counter(self.folder.own.labels[rows].tolist()).most_common(1)[0]
+        names = [one for one in request.options if one != MIXED]
+        right = len(request.letters) - 1
+        if label != NO_CLASS and self.folder.names[label] in names and 2 * count >= len(rows):
+            right = request.options.index(self.folder.names[label])
+        elif MIXED in request.options:
+            right = request.options.index(MIXED)
+        subject = image.key if len(rows) == 1 else f"{label} {sorted(names)}"
+        own = self.draws(subject, *request.options)
+        shared = own[0] < sqrt(_CORRELATION)
+        correct, first, confusion = self.draws(subject)[1:] if shared else own[1:]
+        if correct < (1 / len(request.letters) if self.right is None else self.right):
+            return right
+        if first < _FIRST and right != 0:
+            return 0
+        wrong = sorted(one for one in names if request.options.index(one) != right)
+        known = [one for one in wrong if one in self.folder.names]
+        if not known:
+            return request.options.index(wrong[int(confusion * len(wrong))])
+        return request.options.index(self.confused(known, image.features, confusion))
+
+    def confused(self, names: Sequence[str], features: Tensor, draw: float) -> str:
+        """Return one of `names`, as probable as CLIP finds it; `draw` is uniform in [0, 1)."""
+        texts = self.folder.texts[[self.folder.names.index(one) for one in names]]
+        chances = (self.folder.logit_scale * (texts @ features)).softmax(dim=0).cumsum(dim=0)
+        return names[min(int((chances < draw).sum()), len(names) - 1)]
+
+    def draws(self, *parts: str) -> list[float]:
+        """Return four numbers in [0, 1), drawn by the seed and `parts`."""
+        seed = int(digest(f"{self.seed}", *parts)[:12], 16)
+        found: list[float] = numpy.random.default_rng(seed).random(4).tolist()
+        return found
+
+
+def picture(row: int) -> Image.Image:
+    """Return a picture whose colour stands for image `row`."""
+    number = row + 1
+    return Image.new("RGB", (8, 8), (number % 256, number // 256 % 256, 255))
+
+
+def shown_rows(shown: Image.Image) -> list[int]:
+    """Return the images of a picture or sheet."""
+    colours = shown.getcolors(shown.width * shown.height) or []
+    return [red + 256 * green - 1 for _, (red, green, blue) in colours if blue == 255]
+
+
+def training_set(folder: Folder) -> TrainingSet:
+    """Return the own images, whose pictures `SimulatedDescriber` recognises."""
+    count = len(folder.own)
+    return TrainingSet(
+        images=[ImageReference(str(row), Path(str(row))) for row in range(count)],
+        keys=[f"image {row}" for row in range(count)],
+        features=folder.own.features,
+        zero_shot_labels=zero_shot(folder).own,
+        class_names=folder.names,
+        template="{class}",
+        open=lambda image: picture(int(image.id)),
+    )

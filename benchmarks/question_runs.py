@@ -1,0 +1,225 @@
+"""Whole runs with a simulated describer: LatteCLIP with its captions, and choices with training.
+
+The images are real files, and the runs train. Captions of all images and groups are written by the
+describer `simulated`; the labeler `simulated-choices` asks `SimulatedDescriber`. Their options name
+a file with the classes of the images.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, cast
+
+import torch
+from latte_questions.labeler import ChoicesLabeler
+from latte_transductive.options import TransductiveOptions
+
+from benchmarks.folder_cells import NO_CLASS, Folder, Images
+from benchmarks.question_describer import SimulatedDescriber, training_set
+from benchmarks.trained_draws import Drawn
+from latte.data.sources.listed import image_reference
+from latte.interfaces import Context, Describer, DescribeRequest, Options, TrainingStart
+from latte.interfaces.progress import SilentProgress
+from latte.io.files import digest, write_json, write_text
+from latte.recipe.dump import dump_yaml
+from latte.recipe.load import load_recipe
+from latte.registry.discovery import discover_plugins
+from latte.registry.plugin import Plugin
+from latte.registry.registry import Registry
+from latte.registry.spec import ComponentSpec, Kind
+from latte.results.finished import FinishedRun
+from latte.run.questions import StoredQuestions
+from latte.run.runner import run_recipe
+from latte.run.workspace import run_folder
+
+_TRUTH = "truth.json"
+_BATCHES = 4
+"""Batches per epoch of LatteCLIP, as in the demo with its 1,000 images."""
+
+
+class CaptionOptions(Options):
+    """Options of the describer `simulated`."""
+
+    truth: str
+
+
+class SimulatedChoicesOptions(TransductiveOptions):
+    """Options of the labeler `simulated-choices`."""
+
+    truth: str
+    budget: int
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Content of the file of the classes: what a simulated describer knows."""
+
+    names: Sequence[str]
+    template: str
+    labels: Mapping[str, int]
+    """Class of each image by the image's key, in the order of the run's images."""
+    right: float | None
+    draw: int
+
+    @classmethod
+    def read(cls, context: Context, path: str) -> Truth:
+        """Return the content of the file."""
+        return cls(**json.loads(context.path(path).read_text(encoding="utf-8")))
+
+    def folder(self, features: torch.Tensor, texts: torch.Tensor, context: Context) -> Folder:
+        """Return the images as a folder, without unseen images."""
+        own = Images(features, torch.tensor([*self.labels.values()]))
+        scale = float(context.frozen_clip().logit_scale.detach())
+        mix = torch.from_numpy(own.counts(len(self.names)))
+        return Folder(tuple(self.names), texts, scale, own, own, mix / mix.sum())
+
+
+class CaptionDescriber(Describer[CaptionOptions]):
+    """Describer whose captions name a class: with probability p the right one.
+
+    The right class of a group is the most frequent class of its images. A wrong caption names a
+    class that CLIP confuses with the images.
+    """
+
+    batch_size = 4096
+    max_images = 16
+
+    @cached_property
+    def _truth(self) -> Truth:
+        return Truth.read(self.context, self.options.truth)
+
+    @cached_property
+    def _simulated(self) -> SimulatedDescriber:
+        truth, clip = self._truth, self.context.frozen_clip()
+        texts = [truth.template.replace("{class}", name) for name in truth.names]
+        with torch.inference_mode():
+            encoded = clip.encode_texts(texts).float().cpu()
+        nothing = encoded.new_zeros(len(truth.labels), encoded.shape[1])
+        folder = truth.folder(nothing, encoded, self.context)
+        return SimulatedDescriber(folder, truth.right, truth.draw)
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifier of what the describer knows."""
+        return digest("captions", self.context.path(self.options.truth).read_text(encoding="utf-8"))
+
+    def describe(self, requests: Sequence[DescribeRequest]) -> list[str]:
+        """Return one caption per request."""
+        return [f"a photo of a {self._name(one)}." for one in requests]
+
+    def _name(self, request: DescribeRequest) -> str:
+        names, right = self._truth.names, self._truth.right
+        classes = Counter(self._truth.labels[one.key] for one in request.images)
+        label = classes.most_common(1)[0][0]
+        correct, confusion, *_ = self._simulated.draws(*(one.key for one in request.images))
+        if label != NO_CLASS and correct < (1 / len(names) if right is None else right):
+            return names[label]
+        features = torch.stack([one.features for one in request.images]).mean(dim=0)
+        wrong = [name for index, name in enumerate(names) if index != label]
+        return self._simulated.confused(wrong, features, confusion)
+
+
+class SimulatedChoices(ChoicesLabeler):
+    """Labeler `choices` whose questions go to `SimulatedDescriber`."""
+
+    def start(self, start: TrainingStart) -> None:
+        """Store the zero-shot classifier and the simulated questions."""
+        options = cast("SimulatedChoicesOptions", self.options)
+        truth = Truth.read(self.context, options.truth)
+        folder = truth.folder(start.image_features, start.class_features, self.context)
+        self._store = TemporaryDirectory()
+        questions = StoredQuestions(
+            lambda: SimulatedDescriber(folder, truth.right, truth.draw),
+            training_set(folder),
+            options.budget,
+            Path(self._store.name),
+            SilentProgress(),
+        )
+        super().start(replace(start, questions=questions))
+
+
+def make_registry() -> Registry:
+    """Return the registry of the installed plugins and the components of this module."""
+
+    def spec(kind: Kind, name: str, target: str, options: str) -> ComponentSpec:
+        return ComponentSpec(
+            kind=kind,
+            name=name,
+            target=f"{__name__}:{target}",
+            options=f"{__name__}:{options}",
+            summary="simulated",
+        )
+
+    specs = (
+        spec("describer", "simulated", "CaptionDescriber", "CaptionOptions"),
+        spec("labeler", "simulated-choices", "SimulatedChoices", "SimulatedChoicesOptions"),
+    )
+    own = Plugin("benchmarks", "latte-benchmarks", "1", status="ok", specs=specs)
+    return Registry([*discover_plugins(), own])
+
+
+def captions_recipe(images: int) -> dict[str, Any]:
+    """Return LatteCLIP as in the demo, with simulated captions, on cached outputs of the trunks."""
+    return {
+        "extends": "demo",
+        "describer": {"use": "simulated", "truth": _TRUTH},
+        "train": {"batch_size": max(2, math.ceil(images / _BATCHES)), "augment": None},
+    }
+
+
+def choices_recipe(budget: int) -> dict[str, Any]:
+    """Return the recipe `latteclip-choices` with simulated choices."""
+    return {
+        "extends": "latteclip-choices",
+        "backbone": {"model": "plugin:tiny"},
+        "describer": None,
+        "labels": [{"use": "simulated-choices", "truth": _TRUTH, "budget": budget}],
+    }
+
+
+def run_accuracy(
+    folder: Path,
+    drawn: Drawn,
+    recipe: Mapping[str, Any],
+    right: float | None,
+    seed: int,
+    registry: Registry,
+) -> tuple[float, float]:
+    """Run `recipe` on the files of a draw; return the accuracies of own and unseen images, in %.
+
+    `folder` gets the lists, the recipe and the run.
+    """
+    own = sorted(
+        (image_reference(path, folder.absolute()).id, digest(path.read_bytes()), label)
+        for path, label in drawn.own
+    )
+    known = {key: label for _, key, label in own}
+    truth = Truth(drawn.names, drawn.template, known, right, seed)
+    changed = {
+        "name": "run",
+        "seed": seed,
+        "device": "cpu",
+        "reporters": [],
+        "controls": None,
+        **recipe,
+        "dataset": dict(drawn.write(folder)),
+    }
+    write_json(folder / _TRUTH, vars(truth))
+    write_text(folder / "run.yaml", dump_yaml(changed))
+    loaded = load_recipe(folder / "run.yaml", registry)
+    run_recipe(loaded, registry, SilentProgress(), until="evaluate", output=folder / "runs")
+    run = run_folder(loaded, None, folder / "runs")
+    with run.pseudo_labels.open(encoding="utf-8", newline="") as file:
+        found = {row["image"]: row["adapted"] for row in csv.DictReader(file)}
+    counted = [(name, label) for name, _, label in own if label != NO_CLASS]
+    correct = sum(found[name] == drawn.names[label] for name, label in counted)
+    unseen = {one.name: one for one in FinishedRun(run).evaluations}["adapted"]
+    return 100 * correct / len(counted), 100 * unseen.top1.value

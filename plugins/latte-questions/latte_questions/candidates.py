@@ -1,0 +1,66 @@
+"""Candidate classes of each image, and the loss `partial-labels`, which uses them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from latte.api import LabelStream, LatteError, Loss, Supervision
+from latte_questions.options import PartialLabelOptions
+
+
+@dataclass(frozen=True)
+class CandidateStream(LabelStream):
+    """Label stream with several candidate classes per image; `labels` are the most probable ones.
+
+    Prototypes, and losses other than `partial-labels`, use `labels` only.
+    """
+
+    candidates: Tensor = field(kw_only=True)
+    """(B, K) int64 classes, the most probable first."""
+    probabilities: Tensor = field(kw_only=True)
+    """(B, K): probabilities of `candidates`."""
+
+
+class PartialLabelLoss(Loss[PartialLabelOptions]):
+    """Negative logarithm of the summed probability of an image's candidate classes.
+
+    The candidates are the most probable classes that together reach the probability `share`, as in
+    the selection within an instance of CPL (Zhang et al., ICML 2024). The loss is the
+    classifier-consistent one of Feng et al. (NeurIPS 2020, section 4). With one candidate it is the
+    cross-entropy. Images of a label stream without candidates have one, their label.
+    """
+
+    requires: ClassVar[Literal["targets", "classifier"]] = "classifier"
+
+    def __call__(
+        self, image_features: Tensor, supervision: Supervision, logit_scale: Tensor
+    ) -> Tensor:
+        """Return the loss of unit features (B, D), a scalar; 0 if all weights are 0.
+
+        Raises `LatteError` if the prototypes give no classifier.
+        """
+        if supervision.classifier is None:
+            raise LatteError(
+                "the loss `partial-labels` needs a classifier, and these prototypes give none",
+                hint="use prototypes that do, such as `from-labeler` or `templates`",
+            )
+        logits = logit_scale * supervision.classifier.similarities(image_features)
+        classes, excluded = self._candidates(supervision.stream)
+        log = logits.log_softmax(dim=1).gather(1, classes).masked_fill(excluded, -torch.inf)
+        weights = supervision.stream.weights.to(log.dtype)
+        total = weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)
+        return -(log.logsumexp(dim=1) * weights).sum() / total
+
+    def _candidates(self, stream: LabelStream) -> tuple[Tensor, Tensor]:
+        """Return classes (B, K), and a mask (B, K) of those that are not candidates."""
+        if not isinstance(stream, CandidateStream):
+            classes = stream.labels.unsqueeze(1)
+            return classes, torch.zeros_like(classes, dtype=torch.bool)
+        before = stream.probabilities.cumsum(dim=1) - stream.probabilities
+        excluded = before >= self.options.share
+        excluded[:, 0] = False
+        return stream.candidates, excluded

@@ -1,0 +1,79 @@
+"""Captions of the simulated describer, and runs of `benchmarks questions --captions`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from latte_tiny.dataset import IMAGES
+from PIL import Image
+
+from benchmarks.folder_cells import CELLS
+from benchmarks.folder_sets import read_plans
+from benchmarks.question_runs import (
+    CaptionDescriber,
+    CaptionOptions,
+    captions_recipe,
+    choices_recipe,
+    make_registry,
+    run_accuracy,
+)
+from benchmarks.trained_draws import draw_all_files, number
+from latte.interfaces import Context, DescribedImage, DescribeRequest
+from latte.testing import StubClip
+
+CLASSES, IMAGES_PER_CLASS = 6, 10
+NAMES = ("cat", "dog", "bird")
+
+
+def captions(folder: Path, right: float, groups: Sequence[Sequence[int]]) -> list[str]:
+    """Return the captions of groups of images; image i is of class i % 3."""
+    labels = {f"image {row}": row % 3 for row in range(300)}
+    truth = {"names": NAMES, "template": "a {class}.", "labels": labels, "right": right, "draw": 0}
+    (folder / "truth.json").write_text(json.dumps(truth))
+    context = Context(folder, folder, "cpu", 0, StubClip)
+    features = torch.ones(16) / 4
+
+    def shown(row: int) -> DescribedImage:
+        return DescribedImage(f"image {row}", features, lambda: Image.new("RGB", (1, 1)))
+
+    requests = [DescribeRequest(tuple(map(shown, rows)), "") for rows in groups]
+    return CaptionDescriber(CaptionOptions(truth="truth.json"), context).describe(requests)
+
+
+def test_captions_name_the_right_class_as_often_as_the_describer_is_right(tmp_path: Path) -> None:
+    found = captions(tmp_path, 0.8, [[row] for row in range(300)])
+    right = sum(text == f"a photo of a {NAMES[row % 3]}." for row, text in enumerate(found))
+    assert 220 <= right <= 260
+    assert {*found} == {f"a photo of a {name}." for name in NAMES}
+
+
+def test_a_group_is_described_by_its_most_frequent_class(tmp_path: Path) -> None:
+    assert captions(tmp_path, 1.0, [[0, 1, 4, 7], [2, 5, 3]]) == [
+        "a photo of a dog.",
+        "a photo of a bird.",
+    ]
+
+
+@pytest.mark.thorough
+def test_choices_find_exchanged_names_and_captions_do_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LATTE_CACHE", str(tmp_path / "cache"))
+    whole = json.loads((IMAGES / "split.json").read_text(encoding="utf-8"))
+    few = {part: [row for row in rows if row[1] < CLASSES] for part, rows in whole.items()}
+    (tmp_path / "few.json").write_text(json.dumps(few), encoding="utf-8")
+    numbered = number(read_plans([f"few={tmp_path}/few.json:{IMAGES}"], [], IMAGES_PER_CLASS))
+    drawn = draw_all_files(numbered, "few", CELLS[0], seed=0)
+    first, second, *others = drawn.names
+    drawn = replace(drawn, names=(second, first, *others))
+    from_captions, from_choices = (
+        run_accuracy(tmp_path / f"{place}", drawn, recipe, 0.99, 0, make_registry())
+        for place, recipe in enumerate((captions_recipe(len(drawn.own)), choices_recipe(80)))
+    )
+    assert from_captions[0] < 80
+    assert from_choices[0] > 90
