@@ -1,116 +1,178 @@
-"""Choices among options: questions whose answers are probabilities, stored like texts."""
+"""Questions of labelers: choices among options, and questions that are answered by a text."""
 
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from latte.describe.generate import MISTAKE, generate
 from latte.describe.plan import refuse_secrets
 from latte.describe.shards import Shard
 from latte.describe.store import SEPARATE, SINGLE, DescriptionStore, StoredText, request_key
-from latte.interfaces import Choice, ChoiceRequest, Describer, LatteError, Progress, Refusal
+from latte.interfaces import (
+    Choice,
+    ChoiceRequest,
+    Describer,
+    DescribeRequest,
+    LatteError,
+    Progress,
+    Refusal,
+)
 
-VERSION = "choice-1"
-"""Part of each key; increase it if the text of questions or the stored numbers change."""
+LINE_BREAK = " | "
+"""Stored in place of a line break in an answer, because stored texts have one line."""
 _DIGITS = 6
 """Decimal places of stored probabilities, so few that 26 of them fit into a stored text."""
 
 
-def choose(
-    describer: Describer[Any],
-    requests: Sequence[ChoiceRequest],
-    store: DescriptionStore,
-    progress: Progress,
-    *,
-    shard: Shard | None = None,
-    ask_again: bool = False,
-) -> list[Choice | None]:
-    """Return the choice for each of `requests`, from `store` or by asking `describer`.
-
-    None stands for a request that was refused, failed, or got an answer that names no option. Equal
-    requests are sent once. Storing, resuming, sharing among processes and `ask_again` work as in
-    `generate`.
-
-    Raises `LatteError` if all requests failed, if a request or the describer's fingerprint contains
-    a secret, or if a request has more images than the describer accepts.
-    """
-    if not requests:
-        return []
-    plan = ChoicePlan(describer, requests)
-    result = generate(describer, plan, store, progress, shard=shard, ask_again=ask_again)
-    texts = dict(zip(plan.keys, result.texts, strict=True))
-    return [_from_text(one, texts[choice_key(one, plan.fingerprint)]) for one in requests]
+RequestT = TypeVar("RequestT", ChoiceRequest, DescribeRequest)
+AnswerT = TypeVar("AnswerT")
 
 
-def stored_choices(
-    describer: Describer[Any], requests: Sequence[ChoiceRequest], store: DescriptionStore
-) -> list[Choice | None]:
-    """Return the choice for each of `requests` from `store`, without asking `describer`."""
-    plan = ChoicePlan(describer, requests)
-    keys = [choice_key(one, plan.fingerprint) for one in requests]
-    return [_from_text(one, store.get(key)) for one, key in zip(requests, keys, strict=True)]
+class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
+    """Distinct requests of a labeler, in the order of their first occurrence.
 
-
-def choice_key(request: ChoiceRequest, fingerprint: str) -> str:
-    """Return the key of the answer to `request`; `fingerprint` is that of a `ChoicePlan`.
-
-    The options affect the key through the text of the question, which lists them in order.
-    """
-    images = [image.key for image in request.images]
-    return request_key(images, request.question().prompt, fingerprint, _layout(request))
-
-
-class ChoicePlan:
-    """Distinct requests to choose, in the order of their first occurrence.
-
-    The fingerprint has a prefix that descriptions do not have, so that a choice and a text as
-    answers to the same question get different keys.
+    The fingerprint has a prefix that descriptions do not have, so that answers of different kinds
+    to the same question get different keys. Raises `LatteError` if a request or the describer's
+    fingerprint contains a secret, or if a request has more images than the describer accepts.
     """
 
-    noun: ClassVar = "choices"
+    version: ClassVar[str]
+    """Part of each key; increase it if the text of questions or the stored answers change."""
+    noun: ClassVar[str]
     needs_text: ClassVar = False
+    fewest_images: ClassVar[int]
 
-    def __init__(self, describer: Describer[Any], requests: Sequence[ChoiceRequest]) -> None:
-        self.fingerprint = f"{VERSION} {describer.fingerprint}"
+    def __init__(self, describer: Describer[Any], requests: Sequence[RequestT]) -> None:
+        self.fingerprint = f"{self.version} {describer.fingerprint}"
         refuse_secrets(self.fingerprint)
-        for prompt in {one.question().prompt for one in requests}:
+        for prompt in {self.question(one).prompt for one in requests}:
             refuse_secrets(prompt)
         for one in requests:
-            if not 1 <= len(one.images) <= describer.max_images:
+            if not self.fewest_images <= len(one.images) <= describer.max_images:
                 raise LatteError(
-                    f"a choice about {len(one.images)} images was asked of a describer that takes "
-                    f"1 to {describer.max_images}",
+                    f"a question about {len(one.images)} images was asked of a describer that "
+                    f"takes {self.fewest_images} to {describer.max_images}",
                     where="describer",
                 )
-        distinct = {choice_key(one, self.fingerprint): one for one in requests}
-        self.keys = tuple(distinct)
-        self._requests = tuple(distinct.values())
+        self._describer = describer
+        self._all = tuple(requests)
+        self.keys = tuple(map(self._key, requests))
+        """Key of each request, equal for equal requests."""
+        self._distinct = dict(zip(self.keys, requests, strict=True))
+        self._order = tuple(self._distinct)
+
+    @abstractmethod
+    def question(self, request: RequestT) -> DescribeRequest:
+        """Return the request as a question whose text has all that the answer depends on."""
+
+    @abstractmethod
+    def send(
+        self, describer: Describer[Any], requests: Sequence[RequestT]
+    ) -> Sequence[str | Refusal]:
+        """Return the answers of `describer` as texts in the stored format."""
+
+    @abstractmethod
+    def read(self, request: RequestT, text: str) -> AnswerT | None:
+        """Return the answer that is stored as `text`; None if it is no answer."""
+
+    def answers(
+        self,
+        store: DescriptionStore,
+        progress: Progress,
+        *,
+        ask: bool = True,
+        shard: Shard | None = None,
+        ask_again: bool = False,
+    ) -> list[AnswerT | None]:
+        """Return the answer to each request, from `store` or by asking the describer.
+
+        None stands for a request that was refused, failed, or got an answer that is none. Equal
+        requests are sent once. Storing, resuming, sharing among processes and `ask_again` work as
+        in `generate`. Without `ask`, only stored answers are returned. Raises `LatteError` if all
+        requests failed.
+        """
+        if ask and self._order:
+            generate(self._describer, self, store, progress, shard=shard, ask_again=ask_again)
+        texts = map(store.get, self.keys)
+        return [
+            None if text is None else self.read(one, text)
+            for one, text in zip(self._all, texts, strict=True)
+        ]
 
     def __len__(self) -> int:
         """Number of distinct requests."""
-        return len(self.keys)
+        return len(self._order)
 
     def key(self, index: int) -> str:
         """Return the key of the answer to request `index`."""
-        return self.keys[index]
+        return self._order[index]
 
-    def request(self, index: int) -> ChoiceRequest:
+    def request(self, index: int) -> RequestT:
         """Return request `index`."""
-        return self._requests[index]
+        return self._distinct[self._order[index]]
 
     def record(self, index: int) -> StoredText:
         """Return the record of request `index` without its answer."""
-        request = self._requests[index]
+        question = self.question(self.request(index))
         return StoredText(
-            key=self.keys[index],
+            key=self.key(index),
             text=None,
             describer=self.fingerprint,
-            prompt=request.question().prompt,
-            images=tuple(image.key for image in request.images),
-            layout=_layout(request),
+            prompt=question.prompt,
+            images=tuple(image.key for image in question.images),
+            layout=_layout(question),
+            sample=question.sample,
         )
+
+    def _key(self, request: RequestT) -> str:
+        question = self.question(request)
+        images = [image.key for image in question.images]
+        return request_key(
+            images, question.prompt, self.fingerprint, _layout(question), question.sample
+        )
+
+
+class TextPlan(QuestionPlan[DescribeRequest, str]):
+    """Questions that are answered by a text, also about no image."""
+
+    version = "text-1"
+    noun = "answers"
+    fewest_images = 0
+
+    def question(self, request: DescribeRequest) -> DescribeRequest:
+        """Return the request itself."""
+        return request
+
+    def send(
+        self, describer: Describer[Any], requests: Sequence[DescribeRequest]
+    ) -> Sequence[str | Refusal]:
+        """Return the texts of `describer`, with `LINE_BREAK` between lines."""
+        return [
+            one if isinstance(one, Refusal) else LINE_BREAK.join(one.split("\n"))
+            for one in describer.describe(requests)
+        ]
+
+    def read(self, request: DescribeRequest, text: str) -> str:
+        """Return the text with its line breaks."""
+        return text.replace(LINE_BREAK, "\n")
+
+
+class ChoicePlan(QuestionPlan[ChoiceRequest, Choice]):
+    """Questions that are answered by probabilities of options.
+
+    The options affect the key through the text of the question, which lists them in order.
+    """
+
+    version = "choice-1"
+    noun = "choices"
+    fewest_images = 1
+
+    def question(self, request: ChoiceRequest) -> DescribeRequest:
+        """Return the question with a letter for each option."""
+        return request.question()
 
     def send(
         self, describer: Describer[Any], requests: Sequence[ChoiceRequest]
@@ -126,6 +188,13 @@ class ChoicePlan:
             except (AttributeError, TypeError, ValueError):
                 raise _mistake(describer, f"{choice} for {request.options}") from None
         return answers
+
+    def read(self, request: ChoiceRequest, text: str) -> Choice | None:
+        """Return the stored choice; None for a text that is no choice."""
+        try:
+            return request.choice(json.loads(text))
+        except (TypeError, ValueError, ArithmeticError, RecursionError):
+            return None
 
 
 def _mistake(describer: Describer[Any], what: str) -> LatteError:
@@ -145,15 +214,5 @@ def _as_text(request: ChoiceRequest, choice: Choice) -> str:
     return json.dumps([round(share, _DIGITS) for share in shares])
 
 
-def _from_text(request: ChoiceRequest, text: str | None) -> Choice | None:
-    """Return the stored choice; None without a text, or for a text that is no choice."""
-    if text is None:
-        return None
-    try:
-        return request.choice(json.loads(text))
-    except (TypeError, ValueError, ArithmeticError, RecursionError):
-        return None
-
-
-def _layout(request: ChoiceRequest) -> str:
-    return SINGLE if len(request.images) == 1 else SEPARATE
+def _layout(question: DescribeRequest) -> str:
+    return SINGLE if len(question.images) == 1 else SEPARATE

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from latte import distributed
-from latte.describe.choose import ChoicePlan, choice_key, choose, stored_choices
+from latte.describe.choose import AnswerT, ChoicePlan, QuestionPlan, RequestT, TextPlan
 from latte.describe.plan import TrainingSet, grid_image, shown_images
 from latte.describe.store import DescriptionStore
 from latte.interfaces import (
@@ -16,6 +16,7 @@ from latte.interfaces import (
     ChoiceRequest,
     DescribedImage,
     Describer,
+    DescribeRequest,
     Progress,
     QuestionCounts,
 )
@@ -77,31 +78,11 @@ class StoredQuestions:
 
     def choose(self, purpose: str, requests: Sequence[ChoiceRequest]) -> list[Choice | None]:
         """Return the choice for each request; None without an answer, or beyond the budget."""
-        if self._describer is None:
-            self._describer = self._build()
-        fingerprint = ChoicePlan(self._describer, requests).fingerprint
-        within, new = [], dict[str, ChoiceRequest]()
-        for index, one in enumerate(requests):
-            key = choice_key(one, fingerprint)
-            if key not in self._keys:
-                if self.asked == self.budget:
-                    continue
-                self._keys.add(key)
-                new[key] = one
-            within.append(index)
-        sent = [requests[index] for index in within]
-        found: list[Choice | None] = [None] * len(requests)
-        with DescriptionStore(self._folder) as store:
-            stored = sum(map(store.is_answered, new))
-            if self._ask:
-                choices = choose(self._describer, sent, store, self._progress)
-            else:
-                choices = stored_choices(self._describer, sent, store)
-            for index, choice in zip(within, choices, strict=True):
-                found[index] = choice
-            unanswered = sum(store.get(key) is None for key in new) if self._ask else 0
-        self._add(QuestionCounts(purpose, len(new), stored, unanswered))
-        return found
+        return self._answers(ChoicePlan, purpose, requests)
+
+    def ask(self, purpose: str, requests: Sequence[DescribeRequest]) -> list[str | None]:
+        """Return the text for each request; None without an answer, or beyond the budget."""
+        return self._answers(TextPlan, purpose, requests)
 
     def note(self, purpose: str, *, kept: int, contradictory: int) -> None:
         """Add to the counts of subjects that the report shows for `purpose`."""
@@ -117,6 +98,34 @@ class StoredQuestions:
         if self._describer is not None:
             self._describer.close()
             self._describer = None
+
+    def _answers(
+        self,
+        kind: type[QuestionPlan[RequestT, AnswerT]],
+        purpose: str,
+        requests: Sequence[RequestT],
+    ) -> list[AnswerT | None]:
+        """Return the answer to each request of a plan of this `kind`, within the budget."""
+        if self._describer is None:
+            self._describer = self._build()
+        within, new = [], set[str]()
+        for index, key in enumerate(kind(self._describer, requests).keys):
+            if key not in self._keys:
+                if self.asked == self.budget:
+                    continue
+                self._keys.add(key)
+                new.add(key)
+            within.append(index)
+        sent = kind(self._describer, [requests[index] for index in within])
+        found: list[AnswerT | None] = [None] * len(requests)
+        with DescriptionStore(self._folder) as store:
+            stored = sum(map(store.is_answered, new))
+            answers = sent.answers(store, self._progress, ask=self._ask)
+            for index, answer in zip(within, answers, strict=True):
+                found[index] = answer
+            unanswered = sum(store.get(key) is None for key in new) if self._ask else 0
+        self._add(QuestionCounts(purpose, len(new), stored, unanswered))
+        return found
 
     def _add(self, more: QuestionCounts) -> None:
         old = self._counts.get(more.purpose, QuestionCounts(more.purpose, 0, 0, 0))

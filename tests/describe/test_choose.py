@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from latte.describe.choose import choose
+from latte.describe.choose import ChoicePlan
 from latte.describe.import_export import export_texts, import_texts
 from latte.describe.inventory import Archive
 from latte.describe.shards import Shard
@@ -81,14 +81,9 @@ def ask(
     ask_again: bool = False,
 ) -> list[Choice | None]:
     with DescriptionStore(folder) as store:
-        return choose(
-            describer,
-            requests,
-            store,
-            progress or RecordedProgress(),
-            shard=shard,
-            ask_again=ask_again,
-        )
+        plan = ChoicePlan(describer, requests)
+        progress = progress or RecordedProgress()
+        return plan.answers(store, progress, shard=shard, ask_again=ask_again)
 
 
 def best(choice: Choice | None) -> int | None:

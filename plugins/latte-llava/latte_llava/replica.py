@@ -116,9 +116,10 @@ class Replica:
         return ids
 
     def _inputs(self, questions: Sequence[Question]) -> Any:
+        images = [list(question.images) for question in questions]
         return self._processor(
             text=[question.text for question in questions],
-            images=[list(question.images) for question in questions],
+            images=images if any(images) else None,
             padding=True,
             return_tensors="pt",
             add_special_tokens=self._conversation.adds_special_tokens(questions[0].text),
