@@ -166,26 +166,32 @@ def shown_rows(shown: Image.Image) -> list[int]:
     return [red + 256 * green - 1 for _, (red, green, blue) in colours if blue == 255]
 
 
-def answered(
-    folder: Folder, right: float | None, budget: int, seed: int, *, random: bool = False
-) -> Accuracy:
-    """Return the accuracies after `budget` questions, through the store and budget of runs."""
+def answered(folder: Folder, describer: SimulatedDescriber, budget: int, **how: Any) -> Accuracy:
+    """Return the accuracies after `budget` questions, through the store and budget of runs.
+
+    `how` are arguments of `fitted`.
+    """
     with TemporaryDirectory() as path:
         questions = StoredQuestions(
-            lambda: SimulatedDescriber(folder, right, seed),
+            lambda: describer,
             _training_set(folder),
             budget,
             Path(path),
             make_progress(quiet=True),
         )
-        found = fitted(folder, questions=questions, random=random)
+        found = fitted(folder, questions=questions, **how)
     return Accuracy(found.own, found.unseen, questions.asked)
 
 
-def fitted(folder: Folder, *, random: bool = False, **start: Any) -> Accuracy:
+def fitted(
+    folder: Folder,
+    labeler_class: type[ChoicesLabeler] = ChoicesLabeler,
+    options: ChoicesOptions = ChoicesOptions(),
+    **start: Any,
+) -> Accuracy:
     """Return the accuracies of the labeler with these parts of its `TrainingStart`."""
     context = context_of(folder)
-    labeler = (RandomLabeler if random else ChoicesLabeler)(ChoicesOptions(), context)
+    labeler = labeler_class(options, context)
     features = folder.own.features
     labeler.start(
         TrainingStart(
@@ -236,7 +242,7 @@ def curve(
 ) -> dict[str, Accuracy]:
     """Return the accuracies of all arms on one folder; without `bounds`, of the budgets only."""
     count = len(folder.own)
-    before = zero_shot(folder)
+    before, describer = zero_shot(folder), SimulatedDescriber(folder, right, seed)
     found = {
         "zero-shot": _accuracy(folder, before.own, before.test),
         "no questions": fitted(folder),
@@ -244,12 +250,12 @@ def curve(
     for share in shares:
         budget = int(2 * share * count)
         asks = budget >= FEWEST_QUESTIONS
-        found[f"{100 * share:g} %"] = answered(folder, right, budget if asks else 0, seed)
+        found[f"{100 * share:g} %"] = answered(folder, describer, budget if asks else 0)
     if not bounds:
         return found
     budget = int(2 * _SHARE * count)
-    found["random"] = answered(folder, right, budget, seed, random=True)
-    found["all"] = answered(folder, right, 2 * count + 2 * len(folder.names) + 8, seed)
+    found["random"] = answered(folder, describer, budget, labeler_class=RandomLabeler)
+    found["all"] = answered(folder, describer, 2 * count + 2 * len(folder.names) + 8)
     labelled = torch.randperm(count, generator=torch.Generator().manual_seed(seed))[: budget // 2]
     given = torch.full((count,), NO_CLASS)
     given[labelled] = folder.own.labels[labelled]

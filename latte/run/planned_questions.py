@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -26,7 +27,7 @@ from latte.run.images import Images, find_images
 from latte.run.process import keep_freed_memory
 from latte.run.training import build_questions
 from latte.run.workspace import Workspace, description_folder, run_folder
-from latte.run.zero_shot import ZeroShot, compute_zero_shot
+from latte.run.zero_shot import ZeroShot, compute_zero_shot, encode_names
 
 
 @dataclass(frozen=True)
@@ -120,4 +121,5 @@ def _start(
         description_features=lambda name: classes[labels].to(device),
         corrections=None if given is None else given.to(device),
         questions=questions,
+        encode_names=partial(encode_names, workspace, images),
     )

@@ -34,7 +34,7 @@ from latte.run.process import return_freed_memory
 from latte.run.questions import StoredQuestions
 from latte.run.ready import with_line
 from latte.run.workspace import Workspace, description_folder
-from latte.run.zero_shot import ZeroShot, encode_images
+from latte.run.zero_shot import ZeroShot, encode_images, encode_names
 from latte.train.features import StepInputs
 from latte.train.learner import Learner, build_learner
 from latte.train.loop import own_posterior, train
@@ -182,6 +182,7 @@ def _start(
         },
         corrections=None if corrections is None else corrections.to(device),
         questions=questions,
+        encode_names=partial(encode_names, workspace, images),
     )
 
 

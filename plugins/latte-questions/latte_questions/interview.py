@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import torch
@@ -14,6 +14,8 @@ from torch import Tensor
 
 from latte.api import Choice, ChoiceRequest, DescribedImage, Questions
 from latte_questions.belief import Answer, Record, evidence
+from latte_questions.options import ChoicesOptions
+from latte_questions.wordings import Encode, Wordings
 
 CLUSTERS, CONTROLS, IMAGES = "clusters", "controls", "images"
 MIXED = "no name fits most of them"
@@ -36,8 +38,8 @@ _ROUNDS = 3
 """Number of rounds of questions about images; the mixture is fitted again after each."""
 _NEIGHBOURS = 10
 
-Fit = Callable[[Tensor | None], Mixture]
-"""Function that fits the mixture with the given evidence (N, C)."""
+Fit = Callable[[Tensor, Tensor | None], Mixture]
+"""Function that fits the mixture with the given class texts (C, D) and evidence (N, C)."""
 
 
 @dataclass
@@ -49,6 +51,9 @@ class Interview:
         names: C class names.
         images: (N, D) unit features.
         zero_shot: (N,) zero-shot labels.
+        texts: (C, D) unit class texts.
+        encode: returns the unit features of names and descriptions.
+        options: purposes of the questions.
         fit: fits the mixture.
     """
 
@@ -59,18 +64,30 @@ class Interview:
     names: Sequence[str]
     images: Tensor
     zero_shot: Tensor
+    texts: Tensor
+    encode: Encode
+    options: ChoicesOptions
     fit: Fit
     answers: list[Answer] = field(default_factory=list)
     record: Record = field(default_factory=Record)
 
     def __post_init__(self) -> None:
-        self.before = self.fit(None).posteriors
+        self.before = self.fit(self.texts, None).posteriors
+        self.wordings = Wordings(self.questions, self.names, self.texts, self.encode)
 
     def evidence(self) -> Tensor | None:
         """Ask until the budget is spent; return logits (N, C), None if no answer counts."""
-        posteriors, clusters = self.before, self._clusters()
+        clusters = self._clusters()
+        if self.options.names:
+            self.wordings.ask_names(self.before)
         self._ask_about_clusters(clusters)
         self._ask_controls(clusters)
+        if self.options.names:
+            self._reword()
+        if self.options.differences:
+            self.wordings.ask_differences(self.before)
+            self._reword()
+        posteriors = self.before
         asked = torch.zeros_like(self.zero_shot, dtype=torch.bool)
         asked[self._confirm()] = True
         for left in range(_ROUNDS, 0, -1):
@@ -78,7 +95,7 @@ class Interview:
             if count == 0:
                 break
             if (heard := self._evidence()) is not None:
-                posteriors = self.fit(heard).posteriors
+                posteriors = self.fit(self.texts, heard).posteriors
             chosen = self.choose(posteriors, asked, count)
             asked[chosen] = True
             self._ask_about_images(chosen, posteriors)
@@ -87,6 +104,49 @@ class Interview:
     def choose(self, posteriors: Tensor, asked: Tensor, count: int) -> Tensor:
         """Return up to `count` of the images that were not `asked` (N,) about."""
         return choose_images(self.images, posteriors, self.zero_shot, asked, count)
+
+    def _reword(self) -> None:
+        """Take the wordings that fit as class texts, if the describer is believed."""
+        if self.record.reliability == 0:
+            return
+        self.texts = self.wordings.fitting(self._fits())
+        self.before = self.fit(self.texts, None).posteriors
+        self.zero_shot = (self.images @ self.texts.T).argmax(dim=1)
+        self.answers = [replace(one, agrees=self._agrees(one.rows, one.label)) for one in self.answers]
+
+    def _agrees(self, rows: Tensor, label: int) -> bool:
+        return int(self.before[rows].mean(dim=0).argmax()) == label
+
+    def _fits(self):
+        import os
+        mode = os.environ.get("FIT", "all")
+        chosen = {}
+        for one in self.answers:
+            chosen.setdefault(one.label, []).append(one.rows)
+        own = {k: torch.cat(v) for k, v in chosen.items()}
+        T, X, P = self.wordings.texts, self.images, self.before
+
+        def z(u, weights):
+            s = X @ u
+            a = (weights * s).sum() / weights.sum(); b = ((1 - weights) * s).sum() / (1 - weights).sum()
+            return float((a - b) / s.std())
+
+        def fits(label, u):
+            if mode == "all":
+                return True
+            if label in own:
+                w = torch.zeros(len(X)); w[own[label]] = 1
+                return z(u, w) >= z(T[label], w)
+            if mode == "answered":
+                return False
+            if mode == "answered+all":
+                return True
+            if mode == "answered+std":
+                return (X @ u).std() >= (X @ T[label]).std()
+            if mode == "answered+mix":
+                return z(u, P[:, label]) >= z(T[label], P[:, label])
+            raise 1
+        return fits
 
     def _evidence(self) -> Tensor | None:
         return evidence(self.answers, self.record.reliability, torch.zeros_like(self.before))
@@ -207,7 +267,7 @@ class Interview:
             if label != _chosen(two, options[::-1]):
                 contradictory += 1
             elif label != _NONE:
-                agrees = int(self.before[rows].mean(dim=0).argmax()) == label
+                agrees = self._agrees(rows, label)
                 self.answers.append(Answer(rows, label, len(options), agrees))
                 kept += 1
         self.questions.note(purpose, kept=kept, contradictory=contradictory)

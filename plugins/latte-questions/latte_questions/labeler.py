@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from latte_transductive.labeler import TransductiveLabeler
 from latte_transductive.mixture import Mixture, TextLogits, fit_mixture
 from torch import Tensor
 
-from latte.api import LatteError, TrainingStart
+from latte.api import Classifier, LatteError, PrototypeAggregator, TrainingStart
 from latte_questions.interview import Interview
 
 _EVIDENCE = "evidence"
@@ -31,6 +31,7 @@ class ChoicesLabeler(TransductiveLabeler):
         """Store the zero-shot classifier and the questions."""
         super().start(start)
         self._evidence: Tensor | None = None
+        self._reworded: Tensor | None = None
         budget = 0 if start.questions is None else start.questions.budget
         if 0 < budget < FEWEST_QUESTIONS:
             raise LatteError(
@@ -39,24 +40,53 @@ class ChoicesLabeler(TransductiveLabeler):
                 hint=f"write budget: {FEWEST_QUESTIONS} or more, or budget: 0 to ask nothing",
             )
 
+    def _label(
+        self, learner: str, images: Tensor, aggregator: PrototypeAggregator[Any]
+    ) -> Classifier:
+        if self._evidence is None and self._asks:
+            self._interview(images, aggregator)
+        return super()._label(learner, images, aggregator)
+
+    @property
+    def _asks(self) -> bool:
+        return self._start.questions is not None and len(self._start.class_names) > 1
+
+    def _interview(self, images: Tensor, aggregator: PrototypeAggregator[Any]) -> None:
+        """Ask all questions, and store the evidence and the class texts."""
+        start, scale = self._start, self._scale(images)
+        assert start.questions is not None
+
+        def fit(texts: Tensor, evidence: Tensor | None) -> Mixture:
+            logits = self._text_logits(scale, texts, aggregator)
+            return fit_mixture(images, texts, logits, self.options, start.corrections, evidence)
+
+        texts = self._texts(images, aggregator)
+        interview = self.interview(
+            start.questions,
+            start.class_names,
+            images,
+            start.zero_shot_labels,
+            texts,
+            start.encode_names,
+            self.options,
+            fit,
+        )
+        heard = interview.evidence()
+        # Zeros mean that no answer counts; without them later epochs would ask again.
+        self._evidence = images.new_zeros(len(images), len(texts)) if heard is None else heard
+        if interview.texts is not texts:
+            self._reworded = interview.texts
+        start.questions.close()
+
+    def _texts(self, images: Tensor, aggregator: PrototypeAggregator[Any]) -> Tensor:
+        if self._reworded is not None:
+            return self._reworded
+        return super()._texts(images, aggregator)
+
     def _fit(self, images: Tensor, texts: Tensor, text_logits: TextLogits) -> Mixture:
-        start = self._start
-
-        def fit(evidence: Tensor | None) -> Mixture:
-            return fit_mixture(
-                images, texts, text_logits, self.options, start.corrections, evidence
-            )
-
-        if self._evidence is None and start.questions is not None and len(texts) > 1:
-            interview = self.interview(
-                start.questions, start.class_names, images, start.zero_shot_labels, fit
-            )
-            heard = interview.evidence()
-            # Zeros mean that no answer counts; without them later epochs would ask again.
-            self._evidence = images.new_zeros(len(images), len(texts)) if heard is None else heard
-            start.questions.close()
         counts = self._evidence is not None and bool(self._evidence.any())
-        return fit(self._evidence if counts else None)
+        heard, given = self._evidence if counts else None, self._start.corrections
+        return fit_mixture(images, texts, text_logits, self.options, given, heard)
 
     def state(self) -> dict[str, Tensor]:
         """Return the posteriors, and K answers as evidence (3, K): image index, class and logit."""

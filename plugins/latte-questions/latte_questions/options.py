@@ -12,6 +12,13 @@ class ChoicesOptions(TransductiveOptions):
     describer: str = Field(
         default="", description="name of the describer to ask; default: the recipe's first"
     )
+    names: bool = Field(
+        default=False, description="ask for other names of the classes; needs prior: zero_shot"
+    )
+    differences: bool = Field(
+        default=False,
+        description="ask what distinguishes confused classes; needs prior: zero_shot",
+    )
 
     @property
     def questions_to(self) -> str:
