@@ -118,7 +118,9 @@ def _arms(
     folder: Folder, describer: SimulatedDescriber, share: float, clip: Backbone
 ) -> dict[str, Accuracy]:
     def encode(names: Sequence[str]) -> Tensor:
-        return encode_class_texts(clip, ClassTexts.of(["a photo of a {class}."], [(one,) for one in names]))
+        return encode_class_texts(
+            clip, ClassTexts.of(["a photo of a {class}."], [(one,) for one in names])
+        )
 
     budget = max(FEWEST_QUESTIONS, int(2 * share * len(folder.own)))
     found = {"no questions": fitted(folder)}
@@ -130,9 +132,7 @@ def _arms(
 def _cells(found: Sequence[Mapping[str, Accuracy]]) -> list[str]:
     cells = []
     for arm in found[0]:
-        own, unseen = (
-            mean(getattr(one[arm], part) for one in found) for part in ("own", "unseen")
-        )
+        own, unseen = (mean(getattr(one[arm], part) for one in found) for part in ("own", "unseen"))
         lowest = min(one[arm].own - one["choices"].own for one in found)
         cells.append(f"{own:.1f} / {unseen:.1f} ({lowest:+.1f})")
     return cells

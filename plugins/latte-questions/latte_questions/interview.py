@@ -15,7 +15,15 @@ from torch import Tensor
 from latte.api import Choice, ChoiceRequest, DescribedImage, Questions
 from latte_questions.belief import Answer, Record, evidence
 from latte_questions.options import ChoicesOptions
-from latte_questions.wordings import Encode, Wordings
+from latte_questions.wordings import (
+    DIFFERENCES,
+    NAMES,
+    Encode,
+    Written,
+    ask_differences,
+    ask_names,
+    mean_texts,
+)
 
 CLUSTERS, CONTROLS, IMAGES = "clusters", "controls", "images"
 MIXED = "no name fits most of them"
@@ -73,20 +81,20 @@ class Interview:
 
     def __post_init__(self) -> None:
         self.before = self.fit(self.texts, None).posteriors
-        self.wordings = Wordings(self.questions, self.names, self.texts, self.encode)
 
     def evidence(self) -> Tensor | None:
-        """Ask until the budget is spent; return logits (N, C), None if no answer counts."""
+        """Ask until the budget is spent; return logits (N, C), None if no answer counts.
+
+        `texts` are then the class texts with the wordings of a believed describer.
+        """
         clusters = self._clusters()
-        if self.options.names:
-            self.wordings.ask_names(self.before)
+        questions, given = self.questions, self.texts
+        names = ask_names(questions, self.names, self.before) if self.options.names else {}
         self._ask_about_clusters(clusters)
         self._ask_controls(clusters)
-        if self.options.names:
-            self._reword()
+        self._reword(NAMES, names)
         if self.options.differences:
-            self.wordings.ask_differences(self.before)
-            self._reword()
+            self._reword(DIFFERENCES, ask_differences(questions, self.names, self.before))
         posteriors = self.before
         asked = torch.zeros_like(self.zero_shot, dtype=torch.bool)
         asked[self._confirm()] = True
@@ -99,54 +107,47 @@ class Interview:
             chosen = self.choose(posteriors, asked, count)
             asked[chosen] = True
             self._ask_about_images(chosen, posteriors)
+        if self.record.reliability == 0:
+            self.texts = given
         return self._evidence()
 
     def choose(self, posteriors: Tensor, asked: Tensor, count: int) -> Tensor:
         """Return up to `count` of the images that were not `asked` (N,) about."""
         return choose_images(self.images, posteriors, self.zero_shot, asked, count)
 
-    def _reword(self) -> None:
-        """Take the wordings that fit as class texts, if the describer is believed."""
-        if self.record.reliability == 0:
+    def _reword(self, purpose: str, written: Written) -> None:
+        """Add the wordings of a believed describer to the class texts, if they fit its answers.
+
+        They fit if zero-shot CLIP with the new texts gives more images of the clusters that were
+        asked about the class of the answer.
+        """
+        if not written:
             return
-        self.texts = self.wordings.fitting(self._fits())
-        self.before = self.fit(self.texts, None).posteriors
-        self.zero_shot = (self.images @ self.texts.T).argmax(dim=1)
-        self.answers = [replace(one, agrees=self._agrees(one.rows, one.label)) for one in self.answers]
+        texts = mean_texts(self.texts, written, self.encode)
+        rows, labels = self._answered()
+        before, after = ((self.images[rows] @ one.T).argmax(dim=1) for one in (self.texts, texts))
+        fits = int((after == labels).sum()) > int((before == labels).sum())
+        kept = self.record.reliability > 0 and fits
+        count = len(written)
+        self.questions.note(purpose, kept=count * kept, contradictory=count * (not kept))
+        if not kept:
+            return
+        self.texts = texts
+        self.before = self.fit(texts, None).posteriors
+        self.zero_shot = (self.images @ texts.T).argmax(dim=1)
+        self.answers = [
+            replace(one, agrees=self._agrees(one.rows, one.label)) for one in self.answers
+        ]
+
+    def _answered(self) -> tuple[Tensor, Tensor]:
+        """Return the images (M,) of the answers, and the classes (M,) of their answers."""
+        rows = [one.rows for one in self.answers]
+        labels = [torch.full_like(one.rows, one.label) for one in self.answers]
+        none = self.zero_shot[:0]
+        return torch.cat([none, *rows]), torch.cat([none, *labels])
 
     def _agrees(self, rows: Tensor, label: int) -> bool:
         return int(self.before[rows].mean(dim=0).argmax()) == label
-
-    def _fits(self):
-        import os
-        mode = os.environ.get("FIT", "all")
-        chosen = {}
-        for one in self.answers:
-            chosen.setdefault(one.label, []).append(one.rows)
-        own = {k: torch.cat(v) for k, v in chosen.items()}
-        T, X, P = self.wordings.texts, self.images, self.before
-
-        def z(u, weights):
-            s = X @ u
-            a = (weights * s).sum() / weights.sum(); b = ((1 - weights) * s).sum() / (1 - weights).sum()
-            return float((a - b) / s.std())
-
-        def fits(label, u):
-            if mode == "all":
-                return True
-            if label in own:
-                w = torch.zeros(len(X)); w[own[label]] = 1
-                return z(u, w) >= z(T[label], w)
-            if mode == "answered":
-                return False
-            if mode == "answered+all":
-                return True
-            if mode == "answered+std":
-                return (X @ u).std() >= (X @ T[label]).std()
-            if mode == "answered+mix":
-                return z(u, P[:, label]) >= z(T[label], P[:, label])
-            raise 1
-        return fits
 
     def _evidence(self) -> Tensor | None:
         return evidence(self.answers, self.record.reliability, torch.zeros_like(self.before))

@@ -10,10 +10,11 @@ from latte_transductive.labeler import TransductiveLabeler
 from latte_transductive.mixture import Mixture, TextLogits, fit_mixture
 from torch import Tensor
 
-from latte.api import Classifier, LatteError, PrototypeAggregator, TrainingStart
+from latte.api import Classifier, LatteError, PrototypeAggregator, Questions, TrainingStart
 from latte_questions.interview import Interview
+from latte_questions.options import ChoicesOptions
 
-_EVIDENCE = "evidence"
+_EVIDENCE, _TEXTS = "evidence", "texts"
 FEWEST_QUESTIONS = 30
 """Smallest budget above 0: with fewer answers, guesses can look like knowledge."""
 
@@ -25,6 +26,7 @@ class ChoicesLabeler(TransductiveLabeler):
     features. All fits use the same answers. See `Interview` for the questions.
     """
 
+    options: ChoicesOptions
     interview: ClassVar[type[Interview]] = Interview
 
     def start(self, start: TrainingStart) -> None:
@@ -43,18 +45,17 @@ class ChoicesLabeler(TransductiveLabeler):
     def _label(
         self, learner: str, images: Tensor, aggregator: PrototypeAggregator[Any]
     ) -> Classifier:
-        if self._evidence is None and self._asks:
-            self._interview(images, aggregator)
+        """Ask all questions at the first call."""
+        questions = self._start.questions
+        if self._evidence is None and questions is not None and len(self._start.class_names) > 1:
+            self._ask(questions, images, aggregator)
         return super()._label(learner, images, aggregator)
 
-    @property
-    def _asks(self) -> bool:
-        return self._start.questions is not None and len(self._start.class_names) > 1
-
-    def _interview(self, images: Tensor, aggregator: PrototypeAggregator[Any]) -> None:
+    def _ask(
+        self, questions: Questions, images: Tensor, aggregator: PrototypeAggregator[Any]
+    ) -> None:
         """Ask all questions, and store the evidence and the class texts."""
         start, scale = self._start, self._scale(images)
-        assert start.questions is not None
 
         def fit(texts: Tensor, evidence: Tensor | None) -> Mixture:
             logits = self._text_logits(scale, texts, aggregator)
@@ -62,7 +63,7 @@ class ChoicesLabeler(TransductiveLabeler):
 
         texts = self._texts(images, aggregator)
         interview = self.interview(
-            start.questions,
+            questions,
             start.class_names,
             images,
             start.zero_shot_labels,
@@ -76,7 +77,7 @@ class ChoicesLabeler(TransductiveLabeler):
         self._evidence = images.new_zeros(len(images), len(texts)) if heard is None else heard
         if interview.texts is not texts:
             self._reworded = interview.texts
-        start.questions.close()
+        questions.close()
 
     def _texts(self, images: Tensor, aggregator: PrototypeAggregator[Any]) -> Tensor:
         if self._reworded is not None:
@@ -89,14 +90,18 @@ class ChoicesLabeler(TransductiveLabeler):
         return fit_mixture(images, texts, text_logits, self.options, given, heard)
 
     def state(self) -> dict[str, Tensor]:
-        """Return the posteriors, and K answers as evidence (3, K): image index, class and logit."""
+        """Return the posteriors, class texts with wordings, and K answers as evidence (3, K).
+
+        An answer is an image index, a class and a logit.
+        """
         if self._evidence is None:
             return super().state()
+        texts = {} if self._reworded is None else {_TEXTS: self._reworded.cpu()}
         rows, classes = self._evidence.nonzero(as_tuple=True)
         values = self._evidence[rows, classes].double()
         shape = values.new_tensor([[len(self._evidence)], [self._evidence.shape[1]], [0]])
         packed = torch.cat([shape, torch.stack([rows.double(), classes.double(), values])], dim=1)
-        return {**super().state(), _EVIDENCE: packed.cpu()}
+        return {**super().state(), **texts, _EVIDENCE: packed.cpu()}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Restore what `state` returned."""
@@ -105,6 +110,8 @@ class ChoicesLabeler(TransductiveLabeler):
             self._evidence = None
             return
         images = self._start.image_features
+        texts = state.get(_TEXTS)
+        self._reworded = None if texts is None else texts.to(images)
         rows, classes, values = packed[:, 1:]
         self._evidence = images.new_zeros(int(packed[0, 0]), int(packed[1, 0]))
         self._evidence[rows.long(), classes.long()] = values.to(images)

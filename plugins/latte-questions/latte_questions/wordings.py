@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 
-import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from latte.api import DescribeRequest, Questions
 
 NAMES, DIFFERENCES = "class-names", "differences"
-import os
-_SHARE = float(os.environ.get("SHARE","0.25"))
-"""Largest share of the questions that are left, for each of the two purposes."""
+_SHARE = 0.1
+"""Largest share of the questions that are left, that each of the two purposes may take."""
 _NAMES = 3
 """Largest number of other names of a class."""
 _PAIRS = 24
@@ -33,6 +30,9 @@ _MARK = re.compile(r"^\s*(?:[-*•–]|\(?\d{1,2}[.):])?\s*")
 """Bullet or number at the start of a line."""
 
 Encode = Callable[[Sequence[str]], Tensor]
+"""Function that returns the unit features (K, D) of K names or descriptions."""
+Written = Mapping[int, Sequence[str]]
+"""Other wordings of each class that has any."""
 
 
 def names_prompt(name: str) -> str:
@@ -80,65 +80,41 @@ def read_differences(text: str, pair: Sequence[str]) -> list[str]:
     ]
 
 
-@dataclass
-class Wordings:
-    """Other wordings of classes from a describer, for class texts that fit the images better.
+def ask_names(questions: Questions, names: Sequence[str], posteriors: Tensor) -> Written:
+    """Ask for other names of the classes that the most doubtful images may show.
 
-    Args:
-        questions: asks within the budget.
-        names: C class names.
-        texts: (C, D) unit class texts.
-        encode: returns the unit features of names and descriptions.
+    `posteriors` (N, C) are those of the mixture.
     """
+    doubt = (posteriors * (1 - posteriors)).sum(dim=0)
+    order = doubt.argsort(descending=True, stable=True)[: _most(questions)].tolist()
+    requests = [DescribeRequest((), names_prompt(names[label])) for label in order]
+    answers = _ask(questions, NAMES, requests)
+    return {
+        label: found
+        for label, text in zip(order, answers, strict=True)
+        if (found := read_names(text or "", names))
+    }
 
-    questions: Questions
-    names: Sequence[str]
-    texts: Tensor
-    encode: Encode
-    written: dict[int, list[str]] = field(default_factory=dict)
-    """Wordings of each class that has any."""
 
-    def ask_names(self, posteriors: Tensor) -> None:
-        """Ask for other names of the classes that the most doubtful images may show."""
-        doubt = (posteriors * (1 - posteriors)).sum(dim=0)
-        order = doubt.argsort(descending=True, stable=True)[: self._questions_left()].tolist()
-        requests = [DescribeRequest((), names_prompt(self.names[label])) for label in order]
-        for label, text in zip(order, self._ask(NAMES, requests), strict=True):
-            self._add(label, read_names(text or "", self.names))
+def ask_differences(questions: Questions, names: Sequence[str], posteriors: Tensor) -> Written:
+    """Ask what distinguishes the classes between which most images are doubtful."""
+    pairs = confused_pairs(posteriors)[: _most(questions)]
+    named = [(names[one], names[other]) for one, other in pairs]
+    requests = [DescribeRequest((), differences_prompt(*pair)) for pair in named]
+    found: dict[int, list[str]] = {}
+    answers = _ask(questions, DIFFERENCES, requests)
+    for pair, texts, text in zip(pairs, named, answers, strict=True):
+        for label, line in zip(pair, read_differences(text or "", texts), strict=False):
+            found.setdefault(label, []).append(line)
+    return found
 
-    def ask_differences(self, posteriors: Tensor) -> None:
-        """Ask what distinguishes the classes between which most images are doubtful."""
-        pairs = confused_pairs(posteriors)[: self._questions_left()]
-        named = [(self.names[one], self.names[other]) for one, other in pairs]
-        requests = [DescribeRequest((), differences_prompt(*pair)) for pair in named]
-        for pair, texts, text in zip(pairs, named, self._ask(DIFFERENCES, requests), strict=True):
-            for label, line in zip(pair, read_differences(text or "", texts), strict=False):
-                self._add(label, [line])
 
-    def fitting(self, fits: Callable[[int, Tensor], bool]) -> Tensor:
-        """Return class texts (C, D): the mean of each class's text and its wordings that fit.
-
-        `fits` judges the mean of a class's text and one wording. A class without wordings that fit
-        keeps its text.
-        """
-        texts = self.texts.clone()
-        for label, written in self.written.items():
-            own = texts[label]
-            features = self.encode(written).to(own)
-            accepted = [one for one in features if fits(label, normalize(own + one, dim=0))]
-            if accepted:
-                texts[label] = normalize(own + torch.stack(accepted).sum(dim=0), dim=0)
-        return texts
-
-    def _questions_left(self) -> int:
-        return int(_SHARE * (self.questions.budget - self.questions.asked))
-
-    def _ask(self, purpose: str, requests: Sequence[DescribeRequest]) -> list[str | None]:
-        return self.questions.ask(purpose, requests) if requests else []
-
-    def _add(self, label: int, texts: Sequence[str]) -> None:
-        if texts:
-            self.written[label] = [*dict.fromkeys([*self.written.get(label, []), *texts])]
+def mean_texts(texts: Tensor, written: Written, encode: Encode) -> Tensor:
+    """Return class texts (C, D): the unit mean of each class's text and its wordings."""
+    found = texts.clone()
+    for label, wordings in written.items():
+        found[label] = normalize(texts[label] + encode(wordings).to(texts).sum(dim=0), dim=0)
+    return found
 
 
 def confused_pairs(posteriors: Tensor) -> list[tuple[int, int]]:
@@ -147,3 +123,13 @@ def confused_pairs(posteriors: Tensor) -> list[tuple[int, int]]:
     doubtful = best.values[:, 1] > _LEAST
     pairs = Counter(map(tuple, best.indices[doubtful].sort(dim=1).values.tolist()))
     return [(one, other) for (one, other), count in pairs.most_common(_PAIRS) if count >= _FEWEST]
+
+
+def _most(questions: Questions) -> int:
+    return int(_SHARE * (questions.budget - questions.asked))
+
+
+def _ask(
+    questions: Questions, purpose: str, requests: Sequence[DescribeRequest]
+) -> list[str | None]:
+    return questions.ask(purpose, requests) if requests else []
