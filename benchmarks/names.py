@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -17,17 +18,17 @@ from typing import Any
 import torch
 import yaml
 from latte_questions.options import ChoicesOptions
-from latte_questions.wordings import differences_prompt, names_prompt
+from latte_questions.wordings import Encode, differences_prompt, mean_texts, names_prompt
 from torch import Tensor
 
 from benchmarks.folder_cells import Folder, cells_called, draw
-from benchmarks.folder_sets import read_plans
+from benchmarks.folder_sets import TEMPLATE, read_plans
 from benchmarks.measuring import say
 from benchmarks.questions import FEWEST_QUESTIONS, Accuracy, SimulatedDescriber, answered, fitted
 from latte.backbone.encode import ClassTexts, encode_class_texts
 from latte.backbone.load import load_backbone
 from latte.cli.progress import make_progress
-from latte.interfaces import Backbone, DescribeRequest
+from latte.interfaces import DescribeRequest
 from latte.interfaces.settings import BackboneSettings
 from latte.registry.registry import load_registry
 
@@ -97,33 +98,40 @@ def main(arguments: Sequence[str]) -> None:
         base_dir=Path(),
         model_folder=registry.model_folder,
     )
+
+    def encode(names: Sequence[str]) -> Tensor:
+        return encode_class_texts(clip, ClassTexts.of([TEMPLATE], [(name,) for name in names]))
+
     wordings = yaml.safe_load(_FILE.read_text())
     (cell,) = cells_called(["all names"])
     for name in options.right:
         right = None if name == _CHANCE else float(name)
         for share in options.shares:
-            say(f"\np = {name}, {100 * share:g} %: own / unseen (lowest difference of own)")
-            say(f"| set | no questions | {' | '.join(_ARMS)} |")
-            say("|---" * (len(_ARMS) + 2) + "|")
+            say(f"\np = {name}, {100 * share:g} %: own / unseen (lowest gain over choices)")
+            say(f"| set | no questions | texts | {' | '.join(_ARMS)} |")
+            say("|---" * (len(_ARMS) + 3) + "|")
             for whole in loaded:
                 drawn = [draw(whole, cell, seed, loaded) for seed in range(options.seeds)]
                 found = [
-                    _arms(one, NamingDescriber(one, wordings[whole.name], right, seed), share, clip)
+                    _arms(
+                        one, NamingDescriber(one, wordings[whole.name], right, seed), share, encode
+                    )
                     for seed, one in enumerate(drawn)
                 ]
                 say(f"| {whole.name} | {' | '.join(_cells(found))} |")
 
 
 def _arms(
-    folder: Folder, describer: SimulatedDescriber, share: float, clip: Backbone
+    folder: Folder, describer: NamingDescriber, share: float, encode: Encode
 ) -> dict[str, Accuracy]:
-    def encode(names: Sequence[str]) -> Tensor:
-        return encode_class_texts(
-            clip, ClassTexts.of(["a photo of a {class}."], [(one,) for one in names])
-        )
-
+    """Return the accuracies of all arms; the arm `texts` takes all names and asks nothing else."""
     budget = max(FEWEST_QUESTIONS, int(2 * share * len(folder.own)))
-    found = {"no questions": fitted(folder)}
+    asked = describer.describe([DescribeRequest((), names_prompt(name)) for name in folder.names])
+    written = {label: text.split("\n") for label, text in enumerate(asked)}
+    found = {
+        "no questions": fitted(folder),
+        "texts": fitted(replace(folder, texts=mean_texts(folder.texts, written, encode))),
+    }
     for name, options in _ARMS.items():
         found[name] = answered(folder, describer, budget, options=options, encode_names=encode)
     return found

@@ -53,6 +53,7 @@ _CORRELATION, _FIRST = 0.8, 0.3
 _SHARE = 0.05
 """Share of the images that the budget of the arms `random` and `labels` is for."""
 _CHANCE = "chance"
+_OPTIONS = ChoicesOptions()
 
 
 @dataclass(frozen=True)
@@ -186,7 +187,7 @@ def answered(folder: Folder, describer: SimulatedDescriber, budget: int, **how: 
 def fitted(
     folder: Folder,
     labeler_class: type[ChoicesLabeler] = ChoicesLabeler,
-    options: ChoicesOptions = ChoicesOptions(),
+    options: ChoicesOptions = _OPTIONS,
     **start: Any,
 ) -> Accuracy:
     """Return the accuracies of the labeler with these parts of its `TrainingStart`."""
