@@ -86,14 +86,14 @@ class ExpectingInterview(Interview):
         if heard is not None:
             mass = self.record.posterior.cumsum(dim=0)
             ends = [float(GRID[int((mass < share).sum())]) for share in (0.025, 0.975)]
-            labels = self.fit(heard).posteriors.argmax(dim=1)
+            labels = self.fit(self.texts, heard).posteriors.argmax(dim=1)
             of_ends = sorted(self._gain(labels, twice_right(end)) for end in ends)
             self.found[:] = [self._gain(labels, self.record.reliability), *of_ends]
         return heard
 
     def _gain(self, labels: Tensor, reliability: float) -> float:
         heard = evidence(self.answers, reliability, torch.zeros_like(self.before))
-        rows, shares = torch.arange(len(labels)), self.fit(heard).posteriors
+        rows, shares = torch.arange(len(labels)), self.fit(self.texts, heard).posteriors
         gains = shares[rows, labels] - shares[rows, self.before.argmax(dim=1)]
         return 100 * float(gains.mean())
 

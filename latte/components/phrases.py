@@ -21,6 +21,7 @@ from latte.api import (
     Describer,
     DescribeRequest,
     LatteError,
+    Refusal,
     did_you_mean,
     digest,
 )
@@ -63,9 +64,12 @@ class PhraseDescriber(Describer[PhraseOptions]):
         shape = f"words={self.options.words} top={self.options.top}"
         return f"phrases-{VERSION}:{digest(clip, self._bank.digest, shape)}"
 
-    def describe(self, requests: Sequence[DescribeRequest]) -> list[str]:
-        """Return one sentence per request, from its image features."""
-        return [self._describe(_mean_feature(request.images)) for request in requests]
+    def describe(self, requests: Sequence[DescribeRequest]) -> list[str | Refusal]:
+        """Return one sentence per request, from its image features; refuse it without images."""
+        return [
+            self._describe(_mean_feature(one.images)) if one.images else Refusal("it needs images")
+            for one in requests
+        ]
 
     def _describe(self, feature: Tensor) -> str:
         wanted = {"objects": self.options.top, "textures": 2}

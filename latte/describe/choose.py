@@ -1,61 +1,227 @@
-"""Choices among options: questions whose answers are probabilities, stored like texts."""
+"""Questions of labelers: choices among options, and questions that are answered by a text."""
 
 from __future__ import annotations
 
 import json
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from latte.describe.generate import MISTAKE, generate
 from latte.describe.plan import refuse_secrets
 from latte.describe.shards import Shard
 from latte.describe.store import SEPARATE, SINGLE, DescriptionStore, StoredText, request_key
-from latte.interfaces import Choice, ChoiceRequest, Describer, LatteError, Progress, Refusal
+from latte.interfaces import (
+    Choice,
+    ChoiceRequest,
+    Describer,
+    DescribeRequest,
+    LatteError,
+    Progress,
+    Refusal,
+)
 
-VERSION = "choice-1"
-"""Part of each key; increase it if the text of questions or the stored numbers change."""
 INPUT, OUTPUT = "prompt tokens", "tokens"
 """Names of the counters of describers that count input and output tokens."""
+_CHARACTERS = 500
+"""Largest length of an answer in text, so that it fits into a stored text."""
 _DIGITS = 6
 """Decimal places of stored probabilities, so few that 26 of them fit into a stored text."""
 
 
-def choose(
-    describer: Describer[Any],
-    requests: Sequence[ChoiceRequest],
-    store: DescriptionStore,
-    progress: Progress,
-    *,
-    shard: Shard | None = None,
-) -> list[Choice | None]:
-    """Return the choice for each of `requests`, from `store` or by asking `describer`.
+RequestT = TypeVar("RequestT", ChoiceRequest, DescribeRequest)
+AnswerT = TypeVar("AnswerT")
 
-    None stands for a request that was refused, failed, or got an answer that names no option. Equal
-    requests are sent once. Storing, resuming and sharing among processes work as in `generate`.
 
-    Raises `LatteError` if all requests failed, if a request or the describer's fingerprint contains
-    a secret, or if a request has more images than the describer accepts.
+class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
+    """Distinct requests of a labeler, in the order of their first occurrence.
+
+    The fingerprint has a prefix that descriptions do not have, so that answers of different kinds
+    to the same question get different keys. Raises `LatteError` if a request or the describer's
+    fingerprint contains a secret, or if a request has more images than the describer accepts.
     """
-    if not requests:
-        return []
-    plan = ChoicePlan(describer, requests)
-    result = generate(describer, plan, store, progress, shard=shard)
-    texts = dict(zip(plan.keys, result.texts, strict=True))
-    return [_from_text(one, texts[choice_key(one, plan.fingerprint)]) for one in requests]
+
+    version: ClassVar[str]
+    """Part of each key; increase it if the text of questions or the stored answers change."""
+    noun: ClassVar[str]
+    needs_text: ClassVar = False
+    fewest_images: ClassVar[int]
+
+    def __init__(self, describer: Describer[Any], requests: Sequence[RequestT]) -> None:
+        self.fingerprint = f"{self.version} {describer.fingerprint}"
+        refuse_secrets(self.fingerprint)
+        for prompt in {self.question(one).prompt for one in requests}:
+            refuse_secrets(prompt)
+        for one in requests:
+            if not self.fewest_images <= len(one.images) <= describer.max_images:
+                raise LatteError(
+                    f"a question about {len(one.images)} images was asked of a describer that "
+                    f"takes {self.fewest_images} to {describer.max_images}",
+                    where="describer",
+                )
+        self._counted = counted_tokens(describer)
+        self._describer = describer
+        self._all = tuple(requests)
+        self.keys = tuple(map(self._key, requests))
+        """Key of each request, equal for equal requests."""
+        self._distinct = dict(zip(self.keys, requests, strict=True))
+        self._order = tuple(self._distinct)
+
+    @abstractmethod
+    def question(self, request: RequestT) -> DescribeRequest:
+        """Return the request as a question whose text has all that the answer depends on."""
+
+    @abstractmethod
+    def ask(
+        self, describer: Describer[Any], requests: Sequence[RequestT]
+    ) -> Sequence[str | list[float] | Refusal]:
+        """Return the answers of `describer` as JSON values."""
+
+    @abstractmethod
+    def read(self, request: RequestT, value: Any) -> AnswerT:
+        """Return the answer with this JSON value; raises `ValueError` or `TypeError` for others."""
+
+    def send(
+        self, describer: Describer[Any], requests: Sequence[RequestT]
+    ) -> Sequence[str | Refusal]:
+        """Return the answers of `describer` as texts in the stored format.
+
+        Each gets an equal share, rounded up, of the tokens since the last call that succeeded.
+        """
+        answers = self.ask(describer, requests)
+        before, self._counted = self._counted, counted_tokens(describer)
+        tokens = None
+        if before and self._counted:
+            used = zip(self._counted, before, strict=True)
+            tokens = [math.ceil((now - then) / len(requests)) for now, then in used]
+        return [one if isinstance(one, Refusal) else _as_text(one, tokens) for one in answers]
+
+    def answers(
+        self,
+        store: DescriptionStore,
+        progress: Progress,
+        *,
+        ask: bool = True,
+        shard: Shard | None = None,
+    ) -> list[AnswerT | None]:
+        """Return the answer to each request, from `store` or by asking the describer.
+
+        None stands for a request that was refused, failed, or got an answer that is none. Equal
+        requests are sent once. Storing, resuming and sharing among processes work as in `generate`.
+        Without `ask`, only stored answers are returned. Raises `LatteError` if all requests failed.
+        """
+        if ask and self._order:
+            generate(self._describer, self, store, progress, shard=shard)
+        texts = map(store.get, self.keys)
+        return [self._read(one, text) for one, text in zip(self._all, texts, strict=True)]
+
+    def __len__(self) -> int:
+        """Number of distinct requests."""
+        return len(self._order)
+
+    def key(self, index: int) -> str:
+        """Return the key of the answer to request `index`."""
+        return self._order[index]
+
+    def request(self, index: int) -> RequestT:
+        """Return request `index`."""
+        return self._distinct[self._order[index]]
+
+    def record(self, index: int) -> StoredText:
+        """Return the record of request `index` without its answer."""
+        question = self.question(self.request(index))
+        return StoredText(
+            key=self.key(index),
+            text=None,
+            describer=self.fingerprint,
+            prompt=question.prompt,
+            images=tuple(image.key for image in question.images),
+            layout=_layout(question),
+            sample=question.sample,
+        )
+
+    def _read(self, request: RequestT, text: str | None) -> AnswerT | None:
+        """Return the stored answer; None without a text, or for a text that is no answer."""
+        if text is None:
+            return None
+        try:
+            found = json.loads(text)
+            return self.read(request, found["answer"] if isinstance(found, dict) else found)
+        except (TypeError, ValueError, LookupError, ArithmeticError, RecursionError):
+            return None
+
+    def _key(self, request: RequestT) -> str:
+        question = self.question(request)
+        images = [image.key for image in question.images]
+        return request_key(
+            images, question.prompt, self.fingerprint, _layout(question), question.sample
+        )
 
 
-def stored_choices(
-    describer: Describer[Any], requests: Sequence[ChoiceRequest], store: DescriptionStore
-) -> list[Choice | None]:
-    """Return the choice for each of `requests` from `store`, without asking `describer`."""
-    plan = ChoicePlan(describer, requests)
-    keys = [choice_key(one, plan.fingerprint) for one in requests]
-    return [_from_text(one, store.get(key)) for one, key in zip(requests, keys, strict=True)]
+class TextPlan(QuestionPlan[DescribeRequest, str]):
+    """Questions that are answered by a text, also about no image."""
+
+    version = "text-1"
+    noun = "answers"
+    fewest_images = 0
+
+    def question(self, request: DescribeRequest) -> DescribeRequest:
+        """Return the request itself."""
+        return request
+
+    def ask(
+        self, describer: Describer[Any], requests: Sequence[DescribeRequest]
+    ) -> Sequence[str | Refusal]:
+        """Return the texts of `describer`, cut if they are too long to be stored."""
+        return [
+            one if isinstance(one, Refusal) else one[:_CHARACTERS]
+            for one in describer.describe(requests)
+        ]
+
+    def read(self, request: DescribeRequest, value: Any) -> str:
+        """Return the text."""
+        if not isinstance(value, str):
+            raise TypeError("no text")
+        return value
+
+
+class ChoicePlan(QuestionPlan[ChoiceRequest, Choice]):
+    """Questions that are answered by probabilities of options.
+
+    The options affect the key through the text of the question, which lists them in order.
+    """
+
+    version = "choice-1"
+    noun = "choices"
+    fewest_images = 1
+
+    def question(self, request: ChoiceRequest) -> DescribeRequest:
+        """Return the question with a letter for each option."""
+        return request.question()
+
+    def ask(
+        self, describer: Describer[Any], requests: Sequence[ChoiceRequest]
+    ) -> Sequence[list[float] | Refusal]:
+        """Return the probability of each letter (option) of each request."""
+        choices = describer.choose(requests)
+        if len(choices) != len(requests):
+            raise _mistake(describer, f"{len(choices)} choices for {len(requests)} requests")
+        answers = []
+        for request, choice in zip(requests, choices, strict=True):
+            try:
+                answers.append(choice if isinstance(choice, Refusal) else _shares(request, choice))
+            except (AttributeError, TypeError, ValueError):
+                raise _mistake(describer, f"{choice} for {request.options}") from None
+        return answers
+
+    def read(self, request: ChoiceRequest, value: Any) -> Choice:
+        """Return the choice with these probabilities of letters."""
+        return request.choice(value)
 
 
 def stored_tokens(text: str | None) -> tuple[int, int] | None:
-    """Return the input and output tokens in the text of a stored choice; None without a count."""
+    """Return the input and output tokens in a stored answer; None without a count."""
     try:
         read, written = json.loads(text or "")["tokens"]
         return (read, written) if min(read, written) >= 0 else None
@@ -69,92 +235,6 @@ def counted_tokens(describer: Describer[Any]) -> tuple[int, int] | None:
     return (found[INPUT], found[OUTPUT]) if {INPUT, OUTPUT} <= found.keys() else None
 
 
-def choice_key(request: ChoiceRequest, fingerprint: str) -> str:
-    """Return the key of the answer to `request`; `fingerprint` is that of a `ChoicePlan`.
-
-    The options affect the key through the text of the question, which lists them in order.
-    """
-    images = [image.key for image in request.images]
-    return request_key(images, request.question().prompt, fingerprint, _layout(request))
-
-
-class ChoicePlan:
-    """Distinct requests to choose, in the order of their first occurrence.
-
-    The fingerprint has a prefix that descriptions do not have, so that a choice and a text as
-    answers to the same question get different keys.
-    """
-
-    noun: ClassVar = "choices"
-    needs_text: ClassVar = False
-
-    def __init__(self, describer: Describer[Any], requests: Sequence[ChoiceRequest]) -> None:
-        self.fingerprint = f"{VERSION} {describer.fingerprint}"
-        self._counted = counted_tokens(describer)
-        refuse_secrets(self.fingerprint)
-        for prompt in {one.question().prompt for one in requests}:
-            refuse_secrets(prompt)
-        for one in requests:
-            if not 1 <= len(one.images) <= describer.max_images:
-                raise LatteError(
-                    f"a choice about {len(one.images)} images was asked of a describer that takes "
-                    f"1 to {describer.max_images}",
-                    where="describer",
-                )
-        distinct = {choice_key(one, self.fingerprint): one for one in requests}
-        self.keys = tuple(distinct)
-        self._requests = tuple(distinct.values())
-
-    def __len__(self) -> int:
-        """Number of distinct requests."""
-        return len(self.keys)
-
-    def key(self, index: int) -> str:
-        """Return the key of the answer to request `index`."""
-        return self.keys[index]
-
-    def request(self, index: int) -> ChoiceRequest:
-        """Return request `index`."""
-        return self._requests[index]
-
-    def record(self, index: int) -> StoredText:
-        """Return the record of request `index` without its answer."""
-        request = self._requests[index]
-        return StoredText(
-            key=self.keys[index],
-            text=None,
-            describer=self.fingerprint,
-            prompt=request.question().prompt,
-            images=tuple(image.key for image in request.images),
-            layout=_layout(request),
-        )
-
-    def send(
-        self, describer: Describer[Any], requests: Sequence[ChoiceRequest]
-    ) -> Sequence[str | Refusal]:
-        """Return the choices of `describer` as texts in the stored format.
-
-        Each gets an equal share, rounded up, of the tokens since the last call that succeeded.
-        """
-        choices = describer.choose(requests)
-        before, self._counted = self._counted, counted_tokens(describer)
-        tokens = None
-        if before and self._counted:
-            used = zip(self._counted, before, strict=True)
-            tokens = [math.ceil((now - then) / len(requests)) for now, then in used]
-        if len(choices) != len(requests):
-            raise _mistake(describer, f"{len(choices)} choices for {len(requests)} requests")
-        answers = []
-        for request, choice in zip(requests, choices, strict=True):
-            try:
-                answers.append(
-                    choice if isinstance(choice, Refusal) else _as_text(request, choice, tokens)
-                )
-            except (AttributeError, TypeError, ValueError):
-                raise _mistake(describer, f"{choice} for {request.options}") from None
-        return answers
-
-
 def _mistake(describer: Describer[Any], what: str) -> LatteError:
     return LatteError(
         f"{type(describer).__name__} returned {what}; it must return one `Choice` or `Refusal` for "
@@ -164,25 +244,20 @@ def _mistake(describer: Describer[Any], what: str) -> LatteError:
     )
 
 
-def _as_text(request: ChoiceRequest, choice: Choice, tokens: list[int] | None) -> str:
-    """Return the probability of each letter (option) as a JSON list, with the tokens if counted."""
+def _shares(request: ChoiceRequest, choice: Choice) -> list[float]:
     none = [choice.none] if request.none_allowed or choice.none else []
     same = request.choice([*choice.probabilities, *none])
     shares = [*same.probabilities, same.none][: len(request.letters)]
-    rounded = [round(share, _DIGITS) for share in shares]
-    return json.dumps(rounded if tokens is None else {"choice": rounded, "tokens": tokens})
+    return [round(share, _DIGITS) for share in shares]
 
 
-def _from_text(request: ChoiceRequest, text: str | None) -> Choice | None:
-    """Return the stored choice; None without a text, or for a text that is no choice."""
-    if text is None:
-        return None
-    try:
-        found = json.loads(text)
-        return request.choice(found["choice"] if isinstance(found, dict) else found)
-    except (TypeError, ValueError, LookupError, ArithmeticError, RecursionError):
-        return None
+def _as_text(value: str | list[float], tokens: list[int] | None) -> str:
+    """Return the JSON of an answer, with its tokens if they are counted; "" for an empty answer."""
+    if not value:
+        return ""
+    found = value if tokens is None else {"answer": value, "tokens": tokens}
+    return json.dumps(found, ensure_ascii=False)
 
 
-def _layout(request: ChoiceRequest) -> str:
-    return SINGLE if len(request.images) == 1 else SEPARATE
+def _layout(question: DescribeRequest) -> str:
+    return SINGLE if len(question.images) == 1 else SEPARATE

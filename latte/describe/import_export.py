@@ -244,7 +244,7 @@ class _Row(BaseModel):
     refused: bool = False
     describer: str = Field(min_length=1)
     prompt: str = Field(min_length=1)
-    images: list[Annotated[str, Field(pattern="^[0-9a-f]{32}$")]] = Field(min_length=1)
+    images: list[Annotated[str, Field(pattern="^[0-9a-f]{32}$")]]
     layout: Literal["", "single", "separate", "grid-1"] | None = None
     sample: int = Field(default=0, ge=0)
 

@@ -43,7 +43,9 @@ class DescribedImage:
 
 @dataclass(frozen=True)
 class DescribeRequest:
-    """One question about 1 to `max_images` images, or about one grid image of several images.
+    """One question about up to `max_images` images, or about one grid image of several images.
+
+    A question about no image is about texts only. Describers that cannot answer it refuse it.
 
     Example:
         >>> from latte.api import DescribeRequest
@@ -248,6 +250,12 @@ class Questions(Protocol):
 
     def choose(self, purpose: str, requests: Sequence[ChoiceRequest]) -> list[Choice | None]:
         """Return the choice for each request; None without an answer, or beyond the budget."""
+
+    def ask(self, purpose: str, requests: Sequence[DescribeRequest]) -> list[str | None]:
+        """Return the text for each request; None without an answer, or beyond the budget.
+
+        A request may have no image. A text has at most 600 characters.
+        """
 
     def note(self, purpose: str, *, kept: int, contradictory: int) -> None:
         """Add to the counts of subjects that the report shows for `purpose`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,11 @@ class FeatureBank:
 
     features: Tensor
     """(N, D), L2-normalised, without gradient; images go through the evaluation transform."""
+
+
+def _no_names(names: Sequence[str]) -> Tensor:
+    """Raise `RuntimeError`, because this start has no text tower."""
+    raise RuntimeError("this `TrainingStart` was made without `encode_names`")
 
 
 def _no_texts(labels: Tensor) -> Mapping[str, Tensor]:
@@ -75,6 +80,9 @@ class TrainingStart:
     questions: Questions | None = None
     """Questions to a describer, for `on_epoch_start`; None unless a labeler's options name the
     describer that it asks (`Options.questions_to`)."""
+    encode_names: Callable[[Sequence[str]], Tensor] = _no_names
+    """Returns the frozen CLIP's unit features (K, D) of K other names or short descriptions of
+    classes, in the dataset's templates; for labelers with `questions`."""
 
 
 @dataclass(frozen=True)

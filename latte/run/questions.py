@@ -9,11 +9,12 @@ from typing import Any
 
 from latte import distributed
 from latte.describe.choose import (
+    AnswerT,
     ChoicePlan,
-    choice_key,
-    choose,
+    QuestionPlan,
+    RequestT,
+    TextPlan,
     counted_tokens,
-    stored_choices,
     stored_tokens,
 )
 from latte.describe.plan import TrainingSet, grid_image, shown_images
@@ -23,6 +24,7 @@ from latte.interfaces import (
     ChoiceRequest,
     DescribedImage,
     Describer,
+    DescribeRequest,
     LatteError,
     Progress,
     QuestionCounts,
@@ -108,57 +110,11 @@ class StoredQuestions:
 
     def choose(self, purpose: str, requests: Sequence[ChoiceRequest]) -> list[Choice | None]:
         """Return the choice for each request; None without an answer, or beyond the budget."""
-        if self._describer is None:
-            self._describer = self._build()
-            self.counts_tokens = counted_tokens(self._describer) is not None
-        if self._limit.questions is None and not self.counts_tokens:
-            who = type(self._describer).__name__
-            raise _uncounted(f"{who} does not count input and output tokens")
-        fingerprint = ChoicePlan(self._describer, requests).fingerprint
-        keys = [choice_key(one, fingerprint) for one in requests]
-        asked = dict(zip(keys, requests, strict=True))
-        new = [key for key in asked if key not in self._keys]
-        with DescriptionStore(self._folder) as store:
-            while part := new[: self._at_once()]:
-                new = new[len(part) :]
-                self._keys.update(part)
-                self._ask_part(purpose, {key: asked[key] for key in part}, store, self._describer)
-            found = stored_choices(self._describer, requests, store)
-        return [
-            choice if key in self._keys else None for key, choice in zip(keys, found, strict=True)
-        ]
+        return self._answers(ChoicePlan, purpose, requests)
 
-    def _at_once(self) -> int:
-        """Return the largest number of questions to send before their tokens are counted."""
-        left = self.budget - self.asked
-        if self._limit.questions is not None:
-            return left
-        return min(left, max(_FEWEST_AT_ONCE, left // 2 if self._tokens else 0))
-
-    def _ask_part(
-        self,
-        purpose: str,
-        part: dict[str, ChoiceRequest],
-        store: DescriptionStore,
-        describer: Describer[Any],
-    ) -> None:
-        """Ask the questions of `part`, which fit into the budget, and count them."""
-        stored = sum(map(store.is_answered, part))
-        unanswered = 0
-        if self._ask:
-            choose(describer, [*part.values()], store, self._progress)
-            unanswered = sum(store.get(key) is None for key in part)
-        texts = [text for text in map(store.get, part) if text is not None]
-        tokens = [one for one in map(stored_tokens, texts) if one is not None and any(one)]
-        self._tokens += tokens
-        read, written = (sum(one[place] for one in tokens) for place in (0, 1))
-        money = self._limit.cost((read, written)) if read + written else None
-        self._add(
-            QuestionCounts(purpose, len(part), stored, unanswered, 0, 0, read, written, money)
-        )
-        is_new = self._ask and stored < len(part) and bool(texts)
-        if is_new and self._limit.questions is None and not self._tokens:
-            raise _uncounted("the server reports none")
+    def ask(self, purpose: str, requests: Sequence[DescribeRequest]) -> list[str | None]:
+        """Return the text for each request; None without an answer, or beyond the budget."""
+        return self._answers(TextPlan, purpose, requests)
 
     def note(self, purpose: str, *, kept: int, contradictory: int) -> None:
         """Add to the counts of subjects that the report shows for `purpose`."""
@@ -174,6 +130,62 @@ class StoredQuestions:
         if self._describer is not None:
             self._describer.close()
             self._describer = None
+
+    def _answers(
+        self,
+        kind: type[QuestionPlan[RequestT, AnswerT]],
+        purpose: str,
+        requests: Sequence[RequestT],
+    ) -> list[AnswerT | None]:
+        """Return the answer to each request of a plan of this `kind`, within the budget."""
+        if self._describer is None:
+            self._describer = self._build()
+            self.counts_tokens = counted_tokens(self._describer) is not None
+        if self._limit.questions is None and not self.counts_tokens:
+            who = type(self._describer).__name__
+            raise _uncounted(f"{who} does not count input and output tokens")
+        plan = kind(self._describer, requests)
+        asked = dict(zip(plan.keys, requests, strict=True))
+        new = [key for key in asked if key not in self._keys]
+        with DescriptionStore(self._folder) as store:
+            while part := new[: self._at_once()]:
+                new = new[len(part) :]
+                self._keys.update(part)
+                sent = kind(self._describer, [asked[key] for key in part])
+                self._ask_part(purpose, sent, store)
+            found = plan.answers(store, self._progress, ask=False)
+        return [
+            answer if key in self._keys else None
+            for key, answer in zip(plan.keys, found, strict=True)
+        ]
+
+    def _at_once(self) -> int:
+        """Return the largest number of questions to send before their tokens are counted."""
+        left = self.budget - self.asked
+        if self._limit.questions is not None:
+            return left
+        return min(left, max(_FEWEST_AT_ONCE, left // 2 if self._tokens else 0))
+
+    def _ask_part(
+        self, purpose: str, plan: QuestionPlan[RequestT, AnswerT], store: DescriptionStore
+    ) -> None:
+        """Ask the questions of `plan`, which fit into the budget, and count them."""
+        stored = sum(map(store.is_answered, plan.keys))
+        unanswered = 0
+        if self._ask:
+            plan.answers(store, self._progress)
+            unanswered = sum(store.get(key) is None for key in plan.keys)
+        texts = [text for text in map(store.get, plan.keys) if text is not None]
+        tokens = [one for one in map(stored_tokens, texts) if one is not None and any(one)]
+        self._tokens += tokens
+        read, written = (sum(one[place] for one in tokens) for place in (0, 1))
+        money = self._limit.cost((read, written)) if read + written else None
+        self._add(
+            QuestionCounts(purpose, len(plan.keys), stored, unanswered, 0, 0, read, written, money)
+        )
+        is_new = self._ask and stored < len(plan.keys) and bool(texts)
+        if is_new and self._limit.questions is None and not self._tokens:
+            raise _uncounted("the server reports none")
 
     def _add(self, more: QuestionCounts) -> None:
         old = self._counts.get(more.purpose)

@@ -35,7 +35,7 @@ from latte.run.process import return_freed_memory
 from latte.run.questions import StoredQuestions
 from latte.run.ready import with_line
 from latte.run.workspace import Workspace, description_folder
-from latte.run.zero_shot import ZeroShot, encode_images
+from latte.run.zero_shot import ZeroShot, encode_images, encode_names
 from latte.train.features import LARGEST_STATES, CachedStates, StepInputs, state_bytes
 from latte.train.learner import Learner, build_learner
 from latte.train.loop import own_posterior, train
@@ -183,6 +183,7 @@ def training_start(
         if images.corrections is None
         else torch.tensor(images.corrections, device=device),
         questions=questions,
+        encode_names=partial(encode_names, workspace, images),
     )
     if texts is None:
         return start

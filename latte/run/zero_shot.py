@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from latte.backbone.encode import encode_cached_images, encode_class_texts
+from latte.backbone.encode import ClassTexts, encode_cached_images, encode_class_texts
 from latte.data.scan import Scan
 from latte.interfaces import Classifier, Progress, Trunk
 from latte.io.files import write_atomically
@@ -61,6 +61,14 @@ def compute_zero_shot(workspace: Workspace, images: Images) -> ZeroShot:
     _warn_of_equal_classes(workspace.progress, images.class_names, class_features)
     labels = zero_shot_labels(features[0], class_features)
     return ZeroShot(features[0], features[1], class_features, labels)
+
+
+def encode_names(workspace: Workspace, images: Images, names: Sequence[str]) -> Tensor:
+    """Return the frozen CLIP's unit features (K, D) of names in the dataset's templates."""
+    templates = images.templates or (images.template,)
+    texts = ClassTexts.of(templates, [(name,) for name in names])
+    with workspace.encoding():
+        return encode_class_texts(workspace.frozen_clip, texts).to(workspace.device)
 
 
 def zero_shot_labels(image_features: Tensor, class_features: Tensor) -> Tensor:

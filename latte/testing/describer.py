@@ -148,6 +148,14 @@ class DescriberContract(ComponentContract):
         texts = describer.describe([DescribeRequest(tuple(images), "What do they share?")])
         assert len(texts) == 1, f"{len(texts)} texts for one request of {len(images)} images"
 
+    def test_a_request_may_have_no_image(self, tmp_path: Path) -> None:
+        """A question about no image gets a text or is refused."""
+        asked = [DescribeRequest((), prompt) for prompt in PROMPTS]
+        texts = self.make(tmp_path).describe(asked)
+        assert len(texts) == len(asked), f"{len(texts)} texts for {len(asked)} requests"
+        answers = all(isinstance(text, str | Refusal) for text in texts)
+        assert answers, "a question about no image gets a str or a Refusal"
+
     def test_it_can_be_closed(self, tmp_path: Path) -> None:
         """`close` works before and after the first request."""
         self.make(tmp_path / "unused").close()

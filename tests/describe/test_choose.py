@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from latte.describe.choose import choose, stored_tokens
+from latte.describe.choose import ChoicePlan, TextPlan, stored_tokens
 from latte.describe.import_export import export_texts, import_texts
 from latte.describe.inventory import Archive
 from latte.describe.shards import Shard
@@ -23,6 +23,7 @@ from latte.interfaces import (
     Choice,
     ChoiceRequest,
     DescribedImage,
+    DescribeRequest,
     LatteError,
     Refusal,
 )
@@ -80,13 +81,8 @@ def ask(
     shard: Shard | None = None,
 ) -> list[Choice | None]:
     with DescriptionStore(folder) as store:
-        return choose(
-            describer,
-            requests,
-            store,
-            progress or RecordedProgress(),
-            shard=shard,
-        )
+        plan = ChoicePlan(describer, requests)
+        return plan.answers(store, progress or RecordedProgress(), shard=shard)
 
 
 def best(choice: Choice | None) -> int | None:
@@ -161,8 +157,25 @@ def test_stored_choices_can_be_exported_and_imported(tmp_path: Path) -> None:
     assert again.chosen == []
 
 
+def test_texts_about_no_image_can_be_exported_and_imported(tmp_path: Path) -> None:
+    asked = [DescribeRequest((), prompt) for prompt in ("What is a cat?", "And a dog?")]
+    writer = ScriptedDescriber(lambda one: f"It is\n{one.prompt}")
+
+    def texts(folder: Path, describer: ScriptedDescriber) -> list[str | None]:
+        with DescriptionStore(folder) as store:
+            return TextPlan(describer, asked).answers(store, RecordedProgress())
+
+    found = texts(tmp_path / "a", writer)
+    assert found == [f"It is\n{one.prompt}" for one in asked]
+    export_texts(Archive(tmp_path / "a"), tmp_path / "x", "jsonl", lambda _: True)
+    assert import_texts(tmp_path / "b", [tmp_path / "x"]).new == 2
+    again = ScriptedDescriber(lambda _: "other")
+    assert texts(tmp_path / "b", again) == found
+    assert again.asked == []
+
+
 @pytest.mark.parametrize("text", ["cat", "[1, 2]", "[]", "[0, 0, 0]", "[NaN, 1, 1]", '{"a": 1}',
-                                  "[1e308, 1e308, 1]", '{"choice": 1}',
+                                  "[1e308, 1e308, 1]", '{"answer": 1}',
                                   '{"tokens": [1, 1]}', "[-1, 1, 1]", "3", "[" * 599])  # fmt: skip
 def test_a_stored_text_that_is_no_choice_is_no_answer(tmp_path: Path, text: str) -> None:
     ask(tmp_path, Sure(), [request()])

@@ -158,7 +158,7 @@ def test_import_computes_missing_keys(tmp_path: Path, one: StoredText) -> None:
     [
         (row(schema=2), "`schema`"),
         (row(txt="a"), "`txt`: Extra inputs"),
-        (row(images=[]), "`images`"),
+        (row(images=[]), "`key` does not follow"),
         (row(images=["photos/a.jpg"]), "`images.0`"),
         (row(images=image("a")), "`images`"),
         (row(sample=-1), "`sample`"),

@@ -60,10 +60,11 @@ def install(python: Path, packages: Sequence[Path | str], *options: str | Path) 
 def environment(folder: Path) -> Path:
     """Create an environment with the third-party packages of the tests; returns its Python.
 
-    Packages, pip among them, are linked one by one, so that torch is not downloaded. With `--system-site-packages`,
-    or with a .pth file that names the whole folder of packages, the environment would also see
-    the editable installs of latte: their entry points would load plugins that a test has not
-    installed, and their .pth files would import the checkout instead of the wheels.
+    Packages, pip among them, are linked one by one, so that torch is not downloaded. With
+    `--system-site-packages`, or with a .pth file that names the whole folder of packages, the
+    environment would also see the editable installs of latte: their entry points would load plugins
+    that a test has not installed, and their .pth files would import the checkout instead of the
+    wheels.
     """
     venv.create(folder)
     packages = Path(sysconfig.get_path("purelib", vars={"base": str(folder)}))

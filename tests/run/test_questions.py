@@ -56,14 +56,19 @@ class First(Describer[NoOptions]):
     """Always chooses the first option; refuses questions that contain `secret`."""
 
     sent: ClassVar[list[ChoiceRequest]] = []
+    written: ClassVar[list[DescribeRequest]] = []
     closed: ClassVar[list[bool]] = []
 
     @property
     def fingerprint(self) -> str:
         return "first-1"
 
-    def describe(self, requests: Sequence[DescribeRequest]) -> list[str]:
-        return ["A"] * len(requests)
+    def describe(self, requests: Sequence[DescribeRequest]) -> list[str | Refusal]:
+        self.written.extend(requests)
+        return [
+            Refusal("no") if "secret" in one.prompt else f"one\ntwo of {one.prompt}"
+            for one in requests
+        ]
 
     def choose(self, requests: Sequence[ChoiceRequest]) -> list[Choice | Refusal]:
         self.sent.extend(requests)
@@ -120,6 +125,8 @@ class Asking(PseudoLabeler[AskingOptions]):
     def on_epoch_start(self, *arguments: Any) -> EpochInfo:
         questions = self.start_.questions
         assert questions is not None
+        own = self.start_.encode_names(self.start_.class_names)
+        assert torch.allclose(own, self.start_.class_features, atol=1e-6)
         sheet = ChoiceRequest((questions.sheet([0, 1]),), "sheet?", self.start_.class_names)
         questions.choose("sheets", [sheet])
         images = [questions.image(row) for row in range(len(self.start_.image_features))]
@@ -168,6 +175,7 @@ def questions(
     folder: Path, budget: int | Budget, describer: type[First] = First, **options: Any
 ) -> StoredQuestions:
     First.sent.clear()
+    First.written.clear()
     First.closed.clear()
     context = Context(Path(), Path(), "cpu", 0, StubClip)
     return StoredQuestions(
@@ -200,6 +208,34 @@ def test_stored_answers_count_against_the_budget_and_are_not_asked_again(tmp_pat
     assert again.choose("images", [about(again, row) for row in requests]) == before
     assert First.sent == []
     assert again.counts == (QuestionCounts("images", questions=2, stored=2, unanswered=0),)
+
+
+def test_texts_and_choices_share_the_budget_and_the_store(tmp_path: Path) -> None:
+    door = questions(tmp_path, 3)
+    prompts = ["a cat", "secret", "a dog", "a cat", "a fox"]
+    asked = [DescribeRequest((), prompt) for prompt in prompts]
+    found = door.ask("names", asked[:2])
+    assert found == ["one\ntwo of a cat", None]
+    door.choose("images", [about(door, 0), about(door, 1)])
+    assert (door.asked, len(First.sent)) == (3, 1)
+    assert door.ask("names", asked) == [found[0], None, None, found[0], None]
+    assert door.counts[0] == QuestionCounts("names", questions=2, stored=0, unanswered=1)
+    again = questions(tmp_path, 3)
+    assert again.ask("names", asked[:2]) == found
+    assert First.written == []
+    assert again.counts == (QuestionCounts("names", questions=2, stored=2, unanswered=1),)
+    dry = questions(tmp_path, 3, ask=False)
+    assert dry.ask("names", asked) == [found[0], None, None, found[0], None]
+    assert First.written == []
+    assert dry.counts == (QuestionCounts("names", questions=3, stored=2, unanswered=0),)
+
+
+def test_a_text_and_a_choice_about_one_question_are_stored_apart(tmp_path: Path) -> None:
+    door = questions(tmp_path, 9)
+    choice = about(door, 0)
+    door.choose("images", [choice])
+    assert door.ask("texts", [choice.question()])[0] is not None
+    assert len(First.written) == 1
 
 
 def test_a_dry_run_returns_stored_answers_only(tmp_path: Path) -> None:

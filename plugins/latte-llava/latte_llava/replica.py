@@ -117,9 +117,10 @@ class Replica:
 
     def _inputs(self, questions: Sequence[Question]) -> Any:
         """Return the model's inputs. Raises `ValueError` if a question exceeds the context."""
+        images = [list(question.images) for question in questions]
         inputs = self._processor(
             text=[question.text for question in questions],
-            images=[list(question.images) for question in questions],
+            images=images if any(images) else None,
             padding=True,
             return_tensors="pt",
             add_special_tokens=self._conversation.adds_special_tokens(questions[0].text),

@@ -83,6 +83,16 @@ def test_every_family_says_different_things_about_different_images(
     assert texts == [llava.describe([DescribeRequest((i,), "What?")])[0] for i in images]
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_question_about_no_image_gets_the_same_text_in_any_batch(
+    family: str, tmp_path: Path
+) -> None:
+    llava = describer(checkpoint(family), tmp_path)
+    alone = [DescribeRequest((), prompt) for prompt in ("What is a cat?", "And a dog?")]
+    texts = llava.describe(alone)
+    assert llava.describe([alone[0], *requests(tmp_path, 2), alone[1]])[::3] == texts
+
+
 @pytest.mark.parametrize("family", ["tiny-llava", "tiny-llava-next"])
 def test_texts_do_not_depend_on_the_batch_size(family: str, tmp_path: Path) -> None:
     asked = requests(tmp_path, 32)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import torch
@@ -14,6 +14,16 @@ from torch import Tensor
 
 from latte.api import Choice, ChoiceRequest, DescribedImage, Questions
 from latte_questions.belief import Answer, Record, evidence
+from latte_questions.options import ChoicesOptions
+from latte_questions.wordings import (
+    DIFFERENCES,
+    NAMES,
+    Encode,
+    Written,
+    ask_differences,
+    ask_names,
+    mean_texts,
+)
 
 CLUSTERS, CONTROLS, IMAGES = "clusters", "controls", "images"
 MIXED = "no name fits most of them"
@@ -36,8 +46,8 @@ _ROUNDS = 3
 """Number of rounds of questions about images; the mixture is fitted again after each."""
 _NEIGHBOURS = 10
 
-Fit = Callable[[Tensor | None], Mixture]
-"""Function that fits the mixture with the given evidence (N, C)."""
+Fit = Callable[[Tensor, Tensor | None], Mixture]
+"""Function that fits the mixture with the given class texts (C, D) and evidence (N, C)."""
 
 
 @dataclass
@@ -49,6 +59,9 @@ class Interview:
         names: C class names.
         images: (N, D) unit features.
         zero_shot: (N,) zero-shot labels.
+        texts: (C, D) unit class texts.
+        encode: returns the unit features of names and descriptions.
+        options: purposes of the questions.
         fit: fits the mixture.
     """
 
@@ -59,18 +72,30 @@ class Interview:
     names: Sequence[str]
     images: Tensor
     zero_shot: Tensor
+    texts: Tensor
+    encode: Encode
+    options: ChoicesOptions
     fit: Fit
     answers: list[Answer] = field(default_factory=list)
     record: Record = field(default_factory=Record)
 
     def __post_init__(self) -> None:
-        self.before = self.fit(None).posteriors
+        self.before = self.fit(self.texts, None).posteriors
 
     def evidence(self) -> Tensor | None:
-        """Ask until the budget is spent; return logits (N, C), None if no answer counts."""
-        posteriors, clusters = self.before, self._clusters()
+        """Ask until the budget is spent; return logits (N, C), None if no answer counts.
+
+        `texts` are then the class texts with the wordings of a believed describer.
+        """
+        clusters = self._clusters()
+        questions, given = self.questions, self.texts
+        names = ask_names(questions, self.names, self.before) if self.options.names else {}
         self._ask_about_clusters(clusters)
         self._ask_controls(clusters)
+        self._reword(NAMES, names)
+        if self.options.differences:
+            self._reword(DIFFERENCES, ask_differences(questions, self.names, self.before))
+        posteriors = self.before
         asked = torch.zeros_like(self.zero_shot, dtype=torch.bool)
         asked[self._confirm()] = True
         for left in range(_ROUNDS, 0, -1):
@@ -78,15 +103,51 @@ class Interview:
             if count == 0:
                 break
             if (heard := self._evidence()) is not None:
-                posteriors = self.fit(heard).posteriors
+                posteriors = self.fit(self.texts, heard).posteriors
             chosen = self.choose(posteriors, asked, count)
             asked[chosen] = True
             self._ask_about_images(chosen, posteriors)
+        if self.record.reliability == 0:
+            self.texts = given
         return self._evidence()
 
     def choose(self, posteriors: Tensor, asked: Tensor, count: int) -> Tensor:
         """Return up to `count` of the images that were not `asked` (N,) about."""
         return choose_images(self.images, posteriors, self.zero_shot, asked, count)
+
+    def _reword(self, purpose: str, written: Written) -> None:
+        """Add the wordings of a believed describer to the class texts, if they fit its answers.
+
+        They fit if zero-shot CLIP with the new texts gives more images of the clusters that were
+        asked about the class of the answer.
+        """
+        if not written:
+            return
+        texts = mean_texts(self.texts, written, self.encode)
+        rows, labels = self._answered()
+        before, after = ((self.images[rows] @ one.T).argmax(dim=1) for one in (self.texts, texts))
+        fits = int((after == labels).sum()) > int((before == labels).sum())
+        kept = self.record.reliability > 0 and fits
+        count = len(written)
+        self.questions.note(purpose, kept=count * kept, contradictory=count * (not kept))
+        if not kept:
+            return
+        self.texts = texts
+        self.before = self.fit(texts, None).posteriors
+        self.zero_shot = (self.images @ texts.T).argmax(dim=1)
+        self.answers = [
+            replace(one, agrees=self._agrees(one.rows, one.label)) for one in self.answers
+        ]
+
+    def _answered(self) -> tuple[Tensor, Tensor]:
+        """Return the images (M,) of the answers, and the classes (M,) of their answers."""
+        rows = [one.rows for one in self.answers]
+        labels = [torch.full_like(one.rows, one.label) for one in self.answers]
+        none = self.zero_shot[:0]
+        return torch.cat([none, *rows]), torch.cat([none, *labels])
+
+    def _agrees(self, rows: Tensor, label: int) -> bool:
+        return int(self.before[rows].mean(dim=0).argmax()) == label
 
     def _evidence(self) -> Tensor | None:
         return evidence(self.answers, self.record.reliability, torch.zeros_like(self.before))
@@ -207,7 +268,7 @@ class Interview:
             if label != _chosen(two, options[::-1]):
                 contradictory += 1
             elif label != _NONE:
-                agrees = int(self.before[rows].mean(dim=0).argmax()) == label
+                agrees = self._agrees(rows, label)
                 self.answers.append(Answer(rows, label, len(options), agrees))
                 kept += 1
         self.questions.note(purpose, kept=kept, contradictory=contradictory)

@@ -10,11 +10,20 @@ from latte_transductive.labeler import TransductiveLabeler
 from latte_transductive.mixture import Mixture, TextLogits, fit_mixture
 from torch import Tensor
 
-from latte.api import Batch, LabelStream, LatteError, PrototypeAggregator, TrainingStart
+from latte.api import (
+    Batch,
+    Classifier,
+    LabelStream,
+    LatteError,
+    PrototypeAggregator,
+    Questions,
+    TrainingStart,
+)
 from latte_questions.candidates import CandidateStream
 from latte_questions.interview import Interview
+from latte_questions.options import ChoicesOptions
 
-_EVIDENCE = "evidence"
+_EVIDENCE, _TEXTS = "evidence", "texts"
 FEWEST_QUESTIONS = 30
 """Smallest budget above 0: with fewer answers, guesses can look like knowledge."""
 
@@ -26,12 +35,14 @@ class ChoicesLabeler(TransductiveLabeler):
     features. All fits use the same answers. See `Interview` for the questions.
     """
 
+    options: ChoicesOptions
     interview: ClassVar[type[Interview]] = Interview
 
     def start(self, start: TrainingStart) -> None:
         """Store the zero-shot classifier and the questions."""
         super().start(start)
         self._evidence: Tensor | None = None
+        self._reworded: Tensor | None = None
         budget = 0 if start.questions is None else start.questions.budget
         if 0 < budget < FEWEST_QUESTIONS:
             raise LatteError(
@@ -41,24 +52,52 @@ class ChoicesLabeler(TransductiveLabeler):
                 hint=f"allow {FEWEST_QUESTIONS} questions or more, or write budget: 0 to ask none",
             )
 
+    def _label(
+        self, learner: str, images: Tensor, aggregator: PrototypeAggregator[Any]
+    ) -> Classifier:
+        """Ask all questions at the first call."""
+        questions = self._start.questions
+        if self._evidence is None and questions is not None and len(self._start.class_names) > 1:
+            self._ask(questions, images, aggregator)
+        return super()._label(learner, images, aggregator)
+
+    def _ask(
+        self, questions: Questions, images: Tensor, aggregator: PrototypeAggregator[Any]
+    ) -> None:
+        """Ask all questions, and store the evidence and the class texts."""
+        start, scale = self._start, self._scale(images)
+
+        def fit(texts: Tensor, evidence: Tensor | None) -> Mixture:
+            logits = self._text_logits(scale, texts, aggregator)
+            return fit_mixture(images, texts, logits, self.options, start.corrections, evidence)
+
+        texts = self._texts(images, aggregator)
+        interview = self.interview(
+            questions,
+            start.class_names,
+            images,
+            start.zero_shot_labels,
+            texts,
+            start.encode_names,
+            self.options,
+            fit,
+        )
+        heard = interview.evidence()
+        # Zeros mean that no answer counts; without them later epochs would ask again.
+        self._evidence = images.new_zeros(len(images), len(texts)) if heard is None else heard
+        if interview.texts is not texts:
+            self._reworded = interview.texts
+        questions.close()
+
+    def _texts(self, images: Tensor, aggregator: PrototypeAggregator[Any]) -> Tensor:
+        if self._reworded is not None:
+            return self._reworded
+        return super()._texts(images, aggregator)
+
     def _fit(self, images: Tensor, texts: Tensor, text_logits: TextLogits) -> Mixture:
-        start = self._start
-
-        def fit(evidence: Tensor | None) -> Mixture:
-            return fit_mixture(
-                images, texts, text_logits, self.options, start.corrections, evidence
-            )
-
-        if self._evidence is None and start.questions is not None and len(texts) > 1:
-            interview = self.interview(
-                start.questions, start.class_names, images, start.zero_shot_labels, fit
-            )
-            heard = interview.evidence()
-            # Zeros mean that no answer counts; without them later epochs would ask again.
-            self._evidence = images.new_zeros(len(images), len(texts)) if heard is None else heard
-            start.questions.close()
         counts = self._evidence is not None and bool(self._evidence.any())
-        return fit(self._evidence if counts else None)
+        heard, given = self._evidence if counts else None, self._start.corrections
+        return fit_mixture(images, texts, text_logits, self.options, given, heard)
 
     def assign(
         self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
@@ -75,14 +114,18 @@ class ChoicesLabeler(TransductiveLabeler):
         ]
 
     def state(self) -> dict[str, Tensor]:
-        """Return the posteriors, and K answers as evidence (3, K): image index, class and logit."""
+        """Return the posteriors, class texts with wordings, and K answers as evidence (3, K).
+
+        An answer is an image index, a class and a logit.
+        """
         if self._evidence is None:
             return super().state()
+        texts = {} if self._reworded is None else {_TEXTS: self._reworded.cpu()}
         rows, classes = self._evidence.nonzero(as_tuple=True)
         values = self._evidence[rows, classes].double()
         shape = values.new_tensor([[len(self._evidence)], [self._evidence.shape[1]], [0]])
         packed = torch.cat([shape, torch.stack([rows.double(), classes.double(), values])], dim=1)
-        return {**super().state(), _EVIDENCE: packed.cpu()}
+        return {**super().state(), **texts, _EVIDENCE: packed.cpu()}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Restore what `state` returned."""
@@ -91,6 +134,8 @@ class ChoicesLabeler(TransductiveLabeler):
             self._evidence = None
             return
         images = self._start.image_features
+        texts = state.get(_TEXTS)
+        self._reworded = None if texts is None else texts.to(images)
         rows, classes, values = packed[:, 1:]
         self._evidence = images.new_zeros(int(packed[0, 0]), int(packed[1, 0]))
         self._evidence[rows.long(), classes.long()] = values.to(images)

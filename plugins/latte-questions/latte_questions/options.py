@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from latte_transductive.options import TransductiveOptions
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from latte.api import Options
 
@@ -14,6 +14,21 @@ class ChoicesOptions(TransductiveOptions):
     describer: str = Field(
         default="", description="name of the describer to ask; default: the recipe's first"
     )
+    names: bool = Field(
+        default=False,
+        description="ask for other names of the classes first; needs prior: zero_shot",
+    )
+    differences: bool = Field(
+        default=False,
+        description="ask what distinguishes confused classes, after the clusters; needs prior: "
+        "zero_shot",
+    )
+
+    @model_validator(mode="after")
+    def _has_texts(self) -> ChoicesOptions:
+        if self.prior != "zero_shot" and (self.names or self.differences):
+            raise ValueError("names and differences change the zero-shot texts: prior: zero_shot")
+        return self
 
     @property
     def questions_to(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from latte_questions.candidates import CandidateStream
 from latte_questions.interview import MIXED, choose_images
 from latte_questions.labeler import ChoicesLabeler
 from latte_questions.options import ChoicesOptions
+from latte_questions.wordings import confused_pairs, read_differences, read_names
 from latte_transductive.labeler import TransductiveLabeler
 from latte_transductive.options import TransductiveOptions
 from PIL import Image
@@ -24,6 +26,7 @@ from latte.api import (
     ChoiceRequest,
     Context,
     DescribedImage,
+    DescribeRequest,
     FeatureBank,
     LabelerPrototypes,
     LatteError,
@@ -45,17 +48,23 @@ class TestChoices(PseudoLabelerContract):
 
 
 class Asked:
-    """Questions whose describer is a function; an image's key is its index."""
+    """Questions whose describer is two functions; an image's key is its index."""
 
-    def __init__(self, budget: int, answer: Answering) -> None:
+    def __init__(
+        self, budget: int, answer: Answering, write: Callable[[str], str | None] = lambda _: None
+    ) -> None:
         self.budget = budget
         self.answer = answer
+        self.write = write
         self.requests: list[tuple[str, ChoiceRequest]] = []
+        self.texts: list[tuple[str, DescribeRequest]] = []
+        self.notes: dict[str, tuple[int, int]] = {}
+        self.order: list[str] = []
         self.closed = False
 
     @property
     def asked(self) -> int:
-        return len(self.requests)
+        return len(self.requests) + len(self.texts)
 
     def image(self, index: int) -> DescribedImage:
         return DescribedImage(str(index), torch.ones(1), lambda: Image.new("RGB", (1, 1)))
@@ -66,11 +75,18 @@ class Asked:
 
     def choose(self, purpose: str, requests: Sequence[ChoiceRequest]) -> list[Choice | None]:
         self.requests += [(purpose, one) for one in requests]
+        self.order += [purpose] * len(requests)
         assert self.asked <= self.budget
         return [self._choice(one) for one in requests]
 
+    def ask(self, purpose: str, requests: Sequence[DescribeRequest]) -> list[str | None]:
+        self.texts += [(purpose, one) for one in requests]
+        self.order += [purpose] * len(requests)
+        assert self.asked <= self.budget
+        return [self.write(one.prompt) for one in requests]
+
     def note(self, purpose: str, *, kept: int, contradictory: int) -> None:
-        pass
+        self.notes[purpose] = (kept, contradictory)
 
     def close(self) -> None:
         self.closed = True
@@ -82,9 +98,6 @@ class Asked:
             return None
         shown = (*request.options, "none")
         return request.choice([float(one == chosen) for one in shown])
-
-    def purposes(self) -> list[str]:
-        return [purpose for purpose, _ in self.requests]
 
 
 def right(request: ChoiceRequest, truth: int) -> str:
@@ -112,11 +125,11 @@ def none(request: ChoiceRequest, truth: int) -> str:
     return "none"
 
 
-def misnamed() -> TrainingStart:
-    """Clear clusters, of which three have the name of another."""
+def misnamed(noise: float = 0.12) -> TrainingStart:
+    """Clusters, clear at little noise, of which three have the name of another."""
     generator = torch.Generator().manual_seed(0)
     centres = torch.eye(CLASSES, 16)
-    images = centres[TRUTH] + 0.12 * torch.randn(len(TRUTH), 16, generator=generator)
+    images = centres[TRUTH] + noise * torch.randn(len(TRUTH), 16, generator=generator)
     images = normalize(images, dim=1)
     # Text logits of an image differ by about 3, as those of CLIP do.
     texts = torch.eye(16)[15] + 0.03 * centres[[1, 2, 0, 3, 4, 5, 6, 7]]
@@ -163,7 +176,7 @@ def test_one_image_refutes_an_answer_about_a_cluster_that_the_mixture_names_well
 def test_clusters_come_first_and_each_question_is_asked_in_two_orders() -> None:
     asked = Asked(60, right)
     labels(choices(), misnamed(), asked)
-    assert list(dict.fromkeys(asked.purposes())) == ["clusters", "controls", "images"]
+    assert list(dict.fromkeys(asked.order)) == ["clusters", "controls", "images"]
     pairs = [one for purpose, one in asked.requests if purpose == "clusters"]
     for one, two in zip(pairs[::2], pairs[1::2], strict=True):
         assert one.options[:-1] == two.options[:-1][::-1]
@@ -273,3 +286,145 @@ def test_answers_against_a_reliable_mixture_are_left_out(agreeing: int, counts: 
 def test_no_answers_are_no_evidence() -> None:
     assert evidence([], 0.9, torch.zeros(2, 2)) is None
     assert evidence([Answer(torch.tensor([0]), 1, 2, True)], 0.0, torch.zeros(2, 2)) is None
+
+
+WORDED = ChoicesOptions(names=True, differences=True)
+CENTRES = torch.eye(CLASSES, 16)
+
+
+def fitting(prompt: str) -> str:
+    """Write wordings that `encode` understands, of the classes that the prompt names."""
+    numbers = [name.split()[1] for name in re.findall(r'"(class \d)"', prompt)]
+    if prompt.startswith("Write"):
+        return f"1. thing {numbers[0]}\n2. class 0"
+    return "\n".join(f"like {number}" for number in dict.fromkeys(numbers))
+
+
+def swapped(prompt: str) -> str:
+    """Write wordings of other classes."""
+    return re.sub(r"(thing|like) (\d)", lambda found: f"thing {(int(found[2]) + 1) % 8}",
+                  fitting(prompt))  # fmt: skip
+
+
+def useless(prompt: str) -> str:
+    """Repeat a class name, or write sentences."""
+    return "class 1\n\n- Class 1.\n* I am sorry, but I cannot name what is not shown here"
+
+
+def encode(names: Sequence[str]) -> Tensor:
+    base = torch.eye(16)[15]
+    return normalize(base + 0.06 * torch.stack([CENTRES[int(one[-1])] for one in names]), dim=1)
+
+
+def worded(
+    asked: Asked,
+    options: ChoicesOptions = WORDED,
+    labeler: ChoicesLabeler | None = None,
+    noise: float = 0.12,
+) -> Tensor:
+    start = TrainingStart(**{**vars(misnamed(noise)), "encode_names": encode})
+    return labels(labeler or ChoicesLabeler(options, CONTEXT), start, asked)
+
+
+def test_names_come_first_and_differences_after_the_controls() -> None:
+    asked = Asked(130, right, fitting)
+    worded(asked, noise=0.4)
+    purposes = list(dict.fromkeys(asked.order))
+    assert purposes == ["class-names", "clusters", "controls", "differences", "images"]
+    assert all(request.images == () for _, request in asked.texts)
+    assert len({request.prompt for _, request in asked.texts}) == len(asked.texts)
+    names = [request.prompt for purpose, request in asked.texts if purpose == "class-names"]
+    assert len(names) == CLASSES
+    assert asked.order.count("differences") < CLASSES
+
+
+def test_a_small_budget_goes_to_few_names() -> None:
+    asked = Asked(40, right, fitting)
+    worded(asked)
+    assert asked.order.count("class-names") == 4
+    assert asked.order.count("differences") <= 2
+    assert asked.asked <= 40
+
+
+def test_wordings_that_fit_the_answers_change_the_class_texts() -> None:
+    asked, labeler = Asked(130, right, fitting), ChoicesLabeler(WORDED, CONTEXT)
+    found = worded(asked, labeler=labeler)
+    assert asked.notes["class-names"] == (CLASSES, 0)
+    assert float((found == TRUTH).double().mean()) > 0.95
+    texts, start = labeler.state()["texts"], misnamed()
+    accuracies = [
+        float(((start.image_features @ one.T).argmax(dim=1) == TRUTH).double().mean())
+        for one in (start.class_features, texts)
+    ]
+    assert accuracies[1] > accuracies[0] + 0.2
+    assert torch.allclose(texts.norm(dim=1), torch.ones(CLASSES))
+
+
+@pytest.mark.parametrize("write", [swapped, useless, lambda _: None])
+def test_wordings_that_do_not_fit_change_nothing(write: Callable[[str], str | None]) -> None:
+    """With a budget for all images, the other questions are the same."""
+    asked = Asked(1000, right, write)
+    assert torch.equal(worded(asked), worded(Asked(1000, right), ChoicesOptions()))
+    assert asked.notes.get("class-names", (0, 0))[0] == 0
+
+
+@pytest.mark.parametrize("answer", [first, lowest, refusal, none])
+def test_wordings_of_a_useless_describer_change_nothing(answer: Answering) -> None:
+    labeler = ChoicesLabeler(WORDED, CONTEXT)
+    assert torch.equal(worded(Asked(60, answer, fitting), labeler=labeler), without_questions())
+    assert "texts" not in labeler.state()
+
+
+def test_a_resumed_run_keeps_the_class_texts_and_asks_nothing() -> None:
+    asked, labeler = Asked(130, right, fitting), ChoicesLabeler(WORDED, CONTEXT)
+    found = worded(asked, labeler=labeler)
+    again = Asked(130, right, fitting)
+    assert torch.equal(worded(again), found)
+    assert again.order == asked.order
+    resumed = Resumed(WORDED, CONTEXT)
+    resumed.saved = labeler.state()
+    silent = Asked(130, right, fitting)
+    assert torch.equal(worded(silent, labeler=resumed), found)
+    assert silent.order == []
+
+
+class Resumed(ChoicesLabeler):
+    """Labeler that continues from a stored state."""
+
+    saved: dict[str, Tensor]
+
+    def start(self, start: TrainingStart) -> None:
+        super().start(start)
+        self.load_state(self.saved)
+
+
+def test_names_are_read_without_marks_and_without_class_names() -> None:
+    lines = ["1. Sea shore", "- the Beach.", "", "SEA  SHORE", "(2) “strand”", "* Coast"]
+    text = "\n".join([*lines, "3) a name of more than six words"])
+    assert read_names(text, ("coast", "forest")) == ["Sea shore", "the Beach", "strand"]
+    assert read_names("Forest\ncoast.", ("coast", "forest")) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1. cat: long ears\n2. small ears", ["cat, long ears", "dog, small ears"]),
+        ("long ears", []),
+        ("ears\nears", []),
+        ("a\nb\nc", []),
+        (f"{'long ' * 50}\nears", []),
+    ],
+)
+def test_differences_are_two_different_lines(text: str, expected: list[str]) -> None:
+    assert read_differences(text, ("cat", "dog")) == expected
+
+
+def test_pairs_are_those_that_images_are_doubtful_between() -> None:
+    doubtful = torch.tensor([0.5, 0.4, 0.1]).repeat(4, 1)
+    sure, rare = torch.tensor([[0.95, 0.0, 0.05]] * 9), torch.tensor([[0.1, 0.4, 0.5]] * 2)
+    assert confused_pairs(torch.cat([sure, doubtful, rare])) == [(0, 1)]
+
+
+def test_wordings_need_the_zero_shot_prior() -> None:
+    with pytest.raises(ValueError, match="prior: zero_shot"):
+        ChoicesOptions(names=True, prior="current")

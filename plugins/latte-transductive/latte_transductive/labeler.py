@@ -63,20 +63,27 @@ class TransductiveLabeler(PseudoLabeler[TransductiveOptions]):
         self, learner: str, images: Tensor, aggregator: PrototypeAggregator[Any]
     ) -> Classifier:
         """Store the posteriors of one learner's images (N, D); return the mixture's classifier."""
-        scale = self.context.frozen_clip().logit_scale.to(images)
+        scale = self._scale(images)
         texts = self._texts(images, aggregator)
-
-        def text_logits(block: Tensor) -> Tensor:
-            if self.options.prior == "zero_shot":
-                return scale * (block @ texts.T)
-            return scale * aggregator.similarities(block)
-
-        mixture = self._fit(images, texts, text_logits)
+        mixture = self._fit(images, texts, self._text_logits(scale, texts, aggregator))
         best = mixture.posteriors.topk(min(_STORED, len(texts)), dim=1)
         self._posteriors[learner] = Posterior(best.indices.cpu(), best.values.cpu())
         # The classifier gives similarities: latte multiplies them by the logit scale.
         rows, bias = texts + mixture.rows / scale, mixture.bias / scale
         return Classifier(rows, torch.arange(len(rows), device=rows.device), bias)
+
+    def _scale(self, images: Tensor) -> Tensor:
+        return self.context.frozen_clip().logit_scale.to(images)
+
+    def _text_logits(
+        self, scale: Tensor, texts: Tensor, aggregator: PrototypeAggregator[Any]
+    ) -> TextLogits:
+        def text_logits(block: Tensor) -> Tensor:
+            if self.options.prior == "zero_shot":
+                return scale * (block @ texts.T)
+            return scale * aggregator.similarities(block)
+
+        return text_logits
 
     def _fit(self, images: Tensor, texts: Tensor, text_logits: TextLogits) -> Mixture:
         """Return the mixture of one learner's images (N, D) and class texts (C, D)."""

@@ -153,9 +153,19 @@ class Boastful(Echo):
         return [echo(replace(one, images=(image,))) for one in requests for image in one.images]
 
 
+class First(Echo):
+    def describe(self, requests: Sequence[DescribeRequest]) -> list[str]:
+        return [f"{one.prompt} {one.images[0].key}" for one in requests]
+
+
+class TestItExpectsAnImage(Fault, DescriberContract):
+    broken = First
+    fails: ClassVar = {"a_request_may_have_no_image"}
+
+
 class TestItAnswersForEachImage(Fault, DescriberContract):
     broken = Boastful
-    fails: ClassVar = {"a_request_may_hold_max_images"}
+    fails: ClassVar = {"a_request_may_hold_max_images", "a_request_may_have_no_image"}
 
 
 class Leaky(Echo):
@@ -170,9 +180,9 @@ class TestItCannotBeClosed(Fault, DescriberContract):
 
 class Careless(Echo):
     def describe(self, requests: Sequence[DescribeRequest]) -> list[str]:
-        for request in requests:
+        for image in [image for request in requests for image in request.images]:
             with contextlib.suppress(OSError):
-                request.images[0].open()
+                image.open()
         return super().describe(requests)
 
 
@@ -184,8 +194,8 @@ class TestItDescribesWhatItCannotRead(Fault, DescriberContract):
 class Stubborn(Echo):
     def describe(self, requests: Sequence[DescribeRequest]) -> list[str]:
         with contextlib.suppress(KeyboardInterrupt):
-            for request in requests:
-                request.images[0].open()
+            for image in [image for request in requests for image in request.images]:
+                image.open()
         return super().describe(requests)
 
 

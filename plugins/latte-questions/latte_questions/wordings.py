@@ -1,0 +1,135 @@
+"""Other wordings of classes: names and differences, which a describer writes without images."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from latte.api import DescribeRequest, Questions
+
+NAMES, DIFFERENCES = "class-names", "differences"
+_SHARE = 0.1
+"""Largest share of the questions that are left, that each of the two purposes may take."""
+_NAMES = 3
+"""Largest number of other names of a class."""
+_PAIRS = 24
+"""Largest number of pairs of classes."""
+_FEWEST = 3
+"""Smallest number of images that are likely to show either class of a pair."""
+_LEAST = 0.1
+"""Smallest probability of the second class of an image that is doubtful between two classes."""
+_MOST_WORDS = 6
+"""Largest number of words in a name."""
+_MOST_CHARACTERS = 200
+"""Longest description."""
+_MARK = re.compile(r"^\s*(?:[-*•–]|\(?\d{1,2}[.):])?\s*")
+"""Bullet or number at the start of a line."""
+
+Encode = Callable[[Sequence[str]], Tensor]
+"""Function that returns the unit features (K, D) of K names or descriptions."""
+Written = Mapping[int, Sequence[str]]
+"""Other wordings of each class that has any."""
+
+
+def names_prompt(name: str) -> str:
+    """Return the question about other names of a class."""
+    return (
+        f'Write up to {_NAMES} other common names of "{name}", as people who see it in a photo '
+        "call it. Write one name per line, and nothing else."
+    )
+
+
+def differences_prompt(one: str, other: str) -> str:
+    """Return the question about what distinguishes two classes."""
+    return (
+        f'How can one distinguish "{one}" and "{other}" in a photo? Write two lines, and nothing '
+        f'else: first a few words about how "{one}" looks, then a few words about how "{other}" '
+        "looks."
+    )
+
+
+def read_lines(text: str) -> list[str]:
+    """Return the lines of an answer without bullets, numbers, quotes and full stops."""
+    lines = [_MARK.sub("", line).strip(" \t\"'“”.,;") for line in text.splitlines()]
+    return [" ".join(line.split()) for line in lines if line]
+
+
+def read_names(text: str, names: Sequence[str]) -> list[str]:
+    """Return the names in an answer that are short and differ from the C class names."""
+    known = {one.casefold() for one in names}
+    found = []
+    for line in read_lines(text):
+        if line.casefold() not in known and len(line.split()) <= _MOST_WORDS:
+            known.add(line.casefold())
+            found.append(line)
+    return found[:_NAMES]
+
+
+def read_differences(text: str, pair: Sequence[str]) -> list[str]:
+    """Return the descriptions of both classes; none unless the answer has two different lines."""
+    lines = read_lines(text)
+    if len(lines) != 2 or len({*lines}) != 2 or max(map(len, lines)) > _MOST_CHARACTERS:
+        return []
+    return [
+        f"{name}, {line.removeprefix(name).lstrip(' :,-')}"
+        for name, line in zip(pair, lines, strict=True)
+    ]
+
+
+def ask_names(questions: Questions, names: Sequence[str], posteriors: Tensor) -> Written:
+    """Ask for other names of the classes that the most doubtful images may show.
+
+    `posteriors` (N, C) are those of the mixture.
+    """
+    doubt = (posteriors * (1 - posteriors)).sum(dim=0)
+    order = doubt.argsort(descending=True, stable=True)[: _most(questions)].tolist()
+    requests = [DescribeRequest((), names_prompt(names[label])) for label in order]
+    answers = _ask(questions, NAMES, requests)
+    return {
+        label: found
+        for label, text in zip(order, answers, strict=True)
+        if (found := read_names(text or "", names))
+    }
+
+
+def ask_differences(questions: Questions, names: Sequence[str], posteriors: Tensor) -> Written:
+    """Ask what distinguishes the classes between which most images are doubtful."""
+    pairs = confused_pairs(posteriors)[: _most(questions)]
+    named = [(names[one], names[other]) for one, other in pairs]
+    requests = [DescribeRequest((), differences_prompt(*pair)) for pair in named]
+    found: dict[int, list[str]] = {}
+    answers = _ask(questions, DIFFERENCES, requests)
+    for pair, texts, text in zip(pairs, named, answers, strict=True):
+        for label, line in zip(pair, read_differences(text or "", texts), strict=False):
+            found.setdefault(label, []).append(line)
+    return found
+
+
+def mean_texts(texts: Tensor, written: Written, encode: Encode) -> Tensor:
+    """Return class texts (C, D): the unit mean of each class's text and its wordings."""
+    found = texts.clone()
+    for label, wordings in written.items():
+        found[label] = normalize(texts[label] + encode(wordings).to(texts).sum(dim=0), dim=0)
+    return found
+
+
+def confused_pairs(posteriors: Tensor) -> list[tuple[int, int]]:
+    """Return the pairs of classes that are the two most probable ones of the most images."""
+    best = posteriors.topk(2, dim=1)
+    doubtful = best.values[:, 1] > _LEAST
+    pairs = Counter(map(tuple, best.indices[doubtful].sort(dim=1).values.tolist()))
+    return [(one, other) for (one, other), count in pairs.most_common(_PAIRS) if count >= _FEWEST]
+
+
+def _most(questions: Questions) -> int:
+    return int(_SHARE * (questions.budget - questions.asked))
+
+
+def _ask(
+    questions: Questions, purpose: str, requests: Sequence[DescribeRequest]
+) -> list[str | None]:
+    return questions.ask(purpose, requests) if requests else []
