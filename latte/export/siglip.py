@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from open_clip.tokenizer import HFTokenizer, _clean_canonicalize
 from open_clip.transformer import TextTransformer
-from timm.layers import AttentionPoolLatent
+from timm.layers.attention_pool import AttentionPoolLatent
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
@@ -70,7 +70,7 @@ def _tokenizer(tokenizer: Any, context_length: int) -> Any:
     from tokenizers import Regex, Tokenizer, normalizers
     from transformers import PreTrainedTokenizerFast
 
-    wrapped = getattr(tokenizer, "tokenizer", None)
+    wrapped: Any = getattr(tokenizer, "tokenizer", None)
     backend = getattr(wrapped, "backend_tokenizer", None)
     canonical = type(tokenizer) is HFTokenizer and tokenizer.clean_fn is _clean_canonicalize
     if backend is None or not canonical or tokenizer.tokenizer_mode or tokenizer.strip_sep_token:
