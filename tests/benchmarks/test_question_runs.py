@@ -60,9 +60,7 @@ def test_a_group_is_described_by_its_most_frequent_class(tmp_path: Path) -> None
 
 
 @pytest.mark.thorough
-def test_choices_find_exchanged_names_and_captions_do_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_runs_find_two_exchanged_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LATTE_CACHE", str(tmp_path / "cache"))
     whole = json.loads((IMAGES / "split.json").read_text(encoding="utf-8"))
     few = {part: [row for row in rows if row[1] < CLASSES] for part, rows in whole.items()}
@@ -71,9 +69,6 @@ def test_choices_find_exchanged_names_and_captions_do_not(
     drawn = draw_all_files(numbered, "few", CELLS[0], seed=0)
     first, second, *others = drawn.names
     drawn = replace(drawn, names=(second, first, *others))
-    from_captions, from_choices = (
-        run_accuracy(tmp_path / f"{place}", drawn, recipe, 0.99, 0, make_registry())
-        for place, recipe in enumerate((captions_recipe(len(drawn.own)), choices_recipe(80)))
-    )
-    assert from_captions[0] < 80
-    assert from_choices[0] > 90
+    for place, recipe in enumerate((choices_recipe(80), captions_recipe(len(drawn.own)))):
+        own, _ = run_accuracy(tmp_path / str(place), drawn, recipe, 0.99, 0, make_registry())
+        assert own > 85  # zero-shot: at most 67
