@@ -62,7 +62,7 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
                 )
         self._counted = counted_tokens(describer)
         self._describer = describer
-        self._all = tuple(requests)
+        self._all: tuple[RequestT, ...] = tuple(requests)
         self.keys = tuple(map(self._key, requests))
         """Key of each request, equal for equal requests."""
         self._distinct: dict[str, RequestT] = dict(zip(self.keys, requests, strict=True))
