@@ -54,6 +54,7 @@ def frozen_blocks(visual: Any) -> int:
     0 means that outputs of blocks cannot be cached: an earlier layer trains or has dropout, or the
     tower is neither a vision transformer that pools the class token nor an EfficientNet of timm.
     """
+    after: tuple[str, ...]
     if type(visual) is TimmModel and type(visual.trunk) is EfficientNet:
         blocks, after = "trunk.blocks.", ("trunk.conv_head.", "trunk.bn2.", "head.")
     elif type(visual) is not TimmModel and reads_class_token(visual):
@@ -72,7 +73,7 @@ def block_states(visual: Any, pixels: Tensor, count: int) -> Tensor:
     """Return the outputs (B, ...) of the first `count` blocks for pixels (B, 3, S, S)."""
     if type(visual) is not TimmModel:
         return token_states(visual, pixels, count)
-    trunk = visual.trunk
+    trunk: Any = visual.trunk
     return trunk.blocks[:count](trunk.bn1(trunk.conv_stem(pixels)))  # type: ignore[no-any-return]
 
 
@@ -80,7 +81,8 @@ def states_after(visual: Any, states: Tensor, count: int) -> Tensor:
     """Return the trunk's states (B, W) from the outputs (B, ...) of its first `count` blocks."""
     if type(visual) is not TimmModel:
         return class_token_of(visual, states, count)
-    trunk, blocks = visual.trunk, visual.trunk.blocks[count:]
+    trunk: Any = visual.trunk
+    blocks = trunk.blocks[count:]
     again = trunk.grad_checkpointing and torch.is_grad_enabled()
     states = checkpoint_seq(blocks, states, flatten=True) if again else blocks(states)
     return trunk.forward_head(trunk.bn2(trunk.conv_head(states)))  # type: ignore[no-any-return]

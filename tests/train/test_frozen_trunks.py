@@ -15,7 +15,7 @@ from latte.backbone.encode import encode_cached_images
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.components.options import LastBlocksOptions
 from latte.components.trainable import LastBlocks
-from latte.data.batches import evaluation_batches
+from latte.data.batches import evaluation_batches, training_batches
 from latte.interfaces import LatteError, Trainable, TrainableGroup, Trunk
 from latte.interfaces.settings import AugmentSettings
 from latte.train import learner as learner_module
@@ -188,7 +188,7 @@ def test_no_states_are_cached_if_views_or_the_trunk_change(
 def views_of_batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Return a list that gets the number of each view for which pixels are made from now on."""
     found: list[int] = []
-    make = loop.training_batches
+    make = training_batches
 
     def counted(images: Any, view: Any, batches: Any, epoch: int, device: Any) -> Any:
         found.append(epoch)
