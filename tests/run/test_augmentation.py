@@ -112,6 +112,7 @@ def test_a_recipe_names_the_component(recipe: Path) -> None:
 def test_augment_beside_the_component_is_refused(recipe: Path) -> None:
     with pytest.raises(RecipeErrors, match='cannot stand beside "augmentation"'):
         load(recipe, "augmentation=flips", "train.augment=null")
+    assert load(recipe, "augmentation=null").augmentation is None
 
 
 @pytest.mark.thorough
