@@ -58,11 +58,11 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
                     where="describer",
                 )
         self._describer = describer
-        self._all = tuple(requests)
+        self._all: tuple[RequestT, ...] = tuple(requests)
         self.keys = tuple(map(self._key, requests))
         """Key of each request, equal for equal requests."""
-        self._distinct = dict(zip(self.keys, requests, strict=True))
-        self._order = tuple(self._distinct)
+        self._distinct: dict[str, RequestT] = dict(zip(self.keys, requests, strict=True))
+        self._order: tuple[str, ...] = tuple(self._distinct)
 
     @abstractmethod
     def question(self, request: RequestT) -> DescribeRequest:

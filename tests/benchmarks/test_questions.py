@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import normalize
 
 from benchmarks.folder_cells import Folder, Images
-from benchmarks.questions import answered, picture, shown_rows
+from benchmarks.questions import SimulatedDescriber, answered, picture, shown_rows
 from latte.data.groups import grid
 
 CLASSES, EACH = 6, 20
@@ -34,6 +34,7 @@ def test_images_are_recognised_on_sheets() -> None:
 def test_good_answers_help_and_chance_changes_nothing(
     right: float | None, least: float, most: float
 ) -> None:
-    found = answered(folder(), right, 60, seed=0)
+    drawn = folder()
+    found = answered(drawn, SimulatedDescriber(drawn, right, seed=0), 60)
     assert least <= found.own <= most
     assert found.questions <= 60
