@@ -22,6 +22,7 @@ COMPANIONS = {
     "markupsafe": "jinja2",
     "pydantic_core": "pydantic",
     "ftfy": "open-clip-torch",
+    "timm": "open-clip-torch",
     "tokenizers": "transformers",
 }
 """Modules of packages that another declared package always installs."""

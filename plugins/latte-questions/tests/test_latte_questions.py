@@ -184,9 +184,10 @@ def test_clusters_come_first_and_each_question_is_asked_in_two_orders() -> None:
         assert not {*one.images[0].key.split()} & {*two.images[0].key.split()}
 
 
+@pytest.mark.parametrize("budget", [60, 130, 400])
 @pytest.mark.parametrize("answer", [first, lowest, refusal, none])
-def test_a_useless_describer_changes_nothing(answer: Answering) -> None:
-    found = labels(choices(), misnamed(), Asked(60, answer))
+def test_a_useless_describer_changes_nothing(answer: Answering, budget: int) -> None:
+    found = labels(choices(), misnamed(), Asked(budget, answer))
     assert torch.equal(found, without_questions())
 
 
