@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 import yaml
+from latte_questions.labeler import FEWEST_QUESTIONS
 from latte_questions.options import ChoicesOptions
 from latte_questions.wordings import Encode, differences_prompt, mean_texts, names_prompt
 from torch import Tensor
@@ -25,7 +26,7 @@ from benchmarks.folder_cells import Folder, cells_called, draw
 from benchmarks.folder_sets import TEMPLATE, read_plans
 from benchmarks.measuring import say
 from benchmarks.question_describer import SimulatedDescriber
-from benchmarks.questions import FEWEST_QUESTIONS, Accuracy, answered, fitted
+from benchmarks.questions import Accuracy, answered, fitted
 from latte.backbone.encode import ClassTexts, encode_class_texts
 from latte.backbone.load import load_backbone
 from latte.cli.progress import make_progress
@@ -64,7 +65,7 @@ class NamingDescriber(SimulatedDescriber):
     def _names(self, wordings: Wordings, name: str) -> list[str]:
         written = []
         for place, good in enumerate(wordings[name]["good"]):
-            right, kind, other, _ = self._draws("names", name, str(place))
+            right, kind, other, _ = self.draws("names", name, str(place))
             if right < (self.right or 0):
                 written.append(good)
             elif kind < 0.5:
@@ -74,7 +75,7 @@ class NamingDescriber(SimulatedDescriber):
         return written
 
     def _looks(self, wordings: Wordings, pair: tuple[str, str]) -> list[str]:
-        own = [self._draws("looks", name, *pair) for name in pair]
+        own = [self.draws("looks", name, *pair) for name in pair]
         return [
             wordings[name if right < (self.right or 0) else _other(wordings, other)]["looks"]
             for name, (right, _, other, _) in zip(pair, own, strict=True)

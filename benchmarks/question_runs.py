@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from latte_questions.labeler import ChoicesLabeler
@@ -28,6 +28,7 @@ from benchmarks.trained_draws import Drawn
 from latte.data.sources.listed import image_reference
 from latte.interfaces import Context, Describer, DescribeRequest, Options, TrainingStart
 from latte.interfaces.progress import SilentProgress
+from latte.interfaces.settings import Budget
 from latte.io.files import digest, write_json, write_text
 from latte.recipe.dump import dump_yaml
 from latte.recipe.load import load_recipe
@@ -54,6 +55,8 @@ class CaptionOptions(Options):
 class SimulatedChoicesOptions(TransductiveOptions):
     """Options of the labeler `simulated-choices`."""
 
+    names: ClassVar[bool] = False
+    differences: ClassVar[bool] = False
     truth: str
     budget: int
 
@@ -139,7 +142,7 @@ class SimulatedChoices(ChoicesLabeler):
         questions = StoredQuestions(
             lambda: SimulatedDescriber(folder, truth.right, truth.draw),
             training_set(folder),
-            options.budget,
+            Budget(questions=options.budget),
             Path(self._store.name),
             SilentProgress(),
         )

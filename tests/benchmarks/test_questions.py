@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
+from latte_questions.wordings import differences_prompt, names_prompt
 from torch.nn.functional import normalize
 
 from benchmarks.folder_cells import Folder, Images
+from benchmarks.names import NamingDescriber
 from benchmarks.question_describer import SimulatedDescriber, picture, shown_rows
 from benchmarks.questions import ExpectingInterview, ExpectingLabeler, answered
 from latte.data.groups import grid
+from latte.interfaces import DescribeRequest
 
 CLASSES, EACH = 6, 20
 
@@ -51,3 +54,17 @@ def test_the_expected_gain_is_zero_only_for_a_useless_describer(right: float | N
     expected, low, high = ExpectingInterview.found
     assert low <= high
     assert (expected > 0) == (right is not None)
+
+
+@pytest.mark.parametrize("right", [1.0, None])
+def test_wordings_are_good_as_often_as_the_describer_is_right(right: float | None) -> None:
+    known, (first, second, *_) = folder(), folder().names
+    wordings = {
+        name: {"good": [f"{name}!"] * 9, "poor": ["poor"] * 9, "looks": f"{name}?"}
+        for name in known.names
+    }
+    describer = NamingDescriber(known, wordings, right, seed=0)
+    prompts = names_prompt(first), differences_prompt(first, second)
+    names, looks = describer.describe([DescribeRequest((), one) for one in prompts])
+    assert (names == "\n".join([f"{first}!"] * 9)) == (right is not None)
+    assert (looks == f"{first}?\n{second}?") == (right is not None)
