@@ -25,7 +25,9 @@ from latte.interfaces import (
 INPUT, OUTPUT = "prompt tokens", "tokens"
 """Names of the counters of describers that count input and output tokens."""
 _CHARACTERS = 500
-"""Largest length of an answer in text, so that it fits into a stored text."""
+"""Largest length of the JSON of an answer in text, so that it fits into a stored text."""
+_MOST_TOKENS = 10**9
+"""Largest number of tokens of a question that is counted."""
 _DIGITS = 6
 """Decimal places of stored probabilities, so few that 26 of them fit into a stored text."""
 
@@ -175,7 +177,7 @@ class TextPlan(QuestionPlan[DescribeRequest, str]):
     ) -> Sequence[str | Refusal]:
         """Return the texts of `describer`, cut if they are too long to be stored."""
         return [
-            one if isinstance(one, Refusal) else one[:_CHARACTERS]
+            one if isinstance(one, Refusal) else _beginning(one)
             for one in describer.describe(requests)
         ]
 
@@ -224,7 +226,8 @@ def stored_tokens(text: str | None) -> tuple[int, int] | None:
     """Return the input and output tokens in a stored answer; None without a count."""
     try:
         read, written = json.loads(text or "")["tokens"]
-        return (read, written) if min(read, written) >= 0 else None
+        valid = all(type(one) is int and 0 <= one <= _MOST_TOKENS for one in (read, written))
+        return (read, written) if valid else None
     except (TypeError, ValueError, LookupError, RecursionError):
         return None
 
@@ -249,6 +252,13 @@ def _shares(request: ChoiceRequest, choice: Choice) -> list[float]:
     same = request.choice([*choice.probabilities, *none])
     shares = [*same.probabilities, same.none][: len(request.letters)]
     return [round(share, _DIGITS) for share in shares]
+
+
+def _beginning(text: str) -> str:
+    text = text[:_CHARACTERS]
+    while len(json.dumps(text, ensure_ascii=False)) > _CHARACTERS:
+        text = text[:-1]
+    return text
 
 
 def _as_text(value: str | list[float], tokens: list[int] | None) -> str:

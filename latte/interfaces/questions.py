@@ -254,7 +254,7 @@ class Questions(Protocol):
     def ask(self, purpose: str, requests: Sequence[DescribeRequest]) -> list[str | None]:
         """Return the text for each request; None without an answer, or beyond the budget.
 
-        A request may have no image. A text has at most 600 characters.
+        A request may have no image. Texts are cut to 500 characters or fewer.
         """
 
     def note(self, purpose: str, *, kept: int, contradictory: int) -> None:

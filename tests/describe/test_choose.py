@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -141,8 +142,13 @@ def test_a_choice_is_stored_with_its_share_of_the_counted_tokens(tmp_path: Path)
     assert [*map(stored_tokens, texts)] == [(10, 1)] * 6
 
 
-@pytest.mark.parametrize("text", [None, "", "[0.1, 0.9]", '{"choice": [1, 0]}', '{"tokens": 3}',
-                                  '{"tokens": [1, -1]}', '{"tokens": ["a", 1]}'])  # fmt: skip
+@pytest.mark.parametrize("tokens", ["3", "[1, -1]", '["a", 1]', "[1.5, 1]", "[1, NaN]",
+                                    "[1, Infinity]", f"[1, {10**400}]", "null"])  # fmt: skip
+def test_stored_tokens_that_are_no_counts_are_not_counted(tokens: str) -> None:
+    assert stored_tokens(f'{{"answer": [1, 0], "tokens": {tokens}}}') is None
+
+
+@pytest.mark.parametrize("text", [None, "", "[0.1, 0.9]", '{"choice": [1, 0]}'])
 def test_a_stored_text_without_tokens_has_no_count(text: str | None) -> None:
     assert stored_tokens(text) is None
 
@@ -172,6 +178,20 @@ def test_texts_about_no_image_can_be_exported_and_imported(tmp_path: Path) -> No
     again = ScriptedDescriber(lambda _: "other")
     assert texts(tmp_path / "b", again) == found
     assert again.asked == []
+
+
+@pytest.mark.parametrize("letter", ["a", "\n", '"', "\x01"])
+def test_the_beginning_of_a_long_text_is_stored(tmp_path: Path, letter: str) -> None:
+    class Counted(ScriptedDescriber):
+        counters: ClassVar[dict[str, int]] = {"tokens": 77, "prompt tokens": 3000}
+
+    writer = Counted(lambda _: letter * 1000)
+    with DescriptionStore(tmp_path) as store:
+        plan = TextPlan(writer, [DescribeRequest((), "What is a cat?")])
+        (found,) = plan.answers(store, RecordedProgress())
+        assert stored_tokens(store.get(plan.keys[0])) == (0, 0)
+    assert found == letter * len(found or "")
+    assert len(found or "") > 80
 
 
 @pytest.mark.parametrize("text", ["cat", "[1, 2]", "[]", "[0, 0, 0]", "[NaN, 1, 1]", '{"a": 1}',
