@@ -248,7 +248,7 @@ class Budget(Options):
             return self.questions
         if self.tokens is not None:
             return int(self.tokens / sum(tokens))
-        return int((self.money or 0.0) / (self.cost(tokens) or 1.0))
+        return int(min((self.money or 0.0) / (self.cost(tokens) or 1.0), 1e12))
 
 
 class GeneralSettings(Options):

@@ -292,6 +292,10 @@ def test_a_kill_in_a_round_changes_no_answer_and_pays_no_stored_one_again(tmp_pa
     assert resumed.counts == (replace(whole.counts[0], stored=before),)
 
 
+def test_a_tiny_price_allows_many_questions() -> None:
+    assert Budget(money=1e300, price=Price(input=1e-300, output=0.0)).allowed((1, 1)) == 10**12
+
+
 def test_a_budget_in_tokens_needs_a_describer_that_counts_them(tmp_path: Path) -> None:
     class Silent(Counting):
         counters: ClassVar[dict[str, int]] = {"tokens": 0, "prompt tokens": 0}
