@@ -69,11 +69,11 @@ class Record:
         """Probability that an answer which was given twice is right; 0 for a doubtful describer.
 
         The describer is doubtful if p is below 0.5 with a probability of 20 % or more, if it
-        answered fewer than five control questions, or if it passed fewer than half of them: pairs
+        answered fewer than five control questions, or if it passed fewer than a third of them: pairs
         do not show that a consistent describer is wrong.
         """
         weights = self.posterior
-        few = self.controls < _FEWEST_CONTROLS or 2 * self.passed < self.controls
+        few = self.controls < _FEWEST_CONTROLS or 3 * self.passed < self.controls
         if few or float(weights[GRID < 0.5].sum()) >= _DOUBT:
             return 0.0
         return twice_right(float(GRID[weights.argmax()]))
