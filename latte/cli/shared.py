@@ -75,7 +75,7 @@ def naming(argument: str) -> Iterator[None]:
 
 
 def chosen_recipe(path: Path) -> Path:
-    """Return `path` if it is a file, else the shipped recipe of that name if there is one."""
+    """Return the shipped recipe named `path` if it exists and `path` is no file, else `path`."""
     from latte.recipe.shipped import shipped_path
 
     shipped = None if path.is_file() else shipped_path(path.as_posix())

@@ -146,7 +146,7 @@ class Backbone(ABC):
 
     @abstractmethod
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Restore the tensors that `state` returned."""
+        """Restore weights and buffers from `state`, which an earlier call of `state()` returned."""
 
     @abstractmethod
     def save(self, folder: Path) -> None:

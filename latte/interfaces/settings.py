@@ -243,7 +243,7 @@ class Budget(Options):
         return (tokens[0] * self.price.input + tokens[1] * self.price.output) / 1e6
 
     def allowed(self, tokens: tuple[float, float]) -> int:
-        """Return the number of questions that the budget pays for if each uses `tokens`."""
+        """Return the number of questions in the budget if each has `tokens`: (input, output)."""
         if self.questions is not None:
             return self.questions
         if self.tokens is not None:

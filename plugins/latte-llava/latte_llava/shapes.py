@@ -22,7 +22,7 @@ SPECIAL_TOKENS = ("<pad>", "<s>", "</s>", "<unk>", "<image>")
 
 @dataclass(frozen=True)
 class Shape:
-    """Configuration of a model with the matching processor."""
+    """Configuration of a small model, and the processor that prepares its inputs."""
 
     config: Any
     processor: Any

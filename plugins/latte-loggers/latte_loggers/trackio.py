@@ -60,7 +60,7 @@ class TrackioReporter(LoggingReporter[TrackioOptions]):
             )
 
     def files(self, folder: Path) -> list[Path]:
-        """Return the folder of the database."""
+        """Return the files of the run's database."""
         return sorted(_folder(folder).glob("*.db"))
 
     def _send(self, message: Mapping[str, Any]) -> None:

@@ -61,7 +61,7 @@ class _Pages:
         self._thumbnail = lru_cache(maxsize=None)(self._make_thumbnail)
 
     def learners(self) -> list[dict[str, Any]]:
-        """Return each learner's name and its classes in label order, as the template needs them."""
+        """Return the name of each learner and its prototypes of all classes, for the template."""
         classes = range(len(self._results.class_names))
         return [
             {"name": name, "classes": [self._class(name, label) for label in classes]}

@@ -69,8 +69,8 @@ class Record:
         """Probability that an answer which was given twice is right; 0 for a doubtful describer.
 
         The describer is doubtful if p is below 0.5 with a probability of 20 % or more, if it
-        answered fewer than five control questions, or if it passed fewer than a third of them: pairs
-        do not show that a consistent describer is wrong.
+        answered fewer than five control questions, or if it passed fewer than a third of them:
+        pairs do not show that a consistent describer is wrong.
         """
         weights = self.posterior
         few = self.controls < _FEWEST_CONTROLS or 3 * self.passed < self.controls

@@ -28,12 +28,13 @@ _BELOW_MIN_MARGIN = 0.55
 
 
 class EvidenceGuard(Guard[EvidenceOptions]):
-    """Guard that accepts the adapted classifier fully, half or not at all, without labels.
+    """Guard that needs no labels: it accepts the adapted classifier, half of it, or rejects it.
 
-    Two signals decide: the stability of the anchored mixture on the frozen features, and the
-    relative margin of the best class. In addition, the adapted labels must agree with the mixture's
-    labels more than the zero-shot labels do; for recipes that train, this checks that adapted
-    labels fit the clusters of the frozen features.
+    Half means the mean of the adapted and the zero-shot classifier. Two signals decide. `stability`
+    is the agreement of two mixtures that are fitted to halves of the images. `relative_margin` is
+    the lead of the best class over the second, in units of the lead with unrelated names. Also, the
+    adapted labels must agree with the labels of the mixture more than the zero-shot labels do; for
+    recipes that train, this checks that adapted labels fit the clusters of the frozen features.
     """
 
     @torch.no_grad()

@@ -51,7 +51,7 @@ class Pictures:
 
 
 class Gathered:
-    """All training pictures, real (photos, then stamps) and synthetic, with the projection."""
+    """All training pictures (photos, stamps, then synthetic ones) and their projected features."""
 
     def __init__(self, sources: Sources, weight: Tensor, bias: Tensor) -> None:
         """Fit the projection and project all pictures; `weight` and `bias` are the ImageNet head's.
