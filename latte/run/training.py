@@ -235,7 +235,7 @@ def _evaluation(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> Ev
             cached[learner.name] = states_of(learner)
         known = cached[learner.name]
         if known is not None:
-            return learner.features_of(known.trunk, known.states)
+            return learner.features_of(known.trunk, known.states, size)
         split, name = images.evaluation, "evaluate"
         return encode_cached_images(learner.backbone, split.cache, size, workspace.progress, name)
 

@@ -63,6 +63,8 @@ class CachedViews:
     """
 
     trunk: Trunk[Tensor]
+    size: int
+    """Size in bytes of the states of all views."""
     states: dict[int, CachedStates] = field(default_factory=dict)
 
 

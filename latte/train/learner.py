@@ -193,11 +193,10 @@ class Learner:
         progress: Progress,
     ) -> None:
         trunk, text_trunk = self.backbone.image_trunk(), self.backbone.text_trunk()
-        if trunk is not None and self._fits(
-            trunk, (views or 1) * len(start.image_features), progress
-        ):
+        images = (views or 1) * len(start.image_features)
+        if trunk is not None and self._fits(trunk, images, progress):
             if views:
-                self.cached_views = CachedViews(trunk)
+                self.cached_views = CachedViews(trunk, state_bytes(trunk, images))
             else:
                 states = image_states(trunk, [*self.parameters])
                 self.image_states = CachedStates(trunk, states.to(self.device))
@@ -219,13 +218,14 @@ class Learner:
         progress.say(f"{taken}, {then}")
         return fits
 
-    def features_of(self, trunk: Trunk[Tensor], states: Tensor) -> Tensor:
+    def features_of(self, trunk: Trunk[Tensor], states: Tensor, size: int | None = None) -> Tensor:
         """Return unit features (N, D) of states (N, W) of the image `trunk`, without gradient.
 
+        With batches of `size`, features have the bits of whole towers that encode such batches.
         Raises `LatteError` if a feature is zero or not finite, because training diverged.
         """
         with torch.no_grad(), encoding_in(self.arithmetic, self.device):
-            parts = torch.split(states, rows_per_block(states.shape[1]))
+            parts = torch.split(states, size or rows_per_block(trunk.width))
             features = torch.cat([trunk.features(part.to(self.device)).cpu() for part in parts])
         check_features(features, "image")
         return features

@@ -106,12 +106,13 @@ def own_posterior(training: Training) -> Posterior | None:
 
 
 def _start(training: Training, progress: Progress) -> None:
-    # Encoding each view once must not cost more than the steps. Without epochs that use a view
-    # again, `views` changes no bit.
-    seen = training.total_steps * training.settings.images_a_step
-    views = training.settings.views
-    least = len(training.images) if views is None else views * len(training.images) + 1
-    image_states = training.image_states if seen >= least else None
+    # Encoding each view once must not cost more than the steps.
+    if views := training.settings.views:
+        worth_it = training.total_steps > views * training.steps_per_epoch
+    else:
+        seen = training.total_steps * training.settings.images_a_step
+        worth_it = seen >= len(training.images)
+    image_states = training.image_states if worth_it else None
     for learner in training.learners:
         learner.aggregator.start(training.start)
         if distributed.world_size() > 1:
@@ -177,16 +178,21 @@ def _encode_views(training: Training, view: int, progress: Progress) -> None:
         if cached is None:
             continue
         if view not in cached.states:
-            states = torch.zeros(count, cached.trunk.width, device=learner.device)
             batches, name = _batches(training, view), f"encode view {view + 1}"
+            size = learner.micro_batch_size or training.settings.images_a_step
             with (
                 torch.no_grad(),
+                explain_out_of_memory(training.settings),
                 encoding_in(learner.arithmetic, learner.device),
                 progress.task(name, count, "images") as task,
                 contextlib.closing(_pixels(training, batches, view)) as views,
             ):
+                states = torch.zeros(count, cached.trunk.width, device=learner.device)
                 for indices, pixels in views:
-                    states[distributed.share(indices)] = cached.trunk.states(pixels).float()
+                    own = torch.split(distributed.share(indices), size)
+                    for rows, part in zip(own, torch.split(pixels, size), strict=True):
+                        if len(rows):
+                            states[rows] = cached.trunk.states(part).float()
                     task.advance(len(indices))
             (states,) = distributed.all_reduce([states])
             cached.states[view] = CachedStates(cached.trunk, states)

@@ -268,11 +268,12 @@ def _saved_tensors(learner: Learner, stored: dict[int, int]) -> Iterator[None]:
 
 
 def _state_bytes(learner: Learner) -> int:
-    """Return the bytes of the optimiser's state."""
+    """Return the bytes of the optimiser's state, and of views that epochs will cache."""
+    views = learner.cached_views.size if learner.cached_views else 0
     if learner.optimizer is None:
-        return 0
+        return views
     copies = 1 if isinstance(learner.optimizer, torch.optim.SGD) else 2
-    return copies * sum(value.nbytes for value in learner.parameters.values())
+    return views + copies * sum(value.nbytes for value in learner.parameters.values())
 
 
 def _read(path: Path) -> dict[str, Found]:

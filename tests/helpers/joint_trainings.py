@@ -66,6 +66,10 @@ TRAININGS: Mapping[str, Callable[[], Mapping[str, Any]]] = {
         "parts": [latteclip_part(trainable=LastBlocks(LastBlocksOptions(blocks=1), CONTEXT))],
         **settings(augment=None, micro_batch_size=2),
     },
+    "cached-views": lambda: {
+        "parts": [latteclip_part(trainable=LastBlocks(LastBlocksOptions(blocks=1), CONTEXT))],
+        **settings(views=1, batch_size=3),
+    },
     "sgd": lambda: settings(optimizer=OptimizerSettings(name="sgd", learning_rate=0.01)),
     "clipped": lambda: settings(
         optimizer=OptimizerSettings(name="sgd", learning_rate=0.05, gradient_clip=0.1)

@@ -136,7 +136,17 @@ def test_features_of_many_images_are_computed_in_parts(
     cached = learner.image_states
     expected = learner.features_of(cached.trunk, cached.states)
     monkeypatch.setattr(learner_module, "rows_per_block", lambda width: 5)
-    found = learner.features_of(cached.trunk, cached.states)
+    parts = []
+
+    def features(states: Tensor) -> Tensor:
+        parts.append(len(states))
+        return cached.trunk.features(states)
+
+    trunk = replace(cached.trunk, features=features)
+    found = learner.features_of(trunk, cached.states)
+    assert parts == [5, 5, 2]
+    learner.features_of(trunk, cached.states, 8)
+    assert parts[3:] == [8, 4]
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
 
 
@@ -219,9 +229,42 @@ def test_cached_views_give_the_weights_of_whole_towers(
 def test_views_that_are_used_once_give_the_bits_of_fresh_views(
     make: Callable[..., Training], views: int
 ) -> None:
-    changes = {"augment": SETTINGS.augment, "max_steps": 6}
+    # 12 images in batches of at most 5 are three batches of 4.
+    changes = {"augment": SETTINGS.augment, "max_steps": 6, "batch_size": 5}
     fresh, fixed = make("fresh", **changes), make("fixed", views=views, **changes)
     assert_same_bits(outcome(run(fresh)), outcome(run(fixed)))
+    assert fixed.learners[0].cached_views is None
+
+
+def test_views_are_encoded_in_micro_batches(make: Callable[..., Training]) -> None:
+    training = make("views", augment=SETTINGS.augment, views=1, micro_batch_size=3)
+    learner, parts = training.learners[0], []
+    loop._start(training, RecordedProgress())
+    assert learner.cached_views is not None
+    trunk = learner.cached_views.trunk
+
+    def states(pixels: Tensor) -> Tensor:
+        parts.append(len(pixels))
+        return trunk.states(pixels)
+
+    learner.cached_views = replace(learner.cached_views, trunk=replace(trunk, states=states))
+    loop._encode_views(training, 0, RecordedProgress())
+    assert parts == [3, 1] * 3
+
+
+def test_too_little_memory_for_a_view_is_explained(make: Callable[..., Training]) -> None:
+    training = make("views", augment=SETTINGS.augment, views=1)
+    learner = training.learners[0]
+    loop._start(training, RecordedProgress())
+    assert learner.cached_views is not None
+
+    def full(pixels: Tensor) -> Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    trunk = replace(learner.cached_views.trunk, states=full)
+    learner.cached_views = replace(learner.cached_views, trunk=trunk)
+    with pytest.raises(LatteError, match="memory does not hold"):
+        loop._encode_views(training, 0, RecordedProgress())
 
 
 def test_resume_with_cached_views_gives_identical_bits(
