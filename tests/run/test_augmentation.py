@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -29,7 +30,7 @@ from latte.registry.discovery import discover_plugins
 from latte.registry.plugin import Plugin
 from latte.registry.registry import Registry
 from latte.registry.spec import ComponentSpec
-from latte.results.identity import run_hash
+from latte.results.identity import CHECKPOINTS, run_hash, stage_fingerprints
 from latte.run.runner import run_recipe
 from latte.run.workspace import run_folder
 from tests.helpers.recorded import RecordedProgress
@@ -107,6 +108,15 @@ def test_a_recipe_names_the_component(recipe: Path) -> None:
     assert own.resolved["augmentation"] == {"use": "latte-flips/flips"}
     assert "augment" not in own.resolved["train"]
     assert run_hash(plain, None) != run_hash(own, None)
+
+
+def test_another_version_of_the_component_trains_again(recipe: Path) -> None:
+    own = load(recipe, "augmentation=flips")
+    assert own.augmentation is not None
+    newer = replace(own, augmentation=replace(own.augmentation, version="2"))
+    before, after = (stage_fingerprints(one, "images", "clip") for one in (own, newer))
+    assert before["describe"] == after["describe"]
+    assert before[CHECKPOINTS] != after[CHECKPOINTS]
 
 
 def test_augment_beside_the_component_is_refused(recipe: Path) -> None:
