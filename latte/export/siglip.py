@@ -11,6 +11,7 @@ from open_clip.transformer import TextTransformer
 from timm.layers.attention_pool import AttentionPoolLatent
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.export.clip import (
@@ -57,7 +58,7 @@ def siglip_model(backbone: OpenClipBackbone) -> tuple[Any, Any]:
         for tower, inputs in (("image", {"pixel_values": pixels}), ("text", {"input_ids": tokens})):
             ours = getattr(source, f"encode_{tower}")(*inputs.values())
             theirs = getattr(model, f"get_{tower}_features")(**inputs).pooler_output
-            equal = torch.allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+            equal = torch.allclose(normalize(ours), normalize(theirs), rtol=0, atol=1e-4)
             refuse_unless(equal, f"its {tower} tower computes other features than that of SigLIP")
     return model, tokenizer
 

@@ -136,6 +136,13 @@ def test_the_readme_runs(
     assert capsys.readouterr().out.startswith(f"{expected.name} {expected.confidence:.4f}\ntensor(")
 
 
+def test_rounding_of_features_with_large_norms_is_accepted(tmp_path: Path) -> None:
+    backbone = siglip(tmp_path, config())
+    with torch.no_grad():
+        backbone.model.text.text_projection.weight.mul_(1e5)
+    assert (exported(tmp_path, backbone) / "model.safetensors").is_file()
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
