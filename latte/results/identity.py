@@ -63,7 +63,10 @@ def stage_fingerprints(
         corrections: labels that a person gave to training images, if the recipe uses them.
     """
     first = digest_json([__version__, _choice(recipe.dataset), data])
-    zero_shot = digest(first, backbone)
+    loader = recipe.backbone
+    # The built-in loader has the version of latte, which `first` covers.
+    by_plugin = loader.distribution != BUILTIN_DISTRIBUTION
+    zero_shot = digest(first, backbone, *([f"{loader.distribution} {loader.version}"] * by_plugin))
     describers = _choices(recipe.describers)
     described = [zero_shot, describers, _choices(recipe.descriptions), str(recipe.general.seed)]
     if recipe.gates:

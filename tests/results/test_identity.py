@@ -52,6 +52,16 @@ def test_each_training_setting_changes_the_run_hash(recipe_path: Path) -> None:
     assert len({stage for _, stage in found}) == len(changes) + 1
 
 
+def test_version_of_a_backbone_of_a_plugin_changes_the_fingerprint(recipe_path: Path) -> None:
+    recipe = load_recipe(recipe_path, load_registry())
+    found = set()
+    for package, version in (("latte-a", "1"), ("latte-a", "2"), ("latte-b", "1")):
+        backbone = replace(recipe.backbone, distribution=package, version=version)
+        other = replace(recipe, backbone=backbone)
+        found.add(stage_fingerprints(other, "images", "backbone")["zero-shot"])
+    assert len(found) == 3
+
+
 def test_package_and_version_of_what_trains_change_the_fingerprint(recipe_path: Path) -> None:
     recipe = load_recipe(recipe_path, load_registry())
     (learner,) = recipe.learners
