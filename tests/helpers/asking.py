@@ -1,0 +1,180 @@
+"""Describers and a labeler that asks them, and the questions of a run of four pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from latte.describe.plan import TrainingSet
+from latte.interfaces import (
+    Batch,
+    Choice,
+    ChoiceRequest,
+    Context,
+    Describer,
+    DescribeRequest,
+    EpochInfo,
+    ImageReference,
+    LabelStream,
+    NoOptions,
+    Options,
+    PseudoLabeler,
+    Refusal,
+    TrainingStart,
+    full_stream,
+)
+from latte.interfaces.settings import Budget
+from latte.registry.discovery import discover_plugins
+from latte.registry.plugin import Plugin
+from latte.registry.registry import Registry
+from latte.registry.spec import ComponentSpec
+from latte.run.questions import StoredQuestions
+from latte.testing import StubClip
+from tests.helpers.recorded import RecordedProgress
+
+NAMES = ("red", "green", "blue")
+
+
+class First(Describer[NoOptions]):
+    """Always chooses the first option; refuses questions that contain `secret`."""
+
+    sent: ClassVar[list[ChoiceRequest]] = []
+    written: ClassVar[list[DescribeRequest]] = []
+    closed: ClassVar[list[bool]] = []
+
+    @property
+    def fingerprint(self) -> str:
+        return "first-1"
+
+    def describe(self, requests: Sequence[DescribeRequest]) -> list[str | Refusal]:
+        self.written.extend(requests)
+        return [
+            Refusal("no") if "secret" in one.prompt else f"one\ntwo of {one.prompt}"
+            for one in requests
+        ]
+
+    def choose(self, requests: Sequence[ChoiceRequest]) -> list[Choice | Refusal]:
+        self.sent.extend(requests)
+        return [
+            Refusal("no")
+            if "secret" in one.prompt
+            else one.choice([1] + [0] * (len(one.letters) - 1))
+            for one in requests
+        ]
+
+    def close(self) -> None:
+        self.closed.append(True)
+
+
+class Counting(First):
+    """Counts 600 input tokens for each question in the first 16, 1,000 later, and 2 output tokens.
+
+    The call number `killed` fails like a process that is killed.
+    """
+
+    batch_size = 8
+    killed = -1
+    calls = 0
+    spent = 0
+
+    @property
+    def counters(self) -> dict[str, int]:
+        return {"tokens": 2 * len(self.sent), "prompt tokens": self.spent}
+
+    def choose(self, requests: Sequence[ChoiceRequest]) -> list[Choice | Refusal]:
+        self.calls += 1
+        if self.calls == self.killed:
+            raise KeyboardInterrupt
+        self.spent += sum(600 if int(one.images[0].key[4:]) < 16 else 1000 for one in requests)
+        return super().choose(requests)
+
+
+class AskingOptions(Options):
+    describer: str = ""
+
+    @property
+    def questions_to(self) -> str:
+        return self.describer
+
+
+class Asking(PseudoLabeler[AskingOptions]):
+    """Labels images with their zero-shot class; asks about each image, and about a sheet."""
+
+    start_: TrainingStart
+
+    def start(self, start: TrainingStart) -> None:
+        self.start_ = start
+
+    def on_epoch_start(self, *arguments: Any) -> EpochInfo:
+        questions = self.start_.questions
+        assert questions is not None
+        own = self.start_.encode_names(self.start_.class_names)
+        assert torch.allclose(own, self.start_.class_features, atol=1e-6)
+        sheet = ChoiceRequest((questions.sheet([0, 1]),), "sheet?", self.start_.class_names)
+        questions.choose("sheets", [sheet])
+        images = [questions.image(row) for row in range(len(self.start_.image_features))]
+        asked = [ChoiceRequest((one,), "which?", self.start_.class_names) for one in images]
+        found = questions.choose("images", asked)
+        questions.note("images", kept=sum(one is not None for one in found), contradictory=1)
+        return EpochInfo()
+
+    def assign(self, batch: Batch, image_features: Tensor, aggregator: Any) -> list[LabelStream]:
+        labels = self.start_.zero_shot_labels[batch.indices]
+        return [full_stream("asking", labels, image_features, 1.0)]
+
+
+def registry() -> Registry:
+    here = "tests.helpers.asking"
+    specs = (
+        ComponentSpec(kind="describer", name="first", target=f"{here}:First", summary="test"),
+        ComponentSpec(
+            kind="labeler",
+            name="asking",
+            target=f"{here}:Asking",
+            options=f"{here}:AskingOptions",
+            summary="test",
+        ),
+    )
+    mine = Plugin("latte_asking", "latte-asking", "1", status="ok", specs=specs)
+    return Registry([*discover_plugins(), mine])
+
+
+def training(count: int) -> TrainingSet:
+    def open_(image: ImageReference) -> Image.Image:
+        return Image.new("RGB", (4, 4), (int(image.id), 0, 0))
+
+    return TrainingSet(
+        images=[ImageReference(str(row), Path(str(row))) for row in range(count)],
+        keys=[f"key {row}" for row in range(count)],
+        features=torch.eye(count),
+        zero_shot_labels=torch.zeros(count, dtype=torch.int64),
+        class_names=NAMES,
+        template="{class}",
+        open=open_,
+    )
+
+
+def questions(
+    folder: Path, budget: int | Budget, describer: type[First] = First, **options: Any
+) -> StoredQuestions:
+    First.sent.clear()
+    First.written.clear()
+    First.closed.clear()
+    context = Context(Path(), Path(), "cpu", 0, StubClip)
+    return StoredQuestions(
+        lambda: describer(NoOptions(), context),
+        training(100),
+        Budget(questions=budget) if isinstance(budget, int) else budget,
+        folder / "store",
+        RecordedProgress(),
+        **options,
+    )
+
+
+def about(door: StoredQuestions, row: int, prompt: str = "which?") -> ChoiceRequest:
+    return ChoiceRequest((door.image(row),), prompt, NAMES)

@@ -1,0 +1,147 @@
+"""Runs whose labeler asks a describer: identity, mistakes, counts in the report, dry runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from latte.cli.main import run_command_line
+from latte.interfaces import (
+    LatteError,
+    QuestionCounts,
+)
+from latte.recipe.load import load_recipe
+from latte.report.summary import summary_table
+from latte.results.identity import run_hash
+from latte.run.planned_questions import plan_questions
+from latte.run.runner import run_recipe
+from tests.helpers.asking import (
+    NAMES,
+    First,
+    registry,
+)
+from tests.helpers.recorded import RecordedProgress, write_colour_images
+
+RECIPE = """\
+dataset: {use: folder, root: images, classes: [red, green, blue], evaluation: test}
+backbone: {model: "local-dir:CLIP"}
+describer: first
+labels: [asking]
+prototypes: templates
+train: {max_steps: 0}
+budget: 3
+"""
+
+
+def recipe_of(text: str, folder: Path, *changes: str) -> Any:
+    path = folder / "squares.yaml"
+    path.write_text(text)
+    return load_recipe(path, registry(), changes)
+
+
+def test_the_budget_is_part_of_the_run_s_identity_only_if_a_labeler_asks(tmp_path: Path) -> None:
+    recipe = recipe_of(RECIPE, tmp_path)
+    assert run_hash(recipe, None) != run_hash(recipe_of(RECIPE, tmp_path, "budget=4"), None)
+    without = recipe_of(RECIPE.replace("budget: 3\n", "").replace("[asking]", "[frozen]"), tmp_path)
+    short = recipe_of(RECIPE.replace("budget: 3", "budget: {questions: 3}"), tmp_path)
+    assert run_hash(recipe, None) == run_hash(short, None)
+    tokens = [
+        recipe_of(RECIPE.replace("budget: 3", f"budget: {{tokens: {n}}}"), tmp_path)
+        for n in (95_000, 96_000)
+    ]
+    assert len({run_hash(one, None) for one in (recipe, *tokens)}) == 3
+    old = {name: value for name, value in without.resolved.items() if name != "budget"}
+    assert run_hash(without, None) == run_hash(replace(without, resolved=old), None)
+    unused = recipe_of(RECIPE.replace("[asking]", "[frozen]"), tmp_path)
+    assert run_hash(unused, None) == run_hash(without, None)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("budget: 3\n", "", 'the key "budget" is missing'),
+        ("describer: first\n", "", "there is no describer"),
+        ("[asking]", "[{use: asking, describer: frist}]", 'called "frist"'),
+        ("[asking]", "[asking, {use: asking, name: two}]", "only one labeler"),
+        ("budget: 3", "budget: -1", "budget"),
+        ("budget: 3", "budget: {}", "exactly one of"),
+        ("budget: 3", "budget: {questions: 3, tokens: 90000}", "exactly one of"),
+        ("budget: 3", "budget: {token: 3}", "Did you mean"),
+        ("budget: 3", "budget: {tokens: 3000}", "too small for one question"),
+        ("budget: 3", "budget: {tokens: -1}", "at least 0"),
+        ("budget: 3", "budget: {money: 2.50}", "needs a price"),
+        ("budget: 3", "budget: {money: 2.50, price: {input: 0.15}}", '"output" is missing'),
+        ("budget: 3", "budget: {money: 0.0001, price: {input: 1, output: 1}}", "too small"),
+        ("budget: 3", "budget: {money: .inf, price: {input: 1, output: 1}}", "budget.money"),
+    ],
+)
+def test_a_labeler_needs_a_describer_and_a_budget(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    with pytest.raises(LatteError) as raised:
+        recipe_of(RECIPE.replace(old, new), tmp_path)
+    assert message in str(raised.value)
+
+
+@pytest.mark.thorough
+def test_a_run_asks_within_its_budget_and_reports_the_counts(
+    tmp_path: Path, tiny_clip_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LATTE_CACHE", str(tmp_path / "cache"))
+    write_colour_images(tmp_path / "images", NAMES, 2, (40, 36))
+    write_colour_images(tmp_path / "test", NAMES, 1, (40, 36))
+    recipe = recipe_of(RECIPE.replace("CLIP", str(tiny_clip_folder)), tmp_path)
+    First.sent.clear()
+    results = run_recipe(recipe, registry(), RecordedProgress(), output=tmp_path / "runs")
+    assert results is not None
+    assert len(First.sent) == 3
+    expected = (
+        QuestionCounts("sheets", 1, stored=0, unanswered=0),
+        QuestionCounts("images", 2, stored=0, unanswered=0, kept=2, contradictory=1),
+    )
+    assert results.questions == expected
+    said = " ".join(summary_table(results).split())
+    assert "Questions about sheets 1 (0 answered alike, 0 contradictory), images 2" in said
+    page = (results.folder / "report" / "index.html").read_text()
+    assert "Questions about images" in page
+    again = run_recipe(recipe, registry(), RecordedProgress(), output=tmp_path / "others")
+    assert again is not None
+    assert len(First.sent) == 3
+    assert [one.stored for one in again.questions] == [1, 2]
+
+
+def test_a_dry_run_of_describe_lists_questions_and_asks_none(
+    tmp_path: Path, tiny_clip_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LATTE_CACHE", str(tmp_path / "cache"))
+    write_colour_images(tmp_path / "images", NAMES, 2, (40, 36))
+    text = RECIPE.replace("CLIP", str(tiny_clip_folder)).replace("evaluation: test", "")
+    recipe = recipe_of(text + "descriptions: [class, {use: group, size: 2}]\n", tmp_path)
+    First.sent.clear()
+    planned = plan_questions(recipe, registry(), RecordedProgress(), None)
+    assert [(one.purpose, one.stored) for one in planned] == [
+        ("group", 0),
+        ("sheets", 0),
+        ("images", 0),
+    ]
+    assert [one.to_ask for one in planned[1:]] == [1, 2]
+    assert First.sent == []
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_command_prints_questions_by_purpose(
+    tmp_path: Path, tiny_clip_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setenv("LATTE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    write_colour_images(tmp_path / "images", NAMES, 2, (40, 36))
+    text = RECIPE.replace("CLIP", str(tiny_clip_folder)).replace("evaluation: test", "")
+    plain = text.replace("first", "phrases").replace("asking", "frozen")
+    (tmp_path / "squares.yaml").write_text(plain + "descriptions: [image]\n")
+    assert run_command_line(["describe", "squares.yaml", "--dry-run"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "phrases image 6 0 6 to ask in all: 6 questions" in said
+    assert not (tmp_path / "runs").exists()
