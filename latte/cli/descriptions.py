@@ -90,11 +90,9 @@ def describe(
     echo(str(run_folder(loaded, limit).descriptions))
 
 
-Tokens = tuple[float, float]
-
-
 def _print_questions(
-    planned: Sequence[PlannedQuestions], price: Callable[[Tokens], float | None] | None
+    planned: Sequence[PlannedQuestions],
+    price: Callable[[tuple[float, float]], float | None] | None,
 ) -> None:
     """Print the questions by describer and purpose, and what asking them would use.
 

@@ -64,9 +64,9 @@ def stage_fingerprints(
     """
     first = digest_json([__version__, _choice(recipe.dataset), data])
     loader = recipe.backbone
-    # The built-in loader has the version of latte, which `first` covers.
-    by_plugin = loader.distribution != BUILTIN_DISTRIBUTION
-    zero_shot = digest(first, backbone, *([f"{loader.distribution} {loader.version}"] * by_plugin))
+    if loader.distribution != BUILTIN_DISTRIBUTION:  # `first` has the version of latte itself
+        backbone = f"{backbone} {loader.distribution} {loader.version}"
+    zero_shot = digest(first, backbone)
     describers = _choices(recipe.describers)
     described = [zero_shot, describers, _choices(recipe.descriptions), str(recipe.general.seed)]
     if recipe.gates:

@@ -30,7 +30,7 @@ class PartialLabelLoss(Loss[PartialLabelOptions]):
 
     The candidates are the most probable classes that together reach the probability `share`, as in
     the selection within an instance of CPL (Zhang et al., ICML 2024). The loss is the
-    classifier-consistent one of Feng et al. (NeurIPS 2020, section 4). With one candidate it is the
+    classifier-consistent one of Feng et al. (NeurIPS 2020). With one candidate it is the
     cross-entropy. Images of a label stream without candidates have one, their label.
     """
 
