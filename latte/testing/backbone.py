@@ -10,8 +10,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from latte.api import Backbone, BackboneLoader, Kind, LatteError, TrainableGroup
+from latte.api import (
+    Backbone,
+    BackboneLoader,
+    Kind,
+    LatteError,
+    ModuleBackbone,
+    TrainableGroup,
+)
 from latte.registry.registry import load_registry
+from latte.testing.blocks import check_blocks
 from latte.testing.component import ComponentContract, imports_torch
 
 TEXTS = ("a photo of a cat", "a dog", "the small red house beside a river, seen from above")
@@ -210,6 +218,33 @@ class BackboneContract(ComponentContract):
         for name, gradient in first.items():
             assert torch.allclose(gradient, second[name], rtol=1e-3, atol=1e-5), name
 
+    def test_the_image_tower_gives_the_image_features(self, tmp_path: Path) -> None:
+        """Outputs of `image_tower()` are the image features before normalisation.
+
+        This also holds for a trained copy, whose tower must have the weights of the copy.
+        """
+        backbone = self.load(tmp_path).fork()
+        if backbone.image_tower() is None:
+            pytest.skip("`image_tower` returns None: the backbone has no ONNX export")
+        _check_image_tower(backbone, "image_tower() gives other features than encode_images")
+        _train(backbone)
+        _check_image_tower(
+            backbone, "image_tower() of a trained copy does not use the weights of the copy"
+        )
+
+    def test_blocks_are_listed_by_tower_and_in_order(self, tmp_path: Path) -> None:
+        """Each list of `blocks()` has blocks of one tower, in the order of the forward pass."""
+        backbone = self.load(tmp_path).fork()
+        if not isinstance(backbone, ModuleBackbone) or not any(backbone.blocks()):
+            pytest.skip("the backbone lists no blocks: `last_blocks` and `lora` do not work")
+        check_blocks(
+            backbone,
+            {
+                "image": lambda: backbone.encode_images(_pixels(backbone)),
+                "text": lambda: backbone.encode_texts(TEXTS),
+            },
+        )
+
 
 def _pixels(backbone: Backbone) -> Tensor:
     side = backbone.pixel_format.size
@@ -219,6 +254,19 @@ def _pixels(backbone: Backbone) -> Tensor:
 def _outputs(backbone: Backbone, *, gradient: bool = False) -> tuple[Tensor, Tensor]:
     with torch.set_grad_enabled(gradient):
         return backbone.encode_images(_pixels(backbone)), backbone.encode_texts(TEXTS)
+
+
+def _check_image_tower(backbone: Backbone, difference: str) -> None:
+    tower = backbone.image_tower()
+    assert tower is not None, "image_tower() returns a module or None, but not both"
+    with torch.no_grad():
+        expected, found = backbone.encode_images(_pixels(backbone)), tower.eval()(_pixels(backbone))
+    assert isinstance(found, Tensor), f"image_tower() returns a {type(found).__name__}"
+    assert found.shape == expected.shape, f"image_tower() has outputs of shape {found.shape}"
+    features = nn.functional.normalize(found.float(), dim=1)
+    assert torch.allclose(features, expected, atol=1e-5), (
+        f"{difference}, so the ONNX export would be wrong"
+    )
 
 
 def _equal(first: tuple[Tensor, ...], second: tuple[Tensor, ...]) -> bool:

@@ -1,0 +1,108 @@
+"""Check `ModuleBackbone.blocks()` against the gradients of the image and text features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from latte.api import ModuleBackbone
+
+Encoders = Mapping[str, Callable[[], Tensor]]
+"""Functions that return features with gradient, by tower: `image` and `text`."""
+
+
+def check_blocks(backbone: ModuleBackbone, encoders: Encoders) -> None:
+    """Raise `AssertionError` unless `blocks()` lists the blocks of each tower in order.
+
+    A block belongs to a tower if the features of the tower depend on its parameters. Blocks without
+    trainable parameters are not checked.
+    """
+    lists = backbone.blocks()
+    named = [name for blocks in lists for name in blocks]
+    absent = [name for name in named if name not in dict(backbone.model.named_modules())]
+    assert not absent, f"blocks() lists {absent[0]}, which is not a module of the model"
+    repeated = [name for name in named if named.count(name) > 1]
+    assert not repeated, f"blocks() lists {repeated[0]} more than once"
+    members = _parameters(named, backbone.train_only("all"))
+    orders = {tower: _order(members, encode) for tower, encode in encoders.items()}
+    backbone.train_only("none")
+    towers = {name: [one for one, order in orders.items() if name in order] for name in members}
+    _check_towers([[name for name in blocks if name in members] for blocks in lists], towers)
+    for tower, order in orders.items():
+        for blocks in lists:
+            _check_order(tower, [name for name in blocks if name in order], order)
+
+
+def _parameters(
+    blocks: Sequence[str], every: Mapping[str, nn.Parameter]
+) -> dict[str, list[nn.Parameter]]:
+    """Return the parameters of each block that has some."""
+    found = {
+        block: [one for name, one in every.items() if name.startswith(f"{block}.")]
+        for block in blocks
+    }
+    return {block: parameters for block, parameters in found.items() if parameters}
+
+
+def _order(
+    members: Mapping[str, Sequence[nn.Parameter]], encode: Callable[[], Tensor]
+) -> list[str]:
+    """Return the blocks on which the features depend, in the order of the forward pass.
+
+    The backward pass reaches the blocks in reverse order. Hooks of parameters see this order even
+    if the backbone uses the weights of a block without calling its module.
+    """
+    reached: dict[str, None] = {}
+
+    def hook(block: str) -> Callable[[Tensor], None]:
+        def note(gradient: Tensor) -> None:
+            if bool(gradient.any()):
+                reached.setdefault(block)
+
+        return note
+
+    handles = [one.register_hook(hook(block)) for block in members for one in members[block]]
+    features = encode()
+    direction = torch.randn(features.shape, generator=torch.Generator().manual_seed(0))
+    torch.autograd.backward((features * direction).sum())
+    for handle in handles:
+        handle.remove()
+    return [*reversed(reached)]
+
+
+def _check_towers(lists: Sequence[Sequence[str]], towers: Mapping[str, Sequence[str]]) -> None:
+    """Raise `AssertionError` unless each list has blocks of one tower, and each tower one list."""
+    first: dict[str, str] = {}
+    for blocks in lists:
+        for name in blocks:
+            assert towers[name], (
+                f"blocks() lists {name}, on which no feature depends: the forward pass does not "
+                "use it"
+            )
+            assert towers[name] == towers[blocks[0]], (
+                f"blocks() lists {blocks[0]} of the {_tower(towers[blocks[0]])} and {name} of the "
+                f"{_tower(towers[name])} as blocks of one tower"
+            )
+        if blocks:
+            tower = _tower(towers[blocks[0]])
+            assert tower not in first, (
+                f"blocks() has two lists for the {tower}, which start with {first[tower]} and "
+                f"{blocks[0]}: return one list for each tower"
+            )
+            first[tower] = blocks[0]
+
+
+def _tower(names: Sequence[str]) -> str:
+    return f"{' and '.join(names)} tower"
+
+
+def _check_order(tower: str, blocks: Sequence[str], order: Sequence[str]) -> None:
+    """Raise `AssertionError` unless `blocks` has the order of the forward pass."""
+    expected = [name for name in order if name in blocks]
+    for listed, used in zip(blocks, expected, strict=True):
+        assert listed == used, (
+            f"blocks() lists {listed} before {used}, but the forward pass of the {tower} tower "
+            f"uses {used} first"
+        )

@@ -1,0 +1,153 @@
+"""Backbone of two small towers with blocks, as a plugin would write it, for broken variants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d, normalize
+
+from latte.api import (
+    BackboneLoader,
+    ModuleBackbone,
+    NoOptions,
+    PixelFormat,
+    TrainableGroup,
+    Trunk,
+)
+
+WIDTH = 8
+PIXELS = PixelFormat(size=8, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+_SIDE = 4
+_WEIGHTS = "small.safetensors"
+_PARTS: Mapping[TrainableGroup, tuple[str, ...]] = {
+    "all": ("",),
+    "visual_layer_norms": ("image.norm",),
+    "text_layer_norms": ("text.norm",),
+    "projections": ("image.projection", "text.projection"),
+}
+
+
+class Block(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(WIDTH, WIDTH)
+
+    def forward(self, states: Tensor) -> Tensor:
+        return states + self.linear(states).tanh()
+
+
+class Tower(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(Block() for _ in range(3))
+        self.norm = nn.LayerNorm(WIDTH)
+        self.projection = nn.Linear(WIDTH, WIDTH)
+
+    def trunk(self, states: Tensor) -> Tensor:
+        for block in self.blocks:
+            states = block(states)
+        found: Tensor = self.norm(states)
+        return found
+
+    def forward(self, states: Tensor) -> Tensor:
+        found: Tensor = self.projection(self.trunk(states))
+        return found
+
+
+class SmallModel(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = nn.Linear(3 * _SIDE**2, WIDTH)
+        self.image = Tower()
+        self.words = nn.EmbeddingBag(256, WIDTH, mode="mean")
+        self.text = Tower()
+        self.unused = nn.Linear(WIDTH, WIDTH)
+        self.logit_scale = nn.Parameter(torch.tensor(2.0))
+
+    def pooled(self, pixels: Tensor) -> Tensor:
+        found: Tensor = self.patches(adaptive_avg_pool2d(pixels, _SIDE).flatten(1))
+        return found
+
+
+class ImageTower(nn.Module):
+    def __init__(self, model: SmallModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        found: Tensor = self.model.image(self.model.pooled(pixels))
+        return found
+
+
+class SmallBackbone(ModuleBackbone):
+    model: SmallModel
+
+    def __init__(self, model: SmallModel) -> None:
+        super().__init__(model, PIXELS, WIDTH)
+
+    def architecture(self) -> str:
+        return "small"
+
+    def encode_images(self, pixels: Tensor) -> Tensor:
+        self.choose_mode()
+        return normalize(self.model.image(self.model.pooled(pixels)), dim=1)
+
+    def encode_distinct_texts(self, texts: Sequence[str]) -> Tensor:
+        self.choose_mode()
+        return normalize(self.model.text(self.words(texts)), dim=1)
+
+    def words(self, texts: Sequence[str]) -> Tensor:
+        """Return the mean embedding (M, D) of the bytes of each text."""
+        tokens = [[0, *text.encode()] for text in texts]
+        starts = torch.tensor([0, *map(len, tokens[:-1])]).cumsum(0)
+        found: Tensor = self.model.words(torch.tensor([*chain(*tokens)]), starts)
+        return found
+
+    def parameters_of(self, group: TrainableGroup) -> Mapping[str, nn.Parameter]:
+        starts = _PARTS.get(group, ())
+        return {name: one for name, one in self.model.named_parameters() if name.startswith(starts)}
+
+    def image_trunk(self) -> Trunk[Tensor] | None:
+        names = {name for name, one in self.model.named_parameters() if one.requires_grad}
+        if not names <= {*self.parameters_of("projections")}:
+            return None
+        return Trunk(WIDTH, self.image_states, self.projected)
+
+    def image_states(self, pixels: Tensor) -> Tensor:
+        return self.model.image.trunk(self.model.pooled(pixels))
+
+    def projected(self, states: Tensor) -> Tensor:
+        return normalize(self.model.image.projection(states), dim=1)
+
+    def image_tower(self) -> nn.Module | None:
+        return ImageTower(self.model)
+
+    def save(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(self.state(), folder / _WEIGHTS)
+
+
+class SmallLoader(BackboneLoader[NoOptions]):
+    backbone: ClassVar[type[SmallBackbone]] = SmallBackbone
+
+    def load(self) -> SmallBackbone:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            return self.backbone(SmallModel())
+
+    @classmethod
+    def load_saved(cls, folder: Path, device: str) -> SmallBackbone:
+        model = SmallModel()
+        model.load_state_dict(load_file(folder / _WEIGHTS))
+        return cls.backbone(model)
+
+
+def loader_of(broken: type[SmallBackbone]) -> type[SmallLoader]:
+    """Return a loader of `broken`."""
+    return type(f"{broken.__name__}Loader", (SmallLoader,), {"backbone": broken})
