@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
 from latte.backbone.licences import licence_of, repository_of
 from latte.interfaces import Calibration, RunResults
+from latte.io.redaction import one_line
 from latte.report.evidence import evidence_lines, read_evidence
 from latte.report.facts import (
     Fact,
+    backbone_use,
     gate_facts,
     is_open_clip,
     learner_names,
@@ -101,9 +104,12 @@ def model_card(results: RunResults) -> str:
 
 
 def _starting_model(recipe: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """Return the backbone's repository on the Hugging Face hub and its licence, if known."""
+    """Return the backbone's repository on the Hugging Face hub and its licence, if known.
+
+    Both are known for models of open_clip only.
+    """
     backbone = recipe.get("backbone")
-    backbone = backbone if isinstance(backbone, Mapping) else {}
+    backbone = backbone if isinstance(backbone, Mapping) and is_open_clip(recipe) else {}
     pretrained = backbone.get("pretrained")
     tag = pretrained if isinstance(pretrained, str) else None
     repository = repository_of(str(backbone.get("model", "")), tag)
@@ -113,13 +119,15 @@ def _starting_model(recipe: Mapping[str, Any]) -> tuple[str | None, str | None]:
 def _header(results: RunResults) -> str:
     """Return the YAML header that model hubs read; an unknown licence is named under `other`."""
     repository, licence = _starting_model(results.recipe)
+    use = backbone_use(results.recipe)
+    library, tag = ("open_clip", "open_clip") if use is None else ("latte", quoted(_short(use)))
     lines = [
         "---",
         f"license: {licence or 'other'}",
         *([] if licence else ["license_name: terms-of-the-starting-model"]),
-        "library_name: open_clip",
+        f"library_name: {library}",
         "pipeline_tag: zero-shot-image-classification",
-        "tags: [clip, open_clip, latte]",
+        f"tags: [clip, {tag}, latte]",
     ]
     if repository:
         lines.append(f"base_model: {quoted(repository)}")
@@ -246,16 +254,44 @@ def _licence(results: RunResults) -> str:
 
 
 def _use(results: RunResults) -> list[str]:
-    several = len(learner_names(results.recipe)) > 1
-    shown = " Each learner has a folder of its own." if several else ""
-    alone = [
-        f"With open_clip alone.{shown}",
-        f"```python\n{loading_code(results.folder, results.recipe)}```",
-    ]
+    use = backbone_use(results.recipe)
+    exports, needs = "if its CLIP supports these towers", []
+    if use is not None:
+        exports, needs = "if the backbone supports the export", _package(results, use)
     return [
+        *needs,
         "With latte:",
         f"```python\n{_LATTE.format(run=results.folder.name)}```",
-        *(alone if is_open_clip(results.recipe) else ()),
-        "For transformers (if its CLIP supports these towers) and for ONNX runtimes:",
+        *(_alone(results) if use is None else ()),
+        f"For transformers ({exports}) and for ONNX runtimes:",
         "```console\nlatte export RUN --format transformers\nlatte export RUN --format onnx\n```",
     ]
+
+
+def _alone(results: RunResults) -> list[str]:
+    """Return the code that loads the model with open_clip alone."""
+    several = len(learner_names(results.recipe)) > 1
+    shown = " Each learner has a folder of its own." if several else ""
+    code = loading_code(results.folder, results.recipe)
+    return [f"With open_clip alone.{shown}", f"```python\n{code}```"]
+
+
+def _package(results: RunResults, use: str) -> list[str]:
+    """Return the plugin package that loads the model, with the command that installs it."""
+    name = f"The backbone {escaped(_short(use))}"
+    distribution, slash, _ = use.rpartition("/")
+    if not slash:
+        return [f"{name} of the recipe saved this model, and must be installed to load it."]
+    plugins = results.environment.get("plugins")
+    version = plugins.get(distribution) if isinstance(plugins, Mapping) else None
+    saved = f" {escaped(str(version))}" if version else ""
+    return [
+        f"{name} of the package {escaped(distribution)}{saved} saved this model. To load it, "
+        "install the package:",
+        f"```console\npip install latte-clip {shlex.quote(one_line(distribution))}\n```",
+    ]
+
+
+def _short(use: str) -> str:
+    """Return the name of a backbone without its package."""
+    return use.rpartition("/")[-1]

@@ -109,7 +109,7 @@ def page_title(results: RunResults) -> str:
     dataset, backbone = (_mapping(results.recipe.get(key)) for key in ("dataset", "backbone"))
     use, root = str(dataset.get("use", "")), Path(str(dataset.get("root") or "")).name
     data = use if root in ("", use) else f"{use} {root}"
-    model = str(backbone.get("model", ""))
+    model = str(backbone.get("model") or backbone.get(USE) or "")
     about = " on ".join(one for one in (model, data) if one)
     return f"{results.name}: {about}" if about else results.name
 
@@ -128,9 +128,10 @@ def steps(results: RunResults) -> int:
 
 def method_facts(recipe: Mapping[str, Any]) -> list[Fact]:
     """Return facts on the recipe's components and main settings."""
-    backbone = _mapping(recipe.get("backbone"))
-    parts = [str(backbone[key]) for key in ("model", "pretrained") if backbone.get(key)]
-    facts = [("Starting model", ", ".join(parts)), ("Dataset", _used(recipe.get("dataset")))]
+    facts = [
+        ("Starting model", _starting_model(recipe)),
+        ("Dataset", _used(recipe.get("dataset"))),
+    ]
     facts += [
         (term, _used(recipe.get(key)))
         for term, key in (
@@ -158,7 +159,13 @@ def learner_names(recipe: Mapping[str, Any]) -> list[str]:
 
 def is_open_clip(recipe: Mapping[str, Any]) -> bool:
     """Return True if the recipe uses the built-in backbone, whose models open_clip can load."""
-    return "use" not in _mapping(recipe.get("backbone"))
+    return backbone_use(recipe) is None
+
+
+def backbone_use(recipe: Mapping[str, Any]) -> str | None:
+    """Return the name of a plugin's backbone, such as `latte-mine/mine`; None for the built-in."""
+    use = _mapping(recipe.get("backbone")).get(USE)
+    return None if use is None else str(use)
 
 
 def loading_code(folder: Path, recipe: Mapping[str, Any]) -> str:
@@ -250,6 +257,14 @@ def _learner_facts(learner: Mapping[str, Any], takes_steps: bool) -> list[Fact]:
         prototypes,
         (f"Loss{suffix}", _used(learner.get("loss"))),
     ]
+
+
+def _starting_model(recipe: Mapping[str, Any]) -> str:
+    """Return the model and weight tag of open_clip, or a plugin's backbone with its options."""
+    backbone = _mapping(recipe.get("backbone"))
+    if not is_open_clip(recipe):
+        return _with_options({key: value for key, value in backbone.items() if value is not None})
+    return ", ".join(str(backbone[key]) for key in ("model", "pretrained") if backbone.get(key))
 
 
 def _training(train: Mapping[str, Any]) -> str:

@@ -59,6 +59,43 @@ def test_weights_by_tag_have_their_repository_and_licence(tmp_path: Path) -> Non
     assert "published under the licence `mit`" in text
 
 
+def plugin_card(tmp_path: Path, backbone: dict[str, object]) -> str:
+    environment = {"plugins": {"latte-clip": "0.1.0", "latte-mine": "2.3.4"}}
+    results = replace(run_results(tmp_path), recipe={"backbone": backbone}, environment=environment)
+    return model_card(results)
+
+
+def test_a_plugin_backbone_is_named_with_the_package_that_loads_it(tmp_path: Path) -> None:
+    text = plugin_card(tmp_path, {"use": "latte-mine/mine", "width": 32, "revision": None})
+    assert header(text)["library_name"] == "latte"
+    assert header(text)["tags"] == ["clip", "mine", "latte"]
+    assert "- Starting model: latte-mine/mine (width 32)\n" in text
+    assert "The backbone mine of the package latte-mine 2.3.4 saved this model" in text
+    assert "\npip install latte-clip latte-mine\n" in text
+    assert "latte.load(" in text
+    assert "For transformers (if the backbone supports the export)" in text
+    assert "open_clip" not in text
+
+
+def test_options_of_a_plugin_backbone_are_not_read_as_names_of_open_clip(tmp_path: Path) -> None:
+    backbone = {"use": "latte-mine/mine", "model": "ViT-B/32", "pretrained": "laion2b_s34b_b79k"}
+    text = plugin_card(tmp_path, backbone)
+    assert "base_model" not in header(text)
+    assert header(text)["license"] == "other"
+    assert "latte does not know the licence" in text
+
+
+def test_a_hostile_backbone_name_is_no_markup(tmp_path: Path) -> None:
+    name = "x`</code>\n```\n# A heading\n[a](javascript:alert(1))/y]: {\n\"'"
+    text = plugin_card(tmp_path, {"use": name})
+    assert header(text)["library_name"] == "latte"
+    assert "\n# A heading" not in text
+    fences = [line for line in text.splitlines() if line.startswith("```")]
+    assert len(fences) == 6, "the name closes no block of code"
+    outside = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    assert "[a](" not in outside
+
+
 def test_calibration_is_described_with_its_error(tmp_path: Path) -> None:
     assert "overconfident" in model_card(run_results(tmp_path))
     found = Calibration(10.0, 25.0, 0.57, 1000)
