@@ -61,6 +61,7 @@ def new(
     from latte.new.choices import choose
     from latte.new.images import look_at
     from latte.new.machine import this_machine
+    from latte.new.models import refuse_backbone
     from latte.new.writing import recipe_text, write_recipe
     from latte.registry.registry import load_registry
 
@@ -71,8 +72,10 @@ def new(
             where=str(output),
             hint="Name another file: --output FILE",
         )
-    found, machine = look_at(images, classes, evaluation), this_machine()
     registry = load_registry()
+    if model is not None:
+        refuse_backbone(model, registry)
+    found, machine = look_at(images, classes, evaluation), this_machine()
     chosen = choose(found, machine, registry, method, model)
     size = f", {found.size[0]} x {found.size[1]} pixels (median)" if found.size else ""
     echo(in_lines(f"images: {found.images:,}{size}"))

@@ -16,7 +16,7 @@ from latte.interfaces import Calibration, LatteError
 from latte.io.files import sync_files, temporary_beside
 
 if TYPE_CHECKING:  # this import loads torch, which exports of labels do not need
-    from latte.run.adapted import Adapted
+    from latte.run.adapted import Adapted, Member
 
 PROTOTYPES = "prototypes.safetensors"
 
@@ -94,3 +94,19 @@ def require(package: str, extra: str, oldest: str = "0") -> None:
             where=f"{package} {found}" if found else None,
             hint=f"pip install 'latte-clip[{extra}]'",
         )
+
+
+def no_export(member: Member, format_: str, other: str | None) -> LatteError:
+    """Return the error for a backbone that has no export to `format_`.
+
+    The hint is the command for the format `other` if the backbone has one, else how to use the
+    model without an export.
+    """
+    hint = (
+        f"export it to {other} instead: latte export RUN --format {other.lower()}"
+        if other
+        else 'no export is needed in Python, latte.load("RUN"), and for files: latte predict RUN'
+    )
+    return LatteError(
+        f"the backbone of learner {member.name} has no export to {format_}", hint=hint
+    )

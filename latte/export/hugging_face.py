@@ -13,7 +13,7 @@ from torch import Tensor
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.export.clip import clip_config, clip_weights, text_tower
 from latte.export.clip_tokenizer import clip_tokenizer
-from latte.export.folder import PROTOTYPES, Exported, require, whole_folder
+from latte.export.folder import PROTOTYPES, Exported, no_export, require, whole_folder
 from latte.export.readme import transformers_readme
 from latte.export.siglip import siglip_model
 from latte.interfaces import LatteError, PixelFormat
@@ -49,7 +49,8 @@ def _writer(member: Member) -> Callable[[Path], None]:
     if backbone.saves_transformers:
         return backbone.save
     if not isinstance(backbone, OpenClipBackbone):
-        raise LatteError(f"the backbone of learner {member.name} has no export to transformers")
+        other = None if backbone.image_tower() is None else "ONNX"
+        raise no_export(member, "transformers", other)
     if backbone.logit_bias is None:
         return partial(_write_clip, backbone, clip_config(backbone.model))
     return partial(_write_siglip, backbone.pixel_format, *siglip_model(backbone))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from latte.export.folder import PROTOTYPES, Exported, require, whole_folder
+from latte.export.folder import PROTOTYPES, Exported, no_export, require, whole_folder
 from latte.export.readme import onnx_readme
 from latte.interfaces import LatteError, PixelFormat
 from latte.io.files import write_json, write_text
@@ -91,7 +91,8 @@ def export_onnx(exported: Exported, folder: Path, *, replace: bool) -> Path:
 def _image_tower(member: Member) -> nn.Module:
     tower = member.backbone.image_tower()
     if tower is None:
-        raise LatteError(f"the backbone of learner {member.name} has no export to ONNX")
+        saves = member.backbone.saves_transformers
+        raise no_export(member, "ONNX", "transformers" if saves else None)
     return tower
 
 

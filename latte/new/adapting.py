@@ -22,6 +22,7 @@ from latte.new import METHODS
 from latte.new.choices import Choices, choose
 from latte.new.images import Findings, look_at
 from latte.new.machine import this_machine
+from latte.new.models import refuse_backbone
 from latte.new.writing import backbone_keys, recipe_text, write_recipe
 from latte.recipe.load import load_recipe
 from latte.registry.registry import Registry, load_registry
@@ -112,6 +113,7 @@ def propose(
     check_method(method)
     path = output / f"{_name(images)}.yaml"
     if model is not None:
+        refuse_backbone(model, registry)
         _check_model(model, path, registry)
     found = look_at(images, classes, test, arguments=("PHOTOS", "--test"))
     chosen = choose(found, this_machine(), registry, method, model)

@@ -1,4 +1,7 @@
-"""Propose a CLIP whose licence allows commercial use and that is fast enough on this machine."""
+"""Propose a CLIP whose licence allows commercial use and that is fast enough on this machine.
+
+Also refuse the name of a backbone in place of a model.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,11 @@ from dataclasses import dataclass
 
 from latte.backbone.hub import answers, cached_models
 from latte.backbone.licences import licence_of, repository_of
+from latte.backbone.names import model_names
+from latte.interfaces import LatteError
 from latte.new.machine import Machine
+from latte.registry.plugin import BUILTIN_DISTRIBUTION
+from latte.registry.registry import Registry
 
 _MOST_MINUTES = 10.0
 """Maximum time for encoding the images; slower models are not proposed for this machine."""
@@ -57,4 +64,25 @@ def propose_model(images: int, machine: Machine, *, trains: bool) -> tuple[str, 
     return best.name, (
         f"model: {best.name} (licence {licence}; {best.imagenet} % zero-shot on ImageNet{time}); "
         "latte choose compares models on your images"
+    )
+
+
+def refuse_backbone(model: str, registry: Registry) -> None:
+    """Raise `LatteError` if `model` names a plugin's backbone and not a model of open_clip.
+
+    The hint is the command that runs the recipe of `latte adapt` with this backbone.
+    """
+    known = [one for one in registry.all("backbone") if one.distribution != BUILTIN_DISTRIBUTION]
+    found = next((one for one in known if model in (one.spec.name, one.full_name)), None)
+    if found is None or model.replace("/", "-") in model_names():
+        return
+    changes = [f"backbone.use={model}"]
+    for name, option in registry.options_model(found).model_fields.items():
+        if option.is_required():
+            changes.append(f"backbone.{name}={name.upper()}")
+    command = " ".join(["latte run adapt", *(f"--set {one}" for one in changes)])
+    raise LatteError(
+        f"{model} is a backbone, and this option takes models of open_clip only",
+        where="--model",
+        hint=f"use the backbone in a recipe: IMAGES=DIR CLASSES=FILE {command}",
     )

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from packaging.utils import canonicalize_name
+from packaging.utils import canonicalize_name, is_normalized_name
 
 from latte.interfaces import (
     BackboneLoader,
@@ -106,7 +106,11 @@ class Registry:
             hint = f"Write {' or '.join(choices)}."
         else:
             what = f'no {kind} named "{name}" is installed'
-            hints = [*_suggestion(name, known), *_absent(kind, name, self.plugins)]
+            hints = [
+                *_suggestion(name, known),
+                *_absent(kind, name, self.plugins),
+                *_not_installed(distribution, self.plugins),
+            ]
             hint = "\n  ".join([*hints, f"All names: latte components {kind}"])
         raise LatteError(what, where=where, hint=hint)
 
@@ -207,6 +211,15 @@ def _absent(kind: Kind, name: str, plugins: Sequence[Plugin]) -> list[str]:
         return [_not_loaded("It comes from", plugin) for plugin in certain]
     silent = [plugin for plugin in missing if not plugin.specs]
     return [_not_loaded("It may come from", plugin) for plugin in silent]
+
+
+def _not_installed(distribution: str, plugins: Sequence[Plugin]) -> list[str]:
+    """Return a hint to install the package of a full name, unless it is installed."""
+    wanted = canonicalize_name(distribution)
+    installed = any(plugin.distribution == wanted for plugin in plugins)
+    if installed or not is_normalized_name(wanted):
+        return []
+    return [f'The package {wanted} is not installed: pip install "{wanted}"']
 
 
 def _declares(plugin: Plugin, kind: Kind, name: str) -> bool:

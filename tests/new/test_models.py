@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import Field
 
 from latte.backbone.licences import licence_of
+from latte.interfaces import LatteError, Options
 from latte.new import models
 from latte.new.machine import Machine
-from latte.new.models import KNOWN, propose_model
+from latte.new.models import KNOWN, propose_model, refuse_backbone
+from latte.registry.plugin import Plugin
+from latte.registry.registry import Registry
+from latte.registry.spec import ComponentSpec
 
 BEST, FASTEST = KNOWN[0].name, KNOWN[-1].name
 LAPTOP = Machine("cpu", "4 CPU cores, no GPU", 16.0, 4)
@@ -84,3 +89,48 @@ def test_cached_proposal_does_not_ask_the_hub(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(models, "answers", fail)
     monkeypatch.setattr(models, "cached_models", lambda: [BEST])
     assert proposed(1_000, LAPTOP)[0] == BEST
+
+
+class ViewsOptions(Options):
+    checkpoint: str = Field(description="file of the weights")
+    width: int = Field(default=8, description="width of the features")
+
+
+@pytest.fixture
+def registry() -> Registry:
+    """Return a registry of one plugin with the backbones `mine`, `views` and `RN50`."""
+    options: dict[str, str | None] = {
+        "mine": None,
+        "views": f"{__name__}:ViewsOptions",
+        "RN50": None,
+    }
+    specs = [
+        ComponentSpec("backbone", name, "json:loads", "a backbone", options=model)
+        for name, model in options.items()
+    ]
+    return Registry([Plugin("latte_mine", "latte-mine", "0.1.0", "ok", specs=tuple(specs))])
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("mine", "latte run adapt --set backbone.use=mine"),
+        ("latte-mine/mine", "latte run adapt --set backbone.use=latte-mine/mine"),
+        (
+            "views",
+            "latte run adapt --set backbone.use=views --set backbone.checkpoint=CHECKPOINT",
+        ),
+    ],
+)
+def test_a_backbone_in_place_of_a_model_is_refused_with_the_command(
+    name: str, command: str, registry: Registry
+) -> None:
+    with pytest.raises(LatteError) as refused:
+        refuse_backbone(name, registry)
+    assert refused.value.where == "--model"
+    assert (refused.value.hint or "").endswith(f"IMAGES=DIR CLASSES=FILE {command}")
+
+
+@pytest.mark.parametrize("name", ["RN50", "ViT-B-32:openai", "plugin:mine", "nothing"])
+def test_models_are_not_taken_for_backbones(name: str, registry: Registry) -> None:
+    refuse_backbone(name, registry)

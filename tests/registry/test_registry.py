@@ -53,6 +53,19 @@ class TestNames:
         assert 'Did you mean "hinge" (latte-good 1.2)?' in message
         assert message.endswith("All names: latte components loss")
 
+    @pytest.mark.parametrize("name", ["latte-absent/hinge", "Latte_Absent/hinge"])
+    def test_a_full_name_of_a_missing_package_says_how_to_install_it(
+        self, name: str, registry: Registry
+    ) -> None:
+        message = failure(registry, name)
+        assert 'The package latte-absent is not installed: pip install "latte-absent"' in message
+
+    @pytest.mark.parametrize("name", ["latte-good/none", "none", "/none", "a b; c/none"])
+    def test_names_of_other_packages_are_not_to_be_installed(
+        self, name: str, registry: Registry
+    ) -> None:
+        assert "pip install" not in failure(registry, name)
+
     def test_a_name_is_only_found_in_its_own_kind(self, registry: Registry) -> None:
         assert 'no loss named "frozen"' in failure(registry, "frozen")
 
