@@ -14,6 +14,7 @@ from torch.nn import functional
 from latte.export.folder import PROTOTYPES, Exported, no_export, require, whole_folder
 from latte.export.readme import onnx_readme
 from latte.interfaces import LatteError, PixelFormat
+from latte.interfaces.errors import error_line
 from latte.io.files import write_json, write_text
 from latte.run.adapted import Member, write_prototypes
 
@@ -126,7 +127,7 @@ def _write_model(classifier: ImageClassifier, size: int, path: Path) -> None:
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
-            torch.onnx.export(
+            program = torch.onnx.export(
                 classifier,
                 (example,),
                 path,
@@ -138,8 +139,20 @@ def _write_model(classifier: ImageClassifier, size: int, path: Path) -> None:
                 external_data=weights > _LARGEST_FILE,
                 verbose=False,
             )
+    except torch.onnx.OnnxExporterError as error:
+        raise _not_exportable(error_line(error.__cause__ or error)) from error
     finally:
         logger.setLevel(level)
+    # Without an error, torch falls back to a fixed batch size if it cannot trace a variable one.
+    if program is None or isinstance(program.model.graph.inputs[0].shape[0], int):
+        raise _not_exportable(f"its code depends on the batch size, here {_EXAMPLES}")
+
+
+def _not_exportable(reason: str) -> LatteError:
+    return LatteError(
+        f"PyTorch cannot convert the image tower to ONNX: {reason}",
+        hint='no export is needed in Python, latte.load("RUN"), and for files: latte predict RUN',
+    )
 
 
 def _metadata(exported: Exported, pixels: PixelFormat) -> dict[str, Any]:

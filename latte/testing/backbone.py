@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
+from packaging.version import Version
 from torch import Tensor, nn
 
 from latte.api import (
@@ -18,10 +19,13 @@ from latte.api import (
     ModuleBackbone,
     TrainableGroup,
 )
+from latte.interfaces.errors import error_line
 from latte.registry.registry import load_registry
 from latte.testing.blocks import check_blocks
 from latte.testing.component import ComponentContract, imports_torch
 
+_OLD_TORCH = Version(torch.__version__) < Version("2.10")
+"""True if torch may make the traced batch size a constant; the ONNX export refuses it."""
 TEXTS = ("a photo of a cat", "a dog", "the small red house beside a river, seen from above")
 
 
@@ -231,6 +235,22 @@ class BackboneContract(ComponentContract):
         _check_image_tower(
             backbone, "image_tower() of a trained copy does not use the weights of the copy"
         )
+
+    @pytest.mark.skipif(_OLD_TORCH, reason="this torch is too old for the ONNX export")
+    def test_the_image_tower_can_be_exported(self, tmp_path: Path) -> None:
+        """PyTorch traces `image_tower()` for any batch size, as the ONNX export requires."""
+        backbone = self.load(tmp_path)
+        tower, side = backbone.image_tower(), backbone.pixel_format.size
+        if tower is None:
+            pytest.skip("`image_tower` returns None: the backbone has no ONNX export")
+        example, batch = torch.zeros(2, 3, side, side), torch.export.Dim("batch")
+        try:
+            torch.export.export(tower.eval(), (example,), dynamic_shapes=({0: batch},))
+        except Exception as error:
+            raise AssertionError(
+                "image_tower() cannot be traced for any batch size, so the ONNX export would fail: "
+                f"{error_line(error)}"
+            ) from error
 
     def test_blocks_are_listed_by_tower_and_in_order(self, tmp_path: Path) -> None:
         """Each list of `blocks()` has blocks of one tower, in the order of the forward pass."""

@@ -6,24 +6,52 @@ from pathlib import Path
 
 import pytest
 import torch
+from packaging.version import Version
+from torch import Tensor, nn
 
 from latte.export.folder import Exported
 from latte.export.hugging_face import export_transformers
 from latte.export.onnx import export_onnx
 from latte.interfaces import Classifier, LatteError
 from latte.run.adapted import Adapted, Member
-from tests.helpers.small_backbone import WIDTH, SmallBackbone, SmallModel
+from tests.helpers.small_backbone import (
+    WIDTH,
+    ExportableBackbone,
+    ImageTower,
+    SmallBackbone,
+    SmallModel,
+)
 
 pytestmark = pytest.mark.thorough
 
 
-class WithoutTower(SmallBackbone):
-    def image_tower(self) -> None:
-        return None
-
-
-class OfTransformers(WithoutTower):
+class OfTransformers(SmallBackbone):
     saves_transformers = True
+
+
+class TwoImages(ImageTower):
+    """Encodes images one by one, so that the traced batch size is a constant."""
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return torch.cat([super(TwoImages, self).forward(one.unsqueeze(0)) for one in pixels])
+
+
+class Branching(ImageTower):
+    """Computes other features of bright images, with a branch that cannot be traced."""
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        features = super().forward(pixels)
+        return features if pixels.mean() > 0 else -features
+
+
+class OneByOne(SmallBackbone):
+    def image_tower(self) -> nn.Module:
+        return TwoImages(self.model)
+
+
+class Bright(SmallBackbone):
+    def image_tower(self) -> nn.Module:
+        return Branching(self.model)
 
 
 def exported(backbone: type[SmallBackbone]) -> Exported:
@@ -35,8 +63,8 @@ def exported(backbone: type[SmallBackbone]) -> Exported:
 @pytest.mark.parametrize(
     ("backbone", "hint"),
     [
-        (SmallBackbone, "export it to ONNX instead: latte export RUN --format onnx"),
-        (WithoutTower, 'in Python, latte.load("RUN"), and for files: latte predict RUN'),
+        (ExportableBackbone, "export it to ONNX instead: latte export RUN --format onnx"),
+        (SmallBackbone, 'in Python, latte.load("RUN"), and for files: latte predict RUN'),
     ],
 )
 def test_without_an_export_to_transformers_the_error_names_another_way(
@@ -52,7 +80,7 @@ def test_without_an_export_to_transformers_the_error_names_another_way(
     ("backbone", "hint"),
     [
         (OfTransformers, "export it to transformers instead: latte export RUN --format tr"),
-        (WithoutTower, 'in Python, latte.load("RUN"), and for files: latte predict RUN'),
+        (SmallBackbone, 'in Python, latte.load("RUN"), and for files: latte predict RUN'),
     ],
 )
 def test_without_an_export_to_onnx_the_error_names_another_way(
@@ -61,4 +89,19 @@ def test_without_an_export_to_onnx_the_error_names_another_way(
     with pytest.raises(LatteError, match="main has no export to ONNX") as refused:
         export_onnx(exported(backbone), tmp_path / "out", replace=False)
     assert hint in (refused.value.hint or "")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(
+    Version(torch.__version__) < Version("2.10"), reason="older torch exports no ONNX, see latte"
+)
+@pytest.mark.parametrize(
+    ("backbone", "reason"),
+    [(OneByOne, "its code depends on the batch size"), (Bright, "data-dependent expression")],
+)
+def test_an_image_tower_that_torch_cannot_convert_is_refused(
+    backbone: type[SmallBackbone], reason: str, tmp_path: Path
+) -> None:
+    with pytest.raises(LatteError, match=f"cannot convert the image tower to ONNX: .*{reason}"):
+        export_onnx(exported(backbone), tmp_path / "out", replace=False)
     assert not (tmp_path / "out").exists()

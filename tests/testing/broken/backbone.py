@@ -42,10 +42,7 @@ class Long(SmallBackbone):
 
 class TestImageFeaturesOfLengthTwo(Fault, BackboneContract):
     broken = loader_of(Long)
-    fails: ClassVar = {
-        "features_are_finite_unit_rows",
-        "the_image_tower_gives_the_image_features",
-    }
+    fails: ClassVar = {"features_are_finite_unit_rows"}
 
 
 class Forgetful(SmallBackbone):
@@ -91,9 +88,6 @@ class Centred(SmallBackbone):
 
     def image_states(self, pixels: Tensor) -> Tensor:
         return super().image_states(self._centred(pixels))
-
-    def image_tower(self) -> None:
-        return None
 
     @staticmethod
     def _centred(pixels: Tensor) -> Tensor:
@@ -263,6 +257,23 @@ class KeepsTower(SmallBackbone):
 class TestACopyHasTheImageTowerOfTheOriginal(Fault, BackboneContract):
     broken = loader_of(KeepsTower)
     fails: ClassVar = {"the_image_tower_gives_the_image_features"}
+
+
+class TwoImages(ImageTower):
+    """Image tower that loops over the images of a batch."""
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return torch.cat([super(TwoImages, self).forward(one.unsqueeze(0)) for one in pixels])
+
+
+class OneByOne(SmallBackbone):
+    def image_tower(self) -> nn.Module:
+        return TwoImages(self.model)
+
+
+class TestTheImageTowerCannotBeTraced(Fault, BackboneContract):
+    broken = loader_of(OneByOne)
+    fails: ClassVar = {"the_image_tower_can_be_exported"}
 
 
 class Reversed(SmallBackbone):
