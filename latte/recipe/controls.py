@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from latte.recipe.components import is_label, unusable_label, written_name
 from latte.recipe.layout import (
+    AUGMENT,
+    AUGMENTATION,
     CONTROL_KEYS,
     CONTROLS,
     DESCRIBER_KEYS,
@@ -15,10 +17,11 @@ from latte.recipe.layout import (
     ONE_LEARNER,
     REQUIRES,
     SHARED,
+    TRAIN,
     kind_at,
 )
 from latte.recipe.mistakes import EXPECTED, Mistakes, wrong_type
-from latte.recipe.node import KeyPath, Node
+from latte.recipe.node import KeyPath, Node, find
 from latte.registry.registry import Registry
 from latte.registry.spec import USE
 
@@ -71,7 +74,18 @@ def _without_excluded(base: Node, change: Node) -> Node:
         base = _without(base, (LEARNERS,))
     if written & {*DESCRIBER_KEYS}:
         base = _without(base, [key for key in DESCRIBER_KEYS if key not in written])
-    return base
+    return without_other_views(base, change)
+
+
+def without_other_views(base: Node, change: Node) -> Node:
+    """Return `base` without `train.augment` or `augmentation`, if `change` has the other key.
+
+    Both describe the views of training images. `augmentation: null` is no description.
+    """
+    component, train = change.child(AUGMENTATION), base.child(TRAIN)
+    if component is not None and component.value is not None:
+        return base.replaced(TRAIN, train.replaced(AUGMENT, None)) if train else base
+    return _without(base, (AUGMENTATION,)) if find(change, (TRAIN, AUGMENT)) else base
 
 
 def _without(node: Node, keys: tuple[str, ...] | list[str]) -> Node:

@@ -6,7 +6,16 @@ from collections.abc import Mapping, Sequence
 
 from latte.interfaces import LatteError
 from latte.interfaces.errors import suggestion
-from latte.recipe.layout import EXTENDS, item_names, kind_at, spelled_out
+from latte.recipe.controls import without_other_views
+from latte.recipe.layout import (
+    AUGMENT,
+    AUGMENTATION,
+    EXTENDS,
+    TRAIN,
+    item_names,
+    kind_at,
+    spelled_out,
+)
 from latte.recipe.mistakes import Mistakes
 from latte.recipe.node import OVERRIDE, KeyPath, Node, Origin, dotted
 from latte.recipe.tree import TreeBuilder
@@ -22,8 +31,10 @@ def apply_overrides(
     """Return `root` with each `key.path=value` set, in order.
 
     The key of a list item is its index or its name, for example `descriptions.image.prompt=...`.
-    If `.use=` names another component, the options of the previous one are dropped.
+    If `.use=` names another component, the options of the previous one are dropped. A new
+    `augmentation` removes the recipe's `train.augment`, and the other way round.
     """
+    written: set[KeyPath] = set()
     for text in overrides:
         path, equals, value = text.partition("=")
         keys: KeyPath = tuple(int(key) if key.isdecimal() else key for key in path.split("."))
@@ -38,9 +49,22 @@ def apply_overrides(
             continue
         try:
             root = _put(root, (), keys, _parse(value, keys, environment, mistakes))
+            written.add(keys[:2])
         except LatteError as error:
             mistakes.add(_ORIGIN, keys, error.what, error.hint)
-    return root
+    return _with_one_description_of_views(root, written)
+
+
+def _with_one_description_of_views(root: Node, written: set[KeyPath]) -> Node:
+    """Return `root` without the description of training views that an override replaces.
+
+    If overrides write both descriptions, both stay, and the reader reports a mistake.
+    """
+    component = any(keys[0] == AUGMENTATION for keys in written)
+    if component == ((TRAIN, AUGMENT) in written):
+        return root
+    key = AUGMENTATION if component else TRAIN
+    return without_other_views(root, Node({key: root.child(key)}, _ORIGIN))
 
 
 def _parse(text: str, path: KeyPath, environment: Mapping[str, str], mistakes: Mistakes) -> Node:

@@ -26,6 +26,7 @@ from latte.recipe.checks import (
 )
 from latte.recipe.components import Components, find_component, is_label, unusable_label
 from latte.recipe.layout import (
+    AUGMENT,
     AUGMENTATION,
     BACKBONE,
     EXTENDS,
@@ -35,6 +36,7 @@ from latte.recipe.layout import (
     ONE_DESCRIBER,
     ONE_LEARNER,
     SEVERAL,
+    TRAIN,
 )
 from latte.recipe.mistakes import EXPECTED, Mistakes, wrong_type
 from latte.recipe.model import Choice, LearnerChoice, Recipe
@@ -142,14 +144,14 @@ class RecipeReader:
         return None if self._is_missing("dataset") else self.components.choice(("dataset",))
 
     def _augmentation(self) -> Choice | None:
-        written = find(self.root, ("train", "augment"))
+        written = find(self.root, (TRAIN, AUGMENT))
         node = self.root.child(AUGMENTATION)
         if written is not None and node is not None and node.value is not None:
             self.mistakes.add(
                 written.origin,
-                ("train", "augment"),
-                f'"augment" cannot stand beside "{AUGMENTATION}", which makes the views',
-                f'Remove "augment", or "{AUGMENTATION}".',
+                (TRAIN, AUGMENT),
+                f'"{AUGMENT}" cannot stand beside "{AUGMENTATION}", which makes the views',
+                f'Remove "{AUGMENT}" here, or write {AUGMENTATION}: null.',
             )
         return self.components.choice((AUGMENTATION,))
 

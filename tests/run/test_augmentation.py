@@ -119,10 +119,50 @@ def test_another_version_of_the_component_trains_again(recipe: Path) -> None:
     assert before[CHECKPOINTS] != after[CHECKPOINTS]
 
 
+def extending(recipe: Path, name: str, text: str) -> Path:
+    path = recipe.with_name(name)
+    path.write_text(f"extends: [{recipe.name}]\n{text}\n")
+    return path
+
+
 def test_augment_beside_the_component_is_refused(recipe: Path) -> None:
-    with pytest.raises(RecipeErrors, match='cannot stand beside "augmentation"'):
-        load(recipe, "augmentation=flips", "train.augment=null")
+    both = extending(recipe, "both.yaml", "augmentation: flips\ntrain: {augment: null}")
+    for path, overrides in ((both, ()), (recipe, ("augmentation=flips", "train.augment=null"))):
+        with pytest.raises(RecipeErrors, match='cannot stand beside "augmentation"') as refused:
+            load(path, *overrides)
+        assert 'Remove "augment" here, or write augmentation: null.' in str(refused.value)
     assert load(recipe, "augmentation=null").augmentation is None
+
+
+@pytest.mark.parametrize("augment", ["null", "{crop_scale: [0.5, 1.0]}"])
+def test_a_component_replaces_the_augment_of_an_extended_recipe(recipe: Path, augment: str) -> None:
+    base = extending(recipe, "base.yaml", f"train: {{augment: {augment}}}")
+    own = extending(base, "own.yaml", "augmentation: flips")
+    expected = load(recipe, "augmentation=flips").resolved
+    for path, *overrides in (
+        (own,),
+        (base, "augmentation=flips"),
+        (base, "augmentation.use=flips"),
+    ):
+        found = load(path, *overrides)
+        assert found.resolved["augmentation"] == expected["augmentation"]
+        assert found.resolved["train"] == expected["train"]
+        assert found.train == load(recipe).train
+
+
+def test_augment_replaces_the_component_of_an_extended_recipe(recipe: Path) -> None:
+    base = extending(recipe, "base.yaml", "augmentation: flips")
+    own = extending(base, "own.yaml", "train: {augment: null}")
+    for found in (load(own), load(base, "train.augment=null")):
+        assert found.augmentation is None
+        assert found.train.augment is None
+
+
+def test_a_null_component_keeps_the_augment_of_an_extended_recipe(recipe: Path) -> None:
+    base = extending(recipe, "base.yaml", "train: {augment: null}")
+    own = extending(base, "own.yaml", "augmentation: null")
+    for found in (load(own), load(base, "augmentation=null")):
+        assert found.train.augment is None
 
 
 @pytest.mark.thorough
