@@ -48,9 +48,12 @@ def write_tiny_clip(folder: Path) -> None:
 
 
 COLOURS = ("red", "green", "blue")
-SQUARES = """\
+DATASET = """\
 dataset: {use: folder, root: images, classes: [red, green, blue], evaluation: test}
-backbone: {model: "local-dir:clip"}
+"""
+"""Section `dataset` of a recipe, for the images of `TinyRuns`."""
+SQUARES = f"""\
+{DATASET}backbone: {{model: "local-dir:clip"}}
 """
 """Sections `dataset` and `backbone` of a recipe, for the images and the CLIP of `TinyRuns`."""
 _INTERRUPTED = 130
@@ -119,7 +122,8 @@ class TinyRuns:
         """Run `recipe`, given as YAML text, and return its run folder.
 
         Args:
-            recipe: a complete recipe, or the part after `SQUARES`.
+            recipe: a complete recipe, or one without `dataset`; `SQUARES` then adds this section,
+                and `backbone` if it is missing too.
             changes: changes of the recipe, `KEY=VALUE`, as for `--set`.
             output: folder for run folders.
             until: the last stage to run.
@@ -142,7 +146,9 @@ class TinyRuns:
         shutil.rmtree(self.folder / output)
 
     def _written(self, recipe: str) -> str:
-        whole = recipe if "dataset:" in recipe else SQUARES + recipe
+        has_backbone = any(line.startswith("backbone:") for line in recipe.splitlines())
+        added = DATASET if has_backbone else SQUARES
+        whole = recipe if "dataset:" in recipe else added + recipe
         (self.folder / "recipe.yaml").write_text(whole, encoding="utf-8")
         return "recipe.yaml"
 
@@ -203,19 +209,26 @@ class RunContract:
         ...         "loss: {use: contrastive}\n"
         ...         "train: {batch_size: 4, max_epochs: 2, checkpoint_every: 2}\n"
         ...     )
+
+    The recipe of a backbone has the section `backbone`, as in `backbone: {use: mine}`.
     """
 
     recipe: ClassVar[str]
-    """Recipe without `dataset` and `backbone`, which `latte.testing.tiny_runs.SQUARES` adds. Use
-    batches of 4 of the 12 images, several epochs and `checkpoint_every: 2`."""
+    """Recipe without `dataset`, which names the images of `TinyRuns`. Without `backbone` it uses
+    their CLIP. Use batches of 4 of the 12 images, several epochs and `checkpoint_every: 2`."""
     stops: ClassVar[Sequence[int]] = (1, 4)
     """Numbers of training steps after which runs are stopped; counts the steps of all learners."""
+
+    def write_files(self, folder: Path) -> None:
+        """Write the files that the recipe names; relative paths in it start at `folder`."""
 
     @pytest.fixture(scope="class")
     @classmethod
     def runs(cls, tmp_path_factory: pytest.TempPathFactory) -> TinyRuns:
         """Return the runner that all tests of a class share; each test has its own `output`."""
-        return TinyRuns(tmp_path_factory.mktemp("runs"))
+        runs = TinyRuns(tmp_path_factory.mktemp("runs"))
+        cls().write_files(runs.folder)
+        return runs
 
     @pytest.fixture(scope="class")
     @classmethod
