@@ -29,9 +29,14 @@ class PixelFormat:
     size: int
     """Side of the square input, in pixels."""
     mean: tuple[float, float, float]
+    """Mean of red, green and blue, which is subtracted; pixels are between 0 and 1."""
     std: tuple[float, float, float]
+    """Standard deviation of red, green and blue, by which pixels are then divided."""
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+    """Filter that resizes images."""
     resize_mode: Literal["shortest", "longest", "squash"] = "shortest"
+    """Way to the square: crop the resized image (`shortest`), pad it with black (`longest`), or
+    change its aspect ratio (`squash`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,11 @@ class Trunk(Generic[InputT]):
 class Backbone(ABC):
     """A CLIP model. Features are L2-normalised; D is the width of the joint embedding space.
 
+    A run loads one backbone, which stays frozen: it computes the zero-shot labels and the features
+    of texts. Each learner trains its own copy (`fork`) and saves this copy. Subclasses set
+    `pixel_format` and `embedding_width`. A model that is one torch module needs fewer methods if it
+    extends `ModuleBackbone`.
+
     Example:
         >>> from latte.testing import StubClip  # a small Backbone for tests
         >>> StubClip().encode_texts(["a cat", "a dog"]).shape
@@ -63,7 +73,9 @@ class Backbone(ABC):
     """
 
     pixel_format: PixelFormat
+    """Size and normalisation of the pixels that `encode_images` gets."""
     embedding_width: int
+    """Width D of image and text features."""
     notes: tuple[str, ...] = ()
     """Sentences that say why this backbone is slow; printed when training starts."""
     saves_transformers: bool = False
@@ -72,77 +84,120 @@ class Backbone(ABC):
     @property
     @abstractmethod
     def fingerprint(self) -> str:
-        """Identifier that changes with the loaded weights and the architecture."""
+        """Identifier of the loaded weights and of the code that computes features from them.
+
+        latte stores features of frozen models under this identifier, also for later runs. Equal
+        fingerprints must mean equal features. Training does not change the fingerprint; a saved
+        model that is loaded again has a new one.
+        """
 
     @abstractmethod
     def encode_images(self, pixels: Tensor) -> Tensor:
-        """Encode pixels (B, 3, S, S), normalised by `pixel_format`, to unit features (B, D)."""
+        """Encode pixels (B, 3, S, S), normalised by `pixel_format`, to unit features (B, D), fp32.
+
+        Pixels may be on the CPU; features are on the model's device, with gradient if a parameter
+        of the image tower trains. The feature of an image must not depend on the other images.
+        """
 
     @abstractmethod
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
-        """Encode M texts to unit features (M, D); equal texts are encoded once."""
+        """Encode M texts to unit features (M, D), fp32; equal texts are encoded once.
+
+        Features are on the model's device, with gradient if a parameter of the text tower trains.
+        The feature of a text must not depend on the other texts. M may be 0. Texts of any length
+        are allowed: cut what the text tower cannot read, and count such texts in `count_cut`.
+        """
 
     def count_cut(self, texts: Sequence[str]) -> int:
         """Return the number of texts whose end the text tower ignores because they are too long.
 
-        The default returns 0.
+        latte calls it once before training, with the descriptions, and warns of cut texts. The
+        default returns 0.
         """
         return 0
 
     @property
     @abstractmethod
     def logit_scale(self) -> Tensor:
-        """Scalar that multiplies cosine similarities: exp of CLIP's parameter, with gradient."""
+        """Scalar (shape `()`) that multiplies cosine similarities: exp of CLIP's parameter.
+
+        It has gradient if the parameter trains.
+        """
 
     @property
     def logit_bias(self) -> Tensor | None:
-        """Scalar that a sigmoid model (SigLIP) adds to its logits; None for a softmax model."""
+        """Scalar (shape `()`) that a sigmoid model (SigLIP) adds to its logits, else None.
+
+        The default returns None, which means a softmax model.
+        """
         return None
 
     @abstractmethod
     def clamp_logit_scale(self) -> None:
-        """Keep the logit scale within [1, 100], as CLIP's training does after every step.
+        """Clamp a logit scale that trains to [1, 100]; latte calls it after every training step.
 
-        If the loaded logit scale of a sigmoid model is above 100, it is the upper limit.
+        A frozen logit scale does not change. If the loaded logit scale of a sigmoid model is above
+        100, it is the upper limit.
         """
 
     @abstractmethod
     def train_only(self, group: TrainableGroup) -> Mapping[str, nn.Parameter]:
-        """Unfreeze `group`, freeze the rest, and return the trainable parameters by name."""
+        """Unfreeze `group`, freeze the rest, and return the trainable parameters by name.
+
+        Components of kind `trainable` call it on the copy of a learner, before training. Names must
+        be equal in all copies, because checkpoints store the parameters by name. Raise `LatteError`
+        if the model has no such parameters; `none` returns an empty mapping.
+        """
 
     def image_trunk(self) -> Trunk[Tensor] | None:
         """Return the image tower in two parts, or None if training changes all of its layers.
 
-        The engine then computes the states of each image once instead of in every step. So the
-        unchanged layers must not draw random numbers, as dropout does.
+        latte calls it when the parameters that train are chosen. With a trunk, the states of each
+        image are computed once instead of in every step. So the unchanged layers must not draw
+        random numbers, as dropout does. The default returns None, which is always correct.
         """
         return None
 
     def text_trunk(self) -> Trunk[Sequence[str]] | None:
-        """Return the text tower in two parts, or None; see `image_trunk`."""
+        """Return the text tower in two parts, or None; see `image_trunk`.
+
+        The default returns None.
+        """
         return None
 
     def image_tower(self) -> nn.Module | None:
-        """Return a module that maps pixels (B, 3, S, S) to features (B, D) and can be exported.
+        """Return a module that maps pixels (B, 3, S, S) to features (B, D), for the ONNX export.
 
-        The features need not be normalised. None means that the model has no ONNX export.
+        The features are those of `encode_images` before normalisation. PyTorch must be able to
+        trace the module for any B, so it contains no loop over images and no branch on values. Use
+        the weights of this backbone, not of the one that it was copied from. The default returns
+        None, which means that `latte export --format onnx` is not possible.
         """
         return None
 
     def recompute_activations(self) -> bool:
         """Recompute activations in the backward pass (gradient checkpointing) to save memory.
 
-        Features and gradients change by rounding only. Return True if the backbone supports this.
+        latte calls it before training if `train.gradient_checkpointing` is true, or if memory does
+        not suffice otherwise. Features and gradients change by rounding only. Return True if the
+        backbone supports this. The default does nothing and returns False.
         """
         return False
 
     @abstractmethod
     def fork(self) -> Backbone:
-        """Return an independent, frozen copy with equal weights and an equal fingerprint."""
+        """Return an independent, frozen copy with equal weights and an equal fingerprint.
+
+        latte calls it once per learner. Training the copy must not change the original.
+        """
 
     @abstractmethod
     def state(self) -> dict[str, Tensor]:
-        """Return every weight and buffer by name, detached, for a checkpoint."""
+        """Return every weight and buffer by name, detached, without copying them.
+
+        latte calls it to measure memory. Checkpoints of a run contain only the parameters that
+        `train_only` returned, so training must not change other tensors.
+        """
 
     @abstractmethod
     def load_state(self, state: Mapping[str, Tensor]) -> None:

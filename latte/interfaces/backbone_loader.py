@@ -25,20 +25,25 @@ class BackboneLoader(Component[OptionsT]):
 
     @property
     def title(self) -> str:
-        """Name of the model in messages: the option `model`, if there is one."""
+        """Name of the model in messages, such as `loading ViT-B-32`.
+
+        The default is the option `model` if there is one, else the name of the class.
+        """
         return str(getattr(self.options, "model", type(self).__name__))
 
     def check(self) -> None:
         """Raise `LatteError` for an error that can be found without a download.
 
-        It is called before any image is read.
+        `latte check` calls it, and so does the default of `fetch`. Do not import torch in it. The
+        default raises nothing.
         """
 
     def fetch(self) -> None:
         """Download the files that `load` needs, unless they are cached.
 
-        Raises `LatteError` if a file is missing. The engine calls it before `load`. Do not import
-        torch in it, so that a run without a network fails at once. The default calls `check`.
+        Raises `LatteError` if a file is missing. A run calls it before it reads images, and then
+        `load`. Do not import torch in it, so that a run without a network fails at once. The
+        default calls `check`.
         """
         self.check()
 
@@ -62,5 +67,7 @@ class BackboneLoader(Component[OptionsT]):
     def load_saved(cls, folder: Path, device: str) -> Backbone:
         """Return the backbone that `Backbone.save` wrote to `folder`, with equal outputs.
 
-        Raises `LatteError` if the folder is damaged.
+        It is frozen, in fp32, on `device`. `latte.load`, predictions and exports call it, also on
+        another machine: the folder must contain all that the model needs, options included. Raises
+        `LatteError` if the folder is damaged.
         """
