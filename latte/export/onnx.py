@@ -144,7 +144,8 @@ def _write_model(classifier: ImageClassifier, size: int, path: Path) -> None:
     finally:
         logger.setLevel(level)
     # Without an error, torch falls back to a fixed batch size if it cannot trace a variable one.
-    if program is None or isinstance(program.model.graph.inputs[0].shape[0], int):
+    shape = None if program is None else program.model.graph.inputs[0].shape
+    if shape is None or isinstance(shape[0], int):
         raise _not_exportable(f"its code depends on the batch size, here {_EXAMPLES}")
 
 

@@ -64,7 +64,8 @@ def _with_one_description_of_views(root: Node, written: set[KeyPath]) -> Node:
     if component == ((TRAIN, AUGMENT) in written):
         return root
     key = AUGMENTATION if component else TRAIN
-    return without_other_views(root, Node({key: root.child(key)}, _ORIGIN))
+    change = root.child(key)
+    return without_other_views(root, Node({key: change}, _ORIGIN)) if change else root
 
 
 def _parse(text: str, path: KeyPath, environment: Mapping[str, str], mistakes: Mistakes) -> Node:

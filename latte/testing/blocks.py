@@ -63,7 +63,11 @@ def _order(
 
         return note
 
-    handles = [one.register_hook(hook(block)) for block in members for one in members[block]]
+    handles = [
+        one.register_hook(hook(block))  # type: ignore[no-untyped-call]
+        for block, parameters in members.items()
+        for one in parameters
+    ]
     features = encode()
     direction = torch.randn(features.shape, generator=torch.Generator().manual_seed(0))
     torch.autograd.backward((features * direction).sum())
