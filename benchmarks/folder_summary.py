@@ -171,9 +171,7 @@ def _verdict_parts(rows: Sequence[Row]) -> Iterator[str]:
     ranked += [(name, [row.signals.get(name, math.nan) for row in rows]) for name in signals]
     full = [_or_nan(row.full) for row in rows]
     yield "Rank correlation (Spearman) with the gain of the whole candidate on the own images:"
-    lines = [
-        f"| {name} | {rho(correlate(values, full, interval=False))} |" for name, values in ranked
-    ]
+    lines = [f"| {name} | {rho(correlate(values, full))} |" for name, values in ranked]
     yield "\n".join(["| signal | rho |", "| --- | --- |", *lines])
     if any(row.probability is not None for row in rows):
         yield "Probability of the verdict, and the share of folders that really gained:"

@@ -1,4 +1,4 @@
-"""Spearman's rank correlation rho, with its confidence interval and its chance level."""
+"""Spearman's rank correlation rho, with its chance level."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from torch import Tensor
 
 FEWEST = 5
 """Smallest number of pairs: with fewer, even a perfect correlation often occurs by chance."""
-RESAMPLES = 2000
 PERMUTATIONS = 10_000
 
 
@@ -24,18 +23,10 @@ class Correlation:
     """NaN if one of the two numbers is constant, or if there are fewer than `FEWEST` pairs."""
     by_chance: float = math.nan
     """The |rho| that at most 5 % of random pairings reach; see `chance_level`."""
-    low: float = math.nan
-    """Lower end of the 95 % interval of rho; NaN without an interval."""
-    high: float = math.nan
-    """Upper end of the 95 % interval of rho; NaN without an interval."""
 
 
-def correlate(values: Sequence[float], gains: Sequence[float], interval: bool) -> Correlation:
-    """Return Spearman's rho over the pairs in which both numbers are finite.
-
-    If `interval` is True, the result includes the 95 % interval of rho. If most values are equal,
-    the interval excludes 0 too often; `Correlation.by_chance` stays valid.
-    """
+def correlate(values: Sequence[float], gains: Sequence[float]) -> Correlation:
+    """Return Spearman's rho over the pairs in which both numbers are finite."""
     pairs = torch.tensor([values, gains], dtype=torch.float64)
     first, second = pairs[:, pairs.isfinite().all(dim=0)]
     if len(first) < FEWEST:
@@ -43,29 +34,15 @@ def correlate(values: Sequence[float], gains: Sequence[float], interval: bool) -
     rho = float(spearman(first, second))
     if math.isnan(rho):
         return Correlation(len(first))
-    ends = bootstrap_interval(first, second) if interval else (math.nan, math.nan)
-    return Correlation(len(first), rho, chance_level(first, second), *ends)
-
-
-def bootstrap_interval(first: Tensor, second: Tensor) -> tuple[float, float]:
-    """Return the 95 % percentile bootstrap interval of rho over n pairs, with a fixed seed.
-
-    Efron and Tibshirani (1993), An introduction to the bootstrap, chapter 13. Resamples in which
-    `first` or `second` is constant have no rho, and are left out.
-    """
-    generator = torch.Generator().manual_seed(0)
-    drawn = torch.randint(len(first), (RESAMPLES, len(first)), generator=generator)
-    resampled = spearman(first[drawn], second[drawn])
-    low, high = torch.nanquantile(resampled, torch.tensor([0.025, 0.975]).double()).tolist()
-    return low, high
+    return Correlation(len(first), rho, chance_level(first, second))
 
 
 def chance_level(first: Tensor, second: Tensor) -> float:
     """Return the smallest |rho| that at most 5 % of random pairings of two (n,) tensors reach.
 
-    This is a permutation test with a fixed seed. Unlike the bootstrap, it is valid with many equal
-    values. The result is infinite if more than 5 % of the pairings reach the largest |rho|, which
-    happens if nearly all values are equal.
+    This is a permutation test with a fixed seed. It is valid with many equal values. The result is
+    infinite if more than 5 % of the pairings reach the largest |rho|, which happens if nearly all
+    values are equal.
     """
     generator = torch.Generator().manual_seed(0)
     order = torch.rand(PERMUTATIONS, len(first), generator=generator).argsort(dim=1)

@@ -124,11 +124,8 @@ def published_percent(fraction: float | None) -> str:
 
 
 def rho(found: Correlation) -> str:
-    """Return a rank correlation as `+0.12 (-0.30 to +0.41)`; as `+0.12` if it has no interval."""
-    if math.isnan(found.rho):
-        return ABSENT
-    text = f"{found.rho:+.2f}"
-    return text if math.isnan(found.low) else f"{text} ({found.low:+.2f} to {found.high:+.2f})"
+    """Return a rank correlation, such as `+0.12`."""
+    return ABSENT if math.isnan(found.rho) else f"{found.rho:+.2f}"
 
 
 def rho_by_chance(found: Correlation) -> str:
