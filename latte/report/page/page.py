@@ -28,7 +28,7 @@ from latte.report.page.confusion import confusions
 from latte.report.page.curves import curves
 from latte.report.page.flows import flows
 from latte.report.page.gallery import gallery
-from latte.report.page.prototypes import prototype_maps
+from latte.report.page.prototypes import moved_prototypes
 from latte.report.sentences import (
     ALL_OCCUR,
     headline,
@@ -90,7 +90,7 @@ def _content(results: RunResults, gallery_images: int, thumbnail_size: int) -> d
         "labels": label_counts(results.class_names, results.pseudo_label_counts),
         "confusions": confusions(results),
         "flows": flows(results),
-        "prototypes": prototype_maps(results),
+        "prototypes": moved_prototypes(results),
         "gates": gate_rows(results.held_back),
         "gallery": gallery(results, gallery_images, thumbnail_size),
         "method": method_facts(results.recipe),
