@@ -149,11 +149,10 @@ def diagnose(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Show the guard's verdict, label-free measures, and their correlation with the real gain.
+    """Show the guard's verdict and label-free measures, and the gain if test images have labels.
 
     One run: prints the verdict with its signals, then the measures, each with an explanation.
-    Several runs: prints them side by side, and, from five runs with a known gain, the correlation
-    of each measure with the gain. Nothing is trained, and no image is read.
+    Several runs: prints them side by side. Nothing is trained, and no image is read.
     """
     require_runs(runs)
     from latte.cli.progress import make_progress

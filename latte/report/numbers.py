@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING
-
 from latte.evaluate.statistics import Spread
 from latte.interfaces import Interval
-
-if TYPE_CHECKING:  # this import loads torch, which tables of finished runs do not need
-    from latte.evaluate.rank_correlation import Correlation
 
 NARROW_SPACE = "\u202f"
 """Narrow no-break space, before a percent sign."""
@@ -121,16 +115,6 @@ def mean_percent(spread: Spread | None, images: int) -> str:
 def published_percent(fraction: float | None) -> str:
     """Return a fraction in percent with two decimals, as papers do: 0.7012 as `70.12`."""
     return ABSENT if fraction is None else f"{100 * fraction:.2f}"
-
-
-def rho(found: Correlation) -> str:
-    """Return a rank correlation, such as `+0.12`."""
-    return ABSENT if math.isnan(found.rho) else f"{found.rho:+.2f}"
-
-
-def rho_by_chance(found: Correlation) -> str:
-    """Return the |rho| that an unrelated measure reaches with probability 5 %, such as `0.29`."""
-    return f"{found.by_chance:.2f}" if math.isfinite(found.by_chance) else ABSENT
 
 
 def _decimals(images: int) -> int:

@@ -78,14 +78,6 @@ class RankedClasses(NamedTuple):
     """Probability of each class in `labels`."""
 
 
-@dataclass(frozen=True)
-class LabelledImages:
-    """True classes and content keys of the M readable images of the evaluation split."""
-
-    labels: tuple[int, ...]
-    keys: tuple[str, ...]
-
-
 class FinishedRun:
     """The files of a run folder; each is read and checked when it is first used, then cached.
 
@@ -290,16 +282,6 @@ class FinishedRun:
         return read_json_lines(self.folder.training_images, _Image)
 
     @cached_property
-    def labelled_images(self) -> LabelledImages:
-        """True labels and content keys of the evaluation split."""
-        path, classes = self.folder.evaluation_images, len(self.class_names)
-        images = read_json_lines(path, _LabelledImage)
-        with explained(path):
-            if any(one.label not in range(classes) for one in images):
-                raise ValueError(f"a label is none of {classes} classes")
-        return LabelledImages(tuple(one.label for one in images), tuple(one.key for one in images))
-
-    @cached_property
     def _label_of(self) -> dict[str, int]:
         return {name: label for label, name in enumerate(self.class_names)}
 
@@ -344,11 +326,3 @@ class _Row:
 
     image: str
     classes: list[_Score]
-
-
-@dataclass(frozen=True)
-class _LabelledImage:
-    """The fields of a line of `data/evaluation.jsonl` that are read."""
-
-    key: str
-    label: int

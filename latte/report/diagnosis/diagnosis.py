@@ -1,4 +1,4 @@
-"""Diagnose finished runs, and correlate each measure with the real gain."""
+"""Diagnose finished runs: the guard's verdict, label-free measures, and the gain if known."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 
-from latte.evaluate.rank_correlation import Correlation, correlate
 from latte.interfaces import Evaluation, LatteError, Progress, Verdict
 from latte.registry.registry import Registry
 from latte.report.diagnosis.measures import (
@@ -48,14 +47,12 @@ ADAPTED = Measure(
     "adapted top-1",
     "share",
     "the same by the adapted model",
-    contains_gain=True,
 )
 GAIN = Measure(
     "gain",
     "gain",
     "points",
     "adapted minus zero-shot, in percentage points",
-    contains_gain=True,
 )
 
 
@@ -70,12 +67,6 @@ class Diagnosis:
     """Measures that need no label."""
     labelled: Section | None
     """Accuracies and gain on the labelled test images; None without such images."""
-
-    @property
-    def gain(self) -> float:
-        """Adapted minus zero-shot top-1, as a fraction; NaN without labelled test images."""
-        zero_shot, adapted = self.run.zero_shot, self.run.adapted
-        return math.nan if zero_shot is None or adapted is None else adapted.top1 - zero_shot
 
     @property
     def all_sections(self) -> tuple[Section, ...]:
@@ -96,20 +87,10 @@ class Aligned:
 
 
 @dataclass(frozen=True)
-class Relation:
-    """A measure, and its correlation with the gain over the runs that have both."""
-
-    row: Aligned
-    correlation: Correlation
-
-
-@dataclass(frozen=True)
 class Diagnoses:
     """Diagnoses of at least one run."""
 
     runs: tuple[Diagnosis, ...]
-    relations: tuple[Relation, ...]
-    """Correlations over the runs with labels, label-free measures first; empty for a single run."""
     skipped: tuple[LatteError, ...]
     """An error per folder that is left out of `runs`."""
 
@@ -135,7 +116,7 @@ def diagnose_runs(paths: Sequence[Path], registry: Registry, progress: Progress)
             skipped.append(error)
     if not found:
         raise skipped[0] if len(skipped) == 1 else LatteError("\n".join(map(str, skipped)))
-    return Diagnoses(tuple(found), tuple(relate(found)), tuple(skipped))
+    return Diagnoses(tuple(found), tuple(skipped))
 
 
 def diagnose_run(run: Run, workspace: Workspace) -> Diagnosis:
@@ -181,22 +162,6 @@ def diagnose_run(run: Run, workspace: Workspace) -> Diagnosis:
         ),
         labelled=_labelled(files.evaluations),
     )
-
-
-def relate(found: Sequence[Diagnosis]) -> list[Relation]:
-    """Correlate each measure with the gain, over runs with labels; empty for a single run.
-
-    Measures that are computed from the gain, and measures without any value, are left out.
-    """
-    labelled = [one for one in found if one.labelled]
-    if len(found) == 1:
-        return []
-    gains = [one.gain for one in labelled]
-    return [
-        Relation(row, correlate(row.values, gains))
-        for row in align([one.all_sections for one in labelled])
-        if not row.measure.contains_gain and any(map(math.isfinite, row.values))
-    ]
 
 
 def align(runs: Sequence[Sequence[Section]]) -> list[Aligned]:

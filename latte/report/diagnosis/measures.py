@@ -28,8 +28,6 @@ class Measure:
     unit: Unit
     reading: str
     """Explanation of the measure, and of high or low values."""
-    contains_gain: bool = False
-    """True if the measure is computed from the real gain."""
 
 
 @dataclass(frozen=True)

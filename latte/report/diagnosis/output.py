@@ -10,11 +10,10 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from latte.evaluate.rank_correlation import FEWEST
 from latte.io.redaction import one_line
 from latte.report.diagnosis.diagnosis import Aligned, Diagnoses, Diagnosis, align
 from latte.report.diagnosis.measures import Measure, Measurement, Section
-from latte.report.numbers import ABSENT, bare_percent, plural, points, rho, rho_by_chance
+from latte.report.numbers import ABSENT, bare_percent, plural, points
 from latte.report.sentences import NO_GUARD, verdict_label
 from latte.report.terminal import drawn, fitted, indented, paragraph, plain, table
 
@@ -35,20 +34,10 @@ def text(found: Diagnoses) -> str:
 
 
 def as_json(found: Diagnoses) -> dict[str, Any]:
-    """Return data for JSON: all runs, their measures, and correlations with the gain.
-
-    Missing numbers are null.
-    """
+    """Return data for JSON: all runs and the meanings of measures. Missing numbers are null."""
     sections = [section for run in found.runs for section in run.all_sections]
     return {
         "runs": [_run(one) for one in found.runs],
-        "relations": [
-            {
-                "measure": one.row.key,
-                **{name: _number(value) for name, value in vars(one.correlation).items()},
-            }
-            for one in found.relations
-        ],
         "measures": {
             key: {name: getattr(one.measure, name) for name in ("name", "unit", "reading")}
             for section in sections
@@ -61,18 +50,19 @@ def as_json(found: Diagnoses) -> dict[str, Any]:
 
 def notes(found: Diagnoses) -> list[str]:
     """Return the notes for these runs."""
+    notes = []
     oracles = [one_line(one.run.folder.name) for one in found.runs if one.run.oracle]
-    on_oracles = (
-        f"True labels of the training images were used by {', '.join(oracles)} (an oracle): their "
-        "label-free measures depend on labels."
-    )
-    if len(found.runs) > 1:
-        about_gain = [*_on_relations(found)]
-    elif found.runs[0].labelled is None:
-        about_gain = ["There are no labelled images in this run, so its gain is not known."]
-    else:
-        about_gain = []
-    return [on_oracles, *about_gain] if oracles else about_gain
+    if oracles:
+        notes.append(
+            f"True labels of the training images were used by {', '.join(oracles)} (an oracle): "
+            "their label-free measures depend on labels."
+        )
+    unknown = sum(one.labelled is None for one in found.runs)
+    if unknown and len(found.runs) == 1:
+        notes.append("There are no labelled images in this run, so its gain is not known.")
+    elif unknown:
+        notes.append(f"{plural(unknown, 'run')} without labelled images: no gain.")
+    return notes
 
 
 def value_text(measure: Measure, number: float, images: int) -> str:
@@ -87,27 +77,6 @@ def value_text(measure: Measure, number: float, images: int) -> str:
     if measure.unit == "points":
         return points(number, images)
     return f"{number:.3f}"
-
-
-def _on_relations(found: Diagnoses) -> Iterator[str]:
-    data = [one.run.data for one in found.runs if one.labelled]
-    sets = len({one.digest for one in data})
-    if len(data) < len(found.runs):
-        yield f"{plural(len(found.runs) - len(data), 'run')} without labelled images: no gain."
-    runs = f"{plural(len(data), 'run')} with a known gain, on {plural(sets, 'set')} of test images"
-    if len(data) < FEWEST:
-        yield f"{runs}: too few to relate measures to gains, which takes {FEWEST} runs."
-        return
-    yield (
-        f"{runs}. rho: Spearman's rank correlation over runs. By chance: the |rho| that one "
-        "unrelated measure in twenty reaches; – where too little varies. "
-        f"{len(found.relations)} measures are listed, so some reach it by chance."
-    )
-    if len({one.name for one in data}) < len(data):
-        yield (
-            "Runs on the same images, or on other draws from them, are not independent of each "
-            "other: rho is then less certain than its number of runs suggests."
-        )
 
 
 def _run(one: Diagnosis) -> dict[str, Any]:
@@ -204,8 +173,6 @@ def _several(found: Diagnoses) -> Iterator[str]:
         yield from (*paragraph(f"run {number} is {first}"), *others)
     for start in range(0, len(found.runs), _RUNS_PER_TABLE):
         yield from _side_by_side(found.runs[start : start + _RUNS_PER_TABLE], start + 1)
-    if any(one.correlation.pairs >= FEWEST for one in found.relations):
-        yield from _relations(found)
     yield from ("", *paragraph("What each measure means: latte diagnose RUN, with one run."))
 
 
@@ -227,18 +194,6 @@ def _values(
         values = zip(row.values, images, strict=True)
         shown = tuple(value_text(row.measure, value, number) for value, number in values)
         yield row.section, row.measure.name, shown
-
-
-def _relations(found: Diagnoses) -> Iterator[str]:
-    images = max(one.training_images for one in found.runs)
-    rows = []
-    for row, correlation in ((one.row, one.correlation) for one in found.relations):
-        known = [value for value in row.values if math.isfinite(value)]
-        ends = (value_text(row.measure, end, images) for end in (min(known), max(known)))
-        shown = (*ends, rho(correlation), rho_by_chance(correlation), str(correlation.pairs))
-        rows.append((row.section, row.measure.name, shown))
-    yield from ("", *_heading("correlation with the gain over these runs (needs labels)"))
-    yield from _by_section(["lowest", "highest", "rho", "by chance", "runs"], rows)
 
 
 def _by_section(

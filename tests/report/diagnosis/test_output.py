@@ -11,7 +11,7 @@ import pytest
 from rich.cells import cell_len
 
 from latte.interfaces import Interval, Verdict
-from latte.report.diagnosis.diagnosis import Diagnoses, Diagnosis, relate, verdict_section
+from latte.report.diagnosis.diagnosis import Diagnoses, Diagnosis, verdict_section
 from latte.report.diagnosis.measures import Measure, Measurement, Section
 from latte.report.diagnosis.output import as_json, notes, text
 from latte.report.sentences import NO_GUARD
@@ -24,7 +24,7 @@ SURE = Measure("sure", "confidence", "share", "mean probability of the top class
 SPREAD = Measure("spread", "effective rank", "index", "directions; 1: all alike")
 DRIFT = Measure("drift", "cosine to the start", "cosine", "1: nothing moved")
 VERDICT = Verdict(1.0, "halves of the images agree", 0.93, {"stability": 0.71})
-GAIN = Measure("gain", "gain", "points", "adapted minus zero-shot", contains_gain=True)
+GAIN = Measure("gain", "gain", "points", "adapted minus zero-shot")
 
 
 def diagnosis(folder: Path, *, confidence: float = 0.3814, gain: float | None = 0.04) -> Diagnosis:
@@ -54,7 +54,7 @@ def diagnosis(folder: Path, *, confidence: float = 0.3814, gain: float | None = 
 
 
 def together(*runs: Diagnosis) -> Diagnoses:
-    return Diagnoses(runs, tuple(relate(runs)), ())
+    return Diagnoses(runs, ())
 
 
 def test_snapshot_of_one_run(tmp_path: Path) -> None:
