@@ -163,9 +163,7 @@ class FinishedRun:
     @cached_property
     def verdict(self) -> Verdict | None:
         """The guard's verdict; None without a guard."""
-        if not self.folder.wrote("train", self.folder.verdict):
-            return None
-        return _checked(self.folder.verdict, Verdict, check_verdict)
+        return self._optional("train", self.folder.verdict, Verdict, check_verdict)
 
     @property
     def has_candidate(self) -> bool:
@@ -175,38 +173,34 @@ class FinishedRun:
     @cached_property
     def held_back(self) -> tuple[HeldBack, ...]:
         """Counts of the texts that gates held back, per description and gate."""
-        path = self.folder.gates
-        return tuple(_checked(path, list[HeldBack], check_held_back)) if path.exists() else ()
+        found = self._optional("describe", self.folder.gates, list[HeldBack], check_held_back)
+        return tuple(found or ())
 
     @cached_property
     def cut_texts(self) -> tuple[CutTexts, ...]:
         """Counts of the texts that the text tower truncates, per description with such texts."""
-        path = self.folder.cut_texts
-        return tuple(_checked(path, list[CutTexts], check_cut_texts)) if path.exists() else ()
+        found = self._optional("train", self.folder.cut_texts, list[CutTexts], check_cut_texts)
+        return tuple(found or ())
 
     @cached_property
     def questions(self) -> tuple[QuestionCounts, ...]:
         """Counts of the questions that a labeler asked, by purpose; empty if none asked."""
-        if not self.folder.wrote("train", self.folder.questions):
-            return ()
-        return tuple(_checked(self.folder.questions, list[QuestionCounts], check_questions))
+        path = self.folder.questions
+        return tuple(self._optional("train", path, list[QuestionCounts], check_questions) or ())
 
     @cached_property
     def calibration(self) -> Calibration | None:
         """The calibrated scale of the similarities; None in runs of older versions of latte."""
-        path = self.folder.calibration
-        if not self.folder.wrote("evaluate", path):
-            return None
-        return _checked(path, Calibration, check_calibration)
+        return self._optional("evaluate", self.folder.calibration, Calibration, check_calibration)
 
     @cached_property
     def present(self) -> PresentNames | None:
         """The estimate of which classes occur; None in runs of older versions of latte."""
-        path = self.folder.present
-        if not self.folder.wrote("evaluate", path):
-            return None
-        names = self.class_names
-        return _checked(path, PresentNames, lambda found: check_present(found, names))
+
+        def check(found: PresentNames) -> None:
+            check_present(found, self.class_names)
+
+        return self._optional("evaluate", self.folder.present, PresentNames, check)
 
     @cached_property
     def pseudo_labels(self) -> PseudoLabels:
@@ -256,6 +250,12 @@ class FinishedRun:
                 self._answer(row.image, [(one.name, one.score) for one in row.classes])
                 for row in rows
             )
+
+    def _optional(
+        self, stage: str, path: Path, kind: type[StoredT], check: Callable[[Any], None]
+    ) -> StoredT | None:
+        """Return the value of a file that `stage` may have written; None if it did not write it."""
+        return _checked(path, kind, check) if self.folder.wrote(stage, path) else None
 
     def _answer(self, image: str, classes: Sequence[tuple[str, float]]) -> RankedClasses:
         """Return checked classes. Raises `ValueError` or `KeyError` for impossible classes."""

@@ -13,7 +13,6 @@ from latte.io.redaction import as_yaml, printable
 from latte.report.charts import IntervalRow, interval_chart, percent_tick, points_tick
 from latte.report.evidence import evidence_lines, read_evidence
 from latte.report.facts import (
-    gate_rows,
     is_open_clip,
     loading_code,
     method_facts,
@@ -91,7 +90,7 @@ def _content(results: RunResults, gallery_images: int, thumbnail_size: int) -> d
         "confusions": confusions(results),
         "flows": flows(results),
         "prototypes": moved_prototypes(results),
-        "gates": gate_rows(results.held_back),
+        "gates": results.held_back,
         "gallery": gallery(results, gallery_images, thumbnail_size),
         "method": method_facts(results.recipe),
         "loading": loading_code(results.folder, results.recipe)
