@@ -102,7 +102,13 @@ def read_run(path: Path) -> Run:
     """Read the run in the folder `path`. Raises `LatteError` for an unfinished or damaged run."""
     files = FinishedRun(RunFolder(path))
     try:
-        _refuse_unfinished(files)
+        if files.folder.finished("evaluate") is None:
+            recipe = files.source.recipe if files.folder.source.exists() else "RECIPE"
+            raise LatteError(
+                "this run is not finished",
+                where=str(path),
+                hint=f"finish it with the command that began it: latte run {recipe}",
+            )
         return _summary(files)
     except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
         raise LatteError(
@@ -154,17 +160,6 @@ def _no_run(skipped: Sequence[LatteError]) -> LatteError:
 
 def _is_run(folder: Path) -> bool:
     return (folder / "recipe.yaml").is_file()
-
-
-def _refuse_unfinished(files: FinishedRun) -> None:
-    folder = files.folder
-    if folder.finished("evaluate") is None:
-        recipe = files.source.recipe if folder.source.exists() else "RECIPE"
-        raise LatteError(
-            "this run is not finished",
-            where=str(folder.path),
-            hint=f"finish it with the command that began it: latte run {recipe}",
-        )
 
 
 def _summary(files: FinishedRun) -> Run:

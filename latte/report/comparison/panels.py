@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,30 +117,26 @@ def _lines(
 
 def training_curves(rows: Sequence[Row]) -> TrainingCurves | None:
     """Return the training curves of the best rows; None if no run recorded metrics."""
-    shown = _shown(rows)
-    lines = [
-        (f"line-{number}", read)
-        for number, row in enumerate(shown, start=1)
-        for read in (_metrics(run) for run in row.runs)
-    ]
-    curves = {figure: _curves(figure, lines) for figure in _FIGURES}
-    charts = [chart for figure, own in curves.items() for chart in _charts(figure, own, shown)]
-    if not charts:
-        return None
-    drawn = {css for own in curves.values() for found in own.values() for css, _ in found}
-    names = ((f"line-{number}", row.name) for number, row in enumerate(shown, start=1))
-    legend = [(css, one_line(name)) for css, name in names if css in drawn]
-    return TrainingCurves(tuple(legend), tuple(charts), len(rows) - len(shown))
-
-
-def _shown(rows: Sequence[Row]) -> list[Row]:
-    """Return the best rows, in the order of the table."""
     ranked = sorted(rows, key=lambda row: -(row.adapted.top1.mean if row.adapted else 0.0))
     best = ranked[:COLOURS]
-    return [row for row in rows if row in best]
+    shown = {f"line-{at}": row for at, row in enumerate((row for row in rows if row in best), 1)}
+    lines = [(css, _metrics(run)) for css, row in shown.items() for run in row.runs]
+    charts, drawn = [], set[str]()
+    for figure in _FIGURES:
+        reference = _zero_shot([*shown.values()]) if figure == "top1" else None
+        for name, curves in _curves(figure, lines).items():
+            title = MAIN[figure].title_of(name)
+            label = f"{title} over steps"
+            charts.append((title, lines_chart(curves, label, MAIN[figure].tick, reference)))
+            drawn |= {css for css, _ in curves}
+    if not charts:
+        return None
+    legend = tuple((css, one_line(row.name)) for css, row in shown.items() if css in drawn)
+    return TrainingCurves(legend, tuple(charts), len(rows) - len(shown))
 
 
 def _metrics(run: Run) -> list[MetricsRow]:
+    """Return the rows of a run's metrics; empty if they cannot be read."""
     try:
         return [*run.files.metrics]
     except (LatteError, OSError):
@@ -150,7 +146,10 @@ def _metrics(run: Run) -> list[MetricsRow]:
 def _curves(
     figure: str, lines: Sequence[tuple[str, list[MetricsRow]]]
 ) -> dict[str, list[tuple[str, Series]]]:
-    """Return the curves of `figure` by recorded name, such as `loss` or `LEARNER.loss`."""
+    """Return the curves of `figure` by recorded name, such as `loss` or `LEARNER.loss`.
+
+    A name has a learner if each learner records the figure.
+    """
     found: dict[str, list[tuple[str, Series]]] = {}
     for css_class, metrics in lines:
         for event, name in recorded(metrics, figure):
@@ -158,19 +157,6 @@ def _curves(
             if values.samples:
                 found.setdefault(name, []).append((css_class, values))
     return found
-
-
-def _charts(
-    figure: str, curves: Mapping[str, Sequence[tuple[str, Series]]], rows: Sequence[Row]
-) -> list[tuple[str, Markup]]:
-    """Return (title, chart) of `figure`; one per learner if each learner records it."""
-    words = MAIN[figure]
-    reference = _zero_shot(rows) if figure == "top1" else None
-    titled = [(words.title_of(name), own) for name, own in curves.items()]
-    return [
-        (title, lines_chart(own, f"{title} over steps", words.tick, reference))
-        for title, own in titled
-    ]
 
 
 def _zero_shot(rows: Sequence[Row]) -> Reference | None:
