@@ -18,7 +18,7 @@ from latte.report.svg import Drawing, Scale, shortened
 
 Row = Mapping[str, Any]
 Format = Callable[[float, float], str]
-"""Function from a tick's value and the distance between ticks to the tick's label."""
+"""Function that returns a tick's label from its value and the distance between ticks."""
 
 LONGEST = 240
 """Largest number of points of a curve; a longer series is drawn as means and ranges."""

@@ -12,7 +12,7 @@ ABSENT = "–"
 """Text in place of a missing number."""
 
 _COARSEST_FOR_DECIMALS = 100
-"""With at most this many images, one image changes a percentage by at least one point."""
+"""With so many images or fewer, a single image is at least one percentage point."""
 
 
 def count(number: int) -> str:
@@ -62,11 +62,9 @@ def duration(seconds: float) -> str:
 
 
 def bare_percent(fraction: float, images: int) -> str:
-    """Return a fraction in percent without the sign, such as 0.6512 as `65.1`.
+    """Return a fraction in percent, such as 0.6512 as `65.1`, for tables with `%` in the heading.
 
-    Used in tables that have the percent sign in their heading.
-
-    With 100 images or fewer there is no decimal.
+    With 100 images or fewer, the number has no decimals.
     """
     return f"{100 * fraction:.{_decimals(images)}f}"
 

@@ -51,7 +51,7 @@ class Headline:
 
 @dataclass(frozen=True)
 class VerdictWords:
-    """A guard's verdict in words that need no statistics."""
+    """A guard's verdict in words, for readers who know no statistics."""
 
     tone: VerdictTone
     sentence: str
@@ -194,10 +194,10 @@ def _stronger_control(
 
 
 def oracle_note(recipe: Mapping[str, Any]) -> str | None:
-    """Return a line that marks a run in which a model used training labels; None if no model did.
+    """Return a line that says which models used labels of training images; None if none did.
 
-    If only some models of the run used labels, the line names them. Labels that a person gave on
-    purpose count too.
+    The models are the adapted model and the controls. Labels that a person gave in a review count
+    too.
     """
     notes = []
     if recipe.get("corrections"):

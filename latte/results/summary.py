@@ -134,7 +134,7 @@ def read_runs(paths: Sequence[Path]) -> tuple[list[Run], list[LatteError]]:
 
 
 def run_folders(paths: Iterable[Path]) -> tuple[list[Path], list[LatteError]]:
-    """Return the distinct run folders in `paths`, and an error for each path that has none.
+    """Return the run folders in `paths`, each once, and an error for each path without one.
 
     Raises `LatteError` if there is no run folder.
     """

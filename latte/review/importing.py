@@ -51,7 +51,7 @@ class _Annotation(BaseModel):
 class _Data(BaseModel):
     image: str
     image_id: str | None = None
-    """The image's id, if `image` is an address from which Label Studio loads the image."""
+    """The image's id, if `image` is the address from which Label Studio loads the image."""
 
 
 class _Task(BaseModel):
@@ -73,7 +73,7 @@ class _Classification(BaseModel):
 
 
 def import_answers(review: Review, path: Path) -> int:
-    """Append the answers of a file that are new; return their number.
+    """Append the new answers of a file, and return their number.
 
     An answer without `use` gets the use of the image's earlier answer, or else of its `draw`.
     Raises `LatteError` before anything is written if an image or a class is unknown, or if two

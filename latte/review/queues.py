@@ -68,7 +68,10 @@ class Queue(ABC):
 
 
 class EvidenceQueue(Queue):
-    """Mainly disagreements, also agreements from two strata by confidence; in random order."""
+    """Questions in random order: mostly about images on which the models disagree.
+
+    Every fourth question is about an image on which they agree, of lower or of higher confidence.
+    """
 
     use = "evidence"
 
@@ -77,7 +80,7 @@ class EvidenceQueue(Queue):
         self._population = population
 
     def next(self, answers: Answers) -> Question | None:
-        """Return the question about the next disagreement, or about the next agreement."""
+        """Return the question about the next image on which the models disagree, or agree."""
         asked = sum(one.use == "evidence" for one in answers.values())
         differs, unsure, sure = (next(iter(one), None) for one in self._open(answers))
         agreed = (sure or unsure) if asked // _AGREED_EVERY % 3 == 2 else (unsure or sure)
@@ -85,14 +88,14 @@ class EvidenceQueue(Queue):
         return _about((agreed or differs) if turn else (differs or agreed))
 
     def left(self, answers: Answers) -> int:
-        """Return the number of images without an answer whose answer would count."""
+        """Return the number of images that can still be asked about."""
         return sum(map(len, self._open(answers)))
 
     def _open(self, answers: Answers) -> list[list[ReviewImage]]:
         """Return the images to ask about: the disagreements, and both strata of agreements.
 
         After the first answer for teaching, images that may teach can no longer be evidence. The
-        estimate counts no image after such a gap in the random order.
+        estimate uses only answers before the first image that has none, so the questions end there.
         """
         learns = any(one.use == "teaching" for one in answers.values())
 
@@ -198,7 +201,7 @@ def queues_of(population: Population, features: Callable[[], Features]) -> dict[
         return groups.least_fitting(teaching, features())
 
     def balanced(answers: Answers) -> Iterable[ReviewImage]:
-        """Return the images of classes with the fewest answers first, the least certain first."""
+        """Return images of classes with few answers first, and within a class the least certain."""
         asked = Counter(one.adapted for one in teaching if not _is_open(answers, one))
         return sorted(teaching, key=lambda one: asked[one.adapted])
 

@@ -76,7 +76,10 @@ class Evidence:
 
 
 def run_names(folders: Sequence[Path]) -> list[str]:
-    """Return the name of each run folder, after its parent's name if several have this name."""
+    """Return the name of each run folder, such as `birds-1a2b3c4d`.
+
+    If several folders have one name, the name of the parent folder precedes it.
+    """
     paths = [one.absolute() for one in folders]
     names = [one.name for one in paths]
     return [

@@ -33,7 +33,7 @@ class Differences:
     first: int
     second: int
     lines: tuple[ClassRow, ...]
-    """Classes on which the second classifier is furthest ahead come first."""
+    """A row per class; the class on which the second classifier is furthest ahead comes first."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,10 @@ def _mean(runs: Sequence[Run], classifier: str) -> list[float | None]:
 
 
 def _default(rows: Sequence[Row]) -> tuple[int, int]:
-    """Return the indices of the two best methods, best last; of zero-shot and a single method."""
+    """Return the indices of the two classifiers that the page compares first, the better one last.
+
+    They are the two best methods, or zero-shot (index 0) and the only method.
+    """
     scores = [row.adapted.top1.mean if row.adapted else 0.0 for row in rows]
     ranked = sorted(range(len(rows)), key=lambda index: -scores[index])
     return (ranked[1] + 1, ranked[0] + 1) if len(rows) > 1 else (0, 1)
@@ -146,9 +149,9 @@ def _metrics(run: Run) -> list[MetricsRow]:
 def _curves(
     figure: str, lines: Sequence[tuple[str, list[MetricsRow]]]
 ) -> dict[str, list[tuple[str, Series]]]:
-    """Return the curves of `figure` by recorded name, such as `loss` or `LEARNER.loss`.
+    """Return (style class, curve) of all runs that recorded `figure`, by the recorded name.
 
-    A name has a learner if each learner records the figure.
+    The name is `loss`, for example, or `LEARNER.loss` if each learner records its own loss.
     """
     found: dict[str, list[tuple[str, Series]]] = {}
     for css_class, metrics in lines:

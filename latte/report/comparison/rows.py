@@ -65,7 +65,7 @@ class Row:
     seconds: Mapping[str, float]
     """Mean seconds by stage."""
     peak_memory_mb: float | None
-    """The largest value of all runs; None if no run recorded it."""
+    """Largest peak memory of the runs, in MiB; None if no run recorded it."""
     folders: tuple[Path, ...]
     published: float | None = None
     """Top-1 that a paper reports, as a fraction."""
@@ -154,7 +154,10 @@ def differing_keys(settings: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def labels(settings: Mapping[str, Any], keys: Sequence[str]) -> tuple[str, ...]:
-    """Return `key=value` for each of `keys`; keys are shortened to their shortest unique end."""
+    """Return `key=value` for each of `keys`.
+
+    A key such as `prototypes.momentum` is shortened to `momentum` if no other key ends with that.
+    """
     return tuple(
         f"{_short(key, keys)}={_text(key, settings[key]) if key in settings else '(none)'}"
         for key in keys

@@ -20,7 +20,7 @@ _HEADINGS = ("method", "seeds", "zero-shot", "adapted", "gain (95 % interval)")
 def table(comparison: Comparison) -> str:
     """Return the text of a comparison: a table per dataset, and the notes.
 
-    Time and memory are on the page, in the CSV and in the JSON, because no room is left for them.
+    80 columns leave no room for time and memory; the page, the CSV and the JSON have them.
     """
     headings = [*_HEADINGS, *(["published"] if comparison.published else [])]
     text: list[str] = []

@@ -68,12 +68,13 @@ class LabelCounts:
     gained: tuple[LabelRow, ...]
     lost: tuple[LabelRow, ...]
     without_frozen: int
+    """Number of classes that are the zero-shot label of no image."""
     without_adapted: int
-    """Number of classes that are no image's adapted label; `without_frozen`: zero-shot label."""
+    """Number of classes that are the adapted label of no image."""
 
 
 def class_changes(results: RunResults) -> ClassChanges | None:
-    """Return each class's change of accuracy; None without both zero-shot and adapted results."""
+    """Return the change of accuracy of each class; None if nothing was evaluated."""
     before, after = named(results.evaluations, ZERO_SHOT), named(results.evaluations, ADAPTED)
     if before is None or after is None:
         return None
@@ -114,7 +115,7 @@ def label_counts(names: Sequence[str], counts: Sequence[tuple[int, int]]) -> Lab
 
 
 def class_row(name: str, images: int, before: float, after: float) -> ClassRow:
-    """Return the row of a class with `images` evaluation images, from two accuracies."""
+    """Return the row of a class; `before` and `after` are its accuracies on `images` images."""
     return ClassRow(
         name,
         images,

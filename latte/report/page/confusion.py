@@ -51,7 +51,7 @@ class Confusions:
     errors: tuple[int, int]
     """Numbers of images that zero-shot and the adapted model classify wrongly."""
     pictures: tuple[tuple[str, Markup, tuple[str, ...]], ...]
-    """Name and heat map of each classifier, and the kinds of cells in it: right, wrong."""
+    """For each classifier: its name, its heat map, and the kinds of cells: `right`, `wrong`."""
     drawn: int
     """Number of classes that have their own row in the heat maps."""
 
@@ -81,7 +81,7 @@ def confusions(results: RunResults) -> Confusions | None:
 def chosen_classes(cells: Mapping[Pair, int], classes: int) -> list[int]:
     """Return the labels of a heat map's rows: all in label order, or those with most errors.
 
-    In the second case, each class is followed by the remaining class that it is most often
+    Classes with most errors are ordered so that each is followed by the class that it is most often
     confused with.
     """
     if classes <= DRAWN:

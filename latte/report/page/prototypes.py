@@ -20,12 +20,11 @@ class MovedClass:
     moved: str
     """Cosine of class text and adapted prototype; the mean if the class has several prototypes."""
     nearest: str
-    """The other class whose adapted prototype is nearest to one of this class."""
+    """The other class whose adapted prototypes come nearest to those of this class."""
     before: str
+    """Cosine between the texts of this class and of the class `nearest`."""
     after: str
-    """Largest cosine between adapted prototypes of this class and of the class `nearest`.
-
-    `before` is the cosine between the two class texts."""
+    """Largest cosine between adapted prototypes of these two classes."""
 
 
 @dataclass(frozen=True)
