@@ -77,11 +77,6 @@ def main_name(evaluation: Evaluation) -> str | None:
     return name if name in (ZERO_SHOT, ADAPTED, CANDIDATE) else None
 
 
-def controls(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
-    """Return the evaluations of controls."""
-    return [evaluation for evaluation in evaluations if main_name(evaluation) is None]
-
-
 def headline(
     evaluations: Sequence[Evaluation], verdict: Verdict | None = None, *, answered: bool = False
 ) -> Headline:
@@ -178,8 +173,9 @@ def _stronger_control(
     before = named(evaluations, ZERO_SHOT)
     rivals = [
         control
-        for control in controls(evaluations)
-        if control.top1.value >= after.top1.value
+        for control in evaluations
+        if main_name(control) is None
+        and control.top1.value >= after.top1.value
         and not (guarded and before and control.classes == before.classes)
     ]
     if not rivals:

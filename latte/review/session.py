@@ -22,7 +22,7 @@ from latte.results.answers import (
 )
 from latte.results.finished import FinishedRun
 from latte.results.stored import same_count
-from latte.review.estimate import Estimate, estimate
+from latte.review.estimate import estimate
 from latte.review.groups import Features, read_features
 from latte.review.population import (
     Population,
@@ -175,10 +175,6 @@ class Review:
         for file, missing in zip(self.files, stored.missing(), strict=True):
             if missing or answers:
                 append_answers(file, [*missing, *answers])
-
-    def estimate(self) -> Estimate:
-        """Return the estimate of the first run's gain over zero-shot CLIP."""
-        return self.evidence()[0].estimate
 
     def evidence(self, answers: Mapping[str, Answer] | None = None) -> tuple[Evidence, ...]:
         """Return each run's gain, in the order of the runs; then the difference of each pair.
