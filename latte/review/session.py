@@ -257,18 +257,16 @@ class Review:
         answers = stored.answers
         if kind == "undo":
             keys = [key for key in keys if key in answers and answers[key].queue == queue]
+        ids = self.run.training_ids
         said = [(key, kind, label) for key in keys]
         said += [(key, "unsure", None) for key in others]
         self.append(
             [
-                Answer(key, what, name, use, queue, self.name, time, self._id_of(key))
+                Answer(key, what, name, use, queue, self.name, time, ids[self._by_key[key].row])
                 for key, what, name in said
             ],
             stored,
         )
-
-    def _id_of(self, key: str) -> str:
-        return self.run.training_ids[self._by_key[key].row]
 
 
 def _population(run: FinishedRun) -> Population:

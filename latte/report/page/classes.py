@@ -98,7 +98,7 @@ def class_changes(results: RunResults) -> ClassChanges | None:
 
 
 def label_counts(names: Sequence[str], counts: Sequence[tuple[int, int]]) -> LabelCounts:
-    """Return the table of `RunResults.pseudo_label_counts`."""
+    """Return the number of training images per class, from `RunResults.pseudo_label_counts`."""
     largest = max((number for pair in counts for number in pair), default=0)
     rows = [
         LabelRow(name, frozen, adapted, count_bars(frozen, adapted, largest))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from latte.interfaces import Confusion, RunResults
+from latte.interfaces import RunResults
 from latte.io.redaction import one_line
 from latte.report.numbers import count, percent, plural, signed_count
 from latte.report.page.classes import LISTED
@@ -60,7 +60,10 @@ def confusions(results: RunResults) -> Confusions | None:
     """Return the confusions of a run; None without a labelled evaluation split."""
     if not {ZERO_SHOT, ADAPTED} <= results.confusions.keys():
         return None
-    before, after = (_cells(results.confusions[name]) for name in (ZERO_SHOT, ADAPTED))
+    before, after = (
+        Counter({(one.true, one.predicted): one.images for one in results.confusions[name]})
+        for name in (ZERO_SHOT, ADAPTED)
+    )
     names = [one_line(name) for name in results.class_names]
     pairs = _pairs(before, after, names)
     frequent = sorted(pairs, key=lambda pair: -pair.after)
@@ -128,10 +131,6 @@ def heat_map(cells: Mapping[Pair, int], names: Sequence[str], label: str) -> Mar
             f"({percent(images / totals[row], totals[row])})",
         )
     return drawing.markup()
-
-
-def _cells(rows: Iterable[Confusion]) -> Counter[Pair]:
-    return Counter({(one.true, one.predicted): one.images for one in rows})
 
 
 def _errors(cells: Mapping[Pair, int]) -> int:
