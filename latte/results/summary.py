@@ -90,13 +90,6 @@ class Run:
         """Reader of the run's files, for data that this summary lacks."""
         return FinishedRun(RunFolder(self.folder))
 
-    def class_names(self) -> tuple[str, ...] | None:
-        """Return the class names in label order; None if the run has no usable prototypes."""
-        try:
-            return self.files.class_names
-        except LatteError:
-            return None
-
 
 def read_run(path: Path) -> Run:
     """Read the run in the folder `path`. Raises `LatteError` for an unfinished or damaged run."""

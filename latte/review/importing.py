@@ -197,14 +197,12 @@ def _meaning(given: _Given, names: Sequence[str]) -> tuple[Kind, str | None]:
 
 
 def _use(given: _Given, key: str, before: Answer | None) -> Use:
-    if given.use is not None and given.use not in get_args(Use):
+    if given.use is None:
+        return before.use if before else "teaching" if teaches(key) else "evidence"
+    if given.use not in get_args(Use):
         hint = "it is evidence, teaching or empty"
         raise LatteError(f'there is no use "{given.use}"', where=given.where, hint=hint)
-    drawn: Use = "teaching" if teaches(key) else "evidence"
-    use: Use = drawn if before is None else before.use
-    if given.use is not None:
-        use = "evidence" if given.use == "evidence" else "teaching"
-    return use
+    return "evidence" if given.use == "evidence" else "teaching"
 
 
 def _content(answer: Answer) -> tuple[Kind, str | None, Use]:

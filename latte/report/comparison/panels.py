@@ -51,14 +51,16 @@ class TrainingCurves:
 def differences(rows: Sequence[Row]) -> Differences | None:
     """Return accuracies per class; None without labels, or if rows differ in images per class."""
     known = [row for row in rows if row.runs and all(run.classes for run in row.runs)]
-    images = {_images(run) for row in known for run in row.runs}
+    images = {
+        tuple(one.images for one in run.classes["adapted"]) for row in known for run in row.runs
+    }
     if not known or len(images) != 1:
         return None
     counts = images.pop()
     scores = [("zero-shot", _mean(known[0].runs, "zero-shot"))]
     scores += [(one_line(row.name), _mean(row.runs, "adapted")) for row in known]
     first, second = _default(known)
-    names = _names(known[0].runs, len(counts))
+    names = _names(known[0].runs[0], len(counts))
     return Differences(
         data={
             "names": names,
@@ -70,10 +72,6 @@ def differences(rows: Sequence[Row]) -> Differences | None:
         second=second,
         lines=_lines(names, counts, scores[first][1], scores[second][1]),
     )
-
-
-def _images(run: Run) -> tuple[int, ...]:
-    return tuple(one.images for one in run.classes["adapted"])
 
 
 def _mean(runs: Sequence[Run], classifier: str) -> list[float | None]:
@@ -97,9 +95,13 @@ def _default(rows: Sequence[Row]) -> tuple[int, int]:
     return (ranked[1] + 1, ranked[0] + 1) if len(rows) > 1 else (0, 1)
 
 
-def _names(runs: Sequence[Run], classes: int) -> list[str]:
-    names = runs[0].class_names()
-    if names is None or len(names) != classes:
+def _names(run: Run, classes: int) -> list[str]:
+    """Return the class names; numbers in their place if the run has no usable prototypes."""
+    try:
+        names = run.files.class_names
+    except LatteError:
+        names = ()
+    if len(names) != classes:
         return [f"class {label}" for label in range(classes)]
     return [one_line(name) for name in names]
 

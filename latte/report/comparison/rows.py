@@ -166,7 +166,11 @@ def labels(settings: Mapping[str, Any], keys: Sequence[str]) -> tuple[str, ...]:
 
 def order(settings: Mapping[str, Any], keys: Sequence[str]) -> tuple[tuple[int, float, str], ...]:
     """Return a key that sorts rows by their settings: numbers by size, then texts."""
-    return tuple(_rank(settings.get(key)) for key in keys)
+    values = [settings.get(key) for key in keys]
+    return tuple(
+        (0, float(value), "") if isinstance(value, int | float) else (1, 0.0, repr(value))
+        for value in values
+    )
 
 
 def _grouped(runs: Sequence[Run]) -> tuple[list[list[Run]], list[LatteError]]:
@@ -276,9 +280,3 @@ def _text(key: str, value: Any) -> str:
         return f"[{', '.join(_text('', one) for one in value)}]"
     text = one_line(str(value))
     return text if len(text) <= _LONGEST_VALUE else "…" + text[1 - _LONGEST_VALUE :]
-
-
-def _rank(value: Any) -> tuple[int, float, str]:
-    if isinstance(value, int | float):
-        return (0, float(value), "")
-    return (1, 0.0, repr(value))
