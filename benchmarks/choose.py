@@ -22,12 +22,12 @@ from benchmarks.folder_cells import Folder, Images
 from benchmarks.folder_methods import method_called, zero_shot
 from benchmarks.folder_sets import SetPlan, Sets, image_features, read_plans
 from benchmarks.measuring import say
+from benchmarks.rank_correlation import spearman
 from latte.backbone.encode import ClassTexts, encode_class_texts
 from latte.backbone.load import load_backbone
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.cli.progress import make_progress
 from latte.evaluate.model_score import model_score
-from latte.evaluate.rank_correlation import spearman
 from latte.evaluate.similarities import agreement, diagnose
 from latte.interfaces import LabelledImage, Progress
 from latte.interfaces.settings import BackboneSettings

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from benchmarks.folder_cells import CELLS
 from benchmarks.folder_curve import POINTS, at_point, has_curve, left_out_probabilities
 from benchmarks.folder_rows import Row
-from latte.evaluate.rank_correlation import correlate
-from latte.report.numbers import rho
+from benchmarks.rank_correlation import correlation_text
 
 Gain = Literal["own", "unseen", "balanced"]
 ABOUT: dict[Gain, str] = {
@@ -171,9 +170,7 @@ def _verdict_parts(rows: Sequence[Row]) -> Iterator[str]:
     ranked += [(name, [row.signals.get(name, math.nan) for row in rows]) for name in signals]
     full = [_or_nan(row.full) for row in rows]
     yield "Rank correlation (Spearman) with the gain of the whole candidate on the own images:"
-    lines = [
-        f"| {name} | {rho(correlate(values, full, interval=False))} |" for name, values in ranked
-    ]
+    lines = [f"| {name} | {correlation_text(values, full)} |" for name, values in ranked]
     yield "\n".join(["| signal | rho |", "| --- | --- |", *lines])
     if any(row.probability is not None for row in rows):
         yield "Probability of the verdict, and the share of folders that really gained:"

@@ -146,22 +146,19 @@ def _write(path: Path, text: str) -> None:
 
 def diagnose(
     runs: RunsArgument,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON, with every class.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Show the guard's verdict, label-free measures, and their correlation with the real gain.
+    """Show the guard's verdict and label-free measures, and the gain if test images have labels.
 
-    One run: prints the verdict with its signals, then the measures, each with an explanation,
-    and, if test images are labelled, the correlation of measures per class with the gain in
-    recall. Several runs: prints them side by side, and, from five runs with a known gain, the
-    correlation of each measure with the gain. Nothing is trained, and no image is read.
+    One run: prints the verdict with its signals, then the measures, each with an explanation.
+    Several runs: prints them side by side. Nothing is trained, and no image is read.
     """
     require_runs(runs)
     from latte.cli.progress import make_progress
     from latte.registry.registry import load_registry
     from latte.report.diagnosis.diagnosis import diagnose_runs
-    from latte.report.diagnosis.export import as_json
-    from latte.report.diagnosis.terminal import text
+    from latte.report.diagnosis.output import as_json, text
 
     found = diagnose_runs(runs, load_registry(), make_progress(quiet))
     print_skipped(found.skipped)

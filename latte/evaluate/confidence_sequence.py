@@ -66,7 +66,7 @@ def confidence_sequence(
 def log_wealth(
     values: NDArray[np.float64], population: int, low: float, high: float, mean: float
 ) -> NDArray[np.float64]:
-    """Return a gambler's log capital after each value, if the bets are on means above `mean`.
+    """Return a gambler's log capital after each value, if all bets are that the mean is higher.
 
     Args:
         values: (m,) the sampled values in order, from `low` to `high`.
@@ -91,7 +91,7 @@ def log_wealth(
 def _lowest_mean(
     values: NDArray[np.float64], population: int, low: float, high: float, level: float
 ) -> float:
-    """Return the lowest mean that no bet on a higher mean has rejected so far."""
+    """Return the lower end of the interval: the lowest mean that no bet has rejected so far."""
     threshold = math.log(2 / (1 - level))
     # The mean is at least `possible`, which it is if all other images have the value `low`.
     possible = (float(values.sum()) + (population - len(values)) * low) / population

@@ -57,7 +57,11 @@ def evaluate_ranks(
         number_of_classes: C.
         baseline: (M,) bool, True where the zero-shot classifier is right; None for zero-shot.
     """
-    correct = ranks == 0
+    correct, gain = ranks == 0, None
+    if baseline is not None:
+        baseline = baseline.cpu()
+        won, lost = int((correct & ~baseline).sum()), int((~correct & baseline).sum())
+        gain = paired_gain_interval(won, lost, len(correct))
     classes = _class_accuracies(correct, labels, number_of_classes)
     shares = [one.correct / one.images for one in classes if one.images]
     return Evaluation(
@@ -67,7 +71,7 @@ def evaluate_ranks(
         top5=(ranks < 5).double().mean().item(),
         mean_per_class=sum(shares) / len(shares),
         classes=classes,
-        gain=None if baseline is None else _gain(correct, baseline),
+        gain=gain,
     )
 
 
@@ -94,12 +98,6 @@ def _class_accuracies(correct: Tensor, labels: Tensor, classes: int) -> tuple[Cl
     images = torch.bincount(labels, minlength=classes).tolist()
     right = torch.bincount(labels[correct], minlength=classes).tolist()
     return tuple(ClassAccuracy(*counts) for counts in zip(right, images, strict=True))
-
-
-def _gain(correct: Tensor, baseline: Tensor) -> Interval:
-    baseline = baseline.cpu()
-    won, lost = int((correct & ~baseline).sum()), int((~correct & baseline).sum())
-    return paired_gain_interval(won, lost, len(correct))
 
 
 def accuracy_interval(correct: int, images: int) -> Interval:

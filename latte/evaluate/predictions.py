@@ -156,7 +156,9 @@ def _stream_csv(stream: TextIO, rows: Iterable[Prediction], columns: Columns) ->
         width = len(row.classes) if width is None else width
         start = _about_image(row, columns)
         if number == 0:
-            writer.writerow([*start, *_class_columns(width)])
+            ranks = range(1, width + 1)
+            names = [name for rank in ranks for name in (f"class_{rank}", f"score_{rank}")]
+            writer.writerow([*start, *names])
         scores = [field for one in row.classes for field in (one.name, _rounded(one.score))]
         empty = [""] * (2 * (width - len(row.classes)))
         writer.writerow([*start.values(), *scores, *empty])
@@ -180,12 +182,6 @@ class _LineFeeds:
     def write(self, row: str) -> int:
         """Write a row, and return the number of characters written."""
         return self._stream.write(row.removesuffix("\r\n") + "\n")
-
-
-def _class_columns(classes: int) -> Iterator[str]:
-    for rank in range(1, classes + 1):
-        yield f"class_{rank}"
-        yield f"score_{rank}"
 
 
 def _rounded(score: float) -> float:

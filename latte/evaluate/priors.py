@@ -87,8 +87,8 @@ class PresentClasses:
 def present_classes(labels: Tensor, probabilities: Tensor, classes: int) -> PresentClasses:
     """Estimate which of C `classes` occur among N images, each of which shows one class.
 
-    The estimated number of images of a class is N times its prior from `estimate_priors`. This
-    moves uncertain labels of many classes to the classes that have confident labels.
+    The estimated number of images of a class is N times its prior from `estimate_priors`. Images
+    with an uncertain label thereby count mostly for classes that other images show with confidence.
 
     Args:
         labels: (N, K) int64, the K likeliest classes of each image.

@@ -55,7 +55,8 @@ def with_priors(
     """
     if isinstance(priors, str):
         batches = _all(batches)
-        priors = _estimated(batches, scale)
+        posteriors = [(batch.similarities * scale).softmax(dim=1) for batch in batches]
+        priors = estimate_priors(torch.cat(posteriors)) if posteriors else torch.ones(1).double()
     if on_priors is not None:
         on_priors(priors)
     shift = (priors.double().log() / scale).float()
@@ -112,11 +113,6 @@ def _all(batches: Iterable[Scored]) -> list[Scored]:
             )
         batches_so_far.append(batch._replace(similarities=batch.similarities.detach().float()))
     return batches_so_far
-
-
-def _estimated(batches: Sequence[Scored], scale: float) -> Tensor:
-    posteriors = [(batch.similarities * scale).softmax(dim=1) for batch in batches]
-    return estimate_priors(torch.cat(posteriors)) if posteriors else torch.ones(1).double()
 
 
 def _from_json(path: Path) -> Iterator[tuple[str, Any, str]]:

@@ -56,14 +56,11 @@ class Sorter:
 
     def summary(self) -> str:
         """Return a line with the numbers of sorted images."""
-        parts = [f"{self.counts.total() - self._apart} by class"]
+        apart = self.counts[UNKNOWN] + self.counts[UNCERTAIN]
+        parts = [f"{self.counts.total() - apart} by class"]
         parts += [f"{self.counts[name]} {name}" for name in (UNKNOWN, UNCERTAIN)]
         there = f"; {self.present} were there already" if self.present else ""
         return f"sorted into {self.folder}: {', '.join(parts)}{there}"
-
-    @property
-    def _apart(self) -> int:
-        return self.counts[UNKNOWN] + self.counts[UNCERTAIN]
 
     def _name(self, row: Prediction) -> str:
         if row.label < 0:  # the label of `none of them`

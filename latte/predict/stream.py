@@ -46,7 +46,7 @@ class NamedImage:
     """An image that has not been read yet."""
 
     name: str
-    """The given path as text (see `path_as_text`), or for a Pillow image its number, from 0."""
+    """The given path as text (see `path_as_text`); for a Pillow image, its number, from 0."""
     content: Path | Image.Image
 
 

@@ -18,7 +18,7 @@ from latte.report.svg import Drawing, Scale, shortened
 
 Row = Mapping[str, Any]
 Format = Callable[[float, float], str]
-"""Function from a tick's value and the distance between ticks to the tick's label."""
+"""Function that returns a tick's label from its value and the distance between ticks."""
 
 LONGEST = 240
 """Largest number of points of a curve; a longer series is drawn as means and ranges."""
@@ -126,8 +126,16 @@ def line_chart(
     series: Series, label: str, tick: Format, reference: Reference | None = None
 ) -> Markup:
     """Draw a number over steps; a thinned series gets a band from smallest to largest value."""
-    drawing, x, y = _framed(series.samples, label, tick, reference)
-    _draw_curve(drawing, series, x, y)
+    samples = series.samples
+    drawing, x, y = _framed(samples, label, tick, reference)
+    if series.steps_per_sample > 1:
+        upper = [(x(sample.step), y(sample.high)) for sample in samples]
+        lower = [(x(sample.step), y(sample.low)) for sample in reversed(samples)]
+        drawing.polygon(upper + lower, "band")
+    points = [(x(sample.step), y(sample.value)) for sample in samples]
+    drawing.polyline(points, "curve")
+    for point in points if len(points) <= _FEW else points[-1:]:
+        drawing.circle(point, 3, "dot adapted")
     return drawing.markup()
 
 
@@ -241,7 +249,10 @@ def _framed(
     y = Scale.around([*ends, *extra], height - bottom, top)
     _axes(drawing, x, y, tick)
     if reference is not None:
-        _draw_reference(drawing, x, y, reference)
+        level = y(reference.value)
+        drawing.line((x.start, level), (x.end, level), "reference")
+        beside = level - 6 if level > y.end + 20 else level + 16
+        drawing.text((x.end, beside), reference.label, "tick", "end")
     return drawing, x, y
 
 
@@ -264,25 +275,6 @@ def _axes(drawing: Drawing, x: Scale, y: Scale, tick: Format) -> None:
         text = plain_tick(step, _distance(steps))
         drawing.text((x(step), y.start + 18), text, "tick", _anchor(x(step), x))
     drawing.text((x.end, y.start + 35), "step", "tick", "end")
-
-
-def _draw_reference(drawing: Drawing, x: Scale, y: Scale, reference: Reference) -> None:
-    height = y(reference.value)
-    drawing.line((x.start, height), (x.end, height), "reference")
-    above = height - 6 if height > y.end + 20 else height + 16
-    drawing.text((x.end, above), reference.label, "tick", "end")
-
-
-def _draw_curve(drawing: Drawing, series: Series, x: Scale, y: Scale) -> None:
-    samples = series.samples
-    if series.steps_per_sample > 1:
-        upper = [(x(sample.step), y(sample.high)) for sample in samples]
-        lower = [(x(sample.step), y(sample.low)) for sample in reversed(samples)]
-        drawing.polygon(upper + lower, "band")
-    points = [(x(sample.step), y(sample.value)) for sample in samples]
-    drawing.polyline(points, "curve")
-    for point in points if len(points) <= _FEW else points[-1:]:
-        drawing.circle(point, 3, "dot adapted")
 
 
 def _distance(ticks: Sequence[float]) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -67,20 +66,6 @@ for learner in {learners!r}:
     similarities += lowest.scatter_reduce(0, owners, rows, "amax")
 print(class_names[similarities.argmax()])
 """
-
-
-@dataclass(frozen=True)
-class GateRow:
-    """Table row for one gate and one description."""
-
-    description: str
-    gate: str
-    held_back: str
-    share: str
-    """Share of the description's texts that the gate held back (refused)."""
-    example: str | None
-    """A text that the gate held back for this `reason`."""
-    reason: str | None
 
 
 def run_facts(results: RunResults) -> list[Fact]:
@@ -196,21 +181,6 @@ def score_cells(evaluation: Evaluation) -> dict[str, str]:
         "top5": percent(evaluation.top5, images),
         "mean_per_class": percent(evaluation.mean_per_class, images),
     }
-
-
-def gate_rows(records: Sequence[HeldBack]) -> list[GateRow]:
-    """Return a row per gate and description, in the recipe's order."""
-    return [
-        GateRow(
-            record.description,
-            record.gate,
-            f"{count(record.held_back)} of {count(record.texts)}",
-            percent(record.held_back / record.texts, record.texts) if record.texts else "",
-            None if record.example is None else one_line(record.example),
-            None if record.reason is None else one_line(record.reason),
-        )
-        for record in records
-    ]
 
 
 def asked(counts: QuestionCounts) -> str:

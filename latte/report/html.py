@@ -11,8 +11,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from latte.io.redaction import printable
-from latte.report.numbers import count, duration, mebibytes
+from latte.io.redaction import one_line, printable
+from latte.report.numbers import count, duration, mebibytes, percent
 
 _STYLE = Path(__file__).parent / "page" / "templates" / "style.css"
 
@@ -50,7 +50,9 @@ def _environment(templates: Path) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(count=count, duration=duration, mebibytes=mebibytes)
+    environment.filters.update(
+        count=count, duration=duration, mebibytes=mebibytes, one_line=one_line, percent=percent
+    )
     return environment
 
 

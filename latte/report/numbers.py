@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING
-
 from latte.evaluate.statistics import Spread
 from latte.interfaces import Interval
-
-if TYPE_CHECKING:  # this import loads torch, which tables of finished runs do not need
-    from latte.evaluate.rank_correlation import Correlation
 
 NARROW_SPACE = "\u202f"
 """Narrow no-break space, before a percent sign."""
@@ -18,7 +12,7 @@ ABSENT = "–"
 """Text in place of a missing number."""
 
 _COARSEST_FOR_DECIMALS = 100
-"""With at most this many images, one image changes a percentage by at least one point."""
+"""With so many images or fewer, a single image is at least one percentage point."""
 
 
 def count(number: int) -> str:
@@ -68,11 +62,9 @@ def duration(seconds: float) -> str:
 
 
 def bare_percent(fraction: float, images: int) -> str:
-    """Return a fraction in percent without the sign, such as 0.6512 as `65.1`.
+    """Return a fraction in percent, such as 0.6512 as `65.1`, for tables with `%` in the heading.
 
-    Used in tables that have the percent sign in their heading.
-
-    With 100 images or fewer there is no decimal.
+    With 100 images or fewer, the number has no decimals.
     """
     return f"{100 * fraction:.{_decimals(images)}f}"
 
@@ -121,19 +113,6 @@ def mean_percent(spread: Spread | None, images: int) -> str:
 def published_percent(fraction: float | None) -> str:
     """Return a fraction in percent with two decimals, as papers do: 0.7012 as `70.12`."""
     return ABSENT if fraction is None else f"{100 * fraction:.2f}"
-
-
-def rho(found: Correlation) -> str:
-    """Return a rank correlation as `+0.12 (-0.30 to +0.41)`; as `+0.12` if it has no interval."""
-    if math.isnan(found.rho):
-        return ABSENT
-    text = f"{found.rho:+.2f}"
-    return text if math.isnan(found.low) else f"{text} ({found.low:+.2f} to {found.high:+.2f})"
-
-
-def rho_by_chance(found: Correlation) -> str:
-    """Return the |rho| that an unrelated measure reaches with probability 5 %, such as `0.29`."""
-    return f"{found.by_chance:.2f}" if math.isfinite(found.by_chance) else ABSENT
 
 
 def _decimals(images: int) -> int:

@@ -51,7 +51,7 @@ class Headline:
 
 @dataclass(frozen=True)
 class VerdictWords:
-    """A guard's verdict in words that need no statistics."""
+    """A guard's verdict in words, for readers who know no statistics."""
 
     tone: VerdictTone
     sentence: str
@@ -75,11 +75,6 @@ def main_name(evaluation: Evaluation) -> str | None:
     """Return `zero-shot`, `adapted` or `candidate`; None if the evaluation is of a control."""
     name = evaluation.name.removesuffix(OWN_IMAGES)
     return name if name in (ZERO_SHOT, ADAPTED, CANDIDATE) else None
-
-
-def controls(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
-    """Return the evaluations of controls."""
-    return [evaluation for evaluation in evaluations if main_name(evaluation) is None]
 
 
 def headline(
@@ -178,8 +173,9 @@ def _stronger_control(
     before = named(evaluations, ZERO_SHOT)
     rivals = [
         control
-        for control in controls(evaluations)
-        if control.top1.value >= after.top1.value
+        for control in evaluations
+        if main_name(control) is None
+        and control.top1.value >= after.top1.value
         and not (guarded and before and control.classes == before.classes)
     ]
     if not rivals:
@@ -194,10 +190,10 @@ def _stronger_control(
 
 
 def oracle_note(recipe: Mapping[str, Any]) -> str | None:
-    """Return a line that marks a run in which a model used training labels; None if no model did.
+    """Return a line that says which models used labels of training images; None if none did.
 
-    If only some models of the run used labels, the line names them. Labels that a person gave on
-    purpose count too.
+    The models are the adapted model and the controls. Labels that a person gave in a review count
+    too.
     """
     notes = []
     if recipe.get("corrections"):

@@ -125,14 +125,12 @@ class Scale:
 
     def ticks(self, wanted: int = 5) -> list[float]:
         """Return about `wanted` tick positions, spaced by 1, 2 or 5 times a power of ten."""
-        step = self._step(wanted)
-        first, last = math.ceil(self.low / step), math.floor(self.high / step)
-        return [index * step for index in range(first, last + 1)]
-
-    def _step(self, wanted: int) -> float:
         rough = (self.high - self.low) / wanted
         magnitude = 10.0 ** math.floor(math.log10(rough))
-        return magnitude * min((1, 2, 5, 10), key=lambda factor: _apart(factor, rough / magnitude))
+        exact = rough / magnitude
+        step = magnitude * min((1, 2, 5, 10), key=lambda factor: abs(math.log(factor / exact)))
+        first, last = math.ceil(self.low / step), math.floor(self.high / step)
+        return [index * step for index in range(first, last + 1)]
 
 
 def shortened(text: str, longest: int) -> str:
@@ -152,11 +150,6 @@ def text_width(text: str) -> float:
 def _tip(element: ElementTree.Element, tip: str | None) -> None:
     if tip is not None:
         ElementTree.SubElement(element, "title").text = tip
-
-
-def _apart(one: float, other: float) -> float:
-    """Return the absolute logarithm of `one / other`."""
-    return abs(math.log(one / other))
 
 
 def _n(value: float) -> str:

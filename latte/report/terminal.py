@@ -76,7 +76,7 @@ def fitted(
     other cell. If all headings are empty, there is no header row. Columns whose index is in `right`
     are aligned on the right and not wrapped. `least` has the smallest widths of the first columns.
     """
-    cells = [[_cell(one) for one in row] for row in rows]
+    cells = [[Text(plain(one)) if isinstance(one, str) else one for one in row] for row in rows]
     columns = [
         [Text(heading), *(row[index] for row in cells if index < len(row))]
         for index, heading in enumerate(headings)
@@ -97,10 +97,6 @@ def fitted(
     for row in cells:
         made.add_row(*row)
     return made
-
-
-def _cell(content: RenderableType) -> RenderableType:
-    return Text(plain(content)) if isinstance(content, str) else content
 
 
 def _range(cells: Iterable[RenderableType], *, wraps: bool) -> Measurement:

@@ -114,7 +114,8 @@ def read_answers(path: Path) -> list[Answer]:
     with explained(path, hint):
         lines = read_bounded(path).split(b"\n")
     for number, line in enumerate(lines, 1):
-        if not line.strip() or _is_half(line):
+        is_incomplete = line.startswith(b"{") and not line.rstrip().endswith(b"}")
+        if not line.strip() or is_incomplete:
             continue
         with explained(path, hint, number):
             one = _ADAPTER.validate_json(line, strict=True)
@@ -151,10 +152,6 @@ def teaching_labels(path: Path) -> dict[str, str]:
         for key, one in latest(read_answers(path)).items()
         if one.use == "teaching" and one.label is not None
     }
-
-
-def _is_half(line: bytes) -> bool:
-    return line.startswith(b"{") and not line.rstrip().endswith(b"}")
 
 
 @contextmanager

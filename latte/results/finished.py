@@ -78,14 +78,6 @@ class RankedClasses(NamedTuple):
     """Probability of each class in `labels`."""
 
 
-@dataclass(frozen=True)
-class LabelledImages:
-    """True classes and content keys of the M readable images of the evaluation split."""
-
-    labels: tuple[int, ...]
-    keys: tuple[str, ...]
-
-
 class FinishedRun:
     """The files of a run folder; each is read and checked when it is first used, then cached.
 
@@ -171,9 +163,7 @@ class FinishedRun:
     @cached_property
     def verdict(self) -> Verdict | None:
         """The guard's verdict; None without a guard."""
-        if not self.folder.wrote("train", self.folder.verdict):
-            return None
-        return _checked(self.folder.verdict, Verdict, check_verdict)
+        return self._optional("train", self.folder.verdict, Verdict, check_verdict)
 
     @property
     def has_candidate(self) -> bool:
@@ -183,38 +173,34 @@ class FinishedRun:
     @cached_property
     def held_back(self) -> tuple[HeldBack, ...]:
         """Counts of the texts that gates held back, per description and gate."""
-        path = self.folder.gates
-        return tuple(_checked(path, list[HeldBack], check_held_back)) if path.exists() else ()
+        found = self._optional("describe", self.folder.gates, list[HeldBack], check_held_back)
+        return tuple(found or ())
 
     @cached_property
     def cut_texts(self) -> tuple[CutTexts, ...]:
         """Counts of the texts that the text tower truncates, per description with such texts."""
-        path = self.folder.cut_texts
-        return tuple(_checked(path, list[CutTexts], check_cut_texts)) if path.exists() else ()
+        found = self._optional("train", self.folder.cut_texts, list[CutTexts], check_cut_texts)
+        return tuple(found or ())
 
     @cached_property
     def questions(self) -> tuple[QuestionCounts, ...]:
         """Counts of the questions that a labeler asked, by purpose; empty if none asked."""
-        if not self.folder.wrote("train", self.folder.questions):
-            return ()
-        return tuple(_checked(self.folder.questions, list[QuestionCounts], check_questions))
+        path = self.folder.questions
+        return tuple(self._optional("train", path, list[QuestionCounts], check_questions) or ())
 
     @cached_property
     def calibration(self) -> Calibration | None:
         """The calibrated scale of the similarities; None in runs of older versions of latte."""
-        path = self.folder.calibration
-        if not self.folder.wrote("evaluate", path):
-            return None
-        return _checked(path, Calibration, check_calibration)
+        return self._optional("evaluate", self.folder.calibration, Calibration, check_calibration)
 
     @cached_property
     def present(self) -> PresentNames | None:
         """The estimate of which classes occur; None in runs of older versions of latte."""
-        path = self.folder.present
-        if not self.folder.wrote("evaluate", path):
-            return None
-        names = self.class_names
-        return _checked(path, PresentNames, lambda found: check_present(found, names))
+
+        def check(found: PresentNames) -> None:
+            check_present(found, self.class_names)
+
+        return self._optional("evaluate", self.folder.present, PresentNames, check)
 
     @cached_property
     def pseudo_labels(self) -> PseudoLabels:
@@ -265,6 +251,12 @@ class FinishedRun:
                 for row in rows
             )
 
+    def _optional(
+        self, stage: str, path: Path, kind: type[StoredT], check: Callable[[Any], None]
+    ) -> StoredT | None:
+        """Return the value of a file that `stage` may have written; None if it did not write it."""
+        return _checked(path, kind, check) if self.folder.wrote(stage, path) else None
+
     def _answer(self, image: str, classes: Sequence[tuple[str, float]]) -> RankedClasses:
         """Return checked classes. Raises `ValueError` or `KeyError` for impossible classes."""
         if not classes:
@@ -288,16 +280,6 @@ class FinishedRun:
     @cached_property
     def _training_images(self) -> list[_Image]:
         return read_json_lines(self.folder.training_images, _Image)
-
-    @cached_property
-    def labelled_images(self) -> LabelledImages:
-        """True labels and content keys of the evaluation split."""
-        path, classes = self.folder.evaluation_images, len(self.class_names)
-        images = read_json_lines(path, _LabelledImage)
-        with explained(path):
-            if any(one.label not in range(classes) for one in images):
-                raise ValueError(f"a label is none of {classes} classes")
-        return LabelledImages(tuple(one.label for one in images), tuple(one.key for one in images))
 
     @cached_property
     def _label_of(self) -> dict[str, int]:
@@ -344,11 +326,3 @@ class _Row:
 
     image: str
     classes: list[_Score]
-
-
-@dataclass(frozen=True)
-class _LabelledImage:
-    """The fields of a line of `data/evaluation.jsonl` that are read."""
-
-    key: str
-    label: int

@@ -90,19 +90,18 @@ class Run:
         """Reader of the run's files, for data that this summary lacks."""
         return FinishedRun(RunFolder(self.folder))
 
-    def class_names(self) -> tuple[str, ...] | None:
-        """Return the class names in label order; None if the run has no usable prototypes."""
-        try:
-            return self.files.class_names
-        except LatteError:
-            return None
-
 
 def read_run(path: Path) -> Run:
     """Read the run in the folder `path`. Raises `LatteError` for an unfinished or damaged run."""
     files = FinishedRun(RunFolder(path))
     try:
-        _refuse_unfinished(files)
+        if files.folder.finished("evaluate") is None:
+            recipe = files.source.recipe if files.folder.source.exists() else "RECIPE"
+            raise LatteError(
+                "this run is not finished",
+                where=str(path),
+                hint=f"finish it with the command that began it: latte run {recipe}",
+            )
         return _summary(files)
     except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
         raise LatteError(
@@ -128,7 +127,7 @@ def read_runs(paths: Sequence[Path]) -> tuple[list[Run], list[LatteError]]:
 
 
 def run_folders(paths: Iterable[Path]) -> tuple[list[Path], list[LatteError]]:
-    """Return the distinct run folders in `paths`, and an error for each path that has none.
+    """Return the run folders in `paths`, each once, and an error for each path without one.
 
     Raises `LatteError` if there is no run folder.
     """
@@ -154,17 +153,6 @@ def _no_run(skipped: Sequence[LatteError]) -> LatteError:
 
 def _is_run(folder: Path) -> bool:
     return (folder / "recipe.yaml").is_file()
-
-
-def _refuse_unfinished(files: FinishedRun) -> None:
-    folder = files.folder
-    if folder.finished("evaluate") is None:
-        recipe = files.source.recipe if folder.source.exists() else "RECIPE"
-        raise LatteError(
-            "this run is not finished",
-            where=str(folder.path),
-            hint=f"finish it with the command that began it: latte run {recipe}",
-        )
 
 
 def _summary(files: FinishedRun) -> Run:

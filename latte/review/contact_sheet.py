@@ -5,9 +5,8 @@ from __future__ import annotations
 import base64
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -15,13 +14,10 @@ from latte.interfaces import LatteError
 from latte.io.files import write_text
 from latte.io.redaction import printable
 from latte.review.importing import NONE, UNSURE
-from latte.review.queues import Question
 from latte.review.session import Review
 
 _SIDE = 320
 """Length of the longer side of a picture in pixels."""
-
-_COLUMNS = ("image", "label", "use")
 
 
 def refuse_existing(folder: Path) -> None:
@@ -64,25 +60,16 @@ def write_sheet(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    content: dict[str, Any] = {
-        "run": review.name,
-        "cards": cards,
-        "names": names,
-        "neither": NONE,
-        "unsure": UNSURE,
-    }
-    write_text(page, printable(environment.get_template("sheet.html").render(content)))
-    write_text(table, _table(questions, ids))
-    return page, table
-
-
-def _table(questions: Sequence[Question], ids: Sequence[str]) -> str:
-    """Return the CSV to fill in; its column `use` marks each question as evidence."""
+    html = environment.get_template("sheet.html").render(
+        run=review.name, cards=cards, names=names, neither=NONE, unsure=UNSURE
+    )
+    write_text(page, printable(html))
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    writer.writerows((ids[one.images[0].row], "", "evidence") for one in questions)
-    return text.getvalue()
+    writer.writerow(("image", "label", "use"))
+    writer.writerows((card["image"], "", "evidence") for card in cards)
+    write_text(table, text.getvalue())
+    return page, table
 
 
 def _data_uri(picture: Callable[[int, int], bytes], row: int) -> str | None:

@@ -128,7 +128,10 @@ def _accuracy(
     sizes: Sequence[int],
     label: Callable[[ReviewImage], int],
 ) -> Interval:
-    """Return a model's accuracy over all strata; their error probabilities add up (Bonferroni)."""
+    """Return a model's accuracy over all strata.
+
+    The error probabilities of the strata add up to 1 - `_LEVEL` (Bonferroni).
+    """
     level, found = 1 - (1 - _LEVEL) / len(strata), []
     for images, size in zip(strata, sizes, strict=True):
         bounds = [

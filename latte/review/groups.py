@@ -88,7 +88,7 @@ def confident(images: Iterable[ReviewImage]) -> tuple[Group, ...]:
 
 
 def confused(images: Iterable[ReviewImage]) -> tuple[Group, ...]:
-    """Return groups of images, each for a pair of classes between which models differ.
+    """Return groups of images to which the models give two different classes, one per pair.
 
     Frequent pairs come first. Within a pair, images are sorted by the adapted model's class.
     """
@@ -146,7 +146,7 @@ def unsupported(
 
 
 def least_fitting(images: Iterable[ReviewImage], features: Features) -> list[ReviewImage]:
-    """Return the images by rising cosine to the mean feature of their predicted class."""
+    """Return the images, those first that are least similar to the mean of their class."""
     found: list[tuple[float, ReviewImage]] = []
     for several in _by_class(images).values():
         rows = features.images[[one.row for one in several]]
@@ -170,7 +170,7 @@ def _batches(images: Sequence[ReviewImage]) -> Iterator[tuple[ReviewImage, ...]]
 
 
 def _likely(images: Sequence[ReviewImage], first: int) -> tuple[int, ...]:
-    """Return `first` and common zero-shot classes, in an order that depends on image content."""
+    """Return `first` and the most common zero-shot classes, in a random but fixed order."""
     common = Counter(one.zero_shot for one in images)
     ranked = sorted(common, key=lambda label: (label != first, -common[label], label))
     likely = [*dict.fromkeys([first, *ranked])][:_OPTIONS]

@@ -51,7 +51,7 @@ class _Annotation(BaseModel):
 class _Data(BaseModel):
     image: str
     image_id: str | None = None
-    """The image's id, if `image` is an address from which Label Studio loads the image."""
+    """The image's id, if `image` is the address from which Label Studio loads the image."""
 
 
 class _Task(BaseModel):
@@ -73,7 +73,7 @@ class _Classification(BaseModel):
 
 
 def import_answers(review: Review, path: Path) -> int:
-    """Append the answers of a file that are new; return their number.
+    """Append the new answers of a file, and return their number.
 
     An answer without `use` gets the use of the image's earlier answer, or else of its `draw`.
     Raises `LatteError` before anything is written if an image or a class is unknown, or if two
@@ -197,14 +197,12 @@ def _meaning(given: _Given, names: Sequence[str]) -> tuple[Kind, str | None]:
 
 
 def _use(given: _Given, key: str, before: Answer | None) -> Use:
-    if given.use is not None and given.use not in get_args(Use):
+    if given.use is None:
+        return before.use if before else "teaching" if teaches(key) else "evidence"
+    if given.use not in get_args(Use):
         hint = "it is evidence, teaching or empty"
         raise LatteError(f'there is no use "{given.use}"', where=given.where, hint=hint)
-    drawn: Use = "teaching" if teaches(key) else "evidence"
-    use: Use = drawn if before is None else before.use
-    if given.use is not None:
-        use = "evidence" if given.use == "evidence" else "teaching"
-    return use
+    return "evidence" if given.use == "evidence" else "teaching"
 
 
 def _content(answer: Answer) -> tuple[Kind, str | None, Use]:

@@ -34,7 +34,7 @@ class ReviewImage:
     confidence: float
     """The confidence of the adapted model."""
     others: tuple[int, ...] = ()
-    """The labels by both models of each other run in the same review."""
+    """The labels by both models of each other run, if several runs are reviewed together."""
 
     @property
     def labels(self) -> tuple[int, ...]:

@@ -7,11 +7,12 @@ queues teach; these queues ask only about images that can never be evidence.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import takewhile
-from typing import Literal
+from typing import Literal, get_args
 
 from latte.results.answers import Answer, Use
 from latte.review import groups
@@ -20,11 +21,10 @@ from latte.review.population import Population, ReviewImage, draw, teaches
 
 _AGREED_EVERY = 4
 """Every fourth evidence question is about an image on which the models agree."""
+_WHICH_CLASS = "Which class is the most common here? Deselect images that show something else."
 
-QueueName = Literal[
-    "evidence", "clusters", "confident", "confused", "duplicates", "unsupported",
-    "outliers", "uncertain", "balanced",
-]  # fmt: skip
+SheetName = Literal["clusters", "confident", "confused", "duplicates", "unsupported"]
+QueueName = Literal["evidence", SheetName, "outliers", "uncertain", "balanced"]
 Answers = Mapping[str, Answer]
 """The newest answer for each content key."""
 
@@ -43,14 +43,16 @@ class Question:
 class Queue(ABC):
     """Ordered questions with one purpose."""
 
-    name: QueueName
-    title: str
-    prompt = "What does this image show?"
     use: Use = "teaching"
+    prompt = "What does this image show?"
     is_sheet = False
     """True if a question is about several images at once."""
     selected = True
     """True if the images of a sheet are selected at first."""
+
+    def __init__(self, name: QueueName, title: str) -> None:
+        self.name = name
+        self.title = title
 
     @abstractmethod
     def next(self, answers: Answers) -> Question | None:
@@ -66,17 +68,19 @@ class Queue(ABC):
 
 
 class EvidenceQueue(Queue):
-    """Mainly disagreements, also agreements from two strata by confidence; in random order."""
+    """Questions in random order: mostly about images on which the models disagree.
 
-    name = "evidence"
-    title = "Measure the gain"
+    Every fourth question is about an image on which they agree, of lower or of higher confidence.
+    """
+
     use = "evidence"
 
     def __init__(self, population: Population) -> None:
+        super().__init__("evidence", "Measure the gain")
         self._population = population
 
     def next(self, answers: Answers) -> Question | None:
-        """Return the question about the next disagreement, or about the next agreement."""
+        """Return the question about the next image on which the models disagree, or agree."""
         asked = sum(one.use == "evidence" for one in answers.values())
         differs, unsure, sure = (next(iter(one), None) for one in self._open(answers))
         agreed = (sure or unsure) if asked // _AGREED_EVERY % 3 == 2 else (unsure or sure)
@@ -84,14 +88,14 @@ class EvidenceQueue(Queue):
         return _about((agreed or differs) if turn else (differs or agreed))
 
     def left(self, answers: Answers) -> int:
-        """Return the number of images without an answer whose answer would count."""
+        """Return the number of images that can still be asked about."""
         return sum(map(len, self._open(answers)))
 
     def _open(self, answers: Answers) -> list[list[ReviewImage]]:
         """Return the images to ask about: the disagreements, and both strata of agreements.
 
         After the first answer for teaching, images that may teach can no longer be evidence. The
-        estimate counts no image after such a gap in the random order.
+        estimate uses only answers before the first image that has none, so the questions end there.
         """
         learns = any(one.use == "teaching" for one in answers.values())
 
@@ -108,26 +112,35 @@ class EvidenceQueue(Queue):
 class SheetQueue(Queue):
     """Questions about groups of images. One answer labels a group; each group is asked once."""
 
-    prompt = "Which class is the most common here? Deselect images that show something else."
     is_sheet = True
 
-    def __init__(self, find_groups: Callable[[], tuple[Group, ...]]) -> None:
+    def __init__(
+        self,
+        name: SheetName,
+        title: str,
+        find_groups: Callable[[], tuple[Group, ...]],
+        prompt: str = _WHICH_CLASS,
+        *,
+        selected: bool = True,
+        shown: Callable[[Sequence[ReviewImage]], tuple[ReviewImage, ...]] = tuple,
+    ) -> None:
+        """Create a queue; `shown` chooses the images of a group that its sheet shows."""
+        super().__init__(name, title)
         self._find_groups = find_groups
+        self.prompt = prompt
+        self.selected = selected
+        self._shown = shown
 
     @cached_property
     def _groups(self) -> tuple[Group, ...]:
         return self._find_groups()
-
-    def shown(self, images: Sequence[ReviewImage]) -> tuple[ReviewImage, ...]:
-        """Return the images of a group that its sheet shows."""
-        return tuple(images)
 
     def next(self, answers: Answers) -> Question | None:
         """Return the sheet of the first group without an answer."""
         for group in self._groups:
             images = self._left(group, answers)
             if images:
-                return Question(self.shown(images), group.options, group.examples)
+                return Question(self._shown(images), group.options, group.examples)
         return None
 
     def left(self, answers: Answers) -> int:
@@ -149,106 +162,28 @@ class SheetQueue(Queue):
         return any(one is not None and one.queue == self.name for one in found)
 
 
-class ClusterQueue(SheetQueue):
-    """Sheets of clusters, the images of one predicted class; the largest cluster comes first."""
+class SingleQueue(Queue):
+    """Questions about single images, in an order that may depend on the answers so far."""
 
-    name = "clusters"
-    title = "Teach: name groups of images"
-
-    def shown(self, images: Sequence[ReviewImage]) -> tuple[ReviewImage, ...]:
-        """Return typical and doubtful images."""
-        return groups.sheet(images)
-
-
-class ConfidentQueue(SheetQueue):
-    """Many images of one predicted class, the most confident first."""
-
-    name = "confident"
-    title = "Teach: confirm many images of one class"
-    prompt = "Do all these images show the class below? Deselect images that show something else."
-
-
-class ConfusedQueue(SheetQueue):
-    """Images on which the models choose different classes, with an example of each class."""
-
-    name = "confused"
-    title = "Teach: pairs of classes that the models confuse"
-
-
-class DuplicatesQueue(SheetQueue):
-    """Images that look almost the same."""
-
-    name = "duplicates"
-    title = "Teach: images that look almost the same"
-    prompt = "What do these images show? Deselect images that show something else."
-
-
-class UnsupportedQueue(SheetQueue):
-    """Images that may show a class that the model predicts for no image."""
-
-    name = "unsupported"
-    title = "Teach: find images of classes that no image got"
-    prompt = "Select the images that show the class below, then choose it, even if none does."
-    selected = False
-
-
-class UncertainQueue(Queue):
-    """Single images, the least certain first."""
-
-    name: QueueName = "uncertain"
-    title = "Teach: least certain images"
-
-    def __init__(self, teaching: Sequence[ReviewImage]) -> None:
-        self._teaching = teaching
-
-    def ordered(self) -> Sequence[ReviewImage]:
-        """Return the images in the order in which they are asked."""
-        return self._teaching
+    def __init__(
+        self,
+        name: QueueName,
+        title: str,
+        images: Sequence[ReviewImage],
+        ordered: Callable[[Answers], Iterable[ReviewImage]],
+    ) -> None:
+        super().__init__(name, title)
+        self._images = images
+        self._ordered = ordered
 
     def next(self, answers: Answers) -> Question | None:
         """Return the first image without an answer."""
-        return _about(next((one for one in self.ordered() if _is_open(answers, one)), None))
+        ordered = self._ordered(answers)
+        return _about(next((one for one in ordered if _is_open(answers, one)), None))
 
     def left(self, answers: Answers) -> int:
         """Return the number of images without an answer."""
-        return sum(_is_open(answers, one) for one in self._teaching)
-
-
-class OutliersQueue(UncertainQueue):
-    """Single images that fit no class, the worst first."""
-
-    name = "outliers"
-    title = "Teach: images that fit no class"
-
-    def __init__(self, teaching: Sequence[ReviewImage], features: Callable[[], Features]) -> None:
-        super().__init__(teaching)
-        self._features = features
-
-    @cached_property
-    def _ordered(self) -> Sequence[ReviewImage]:
-        return groups.least_fitting(self._teaching, self._features())
-
-    def ordered(self) -> Sequence[ReviewImage]:
-        """Return the images, the worst fit first."""
-        return self._ordered
-
-
-class BalancedQueue(UncertainQueue):
-    """Single images, the least certain of each predicted class in turn."""
-
-    name = "balanced"
-    title = "Teach: least certain images of each class in turn"
-
-    def next(self, answers: Answers) -> Question | None:
-        """Return the least certain image of the predicted class with the fewest answers."""
-        asked = dict.fromkeys((one.adapted for one in self._teaching), 0)
-        for one in self._teaching:
-            asked[one.adapted] += not _is_open(answers, one)
-        left = [one for one in self._teaching if _is_open(answers, one)]
-        return _about(min(left, key=lambda one: (asked[one.adapted], one.confidence), default=None))
-
-
-_SHEETS = frozenset(one.name for one in SheetQueue.__subclasses__())
+        return sum(_is_open(answers, one) for one in self._images)
 
 
 def queues_of(population: Population, features: Callable[[], Features]) -> dict[str, Queue]:
@@ -260,16 +195,53 @@ def queues_of(population: Population, features: Callable[[], Features]) -> dict[
         (one for one in population.images if teaches(one.key)), key=lambda one: one.confidence
     )
     predicted = {one.adapted for one in population.images}
+
+    @cache
+    def worst_fit() -> list[ReviewImage]:
+        return groups.least_fitting(teaching, features())
+
+    def balanced(answers: Answers) -> Iterable[ReviewImage]:
+        """Return images of classes with few answers first, and within a class the least certain."""
+        asked = Counter(one.adapted for one in teaching if not _is_open(answers, one))
+        return sorted(teaching, key=lambda one: asked[one.adapted])
+
     found: tuple[Queue, ...] = (
         EvidenceQueue(population),
-        ClusterQueue(lambda: groups.clusters(teaching)),
-        ConfidentQueue(lambda: groups.confident(teaching)),
-        ConfusedQueue(lambda: groups.confused(teaching)),
-        DuplicatesQueue(lambda: groups.near_duplicates(teaching, features())),
-        UnsupportedQueue(lambda: groups.unsupported(teaching, predicted, features())),
-        OutliersQueue(teaching, features),
-        UncertainQueue(teaching),
-        BalancedQueue(teaching),
+        SheetQueue(
+            "clusters",
+            "Teach: name groups of images",
+            lambda: groups.clusters(teaching),
+            shown=groups.sheet,
+        ),
+        SheetQueue(
+            "confident",
+            "Teach: confirm many images of one class",
+            lambda: groups.confident(teaching),
+            "Do all these images show the class below? Deselect images that show something else.",
+        ),
+        SheetQueue(
+            "confused",
+            "Teach: pairs of classes that the models confuse",
+            lambda: groups.confused(teaching),
+        ),
+        SheetQueue(
+            "duplicates",
+            "Teach: images that look almost the same",
+            lambda: groups.near_duplicates(teaching, features()),
+            "What do these images show? Deselect images that show something else.",
+        ),
+        SheetQueue(
+            "unsupported",
+            "Teach: find images of classes that no image got",
+            lambda: groups.unsupported(teaching, predicted, features()),
+            "Select the images that show the class below, then choose it, even if none does.",
+            selected=False,
+        ),
+        SingleQueue("outliers", "Teach: images that fit no class", teaching, lambda _: worst_fit()),
+        SingleQueue("uncertain", "Teach: least certain images", teaching, lambda _: teaching),
+        SingleQueue(
+            "balanced", "Teach: least certain images of each class in turn", teaching, balanced
+        ),
     )
     return {one.name: one for one in found}
 
@@ -285,4 +257,4 @@ def _about(image: ReviewImage | None) -> Question | None:
 def _is_open(answers: Answers, image: ReviewImage) -> bool:
     """Return True if the image has no answer, or was only excluded from a sheet's answer."""
     found = answers.get(image.key)
-    return found is None or (found.kind == "unsure" and found.queue in _SHEETS)
+    return found is None or (found.kind == "unsure" and found.queue in get_args(SheetName))

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from latte.interfaces import Interval
 from latte.review.estimate import Estimate
 
 ZERO_SHOT = "zero-shot CLIP"
@@ -29,64 +28,58 @@ class Evidence:
 
     @property
     def sentence(self) -> str:
-        """The gain with its interval, in words."""
-        return gain_sentence(self.estimate, self.compared, self.baseline)
+        """The gain that the answers so far measure, with its interval, in words.
+
+        Example:
+            >>> Evidence(found, "the adapted model").sentence  # doctest: +SKIP
+            'After 37 answers: the adapted model is better by +6.1 points (95 %: +2.0 to +10.4).'
+        """
+        found, adapted, baseline = self.estimate, self.compared, self.baseline
+        # A run's name is not capitalised at the start of a sentence.
+        start = "Zero-shot CLIP" if self.is_gain else baseline
+        if not found.disagreements:
+            return f"{start} and {adapted} agree on all {found.images:,} images: no gain."
+        if not found.answered:
+            return (
+                f"{start} and {adapted} disagree on {found.disagreements:,} of "
+                f"{found.images:,} images. No answer yet."
+            )
+        against = "" if self.is_gain else f" against {baseline}"
+        changes = f"{adapted} changes accuracy{against} by"
+        if found.answered == found.disagreements and not found.unsure:
+            return (
+                f"All {found.disagreements:,} disagreements are answered: {changes} "
+                f"{_points(found.gain.value)} points on these images."
+            )
+        answers = "1 answer" if found.answered == 1 else f"{found.answered:,} answers"
+        interval = f"{_points(found.gain.low)} to {_points(found.gain.high)}"
+        gain = f"{_points(found.gain.value)} points (95 %: {interval})"
+        if found.better == "adapted":
+            than = "" if self.is_gain else f" than {baseline}"
+            return f"After {answers}: {adapted} is better{than} by {gain}."
+        if found.better == "zero-shot":
+            return f"After {answers}: {baseline} is better; {adapted} changes it by {gain}."
+        return f"After {answers}: not decided yet; {changes} {gain}."
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """Sentences on the gain and, if zero-shot CLIP is the baseline, on both accuracies."""
-        accuracy = accuracy_sentence(self.estimate, self.compared) if self.is_gain else ""
-        return (self.sentence, accuracy) if accuracy else (self.sentence,)
-
-
-def gain_sentence(
-    found: Estimate, adapted: str = "the adapted model", baseline: str = ZERO_SHOT
-) -> str:
-    """Return a sentence on the gain that the answers so far measure.
-
-    Example:
-        >>> gain_sentence(found)  # doctest: +SKIP
-        'After 37 answers: the adapted model is better by +6.1 points (95 %: +2.0 to +10.4).'
-    """
-    # A run's name is not capitalised at the start of a sentence.
-    start, than = (baseline, f" than {baseline}")
-    if baseline == ZERO_SHOT:
-        start, than = "Zero-shot CLIP", ""
-    if not found.disagreements:
-        return f"{start} and {adapted} agree on all {found.images:,} images: no gain."
-    if not found.answered:
+        """The gain in words and, if zero-shot CLIP is the baseline, both accuracies in percent."""
+        one, other = self.estimate.zero_shot, self.estimate.adapted
+        is_unknown = one.high - one.low > 1 - 1e-9  # no answer yet
+        if is_unknown or not self.is_gain:
+            return (self.sentence,)
         return (
-            f"{start} and {adapted} disagree on {found.disagreements:,} of "
-            f"{found.images:,} images. No answer yet."
+            self.sentence,
+            f"Accuracy: zero-shot CLIP {100 * one.low:.0f} to {100 * one.high:.0f} %, "
+            f"{self.compared} {100 * other.low:.0f} to {100 * other.high:.0f} %.",
         )
-    changes = f"{adapted} changes accuracy{than and f' against {baseline}'} by"
-    if found.answered == found.disagreements and not found.unsure:
-        return (
-            f"All {found.disagreements:,} disagreements are answered: {changes} "
-            f"{_points(found.gain.value)} points on these images."
-        )
-    answers = "1 answer" if found.answered == 1 else f"{found.answered:,} answers"
-    interval = f"{_points(found.gain.value)} points (95 %: {_range(found.gain)})"
-    if found.better == "adapted":
-        return f"After {answers}: {adapted} is better{than} by {interval}."
-    if found.better == "zero-shot":
-        return f"After {answers}: {baseline} is better; {adapted} changes it by {interval}."
-    return f"After {answers}: not decided yet; {changes} {interval}."
-
-
-def accuracy_sentence(found: Estimate, adapted: str = "the adapted model") -> str:
-    """Return both accuracies with their intervals, in percent; empty if nothing is known."""
-    one, other = found.zero_shot, found.adapted
-    if one.high - one.low > 1 - 1e-9:  # no answer yet
-        return ""
-    return (
-        f"Accuracy: zero-shot CLIP {100 * one.low:.0f} to {100 * one.high:.0f} %, "
-        f"{adapted} {100 * other.low:.0f} to {100 * other.high:.0f} %."
-    )
 
 
 def run_names(folders: Sequence[Path]) -> list[str]:
-    """Return the name of each run folder, after its parent's name if several have this name."""
+    """Return the name of each run folder, such as `birds-1a2b3c4d`.
+
+    If several folders have one name, the name of the parent folder precedes it.
+    """
     paths = [one.absolute() for one in folders]
     names = [one.name for one in paths]
     return [
@@ -104,7 +97,3 @@ def contradictions(images: int) -> str:
 
 def _points(share: float) -> str:
     return f"{100 * share:+.1f}".replace("-", "−")
-
-
-def _range(interval: Interval) -> str:
-    return f"{_points(interval.low)} to {_points(interval.high)}"

@@ -22,7 +22,7 @@ from latte.results.answers import (
 )
 from latte.results.finished import FinishedRun
 from latte.results.stored import same_count
-from latte.review.estimate import Estimate, estimate
+from latte.review.estimate import estimate
 from latte.review.groups import Features, read_features
 from latte.review.population import (
     Population,
@@ -176,10 +176,6 @@ class Review:
             if missing or answers:
                 append_answers(file, [*missing, *answers])
 
-    def estimate(self) -> Estimate:
-        """Return the estimate of the first run's gain over zero-shot CLIP."""
-        return self.evidence()[0].estimate
-
     def evidence(self, answers: Mapping[str, Answer] | None = None) -> tuple[Evidence, ...]:
         """Return each run's gain, in the order of the runs; then the difference of each pair.
 
@@ -261,18 +257,16 @@ class Review:
         answers = stored.answers
         if kind == "undo":
             keys = [key for key in keys if key in answers and answers[key].queue == queue]
+        ids = self.run.training_ids
         said = [(key, kind, label) for key in keys]
         said += [(key, "unsure", None) for key in others]
         self.append(
             [
-                Answer(key, what, name, use, queue, self.name, time, self._id_of(key))
+                Answer(key, what, name, use, queue, self.name, time, ids[self._by_key[key].row])
                 for key, what, name in said
             ],
             stored,
         )
-
-    def _id_of(self, key: str) -> str:
-        return self.run.training_ids[self._by_key[key].row]
 
 
 def _population(run: FinishedRun) -> Population:

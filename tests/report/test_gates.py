@@ -6,7 +6,7 @@ from pathlib import Path
 
 from latte.interfaces import HeldBack
 from latte.report.card import model_card
-from latte.report.facts import gate_facts, gate_rows
+from latte.report.facts import gate_facts
 from latte.report.numbers import NARROW_SPACE
 from latte.report.page.page import run_page
 from tests.helpers.html_document import parse
@@ -50,9 +50,7 @@ def test_the_card_counts_held_back_texts_by_gate(tmp_path: Path) -> None:
     assert "<script>" not in text
 
 
-def test_facts_and_rows_are_single_printable_lines() -> None:
+def test_facts_are_single_printable_lines() -> None:
     texts = [text for fact in gate_facts(RECORDS) for text in fact]
-    texts += [row.example for row in gate_rows(RECORDS) if row.example]
-    texts += [row.reason for row in gate_rows(RECORDS) if row.reason]
     assert all(len(text.splitlines()) == 1 for text in texts)
     assert "".join(texts).encode("utf-8")

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from latte.interfaces import OWN_IMAGES, Evaluation, Interval
-from latte.report.sentences import controls, headline, own_note
+from latte.report.sentences import headline, main_name, own_note
 from tests.helpers.report_examples import ADAPTED, CONTROL, ZERO_SHOT, evaluation
 
 
@@ -72,9 +72,9 @@ def test_own_images_are_no_control_and_are_explained() -> None:
         for one in (ZERO_SHOT, ADAPTED)
     ]
     found = (ZERO_SHOT, ADAPTED, *own)
-    assert controls(found) == []
+    assert all(main_name(one) for one in found)
     assert headline(found) == headline((ZERO_SHOT, ADAPTED))
-    assert controls((*found, CONTROL)) == [CONTROL]
+    assert main_name(CONTROL) is None
     note = own_note(found)
     assert note is not None
     assert "also training images: 27" in plain(note)

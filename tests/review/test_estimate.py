@@ -9,7 +9,7 @@ import pytest
 from latte.results.answers import Answer, Kind, Use
 from latte.review.estimate import Estimate, estimate
 from latte.review.population import Population, draw, population, teaches
-from latte.review.sentences import accuracy_sentence, gain_sentence
+from latte.review.sentences import Evidence
 
 NAMES = ("cat", "dog", "bird")
 _RANDOM = random.Random(0)
@@ -56,7 +56,7 @@ def test_all_answers_give_the_exact_gain_and_accuracies() -> None:
     assert (full.adapted.low, full.adapted.high) == pytest.approx((right, right))
     assert full.better == "adapted"
     points = f"{100 * true_gain(found):+.1f} points"
-    assert gain_sentence(full) == (
+    assert Evidence(full, "the adapted model").sentence == (
         f"All {len(found.disagreements)} disagreements are answered: the adapted model changes "
         f"accuracy by {points} on these images."
     )
@@ -126,4 +126,4 @@ def test_no_accuracy_is_claimed_before_the_first_answer() -> None:
     for count in range(2, 60):
         adapted = [int(number % 3 == 0) for number in range(count)]
         found = population(KEYS[:count], [0] * count, adapted, [0.5] * count, learned=False)
-        assert accuracy_sentence(after(found, [])) == ""
+        assert len(Evidence(after(found, []), "the adapted model").lines) == 1

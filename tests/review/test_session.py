@@ -48,15 +48,17 @@ def test_three_of_four_questions_are_about_disagreements(review: Review) -> None
     asked = answered(review, 24)
     differ = {one.key for one in review.population.disagreements}
     assert sum(key in differ for key in asked) == 18
-    assert review.estimate().answered == 18
-    assert review.estimate().gain.low < review.estimate().gain.high
+    assert review.evidence()[0].estimate.answered == 18
+    assert review.evidence()[0].estimate.gain.low < review.evidence()[0].estimate.gain.high
 
 
 def test_questions_end_when_all_images_are_answered(review: Review) -> None:
     asked = answered(review, 200)
     assert len(set(asked)) == 200
     assert review.next("evidence") is None
-    assert review.estimate().gain.low == pytest.approx(review.estimate().gain.high)
+    assert review.evidence()[0].estimate.gain.low == pytest.approx(
+        review.evidence()[0].estimate.gain.high
+    )
 
 
 def test_options_do_not_reveal_the_model(review: Review) -> None:
@@ -189,10 +191,10 @@ def test_sheets_with_an_evidence_image_are_refused_and_leave_no_line(review: Rev
 
 def test_sheets_do_not_change_the_evidence(review: Review) -> None:
     answered(review, 12)
-    before = review.estimate()
+    before = review.evidence()[0].estimate
     while (question := review.next("clusters")) is not None:
         review.answer(keys(question), "class", "cat", "clusters")
-    assert review.estimate() == before
+    assert review.evidence()[0].estimate == before
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def test_every_run_has_the_answers_and_the_same_estimate_alone(pair: Review) -> 
     answer_truth(pair, 30)
     gains = [one.estimate for one in pair.evidence()[:2]]
     assert min(one.answered for one in gains) > 5
-    assert [Review(run).estimate() for run in pair.runs] == gains
+    assert [Review(run).evidence()[0].estimate for run in pair.runs] == gains
     assert {one.run for one in pair.answers().values()} == {"first + second"}
 
 

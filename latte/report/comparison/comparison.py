@@ -79,7 +79,7 @@ def notes(comparison: Comparison) -> list[str]:
     """Return the notes for this comparison."""
     rows = comparison.rows
     return [
-        *_on_oracles(rows),
+        *([f"Marked {ORACLE}: {ORACLE_STATEMENT}"] if any(row.has_oracle for row in rows) else []),
         *_on_own_images(rows),
         *_on_intervals(rows),
         *_on_data(rows),
@@ -139,13 +139,8 @@ def _on_evidence(comparison: Comparison) -> Iterator[str]:
 
 
 def _review(folders: Sequence[Path]) -> str:
-    """Return the command that reviews these runs, in quotes for a shell."""
+    """Return the shell command that reviews these runs."""
     return one_line(shlex.join(["latte", "review", *map(relative, folders)]))
-
-
-def _on_oracles(rows: Sequence[Row]) -> Iterator[str]:
-    if any(row.has_oracle for row in rows):
-        yield f"Marked {ORACLE}: {ORACLE_STATEMENT}"
 
 
 def _on_own_images(rows: Sequence[Row]) -> Iterator[str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from latte.evaluate.statistics import Spread
@@ -51,7 +52,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
     """Return data for JSON: rows (with seconds per stage), differences, notes, skipped folders."""
     published = comparison.published
     return {
-        "rows": [_row(row, comparison) for row in comparison.rows],
+        "rows": [_row(row, comparison.evidence) for row in comparison.rows],
         "published": {"source": published.source, "note": published.note} if published else None,
         "differences": [
             _estimated(one) for group in comparison.reviewed for one in group.differences
@@ -105,15 +106,6 @@ def _figures(result: Result | None) -> dict[str, Any]:
     return {**_accuracy(result.top1), **gain}
 
 
-def _reviews(row: Row, comparison: Comparison) -> list[dict[str, Any]]:
-    evidence = comparison.evidence
-    return [
-        {"folder": str(folder), **_estimated(found)}
-        for folder in row.folders
-        if (found := evidence.get(folder))
-    ]
-
-
 def _estimated(found: Evidence) -> dict[str, Any]:
     return {
         "compared": found.compared,
@@ -125,7 +117,7 @@ def _estimated(found: Evidence) -> dict[str, Any]:
     }
 
 
-def _row(row: Row, comparison: Comparison) -> dict[str, Any]:
+def _row(row: Row, evidence: Mapping[Path, Evidence]) -> dict[str, Any]:
     return {
         "method": row.method,
         "settings": list(row.labels),
@@ -135,7 +127,11 @@ def _row(row: Row, comparison: Comparison) -> dict[str, Any]:
         "adapted": _figures(row.adapted) or None,
         "own_images": {"images": row.own_images, **_figures(row.own)} if row.own else None,
         "verdict": row.verdict,
-        "reviews": _reviews(row, comparison),
+        "reviews": [
+            {"folder": str(folder), **_estimated(found)}
+            for folder in row.folders
+            if (found := evidence.get(folder))
+        ],
         "candidate": _figures(row.candidate) or None,
         "controls": {name: _figures(result) for name, result in row.controls.items()},
         "published_top1": row.published,

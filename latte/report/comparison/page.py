@@ -76,37 +76,28 @@ def page_title(rows: Sequence[Row]) -> str:
 
 def overview(rows: Sequence[Row]) -> Overview | None:
     """Return the overview; None if fewer than two datasets have labelled images."""
-    labelled = [row for row in rows if row.adapted]
-    titles = dataset_titles(labelled)
+    found = {(row.name, row.data.digest): (row, row.adapted) for row in rows if row.adapted}
+    titles = dataset_titles([row for row, _ in found.values()])
     if len(titles) < 2:
         return None
-    found = {(row.name, row.data.digest): row for row in labelled}
-    best = {digest: _best(labelled, digest) for digest in titles}
+    best = {
+        digest: max(one.top1.mean for (_, on), (_, one) in found.items() if on == digest)
+        for digest in titles
+    }
+    cells = {
+        key: OverviewCell(
+            mean_percent(result.top1, row.data.images),
+            points(result.gain.value, row.data.images),
+            result.top1.mean >= best[row.data.digest],
+        )
+        for key, (row, result) in found.items()
+    }
     return Overview(
         tuple(titles.values()),
         tuple(
-            (
-                one_line(name),
-                tuple(_cell(found.get((name, digest)), best[digest]) for digest in titles),
-            )
-            for name in dict.fromkeys(row.name for row in labelled)
+            (one_line(name), tuple(cells.get((name, digest)) for digest in titles))
+            for name in dict.fromkeys(name for name, _ in found)
         ),
-    )
-
-
-def _best(rows: Sequence[Row], digest: str) -> float:
-    scores = [row.adapted.top1.mean for row in rows if row.data.digest == digest and row.adapted]
-    return max(scores, default=1.0)
-
-
-def _cell(row: Row | None, best: float) -> OverviewCell | None:
-    if row is None or row.adapted is None:
-        return None
-    images = row.data.images
-    return OverviewCell(
-        mean_percent(row.adapted.top1, images),
-        points(row.adapted.gain.value, images),
-        row.adapted.top1.mean >= best,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +33,7 @@ class Differences:
     first: int
     second: int
     lines: tuple[ClassRow, ...]
-    """Classes on which the second classifier is furthest ahead come first."""
+    """A row per class; the class on which the second classifier is furthest ahead comes first."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,16 @@ class TrainingCurves:
 def differences(rows: Sequence[Row]) -> Differences | None:
     """Return accuracies per class; None without labels, or if rows differ in images per class."""
     known = [row for row in rows if row.runs and all(run.classes for run in row.runs)]
-    images = {_images(run) for row in known for run in row.runs}
+    images = {
+        tuple(one.images for one in run.classes["adapted"]) for row in known for run in row.runs
+    }
     if not known or len(images) != 1:
         return None
     counts = images.pop()
     scores = [("zero-shot", _mean(known[0].runs, "zero-shot"))]
     scores += [(one_line(row.name), _mean(row.runs, "adapted")) for row in known]
     first, second = _default(known)
-    names = _names(known[0].runs, len(counts))
+    names = _names(known[0].runs[0], len(counts))
     return Differences(
         data={
             "names": names,
@@ -70,10 +72,6 @@ def differences(rows: Sequence[Row]) -> Differences | None:
         second=second,
         lines=_lines(names, counts, scores[first][1], scores[second][1]),
     )
-
-
-def _images(run: Run) -> tuple[int, ...]:
-    return tuple(one.images for one in run.classes["adapted"])
 
 
 def _mean(runs: Sequence[Run], classifier: str) -> list[float | None]:
@@ -88,15 +86,22 @@ def _mean(runs: Sequence[Run], classifier: str) -> list[float | None]:
 
 
 def _default(rows: Sequence[Row]) -> tuple[int, int]:
-    """Return the indices of the two best methods, best last; of zero-shot and a single method."""
+    """Return the indices of the two classifiers that the page compares first, the better one last.
+
+    They are the two best methods, or zero-shot (index 0) and the only method.
+    """
     scores = [row.adapted.top1.mean if row.adapted else 0.0 for row in rows]
     ranked = sorted(range(len(rows)), key=lambda index: -scores[index])
     return (ranked[1] + 1, ranked[0] + 1) if len(rows) > 1 else (0, 1)
 
 
-def _names(runs: Sequence[Run], classes: int) -> list[str]:
-    names = runs[0].class_names()
-    if names is None or len(names) != classes:
+def _names(run: Run, classes: int) -> list[str]:
+    """Return the class names; numbers in their place if the run has no usable prototypes."""
+    try:
+        names = run.files.class_names
+    except LatteError:
+        names = ()
+    if len(names) != classes:
         return [f"class {label}" for label in range(classes)]
     return [one_line(name) for name in names]
 
@@ -117,30 +122,26 @@ def _lines(
 
 def training_curves(rows: Sequence[Row]) -> TrainingCurves | None:
     """Return the training curves of the best rows; None if no run recorded metrics."""
-    shown = _shown(rows)
-    lines = [
-        (f"line-{number}", read)
-        for number, row in enumerate(shown, start=1)
-        for read in (_metrics(run) for run in row.runs)
-    ]
-    curves = {figure: _curves(figure, lines) for figure in _FIGURES}
-    charts = [chart for figure, own in curves.items() for chart in _charts(figure, own, shown)]
-    if not charts:
-        return None
-    drawn = {css for own in curves.values() for found in own.values() for css, _ in found}
-    names = ((f"line-{number}", row.name) for number, row in enumerate(shown, start=1))
-    legend = [(css, one_line(name)) for css, name in names if css in drawn]
-    return TrainingCurves(tuple(legend), tuple(charts), len(rows) - len(shown))
-
-
-def _shown(rows: Sequence[Row]) -> list[Row]:
-    """Return the best rows, in the order of the table."""
     ranked = sorted(rows, key=lambda row: -(row.adapted.top1.mean if row.adapted else 0.0))
     best = ranked[:COLOURS]
-    return [row for row in rows if row in best]
+    shown = {f"line-{at}": row for at, row in enumerate((row for row in rows if row in best), 1)}
+    lines = [(css, _metrics(run)) for css, row in shown.items() for run in row.runs]
+    charts, drawn = [], set[str]()
+    for figure in _FIGURES:
+        reference = _zero_shot([*shown.values()]) if figure == "top1" else None
+        for name, curves in _curves(figure, lines).items():
+            title = MAIN[figure].title_of(name)
+            label = f"{title} over steps"
+            charts.append((title, lines_chart(curves, label, MAIN[figure].tick, reference)))
+            drawn |= {css for css, _ in curves}
+    if not charts:
+        return None
+    legend = tuple((css, one_line(row.name)) for css, row in shown.items() if css in drawn)
+    return TrainingCurves(legend, tuple(charts), len(rows) - len(shown))
 
 
 def _metrics(run: Run) -> list[MetricsRow]:
+    """Return the rows of a run's metrics; empty if they cannot be read."""
     try:
         return [*run.files.metrics]
     except (LatteError, OSError):
@@ -150,7 +151,10 @@ def _metrics(run: Run) -> list[MetricsRow]:
 def _curves(
     figure: str, lines: Sequence[tuple[str, list[MetricsRow]]]
 ) -> dict[str, list[tuple[str, Series]]]:
-    """Return the curves of `figure` by recorded name, such as `loss` or `LEARNER.loss`."""
+    """Return (style class, curve) of all runs that recorded `figure`, by the recorded name.
+
+    The name is `loss`, for example, or `LEARNER.loss` if each learner records its own loss.
+    """
     found: dict[str, list[tuple[str, Series]]] = {}
     for css_class, metrics in lines:
         for event, name in recorded(metrics, figure):
@@ -158,19 +162,6 @@ def _curves(
             if values.samples:
                 found.setdefault(name, []).append((css_class, values))
     return found
-
-
-def _charts(
-    figure: str, curves: Mapping[str, Sequence[tuple[str, Series]]], rows: Sequence[Row]
-) -> list[tuple[str, Markup]]:
-    """Return (title, chart) of `figure`; one per learner if each learner records it."""
-    words = MAIN[figure]
-    reference = _zero_shot(rows) if figure == "top1" else None
-    titled = [(words.title_of(name), own) for name, own in curves.items()]
-    return [
-        (title, lines_chart(own, f"{title} over steps", words.tick, reference))
-        for title, own in titled
-    ]
 
 
 def _zero_shot(rows: Sequence[Row]) -> Reference | None:

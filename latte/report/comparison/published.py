@@ -22,11 +22,11 @@ from latte.results.summary import Run
 Verdict = Literal["agrees", "unclear", "differs"]
 
 LEAST_TOLERANCE = 0.01
-"""Smallest tolerance of top-1, as a fraction: texts of the describer differ between runs."""
+"""Smallest tolerance of top-1, as a fraction, because describers write other texts in each run."""
 _DEVIATIONS = 2
 
 _DIGITS = 6
-"""Decimals to which fractions are rounded: more than papers print."""
+"""Fractions are rounded to so many decimals; papers print fewer."""
 ModelT = TypeVar("ModelT", bound=Options)
 Percentage = Annotated[float, Field(ge=0, le=100)]
 
@@ -153,7 +153,7 @@ def tolerance(dataset: str, published: Published) -> float:
 
     Papers do not report how much results differ between seeds. The tolerance is therefore twice the
     standard deviation of the published methods' top-1 on `dataset`, but at least `LEAST_TOLERANCE`.
-    Real differences between these methods make the tolerance too wide.
+    If the published methods really differ, the tolerance is too wide.
     """
     values = [row[dataset] for row in published.rows.values() if dataset in row]
     scatter = stdev(values) if len(values) > 1 else 0.0

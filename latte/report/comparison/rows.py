@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
@@ -26,7 +26,6 @@ CORRECTED = "corrected"
 
 _LONGEST_VALUE = 40
 _DIGEST_DIGITS = 6
-_ABSENT = object()
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ class Row:
     seconds: Mapping[str, float]
     """Mean seconds by stage."""
     peak_memory_mb: float | None
-    """The largest value of all runs; None if no run recorded it."""
+    """Largest peak memory of the runs, in MiB; None if no run recorded it."""
     folders: tuple[Path, ...]
     published: float | None = None
     """Top-1 that a paper reports, as a fraction."""
@@ -112,17 +111,6 @@ class Row:
         return self.runs[0].own_images if self.runs else 0
 
 
-@dataclass(frozen=True)
-class _Group:
-    """Runs of one row, by seed."""
-
-    runs: dict[int, Run] = field(default_factory=dict)
-
-    @property
-    def first(self) -> Run:
-        return next(iter(self.runs.values()))
-
-
 def make_rows(runs: Sequence[Run]) -> tuple[list[Row], list[LatteError]]:
     """Return rows ordered by dataset, method and settings, and an error per repeated run.
 
@@ -130,9 +118,9 @@ def make_rows(runs: Sequence[Run]) -> tuple[list[Row], list[LatteError]]:
     their recipes have the same name.
     """
     groups, repeated = _grouped(runs)
-    families: dict[tuple[str, Data], list[_Group]] = {}
+    families: dict[tuple[str, Data], list[list[Run]]] = {}
     for group in groups:
-        families.setdefault((group.first.method, group.first.data), []).append(group)
+        families.setdefault((group[0].method, group[0].data), []).append(group)
     rows = [row for family in families.values() for row in _family_rows(family)]
     rows.sort(key=lambda row: (row.data.name, row.data.digest, row.method))
     return rows, repeated
@@ -166,7 +154,10 @@ def differing_keys(settings: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def labels(settings: Mapping[str, Any], keys: Sequence[str]) -> tuple[str, ...]:
-    """Return `key=value` for each of `keys`; keys are shortened to their shortest unique end."""
+    """Return `key=value` for each of `keys`.
+
+    A key such as `prototypes.momentum` is shortened to `momentum` if no other key ends with that.
+    """
     return tuple(
         f"{_short(key, keys)}={_text(key, settings[key]) if key in settings else '(none)'}"
         for key in keys
@@ -175,16 +166,20 @@ def labels(settings: Mapping[str, Any], keys: Sequence[str]) -> tuple[str, ...]:
 
 def order(settings: Mapping[str, Any], keys: Sequence[str]) -> tuple[tuple[int, float, str], ...]:
     """Return a key that sorts rows by their settings: numbers by size, then texts."""
-    return tuple(_rank(settings.get(key)) for key in keys)
+    values = [settings.get(key) for key in keys]
+    return tuple(
+        (0, float(value), "") if isinstance(value, int | float) else (1, 0.0, repr(value))
+        for value in values
+    )
 
 
-def _grouped(runs: Sequence[Run]) -> tuple[list[_Group], list[LatteError]]:
-    groups: dict[str, _Group] = {}
+def _grouped(runs: Sequence[Run]) -> tuple[list[list[Run]], list[LatteError]]:
+    """Return the runs of each row, ordered by seed, and an error per repeated run."""
+    groups: dict[str, dict[int, Run]] = {}
     repeated = []
     for run in runs:
         key = digest_json([run.method, run.data.digest, dict(run.settings)])
-        group = groups.setdefault(key, _Group())
-        earlier = group.runs.setdefault(run.seed, run)
+        earlier = groups.setdefault(key, {}).setdefault(run.seed, run)
         if earlier is not run:
             repeated.append(
                 LatteError(
@@ -192,14 +187,14 @@ def _grouped(runs: Sequence[Run]) -> tuple[list[_Group], list[LatteError]]:
                     where=str(run.folder),
                 )
             )
-    return [*groups.values()], repeated
+    return [[group[seed] for seed in sorted(group)] for group in groups.values()], repeated
 
 
-def _family_rows(family: Sequence[_Group]) -> list[Row]:
+def _family_rows(family: Sequence[Sequence[Run]]) -> list[Row]:
     """Return the rows of one method and dataset, labelled by the settings in which they differ."""
-    keys = differing_keys([group.first.settings for group in family])
-    ordered = sorted(family, key=lambda group: order(group.first.settings, keys))
-    return [_row(group, labels(group.first.settings, keys)) for group in ordered]
+    keys = differing_keys([group[0].settings for group in family])
+    ordered = sorted(family, key=lambda group: order(group[0].settings, keys))
+    return [_row(group, labels(group[0].settings, keys)) for group in ordered]
 
 
 def _marks(run: Run) -> tuple[str, ...]:
@@ -208,14 +203,13 @@ def _marks(run: Run) -> tuple[str, ...]:
     return (*((ORACLE,) if run.oracle else ()), *((CORRECTED,) if corrected else ()))
 
 
-def _row(group: _Group, row_labels: tuple[str, ...]) -> Row:
-    runs = [group.runs[seed] for seed in sorted(group.runs)]
+def _row(runs: Sequence[Run], row_labels: tuple[str, ...]) -> Row:
     zero_shot = [run.zero_shot for run in runs if run.zero_shot is not None]
     memory = [run.peak_memory_mb for run in runs if run.peak_memory_mb is not None]
     return Row(
-        method=group.first.method,
-        labels=(*_marks(group.first), *row_labels),
-        data=group.first.data,
+        method=runs[0].method,
+        labels=(*_marks(runs[0]), *row_labels),
+        data=runs[0].data,
         seeds=tuple(run.seed for run in runs),
         zero_shot=spread(zero_shot) if zero_shot else None,
         adapted=_result([run.adapted for run in runs]),
@@ -264,8 +258,7 @@ def _mean_seconds(runs: Sequence[Run]) -> dict[str, float]:
 
 
 def _identity(settings: Mapping[str, Any], key: str) -> str:
-    value = settings.get(key, _ABSENT)
-    return "absent" if value is _ABSENT else repr(value)
+    return repr(settings[key]) if key in settings else "absent"
 
 
 def _short(key: str, keys: Sequence[str]) -> str:
@@ -287,9 +280,3 @@ def _text(key: str, value: Any) -> str:
         return f"[{', '.join(_text('', one) for one in value)}]"
     text = one_line(str(value))
     return text if len(text) <= _LONGEST_VALUE else "…" + text[1 - _LONGEST_VALUE :]
-
-
-def _rank(value: Any) -> tuple[int, float, str]:
-    if isinstance(value, int | float):
-        return (0, float(value), "")
-    return (1, 0.0, repr(value))

@@ -1,23 +1,22 @@
-"""Define measures (name, unit, meaning, source), and compute those of images and classifiers."""
+"""Measures of a run that need no label, with their explanations."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from latte.evaluate.similarities import agreement, confidence_and_margin
+from latte.evaluate.similarities import Similarities, agreement, diagnose
 from latte.interfaces import Classifier, Interval, Progress
 from latte.toolkit.neighbours import nearest_neighbours
 
-Unit = Literal["share", "points", "cosine", "index", "count"]
+Unit = Literal["share", "points", "cosine", "index"]
 """`share`: a fraction, shown in percent. `points`: a difference of fractions, shown in percentage
-points. `cosine`: a cosine or a difference of cosines. `index`: a plain number, mostly from 0 to 1.
-`count`: a number of things, such as images; it may have decimals."""
+points. `cosine`: a cosine or a difference of cosines. `index`: a plain number, mostly from 0 to
+1."""
 
 
 @dataclass(frozen=True)
@@ -25,20 +24,10 @@ class Measure:
     """A quantity that is measured in every run."""
 
     key: str
-    """Name in JSON; measures of several runs are matched by this name."""
     name: str
     unit: Unit
     reading: str
     """Explanation of the measure, and of high or low values."""
-    source: str = ""
-    """The paper that proposed the measure; empty if there is none."""
-    contains_gain: bool = False
-    """True if the measure is computed from the real gain."""
-
-    def of(self, part: str, label: str = "") -> Measure:
-        """Return this measure of one part of a run; `part` is put before the key."""
-        name = f"{label}: {self.name}" if label else self.name
-        return replace(self, key=f"{part}.{self.key}", name=name)
 
 
 @dataclass(frozen=True)
@@ -53,22 +42,19 @@ class Measurement:
     interval: Interval | None = None
     """The 95 % interval; None if unknown."""
 
-    def of(self, part: str) -> Measurement:
-        """Return this measurement of one part of a run, such as a description."""
-        return replace(self, measure=self.measure.of(part))
-
 
 @dataclass(frozen=True)
 class Section:
-    """Measurements of one part of a run, under a title."""
+    """Measurements of one part of a run, such as its prototypes, under a title."""
 
+    part: str
     title: str
     measurements: tuple[Measurement, ...]
 
-
-def make_section(title: str, part: str, measurements: Iterable[Measurement]) -> Section:
-    """Return a section of measurements, and put `part` before their keys."""
-    return Section(title, tuple(one.of(part) for one in measurements))
+    @property
+    def by_key(self) -> dict[str, Measurement]:
+        """The measurements by their name in JSON, such as `adapted.labels_changed`."""
+        return {f"{self.part}.{one.measure.key}": one for one in self.measurements}
 
 
 NEIGHBOURS = 10
@@ -77,6 +63,7 @@ QUERIES = 10_000
 accurate to one percentage point."""
 _BLOCK_ENTRIES = 2**24
 """Number of entries in the largest block of similarities that is in memory at once."""
+_PROTOTYPES_PER_BLOCK = 2048
 
 PURITY = Measure(
     "neighbour_agreement",
@@ -84,6 +71,37 @@ PURITY = Measure(
     "share",
     f"share of an image's {NEIGHBOURS} nearest images (fewer in smaller classes) with the same "
     "label; low: similar images have different labels",
+)
+CONFIDENCE = Measure(
+    "confidence",
+    "confidence",
+    "share",
+    "mean probability of the top class; high: confident, which is not the same as right",
+)
+MARGIN = Measure(
+    "margin",
+    "margin",
+    "cosine",
+    "mean cosine of the nearest class minus that of the second; low: small shifts change labels",
+)
+CHANGED = Measure(
+    "labels_changed",
+    "labels changed",
+    "share",
+    "training images whose class changed; 0: adapting changes nothing on them",
+)
+IN_USE = Measure(
+    "classes_in_use",
+    "classes in use",
+    "share",
+    "classes with at least one training image; low: only some occur, or labels concentrate on a "
+    "few",
+)
+CLOSEST = Measure(
+    "closest_classes",
+    "two closest classes",
+    "cosine",
+    "largest cosine between two classes; near 1: these two are hard to distinguish",
 )
 
 
@@ -145,72 +163,17 @@ def purity_measure(labels: Tensor, near: Neighbours) -> Measurement:
     return Measurement(PURITY, float(purity(labels, near).nanmean()), purity_by_chance(labels))
 
 
-IMAGES_PER_BLOCK = 8192
-"""Number of images whose similarities are in memory at once."""
-_PROTOTYPES_PER_BLOCK = 2048
-
-CONFIDENCE = Measure(
-    "confidence",
-    "confidence",
-    "share",
-    "mean probability of the top class; high: confident, which is not the same as right",
-    "Hendrycks and Gimpel (2017), ICLR: maximum softmax probability",
-)
-MARGIN = Measure(
-    "margin",
-    "margin",
-    "cosine",
-    "mean cosine of the nearest class minus that of the second; low: small shifts change labels",
-)
-CHANGED = Measure(
-    "labels_changed",
-    "labels changed",
-    "share",
-    "training images whose class changed; 0: adapting changes nothing on them",
-)
-IN_USE = Measure(
-    "classes_in_use",
-    "classes in use",
-    "share",
-    "classes with at least one training image; low: only some occur, or labels concentrate on a "
-    "few",
-)
-CLOSEST = Measure(
-    "closest_classes",
-    "two closest classes",
-    "cosine",
-    "largest cosine between two classes; near 1: these two are hard to distinguish",
-)
-
-
-@dataclass(frozen=True)
-class Confidence:
-    """Labels, confidence and margins of N images by one classifier."""
-
-    labels: Tensor
-    """(N,) int64: the nearest class."""
-    confidence: Tensor
-    """(N,): the probability of the nearest class, by softmax of logit scale times cosine."""
-    margin: Tensor
-    """(N,): cosine of the nearest class minus cosine of the second; 0 with a single class."""
-
-
-def confidence(features: Tensor, classifier: Classifier, logit_scale: float) -> Confidence:
-    """Classify images with unit features (N, D), N > 0, block by block."""
-    blocks = []
-    for block in torch.split(features, IMAGES_PER_BLOCK):
-        similarities = classifier.similarities(block)
-        labels = similarities.argmax(dim=1)
-        blocks.append((labels, *confidence_and_margin(similarities, logit_scale)))
-    return Confidence(*(torch.cat(column) for column in zip(*blocks, strict=True)))
-
-
-def confidence_measures(found: Confidence) -> list[Measurement]:
-    """Return the measurements of mean confidence and mean margin."""
-    return [
-        Measurement(CONFIDENCE, float(found.confidence.double().mean())),
-        Measurement(MARGIN, float(found.margin.double().mean())),
-    ]
+def confidence_measures(
+    features: Tensor, classifier: Classifier, logit_scale: float
+) -> list[Measurement]:
+    """Return the mean confidence and margin of a classifier on unit features (N, D), N > 0."""
+    found = diagnose(
+        Similarities(
+            len(features), classifier.classes, lambda rows: classifier.similarities(features[rows])
+        ),
+        logit_scale,
+    )
+    return [Measurement(CONFIDENCE, found.confidence), Measurement(MARGIN, found.margin)]
 
 
 def usage_measure(labels: Tensor, classes: int) -> Measurement:

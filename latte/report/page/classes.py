@@ -1,15 +1,14 @@
-"""Accuracy and pseudo-labels of each class, before and after adapting."""
+"""Accuracy of each class, before and after adapting."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from latte.interfaces import RunResults
-from latte.report.charts import change_bar, count_bars
-from latte.report.numbers import bare_percent, points, signed_count
+from latte.report.charts import change_bar
+from latte.report.numbers import bare_percent, points
 from latte.report.sentences import ADAPTED, ZERO_SHOT, named
 
 LISTED = 8
@@ -45,35 +44,8 @@ class ClassChanges:
     """Number of classes without an evaluation image."""
 
 
-@dataclass(frozen=True)
-class LabelRow:
-    """Number of training images with one class as zero-shot label, and as adapted label."""
-
-    name: str
-    frozen: int
-    adapted: int
-    bar: Markup
-
-    @property
-    def change(self) -> str:
-        """Return the adapted minus the zero-shot number, with its sign."""
-        return signed_count(self.adapted - self.frozen)
-
-
-@dataclass(frozen=True)
-class LabelCounts:
-    """Pseudo-label counts of all classes in label order, and the classes that changed most."""
-
-    rows: tuple[LabelRow, ...]
-    gained: tuple[LabelRow, ...]
-    lost: tuple[LabelRow, ...]
-    without_frozen: int
-    without_adapted: int
-    """Number of classes that are no image's adapted label; `without_frozen`: zero-shot label."""
-
-
 def class_changes(results: RunResults) -> ClassChanges | None:
-    """Return each class's change of accuracy; None without both zero-shot and adapted results."""
+    """Return the change of accuracy of each class; None if nothing was evaluated."""
     before, after = named(results.evaluations, ZERO_SHOT), named(results.evaluations, ADAPTED)
     if before is None or after is None:
         return None
@@ -96,25 +68,8 @@ def class_changes(results: RunResults) -> ClassChanges | None:
     )
 
 
-def label_counts(names: Sequence[str], counts: Sequence[tuple[int, int]]) -> LabelCounts:
-    """Return the table of `RunResults.pseudo_label_counts`."""
-    largest = max((number for pair in counts for number in pair), default=0)
-    rows = [
-        LabelRow(name, frozen, adapted, count_bars(frozen, adapted, largest))
-        for name, (frozen, adapted) in zip(names, counts, strict=True)
-    ]
-    grown = sorted(rows, key=lambda row: row.frozen - row.adapted)
-    return LabelCounts(
-        rows=tuple(rows),
-        gained=tuple(row for row in grown[:LISTED] if row.adapted > row.frozen),
-        lost=tuple(row for row in grown[::-1][:LISTED] if row.adapted < row.frozen),
-        without_frozen=sum(row.frozen == 0 for row in rows),
-        without_adapted=sum(row.adapted == 0 for row in rows),
-    )
-
-
 def class_row(name: str, images: int, before: float, after: float) -> ClassRow:
-    """Return the row of a class with `images` evaluation images, from two accuracies."""
+    """Return the row of a class; `before` and `after` are its accuracies on `images` images."""
     return ClassRow(
         name,
         images,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from latte.interfaces import Confusion, RunResults
+from latte.interfaces import RunResults
 from latte.io.redaction import one_line
 from latte.report.numbers import count, percent, plural, signed_count
 from latte.report.page.classes import LISTED
@@ -51,7 +51,7 @@ class Confusions:
     errors: tuple[int, int]
     """Numbers of images that zero-shot and the adapted model classify wrongly."""
     pictures: tuple[tuple[str, Markup, tuple[str, ...]], ...]
-    """Name and heat map of each classifier, and the kinds of cells in it: right, wrong."""
+    """For each classifier: its name, its heat map, and the kinds of cells: `right`, `wrong`."""
     drawn: int
     """Number of classes that have their own row in the heat maps."""
 
@@ -60,7 +60,10 @@ def confusions(results: RunResults) -> Confusions | None:
     """Return the confusions of a run; None without a labelled evaluation split."""
     if not {ZERO_SHOT, ADAPTED} <= results.confusions.keys():
         return None
-    before, after = (_cells(results.confusions[name]) for name in (ZERO_SHOT, ADAPTED))
+    before, after = (
+        Counter({(one.true, one.predicted): one.images for one in results.confusions[name]})
+        for name in (ZERO_SHOT, ADAPTED)
+    )
     names = [one_line(name) for name in results.class_names]
     pairs = _pairs(before, after, names)
     frequent = sorted(pairs, key=lambda pair: -pair.after)
@@ -81,7 +84,7 @@ def confusions(results: RunResults) -> Confusions | None:
 def chosen_classes(cells: Mapping[Pair, int], classes: int) -> list[int]:
     """Return the labels of a heat map's rows: all in label order, or those with most errors.
 
-    In the second case, each class is followed by the remaining class that it is most often
+    Classes with most errors are ordered so that each is followed by the class that it is most often
     confused with.
     """
     if classes <= DRAWN:
@@ -128,10 +131,6 @@ def heat_map(cells: Mapping[Pair, int], names: Sequence[str], label: str) -> Mar
             f"({percent(images / totals[row], totals[row])})",
         )
     return drawing.markup()
-
-
-def _cells(rows: Iterable[Confusion]) -> Counter[Pair]:
-    return Counter({(one.true, one.predicted): one.images for one in rows})
 
 
 def _errors(cells: Mapping[Pair, int]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -74,18 +74,15 @@ MAIN = {
 def curves(results: RunResults) -> Curves:
     """Return the charts of a run's metrics."""
     rows = results.metrics
-    main = [(figure, *where) for figure in MAIN for where in recorded(rows, figure)]
+    main = [(MAIN[figure], *where) for figure in MAIN for where in recorded(rows, figure)]
     shown = {(event, name) for _, event, name in main}
     others = [
-        (event, name)
+        (Figure(_words(name)), event, name)
         for event in _EVENTS
         for name in figures(rows, event)
         if (event, name) not in shown
     ]
-    return Curves(
-        main=_drawn(results, [(MAIN[figure], event, name) for figure, event, name in main]),
-        others=_drawn(results, [(Figure(_words(name)), event, name) for event, name in others]),
-    )
+    return Curves(tuple(_drawn(results, main)), tuple(_drawn(results, others)))
 
 
 def recorded(rows: Sequence[Row], figure: str) -> list[tuple[str, str]]:
@@ -97,22 +94,14 @@ def recorded(rows: Sequence[Row], figure: str) -> list[tuple[str, str]]:
     return []
 
 
-def _drawn(results: RunResults, wanted: Sequence[tuple[Figure, str, str]]) -> tuple[Curve, ...]:
-    found = (
-        (one, event, name, series(results.metrics, event, name)) for one, event, name in wanted
-    )
-    return tuple(
-        _curve(results, one, event, name, values)
-        for one, event, name, values in found
-        if values.samples
-    )
-
-
-def _curve(results: RunResults, figure: Figure, event: str, name: str, found: Series) -> Curve:
-    title = figure.title_of(name)
-    reference = _zero_shot_line(results) if name == "top1" else None
-    chart = line_chart(found, _label(title, found, figure.tick), figure.tick, reference)
-    return Curve(title, " ".join((figure.note, *_caveats(found, event))).strip(), chart)
+def _drawn(results: RunResults, wanted: Iterable[tuple[Figure, str, str]]) -> Iterator[Curve]:
+    """Yield a chart per (figure, event, name) that has a finite number."""
+    for figure, event, name in wanted:
+        found, title = series(results.metrics, event, name), figure.title_of(name)
+        if found.samples:
+            reference = _zero_shot_line(results) if name == "top1" else None
+            chart = line_chart(found, _label(title, found, figure.tick), figure.tick, reference)
+            yield Curve(title, " ".join((figure.note, *_caveats(found, event))).strip(), chart)
 
 
 def _words(name: str) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from io import BytesIO
 from typing import Literal
 
@@ -78,28 +79,31 @@ class Gallery:
     """Sentence with the number of correct pseudo-labels; None if no true label is known."""
 
 
-class Thumbnails:
-    """Cache of thumbnails, as an image may be in many groups."""
+Thumbnails = Callable[[ImageReference, int, bool], Thumbnail | None]
+"""Function from an image, a size and `square` to a thumbnail; see `thumbnail`."""
 
-    def __init__(self) -> None:
-        self._made: dict[tuple[str, int, bool], Thumbnail | None] = {}
 
-    def get(self, image: ImageReference, size: int, *, square: bool = False) -> Thumbnail | None:
-        """Return a thumbnail of the image, or of its central square if `square`.
+def thumbnail(image: ImageReference, size: int, square: bool) -> Thumbnail | None:
+    """Return a thumbnail of the image, or of its central square if `square`.
 
-        Its longer side has `size` pixels.
-
-        Returns None if the image cannot be read, or has changed during the run.
-        """
-        key = (image.id, size, square)
-        if key not in self._made:
-            self._made[key] = _make(image, size, square=square)
-        return self._made[key]
+    Its longer side has `size` pixels. Returns None if the image cannot be read, or has changed
+    during the run.
+    """
+    try:
+        picture = open_image(image, at_least=2 * size)
+    except LatteError:
+        return None
+    resize = ImageOps.fit if square else ImageOps.contain
+    picture = resize(picture, (size, size), Image.Resampling.LANCZOS)
+    buffer = BytesIO()
+    picture.save(buffer, "JPEG", quality=_JPEG_QUALITY, optimize=True)
+    text = base64.b64encode(buffer.getvalue()).decode("ascii")
+    return Thumbnail(f"data:image/jpeg;base64,{text}", picture.width, picture.height)
 
 
 def gallery(results: RunResults, images: int, size: int) -> Gallery:
     """Return the gallery, with at most `images` cards and thumbnails of `size` pixels."""
-    thumbnails = Thumbnails()
+    thumbnails = cache(thumbnail)  # an image may be in many groups
     cards = tuple(
         _card(entry, results.class_names, thumbnails, size) for entry in results.gallery[:images]
     )
@@ -117,7 +121,7 @@ def _card(entry: GalleryEntry, names: Sequence[str], thumbnails: Thumbnails, siz
     labels = (entry.frozen_label, entry.adapted_label, entry.true_label)
     return Card(
         id=entry.image.id,
-        picture=thumbnails.get(entry.image, size),
+        picture=thumbnails(entry.image, size, False),
         descriptions=tuple(
             _description(name, described, thumbnails, max(32, size * 2 // 5))
             for name, described in entry.descriptions.items()
@@ -132,7 +136,7 @@ def _card(entry: GalleryEntry, names: Sequence[str], thumbnails: Thumbnails, siz
 def _description(
     name: str, described: Described, thumbnails: Thumbnails, size: int
 ) -> ShownDescription:
-    group = tuple((image.id, thumbnails.get(image, size, square=True)) for image in described.group)
+    group = tuple((image.id, thumbnails(image, size, True)) for image in described.group)
     texts = tuple(one_line(text) for text in (described.text, *described.others))
     return ShownDescription(name, texts, group)
 
@@ -160,19 +164,3 @@ def _audit(entries: Sequence[GalleryEntry], labels_were_used: bool) -> str | Non
 
 def _share(number: int, total: int) -> str:
     return f"{count(number)} ({percent(number / total, total)})"
-
-
-def _make(image: ImageReference, size: int, *, square: bool) -> Thumbnail | None:
-    try:
-        picture = open_image(image, at_least=2 * size)
-    except LatteError:
-        return None
-    resize = ImageOps.fit if square else ImageOps.contain
-    return _encode(resize(picture, (size, size), Image.Resampling.LANCZOS))
-
-
-def _encode(picture: Image.Image) -> Thumbnail:
-    buffer = BytesIO()
-    picture.save(buffer, "JPEG", quality=_JPEG_QUALITY, optimize=True)
-    text = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return Thumbnail(f"data:image/jpeg;base64,{text}", picture.width, picture.height)

@@ -9,7 +9,7 @@ from pathlib import Path
 from latte.interfaces import ClassifiedImage, RunResults
 from latte.report.html import filled
 from latte.report.numbers import count, percent, plural
-from latte.report.page.gallery import Thumbnail, Thumbnails
+from latte.report.page.gallery import Thumbnail, thumbnail
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _DIGITS_OF = 100
@@ -62,9 +62,12 @@ def mistakes_page(results: RunResults, *, images: int = 60, thumbnail_size: int 
 
 
 def _cards(results: RunResults, entries: Sequence[ClassifiedImage], size: int) -> list[Card]:
-    thumbnails = Thumbnails()
     return [
-        Card(one.image.id, thumbnails.get(one.image, size), tuple(_facts(one, results.class_names)))
+        Card(
+            one.image.id,
+            thumbnail(one.image, size, square=False),
+            tuple(_facts(one, results.class_names)),
+        )
         for one in entries
     ]
 

@@ -13,7 +13,6 @@ from latte.io.redaction import as_yaml, printable
 from latte.report.charts import IntervalRow, interval_chart, percent_tick, points_tick
 from latte.report.evidence import evidence_lines, read_evidence
 from latte.report.facts import (
-    gate_rows,
     is_open_clip,
     loading_code,
     method_facts,
@@ -23,12 +22,12 @@ from latte.report.facts import (
 )
 from latte.report.html import filled
 from latte.report.numbers import percent, points
-from latte.report.page.classes import MOST_CLASSES, class_changes, label_counts
+from latte.report.page.classes import MOST_CLASSES, class_changes
 from latte.report.page.confusion import confusions
 from latte.report.page.curves import curves
-from latte.report.page.flows import flows
 from latte.report.page.gallery import gallery
-from latte.report.page.prototypes import prototype_maps
+from latte.report.page.labels import flows, label_counts
+from latte.report.page.prototypes import moved_prototypes
 from latte.report.sentences import (
     ALL_OCCUR,
     headline,
@@ -90,8 +89,8 @@ def _content(results: RunResults, gallery_images: int, thumbnail_size: int) -> d
         "labels": label_counts(results.class_names, results.pseudo_label_counts),
         "confusions": confusions(results),
         "flows": flows(results),
-        "prototypes": prototype_maps(results),
-        "gates": gate_rows(results.held_back),
+        "prototypes": moved_prototypes(results),
+        "gates": results.held_back,
         "gallery": gallery(results, gallery_images, thumbnail_size),
         "method": method_facts(results.recipe),
         "loading": loading_code(results.folder, results.recipe)

@@ -18,7 +18,7 @@ from latte.report.comparison.export import COLUMNS, as_csv, as_json
 from latte.report.comparison.page import page
 from latte.report.comparison.terminal import table
 from latte.report.terminal import WIDTH
-from tests.helpers.comparison_folders import run_folder, set_peak_memory, write
+from tests.helpers.comparison_folders import run_folder, write
 from tests.helpers.html_document import Element, parse
 from tests.helpers.snapshots import assert_snapshot, outline
 
@@ -65,14 +65,6 @@ def test_snapshot_of_the_table(comparison: Comparison) -> None:
     assert_snapshot("comparison.txt", table(comparison))
 
 
-def test_time_and_memory_are_shown_where_there_is_room(tmp_path: Path) -> None:
-    folder = run_folder(tmp_path / "0")
-    set_peak_memory(folder, 1234.5)
-    heading, row = table(compare_runs([tmp_path])).splitlines()[1:3]
-    assert heading.split()[-2:] == ["time", "memory"]
-    assert row.endswith("  1 min 40 s  1.2 GiB")
-
-
 def test_seeds_that_gain_the_same_are_marked(tmp_path: Path) -> None:
     for seed in range(2):
         run_folder(tmp_path / f"{seed}", settings={"seed": seed})
@@ -86,7 +78,7 @@ def test_without_labels_there_are_dashes(tmp_path: Path) -> None:
     run_folder(tmp_path / "0", right=None)
     lines = table(compare_runs([tmp_path])).splitlines()
     assert lines[0] == "folder, no labelled images"
-    assert lines[2].split() == ["animals", "1", "–", "–", "–", "1", "min", "40", "s"]
+    assert lines[2].split() == ["animals", "1", "–", "–", "–"]
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -10,61 +10,51 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
-from latte.evaluate.rank_correlation import Correlation
 from latte.interfaces import Interval, Verdict
-from latte.report.diagnosis.diagnosis import Diagnoses, Diagnosis, relate, verdict_section
-from latte.report.diagnosis.export import as_json, notes
-from latte.report.diagnosis.labelled import CLASS_CONFIDENCE, CLASS_IMAGES, ClassRelation, Labelled
+from latte.report.diagnosis.diagnosis import Diagnoses, Diagnosis, verdict_section
 from latte.report.diagnosis.measures import Measure, Measurement, Section
-from latte.report.diagnosis.terminal import text
+from latte.report.diagnosis.output import as_json, notes, text
 from latte.report.sentences import NO_GUARD
-from latte.results.summary import read_run
+from latte.results.summary import Score, read_run
 from tests.helpers.comparison_folders import run_folder
 from tests.helpers.snapshots import assert_snapshot
 
 HOSTILE = ["<script>alert(1)</script>", "\x1b[31mred", "猫" * 60, "x" * 300, "a\nb", ""]
-SURE = Measure("sure", "confidence", "share", "mean probability of the top class", "A paper (2020)")
-SPREAD = Measure("spread", "effective rank", "count", "directions; 1: all alike")
+SURE = Measure("sure", "confidence", "share", "mean probability of the top class")
+SPREAD = Measure("spread", "effective rank", "index", "directions; 1: all alike")
 DRIFT = Measure("drift", "cosine to the start", "cosine", "1: nothing moved")
 VERDICT = Verdict(1.0, "halves of the images agree", 0.93, {"stability": 0.71})
-GAIN = Measure("gain", "gain", "points", "adapted minus zero-shot", contains_gain=True)
+GAIN = Measure("gain", "gain", "points", "adapted minus zero-shot")
 
 
 def diagnosis(folder: Path, *, confidence: float = 0.3814, gain: float | None = 0.04) -> Diagnosis:
-    run = read_run(run_folder(folder))
+    run = replace(read_run(run_folder(folder)), verdict=VERDICT)
     interval = Interval(gain or 0, -0.01, 0.09)
-    labelled = Labelled(
-        test_images=1000,
-        section=Section(
-            "test images (needs labels)", (Measurement(GAIN, interval.value, interval=interval),)
-        ),
-        gain=interval.value,
-        test_images_by_class=(3, 0, 7, 5, 5, 5),
-        class_gains=(0.1, math.nan, 0.2, 0.0, 0.0, 0.1),
-        relations=(
-            ClassRelation(CLASS_IMAGES, (1.0,) * 6, Correlation(5)),
-            ClassRelation(CLASS_CONFIDENCE, (0.5,) * 6, Correlation(5, 0.5, 0.9, -0.25, 0.875)),
-        ),
-    )
+    measured = Measurement(GAIN, interval.value, interval=interval)
     return Diagnosis(
-        run=run,
-        verdict=VERDICT,
+        run=replace(run, zero_shot=0.0, adapted=Score(interval.value, interval)),
         training_images=1234,
-        class_names=tuple("abcdef"),
+        classes=6,
         sections=(
             Section(
+                "zero_shot",
                 "frozen CLIP",
                 (Measurement(SURE, confidence, chance=0.0125), Measurement(SPREAD, 83.86)),
             ),
-            Section("prototypes", (Measurement(DRIFT, math.nan), Measurement(SPREAD, 12.0))),
+            Section(
+                "prototypes",
+                "prototypes",
+                (Measurement(DRIFT, math.nan), Measurement(SPREAD, 12.0)),
+            ),
         ),
-        labelled=None if gain is None else labelled,
-        leaking=frozenset(),
+        labelled=None
+        if gain is None
+        else Section("labelled", "test images (needs labels)", (measured,)),
     )
 
 
 def together(*runs: Diagnosis) -> Diagnoses:
-    return Diagnoses(runs, tuple(relate(runs)), ())
+    return Diagnoses(runs, ())
 
 
 def test_snapshot_of_one_run(tmp_path: Path) -> None:
@@ -87,30 +77,21 @@ def test_any_name_fits_in_80_columns(name: str, tmp_path: Path) -> None:
         plain,
         run=replace(plain.run, folder=Path("runs") / name, data=replace(plain.run.data, name=name)),
         sections=(replace(plain.sections[0], title=name), *plain.sections[1:]),
-        labelled=plain.labelled
-        and replace(
-            plain.labelled,
-            relations=tuple(
-                replace(one, measure=one.measure.of("class", name))
-                for one in plain.labelled.relations
-            ),
-        ),
-        leaking=frozenset([name]),
     )
     for found in (together(odd), together(odd, plain)):
         lines = text(found).split("\n")
         assert max(map(cell_len, lines)) <= 80
         assert not any("\x1b" in line for line in lines)
-        assert "contains the frozen label" in " ".join(" ".join(lines).split())
 
 
 def test_json_has_null_where_there_is_no_number(tmp_path: Path) -> None:
     found = json.loads(json.dumps(as_json(together(diagnosis(tmp_path / "run"))), allow_nan=False))
     (run,) = found["runs"]
     assert run["values"] == {
-        "sure": {"value": 0.3814, "by_chance": 0.0125},
-        "spread": {"value": 12.0},
-        "drift": {"value": None},
+        "zero_shot.sure": {"value": 0.3814, "by_chance": 0.0125},
+        "zero_shot.spread": {"value": 83.86},
+        "prototypes.drift": {"value": None},
+        "prototypes.spread": {"value": 12.0},
     }
     assert run["verdict"] == {
         "outcome": "likely better",
@@ -119,12 +100,11 @@ def test_json_has_null_where_there_is_no_number(tmp_path: Path) -> None:
         "reason": "halves of the images agree",
         "signals": {"stability": 0.71},
     }
-    assert run["labelled"]["values"]["gain"] == {"value": 0.04, "low": -0.01, "high": 0.09}
-    assert run["labelled"]["classes"][1]["recall_gain"] is None
-    first, second = run["labelled"]["class_relations"]
-    assert (first["rho"], first["low"]) == (None, None)
-    assert (second["rho"], second["by_chance"], second["high"]) == (0.5, 0.9, 0.875)
-    assert found["measures"]["sure"]["source"] == "A paper (2020)"
+    assert run["labelled"] == {
+        "test_images": 1000,
+        "values": {"labelled.gain": {"value": 0.04, "low": -0.01, "high": 0.09}},
+    }
+    assert found["measures"]["zero_shot.sure"]["reading"] == "mean probability of the top class"
 
 
 def test_an_oracle_is_not_called_label_free(tmp_path: Path) -> None:
@@ -138,7 +118,7 @@ def test_an_oracle_is_not_called_label_free(tmp_path: Path) -> None:
 
 def test_a_verdict_is_a_section_of_its_signals() -> None:
     section = verdict_section(VERDICT)
-    values = {one.measure.key: one.value for one in section.measurements}
+    values = {key: one.value for key, one in section.by_key.items()}
     assert values == {
         "verdict.probability": 0.93,
         "verdict.strength": 1.0,
@@ -149,6 +129,7 @@ def test_a_verdict_is_a_section_of_its_signals() -> None:
 
 
 def test_a_run_without_a_guard_says_so(tmp_path: Path) -> None:
-    found = together(replace(diagnosis(tmp_path / "run"), verdict=None))
+    plain = diagnosis(tmp_path / "run")
+    found = together(replace(plain, run=replace(plain.run, verdict=None)))
     assert text(found).splitlines()[1] == NO_GUARD
     assert as_json(found)["runs"][0]["verdict"] is None

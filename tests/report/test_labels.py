@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from latte.interfaces import LabelFlow
-from latte.report.page.flows import LISTED, flows
+from latte.report.page.labels import MOST_FLOWS, flows
 from tests.helpers.report_examples import run_results
 
 
@@ -47,5 +47,5 @@ def test_many_changes_are_cut_and_the_rest_is_counted(tmp_path: Path) -> None:
     )
     found = flows(results)
     assert found is not None
-    assert (len(found.rows), found.pairs) == (LISTED, 40)
+    assert (len(found.rows), found.pairs) == (MOST_FLOWS, 40)
     assert found.rows[0].images == 100

@@ -1,0 +1,47 @@
+"""Spearman's rank correlation rho of measures with gains."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+FEWEST = 5
+"""Smallest number of pairs: with fewer, even a perfect correlation often occurs by chance."""
+
+
+def correlation_text(values: Sequence[float], gains: Sequence[float]) -> str:
+    """Return Spearman's rho over the pairs in which both numbers are finite, such as `+0.12`.
+
+    Returns `–` if one of the two numbers is constant, or if there are fewer than `FEWEST` pairs.
+    """
+    pairs = torch.tensor([values, gains], dtype=torch.float64)
+    first, second = pairs[:, pairs.isfinite().all(dim=0)]
+    rho = float(spearman(first, second)) if len(first) >= FEWEST else math.nan
+    return "–" if math.isnan(rho) else f"{rho:+.2f}"
+
+
+def spearman(first: Tensor, second: Tensor) -> Tensor:
+    """Return the rank correlation (...) along the last dimension of two tensors (..., n).
+
+    Spearman (1904); equal values share the mean of their ranks. A constant tensor gives NaN.
+    """
+    one, other = _centred(average_ranks(first)), _centred(average_ranks(second))
+    lengths = one.square().sum(dim=-1) * other.square().sum(dim=-1)
+    rho = (one * other).sum(dim=-1) / lengths.sqrt()
+    return rho.clamp(-1, 1).where(lengths > 0, torch.nan)
+
+
+def average_ranks(values: Tensor) -> Tensor:
+    """Return ranks 1..n along the last dimension of (..., n); equal values share the mean rank."""
+    values = values.contiguous()
+    ordered = values.sort(dim=-1).values
+    below = torch.searchsorted(ordered, values)
+    up_to = torch.searchsorted(ordered, values, right=True)
+    return (below + up_to + 1).double() / 2
+
+
+def _centred(ranks: Tensor) -> Tensor:
+    return ranks - ranks.mean(dim=-1, keepdim=True)

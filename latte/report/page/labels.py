@@ -1,0 +1,120 @@
+"""Pseudo-labels of the training images: images per class, and changes from class to class."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from latte.interfaces import RunResults
+from latte.io.redaction import one_line
+from latte.report.charts import count_bars
+from latte.report.numbers import count, percent, plural, signed_count
+from latte.report.page.classes import LISTED
+
+MOST_FLOWS = 14
+"""Largest number of changes in the table of changes from class to class."""
+
+
+@dataclass(frozen=True)
+class LabelRow:
+    """Number of training images with one class as zero-shot label, and as adapted label."""
+
+    name: str
+    frozen: int
+    adapted: int
+    bar: Markup
+
+    @property
+    def change(self) -> str:
+        """Return the adapted minus the zero-shot number, with its sign."""
+        return signed_count(self.adapted - self.frozen)
+
+
+@dataclass(frozen=True)
+class LabelCounts:
+    """Pseudo-label counts of all classes in label order, and the classes that changed most."""
+
+    rows: tuple[LabelRow, ...]
+    gained: tuple[LabelRow, ...]
+    lost: tuple[LabelRow, ...]
+    without_frozen: int
+    """Number of classes that are the zero-shot label of no image."""
+    without_adapted: int
+    """Number of classes that are the adapted label of no image."""
+
+
+@dataclass(frozen=True)
+class Flow:
+    """The training images whose label changed from the class `start` to the class `end`."""
+
+    start: str
+    end: str
+    images: int
+    share: str
+    """Share of all images with the zero-shot label `start`."""
+
+
+@dataclass(frozen=True)
+class Flows:
+    """Changed pseudo-labels of a run."""
+
+    sentence: str
+    rows: tuple[Flow, ...]
+    """The largest changes."""
+    pairs: int
+    """Number of distinct pairs of a zero-shot label and a different adapted label."""
+    covered: str
+    """Share of all changed images that are in `rows`."""
+
+
+def label_counts(names: Sequence[str], counts: Sequence[tuple[int, int]]) -> LabelCounts:
+    """Return the number of training images per class, from `RunResults.pseudo_label_counts`."""
+    largest = max((number for pair in counts for number in pair), default=0)
+    rows = [
+        LabelRow(name, frozen, adapted, count_bars(frozen, adapted, largest))
+        for name, (frozen, adapted) in zip(names, counts, strict=True)
+    ]
+    grown = sorted(rows, key=lambda row: row.frozen - row.adapted)
+    return LabelCounts(
+        rows=tuple(rows),
+        gained=tuple(row for row in grown[:LISTED] if row.adapted > row.frozen),
+        lost=tuple(row for row in grown[::-1][:LISTED] if row.adapted < row.frozen),
+        without_frozen=sum(row.frozen == 0 for row in rows),
+        without_adapted=sum(row.adapted == 0 for row in rows),
+    )
+
+
+def flows(results: RunResults) -> Flows | None:
+    """Return the changed pseudo-labels of a run; None if `results.label_flows` is empty."""
+    recorded = results.label_flows
+    if not recorded:
+        return None
+    names = [one_line(name) for name in results.class_names]
+    total = sum(one.images for one in recorded)
+    started: Counter[int] = Counter()
+    for one in recorded:
+        started[one.frozen] += one.images
+    changed = [one for one in recorded if one.frozen != one.adapted]
+    moved = sum(one.images for one in changed)
+    rows = tuple(
+        Flow(
+            names[one.frozen],
+            names[one.adapted],
+            one.images,
+            percent(one.images / started[one.frozen], started[one.frozen]),
+        )
+        for one in changed[:MOST_FLOWS]
+    )
+    shown = sum(row.images for row in rows)
+    return Flows(
+        sentence=(
+            f"The adapted model gives {count(moved)} of {plural(total, 'training image')} "
+            f"({percent(moved / total, total)}) another label than the zero-shot CLIP did."
+        ),
+        rows=rows,
+        pairs=len(changed),
+        covered=percent(shown / moved, moved) if moved else "",
+    )
