@@ -26,8 +26,8 @@ from latte.results.finished import FinishedRun, PseudoLabels
 from latte.results.stored import explained, same_count
 from latte.run.adapted import load_classifiers, mean_similarities, refuse_other_width
 from latte.run.describing import load_bank
+from latte.run.evaluating import split_rows
 from latte.run.images import Images
-from latte.run.measuring import split_rows
 from latte.run.posterior import read_own_images
 from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot, load_zero_shot, zero_shot_labels

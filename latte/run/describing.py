@@ -27,8 +27,7 @@ from latte.recipe.model import Recipe
 from latte.registry.registry import Registry
 from latte.results.folder import RunFolder
 from latte.results.stored import DO_AGAIN
-from latte.run.images import Images, find_images
-from latte.run.labels import oracle_labels, report_shortfall
+from latte.run.images import Images, find_images, oracle_labels
 from latte.run.process import keep_freed_memory
 from latte.run.workspace import Workspace, check_sending, description_folder, run_folder
 from latte.run.zero_shot import ZeroShot, compute_zero_shot
@@ -117,7 +116,7 @@ def _ask_all(
         )
         with DescriptionStore(description_folder()) as store:
             for name, plan in plans.items():
-                report_shortfall(plan, descriptions, workspace.progress)
+                _report_shortfall(plan, descriptions, workspace.progress)
                 if len(plans) > 1:
                     workspace.progress.say(f"describer {name}: {', '.join(plan.descriptions)}")
                 results[name] = generate(
@@ -133,6 +132,23 @@ def _ask_all(
         for describer in waiting.values():
             describer.close()
     return plans, results
+
+
+def _report_shortfall(
+    plan: Plan, descriptions: Mapping[str, DescriptionType[Any]], progress: Progress
+) -> None:
+    """Report how many groups do not have the number of correct images that the recipe asks for."""
+    true_labels, labels = plan.training.oracle_labels, plan.training.zero_shot_labels
+    for name, planned in plan.descriptions.items():
+        wanted, groups = descriptions[name].correct_images, planned.groups
+        if wanted is None or groups is None or true_labels is None:
+            continue
+        short = int(((true_labels[groups] == labels[:, None]).sum(dim=1) != wanted).sum())
+        if short:
+            progress.say(
+                f"oracle {name}: {short} of {len(groups)} groups miss correct: {wanted}, as no "
+                "training image, or every one, is of their class"
+            )
 
 
 def build_describers(

@@ -47,10 +47,6 @@ class RunProfile:
         with measuring(self.watch):
             yield
 
-    def note(self, stage: str, record: StageRecord, *, reused: bool) -> None:
-        """Store the record of a finished stage."""
-        self.stages[stage] = (record, reused)
-
 
 def write_profile(folder: RunFolder, profile: RunProfile) -> None:
     """Write `profile.json`; if all stages were reused, keep the earlier measurements."""
