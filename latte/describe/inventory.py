@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, median
-from typing import Any
 
 from latte.describe.store import StoredText, complete_lines, parse_line, part_files
 
@@ -51,41 +50,26 @@ class Archive:
         self.unreadable_lines = 0
         for path in self.parts:
             for line in complete_lines(path):
-                fields = parse_line(line)
-                if fields is None:
+                record = parse_line(line)
+                if record is None:
                     self.unreadable_lines += 1
                 else:
-                    rank = _rank(fields)
-                    best[fields["key"]] = min(rank, best.get(fields["key"], rank))
+                    rank = _rank(record)
+                    best[record.key] = min(rank, best.get(record.key, rank))
         for path in self.parts:
             modified = path.stat().st_mtime
             for line in complete_lines(path):
-                fields = parse_line(line)
-                if fields is not None and best.get(fields["key"]) == _rank(fields):
-                    del best[fields["key"]]
-                    yield FoundText(stored_text(fields), modified)
+                record = parse_line(line)
+                if record is not None and best.get(record.key) == _rank(record):
+                    del best[record.key]
+                    yield FoundText(record, modified)
 
 
-def stored_text(fields: dict[str, Any]) -> StoredText:
-    """Return the record of a parsed line; fields that the line lacks are empty."""
-    return StoredText(
-        key=fields["key"],
-        text=fields["text"],
-        failure=fields.get("failure"),
-        describer=fields.get("describer", ""),
-        prompt=fields.get("prompt", ""),
-        images=tuple(fields.get("images", ())),
-        layout=fields.get("layout", ""),
-        sample=fields.get("sample", 0),
-        refused=fields.get("refused") is True,
-    )
-
-
-def _rank(fields: dict[str, Any]) -> int:
+def _rank(record: StoredText) -> int:
     """Return the rank of a record: texts come first, then refusals, then failures."""
-    if fields["text"] is not None:
+    if record.text is not None:
         return _TEXT
-    return _REFUSED if fields.get("refused") is True else _FAILED
+    return _REFUSED if record.refused else _FAILED
 
 
 def _is_torn(path: Path) -> bool:
