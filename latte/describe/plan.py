@@ -144,9 +144,8 @@ class Plan:
 
     def classes(self, label: str) -> dict[int, int]:
         """Return the zero-shot label of each request of description `label`, by request index."""
-        planned, labels = self.descriptions[label], self.training.zero_shot_labels
-        if planned.own is not None:
-            labels = subject_labels(planned.own, labels)
+        planned = self.descriptions[label]
+        labels = subject_labels(planned.own, self.training.zero_shot_labels)
         pairs = zip(planned.rows, labels.tolist(), strict=True)
         return dict(sorted((row, class_) for rows, class_ in pairs for row in rows))
 
@@ -219,7 +218,7 @@ class _Draft:
         ]
         shown = subjects.members.numpy()
         questions = Questions(shown, self._layout(shown.shape[1]))
-        classes = subjects.labels(self.training.zero_shot_labels).tolist()
+        classes = subject_labels(subjects.own, self.training.zero_shot_labels).tolist()
         keys, describer = self.training.keys, self.describer.fingerprint
         for members, class_ in zip(Ragged.even(shown), classes, strict=True):
             images = [keys[row] for row in members]
@@ -259,13 +258,14 @@ class Subjects:
     own: Tensor | None = None
     """(N,) int64 subject of each training image; None means that image i has subject i."""
 
-    def labels(self, zero_shot_labels: Tensor) -> Tensor:
-        """Return the zero-shot label (S,) of each subject, from those of the images (N,)."""
-        return zero_shot_labels if self.own is None else subject_labels(self.own, zero_shot_labels)
 
+def subject_labels(own: Tensor | None, zero_shot_labels: Tensor) -> Tensor:
+    """Return the zero-shot label (S,) of each subject, from those of the images (N,).
 
-def subject_labels(own: Tensor, zero_shot_labels: Tensor) -> Tensor:
-    """Return the zero-shot label (S,) of each subject; `own` (N,) is the subject of each image."""
+    `own` (N,) is the subject of each image; None means that image i has subject i.
+    """
+    if own is None:
+        return zero_shot_labels
     labels = zero_shot_labels.new_zeros(int(own.max()) + 1 if len(own) else 0)
     labels[own] = zero_shot_labels
     return labels
