@@ -10,8 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import ClassVar
 
-from latte.data.sources.base import ImageSource, SourceOptionsT
-from latte.data.sources.classes import distinct
+from latte.data.sources.classes import ImageSource, SourceOptionsT, distinct
 from latte.data.sources.listed import (
     ListedPaths,
     by_id,

@@ -25,9 +25,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from latte.api import LatteError, Progress
-from latte.components.datasets.published.check import PART
 from latte.components.datasets.published.facts import Facts
 
+PART = ".part"
+"""Suffix of an unfinished download."""
 STALL_SECONDS = 60.0
 """Seconds in which `LEAST_BYTES` must arrive; also the time limit to connect and of each read."""
 LEAST_BYTES = 1 << 16
@@ -64,8 +65,7 @@ class Watch:
         for handler in (
             urllib.request.ProxyHandler(),
             urllib.request.UnknownHandler(),
-            _Http(self.connect),
-            _Https(self.connect),
+            _WatchedHandler(self.connect),
             urllib.request.HTTPDefaultErrorHandler(),
             urllib.request.HTTPRedirectHandler(),
             urllib.request.HTTPErrorProcessor(),
@@ -90,33 +90,30 @@ class Watch:
             before = self.received
 
 
-def _watched(kind: type[http.client.HTTPConnection], connect: Callable[[Any], None]) -> Any:
-    """Return the class `kind` with a call of `connect` for each connected socket."""
+class _WatchedHandler(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
+    """Opens HTTP and HTTPS addresses, and calls `connect` with each connected socket."""
 
-    class Watched(kind):  # type: ignore[misc, valid-type]
-        def connect(self) -> None:
-            super().connect()
-            connect(self.sock)
-
-    return Watched
-
-
-class _Http(urllib.request.HTTPHandler):
-    def __init__(self, connect: Callable[[Any], None]) -> None:
+    def __init__(self, connect: Callable[[socket.socket], None]) -> None:
         super().__init__()
-        self._connection = _watched(http.client.HTTPConnection, connect)
+        self._connect = connect
 
     def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(self._connection, req)
-
-
-class _Https(urllib.request.HTTPSHandler):
-    def __init__(self, connect: Callable[[Any], None]) -> None:
-        super().__init__()
-        self._connection = _watched(http.client.HTTPSConnection, connect)
+        return self._open(http.client.HTTPConnection, req)
 
     def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(self._connection, req)
+        return self._open(http.client.HTTPSConnection, req)
+
+    def _open(
+        self, kind: type[http.client.HTTPConnection], request: urllib.request.Request
+    ) -> http.client.HTTPResponse:
+        watch = self._connect
+
+        class Watched(kind):  # type: ignore[misc, valid-type]
+            def connect(self) -> None:
+                super().connect()
+                watch(self.sock)
+
+        return self.do_open(Watched, request)
 
 
 ATTEMPTS = 5
