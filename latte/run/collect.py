@@ -67,7 +67,15 @@ def collect_results(
         skipped_images=images.skipped,
         seconds={stage: record.seconds for stage, record in done.items()},
         metrics=run.metrics,
-        evaluations=tuple(_with_controls(run.evaluations, controls)),
+        evaluations=(
+            *run.evaluations,
+            *(
+                replace(one, name=name)
+                for name, evaluations in controls.items()
+                for one in evaluations
+                if one.name == "adapted"
+            ),
+        ),
         gallery=tuple(_gallery(workspace, images, labels, bank)),
         pseudo_label_counts=_counts(labels, len(images.class_names)),
         verdict=run.verdict,
@@ -92,21 +100,6 @@ def collect_results(
             if record.peak_memory_mb is not None
         },
     )
-
-
-def _with_controls(
-    own: Sequence[Evaluation], controls: Mapping[str, Sequence[Evaluation]]
-) -> list[Evaluation]:
-    """Return `own` and one evaluation per control, which is that of the control's adapted model."""
-    return [
-        *own,
-        *(
-            replace(one, name=name)
-            for name, evaluations in controls.items()
-            for one in evaluations
-            if one.name == "adapted"
-        ),
-    ]
 
 
 def _gallery(

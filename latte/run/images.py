@@ -16,7 +16,7 @@ from torch import Tensor
 from latte import distributed
 from latte.backbone.encode import ClassTexts
 from latte.data.cache import DecodedImages
-from latte.data.scan import Scan, SkippedImage, scan_images_distributed, write_skipped
+from latte.data.scan import Scan, SkippedImage, scan_images, write_skipped
 from latte.interfaces import LatteError
 from latte.interfaces.errors import did_you_mean
 from latte.io.files import digest_json, write_lines
@@ -77,10 +77,10 @@ def find_images(workspace: Workspace) -> Images:
     training = _sample(dataset.training_images(), workspace, "training")
     labelled = _sample(dataset.evaluation_images(), workspace, "evaluation")
     decoded, store = DecodedImages(workspace.context.cache_dir / "decoded"), workspace.pixels
-    scanned = scan_images_distributed(training, progress, "check images", decoded.keys, store)
+    scanned = scan_images(training, progress, "check images", verified=decoded.keys, disk=store)
     test_images = [one.image for one in labelled]
-    evaluated = scan_images_distributed(
-        test_images, progress, "check test images", decoded.keys, store
+    evaluated = scan_images(
+        test_images, progress, "check test images", verified=decoded.keys, disk=store
     )
     if distributed.is_main_process():
         decoded.note([*scanned.keys, *evaluated.keys])

@@ -18,7 +18,6 @@ from latte.interfaces import (
     Dataset,
     LatteError,
     Progress,
-    Trainable,
 )
 from latte.recipe.load import load_recipe
 from latte.recipe.model import Choice, Recipe
@@ -219,20 +218,11 @@ def unloaded_dataset(recipe: Recipe, registry: Registry) -> Dataset[Any]:
 
     Raises `LatteError` if the dataset's files are missing.
     """
-    return cast("Dataset[Any]", _unloaded(recipe, registry, recipe.dataset))
+    return cast("Dataset[Any]", unloaded(recipe, registry, recipe.dataset))
 
 
-def unloaded_backbone(recipe: Recipe, registry: Registry) -> BackboneLoader[Any]:
-    """Build the loader of a recipe's backbone without a run; this loads no model."""
-    return cast("BackboneLoader[Any]", _unloaded(recipe, registry, recipe.backbone))
-
-
-def unloaded_trainables(recipe: Recipe, registry: Registry) -> list[Trainable[Any]]:
-    """Build the components that choose what trains, without a run and without torch."""
-    return [_unloaded(recipe, registry, learner.trainable) for learner in recipe.learners]
-
-
-def _unloaded(recipe: Recipe, registry: Registry, choice: Choice) -> Any:
+def unloaded(recipe: Recipe, registry: Registry, choice: Choice) -> Any:
+    """Build a component of a recipe without a run, a model or torch."""
     context = Context(
         base_dir=recipe.base_dir.absolute(),
         cache_dir=cache_folder(),
