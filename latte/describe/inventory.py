@@ -34,16 +34,6 @@ class Archive:
         """All part files, in the order in which the store reads them."""
         return part_files(self.folder)
 
-    @property
-    def size(self) -> int:
-        """Size of all part files in bytes."""
-        return sum(path.stat().st_size for path in self.parts)
-
-    @property
-    def torn_parts(self) -> int:
-        """Number of files with an incomplete last line, after a crash or while it is written."""
-        return sum(_is_torn(path) for path in self.parts)
-
     def texts(self) -> Iterator[FoundText]:
         """Yield one record per key: the text that runs use, or else a refusal or failure."""
         best: dict[str, int] = {}
@@ -73,11 +63,11 @@ def _rank(record: StoredText) -> int:
 
 
 def _is_torn(path: Path) -> bool:
+    """Return True if the last line of a file is incomplete."""
     with path.open("rb") as file:
-        if file.seek(0, 2) == 0:
-            return False
-        file.seek(-1, 2)
-        return file.read(1) != b"\n"
+        size = file.seek(0, 2)
+        file.seek(max(0, size - 1))
+        return size > 0 and file.read() != b"\n"
 
 
 @dataclass
@@ -152,7 +142,7 @@ def statistics(archive: Archive) -> StoreStatistics:
         max_words=max(words) if words else None,
         duplicate_share=1 - len(distinct) / texts if texts else None,
         files=len(archive.parts),
-        bytes=archive.size,
-        torn_lines=archive.torn_parts,
+        bytes=sum(path.stat().st_size for path in archive.parts),
+        torn_lines=sum(map(_is_torn, archive.parts)),
         unreadable_lines=archive.unreadable_lines,
     )

@@ -85,7 +85,7 @@ class PlannedDescription:
     The requests are about S subjects: the images, one group per image, or a few groups per class.
     """
 
-    rows: Sequence[tuple[int, ...]]
+    rows: Ragged
     """Request indices of each subject: for each prompt, one per sample."""
     groups: Tensor | None
     """(S, size) int64 indices of training images; None for scope `image`."""

@@ -10,7 +10,6 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import overload
 
 import numpy
 from numpy.typing import NDArray
@@ -53,7 +52,7 @@ class Questions:
         self.counts.append(questions)
 
 
-class Requests(Sequence[PlannedRequest]):
+class Requests:
     """R distinct requests; each is built when it is accessed."""
 
     def __init__(self, asked: Sequence[Questions], prompts: Sequence[str]) -> None:
@@ -87,15 +86,10 @@ class Requests(Sequence[PlannedRequest]):
     def __len__(self) -> int:
         return len(self._keys)
 
-    @overload
-    def __getitem__(self, index: int) -> PlannedRequest: ...
+    def __iter__(self) -> Iterator[PlannedRequest]:
+        return (self[index] for index in range(len(self)))
 
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[PlannedRequest]: ...
-
-    def __getitem__(self, index: int | slice) -> PlannedRequest | Sequence[PlannedRequest]:
-        if isinstance(index, slice):
-            return [self[one] for one in range(*index.indices(len(self)))]
+    def __getitem__(self, index: int) -> PlannedRequest:
         return PlannedRequest(
             self.key(index),
             self._members[index],
@@ -144,8 +138,8 @@ def _members(asked: Sequence[Questions], first: NDArray[numpy.int64]) -> Ragged:
     return Ragged(numpy.concatenate(values), numpy.concatenate(sizes).cumsum())
 
 
-class Ragged(Sequence[tuple[int, ...]]):
-    """A sequence of R integer tuples in two arrays: 4 bytes per number and 8 per tuple.
+class Ragged:
+    """R integer tuples in two arrays: 4 bytes per number and 8 per tuple.
 
     Tuple i is `values[ends[i - 1]:ends[i]]`.
     """
@@ -163,17 +157,7 @@ class Ragged(Sequence[tuple[int, ...]]):
     def __len__(self) -> int:
         return len(self._bounds) - 1
 
-    @overload
-    def __getitem__(self, index: int) -> tuple[int, ...]: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[tuple[int, ...]]: ...
-
-    def __getitem__(self, index: int | slice) -> tuple[int, ...] | Sequence[tuple[int, ...]]:
-        if isinstance(index, slice):
-            return [self[one] for one in range(*index.indices(len(self)))]
-        if index < 0:
-            index += len(self)
+    def __getitem__(self, index: int) -> tuple[int, ...]:
         if not 0 <= index < len(self):
             raise IndexError(index)
         return tuple(self.values[self._bounds[index] : self._bounds[index + 1]].tolist())

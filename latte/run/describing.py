@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import groupby
 from typing import Any
 
@@ -204,29 +204,6 @@ def _gate_lines(records: Sequence[HeldBack]) -> Iterator[str]:
             )
 
 
-@dataclass(frozen=True)
-class ShardResult:
-    """Counts of the requests in one shard; see `describe_shard`."""
-
-    shard: Shard
-    total: int
-    """Number of distinct requests of the whole recipe."""
-    there: int
-    """Number of the shard's texts that were already in the store."""
-    written: int
-    refused: int
-    failed: int
-
-    def __str__(self) -> str:
-        share = self.there + self.written + self.refused + self.failed
-        line = (
-            f"shard {self.shard}: {share:,} of {self.total:,} requests, "
-            f"{self.written:,} written, {self.there:,} were there"
-        )
-        line += f", {self.refused:,} refused" if self.refused else ""
-        return line + (f", {self.failed:,} failed" if self.failed else "")
-
-
 def describe_shard(
     recipe: Recipe,
     registry: Registry,
@@ -235,8 +212,8 @@ def describe_shard(
     *,
     limit: int | None = None,
     ask_again: bool = False,
-) -> ShardResult:
-    """Answer one shard of a recipe's requests, for `latte describe --shard`.
+) -> str:
+    """Answer one shard of a recipe's requests, and return a line with the counts.
 
     Processes for different shards share only the description store. Each writes its own file there
     and has its own folder below the run folder, so none waits for a lock. A later run of the recipe
@@ -257,12 +234,13 @@ def describe_shard(
             shard=shard,
             ask_again=ask_again,
         )
-    found = results.values()
-    return ShardResult(
-        shard,
-        total=sum(len(plan.requests) for plan in plans.values()),
-        there=sum(one.served for one in found),
-        written=sum(one.generated for one in found),
-        refused=sum(one.refused for one in found),
-        failed=sum(one.failed for one in found),
+    total = sum(len(plan.requests) for plan in plans.values())
+    share, there, written, refused, failed = (
+        sum(getattr(one, count) for one in results.values())
+        for count in ("requests", "served", "generated", "refused", "failed")
     )
+    line = (
+        f"shard {shard}: {share:,} of {total:,} requests, {written:,} written, {there:,} were there"
+    )
+    line += f", {refused:,} refused" if refused else ""
+    return line + (f", {failed:,} failed" if failed else "")

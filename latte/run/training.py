@@ -28,13 +28,12 @@ from latte.interfaces.settings import Budget
 from latte.io.files import write_json
 from latte.run.adapted import Adapted, from_learners
 from latte.run.describing import build_descriptions, training_set
-from latte.run.frozen_texts import FrozenTexts
 from latte.run.images import Images
 from latte.run.process import return_freed_memory
 from latte.run.questions import StoredQuestions
 from latte.run.ready import naming_line
 from latte.run.workspace import Workspace, description_folder
-from latte.run.zero_shot import ZeroShot, encode_images, encode_names
+from latte.run.zero_shot import FrozenTexts, ZeroShot, encode_images, encode_names
 from latte.train.features import LARGEST_STATES, CachedStates, StepInputs, state_bytes
 from latte.train.learner import Learner, build_learner
 from latte.train.loop import own_posterior, train
