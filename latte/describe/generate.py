@@ -128,22 +128,15 @@ def _summary(noun: str, result: GenerateResult, spent: Mapping[str, int]) -> str
     return f"{line}; spent {cost}" if cost else line
 
 
+@dataclass(frozen=True)
 class _Pass:
     """One pass over the requests that have no answer yet."""
 
-    def __init__(
-        self,
-        describer: Describer[Any],
-        plan: Planned[Any],
-        store: DescriptionStore,
-        progress: Progress,
-        ask_again: bool,
-    ) -> None:
-        self.describer = describer
-        self.plan = plan
-        self.store = store
-        self.progress = progress
-        self.ask_again = ask_again
+    describer: Describer[Any]
+    plan: Planned[Any]
+    store: DescriptionStore
+    progress: Progress
+    ask_again: bool
 
     def answer(self, rows: Sequence[int]) -> int:
         """Send the unanswered requests among `rows`. Returns the number of new texts."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar
 
@@ -172,24 +172,25 @@ def grid_image(images: Sequence[DescribedImage]) -> DescribedImage:
     )
 
 
+@dataclass(frozen=True)
 class _Draft:
     """Builder of one describer's plan."""
 
-    def __init__(self, training: TrainingSet, describer: Describer[Any]) -> None:
-        self.training = training
-        self.describer = describer
-        self.descriptions: dict[str, tuple[Questions, Subjects]] = {}
-        self._prompts: dict[str, int] = {}
+    training: TrainingSet
+    describer: Describer[Any]
+    descriptions: dict[str, tuple[Questions, Subjects]] = field(default_factory=dict)
+    prompts: dict[str, int] = field(default_factory=dict)
+    """Number of each prompt, in the order of their first use."""
 
     def plan(self) -> Plan:
         """Return the plan, with equal questions merged.
 
         Raises `LatteError` if a prompt, or the describer's fingerprint, contains a secret.
         """
-        for text in (self.describer.fingerprint, *self._prompts):
+        for text in (self.describer.fingerprint, *self.prompts):
             refuse_secrets(text)
         asked = [one for one, _ in self.descriptions.values()]
-        requests = Requests(asked, [*self._prompts])
+        requests = Requests(asked, [*self.prompts])
         described = {
             label: PlannedDescription(rows, subjects.groups, subjects.own)
             for rows, (label, (_, subjects)) in zip(
@@ -211,7 +212,7 @@ class _Draft:
         self.descriptions[label] = self._questions(kind, subjects), subjects
 
     def _questions(self, kind: DescriptionType[Any], subjects: Subjects) -> Questions:
-        number = self._prompts
+        number = self.prompts
         prompts = [
             [(text, number.setdefault(text, len(number))) for text in kind.prompts(name)]
             for name in self.training.class_names

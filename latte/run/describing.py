@@ -116,7 +116,6 @@ def _ask_all(
         )
         with DescriptionStore(description_folder()) as store:
             for name, plan in plans.items():
-                _report_shortfall(plan, descriptions, workspace.progress)
                 if len(plans) > 1:
                     workspace.progress.say(f"describer {name}: {', '.join(plan.descriptions)}")
                 results[name] = generate(
@@ -132,23 +131,6 @@ def _ask_all(
         for describer in waiting.values():
             describer.close()
     return plans, results
-
-
-def _report_shortfall(
-    plan: Plan, descriptions: Mapping[str, DescriptionType[Any]], progress: Progress
-) -> None:
-    """Report how many groups do not have the number of correct images that the recipe asks for."""
-    true_labels, labels = plan.training.oracle_labels, plan.training.zero_shot_labels
-    for name, planned in plan.descriptions.items():
-        wanted, groups = descriptions[name].correct_images, planned.groups
-        if wanted is None or groups is None or true_labels is None:
-            continue
-        short = int(((true_labels[groups] == labels[:, None]).sum(dim=1) != wanted).sum())
-        if short:
-            progress.say(
-                f"oracle {name}: {short} of {len(groups)} groups miss correct: {wanted}, as no "
-                "training image, or every one, is of their class"
-            )
 
 
 def build_describers(

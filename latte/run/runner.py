@@ -107,22 +107,17 @@ def plan_run(
     return folder.path, planned
 
 
+@dataclass
 class _Runner:
     """Runner of the stages of one run, up to the stage with index `last`."""
 
-    def __init__(
-        self,
-        workspace: Workspace,
-        last: int,
-        ask_again: bool = False,
-        profile: RunProfile | None = None,
-    ) -> None:
-        self.workspace = workspace
-        self.folder = workspace.folder
-        self.progress = workspace.progress
-        self.last = last
-        self.ask_again = ask_again
-        self.profile = profile
+    workspace: Workspace
+    last: int
+    ask_again: bool = False
+    profile: RunProfile | None = None
+
+    def __post_init__(self) -> None:
+        self.folder, self.progress = self.workspace.folder, self.workspace.progress
 
     def run(self) -> RunResults | None:
         """Run the stages in order; return the results of stage `report`, or None without it."""
