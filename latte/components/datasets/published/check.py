@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from latte.components.datasets.published.dataset import missing, read_published,
 from latte.components.datasets.published.facts import SPLITS_PAGE, Facts
 
 _DEPTH = 3
+"""Levels of subfolders in which missing files are searched."""
 
 _SHOWN = 3
 
@@ -51,7 +53,8 @@ def usable(findings: list[Finding]) -> bool:
 def _misplaced(facts: Facts, root: Path, name: str) -> Finding:
     kind = "folder" if name.endswith("/") else "file"
     what = f"the {kind} {name} is missing"
-    elsewhere = next(_below(root, name.rstrip("/"), _DEPTH), None)
+    patterns = ("*/" * depth + glob.escape(name.rstrip("/")) for depth in range(1, _DEPTH + 1))
+    elsewhere = next((path for one in patterns for path in sorted(root.glob(one))), None)
     if elsewhere is not None:
         what = f"{what}; there is {elsewhere.relative_to(root)}"
         return Finding("error", what, _move(elsewhere, root, kind))
@@ -140,16 +143,6 @@ def _present(folder: Path, paths: Iterable[str]) -> set[str]:
         for entry in visible_entries(folder / parent)
         if entry.is_file() and entry.stat().st_size
     }
-
-
-def _below(folder: Path, name: str, depth: int) -> Iterator[Path]:
-    """Yield paths called `name` in subfolders of `folder`, the nearest first."""
-    inner = [folder / entry.name for entry in visible_entries(folder)]
-    folders = [path for path in inner if is_folder(path)]
-    yield from (path / name for path in folders if (path / name).exists())
-    if depth > 1:
-        for path in folders[:50]:
-            yield from _below(path, name, depth - 1)
 
 
 MADE_BY = "made_by"
