@@ -81,7 +81,7 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
 
     @abstractmethod
     def read(self, request: RequestT, value: Any) -> AnswerT:
-        """Return the answer with this JSON value; raises `ValueError` or `TypeError` for others."""
+        """Convert a JSON value to an answer. Raises `ValueError` or `TypeError` if it is none."""
 
     def send(
         self, describer: Describer[Any], requests: Sequence[RequestT]

@@ -54,7 +54,7 @@ Key = Callable[[int], str]
 
 
 def own_rows(rows: Sequence[int], key: Key) -> Sequence[int]:
-    """Return this process's share of the request indices `rows`, which have to be answered."""
+    """Return those of the request indices `rows` that this process answers."""
     if distributed.world_size() == 1:
         return rows
     shard = Shard(distributed.rank() + 1, distributed.world_size())

@@ -207,7 +207,10 @@ class FrozenTexts:
         return self._features(name, self._bank.own_rows(name))
 
     def of(self, labels: Tensor) -> Mapping[str, Tensor]:
-        """Return features (N, D) by description, in recipe order; scope `class` uses `labels`."""
+        """Return features (N, D) of each description type, in the order of the recipe.
+
+        For scope `class`, they are the features of the classes `labels` (N,).
+        """
         names = [choice.label for choice in self._workspace.recipe.descriptions]
         return {name: self._features(name, self._bank.own_rows(name, labels)) for name in names}
 

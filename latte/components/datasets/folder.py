@@ -71,7 +71,7 @@ class ImageFolderDataset(ImageSource[FolderOptions]):
         return self._training_images
 
     def evaluation_images(self) -> Sequence[LabelledImage]:
-        """Return the labelled images of option `evaluation`, by id; empty if it is not set."""
+        """Return the labelled images of option `evaluation`, sorted by id; empty without it."""
         return self._evaluation_images
 
     def audit_labels(self) -> Mapping[str, int]:

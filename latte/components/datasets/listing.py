@@ -63,7 +63,7 @@ class ListDataset(ImageSource[ListOptions]):
         return self._training_images
 
     def evaluation_images(self) -> Sequence[LabelledImage]:
-        """Return the labelled images in the file `evaluation`, by id; empty if it is not set."""
+        """Return the labelled images in the file `evaluation`, sorted by id; empty without it."""
         return self._evaluation_images
 
     def audit_labels(self) -> Mapping[str, int]:
