@@ -70,7 +70,10 @@ def decode_image(data: bytes, at_least: int | None = None) -> Image.Image:
 
     Raises `UnreadableImageError` if `data` is not an image, or has more than `MAX_PIXELS` pixels.
     """
-    _silence_pillow()
+    # Pillow's warnings are harmless here or followed by an error. The filter stays installed,
+    # because `warnings.catch_warnings` is not safe with threads.
+    if _PILLOW_FILTER not in warnings.filters:
+        warnings.filterwarnings("ignore", module=_PILLOW_MODULES)
     if not data:
         raise UnreadableImageError("the file is empty")
     if suffix_by_content(data) == ".heic":
@@ -175,13 +178,6 @@ def _register_heif() -> None:
             "HEIC images need a package: pip install 'latte-clip[heif]' (or convert them to JPEG)"
         ) from error
     register_heif_opener()
-
-
-def _silence_pillow() -> None:
-    # Pillow's warnings are harmless here or followed by an error. The filter stays installed,
-    # because `warnings.catch_warnings` is not safe with threads.
-    if _PILLOW_FILTER not in warnings.filters:
-        warnings.filterwarnings("ignore", module=_PILLOW_MODULES)
 
 
 def _upright(image: Image.Image) -> Image.Image:

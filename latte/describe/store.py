@@ -65,17 +65,15 @@ def request_key(
 def clean(text: str) -> str:
     """Return `text` as one printable line, cut between words to at most `MAX_CHARACTERS`."""
     if not text.isprintable():
-        text = "".join(char for char in text if _is_printable(char))
+        dropped = ("Cc", "Cs")  # control characters and surrogates, but no white space
+        text = "".join(
+            char for char in text if char.isspace() or unicodedata.category(char) not in dropped
+        )
     line = " ".join(text.split())
     if len(line) <= MAX_CHARACTERS:
         return line
     head = line[: MAX_CHARACTERS + 1]
     return (head.rsplit(" ", 1)[0] if " " in head else head[:MAX_CHARACTERS]).strip()
-
-
-def _is_printable(char: str) -> bool:
-    """Return False for control characters and surrogates, but True for all white space."""
-    return char.isspace() or unicodedata.category(char) not in ("Cc", "Cs")
 
 
 @dataclass(frozen=True)

@@ -182,7 +182,13 @@ def _confusions(
     same_count(run.folder.predictions, "test images", [len(after), len(images.labels)])
     rows, answered = split_rows(read_own_images(run), images.evaluation.keys)
     if len(answered):
-        after = _classified(zero_shot.evaluation, classifiers)
+        # The file then has the posterior's answers, not those of the classifier.
+        features = zero_shot.evaluation
+        after = Similarities(
+            len(features),
+            classifiers[0].classes,
+            lambda rows: mean_similarities(classifiers, [features[rows]] * len(classifiers)),
+        ).labels()
     true = torch.tensor(images.labels)[rows].tolist()
     return {
         name: tuple(
@@ -190,18 +196,6 @@ def _confusions(
         )
         for name, predicted in (("zero-shot", before), ("adapted", after))
     }
-
-
-def _classified(features: Tensor, classifiers: Sequence[Classifier]) -> Tensor:
-    """Return the adapted classifier's classes (M,), from features (M, D) of the frozen CLIP.
-
-    In a run with a posterior they are not in `predictions.csv`, which has the posterior's answers.
-    """
-    return Similarities(
-        len(features),
-        classifiers[0].classes,
-        lambda rows: mean_similarities(classifiers, [features[rows]] * len(classifiers)),
-    ).labels()
 
 
 def _pairs(first: Sequence[int], second: Sequence[int]) -> list[tuple[tuple[int, int], int]]:

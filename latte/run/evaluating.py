@@ -253,16 +253,12 @@ def _calibrate(
     calibration = Calibration(scale, found.logit_scale, expected, len(training))
     if not labels:
         return calibration
-    return _with_errors(calibration, found.evaluation.similarities, torch.tensor(labels))
-
-
-def _with_errors(found: Calibration, similarities: Similarities, labels: Tensor) -> Calibration:
-    right = similarities.labels() == labels
-    errors = []
-    for scale in (found.scale, found.logit_scale):
-        confidence = [(block * scale).softmax(dim=1).amax(dim=1) for block in similarities]
+    similarities, errors = found.evaluation.similarities, []
+    right = similarities.labels() == torch.tensor(labels)
+    for one in (scale, found.logit_scale):
+        confidence = [(block * one).softmax(dim=1).amax(dim=1) for block in similarities]
         errors.append(calibration_error(torch.cat(confidence), right))
-    return replace(found, error=errors[0], uncalibrated_error=errors[1])
+    return replace(calibration, error=errors[0], uncalibrated_error=errors[1])
 
 
 def _answers(found: _Classified, scale: float) -> _Answers:

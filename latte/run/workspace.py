@@ -152,8 +152,14 @@ class Workspace:
     @property
     def feature_identity(self) -> tuple[str, ...]:
         """Everything that features of the frozen CLIP depend on, except the encoded content."""
-        own = (self.frozen_clip.fingerprint,)
-        return own if self.device == "cpu" else (*own, _device_name(self.device), self.arithmetic)
+        import torch
+
+        own, name = (self.frozen_clip.fingerprint,), self.device
+        if name == "cpu":
+            return own
+        if name.startswith("cuda"):
+            name = torch.cuda.get_device_name(name)
+        return (*own, name, self.arithmetic)
 
     def shares_clip(self, other: Workspace) -> bool:
         """Return True if both runs start from the same CLIP, on the same device."""
@@ -239,12 +245,6 @@ def check_sending(recipe: Recipe, dataset: Dataset[Any]) -> None:
     for describer in recipe.describers:
         if address := describer.options.sends_images_to:
             dataset.check_sending(address)
-
-
-def _device_name(device: str) -> str:
-    import torch
-
-    return torch.cuda.get_device_name(device) if device.startswith("cuda") else device
 
 
 def _no_clip() -> NoReturn:
