@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -115,12 +114,8 @@ def _share_of_memory(share: float, device: torch.device) -> int | None:
     return int(share * torch.cuda.get_device_properties(device).total_memory)
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """Data for the views of one batch, before they are copied from the CPU to the device."""
-
-    passes: Sequence[CropPass]
-    tensors: Mapping[str, Tensor]
+_Plan = tuple[Sequence[CropPass], Mapping[str, Tensor]]
+"""Passes and tensors of the views of one batch, before they are copied to the device."""
 
 
 class DeviceViews:
@@ -161,7 +156,7 @@ class DeviceViews:
         tensors["back"] = rows.argsort()
         for number, one in enumerate(passes):
             tensors |= {f"{number} {name}": value for name, value in one.tensors.items()}
-        return _Plan(passes, tensors)
+        return passes, tensors
 
     def _augmentation(self, index: int, epoch: int) -> Augmentation:
         height, width = self._images.sizes[index]
@@ -171,11 +166,12 @@ class DeviceViews:
         """Make normalised views (B, 3, S, S) float32."""
         pixel_format = self._view.pixel_format
         size = pixel_format.size
-        if not plan.passes:
+        passes, planned = plan
+        if not passes:
             return torch.empty(0, 3, size, size, device=self._device)
-        tensors = all_to_device(plan.tensors, self._device)
+        tensors = all_to_device(planned, self._device)
         parts = []
-        for number, one in enumerate(plan.passes):
+        for number, one in enumerate(passes):
             own = {name: tensors[f"{number} {name}"] for name in one.tensors}
             parts.append(resized_crops(self._images, one, own, size))
         views = parts[0] if len(parts) == 1 else torch.cat(parts)
