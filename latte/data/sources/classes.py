@@ -55,22 +55,17 @@ class SourceOptions(Options):
     @property
     def templates(self) -> tuple[str, ...]:
         """All sentences of `template`, which is one sentence or a list."""
-        return several_templates(self.template)
+        return (self.template,) if isinstance(self.template, str) else self.template
 
     @field_validator("template")
     @classmethod
     def _names_the_class(cls, template: str | tuple[str, ...]) -> str | tuple[str, ...]:
-        templates = several_templates(template)
+        templates = (template,) if isinstance(template, str) else template
         if not templates or not all("{class}" in one for one in templates):
             raise ValueError('the template must contain {class}, as in "a photo of a {class}."')
         if len({*templates}) < len(templates):
             raise ValueError("the same template stands here twice")
         return template
-
-
-def several_templates(template: str | tuple[str, ...]) -> tuple[str, ...]:
-    """Return the templates of an option that holds one or several."""
-    return (template,) if isinstance(template, str) else template
 
 
 def read_classes(

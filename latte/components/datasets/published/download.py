@@ -47,14 +47,24 @@ class Watch:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Watch in a background thread until the block ends."""
+        """Watch in a background thread until the block ends.
+
+        Raises one of `_CUT` if the connection was closed because of the limit.
+        """
         thread = threading.Thread(target=self._watch, daemon=True)
         thread.start()
         try:
             yield
+        except _CUT:
+            if not self.stalled:
+                raise
         finally:
             self._done.set()
             thread.join()
+        if self.stalled:
+            raise _CutError(
+                f"fewer than {LEAST_BYTES:,} bytes arrived in {STALL_SECONDS:g} seconds"
+            )
 
     def open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
         """Send `request`, and return the response after its headers.
@@ -247,34 +257,23 @@ def _fetch(file: RemoteFile, part: Path, progress: Progress) -> None:
     Raises one of `_CUT` if bytes are still missing afterwards, and `LatteError` for a file that is
     larger than `MAX_BYTES`.
     """
-    watch = Watch()
-    with watch.watching():
-        try:
-            _fetch_watched(file, part, progress, watch)
-        except _CUT:
-            if not watch.stalled:
-                raise
-    if watch.stalled:
-        raise _CutError(f"fewer than {LEAST_BYTES:,} bytes arrived in {STALL_SECONDS:g} seconds")
-
-
-def _fetch_watched(file: RemoteFile, part: Path, progress: Progress, watch: Watch) -> None:
-    have = _size(part)
+    have, watch = _size(part), Watch()
     request = urllib.request.Request(file.url, headers={"User-Agent": "latte"})
     if have:
         request.add_header("Range", f"bytes={have}-")
-    try:
-        response = watch.open(request)
-    except urllib.error.HTTPError as error:
-        if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE or not have:
-            raise
-        if error.headers.get("Content-Range", "").endswith(f"/{have}"):
-            return
-        part.unlink()
-        raise _CutError("what was there is longer than the file: starting again") from error
-    with response:
-        start, total = _range(response, have)
-        _append(response, part, start, total, progress, file, watch)
+    with watch.watching():
+        try:
+            response = watch.open(request)
+        except urllib.error.HTTPError as error:
+            if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE or not have:
+                raise
+            if error.headers.get("Content-Range", "").endswith(f"/{have}"):
+                return
+            part.unlink()
+            raise _CutError("what was there is longer than the file: starting again") from error
+        with response:
+            start, total = _range(response, have)
+            _append(response, part, start, total, progress, file, watch)
 
 
 def _range(response: http.client.HTTPResponse, have: int) -> tuple[int, int | None]:
