@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol, TypeVar
 
-from latte.describe.shards import Shard, own_rows, wait_for_answers
+from latte import distributed
+from latte.describe.shards import Shard, wait_for_answers
 from latte.describe.store import DescriptionStore, StoredText, clean
 from latte.interfaces import Describer, LatteError, Progress, Refusal
 from latte.io.redaction import redact
@@ -91,8 +92,10 @@ def generate(
     store.refresh()
     rows: Sequence[int] = range(len(plan))
     if shard is not None:
-        rows = array("i", (row for row in rows if shard.holds(plan.key(row))))
-    own = own_rows(rows, plan.key)
+        rows = shard.of(rows, plan.key)
+    own, processes = rows, distributed.world_size()
+    if processes > 1:
+        own = Shard(distributed.rank() + 1, processes).of(rows, plan.key)
     written = _Pass(describer, plan, store, progress, ask_again).answer(own)
     written, spent = wait_for_answers(
         store, rows, own, plan.key, written=written, spent=describer.counters
