@@ -1,8 +1,12 @@
 """Building blocks for datasets that read files and folders; importing this does not load torch."""
 
-from latte.data.source_options import CLASS_FOLDERS, ClassNames
-from latte.data.sources.base import ImageSource
-from latte.data.sources.classes import folder_class_name, read_classes
+from latte.data.sources.classes import (
+    CLASS_FOLDERS,
+    ClassNames,
+    ImageSource,
+    folder_class_name,
+    read_classes,
+)
 from latte.data.sources.left_out import LeftOut
 from latte.data.sources.listed import ListedPaths, images_below, labelled_tree
 from latte.data.sources.splits import Entry, SplitDataset, Splits, read_splits

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from latte.api import ComponentSpec, hookimpl
 from latte.components.datasets.published.facts import all_facts
 
-BACKBONES = (
+_SPECS = (
     ComponentSpec(
         kind="backbone",
         name="open_clip",
@@ -20,8 +20,6 @@ BACKBONES = (
         options="latte.interfaces.settings:BackboneSettings",
         summary="a CLIP that open_clip loads; the default, so that `use` may be left out",
     ),
-)
-DATASETS = (
     ComponentSpec(
         kind="dataset",
         name="folder",
@@ -43,8 +41,6 @@ DATASETS = (
         options="latte.components.datasets.listing:CoopOptions",
         summary="images and splits of a CoOp split_zhou_*.json file",
     ),
-)
-DESCRIBERS = (
     ComponentSpec(
         kind="describer",
         name="phrases",
@@ -52,8 +48,6 @@ DESCRIBERS = (
         options="latte.components.options:PhraseOptions",
         summary="one sentence from phrases ranked by the frozen CLIP; needs no LMM",
     ),
-)
-DESCRIPTIONS = (
     ComponentSpec(
         kind="description",
         name="class",
@@ -75,8 +69,6 @@ DESCRIPTIONS = (
         options="latte.api:GroupOptions",
         summary="a text about several images of one zero-shot label",
     ),
-)
-GATES = (
     ComponentSpec(
         kind="gate",
         name="refusal",
@@ -112,8 +104,6 @@ GATES = (
         options="latte.components.gates.leakage:LeakageOptions",
         summary="holds back texts that name a class",
     ),
-)
-LABELERS = (
     ComponentSpec(
         kind="labeler",
         name="frozen",
@@ -128,8 +118,6 @@ LABELERS = (
         options="latte.components.options:CurrentOptions",
         summary="the class of the nearest prototype in each step",
     ),
-)
-PROTOTYPES = (
     ComponentSpec(
         kind="prototypes",
         name="templates",
@@ -164,8 +152,6 @@ PROTOTYPES = (
         options="latte.components.options:AnchoredOptions",
         summary="between a class's text and the centre of its images; needs no training",
     ),
-)
-LOSSES = (
     ComponentSpec(
         kind="loss",
         name="contrastive",
@@ -179,8 +165,6 @@ LOSSES = (
         target="latte.components.losses:SigmoidLoss",
         summary="pairwise loss of sigmoid models, such as SigLIP",
     ),
-)
-TRAINABLE = (
     ComponentSpec(
         kind="trainable",
         name="all",
@@ -232,8 +216,6 @@ TRAINABLE = (
         options="latte.components.options:PromptsOptions",
         summary="embeddings of some words of the texts",
     ),
-)
-REPORTERS = (
     ComponentSpec(
         kind="reporter",
         name="html",
@@ -252,25 +234,11 @@ REPORTERS = (
 
 @hookimpl
 def latte_components() -> Iterable[ComponentSpec]:
-    """Return the declarations of the built-in components, without importing them."""
-    return (
-        *BACKBONES,
-        *DATASETS,
-        *published_datasets(),
-        *DESCRIBERS,
-        *DESCRIPTIONS,
-        *GATES,
-        *LABELERS,
-        *PROTOTYPES,
-        *LOSSES,
-        *TRAINABLE,
-        *REPORTERS,
-    )
+    """Return the declarations of the built-in components, without importing them.
 
-
-def published_datasets() -> list[ComponentSpec]:
-    """Return one declaration per entry of `datasets/published/table.toml`."""
-    return [
+    The published datasets are the entries of `datasets/published/table.toml`.
+    """
+    published = (
         ComponentSpec(
             kind="dataset",
             name=facts.name,
@@ -279,4 +247,5 @@ def published_datasets() -> list[ComponentSpec]:
             summary=f"{facts.title}: {facts.classes} classes, in CoOp's layout and splits",
         )
         for facts in all_facts().values()
-    ]
+    )
+    return (*_SPECS, *published)

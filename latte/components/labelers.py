@@ -3,7 +3,7 @@
 To write your own labeler, copy one of these classes. `FrozenLabeler` computes labels once, in
 `start`; `CurrentLabeler` has no state, and computes labels in each step. A labeler whose labels
 change at other times also implements `state` and `load_state`. The options are in
-`components/options.py`, a module that does not import torch; the declarations are `LABELERS` in
+`components/options.py`, a module that does not import torch; the declarations are in
 `components/__init__.py`; the tests are `latte.testing.PseudoLabelerContract`.
 """
 

@@ -25,6 +25,7 @@ from latte.api import (
     did_you_mean,
     digest,
 )
+from latte.api.sources import read_text
 from latte.components.options import PhraseOptions
 
 VERSION = 1
@@ -168,14 +169,7 @@ def built_in_bank() -> PhraseBank:
 
 def read_bank(path: Path) -> PhraseBank:
     """Read a user's bank. Raises `LatteError` with file and line of invalid content."""
-    try:
-        return parse_bank(path.read_text(encoding="utf-8-sig"), str(path))
-    except OSError as error:
-        raise LatteError(
-            f"the phrase bank cannot be read: {error.strerror or error}", where=str(path)
-        ) from error
-    except UnicodeDecodeError as error:
-        raise LatteError("the phrase bank is not UTF-8 text", where=str(path)) from error
+    return parse_bank(read_text(path), str(path))
 
 
 def parse_bank(text: str, source: str) -> PhraseBank:
@@ -198,7 +192,13 @@ def parse_bank(text: str, source: str) -> PhraseBank:
                 hint="begin with the line [objects]",
             )
         else:
-            sections[current][_phrase(line, f"{source}:{number}")] = None
+            if len(line.split()) > LONGEST_PHRASE:
+                raise LatteError(
+                    f"a phrase of more than {LONGEST_PHRASE} words",
+                    where=f"{source}:{number}",
+                    hint="a phrase is a few words; the describer makes the sentence",
+                )
+            sections[current][line] = None
     if not sections["objects"]:
         raise LatteError("there is no phrase in [objects]", where=source)
     return PhraseBank({name: tuple(phrases) for name, phrases in sections.items()})
@@ -214,16 +214,6 @@ def _section(line: str, where: str) -> str:
         where=where,
         hint=did_you_mean(line, known) or f"sections are {', '.join(known)}",
     )
-
-
-def _phrase(line: str, where: str) -> str:
-    if len(line.split()) > LONGEST_PHRASE:
-        raise LatteError(
-            f"a phrase of more than {LONGEST_PHRASE} words",
-            where=where,
-            hint="a phrase is a few words; the describer makes the sentence",
-        )
-    return line
 
 
 _DETERMINERS = ("a", "an", "the", "some", "two", "three", "many", "several")

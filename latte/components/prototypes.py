@@ -153,7 +153,7 @@ class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
         self._epoch_start_prototypes = self._prototypes
 
     def state(self) -> dict[str, Tensor]:
-        """Return the prototypes (C, D); if margins use those at the epoch's start, also these."""
+        """Return the prototypes (C, D); with `margins: epoch_start`, also those of that time."""
         state = {"prototypes": self._prototypes.clone()}
         if self.options.margins == "epoch_start":
             state["epoch_start_prototypes"] = self._epoch_start_prototypes.clone()

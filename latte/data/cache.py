@@ -6,11 +6,11 @@ import contextlib
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from threading import Lock
-from typing import Protocol
 
 import numpy
 from PIL import Image
 
+from latte.data.disk_cache import DiskStore
 from latte.data.images import CheckedImage, Pixels, open_image
 from latte.data.views import evaluation_pixels
 from latte.interfaces import ImageReference, PixelFormat
@@ -34,7 +34,7 @@ class ImageCache:
         caches or processes.
         """
         self.images = images
-        self.store: PixelStore = MemoryStore(DEFAULT_CACHE_BYTES) if store is None else store
+        self.store = PixelStore(DEFAULT_CACHE_BYTES) if store is None else store
         self._keys = keys
 
     def __len__(self) -> int:
@@ -84,44 +84,34 @@ class ImageCache:
         return str(index) if self._keys is None else self._keys[index]
 
 
-class PixelStore(Protocol):
-    """Store of 8-bit pixel arrays by name, which several threads use at once."""
+class PixelStore:
+    """Store of decoded pixels by name, on disk or else in memory; several threads may use it.
 
-    def __contains__(self, name: str) -> bool:
-        """Return True if pixels are stored as `name`."""
-
-    def get(self, name: str) -> Pixels | None:
-        """Return the read-only pixels that are stored as `name`, or None."""
-
-    def put(self, name: str, pixels: Pixels) -> bool:
-        """Store `pixels`, which must not change afterwards. Returns False if there is no room."""
-
-    def flush(self) -> None:
-        """Make stored pixels available to later runs, if the store outlives the process."""
-
-
-class MemoryStore:
-    """Store of raw pixels in memory, which accepts arrays until its byte budget is used up.
-
-    Nothing is evicted: an epoch visits every image once, so evicting the least recently used image
-    would evict exactly the image that is needed next.
+    Memory accepts arrays until its budget is used up. Nothing is evicted: an epoch visits every
+    image once, so evicting the least recently used image would evict exactly the image that is
+    needed next.
     """
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, disk: DiskStore | None = None) -> None:
+        """Use up to `max_bytes` of memory for the pixels that `disk` cannot store."""
         self._free = max_bytes
+        self._disk = disk
         self._pixels: dict[str, Pixels] = {}
         self._lock = Lock()
 
     def __contains__(self, name: str) -> bool:
-        """Return True if `name` is stored."""
-        return name in self._pixels
+        """Return True if pixels are stored as `name`."""
+        return name in self._pixels or (self._disk is not None and name in self._disk)
 
     def get(self, name: str) -> Pixels | None:
-        """Return the stored array itself, not a copy, or None."""
-        return self._pixels.get(name)
+        """Return the read-only pixels that are stored as `name`, not a copy, or None."""
+        found = None if self._disk is None else self._disk.get(name)
+        return self._pixels.get(name) if found is None else found
 
     def put(self, name: str, pixels: Pixels) -> bool:
-        """Store `pixels`. Returns False if they exceed the rest of the budget."""
+        """Store `pixels`, which must not change afterwards. Returns False if there is no room."""
+        if self._disk is not None and self._disk.put(name, pixels):
+            return True
         with self._lock:
             if name in self._pixels:
                 return True
@@ -132,32 +122,9 @@ class MemoryStore:
             return True
 
     def flush(self) -> None:
-        """Do nothing: memory does not outlive the process."""
-
-
-class LayeredStore:
-    """Combination of several stores: pixels go to the first store with room."""
-
-    def __init__(self, *stores: PixelStore) -> None:
-        self._stores = stores
-
-    def __contains__(self, name: str) -> bool:
-        """Return True if any store has `name`."""
-        return any(name in store for store in self._stores)
-
-    def get(self, name: str) -> Pixels | None:
-        """Return the pixels of the first store that has `name`."""
-        found = (store.get(name) for store in self._stores)
-        return next((pixels for pixels in found if pixels is not None), None)
-
-    def put(self, name: str, pixels: Pixels) -> bool:
-        """Store `pixels` in the first store with room."""
-        return any(store.put(name, pixels) for store in self._stores)
-
-    def flush(self) -> None:
-        """Flush every store."""
-        for store in self._stores:
-            store.flush()
+        """Make the pixels on disk available to later runs."""
+        if self._disk is not None:
+            self._disk.flush()
 
 
 class DecodedImages:

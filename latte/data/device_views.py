@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -18,8 +17,7 @@ from latte.data.augmentation import Augmentation
 from latte.data.cache import ImageCache
 from latte.data.device_colours import change_colours, plan_changes
 from latte.data.device_crops import CropPass, ResidentImages, plan_crops, resized_crops
-from latte.data.prefetch import BATCHES_AHEAD, ordered_map
-from latte.data.transfer import all_to_device
+from latte.data.prefetch import BATCHES_AHEAD, all_to_device, ordered_map
 from latte.data.views import TrainingView, normalise
 from latte.interfaces import ImageAugmentation, LatteError, Progress
 from latte.interfaces.settings import TrainSettings
@@ -68,7 +66,7 @@ def make_device_views(
             where="train.augment_on",
             hint="write `augment_on: cpu`, or `auto`",
         )
-    resident = resident_images(images, place, _budget(place), progress)
+    resident = resident_images(images, place, _share_of_memory(_MEMORY_SHARE, place), progress)
     if resident is not None:
         progress.say(f"train: {len(resident)} images stay on {device}, where their views are made")
         return DeviceViews(view, resident)
@@ -109,25 +107,15 @@ def resident_images(
         return None
 
 
-def _budget(device: torch.device) -> int | None:
+def _share_of_memory(share: float, device: torch.device) -> int | None:
+    """Return a share of a GPU's total memory in bytes; None for a CPU."""
     if device.type != "cuda":
         return None
-    return int(_MEMORY_SHARE * torch.cuda.get_device_properties(device).total_memory)
+    return int(share * torch.cuda.get_device_properties(device).total_memory)
 
 
-def _most_bytes(device: torch.device) -> int:
-    """Return the largest number of bytes of crops that are resized together."""
-    if device.type != "cuda":
-        return _PASS_BYTES
-    return int(_PASS_SHARE * torch.cuda.get_device_properties(device).total_memory)
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """Data for the views of one batch, before they are copied from the CPU to the device."""
-
-    passes: Sequence[CropPass]
-    tensors: Mapping[str, Tensor]
+_Plan = tuple[Sequence[CropPass], Mapping[str, Tensor]]
+"""Passes and tensors of the views of one batch, before they are copied to the device."""
 
 
 class DeviceViews:
@@ -161,13 +149,14 @@ class DeviceViews:
         augmentations = [self._augmentation(index, epoch) for index in indices]
         boxes = [one.box for one in augmentations]
         size = self._view.pixel_format.size
-        passes = plan_crops(self._images, indices, boxes, size, _most_bytes(self._device))
+        most_bytes = _share_of_memory(_PASS_SHARE, self._device) or _PASS_BYTES
+        passes = plan_crops(self._images, indices, boxes, size, most_bytes)
         rows = torch.tensor([row for one in passes for row in one.rows], dtype=torch.int64)
         tensors = plan_changes([augmentations[row] for row in rows.tolist()])
         tensors["back"] = rows.argsort()
         for number, one in enumerate(passes):
             tensors |= {f"{number} {name}": value for name, value in one.tensors.items()}
-        return _Plan(passes, tensors)
+        return passes, tensors
 
     def _augmentation(self, index: int, epoch: int) -> Augmentation:
         height, width = self._images.sizes[index]
@@ -177,11 +166,12 @@ class DeviceViews:
         """Make normalised views (B, 3, S, S) float32."""
         pixel_format = self._view.pixel_format
         size = pixel_format.size
-        if not plan.passes:
+        passes, planned = plan
+        if not passes:
             return torch.empty(0, 3, size, size, device=self._device)
-        tensors = all_to_device(plan.tensors, self._device)
+        tensors = all_to_device(planned, self._device)
         parts = []
-        for number, one in enumerate(plan.passes):
+        for number, one in enumerate(passes):
             own = {name: tensors[f"{number} {name}"] for name in one.tensors}
             parts.append(resized_crops(self._images, one, own, size))
         views = parts[0] if len(parts) == 1 else torch.cat(parts)

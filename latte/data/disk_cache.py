@@ -57,7 +57,7 @@ def bound_from_environment() -> int:
 
 
 class DiskStore:
-    """A `PixelStore` in a folder that several processes may use at once."""
+    """Store of pixels by name in a folder, which several threads and processes may use at once."""
 
     def __init__(self, folder: Path, max_bytes: int, say: Callable[[str], None]) -> None:
         """Use at most `max_bytes`, and at most half of the free space.

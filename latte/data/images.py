@@ -70,7 +70,10 @@ def decode_image(data: bytes, at_least: int | None = None) -> Image.Image:
 
     Raises `UnreadableImageError` if `data` is not an image, or has more than `MAX_PIXELS` pixels.
     """
-    _silence_pillow()
+    # Pillow's warnings are harmless here or followed by an error. The filter stays installed,
+    # because `warnings.catch_warnings` is not safe with threads.
+    if _PILLOW_FILTER not in warnings.filters:
+        warnings.filterwarnings("ignore", module=_PILLOW_MODULES)
     if not data:
         raise UnreadableImageError("the file is empty")
     if suffix_by_content(data) == ".heic":
@@ -78,7 +81,11 @@ def decode_image(data: bytes, at_least: int | None = None) -> Image.Image:
     try:
         formats = [name for name in _FORMATS if name in Image.OPEN]
         with Image.open(BytesIO(data), formats=formats) as image:
-            _reject_huge(image.size)
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise UnreadableImageError(
+                    f"{width} x {height} pixels, more than the {MAX_PIXELS:,} that are decoded"
+                )
             if at_least is not None:
                 image.draft(None, (at_least, at_least))
             return upright_rgb(image)
@@ -171,21 +178,6 @@ def _register_heif() -> None:
             "HEIC images need a package: pip install 'latte-clip[heif]' (or convert them to JPEG)"
         ) from error
     register_heif_opener()
-
-
-def _silence_pillow() -> None:
-    # Pillow's warnings are harmless here or followed by an error. The filter stays installed,
-    # because `warnings.catch_warnings` is not safe with threads.
-    if _PILLOW_FILTER not in warnings.filters:
-        warnings.filterwarnings("ignore", module=_PILLOW_MODULES)
-
-
-def _reject_huge(size: tuple[int, int]) -> None:
-    width, height = size
-    if width * height > MAX_PIXELS:
-        raise UnreadableImageError(
-            f"{width} x {height} pixels, more than the {MAX_PIXELS:,} that are decoded"
-        )
 
 
 def _upright(image: Image.Image) -> Image.Image:

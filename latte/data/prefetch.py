@@ -1,13 +1,16 @@
-"""Compute results ahead on a few threads, and yield them in order."""
+"""Compute results ahead on a few threads, and copy tensors to a device without waiting for it."""
 
 from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
+
+import torch
+from torch import Tensor
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
@@ -48,3 +51,22 @@ def ordered_map(
                 yield result
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """Copy `tensor` to `device`, through pinned memory to a CUDA GPU."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
+
+
+def all_to_device(tensors: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """Copy all `tensors` of the CPU to `device` in one transfer."""
+    # Larger numbers first, so that each tensor is aligned to the size of its numbers.
+    ordered = sorted(tensors.items(), key=lambda item: -item[1].element_size())
+    parts = [value.contiguous().reshape(-1).view(torch.uint8) for _, value in ordered]
+    copied = torch.split(to_device(torch.cat(parts), device), [len(part) for part in parts])
+    return {
+        name: part.view(value.dtype).view(value.shape)
+        for (name, value), part in zip(ordered, copied, strict=True)
+    }

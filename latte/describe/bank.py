@@ -10,13 +10,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from latte.describe.columns import (
-    Column,
-    DescribedRow,
-    planned_columns,
-    read_columns,
-    write_columns,
-)
+from latte.describe.columns import Column, planned_columns, read_columns, write_columns
 from latte.describe.generate import GenerateResult
 from latte.describe.plan import Plan, TrainingSet, subject_labels
 from latte.interfaces import Described, DescriptionType, ImageReference
@@ -70,17 +64,8 @@ class DescriptionBank:
         descriptions: Mapping[str, DescriptionType[Any]],
     ) -> Self:
         """Build the bank from the plan and the result of each describer, by describer name."""
-        return cls.of(training, planned_columns(plans, results), descriptions)
-
-    @classmethod
-    def of(
-        cls,
-        training: TrainingSet,
-        columns: Mapping[str, Column],
-        descriptions: Mapping[str, DescriptionType[Any]],
-    ) -> Self:
-        """Build the bank of a training set from the columns of its descriptions."""
         ids = [image.id for image in training.images]
+        columns = planned_columns(plans, results)
         ordered = {label: columns[label] for label in descriptions if label in columns}
         labels, names = training.zero_shot_labels, training.class_names
         return cls(ids, labels, names, training.template, descriptions, ordered)
@@ -94,41 +79,12 @@ class DescriptionBank:
         descriptions: Mapping[str, DescriptionType[Any]],
     ) -> Self:
         """Read a file that `save` wrote. Raises `LatteError` if it does not fit the recipe."""
-        found = read_columns(path, descriptions, len(class_names))
-        return cls(
-            found.ids, found.zero_shot_labels, class_names, template, descriptions, found.columns
-        )
+        ids, labels, columns = read_columns(path, descriptions, len(class_names))
+        return cls(ids, labels, class_names, template, descriptions, columns)
 
     def save(self, path: Path) -> None:
         """Write a JSON line per image: id, zero-shot label, texts, and the ids in its groups."""
-        labels = self.zero_shot_labels.tolist()
-        own = {label: column.subjects().numpy() for label, column in self.columns.items()}
-        groups = {
-            label: column.groups.numpy()
-            for label, column in self.columns.items()
-            if column.groups is not None
-        }
-        shared = [label for label in groups if self.columns[label].own is not None]
-        write_columns(
-            path,
-            (
-                DescribedRow(
-                    id=id_,
-                    frozen_label=labels[row],
-                    frozen_class=self.class_names[labels[row]],
-                    texts={
-                        label: column.texts[own[label][row]]
-                        for label, column in self.columns.items()
-                    },
-                    groups={
-                        label: tuple(self.ids[i] for i in of[own[label][row]])
-                        for label, of in groups.items()
-                    },
-                    numbers={label: int(own[label][row]) for label in shared},
-                )
-                for row, id_ in enumerate(self.ids)
-            ),
-        )
+        write_columns(path, self.ids, self.zero_shot_labels, self.class_names, self.columns)
 
     def rows(
         self, label: str, indices: Tensor, class_labels: Tensor | None, epoch: int, seed: int

@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from latte.describe.generate import MISTAKE, generate
 from latte.describe.plan import refuse_secrets
-from latte.describe.shards import Shard
 from latte.describe.store import SEPARATE, SINGLE, DescriptionStore, StoredText, request_key
 from latte.interfaces import (
     Choice,
@@ -82,7 +81,7 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
 
     @abstractmethod
     def read(self, request: RequestT, value: Any) -> AnswerT:
-        """Return the answer with this JSON value; raises `ValueError` or `TypeError` for others."""
+        """Convert a JSON value to an answer. Raises `ValueError` or `TypeError` if it is none."""
 
     def send(
         self, describer: Describer[Any], requests: Sequence[RequestT]
@@ -105,7 +104,6 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
         progress: Progress,
         *,
         ask: bool = True,
-        shard: Shard | None = None,
     ) -> list[AnswerT | None]:
         """Return the answer to each request, from `store` or by asking the describer.
 
@@ -114,7 +112,7 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
         Without `ask`, only stored answers are returned. Raises `LatteError` if all requests failed.
         """
         if ask and self._order:
-            generate(self._describer, self, store, progress, shard=shard)
+            generate(self._describer, self, store, progress)
         texts = map(store.get, self.keys)
         return [self._read(one, text) for one, text in zip(self._all, texts, strict=True)]
 

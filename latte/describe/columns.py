@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -59,64 +59,51 @@ def planned_columns(
     return columns
 
 
-@dataclass(frozen=True)
-class DescribedRow:
-    """One line of the file: the descriptions of one training image."""
-
-    id: str
-    frozen_label: int
-    frozen_class: str
-    """The name of `frozen_label`, the zero-shot label, for people who read the file."""
-    texts: Mapping[str, tuple[str | None, ...]]
-    """Texts by description, at least one for each; None for a refusal."""
-    groups: Mapping[str, tuple[str, ...]]
-    """Ids of the images that are shown together, for each group description."""
-    numbers: Mapping[str, int] = field(default_factory=dict)
-    """Number of the image's group, for each description whose groups are shared by images."""
-
-
-def write_columns(path: Path, rows: Iterable[DescribedRow]) -> None:
-    """Write all `rows` to `path`, atomically."""
+def write_columns(
+    path: Path,
+    ids: Sequence[str],
+    zero_shot_labels: Tensor,
+    class_names: Sequence[str],
+    columns: Mapping[str, Column],
+) -> None:
+    """Write a line of JSON for each training image, atomically; `columns` are by description."""
+    subjects = {label: column.subjects().tolist() for label, column in columns.items()}
     # An undecodable byte in a file name is a surrogate; `backslashreplace` escapes it as JSON does.
     with (
         write_atomically(path) as temporary,
         temporary.open("w", encoding="utf-8", errors="backslashreplace") as file,
     ):
-        for row in rows:
+        for row, (id_, class_) in enumerate(zip(ids, zero_shot_labels.tolist(), strict=True)):
             fields = {
-                "id": row.id,
-                "frozen_label": row.frozen_label,
-                "frozen_class": row.frozen_class,
-                "descriptions": {label: _described(row, label) for label in row.texts},
+                "id": id_,
+                "frozen_label": class_,
+                "frozen_class": class_names[class_],
+                "descriptions": {
+                    label: _described(column, subjects[label][row], ids)
+                    for label, column in columns.items()
+                },
             }
             file.write(json.dumps(fields, ensure_ascii=False) + "\n")
 
 
-def _described(row: DescribedRow, label: str) -> dict[str, Any]:
-    texts = row.texts[label]
+def _described(column: Column, subject: int, ids: Sequence[str]) -> dict[str, Any]:
+    """Return a description in the file: one or several texts, and the ids in the group."""
+    texts = column.texts[subject]
     described: dict[str, Any] = {"text": texts[0]} if len(texts) == 1 else {"texts": list(texts)}
-    if label in row.groups:
-        described["group"] = list(row.groups[label])
-    if label in row.numbers:
-        described["number"] = row.numbers[label]
+    if column.groups is not None:
+        described["group"] = [ids[row] for row in column.groups[subject].tolist()]
+        if column.own is not None:
+            described["number"] = subject
     return described
-
-
-@dataclass(frozen=True)
-class LoadedColumns:
-    """Content of a file that `write_columns` wrote about N training images."""
-
-    ids: tuple[str, ...]
-    zero_shot_labels: Tensor
-    """(N,) int64"""
-    columns: dict[str, Column]
-    """Columns by description, without those of scope `class`."""
 
 
 def read_columns(
     path: Path, descriptions: Mapping[str, DescriptionType[Any]], classes: int
-) -> LoadedColumns:
+) -> tuple[tuple[str, ...], Tensor, dict[str, Column]]:
     """Read the given descriptions of every image from a file that `write_columns` wrote.
+
+    Returns the ids of the N images, their zero-shot labels (N,) int64, and the columns by
+    description, without those of scope `class`.
 
     Raises `LatteError` for a file that is missing, damaged, or does not fit the descriptions.
     """
@@ -134,7 +121,21 @@ def read_columns(
     row_of_number = torch.full((len(numbers),), -1, dtype=torch.int64)
     row_of_number[_tensor(order)] = torch.arange(len(order))
     columns = {label: builder.build(row_of_number) for label, builder in builders.items()}
-    return LoadedColumns(ids, _tensor(labels), columns)
+    return ids, _tensor(labels), columns
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One line of the file: the descriptions of one training image."""
+
+    id: str
+    frozen_label: int
+    texts: Mapping[str, tuple[str | None, ...]]
+    """Texts by description, at least one for each; None for a refusal."""
+    groups: Mapping[str, tuple[str, ...]]
+    """Ids of the images that are shown together, for each group description."""
+    numbers: Mapping[str, int]
+    """Number of the image's group, for each description whose groups are shared by images."""
 
 
 class _ColumnBuilder:
@@ -155,7 +156,7 @@ class _ColumnBuilder:
         self._place: dict[int, int] = {}
         """Index in `_texts` of the texts about each shared group, by group number."""
 
-    def add(self, row: DescribedRow, numbers: dict[str, int]) -> None:
+    def add(self, row: _Row, numbers: dict[str, int]) -> None:
         """Add the texts about one image; texts about a shared group are added once."""
         if self._shared:
             subject = row.numbers.get(self._label, -1)
@@ -200,7 +201,7 @@ def _tensor(numbers: Sequence[int]) -> Tensor:
     return torch.tensor(numbers, dtype=torch.int64)
 
 
-def _read_rows(path: Path, labels: Sequence[str], classes: int) -> Iterator[DescribedRow]:
+def _read_rows(path: Path, labels: Sequence[str], classes: int) -> Iterator[_Row]:
     try:
         with path.open(encoding="utf-8") as file:
             for number, text in enumerate(file, 1):
@@ -215,14 +216,13 @@ def _read_rows(path: Path, labels: Sequence[str], classes: int) -> Iterator[Desc
         ) from error
 
 
-def _parse(text: str, where: str, labels: Sequence[str], classes: int) -> DescribedRow:
+def _parse(text: str, where: str, labels: Sequence[str], classes: int) -> _Row:
     try:
         fields: dict[str, Any] = json.loads(text)
         described = {label: fields["descriptions"][label] for label in labels}
-        row = DescribedRow(
+        row = _Row(
             id=_id(fields["id"]),
             frozen_label=int(fields["frozen_label"]),
-            frozen_class=fields["frozen_class"],
             texts={label: _texts(of) for label, of in described.items()},
             groups={
                 label: tuple(map(_id, of["group"]))

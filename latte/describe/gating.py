@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -58,8 +58,15 @@ def judge_texts(
     """
     left, records = dict(texts), []
     for name, gate in gates.items():
-        verdicts = dict(zip(left, _judged(name, gate, [*left.values()], subject), strict=True))
-        held = {row: reason for row, reason in verdicts.items() if reason is not None}
+        verdicts = gate.judge([*left.values()], subject) if left else []
+        if len(verdicts) != len(left) or not all(isinstance(one, str | None) for one in verdicts):
+            raise LatteError(
+                f"the gate `{name}` must return None or a reason for each of {len(left)} texts",
+                where="gates",
+                hint="this is a mistake of the plugin that provides the gate",
+            )
+        reasons = zip(left, verdicts, strict=True)
+        held = {row: reason for row, reason in reasons if reason is not None}
         record = HeldBack(subject.description, name, len(texts), len(held))
         if held:
             first, reason = next(iter(held.items()))
@@ -67,21 +74,6 @@ def judge_texts(
         records.append(record)
         left = {row: text for row, text in left.items() if row not in held}
     return {*left}, records
-
-
-def _judged(
-    name: str, gate: Gate[Any], texts: Sequence[GatedText], subject: GateSubject
-) -> Sequence[str | None]:
-    if not texts:
-        return []
-    verdicts = gate.judge(texts, subject)
-    if len(verdicts) != len(texts) or not all(isinstance(one, str | None) for one in verdicts):
-        raise LatteError(
-            f"the gate `{name}` must return None or a reason for each of {len(texts)} texts",
-            where="gates",
-            hint="this is a mistake of the plugin that provides the gate",
-        )
-    return verdicts
 
 
 def _written(plan: Plan, result: GenerateResult, label: str) -> dict[int, GatedText]:

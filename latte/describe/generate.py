@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol, TypeVar
 
-from latte.describe.shards import Shard, own_rows, wait_for_answers
+from latte import distributed
+from latte.describe.shards import Shard, wait_for_answers
 from latte.describe.store import DescriptionStore, StoredText, clean
 from latte.interfaces import Describer, LatteError, Progress, Refusal
 from latte.io.redaction import redact
@@ -91,47 +92,31 @@ def generate(
     store.refresh()
     rows: Sequence[int] = range(len(plan))
     if shard is not None:
-        rows = array("i", (row for row in rows if shard.holds(plan.key(row))))
-    own = own_rows(rows, plan.key)
+        rows = shard.of(rows, plan.key)
+    own, processes = rows, distributed.world_size()
+    if processes > 1:
+        own = Shard(distributed.rank() + 1, processes).of(rows, plan.key)
     written = _Pass(describer, plan, store, progress, ask_again).answer(own)
     written, spent = wait_for_answers(
         store, rows, own, plan.key, written=written, spent=describer.counters
     )
-    result = _result(plan, rows, written, store)
-    _check_any(result, plan, rows, store, whole=shard is None and plan.needs_text)
+    texts = tuple(store.get(plan.key(row)) for row in range(len(plan)))
+    answered = sum(texts[row] is not None for row in rows)
+    refused = sum(store.refusal(plan.key(row)) is not None for row in rows)
+    failed = len(rows) - answered - refused
+    result = GenerateResult(texts, answered - written, written, refused, failed)
+    counts_refusals = shard is not None or not plan.needs_text
+    if rows and not answered and not (refused and counts_refusals):
+        again = "refusals are kept; to ask again: latte describe RECIPE --ask-again"
+        raise LatteError(
+            f"the describer answered none of {len(rows):,} requests: "
+            f"{store.failure(plan.key(rows[0]))}",
+            where="describer",
+            hint=again if refused else None,
+        )
     if rows:
         progress.say(f"{_summary(plan.noun, result, spent)}; see {store.folder}")
     return result
-
-
-def _result(
-    plan: Planned[Any], rows: Sequence[int], written: int, store: DescriptionStore
-) -> GenerateResult:
-    key = plan.key
-    texts = tuple(store.get(key(row)) for row in range(len(plan)))
-    answered = sum(texts[row] is not None for row in rows)
-    refused = sum(texts[row] is None and store.refusal(key(row)) is not None for row in rows)
-    failed = len(rows) - answered - refused
-    return GenerateResult(texts, answered - written, written, refused, failed)
-
-
-def _check_any(
-    result: GenerateResult,
-    plan: Planned[Any],
-    rows: Sequence[int],
-    store: DescriptionStore,
-    whole: bool,
-) -> None:
-    """Raise `LatteError` if all requests failed or, if `whole` is true, if none got a text."""
-    if not rows or result.served or result.generated or (result.refused and not whole):
-        return
-    again = "refusals are kept; to ask again: latte describe RECIPE --ask-again"
-    raise LatteError(
-        f"the describer answered none of {len(rows):,} requests: "
-        f"{store.failure(plan.key(rows[0]))}",
-        where="describer",
-        hint=again if result.refused else None,
-    )
 
 
 def _summary(noun: str, result: GenerateResult, spent: Mapping[str, int]) -> str:
@@ -146,22 +131,15 @@ def _summary(noun: str, result: GenerateResult, spent: Mapping[str, int]) -> str
     return f"{line}; spent {cost}" if cost else line
 
 
+@dataclass(frozen=True)
 class _Pass:
     """One pass over the requests that have no answer yet."""
 
-    def __init__(
-        self,
-        describer: Describer[Any],
-        plan: Planned[Any],
-        store: DescriptionStore,
-        progress: Progress,
-        ask_again: bool,
-    ) -> None:
-        self.describer = describer
-        self.plan = plan
-        self.store = store
-        self.progress = progress
-        self.ask_again = ask_again
+    describer: Describer[Any]
+    plan: Planned[Any]
+    store: DescriptionStore
+    progress: Progress
+    ask_again: bool
 
     def answer(self, rows: Sequence[int]) -> int:
         """Send the unanswered requests among `rows`. Returns the number of new texts."""
@@ -175,15 +153,26 @@ class _Pass:
                 batch = missing[first : first + size]
                 self.store.prepare()
                 self.store.refresh()
-                answers = self._ask_and_store([row for row in batch if self._needs_asking(row)])
-                written += sum(answer.text is not None for answer in answers)
-                refused += sum(answer.refused for answer in answers)
-                failed += sum(answer.crashed for answer in answers)
+                asked = [row for row in batch if self._needs_asking(row)]
+                answers = self._ask(asked, [self.plan.request(row) for row in asked])
+                self.store.put_many(answers)
+                for answer in answers:
+                    has_failed = answer.text is None and not answer.refused
+                    written += answer.text is not None
+                    refused += answer.refused
+                    failed += has_failed
+                    in_a_row = in_a_row + 1 if has_failed else 0
                 counts = {"refused": refused, "failed": failed}
                 shown = {name: count for name, count in counts.items() if count}
                 task.advance(len(batch), **{**self.describer.counters, **shown})
-                in_a_row = _crashes_in_a_row(answers, in_a_row)
-                _check_alive(answers, in_a_row)
+                if in_a_row >= GIVE_UP_AFTER:
+                    raise LatteError(
+                        f"the describer failed on {in_a_row} requests in a row, "
+                        f"at last with {answers[-1].failure}",
+                        where="describer",
+                        hint="texts that were finished are safe; repair the describer and run "
+                        "again",
+                    )
         return written
 
     def _needs_asking(self, row: int) -> bool:
@@ -192,79 +181,33 @@ class _Pass:
             return False
         return self.ask_again or self.store.refusal(key) is None
 
-    def _ask_and_store(self, rows: Sequence[int]) -> list[Answer]:
+    def _ask(self, rows: Sequence[int], requests: Sequence[Any]) -> list[StoredText]:
+        """Send `requests`, which are those of `rows`; return the records of their answers.
+
+        If a batch raises an exception, its halves are sent separately, down to single requests,
+        each of which is sent up to `ATTEMPTS` times. A `LatteError` of the describer ends this at
+        once, because sending the request again would not help.
+        """
         if not rows:
             return []
-        requests = [self.plan.request(row) for row in rows]
-        answers = ask(self.describer, self.plan, requests)
-        records = [
-            replace(
-                self.plan.record(row),
-                text=answer.text,
-                failure=answer.failure,
-                refused=answer.refused,
-            )
-            for row, answer in zip(rows, answers, strict=True)
-        ]
-        self.store.put_many(records)
-        return answers
-
-
-def _check_alive(answers: Sequence[Answer], in_a_row: int) -> None:
-    if in_a_row >= GIVE_UP_AFTER:
-        raise LatteError(
-            f"the describer failed on {in_a_row} requests in a row, "
-            f"at last with {answers[-1].failure}",
-            where="describer",
-            hint="texts that were finished are safe; repair the describer and run again",
-        )
-
-
-def _crashes_in_a_row(answers: Sequence[Answer], before: int) -> int:
-    for answer in answers:
-        before = before + 1 if answer.crashed else 0
-    return before
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A describer's answer to one request."""
-
-    text: str | None
-    failure: str | None = None
-    """Reason why `text` is None."""
-    crashed: bool = False
-    """True if asking again may succeed."""
-
-    @property
-    def refused(self) -> bool:
-        """True if asking again cannot give a text."""
-        return self.text is None and not self.crashed
-
-
-def ask(
-    describer: Describer[Any], plan: Planned[RequestT], requests: Sequence[RequestT]
-) -> list[Answer]:
-    """Return answers in the order of `requests`, which are requests of `plan`.
-
-    If a batch raises an exception, its halves are sent separately, down to single requests, each of
-    which is sent up to `ATTEMPTS` times. A `LatteError` of the describer ends this at once, because
-    sending the request again would not help.
-    """
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            answers = plan.send(describer, requests)
-            return [_answer(text) for text in _checked(describer, requests, answers)]
-        except LatteError:
-            raise
-        except Exception as error:  # models and networks raise anything
-            if len(requests) > 1:
-                break
-            if attempt == ATTEMPTS:
-                reason = clean(redact(f"{type(error).__name__}: {error}"))
-                return [Answer(None, reason, crashed=True)]
-    middle = len(requests) // 2
-    return ask(describer, plan, requests[:middle]) + ask(describer, plan, requests[middle:])
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                answers = _checked(
+                    self.describer, requests, self.plan.send(self.describer, requests)
+                )
+                records = map(self.plan.record, rows)
+                return [_answered(*one) for one in zip(records, answers, strict=True)]
+            except LatteError:
+                raise
+            except Exception as error:  # models and networks raise anything
+                if len(requests) > 1:
+                    break
+                if attempt == ATTEMPTS:
+                    reason = clean(redact(f"{type(error).__name__}: {error}"))
+                    return [replace(self.plan.record(rows[0]), failure=reason)]
+        middle = len(rows) // 2
+        first = self._ask(rows[:middle], requests[:middle])
+        return first + self._ask(rows[middle:], requests[middle:])
 
 
 def _checked(
@@ -280,8 +223,9 @@ def _checked(
     return answers
 
 
-def _answer(text: str | Refusal) -> Answer:
-    if isinstance(text, Refusal):
-        return Answer(None, clean(redact(text.reason)) or REFUSAL)
-    cleaned = clean(text)
-    return Answer(cleaned) if cleaned else Answer(None, REFUSAL)
+def _answered(record: StoredText, answer: str | Refusal) -> StoredText:
+    """Return the record of a request with its answer; an empty text counts as a refusal."""
+    if isinstance(answer, Refusal):
+        return replace(record, failure=clean(redact(answer.reason)) or REFUSAL, refused=True)
+    text = clean(answer)
+    return replace(record, text=text) if text else replace(record, failure=REFUSAL, refused=True)

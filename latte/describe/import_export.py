@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -15,14 +15,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from latte.describe.inventory import Archive
 from latte.describe.store import (
-    LAYOUTS,
     MAX_CHARACTERS,
     SCHEMA,
     DescriptionStore,
     StoredText,
     clean,
     part_name,
-    request_key,
 )
 from latte.interfaces import LatteError, RecipeErrors
 from latte.io.files import write_atomically
@@ -183,13 +181,11 @@ def export_texts(
             record = found.record
             if (record.text is None and not record.refused) or not wanted(record):
                 continue
-            try:
-                record = _with_layout(record)
-            except ValueError:
+            if record.has_own_key:
+                counts["refused" if record.refused else "texts"] += 1
+                yield record
+            else:
                 counts["left out"] += 1
-                continue
-            counts["refused" if record.refused else "texts"] += 1
-            yield record
 
     write_records(path, format_, records())
     return Exported(counts["texts"], counts["refused"], counts["left out"])
@@ -215,38 +211,26 @@ def import_texts(folder: Path, files: Sequence[Path]) -> Imported:
         else:
             fresh[record.key] = record
     if fresh:
-        _write_part(folder, fresh.values())
+        write_records(folder / part_name(), "jsonl", fresh.values())
     refused = sum(record.refused for record in fresh.values())
     return Imported(len(fresh), kept, refused, failed)
 
 
-def _write_part(folder: Path, records: Iterable[StoredText]) -> None:
-    try:
-        with write_atomically(folder / part_name()) as temporary, temporary.open("wb") as file:
-            file.writelines(record.line() for record in records)
-    except OSError as error:
-        raise LatteError(
-            f"descriptions cannot be written: {error.strerror or error}",
-            where=str(folder),
-            hint="nothing was imported",
-        ) from error
-
-
 class _Row(BaseModel):
-    """The allowed fields of one record in a file."""
+    """The fields of one record in a file."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     version: Literal[1] = Field(alias="schema")
-    key: str | None = None
-    text: str | None = None
-    failure: str | None = None
-    refused: bool = False
+    key: str
+    text: str | None
+    failure: str | None
+    refused: bool
     describer: str = Field(min_length=1)
     prompt: str = Field(min_length=1)
     images: list[Annotated[str, Field(pattern="^[0-9a-f]{32}$")]]
-    layout: Literal["", "single", "separate", "grid-1"] | None = None
-    sample: int = Field(default=0, ge=0)
+    layout: Literal["single", "separate", "grid-1"]
+    sample: int = Field(ge=0)
 
 
 def _checked(files: Sequence[Path]) -> list[StoredText]:
@@ -268,7 +252,7 @@ def _checked(files: Sequence[Path]) -> list[StoredText]:
 
 
 def _record(row: Any) -> StoredText:
-    """Check a row and return its record, computing a missing key. Raises `ValueError`."""
+    """Check a row and return its record. Raises `ValueError`."""
     if isinstance(row, Exception):
         raise ValueError(f"this is not JSON: {row}")
     try:
@@ -282,35 +266,11 @@ def _record(row: Any) -> StoredText:
             raise ValueError(
                 f"`text` is not one printable line of 1 to {MAX_CHARACTERS} characters"
             )
-    given = fields.model_dump(exclude={"version"}, exclude_none=True)
-    record = StoredText(**{"key": "", "text": None, **given, "images": tuple(fields.images)})
-    return _with_layout(record) if record.key else _with_key(record)
-
-
-def _with_layout(record: StoredText) -> StoredText:
-    """Return `record` with its layout, which is found from the key if the record lacks it.
-
-    Raises `ValueError` if the key does not follow from the other fields.
-    """
-    for layout in [record.layout] if record.layout else LAYOUTS:
-        found = replace(record, layout=layout)
-        if _key(found) == record.key:
-            return found
-    raise ValueError("`key` does not follow from describer, prompt, images, layout and sample")
-
-
-def _with_key(record: StoredText) -> StoredText:
-    layout = record.layout or ("single" if len(record.images) == 1 else "")
-    if not layout:
-        raise ValueError("without `key`, several images need `layout`: separate or grid-1")
-    if (layout == "single") != (len(record.images) == 1):
-        raise ValueError(f"`layout` {layout} does not go with {len(record.images)} images")
-    found = replace(record, layout=layout)
-    return replace(found, key=_key(found))
-
-
-def _key(record: StoredText) -> str:
-    return request_key(record.images, record.prompt, record.describer, record.layout, record.sample)
+    given = fields.model_dump(exclude={"version"})
+    record = StoredText(**{**given, "images": tuple(fields.images)})
+    if not record.has_own_key:
+        raise ValueError("`key` does not follow from describer, prompt, images, layout and sample")
+    return record
 
 
 def _in_words(error: Any) -> str:

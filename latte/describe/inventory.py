@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, median
-from typing import Any
 
 from latte.describe.store import StoredText, complete_lines, parse_line, part_files
 
@@ -35,65 +34,40 @@ class Archive:
         """All part files, in the order in which the store reads them."""
         return part_files(self.folder)
 
-    @property
-    def size(self) -> int:
-        """Size of all part files in bytes."""
-        return sum(path.stat().st_size for path in self.parts)
-
-    @property
-    def torn_parts(self) -> int:
-        """Number of files with an incomplete last line, after a crash or while it is written."""
-        return sum(_is_torn(path) for path in self.parts)
-
     def texts(self) -> Iterator[FoundText]:
         """Yield one record per key: the text that runs use, or else a refusal or failure."""
         best: dict[str, int] = {}
         self.unreadable_lines = 0
         for path in self.parts:
             for line in complete_lines(path):
-                fields = parse_line(line)
-                if fields is None:
+                record = parse_line(line)
+                if record is None:
                     self.unreadable_lines += 1
                 else:
-                    rank = _rank(fields)
-                    best[fields["key"]] = min(rank, best.get(fields["key"], rank))
+                    rank = _rank(record)
+                    best[record.key] = min(rank, best.get(record.key, rank))
         for path in self.parts:
             modified = path.stat().st_mtime
             for line in complete_lines(path):
-                fields = parse_line(line)
-                if fields is not None and best.get(fields["key"]) == _rank(fields):
-                    del best[fields["key"]]
-                    yield FoundText(stored_text(fields), modified)
+                record = parse_line(line)
+                if record is not None and best.get(record.key) == _rank(record):
+                    del best[record.key]
+                    yield FoundText(record, modified)
 
 
-def stored_text(fields: dict[str, Any]) -> StoredText:
-    """Return the record of a parsed line; fields that the line lacks are empty."""
-    return StoredText(
-        key=fields["key"],
-        text=fields["text"],
-        failure=fields.get("failure"),
-        describer=fields.get("describer", ""),
-        prompt=fields.get("prompt", ""),
-        images=tuple(fields.get("images", ())),
-        layout=fields.get("layout", ""),
-        sample=fields.get("sample", 0),
-        refused=fields.get("refused") is True,
-    )
-
-
-def _rank(fields: dict[str, Any]) -> int:
+def _rank(record: StoredText) -> int:
     """Return the rank of a record: texts come first, then refusals, then failures."""
-    if fields["text"] is not None:
+    if record.text is not None:
         return _TEXT
-    return _REFUSED if fields.get("refused") is True else _FAILED
+    return _REFUSED if record.refused else _FAILED
 
 
 def _is_torn(path: Path) -> bool:
+    """Return True if the last line of a file is incomplete."""
     with path.open("rb") as file:
-        if file.seek(0, 2) == 0:
-            return False
-        file.seek(-1, 2)
-        return file.read(1) != b"\n"
+        size = file.seek(0, 2)
+        file.seek(max(0, size - 1))
+        return size > 0 and file.read() != b"\n"
 
 
 @dataclass
@@ -168,7 +142,7 @@ def statistics(archive: Archive) -> StoreStatistics:
         max_words=max(words) if words else None,
         duplicate_share=1 - len(distinct) / texts if texts else None,
         files=len(archive.parts),
-        bytes=archive.size,
-        torn_lines=archive.torn_parts,
+        bytes=sum(path.stat().st_size for path in archive.parts),
+        torn_lines=sum(map(_is_torn, archive.parts)),
         unreadable_lines=archive.unreadable_lines,
     )

@@ -14,6 +14,9 @@ from latte.describe.store import DescriptionStore
 from latte.interfaces import LatteError
 from latte.io.files import digest
 
+Key = Callable[[int], str]
+"""Function that maps the index of a request to the key of its answer."""
+
 
 @dataclass(frozen=True)
 class Shard:
@@ -45,20 +48,12 @@ class Shard:
         """Return True if this shard contains the request `key`; the key alone decides."""
         return int(digest("shard", key)[:16], 16) % self.count == self.index - 1
 
+    def of(self, rows: Sequence[int], key: Key) -> Sequence[int]:
+        """Return those of the request indices `rows` that this shard contains."""
+        return array("i", (row for row in rows if self.holds(key(row))))
+
     def __str__(self) -> str:
         return f"{self.index}/{self.count}"
-
-
-Key = Callable[[int], str]
-"""Function that maps the index of a request to the key of its answer."""
-
-
-def own_rows(rows: Sequence[int], key: Key) -> Sequence[int]:
-    """Return this process's share of the request indices `rows`, which have to be answered."""
-    if distributed.world_size() == 1:
-        return rows
-    shard = Shard(distributed.rank() + 1, distributed.world_size())
-    return array("i", (row for row in rows if shard.holds(key(row))))
 
 
 def wait_for_answers(

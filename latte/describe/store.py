@@ -19,13 +19,12 @@ from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 from types import UnionType
-from typing import Any, Self
+from typing import Self
 
 from latte.interfaces import LatteError
 from latte.io.files import digest
 
 SINGLE, SEPARATE, GRID = "single", "separate", "grid-1"
-LAYOUTS = (SINGLE, SEPARATE, GRID)
 """Arrangements of a request's images. They are part of keys, so a grid with another geometry needs
 another name."""
 SCHEMA = 1
@@ -45,6 +44,7 @@ _FIELD_TYPES: Mapping[str, type | UnionType] = {
     "images": list,
     "layout": str,
     "sample": int,
+    "refused": bool,
 }
 
 
@@ -54,8 +54,8 @@ def request_key(
     """Return the key of a text: a digest of everything that the text depends on.
 
     `images` are content hashes in the order shown (another order gives another key), `fingerprint`
-    is that of the describer, `layout` is one of `LAYOUTS`, and `sample` is the number of the sample
-    if the same question is asked several times.
+    is that of the describer, `layout` is the arrangement of the images, and `sample` is the number
+    of the sample if the same question is asked several times.
     """
     if sample == 0:
         return digest("description", layout, fingerprint, prompt, *images)
@@ -65,17 +65,15 @@ def request_key(
 def clean(text: str) -> str:
     """Return `text` as one printable line, cut between words to at most `MAX_CHARACTERS`."""
     if not text.isprintable():
-        text = "".join(char for char in text if _is_printable(char))
+        dropped = ("Cc", "Cs")  # control characters and surrogates, but no white space
+        text = "".join(
+            char for char in text if char.isspace() or unicodedata.category(char) not in dropped
+        )
     line = " ".join(text.split())
     if len(line) <= MAX_CHARACTERS:
         return line
     head = line[: MAX_CHARACTERS + 1]
     return (head.rsplit(" ", 1)[0] if " " in head else head[:MAX_CHARACTERS]).strip()
-
-
-def _is_printable(char: str) -> bool:
-    """Return False for control characters and surrogates, but True for all white space."""
-    return char.isspace() or unicodedata.category(char) not in ("Cc", "Cs")
 
 
 @dataclass(frozen=True)
@@ -93,11 +91,17 @@ class StoredText:
     images: tuple[str, ...] = ()
     """Content hashes of the images."""
     layout: str = ""
-    """One of `LAYOUTS`; empty in records of older versions of latte, which did not store it."""
+    """Arrangement of the images."""
     sample: int = 0
     refused: bool = False
-    """True if sending the request again cannot give a text. False after failures such as a crash.
-    Older versions of latte did not distinguish refusals from failures, and stored False."""
+    """True if sending the request again cannot give a text; False after a crash, for example."""
+
+    @property
+    def has_own_key(self) -> bool:
+        """True if `key` follows from the other fields."""
+        return self.key == request_key(
+            self.images, self.prompt, self.describer, self.layout, self.sample
+        )
 
     def line(self) -> bytes:
         """Return the record as one line of JSON, ASCII only."""
@@ -132,21 +136,23 @@ def complete_lines(path: Path, start: int = 0) -> Iterator[bytes]:
         ) from error
 
 
-def parse_line(line: bytes) -> dict[str, Any] | None:
-    """Return the record in `line`, or None for a damaged line."""
+def parse_line(line: bytes) -> StoredText | None:
+    """Return the record in `line`, or None for a damaged line. Unknown fields are ignored."""
     try:
-        record = json.loads(line)
+        found = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
         return None
-    if not {"key", "text"} <= record.keys() or not all(
-        isinstance(value, _FIELD_TYPES.get(name, object)) for name, value in record.items()
+    fields = {name: value for name, value in found.items() if name in _FIELD_TYPES}
+    if not {"key", "text"} <= fields.keys() or not all(
+        isinstance(value, _FIELD_TYPES[name]) for name, value in fields.items()
     ):
         return None
-    if not all(isinstance(image, str) for image in record.get("images", ())):
+    images = tuple(fields.get("images", ()))
+    if not all(isinstance(image, str) for image in images):
         return None
-    return record
+    return StoredText(**{**fields, "images": images})
 
 
 class DescriptionStore:
@@ -209,7 +215,7 @@ class DescriptionStore:
             return
         self._append(b"".join(record.line() for record in fresh.values()))
         for record in fresh.values():
-            self._remember(record.key, record.text, record.failure, record.refused)
+            self._remember(record)
 
     def close(self) -> None:
         """Close the part file that this process writes."""
@@ -232,18 +238,17 @@ class DescriptionStore:
             return False
         return record.text is not None or record.key not in self._refusals
 
-    def _remember(self, key: str, text: str | None, failure: str | None, refused: bool) -> None:
-        if text is not None:
-            self._texts.setdefault(key, text)
-            self._refusals.pop(key, None)
-            self._failures.pop(key, None)
-        elif key in self._texts or key in self._refusals:
+    def _remember(self, record: StoredText) -> None:
+        key = record.key
+        if not self._is_news(record):
             return
-        elif refused:
-            self._refusals[key] = failure or NO_REASON
-            self._failures.pop(key, None)
+        self._failures.pop(key, None)
+        if record.text is not None:
+            self._texts[key] = record.text
+            self._refusals.pop(key, None)
         else:
-            self._failures[key] = failure or NO_REASON
+            reasons = self._refusals if record.refused else self._failures
+            reasons[key] = record.failure or NO_REASON
 
     def _index(self, path: Path, start: int) -> int:
         """Index the complete lines from the byte `start` on; return their size in bytes."""
@@ -254,8 +259,7 @@ class DescriptionStore:
             if record is None:
                 self.skipped_lines += 1
             else:
-                refused = record.get("refused") is True
-                self._remember(record["key"], record["text"], record.get("failure"), refused)
+                self._remember(record)
         return size
 
     def _append(self, data: bytes) -> None:

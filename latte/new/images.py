@@ -11,8 +11,7 @@ from typing import Any
 
 from latte.data.few_images import warn_of_few
 from latte.data.images import UnreadableImageError, open_image
-from latte.data.source_options import CLASS_FOLDERS
-from latte.data.sources.classes import ClassLookup, read_class_names
+from latte.data.sources.classes import CLASS_FOLDERS, ClassLookup, read_class_names
 from latte.data.sources.left_out import LeftOut
 from latte.data.sources.walk import iterate_images, list_images
 from latte.interfaces import Context, ImageReference, LatteError

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from latte.data.few_images import quick_look
-from latte.data.source_options import CLASS_FOLDERS
+from latte.data.sources.classes import CLASS_FOLDERS
 from latte.interfaces import LatteError
 from latte.interfaces.settings import BRING_WEIGHTS
 from latte.io.files import write_atomically

@@ -26,8 +26,8 @@ from latte.results.finished import FinishedRun, PseudoLabels
 from latte.results.stored import explained, same_count
 from latte.run.adapted import load_classifiers, mean_similarities, refuse_other_width
 from latte.run.describing import load_bank
+from latte.run.evaluating import split_rows
 from latte.run.images import Images
-from latte.run.measuring import split_rows
 from latte.run.posterior import read_own_images
 from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot, load_zero_shot, zero_shot_labels
@@ -67,7 +67,15 @@ def collect_results(
         skipped_images=images.skipped,
         seconds={stage: record.seconds for stage, record in done.items()},
         metrics=run.metrics,
-        evaluations=tuple(_with_controls(run.evaluations, controls)),
+        evaluations=(
+            *run.evaluations,
+            *(
+                replace(one, name=name)
+                for name, evaluations in controls.items()
+                for one in evaluations
+                if one.name == "adapted"
+            ),
+        ),
         gallery=tuple(_gallery(workspace, images, labels, bank)),
         pseudo_label_counts=_counts(labels, len(images.class_names)),
         verdict=run.verdict,
@@ -92,21 +100,6 @@ def collect_results(
             if record.peak_memory_mb is not None
         },
     )
-
-
-def _with_controls(
-    own: Sequence[Evaluation], controls: Mapping[str, Sequence[Evaluation]]
-) -> list[Evaluation]:
-    """Return `own` and one evaluation per control, which is that of the control's adapted model."""
-    return [
-        *own,
-        *(
-            replace(one, name=name)
-            for name, evaluations in controls.items()
-            for one in evaluations
-            if one.name == "adapted"
-        ),
-    ]
 
 
 def _gallery(
@@ -189,7 +182,13 @@ def _confusions(
     same_count(run.folder.predictions, "test images", [len(after), len(images.labels)])
     rows, answered = split_rows(read_own_images(run), images.evaluation.keys)
     if len(answered):
-        after = _classified(zero_shot.evaluation, classifiers)
+        # The file then has the posterior's answers, not those of the classifier.
+        features = zero_shot.evaluation
+        after = Similarities(
+            len(features),
+            classifiers[0].classes,
+            lambda rows: mean_similarities(classifiers, [features[rows]] * len(classifiers)),
+        ).labels()
     true = torch.tensor(images.labels)[rows].tolist()
     return {
         name: tuple(
@@ -197,18 +196,6 @@ def _confusions(
         )
         for name, predicted in (("zero-shot", before), ("adapted", after))
     }
-
-
-def _classified(features: Tensor, classifiers: Sequence[Classifier]) -> Tensor:
-    """Return the adapted classifier's classes (M,), from features (M, D) of the frozen CLIP.
-
-    In a run with a posterior they are not in `predictions.csv`, which has the posterior's answers.
-    """
-    return Similarities(
-        len(features),
-        classifiers[0].classes,
-        lambda rows: mean_similarities(classifiers, [features[rows]] * len(classifiers)),
-    ).labels()
 
 
 def _pairs(first: Sequence[int], second: Sequence[int]) -> list[tuple[tuple[int, int], int]]:

@@ -14,7 +14,7 @@ from latte.interfaces.progress import SilentProgress
 from latte.results.identity import STAGES
 from latte.results.stored import read_stored
 from latte.run.images import find_images
-from latte.run.stages import ORDER, ZERO_SHOT, Job, fingerprints
+from latte.run.stages import Job
 from latte.run.workspace import Workspace
 
 LAST_STAGE = "train"
@@ -39,10 +39,10 @@ def measure_model(workspace: Workspace) -> MeasuredModel:
     """Run the stages up to `train`, and measure the model; its features stay in the cache."""
     images = find_images(workspace)
     with workspace.folder.lock():
-        job = Job(workspace, images, fingerprints(workspace, images))
-        for stage in ORDER[: STAGES.index(LAST_STAGE) + 1]:
+        job = Job(workspace, images)
+        for stage in STAGES[: STAGES.index(LAST_STAGE) + 1]:
             job.run(stage)
-    zero_shot, verdict = job.result(ZERO_SHOT), workspace.folder.verdict
+    zero_shot, verdict = job.zero_shot, workspace.folder.verdict
     chosen = workspace.recipe.resolved["backbone"]
     return MeasuredModel(
         model_score(zero_shot.training, zero_shot.zero_shot_labels),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import groupby
 from typing import Any
 
@@ -27,8 +27,7 @@ from latte.recipe.model import Recipe
 from latte.registry.registry import Registry
 from latte.results.folder import RunFolder
 from latte.results.stored import DO_AGAIN
-from latte.run.images import Images, find_images
-from latte.run.labels import oracle_labels, report_shortfall
+from latte.run.images import Images, find_images, oracle_labels
 from latte.run.process import keep_freed_memory
 from latte.run.workspace import Workspace, check_sending, description_folder, run_folder
 from latte.run.zero_shot import ZeroShot, compute_zero_shot
@@ -117,7 +116,6 @@ def _ask_all(
         )
         with DescriptionStore(description_folder()) as store:
             for name, plan in plans.items():
-                report_shortfall(plan, descriptions, workspace.progress)
                 if len(plans) > 1:
                     workspace.progress.say(f"describer {name}: {', '.join(plan.descriptions)}")
                 results[name] = generate(
@@ -188,29 +186,6 @@ def _gate_lines(records: Sequence[HeldBack]) -> Iterator[str]:
             )
 
 
-@dataclass(frozen=True)
-class ShardResult:
-    """Counts of the requests in one shard; see `describe_shard`."""
-
-    shard: Shard
-    total: int
-    """Number of distinct requests of the whole recipe."""
-    there: int
-    """Number of the shard's texts that were already in the store."""
-    written: int
-    refused: int
-    failed: int
-
-    def __str__(self) -> str:
-        share = self.there + self.written + self.refused + self.failed
-        line = (
-            f"shard {self.shard}: {share:,} of {self.total:,} requests, "
-            f"{self.written:,} written, {self.there:,} were there"
-        )
-        line += f", {self.refused:,} refused" if self.refused else ""
-        return line + (f", {self.failed:,} failed" if self.failed else "")
-
-
 def describe_shard(
     recipe: Recipe,
     registry: Registry,
@@ -219,8 +194,8 @@ def describe_shard(
     *,
     limit: int | None = None,
     ask_again: bool = False,
-) -> ShardResult:
-    """Answer one shard of a recipe's requests, for `latte describe --shard`.
+) -> str:
+    """Answer one shard of a recipe's requests, and return a line with the counts.
 
     Processes for different shards share only the description store. Each writes its own file there
     and has its own folder below the run folder, so none waits for a lock. A later run of the recipe
@@ -241,12 +216,13 @@ def describe_shard(
             shard=shard,
             ask_again=ask_again,
         )
-    found = results.values()
-    return ShardResult(
-        shard,
-        total=sum(len(plan.requests) for plan in plans.values()),
-        there=sum(one.served for one in found),
-        written=sum(one.generated for one in found),
-        refused=sum(one.refused for one in found),
-        failed=sum(one.failed for one in found),
+    total = sum(len(plan.requests) for plan in plans.values())
+    share, there, written, refused, failed = (
+        sum(getattr(one, count) for one in results.values())
+        for count in ("requests", "served", "generated", "refused", "failed")
     )
+    line = (
+        f"shard {shard}: {share:,} of {total:,} requests, {written:,} written, {there:,} were there"
+    )
+    line += f", {refused:,} refused" if refused else ""
+    return line + (f", {failed:,} failed" if failed else "")

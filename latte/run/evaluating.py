@@ -12,6 +12,7 @@ from torch import Tensor
 
 from latte import distributed
 from latte.evaluate.calibration import calibration_error, expected_accuracy, matching_scale
+from latte.evaluate.metrics import evaluate_ranks, label_ranks
 from latte.evaluate.predictions import (
     ClassScore,
     Columns,
@@ -22,15 +23,14 @@ from latte.evaluate.predictions import (
 )
 from latte.evaluate.priors import present_classes
 from latte.evaluate.similarities import Similarities
-from latte.interfaces import Calibration, PresentNames
+from latte.interfaces import OWN_IMAGES, Calibration, Evaluation, PresentNames
 from latte.io.files import write_atomically, write_json
 from latte.results.finished import PSEUDO_LABEL_COLUMNS, FinishedRun
 from latte.results.folder import RunFolder
 from latte.run.adapted import Adapted
 from latte.run.images import Images
 from latte.run.judging import Outcome, trains_clip
-from latte.run.measuring import Measured, compare
-from latte.run.posterior import read_own_images
+from latte.run.posterior import OwnImages, read_own_images
 from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot
 
@@ -42,6 +42,15 @@ _ENOUGH = 10_000
 """Number of training images that suffice for calibration; more images only make it slower."""
 _MOST_NUMBERS = 2**25
 """Largest number of similarities for calibration; with many classes, fewer images are used."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A classifier's similarities (M, C) for the M evaluation images, and its posterior."""
+
+    similarities: Similarities
+    own: OwnImages | None
+    """The posterior of the training images; None if the classifier has no posterior."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +142,57 @@ def evaluate(
     ]
 
 
+def compare(
+    images: Images, zero_shot: ZeroShot, adapted: Measured, candidate: Measured | None = None
+) -> list[Evaluation]:
+    """Measure zero-shot, the adapted classifier and the `candidate`, if given, on the same images.
+
+    Test images that are also training images can have a posterior. If some test images have one,
+    the posterior is measured on them, and the classifiers on the other test images. If all of them
+    have one, the classifiers are also measured on all, as if the images were new. If a `candidate`
+    is given, only it can have a posterior, and all classifiers are measured on all test images.
+    """
+    labels, classes = torch.tensor(images.labels), len(images.class_names)
+    texts, features = zero_shot.classifier, zero_shot.evaluation
+    before = Similarities(len(features), classes, lambda rows: texts.similarities(features[rows]))
+    found = {"zero-shot": before, "adapted": adapted.similarities}
+    if candidate is not None:
+        found["candidate"] = candidate.similarities
+    ranks = {name: label_ranks(name, one, labels) for name, one in found.items()}
+    measured, _ = split_rows(adapted.own, images.evaluation.keys)
+    groups = [("", measured, {name: one[measured] for name, one in ranks.items()})]
+    last, own = [*ranks][-1], (candidate or adapted).own
+    _, answered = split_rows(own, images.evaluation.keys)
+    if own is not None and len(answered):
+        places = torch.tensor([row for row in own.rows(images.evaluation.keys) if row is not None])
+        by_posterior = own.ranks(places, labels[answered], classes)
+        both = {"zero-shot": ranks["zero-shot"][answered], last: by_posterior}
+        groups.append((OWN_IMAGES, answered, both))
+    return [
+        evaluate_ranks(
+            f"{name}{suffix}",
+            one,
+            labels[rows],
+            classes,
+            None if name == "zero-shot" else of["zero-shot"] == 0,
+        )
+        for suffix, rows, of in groups
+        for name, one in of.items()
+    ]
+
+
+def split_rows(own: OwnImages | None, keys: Sequence[str]) -> tuple[Tensor, Tensor]:
+    """Return row indices of test images: those for the classifier, and those with a posterior.
+
+    `keys` are the content keys of all test images, and `own` has the posterior. If all test images
+    have a posterior, the classifier is measured on all of them too.
+    """
+    known = [False] * len(keys) if own is None else [row is not None for row in own.rows(keys)]
+    answered = torch.tensor(known, dtype=torch.bool)
+    measured = ~answered if not bool(answered.all()) else torch.ones_like(answered)
+    return measured.nonzero().flatten(), answered.nonzero().flatten()
+
+
 def _similarities(
     workspace: Workspace,
     images: Images,
@@ -193,16 +253,12 @@ def _calibrate(
     calibration = Calibration(scale, found.logit_scale, expected, len(training))
     if not labels:
         return calibration
-    return _with_errors(calibration, found.evaluation.similarities, torch.tensor(labels))
-
-
-def _with_errors(found: Calibration, similarities: Similarities, labels: Tensor) -> Calibration:
-    right = similarities.labels() == labels
-    errors = []
-    for scale in (found.scale, found.logit_scale):
-        confidence = [(block * scale).softmax(dim=1).amax(dim=1) for block in similarities]
+    similarities, errors = found.evaluation.similarities, []
+    right = similarities.labels() == torch.tensor(labels)
+    for one in (scale, found.logit_scale):
+        confidence = [(block * one).softmax(dim=1).amax(dim=1) for block in similarities]
         errors.append(calibration_error(torch.cat(confidence), right))
-    return replace(found, error=errors[0], uncalibrated_error=errors[1])
+    return replace(calibration, error=errors[0], uncalibrated_error=errors[1])
 
 
 def _answers(found: _Classified, scale: float) -> _Answers:

@@ -118,24 +118,32 @@ class FeatureBlocks:
         known = torch.zeros(len(keys), dtype=torch.bool)
         wanted = _hashed(keys)
         order = numpy.argsort(wanted)
+        wanted, places = wanted[order], torch.from_numpy(order)
         for path in self._paths():
-            if block := self._open(path):
-                self._take(block, wanted[order], torch.from_numpy(order), known, out)
+            if (stored := self._keys(path)) is None:
+                continue
+            found = numpy.searchsorted(wanted, stored).clip(max=len(wanted) - 1)
+            source = torch.from_numpy((wanted[found] == stored).nonzero()[0])
+            target = places[torch.from_numpy(found)[source]]
+            source, target = source[~known[target]], target[~known[target]]
+            if len(source) and (rows := self._rows(path, len(stored))) is not None:
+                out[target] = rows[source]
+                known[target] = True
         return known
 
     def add(self, keys: Sequence[str], features: Tensor) -> None:
         """Store `features` (R, width) under distinct `keys`. Raises `OSError` if writing fails."""
         merged = self._small_ones()
-        names = numpy.concatenate([*(block.keys for block, _ in merged), _hashed(keys)])
-        rows = torch.cat([*(rows for _, rows in merged), features]) if merged else features
+        names = numpy.concatenate([*(stored for _, stored, _ in merged), _hashed(keys)])
+        rows = torch.cat([*(rows for *_, rows in merged), features]) if merged else features
         _, first = numpy.unique(names, return_index=True)
         written = {
             self._write(names[part], rows[torch.from_numpy(part)])
             for part in numpy.split(first, range(self._full, len(first), self._full))
         }
-        for block, _ in merged:
-            if block.path not in written:
-                _remove(block.path)
+        for path, *_ in merged:
+            if path not in written:
+                _remove(path)
 
     @property
     def _full(self) -> int:
@@ -148,32 +156,23 @@ class FeatureBlocks:
         except OSError:
             return []
 
-    def _open(self, path: Path) -> _Block | None:
-        """Return a file with its keys; None if the file is damaged."""
+    def _keys(self, path: Path) -> NDArray[Any] | None:
+        """Return the keys (R,) of a file; None if the file is damaged."""
         keys = _read(path, "keys", torch.uint8, _KEY_BYTES)
-        if keys is None:
-            return None
-        return _Block(path, keys.numpy().copy().view(f"S{_KEY_BYTES}").reshape(-1), self.width)
+        return None if keys is None else keys.numpy().copy().view(f"S{_KEY_BYTES}").reshape(-1)
 
-    def _take(
-        self, block: _Block, wanted: NDArray[Any], order: Tensor, known: Tensor, out: Tensor
-    ) -> None:
-        """Copy rows with a `wanted` key (sorted) into `out`, except rows that are `known`."""
-        found = numpy.searchsorted(wanted, block.keys).clip(max=len(wanted) - 1)
-        source = torch.from_numpy((wanted[found] == block.keys).nonzero()[0])
-        target = order[torch.from_numpy(found)[source]]
-        source, target = source[~known[target]], target[~known[target]]
-        if len(source) and (rows := block.rows()) is not None:
-            out[target] = rows[source]
-            known[target] = True
+    def _rows(self, path: Path, count: int) -> Tensor | None:
+        """Return the rows (count, width) of a file, memory-mapped; None if the file is damaged."""
+        return _read(path, "features", torch.float32, self.width, count)
 
-    def _small_ones(self) -> list[tuple[_Block, Tensor]]:
-        """Return the small files with their rows, to merge them; empty if there are only a few."""
-        found = [block for path in self._paths() if (block := self._open(path))]
-        small = [block for block in found if len(block.keys) < self._full // 4]
+    def _small_ones(self) -> list[tuple[Path, NDArray[Any], Tensor]]:
+        """Return small files, their keys and rows, to merge them; empty if there are only a few."""
+        found = [(path, keys) for path in self._paths() if (keys := self._keys(path)) is not None]
+        small = [(path, keys) for path, keys in found if len(keys) < self._full // 4]
         if len(small) < _MOST_SMALL:
             return []
-        return [(block, rows) for block in small if (rows := block.rows()) is not None]
+        opened = ((path, keys, self._rows(path, len(keys))) for path, keys in small)
+        return [(path, keys, rows) for path, keys, rows in opened if rows is not None]
 
     def _write(self, keys: NDArray[Any], rows: Tensor) -> Path:
         tensors = {"keys": _as_tensor(keys), "features": rows.contiguous()}
@@ -182,19 +181,6 @@ class FeatureBlocks:
         with write_atomically(path) as temporary:
             save_file(tensors, temporary, metadata=digests)
         return path
-
-
-@dataclass(frozen=True)
-class _Block:
-    """One file of the cache; its keys (R,) have been read and checked."""
-
-    path: Path
-    keys: NDArray[Any]
-    width: int
-
-    def rows(self) -> Tensor | None:
-        """Return the rows (R, width), memory-mapped; None if the file is damaged."""
-        return _read(self.path, "features", torch.float32, self.width, len(self.keys))
 
 
 def _read(

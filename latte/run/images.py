@@ -1,4 +1,4 @@
-"""Stage `data`: list the images, check that they can be read, and hash their content."""
+"""Stage `data`: list the images and their labels, check that they can be read, and hash them."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ import json
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
+
+import torch
+from torch import Tensor
 
 from latte import distributed
 from latte.backbone.encode import ClassTexts
 from latte.data.cache import DecodedImages
-from latte.data.scan import Scan, SkippedImage, scan_images_distributed, write_skipped
+from latte.data.scan import Scan, SkippedImage, scan_images, write_skipped
 from latte.interfaces import LatteError
+from latte.interfaces.errors import did_you_mean
 from latte.io.files import digest_json, write_lines
+from latte.results.answers import checked_corrections, teaching_labels
 from latte.run.workspace import Workspace
 
 ItemT = TypeVar("ItemT")
@@ -72,10 +77,10 @@ def find_images(workspace: Workspace) -> Images:
     training = _sample(dataset.training_images(), workspace, "training")
     labelled = _sample(dataset.evaluation_images(), workspace, "evaluation")
     decoded, store = DecodedImages(workspace.context.cache_dir / "decoded"), workspace.pixels
-    scanned = scan_images_distributed(training, progress, "check images", decoded.keys, store)
+    scanned = scan_images(training, progress, "check images", verified=decoded.keys, disk=store)
     test_images = [one.image for one in labelled]
-    evaluated = scan_images_distributed(
-        test_images, progress, "check test images", decoded.keys, store
+    evaluated = scan_images(
+        test_images, progress, "check test images", verified=decoded.keys, disk=store
     )
     if distributed.is_main_process():
         decoded.note([*scanned.keys, *evaluated.keys])
@@ -135,3 +140,56 @@ def _lines(scan: Scan, labels: Sequence[int] | None) -> Iterator[str]:
         if labels is not None:
             row["label"] = labels[number]
         yield json.dumps(row, ensure_ascii=False)
+
+
+def with_corrections(workspace: Workspace, images: Images) -> Images:
+    """Return `images` with the labels of the recipe's `corrections`; unchanged without the key.
+
+    Only the main process reads the file, and only once, because a reviewer may extend it during the
+    run. Images are identified by their content, so all copies of an image get the same label.
+
+    Raises `LatteError` if the file is missing or is not the review.jsonl of a run, or if it names a
+    class that the recipe does not have.
+    """
+    if workspace.recipe.general.corrections is None:
+        return images
+    return replace(
+        images, corrections=distributed.broadcast(lambda: _read_corrections(workspace, images))
+    )
+
+
+def _read_corrections(workspace: Workspace, images: Images) -> tuple[int, ...]:
+    path = workspace.recipe.base_dir / str(workspace.recipe.general.corrections)
+    if not path.is_file():
+        raise LatteError(
+            f"there is no file {path}", where="corrections", hint="latte review RUN writes one"
+        )
+    checked_corrections(path)
+    names = {name: label for label, name in enumerate(images.class_names)}
+    given = teaching_labels(path)
+    for name in given.values():
+        if name not in names:
+            hint = did_you_mean(name, names) or None
+            raise LatteError(f'"{name}" is none of the classes', where=str(path), hint=hint)
+    return tuple(names[given[key]] if key in given else -1 for key in images.training.keys)
+
+
+def oracle_labels(workspace: Workspace, images: Images) -> Tensor | None:
+    """Return the true classes (N,) int64 of the training images; None without `oracle: true`.
+
+    Raises `LatteError` if the dataset lacks the label of a training image.
+    """
+    if not workspace.recipe.general.oracle:
+        return None
+    known = workspace.dataset.audit_labels()
+    ids = [image.id for image in images.training.images]
+    unknown = [id_ for id_ in ids if id_ not in known]
+    if unknown:
+        raise LatteError(
+            f"this recipe is an oracle, and {len(unknown)} of {len(ids)} training images have no "
+            f"label, such as {unknown[0]}",
+            where="dataset",
+            hint="use a dataset whose training images are labelled, or take `oracle` and the "
+            "options that need it out of the recipe",
+        )
+    return torch.tensor([known[id_] for id_ in ids], dtype=torch.int64)

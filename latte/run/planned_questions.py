@@ -19,8 +19,7 @@ from latte.interfaces.settings import ASSUMED_TOKENS
 from latte.recipe.model import Recipe
 from latte.registry.registry import Registry
 from latte.run.describing import build_describers, build_descriptions, training_set
-from latte.run.images import Images, find_images
-from latte.run.labels import with_corrections
+from latte.run.images import Images, find_images, with_corrections
 from latte.run.process import keep_freed_memory
 from latte.run.training import build_questions, training_start
 from latte.run.workspace import Workspace, description_folder, run_folder

@@ -15,7 +15,7 @@ from latte.results.folder import RunFolder, StageRecord
 from latte.results.stored import explained, read_stored
 from latte.run.workspace import Workspace
 from latte.train.precision import Arithmetic, backward_in, choose_arithmetic
-from latte.train.timing import PARTS, WAITING, StepTimes, Stopwatch, measuring, wait_for
+from latte.train.timing import PARTS, WAITING, Stopwatch, measuring, wait_for
 
 _SIDES = {"cpu": 2048, "cuda": 8192}
 """Sides of square matrices, so large that overhead is negligible compared with the product."""
@@ -46,10 +46,6 @@ class RunProfile:
         self.watch = Stopwatch(self.device, self._trace)
         with measuring(self.watch):
             yield
-
-    def note(self, stage: str, record: StageRecord, *, reused: bool) -> None:
-        """Store the record of a finished stage."""
-        self.stages[stage] = (record, reused)
 
 
 def write_profile(folder: RunFolder, profile: RunProfile) -> None:
@@ -108,23 +104,29 @@ def _steps(profile: RunProfile, watch: Stopwatch) -> dict[str, Any]:
     """
     times = watch.measured if watch.measured.steps else watch.looked_into
     counted_images = watch.looked_into.images / max(1, watch.looked_into.steps)
-    an_image = {part: watch.flops[part] / counted_images for part in PARTS}
+    flops = {part: watch.flops[part] / counted_images for part in PARTS}
+    total, an_image = sum(times.seconds.values()), sum(flops.values())
     # On a CPU, CPU time is compared, because wall time includes the work of other processes.
     on_cpu = profile.device == "cpu"
-    peak = _peak_throughput(profile, time.process_time if on_cpu else time.perf_counter)
-    seconds = times.cpu_seconds if on_cpu else sum(times.seconds.values())
-    rate = sum(an_image.values()) * times.images / seconds if seconds else 0.0
+    dtype = _DTYPES.get(profile.arithmetic, torch.float32)
+    clock = time.process_time if on_cpu else time.perf_counter
+    with backward_in(profile.arithmetic):
+        peak = matmul_throughput(profile.device, dtype, clock=clock)
+
+    def rate(an_image: float, seconds: float) -> float:
+        return an_image * times.images / seconds if seconds else 0.0
+
     return {
         "steps": times.steps,
         "timed_alone": times is watch.measured,
         "images": times.images,
-        "seconds": sum(times.seconds.values()),
-        "images_a_second": _rate(times.images, sum(times.seconds.values())),
-        "waiting_share": times.seconds[WAITING] / sum(times.seconds.values()),
-        "gflop_an_image": sum(an_image.values()) / 1e9,
-        "gflop_a_second": _gflops(sum(an_image.values()), times, None),
+        "seconds": total,
+        "images_a_second": _rate(times.images, total),
+        "waiting_share": times.seconds[WAITING] / total,
+        "gflop_an_image": an_image / 1e9,
+        "gflop_a_second": rate(an_image, total) / 1e9,
         "cpu_seconds": times.cpu_seconds,
-        "share_of_product": rate / peak,
+        "share_of_product": rate(an_image, times.cpu_seconds if on_cpu else total) / peak,
         "product_gflop_a_second": peak / 1e9,
         "looked_into": watch.looked_into.steps,
         "looked_into_seconds": sum(watch.looked_into.seconds.values()),
@@ -132,23 +134,12 @@ def _steps(profile: RunProfile, watch: Stopwatch) -> dict[str, Any]:
             {
                 "name": part,
                 "seconds": times.seconds[part],
-                "gflop_an_image": an_image[part] / 1e9,
-                "gflop_a_second": _gflops(an_image[part], times, part),
+                "gflop_an_image": flops[part] / 1e9,
+                "gflop_a_second": rate(flops[part], times.seconds[part]) / 1e9,
             }
             for part in PARTS
         ],
     }
-
-
-def _gflops(an_image: float, times: StepTimes, part: str | None) -> float:
-    seconds = sum(times.seconds.values()) if part is None else times.seconds[part]
-    return an_image * times.images / seconds / 1e9 if seconds else 0.0
-
-
-def _peak_throughput(profile: RunProfile, clock: Callable[[], float]) -> float:
-    dtype = _DTYPES.get(profile.arithmetic, torch.float32)
-    with backward_in(profile.arithmetic):
-        return matmul_throughput(profile.device, dtype, clock=clock)
 
 
 def _rate(images: int, seconds: float) -> float | None:

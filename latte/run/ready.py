@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from latte.interfaces import LatteError
 from latte.recipe.layout import LEARNERS
 from latte.recipe.model import Recipe
@@ -10,12 +13,7 @@ from latte.registry.plugin import BUILTIN_DISTRIBUTION
 from latte.registry.registry import Registry
 from latte.results.folder import RunFolder
 from latte.results.identity import STAGES
-from latte.run.workspace import (
-    run_folder,
-    unloaded_backbone,
-    unloaded_dataset,
-    unloaded_trainables,
-)
+from latte.run.workspace import run_folder, unloaded, unloaded_dataset
 
 
 def refuse_unready(
@@ -47,18 +45,14 @@ def fetch_model(
     needed = STAGES.index(until) >= STAGES.index("zero-shot")
     if not needed or folder.finished("zero-shot") is not None:
         return
-    try:
-        unloaded_backbone(recipe, registry).fetch()
-    except LatteError as error:
-        raise with_line(error, recipe) from error
+    with naming_line(recipe):
+        unloaded(recipe, registry, recipe.backbone).fetch()
 
 
 def check_models(recipe: Recipe, registry: Registry) -> None:
     """Check the models of the recipe and its controls without a download. Raises `LatteError`."""
-    try:
-        unloaded_backbone(recipe, registry).check()
-    except LatteError as error:
-        raise with_line(error, recipe) from error
+    with naming_line(recipe):
+        unloaded(recipe, registry, recipe.backbone).check()
     check_trainables(recipe, registry)
     for control in recipe.controls.values():
         check_models(control, registry)
@@ -67,21 +61,23 @@ def check_models(recipe: Recipe, registry: Registry) -> None:
 def check_trainables(recipe: Recipe, registry: Registry) -> None:
     """Raise `LatteError` if a component that chooses what trains cannot work on this machine."""
     if recipe.train.takes_steps:
-        for number, one in enumerate(unloaded_trainables(recipe, registry)):
-            try:
-                one.check()
-            except LatteError as error:
-                raise with_line(error, recipe, number) from error
+        for number, learner in enumerate(recipe.learners):
+            with naming_line(recipe, number):
+                unloaded(recipe, registry, learner.trainable).check()
 
 
-def with_line(error: LatteError, recipe: Recipe, learner: int = 0) -> LatteError:
-    """Return `error` with the file and line of the recipe key that the error names.
+@contextmanager
+def naming_line(recipe: Recipe, learner: int = 0) -> Iterator[None]:
+    """Add the file and line of the recipe key that a `LatteError` of the block names.
 
     The key may be one of the learner with index `learner`.
     """
-    key = error.where or ""
-    listed = f"{LEARNERS}.{learner}.{key}"
-    key = listed if listed in recipe.origins else key
-    origin = recipe.origins.get(key, DEFAULT)
-    where = error.where if origin == DEFAULT else f"{origin} {key}"
-    return LatteError(error.what, where=where, hint=error.hint)
+    try:
+        yield
+    except LatteError as error:
+        key = error.where or ""
+        listed = f"{LEARNERS}.{learner}.{key}"
+        key = listed if listed in recipe.origins else key
+        origin = recipe.origins.get(key, DEFAULT)
+        where = error.where if origin == DEFAULT else f"{origin} {key}"
+        raise LatteError(error.what, where=where, hint=error.hint) from error

@@ -9,9 +9,9 @@ from latte.registry.registry import Registry
 from latte.results.finished import FinishedRun, open_run
 from latte.run.adapted import Adapted, load_adapted
 from latte.run.collect import collect_results
+from latte.run.evaluating import Measured, compare
 from latte.run.images import find_images
 from latte.run.judging import load_outcome
-from latte.run.measuring import Measured, compare
 from latte.run.posterior import read_own_images
 from latte.run.process import keep_freed_memory
 from latte.run.workspace import Workspace, find_device, run_folder, saved_recipe

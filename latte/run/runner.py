@@ -21,8 +21,7 @@ from latte.results.folder import StageRecord
 from latte.results.identity import STAGES
 from latte.results.stored import read_stored
 from latte.results.summary import flattened
-from latte.run.images import Images, find_images
-from latte.run.labels import with_corrections
+from latte.run.images import Images, find_images, with_corrections
 from latte.run.process import (
     describe_environment,
     deterministic,
@@ -35,7 +34,7 @@ from latte.run.process import (
 )
 from latte.run.profile import RunProfile, write_profile
 from latte.run.ready import fetch_model
-from latte.run.stages import DATA, ORDER, REPORT, Job, Stage, fingerprints
+from latte.run.stages import Job
 from latte.run.workspace import Workspace, check_sending, run_folder
 
 _SAME_BITS = ("cpus", "platform", "seed")
@@ -99,7 +98,7 @@ def plan_run(
     """Return the run folder and the planned stages, without writing to the run folder."""
     folder = run_folder(recipe, limit)
     workspace = Workspace(recipe, registry, progress, folder, limit=limit)
-    wanted = fingerprints(workspace, with_corrections(workspace, find_images(workspace)))
+    wanted = Job(workspace, with_corrections(workspace, find_images(workspace))).fingerprints
     planned = []
     for stage in STAGES:
         record = folder.finished(stage)
@@ -108,22 +107,17 @@ def plan_run(
     return folder.path, planned
 
 
+@dataclass
 class _Runner:
     """Runner of the stages of one run, up to the stage with index `last`."""
 
-    def __init__(
-        self,
-        workspace: Workspace,
-        last: int,
-        ask_again: bool = False,
-        profile: RunProfile | None = None,
-    ) -> None:
-        self.workspace = workspace
-        self.folder = workspace.folder
-        self.progress = workspace.progress
-        self.last = last
-        self.ask_again = ask_again
-        self.profile = profile
+    workspace: Workspace
+    last: int
+    ask_again: bool = False
+    profile: RunProfile | None = None
+
+    def __post_init__(self) -> None:
+        self.folder, self.progress = self.workspace.folder, self.workspace.progress
 
     def run(self) -> RunResults | None:
         """Run the stages in order; return the results of stage `report`, or None without it."""
@@ -131,11 +125,11 @@ class _Runner:
         take_device(self.workspace.device)
         began = time.perf_counter()
         job = self._start()
-        for stage in ORDER[: self.last + 1]:
-            if stage is REPORT:
+        for name in STAGES[: self.last + 1]:
+            if name == "report":
                 return self._report(job)
             # Stage `data` began with `_start`, which finds the images.
-            self._stage(stage, job, began if stage is DATA else None)
+            self._stage(name, job, began if name == "data" else None)
             return_freed_memory()
         return None
 
@@ -156,9 +150,7 @@ class _Runner:
                 class_names=images.class_names,
             ),
         )
-        job = Job(
-            self.workspace, images, fingerprints(self.workspace, images), ask_again=self.ask_again
-        )
+        job = Job(self.workspace, images, self.ask_again)
         if distributed.is_main_process():
             self._write_recipe()
             self._forget_changed(job)
@@ -223,25 +215,25 @@ class _Runner:
         if before is None or "train" not in kept:
             write_json(path, now)
 
-    def _stage(self, stage: Stage[Any], job: Job, began: float | None = None) -> None:
+    def _stage(self, name: str, job: Job, began: float | None = None) -> None:
         """Run a stage and record that it is finished, or reuse it if it is already finished.
 
         `began` is the time at which the stage's work began, if it began before this call.
         """
-        name, listeners = stage.name, self.workspace.listeners
-        before = distributed.broadcast(lambda: self._seconds_of(name))
+        listeners, record = self.workspace.listeners, self.folder.finished(name)
+        before = distributed.broadcast(lambda: None if record is None else record.seconds)
         if before is not None:
             self.progress.say(f"{name}: reused, done before in {before:.1f} s")
             listeners.call("on_stage_end", StageEnd(name, before, reused=True))
-            if self.profile is not None and (record := self.folder.finished(name)):
-                self.profile.note(name, record, reused=True)
+            if self.profile is not None and record is not None:
+                self.profile.stages[name] = (record, True)
             return
         listeners.call("on_stage_start", name)
         began = time.perf_counter() if began is None else began
         device = self.workspace.device
         start_measuring(device)
         with self.profile.stage(name) if self.profile else nullcontext():
-            outputs = [self.folder.relative(path) for path in job.run(stage)]
+            outputs = [self.folder.relative(path) for path in job.run(name)]
         seconds = round(time.perf_counter() - began, 3)
         record = StageRecord(
             job.fingerprints[name], seconds, tuple(outputs), peak_memory_mb(device)
@@ -249,19 +241,15 @@ class _Runner:
         self.folder.finish(name, record)
         listeners.call("on_stage_end", StageEnd(name, seconds, reused=False))
         if self.profile is not None:
-            self.profile.note(name, record, reused=False)
+            self.profile.stages[name] = (record, False)
         distributed.barrier()
-
-    def _seconds_of(self, stage: str) -> float | None:
-        record = self.folder.finished(stage)
-        return None if record is None else record.seconds
 
     def _report(self, job: Job) -> RunResults | None:
         """Run the controls, write the report unless it can be reused, and return the results."""
-        job.results.clear()  # controls need the memory; the report reads the run folder
+        job.free_results()  # controls need the memory; the report reads the run folder
         job.controls = self._controls()
-        results = job.result(REPORT) if distributed.is_main_process() else None
-        self._stage(REPORT, job)
+        results = job.run_results if distributed.is_main_process() else None
+        self._stage("report", job)
         return results
 
     def _controls(self) -> dict[str, tuple[Evaluation, ...]]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gc
+import re
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -19,10 +20,12 @@ from latte.run.workspace import run_folder
 
 _SEED = "seed"
 _CLOSING = {"[": "]", "{": "}"}
-_ESCAPES = {'"': "\\", "'": "''"}
-"""First character of a two-character escape sequence, by the quote around the text."""
-_BEFORE_A_QUOTE = " \t,:[{"
-"""Characters after which a quote starts quoted text; elsewhere, a quote is an apostrophe."""
+_TOKEN = re.compile(
+    r"""(?<![^ \t,:\[{])"(?:\\.|[^"\\])*(?:"|\\?\Z)|(?<![^ \t,:\[{])'(?:''|[^'])*(?:'|\Z)|.""",
+    re.DOTALL,
+)
+"""A text in quotes, by YAML's rules, or one character. A quote starts such a text only after white
+space, a comma, a colon or an opening bracket; elsewhere it is an apostrophe."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,10 @@ def plan_sweep(
     Without `seeds` each recipe keeps its own seed. Raises `RecipeErrors` with the mistakes of all
     recipes and combinations.
     """
-    _refuse_two_sources_of_seeds(settings, seeds)
+    if seeds and any(setting.partition("=")[0] == _SEED for setting in settings):
+        raise LatteError(
+            "the seed is given here and by --seeds", where="--set seed", hint="Keep one of them."
+        )
     seed_lists = [[f"{_SEED}={seed}"] for seed in seeds] or [[]]
     choices = [(*values, *seed) for values in combinations(settings) for seed in seed_lists]
     planned: dict[Path, PlannedRun] = {}
@@ -87,13 +93,6 @@ def plan_sweep(
     if errors:
         raise RecipeErrors([*{str(error): error for error in errors}.values()])
     return [*planned.values()]
-
-
-def _refuse_two_sources_of_seeds(settings: Sequence[str], seeds: Sequence[int]) -> None:
-    if seeds and any(setting.partition("=")[0] == _SEED for setting in settings):
-        raise LatteError(
-            "the seed is given here and by --seeds", where="--set seed", hint="Keep one of them."
-        )
 
 
 def _located(error: LatteError, path: Path, *, ambiguous: bool) -> list[LatteError]:
@@ -175,9 +174,17 @@ def split_values(text: str) -> list[str]:
     Joining the parts with commas gives `text` again. After a bracket or quote that is not closed,
     no comma splits the text.
     """
-    cuts = [index for index, depth in _outside_quotes(text) if text[index] == "," and depth == 0]
-    starts, ends = [0, *(cut + 1 for cut in cuts)], [*cuts, len(text)]
-    return [text[start:end] for start, end in zip(starts, ends, strict=True)]
+    parts, closing = [""], ""
+    for token in _TOKEN.findall(text):
+        if token == "," and not closing:
+            parts.append("")
+            continue
+        parts[-1] += token
+        if token in _CLOSING:
+            closing += _CLOSING[token]
+        elif closing.endswith(token):
+            closing = closing[:-1]
+    return parts
 
 
 def combinations(settings: Sequence[str]) -> list[tuple[str, ...]]:
@@ -215,34 +222,3 @@ def _alternatives(setting: str) -> list[str]:
             hint="Write null for none, and put a text that contains commas in quotes.",
         )
     return [f"{key}{equals}{one}" for one in values]
-
-
-def _outside_quotes(text: str) -> Iterator[tuple[int, int]]:
-    """Yield each index of `text` outside quotes, with the number of brackets open there."""
-    open_brackets: list[str] = []
-    index, before = 0, ","
-    while index < len(text):
-        character = text[index]
-        if character in _ESCAPES and before in _BEFORE_A_QUOTE:
-            index = _after_quote(text, index)
-        else:
-            if character in _CLOSING:
-                open_brackets.append(_CLOSING[character])
-            elif open_brackets and character == open_brackets[-1]:
-                open_brackets.pop()
-            yield index, len(open_brackets)
-            index += 1
-        before = character
-
-
-def _after_quote(text: str, start: int) -> int:
-    """Return the index after the quoted text that starts at `start`, by YAML's quoting rules."""
-    quote, index = text[start], start + 1
-    while index < len(text):
-        if text.startswith(_ESCAPES[quote], index):
-            index += 2
-        elif text[index] == quote:
-            return index + 1
-        else:
-            index += 1
-    return len(text)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from latte.backbone.encode import encode_cached_images
 from latte.data.device_views import make_device_views
@@ -17,7 +17,6 @@ from latte.data.views import TrainingView
 from latte.describe.bank import DescriptionBank
 from latte.evaluate.similarities import diagnose
 from latte.interfaces import (
-    Backbone,
     CutTexts,
     Describer,
     LatteError,
@@ -29,13 +28,12 @@ from latte.interfaces.settings import Budget
 from latte.io.files import write_json
 from latte.run.adapted import Adapted, from_learners
 from latte.run.describing import build_descriptions, training_set
-from latte.run.frozen_texts import FrozenTexts
 from latte.run.images import Images
 from latte.run.process import return_freed_memory
 from latte.run.questions import StoredQuestions
-from latte.run.ready import with_line
+from latte.run.ready import naming_line
 from latte.run.workspace import Workspace, description_folder
-from latte.run.zero_shot import ZeroShot, encode_images, encode_names
+from latte.run.zero_shot import FrozenTexts, ZeroShot, encode_images, encode_names
 from latte.train.features import LARGEST_STATES, CachedStates, StepInputs, state_bytes
 from latte.train.learner import Learner, build_learner
 from latte.train.loop import own_posterior, train
@@ -137,7 +135,7 @@ def _learner(workspace: Workspace, number: int, own: Trainable[Any]) -> Learner:
     recipe = workspace.recipe
     choice, clip = recipe.learners[number], workspace.frozen_clip
     loss = workspace.build(choice.loss) if choice.loss else None
-    try:
+    with naming_line(recipe, number):
         if recipe.train.takes_steps and loss and loss.sigmoid and clip.logit_bias is None:
             raise LatteError(
                 "this loss needs a sigmoid model such as SigLIP: the backbone has no logit bias",
@@ -148,19 +146,13 @@ def _learner(workspace: Workspace, number: int, own: Trainable[Any]) -> Learner:
             choice.settings.name,
             clip,
             # Without steps nothing is trained, whatever the recipe's `trainable` says.
-            own.select if recipe.train.takes_steps else _freeze,
+            own.select if recipe.train.takes_steps else lambda one: one.train_only("none"),
             workspace.build(choice.prototypes),
             loss,
             choice.settings.optimizer or recipe.train.optimizer,
             recipe.train.precision,
             recipe.train.part_size,
         )
-    except LatteError as error:
-        raise with_line(error, recipe, number) from error
-
-
-def _freeze(backbone: Backbone) -> Mapping[str, nn.Parameter]:
-    return backbone.train_only("none")
 
 
 def training_start(

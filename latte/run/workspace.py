@@ -18,7 +18,6 @@ from latte.interfaces import (
     Dataset,
     LatteError,
     Progress,
-    Trainable,
 )
 from latte.recipe.load import load_recipe
 from latte.recipe.model import Choice, Recipe
@@ -153,8 +152,14 @@ class Workspace:
     @property
     def feature_identity(self) -> tuple[str, ...]:
         """Everything that features of the frozen CLIP depend on, except the encoded content."""
-        own = (self.frozen_clip.fingerprint,)
-        return own if self.device == "cpu" else (*own, _device_name(self.device), self.arithmetic)
+        import torch
+
+        own, name = (self.frozen_clip.fingerprint,), self.device
+        if name == "cpu":
+            return own
+        if name.startswith("cuda"):
+            name = torch.cuda.get_device_name(name)
+        return (*own, name, self.arithmetic)
 
     def shares_clip(self, other: Workspace) -> bool:
         """Return True if both runs start from the same CLIP, on the same device."""
@@ -219,20 +224,11 @@ def unloaded_dataset(recipe: Recipe, registry: Registry) -> Dataset[Any]:
 
     Raises `LatteError` if the dataset's files are missing.
     """
-    return cast("Dataset[Any]", _unloaded(recipe, registry, recipe.dataset))
+    return cast("Dataset[Any]", unloaded(recipe, registry, recipe.dataset))
 
 
-def unloaded_backbone(recipe: Recipe, registry: Registry) -> BackboneLoader[Any]:
-    """Build the loader of a recipe's backbone without a run; this loads no model."""
-    return cast("BackboneLoader[Any]", _unloaded(recipe, registry, recipe.backbone))
-
-
-def unloaded_trainables(recipe: Recipe, registry: Registry) -> list[Trainable[Any]]:
-    """Build the components that choose what trains, without a run and without torch."""
-    return [_unloaded(recipe, registry, learner.trainable) for learner in recipe.learners]
-
-
-def _unloaded(recipe: Recipe, registry: Registry, choice: Choice) -> Any:
+def unloaded(recipe: Recipe, registry: Registry, choice: Choice) -> Any:
+    """Build a component of a recipe without a run, a model or torch."""
     context = Context(
         base_dir=recipe.base_dir.absolute(),
         cache_dir=cache_folder(),
@@ -249,12 +245,6 @@ def check_sending(recipe: Recipe, dataset: Dataset[Any]) -> None:
     for describer in recipe.describers:
         if address := describer.options.sends_images_to:
             dataset.check_sending(address)
-
-
-def _device_name(device: str) -> str:
-    import torch
-
-    return torch.cuda.get_device_name(device) if device.startswith("cuda") else device
 
 
 def _no_clip() -> NoReturn:

@@ -7,7 +7,8 @@ from typing import Literal
 import numpy
 import pytest
 
-from latte.data.cache import DecodedImages, ImageCache, LayeredStore, MemoryStore
+from latte.data.cache import DecodedImages, ImageCache, PixelStore
+from latte.data.disk_cache import DiskStore
 from latte.data.images import UnreadableImageError
 from latte.data.views import evaluation_pixels
 from latte.interfaces import LatteError, PixelFormat
@@ -27,7 +28,7 @@ def test_cached_images_equal_their_files(tmp_path: Path) -> None:
 
 def test_cached_image_is_served_without_its_file(tmp_path: Path) -> None:
     images = references(tmp_path, 2)
-    cache = ImageCache(images, MemoryStore(BYTES))
+    cache = ImageCache(images, PixelStore(BYTES))
     first = cache.get(0).tobytes()
     cache.get(1)
     for image in images:
@@ -39,7 +40,7 @@ def test_cached_image_is_served_without_its_file(tmp_path: Path) -> None:
 
 def test_cache_without_budget_decodes_again(tmp_path: Path) -> None:
     images = references(tmp_path, 1)
-    cache = ImageCache(images, MemoryStore(0))
+    cache = ImageCache(images, PixelStore(0))
     cache.get(0)
     picture(9).save(images[0].path)
     assert cache.get(0).tobytes() == picture(9).tobytes()
@@ -53,7 +54,7 @@ def test_returned_image_is_a_copy(tmp_path: Path) -> None:
 
 
 def test_memory_store_takes_a_smaller_image_after_rejecting_a_larger() -> None:
-    store = MemoryStore(max_bytes=100)
+    store = PixelStore(max_bytes=100)
     assert not store.put("large", numpy.zeros((10, 10, 3), numpy.uint8))
     assert store.put("small", numpy.zeros((5, 5, 3), numpy.uint8))
     assert store.get("large") is None
@@ -61,7 +62,7 @@ def test_memory_store_takes_a_smaller_image_after_rejecting_a_larger() -> None:
 
 
 def test_cache_is_thread_safe(tmp_path: Path) -> None:
-    cache = ImageCache(references(tmp_path, 8), MemoryStore(4 * BYTES))
+    cache = ImageCache(references(tmp_path, 8), PixelStore(4 * BYTES))
     with ThreadPoolExecutor(8) as pool:
         got = list(pool.map(cache.get, [i % 8 for i in range(200)]))
     expected = [picture(i).tobytes() for i in range(8)]
@@ -69,7 +70,7 @@ def test_cache_is_thread_safe(tmp_path: Path) -> None:
 
 
 def test_cache_uses_the_given_store_and_keys(tmp_path: Path) -> None:
-    store = MemoryStore(10**6)
+    store = PixelStore(10**6)
     images = references(tmp_path, 2)
     first, second = (digest(image.path.read_bytes()) for image in images)
     cache = ImageCache(images, store=store, keys=[first, second])
@@ -82,7 +83,7 @@ def test_cache_uses_the_given_store_and_keys(tmp_path: Path) -> None:
 
 
 def test_content_without_its_key_is_not_cached(tmp_path: Path) -> None:
-    store = MemoryStore(10**6)
+    store = PixelStore(10**6)
     images = references(tmp_path, 2)
     key = digest(images[0].path.read_bytes())
     images[1].path.replace(images[0].path)
@@ -91,18 +92,19 @@ def test_content_without_its_key_is_not_cached(tmp_path: Path) -> None:
     assert key not in store
 
 
-def test_layered_store_uses_the_first_store_with_room() -> None:
-    first, second = MemoryStore(100), MemoryStore(1000)
-    store = LayeredStore(first, second)
-    pixels = numpy.arange(300, dtype=numpy.uint8)
-    assert store.put("large", pixels)
-    assert store.put("small", pixels[:9])
-    assert "large" in second
-    assert "small" in first
-    assert "small" not in second
-    assert all(name in store and store.get(name) is not None for name in ("large", "small"))
-    assert store.get("other") is None
-    assert not store.put("huge", numpy.zeros(5000, numpy.uint8))
+def test_pixels_that_do_not_fit_on_the_disk_stay_in_memory(tmp_path: Path) -> None:
+    pixels = numpy.arange(100, dtype=numpy.uint8)
+    full = DiskStore(tmp_path / "full", 0, lambda line: None)
+    store = PixelStore(100, full)
+    assert store.put("small", pixels)
+    assert not store.put("more", pixels)
+    assert ("small" in store, "small" in full, "more" in store) == (True, False, False)
+    assert store.get("more") is None
+    disk = DiskStore(tmp_path / "disk", 10**7, lambda line: None)
+    assert PixelStore(0, disk).put("small", pixels)
+    found = PixelStore(0, disk).get("small")
+    assert found is not None
+    assert (found == pixels).all()
 
 
 @pytest.mark.parametrize("resize_mode", ["shortest", "longest", "squash"])

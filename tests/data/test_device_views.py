@@ -211,7 +211,7 @@ def test_no_device_views_without_training_or_augmentation(
 def test_augment_on_device_raises_if_images_do_not_fit(
     cache: ImageCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_budget", lambda device: 1000)
+    monkeypatch.setattr(module, "_share_of_memory", lambda share, device: 1000)
     with pytest.raises(LatteError, match="more than 25% of the memory of cpu"):
         made(cache, CountingProgress(), augment_on="device")
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy
 import pytest
 
+from latte import distributed
 from latte.data.disk_cache import DiskStore
-from latte.data.scan import _merged, _outcomes, scan_images, scan_images_distributed
+from latte.data.scan import Scan, scan_images
 from latte.interfaces import ImageReference
 from tests.helpers.recorded import RecordedProgress
 
@@ -27,33 +30,37 @@ def kept(folder: Path) -> DiskStore:
     return DiskStore(folder, 2**26, lambda line: None)
 
 
+class GatheredError(Exception):
+    """Raised in place of waiting for the other processes."""
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 9])
-def test_merged_scan_of_several_processes_equals_scan_of_one(
+def test_scan_of_several_processes_equals_scan_of_one(
     images: list[ImageReference],
     tmp_path: Path,
     silent_progress: RecordedProgress,
+    monkeypatch: pytest.MonkeyPatch,
     count: int,
 ) -> None:
     expected = scan_images(images, silent_progress, "scan")
     assert (len(expected.images), len(expected.skipped)) == (5, 2)
-    shares = []
+    others: list[Any] = []
+
+    def scan(rank: int, disk: DiskStore, gather: Callable[[Any], Any]) -> Scan:
+        monkeypatch.setattr(distributed, "share", lambda items: items[rank::count])
+        monkeypatch.setattr(distributed, "all_gather_object", gather)
+        return scan_images(images, silent_progress, "scan", disk=disk)
+
+    def leave(own: Any) -> None:
+        others.append(json.loads(json.dumps(own)))
+        raise GatheredError
+
     first = kept(tmp_path / "pixels")
-    for rank in range(count):
-        own = images[rank::count]
-        store = first if rank == 0 else kept(tmp_path / "pixels")
-        scan = scan_images(own, silent_progress, "scan", disk=store)
-        shares.append(_outcomes(own, scan))
-    first.refresh()
-    found = _merged(images, shares, first)
+    for rank in range(1, count):
+        with pytest.raises(GatheredError):
+            scan(rank, kept(tmp_path / "pixels"), leave)
+    found = scan(0, first, lambda own: [own, *others])
     assert found == expected
     for index in range(len(found.images)):
         assert found.keys[index] in first, "what another process kept is found"
         numpy.testing.assert_array_equal(found.cache.pixels(index), expected.cache.pixels(index))
-
-
-def test_distributed_scan_of_one_process_equals_plain_scan(
-    images: list[ImageReference], tmp_path: Path, silent_progress: RecordedProgress
-) -> None:
-    expected = scan_images(images, silent_progress, "scan")
-    found = scan_images_distributed(images, silent_progress, "scan", (), kept(tmp_path / "pixels"))
-    assert found == expected

@@ -18,7 +18,6 @@ from PIL import Image
 from latte.describe.choose import ChoicePlan, TextPlan, stored_tokens
 from latte.describe.import_export import export_texts, import_texts
 from latte.describe.inventory import Archive
-from latte.describe.shards import Shard
 from latte.describe.store import DescriptionStore, request_key
 from latte.interfaces import (
     Choice,
@@ -78,12 +77,10 @@ def ask(
     describer: ScriptedDescriber,
     requests: Sequence[ChoiceRequest],
     progress: RecordedProgress | None = None,
-    *,
-    shard: Shard | None = None,
 ) -> list[Choice | None]:
     with DescriptionStore(folder) as store:
         plan = ChoicePlan(describer, requests)
-        return plan.answers(store, progress or RecordedProgress(), shard=shard)
+        return plan.answers(store, progress or RecordedProgress())
 
 
 def best(choice: Choice | None) -> int | None:
@@ -244,16 +241,6 @@ def test_a_failed_batch_is_halved_and_failures_are_asked_in_the_next_run(tmp_pat
     assert again.chosen == [requests[1]]
     with pytest.raises(LatteError, match="answered none of 1 requests: RuntimeError: down"):
         ask(tmp_path / "other", Broken(fail), requests[1:2])
-
-
-def test_shards_share_the_questions(tmp_path: Path) -> None:
-    requests = [request(number) for number in range(12)]
-    workers = [Sure(), Sure()]
-    for index, worker in enumerate(workers, 1):
-        ask(tmp_path, worker, requests, shard=Shard(index, 2))
-    assert sum(len(worker.chosen) for worker in workers) == 12
-    assert all(0 < len(worker.chosen) < 12 for worker in workers)
-    assert None not in ask(tmp_path, Sure(), requests)
 
 
 @pytest.mark.parametrize(

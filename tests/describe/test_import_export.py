@@ -125,32 +125,10 @@ def test_of_two_lines_about_one_request_the_text_is_taken(tmp_path: Path) -> Non
     assert DescriptionStore(tmp_path / "store").get(record("e").key) == "a text"
 
 
-@pytest.mark.parametrize("one", ANSWERS[:1] + ANSWERS[2:4])
-def test_old_records_without_layout_get_the_one_of_their_key(
-    tmp_path: Path, one: StoredText
-) -> None:
-    folder = tmp_path / "old"
-    folder.mkdir()
-    old = {name: value for name, value in row(one).items() if name not in NEW_FIELDS}
-    written(folder / "part-old.jsonl", old)
-    assert export(folder, tmp_path / "x").texts == 1
-    assert json.loads((tmp_path / "x").read_text())["layout"] == one.layout
-
-
-NEW_FIELDS = ("layout", "sample", "refused")
-
-
 def test_a_record_whose_key_is_not_its_own_is_not_exported(tmp_path: Path) -> None:
     with DescriptionStore(tmp_path / "store") as store:
         store.put_many([replace(ANSWERS[0], key="0" * 32), ANSWERS[2]])
     assert export(tmp_path / "store", tmp_path / "x") == Exported(1, 0, left_out=1)
-
-
-@pytest.mark.parametrize("one", ANSWERS)
-def test_import_computes_missing_keys(tmp_path: Path, one: StoredText) -> None:
-    keyless = {name: value for name, value in row(one).items() if name != "key"}
-    import_texts(tmp_path / "store", [written(tmp_path / "x.jsonl", keyless)])
-    assert contents(tmp_path / "store") == {one}
 
 
 @pytest.mark.parametrize(
@@ -174,8 +152,9 @@ def test_import_computes_missing_keys(tmp_path: Path, one: StoredText) -> None:
         (row(images=[image("z")]), "`key` does not follow"),
         (row(sample=3), "`key` does not follow"),
         (row(key="0" * 32), "`key` does not follow"),
-        (row(ANSWERS[2], key=None, layout=None), "several images need `layout`"),
-        (row(ANSWERS[2], key=None, layout="single"), "does not go with 2 images"),
+        (row(key=None), "`key`"),
+        (row(ANSWERS[2], layout=None), "`layout`"),
+        (row(ANSWERS[2], layout="single"), "`key` does not follow"),
         (["a", "list"], "valid dictionary"),
     ],
 )
@@ -209,9 +188,8 @@ def test_files_that_cannot_be_read_or_written_are_named(tmp_path: Path, filled: 
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(LatteError, match="cannot be written"):
         export(filled, tmp_path / "file" / "x")
-    with pytest.raises(LatteError, match="cannot be written") as caught:
+    with pytest.raises(LatteError, match="cannot be written"):
         import_texts(tmp_path / "file", [next(filled.iterdir())])
-    assert caught.value.hint == "nothing was imported"
 
 
 def test_a_damaged_parquet_file_is_named(tmp_path: Path) -> None:

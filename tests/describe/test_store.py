@@ -129,7 +129,7 @@ def test_refresh_reads_only_new_bytes_of_other_processes(
     read: list[bytes] = []
     real = store_module.parse_line
 
-    def parse(line: bytes) -> dict[str, object] | None:
+    def parse(line: bytes) -> StoredText | None:
         read.append(line)
         return real(line)
 

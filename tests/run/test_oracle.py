@@ -135,13 +135,6 @@ def test_without_labels_of_all_images_nothing_is_done(
     assert not list((tmp_path / "runs").rglob("zero_shot.safetensors"))
 
 
-def test_groups_with_too_few_correct_images_are_counted(labelled: Path, tmp_path: Path) -> None:
-    write_split(tmp_path, [0] * 12)
-    _, _, progress = run(labelled, *changes(1), until="describe")
-    (line,) = (line for line in progress.lines if line.startswith("oracle"))
-    assert line.startswith("oracle group: 12 of 12 groups miss correct: 1, as no training image")
-
-
 def test_a_control_that_is_an_oracle_is_named(labelled: Path) -> None:
     control = (
         "controls={upper: {oracle: true, descriptions: "

@@ -14,10 +14,9 @@ from latte.interfaces import LatteError
 from latte.recipe.load import load_recipe
 from latte.results.identity import stage_fingerprints
 from latte.run.describing import describe
-from latte.run.frozen_texts import FrozenTexts
 from latte.run.images import find_images
 from latte.run.workspace import Workspace, run_folder
-from latte.run.zero_shot import compute_zero_shot
+from latte.run.zero_shot import FrozenTexts, compute_zero_shot
 from tests.helpers.echo_describer import Echo, echo_registry, run_with_echo
 from tests.helpers.recorded import RecordedProgress
 from tests.helpers.whole_runs import assert_same_results

@@ -59,7 +59,10 @@ class ImageFolderDataset(ImageSource[FolderOptions]):
 
     def __init__(self, options: FolderOptions, context: Context) -> None:
         self._root = existing_folder(context.path(options.root), "dataset.root")
-        self._evaluation = _evaluation_path(options, context)
+        self._evaluation = None
+        if options.evaluation is not None:
+            path = context.path(options.evaluation)
+            self._evaluation = path if is_file(path) else existing_folder(path, _EVALUATION)
         self._left_out = LeftOut()
         super().__init__(options, context, read_classes(options.classes, self._root, context))
 
@@ -68,7 +71,7 @@ class ImageFolderDataset(ImageSource[FolderOptions]):
         return self._training_images
 
     def evaluation_images(self) -> Sequence[LabelledImage]:
-        """Return the labelled images of option `evaluation`, by id; empty if it is not set."""
+        """Return the labelled images of option `evaluation`, sorted by id; empty without it."""
         return self._evaluation_images
 
     def audit_labels(self) -> Mapping[str, int]:
@@ -131,13 +134,6 @@ class ImageFolderDataset(ImageSource[FolderOptions]):
             labelled = paths.labelled(path, self.lookup, "path", "class")
         self.refuse_overlap(labelled, _EVALUATION)
         return labelled
-
-
-def _evaluation_path(options: FolderOptions, context: Context) -> Path | None:
-    if options.evaluation is None:
-        return None
-    path = context.path(options.evaluation)
-    return path if is_file(path) else existing_folder(path, _EVALUATION)
 
 
 def _refuse_nesting(evaluation: Path, root: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 
 from pydantic import Field
 
@@ -53,7 +52,10 @@ class ListDataset(ImageSource[ListOptions]):
         self._root = self._file.parent
         if options.root is not None:
             self._root = existing_folder(context.path(options.root), "dataset.root")
-        self._evaluation = _evaluation_file(options, context)
+        self._evaluation = None
+        if options.evaluation is not None:
+            path = context.path(options.evaluation)
+            self._evaluation = existing_file(path, "dataset.evaluation")
         super().__init__(options, context, read_classes(options.classes, self._root, context))
 
     def training_images(self) -> Sequence[ImageReference]:
@@ -61,7 +63,7 @@ class ListDataset(ImageSource[ListOptions]):
         return self._training_images
 
     def evaluation_images(self) -> Sequence[LabelledImage]:
-        """Return the labelled images in the file `evaluation`, by id; empty if it is not set."""
+        """Return the labelled images in the file `evaluation`, sorted by id; empty without it."""
         return self._evaluation_images
 
     def audit_labels(self) -> Mapping[str, int]:
@@ -94,12 +96,6 @@ class ListDataset(ImageSource[ListOptions]):
         )
         self.refuse_overlap(labelled, "dataset.evaluation")
         return labelled
-
-
-def _evaluation_file(options: ListOptions, context: Context) -> Path | None:
-    if options.evaluation is None:
-        return None
-    return existing_file(context.path(options.evaluation), "dataset.evaluation")
 
 
 class CoopOptions(SourceOptions):

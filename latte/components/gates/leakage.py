@@ -37,7 +37,13 @@ class LeakageGate(Gate[LeakageOptions]):
         Raises `LatteError` if the option `ignore` names an unknown class.
         """
         for name in self.options.ignore:
-            _check(name, subject.class_names)
+            if name not in subject.class_names:
+                raise LatteError(
+                    f"there is no class `{name}` to ignore",
+                    where="gates: leakage",
+                    hint=did_you_mean(name, subject.class_names)
+                    or "write class names in `ignore` exactly as the dataset has them",
+                )
         names = NameFinder(subject.class_names)
         return [self._verdict(one, names) for one in texts]
 
@@ -49,17 +55,6 @@ class LeakageGate(Gate[LeakageOptions]):
                 named = written.class_name if own else min(classes)
                 return f"it names {'its own' if own else 'the'} class `{named}`"
         return None
-
-
-def _check(name: str, class_names: Sequence[str]) -> None:
-    if name in class_names:
-        return
-    raise LatteError(
-        f"there is no class `{name}` to ignore",
-        where="gates: leakage",
-        hint=did_you_mean(name, class_names)
-        or "write class names in `ignore` exactly as the dataset has them",
-    )
 
 
 class NameFinder:

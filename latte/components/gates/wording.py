@@ -181,19 +181,12 @@ class RefusalGate(Gate[RefusalOptions]):
 
     def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:
         """Return a reason for each text that is held back; see `Gate`."""
-        refusal = _compiled(self.options.also)
-        return [_verdict(refusal.search(_spaced(folded(one.text)))) for one in texts]
-
-
-def _compiled(also: Sequence[str]) -> re.Pattern[str]:
-    phrases = (rf"(?<!\w){re.escape(_spaced(folded(phrase)))}(?!\w)" for phrase in also)
-    return re.compile("|".join((*PATTERNS, *phrases)))
+        also = (re.escape(_spaced(folded(phrase))) for phrase in self.options.also)
+        refusal = re.compile("|".join((*PATTERNS, *(rf"(?<!\w){one}(?!\w)" for one in also))))
+        found = (refusal.search(_spaced(folded(one.text))) for one in texts)
+        return [f"it says `{one[0].strip()}`" if one else None for one in found]
 
 
 def _spaced(text: str) -> str:
     """Return `text` with each run of white space replaced by one space."""
     return " ".join(text.split())
-
-
-def _verdict(found: re.Match[str] | None) -> str | None:
-    return f"it says `{found[0].strip()}`" if found else None

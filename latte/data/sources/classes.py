@@ -1,22 +1,71 @@
-"""Class names: read and check them, and find a name's label, ignoring case and `_`."""
+"""Class names of datasets: options, reading, the lookup of labels, and a base class."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated, TypeAlias, TypeVar
 
-from latte.data.source_options import CLASS_FOLDERS
+from pydantic import Field, field_validator
+
 from latte.data.sources.walk import list_folders
-from latte.interfaces import Context, LatteError
+from latte.interfaces import Context, Dataset, IsPath, LabelledImage, LatteError, Options
 from latte.interfaces.errors import nearest
 from latte.io.paths import existing_file, read_text, some
 
 _WHERE = "dataset.classes"
 
-
 ALIAS_SEPARATOR = " | "
 """Text between several names of one class."""
+
+
+CLASS_FOLDERS = "folders"
+"""Value of `classes` for which the names of the sub-folders of `root` are the class names."""
+
+ClassNames: TypeAlias = Annotated[
+    Annotated[str, IsPath(f"(?!{CLASS_FOLDERS}$)(?P<path>.+)")] | tuple[str, ...],
+    Field(
+        description="text file with one class name per line, or a list of names, or `folders`: the "
+        "names of the sub-folders of root, sorted, with `_` read as a space (a file called "
+        "folders: ./folders). Several names of one class: `couch | sofa`, the first is shown"
+    ),
+]
+"""An option that names the classes: a file, `folders`, or the names."""
+
+
+class SourceOptions(Options):
+    """Options that every dataset has.
+
+    Example:
+        >>> from latte.api import PathText, SourceOptions
+        >>> class FolderOptions(SourceOptions):
+        ...     root: PathText
+        >>> FolderOptions(root="photos").templates
+        ('a photo of a {class}.',)
+    """
+
+    template: str | tuple[str, ...] = Field(
+        default="a photo of a {class}.",
+        description="sentence that stands for a class; only {class} is replaced, by the name. With "
+        "a list, a class is the mean feature of all sentences; if one text is needed, it is the "
+        "first",
+    )
+
+    @property
+    def templates(self) -> tuple[str, ...]:
+        """All sentences of `template`, which is one sentence or a list."""
+        return (self.template,) if isinstance(self.template, str) else self.template
+
+    @field_validator("template")
+    @classmethod
+    def _names_the_class(cls, template: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        templates = (template,) if isinstance(template, str) else template
+        if not templates or not all("{class}" in one for one in templates):
+            raise ValueError('the template must contain {class}, as in "a photo of a {class}."')
+        if len({*templates}) < len(templates):
+            raise ValueError("the same template stands here twice")
+        return template
 
 
 def read_classes(
@@ -177,3 +226,72 @@ class ClassLookup:
 
 def _loosely(name: str) -> str:
     return " ".join(name.replace("_", " ").casefold().split())
+
+
+SourceOptionsT = TypeVar("SourceOptionsT", bound=SourceOptions)
+
+
+class ImageSource(Dataset[SourceOptionsT]):
+    """Dataset that gets its class names when it is constructed.
+
+    Example:
+        >>> from latte.api import PathText, SourceOptions
+        >>> from latte.api.sources import ClassNames, ImageSource, images_below, read_classes
+        >>> class Options(SourceOptions):
+        ...     root: PathText
+        ...     classes: ClassNames
+        >>> class Photos(ImageSource[Options]):
+        ...     def __init__(self, options, context):
+        ...         self._root = context.path(options.root)
+        ...         classes = read_classes(options.classes, self._root, context)
+        ...         super().__init__(options, context, classes)
+        ...     def training_images(self):
+        ...         return images_below(self._root, "dataset.root")
+    """
+
+    def __init__(
+        self,
+        options: SourceOptionsT,
+        context: Context,
+        classes: Sequence[Sequence[str]],
+    ) -> None:
+        """Store all names of each class; the first name is the one that is shown."""
+        super().__init__(options, context)
+        self._class_names = shown(classes)
+        self._class_aliases = classes
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Distinct names of the C classes, in label order."""
+        return self._class_names
+
+    @property
+    def template(self) -> str:
+        """First sentence that stands for a class; it contains `{class}` in place of the name."""
+        return self.templates[0]
+
+    @property
+    def templates(self) -> tuple[str, ...]:
+        """All sentences that stand for a class; a class is the mean of their text features."""
+        return self.options.templates
+
+    @property
+    def class_aliases(self) -> Sequence[Sequence[str]]:
+        """All names of each class; the first is the one in `class_names`."""
+        return self._class_aliases
+
+    @property
+    def lookup(self) -> ClassLookup:
+        """Lookup of labels by any name of a class."""
+        return ClassLookup(self.class_names, self.class_aliases)
+
+    def refuse_overlap(self, evaluation: Sequence[LabelledImage], where: str) -> None:
+        """Raise `LatteError` if a labelled image is a training image too."""
+        known = {image.id for image in self.training_images()}
+        shared = [labelled.image.id for labelled in evaluation if labelled.image.id in known]
+        if shared:
+            raise LatteError(
+                f"{len(shared)} evaluation images are training images too, such as {shared[0]}",
+                where=where,
+                hint="Take them out of one of the two.",
+            )

@@ -11,6 +11,13 @@ from latte.interfaces import ImageReference
 
 _SHOWN = 6
 """Number of suffixes that a message names."""
+_SENTENCES = {
+    "unread": "left out {files} in image formats that are not read, such as {example}: convert "
+    "them to JPEG or PNG",
+    "misnamed": "left out {files} with the content but not the name of an image, such as {example}",
+    "other": "left out {files}",
+}
+"""The warning about each kind of file."""
 
 
 class LeftOut:
@@ -26,56 +33,44 @@ class LeftOut:
     """
 
     def __init__(self) -> None:
-        self._unread: Counter[str] = Counter()
-        self._misnamed: Counter[str] = Counter()
-        self._others: Counter[str] = Counter()
-        self._example = {"unread": "", "misnamed": ""}
+        self._counts: dict[str, Counter[str]] = {kind: Counter() for kind in _SENTENCES}
+        self._examples: dict[str, str] = {}
 
     def add(self, path: Path) -> None:
         """Count a file whose suffix is not read; its first bytes may show that it is an image."""
-        suffix = path.suffix.lower() or "without suffix"
+        kind, suffix = "other", path.suffix.lower() or "without suffix"
         if suffix in UNREAD_SUFFIXES:
-            self._unread[suffix] += 1
-            self._example["unread"] = self._example["unread"] or os.path.normpath(path)
+            kind = "unread"
+            self._examples.setdefault(kind, os.path.normpath(path))
         elif right := _suffix_by_content(path):
-            self._misnamed[suffix] += 1
-            self._example["misnamed"] = self._example["misnamed"] or (
-                f"{os.path.normpath(path)}: name it with {right}"
-            )
-        else:
-            self._others[suffix] += 1
+            kind = "misnamed"
+            self._examples.setdefault(kind, f"{os.path.normpath(path)}: name it with {right}")
+        self._counts[kind][suffix] += 1
 
     def update(self, other: LeftOut) -> None:
         """Add the counts of `other`."""
-        self._unread.update(other._unread)
-        self._misnamed.update(other._misnamed)
-        self._others.update(other._others)
-        self._example = {kind: one or other._example[kind] for kind, one in self._example.items()}
+        for kind, counts in other._counts.items():
+            self._counts[kind].update(counts)
+        self._examples = {**other._examples, **self._examples}
 
     @property
     def images(self) -> int:
         """Number of files that look like images."""
-        return self._unread.total() + self._misnamed.total()
+        return self._counts["unread"].total() + self._counts["misnamed"].total()
 
     def warnings(self) -> list[str]:
         """Return one sentence per kind of file, with counts by suffix, an example and a remedy."""
-        found = []
-        if self._unread:
-            found.append(
-                f"left out {_counted(self._unread)} in image formats that are not read, such as "
-                f"{self._example['unread']}: convert them to JPEG or PNG"
+        return [
+            _SENTENCES[kind].format(
+                files=_counted(counts, "other " if kind == "other" else ""),
+                example=self._examples.get(kind),
             )
-        if self._misnamed:
-            found.append(
-                f"left out {_counted(self._misnamed)} with the content but not the name of an "
-                f"image, such as {self._example['misnamed']}"
-            )
-        if self._others:
-            found.append(f"left out {_counted(self._others, 'other ')}")
-        return found
+            for kind, counts in self._counts.items()
+            if counts
+        ]
 
 
-def _counted(counts: Counter[str], kind: str = "") -> str:
+def _counted(counts: Counter[str], kind: str) -> str:
     """Return the number of files, by suffix, as in `3 files (2 .cr2, 1 .psd)`."""
     shown = [f"{count:,} {suffix}" for suffix, count in counts.most_common(_SHOWN)]
     if len(counts) > _SHOWN:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import ClassVar
 
-from latte.data.sources.base import ImageSource, SourceOptionsT
-from latte.data.sources.classes import distinct
+from latte.data.sources.classes import ImageSource, SourceOptionsT, distinct
 from latte.data.sources.listed import (
     ListedPaths,
     by_id,
@@ -148,8 +147,11 @@ class SplitDataset(ImageSource[SourceOptionsT]):
         self._train, self._test = splits["train"] + splits["val"], splits["test"]
         names = splits.names_by_label()
         self._labels = {label: index for index, label in enumerate(names)}
-        spelled = _class_names(names.values(), file, spell)
-        super().__init__(options, context, [(name,) for name in spelled])
+        spelled = [(spell(entry.name), entry.where) for entry in names.values()]
+        for name, where in spelled:
+            if not name.strip():
+                raise LatteError("a class has an empty name", where=where)
+        super().__init__(options, context, [(name,) for name in distinct(spelled, str(file))])
 
     def training_images(self) -> Sequence[ImageReference]:
         """Return the images of train and val, sorted by id."""
@@ -175,10 +177,13 @@ class SplitDataset(ImageSource[SourceOptionsT]):
     def _evaluation_images(self) -> tuple[LabelledImage, ...]:
         if not self._test:
             return ()
-        labelled = [
-            LabelledImage(image, self._labels[_label_of(entry)])
-            for image, entry in self._listed(self._test)
-        ]
+        labelled = []
+        for image, entry in self._listed(self._test):
+            if entry.label is None:
+                raise LatteError(
+                    "an image of the test split has no label", where=entry.where, hint=SHAPE
+                )
+            labelled.append(LabelledImage(image, self._labels[entry.label]))
         self.refuse_overlap(labelled, str(self._file))
         return labelled_by_id(labelled)
 
@@ -188,19 +193,3 @@ class SplitDataset(ImageSource[SourceOptionsT]):
         images = unique([(image, entry.where) for image, entry in listed])
         refuse_all_missing(images, self._root, str(self._file))
         return listed
-
-
-def _label_of(entry: Entry) -> int:
-    if entry.label is None:
-        raise LatteError("an image of the test split has no label", where=entry.where, hint=SHAPE)
-    return entry.label
-
-
-def _class_names(
-    entries: Iterable[Entry], file: Path, spell: Callable[[str], str]
-) -> tuple[str, ...]:
-    spelled = [(spell(entry.name), entry.where) for entry in entries]
-    for name, where in spelled:
-        if not name.strip():
-            raise LatteError("a class has an empty name", where=where)
-    return distinct(spelled, str(file))

@@ -17,11 +17,10 @@ from latte.results.stored import same_count
 from latte.results.summary import Run
 from latte.run.adapted import load_classifiers, refuse_other_width
 from latte.run.describing import build_descriptions
-from latte.run.frozen_texts import FrozenTexts
-from latte.run.measuring import split_rows
+from latte.run.evaluating import split_rows
 from latte.run.posterior import read_own_images
 from latte.run.workspace import Workspace
-from latte.run.zero_shot import ZeroShot, load_zero_shot
+from latte.run.zero_shot import FrozenTexts, ZeroShot, load_zero_shot
 
 _NEEDED = ("describe", "train")
 """Stages whose files are read, in addition to the files that every comparison needs."""

@@ -56,7 +56,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path, content: bytes | No
         path.write_bytes(content)
     with pytest.raises(LatteError) as caught:
         read_bank(path)
-    assert caught.value.where == str(path)
+    assert str(caught.value.where).startswith(str(path))
 
 
 def test_the_digest_follows_the_content() -> None:

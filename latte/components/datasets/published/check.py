@@ -1,12 +1,9 @@
-"""Check a dataset's folder: missing and misplaced files, the split, and leftover archives."""
+"""Check a dataset's folder: missing and misplaced files, and the split."""
 
 from __future__ import annotations
 
+import glob
 import json
-import lzma
-import tarfile
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -21,9 +18,10 @@ from latte.api.sources import (
     visible_entries,
 )
 from latte.components.datasets.published.dataset import missing, read_published, split_files
-from latte.components.datasets.published.facts import SPLITS_PAGE, Facts, all_facts
+from latte.components.datasets.published.facts import SPLITS_PAGE, Facts
 
 _DEPTH = 3
+"""Levels of subfolders in which missing files are searched."""
 
 _SHOWN = 3
 
@@ -42,10 +40,9 @@ def check(facts: Facts, root: Path, split: str | None = None) -> list[Finding]:
     if not is_folder(root):
         return [Finding("error", f"no such folder: {root}", _how_to_get(facts, root))]
     absent = missing(facts, root, split)
-    found = [_misplaced(facts, root, name) for name in absent]
     if absent:
-        return [*found, *leftovers(root, needed=True)]
-    return [*_splits(facts, root, split), *leftovers(root, needed=False)]
+        return [_misplaced(facts, root, name) for name in absent]
+    return [*_splits(facts, root, split)]
 
 
 def usable(findings: list[Finding]) -> bool:
@@ -56,7 +53,8 @@ def usable(findings: list[Finding]) -> bool:
 def _misplaced(facts: Facts, root: Path, name: str) -> Finding:
     kind = "folder" if name.endswith("/") else "file"
     what = f"the {kind} {name} is missing"
-    elsewhere = next(_below(root, name.rstrip("/"), _DEPTH), None)
+    patterns = ("*/" * depth + glob.escape(name.rstrip("/")) for depth in range(1, _DEPTH + 1))
+    elsewhere = next((path for one in patterns for path in sorted(root.glob(one))), None)
     if elsewhere is not None:
         what = f"{what}; there is {elsewhere.relative_to(root)}"
         return Finding("error", what, _move(elsewhere, root, kind))
@@ -101,12 +99,11 @@ def _which_split(facts: Facts, splits: Splits, file: Path, *, own: bool) -> Find
         if facts.digest:
             return Finding("warning", f"{file.name}: {counts}, as published, but other entries")
         return Finding("ok", f"{file.name}: {counts}, as published")
-    other = belongs_to(splits)
     wanted = "{:,} + {:,} and {:,} of {} classes".format(*expected_sizes(facts))
     return Finding(
         "warning" if own else "error",
         f"{file.name}: {counts}; published are {wanted}",
-        f"This is the split of {other}." if other else f"The published one: {SPLITS_PAGE}",
+        f"The published one: {SPLITS_PAGE}",
     )
 
 
@@ -148,16 +145,6 @@ def _present(folder: Path, paths: Iterable[str]) -> set[str]:
     }
 
 
-def _below(folder: Path, name: str, depth: int) -> Iterator[Path]:
-    """Yield paths called `name` in subfolders of `folder`, the nearest first."""
-    inner = [folder / entry.name for entry in visible_entries(folder)]
-    folders = [path for path in inner if is_folder(path)]
-    yield from (path / name for path in folders if (path / name).exists())
-    if depth > 1:
-        for path in folders[:50]:
-            yield from _below(path, name, depth - 1)
-
-
 MADE_BY = "made_by"
 """Key that latte adds to splits that it makes; CoOp's readers ignore it."""
 
@@ -194,43 +181,3 @@ def sizes(splits: Splits) -> tuple[int, int, int, int]:
 def expected_sizes(facts: Facts) -> tuple[int, int, int, int]:
     """Return the `sizes` of the published split."""
     return facts.train, facts.val, facts.test, facts.classes
-
-
-def belongs_to(splits: Splits) -> str | None:
-    """Return the name of the dataset whose published split has the same sizes, or None."""
-    found = [one.name for one in all_facts().values() if expected_sizes(one) == sizes(splits)]
-    return found[0] if found else None
-
-
-ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
-
-PART = ".part"
-"""Suffix of an unfinished download."""
-
-
-def leftovers(root: Path, *, needed: bool) -> Iterator[Finding]:
-    """Yield findings about incomplete and damaged archives; if `needed`, also about intact ones."""
-    for entry in visible_entries(root):
-        path = root / entry.name
-        if entry.name.endswith(PART):
-            yield Finding("warning", f"{entry.name} is an unfinished download", "Get it again.")
-        elif entry.name.endswith(ARCHIVES) and is_file(path):
-            yield from _archive(path, needed=needed)
-
-
-def _archive(path: Path, *, needed: bool) -> Iterator[Finding]:
-    if not readable_archive(path):
-        yield Finding("warning", f"{path.name} is no readable archive", "Delete it.")
-    elif needed:
-        yield Finding("warning", f"{path.name} is not unpacked", f"Unpack it in {path.parent}.")
-
-
-def readable_archive(path: Path) -> bool:
-    """Return True if a ZIP's end record or a TAR's first member is valid; nothing else is read."""
-    if path.suffix == ".zip":
-        return zipfile.is_zipfile(path)
-    try:
-        with tarfile.open(path) as archive:
-            return archive.next() is not None
-    except (tarfile.TarError, OSError, EOFError, ValueError, zlib.error, lzma.LZMAError):
-        return False

@@ -67,9 +67,14 @@ def missing(facts: Facts, root: Path, split: str | None = None) -> list[str]:
 
 
 def split_files(facts: Facts, root: Path, split: str | None = None) -> list[Path]:
-    """Return the files that list the images: `split`, CoOp's split, or FGVC-Aircraft's lists."""
+    """Return the files that list the images: `split`, CoOp's split, or FGVC-Aircraft's lists.
+
+    FGVC-Aircraft has a list of class names, and one of image ids per split.
+    """
     name = split or facts.split
-    return [root / name] if name else variant_lists(root)
+    if name:
+        return [root / name]
+    return [root / VARIANTS, *(_list_of(root, one) for one in Splits.NAMES)]
 
 
 def read_published(facts: Facts, root: Path, split: str | None = None) -> Splits:
@@ -83,11 +88,6 @@ def read_published(facts: Facts, root: Path, split: str | None = None) -> Splits
         )
     name = split or facts.split
     return read_splits(root / name) if name else read_variants(root)
-
-
-def variant_lists(root: Path) -> list[Path]:
-    """Return FGVC-Aircraft's list files: one with class names, and one per split with image ids."""
-    return [root / VARIANTS, *(_list_of(root, split) for split in Splits.NAMES)]
 
 
 def read_variants(root: Path) -> Splits:

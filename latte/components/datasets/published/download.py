@@ -25,9 +25,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from latte.api import LatteError, Progress
-from latte.components.datasets.published.check import PART
 from latte.components.datasets.published.facts import Facts
 
+PART = ".part"
+"""Suffix of an unfinished download."""
 STALL_SECONDS = 60.0
 """Seconds in which `LEAST_BYTES` must arrive; also the time limit to connect and of each read."""
 LEAST_BYTES = 1 << 16
@@ -46,14 +47,24 @@ class Watch:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Watch in a background thread until the block ends."""
+        """Watch in a background thread until the block ends.
+
+        Raises one of `_CUT` if the connection was closed because of the limit.
+        """
         thread = threading.Thread(target=self._watch, daemon=True)
         thread.start()
         try:
             yield
+        except _CUT:
+            if not self.stalled:
+                raise
         finally:
             self._done.set()
             thread.join()
+        if self.stalled:
+            raise _CutError(
+                f"fewer than {LEAST_BYTES:,} bytes arrived in {STALL_SECONDS:g} seconds"
+            )
 
     def open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
         """Send `request`, and return the response after its headers.
@@ -64,8 +75,7 @@ class Watch:
         for handler in (
             urllib.request.ProxyHandler(),
             urllib.request.UnknownHandler(),
-            _Http(self.connect),
-            _Https(self.connect),
+            _WatchedHandler(self.connect),
             urllib.request.HTTPDefaultErrorHandler(),
             urllib.request.HTTPRedirectHandler(),
             urllib.request.HTTPErrorProcessor(),
@@ -90,33 +100,30 @@ class Watch:
             before = self.received
 
 
-def _watched(kind: type[http.client.HTTPConnection], connect: Callable[[Any], None]) -> Any:
-    """Return the class `kind` with a call of `connect` for each connected socket."""
+class _WatchedHandler(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
+    """Opens HTTP and HTTPS addresses, and calls `connect` with each connected socket."""
 
-    class Watched(kind):  # type: ignore[misc, valid-type]
-        def connect(self) -> None:
-            super().connect()
-            connect(self.sock)
-
-    return Watched
-
-
-class _Http(urllib.request.HTTPHandler):
-    def __init__(self, connect: Callable[[Any], None]) -> None:
+    def __init__(self, connect: Callable[[socket.socket], None]) -> None:
         super().__init__()
-        self._connection = _watched(http.client.HTTPConnection, connect)
+        self._connect = connect
 
     def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(self._connection, req)
-
-
-class _Https(urllib.request.HTTPSHandler):
-    def __init__(self, connect: Callable[[Any], None]) -> None:
-        super().__init__()
-        self._connection = _watched(http.client.HTTPSConnection, connect)
+        return self._open(http.client.HTTPConnection, req)
 
     def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(self._connection, req)
+        return self._open(http.client.HTTPSConnection, req)
+
+    def _open(
+        self, kind: type[http.client.HTTPConnection], request: urllib.request.Request
+    ) -> http.client.HTTPResponse:
+        watch = self._connect
+
+        class Watched(kind):  # type: ignore[misc, valid-type]
+            def connect(self) -> None:
+                super().connect()
+                watch(self.sock)
+
+        return self.do_open(Watched, request)
 
 
 ATTEMPTS = 5
@@ -250,34 +257,23 @@ def _fetch(file: RemoteFile, part: Path, progress: Progress) -> None:
     Raises one of `_CUT` if bytes are still missing afterwards, and `LatteError` for a file that is
     larger than `MAX_BYTES`.
     """
-    watch = Watch()
-    with watch.watching():
-        try:
-            _fetch_watched(file, part, progress, watch)
-        except _CUT:
-            if not watch.stalled:
-                raise
-    if watch.stalled:
-        raise _CutError(f"fewer than {LEAST_BYTES:,} bytes arrived in {STALL_SECONDS:g} seconds")
-
-
-def _fetch_watched(file: RemoteFile, part: Path, progress: Progress, watch: Watch) -> None:
-    have = _size(part)
+    have, watch = _size(part), Watch()
     request = urllib.request.Request(file.url, headers={"User-Agent": "latte"})
     if have:
         request.add_header("Range", f"bytes={have}-")
-    try:
-        response = watch.open(request)
-    except urllib.error.HTTPError as error:
-        if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE or not have:
-            raise
-        if error.headers.get("Content-Range", "").endswith(f"/{have}"):
-            return
-        part.unlink()
-        raise _CutError("what was there is longer than the file: starting again") from error
-    with response:
-        start, total = _range(response, have)
-        _append(response, part, start, total, progress, file, watch)
+    with watch.watching():
+        try:
+            response = watch.open(request)
+        except urllib.error.HTTPError as error:
+            if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE or not have:
+                raise
+            if error.headers.get("Content-Range", "").endswith(f"/{have}"):
+                return
+            part.unlink()
+            raise _CutError("what was there is longer than the file: starting again") from error
+        with response:
+            start, total = _range(response, have)
+            _append(response, part, start, total, progress, file, watch)
 
 
 def _range(response: http.client.HTTPResponse, have: int) -> tuple[int, int | None]:

@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from latte.api import LatteError, Progress
-from latte.components.datasets.published.check import ARCHIVES
 from latte.components.datasets.published.dataset import missing
 from latte.components.datasets.published.download import RemoteFile, download, remote_files
 from latte.components.datasets.published.facts import SPLITS_PAGE, Facts
 from latte.components.datasets.published.make_split import make_split
+
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
 
 _MEBIBYTE = 1 << 20
 

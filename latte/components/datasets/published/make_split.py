@@ -172,7 +172,11 @@ def scenes(root: Path) -> Official:
     def read(file: str) -> list[Labelled]:
         path = root / file
         return [
-            (f"{scene}/{image}", _label(labels, scene, path), _scene_name(scene))
+            (
+                f"{scene}/{image}",
+                _label(labels, scene, path),
+                " ".join(reversed(scene.split("/")[1:])),
+            )
             for _, scene, image in _lines(path, r"/(\S+)/([^/\s]+)")
         ]
 
@@ -196,10 +200,6 @@ def actions(root: Path) -> Official:
         ]
 
     return read("trainlist01.txt"), read("testlist01.txt")
-
-
-def _scene_name(scene: str) -> str:
-    return " ".join(reversed(scene.split("/")[1:]))
 
 
 def _label(labels: Mapping[str, int], name: str, file: Path) -> int:
