@@ -72,14 +72,14 @@ def matching_exponent(probabilities: Tensor, accuracy: float) -> float:
 
 
 def calibrated(probabilities: Tensor, exponent: float) -> Tensor:
-    """Return probabilities (N, K) raised to the power `exponent`, divided by their sum per image.
+    """Return probabilities (..., K) raised to the power `exponent`, divided by their sum over K.
 
     Example:
-        >>> calibrated(torch.tensor([[0.9, 0.1]]), 0.5)
-        tensor([[0.7500, 0.2500]])
+        >>> calibrated(torch.tensor([0.9, 0.1]), 0.5)
+        tensor([0.7500, 0.2500])
     """
     powers = probabilities**exponent
-    return powers / powers.sum(dim=1, keepdim=True)
+    return powers / powers.sum(dim=-1, keepdim=True)
 
 
 def _matching(confidence: Callable[[float], float], accuracy: float, start: float) -> float:

@@ -28,7 +28,7 @@ class OwnImages:
     posterior: Posterior
     keys: tuple[str, ...]
     """The content key of each of the N images, as in `data/training.jsonl`."""
-    exponent: float = 1.0
+    exponent: float | None = None
     """Power of the probabilities in predictions; see `Calibration.own_exponent`."""
 
     @cached_property
@@ -45,8 +45,10 @@ class OwnImages:
     ) -> Prediction:
         """Return the posterior's prediction for the row `row`; `image` is the name of its image."""
         labels = self.posterior.labels[row, :top_k].tolist()
-        every = calibrated(self.posterior.probabilities[row : row + 1], self.exponent)
-        scores = every[0, :top_k].tolist()
+        every = self.posterior.probabilities[row]
+        if self.exponent is not None:
+            every = calibrated(every, self.exponent)
+        scores = every[:top_k].tolist()
         classes = (ClassScore(class_names[c], s, c) for c, s in zip(labels, scores, strict=True))
         return Prediction(image, tuple(classes), "own")
 
@@ -98,7 +100,7 @@ def read_own_images(run: FinishedRun, *, candidate: bool = False) -> OwnImages |
     same_count(path, "training images", [len(found.labels), len(run.training_keys)])
     calibration = (run.candidate if candidate else run).calibration
     exponent = None if calibration is None else calibration.own_exponent
-    return OwnImages(found, run.training_keys, 1.0 if exponent is None else exponent)
+    return OwnImages(found, run.training_keys, exponent)
 
 
 def save_corrected(folder: RunFolder, images: Images) -> list[Path]:
