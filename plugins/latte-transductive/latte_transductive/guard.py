@@ -16,8 +16,8 @@ MIN_IMAGES = 8
 MIN_MARGIN = 0.95
 """Below this relative margin, the class names fit the images no better than unrelated names."""
 HALF = 0.5
-MIN_GIVEN = 3
-"""If a person named the class of so many images, these decide instead of stability and lead."""
+MIN_GIVEN = 6
+"""If a person gave the class of so many images, stability and lead no longer decide."""
 
 # Coefficients of the log odds that adapting raises the accuracy. They were fitted on 2,204
 # folders drawn from nine families of labelled sets, with two related CLIPs and the anchored mixture
