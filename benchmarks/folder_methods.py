@@ -208,6 +208,7 @@ def _evidence(folder: Folder, classifier: Classifier, labels: Tensor) -> Evidenc
         candidates={LEARNER: Candidate(features, classifier, folder.logit_scale)},
         labels=labels,
         trained=False,
+        corrections=folder.corrections,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -53,10 +54,40 @@ def matching_scale(similarities: Tensor, accuracy: float, start: float) -> float
     """
     if similarities.shape[1] == 1:
         return start
+    return _matching(lambda scale: mean_confidence(similarities, scale), accuracy, start)
+
+
+def matching_exponent(probabilities: Tensor, accuracy: float) -> float:
+    """Return the power of probabilities at which the mean confidence is `accuracy`, by bisection.
+
+    Args:
+        probabilities: (N, K) of N > 0 images; the first of K classes is the likeliest.
+        accuracy: a number between 0 and 1. The search covers powers from 0.01 to 100. With a
+            single class, 1 is returned.
+    """
+    if probabilities.shape[1] == 1:
+        return 1.0
+    found = probabilities.double()
+    return _matching(lambda power: float(calibrated(found, power)[:, 0].mean()), accuracy, 1.0)
+
+
+def calibrated(probabilities: Tensor, exponent: float) -> Tensor:
+    """Return probabilities (..., K) raised to the power `exponent`, divided by their sum over K.
+
+    Example:
+        >>> calibrated(torch.tensor([0.9, 0.1]), 0.5)
+        tensor([0.7500, 0.2500])
+    """
+    powers = probabilities**exponent
+    return powers / powers.sum(dim=-1, keepdim=True)
+
+
+def _matching(confidence: Callable[[float], float], accuracy: float, start: float) -> float:
+    """Return the value at which `confidence`, which grows with its argument, is `accuracy`."""
     low, high = math.log(start / _FARTHEST), math.log(start * _FARTHEST)
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        if mean_confidence(similarities, math.exp(middle)) < accuracy:
+        if confidence(math.exp(middle)) < accuracy:
             low = middle
         else:
             high = middle

@@ -41,7 +41,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Input of a guard: tensors on the CPU, none of them computed from true labels.
+    """Input of a guard: tensors on the CPU. No true labels enter them, except `corrections`.
 
     Example:
         >>> import torch
@@ -70,6 +70,9 @@ class Evidence:
     """(N,) int64: adapted class of each training image, from the posterior if there is one."""
     trained: bool
     """True if the recipe trained the CLIP; candidates are then accepted in full or not at all."""
+    corrections: Tensor | None = None
+    """(N,) int64: classes that a person gave to images, and -1 elsewhere; None if the recipe has no
+    corrections. Candidates may have learned from them, so they are no test of a candidate."""
 
     @property
     def divisible(self) -> bool:

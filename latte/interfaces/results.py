@@ -100,6 +100,9 @@ class Calibration:
     """Expected calibration error on the evaluation images, which were not used to calibrate."""
     uncalibrated_error: float | None = None
     """Expected calibration error with the model's logit scale."""
+    own_exponent: float | None = None
+    """Power of the posterior's probabilities of a training image, which then sum to 1 again. Their
+    mean confidence becomes the posterior's estimated accuracy. None without a posterior."""
 
     @property
     def temperature(self) -> float:

@@ -15,7 +15,7 @@ from latte.interfaces import Calibration, LatteError, Progress
 from latte.predict.priors import Priors, Scored, with_priors
 from latte.predict.stream import Encoded, Images, Unreadable, encode_stream, named_images
 from latte.run.adapted import Adapted
-from latte.run.posterior import OwnImages, read_own_images
+from latte.run.posterior import OwnImages, read_corrected, read_own_images
 from latte.run.reopen import load_adapted_run
 
 BATCH_SIZE = 64
@@ -40,7 +40,8 @@ class Predictor:
         self.device = device
         """Name of the torch device that holds the models."""
         self.own = own
-        """Posterior of the run's training images; None if the run has no posterior."""
+        """Posterior of the run's training images, or only the classes that a person gave to some of
+        them; None if there is neither."""
 
     def __repr__(self) -> str:
         """Return the number of classes, the first class names, and the device."""
@@ -93,9 +94,10 @@ class Predictor:
         """Yield predictions in the order of the images, while the next images are read.
 
         Memory does not grow with the number of images, except with `priors="auto"`. The classifier
-        predicts all images, with one exception: if the run has a posterior, a file with the same
-        content as a training image gets the classes that the posterior stores for this image
-        (`Prediction.source` is `own`), which may be fewer than `top_k`.
+        predicts all images, with one exception: a file with the same content as a training image
+        gets the class that a person gave to this image, or else, if the run has a posterior, the
+        classes that the posterior stores for it (`Prediction.source` is `own`). These may be fewer
+        than `top_k`.
 
         Args:
             images: a file, a folder (with everything below it), a Pillow image, or an iterable or
@@ -182,6 +184,6 @@ def load(
         LatteError: if there is no trained model, no candidate, or no such device.
     """
     opened, adapted, found = load_adapted_run(Path(run), device, progress, candidate=candidate)
-    own = read_own_images(opened, candidate=candidate)
+    own = read_own_images(opened, candidate=candidate) or read_corrected(opened)
     calibration = (opened.candidate if candidate else opened).calibration
     return Predictor(adapted, calibration, found, own)

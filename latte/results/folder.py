@@ -94,6 +94,8 @@ class RunFolder:
     """The prototypes of the classifier, for features of `model`."""
     posterior = _Below("posterior.safetensors")
     """Posterior of the training images, if a labeler classified all of them together."""
+    corrected = _Below("corrected.json")
+    """Classes that a person gave to training images, if the recipe has `corrections`."""
     evaluation = _Below("evaluation.json")
     """Accuracy of zero-shot and the adapted model, if there are labels."""
     calibration = _Below("calibration.json")

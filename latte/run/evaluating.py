@@ -11,7 +11,13 @@ import torch
 from torch import Tensor
 
 from latte import distributed
-from latte.evaluate.calibration import calibration_error, expected_accuracy, matching_scale
+from latte.evaluate.calibration import (
+    calibrated,
+    calibration_error,
+    expected_accuracy,
+    matching_exponent,
+    matching_scale,
+)
 from latte.evaluate.metrics import evaluate_ranks, label_ranks
 from latte.evaluate.predictions import (
     ClassScore,
@@ -69,12 +75,19 @@ class _Answers:
 
     labels: Tensor
     """(N,): the likeliest class; if several classes are equally likely, the first of them."""
-    confidences: Tensor
-    """(N,): the probability of `labels`."""
     likeliest: Tensor
     """(N, K): the `MOST_CLASSES` likeliest classes, or all classes if there are fewer."""
     probabilities: Tensor
-    """(N, K): the probabilities of the likeliest classes."""
+    """(N, K): the probabilities of the likeliest classes, as a posterior gives them."""
+    exponent: float | None = None
+    """Power that calibrates `probabilities`; see `Calibration.own_exponent`."""
+
+    @property
+    def confidences(self) -> Tensor:
+        """(N, K): the calibrated probabilities of the likeliest classes."""
+        if self.exponent is None:
+            return self.probabilities
+        return calibrated(self.probabilities, self.exponent)
 
     def corrected(self, given: Tensor) -> _Answers:
         """Replace predictions by the classes `given` (N,), except where `given` is -1.
@@ -86,9 +99,9 @@ class _Answers:
         first[:, 0] = 1
         return _Answers(
             given.where(known, self.labels),
-            self.confidences.masked_fill(known, 1),
             given.unsqueeze(1).where(known.unsqueeze(1), self.likeliest),
             first.where(known.unsqueeze(1), self.probabilities),
+            self.exponent,
         )
 
 
@@ -226,9 +239,9 @@ def _label_training(
     found: _Classified,
 ) -> tuple[float, _Answers]:
     """Write `calibration.json` and `pseudo_labels.csv`; return calibrated scale and predictions."""
-    calibration = _calibrate(workspace, zero_shot, found, images.labels)
+    calibration = _calibrate(workspace, images, zero_shot, found)
     write_json(folder.calibration, asdict(calibration))
-    answers = _answers(found, calibration.scale)
+    answers = _answers(found, calibration)
     if images.corrections is not None:
         answers = answers.corrected(torch.tensor(images.corrections))
     _write_pseudo_labels(folder.pseudo_labels, images, zero_shot, answers)
@@ -236,43 +249,54 @@ def _label_training(
 
 
 def _calibrate(
-    workspace: Workspace, zero_shot: ZeroShot, found: _Classified, labels: Sequence[int]
+    workspace: Workspace, images: Images, zero_shot: ZeroShot, found: _Classified
 ) -> Calibration:
     """Find the calibrated scale of the similarities on the training images, without labels.
 
-    `labels` are the true classes of the evaluation images, or empty. They serve only to measure the
-    calibration error.
+    A posterior is calibrated in the same way, on images whose class no person gave. True classes of
+    evaluation images, if there are any, only serve to measure the calibration error.
     """
     enough = min(_ENOUGH, max(1, _MOST_NUMBERS // found.training.classes))
     every = -(-found.training.images // enough)
     training = found.training.block(slice(None, None, every))
     frozen = zero_shot.training[::every] @ zero_shot.class_features.T
     frozen_scale = float(workspace.frozen_clip.logit_scale.detach())
-    expected = expected_accuracy((frozen * frozen_scale).softmax(dim=1), training.argmax(dim=1))
+    before = (frozen * frozen_scale).softmax(dim=1)
+    expected = expected_accuracy(before, training.argmax(dim=1))
     scale = matching_scale(training, expected, found.logit_scale)
     calibration = Calibration(scale, found.logit_scale, expected, len(training))
-    if not labels:
+    if found.evaluation.own is not None:
+        posterior = found.evaluation.own.posterior
+        free = torch.ones(len(before), dtype=torch.bool)
+        if images.corrections is not None:
+            free = torch.tensor(images.corrections)[::every] < 0
+        if bool(free.any()):
+            likeliest, probabilities = (one[::every][free] for one in vars(posterior).values())
+            right = expected_accuracy(before[free], likeliest[:, 0])
+            exponent = matching_exponent(probabilities, right)
+            calibration = replace(calibration, own_exponent=exponent)
+    if not images.labels:
         return calibration
     similarities, errors = found.evaluation.similarities, []
-    right = similarities.labels() == torch.tensor(labels)
+    right = similarities.labels() == torch.tensor(images.labels)
     for one in (scale, found.logit_scale):
         confidence = [(block * one).softmax(dim=1).amax(dim=1) for block in similarities]
         errors.append(calibration_error(torch.cat(confidence), right))
     return replace(calibration, error=errors[0], uncalibrated_error=errors[1])
 
 
-def _answers(found: _Classified, scale: float) -> _Answers:
+def _answers(found: _Classified, calibration: Calibration) -> _Answers:
     """Return the predictions of the posterior, or without one of the calibrated classifier."""
     own = found.evaluation.own
     if own is not None:
         labels = own.posterior.labels[:, :MOST_CLASSES]
         probabilities = own.posterior.probabilities[:, :MOST_CLASSES]
-        return _Answers(labels[:, 0], probabilities[:, 0], labels, probabilities)
+        return _Answers(labels[:, 0], labels, probabilities, calibration.own_exponent)
     columns: list[tuple[Tensor, ...]] = []
     for block in found.training:
-        shares = (block.float() * scale).softmax(dim=1)
+        shares = (block.float() * calibration.scale).softmax(dim=1)
         best = shares.topk(min(MOST_CLASSES, shares.shape[1]), dim=1)
-        columns.append((block.argmax(dim=1), shares.amax(dim=1), best.indices, best.values))
+        columns.append((block.argmax(dim=1), best.indices, best.values))
     return _Answers(*(torch.cat(parts) for parts in zip(*columns, strict=True)))
 
 
@@ -280,7 +304,7 @@ def _write_pseudo_labels(
     path: Path, images: Images, zero_shot: ZeroShot, answers: _Answers
 ) -> None:
     names = images.class_names
-    found = (zero_shot.zero_shot_labels, answers.labels, answers.confidences)
+    found = (zero_shot.zero_shot_labels, answers.labels, answers.confidences[:, 0])
     columns = [one.tolist() for one in found]
     with (
         write_atomically(path) as temporary,
@@ -296,7 +320,8 @@ def _write_pseudo_labels(
 def _write_uncertain(path: Path, answers: _Answers, images: Images) -> None:
     """Write the two likeliest classes of the images with the lowest confidence, as JSON lines."""
     names = images.class_names
-    order = answers.confidences.sort(stable=True).indices[:LEAST_CERTAIN].tolist()
+    confidences = answers.confidences
+    order = confidences[:, 0].sort(stable=True).indices[:LEAST_CERTAIN].tolist()
     with write_atomically(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         rows = (
             Prediction(
@@ -306,7 +331,7 @@ def _write_uncertain(path: Path, answers: _Answers, images: Images) -> None:
                     for place, (label, score) in enumerate(
                         zip(
                             answers.likeliest[row, :2].tolist(),
-                            answers.probabilities[row, :2].tolist(),
+                            confidences[row, :2].tolist(),
                             strict=True,
                         )
                     )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from latte import distributed
@@ -25,7 +26,7 @@ from latte.results.finished import FinishedRun
 from latte.results.folder import RunFolder
 from latte.run.adapted import Adapted, Member, load_adapted, save_adapted, save_classifiers
 from latte.run.images import Images
-from latte.run.posterior import save_posterior
+from latte.run.posterior import save_corrected, save_posterior
 from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot
 
@@ -72,7 +73,7 @@ def judge_and_save(
             size, progress = workspace.recipe.evaluate.batch_size, workspace.progress
             features = candidate.encode(images.training.cache, size, progress, "label images")
         strength = distributed.broadcast(
-            lambda: _judge(workspace, zero_shot, candidate, posterior, features).strength
+            lambda: _judge(workspace, images, zero_shot, candidate, posterior, features).strength
         )
         written.append(folder.verdict)
     outcome = Outcome(candidate, features=features)
@@ -83,6 +84,7 @@ def judge_and_save(
         if workspace.recipe.guard is None:
             folder.verdict.unlink(missing_ok=True)
         written += _save(folder, outcome, posterior, trained)
+        written += save_corrected(folder, images)
     return outcome, written
 
 
@@ -96,6 +98,7 @@ def load_outcome(run: FinishedRun, device: str, progress: Progress) -> Outcome:
 
 def _judge(
     workspace: Workspace,
+    images: Images,
     zero_shot: ZeroShot,
     candidate: Adapted,
     posterior: Posterior | None,
@@ -107,7 +110,7 @@ def _judge(
     """
     choice = workspace.recipe.guard
     assert choice is not None, "only called with a guard"
-    evidence = _evidence(workspace, zero_shot, candidate, posterior, features)
+    evidence = _evidence(workspace, images, zero_shot, candidate, posterior, features)
     verdict: Verdict = workspace.build(choice).judge(evidence)
     try:
         check_verdict(verdict, divisible=evidence.divisible)
@@ -124,6 +127,7 @@ def _judge(
 
 def _evidence(
     workspace: Workspace,
+    images: Images,
     zero_shot: ZeroShot,
     candidate: Adapted,
     posterior: Posterior | None,
@@ -143,6 +147,7 @@ def _evidence(
         },
         labels=candidate.in_blocks(own).labels() if posterior is None else posterior.labels[:, 0],
         trained=features is not None,
+        corrections=None if images.corrections is None else torch.tensor(images.corrections),
     )
 
 

@@ -1,4 +1,4 @@
-"""Save and load the posterior of a run's training images, and predict with it."""
+"""Posterior and corrected classes of a run's training images: save, load and predict with them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from latte.evaluate.calibration import calibrated
 from latte.evaluate.predictions import ClassScore, Prediction
 from latte.interfaces import Posterior
-from latte.io.files import write_atomically
+from latte.io.files import write_atomically, write_json
 from latte.io.tensor_files import load_tensors, save_tensors
 from latte.results.finished import FinishedRun
 from latte.results.folder import RunFolder
-from latte.results.stored import explained, same_count
+from latte.results.stored import explained, read_stored, same_count
+from latte.run.images import Images
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class OwnImages:
     posterior: Posterior
     keys: tuple[str, ...]
     """The content key of each of the N images, as in `data/training.jsonl`."""
+    exponent: float | None = None
+    """Power of the probabilities in predictions; see `Calibration.own_exponent`."""
 
     @cached_property
     def _rows(self) -> dict[str, int]:
@@ -41,7 +45,10 @@ class OwnImages:
     ) -> Prediction:
         """Return the posterior's prediction for the row `row`; `image` is the name of its image."""
         labels = self.posterior.labels[row, :top_k].tolist()
-        scores = self.posterior.probabilities[row, :top_k].tolist()
+        every = self.posterior.probabilities[row]
+        if self.exponent is not None:
+            every = calibrated(every, self.exponent)
+        scores = every[:top_k].tolist()
         classes = (ClassScore(class_names[c], s, c) for c, s in zip(labels, scores, strict=True))
         return Prediction(image, tuple(classes), "own")
 
@@ -91,7 +98,38 @@ def read_own_images(run: FinishedRun, *, candidate: bool = False) -> OwnImages |
         found = Posterior(tensors["labels"], tensors["probabilities"])
         _check(found, len(run.class_names))
     same_count(path, "training images", [len(found.labels), len(run.training_keys)])
-    return OwnImages(found, run.training_keys)
+    calibration = (run.candidate if candidate else run).calibration
+    exponent = None if calibration is None else calibration.own_exponent
+    return OwnImages(found, run.training_keys, exponent)
+
+
+def save_corrected(folder: RunFolder, images: Images) -> list[Path]:
+    """Write the classes that a person gave to training images, and return the file's path.
+
+    The file has the index of the class by content key. Without corrections it is removed.
+    """
+    if images.corrections is None:
+        folder.corrected.unlink(missing_ok=True)
+        return []
+    given = zip(images.training.keys, images.corrections, strict=True)
+    write_json(folder.corrected, {key: label for key, label in given if label >= 0})
+    return [folder.corrected]
+
+
+def read_corrected(run: FinishedRun) -> OwnImages | None:
+    """Read the corrected training images, whose class has probability 1; None without corrections.
+
+    Raises `LatteError` if the file is missing or damaged, or belongs to other classes.
+    """
+    path = run.folder.corrected
+    if not run.folder.wrote("train", path):
+        return None
+    given = read_stored(path, dict[str, int])
+    with explained(path):
+        labels = torch.tensor([*given.values()], dtype=torch.int64).unsqueeze(1)
+        found = Posterior(labels, torch.ones(labels.shape))
+        _check(found, len(run.class_names))
+    return OwnImages(found, tuple(given))
 
 
 def _check(found: Posterior, classes: int) -> None:

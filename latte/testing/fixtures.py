@@ -213,11 +213,17 @@ def training_start(
 
 
 def guard_evidence(
-    classes: int = 4, images: int = 12, *, trained: bool = False, learners: int = 1
+    classes: int = 4,
+    images: int = 12,
+    *,
+    trained: bool = False,
+    learners: int = 1,
+    corrected: int = 0,
 ) -> Evidence:
     """Return evidence whose prototypes are the normalised sums of each class's text and images.
 
-    If `trained` is True, each learner has different image features.
+    If `trained` is True, each learner has different image features. A person gave the class of the
+    first `corrected` images.
     """
     start = training_start(classes, images)
     frozen, texts = start.image_features, start.class_features
@@ -240,4 +246,9 @@ def guard_evidence(
         candidates=candidates,
         labels=similarities.argmax(dim=1),
         trained=trained,
+        corrections=(
+            torch.where(torch.arange(images) < corrected, torch.arange(images) % classes, -1)
+            if corrected
+            else None
+        ),
     )

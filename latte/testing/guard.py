@@ -48,6 +48,12 @@ class GuardContract(ComponentContract):
         evidence = guard_evidence(trained=True, learners=learners)
         _check(self.judged(tmp_path, evidence), evidence)
 
+    @pytest.mark.parametrize("corrected", [1, 12])
+    def test_corrected_images_are_judged(self, tmp_path: Path, corrected: int) -> None:
+        """A person may have given the class of some images, or of all of them."""
+        evidence = guard_evidence(corrected=corrected)
+        _check(self.judged(tmp_path, evidence), evidence)
+
     def test_one_image_is_judged(self, tmp_path: Path) -> None:
         """The variance over a single image is undefined; the guard still returns a verdict."""
         evidence = guard_evidence(images=1)

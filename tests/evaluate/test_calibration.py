@@ -7,7 +7,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latte.evaluate.calibration import expected_accuracy, matching_scale, mean_confidence
+from latte.evaluate.calibration import (
+    calibrated,
+    expected_accuracy,
+    matching_exponent,
+    matching_scale,
+    mean_confidence,
+)
 
 
 def similarities(rows: int, classes: int, seed: int) -> torch.Tensor:
@@ -55,3 +61,19 @@ def test_matching_scale_calibrates_an_overconfident_classifier() -> None:
     loud = rows * 3
     expected = expected_accuracy(believed, loud.argmax(dim=1))
     assert matching_scale(loud, expected, start=4.0) == pytest.approx(4 / 3, rel=1e-3)
+
+
+@given(st.integers(2, 5), st.integers(0, 50), st.floats(0.4, 0.95))
+def test_matching_exponent_gives_the_wanted_mean_confidence(
+    classes: int, seed: int, share: float
+) -> None:
+    found = (20 * similarities(20, classes, seed)).softmax(dim=1).sort(descending=True).values
+    confidence = [float(calibrated(found, power)[:, 0].mean()) for power in (0.02, 50)]
+    wanted = confidence[0] + share * (confidence[1] - confidence[0])
+    power = matching_exponent(found, wanted)
+    assert float(calibrated(found, power)[:, 0].mean()) == pytest.approx(wanted, abs=1e-4)
+
+
+def test_certain_images_and_single_classes_stay_as_they_are() -> None:
+    assert calibrated(torch.tensor([1.0, 0.0]), 0.1).tolist() == [1.0, 0.0]
+    assert matching_exponent(torch.ones(3, 1), 0.5) == 1.0

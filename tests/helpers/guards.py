@@ -34,6 +34,8 @@ class Fixed(Guard):
                 "trained": evidence.trained,
                 "divisible": evidence.divisible,
                 "logit_scale": evidence.logit_scale,
+                "corrections": None if evidence.corrections is None
+                else evidence.corrections.tolist(),
                 "candidates": {
                     name: (one.image_features - evidence.image_features).abs().max().item()
                     for name, one in evidence.candidates.items()

@@ -9,14 +9,17 @@ from pathlib import Path
 import pytest
 import torch
 
+import latte
 from latte.cli.main import run_command_line
 from latte.interfaces import LabelStream
 from latte.results.answers import Answer, append_answers
 from latte.results.finished import open_run
 from latte.train.step import _corrected
 from tests.helpers.finished_runs import ExampleRun
+from tests.helpers.guards import fixed
 from tests.helpers.recorded import write_colour_images
 from tests.helpers.reviews import made_up_review
+from tests.helpers.whole_runs import run
 
 NAMES = ("red", "green", "blue")
 
@@ -75,6 +78,29 @@ train: {{max_epochs: 0}}
     uncertain = [json.loads(line) for line in (folder / "uncertain.jsonl").open()]
     corrected = next(one for one in uncertain if one["image"] == open_run(folder).training_ids[0])
     assert len(corrected["classes"]) == 1
+
+
+@pytest.mark.parametrize("strength", [0, 0.5, 1])
+def test_predict_gives_the_class_that_a_person_gave(
+    recipe: Path, fixed_guard: Path, strength: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the guard accepts."""
+    settings = ("labels=[transductive]", "prototypes=from-labeler", "train.max_steps=0")
+    recipe_of = ("describer=null", "descriptions=[]", "loss=null", *settings, fixed(strength))
+    plain, _, _ = run(recipe, *recipe_of)
+    key, name = open_run(plain).training_keys[0], labels(plain)[0]
+    other = NAMES[(NAMES.index(name) + 1) % 3]
+    answer = Answer(key, "class", other, "teaching", "uncertain", plain.name, "")
+    append_answers(plain / "review.jsonl", [answer])
+    monkeypatch.setenv("JUDGED", str(recipe.parent / "judged.json"))
+    taught, _, _ = run(recipe, *recipe_of, f"corrections={plain / 'review.jsonl'}")
+    found = latte.load(taught).predict(recipe.parent / "images")
+    row = open_run(taught).training_ids.index(open_run(plain).training_ids[0])
+    assert labels(taught)[row] == other
+    (own,) = (one for one in found if one.image.endswith(open_run(plain).training_ids[0]))
+    assert (own.classes[0].name, own.confidence, own.source) == (other, 1.0, "own")
+    evidence = json.loads((recipe.parent / "judged.json").read_text())
+    assert evidence["corrections"] == [NAMES.index(other), *[-1] * 11]
 
 
 def labels(folder: Path) -> list[str]:

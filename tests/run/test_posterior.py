@@ -104,7 +104,10 @@ class TestArtifacts:
         labels = rows(folder / "pseudo_labels.csv")
         assert [*labels[0]] == ["image", "zero_shot", "adapted", "confidence"]
         assert [row["adapted"] for row in labels] == [names[one] for one in expected[:, 0]]
-        assert {row["confidence"] for row in labels} == {"0.6"}
+        calibration = json.loads((folder / "calibration.json").read_text())
+        (confidence,) = {float(row["confidence"]) for row in labels}
+        power = calibration["own_exponent"]
+        assert confidence == pytest.approx(0.6**power / (0.6**power + 0.3**power), abs=1e-5)
         assert results is not None
         assert all(flow.frozen != flow.adapted for flow in results.label_flows)
 
@@ -183,7 +186,8 @@ class TestPredictions:
         own = model.predict(recipe.parent / "images")
         assert [[one.label for one in row.classes] for row in own] == posterior
         assert {row.source for row in own} == {"own"}
-        assert own[0].confidence == pytest.approx(0.6)
+        labels = rows(folder / "pseudo_labels.csv")
+        assert own[0].confidence == pytest.approx(float(labels[0]["confidence"]), abs=1e-5)
         others = model.predict(recipe.parent / "test")
         assert {row.source for row in others} == {"classifier"}
         assert {len(row.classes) for row in others} == {3}
@@ -222,10 +226,11 @@ class TestPredictions:
     ) -> None:
         folder, _, _ = run(recipe, *SETTINGS)
         capsys.readouterr()
+        confidence = float(rows(folder / "pseudo_labels.csv")[0]["confidence"])
         arguments = ["predict", str(folder), str(recipe.parent / "images"), "--unknown-below"]
-        assert run_command_line([*arguments, "0.61"]) == 0
-        assert capsys.readouterr().out.count("none of them,0.6") == 12
-        assert run_command_line([*arguments, "0.59"]) == 0
+        assert run_command_line([*arguments, f"{confidence + 0.01}"]) == 0
+        assert capsys.readouterr().out.count("none of them,") == 12
+        assert run_command_line([*arguments, f"{confidence - 0.01}"]) == 0
         assert "none of them" not in capsys.readouterr().out
 
 
@@ -340,7 +345,8 @@ class TestGuarded:
         assert {one.source for one in model.predict(images)} == {"classifier"}
         assert {one.source for one in candidate.predict(images)} == {"own"}
         by_candidate = rows(folder / "candidate" / "pseudo_labels.csv")
-        assert {row["confidence"] for row in by_candidate} == {"0.6"}
+        own = candidate.predict(images)
+        assert own[0].confidence == pytest.approx(float(by_candidate[0]["confidence"]), abs=1e-5)
         (member,) = model.adapted.members
         zero_shot = load_file(folder / "zero_shot.safetensors")
         found = member.classifier.similarities(zero_shot["training"]).argmax(dim=1)

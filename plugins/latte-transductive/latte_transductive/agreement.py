@@ -45,10 +45,17 @@ def mixture_labels(
 
 
 def fit_frozen(
-    images: Tensor, texts: Tensor, logit_scale: float, options: MixtureOptions
+    images: Tensor,
+    texts: Tensor,
+    logit_scale: float,
+    options: MixtureOptions,
+    given: Tensor | None = None,
 ) -> Mixture:
-    """Return the mixture fitted to unit features (N, D), with class texts (C, D) as prior."""
-    return fit_mixture(images, texts, lambda block: logit_scale * (block @ texts.T), options)
+    """Return the mixture fitted to unit features (N, D), with class texts (C, D) as prior.
+
+    `given` (N,) has the classes that a person gave to images, and -1 elsewhere.
+    """
+    return fit_mixture(images, texts, lambda block: logit_scale * (block @ texts.T), options, given)
 
 
 def stability(

@@ -16,6 +16,8 @@ MIN_IMAGES = 8
 MIN_MARGIN = 0.95
 """Below this relative margin, the class names fit the images no better than unrelated names."""
 HALF = 0.5
+MIN_GIVEN = 6
+"""If a person gave the class of so many images, stability and lead no longer decide."""
 
 # Coefficients of the log odds that adapting raises the accuracy. They were fitted on 2,204
 # folders drawn from nine families of labelled sets, with two related CLIPs and the anchored mixture
@@ -35,6 +37,9 @@ class EvidenceGuard(Guard[EvidenceOptions]):
     the lead of the best class over the second, in units of the lead with unrelated names. Also, the
     adapted labels must agree with the labels of the mixture more than the zero-shot labels do; for
     recipes that train, this checks that adapted labels fit the clusters of the frozen features.
+
+    If a person gave the class of `MIN_GIVEN` images or more, the mixtures learn these classes, and
+    a candidate that passes the last check is accepted in full (README, "After a review").
     """
 
     @torch.no_grad()
@@ -46,7 +51,8 @@ class EvidenceGuard(Guard[EvidenceOptions]):
         if len(images) < MIN_IMAGES or math.isnan(margin):
             return Verdict(0.0, "there are too few different images or class names to judge")
         zero_shot = mixture_labels(images, texts, scale, None)
-        referee = fit_frozen(images, texts, scale, self.options).posteriors.argmax(dim=1)
+        given = evidence.corrections
+        referee = fit_frozen(images, texts, scale, self.options, given).posteriors.argmax(dim=1)
         stable = stability(images, texts, scale, self.options, self.context.seed)
         signals = {
             "stability": stable,
@@ -55,11 +61,14 @@ class EvidenceGuard(Guard[EvidenceOptions]):
             "agreement": kappa(evidence.labels, referee, len(texts)),
             "agreement of zero-shot": kappa(zero_shot, referee, len(texts)),
         }
-        return self._verdict(signals, evidence.divisible)
+        named = 0 if given is None else int((given >= 0).sum())
+        return self._verdict(signals, named, evidence.divisible)
 
-    def _verdict(self, signals: dict[str, float], divisible: bool) -> Verdict:
+    def _verdict(self, signals: dict[str, float], named: int, divisible: bool) -> Verdict:
+        """Return the verdict if a person named the class of `named` images."""
+        enough = named >= MIN_GIVEN
         helps = probability(signals["stability"], signals["lead"])
-        if signals["lead"] < MIN_MARGIN:
+        if signals["lead"] < MIN_MARGIN and not enough:
             reason = "the class names separate these images no better than unrelated names would"
             return Verdict(0.0, reason, min(helps, _BELOW_MIN_MARGIN), signals)
         if signals["agreement"] <= signals["agreement of zero-shot"]:
@@ -69,6 +78,9 @@ class EvidenceGuard(Guard[EvidenceOptions]):
                 else "the adapted labels fit groups of similar images no better than plain CLIP's"
             )
             return Verdict(0.0, reason, min(helps, 1 - helps), signals)
+        if enough:
+            reason = f"a person named the class of {named} images"
+            return Verdict(1.0, reason, max(helps, named / (named + 1)), signals)
         strength = self._strength(helps, divisible)
         return Verdict(strength, _reason(signals), helps, signals)
 

@@ -86,6 +86,30 @@ def test_names_that_say_nothing_keep_zero_shot() -> None:
     assert "unrelated names" in verdict.reason
 
 
+@pytest.mark.parametrize(("given", "strength"), [(5, 0), (6, 1), (12, 1)])
+def test_classes_that_a_person_gave_decide_from_six_images_on(given: int, strength: float) -> None:
+    """Names that say nothing keep zero-shot, but for a candidate that learned the classes."""
+    texts, images = problem(gap=1.0, noise=0.3)
+    doubled = normalize(texts.repeat(2, 1) + 0.05 * unit(12, 9), dim=1)
+    rows = torch.arange(240)
+    corrections = torch.where(rows < given, rows % 6, -1)
+    learned = fit_frozen(images, doubled, SCALE, MixtureOptions(), corrections)
+    labels = learned.posteriors.argmax(dim=1)
+    verdict = guard().judge(evidence(doubled, images, labels, corrections=corrections))
+    assert verdict.strength == strength
+    if strength:
+        assert verdict.reason == f"a person named the class of {given} images"
+        assert verdict.probability == pytest.approx(given / (given + 1), abs=0.1)
+
+
+def test_labels_that_contradict_the_given_classes_are_rejected() -> None:
+    texts, images = problem(gap=1.0, noise=0.9)
+    shuffled = torch.randint(6, (240,), generator=torch.Generator().manual_seed(3))
+    corrections = torch.where(torch.arange(240) < 30, torch.arange(240) % 6, -1)
+    verdict = guard().judge(evidence(texts, images, shuffled, corrections=corrections))
+    assert verdict.strength == 0
+
+
 def test_probability_below_the_limit_keeps_zero_shot() -> None:
     given = evidence(*problem(gap=1.0, noise=0.9))
     verdict = guard(half_from=1.0, whole_from=1.0).judge(given)
