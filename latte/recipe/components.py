@@ -50,9 +50,8 @@ class Components:
             return None
         name = node.child(NAME)
         spec = found.registered.spec
-        reserved, own = reserved_keys(spec.kind), node
-        for key in reserved:
-            own = own.replaced(key, None)
+        reserved = reserved_keys(spec.kind)
+        own = node.without(reserved)
         if spec.kind in _ASKING:
             self._refuse_variables_in_prompts(own, path)
         options = self._validator.validated(found.model, own, path, reserved=reserved)
@@ -70,13 +69,12 @@ class Components:
             prompts = [node, *(below for _, below in node.items())] if _PROMPT in str(key) else []
             for prompt in prompts:
                 for name in prompt.origin.variables:
-                    self._mistakes.add(
-                        prompt.origin,
-                        (*path, key),
+                    what = (
                         f"a prompt cannot contain the variable {name}: prompts are stored and "
-                        "exported with the texts",
-                        "Write the text itself.",
+                        "exported with the texts"
                     )
+                    hint = "Write the text itself."
+                    self._mistakes.add(prompt.origin, (*path, key), what, hint)
 
     def _look_up(self, path: KeyPath) -> Found | None:
         kind, node = kind_at(path), find(self._root, path)
@@ -98,9 +96,10 @@ class Components:
             return None
         use = node.child(USE)
         if use is None:
+            names = (written_name(self._registry, one) for one in self._registry.all(kind))
             raise LatteError(
                 'the key "use" is missing: it names the component',
-                hint=f"Add use: NAME. All names: {', '.join(self._names(kind))}.",
+                hint=f"Add use: NAME. All names: {', '.join(names)}.",
             )
         if use.broken:
             return None
@@ -119,9 +118,6 @@ class Components:
                 hint=f"Report it to the authors of {registered.distribution}.",
             )
         return model
-
-    def _names(self, kind: Kind) -> list[str]:
-        return [written_name(self._registry, one) for one in self._registry.all(kind)]
 
 
 def component_paths(root: Node) -> Iterator[KeyPath]:

@@ -12,7 +12,7 @@ from yaml.nodes import Node as YamlNode
 from latte.interfaces import LatteError
 from latte.interfaces.errors import did_you_mean
 from latte.recipe.controls import merged
-from latte.recipe.layout import EXTENDS, KEYS, spelled_out
+from latte.recipe.layout import KEYS, spelled_out
 from latte.recipe.mistakes import Mistakes, wrong_type
 from latte.recipe.node import KeyPath, Node, Origin
 from latte.recipe.shipped import SUFFIXES, shipped_path, unknown_recipe
@@ -55,7 +55,7 @@ class RecipeFiles:
         for reference, place in _references(root):
             base = self._base(reference, path, chain, self.mistakes.where(reference.origin, place))
             whole = base if whole is None else merged(whole, base, self.registry)
-        own = root.replaced(EXTENDS, None)
+        own = root.without(["extends"])
         return own if whole is None else merged(whole, own, self.registry)
 
     def _base(self, reference: Node, path: Path, chain: tuple[Path, ...], where: str) -> Node:
@@ -65,7 +65,7 @@ class RecipeFiles:
         if found not in self.bases:
             root = self._base_tree(found, where)
             whole = self._with_bases(root, found, (*chain, found))
-            self.bases[found] = whole.replaced(NAME, None)
+            self.bases[found] = whole.without([NAME])
         return self.bases[found]
 
     def _base_tree(self, path: Path, where: str) -> Node:
@@ -79,10 +79,9 @@ class RecipeFiles:
             ) from error
         mistakes = Mistakes()
         root = self._built(document, path, mistakes)
-        if not {EXTENDS, *KEYS} & {str(key) for key, _ in root.items()}:
-            raise LatteError(
-                f"{path} is not a recipe: it has no key that recipes have", where=where
-            )
+        if not {"extends", *KEYS} & {key for key, _ in root.items()}:
+            what = f"{path} is not a recipe: it has no key that recipes have"
+            raise LatteError(what, where=where)
         self.mistakes.found += mistakes.found
         return root
 
@@ -97,12 +96,12 @@ class RecipeFiles:
 
 def _references(root: Node) -> Iterator[tuple[Node, KeyPath]]:
     """Yield each name or path in `extends` of `root`, and its key path. Raises `LatteError`."""
-    extends = root.child(EXTENDS)
+    extends = root.child("extends")
     if extends is None or extends.value is None:
         return
     several = isinstance(extends.value, list)
     for index, node in extends.items() if several else [(0, extends)]:
-        place: KeyPath = (EXTENDS, index) if several else (EXTENDS,)
+        place: KeyPath = ("extends", index) if several else ("extends",)
         where = Mistakes().where(node.origin, place)
         if node.broken or node.origin.variables:
             raise LatteError("takes no variables", where=where, hint="Write the name itself.")

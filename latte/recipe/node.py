@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -71,17 +71,18 @@ class Node:
             return [node.plain() for node in self.value]
         return self.value
 
-    def replaced(self, key: str | int, node: Node | None) -> Node:
-        """Return a copy with `node` at `key`; None removes the key from a mapping."""
-        if isinstance(self.value, list) and isinstance(key, int) and node is not None:
-            items = [*self.value]
-            items[key] = node
-            return Node(items, self.origin)
-        entries = dict(self.value) if isinstance(self.value, dict) else {}
-        if node is None:
-            entries.pop(str(key), None)
-        else:
-            entries[str(key)] = node
+    def replaced(self, key: str | int, node: Node) -> Node:
+        """Return a copy with `node` at `key`."""
+        if isinstance(self.value, list) and isinstance(key, int):
+            return Node([*self.value[:key], node, *self.value[key + 1 :]], self.origin)
+        entries = self.value if isinstance(self.value, dict) else {}
+        return Node({**entries, str(key): node}, self.origin)
+
+    def without(self, keys: Container[str]) -> Node:
+        """Return a copy of a mapping without `keys`; other values are returned unchanged."""
+        if not isinstance(self.value, dict):
+            return self
+        entries = {key: node for key, node in self.value.items() if key not in keys}
         return Node(entries, self.origin)
 
     def mapped(self, change: Callable[[str | int, Node], Node]) -> Node:
@@ -121,10 +122,6 @@ def leaves(value: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
     """Yield every key path in plain data, parents included, except the root."""
     if path:
         yield path
-    entries: Iterable[tuple[str | int, Any]] = ()
-    if isinstance(value, Mapping):
-        entries = value.items()
-    elif isinstance(value, list):
-        entries = enumerate(value)
-    for key, below in entries:
+    entries: Any = value.items() if isinstance(value, Mapping) else ()
+    for key, below in enumerate(value) if isinstance(value, list) else entries:
         yield from leaves(below, (*path, key))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from latte.interfaces import LatteError
 from latte.interfaces.errors import suggestion
-from latte.recipe.layout import EXTENDS, item_names, kind_at, spelled_out
+from latte.recipe.layout import item_names, kind_at, spelled_out
 from latte.recipe.mistakes import Mistakes
 from latte.recipe.node import OVERRIDE, KeyPath, Node, Origin, dotted
 from latte.recipe.tree import TreeBuilder
@@ -32,8 +32,8 @@ def apply_overrides(
                 _ORIGIN, (text,), "is not KEY.PATH=VALUE", "As in: --set train.max_steps=100"
             )
             continue
-        if keys[0] == EXTENDS:
-            what = f"--set cannot change what a recipe {EXTENDS}"
+        if keys[0] == "extends":
+            what = "--set cannot change what a recipe extends"
             mistakes.add(_ORIGIN, keys, what, "Write a recipe of your own that extends both.")
             continue
         try:

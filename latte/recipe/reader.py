@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,24 +17,13 @@ from latte.interfaces.settings import (
 )
 from latte.recipe.checks import (
     Listed,
+    check_oracle,
     check_questions,
     check_requirement,
-    refuse_labels,
-    refuse_unused,
     resolve_describers,
 )
 from latte.recipe.components import Components, find_component, is_label, unusable_label
-from latte.recipe.layout import (
-    AUGMENTATION,
-    BACKBONE,
-    EXTENDS,
-    GENERAL,
-    KEYS,
-    LEARNERS,
-    ONE_DESCRIBER,
-    ONE_LEARNER,
-    SEVERAL,
-)
+from latte.recipe.layout import BACKBONE, GENERAL, KEYS, LEARNERS, ONE_LEARNER, SEVERAL
 from latte.recipe.mistakes import EXPECTED, Mistakes, wrong_type
 from latte.recipe.model import Choice, LearnerChoice, Recipe
 from latte.recipe.node import KeyPath, Node, find
@@ -45,25 +33,23 @@ from latte.registry.registry import Registry
 ModelT = TypeVar("ModelT", bound=Options)
 
 _PLUGIN_MODEL = "plugin:"
-_PRETRAINED = "pretrained"
 _EXAMPLES = {
-    "backbone": "backbone: {model: ViT-B-32, pretrained: laion2b_s34b_b79k}",
+    BACKBONE: "backbone: {model: ViT-B-32, pretrained: laion2b_s34b_b79k}",
     "dataset": "dataset: {use: folder, root: FOLDER, classes: FILE}",
 }
 
 
 class RecipeReader:
-    """Reads one recipe from its root node, and fills in the default components."""
+    """Reader of one recipe from its root node; it reports mistakes and reads on."""
 
     def __init__(self, root: Node, registry: Registry, mistakes: Mistakes, path: Path) -> None:
-        self.root = root = _without_default_tag(root)
+        self.root = _without_default_tag(root)
         self.registry = registry
         self.mistakes = mistakes
         self.path = path
         self.sections = Sections()
         self.validator = Validator(mistakes, self.sections)
-        self.components = Components(root, registry, self.validator)
-        self.learners = LearnerReader(root, self.components, self.validator)
+        self.components = Components(self.root, registry, self.validator)
 
     def read(self) -> Recipe | None:
         """Return the recipe without controls; None after reporting mistakes."""
@@ -71,16 +57,20 @@ class RecipeReader:
         general, backbone = self._general(), self._backbone()
         train = self._settings(TrainSettings, "train")
         evaluate = self._settings(EvaluateSettings, "evaluate")
-        dataset, guard = self._dataset(), self.components.choice(("guard",))
+        dataset, guard = self._required("dataset"), self.components.choice(("guard",))
         augmentation = self._augmentation()
         describers, descriptions, gates, labels, reporters = map(self._list, SEVERAL)
-        single = self.components.choice((ONE_DESCRIBER,))
-        describers = [(single, (ONE_DESCRIBER,))] if single else describers
+        single = self.components.choice(("describer",))
+        describers = [(single, ("describer",))] if single else describers
         descriptions = resolve_describers(self.root, descriptions, describers, self.mistakes)
         check_questions(self.root, labels, describers, self.mistakes)
         learners = self._learners()
-        self._check_oracle(general, descriptions)
-        self._require_what_training_needs(train)
+        if general:
+            written = self.root.child("descriptions")
+            complete = len(descriptions) == len([*written.items()] if written else [])
+            check_oracle(general.oracle, descriptions, self.mistakes, complete=complete)
+        if train and train.takes_steps:
+            self._require_what_training_needs()
         if self.mistakes.found or not (general and backbone and train and evaluate and dataset):
             return None
         return Recipe(
@@ -103,64 +93,50 @@ class RecipeReader:
     def _refuse_unknown_keys(self) -> None:
         for key, node in self.root.items():
             if key not in KEYS:
-                what, hint = self.sections.unknown_key(str(key), (*KEYS, EXTENDS))
+                what, hint = self.sections.unknown_key(str(key), (*KEYS, "extends"))
                 self.mistakes.add(node.origin, (key,), what, hint)
 
     def _general(self) -> GeneralSettings | None:
-        entries = {str(key): node for key, node in self.root.items() if key in GENERAL}
-        self._check_requirements()
-        return self.validator.validated(GeneralSettings, Node(entries, self.root.origin), ())
-
-    def _check_requirements(self) -> None:
         requires = self.root.child("requires")
         for index, node in requires.items() if requires else ():
             if isinstance(node.value, str) and not node.broken:
                 try:
                     check_requirement(node.value)
                 except LatteError as error:
-                    path = ("requires", index)
-                    self.mistakes.add(node.origin, path, error.what, error.hint)
+                    self.mistakes.add_at(("requires", index), error.what, error.hint)
+        entries = {str(key): node for key, node in self.root.items() if key in GENERAL}
+        return self.validator.validated(GeneralSettings, Node(entries, self.root.origin), ())
 
     def _settings(self, model: type[ModelT], key: str) -> ModelT | None:
         """Return the section `key`, in which every key has a default; None if it is wrong."""
         node = self.root.child(key) or Node({}, self.root.origin)
         return self.validator.validated(model, node, (key,))
 
+    def _required(self, key: str) -> Choice | None:
+        """Return the component at `key`; None if it is missing or wrong, which is reported."""
+        if not _holds_value(self.root.child(key)):
+            self.mistakes.add_at((key,), f'the key "{key}" is missing', f"As in: {_EXAMPLES[key]}")
+        return self.components.choice((key,))
+
     def _backbone(self) -> Choice | None:
-        if self._is_missing(BACKBONE):
-            return None
-        backbone = self.components.choice((BACKBONE,))
+        backbone = self._required(BACKBONE)
         options = backbone.options if backbone else None
         if isinstance(options, BackboneSettings) and options.model.startswith(_PLUGIN_MODEL):
             try:
                 find_component(self.registry, "model", options.model.removeprefix(_PLUGIN_MODEL))
             except LatteError as error:
-                self.mistakes.add_at(self.root, (BACKBONE, "model"), error.what, error.hint)
+                self.mistakes.add_at((BACKBONE, "model"), error.what, error.hint)
         return backbone
-
-    def _dataset(self) -> Choice | None:
-        return None if self._is_missing("dataset") else self.components.choice(("dataset",))
 
     def _augmentation(self) -> Choice | None:
         written = find(self.root, ("train", "augment"))
-        node = self.root.child(AUGMENTATION)
-        if written is not None and node is not None and node.value is not None:
-            self.mistakes.add(
-                written.origin,
-                ("train", "augment"),
-                f'"augment" cannot stand beside "{AUGMENTATION}", which makes the views',
-                f'Remove "augment", or "{AUGMENTATION}".',
-            )
-        return self.components.choice((AUGMENTATION,))
-
-    def _is_missing(self, key: str) -> bool:
-        node = self.root.child(key)
-        missing = node is None or node.value is None
-        if missing:
+        if written is not None and _holds_value(self.root.child("augmentation")):
             self.mistakes.add_at(
-                self.root, (key,), f'the key "{key}" is missing', f"As in: {_EXAMPLES[key]}"
+                ("train", "augment"),
+                '"augment" cannot stand beside "augmentation", which makes the views',
+                'Remove "augment", or "augmentation".',
             )
-        return missing
+        return self.components.choice(("augmentation",))
 
     def _list(self, key: str) -> list[Listed]:
         """Return the components listed at `key`, without wrong ones, which are reported."""
@@ -168,59 +144,90 @@ class RecipeReader:
         if node is None:
             return []
         if not isinstance(node.value, list):
-            self.mistakes.add(node.origin, (key,), *_expected_list(node))
+            what, hint = wrong_type([EXPECTED["list_type"]], node)
+            example = "Put a - in front, or [ ] around it." if node.value else "Write []."
+            self.mistakes.add_at((key,), what, hint or example)
             return []
         paths: list[KeyPath] = [(key, index) for index in range(len(node.value))]
         found = [(choice, path) for path in paths if (choice := self.components.choice(path))]
         self._refuse_duplicates([(choice.label, path) for choice, path in found])
         return found
 
-    def _learners(self) -> tuple[LearnerChoice, ...]:
-        read = self.learners.read()
-        named = [(one.settings.name, (LEARNERS, i)) for i, one in enumerate(read) if one]
-        self._refuse_duplicates(named)
-        return tuple(learner for learner in read if learner)
-
     def _refuse_duplicates(self, labelled: Sequence[tuple[str, KeyPath]]) -> None:
         """Report labels that occur twice: labels must be unique, as they name results and files."""
-        for label, path in _repeated(labelled):
-            self.mistakes.add_at(
-                self.root,
-                path,
-                f'a second item of this list is called "{label}"',
-                "Give it a name of its own, as in: name: second",
-            )
+        seen: set[str] = set()
+        for label, path in labelled:
+            if label in seen:
+                self.mistakes.add_at(
+                    path,
+                    f'a second item of this list is called "{label}"',
+                    "Give it a name of its own, as in: name: second",
+                )
+            seen.add(label)
 
-    def _check_oracle(
-        self, general: GeneralSettings | None, descriptions: Sequence[Listed]
-    ) -> None:
-        """Report a missing or needless `oracle: true`.
+    def _learners(self) -> tuple[LearnerChoice, ...]:
+        """Return the learners in the list `learners`, or the single learner `main`."""
+        node = self.root.child(LEARNERS)
+        if node is None:
+            main = self._learner(Node({}, self.root.origin), ())
+            return (main,) if main else ()
+        for key in ONE_LEARNER:
+            if self.root.child(key) is not None:
+                self.mistakes.add_at(
+                    (key,),
+                    f'"{key}" cannot stand beside "learners": each learner has its own',
+                    f'Move "{key}" into the learners, or remove "learners".',
+                )
+        if not isinstance(node.value, list):
+            self.mistakes.add_at((LEARNERS,), *wrong_type([EXPECTED["list_type"]], node))
+            return ()
+        if not node.value:
+            self.mistakes.add_at((LEARNERS,), "needs at least one learner")
+        paths: list[KeyPath] = [(LEARNERS, index) for index in range(len(node.value))]
+        read = [
+            (self._learner(item, path), path) for item, path in zip(node.value, paths, strict=True)
+        ]
+        found = [(learner, path) for learner, path in read if learner]
+        self._refuse_duplicates([(learner.settings.name, path) for learner, path in found])
+        return tuple(learner for learner, _ in found)
 
-        Only descriptions may use ground-truth labels. A needless `oracle: true` is reported only if
-        all descriptions are valid.
-        """
-        if general is None:
-            return
-        if not general.oracle:
-            for choice, path in descriptions:
-                refuse_labels(choice, path, self.root, self.mistakes)
-            return
-        written = self.root.child("descriptions")
-        if len(descriptions) == len([*written.items()] if written else []):
-            refuse_unused(_choices(descriptions), self.root, self.mistakes)
+    def _learner(self, node: Node, path: KeyPath) -> LearnerChoice | None:
+        own = node.without(ONE_LEARNER)
+        settings = self.validator.validated(LearnerSettings, own, path, reserved=ONE_LEARNER)
+        if settings and not is_label(settings.name):
+            self.mistakes.add_at((*path, "name"), *unusable_label(settings.name))
+            return None
+        for key in ("trainable", "prototypes"):
+            component = find(self.root, (*path, key))
+            if component is not None and component.value is None:
+                hint = "Remove the key for the default."
+                self.mistakes.add_at((*path, key), "names no component", hint)
+        trainable, prototypes, loss = (self.components.choice((*path, key)) for key in ONE_LEARNER)
+        if settings is None or trainable is None or prototypes is None:
+            return None
+        return LearnerChoice(settings, trainable, prototypes, loss)
 
-    def _require_what_training_needs(self, train: TrainSettings | None) -> None:
-        if train is None or not train.takes_steps:
-            return
+    def _require_what_training_needs(self) -> None:
+        """Report missing pseudo-labels, and each learner without a loss."""
         labels = self.root.child("labels")
         if labels is None or labels.value == []:
             self.mistakes.add_at(
-                self.root,
                 ("labels",),
                 "training needs pseudo-labels, and there are none",
                 "Add labels: [frozen, current], or train: {max_steps: 0} to train nothing.",
             )
-        self.learners.require_losses()
+        listed = self.root.child(LEARNERS)
+        learners: list[tuple[KeyPath, Node]] = [((), self.root)]
+        if listed is not None:
+            learners = [((LEARNERS, index), learner) for index, learner in listed.items()]
+        for path, learner in learners:
+            if isinstance(learner.value, dict) and not _holds_value(learner.child("loss")):
+                self.mistakes.add(
+                    learner.origin,
+                    (*path, "loss"),
+                    'training needs a loss, and the key "loss" is missing',
+                    "Add loss: contrastive, or train: {max_steps: 0} to train nothing.",
+                )
 
 
 def _without_default_tag(root: Node) -> Node:
@@ -231,110 +238,16 @@ def _without_default_tag(root: Node) -> Node:
     later.
     """
     backbone = root.child(BACKBONE) or Node(None, root.origin)
-    model, tag = backbone.child("model"), backbone.child(_PRETRAINED)
+    model, tag = backbone.child("model"), backbone.child("pretrained")
     is_default = tag is not None and tag.origin.variables and not tag.filled
     if model and is_default and str(model.value).startswith(BRING_WEIGHTS):
-        return root.replaced(BACKBONE, backbone.replaced(_PRETRAINED, None))
+        return root.replaced(BACKBONE, backbone.without(["pretrained"]))
     return root
+
+
+def _holds_value(node: Node | None) -> bool:
+    return node is not None and node.value is not None
 
 
 def _choices(listed: Iterable[Listed]) -> tuple[Choice, ...]:
     return tuple(choice for choice, _ in listed)
-
-
-def _expected_list(node: Node) -> tuple[str, str | None]:
-    what, hint = wrong_type([EXPECTED["list_type"]], node)
-    return what, hint or ("Put a - in front, or [ ] around it." if node.value else "Write [].")
-
-
-def _repeated(labelled: Sequence[tuple[str, KeyPath]]) -> Iterator[tuple[str, KeyPath]]:
-    seen: set[str] = set()
-    for label, path in labelled:
-        if label in seen:
-            yield label, path
-        seen.add(label)
-
-
-@dataclass(frozen=True)
-class LearnerReader:
-    """Reader of the learners of the recipe `root`: its list `learners`, or the single `main`."""
-
-    root: Node
-    components: Components
-    validator: Validator
-
-    @property
-    def mistakes(self) -> Mistakes:
-        """Mistakes found so far."""
-        return self.validator.mistakes
-
-    def read(self) -> tuple[LearnerChoice | None, ...]:
-        """Return every learner; a wrong one is reported, and None is returned in its place."""
-        node = self.root.child(LEARNERS)
-        if node is None:
-            return (self._main(),)
-        self._refuse_both()
-        if not isinstance(node.value, list):
-            self.mistakes.add(node.origin, (LEARNERS,), *wrong_type([EXPECTED["list_type"]], node))
-            return (None,)
-        if not node.value:
-            self.mistakes.add(node.origin, (LEARNERS,), "needs at least one learner")
-            return (None,)
-        return tuple(self._listed(item, index) for index, item in enumerate(node.value))
-
-    def require_losses(self) -> None:
-        """Report each learner without a loss; for recipes that train."""
-        node = self.root.child(LEARNERS)
-        items = [*node.items()] if node else []
-        learners = (
-            [((LEARNERS, index), item) for index, item in items] if node else [((), self.root)]
-        )
-        for path, learner in learners:
-            loss = learner.child("loss")
-            if isinstance(learner.value, dict) and (loss is None or loss.value is None):
-                self.mistakes.add(
-                    learner.origin,
-                    (*path, "loss"),
-                    'training needs a loss, and the key "loss" is missing',
-                    "Add loss: contrastive, or train: {max_steps: 0} to train nothing.",
-                )
-
-    def _main(self) -> LearnerChoice | None:
-        settings = self.validator.validated(LearnerSettings, Node({}, self.root.origin), ())
-        return self._with_components(settings, ())
-
-    def _listed(self, node: Node, index: int) -> LearnerChoice | None:
-        path = (LEARNERS, index)
-        own = node
-        if isinstance(node.value, dict):
-            for key in ONE_LEARNER:
-                own = own.replaced(key, None)
-        settings = self.validator.validated(LearnerSettings, own, path, reserved=ONE_LEARNER)
-        if settings and not is_label(settings.name):
-            self.mistakes.add_at(self.root, (*path, "name"), *unusable_label(settings.name))
-            return None
-        return self._with_components(settings, path)
-
-    def _with_components(
-        self, settings: LearnerSettings | None, path: KeyPath
-    ) -> LearnerChoice | None:
-        for key in ("trainable", "prototypes"):
-            node = find(self.root, (*path, key))
-            if node is not None and node.value is None:
-                hint = "Remove the key for the default."
-                self.mistakes.add(node.origin, (*path, key), "names no component", hint)
-        trainable, prototypes, loss = (self.components.choice((*path, key)) for key in ONE_LEARNER)
-        if settings is None or trainable is None or prototypes is None:
-            return None
-        return LearnerChoice(settings, trainable, prototypes, loss)
-
-    def _refuse_both(self) -> None:
-        for key in ONE_LEARNER:
-            node = self.root.child(key)
-            if node is not None:
-                self.mistakes.add(
-                    node.origin,
-                    (key,),
-                    f'"{key}" cannot stand beside "learners": each learner has its own',
-                    f'Move "{key}" into the learners, or remove "learners".',
-                )

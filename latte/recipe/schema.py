@@ -22,9 +22,7 @@ from latte.interfaces.settings import (
 from latte.recipe.layout import (
     BACKBONE,
     CONTROL_KEYS,
-    CONTROLS,
     DEFAULT_BACKBONE,
-    EXTENDS,
     LEARNERS,
     ONE_LEARNER,
     SEVERAL,
@@ -59,13 +57,13 @@ def recipe_schema(registry: Registry) -> Schema:
         definitions.add(kind, _component(kind, own, registry, definitions))
     keys = _keys(definitions)
     control = {key: keys[key] for key in CONTROL_KEYS}
-    body = _closed({EXTENDS: _extends(), **keys, CONTROLS: _controls(control)})
+    body = _closed({"extends": _extends(), **keys, "controls": _controls(control)})
     return {
         "$schema": DIALECT,
         "title": "latte recipe",
         "description": "How CLIP is adapted to unlabelled images.",
         **body,
-        "if": {"not": {"required": [EXTENDS]}},
+        "if": {"not": {"required": ["extends"]}},
         "then": {"required": ["backbone", "dataset"]},
         "$defs": definitions.referred_to(body),
     }

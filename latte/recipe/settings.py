@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from latte.interfaces import LatteError, Options
 from latte.interfaces.errors import nearest, suggestion
 from latte.interfaces.settings import EvaluateSettings, TrainSettings
-from latte.recipe.layout import EXTENDS, KEYS
+from latte.recipe.layout import KEYS
 from latte.recipe.mistakes import EXPECTED, Mistakes, explain, wrong_type
 from latte.recipe.node import KeyPath, Node, deepest, dotted, find
 from latte.recipe.variables import with_shell_paths
@@ -82,7 +82,8 @@ class Validator:
         elif find(root, place) is not None:
             what, hint = explain(errors, node)
         elif "missing" in types:
-            what, hint = _missing(model, place)
+            what, meaning = f'the key "{place[-1]}" is missing', field_description(model, place)
+            hint = f"Add {place[-1]}: ..." + (f" ({meaning})" if meaning else "")
         else:
             what, hint = f"its default is refused: {errors[0]['msg']}", "Give a value here."
         self._report(what, hint, node, (*path, *place))
@@ -130,11 +131,13 @@ def _by_place(
     groups: dict[KeyPath, list[ErrorDetails]] = {}
     for error in errors:
         groups.setdefault(_place(error, model, root), []).append(error)
-    return {
-        place: group
+    wrong_types = {
+        place
         for place, group in groups.items()
-        if not (_is_wrong_type(group) and _is_above_another(place, groups))
+        if all(error["type"] in EXPECTED for error in group)
+        and any(other != place and other[: len(place)] == place for other in groups)
     }
+    return {place: group for place, group in groups.items() if place not in wrong_types}
 
 
 def _is_misspelt_elsewhere(
@@ -148,24 +151,11 @@ def _is_misspelt_elsewhere(
     return any(nearest(key, names) == place[-1] for key in siblings if key not in names)
 
 
-def _is_wrong_type(errors: list[ErrorDetails]) -> bool:
-    return all(error["type"] in EXPECTED for error in errors)
-
-
-def _is_above_another(place: KeyPath, places: Iterable[KeyPath]) -> bool:
-    return any(len(other) > len(place) and other[: len(place)] == place for other in places)
-
-
-def _missing(model: type[Options], place: KeyPath) -> tuple[str, str]:
-    key, meaning = place[-1], field_description(model, place)
-    return f'the key "{key}" is missing', f"Add {key}: ..." + (f" ({meaning})" if meaning else "")
-
-
 class Sections:
     """Keys of settings and of the recipe's components, for hints about misplaced keys."""
 
     def __init__(self) -> None:
-        self._places: dict[str, list[str]] = {key: [""] for key in (*KEYS, EXTENDS)}
+        self._places: dict[str, list[str]] = {key: [""] for key in (*KEYS, "extends")}
         self.add(("train",), TrainSettings)
         self.add(("evaluate",), EvaluateSettings)
 
