@@ -11,13 +11,14 @@ from yaml.nodes import Node as YamlNode
 
 from latte.interfaces import LatteError
 from latte.interfaces.errors import did_you_mean
+from latte.io.paths import read_text
 from latte.recipe.controls import merged
 from latte.recipe.layout import KEYS, spelled_out
 from latte.recipe.mistakes import Mistakes, wrong_type
 from latte.recipe.node import KeyPath, Node, Origin
 from latte.recipe.shipped import SUFFIXES, shipped_path, unknown_recipe
 from latte.recipe.tree import TreeBuilder
-from latte.recipe.yaml import compose, read_recipe_text
+from latte.recipe.yaml import LARGEST_FILE, compose
 from latte.registry.registry import Registry
 from latte.registry.spec import NAME
 
@@ -38,7 +39,8 @@ class RecipeFiles:
 
     def read(self, path: Path) -> Node:
         """Return the recipe in `path`, merged over its bases. Raises `LatteError`."""
-        root = self._built(compose(read_recipe_text(path), str(path)), path, self.mistakes)
+        text = read_text(path, LARGEST_FILE)
+        root = self._built(compose(text, str(path)), path, self.mistakes)
         if not isinstance(root.value, dict):
             what, _ = wrong_type(["a mapping (key: value)"], root)
             raise LatteError(what, where=root.origin.position)
@@ -70,7 +72,7 @@ class RecipeFiles:
 
     def _base_tree(self, path: Path, where: str) -> Node:
         """Return the content of a base; errors do not quote a file that is not a recipe."""
-        text = read_recipe_text(path)
+        text = read_text(path, LARGEST_FILE)
         try:
             document = compose(text, str(path))
         except LatteError as error:
@@ -117,14 +119,21 @@ def _find(reference: Node, path: Path, where: str) -> Path:
     if not name.endswith(SUFFIXES):
         shipped = shipped_path(name)
         if shipped is None:
-            raise _unknown(name, path, where)
+            beside = (f"{name}{end}" for end in SUFFIXES if _beside(path, name + end))
+            raise _unknown(name, next(beside, None), where)
         return shipped
     if name.startswith(("/", "~", "\\")) or Path(name).is_absolute():
         hint = "Write it from the folder of this recipe, as in: extends: ../base.yaml"
         raise LatteError(f'"{name}" is not a relative path', where=where, hint=hint)
     found = _beside(path, name)
     if found is None:
-        raise _missing(path.parent / name, where)
+        target = path.parent / name
+        try:
+            names = [one.name for one in target.parent.iterdir() if one.suffix in SUFFIXES]
+        except (OSError, ValueError):
+            names = []
+        hint = did_you_mean(target.name, names) or None
+        raise LatteError(f"there is no recipe {target}", where=where, hint=hint)
     return found
 
 
@@ -140,17 +149,8 @@ def _beside(path: Path, name: str) -> Path | None:
         return None
 
 
-def _missing(target: Path, where: str) -> LatteError:
-    try:
-        names = [one.name for one in target.parent.iterdir() if one.suffix in SUFFIXES]
-    except (OSError, ValueError):
-        names = []
-    hint = did_you_mean(target.name, names)
-    return LatteError(f"there is no recipe {target}", where=where, hint=hint or None)
-
-
-def _unknown(name: str, path: Path, where: str) -> LatteError:
-    beside = next((f"{name}{suffix}" for suffix in SUFFIXES if _beside(path, name + suffix)), None)
+def _unknown(name: str, beside: str | None, where: str) -> LatteError:
+    """Return the error for a name without a recipe; `beside` is a file with this name."""
     if beside is None:
         return unknown_recipe(name, where)
     hint = f"A file needs its ending: extends: {beside}"

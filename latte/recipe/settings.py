@@ -42,26 +42,20 @@ class Validator:
         if not isinstance(node.value, dict):
             self._report(*wrong_type([EXPECTED["model_type"]], node), node, path)
             return None
+        values = with_shell_paths(node, model).plain()
         try:
-            return self._read(model, node, path, [*reserved])
+            errors = _errors_in_values(model, values, node)
+            if not errors:
+                return model.model_validate(values)
+        except ValidationError as error:
+            errors = error.errors(include_url=False)
         except LatteError as error:
             self.mistakes.add(node.origin, path, error.what, error.hint)
-        return None
-
-    def _read(
-        self, model: type[ModelT], node: Node, path: KeyPath, reserved: list[str]
-    ) -> ModelT | None:
-        values = with_shell_paths(node, model).plain()
-        errors = _errors_in_values(model, values, node)
-        if not errors:
-            try:
-                return model.model_validate(values)
-            except ValidationError as error:
-                errors = error.errors(include_url=False)
+            return None
         groups = _by_place(errors, model, node)
         for place, group in groups.items():
             if not _is_misspelt_elsewhere(place, group, model, groups):
-                self._report_group(model, group, node, path, place, reserved)
+                self._report_group(model, group, node, path, place, [*reserved])
         return None
 
     def _report_group(
@@ -171,14 +165,13 @@ class Sections:
 
     def unknown_key(self, key: str, names: Sequence[str]) -> tuple[str, str]:
         """Return message and hint for an unknown `key` in a mapping that allows only `names`."""
-        what = f'unknown key "{key}"'
-        places = self._places.get(key)
-        if places:
+        hint = suggestion(key, names, "All keys here")
+        if places := self._places.get(key):
             homes = [place or "the top of the recipe" for place in places[:_MOST_PLACES]]
-            return what, f"It belongs to {' or '.join(homes)}."
-        if not names:
-            return what, "There is nothing to set here; remove it."
-        return what, suggestion(key, names, "All keys here")
+            hint = f"It belongs to {' or '.join(homes)}."
+        elif not names:
+            hint = "There is nothing to set here; remove it."
+        return f'unknown key "{key}"', hint
 
 
 def field_names(model: type[BaseModel], place: KeyPath) -> list[str]:

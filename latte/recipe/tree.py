@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -12,10 +13,11 @@ from yaml.nodes import MappingNode, ScalarNode, SequenceNode
 from yaml.nodes import Node as YamlNode
 
 from latte.interfaces import LatteError
+from latte.io.paths import read_text
 from latte.recipe.mistakes import Mistakes
 from latte.recipe.node import OVERRIDE, KeyPath, Node, Origin, Scalar
 from latte.recipe.variables import expand
-from latte.recipe.yaml import compose, position, read_recipe_text, resolve
+from latte.recipe.yaml import LARGEST_FILE, compose, position, resolve
 
 MOST_VALUES = 100_000
 """Largest number of values in a recipe after its anchors are expanded."""
@@ -42,18 +44,15 @@ class TreeBuilder:
         self._count(yaml_node)
         origin = self._origin(mark or yaml_node.start_mark)
         if isinstance(yaml_node, ScalarNode):
-            return self._scalar(yaml_node, origin, path)
-        self._enter(yaml_node)
-        node = self._collection(yaml_node, origin, path)
-        self.open.remove(id(yaml_node))
-        return node
-
-    def _collection(self, yaml_node: YamlNode, origin: Origin, path: KeyPath) -> Node:
-        if isinstance(yaml_node, SequenceNode):
+            text = str(yaml_node.value)
+            if not self._encodable(text, origin, path):
+                return Node("", origin, broken=True)
+            return self.scalar(text, origin, path, quoted=yaml_node.style is not None)
+        with self._opened(yaml_node):
+            if isinstance(yaml_node, MappingNode):
+                return Node(self._entries(yaml_node, path), origin)
             items = enumerate(yaml_node.value)
             return Node([self.build(item, (*path, index)) for index, item in items], origin)
-        assert isinstance(yaml_node, MappingNode)
-        return Node(self._entries(yaml_node, path), origin)
 
     def _entries(self, mapping: MappingNode, path: KeyPath) -> dict[str, Node]:
         """Return the mapping's entries; own entries take precedence over those merged by `<<`."""
@@ -79,19 +78,12 @@ class TreeBuilder:
             if key is None and not is_merge:
                 continue
             if key in seen:
-                self._repeated(key, seen[key], mark, path)
+                name = _MERGE if key is None else key
+                what = f'the key "{name}" occurs twice here, first in line {seen[key].line + 1}'
+                self.mistakes.add(self._origin(mark), (*path, name), what, "Keep one of them.")
             else:
                 seen[key] = mark
                 yield key, value, mark
-
-    def _repeated(self, key: str | None, first: Mark, mark: Mark, path: KeyPath) -> None:
-        name = _MERGE if key is None else key
-        self.mistakes.add(
-            self._origin(mark),
-            (*path, name),
-            f'the key "{name}" occurs twice here, first in line {first.line + 1}',
-            "Keep one of them.",
-        )
 
     def _key(self, key_node: YamlNode, path: KeyPath) -> str | None:
         """Return the key's text; None if the key is refused, which is reported."""
@@ -116,19 +108,11 @@ class TreeBuilder:
         for source in sources:
             if isinstance(source, MappingNode):
                 self._count(source)
-                self._enter(source)
-                yield self._entries(source, path)
-                self.open.remove(id(source))
+                with self._opened(source):
+                    yield self._entries(source, path)
             else:
-                self.mistakes.add(
-                    self._origin(value.start_mark), path, "<< takes a mapping, or a list of them"
-                )
-
-    def _scalar(self, yaml_node: ScalarNode, origin: Origin, path: KeyPath) -> Node:
-        text = str(yaml_node.value)
-        if not self._encodable(text, origin, path):
-            return Node("", origin, broken=True)
-        return self.scalar(text, origin, path, quoted=yaml_node.style is not None)
+                what = "<< takes a mapping, or a list of them"
+                self.mistakes.add(self._origin(value.start_mark), path, what)
 
     def scalar(self, text: str, origin: Origin, path: KeyPath, *, quoted: bool) -> Node:
         """Return the node of a scalar written as `text`."""
@@ -171,12 +155,14 @@ class TreeBuilder:
                 hint="Remove aliases (*NAME) that contain other aliases.",
             )
 
-    def _enter(self, yaml_node: YamlNode) -> None:
+    @contextmanager
+    def _opened(self, yaml_node: YamlNode) -> Iterator[None]:
         if id(yaml_node) in self.open:
-            raise LatteError(
-                "an anchor contains itself", where=position(self.source, yaml_node.start_mark)
-            )
+            where = position(self.source, yaml_node.start_mark)
+            raise LatteError("an anchor contains itself", where=where)
         self.open.add(id(yaml_node))
+        yield
+        self.open.remove(id(yaml_node))
 
 
 def _is_merge(key_node: YamlNode) -> bool:
@@ -188,7 +174,7 @@ def read_nodes(path: Path, environment: Mapping[str, str] = MappingProxyType({})
 
     `environment` holds the values of `${VAR}`.
     """
-    document = compose(read_recipe_text(path), str(path))
+    document = compose(read_text(path, LARGEST_FILE), str(path))
     if document is None:
         return Node({}, Origin(str(path), 1))
     mistakes = Mistakes()

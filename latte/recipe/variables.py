@@ -59,14 +59,13 @@ def expand(text: str, environment: Mapping[str, str]) -> Expansion:
     an unset variable without a default, and for a malformed reference.
     """
     names: list[str] = []
-    parts: list[str] = []
     filled: list[tuple[int, int]] = []
-    secret, end = False, 0
+    expanded, secret, end = "", False, 0
     for match in _REFERENCE.finditer(text):
-        parts.append(text[end : match.start()])
+        expanded += text[end : match.start()]
         end = match.end()
         if match["escaped"]:
-            parts.append("${")
+            expanded += "${"
             continue
         if match["malformed"]:
             raise LatteError(
@@ -77,11 +76,9 @@ def expand(text: str, environment: Mapping[str, str]) -> Expansion:
         value = _look_up(match["name"], match["default"], environment)
         secret = secret or is_secret(match["name"], value)
         if environment.get(match["name"]):
-            start = sum(map(len, parts))
-            filled.append((start, start + len(value)))
-        parts.append(value)
-    expanded = "".join([*parts, text[end:]])
-    return Expansion(expanded, tuple(dict.fromkeys(names)), secret, tuple(filled))
+            filled.append((len(expanded), len(expanded) + len(value)))
+        expanded += value
+    return Expansion(expanded + text[end:], tuple(dict.fromkeys(names)), secret, tuple(filled))
 
 
 def escape(text: str) -> str:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from pathlib import Path
-from typing import Protocol
 
 from yaml.composer import Composer
-from yaml.error import MarkedYAMLError, YAMLError
+from yaml.error import Mark, MarkedYAMLError, YAMLError
 from yaml.events import AliasEvent, Event, NodeEvent, StreamEndEvent
 from yaml.nodes import Node as YamlNode
 from yaml.parser import Parser
@@ -17,7 +15,6 @@ from yaml.resolver import BaseResolver
 from yaml.scanner import Scanner
 
 from latte.interfaces import LatteError
-from latte.io.paths import read_text
 from latte.recipe.node import Scalar
 
 _NULL = {"", "~", "null", "Null", "NULL"}
@@ -26,11 +23,21 @@ _BOOLEAN = {
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
 _INTEGER = re.compile(r"[-+]?[0-9]+")
-_OCTAL = re.compile(r"0o[0-7]+")
-_HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]+")
+_PREFIXED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
+_HINTS = {
+    "\\t": "YAML is indented with spaces, not with tabs.",
+    "mapping values are not": 'Check the indentation, or put text that contains ": " in quotes.',
+    "expected ',' or": "A comma or a closing bracket is missing, or text with , [ ] { } needs "
+    "quotes.",
+    "cannot start any token": "Put text that starts with this character in quotes.",
+    "could not find expected ':'": "The line above is not `key: value`.",
+    "undefined alias": "Name something with &NAME before using it as *NAME, or put the text in "
+    "quotes.",
+}
+"""Fix of a mistake, by a part of PyYAML's message."""
 LARGEST_FILE = 1_000_000
 """Maximum size of a file in bytes."""
 DEEPEST_NESTING = 50
@@ -49,30 +56,17 @@ def resolve(text: str) -> Scalar:
         return _BOOLEAN[text]
     if _NOT_FINITE.fullmatch(text):
         raise ValueError(f"{text} is not a number that a recipe can use")
-    return _number(text)
-
-
-def _number(text: str) -> int | float | str:
-    """Return `text` as a number if it is one, else unchanged. Raises `ValueError` if too large."""
-    octal, hexadecimal = _OCTAL.fullmatch(text), _HEXADECIMAL.fullmatch(text)
-    integer, floating = _INTEGER.fullmatch(text), _FLOAT.fullmatch(text)
-    if not (octal or hexadecimal or floating):
+    has_prefix = _PREFIXED.fullmatch(text)
+    if not (has_prefix or _FLOAT.fullmatch(text)):
         return text
     if len(text) > _LONGEST_NUMBER:
         raise ValueError(f"a number of {len(text)} characters is too long")
-    if octal or hexadecimal:
+    if has_prefix:
         return int(text, 0)
-    value = int(text) if integer else float(text)
+    value = int(text) if _INTEGER.fullmatch(text) else float(text)
     if math.isinf(value):
         raise ValueError(f"the number {text} is too large")
     return value
-
-
-class Place(Protocol):
-    """Position in a text, counted from zero, as in the marks of PyYAML."""
-
-    line: int
-    column: int
 
 
 class _Composer(Reader, Scanner, Parser, Composer, BaseResolver):
@@ -91,7 +85,12 @@ class _Composer(Reader, Scanner, Parser, Composer, BaseResolver):
         """Compose the next node. Raises `LatteError` if it has a tag or is nested too deep."""
         event: Event = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, NodeEvent) and not isinstance(event, AliasEvent):
-            self._refuse_tag(event)
+            tag = getattr(event, "tag", None)
+            if tag is not None:
+                written = tag.replace("tag:yaml.org,2002:", "!!")
+                where = position(self.source, event.start_mark)
+                hint = "Recipes hold plain values only. Remove the tag, or put the text in quotes."
+                raise LatteError(f"the tag {written} is not allowed", where=where, hint=hint)
         self.depth += 1
         if self.depth > DEEPEST_NESTING:
             raise LatteError(
@@ -114,20 +113,6 @@ class _Composer(Reader, Scanner, Parser, Composer, BaseResolver):
                 hint="Keep one recipe per file; remove the line with --- between them.",
             )
         return document
-
-    def _refuse_tag(self, event: NodeEvent) -> None:
-        tag = getattr(event, "tag", None)
-        if tag is not None:
-            raise LatteError(
-                f"the tag {_as_written(tag)} is not allowed",
-                where=position(self.source, event.start_mark),
-                hint="Recipes hold plain values only. Remove the tag, or put the text in quotes.",
-            )
-
-
-def read_recipe_text(path: Path) -> str:
-    """Return the file's text. Raises `LatteError` if it is not UTF-8, or too long."""
-    return read_text(path, LARGEST_FILE)
 
 
 def compose(text: str, source: str) -> YamlNode | None:
@@ -152,13 +137,9 @@ def compose(text: str, source: str) -> YamlNode | None:
         raise LatteError(f"not valid YAML: {error}", where=source) from error
 
 
-def position(source: str, mark: Place | None) -> str:
+def position(source: str, mark: Mark | None) -> str:
     """Return `file:line:column`, with line and column counted from one."""
     return source if mark is None else f"{source}:{mark.line + 1}:{mark.column + 1}"
-
-
-def _as_written(tag: str) -> str:
-    return tag.replace("tag:yaml.org,2002:", "!!")
 
 
 def _hint(error: MarkedYAMLError, text: str) -> str | None:
@@ -166,18 +147,6 @@ def _hint(error: MarkedYAMLError, text: str) -> str | None:
     problem = error.problem or ""
     mark = error.problem_mark
     line = text.splitlines()[mark.line] if mark and mark.line < len(text.splitlines()) else ""
-    if "\\t" in problem:
-        return "YAML is indented with spaces, not with tabs."
-    if "mapping values are not allowed" in problem:
-        return 'Check the indentation, or put text that contains ": " in quotes.'
     if "'{'" in problem and "${" in line:
         return 'Between { } or [ ], text with a variable needs quotes: "${NAME}/folder".'
-    if "expected ',' or" in problem:
-        return "A comma or a closing bracket is missing, or text with , [ ] { } needs quotes."
-    if "cannot start any token" in problem:
-        return "Put text that starts with this character in quotes."
-    if "could not find expected ':'" in problem:
-        return "The line above is not `key: value`."
-    if "undefined alias" in problem:
-        return "Name something with &NAME before using it as *NAME, or put the text in quotes."
-    return None
+    return next((hint for part, hint in _HINTS.items() if part in problem), None)
