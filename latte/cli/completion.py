@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
-from itertools import islice
+import glob
+from collections.abc import Callable, Collection
+from itertools import chain, islice
 from pathlib import Path
 
 import typer
@@ -12,8 +13,8 @@ from latte.interfaces import LatteError
 from latte.registry.discovery import discover_plugins
 from latte.registry.spec import KINDS
 
-_LONGEST_LIST = 1000
-"""Completion reads at most this many entries of a folder."""
+_MOST_PATHS = 1000
+"""Largest number of paths that completion looks at."""
 
 
 def one_of(choices: Collection[str]) -> Callable[[str], list[str]]:
@@ -55,25 +56,12 @@ def shipped_recipes(incomplete: str) -> list[str]:
 
 def runs(incomplete: str) -> list[str]:
     """Complete a run folder in this folder or its sub-folders, such as `runs/demo-ca7e1700`."""
-    return [*_below(incomplete, lambda path: (path / "recipe.yaml").is_file())]
+    return _below(incomplete, lambda path: (path / "recipe.yaml").is_file())
 
 
-def _below(incomplete: str, wanted: Callable[[Path], bool]) -> Iterator[str]:
-    """Yield paths that begin with `incomplete` and are `wanted`, also one folder deeper."""
-    folder, slash, start = incomplete.rpartition("/")
-    for path in _entries(Path(folder + slash)):
-        if not path.name.startswith(start) or path.name.startswith("."):
-            continue
-        shown = f"{folder}{slash}{path.name}"
-        if wanted(path):
-            yield shown
-        else:
-            yield from (f"{shown}/{inner.name}" for inner in _entries(path) if wanted(inner))
-
-
-def _entries(folder: Path) -> list[Path]:
-    """Return at most `_LONGEST_LIST` entries of a folder, sorted; empty if it cannot be listed."""
-    try:
-        return sorted(islice(folder.iterdir(), _LONGEST_LIST))
-    except OSError:
-        return []
+def _below(incomplete: str, wanted: Callable[[Path], bool]) -> list[str]:
+    """Return the `wanted` paths that begin with `incomplete`, also one folder deeper, sorted."""
+    start = glob.escape(incomplete)
+    patterns = (f"{start}*", f"{start}*/*")
+    paths = chain.from_iterable(glob.iglob(one) for one in patterns)  # noqa: PTH207 - keeps `./`
+    return sorted(path for path in islice(paths, _MOST_PATHS) if wanted(Path(path)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -51,7 +51,7 @@ GROUPS = {
 
 COMMANDS = {
     "adapt": "latte.cli.adapt:adapt",
-    "choose": "latte.cli.choose:choose",
+    "choose": "latte.cli.adapt:choose",
     "new": "latte.cli.recipes:new",
     "run": "latte.cli.run:run",
     "check": "latte.cli.recipes:check",
@@ -85,13 +85,13 @@ class CommandGroup(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of all commands."""
-        return [*COMMANDS, *plugin_commands(COMMANDS)]
+        return [*COMMANDS, *plugin_commands()]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return the command called `cmd_name`, or None."""
         if cmd_name in COMMANDS:
             return _command(cmd_name, COMMANDS[cmd_name])
-        if cmd_name in plugin_commands(COMMANDS):
+        if cmd_name in plugin_commands():
             return _plugin_command(cmd_name)
         return None
 
@@ -102,7 +102,7 @@ class CommandGroup(TyperGroup):
             helps = [(name, one.get_short_help_str(limit=160)) for name, one in commands]
             with formatter.section(title):
                 formatter.write_dl(helps)
-        added = {name: one.summary for name, one in plugin_commands(COMMANDS).items()}
+        added = {name: one.summary for name, one in plugin_commands().items()}
         if added:
             with formatter.section("Commands of plugins"):
                 formatter.write_dl(list(added.items()))
@@ -125,8 +125,8 @@ def _command(name: str, target: str) -> Any:
     return typer.main.get_command(single)
 
 
-def plugin_commands(own: Collection[str]) -> Mapping[str, CommandSpec]:
-    """Return the commands of working plugins by name; names in `own` are left out.
+def plugin_commands() -> Mapping[str, CommandSpec]:
+    """Return the commands of working plugins by name, except those with the name of one of latte.
 
     The mapping is empty if the plugins cannot be listed, so that the help still works; a command
     that needs the plugins reports the error.
@@ -135,7 +135,7 @@ def plugin_commands(own: Collection[str]) -> Mapping[str, CommandSpec]:
         declared = _declared_commands()
     except LatteError:
         return {}
-    return {name: found[0][1] for name, found in declared.items() if name not in own}
+    return {name: found[0][1] for name, found in declared.items() if name not in COMMANDS}
 
 
 @functools.cache

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from latte.cli import completion
 from latte.cli.output import echo, print_json, results
+from latte.cli.progress import make_progress
 from latte.cli.shared import command_group, known_kind
 from latte.interfaces import LatteError
 from latte.interfaces.errors import suggestion
@@ -23,7 +24,8 @@ from latte.registry.discovery import (
     write_disabled,
 )
 from latte.registry.plugin import BUILTIN_DISTRIBUTION, Plugin
-from latte.registry.spec import KINDS, Kind
+from latte.registry.registry import load_registry
+from latte.registry.spec import KINDS
 from latte.report.terminal import fitted
 
 plugins = command_group("plugins")
@@ -60,7 +62,12 @@ def new_plugin(
     from latte.plugin_kit.write import plugin_names, write_plugin
 
     names, chosen = plugin_names(name), known_kind(kind)
-    _check_is_new(names.component, chosen)
+    for one in load_registry().all(chosen):
+        if one.spec.name == names.component:
+            what = f'{one.package} has a {chosen} called "{names.component}"'
+            other = f"try latte-my-{names.component}"
+            hint = f"recipes could not use the short name of either: {other}"
+            raise LatteError(what, hint=hint)
     folder = output or Path(names.distribution)
     for file in write_plugin(names, chosen, folder):
         echo(f"  {folder / file}")
@@ -86,7 +93,6 @@ def check(
     ] = False,
 ) -> None:
     """Check a plugin: imports, interface version, options, dependencies, contract tests."""
-    from latte.cli.progress import make_progress
     from latte.plugin_kit.check import Finding, check_plugin, run_contracts, run_tests
     from latte.registry.registry import Registry
 
@@ -136,17 +142,15 @@ def enable(name: NameArgument) -> None:
     echo(f"{distribution} is used from now on")
 
 
-def provided(plugin: Plugin) -> str:
-    """Return the names of a plugin's components, one line per kind."""
-    names = {kind: [spec.name for spec in plugin.specs if spec.kind == kind] for kind in KINDS}
-    return "\n".join(f"{kind}: {', '.join(names[kind])}" for kind in KINDS if names[kind])
-
-
 def print_table(found: Sequence[Plugin]) -> None:
     """Print a row per plugin; broken plugins are red on a terminal."""
     rows = []
     for plugin in found:
-        content = provided(plugin) if plugin.status == "ok" else plugin.error or ""
+        names: dict[str, list[str]] = {}
+        for spec in sorted(plugin.specs, key=lambda spec: KINDS.index(spec.kind)):
+            names.setdefault(spec.kind, []).append(spec.name)
+        provided = "\n".join(f"{kind}: {', '.join(own)}" for kind, own in names.items())
+        content = provided if plugin.status == "ok" else plugin.error or ""
         cells = (plugin.distribution, plugin.version, plugin.status, content)
         rows.append([Text(cell, "red" if plugin.failed else "") for cell in cells])
     console = results()
@@ -163,15 +167,3 @@ def _known(name: str) -> str:
         return wanted
     hint = suggestion(wanted, installed, "Installed")
     raise LatteError(f'no installed plugin is called "{name}"', hint=hint)
-
-
-def _check_is_new(component: str, kind: Kind) -> None:
-    """Raise `LatteError` if the component exists: recipes with its name would be ambiguous."""
-    from latte.registry.registry import load_registry
-
-    rivals = [one for one in load_registry().all(kind) if one.spec.name == component]
-    if rivals:
-        raise LatteError(
-            f'{rivals[0].package} has a {kind} called "{component}"',
-            hint=f"recipes could not use the short name of either: try latte-my-{component}",
-        )

@@ -11,7 +11,6 @@ from latte.cli import completion
 from latte.cli.output import echo, print_json, results, write_file
 from latte.cli.shared import (
     ForceOption,
-    JsonOption,
     MethodOption,
     ModelOption,
     RecipeArgument,
@@ -20,14 +19,17 @@ from latte.cli.shared import (
     require_recipe,
 )
 from latte.interfaces import LatteError
+from latte.recipe.dump import Line, dump_yaml, yaml_lines
+from latte.recipe.load import load_recipe
+from latte.recipe.node import dotted
+from latte.recipe.shipped import entries, find, is_part, shown
+from latte.registry.registry import load_registry
 from latte.report.terminal import WIDTH, fitted, in_lines, indented
 
 if TYPE_CHECKING:
     from latte.new.choices import Choices
     from latte.new.images import Findings
-    from latte.recipe.dump import Line
     from latte.recipe.model import Recipe
-    from latte.recipe.shipped import Entry
     from latte.registry.registry import Registry
 
 _WIDEST = 44
@@ -62,7 +64,6 @@ def new(
     from latte.new.images import look_at
     from latte.new.machine import this_machine
     from latte.new.writing import recipe_text, write_recipe
-    from latte.registry.registry import load_registry
 
     check_method(method)
     if output.exists():
@@ -111,9 +112,6 @@ def check(
     Warns of files that look like images and are not read, of links that leave the dataset's folder,
     and of too few images for the class names, if the images are on this machine.
     """
-    from latte.recipe.dump import dump_yaml
-    from latte.recipe.load import load_recipe
-    from latte.registry.registry import load_registry
     from latte.run.ready import check_models
 
     require_recipe(recipe)
@@ -131,9 +129,6 @@ def check(
 
 def annotated(recipe: Recipe) -> str:
     """Return the resolved recipe as YAML, with the origin of each value as a comment."""
-    from latte.recipe.dump import yaml_lines
-    from latte.recipe.shipped import shown
-
     lines = [*yaml_lines(recipe.resolved)]
     column = min(_WIDEST, max(len(line.text) for line in lines))
     text = [f"# {recipe.path} is valid. With every default, and where each value comes from:"]
@@ -145,9 +140,6 @@ def annotated(recipe: Recipe) -> str:
 
 def _comment(recipe: Recipe, line: Line) -> str:
     """Return a comment with the origin of a line's value, such as `# line 3` of the recipe."""
-    from latte.recipe.node import dotted
-    from latte.recipe.shipped import shown
-
     origin = recipe.origins.get(dotted(line.path), "") if line.holds_value else ""
     for base in recipe.bases:
         origin = origin.replace(f"{base}:", f"{shown(base)}:", 1)
@@ -205,21 +197,9 @@ def list_(
     all_: Annotated[
         bool, typer.Option("--all", help="Also list the parts that recipes extend.")
     ] = False,
-    json: JsonOption = False,
 ) -> None:
     """List the recipes by folder, with the purpose of each."""
-    from dataclasses import asdict
-
-    from latte.recipe.shipped import entries
-
     found = entries(parts=all_)
-    if json:
-        print_json([asdict(entry) for entry in found])
-    else:
-        _print_groups(found)
-
-
-def _print_groups(found: list[Entry]) -> None:
     console = results()
     for group in dict.fromkeys(entry.group for entry in found):
         console.print(group, style="bold")
@@ -240,11 +220,6 @@ def show(
     ] = False,
 ) -> None:
     """Print a recipe as it is written, or with all values that it inherits and all defaults."""
-    from latte.recipe.dump import dump_yaml
-    from latte.recipe.load import load_recipe
-    from latte.recipe.shipped import find, is_part
-    from latte.registry.registry import load_registry
-
     path = find(name)
     if not resolved:
         echo(path.read_text(encoding="utf-8"), nl=False)
@@ -267,8 +242,6 @@ def copy(
     force: Annotated[bool, typer.Option("--force", help="Overwrite the target.")] = False,
 ) -> None:
     """Copy a recipe, to change the copy; it still extends the recipes that come with latte."""
-    from latte.recipe.shipped import find
-
     source = find(name)
     file = Path(f"{name.replace('/', '-')}.yaml")
     if target is not None:
@@ -293,7 +266,6 @@ def schema(
 
     from latte.io.paths import refuse_other_kind
     from latte.recipe.schema import recipe_schema
-    from latte.registry.registry import load_registry
 
     if output is not None:
         refuse_other_kind(output, '{\n  "$schema"', force=force)

@@ -10,17 +10,17 @@ import typer
 from rich.text import Text
 
 from latte.cli.output import echo, results
+from latte.cli.progress import make_progress
 from latte.cli.shared import DryRunOption, LimitOption, QuietOption, SeedsOption, naming
+from latte.interfaces import LatteError
 from latte.io.redaction import one_line
+from latte.registry.registry import load_registry
 from latte.report.numbers import ABSENT, published_percent
 from latte.report.terminal import fitted, paragraph
 
 if TYPE_CHECKING:
-    from latte.interfaces import Progress
-    from latte.registry.registry import Registry
-    from latte.report.comparison.published import Beside, Own, Published
+    from latte.report.comparison.published import Beside, Published
     from latte.report.comparison.reproduction import Cell, Table
-    from latte.run.sweep import PlannedRun
 
 
 def reproduce(
@@ -49,15 +49,16 @@ def reproduce(
 
     Datasets that are not on this machine are left out and listed.
     """
-    from latte.cli.progress import make_progress
-    from latte.cli.sweep import end_with_failures, run_all
-    from latte.registry.registry import load_registry
+    from latte.cli.sweep import end_with_failures, run_all, state
     from latte.report.comparison.reproduction import (
         changes_of,
         chosen_datasets,
+        plan_dataset,
         read_changes,
         read_table,
+        why_absent,
     )
+    from latte.results.identity import NOT_IDENTITY
     from latte.run.sweep import parse_seeds
 
     registry = load_registry()
@@ -71,52 +72,36 @@ def reproduce(
     changes |= changes_of(set_ or ())
     wanted = chosen_datasets(read, datasets)
     progress = make_progress(quiet)
-    cells, absent = _plan(read, wanted, changes, numbers, registry, progress, limit)
-    if not dry_run:
-        cells = _present(cells, absent)
-    planned = {run.folder.path: (cell, run) for cell in cells for run in cell.runs}
-    if dry_run:
-        _print_plan(planned, absent)
-        return
-    titles = [_title(cell, run) for cell, run in planned.values()]
-    runs = [run for _, run in planned.values()]
-    failures = run_all(runs, titles, registry, quiet, "the same command continues")
-    print_table(read, cells, absent, changed=limit is not None or _change_results(changes))
-    end_with_failures(failures, len(planned))
-
-
-def _plan(
-    table: Table,
-    wanted: Sequence[str],
-    changes: Mapping[str, str],
-    seeds: Sequence[int],
-    registry: Registry,
-    progress: Progress,
-    limit: int | None,
-) -> tuple[list[Cell], dict[str, str]]:
-    """Return the table's cells with their runs, and the reason for each missing dataset."""
-    from latte.report.comparison.reproduction import plan_dataset, why_absent
-
     cells: list[Cell] = []
     absent: dict[str, str] = {}
     for dataset in wanted:
-        column = plan_dataset(table, dataset, changes, seeds, registry, limit)
+        column = plan_dataset(read, dataset, changes, numbers, registry, limit)
         reason = why_absent(column[0].runs[0].recipe, registry, progress)
-        cells += column
         if reason is not None:
             absent[dataset] = reason
-    return cells, absent
-
-
-def _present(cells: Sequence[Cell], absent: Mapping[str, str]) -> list[Cell]:
-    """Return the table's cells whose dataset is on this machine; raise `LatteError` if none is."""
-    from latte.interfaces import LatteError
-
-    present = [cell for cell in cells if cell.dataset not in absent]
-    if not present:
+        if dry_run or reason is None:
+            cells += column
+    if not cells:
         reasons = "\n  ".join(_by_reason(absent))
         raise LatteError("none of the table's datasets is on this machine", hint=reasons)
-    return present
+    planned = {run.folder.path: (cell, run) for cell in cells for run in cell.runs}
+    titles = [
+        f"{cell.row} on {cell.dataset}, seed {run.recipe.general.seed}"
+        for cell, run in planned.values()
+    ]
+    runs = [run for _, run in planned.values()]
+    if dry_run:
+        for run, title in zip(runs, titles, strict=True):
+            echo(f"{state(run):<8}  {run.folder.path.name}  {title}")
+        if absent:
+            lines = ["not on this machine, so not run:", *_by_reason(absent)]
+            echo("\n  ".join(lines), err=True)
+        return
+    failures = run_all(runs, titles, registry, quiet)
+    same = (*NOT_IDENTITY, "seed")  # keys that leave a run comparable to the published one
+    changed = limit is not None or any(key.partition(".")[0] not in same for key in changes)
+    print_table(read, cells, absent, changed=changed)
+    end_with_failures(failures, len(planned))
 
 
 def _by_reason(absent: Mapping[str, str]) -> list[str]:
@@ -128,26 +113,6 @@ def _by_reason(absent: Mapping[str, str]) -> list[str]:
         names.setdefault(reason, []).append(name)
     lines = [f"{', '.join(found)}: {reason}" for reason, found in names.items()]
     return [*lines, what_to_set(names[UNSET][0])] if UNSET in names else lines
-
-
-def _print_plan(planned: Mapping[Path, tuple[Cell, PlannedRun]], absent: Mapping[str, str]) -> None:
-    from latte.cli.sweep import state
-
-    for path, (cell, run) in planned.items():
-        echo(f"{state(run):<8}  {path.name}  {_title(cell, run)}")
-    if absent:
-        echo("\n  ".join(["not on this machine, so not run:", *_by_reason(absent)]), err=True)
-
-
-def _title(cell: Cell, run: PlannedRun) -> str:
-    return f"{cell.row} on {cell.dataset}, seed {run.recipe.general.seed}"
-
-
-def _change_results(changes: Mapping[str, str]) -> bool:
-    """Return True if `changes` affects results; `seed` and the keys `NOT_IDENTITY` are ignored."""
-    from latte.results.identity import NOT_IDENTITY
-
-    return any(key.partition(".")[0] not in (*NOT_IDENTITY, "seed") for key in changes)
 
 
 def print_table(
@@ -190,26 +155,18 @@ def _print_rows(title: str, rows: Sequence[Beside], *, judged: bool) -> None:
     console = results()
     console.print()
     console.print(Text(title, style="bold"))
+    text = []
+    for row in rows:
+        reach = "" if row.own.reach is None else f" ± {100 * row.own.reach:.2f}"
+        published = (ABSENT, "", "")
+        if row.published is not None and row.difference is not None:
+            difference, tolerance = f"{100 * row.difference:+.2f}", f"{100 * row.tolerance:.1f}"
+            published = (published_percent(row.published), difference, tolerance)
+        verdict = (row.verdict or "") if judged else ""
+        ours = published_percent(row.own.mean) + reach
+        text.append((f"  {row.row}", ours, *published, verdict))
     headers = ("", "ours", "published", "difference", "tolerance", "")
-    text = [(*_cells(row), (row.verdict or "") if judged else "") for row in rows]
     console.print(fitted(headers, text, right=range(1, 5)))
-
-
-def _cells(row: Beside) -> tuple[str, ...]:
-    if row.published is None or row.difference is None:
-        return (f"  {row.row}", _number(row.own), ABSENT, "", "")
-    return (
-        f"  {row.row}",
-        _number(row.own),
-        published_percent(row.published),
-        f"{100 * row.difference:+.2f}",
-        f"{100 * row.tolerance:.1f}",
-    )
-
-
-def _number(own: Own) -> str:
-    reach = "" if own.reach is None else f" ± {100 * own.reach:.2f}"
-    return published_percent(own.mean) + reach
 
 
 def _notes(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,8 +10,10 @@ import typer
 
 from latte.cli import completion
 from latte.cli.output import echo
+from latte.cli.progress import make_progress
 from latte.cli.shared import DryRunOption, LimitOption, QuietOption, SeedsOption, chosen_recipes
 from latte.io.paths import relative
+from latte.registry.registry import load_registry
 from latte.report.numbers import plural
 
 if TYPE_CHECKING:
@@ -49,52 +50,30 @@ def sweep(
     A run's folder is named by the content of its recipe, so the same sweep, started again,
     continues where it stopped. A run that fails does not stop the others.
     """
-    from latte.registry.registry import load_registry
+    from latte.cli.finished import print_skipped
+    from latte.report.comparison.comparison import compare_runs
+    from latte.report.comparison.terminal import table
     from latte.run.sweep import parse_seeds, plan_sweep
 
     registry = load_registry()
     numbers = parse_seeds(seeds) if seeds is not None else []
     planned = plan_sweep(recipes, set_ or (), numbers, registry, limit)
-    echo(_summary(planned), err=True)
+    finished = sum(run.finished for run in planned)
+    reused = f", {finished} of them finished before and reused: their recipes are the same"
+    echo(plural(len(planned), "run") + (reused if finished else ""), err=True)
     if dry_run:
         for run in planned:
             line = f"{state(run):<8}  {relative(run.folder.path)}  {' '.join(run.overrides)}"
             echo(line.rstrip())
         return
-    again = f"continue with: {_command(recipes, seeds, set_ or (), limit)}"
-    failures = run_all(planned, [run.title for run in planned], registry, quiet, again)
-    _print_comparison(planned)
-    end_with_failures(failures, len(planned))
-
-
-def _summary(planned: Sequence[PlannedRun]) -> str:
-    finished = sum(run.finished for run in planned)
-    reused = f", {finished} of them finished before and reused: their recipes are the same"
-    return plural(len(planned), "run") + (reused if finished else "")
-
-
-def _command(
-    recipes: Sequence[Path], seeds: str | None, settings: Sequence[str], limit: int | None
-) -> str:
-    options = [
-        *(["--seeds", seeds] if seeds is not None else []),
-        *(part for setting in settings for part in ("--set", setting)),
-        *(["--limit", str(limit)] if limit is not None else []),
-    ]
-    return shlex.join(["latte", "sweep", *map(str, recipes), *options])
-
-
-def _print_comparison(planned: Sequence[PlannedRun]) -> None:
-    """Print a comparison of the finished runs."""
-    from latte.cli.finished import print_skipped
-    from latte.report.comparison.comparison import compare_runs
-    from latte.report.comparison.terminal import table
-
-    finished = [Path(relative(run.folder.path)) for run in planned if run.finished]
-    if finished:
-        comparison = compare_runs(finished)
+    titles = [run.title for run in planned]
+    failures = run_all(planned, titles, registry, quiet)
+    folders = [Path(relative(run.folder.path)) for run in planned if run.finished]
+    if folders:
+        comparison = compare_runs(folders)
         print_skipped(comparison.skipped)
         echo(table(comparison))
+    end_with_failures(failures, len(planned))
 
 
 def state(run: PlannedRun) -> str:
@@ -103,18 +82,12 @@ def state(run: PlannedRun) -> str:
 
 
 def run_all(
-    planned: Sequence[PlannedRun],
-    titles: Sequence[str],
-    registry: Registry,
-    quiet: bool,
-    again: str,
+    planned: Sequence[PlannedRun], titles: Sequence[str], registry: Registry, quiet: bool
 ) -> list[Failure]:
     """Run the planned runs one after another; return the failed ones.
 
-    Each run's title is printed to stderr when the run starts. `again` is printed after an
-    interruption; it says how to continue.
+    Each run's title is printed to stderr when the run starts.
     """
-    from latte.cli.progress import make_progress
     from latte.run.sweep import SweepInterrupted, run_sweep
 
     def announce(number: int, run: PlannedRun) -> None:
@@ -130,7 +103,8 @@ def run_all(
             on_failure=lambda failure: echo(f"failed: {failure.run.title}", err=True),
         )
     except SweepInterrupted as interrupt:
-        echo(f"\nstopped after {interrupt.done} of {len(planned)} runs; {again}", err=True)
+        done = f"stopped after {interrupt.done} of {len(planned)} runs"
+        echo(f"\n{done}; the same command continues", err=True)
         raise
 
 

@@ -106,8 +106,11 @@ class Registry:
             hint = f"Write {' or '.join(choices)}."
         else:
             what = f'no {kind} named "{name}" is installed'
-            hints = [*_suggestion(name, known), *_absent(kind, name, self.plugins)]
-            hint = "\n  ".join([*hints, f"All names: latte components {kind}"])
+            by_name = {one.full_name: one for one in known} | {one.spec.name: one for one in known}
+            match = nearest(name, by_name)
+            hints = [f'Did you mean "{match}" ({by_name[match].package})?'] if match else []
+            hints += [*_absent(kind, name, self.plugins), f"All names: latte components {kind}"]
+            hint = "\n  ".join(hints)
         raise LatteError(what, where=where, hint=hint)
 
     def options_model(self, registered: Registered) -> type[Options]:
@@ -192,28 +195,18 @@ def failed_component(registered: Registered, cause: str, error: BaseException) -
     return LatteError(broken.what, hint=f"{broken.hint}\n  {STRICT_HINT}")
 
 
-def _suggestion(name: str, known: Sequence[Registered]) -> list[str]:
-    by_name = {component.full_name: component for component in known}
-    by_name |= {component.spec.name: component for component in known}
-    match = nearest(name, by_name)
-    return [f'Did you mean "{match}" ({by_name[match].package})?'] if match else []
-
-
 def _absent(kind: Kind, name: str, plugins: Sequence[Plugin]) -> list[str]:
     """Return hints: plugins that are not loaded and declare the component, else may declare it."""
     missing = [plugin for plugin in plugins if plugin.status != "ok"]
-    certain = [plugin for plugin in missing if _declares(plugin, kind, name)]
-    if certain:
-        return [_not_loaded("It comes from", plugin) for plugin in certain]
-    silent = [plugin for plugin in missing if not plugin.specs]
-    return [_not_loaded("It may come from", plugin) for plugin in silent]
-
-
-def _declares(plugin: Plugin, kind: Kind, name: str) -> bool:
-    if name.startswith(f"{plugin.distribution}/"):
-        return True
-    return any(spec.kind == kind and spec.name == name for spec in plugin.specs)
-
-
-def _not_loaded(prefix: str, plugin: Plugin) -> str:
-    return f"{prefix} {plugin.package}, which is {plugin.status}: {plugin.error} (latte plugins)"
+    certain = [
+        one
+        for one in missing
+        if name.startswith(f"{one.distribution}/")
+        or any((spec.kind, spec.name) == (kind, name) for spec in one.specs)
+    ]
+    likely = certain or [plugin for plugin in missing if not plugin.specs]
+    start = "It comes from" if certain else "It may come from"
+    return [
+        f"{start} {one.package}, which is {one.status}: {one.error} (latte plugins)"
+        for one in likely
+    ]
