@@ -90,7 +90,7 @@ def choose(
 
     Only caches are written (models, decoded images, features), and `latte adapt` reuses them.
     """
-    from latte.new.choosing import compare_models
+    from latte.new.adapting import compare_models
 
     names = [*dict.fromkeys(name.strip() for name in models.split(",") if name.strip())]
     if not names:

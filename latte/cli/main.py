@@ -40,44 +40,37 @@ from latte.registry.spec import CommandSpec
 from latte.version import __version__
 
 GROUPS = {
-    "Start here": ("adapt", "choose", "new", "run", "predict"),
-    "Results": ("report", "review", "evaluate", "diagnose", "compare", "export", "labels"),
-    "Recipes": ("recipes", "check", "schema"),
-    "Images and texts": ("datasets", "describe", "descriptions"),
-    "Research": ("sweep", "reproduce"),
-    "Plugins and machine": ("components", "plugins", "doctor"),
+    "Start here": ("adapt:adapt", "adapt:choose", "recipes:new", "run:run", "predict:predict"),
+    "Results": (
+        "finished:report",
+        "review:review",
+        "finished:evaluate",
+        "finished:diagnose",
+        "finished:compare",
+        "finished:export",
+        "finished:labels",
+    ),
+    "Recipes": ("recipes:recipes", "recipes:check", "recipes:schema"),
+    "Images and texts": (
+        "datasets:datasets",
+        "descriptions:describe",
+        "descriptions:descriptions",
+    ),
+    "Research": ("sweep:sweep", "sweep:reproduce"),
+    "Plugins and machine": ("components:components", "plugins:plugins", "doctor:doctor"),
 }
-"""Names of the commands under the headings of the help."""
+"""Commands under the headings of the help, each as `module:name`.
+
+In the module below `latte.cli`, `name` is the command's function or its `typer.Typer` of
+subcommands. The module is imported when the command is called or listed. Slow imports are inside
+the commands' functions, so that the help is fast and does not import torch."""
 
 COMMANDS = {
-    "adapt": "latte.cli.adapt:adapt",
-    "choose": "latte.cli.adapt:choose",
-    "new": "latte.cli.recipes:new",
-    "run": "latte.cli.run:run",
-    "check": "latte.cli.recipes:check",
-    "describe": "latte.cli.descriptions:describe",
-    "descriptions": "latte.cli.descriptions:descriptions",
-    "evaluate": "latte.cli.finished:evaluate",
-    "predict": "latte.cli.predict:predict",
-    "review": "latte.cli.review:review",
-    "export": "latte.cli.finished:export",
-    "labels": "latte.cli.finished:labels",
-    "report": "latte.cli.finished:report",
-    "sweep": "latte.cli.sweep:sweep",
-    "compare": "latte.cli.finished:compare",
-    "reproduce": "latte.cli.reproduce:reproduce",
-    "diagnose": "latte.cli.finished:diagnose",
-    "recipes": "latte.cli.recipes:recipes",
-    "schema": "latte.cli.recipes:schema",
-    "datasets": "latte.cli.datasets:datasets",
-    "components": "latte.cli.components:components",
-    "plugins": "latte.cli.plugins:plugins",
-    "doctor": "latte.cli.doctor:doctor",
+    command.partition(":")[2]: f"latte.cli.{command}"
+    for commands in GROUPS.values()
+    for command in commands
 }
-"""Import path of each command's function or `typer.Typer` of subcommands.
-
-A module is imported when one of its commands is called or listed. Slow imports are inside the
-commands' functions, so that the help is fast and does not import torch."""
+"""Import path of each command, by its name."""
 
 
 class CommandGroup(TyperGroup):
@@ -97,11 +90,12 @@ class CommandGroup(TyperGroup):
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """List the commands in groups, with the first sentence of their help."""
-        for title, names in GROUPS.items():
-            commands = ((name, self.get_command(ctx, name)) for name in names)
-            helps = [(name, one.get_short_help_str(limit=160)) for name, one in commands]
+        for title, commands in GROUPS.items():
+            rows = []
+            for name in (command.partition(":")[2] for command in commands):
+                rows.append((name, self.get_command(ctx, name).get_short_help_str(limit=160)))
             with formatter.section(title):
-                formatter.write_dl(helps)
+                formatter.write_dl(rows)
         added = {name: one.summary for name, one in plugin_commands().items()}
         if added:
             with formatter.section("Commands of plugins"):

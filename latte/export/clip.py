@@ -59,10 +59,15 @@ def clip_config(model: Any) -> dict[str, Any]:
 def clip_weights(model: Any) -> dict[str, Tensor]:
     """Return the weights by their names in transformers; `clip_config` must accept `model`."""
     visual, text = model.visual, text_tower(model)
+    projection = text.text_projection
+    if projection is None:
+        projection = torch.eye(text.ln_final.weight.shape[0])
+    elif isinstance(projection, nn.Linear):
+        projection = projection.weight.T
     weights = {
         "logit_scale": model.logit_scale.reshape(()),
         "visual_projection.weight": visual.proj.T,
-        "text_projection.weight": _text_projection(text),
+        "text_projection.weight": projection.T,
         "vision_model.embeddings.class_embedding": visual.class_embedding,
         "vision_model.embeddings.patch_embedding.weight": visual.conv1.weight,
         "vision_model.embeddings.position_embedding.weight": visual.positional_embedding,
@@ -153,15 +158,6 @@ def epsilon(tower: nn.Module, name: str) -> float:
     found = {module.eps for module in tower.modules() if isinstance(module, nn.LayerNorm)}
     refuse_unless(len(found) == 1, f"the layer norms of its {name} tower differ")
     return found.pop()
-
-
-def _text_projection(text: Any) -> Tensor:
-    projection = text.text_projection
-    if projection is None:
-        return torch.eye(text.ln_final.weight.shape[0])
-    if isinstance(projection, nn.Linear):
-        return projection.weight
-    return projection.T  # type: ignore[no-any-return]
 
 
 def layers(prefix: str, transformer: Any) -> Mapping[str, Tensor]:

@@ -39,7 +39,14 @@ def clip_tokenizer(tokenizer: Any, context_length: int) -> Any:
     """
     from transformers import PreTrainedTokenizerFast
 
-    _require_plain(tokenizer)
+    plain = (
+        type(tokenizer) is SimpleTokenizer
+        and tokenizer.clean_fn is _clean_lower
+        and tokenizer.reduction_fn is None
+        and len(tokenizer.all_special_ids) == 2
+    )
+    if not plain:
+        raise no_tokenizer(tokenizer)
     build: Any = PreTrainedTokenizerFast
     return build(
         tokenizer_object=_backend(tokenizer),
@@ -50,17 +57,6 @@ def clip_tokenizer(tokenizer: Any, context_length: int) -> Any:
         model_max_length=context_length,
         clean_up_tokenization_spaces=False,
     )
-
-
-def _require_plain(tokenizer: Any) -> None:
-    plain = (
-        type(tokenizer) is SimpleTokenizer
-        and tokenizer.clean_fn is _clean_lower
-        and tokenizer.reduction_fn is None
-        and len(tokenizer.all_special_ids) == 2
-    )
-    if not plain:
-        raise no_tokenizer(tokenizer)
 
 
 def no_tokenizer(tokenizer: Any) -> LatteError:

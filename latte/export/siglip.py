@@ -84,7 +84,9 @@ def _tokenizer(tokenizer: Any, context_length: int) -> Any:
         [
             *cleaning(),
             normalizers.Replace("_", " "),
-            normalizers.Replace(Regex(f"[{_escaped(string.punctuation)}]"), ""),
+            normalizers.Replace(
+                Regex("[" + "".join(f"\\{one}" for one in string.punctuation) + "]"), ""
+            ),
             *lower_case(),
             normalizers.Strip(),
             *own,
@@ -106,10 +108,6 @@ def _tokenizer(tokenizer: Any, context_length: int) -> Any:
     if not torch.equal(found.input_ids, tokenizer(list(_PROBES))):
         raise no_tokenizer(tokenizer)
     return exported
-
-
-def _escaped(characters: str) -> str:
-    return "".join(f"\\{one}" for one in characters)
 
 
 def _require_towers(model: Any) -> None:

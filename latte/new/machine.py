@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,9 +34,12 @@ class Machine:
 def this_machine() -> Machine:
     """Return the device of `device: auto`; imports torch only if an NVIDIA GPU may be present."""
     if _may_have_nvidia():
-        gpu = _nvidia()
-        if gpu is not None:
-            return gpu
+        with suppress(ImportError):
+            import torch
+
+            if torch.cuda.is_available():
+                found = torch.cuda.get_device_properties(0)
+                return Machine("cuda", found.name, found.total_memory / 2**30)
     cores = usable_cpus()
     name = f"{cores} CPU core{'' if cores == 1 else 's'}, no GPU"
     return Machine("cpu", name, main_memory(), cores)
@@ -52,17 +56,6 @@ def _may_have_nvidia() -> bool:
     if platform.system() == "Darwin":
         return False
     return bool(shutil.which("nvidia-smi")) or Path("/dev/nvidiactl").exists()
-
-
-def _nvidia() -> Machine | None:
-    try:
-        import torch
-    except ImportError:
-        return None
-    if not torch.cuda.is_available():
-        return None
-    found = torch.cuda.get_device_properties(0)
-    return Machine("cuda", found.name, found.total_memory / 2**30)
 
 
 def main_memory() -> float | None:

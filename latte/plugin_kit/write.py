@@ -136,7 +136,9 @@ def _files(names: Names, kind: Kind) -> Iterator[tuple[str, str]]:
         lstrip_blocks=True,
         autoescape=False,
     )
-    values = {"names": names, "kind": kind, "facts": KIND_FACTS[kind], "latte": _series()}
+    major, minor, *_ = __version__.split(".")
+    series = f">={major}.{minor},<{major}.{int(minor) + 1}"
+    values = {"names": names, "kind": kind, "facts": KIND_FACTS[kind], "latte": series}
     found = {
         path.relative_to(_TEMPLATES / part).as_posix(): path.relative_to(_TEMPLATES).as_posix()
         for part in ("common", kind)
@@ -145,9 +147,3 @@ def _files(names: Names, kind: Kind) -> Iterator[tuple[str, str]]:
     for name, template in found.items():
         target = name.removesuffix(_SUFFIX).replace("MODULE", names.module)
         yield target, environment.get_template(template).render(values)
-
-
-def _series() -> str:
-    """Return the range of latte versions for a new plugin, such as `>=0.1,<0.2`."""
-    major, minor, *_ = __version__.split(".")
-    return f">={major}.{minor},<{major}.{int(minor) + 1}"

@@ -72,13 +72,20 @@ class Entry:
     """Heading above the recipe: its folder."""
     summary: str
     """First sentence of the recipe's first comment."""
-    path: str
 
 
 def entries(*, parts: bool) -> list[Entry]:
     """Return every shipped recipe by group; if `parts` is true, the parts follow at the end."""
-    names = [name for name in sorted(shipped_names(), key=is_part) if parts or not is_part(name)]
-    return [Entry(name, _group(name), _summary(find(name)), str(find(name))) for name in names]
+    found = []
+    for name in sorted(shipped_names(), key=is_part):
+        if is_part(name) and not parts:
+            continue
+        folder = name.rpartition("/")[0]
+        group = f"{folder}: to extend, not to run" if is_part(name) else folder or TOP
+        first = find(name).read_text(encoding="utf-8").partition("\n")[0]
+        sentence = first.removeprefix("#").partition(_COMMAND)[0].partition(". ")[0]
+        found.append(Entry(name, group, sentence.strip().rstrip(":.")))
+    return found
 
 
 def find(name: str) -> Path:
@@ -87,17 +94,6 @@ def find(name: str) -> Path:
     if path is None:
         raise unknown_recipe(name)
     return path
-
-
-def _group(name: str) -> str:
-    folder = name.rpartition("/")[0]
-    return f"{folder}: to extend, not to run" if is_part(name) else folder or TOP
-
-
-def _summary(path: Path) -> str:
-    first = path.read_text(encoding="utf-8").partition("\n")[0]
-    sentence = first.removeprefix("#").partition(_COMMAND)[0].partition(". ")[0]
-    return sentence.strip().rstrip(":.")
 
 
 def find_file(path: Path) -> Path:
