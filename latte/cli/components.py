@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
-from pydantic.fields import FieldInfo
 
-from latte.cli import completion
 from latte.cli.output import echo, results
-from latte.cli.shared import known_kind
+from latte.cli.shared import complete_component, complete_from, known_kind
 from latte.interfaces import Options
 from latte.recipe.layout import SEVERAL, SINGLE
 from latte.recipe.settings import models_in
@@ -25,13 +23,11 @@ from latte.report.terminal import fitted
 def components(
     kind: Annotated[
         str | None,
-        typer.Argument(help=f"One of: {', '.join(KINDS)}.", autocompletion=completion.kinds),
+        typer.Argument(help=f"One of: {', '.join(KINDS)}.", autocompletion=complete_from(KINDS)),
     ] = None,
     name: Annotated[
         str | None,
-        typer.Argument(
-            help="Show this component's options.", autocompletion=completion.component_names
-        ),
+        typer.Argument(help="Show this component's options.", autocompletion=complete_component),
     ] = None,
 ) -> None:
     """List the components that recipes can name, or show one with its options."""
@@ -158,8 +154,7 @@ def type_in_words(annotation: Any, metadata: Sequence[object] = ()) -> str:
 def _words(annotation: Any) -> str:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        inner, *metadata = arguments
-        return type_in_words(inner, [one for item in metadata for one in _limits(item)])
+        return _words(arguments[0])
     if origin is Literal:
         return " or ".join(map(str, arguments))
     if origin in (Union, types.UnionType):
@@ -174,11 +169,6 @@ def _words(annotation: Any) -> str:
     if isinstance(annotation, type) and issubclass(annotation, Options):
         return "options"
     return _WORDS.get(annotation, getattr(annotation, "__name__", str(annotation)))
-
-
-def _limits(item: object) -> Sequence[object]:
-    """Return the limits in one item of `Annotated`; an item such as `Field(ge=0)` holds a list."""
-    return item.metadata if isinstance(item, FieldInfo) else (item,)
 
 
 def _defaults(model: type[Options]) -> dict[str, Any]:

@@ -34,7 +34,7 @@ _MEMORY = (
     "stop other programs that use memory, or lower `evaluate.batch_size` and "
     "`train.micro_batch_size`"
 )
-_HINTS: dict[int | None, str] = {
+_HINTS = {
     errno.ENOSPC: _SPACE,
     errno.EDQUOT: _SPACE,
     errno.EFBIG: "allow larger files (ulimit -f), and run the same command again",
@@ -219,7 +219,7 @@ def _explained(error: BaseException) -> LatteError | None:
     number = error.errno if isinstance(error, OSError) else None
     if name == "SafetensorError" and (found := _RUST_ERROR_NUMBER.search(text)):
         number = int(found.group(1))
-    if number not in _HINTS:
+    if number is None or number not in _HINTS:
         return None
     what = os.strerror(number)
     return LatteError(what[0].lower() + what[1:], where=_file_of(error), hint=_HINTS[number])

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from latte.cli.errors import (
     BROKEN_PIPE,
@@ -25,7 +24,7 @@ from latte.cli.errors import (
     warnings_shown,
 )
 from latte.cli.output import echo
-from latte.cli.shared import HELP_OPTIONS, refuse_several_processes, unknown_command
+from latte.cli.shared import HELP_OPTIONS, SuggestingGroup, refuse_several_processes
 from latte.interfaces import LatteError
 from latte.interfaces.errors import error_line
 from latte.registry.discovery import (
@@ -73,7 +72,7 @@ COMMANDS = {
 """Import path of each command, by its name."""
 
 
-class CommandGroup(TyperGroup):
+class CommandGroup(SuggestingGroup):
     """Group of the commands in `COMMANDS` and of the commands of plugins."""
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -103,10 +102,9 @@ class CommandGroup(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return the command that `args` begins with. Raises `LatteError` for an unknown one."""
-        if args[0] not in COMMANDS and args[0] not in self.list_commands(ctx):
-            raise unknown_command(args[0], self.list_commands(ctx), "latte")
+        found = super().resolve_command(ctx, args)
         refuse_several_processes(args[0])
-        return super().resolve_command(ctx, args)
+        return found
 
 
 @functools.cache

@@ -11,10 +11,9 @@ import typer
 from packaging.utils import canonicalize_name
 from rich.text import Text
 
-from latte.cli import completion
 from latte.cli.output import echo, print_json, results
 from latte.cli.progress import make_progress
-from latte.cli.shared import command_group, known_kind
+from latte.cli.shared import command_group, complete_from, known_kind
 from latte.interfaces import LatteError
 from latte.interfaces.errors import suggestion
 from latte.registry.discovery import (
@@ -52,7 +51,7 @@ def list_plugins(
 def new_plugin(
     name: Annotated[str, typer.Argument(help="Its pip name, as in latte-colours.")],
     kind: Annotated[
-        str, typer.Option(help=f"One of: {', '.join(KINDS)}.", autocompletion=completion.kinds)
+        str, typer.Option(help=f"One of: {', '.join(KINDS)}.", autocompletion=complete_from(KINDS))
     ],
     output: Annotated[
         Path | None, typer.Option(metavar="DIR", help="The folder to write; default: NAME.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -129,11 +128,7 @@ def predict(
     """
     _check_sorting(images, sort_into, link, min_confidence)
     require_run(run)
-    for path in images:
-        if path != STDIN and not Path(path).exists():
-            raise LatteError("there is no such image or folder", where=f"IMAGES {path}")
-    if priors is not None and priors != AUTO:
-        existing_file(Path(priors).absolute(), "--priors")
+    _check_paths(images, priors)
     if output is not None:
         refuse_other_kind(output, *_STARTS[format_], force=force)
     from latte.data.sources.left_out import LeftOut
@@ -149,9 +144,9 @@ def predict(
     skipped = _Skipped((lambda line: echo(line, err=True)) if quiet else progress.say)
     left_out = LeftOut()
     shares: list[Tensor] = []
-    known: Priors | None = None
-    if priors is not None:
-        known = "auto" if priors == AUTO else read_priors(Path(priors), model.classes)
+    known: Priors | None = "auto" if priors == AUTO else None
+    if priors is not None and known is None:
+        known = read_priors(Path(priors), model.classes)
     rows = model.predict_iter(
         _found(images, sort_into, skipped, left_out),
         top_k=top_k,
@@ -174,6 +169,20 @@ def predict(
         echo(shares_line(shares[0], model.classes), err=True)
     if sorter:
         echo(sorter.summary(), err=True)
+    _exit_if_skipped(skipped, left_out)
+
+
+def _check_paths(images: Sequence[str], priors: str | None) -> None:
+    """Raise `LatteError` if an image, or the file of priors, does not exist."""
+    for path in images:
+        if path != STDIN and not Path(path).exists():
+            raise LatteError("there is no such image or folder", where=f"IMAGES {path}")
+    if priors is not None and priors != AUTO:
+        existing_file(Path(priors).absolute(), "--priors")
+
+
+def _exit_if_skipped(skipped: _Skipped, left_out: LeftOut) -> None:
+    """Print the number of images that were not classified; exit with a code if there are some."""
     for warning in left_out.warnings():
         echo(f"warning: {warning}", err=True)
     if count := skipped.count + left_out.images:
@@ -203,10 +212,9 @@ def _count(images: Sequence[str]) -> int | None:
 
     if STDIN in images:
         return None
-    total = sum(1 for _ in named_images(images, unlisted=lambda error: None))
+    left_out = LeftOut()
+    total = sum(1 for _ in named_images(images, lambda error: None, left_out))
     if total == 0:
-        left_out = LeftOut()
-        deque(named_images(images, lambda error: None, left_out), maxlen=0)
         hint = "\n  ".join(left_out.warnings())
         raise LatteError("there is no image here", where=", ".join(images), hint=hint or None)
     return total

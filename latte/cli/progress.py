@@ -164,8 +164,9 @@ class _RichTask:
         self._identity = identity
 
     def advance(self, amount: int = 1, **figures: float | str) -> None:
-        shown = {"figures": in_words(figures)} if figures else {}
-        self._bars.update(self._identity, advance=amount, **shown)
+        self._bars.advance(self._identity, amount)
+        if figures:
+            self._bars.update(self._identity, figures=in_words(figures))
 
 
 class _Count(ProgressColumn):

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from latte.cli import completion
 from latte.cli.output import echo, print_json, results, write_file
 from latte.cli.shared import (
     ForceOption,
@@ -16,10 +15,11 @@ from latte.cli.shared import (
     RecipeArgument,
     SetOption,
     command_group,
+    complete_shipped_recipe,
     require_recipe,
 )
 from latte.interfaces import LatteError
-from latte.recipe.dump import Line, dump_yaml, yaml_lines
+from latte.recipe.dump import dump_yaml, yaml_lines
 from latte.recipe.load import load_recipe
 from latte.recipe.node import dotted
 from latte.recipe.shipped import entries, find, is_part, shown
@@ -100,9 +100,6 @@ def print_reasons(found: Findings, chosen: Choices) -> None:
 def check(
     recipe: RecipeArgument,
     set_: SetOption = None,
-    plain: Annotated[
-        bool, typer.Option("--plain", help="Print YAML without comments, which runs as a recipe.")
-    ] = False,
     json: Annotated[
         bool, typer.Option("--json", help="Print the recipe and the origins as JSON.")
     ] = False,
@@ -120,8 +117,6 @@ def check(
     check_models(checked, registry)
     if json:
         print_json({"recipe": checked.resolved, "origins": checked.origins})
-    elif plain:
-        echo(dump_yaml(checked.resolved), nl=False)
     else:
         echo(annotated(checked), nl=False)
     _warn(checked, registry)
@@ -134,27 +129,17 @@ def annotated(recipe: Recipe) -> str:
     text = [f"# {recipe.path} is valid. With every default, and where each value comes from:"]
     text += [f"# It extends {shown(base)}." for base in recipe.bases]
     for line in lines:
-        text += _with_comment(line.text, _comment(recipe, line), column)
+        origin = recipe.origins.get(dotted(line.path), "") if line.holds_value else ""
+        for base in recipe.bases:
+            origin = origin.replace(f"{base}:", f"{shown(base)}:", 1)
+        comment = f"# {origin.replace(f'{recipe.path}:', 'line ', 1)}" if origin else ""
+        beside = f"{line.text:<{column}}  {comment}" if comment else line.text
+        if len(beside) > WIDTH and comment:
+            indent = len(line.text) - len(line.text.lstrip())
+            text += [" " * indent + comment, line.text]
+        else:
+            text.append(beside)
     return "".join(f"{line}\n" for line in text)
-
-
-def _comment(recipe: Recipe, line: Line) -> str:
-    """Return a comment with the origin of a line's value, such as `# line 3` of the recipe."""
-    origin = recipe.origins.get(dotted(line.path), "") if line.holds_value else ""
-    for base in recipe.bases:
-        origin = origin.replace(f"{base}:", f"{shown(base)}:", 1)
-    return f"# {origin.replace(f'{recipe.path}:', 'line ', 1)}" if origin else ""
-
-
-def _with_comment(text: str, comment: str, column: int) -> list[str]:
-    """Return the lines of `text` and its comment: one line, or two if it exceeds 80 columns."""
-    if not comment:
-        return [text]
-    beside = f"{text:<{column}}  {comment}"
-    if len(beside) <= WIDTH:
-        return [beside]
-    indent = len(text) - len(text.lstrip())
-    return [" " * indent + comment, text]
 
 
 def _warn(recipe: Recipe, registry: Registry) -> None:
@@ -187,7 +172,7 @@ recipes = command_group(
 NameArgument = Annotated[
     str,
     typer.Argument(
-        help="A recipe's name, as in `flyp/sun397`.", autocompletion=completion.shipped_recipes
+        help="A recipe's name, as in `flyp/sun397`.", autocompletion=complete_shipped_recipe
     ),
 ]
 

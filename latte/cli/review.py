@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from latte.cli import completion
 from latte.cli.output import echo, print_json
 from latte.cli.progress import make_progress
 from latte.cli.run import print_results
-from latte.cli.shared import JsonOption, naming
+from latte.cli.shared import JsonOption, complete_run, naming
 from latte.interfaces import LatteError
 from latte.io.paths import relative
 from latte.registry.registry import load_registry
@@ -33,7 +32,7 @@ def review(
         typer.Argument(
             metavar="RUN...",
             help="A run folder, or several about the same images, to compare them.",
-            autocompletion=completion.runs,
+            autocompletion=complete_run,
         ),
     ],
     port: Annotated[int, typer.Option(help="Port of the local page; 0 chooses a free one.")] = 0,
@@ -88,19 +87,27 @@ def review(
         _write_sheet(opened, sheet, count)
         return
     if import_ is not None:
-        from latte.review.importing import import_answers
-
-        added = import_answers(opened, import_)
-        echo(f"{plural(added, 'new answer')} in {relative(opened.file)}", err=True)
+        _import(opened, import_)
     if learn and not (show or as_json):
-        from latte.review.learning import learn as run_again
-
-        results = run_again(opened, load_registry(), make_progress(False))
-        print_results(results, results.folder)
+        _learn(opened)
         return
     if import_ is None and not (show or as_json):
         _serve(opened, host, port, open_)
     _print(opened, as_json)
+
+
+def _import(opened: Review, file: Path) -> None:
+    from latte.review.importing import import_answers
+
+    added = import_answers(opened, file)
+    echo(f"{plural(added, 'new answer')} in {relative(opened.file)}", err=True)
+
+
+def _learn(opened: Review) -> None:
+    from latte.review.learning import learn
+
+    results = learn(opened, load_registry(), make_progress(False))
+    print_results(results, results.folder)
 
 
 def _print(opened: Review, as_json: bool) -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from latte.cli import completion
 from latte.cli.finished import print_skipped
 from latte.cli.output import echo, results
 from latte.cli.progress import make_progress
@@ -18,7 +17,8 @@ from latte.cli.shared import (
     LimitOption,
     QuietOption,
     SeedsOption,
-    chosen_recipes,
+    chosen_recipe,
+    complete_recipe,
     naming,
 )
 from latte.interfaces import LatteError
@@ -41,8 +41,8 @@ def sweep(
         typer.Argument(
             metavar="RECIPE...",
             help="The recipes: YAML files, or names of recipes that come with latte.",
-            callback=chosen_recipes,
-            autocompletion=completion.recipes,
+            callback=lambda paths: [chosen_recipe(path) for path in paths],
+            autocompletion=complete_recipe,
         ),
     ],
     seeds: SeedsOption = None,

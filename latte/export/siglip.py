@@ -16,15 +16,17 @@ from torch.nn.functional import normalize
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.export.clip import (
     activation,
+    cleaning,
     epsilon,
     layers,
+    lower_case,
     named,
     no_counterpart,
+    no_tokenizer,
     refuse_unless,
     split_attention,
     transformer_config,
 )
-from latte.export.clip_tokenizer import cleaning, lower_case, no_tokenizer
 
 _PROBES = (
     "",

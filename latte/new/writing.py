@@ -114,7 +114,7 @@ def recipe_text(found: Findings, chosen: Choices, file: Path) -> str:
     template = jinja2.Template(
         _RECIPE, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
-    return template.render(
+    text: str = template.render(
         found=found,
         chosen=chosen,
         file=file,
@@ -124,6 +124,7 @@ def recipe_text(found: Findings, chosen: Choices, file: Path) -> str:
         path=lambda path: _path(path, file),
         yaml=lambda **entry: dump_yaml(entry).rstrip(),
     )
+    return text
 
 
 def write_recipe(path: Path, text: str, registry: Registry) -> None:

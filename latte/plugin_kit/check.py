@@ -19,7 +19,7 @@ from pydantic.errors import PydanticInvalidForJsonSchema
 
 from latte.interfaces import LatteError, NoOptions, Progress
 from latte.interfaces.errors import error_line
-from latte.plugin_kit.write import KIND_FACTS
+from latte.plugin_kit.write import contract_of
 from latte.registry.plugin import BUILTIN_DISTRIBUTION, Plugin, Registered
 from latte.registry.registry import Registry
 
@@ -136,8 +136,8 @@ def needs_pytest() -> None:
 
 
 def _contract(registry: Registry, one: Registered, progress: Progress) -> Finding:
-    subject, facts = f"{one.spec.kind} {one.spec.name}", KIND_FACTS[one.spec.kind]
-    check = f"keeps the {facts.contract}"
+    subject, contract = f"{one.spec.kind} {one.spec.name}", contract_of(one.spec.kind)
+    check = f"keeps the {contract}"
     model = NoOptions if one.spec.kind == "model" else registry.options_model(one)
     required = [name for name, field in model.model_fields.items() if field.is_required()]
     if required:
@@ -147,8 +147,8 @@ def _contract(registry: Registry, one: Registered, progress: Progress) -> Findin
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "test_contract.py"
         file.write_text(
-            f"from latte.testing import {facts.contract}\n\n\n"
-            f"class TestComponent({facts.contract}):\n    component = {name!r}\n",
+            f"from latte.testing import {contract}\n\n\n"
+            f"class TestComponent({contract}):\n    component = {name!r}\n",
             encoding="utf-8",
         )
         problem = _pytest(["--rootdir", folder, str(file)], subject, progress)

@@ -49,13 +49,11 @@ def check_requirement(text: str) -> None:
         )
 
 
-def check_oracle(
-    is_allowed: bool, descriptions: Sequence[Listed], mistakes: Mistakes, *, complete: bool
-) -> None:
+def check_oracle(is_allowed: bool, descriptions: Sequence[Listed], mistakes: Mistakes) -> None:
     """Report options that use ground-truth labels without `oracle: true`, or a needless one.
 
     Only descriptions have such options. A needless `oracle: true` would mark results without a
-    reason; it is reported only if `descriptions` is `complete`, without wrong ones.
+    reason; it is reported only if nothing else is wrong, such as a description left out here.
     """
     paths = [
         (*path, key)
@@ -63,7 +61,7 @@ def check_oracle(
         for key in choice.options.oracle_options
         if getattr(choice.options, key) is not None
     ]
-    if is_allowed and complete and not paths:
+    if is_allowed and not paths and not mistakes.found:
         mistakes.add_at(
             ("oracle",),
             "oracle is true, and nothing here uses ground-truth labels of training images",

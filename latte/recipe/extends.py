@@ -132,8 +132,8 @@ def _find(reference: Node, path: Path, where: str) -> Path:
             names = [one.name for one in target.parent.iterdir() if one.suffix in SUFFIXES]
         except (OSError, ValueError):
             names = []
-        hint = did_you_mean(target.name, names) or None
-        raise LatteError(f"there is no recipe {target}", where=where, hint=hint)
+        near = did_you_mean(target.name, names) or None
+        raise LatteError(f"there is no recipe {target}", where=where, hint=near)
     return found
 
 

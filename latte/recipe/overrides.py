@@ -67,7 +67,6 @@ def _put(node: Node, path: KeyPath, rest: KeyPath, new: Node) -> Node:
     elif isinstance(node.value, dict):
         key = str(key)
         child = node.value.get(key, Node(None, _ORIGIN))
-        _refuse_index(path, key, below, child)
     else:
         raise LatteError(f"{dotted(path)} holds a single value, and nothing can be set below it")
     if key == USE and kind_at(path) and child.value != new.value:
@@ -91,13 +90,3 @@ def _index(node: Node, path: KeyPath, key: str | int) -> int:
         f"{dotted(path)} is a list without an item {key}",
         hint=f"Items are counted from 0; {known}.{by_name}",
     )
-
-
-def _refuse_index(path: KeyPath, key: str, below: KeyPath, child: Node) -> None:
-    """Raise `LatteError` if `below` begins with an index, but the recipe has no list there."""
-    if below and isinstance(below[0], int) and child.value is None:
-        name = dotted((*path, key))
-        raise LatteError(
-            f"the recipe has no list {name}, so it has no item {below[0]}",
-            hint=f"Set all of it: --set '{name}=[...]'",
-        )

@@ -66,9 +66,7 @@ class RecipeReader:
         check_questions(self.root, labels, describers, self.mistakes)
         learners = self._learners()
         if general:
-            written = self.root.child("descriptions")
-            complete = len(descriptions) == len([*written.items()] if written else [])
-            check_oracle(general.oracle, descriptions, self.mistakes, complete=complete)
+            check_oracle(general.oracle, descriptions, self.mistakes)
         if train and train.takes_steps:
             self._require_what_training_needs()
         if self.mistakes.found or not (general and backbone and train and evaluate and dataset):

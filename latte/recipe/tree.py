@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
 from yaml.error import Mark
-from yaml.nodes import MappingNode, ScalarNode, SequenceNode
+from yaml.nodes import MappingNode, ScalarNode
 from yaml.nodes import Node as YamlNode
 
 from latte.interfaces import LatteError
 from latte.io.paths import read_text
 from latte.recipe.mistakes import Mistakes
-from latte.recipe.node import OVERRIDE, KeyPath, Node, Origin, Scalar
+from latte.recipe.node import OVERRIDE, KeyPath, Node, Origin
 from latte.recipe.variables import expand
 from latte.recipe.yaml import LARGEST_FILE, compose, position, resolve
 
 MOST_VALUES = 100_000
 """Largest number of values in a recipe after its anchors are expanded."""
-
-_MERGE = "<<"
 
 
 class TreeBuilder:
@@ -41,49 +37,45 @@ class TreeBuilder:
 
         Raises `LatteError` for anchors that contain themselves or expand without bound.
         """
-        self._count(yaml_node)
+        self.values += 1
+        if self.values > MOST_VALUES:
+            raise LatteError(
+                f"expands to more than {MOST_VALUES:,} values",
+                where=position(self.source, yaml_node.start_mark),
+                hint="Remove aliases (*NAME) that contain other aliases.",
+            )
         origin = self._origin(mark or yaml_node.start_mark)
         if isinstance(yaml_node, ScalarNode):
             text = str(yaml_node.value)
             if not self._encodable(text, origin, path):
                 return Node("", origin, broken=True)
             return self.scalar(text, origin, path, quoted=yaml_node.style is not None)
-        with self._opened(yaml_node):
-            if isinstance(yaml_node, MappingNode):
-                return Node(self._entries(yaml_node, path), origin)
+        if id(yaml_node) in self.open:
+            where = position(self.source, yaml_node.start_mark)
+            raise LatteError("an anchor contains itself", where=where)
+        self.open.add(id(yaml_node))
+        if isinstance(yaml_node, MappingNode):
+            node = Node(self._entries(yaml_node, path), origin)
+        else:
             items = enumerate(yaml_node.value)
-            return Node([self.build(item, (*path, index)) for index, item in items], origin)
+            node = Node([self.build(item, (*path, index)) for index, item in items], origin)
+        self.open.remove(id(yaml_node))
+        return node
 
     def _entries(self, mapping: MappingNode, path: KeyPath) -> dict[str, Node]:
-        """Return the mapping's entries; own entries take precedence over those merged by `<<`."""
-        own: dict[str, Node] = {}
-        merged: dict[str, Node] = {}
-        for key, value, mark in self._pairs(mapping, path):
-            if key is None:
-                for entries in self._merged(value, path):
-                    merged = {**entries, **merged}
-            else:
-                own[key] = self.build(value, (*path, key), mark)
-        return {**merged, **own}
-
-    def _pairs(
-        self, mapping: MappingNode, path: KeyPath
-    ) -> Iterator[tuple[str | None, YamlNode, Mark]]:
-        """Yield keys (None for `<<`), values and positions; unusable keys are reported."""
-        seen: dict[str | None, Mark] = {}
+        """Return the entries of a mapping; unusable and repeated keys are reported."""
+        entries: dict[str, Node] = {}
+        lines: dict[str, int] = {}
         for key_node, value in mapping.value:
             mark = key_node.start_mark
-            is_merge = _is_merge(key_node)
-            key = None if is_merge else self._key(key_node, path)
-            if key is None and not is_merge:
-                continue
-            if key in seen:
-                name = _MERGE if key is None else key
-                what = f'the key "{name}" occurs twice here, first in line {seen[key].line + 1}'
-                self.mistakes.add(self._origin(mark), (*path, name), what, "Keep one of them.")
-            else:
-                seen[key] = mark
-                yield key, value, mark
+            key = self._key(key_node, path)
+            if key in lines:
+                what = f'the key "{key}" occurs twice here, first in line {lines[key]}'
+                self.mistakes.add(self._origin(mark), (*path, key), what, "Keep one of them.")
+            elif key is not None:
+                lines[key] = mark.line + 1
+                entries[key] = self.build(value, (*path, key), mark)
+        return entries
 
     def _key(self, key_node: YamlNode, path: KeyPath) -> str | None:
         """Return the key's text; None if the key is refused, which is reported."""
@@ -102,35 +94,19 @@ class TreeBuilder:
             return None
         return text if self._encodable(text, origin, path) else None
 
-    def _merged(self, value: YamlNode, path: KeyPath) -> Iterator[dict[str, Node]]:
-        """Yield the entries of each mapping at `<<`."""
-        sources = value.value if isinstance(value, SequenceNode) else [value]
-        for source in sources:
-            if isinstance(source, MappingNode):
-                self._count(source)
-                with self._opened(source):
-                    yield self._entries(source, path)
-            else:
-                what = "<< takes a mapping, or a list of them"
-                self.mistakes.add(self._origin(value.start_mark), path, what)
-
     def scalar(self, text: str, origin: Origin, path: KeyPath, *, quoted: bool) -> Node:
         """Return the node of a scalar written as `text`."""
-        value: Scalar
         try:
             value = text if quoted else resolve(text)
-            if not isinstance(value, str):
-                return Node(value, origin)
-            expansion = expand(value, self.environment)
+            if isinstance(value, str):
+                return expand(value, self.environment, origin)
+            return Node(value, origin)
         except ValueError as error:
             self.mistakes.add(origin, path, str(error), "Put it in quotes if it is meant as text.")
             return Node(text, origin, broken=True)
         except LatteError as error:
             self.mistakes.add(origin, path, error.what, error.hint)
             return Node(text, origin, broken=True)
-        written = text if expansion.is_secret else None
-        expanded = replace(origin, variables=expansion.variables)
-        return Node(expansion.text, expanded, written=written, filled=expansion.filled)
 
     def _encodable(self, text: str, origin: Origin, path: KeyPath) -> bool:
         """Return true if `text` can be UTF-8; half of a surrogate pair cannot, and is reported."""
@@ -145,28 +121,6 @@ class TreeBuilder:
         if self.source == OVERRIDE:
             return Origin(self.source)
         return Origin(self.source, mark.line + 1, mark.column + 1)
-
-    def _count(self, yaml_node: YamlNode) -> None:
-        self.values += 1
-        if self.values > MOST_VALUES:
-            raise LatteError(
-                f"expands to more than {MOST_VALUES:,} values",
-                where=position(self.source, yaml_node.start_mark),
-                hint="Remove aliases (*NAME) that contain other aliases.",
-            )
-
-    @contextmanager
-    def _opened(self, yaml_node: YamlNode) -> Iterator[None]:
-        if id(yaml_node) in self.open:
-            where = position(self.source, yaml_node.start_mark)
-            raise LatteError("an anchor contains itself", where=where)
-        self.open.add(id(yaml_node))
-        yield
-        self.open.remove(id(yaml_node))
-
-
-def _is_merge(key_node: YamlNode) -> bool:
-    return isinstance(key_node, ScalarNode) and key_node.style is None and key_node.value == _MERGE
 
 
 def read_nodes(path: Path, environment: Mapping[str, str] = MappingProxyType({})) -> Node:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import re
+from typing import Any
 
 from yaml.composer import Composer
-from yaml.error import Mark, MarkedYAMLError, YAMLError
+from yaml.error import MarkedYAMLError, YAMLError
 from yaml.events import AliasEvent, Event, NodeEvent, StreamEndEvent
 from yaml.nodes import Node as YamlNode
 from yaml.parser import Parser
@@ -137,8 +138,8 @@ def compose(text: str, source: str) -> YamlNode | None:
         raise LatteError(f"not valid YAML: {error}", where=source) from error
 
 
-def position(source: str, mark: Mark | None) -> str:
-    """Return `file:line:column`, with line and column counted from one."""
+def position(source: str, mark: Any) -> str:
+    """Return `file:line:column` of PyYAML's `mark`; line and column count from one."""
     return source if mark is None else f"{source}:{mark.line + 1}:{mark.column + 1}"
 
 

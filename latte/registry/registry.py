@@ -11,25 +11,8 @@ from typing import Any, cast
 
 from packaging.utils import canonicalize_name
 
-from latte.interfaces import (
-    BackboneLoader,
-    Component,
-    Context,
-    Dataset,
-    Describer,
-    DescriptionType,
-    Gate,
-    Guard,
-    ImageAugmentation,
-    LatteError,
-    Loss,
-    NoOptions,
-    Options,
-    PrototypeAggregator,
-    PseudoLabeler,
-    Reporter,
-    Trainable,
-)
+from latte import interfaces
+from latte.interfaces import Component, Context, LatteError, NoOptions, Options
 from latte.interfaces.errors import error_line, nearest
 from latte.registry.discovery import (
     STRICT_HINT,
@@ -43,20 +26,21 @@ from latte.registry.spec import KINDS, Kind
 
 _log = logging.getLogger("latte.plugins")
 
-_INTERFACES: dict[Kind, type[Component[Any]]] = {
-    "backbone": BackboneLoader,
-    "dataset": Dataset,
-    "guard": Guard,
-    "describer": Describer,
-    "description": DescriptionType,
-    "gate": Gate,
-    "labeler": PseudoLabeler,
-    "prototypes": PrototypeAggregator,
-    "loss": Loss,
-    "trainable": Trainable,
-    "augmentation": ImageAugmentation,
-    "reporter": Reporter,
+INTERFACES: dict[Kind, type[Component[Any]]] = {
+    "backbone": interfaces.BackboneLoader,
+    "dataset": interfaces.Dataset,
+    "guard": interfaces.Guard,
+    "describer": interfaces.Describer,
+    "description": interfaces.DescriptionType,
+    "gate": interfaces.Gate,
+    "labeler": interfaces.PseudoLabeler,
+    "prototypes": interfaces.PrototypeAggregator,
+    "loss": interfaces.Loss,
+    "trainable": interfaces.Trainable,
+    "augmentation": interfaces.ImageAugmentation,
+    "reporter": interfaces.Reporter,
 }
+"""Class that the components of a kind subclass; a `model` is a function."""
 
 
 @functools.cache
@@ -128,7 +112,7 @@ class Registry:
 
         Raises `LatteError` if it cannot be imported or does not implement its kind's interface.
         """
-        interface = _INTERFACES[registered.spec.kind]
+        interface = INTERFACES[registered.spec.kind]
         target = registered.spec.target
         loaded = _import(registered, target)
         if not (inspect.isclass(loaded) and issubclass(loaded, interface)):
