@@ -22,7 +22,7 @@ from latte.interfaces import LatteError
 from latte.recipe.dump import dump_yaml, yaml_lines
 from latte.recipe.load import load_recipe
 from latte.recipe.node import dotted
-from latte.recipe.shipped import entries, find, is_part, shown
+from latte.recipe.shipped import find, is_part, recipes_by_folder, shown
 from latte.registry.registry import load_registry
 from latte.report.terminal import WIDTH, fitted, in_lines, indented
 
@@ -184,13 +184,10 @@ def list_(
     ] = False,
 ) -> None:
     """List the recipes by folder, with the purpose of each."""
-    found = entries(parts=all_)
     console = results()
-    for group in dict.fromkeys(entry.group for entry in found):
-        console.print(group, style="bold")
-        own = (entry for entry in found if entry.group == group)
-        rows = [(indented(entry.name), entry.summary) for entry in own]
-        console.print(fitted(("", ""), rows))
+    for folder, found in recipes_by_folder(parts=all_).items():
+        console.print(folder, style="bold")
+        console.print(fitted(("", ""), [(indented(name), summary) for name, summary in found]))
         console.print()
     echo(in_lines("Run one by its name: latte run demo. Read it: latte recipes show demo."))
     echo(in_lines("--all also lists the parts that they extend."))

@@ -17,8 +17,7 @@ from latte.recipe.layout import KEYS, spelled_out
 from latte.recipe.mistakes import Mistakes, wrong_type
 from latte.recipe.node import KeyPath, Node, Origin
 from latte.recipe.shipped import SUFFIXES, shipped_path, unknown_recipe
-from latte.recipe.tree import TreeBuilder
-from latte.recipe.yaml import LARGEST_FILE, compose
+from latte.recipe.tree import LARGEST_FILE, TreeBuilder, compose
 from latte.registry.registry import Registry
 from latte.registry.spec import NAME
 

@@ -12,8 +12,7 @@ from pydantic_core import ErrorDetails
 from latte.interfaces import LatteError, RecipeErrors
 from latte.interfaces.errors import did_you_mean
 from latte.recipe.layout import with_item_names
-from latte.recipe.node import KeyPath, Node, Origin, deepest, dotted
-from latte.recipe.yaml import resolve
+from latte.recipe.node import KeyPath, Node, Origin, deepest, dotted, resolve
 
 EXPECTED = {
     **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "a whole number"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -13,6 +15,19 @@ OVERRIDE = "--set"
 """Source of values that come from the command line."""
 DEFAULT = "default"
 """Source of values that the recipe does not contain."""
+
+
+_NULL = {"", "~", "null", "Null", "NULL"}
+_BOOLEAN = {
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+_INTEGER = re.compile(r"[-+]?[0-9]+")
+_PREFIXED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_LONGEST_NUMBER = 400
+"""Maximum length of a number in characters; Python refuses integers of thousands of digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,3 +140,27 @@ def leaves(value: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
     entries: Any = value.items() if isinstance(value, Mapping) else ()
     for key, below in enumerate(value) if isinstance(value, list) else entries:
         yield from leaves(below, (*path, key))
+
+
+def resolve(text: str) -> Scalar:
+    """Return the value of an unquoted scalar by the core schema (YAML 1.2.2, section 10.3.2).
+
+    Raises `ValueError` for numbers that a recipe cannot use.
+    """
+    if text in _NULL:
+        return None
+    if text in _BOOLEAN:
+        return _BOOLEAN[text]
+    if _NOT_FINITE.fullmatch(text):
+        raise ValueError(f"{text} is not a number that a recipe can use")
+    has_prefix = _PREFIXED.fullmatch(text)
+    if not (has_prefix or _FLOAT.fullmatch(text)):
+        return text
+    if len(text) > _LONGEST_NUMBER:
+        raise ValueError(f"a number of {len(text)} characters is too long")
+    if has_prefix:
+        return int(text, 0)
+    value = int(text) if _INTEGER.fullmatch(text) else float(text)
+    if math.isinf(value):
+        raise ValueError(f"the number {text} is too large")
+    return value

@@ -9,8 +9,7 @@ from latte.interfaces.errors import suggestion
 from latte.recipe.layout import item_names, kind_at, spelled_out
 from latte.recipe.mistakes import Mistakes
 from latte.recipe.node import OVERRIDE, KeyPath, Node, Origin, dotted
-from latte.recipe.tree import TreeBuilder
-from latte.recipe.yaml import compose
+from latte.recipe.tree import TreeBuilder, compose
 from latte.registry.spec import USE
 
 _ORIGIN = Origin(OVERRIDE)

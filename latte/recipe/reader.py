@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
+from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
+
+from packaging.requirements import InvalidRequirement, Requirement
 
 from latte.interfaces import LatteError, Options
+from latte.interfaces.errors import suggestion
 from latte.interfaces.settings import (
     BRING_WEIGHTS,
     BackboneSettings,
@@ -15,13 +21,6 @@ from latte.interfaces.settings import (
     LearnerSettings,
     TrainSettings,
 )
-from latte.recipe.checks import (
-    Listed,
-    check_oracle,
-    check_questions,
-    check_requirement,
-    resolve_describers,
-)
 from latte.recipe.components import Components, find_component, is_label, unusable_label
 from latte.recipe.layout import BACKBONE, GENERAL, KEYS, LEARNERS, ONE_LEARNER, SEVERAL
 from latte.recipe.mistakes import EXPECTED, Mistakes, wrong_type
@@ -29,8 +28,11 @@ from latte.recipe.model import Choice, LearnerChoice, Recipe
 from latte.recipe.node import KeyPath, Node, find
 from latte.recipe.settings import Sections, Validator
 from latte.registry.registry import Registry
+from latte.registry.spec import BY
 
 ModelT = TypeVar("ModelT", bound=Options)
+Listed: TypeAlias = tuple[Choice, KeyPath]
+"""Component in a list of the recipe, and its key path."""
 
 _PLUGIN_MODEL = "plugin:"
 _EXAMPLES = {
@@ -62,11 +64,11 @@ class RecipeReader:
         describers, descriptions, gates, labels, reporters = map(self._list, SEVERAL)
         single = self.components.choice(("describer",))
         describers = [(single, ("describer",))] if single else describers
-        descriptions = resolve_describers(self.root, descriptions, describers, self.mistakes)
-        check_questions(self.root, labels, describers, self.mistakes)
+        descriptions = self._resolve_describers(descriptions, describers)
+        self._check_questions(labels, describers)
         learners = self._learners()
         if general:
-            check_oracle(general.oracle, descriptions, self.mistakes)
+            self._check_oracle(general.oracle, descriptions)
         if train and train.takes_steps:
             self._require_what_training_needs()
         if self.mistakes.found or not (general and backbone and train and evaluate and dataset):
@@ -227,6 +229,106 @@ class RecipeReader:
                     "Add loss: contrastive, or train: {max_steps: 0} to train nothing.",
                 )
 
+    def _check_oracle(self, is_allowed: bool, descriptions: Sequence[Listed]) -> None:
+        """Report options that use ground-truth labels without `oracle: true`, or a needless one.
+
+        Only descriptions have such options. A needless `oracle: true` would mark results without a
+        reason; it is reported only if nothing else is wrong, such as a description left out here.
+        """
+        paths = [
+            (*path, key)
+            for choice, path in descriptions
+            for key in choice.options.oracle_options
+            if getattr(choice.options, key) is not None
+        ]
+        if is_allowed and not paths and not self.mistakes.found:
+            self.mistakes.add_at(
+                ("oracle",),
+                "oracle is true, and nothing here uses ground-truth labels of training images",
+                "Write oracle: false, or set correct: NUMBER of a group description.",
+            )
+        for path in paths if not is_allowed else ():
+            self.mistakes.add_at(
+                path,
+                f'"{path[-1]}" uses ground-truth labels of training images, and oracle: true is '
+                "missing",
+                f'Add oracle: true beside "{path[0]}" if this is an ablation; its results are then '
+                "marked as those of an oracle.",
+            )
+
+    def _resolve_describers(
+        self, descriptions: Sequence[Listed], describers: Sequence[Listed]
+    ) -> list[Listed]:
+        """Return `descriptions`, each with `by` set to None if it names the first of `describers`.
+
+        Reports descriptions that name an unknown describer, or that need one if there is none.
+        """
+        single, several = self.root.child("describer"), self.root.child("describers")
+        if single is not None and single.value is not None and several is not None:
+            self.mistakes.add_at(
+                ("describers",),
+                '"describers" cannot stand beside "describer"',
+                'Move the describer into the list, or remove "describers".',
+            )
+        if self._are_incomplete(describers):
+            return [*descriptions]
+        labels = [choice.label for choice, _ in describers]
+        if labels:
+            return [(self._checked(choice, labels, path), path) for choice, path in descriptions]
+        asking = (one for one in descriptions if _scope(one[0]) in ("image", "group"))
+        for choice, path in islice(asking, 1):
+            self.mistakes.add_at(
+                path,
+                f'"{choice.label}" is about images, and there is no describer to look at them',
+                "Add describer: phrases, or another: latte components describer",
+            )
+        return [*descriptions]
+
+    def _check_questions(self, labels: Sequence[Listed], describers: Sequence[Listed]) -> None:
+        """Report labelers that ask questions, if they have no describer or no budget."""
+        asking = [
+            (choice, path) for choice, path in labels if choice.options.questions_to is not None
+        ]
+        if not asking or self._are_incomplete(describers):
+            return
+        choice, path = asking[0]
+        name, known = choice.options.questions_to, [one.label for one, _ in describers]
+        if len(asking) > 1:
+            what = "only one labeler of a recipe may ask questions, as there is one budget"
+            self.mistakes.add_at(asking[1][1], what, "Remove one of them.")
+        if not known:
+            what = f'"{choice.label}" asks questions about images, and there is no describer'
+            self.mistakes.add_at(path, what, "Add one that answers: latte components describer")
+        elif name and name not in known:
+            what = f'no describer of this recipe is called "{name}"'
+            hint = suggestion(name, known, "Its describers")
+            self.mistakes.add_at((*path, "describer"), what, hint)
+        budget = self.root.child("budget")
+        if budget is None or budget.value is None:
+            what = f'"{choice.label}" asks questions, and the key "budget" is missing'
+            hint = "Add the largest number of questions, as in budget: 300."
+            self.mistakes.add_at(path, what, hint)
+
+    def _are_incomplete(self, describers: Sequence[Listed]) -> bool:
+        """Return true if a describer was refused; unknown describers are then not reported."""
+        single, several = self.root.child("describer"), self.root.child("describers")
+        written = 0 if single is None or single.value is None else 1
+        if several is not None:
+            written += len(several.value) if isinstance(several.value, list) else 1
+        return written != len(describers)
+
+    def _checked(self, choice: Choice, labels: Sequence[str], path: KeyPath) -> Choice:
+        """Report a wrong `by`; return the description, with `by` None for the first of `labels`."""
+        if choice.by is None:
+            return choice
+        if _scope(choice) == "class":
+            what = f'"{choice.label}" is about classes, and asks no describer'
+            self.mistakes.add_at((*path, BY), what, f'Remove "{BY}".')
+        elif choice.by not in labels:
+            what = f'no describer of this recipe is called "{choice.by}"'
+            self.mistakes.add_at((*path, BY), what, suggestion(choice.by, labels, "Its describers"))
+        return replace(choice, by=None) if choice.by == labels[0] else choice
+
 
 def _without_default_tag(root: Node) -> Node:
     """Return the recipe without a default `pretrained` tag that its model cannot use.
@@ -249,3 +351,35 @@ def _holds_value(node: Node | None) -> bool:
 
 def _choices(listed: Iterable[Listed]) -> tuple[Choice, ...]:
     return tuple(choice for choice, _ in listed)
+
+
+def _scope(choice: Choice) -> str | None:
+    return getattr(type(choice.options), "scope", None)
+
+
+def check_requirement(text: str) -> None:
+    """Raise `LatteError` if the package that `text` names is missing or has another version."""
+    try:
+        requirement = Requirement(text)
+    except InvalidRequirement:
+        requirement = None
+    if requirement is None or requirement.url:
+        raise LatteError(
+            f'"{text}" is not a package with a range of versions',
+            hint='As in: requires: ["latte-tiny>=0.1,<1"]',
+        )
+    if requirement.marker and not requirement.marker.evaluate():
+        return
+    install = f'pip install "{requirement.name}{requirement.specifier}"'
+    try:
+        installed = version(requirement.name)
+    except PackageNotFoundError:
+        raise LatteError(
+            f"this recipe needs {requirement.name}, which is not installed", hint=install
+        ) from None
+    if not requirement.specifier.contains(installed, prereleases=True):
+        raise LatteError(
+            f"this recipe needs {requirement.name} {requirement.specifier}, "
+            f"and {installed} is installed",
+            hint=install,
+        )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -63,20 +62,12 @@ def shown(path: Path) -> str:
     return str(path.relative_to(folder)) if folder and path.is_relative_to(folder) else str(path)
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One shipped recipe, as listed by `latte recipes ls`."""
+def recipes_by_folder(*, parts: bool) -> dict[str, list[tuple[str, str]]]:
+    """Return names and summaries of shipped recipes by the heading of their folder.
 
-    name: str
-    group: str
-    """Heading above the recipe: its folder."""
-    summary: str
-    """First sentence of the recipe's first comment."""
-
-
-def entries(*, parts: bool) -> list[Entry]:
-    """Return every shipped recipe by group; if `parts` is true, the parts follow at the end."""
-    found = []
+    If `parts` is true, the parts that recipes extend follow at the end.
+    """
+    found: dict[str, list[tuple[str, str]]] = {}
     for name in sorted(shipped_names(), key=is_part):
         if is_part(name) and not parts:
             continue
@@ -84,7 +75,7 @@ def entries(*, parts: bool) -> list[Entry]:
         group = f"{folder}: to extend, not to run" if is_part(name) else folder or TOP
         first = find(name).read_text(encoding="utf-8").partition("\n")[0]
         sentence = first.removeprefix("#").partition(_COMMAND)[0].partition(". ")[0]
-        found.append(Entry(name, group, sentence.strip().rstrip(":.")))
+        found.setdefault(group, []).append((name, sentence.strip().rstrip(":.")))
     return found
 
 

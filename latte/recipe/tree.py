@@ -1,24 +1,127 @@
-"""Build nodes from YAML: resolve scalars, and expand variables and aliases."""
+"""Parse YAML 1.2 into nodes: PyYAML parses, tags are refused, and variables are expanded."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
-from yaml.error import Mark
+from yaml.composer import Composer
+from yaml.error import Mark, MarkedYAMLError, YAMLError
+from yaml.events import AliasEvent, Event, NodeEvent, StreamEndEvent
 from yaml.nodes import MappingNode, ScalarNode
 from yaml.nodes import Node as YamlNode
+from yaml.parser import Parser
+from yaml.reader import Reader, ReaderError
+from yaml.resolver import BaseResolver
+from yaml.scanner import Scanner
 
 from latte.interfaces import LatteError
 from latte.io.paths import read_text
 from latte.recipe.mistakes import Mistakes
-from latte.recipe.node import OVERRIDE, KeyPath, Node, Origin
+from latte.recipe.node import OVERRIDE, KeyPath, Node, Origin, resolve
 from latte.recipe.variables import expand
-from latte.recipe.yaml import LARGEST_FILE, compose, position, resolve
 
+_HINTS = {
+    "\\t": "YAML is indented with spaces, not with tabs.",
+    "mapping values are not": 'Check the indentation, or put text that contains ": " in quotes.',
+    "expected ',' or": "A comma or a closing bracket is missing, or text with , [ ] { } needs "
+    "quotes.",
+    "cannot start any token": "Put text that starts with this character in quotes.",
+    "could not find expected ':'": "The line above is not `key: value`.",
+    "undefined alias": "Name something with &NAME before using it as *NAME, or put the text in "
+    "quotes.",
+}
+"""Fix of a mistake, by a part of PyYAML's message."""
+LARGEST_FILE = 1_000_000
+"""Maximum size of a file in bytes."""
+DEEPEST_NESTING = 50
 MOST_VALUES = 100_000
 """Largest number of values in a recipe after its anchors are expanded."""
+
+
+class _Composer(Reader, Scanner, Parser, Composer, BaseResolver):
+    """PyYAML's parser up to its nodes; it constructs no Python objects."""
+
+    def __init__(self, text: str, source: str) -> None:
+        Reader.__init__(self, text)
+        Scanner.__init__(self)
+        Parser.__init__(self)
+        Composer.__init__(self)
+        BaseResolver.__init__(self)
+        self.source = source
+        self.depth = 0
+
+    def compose_node(self, parent: YamlNode | None, index: int) -> YamlNode | None:
+        """Compose the next node. Raises `LatteError` if it has a tag or is nested too deep."""
+        event: Event = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, NodeEvent) and not isinstance(event, AliasEvent):
+            tag = getattr(event, "tag", None)
+            if tag is not None:
+                written = tag.replace("tag:yaml.org,2002:", "!!")
+                where = position(self.source, event.start_mark)
+                hint = "Recipes hold plain values only. Remove the tag, or put the text in quotes."
+                raise LatteError(f"the tag {written} is not allowed", where=where, hint=hint)
+        self.depth += 1
+        if self.depth > DEEPEST_NESTING:
+            raise LatteError(
+                f"nested deeper than {DEEPEST_NESTING} levels",
+                where=position(self.source, event.start_mark),
+            )
+        node: YamlNode | None = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+    def compose_only_document(self) -> YamlNode | None:
+        """Return the only document, or None if there is none. Raises `LatteError` for several."""
+        self.get_event()  # type: ignore[no-untyped-call]
+        document = None if self.check_event(StreamEndEvent) else self.compose_document()
+        if not self.check_event(StreamEndEvent):
+            event = self.peek_event()  # type: ignore[no-untyped-call]
+            raise LatteError(
+                "a second document starts here",
+                where=position(self.source, event.start_mark),
+                hint="Keep one recipe per file; remove the line with --- between them.",
+            )
+        return document
+
+
+def compose(text: str, source: str) -> YamlNode | None:
+    """Return the only document in `text`, or None. Raises `LatteError` with line and column."""
+    try:
+        return _Composer(text, source).compose_only_document()
+    except ReaderError as error:
+        before = text[: error.position]
+        line, column = before.count("\n") + 1, error.position - (before.rfind("\n") + 1) + 1
+        raise LatteError(
+            f"the character {error.character!r} is not allowed in YAML",
+            where=f"{source}:{line}:{column}",
+            hint="Remove it; it may be invisible in your editor.",
+        ) from error
+    except MarkedYAMLError as error:
+        raise LatteError(
+            f"not valid YAML: {error.problem or error.context}",
+            where=position(source, error.problem_mark or error.context_mark),
+            hint=_hint(error, text),
+        ) from error
+    except (YAMLError, ValueError, OverflowError) as error:
+        raise LatteError(f"not valid YAML: {error}", where=source) from error
+
+
+def position(source: str, mark: Any) -> str:
+    """Return `file:line:column` of PyYAML's `mark`; line and column count from one."""
+    return source if mark is None else f"{source}:{mark.line + 1}:{mark.column + 1}"
+
+
+def _hint(error: MarkedYAMLError, text: str) -> str | None:
+    """Return a hint about the most common cause of PyYAML's error, or None."""
+    problem = error.problem or ""
+    mark = error.problem_mark
+    line = text.splitlines()[mark.line] if mark and mark.line < len(text.splitlines()) else ""
+    if "'{'" in problem and "${" in line:
+        return 'Between { } or [ ], text with a variable needs quotes: "${NAME}/folder".'
+    return next((hint for part, hint in _HINTS.items() if part in problem), None)
 
 
 class TreeBuilder:

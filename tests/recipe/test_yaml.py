@@ -10,8 +10,7 @@ from latte.interfaces import LatteError, RecipeErrors
 from latte.recipe.load import load_recipe
 from latte.recipe.mistakes import Mistakes
 from latte.recipe.node import Node, find
-from latte.recipe.tree import TreeBuilder
-from latte.recipe.yaml import LARGEST_FILE, compose
+from latte.recipe.tree import LARGEST_FILE, TreeBuilder, compose
 from latte.registry.registry import Registry
 from tests.helpers.recipes import MINIMAL, Complaints, Load
 
