@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,37 +33,42 @@ def export_transformers(exported: Exported, folder: Path, *, replace: bool) -> P
     """
     require("transformers", "transformers", _TRANSFORMERS)
     members = exported.adapted.members
+    writers = [_writer(member) for member in members]
     with whole_folder(folder, replace=replace) as temporary:
-        for member in members:
-            _write_member(member, temporary if len(members) == 1 else temporary / member.name)
+        for member, write in zip(members, writers, strict=True):
+            write(temporary if len(members) == 1 else temporary / member.name)
         write_prototypes(temporary / PROTOTYPES, exported.adapted, exported.about())
         write_text(temporary / "README.md", transformers_readme(exported, folder.name))
     return folder
 
 
-def _write_member(member: Member, folder: Path) -> None:
-    """Write a model, its tokenizer and its image processor. Raises `LatteError` if that fails."""
-    from transformers import CLIPConfig, SiglipProcessor
-
+def _writer(member: Member) -> Callable[[Path], None]:
+    """Return a function that writes the model. Raises `LatteError` if it cannot be exported."""
     backbone = member.backbone
     if backbone.saves_transformers:
-        backbone.save(folder)
-        return
+        return backbone.save
     if not isinstance(backbone, OpenClipBackbone):
         raise LatteError(f"the backbone of learner {member.name} has no export to transformers")
-    processor = _image_processor(backbone.pixel_format)
-    if backbone.logit_bias is not None:
-        model, tokenizer = siglip_model(backbone)
-        _write(folder, model.config, "SiglipModel", model.state_dict())
-        both: Any = SiglipProcessor
-        both(processor, tokenizer).save_pretrained(folder)
-        return
-    config = CLIPConfig(**clip_config(backbone.model))
+    if backbone.logit_bias is None:
+        return partial(_write_clip, backbone, clip_config(backbone.model))
+    return partial(_write_siglip, backbone.pixel_format, *siglip_model(backbone))
+
+
+def _write_clip(backbone: OpenClipBackbone, config: dict[str, Any], folder: Path) -> None:
+    from transformers import CLIPConfig
+
+    _write(folder, CLIPConfig(**config), "CLIPModel", clip_weights(backbone.model))
     length = text_tower(backbone.model).positional_embedding.shape[0]
-    tokenizer = clip_tokenizer(backbone.tokenizer, length)
-    _write(folder, config, "CLIPModel", clip_weights(backbone.model))
-    tokenizer.save_pretrained(folder)
-    processor.save_pretrained(folder)
+    clip_tokenizer(backbone.tokenizer, length).save_pretrained(folder)
+    _image_processor(backbone.pixel_format).save_pretrained(folder)
+
+
+def _write_siglip(pixels: PixelFormat, model: Any, tokenizer: Any, folder: Path) -> None:
+    from transformers import SiglipProcessor
+
+    _write(folder, model.config, "SiglipModel", model.state_dict())
+    build: Any = SiglipProcessor
+    build(_image_processor(pixels), tokenizer).save_pretrained(folder)
 
 
 def _write(folder: Path, config: Any, model: str, weights: dict[str, Tensor]) -> None:
