@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -14,9 +14,6 @@ from latte.cli.shared import MethodOption, ModelOption, QuietOption
 from latte.interfaces import LatteError
 from latte.registry.registry import load_registry
 from latte.report.terminal import in_lines, table
-
-if TYPE_CHECKING:
-    from latte.interfaces import Verdict
 
 PhotosArgument = Annotated[Path, typer.Argument(metavar="PHOTOS", help="Folder of your images.")]
 ClassesOption = Annotated[
@@ -86,7 +83,7 @@ def choose(
     classes: ClassesOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Rank models on your images without labels: zero-shot and the safe default of each.
+    """Rank models on your images without labels, and say which of them adapting would help.
 
     Only caches are written (models, decoded images, features), and `latte adapt` reuses them.
     """
@@ -98,16 +95,14 @@ def choose(
     found = compare_models(
         images, file_or_names(classes), names, load_registry(), make_progress(quiet)
     )
-    rows = [
-        (
-            name,
-            f"{one.score:.2f}",
-            _adapting(one.verdict),
-            f"{1000 * one.seconds:.1f}",
-            one.licence or "unknown",
-        )
-        for name, one in found.items()
-    ]
+    rows = []
+    for name, one in found.items():
+        verdict, adapting = one.verdict, "no guard"
+        if verdict is not None:
+            sure = "" if verdict.probability is None else f" ({verdict.probability:.2f})"
+            adapting = f"{verdict.outcome}{sure}"
+        milliseconds = f"{1000 * one.seconds:.1f}"
+        rows.append((name, f"{one.score:.2f}", adapting, milliseconds, one.licence or "unknown"))
     for line in table(("model", "score", "adapting", "ms/image", "licence"), rows):
         echo(line)
     echo(in_lines(_NOTE))
@@ -115,14 +110,6 @@ def choose(
     given = ["--classes", classes] if classes is not None else []
     command = shlex.join(["latte", "adapt", str(images), *given, "--model", best])
     echo(f"best score: {best}; next: {command}")
-
-
-def _adapting(verdict: Verdict | None) -> str:
-    """Return the verdict in two words, and the probability that adapting helps."""
-    if verdict is None:
-        return "no guard"
-    sure = "" if verdict.probability is None else f" ({verdict.probability:.2f})"
-    return f"{verdict.outcome}{sure}"
 
 
 def file_or_names(classes: str | None) -> Path | list[str] | None:

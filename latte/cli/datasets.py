@@ -97,9 +97,6 @@ def check(
 def get(
     name: NameArgument,
     root: RootOption = None,
-    keep_archives: Annotated[
-        bool, typer.Option("--keep-archives", help="Keep the archives after unpacking them.")
-    ] = False,
 ) -> None:
     """Download a dataset, verify and unpack it, bring it into CoOp's layout, and check it.
 
@@ -112,7 +109,7 @@ def get(
 
     facts = find_facts(name)
     folder = _folder(facts, root)
-    get_dataset(facts, folder, make_progress(), keep_archives=keep_archives)
+    get_dataset(facts, folder, make_progress())
     _report(facts, folder, None)
 
 

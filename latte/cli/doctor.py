@@ -33,7 +33,7 @@ def doctor(json: JsonOption = False) -> None:
 
 def examine() -> dict[str, Any]:
     """Return facts about machine and installation as plain data; imports torch to list devices."""
-    from latte.new.machine import main_memory, usable_cpus
+    from latte.new.models import main_memory, usable_cpus
 
     memory = main_memory()
     return {

@@ -118,7 +118,7 @@ def _command(name: str, target: str) -> Any:
 
 
 def plugin_commands() -> Mapping[str, CommandSpec]:
-    """Return the commands of working plugins by name, except those with the name of one of latte.
+    """Return the commands of working plugins by name; a name that latte itself uses is left out.
 
     The mapping is empty if the plugins cannot be listed, so that the help still works; a command
     that needs the plugins reports the error.

@@ -122,7 +122,7 @@ def check(
 
 @plugins.command("disable")
 def disable(name: NameArgument) -> None:
-    """Leave a plugin out of every latte command until it is enabled again."""
+    """Ignore a plugin in every latte command until it is enabled again."""
     distribution = _known(name)
     if distribution == BUILTIN_DISTRIBUTION:
         raise LatteError("latte's own components cannot be disabled")

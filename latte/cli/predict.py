@@ -182,7 +182,7 @@ def _check_paths(images: Sequence[str], priors: str | None) -> None:
 
 
 def _exit_if_skipped(skipped: _Skipped, left_out: LeftOut) -> None:
-    """Print the number of images that were not classified; exit with a code if there are some."""
+    """Print how many images could not be read; exit with `SOME_SKIPPED` if there are any."""
     for warning in left_out.warnings():
         echo(f"warning: {warning}", err=True)
     if count := skipped.count + left_out.images:

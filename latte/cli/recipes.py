@@ -62,7 +62,7 @@ def new(
     from latte.new.adapting import check_method
     from latte.new.choices import choose
     from latte.new.images import look_at
-    from latte.new.machine import this_machine
+    from latte.new.models import this_machine
     from latte.new.writing import recipe_text, write_recipe
 
     check_method(method)

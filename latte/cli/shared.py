@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share, with shell completion; torchrun."""
+"""Arguments, options and shell completion that commands share, and support for torchrun."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def command_group(name: str, summary: str = "") -> typer.Typer:
 
 @contextmanager
 def naming(argument: str) -> Iterator[None]:
-    """Put the name of an argument, such as `RUN`, before the location in a `LatteError`."""
+    """Name an argument, such as `RUN`, in the location of each `LatteError` from the block."""
     try:
         yield
     except RecipeErrors:
@@ -145,7 +145,7 @@ def complete_run(incomplete: str) -> list[str]:
 
 
 def _below(incomplete: str, wanted: Callable[[Path], bool]) -> list[str]:
-    """Return the `wanted` paths that begin with `incomplete`, also one folder deeper, sorted."""
+    """Return the `wanted` paths that begin with `incomplete`, and those one folder deeper."""
     start = glob.escape(incomplete)
     patterns = (f"{start}*", f"{start}*/*")
     paths = chain.from_iterable(glob.iglob(one) for one in patterns)  # noqa: PTH207 - keeps `./`

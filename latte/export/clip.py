@@ -214,7 +214,7 @@ def named(prefix: str, module: Any) -> dict[str, Tensor]:
 
 
 def refuse_unless(holds: bool, otherwise: str) -> None:
-    """Raise `LatteError` that transformers cannot hold the model, unless `holds`."""
+    """Unless `holds`, raise the error that transformers cannot hold the model."""
     if not holds:
         raise no_counterpart(otherwise, "image" if "image" in otherwise else "text")
 
@@ -321,7 +321,7 @@ def lower_case() -> list[Any]:
 
 
 def _replacements() -> Iterator[tuple[str, str]]:
-    """Yield characters and common entities with their replacement by open_clip's cleaning."""
+    """Yield each text that open_clip's cleaning replaces, and its replacement."""
     for entity in _ENTITIES:
         yield entity, html.unescape(entity)
     for code in (one for part in _REPAIRED for one in part):

@@ -24,7 +24,7 @@ from latte.io.paths import read_text
 from latte.new import METHODS
 from latte.new.choices import Choices, choose
 from latte.new.images import Findings, look_at
-from latte.new.machine import this_machine
+from latte.new.models import this_machine
 from latte.new.writing import backbone_keys, recipe_text, write_recipe
 from latte.recipe.load import load_recipe
 from latte.registry.registry import Registry, load_registry
@@ -165,7 +165,7 @@ def check_method(method: str) -> str:
 
 @contextmanager
 def naming_model() -> Iterator[None]:
-    """Give errors about the model the place `--model`."""
+    """Set the location of each `LatteError` from the block to `--model`."""
     try:
         yield
     except LatteError as error:

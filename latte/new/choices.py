@@ -10,8 +10,7 @@ from packaging.version import Version
 from latte.data.few_images import warn_of_few
 from latte.new import METHODS
 from latte.new.images import Findings
-from latte.new.machine import Machine
-from latte.new.models import propose_model
+from latte.new.models import Machine, propose_model
 from latte.registry.registry import Registry
 from latte.registry.spec import Kind
 

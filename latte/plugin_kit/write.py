@@ -84,7 +84,7 @@ SUMMARIES: dict[Kind, str] = {
 
 
 def contract_of(kind: Kind) -> str:
-    """Return the name of the contract tests of a kind, which is that of its interface."""
+    """Return the class of a kind's contract tests: the interface's name and `Contract`."""
     name = "Model" if kind == "model" else INTERFACES[kind].__name__
     return f"{name.removesuffix('Loader')}Contract"
 

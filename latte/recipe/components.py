@@ -67,7 +67,7 @@ class Components:
                     self._mistakes.add(prompt.origin, (*path, key), what, hint)
 
     def _look_up(self, path: KeyPath) -> tuple[Registered, type[Options]] | None:
-        """Return the component at `path` with its options model; None after reporting why not."""
+        """Return the component at `path` and its options model; None after reporting a mistake."""
         kind, node = kind_at(path), find(self._root, path)
         assert kind is not None
         assert node is not None

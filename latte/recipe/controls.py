@@ -95,11 +95,6 @@ def controls_of(root: Node, mistakes: Mistakes) -> dict[str, Node]:
     }
 
 
-def varied(recipe: Node, control: Node, registry: Registry) -> Node:
-    """Return `recipe` with `control` merged over it, and without controls."""
-    return merged(recipe.without(["controls"]), control, registry)
-
-
 def with_written_names(node: Node, registry: Registry, path: KeyPath = ()) -> Node:
     """Return a control's keys, with components named as in a resolved recipe."""
     named, use = component_name(node, path, registry), node.child(USE)

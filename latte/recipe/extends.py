@@ -70,7 +70,7 @@ class RecipeFiles:
         return self.bases[found]
 
     def _base_tree(self, path: Path, where: str) -> Node:
-        """Return the content of a base; errors do not quote a file that is not a recipe."""
+        """Return the recipe in a base's file; errors do not quote files that are not recipes."""
         text = read_text(path, LARGEST_FILE)
         try:
             document = compose(text, str(path))

@@ -95,9 +95,7 @@ def with_item_names(root: Node, path: KeyPath) -> KeyPath:
     for key in path:
         names = item_names(node) if node and isinstance(key, int) else []
         name = names[key] if isinstance(key, int) and key < len(names) else None
-        if name is None or names.count(name) > 1 or "." in name:
-            keys.append(key)
-        else:
-            keys.append(name)
+        is_clear = name and "." not in name and names.count(name) == 1
+        keys.append(name if name and is_clear else key)
         node = node.child(key) if node else None
     return tuple(keys)

@@ -12,7 +12,7 @@ from typing import Any
 from latte.interfaces import LatteError, Options
 from latte.interfaces.errors import nearest
 from latte.recipe.components import written_name
-from latte.recipe.controls import controls_of, varied, with_written_names
+from latte.recipe.controls import controls_of, merged, with_written_names
 from latte.recipe.extends import RecipeFiles
 from latte.recipe.layout import BACKBONE, DEFAULT_BACKBONE, KEYS, LEARNERS, spelled_out
 from latte.recipe.mistakes import Mistakes
@@ -62,7 +62,8 @@ def _read_recipe(
     changes: dict[str, Any] = {}
     for name, control in controls.items():
         own = Mistakes(prefix=("controls", name))
-        variant = _read_variant(varied(written, control, registry), registry, own, path)
+        whole = merged(written.without(["controls"]), control, registry)
+        variant = _read_variant(whole, registry, own, path)
         mistakes.adopt(own)
         change = with_written_names(control, registry).plain()
         changes[name] = without_secret_values(change, control)
@@ -83,15 +84,11 @@ def _read_variant(
     if recipe is None:
         return None
     if not recipe.general.name:
-        named = recipe.general.model_copy(update={NAME: _name_from(path)})
-        recipe = replace(recipe, general=named)
+        # Run folders are named by the recipe, so other characters of the file's name become `-`.
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-.") or "recipe"
+        recipe = replace(recipe, general=recipe.general.model_copy(update={NAME: name}))
     resolved = without_secret_values(resolved_data(recipe, registry, root), root)
     return replace(recipe, resolved=resolved, origins=origins(resolved, root))
-
-
-def _name_from(path: Path) -> str:
-    """Return the file's name without suffix, with `-` for characters not allowed in run folders."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-.") or "recipe"
 
 
 def refuse_absent_file(path: Path) -> None:

@@ -147,7 +147,7 @@ def _wrong_choice(expected: str, node: Node) -> tuple[str, str | None]:
 
 
 def _retype(expected: Sequence[str], node: Node) -> str | None:
-    """Return a hint that shows the same value in the expected type, or None."""
+    """Return a hint on how to write the value in the expected type, or None."""
     value = node.value
     if isinstance(value, str):
         if "true or false" in expected and value.lower() in _SWITCHES:

@@ -108,7 +108,7 @@ class RecipeReader:
         return self.validator.validated(GeneralSettings, Node(entries, self.root.origin), ())
 
     def _settings(self, model: type[ModelT], key: str) -> ModelT | None:
-        """Return the section `key`, in which every key has a default; None if it is wrong."""
+        """Return the settings in the section `key`; None after reporting mistakes."""
         node = self.root.child(key) or Node({}, self.root.origin)
         return self.validator.validated(model, node, (key,))
 
@@ -230,7 +230,7 @@ class RecipeReader:
                 )
 
     def _check_oracle(self, is_allowed: bool, descriptions: Sequence[Listed]) -> None:
-        """Report options that use ground-truth labels without `oracle: true`, or a needless one.
+        """Report options that need `oracle: true` but lack it, or an `oracle: true` without need.
 
         Only descriptions have such options. A needless `oracle: true` would mark results without a
         reason; it is reported only if nothing else is wrong, such as a description left out here.
@@ -318,7 +318,7 @@ class RecipeReader:
         return written != len(describers)
 
     def _checked(self, choice: Choice, labels: Sequence[str], path: KeyPath) -> Choice:
-        """Report a wrong `by`; return the description, with `by` None for the first of `labels`."""
+        """Report a wrong `by`; return the description, without a `by` that names the default."""
         if choice.by is None:
             return choice
         if _scope(choice) == "class":

@@ -76,7 +76,9 @@ class Validator:
         elif find(root, place) is not None:
             what, hint = explain(errors, node)
         elif "missing" in types:
-            what, meaning = f'the key "{place[-1]}" is missing', field_description(model, place)
+            fields = [one.model_fields.get(str(place[-1])) for one in models_at(model, place[:-1])]
+            meaning = next((one.description for one in fields if one and one.description), "")
+            what = f'the key "{place[-1]}" is missing'
             hint = f"Add {place[-1]}: ..." + (f" ({meaning})" if meaning else "")
         else:
             what, hint = f"its default is refused: {errors[0]['msg']}", "Give a value here."
@@ -177,12 +179,6 @@ class Sections:
 def field_names(model: type[BaseModel], place: KeyPath) -> list[str]:
     """Return the keys that `model` allows in the mapping at the key path `place`."""
     return [*dict.fromkeys(name for one in models_at(model, place) for name in one.model_fields)]
-
-
-def field_description(model: type[BaseModel], place: KeyPath) -> str:
-    """Return the description of the key at the end of `place`, or an empty string."""
-    fields = [one.model_fields.get(str(place[-1])) for one in models_at(model, place[:-1])]
-    return next((field.description for field in fields if field and field.description), "")
 
 
 def models_at(model: type[BaseModel], place: KeyPath) -> list[type[BaseModel]]:

@@ -1,4 +1,4 @@
-"""Parse YAML 1.2 into nodes: PyYAML parses, tags are refused, and variables are expanded."""
+"""Read YAML 1.2 into nodes: PyYAML parses it, tags are refused, variables are expanded."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def _hint(error: MarkedYAMLError, text: str) -> str | None:
 
 
 class TreeBuilder:
-    """Builder of the nodes of one file or `--set`; it collects mistakes and continues."""
+    """Builder of the nodes of one file, or of one `--set`; it collects mistakes."""
 
     def __init__(self, source: str, environment: Mapping[str, str], mistakes: Mistakes) -> None:
         self.source = source
@@ -212,7 +212,7 @@ class TreeBuilder:
             return Node(text, origin, broken=True)
 
     def _encodable(self, text: str, origin: Origin, path: KeyPath) -> bool:
-        """Return true if `text` can be UTF-8; half of a surrogate pair cannot, and is reported."""
+        """Return true if `text` can be encoded as UTF-8; report half of a surrogate pair."""
         try:
             text.encode()
         except UnicodeEncodeError:

@@ -41,7 +41,7 @@ class AsWritten(dict[str, str]):
 
 
 def expand(text: str, environment: Mapping[str, str], origin: Origin) -> Node:
-    """Return the node of `text` with its variables expanded once, not the variables in values.
+    """Return `text` as a node with its variables expanded; their values are not expanded again.
 
     As in a shell, the default after `:-` also replaces an empty variable. Raises `LatteError` for
     an unset variable without a default, and for a malformed reference.
@@ -89,12 +89,12 @@ def _look_up(name: str, default: str | None, environment: Mapping[str, str]) -> 
 
 
 def with_shell_paths(node: Node, *types: Any) -> Node:
-    """Return `node`, which has one of `types`, with paths from the environment made absolute.
+    """Return a copy of `node` in which paths from environment variables are absolute.
 
-    Such a path is relative to the working directory, not to the recipe. An option is a path if its
-    pydantic model declares it as `Path`, or as text marked with `IsPath`. A path comes from the
-    environment if its first character does; `photos/${NAME}`, or a default in `${NAME:-default}`,
-    does not.
+    Such a path is relative to the working directory, not to the recipe. `types` are the possible
+    types of the value, such as a pydantic model. An option is a path if its type is `Path`, or
+    text marked with `IsPath`. A path comes from the environment if its first character does;
+    `photos/${NAME}`, or a default in `${NAME:-default}`, does not.
     """
     if isinstance(node.value, list):
         items = _arguments(types, (list, tuple))

@@ -6,8 +6,7 @@ import pytest
 
 from latte.backbone.licences import licence_of
 from latte.new import models
-from latte.new.machine import Machine
-from latte.new.models import KNOWN, propose_model
+from latte.new.models import KNOWN, Machine, propose_model
 
 BEST, FASTEST = KNOWN[0].name, KNOWN[-1].name
 LAPTOP = Machine("cpu", "4 CPU cores, no GPU", 16.0, 4)
