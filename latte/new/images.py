@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, cast
 
 from latte.data.few_images import warn_of_few
 from latte.data.images import UnreadableImageError, open_image
 from latte.data.source_options import CLASS_FOLDERS
-from latte.data.sources.classes import ClassLookup, read_class_names
-from latte.data.sources.left_out import LeftOut
-from latte.data.sources.walk import iterate_images, list_images
-from latte.interfaces import Context, ImageReference, LatteError
+from latte.data.sources.classes import ClassLookup
+from latte.interfaces import Context, Dataset, ImageReference, LatteError
 from latte.io.paths import existing_file, existing_folder, is_file, some
 from latte.registry.registry import load_registry
 from latte.report.numbers import plural
@@ -91,84 +89,79 @@ def look_at(
     Raises `LatteError` if there are no images, if class names are unusable, or if the evaluation
     folder has other classes or contains training images.
     """
-    folder = root.absolute()
-    existing_folder(folder, arguments[0])
+    existing_folder(root.absolute(), arguments[0])
     if isinstance(classes, Path):
         existing_file(classes.absolute(), "--classes")
     if evaluation is not None and not is_file(evaluation):
         existing_folder(evaluation.absolute(), arguments[1])
-    left_out = LeftOut()
-    paths = sorted(list_images(folder, arguments[0], left_out))
-    if evaluation is not None:
-        deque(iterate_images(evaluation.absolute(), left_out=left_out), maxlen=0)
-    context = Context(Path.cwd(), Path.cwd(), "cpu", 0, frozen_clip=_no_clip)  # type: ignore[arg-type]
-    names = read_class_names(_as_option(classes), folder, context)
-    opened = paths[:: max(1, len(paths) // SAMPLE)][:SAMPLE]
-    sizes, broken = _open(opened, folder)
+    dataset = _dataset(root, classes, evaluation)
+    try:
+        images = sorted(dataset.training_images(), key=lambda image: image.path)
+    except LatteError as error:
+        where = (error.where or "").replace("dataset.root", arguments[0])
+        raise LatteError(error.what, where=where, hint=error.hint) from error
+    opened = images[:: max(1, len(images) // SAMPLE)][:SAMPLE]
+    sizes, broken = _open(opened)
     widths, heights = zip(*sizes, strict=True) if sizes else ((), ())
     return Findings(
         root=root,
         classes=classes,
         evaluation=evaluation,
-        images=len(paths),
+        images=len(images),
         opened=len(opened),
         broken=tuple(broken),
         size=(round(median(widths)), round(median(heights))) if sizes else None,
-        class_names=names,
-        in_class_folders=_in_class_folders(paths, folder, names),
-        labelled=_labelled(root, classes, evaluation, context),
-        left_out=tuple(left_out.warnings()),
+        class_names=dataset.class_names,
+        in_class_folders=_in_class_folders(images, dataset.class_names),
+        labelled=len(dataset.evaluation_images()),
+        left_out=tuple(dataset.warnings()),
     )
 
 
-def _no_clip() -> None:
-    raise LatteError("nothing is encoded here")
+def _dataset(
+    root: Path, classes: Path | Sequence[str] | None, evaluation: Path | None
+) -> Dataset[Any]:
+    """Return the dataset that the recipe will name."""
+
+    def no_clip() -> None:
+        raise LatteError("nothing is encoded here")
+
+    here = Path.cwd()
+    context = Context(here, here, "cpu", 0, frozen_clip=no_clip)  # type: ignore[arg-type]
+    names: object = CLASS_FOLDERS
+    if classes is not None:
+        names = str(classes.absolute()) if isinstance(classes, Path) else tuple(classes)
+    registry = load_registry()
+    folder = registry.get("dataset", "folder")
+    options = registry.options_model(folder).model_validate(
+        {
+            "root": str(root.absolute()),
+            "classes": names,
+            "evaluation": str(evaluation.absolute()) if evaluation else None,
+        }
+    )
+    return cast("Dataset[Any]", registry.build(folder, options, context))
 
 
-def _open(paths: Sequence[Path], root: Path) -> tuple[list[tuple[int, int]], list[str]]:
+def _open(images: Sequence[ImageReference]) -> tuple[list[tuple[int, int]], list[str]]:
     """Return the sizes of the images that can be opened, and the others as `ID (REASON)`."""
     sizes, broken = [], []
-    for path in paths:
-        name = path.relative_to(root).as_posix()
+    for image in images:
         try:
-            sizes.append(open_image(ImageReference(name, path)).size)
+            sizes.append(open_image(image).size)
         except UnreadableImageError as error:
-            broken.append(f"{name} ({error.reason})")
+            broken.append(f"{image.id} ({error.reason})")
     return sizes, broken
 
 
-def _in_class_folders(paths: Sequence[Path], root: Path, names: Sequence[str]) -> int:
-    lookup, images = ClassLookup(names), 0
-    folders = Counter(path.relative_to(root).parts[0] for path in paths if path.parent != root)
+def _in_class_folders(images: Sequence[ImageReference], names: Sequence[str]) -> int:
+    lookup, found = ClassLookup(names), 0
+    folders = Counter(image.id.partition("/")[0] for image in images if "/" in image.id)
     for folder, count in folders.items():
         with suppress(LatteError):  # which is raised for a folder without the name of a class
             lookup.label(folder, folder)
-            images += count
-    return images
-
-
-def _as_option(classes: Path | Sequence[str] | None) -> str | tuple[str, ...]:
-    """Return `classes` as the value of a dataset's option `classes`."""
-    if classes is None:
-        return CLASS_FOLDERS
-    return str(classes.absolute()) if isinstance(classes, Path) else tuple(classes)
-
-
-def _labelled(
-    root: Path, classes: Path | Sequence[str] | None, evaluation: Path | None, context: Context
-) -> int:
-    if evaluation is None:
-        return 0
-    registry = load_registry()
-    folder = registry.get("dataset", "folder")
-    model: Any = registry.options_model(folder)
-    options = model(
-        root=str(root.absolute()),
-        classes=_as_option(classes),
-        evaluation=str(evaluation.absolute()),
-    )
-    dataset: Any = registry.build(folder, options, context)
-    return len(dataset.evaluation_images())
+            found += count
+    return found
 
 
 def _counted(names: Sequence[str]) -> str:
