@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
+from pydantic.fields import FieldInfo
 
 from latte.cli.output import echo, results
 from latte.cli.shared import complete_component, complete_from, known_kind
@@ -154,7 +155,8 @@ def type_in_words(annotation: Any, metadata: Sequence[object] = ()) -> str:
 def _words(annotation: Any) -> str:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return _words(arguments[0])
+        inner, *metadata = arguments
+        return type_in_words(inner, [one for item in metadata for one in _limits(item)])
     if origin is Literal:
         return " or ".join(map(str, arguments))
     if origin in (Union, types.UnionType):
@@ -169,6 +171,11 @@ def _words(annotation: Any) -> str:
     if isinstance(annotation, type) and issubclass(annotation, Options):
         return "options"
     return _WORDS.get(annotation, getattr(annotation, "__name__", str(annotation)))
+
+
+def _limits(item: object) -> Sequence[object]:
+    """Return the limits in one item of `Annotated`; an item such as `Field(ge=0)` holds a list."""
+    return item.metadata if isinstance(item, FieldInfo) else (item,)
 
 
 def _defaults(model: type[Options]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -23,10 +23,8 @@ from latte.cli.shared import (
     require_run,
     require_runs,
 )
+from latte.interfaces import LatteError
 from latte.registry.registry import load_registry
-
-if TYPE_CHECKING:
-    from latte.interfaces import LatteError
 
 HTML_START = "<!doctype html>"
 

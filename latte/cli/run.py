@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -19,14 +19,12 @@ from latte.cli.shared import (
     require_recipe,
     together,
 )
+from latte.interfaces import RunResults
 from latte.io.paths import relative
 from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
 from latte.report.numbers import duration, mebibytes
 from latte.report.terminal import fitted, in_lines
-
-if TYPE_CHECKING:
-    from latte.interfaces import RunResults
 
 
 def run(
