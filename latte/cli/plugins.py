@@ -145,10 +145,8 @@ def print_table(found: Sequence[Plugin]) -> None:
     """Print a row per plugin; broken plugins are red on a terminal."""
     rows = []
     for plugin in found:
-        names: dict[str, list[str]] = {}
-        for spec in sorted(plugin.specs, key=lambda spec: KINDS.index(spec.kind)):
-            names.setdefault(spec.kind, []).append(spec.name)
-        provided = "\n".join(f"{kind}: {', '.join(own)}" for kind, own in names.items())
+        names = {kind: [spec.name for spec in plugin.specs if spec.kind == kind] for kind in KINDS}
+        provided = "\n".join(f"{kind}: {', '.join(own)}" for kind, own in names.items() if own)
         content = provided if plugin.status == "ok" else plugin.error or ""
         cells = (plugin.distribution, plugin.version, plugin.status, content)
         rows.append([Text(cell, "red" if plugin.failed else "") for cell in cells])
