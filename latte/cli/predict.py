@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from latte.data.scan import SkippedImage
     from latte.data.sources.left_out import LeftOut
-    from latte.evaluate.predictions import Prediction
+    from latte.evaluate.predictions import Columns, Prediction
     from latte.interfaces import Progress
     from latte.predict.priors import Priors
 
@@ -132,11 +132,10 @@ def predict(
     if output is not None:
         refuse_other_kind(output, *_STARTS[format_], force=force)
     from latte.data.sources.left_out import LeftOut
-    from latte.evaluate.predictions import stream_predictions, with_unknown
+    from latte.evaluate.predictions import with_unknown
     from latte.predict.predictor import load
-    from latte.predict.priors import read_priors, shares_line
+    from latte.predict.priors import shares_line
     from latte.predict.sorting import Sorter
-    from latte.predict.stream import write_rows
 
     progress = make_progress(quiet)
     total = _count(images)
@@ -144,15 +143,12 @@ def predict(
     skipped = _Skipped((lambda line: echo(line, err=True)) if quiet else progress.say)
     left_out = LeftOut()
     shares: list[Tensor] = []
-    known: Priors | None = "auto" if priors == AUTO else None
-    if priors is not None and known is None:
-        known = read_priors(Path(priors), model.classes)
     rows = model.predict_iter(
         _found(images, sort_into, skipped, left_out),
         top_k=top_k,
         batch_size=batch_size,
         on_unreadable=skipped,
-        priors=known,
+        priors=_priors(priors, model.classes),
         on_priors=shares.append,
     )
     rows = with_unknown(rows, unknown_below or 0.0)
@@ -161,10 +157,7 @@ def predict(
         sorter = Sorter(sort_into, model.classes, link=link, min_confidence=min_confidence or 0.0)
         rows = sorter.sort(rows)
     rows = _with_progress(rows, progress, total, skipped)
-    if output is None:
-        stream_predictions(rows_stream(), rows, format_, model.columns(top_k))
-    else:
-        write_rows(output, rows, format_, model.columns(top_k))
+    _write(rows, output, format_, model.columns(top_k))
     if priors == AUTO and shares:
         echo(shares_line(shares[0], model.classes), err=True)
     if sorter:
@@ -179,6 +172,28 @@ def _check_paths(images: Sequence[str], priors: str | None) -> None:
             raise LatteError("there is no such image or folder", where=f"IMAGES {path}")
     if priors is not None and priors != AUTO:
         existing_file(Path(priors).absolute(), "--priors")
+
+
+def _priors(given: str | None, class_names: Sequence[str]) -> Priors | None:
+    """Return `auto`, the priors in the file, or None. Raises `LatteError` for an unusable file."""
+    from latte.predict.priors import read_priors
+
+    return "auto" if given == AUTO else read_priors(Path(given), class_names) if given else None
+
+
+def _write(
+    rows: Iterator[Prediction],
+    output: Path | None,
+    format_: Literal["csv", "jsonl"],
+    columns: Columns,
+) -> None:
+    from latte.evaluate.predictions import stream_predictions
+    from latte.predict.stream import write_rows
+
+    if output is None:
+        stream_predictions(rows_stream(), rows, format_, columns)
+    else:
+        write_rows(output, rows, format_, columns)
 
 
 def _exit_if_skipped(skipped: _Skipped, left_out: LeftOut) -> None:
