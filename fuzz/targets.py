@@ -22,8 +22,7 @@ from latte.io.redaction import on_terminal
 from latte.recipe.dump import dump_yaml
 from latte.recipe.load import load_recipe
 from latte.recipe.mistakes import Mistakes
-from latte.recipe.tree import TreeBuilder
-from latte.recipe.yaml import compose
+from latte.recipe.tree import TreeBuilder, compose
 from latte.registry.registry import load_registry
 
 VARIABLES = {"NAME": "value", "HARD": "a: [b, ${NAME} \n"}

@@ -1,15 +1,19 @@
-"""`latte adapt`: adapt CLIP to a folder of images, in one command."""
+"""`latte adapt` and `latte choose`: adapt CLIP to a folder of images, or compare models on it."""
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from latte.cli.output import echo
+from latte.cli.progress import make_progress
 from latte.cli.shared import MethodOption, ModelOption, QuietOption
-from latte.report.terminal import in_lines
+from latte.interfaces import LatteError
+from latte.registry.registry import load_registry
+from latte.report.terminal import in_lines, table
 
 PhotosArgument = Annotated[Path, typer.Argument(metavar="PHOTOS", help="Folder of your images.")]
 ClassesOption = Annotated[
@@ -20,6 +24,12 @@ ClassesOption = Annotated[
         "Default: the names of the sub-folders.",
     ),
 ]
+
+_NOTE = (
+    "score: how often similar images get the same zero-shot class, beyond chance; it ranks models, "
+    "often wrongly, and is no accuracy. adapting: the guard's verdict, with the probability that "
+    "adapting helps. ms/image: to encode a decoded image, here and now."
+)
 
 
 def adapt(
@@ -43,11 +53,9 @@ def adapt(
 
     After an interruption the same command continues where it stopped.
     """
-    from latte.cli.progress import make_progress
     from latte.cli.recipes import print_reasons
     from latte.cli.run import print_results
     from latte.new.adapting import propose, run_proposal
-    from latte.registry.registry import load_registry
 
     registry = load_registry()
     proposed = propose(
@@ -62,6 +70,46 @@ def adapt(
     echo(in_lines(proposed.chosen.others))
     if open_:
         typer.launch(str(results.folder / "report" / "index.html"))
+
+
+def choose(
+    images: PhotosArgument,
+    models: Annotated[
+        str,
+        typer.Option(
+            metavar="A,B,C", help="Models to compare, each as `latte adapt --model` names it."
+        ),
+    ],
+    classes: ClassesOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Rank models on your images without labels, and say which of them adapting would help.
+
+    Only caches are written (models, decoded images, features), and `latte adapt` reuses them.
+    """
+    from latte.new.adapting import compare_models
+
+    names = [*dict.fromkeys(name.strip() for name in models.split(",") if name.strip())]
+    if not names:
+        raise LatteError("names no model", where="--models", hint="as in --models A,B,C")
+    found = compare_models(
+        images, file_or_names(classes), names, load_registry(), make_progress(quiet)
+    )
+    rows = []
+    for name, one in found.items():
+        verdict, adapting = one.verdict, "no guard"
+        if verdict is not None:
+            sure = "" if verdict.probability is None else f" ({verdict.probability:.2f})"
+            adapting = f"{verdict.outcome}{sure}"
+        milliseconds = f"{1000 * one.seconds:.1f}"
+        rows.append((name, f"{one.score:.2f}", adapting, milliseconds, one.licence or "unknown"))
+    for line in table(("model", "score", "adapting", "ms/image", "licence"), rows):
+        echo(line)
+    echo(in_lines(_NOTE))
+    best = next(iter(found))
+    given = ["--classes", classes] if classes is not None else []
+    command = shlex.join(["latte", "adapt", str(images), *given, "--model", best])
+    echo(f"best score: {best}; next: {command}")
 
 
 def file_or_names(classes: str | None) -> Path | list[str] | None:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 from pydantic.fields import FieldInfo
 
-from latte.cli import completion
-from latte.cli.output import echo, print_json, results
-from latte.cli.shared import JsonOption, known_kind
+from latte.cli.output import echo, results
+from latte.cli.shared import complete_component, complete_from, known_kind
 from latte.interfaces import Options
 from latte.recipe.layout import SEVERAL, SINGLE
-from latte.registry.plugin import Registered, find_origin
-from latte.registry.registry import Registry, load_registry
+from latte.recipe.settings import models_in
+from latte.registry.registry import load_registry
 from latte.registry.spec import KINDS, Kind
 from latte.report.terminal import fitted
 
@@ -25,35 +24,25 @@ from latte.report.terminal import fitted
 def components(
     kind: Annotated[
         str | None,
-        typer.Argument(help=f"One of: {', '.join(KINDS)}.", autocompletion=completion.kinds),
+        typer.Argument(help=f"One of: {', '.join(KINDS)}.", autocompletion=complete_from(KINDS)),
     ] = None,
     name: Annotated[
         str | None,
-        typer.Argument(
-            help="Show this component's options.", autocompletion=completion.component_names
-        ),
+        typer.Argument(help="Show this component's options.", autocompletion=complete_component),
     ] = None,
-    json: JsonOption = False,
 ) -> None:
     """List the components that recipes can name, or show one with its options."""
     chosen = None if kind is None else known_kind(kind)
-    registry = load_registry()
-    if chosen is None or name is None:
-        _list(registry.all(chosen), chosen, json=json)
-    else:
-        _show(registry, registry.get(chosen, name), name, json=json)
-
-
-def _list(found: Sequence[Registered], kind: Kind | None, *, json: bool) -> None:
-    if json:
-        print_json([_plain(registered) for registered in found])
+    if chosen is not None and name is not None:
+        _show(chosen, name)
         return
+    found = load_registry().all(chosen)
     rows = [(one.spec.kind, one.spec.name, one.distribution, one.spec.summary) for one in found]
     results().print(fitted(("kind", "name", "package", "summary"), rows))
-    if kind is None:
+    if chosen is None:
         echo("Options, and how a recipe names a component: latte components KIND NAME")
     else:
-        echo(f"In a recipe: {in_recipe(kind, 'NAME')}. Options: latte components {kind} NAME")
+        echo(f"In a recipe: {in_recipe(chosen, 'NAME')}. Options: latte components {chosen} NAME")
 
 
 def in_recipe(kind: Kind, name: str, rows: Sequence[OptionRow] = ()) -> str:
@@ -65,51 +54,23 @@ def in_recipe(kind: Kind, name: str, rows: Sequence[OptionRow] = ()) -> str:
         return f"model: plugin:{name}"
     required = "".join(f", {row.name}: ..." for row in rows if row.required and "." not in row.name)
     written = f"{{use: {name}{required}}}" if rows else name
-    if kind in SINGLE.values():
-        return f"{_key(SINGLE, kind)}: {written}"
-    return f"{_key(SEVERAL, kind)}: [{written}]"
+    key = next(key for key, one in {**SINGLE, **SEVERAL}.items() if one == kind)
+    return f"{key}: {written}" if key in SINGLE else f"{key}: [{written}]"
 
 
-def _key(keys: Mapping[str, Kind], wanted: Kind) -> str:
-    return next(key for key, kind in keys.items() if kind == wanted)
-
-
-def _show(registry: Registry, registered: Registered, name: str, *, json: bool) -> None:
-    options = registry.options_model(registered) if registered.spec.kind != "model" else None
-    rows = list(option_rows(options)) if options else []
-    shown = in_recipe(registered.spec.kind, name, rows)
-    if json:
-        print_json(
-            {**_plain(registered), "recipe": shown, "options": [asdict(row) for row in rows]}
-        )
-    else:
-        _print_page(registered, shown, rows)
-
-
-def _plain(registered: Registered) -> dict[str, Any]:
-    return {
-        "kind": registered.spec.kind,
-        "name": registered.spec.name,
-        "full_name": registered.full_name,
-        "package": registered.distribution,
-        "version": registered.version,
-        "summary": registered.spec.summary,
-        "defined": find_origin(registered.spec.target),
-    }
-
-
-def _print_page(registered: Registered, line: str, rows: Sequence[OptionRow]) -> None:
+def _show(kind: Kind, name: str) -> None:
+    """Print everything about one component, with a row per option."""
+    registry = load_registry()
+    registered = registry.get(kind, name)
     spec = registered.spec
+    rows = [] if kind == "model" else [*option_rows(registry.options_model(registered))]
     console = results()
     console.print(f"{spec.kind} {spec.name}", style="bold")
     console.print(spec.summary)
     console.print()
     console.print(f"package  {registered.package} ({registered.full_name})", soft_wrap=True)
-    if origin := find_origin(spec.target):
-        console.print(f"defined  {origin}", soft_wrap=True)
-    else:
-        console.print(f"defined  nowhere: {spec.target} does not exist", style="red")
-    console.print(f"recipe   {line}", soft_wrap=True)
+    console.print(f"defined  {spec.target}", soft_wrap=True)
+    console.print(f"recipe   {in_recipe(kind, name, rows)}", soft_wrap=True)
     console.print()
     if not rows:
         console.print("It has no options.")
@@ -160,23 +121,23 @@ def option_rows(
             required=name not in defaults and field.is_required(),
             help=field.description or "",
         )
-        for nested in _nested(field):
-            inner = default if isinstance(default, Mapping) else None
-            yield from option_rows(nested, f"{prefix}{name}.", inner)
+        for nested in models_in(field.annotation):
+            if issubclass(nested, Options):
+                inner = default if isinstance(default, Mapping) else None
+                yield from option_rows(nested, f"{prefix}{name}.", inner)
 
 
 def default_in_words(row: OptionRow) -> str:
     """Return `required`, or the default as a recipe would write it."""
     if row.required:
         return "required"
-    if row.default is None:
-        return "none"
-    if isinstance(row.default, bool):
-        return str(row.default).lower()
-    if isinstance(row.default, Mapping):
-        return "see below" if row.default else "none"
-    if isinstance(row.default, Sequence) and not isinstance(row.default, str):
-        return f"[{', '.join(map(str, row.default))}]"
+    match row.default:
+        case None | {}:
+            return "see below" if row.default else "none"
+        case bool():
+            return str(row.default).lower()
+        case list():
+            return f"[{', '.join(map(str, row.default))}]"
     return str(row.default)
 
 
@@ -215,11 +176,6 @@ def _words(annotation: Any) -> str:
 def _limits(item: object) -> Sequence[object]:
     """Return the limits in one item of `Annotated`; an item such as `Field(ge=0)` holds a list."""
     return item.metadata if isinstance(item, FieldInfo) else (item,)
-
-
-def _nested(field: FieldInfo) -> list[type[Options]]:
-    choices = (field.annotation, *get_args(field.annotation))
-    return [one for one in choices if isinstance(one, type) and issubclass(one, Options)]
 
 
 def _defaults(model: type[Options]) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from math import ceil
 from pathlib import Path
@@ -13,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from latte.cli.output import echo, print_json, results
+from latte.cli.output import echo, results
+from latte.cli.progress import make_progress
 from latte.cli.shared import (
     ForceOption,
-    JsonOption,
     LimitOption,
     QuietOption,
     RecipeArgument,
@@ -25,14 +24,16 @@ from latte.cli.shared import (
     require_recipe,
 )
 from latte.interfaces import LatteError
+from latte.recipe.load import load_recipe
+from latte.registry.registry import load_registry
 from latte.report.numbers import count, plural, size
 from latte.report.terminal import fitted
 
 if TYPE_CHECKING:
-    from latte.describe.inventory import Archive, Holding, StoreStatistics
-    from latte.describe.shards import Shard
+    from rich.console import RenderableType
+
+    from latte.describe.inventory import Archive
     from latte.describe.store import StoredText
-    from latte.interfaces import Progress
     from latte.run.planned_questions import PlannedQuestions
 
 
@@ -57,14 +58,14 @@ def describe(
     quiet: QuietOption = False,
 ) -> None:
     """Describe a recipe's images; the texts are stored, and `latte run` uses them."""
-    from latte.cli.progress import make_progress
-    from latte.recipe.load import load_recipe
-    from latte.registry.registry import load_registry
+    from latte.describe.shards import Shard
     from latte.run.ready import refuse_unready
 
     require_recipe(recipe)
     progress = make_progress(quiet)
-    share = _share(shard, progress)
+    share = Shard.parse(shard) if shard is not None else Shard.of_torchrun(os.environ)
+    if share is not None and shard is None:
+        progress.say(f"started by torchrun: this process takes shard {share}")
     registry = load_registry()
     loaded = load_recipe(recipe, registry, set_ or ())
     refuse_unready(loaded, registry, until="describe", limit=limit)
@@ -82,7 +83,6 @@ def describe(
         done = describe_shard(loaded, registry, progress, share, limit=limit, ask_again=ask_again)
         echo(str(done))
         return
-
     from latte.run.runner import run_recipe
     from latte.run.workspace import run_folder
 
@@ -117,18 +117,6 @@ def _print_questions(
     echo(f"to ask in all: {', '.join(amounts)}")
 
 
-def _share(chosen: str | None, progress: Progress) -> Shard | None:
-    """Return the shard in `--shard` or, under `torchrun`, that of this process; else None."""
-    from latte.describe.shards import Shard
-
-    if chosen is not None:
-        return Shard.parse(chosen)
-    share = Shard.of_torchrun(os.environ)
-    if share is not None:
-        progress.say(f"started by torchrun: this process takes shard {share}")
-    return share
-
-
 descriptions = command_group(
     "descriptions", "List, show, export and import the texts that describers wrote."
 )
@@ -148,25 +136,35 @@ PromptOption = Annotated[
 
 
 @descriptions.command("ls")
-def list_(cache: CacheOption = None, json: JsonOption = False) -> None:
+def list_(cache: CacheOption = None) -> None:
     """List describers and prompts, with the number of texts of each."""
     from latte.describe.inventory import holdings
 
     archive = _archive(cache)
     found = holdings(archive)
-    if json:
-        print_json([asdict(one) for one in found])
-    elif found:
-        print_holdings(found)
-    else:
+    if not found:
         echo(f"no descriptions in {archive.folder}")
+    for number, describer in enumerate(dict.fromkeys(one.describer for one in found)):
+        rows = [
+            (
+                f"{one.texts:,}",
+                f"{one.refused:,}",
+                f"{one.failed:,}",
+                datetime.fromtimestamp(one.newest).strftime("%Y-%m-%d"),
+                one.prompt,
+            )
+            for one in found
+            if one.describer == describer
+        ]
+        title = Text(describer or "unknown describer", "bold")
+        headers = ("texts", "refused", "failed", "newest", "prompt")
+        _print_paragraph(number, title, fitted(headers, rows, right=(0, 1, 2)))
 
 
 @descriptions.command()
 def show(
     image: Annotated[Path, typer.Argument(help="An image file; its content identifies it.")],
     cache: CacheOption = None,
-    json: JsonOption = False,
 ) -> None:
     """Show every text about an image, or about a group that contains the image."""
     from latte.data.images import read_image
@@ -178,29 +176,46 @@ def show(
     key = digest(read_image(ImageReference(str(image), image)))
     texts = _archive(cache).texts()
     found = [one.record for one in texts if key in one.record.images]
-    if json:
-        print_json([vars(record) for record in found])
-    elif found:
-        print_texts(found, key)
-    else:
+    if not found:
         raise LatteError(
             f"no describer was asked about this image (content hash {key})",
             where=str(image),
             hint="describe the images of a recipe: latte describe RECIPE",
         )
+    for number, record in enumerate(found):
+        place, images = record.images.index(key) + 1, len(record.images)
+        group = f"[image {place} of a group of {images}] " if images > 1 else ""
+        what = "refused" if record.refused else "failed"
+        why = f"({what}: {record.failure or 'no reason given'})"
+        text = why if record.text is None else record.text
+        sample = f", sample {record.sample}" if record.sample else ""
+        by = f"by {record.describer or 'unknown describer'}{sample}"
+        _print_paragraph(number, Text(group + record.prompt, "bold"), Text(text), Text(by, "dim"))
 
 
 @descriptions.command()
-def stats(cache: CacheOption = None, json: JsonOption = False) -> None:
+def stats(cache: CacheOption = None) -> None:
     """Show the number of texts, their length, duplicates, and damaged lines."""
     from latte.describe.inventory import statistics
 
     archive = _archive(cache)
     found = statistics(archive)
-    if json:
-        print_json({"folder": str(archive.folder), **asdict(found)})
-    else:
-        print_statistics(archive.folder, found)
+    words = "-"
+    if found.mean_words is not None:
+        mean, middle, most = found.mean_words, found.median_words, found.max_words
+        words = f"mean {mean:.1f}, median {middle:g}, at most {most:,}"
+    rows = {
+        "folder": str(archive.folder),
+        "texts": f"{found.texts:,}",
+        "refused": f"{found.refused:,}",
+        "failed": f"{found.failed:,}",
+        "words per text": words,
+        "duplicates": "-" if found.duplicate_share is None else f"{found.duplicate_share:.1%}",
+        "on disk": f"{size(found.bytes)} in {found.files:,} files",
+        "torn last lines": f"{found.torn_lines:,}",
+        "unreadable lines": f"{found.unreadable_lines:,}",
+    }
+    results().print(fitted(("", ""), list(rows.items())))
 
 
 @descriptions.command()
@@ -266,63 +281,10 @@ def _archive(cache: Path | None) -> Archive:
     return Archive(description_folder(cache, must_exist=True))
 
 
-def print_holdings(found: Sequence[Holding]) -> None:
-    """Print a table per describer, with one row per prompt."""
+def _print_paragraph(number: int, *lines: RenderableType) -> None:
+    """Print lines, after an empty line unless `number` is 0."""
     console = results()
-    headers = ("texts", "refused", "failed", "newest", "prompt")
-    for number, describer in enumerate(dict.fromkeys(one.describer for one in found)):
-        if number:
-            console.print()
-        console.print(Text(describer or "unknown describer", "bold"))
-        rows = [_cells(one) for one in found if one.describer == describer]
-        console.print(fitted(headers, rows, right=(0, 1, 2)))
-
-
-def _cells(one: Holding) -> tuple[str, ...]:
-    day = datetime.fromtimestamp(one.newest).strftime("%Y-%m-%d")
-    return f"{one.texts:,}", f"{one.refused:,}", f"{one.failed:,}", day, one.prompt
-
-
-def print_texts(records: Sequence[StoredText], key: str) -> None:
-    """Print each record about the image `key` as a paragraph."""
-    console = results()
-    for number, record in enumerate(records):
-        if number:
-            console.print()
-        console.print(Text(_place_in_group(record.images, key) + record.prompt, "bold"))
-        if record.text is not None:
-            console.print(Text(record.text))
-        else:
-            what = "refused" if record.refused else "failed"
-            console.print(Text(f"({what}: {record.failure or 'no reason given'})"))
-        sample = f", sample {record.sample}" if record.sample else ""
-        console.print(Text(f"by {record.describer or 'unknown describer'}{sample}", "dim"))
-
-
-def print_statistics(folder: Path, found: StoreStatistics) -> None:
-    """Print the statistics of the stored texts, one per line."""
-    rows = {
-        "folder": str(folder),
-        "texts": f"{found.texts:,}",
-        "refused": f"{found.refused:,}",
-        "failed": f"{found.failed:,}",
-        "words per text": _words(found),
-        "duplicates": "-" if found.duplicate_share is None else f"{found.duplicate_share:.1%}",
-        "on disk": f"{size(found.bytes)} in {found.files:,} files",
-        "torn last lines": f"{found.torn_lines:,}",
-        "unreadable lines": f"{found.unreadable_lines:,}",
-    }
-    results().print(fitted(("", ""), list(rows.items())))
-
-
-def _place_in_group(images: Sequence[str], key: str) -> str:
-    if len(images) == 1:
-        return ""
-    return f"[image {images.index(key) + 1} of a group of {len(images)}] "
-
-
-def _words(found: StoreStatistics) -> str:
-    if found.mean_words is None:
-        return "-"
-    mean, middle, most = found.mean_words, found.median_words, found.max_words
-    return f"mean {mean:.1f}, median {middle:g}, at most {most:,}"
+    if number:
+        console.print()
+    for line in lines:
+        console.print(line)

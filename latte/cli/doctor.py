@@ -33,7 +33,7 @@ def doctor(json: JsonOption = False) -> None:
 
 def examine() -> dict[str, Any]:
     """Return facts about machine and installation as plain data; imports torch to list devices."""
-    from latte.new.machine import main_memory, usable_cpus
+    from latte.new.models import main_memory, usable_cpus
 
     memory = main_memory()
     return {
@@ -44,9 +44,13 @@ def examine() -> dict[str, Any]:
         "cpus": usable_cpus(),
         "memory": size(memory * 2**30) if memory else "unknown",
         "devices": _devices(),
-        **_cache(),
-        **_plugins(),
-        "environment": _environment(),
+        "cache": _cache(),
+        "plugins": _plugins(),
+        "environment": {
+            name: "(hidden)" if is_secret(name, value) else value
+            for name, value in sorted(os.environ.items())
+            if name.startswith("LATTE_")
+        },
     }
 
 
@@ -71,36 +75,22 @@ def _devices() -> list[str]:
     return [*found, "cpu"]
 
 
-def _cache() -> dict[str, str]:
+def _cache() -> str:
     from latte.run.workspace import cache_folder
 
     folder = cache_folder().absolute()
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     writable = "writable" if os.access(existing, os.W_OK) else "not writable"
     free = size(shutil.disk_usage(existing).free)
-    return {"cache": f"{folder}, {writable}, {free} free"}
+    return f"{folder}, {writable}, {free} free"
 
 
-def _plugins() -> dict[str, list[str]]:
+def _plugins() -> list[str]:
     try:
         found = discover_plugins()
     except LatteError as error:
-        return {"plugins": [str(error)]}
-    errors = [f": {plugin.error}" if plugin.error else "" for plugin in found]
-    return {
-        "plugins": [
-            f"{plugin.package} {plugin.status}{error}"
-            for plugin, error in zip(found, errors, strict=True)
-        ]
-    }
-
-
-def _environment() -> dict[str, str]:
-    return {
-        name: "(hidden)" if is_secret(name, value) else value
-        for name, value in sorted(os.environ.items())
-        if name.startswith("LATTE_")
-    }
+        return [str(error)]
+    return [": ".join(filter(None, (f"{one.package} {one.status}", one.error))) for one in found]
 
 
 def _in_words(value: object) -> str:

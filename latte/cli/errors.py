@@ -193,55 +193,36 @@ def machine_error(error: BaseException) -> LatteError | None:
     one: BaseException | None = error
     while one is not None and id(one) not in seen:
         seen.add(id(one))
-        found = _out_of_memory(one) or _without_torch(one) or _system_error(one)
-        if found is not None:
+        if found := _explained(one):
             return found
         one = one.__cause__ or one.__context__
     return None
 
 
-def _out_of_memory(error: BaseException) -> LatteError | None:
-    """Return a readable error if `error` means too little memory, else None.
+def _explained(error: BaseException) -> LatteError | None:
+    """Return a readable error if `error` itself comes from the machine, else None.
 
-    `torch.OutOfMemoryError` is recognised by its name, because this module does not import torch.
+    Errors of torch and safetensors are recognised by their names, because this module imports
+    neither.
     """
-    refused = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    name, text = type(error).__name__, str(error)
+    refused = isinstance(error, RuntimeError) and "can't allocate memory" in text
     if isinstance(error, MemoryError) or refused:
         return LatteError("there is not enough memory", hint=_MEMORY)
-    if type(error).__name__ == "OutOfMemoryError":
+    if name == "OutOfMemoryError":
         return LatteError("the GPU has not enough memory", hint=_MEMORY)
-    return None
-
-
-def _without_torch(error: BaseException) -> LatteError | None:
-    """Return a readable error if torch is missing, as after `pip install --no-deps`, else None.
-
-    The hint names no particular build of torch, because the right one depends on the GPU.
-    """
     if isinstance(error, ModuleNotFoundError) and error.name in ("torch", "torchvision"):
         return LatteError(
             f"{error.name} is not installed in this environment",
             hint="pip install torch torchvision, in the build for your GPU",
         )
-    return None
-
-
-def _system_error(error: BaseException) -> LatteError | None:
-    number = _error_number(error)
-    if number not in _HINTS:
+    number = error.errno if isinstance(error, OSError) else None
+    if name == "SafetensorError" and (found := _RUST_ERROR_NUMBER.search(text)):
+        number = int(found.group(1))
+    if number is None or number not in _HINTS:
         return None
     what = os.strerror(number)
     return LatteError(what[0].lower() + what[1:], where=_file_of(error), hint=_HINTS[number])
-
-
-def _error_number(error: BaseException) -> int:
-    """Return the `errno` of an `OSError`, or the number in a safetensors error's text; else 0."""
-    if isinstance(error, OSError):
-        return error.errno or 0
-    if type(error).__name__ != "SafetensorError":
-        return 0
-    found = _RUST_ERROR_NUMBER.search(str(error))
-    return int(found.group(1)) if found else 0
 
 
 def _file_of(error: BaseException) -> str | None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from latte.cli.output import echo, print_json, write_file
+from latte.cli.progress import make_progress
 from latte.cli.shared import (
     CandidateOption,
     ForceOption,
@@ -22,9 +23,8 @@ from latte.cli.shared import (
     require_run,
     require_runs,
 )
-
-if TYPE_CHECKING:
-    from latte.interfaces import LatteError
+from latte.interfaces import LatteError
+from latte.registry.registry import load_registry
 
 HTML_START = "<!doctype html>"
 
@@ -32,8 +32,6 @@ HTML_START = "<!doctype html>"
 def evaluate(run: RunArgument, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
     """Compare a run's saved model with zero-shot CLIP on the run's labelled images."""
     require_run(run)
-    from latte.cli.progress import make_progress
-    from latte.registry.registry import load_registry
     from latte.report.sentences import oracle_note
     from latte.report.summary import evaluation_lines
     from latte.run.reopen import evaluate_run, open_workspace
@@ -71,7 +69,6 @@ def export(
 ) -> None:
     """Write a run's model, with its prototypes, for transformers or for ONNX runtimes."""
     require_run(run)
-    from latte.cli.progress import make_progress
     from latte.export.run import export_run
 
     echo(export_run(run, format_, output, make_progress(quiet), candidate=candidate))
@@ -80,8 +77,6 @@ def export(
 def report(run: RunArgument, quiet: QuietOption = False) -> None:
     """Write the reports of a finished run again, and print its summary."""
     require_run(run)
-    from latte.cli.progress import make_progress
-    from latte.registry.registry import load_registry
     from latte.report.summary import summary_table
     from latte.run.reopen import report_run
 
@@ -155,8 +150,6 @@ def diagnose(
     Several runs: prints them side by side. Nothing is trained, and no image is read.
     """
     require_runs(runs)
-    from latte.cli.progress import make_progress
-    from latte.registry.registry import load_registry
     from latte.report.diagnosis.diagnosis import diagnose_runs
     from latte.report.diagnosis.output import as_json, text
 
@@ -200,7 +193,6 @@ def export_own_labels(
     are predictions, not true labels.
     """
     require_run(run)
-    from latte.cli.progress import make_progress
     from latte.export.labels import export_labels
 
     done = export_labels(run, format_, output, make_progress(quiet), force=force)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from latte.cli.errors import (
     BROKEN_PIPE,
@@ -25,7 +24,7 @@ from latte.cli.errors import (
     warnings_shown,
 )
 from latte.cli.output import echo
-from latte.cli.shared import HELP_OPTIONS, refuse_several_processes, unknown_command
+from latte.cli.shared import HELP_OPTIONS, SuggestingGroup, refuse_several_processes
 from latte.interfaces import LatteError
 from latte.interfaces.errors import error_line
 from latte.registry.discovery import (
@@ -40,79 +39,72 @@ from latte.registry.spec import CommandSpec
 from latte.version import __version__
 
 GROUPS = {
-    "Start here": ("adapt", "choose", "new", "run", "predict"),
-    "Results": ("report", "review", "evaluate", "diagnose", "compare", "export", "labels"),
-    "Recipes": ("recipes", "check", "schema"),
-    "Images and texts": ("datasets", "describe", "descriptions"),
-    "Research": ("sweep", "reproduce"),
-    "Plugins and machine": ("components", "plugins", "doctor"),
+    "Start here": ("adapt:adapt", "adapt:choose", "recipes:new", "run:run", "predict:predict"),
+    "Results": (
+        "finished:report",
+        "review:review",
+        "finished:evaluate",
+        "finished:diagnose",
+        "finished:compare",
+        "finished:export",
+        "finished:labels",
+    ),
+    "Recipes": ("recipes:recipes", "recipes:check", "recipes:schema"),
+    "Images and texts": (
+        "datasets:datasets",
+        "descriptions:describe",
+        "descriptions:descriptions",
+    ),
+    "Research": ("sweep:sweep", "sweep:reproduce"),
+    "Plugins and machine": ("components:components", "plugins:plugins", "doctor:doctor"),
 }
-"""Names of the commands under the headings of the help."""
+"""Commands under the headings of the help, each as `module:name`.
+
+In the module below `latte.cli`, `name` is the command's function or its `typer.Typer` of
+subcommands. The module is imported when the command is called or listed. Slow imports are inside
+the commands' functions, so that the help is fast and does not import torch."""
 
 COMMANDS = {
-    "adapt": "latte.cli.adapt:adapt",
-    "choose": "latte.cli.choose:choose",
-    "new": "latte.cli.recipes:new",
-    "run": "latte.cli.run:run",
-    "check": "latte.cli.recipes:check",
-    "describe": "latte.cli.descriptions:describe",
-    "descriptions": "latte.cli.descriptions:descriptions",
-    "evaluate": "latte.cli.finished:evaluate",
-    "predict": "latte.cli.predict:predict",
-    "review": "latte.cli.review:review",
-    "export": "latte.cli.finished:export",
-    "labels": "latte.cli.finished:labels",
-    "report": "latte.cli.finished:report",
-    "sweep": "latte.cli.sweep:sweep",
-    "compare": "latte.cli.finished:compare",
-    "reproduce": "latte.cli.reproduce:reproduce",
-    "diagnose": "latte.cli.finished:diagnose",
-    "recipes": "latte.cli.recipes:recipes",
-    "schema": "latte.cli.recipes:schema",
-    "datasets": "latte.cli.datasets:datasets",
-    "components": "latte.cli.components:components",
-    "plugins": "latte.cli.plugins:plugins",
-    "doctor": "latte.cli.doctor:doctor",
+    command.partition(":")[2]: f"latte.cli.{command}"
+    for commands in GROUPS.values()
+    for command in commands
 }
-"""Import path of each command's function or `typer.Typer` of subcommands.
-
-A module is imported when one of its commands is called or listed. Slow imports are inside the
-commands' functions, so that the help is fast and does not import torch."""
+"""Import path of each command, by its name."""
 
 
-class CommandGroup(TyperGroup):
+class CommandGroup(SuggestingGroup):
     """Group of the commands in `COMMANDS` and of the commands of plugins."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of all commands."""
-        return [*COMMANDS, *plugin_commands(COMMANDS)]
+        return [*COMMANDS, *plugin_commands()]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return the command called `cmd_name`, or None."""
         if cmd_name in COMMANDS:
             return _command(cmd_name, COMMANDS[cmd_name])
-        if cmd_name in plugin_commands(COMMANDS):
+        if cmd_name in plugin_commands():
             return _plugin_command(cmd_name)
         return None
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """List the commands in groups, with the first sentence of their help."""
-        for title, names in GROUPS.items():
-            commands = ((name, self.get_command(ctx, name)) for name in names)
-            helps = [(name, one.get_short_help_str(limit=160)) for name, one in commands]
+        for title, commands in GROUPS.items():
+            rows = []
+            for name in (command.partition(":")[2] for command in commands):
+                rows.append((name, self.get_command(ctx, name).get_short_help_str(limit=160)))
             with formatter.section(title):
-                formatter.write_dl(helps)
-        added = {name: one.summary for name, one in plugin_commands(COMMANDS).items()}
+                formatter.write_dl(rows)
+        added = {name: one.summary for name, one in plugin_commands().items()}
         if added:
             with formatter.section("Commands of plugins"):
                 formatter.write_dl(list(added.items()))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return the command that `args` begins with. Raises `LatteError` for an unknown one."""
-        if args[0] not in COMMANDS and args[0] not in self.list_commands(ctx):
-            raise unknown_command(args[0], self.list_commands(ctx), "latte")
+        found = super().resolve_command(ctx, args)
         refuse_several_processes(args[0])
-        return super().resolve_command(ctx, args)
+        return found
 
 
 @functools.cache
@@ -125,8 +117,8 @@ def _command(name: str, target: str) -> Any:
     return typer.main.get_command(single)
 
 
-def plugin_commands(own: Collection[str]) -> Mapping[str, CommandSpec]:
-    """Return the commands of working plugins by name; names in `own` are left out.
+def plugin_commands() -> Mapping[str, CommandSpec]:
+    """Return the commands of working plugins by name; a name that latte itself uses is left out.
 
     The mapping is empty if the plugins cannot be listed, so that the help still works; a command
     that needs the plugins reports the error.
@@ -135,7 +127,7 @@ def plugin_commands(own: Collection[str]) -> Mapping[str, CommandSpec]:
         declared = _declared_commands()
     except LatteError:
         return {}
-    return {name: found[0][1] for name, found in declared.items() if name not in own}
+    return {name: found[0][1] for name, found in declared.items() if name not in COMMANDS}
 
 
 @functools.cache

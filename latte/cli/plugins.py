@@ -11,9 +11,9 @@ import typer
 from packaging.utils import canonicalize_name
 from rich.text import Text
 
-from latte.cli import completion
 from latte.cli.output import echo, print_json, results
-from latte.cli.shared import command_group, known_kind
+from latte.cli.progress import make_progress
+from latte.cli.shared import command_group, complete_from, known_kind
 from latte.interfaces import LatteError
 from latte.interfaces.errors import suggestion
 from latte.registry.discovery import (
@@ -23,7 +23,8 @@ from latte.registry.discovery import (
     write_disabled,
 )
 from latte.registry.plugin import BUILTIN_DISTRIBUTION, Plugin
-from latte.registry.spec import KINDS, Kind
+from latte.registry.registry import load_registry
+from latte.registry.spec import KINDS
 from latte.report.terminal import fitted
 
 plugins = command_group("plugins")
@@ -50,7 +51,7 @@ def list_plugins(
 def new_plugin(
     name: Annotated[str, typer.Argument(help="Its pip name, as in latte-colours.")],
     kind: Annotated[
-        str, typer.Option(help=f"One of: {', '.join(KINDS)}.", autocompletion=completion.kinds)
+        str, typer.Option(help=f"One of: {', '.join(KINDS)}.", autocompletion=complete_from(KINDS))
     ],
     output: Annotated[
         Path | None, typer.Option(metavar="DIR", help="The folder to write; default: NAME.")
@@ -60,7 +61,12 @@ def new_plugin(
     from latte.plugin_kit.write import plugin_names, write_plugin
 
     names, chosen = plugin_names(name), known_kind(kind)
-    _check_is_new(names.component, chosen)
+    for one in load_registry().all(chosen):
+        if one.spec.name == names.component:
+            what = f'{one.package} has a {chosen} called "{names.component}"'
+            other = f"try latte-my-{names.component}"
+            hint = f"recipes could not use the short name of either: {other}"
+            raise LatteError(what, hint=hint)
     folder = output or Path(names.distribution)
     for file in write_plugin(names, chosen, folder):
         echo(f"  {folder / file}")
@@ -86,7 +92,6 @@ def check(
     ] = False,
 ) -> None:
     """Check a plugin: imports, interface version, options, dependencies, contract tests."""
-    from latte.cli.progress import make_progress
     from latte.plugin_kit.check import Finding, check_plugin, run_contracts, run_tests
     from latte.registry.registry import Registry
 
@@ -117,7 +122,7 @@ def check(
 
 @plugins.command("disable")
 def disable(name: NameArgument) -> None:
-    """Leave a plugin out of every latte command until it is enabled again."""
+    """Ignore a plugin in every latte command until it is enabled again."""
     distribution = _known(name)
     if distribution == BUILTIN_DISTRIBUTION:
         raise LatteError("latte's own components cannot be disabled")
@@ -136,17 +141,13 @@ def enable(name: NameArgument) -> None:
     echo(f"{distribution} is used from now on")
 
 
-def provided(plugin: Plugin) -> str:
-    """Return the names of a plugin's components, one line per kind."""
-    names = {kind: [spec.name for spec in plugin.specs if spec.kind == kind] for kind in KINDS}
-    return "\n".join(f"{kind}: {', '.join(names[kind])}" for kind in KINDS if names[kind])
-
-
 def print_table(found: Sequence[Plugin]) -> None:
     """Print a row per plugin; broken plugins are red on a terminal."""
     rows = []
     for plugin in found:
-        content = provided(plugin) if plugin.status == "ok" else plugin.error or ""
+        names = {kind: [spec.name for spec in plugin.specs if spec.kind == kind] for kind in KINDS}
+        provided = "\n".join(f"{kind}: {', '.join(own)}" for kind, own in names.items() if own)
+        content = provided if plugin.status == "ok" else plugin.error or ""
         cells = (plugin.distribution, plugin.version, plugin.status, content)
         rows.append([Text(cell, "red" if plugin.failed else "") for cell in cells])
     console = results()
@@ -163,15 +164,3 @@ def _known(name: str) -> str:
         return wanted
     hint = suggestion(wanted, installed, "Installed")
     raise LatteError(f'no installed plugin is called "{name}"', hint=hint)
-
-
-def _check_is_new(component: str, kind: Kind) -> None:
-    """Raise `LatteError` if the component exists: recipes with its name would be ambiguous."""
-    from latte.registry.registry import load_registry
-
-    rivals = [one for one in load_registry().all(kind) if one.spec.name == component]
-    if rivals:
-        raise LatteError(
-            f'{rivals[0].package} has a {kind} called "{component}"',
-            hint=f"recipes could not use the short name of either: try latte-my-{component}",
-        )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from latte.cli.output import echo, rows_stream
+from latte.cli.progress import make_progress
 from latte.cli.shared import (
     CandidateOption,
     ForceOption,
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from latte.evaluate.predictions import Columns, Prediction
     from latte.interfaces import Progress
     from latte.predict.priors import Priors
-    from latte.predict.sorting import Sorter
 
 SOME_SKIPPED = 3
 """Exit code if some images could not be read."""
@@ -129,14 +128,14 @@ def predict(
     """
     _check_sorting(images, sort_into, link, min_confidence)
     require_run(run)
-    _require_paths(images, priors)
+    _check_paths(images, priors)
     if output is not None:
         refuse_other_kind(output, *_STARTS[format_], force=force)
-    from latte.cli.progress import make_progress
     from latte.data.sources.left_out import LeftOut
     from latte.evaluate.predictions import with_unknown
     from latte.predict.predictor import load
     from latte.predict.priors import shares_line
+    from latte.predict.sorting import Sorter
 
     progress = make_progress(quiet)
     total = _count(images)
@@ -153,31 +152,57 @@ def predict(
         on_priors=shares.append,
     )
     rows = with_unknown(rows, unknown_below or 0.0)
-    sorter = _sorter(sort_into, model.classes, link, min_confidence)
-    rows = sorter.sort(rows) if sorter else rows
-    _write(_with_progress(rows, progress, total, skipped), output, format_, model.columns(top_k))
+    sorter = None
+    if sort_into is not None:
+        sorter = Sorter(sort_into, model.classes, link=link, min_confidence=min_confidence or 0.0)
+        rows = sorter.sort(rows)
+    rows = _with_progress(rows, progress, total, skipped)
+    _write(rows, output, format_, model.columns(top_k))
     if priors == AUTO and shares:
         echo(shares_line(shares[0], model.classes), err=True)
-    _end(sorter, skipped, left_out)
-
-
-def _end(sorter: Sorter | None, skipped: _Skipped, left_out: LeftOut) -> None:
-    """Print the numbers of sorted and skipped images; exit with `SOME_SKIPPED` for the latter."""
     if sorter:
         echo(sorter.summary(), err=True)
-    for warning in left_out.warnings():
-        echo(f"warning: {warning}", err=True)
-    if count := skipped.count + left_out.images:
-        echo(f"images left out: {count:,}", err=True)
-        raise typer.Exit(SOME_SKIPPED)
+    _exit_if_skipped(skipped, left_out)
 
 
-def _require_paths(images: Sequence[str], priors: str | None) -> None:
+def _check_paths(images: Sequence[str], priors: str | None) -> None:
+    """Raise `LatteError` if an image, or the file of priors, does not exist."""
     for path in images:
         if path != STDIN and not Path(path).exists():
             raise LatteError("there is no such image or folder", where=f"IMAGES {path}")
     if priors is not None and priors != AUTO:
         existing_file(Path(priors).absolute(), "--priors")
+
+
+def _priors(given: str | None, class_names: Sequence[str]) -> Priors | None:
+    """Return `auto`, the priors in the file, or None. Raises `LatteError` for an unusable file."""
+    from latte.predict.priors import read_priors
+
+    return "auto" if given == AUTO else read_priors(Path(given), class_names) if given else None
+
+
+def _write(
+    rows: Iterator[Prediction],
+    output: Path | None,
+    format_: Literal["csv", "jsonl"],
+    columns: Columns,
+) -> None:
+    from latte.evaluate.predictions import stream_predictions
+    from latte.predict.stream import write_rows
+
+    if output is None:
+        stream_predictions(rows_stream(), rows, format_, columns)
+    else:
+        write_rows(output, rows, format_, columns)
+
+
+def _exit_if_skipped(skipped: _Skipped, left_out: LeftOut) -> None:
+    """Print how many images could not be read; exit with `SOME_SKIPPED` if there are any."""
+    for warning in left_out.warnings():
+        echo(f"warning: {warning}", err=True)
+    if count := skipped.count + left_out.images:
+        echo(f"images left out: {count:,}", err=True)
+        raise typer.Exit(SOME_SKIPPED)
 
 
 class _Skipped:
@@ -202,10 +227,9 @@ def _count(images: Sequence[str]) -> int | None:
 
     if STDIN in images:
         return None
-    total = sum(1 for _ in named_images(images, unlisted=lambda error: None))
+    left_out = LeftOut()
+    total = sum(1 for _ in named_images(images, lambda error: None, left_out))
     if total == 0:
-        left_out = LeftOut()
-        deque(named_images(images, lambda error: None, left_out), maxlen=0)
         hint = "\n  ".join(left_out.warnings())
         raise LatteError("there is no image here", where=", ".join(images), hint=hint or None)
     return total
@@ -216,28 +240,26 @@ def _found(
 ) -> Iterator[Path]:
     """Yield the paths of all images; report folders that cannot be listed."""
     from latte.data.scan import SkippedImage
+    from latte.predict.sorting import refuse_inside
     from latte.predict.stream import named_images
 
     def unlisted(error: LatteError) -> None:
         skipped(SkippedImage(error.where or "", error.what))
 
-    for one in named_images(_paths(images, sort_into), unlisted, left_out):
-        if isinstance(one.content, Path):
-            yield one.content
-
-
-def _paths(images: Sequence[str], sort_into: Path | None) -> Iterator[str]:
-    from latte.predict.sorting import refuse_inside
-
-    for path in images:
-        if path == STDIN:
+    def paths() -> Iterator[str]:
+        for path in images:
+            if path != STDIN:
+                yield path
+                continue
             lines = (line.rstrip("\r\n") for line in sys.stdin)
             for given in map(path_from_text, filter(None, lines)):
                 if sort_into:
                     refuse_inside(sort_into, given)
                 yield given
-        else:
-            yield path
+
+    for one in named_images(paths(), unlisted, left_out):
+        if isinstance(one.content, Path):
+            yield one.content
 
 
 def _check_sorting(
@@ -254,23 +276,6 @@ def _check_sorting(
             refuse_inside(sort_into, path)
 
 
-def _sorter(
-    folder: Path | None, class_names: Sequence[str], link: bool, min_confidence: float | None
-) -> Sorter | None:
-    from latte.predict.sorting import Sorter
-
-    if folder is None:
-        return None
-    return Sorter(folder, class_names, link=link, min_confidence=min_confidence or 0.0)
-
-
-def _priors(given: str | None, class_names: Sequence[str]) -> Priors | None:
-    """Return `auto`, the priors in the file, or None. Raises `LatteError` for an unusable file."""
-    from latte.predict.priors import read_priors
-
-    return "auto" if given == AUTO else read_priors(Path(given), class_names) if given else None
-
-
 def _with_progress(
     rows: Iterator[Prediction], progress: Progress, total: int | None, skipped: _Skipped
 ) -> Iterator[Prediction]:
@@ -281,18 +286,3 @@ def _with_progress(
             passed = skipped.count
             yield row
         task.advance(skipped.count - passed)
-
-
-def _write(
-    rows: Iterator[Prediction],
-    output: Path | None,
-    format_: Literal["csv", "jsonl"],
-    columns: Columns,
-) -> None:
-    from latte.evaluate.predictions import stream_predictions
-    from latte.predict.stream import write_rows
-
-    if output is None:
-        stream_predictions(rows_stream(), rows, format_, columns)
-    else:
-        write_rows(output, rows, format_, columns)

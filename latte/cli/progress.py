@@ -134,10 +134,8 @@ class _PlainTask:
         """Return the number of finished units, the time and the rate."""
         seconds = self.clock() - self.started
         rate = _rate(self.done - self.first, seconds, self.unit)
-        return (
-            f"{self.name}: {prefix}{self._count} in {duration(seconds)}"
-            f"{f' ({rate})' if rate else ''}"
-        )
+        whole = f"{self.name}: {prefix}{self._count} in {duration(seconds)}"
+        return f"{whole} ({rate})" if rate else whole
 
     @property
     def _count(self) -> str:
@@ -166,10 +164,9 @@ class _RichTask:
         self._identity = identity
 
     def advance(self, amount: int = 1, **figures: float | str) -> None:
+        self._bars.advance(self._identity, amount)
         if figures:
-            self._bars.update(self._identity, advance=amount, figures=in_words(figures))
-        else:
-            self._bars.advance(self._identity, amount)
+            self._bars.update(self._identity, figures=in_words(figures))
 
 
 class _Count(ProgressColumn):
@@ -193,13 +190,11 @@ def three_digits(value: float) -> str:
 
 def in_words(figures: Mapping[str, float | str]) -> str:
     """Format values as `loss=2.13, tokens=12,300`: floats with four digits, integers in full."""
-    return ", ".join(f"{key}={_in_word(value)}" for key, value in figures.items())
-
-
-def _in_word(value: float | str) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return f"{value:,}" if isinstance(value, int) else value
+    words = []
+    for key, value in figures.items():
+        how = ".4g" if isinstance(value, float) else "," if isinstance(value, int) else ""
+        words.append(f"{key}={value:{how}}")
+    return ", ".join(words)
 
 
 def _rate(units: int, seconds: float, unit: str) -> str:

@@ -7,27 +7,29 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from latte.cli import completion
 from latte.cli.output import echo, print_json, results, write_file
 from latte.cli.shared import (
     ForceOption,
-    JsonOption,
     MethodOption,
     ModelOption,
     RecipeArgument,
     SetOption,
     command_group,
+    complete_shipped_recipe,
     require_recipe,
 )
 from latte.interfaces import LatteError
+from latte.recipe.dump import dump_yaml, yaml_lines
+from latte.recipe.load import load_recipe
+from latte.recipe.node import dotted
+from latte.recipe.shipped import find, is_part, recipes_by_folder, shown
+from latte.registry.registry import load_registry
 from latte.report.terminal import WIDTH, fitted, in_lines, indented
 
 if TYPE_CHECKING:
     from latte.new.choices import Choices
     from latte.new.images import Findings
-    from latte.recipe.dump import Line
     from latte.recipe.model import Recipe
-    from latte.recipe.shipped import Entry
     from latte.registry.registry import Registry
 
 _WIDEST = 44
@@ -60,10 +62,8 @@ def new(
     from latte.new.adapting import check_method
     from latte.new.choices import choose
     from latte.new.images import look_at
-    from latte.new.machine import this_machine
-    from latte.new.models import refuse_backbone
+    from latte.new.models import refuse_backbone, this_machine
     from latte.new.writing import recipe_text, write_recipe
-    from latte.registry.registry import load_registry
 
     check_method(method)
     if output.exists():
@@ -102,9 +102,6 @@ def print_reasons(found: Findings, chosen: Choices) -> None:
 def check(
     recipe: RecipeArgument,
     set_: SetOption = None,
-    plain: Annotated[
-        bool, typer.Option("--plain", help="Print YAML without comments, which runs as a recipe.")
-    ] = False,
     json: Annotated[
         bool, typer.Option("--json", help="Print the recipe and the origins as JSON.")
     ] = False,
@@ -114,9 +111,6 @@ def check(
     Warns of files that look like images and are not read, of links that leave the dataset's folder,
     and of too few images for the class names, if the images are on this machine.
     """
-    from latte.recipe.dump import dump_yaml
-    from latte.recipe.load import load_recipe
-    from latte.registry.registry import load_registry
     from latte.run.ready import check_models
 
     require_recipe(recipe)
@@ -125,8 +119,6 @@ def check(
     check_models(checked, registry)
     if json:
         print_json({"recipe": checked.resolved, "origins": checked.origins})
-    elif plain:
-        echo(dump_yaml(checked.resolved), nl=False)
     else:
         echo(annotated(checked), nl=False)
     _warn(checked, registry)
@@ -134,38 +126,22 @@ def check(
 
 def annotated(recipe: Recipe) -> str:
     """Return the resolved recipe as YAML, with the origin of each value as a comment."""
-    from latte.recipe.dump import yaml_lines
-    from latte.recipe.shipped import shown
-
     lines = [*yaml_lines(recipe.resolved)]
     column = min(_WIDEST, max(len(line.text) for line in lines))
     text = [f"# {recipe.path} is valid. With every default, and where each value comes from:"]
     text += [f"# It extends {shown(base)}." for base in recipe.bases]
     for line in lines:
-        text += _with_comment(line.text, _comment(recipe, line), column)
+        origin = recipe.origins.get(dotted(line.path), "") if line.holds_value else ""
+        for base in recipe.bases:
+            origin = origin.replace(f"{base}:", f"{shown(base)}:", 1)
+        comment = f"# {origin.replace(f'{recipe.path}:', 'line ', 1)}" if origin else ""
+        beside = f"{line.text:<{column}}  {comment}" if comment else line.text
+        if len(beside) > WIDTH and comment:
+            indent = len(line.text) - len(line.text.lstrip())
+            text += [" " * indent + comment, line.text]
+        else:
+            text.append(beside)
     return "".join(f"{line}\n" for line in text)
-
-
-def _comment(recipe: Recipe, line: Line) -> str:
-    """Return a comment with the origin of a line's value, such as `# line 3` of the recipe."""
-    from latte.recipe.node import dotted
-    from latte.recipe.shipped import shown
-
-    origin = recipe.origins.get(dotted(line.path), "") if line.holds_value else ""
-    for base in recipe.bases:
-        origin = origin.replace(f"{base}:", f"{shown(base)}:", 1)
-    return f"# {origin.replace(f'{recipe.path}:', 'line ', 1)}" if origin else ""
-
-
-def _with_comment(text: str, comment: str, column: int) -> list[str]:
-    """Return the lines of `text` and its comment: one line, or two if it exceeds 80 columns."""
-    if not comment:
-        return [text]
-    beside = f"{text:<{column}}  {comment}"
-    if len(beside) <= WIDTH:
-        return [beside]
-    indent = len(text) - len(text.lstrip())
-    return [" " * indent + comment, text]
 
 
 def _warn(recipe: Recipe, registry: Registry) -> None:
@@ -198,7 +174,7 @@ recipes = command_group(
 NameArgument = Annotated[
     str,
     typer.Argument(
-        help="A recipe's name, as in `flyp/sun397`.", autocompletion=completion.shipped_recipes
+        help="A recipe's name, as in `flyp/sun397`.", autocompletion=complete_shipped_recipe
     ),
 ]
 
@@ -208,27 +184,12 @@ def list_(
     all_: Annotated[
         bool, typer.Option("--all", help="Also list the parts that recipes extend.")
     ] = False,
-    json: JsonOption = False,
 ) -> None:
     """List the recipes by folder, with the purpose of each."""
-    from dataclasses import asdict
-
-    from latte.recipe.shipped import entries
-
-    found = entries(parts=all_)
-    if json:
-        print_json([asdict(entry) for entry in found])
-    else:
-        _print_groups(found)
-
-
-def _print_groups(found: list[Entry]) -> None:
     console = results()
-    for group in dict.fromkeys(entry.group for entry in found):
-        console.print(group, style="bold")
-        own = (entry for entry in found if entry.group == group)
-        rows = [(indented(entry.name), entry.summary) for entry in own]
-        console.print(fitted(("", ""), rows))
+    for folder, found in recipes_by_folder(parts=all_).items():
+        console.print(folder, style="bold")
+        console.print(fitted(("", ""), [(indented(name), summary) for name, summary in found]))
         console.print()
     echo(in_lines("Run one by its name: latte run demo. Read it: latte recipes show demo."))
     echo(in_lines("--all also lists the parts that they extend."))
@@ -243,11 +204,6 @@ def show(
     ] = False,
 ) -> None:
     """Print a recipe as it is written, or with all values that it inherits and all defaults."""
-    from latte.recipe.dump import dump_yaml
-    from latte.recipe.load import load_recipe
-    from latte.recipe.shipped import find, is_part
-    from latte.registry.registry import load_registry
-
     path = find(name)
     if not resolved:
         echo(path.read_text(encoding="utf-8"), nl=False)
@@ -270,8 +226,6 @@ def copy(
     force: Annotated[bool, typer.Option("--force", help="Overwrite the target.")] = False,
 ) -> None:
     """Copy a recipe, to change the copy; it still extends the recipes that come with latte."""
-    from latte.recipe.shipped import find
-
     source = find(name)
     file = Path(f"{name.replace('/', '-')}.yaml")
     if target is not None:
@@ -296,7 +250,6 @@ def schema(
 
     from latte.io.paths import refuse_other_kind
     from latte.recipe.schema import recipe_schema
-    from latte.registry.registry import load_registry
 
     if output is not None:
         refuse_other_kind(output, '{\n  "$schema"', force=force)

@@ -6,28 +6,24 @@ import shlex
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from latte.cli import completion
 from latte.cli.output import echo, print_json
-from latte.cli.shared import JsonOption, require_run
+from latte.cli.progress import make_progress
+from latte.cli.run import print_results
+from latte.cli.shared import JsonOption, complete_run, naming
+from latte.interfaces import LatteError
 from latte.io.paths import relative
+from latte.registry.registry import load_registry
+from latte.report.numbers import plural
 from latte.report.terminal import in_lines
 
 if TYPE_CHECKING:
     from latte.review.session import Review
-
-
-HostOption = Annotated[
-    str,
-    typer.Option(
-        help="Address to listen on. If it is not 127.0.0.1, anybody who can reach it and has the "
-        "page's address sees the images."
-    ),
-]
 
 
 def review(
@@ -36,11 +32,17 @@ def review(
         typer.Argument(
             metavar="RUN...",
             help="A run folder, or several about the same images, to compare them.",
-            autocompletion=completion.runs,
+            autocompletion=complete_run,
         ),
     ],
     port: Annotated[int, typer.Option(help="Port of the local page; 0 chooses a free one.")] = 0,
-    host: HostOption = "127.0.0.1",
+    host: Annotated[
+        str,
+        typer.Option(
+            help="Address to listen on. If it is not 127.0.0.1, anybody who can reach it and has "
+            "the page's address sees the images."
+        ),
+    ] = "127.0.0.1",
     show: Annotated[
         bool, typer.Option("--show", help="Print the result of the answers so far; open no page.")
     ] = False,
@@ -75,31 +77,41 @@ def review(
     The page asks mainly about images on which zero-shot CLIP and the adapted model disagree.
     Answers are stored in review.jsonl in the run folder. To go on later, run the command again.
     """
-    for run in runs:
-        require_run(run)
     from latte.results.finished import open_run
     from latte.review.session import Review
 
-    opened = Review(*map(open_run, runs))
+    with naming("RUN"):
+        finished = [open_run(run) for run in runs]
+    opened = Review(*finished)
     if sheet is not None:
         _write_sheet(opened, sheet, count)
         return
     if import_ is not None:
         _import(opened, import_)
-    if show or as_json:
-        _print(opened, as_json)
-        return
-    if learn:
+    if learn and not (show or as_json):
         _learn(opened)
         return
-    if import_ is None:
+    if import_ is None and not (show or as_json):
         _serve(opened, host, port, open_)
-    _print(opened, as_json=False)
+    _print(opened, as_json)
+
+
+def _import(opened: Review, file: Path) -> None:
+    from latte.review.importing import import_answers
+
+    added = import_answers(opened, file)
+    echo(f"{plural(added, 'new answer')} in {relative(opened.file)}", err=True)
+
+
+def _learn(opened: Review) -> None:
+    from latte.review.learning import learn
+
+    results = learn(opened, load_registry(), make_progress(False))
+    print_results(results, results.folder)
 
 
 def _print(opened: Review, as_json: bool) -> None:
-    from dataclasses import asdict
-
+    """Print the result of the answers so far, or with `as_json` its numbers."""
     from latte.review.sentences import contradictions
 
     stored = opened.stored()
@@ -116,22 +128,15 @@ def _print(opened: Review, as_json: bool) -> None:
         ]
         print_json(rows if len(opened.runs) > 1 else rows[0])
         return
-    for line in (line for one in found for line in one.lines):
-        echo(in_lines(line))
+    for one in found:
+        for line in one.lines:
+            echo(in_lines(line))
     if line := contradictions(stored.contradictions):
         echo(in_lines(line))
     for run, one in zip(opened.runs, found, strict=False):
         if run.has_candidate and one.estimate.better == "adapted":
             folder = shlex.quote(relative(run.folder.path))
             echo(f"use the candidate: latte predict {folder} IMAGES --candidate")
-
-
-def _import(opened: Review, file: Path) -> None:
-    from latte.report.numbers import plural
-    from latte.review.importing import import_answers
-
-    added = import_answers(opened, file)
-    echo(f"{plural(added, 'new answer')} in {relative(opened.file)}", err=True)
 
 
 def _write_sheet(opened: Review, folder: Path, count: int) -> None:
@@ -146,8 +151,6 @@ def _write_sheet(opened: Review, folder: Path, count: int) -> None:
 
 def _picture(opened: Review) -> Callable[[int, int], bytes]:
     """Return a function from an image's index and a largest side in pixels to the image's JPEG."""
-    from latte.cli.progress import make_progress
-    from latte.registry.registry import load_registry
     from latte.review.pictures import picture_of
     from latte.run.reopen import open_workspace
 
@@ -155,20 +158,8 @@ def _picture(opened: Review) -> Callable[[int, int], bytes]:
     return picture_of(opened.run.training_ids, workspace.dataset.training_images())
 
 
-def _learn(opened: Review) -> None:
-    from latte.cli.progress import make_progress
-    from latte.cli.run import print_results
-    from latte.registry.registry import load_registry
-    from latte.review.learning import learn
-
-    results = learn(opened, load_registry(), make_progress(False))
-    print_results(results, results.folder)
-
-
 def _serve(opened: Review, host: str, port: int, open_: bool) -> None:
     """Serve the page until Ctrl-C."""
-    from latte.interfaces import LatteError
-
     try:
         import uvicorn
 
@@ -195,8 +186,6 @@ def _serve(opened: Review, host: str, port: int, open_: bool) -> None:
 
 def _listening(host: str, port: int) -> socket.socket:
     """Return a listening socket. Raises `LatteError` if the address cannot be used."""
-    from latte.interfaces import LatteError
-
     if host in ("", "0.0.0.0", "::"):
         raise LatteError(
             "no browser can open this address",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from latte.cli import waited
 from latte.cli.output import echo, results
+from latte.cli.progress import make_progress, three_digits
 from latte.cli.shared import (
     LimitOption,
     QuietOption,
@@ -18,16 +19,12 @@ from latte.cli.shared import (
     require_recipe,
     together,
 )
+from latte.interfaces import RunResults
 from latte.io.paths import relative
+from latte.recipe.load import load_recipe
+from latte.registry.registry import load_registry
 from latte.report.numbers import duration, mebibytes
 from latte.report.terminal import fitted, in_lines
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-
-    from latte.interfaces import Progress, RunResults
-    from latte.recipe.model import Recipe
-    from latte.registry.registry import Registry
 
 
 def run(
@@ -50,9 +47,6 @@ def run(
 
     Processes that torchrun started work on one run together.
     """
-    from latte.cli.progress import make_progress
-    from latte.recipe.load import load_recipe
-    from latte.registry.registry import load_registry
     from latte.results.identity import check_stage
     from latte.run.ready import refuse_unready
 
@@ -63,17 +57,17 @@ def run(
         loaded = load_recipe(recipe, registry, set_ or ())
         refuse_unready(loaded, registry, until="data" if dry_run else last, limit=limit)
         progress = make_progress(quiet or not is_main)
-        if dry_run:
-            if is_main:
-                _print_plan(loaded, registry, progress, limit)
-            return
-
-        from latte.run.runner import run_recipe
+        from latte.run.runner import plan_run, run_recipe
         from latte.run.workspace import run_folder
 
         folder = run_folder(loaded, limit).path
         if is_main:
             echo(f"run folder: {relative(folder)}")
+        if dry_run:
+            for stage in plan_run(loaded, registry, progress, limit)[1] if is_main else ():
+                what = f"reused (took {stage.seconds:.1f} s)" if stage.reused else "to do"
+                echo(f"  {stage.name:<10} {what}")
+            return
         measured = run_recipe(loaded, registry, progress, until=last, limit=limit, profile=profile)
         if not is_main:
             return
@@ -84,16 +78,6 @@ def run(
             echo(in_lines(f"stopped after stage {last}; {again}"))
         if profile:
             print_profile(folder / "profile.json")
-
-
-def _print_plan(recipe: Recipe, registry: Registry, progress: Progress, limit: int | None) -> None:
-    from latte.run.runner import plan_run
-
-    folder, stages = plan_run(recipe, registry, progress, limit)
-    echo(f"run folder: {relative(folder)}")
-    for stage in stages:
-        what = f"reused (took {stage.seconds:.1f} s)" if stage.reused else "to do"
-        echo(f"  {stage.name:<10} {what}")
 
 
 def print_results(measured: RunResults, folder: Path) -> None:
@@ -122,52 +106,38 @@ def print_profile(path: Path) -> None:
     from latte.results.stored import explained, read_stored
 
     with explained(path):
-        _print_measured(read_stored(path, dict[str, Any]))
-    echo(f"profile: {relative(path)}")
-
-
-def _print_measured(profile: Mapping[str, Any]) -> None:
-    console = results()
-    console.print()
-    console.print(_stage_table(profile["stages"]))
-    parts = [f"{name} {duration(seconds)}" for name, seconds in profile["beside_steps"].items()]
-    if parts:
-        console.print(f"\ntraining, outside its steps: {', '.join(parts)}")
-    console.print()
-    if profile["steps"]:
-        _print_steps(profile, profile["steps"])
-    else:
-        reused = any(one["name"] == "train" and one["reused"] for one in profile["stages"])
-        why = "training was reused" if reused else "there was no training"
-        console.print(f"{why}, so that no step was measured")
-
-
-def _stage_table(stages: Sequence[Mapping[str, Any]]) -> RenderableType:
-    from latte.cli.progress import three_digits
-
-    rows = []
-    for stage in stages:
-        memory, rate = stage["peak_memory_mb"], stage["images_a_second"]
-        rows.append(
+        profile = read_stored(path, dict[str, Any])
+        console = results()
+        rows = [
             (
                 f"{stage['name']} (reused)" if stage["reused"] else stage["name"],
                 duration(stage["seconds"]),
-                three_digits(rate) if rate else "",
-                mebibytes(memory) if memory is not None else "",
+                three_digits(stage["images_a_second"]) if stage["images_a_second"] else "",
+                "" if stage["peak_memory_mb"] is None else mebibytes(stage["peak_memory_mb"]),
             )
-        )
-    return fitted(("stage", "time", "images/s", "peak memory"), rows, right=(1, 2, 3))
+            for stage in profile["stages"]
+        ]
+        console.print()
+        headers = ("stage", "time", "images/s", "peak memory")
+        console.print(fitted(headers, rows, right=(1, 2, 3)))
+        parts = [f"{name} {duration(seconds)}" for name, seconds in profile["beside_steps"].items()]
+        if parts:
+            console.print(f"\ntraining, outside its steps: {', '.join(parts)}")
+        console.print()
+        reused = any(stage["name"] == "train" and stage["reused"] for stage in profile["stages"])
+        if profile["steps"]:
+            _print_steps(profile, profile["steps"], " of an earlier run" if reused else "")
+        else:
+            why = "training was reused" if reused else "there was no training"
+            console.print(f"{why}, so that no step was measured")
+    echo(f"profile: {relative(path)}")
 
 
-def _print_steps(profile: Mapping[str, Any], steps: Mapping[str, Any]) -> None:
+def _print_steps(profile: Mapping[str, Any], steps: Mapping[str, Any], earlier: str) -> None:
     """Print the time in ms, the share and the throughput of each part of a training step."""
-    from latte.cli.progress import three_digits
-
     console, count = results(), steps["steps"]
     alone = steps["timed_alone"]
     kind = "timed alone" if alone else "timed while FLOPs were counted, which takes longer"
-    reused = any(stage["name"] == "train" and stage["reused"] for stage in profile["stages"])
-    earlier = " of an earlier run" if reused else ""
     images = three_digits(steps["images"] / count)
     console.print(f"training steps{earlier}: {count} {kind}, {images} images each")
     whole = {**steps, "name": "whole step"}

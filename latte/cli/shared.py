@@ -1,24 +1,28 @@
-"""Arguments and options that several commands share, and helpers for use under torchrun."""
+"""Arguments, options and shell completion that commands share, and support for torchrun."""
 
 from __future__ import annotations
 
+import glob
 import logging
 import os
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from latte.cli import completion
 from latte.cli.output import echo
 from latte.distributed import EndedElsewhere, start_of
 from latte.interfaces import LatteError, RecipeErrors
 from latte.interfaces.errors import did_you_mean, suggestion
 from latte.new import METHODS
+from latte.recipe.load import refuse_absent_file
+from latte.recipe.shipped import SUFFIXES, is_part, shipped_names, shipped_path
+from latte.registry.discovery import discover_plugins
 from latte.registry.spec import KINDS, Kind
 
 HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
@@ -26,28 +30,24 @@ _FOR_SEVERAL = ("run", "describe")
 """Commands that several processes of torchrun may execute together."""
 
 
-class SubcommandGroup(TyperGroup):
+class SuggestingGroup(TyperGroup):
     """Group of commands, such as `latte descriptions`, that suggests the nearest name."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return the command that `args` begins with. Raises `LatteError` for an unknown one."""
-        if args[0] not in self.commands:
-            raise unknown_command(args[0], self.commands, ctx.command_path)
+        if self.get_command(ctx, args[0]) is None:
+            near, group = did_you_mean(args[0], self.list_commands(ctx)), ctx.command_path
+            what = args[0] if group == "latte" else f"{group} {args[0]}"
+            hint = f"{near} All commands: {group} --help".strip()
+            raise LatteError(f'there is no command "{what}"', hint=hint)
         return super().resolve_command(ctx, args)
-
-
-def unknown_command(name: str, names: Iterable[str], group: str) -> LatteError:
-    """Return the error for a command that `group`, such as `latte plugins`, does not have."""
-    what = name if group == "latte" else f"{group} {name}"
-    hint = f"{did_you_mean(name, names)} All commands: {group} --help".strip()
-    return LatteError(f'there is no command "{what}"', hint=hint)
 
 
 def command_group(name: str, summary: str = "") -> typer.Typer:
     """Return an empty group of commands; `latte NAME` without a command prints the help."""
     group = typer.Typer(
         name=name,
-        cls=SubcommandGroup,
+        cls=SuggestingGroup,
         invoke_without_command=True,
         add_completion=False,
         rich_markup_mode=None,
@@ -64,7 +64,7 @@ def command_group(name: str, summary: str = "") -> typer.Typer:
 
 @contextmanager
 def naming(argument: str) -> Iterator[None]:
-    """Put the name of an argument, such as `RUN`, before the location in a `LatteError`."""
+    """Name an argument, such as `RUN`, in the location of each `LatteError` from the block."""
     try:
         yield
     except RecipeErrors:
@@ -76,8 +76,6 @@ def naming(argument: str) -> Iterator[None]:
 
 def chosen_recipe(path: Path) -> Path:
     """Return the shipped recipe named `path` if it exists and `path` is no file, else `path`."""
-    from latte.recipe.shipped import shipped_path
-
     shipped = None if path.is_file() else shipped_path(path.as_posix())
     if shipped is None:
         return path
@@ -85,15 +83,8 @@ def chosen_recipe(path: Path) -> Path:
     return shipped
 
 
-def chosen_recipes(paths: list[Path]) -> list[Path]:
-    """Apply `chosen_recipe` to each path."""
-    return [chosen_recipe(path) for path in paths]
-
-
 def require_recipe(path: Path) -> None:
     """Raise `LatteError` if there is no recipe `path`."""
-    from latte.recipe.load import refuse_absent_file
-
     with naming("RECIPE"):
         refuse_absent_file(path)
 
@@ -114,31 +105,78 @@ def require_runs(paths: list[Path]) -> None:
         run_folders(paths)
 
 
+_MOST_PATHS = 1000
+"""Largest number of paths that completion looks at."""
+
+
+def complete_from(choices: Collection[str]) -> Callable[[str], list[str]]:
+    """Return a function that completes a word to one of `choices`."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [one for one in choices if one.startswith(incomplete)]
+
+    return complete
+
+
+def complete_component(context: typer.Context, incomplete: str) -> list[str]:
+    """Complete the name of a component; its kind is the preceding argument."""
+    try:
+        specs = [spec for plugin in discover_plugins() for spec in plugin.specs]
+    except LatteError:
+        return []
+    names = (spec.name for spec in specs if spec.kind == context.params.get("kind"))
+    return complete_from(sorted(set(names)))(incomplete)
+
+
+def complete_recipe(incomplete: str) -> list[str]:
+    """Complete a YAML file in this folder or its sub-folders, or the name of a shipped recipe."""
+    files = _below(incomplete, lambda path: path.suffix in SUFFIXES and path.is_file())
+    return [*files, *complete_shipped_recipe(incomplete)]
+
+
+def complete_shipped_recipe(incomplete: str) -> list[str]:
+    """Complete the name of a recipe that comes with latte."""
+    return complete_from([name for name in shipped_names() if not is_part(name)])(incomplete)
+
+
+def complete_run(incomplete: str) -> list[str]:
+    """Complete a run folder in this folder or its sub-folders, such as `runs/demo-ca7e1700`."""
+    return _below(incomplete, lambda path: (path / "recipe.yaml").is_file())
+
+
+def _below(incomplete: str, wanted: Callable[[Path], bool]) -> list[str]:
+    """Return the `wanted` paths that begin with `incomplete`, and those one folder deeper."""
+    start = glob.escape(incomplete)
+    patterns = (f"{start}*", f"{start}*/*")
+    paths = chain.from_iterable(glob.iglob(one) for one in patterns)  # noqa: PTH207 - keeps `./`
+    return sorted(path for path in islice(paths, _MOST_PATHS) if wanted(Path(path)))
+
+
 RecipeArgument = Annotated[
     Path,
     typer.Argument(
         help="The recipe: a YAML file, or the name of one that comes with latte.",
         callback=chosen_recipe,
-        autocompletion=completion.recipes,
+        autocompletion=complete_recipe,
     ),
 ]
 RunArgument = Annotated[
     Path,
-    typer.Argument(help="A run folder, as `latte run` named it.", autocompletion=completion.runs),
+    typer.Argument(help="A run folder, as `latte run` named it.", autocompletion=complete_run),
 ]
 RunsArgument = Annotated[
     list[Path],
     typer.Argument(
         metavar="RUN...",
         help="Run folders, or folders of them, such as runs/.",
-        autocompletion=completion.runs,
+        autocompletion=complete_run,
     ),
 ]
 MethodOption = Annotated[
     str,
     typer.Option(
         help=f"One of: {', '.join(METHODS)}; auto is the safe default.",
-        autocompletion=completion.one_of(METHODS),
+        autocompletion=complete_from(METHODS),
     ),
 ]
 ModelOption = Annotated[

@@ -1,22 +1,37 @@
-"""`latte sweep`: run recipes with several seeds and values, and compare the runs."""
+"""Commands that do many runs: `latte sweep`, and `latte reproduce` for a published table."""
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
-from latte.cli import completion
-from latte.cli.output import echo
-from latte.cli.shared import DryRunOption, LimitOption, QuietOption, SeedsOption, chosen_recipes
+from latte.cli.finished import print_skipped
+from latte.cli.output import echo, results
+from latte.cli.progress import make_progress
+from latte.cli.shared import (
+    DryRunOption,
+    LimitOption,
+    QuietOption,
+    SeedsOption,
+    chosen_recipe,
+    complete_recipe,
+    naming,
+)
+from latte.interfaces import LatteError
 from latte.io.paths import relative
-from latte.report.numbers import plural
+from latte.io.redaction import one_line
+from latte.registry.registry import load_registry
+from latte.report.numbers import ABSENT, plural, published_percent
+from latte.report.terminal import fitted, paragraph
 
 if TYPE_CHECKING:
     from latte.registry.registry import Registry
+    from latte.report.comparison.published import Beside, Published
+    from latte.report.comparison.reproduction import Cell, Table
     from latte.run.sweep import Failure, PlannedRun
 
 
@@ -26,8 +41,8 @@ def sweep(
         typer.Argument(
             metavar="RECIPE...",
             help="The recipes: YAML files, or names of recipes that come with latte.",
-            callback=chosen_recipes,
-            autocompletion=completion.recipes,
+            callback=lambda paths: [chosen_recipe(path) for path in paths],
+            autocompletion=complete_recipe,
         ),
     ],
     seeds: SeedsOption = None,
@@ -49,52 +64,29 @@ def sweep(
     A run's folder is named by the content of its recipe, so the same sweep, started again,
     continues where it stopped. A run that fails does not stop the others.
     """
-    from latte.registry.registry import load_registry
+    from latte.report.comparison.comparison import compare_runs
+    from latte.report.comparison.terminal import table
     from latte.run.sweep import parse_seeds, plan_sweep
 
     registry = load_registry()
     numbers = parse_seeds(seeds) if seeds is not None else []
     planned = plan_sweep(recipes, set_ or (), numbers, registry, limit)
-    echo(_summary(planned), err=True)
+    finished = sum(run.finished for run in planned)
+    reused = f", {finished} of them finished before and reused: their recipes are the same"
+    echo(plural(len(planned), "run") + (reused if finished else ""), err=True)
     if dry_run:
         for run in planned:
             line = f"{state(run):<8}  {relative(run.folder.path)}  {' '.join(run.overrides)}"
             echo(line.rstrip())
         return
-    again = f"continue with: {_command(recipes, seeds, set_ or (), limit)}"
-    failures = run_all(planned, [run.title for run in planned], registry, quiet, again)
-    _print_comparison(planned)
-    end_with_failures(failures, len(planned))
-
-
-def _summary(planned: Sequence[PlannedRun]) -> str:
-    finished = sum(run.finished for run in planned)
-    reused = f", {finished} of them finished before and reused: their recipes are the same"
-    return plural(len(planned), "run") + (reused if finished else "")
-
-
-def _command(
-    recipes: Sequence[Path], seeds: str | None, settings: Sequence[str], limit: int | None
-) -> str:
-    options = [
-        *(["--seeds", seeds] if seeds is not None else []),
-        *(part for setting in settings for part in ("--set", setting)),
-        *(["--limit", str(limit)] if limit is not None else []),
-    ]
-    return shlex.join(["latte", "sweep", *map(str, recipes), *options])
-
-
-def _print_comparison(planned: Sequence[PlannedRun]) -> None:
-    """Print a comparison of the finished runs."""
-    from latte.cli.finished import print_skipped
-    from latte.report.comparison.comparison import compare_runs
-    from latte.report.comparison.terminal import table
-
-    finished = [Path(relative(run.folder.path)) for run in planned if run.finished]
-    if finished:
-        comparison = compare_runs(finished)
+    titles = [run.title for run in planned]
+    failures = run_all(planned, titles, registry, quiet)
+    folders = [Path(relative(run.folder.path)) for run in planned if run.finished]
+    if folders:
+        comparison = compare_runs(folders)
         print_skipped(comparison.skipped)
         echo(table(comparison))
+    end_with_failures(failures, len(planned))
 
 
 def state(run: PlannedRun) -> str:
@@ -103,18 +95,12 @@ def state(run: PlannedRun) -> str:
 
 
 def run_all(
-    planned: Sequence[PlannedRun],
-    titles: Sequence[str],
-    registry: Registry,
-    quiet: bool,
-    again: str,
+    planned: Sequence[PlannedRun], titles: Sequence[str], registry: Registry, quiet: bool
 ) -> list[Failure]:
     """Run the planned runs one after another; return the failed ones.
 
-    Each run's title is printed to stderr when the run starts. `again` is printed after an
-    interruption; it says how to continue.
+    Each run's title is printed to stderr when the run starts.
     """
-    from latte.cli.progress import make_progress
     from latte.run.sweep import SweepInterrupted, run_sweep
 
     def announce(number: int, run: PlannedRun) -> None:
@@ -130,7 +116,8 @@ def run_all(
             on_failure=lambda failure: echo(f"failed: {failure.run.title}", err=True),
         )
     except SweepInterrupted as interrupt:
-        echo(f"\nstopped after {interrupt.done} of {len(planned)} runs; {again}", err=True)
+        done = f"stopped after {interrupt.done} of {len(planned)} runs"
+        echo(f"\n{done}; the same command continues", err=True)
         raise
 
 
@@ -143,3 +130,190 @@ def end_with_failures(failures: Sequence[Failure], runs: int) -> None:
         error = "\n".join(f"  {line}" for line in failure.error.splitlines())
         echo(f"\n{failure.run.title}\n{error}\n  alone: {failure.run.command}", err=True)
     raise typer.Exit(1)
+
+
+def reproduce(
+    table: Annotated[
+        Path, typer.Argument(help="methods, table-1, table-2, or the file of another table.")
+    ],
+    datasets: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="Only these datasets; default: all of the table."),
+    ] = None,
+    seeds: SeedsOption = None,
+    with_: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--with", metavar="FILE", help="Values for every run from a file, such as `tiny`."
+        ),
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A value for every run.")
+    ] = None,
+    dry_run: DryRunOption = False,
+    limit: LimitOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Run a published table and print your results beside it; finished runs are reused.
+
+    Datasets that are not on this machine are left out and listed.
+    """
+    from latte.report.comparison.reproduction import (
+        changes_of,
+        chosen_datasets,
+        plan_dataset,
+        read_changes,
+        read_table,
+        why_absent,
+    )
+    from latte.results.identity import NOT_IDENTITY
+    from latte.run.sweep import parse_seeds
+
+    registry = load_registry()
+    with naming("TABLE"):
+        read = read_table(table)
+    numbers = parse_seeds(seeds) if seeds is not None else []
+    changes: dict[str, str] = {}
+    with naming("--with"):
+        for file in with_ or ():
+            changes |= read_changes(file)
+    changes |= changes_of(set_ or ())
+    same = (*NOT_IDENTITY, "seed")  # keys that leave a run comparable to the published one
+    changed = limit is not None or any(key.partition(".")[0] not in same for key in changes)
+    cells: list[Cell] = []
+    absent: dict[str, str] = {}
+    for dataset in chosen_datasets(read, datasets):
+        column = plan_dataset(read, dataset, changes, numbers, registry, limit)
+        reason = why_absent(column[0].runs[0].recipe, registry, make_progress(quiet))
+        if reason is not None:
+            absent[dataset] = reason
+        if dry_run or reason is None:
+            cells += column
+    _run_cells(read, cells, absent, registry, quiet, dry_run=dry_run, changed=changed)
+
+
+def _run_cells(
+    table: Table,
+    cells: Sequence[Cell],
+    absent: Mapping[str, str],
+    registry: Registry,
+    quiet: bool,
+    *,
+    dry_run: bool,
+    changed: bool,
+) -> None:
+    """Run the cells of a table and print it, or with `dry_run` list the runs."""
+    if not cells:
+        reasons = "\n  ".join(_by_reason(absent))
+        raise LatteError("none of the table's datasets is on this machine", hint=reasons)
+    planned = {run.folder.path: (cell, run) for cell in cells for run in cell.runs}
+    titles = [
+        f"{cell.row} on {cell.dataset}, seed {run.recipe.general.seed}"
+        for cell, run in planned.values()
+    ]
+    runs = [run for _, run in planned.values()]
+    if dry_run:
+        for run, title in zip(runs, titles, strict=True):
+            echo(f"{state(run):<8}  {run.folder.path.name}  {title}")
+        if absent:
+            lines = ["not on this machine, so not run:", *_by_reason(absent)]
+            echo("\n  ".join(lines), err=True)
+        return
+    failures = run_all(runs, titles, registry, quiet)
+    print_table(table, cells, absent, changed=changed)
+    end_with_failures(failures, len(planned))
+
+
+def _by_reason(absent: Mapping[str, str]) -> list[str]:
+    """Return a line per reason, with the datasets that are missing for it, and what to do."""
+    from latte.components.datasets.published.dataset import UNSET, what_to_set
+
+    names: dict[str, list[str]] = {}
+    for name, reason in absent.items():
+        names.setdefault(reason, []).append(name)
+    lines = [f"{', '.join(found)}: {reason}" for reason, found in names.items()]
+    return [*lines, what_to_set(names[UNSET][0])] if UNSET in names else lines
+
+
+def print_table(
+    table: Table, cells: Sequence[Cell], absent: Mapping[str, str], *, changed: bool
+) -> None:
+    """Print measured numbers beside published ones: per dataset, then averages, then notes.
+
+    `changed` is True if settings of the runs differ from the table's; then no verdict is printed.
+    """
+    from latte.report.comparison.published import average, beside, measured
+    from latte.results.summary import read_run
+
+    runs = {
+        (cell.dataset, cell.row): [read_run(run.folder.path) for run in cell.runs if run.finished]
+        for cell in cells
+    }
+    numbers = {place: measured(found) for place, found in runs.items()}
+    datasets = [*dict.fromkeys(dataset for dataset, _ in numbers)]
+    echo(one_line(table.settings.title))
+    for dataset in datasets:
+        own = {row: one for (name, row), one in numbers.items() if name == dataset and one}
+        rows = [beside(row, dataset, one, table.published) for row, one in own.items()]
+        finished = (run for (name, _), found in runs.items() if name == dataset for run in found)
+        images = next((run.data.images for run in finished if run.data.name == dataset), None)
+        title = dataset if images is None else f"{dataset}, {images:,} test images"
+        _print_rows(title, rows, judged=not changed)
+    if len(datasets) > 1:
+        averages = []
+        for row in table.settings.rows:
+            column = [(dataset, one) for (dataset, name), one in numbers.items() if name == row]
+            complete = [(dataset, one) for dataset, one in column if one]
+            found = average(row, complete, table.published) if complete == column else None
+            averages += [found] if found else []
+        _print_rows("average over these datasets", averages, judged=not changed)
+    for note in _notes(table.published, datasets, absent, changed=changed):
+        echo("\n" + "\n".join(paragraph(note)))
+
+
+def _print_rows(title: str, rows: Sequence[Beside], *, judged: bool) -> None:
+    console = results()
+    console.print()
+    console.print(Text(title, style="bold"))
+    text = []
+    for row in rows:
+        reach = "" if row.own.reach is None else f" ± {100 * row.own.reach:.2f}"
+        published = (ABSENT, "", "")
+        if row.published is not None and row.difference is not None:
+            difference, tolerance = f"{100 * row.difference:+.2f}", f"{100 * row.tolerance:.1f}"
+            published = (published_percent(row.published), difference, tolerance)
+        verdict = (row.verdict or "") if judged else ""
+        ours = published_percent(row.own.mean) + reach
+        text.append((f"  {row.row}", ours, *published, verdict))
+    headers = ("", "ours", "published", "difference", "tolerance", "")
+    console.print(fitted(headers, text, right=range(1, 5)))
+
+
+def _notes(
+    published: Published, datasets: Sequence[str], absent: Mapping[str, str], *, changed: bool
+) -> list[str]:
+    from latte.report.comparison.published import LEAST_TOLERANCE, tolerance
+
+    wide = [
+        f"{name} {100 * found:.1f}"
+        for name in datasets
+        if (found := tolerance(name, published)) > LEAST_TOLERANCE
+    ]
+    left_out = "; ".join(f"{name} ({reason})" for name, reason in absent.items())
+    notes = [f"Left out: {left_out}."] if absent else []
+    if changed:
+        notes.append(
+            "--limit, --with or --set changed these runs: they are not the published ones, so "
+            "differences mean nothing, and nothing is judged."
+        )
+    return [
+        *notes,
+        "Top-1 in percent. ours: the mean over seeds with its 95 % t-interval; one seed has none.",
+        "agrees: the difference is at most the tolerance. unclear: it is larger, but by less than "
+        "the interval over our seeds, so that more seeds could decide. differs: it is larger by "
+        "more than that. Spreads are not published, so the tolerance is estimated from the "
+        f"published numbers: {100 * LEAST_TOLERANCE:.0f} point, or twice the standard deviation of "
+        "the method's published variants on the dataset where that is more "
+        f"({', '.join(wide) or 'nowhere'}). For averages, errors of datasets count as independent.",
+        f"Published: {published.source}. {published.note}",
+    ]

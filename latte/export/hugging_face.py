@@ -11,8 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from latte.backbone.open_clip import OpenClipBackbone
-from latte.export.clip import clip_config, clip_weights, text_tower
-from latte.export.clip_tokenizer import clip_tokenizer
+from latte.export.clip import clip_config, clip_tokenizer, clip_weights, text_tower
 from latte.export.folder import PROTOTYPES, Exported, no_export, require, whole_folder
 from latte.export.readme import transformers_readme
 from latte.export.siglip import siglip_model

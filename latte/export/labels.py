@@ -9,12 +9,11 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
@@ -28,7 +27,8 @@ from latte.results.finished import FinishedRun, RankedClasses, open_run
 from latte.run.workspace import saved_recipe, unloaded_dataset
 
 LabelFormat = Literal["csv", "jsonl", "parquet", "imagefolder", "label-studio", "fiftyone"]
-_ROWS_AT_ONCE = 10_000
+Label: TypeAlias = tuple[str, str, float]
+"""ID of an image, its class and its confidence."""
 _COLUMNS = ("image", "label", "confidence")
 _IMAGE, _CHOICES = "image", "label"
 """Names of the tags `Image` and `Choices` in the labelling interface."""
@@ -69,47 +69,33 @@ def export_labels(
     if format_ == "parquet":
         require("pyarrow", "parquet")
     write = {"csv": _write_csv, "jsonl": _write_jsonl, "parquet": _write_parquet}[format_]
+    labels = [
+        (answer.image, run.class_names[answer.labels[0]], answer.confidences[0])
+        for _, answer in run.pseudo_label_rows()
+    ]
     with write_atomically(output) as temporary:
-        written = write(temporary, _rows(run))
-    return ExportedLabels(written, (output,))
+        write(temporary, labels)
+    return ExportedLabels(len(labels), (output,))
 
 
-def _rows(run: FinishedRun) -> Iterator[tuple[str, str, float]]:
-    """Yield ID, class name and confidence of each image."""
-    for _, answer in run.pseudo_label_rows():
-        yield answer.image, run.class_names[answer.labels[0]], answer.confidences[0]
-
-
-def _write_csv(path: Path, rows: Iterable[tuple[str, str, float]]) -> int:
+def _write_csv(path: Path, labels: Sequence[Label]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(_COLUMNS)
-        written = 0
-        for written, row in enumerate(rows, 1):  # noqa: B007 - the last number is the count
-            writer.writerow(row)
-        return written
+        csv.writer(file).writerows([_COLUMNS, *labels])
 
 
-def _write_jsonl(path: Path, rows: Iterable[tuple[str, str, float]]) -> int:
+def _write_jsonl(path: Path, labels: Sequence[Label]) -> None:
     with path.open("w", encoding="utf-8") as file:
-        written = 0
-        for written, row in enumerate(rows, 1):  # noqa: B007 - the last number is the count
-            file.write(_json(dict(zip(_COLUMNS, row, strict=True))) + "\n")
-        return written
+        for label in labels:
+            file.write(_json(dict(zip(_COLUMNS, label, strict=True))) + "\n")
 
 
-def _write_parquet(path: Path, rows: Iterable[tuple[str, str, float]]) -> int:
+def _write_parquet(path: Path, labels: Sequence[Label]) -> None:
     pyarrow: Any = import_module("pyarrow")
     parquet: Any = import_module("pyarrow.parquet")
     types = (pyarrow.string(), pyarrow.string(), pyarrow.float64())
     schema = pyarrow.schema(list(zip(_COLUMNS, types, strict=True)))
-    rest, written = iter(rows), 0
-    with parquet.ParquetWriter(path, schema) as writer:
-        while chunk := list(islice(rest, _ROWS_AT_ONCE)):
-            columns = dict(zip(_COLUMNS, map(list, zip(*chunk, strict=True)), strict=True))
-            writer.write_table(pyarrow.table(columns, schema=schema))
-            written += len(chunk)
-    return written
+    rows = [dict(zip(_COLUMNS, label, strict=True)) for label in labels]
+    parquet.write_table(pyarrow.Table.from_pylist(rows, schema=schema), path)
 
 
 def _export_tasks(run: FinishedRun, output: Path, force: bool) -> ExportedLabels:
@@ -123,7 +109,7 @@ def _export_tasks(run: FinishedRun, output: Path, force: bool) -> ExportedLabels
     with write_atomically(output) as temporary, temporary.open("w", encoding="utf-8") as file:
         found = _tasks(answers, images, run.class_names, root, run.folder.path.name)
         file.write("[\n" + ",\n".join(map(_json, found)) + "\n]\n")
-    _write_interface(interface, run.class_names)
+    write_text(interface, _interface(run.class_names))
     note = (
         "start Label Studio with LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true and "
         f"LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={root}"
@@ -221,7 +207,7 @@ def _tasks(
     `root` is the folder that Label Studio serves files from.
     """
     for answer, image in zip(answers, images, strict=True):
-        path = image.path.resolve().relative_to(root)
+        path = os.fsencode(image.path.resolve().relative_to(root).as_posix())
         result = {
             "from_name": _CHOICES,
             "to_name": _IMAGE,
@@ -230,7 +216,7 @@ def _tasks(
         }
         confidence = answer.confidences[0]
         yield {
-            "data": {"image": _address(path), "image_id": answer.image},
+            "data": {"image": f"/data/local-files/?d={quote(path)}", "image_id": answer.image},
             "predictions": [{"model_version": model, "score": confidence, "result": [result]}],
         }
 
@@ -251,16 +237,11 @@ def _local_root(images: Sequence[ImageReference]) -> Path:
     return Path(os.path.commonpath([image.path.resolve().parent for image in images])).parent
 
 
-def _write_interface(path: Path, class_names: Sequence[str]) -> None:
-    """Write the labelling interface: an image and a choice of one class."""
+def _interface(class_names: Sequence[str]) -> str:
+    """Return the labelling interface: an image and a choice of one class."""
     choices = "".join(f"    <Choice value={quoteattr(printable(name))}/>\n" for name in class_names)
-    write_text(
-        path,
+    return (
         f'<View>\n  <Image name="{_IMAGE}" value="$image"/>\n'
         f'  <Choices name="{_CHOICES}" toName="{_IMAGE}" choice="single">\n'
-        f"{choices}  </Choices>\n</View>\n",
+        f"{choices}  </Choices>\n</View>\n"
     )
-
-
-def _address(path: Path) -> str:
-    return f"/data/local-files/?d={quote(os.fsencode(path.as_posix()))}"

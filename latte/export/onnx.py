@@ -16,7 +16,7 @@ from latte.export.readme import onnx_readme
 from latte.interfaces import LatteError, PixelFormat
 from latte.interfaces.errors import error_line
 from latte.io.files import write_json, write_text
-from latte.run.adapted import Member, write_prototypes
+from latte.run.adapted import write_prototypes
 
 MODEL = "model.onnx"
 METADATA = "metadata.json"
@@ -42,10 +42,15 @@ class ImageClassifier(nn.Module):
     def __init__(self, exported: Exported) -> None:
         super().__init__()
         members = exported.adapted.members
-        self.towers = nn.ModuleList([_image_tower(member) for member in members])
+        self.towers = nn.ModuleList()
         self.scale = exported.scale
         self._classes = len(exported.adapted.class_names)
         for number, member in enumerate(members):
+            tower = member.backbone.image_tower()
+            if tower is None:
+                saves = member.backbone.saves_transformers
+                raise no_export(member, "ONNX", "transformers" if saves else None)
+            self.towers.append(tower)
             found = member.classifier
             rows, present = _by_class(found.weights, found.owners)
             self.register_buffer(f"rows_{number}", rows)
@@ -80,21 +85,16 @@ def export_onnx(exported: Exported, folder: Path, *, replace: bool) -> Path:
     require("onnx", "onnx")
     require("onnxscript", "onnx", _ONNXSCRIPT)
     require("torch", "onnx", _TORCH)
-    pixels = _pixel_format(exported)
+    formats = {member.backbone.pixel_format for member in exported.adapted.members}
+    if len(formats) > 1:
+        raise LatteError("the learners take different pixels, so that no one input fits them all")
+    pixels = formats.pop()
     with whole_folder(folder, replace=replace) as temporary:
         _write_model(ImageClassifier(exported).eval(), pixels.size, temporary / MODEL)
         write_json(temporary / METADATA, _metadata(exported, pixels))
         write_prototypes(temporary / PROTOTYPES, exported.adapted, exported.about())
         write_text(temporary / "README.md", onnx_readme(exported, folder.name, pixels))
     return folder
-
-
-def _image_tower(member: Member) -> nn.Module:
-    tower = member.backbone.image_tower()
-    if tower is None:
-        saves = member.backbone.saves_transformers
-        raise no_export(member, "ONNX", "transformers" if saves else None)
-    return tower
 
 
 def _by_class(weights: Tensor, owners: Tensor) -> tuple[Tensor, Tensor]:
@@ -109,13 +109,6 @@ def _by_class(weights: Tensor, owners: Tensor) -> tuple[Tensor, Tensor]:
     rows = weights.new_zeros(len(counts), most, weights.shape[1])
     rows[present] = weights[owners.argsort(stable=True)]
     return rows.flatten(0, 1), present
-
-
-def _pixel_format(exported: Exported) -> PixelFormat:
-    formats = {member.backbone.pixel_format for member in exported.adapted.members}
-    if len(formats) > 1:
-        raise LatteError("the learners take different pixels, so that no one input fits them all")
-    return formats.pop()
 
 
 def _write_model(classifier: ImageClassifier, size: int, path: Path) -> None:

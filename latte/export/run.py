@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -13,11 +12,6 @@ from latte.interfaces import Progress
 from latte.run.reopen import load_adapted_run
 
 Format = Literal["transformers", "onnx"]
-
-_EXPORTS: dict[Format, Callable[..., Path]] = {
-    "transformers": export_transformers,
-    "onnx": export_onnx,
-}
 
 
 def export_run(
@@ -45,4 +39,5 @@ def export_run(
     if output is None:
         found.folder.refuse_links()
     place = output or source.folder.path / "export" / format_
-    return _EXPORTS[format_](exported, place, replace=output is None)
+    export = export_onnx if format_ == "onnx" else export_transformers
+    return export(exported, place, replace=output is None)

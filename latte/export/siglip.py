@@ -16,15 +16,17 @@ from torch.nn.functional import normalize
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.export.clip import (
     activation,
+    cleaning,
     epsilon,
     layers,
+    lower_case,
     named,
     no_counterpart,
+    no_tokenizer,
     refuse_unless,
     split_attention,
     transformer_config,
 )
-from latte.export.clip_tokenizer import cleaning, lower_case, no_tokenizer
 
 _PROBES = (
     "",
@@ -84,7 +86,9 @@ def _tokenizer(tokenizer: Any, context_length: int) -> Any:
         [
             *cleaning(),
             normalizers.Replace("_", " "),
-            normalizers.Replace(Regex(f"[{_escaped(string.punctuation)}]"), ""),
+            normalizers.Replace(
+                Regex("[" + "".join(f"\\{one}" for one in string.punctuation) + "]"), ""
+            ),
             *lower_case(),
             normalizers.Strip(),
             *own,
@@ -106,10 +110,6 @@ def _tokenizer(tokenizer: Any, context_length: int) -> Any:
     if not torch.equal(found.input_ids, tokenizer(list(_PROBES))):
         raise no_tokenizer(tokenizer)
     return exported
-
-
-def _escaped(characters: str) -> str:
-    return "".join(f"\\{one}" for one in characters)
 
 
 def _require_towers(model: Any) -> None:

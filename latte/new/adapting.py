@@ -1,15 +1,18 @@
-"""Adapt CLIP to a folder of images in one call: choose a method, write the recipe, run it.
+"""Adapt CLIP to a folder of images in one call, or compare models on it.
 
-The command `latte adapt` and the function `latte.adapt` both call this module.
+`latte adapt` and the function `latte.adapt` choose a method, write the recipe and run it;
+`latte choose` does so with each model in a temporary folder.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import gc
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from latte.interfaces import LatteError, Progress, RunResults
@@ -21,14 +24,16 @@ from latte.io.paths import read_text
 from latte.new import METHODS
 from latte.new.choices import Choices, choose
 from latte.new.images import Findings, look_at
-from latte.new.machine import this_machine
-from latte.new.models import refuse_backbone
+from latte.new.models import refuse_backbone, this_machine
 from latte.new.writing import backbone_keys, recipe_text, write_recipe
 from latte.recipe.load import load_recipe
 from latte.registry.registry import Registry, load_registry
 
 if TYPE_CHECKING:
     from latte.predict.predictor import Predictor
+    from latte.recipe.model import Recipe
+    from latte.results.folder import RunFolder
+    from latte.run.comparing import MeasuredModel
 
 OUTPUT = Path("adapted")
 """Default folder of recipes and run folders, relative to the working directory."""
@@ -110,11 +115,16 @@ def propose(
     Raises `LatteError` for images or class names that no run could use, and if the recipe file
     exists and has been edited.
     """
+    from latte.backbone.source import check_model
+
     check_method(method)
-    path = output / f"{_name(images)}.yaml"
+    path = output / f"{images.absolute().resolve().name or 'images'}.yaml"
     if model is not None:
         refuse_backbone(model, registry)
-        _check_model(model, path, registry)
+        settings = BackboneSettings.model_validate(backbone_keys(model, path))
+        base, find_folder = path.parent.absolute(), registry.model_folder
+        with naming_model():
+            check_model(settings, base_dir=base, model_folder=find_folder)
     found = look_at(images, classes, test, arguments=("PHOTOS", "--test"))
     chosen = choose(found, this_machine(), registry, method, model)
     _write(path, recipe_text(found, chosen, path), registry)
@@ -126,17 +136,24 @@ def run_proposal(proposed: Proposal, registry: Registry, progress: Progress) -> 
 
     Raises `LatteError` if the model is missing, before torch is imported, or if the run fails.
     """
-    from latte.run.ready import fetch_model
-    from latte.run.workspace import run_folder
-
-    recipe = load_recipe(proposed.recipe, registry)
-    with naming_model():
-        fetch_model(recipe, registry, run_folder(recipe, None, proposed.output))
+    recipe, _ = _ready(proposed, registry)
     from latte.run.runner import run_recipe
 
     results = run_recipe(recipe, registry, progress, output=proposed.output)
     assert results is not None, "the run goes to its last stage"
     return results
+
+
+def _ready(proposed: Proposal, registry: Registry) -> tuple[Recipe, RunFolder]:
+    """Return a proposal's recipe and its run folder, after downloading the model."""
+    from latte.run.ready import fetch_model
+    from latte.run.workspace import run_folder
+
+    recipe = load_recipe(proposed.recipe, registry)
+    run = run_folder(recipe, None, proposed.output)
+    with naming_model():
+        fetch_model(recipe, registry, run)
+    return recipe, run
 
 
 def check_method(method: str) -> str:
@@ -147,18 +164,9 @@ def check_method(method: str) -> str:
     raise LatteError(f'there is no method "{method}"', where="--method", hint=hint)
 
 
-def _check_model(model: str, file: Path, registry: Registry) -> None:
-    """Raise `LatteError` for a model that does not exist, before `file` is written."""
-    from latte.backbone.source import check_model
-
-    settings = BackboneSettings.model_validate(backbone_keys(model, file))
-    with naming_model():
-        check_model(settings, base_dir=file.parent.absolute(), model_folder=registry.model_folder)
-
-
 @contextmanager
 def naming_model() -> Iterator[None]:
-    """Give errors about the model the place `--model`."""
+    """Set the location of each `LatteError` from the block to `--model`."""
     try:
         yield
     except LatteError as error:
@@ -166,11 +174,12 @@ def naming_model() -> Iterator[None]:
 
 
 def _write(path: Path, text: str, registry: Registry) -> None:
-    """Write the recipe `text` to `path`, if it is valid.
+    """Write the recipe `text` to `path`, if it is valid; the last line has the text's digest.
 
     Raises `LatteError` if the file cannot be written, or was edited after `latte adapt` wrote it.
     """
-    if path.exists() and not _is_unedited(read_text(path)):
+    body, _, written = (read_text(path) if path.exists() else "").rpartition(_MARK)
+    if path.exists() and written.strip() != digest(body):
         raise LatteError(
             "this recipe has been edited, and is not overwritten",
             where=str(path),
@@ -180,12 +189,36 @@ def _write(path: Path, text: str, registry: Registry) -> None:
     write_recipe(path, f"{text}{_MARK}{digest(text)}\n", registry)
 
 
-def _is_unedited(text: str) -> bool:
-    """Return True if the last line has the digest of the lines before it."""
-    body, mark, written = text.rpartition(_MARK)
-    return bool(mark) and written.strip() == digest(body)
+def compare_models(
+    images: Path,
+    classes: Path | Sequence[str] | None,
+    models: Sequence[str],
+    registry: Registry,
+    progress: Progress,
+) -> Mapping[str, MeasuredModel]:
+    """Run `latte adapt`'s recipe with each model; return the models, the highest score first.
 
+    Recipes and runs are temporary.
 
-def _name(images: Path) -> str:
-    """Return the recipe's name, which is the name of the images' folder."""
-    return images.absolute().resolve().name or "images"
+    Raises `LatteError` for images, class names or models that no run could use; all models are
+    checked and downloaded before torch is imported.
+    """
+    with TemporaryDirectory(prefix="latte-choose-") as folder:
+        runs = {}
+        for number, model in enumerate(models):
+            output = Path(folder, str(number))
+            try:
+                proposed = propose(images, classes, None, output, "auto", model, registry=registry)
+                runs[model] = _ready(proposed, registry)
+            except LatteError as error:
+                where = "--models" if error.where == "--model" else error.where
+                raise LatteError(error.what, where=where, hint=error.hint) from error
+        from latte.run.comparing import measure_model
+        from latte.run.workspace import Workspace
+
+        found = {}
+        for model, (recipe, run) in runs.items():
+            progress.say(f"model {model}")
+            found[model] = measure_model(Workspace(recipe, registry, progress, run))
+            gc.collect()  # frees the model, which is in reference cycles
+    return dict(sorted(found.items(), key=lambda item: item[1].score, reverse=True))

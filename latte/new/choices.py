@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, cast
 
 from packaging.version import Version
 
+from latte.data.few_images import warn_of_few
 from latte.new import METHODS
 from latte.new.images import Findings
-from latte.new.machine import Machine
-from latte.new.models import propose_model
+from latte.new.models import Machine, propose_model
 from latte.registry.registry import Registry
 from latte.registry.spec import Kind
 
 Method = Literal["zero-shot", "mixture", "training-free", "latteclip"]
 
-_NEEDS: Mapping[Method, tuple[Kind, str]] = {"mixture": ("labeler", "transductive")}
-"""Component from a plugin that a method needs, by method."""
+_MIXTURE: tuple[Kind, str] = ("labeler", "transductive")
+"""Labeler that the method `mixture` needs; a plugin provides it."""
 _GUARD: tuple[Kind, str] = ("guard", "evidence")
 """Guard that suits every method that adapts."""
 
@@ -66,18 +65,31 @@ def choose(
     `method` is one of `METHODS`; `auto` chooses a method without training, guarded if possible.
     Without `model` a model is proposed.
     """
-    automatic = method == "auto"
-    chosen = _method(found, registry) if automatic else _asked(method, registry)
+    chosen = _method(method, found, registry)
     if model is None:
         trains = chosen.method == "latteclip"
         model, reason = propose_model(found.images, machine, trains=trains)
         chosen.reasons.append(reason)
     chosen.model = model
-    _complete(chosen, found, machine, registry)
+    if chosen.method == "mixture":
+        chosen.requires.append(_requirement(registry, *_MIXTURE))
+    elif chosen.method == "training-free":
+        chosen.describer = "phrases"
+    elif chosen.method == "latteclip":
+        _choose_describer(chosen, machine, registry)
+        _choose_training(chosen, found, machine)
+    if chosen.method != "zero-shot":  # which changes nothing that a guard could undo
+        _choose_guard(chosen, registry)
     if not found.evaluation:
         chosen.reasons.append("gain: not measured, because there are no labelled images")
     others = (one for one in METHODS if one not in (method, chosen.method))
-    chosen.others = f"other methods: {', '.join(others)}; {_texts_of_latteclip(machine, registry)}"
+    texts = (
+        "latteclip trains with texts from CLIP itself (texts by a multimodal model need "
+        f"latte-llava and a GPU with {_LMM_MEMORY:.0f} GiB, or latte-openai and a server)"
+    )
+    if _has_lmm(machine, registry):
+        texts = "latteclip trains with texts by a multimodal model (LMM) on this GPU"
+    chosen.others = f"other methods: {', '.join(others)}; {texts}"
     return chosen
 
 
@@ -97,39 +109,26 @@ def _choose_guard(chosen: Choices, registry: Registry) -> None:
     )
 
 
-def _complete(chosen: Choices, found: Findings, machine: Machine, registry: Registry) -> None:
-    """Add the settings that the chosen method needs; zero-shot needs neither those nor a guard."""
-    if chosen.method == "zero-shot":
-        return
-    if chosen.method == "mixture":
-        chosen.requires.append(_requirement(registry, *_NEEDS["mixture"]))
-    elif chosen.method == "training-free":
-        chosen.describer = "phrases"
-    else:
-        _choose_describer(chosen, machine, registry)
-        _choose_training(chosen, found, machine)
-    _choose_guard(chosen, registry)
+def _method(method: str, found: Findings, registry: Registry) -> Choices:
+    """Return the method that was asked for, or with `auto` one without training.
 
-
-def _method(found: Findings, registry: Registry) -> Choices:
-    """Choose a method without training, which was the safest in measurements on typical folders."""
-    if has(registry, *_NEEDS["mixture"]):
+    Methods without training were the safest ones in measurements on typical folders.
+    """
+    has_mixture = has(registry, *_MIXTURE)
+    if method == "mixture" and not has_mixture:
+        why = "method: training-free, because latte-transductive is not installed"
+        return Choices("training-free", reasons=[why])
+    if method != "auto":
+        return Choices(cast("Method", method), reasons=[f"method: {method}, as you asked"])
+    if has_mixture:
         return Choices("mixture", reasons=["method: joint labelling of all images, no training"])
     reasons = ["method: class prototypes computed from texts and images, no training"]
-    if found.too_few:
+    if warn_of_few(found.images, len(found.class_names)):
         reasons.append(
             "few images: a mixture needs no texts about the images and has a guard; to get it, "
             "pip install latte-transductive, and run this again"
         )
     return Choices("training-free", reasons=reasons)
-
-
-def _asked(method: str, registry: Registry) -> Choices:
-    wanted = cast("Method", method)
-    if wanted in _NEEDS and not has(registry, *_NEEDS[wanted]):
-        why = "method: training-free, because latte-transductive is not installed"
-        return Choices("training-free", reasons=[why])
-    return Choices(wanted, reasons=[f"method: {wanted}, as you asked"])
 
 
 def has(registry: Registry, kind: Kind, name: str) -> bool:
@@ -142,16 +141,6 @@ def _requirement(registry: Registry, kind: Kind, name: str) -> str:
     provider = registry.get(kind, name)
     major, minor = Version(provider.version).release[:2]
     return f"{provider.distribution}>={major}.{minor},<{major}.{minor + 1}"
-
-
-def _texts_of_latteclip(machine: Machine, registry: Registry) -> str:
-    """Return a clause that names the model that writes texts for `latteclip` on this machine."""
-    if _has_lmm(machine, registry):
-        return "latteclip trains with texts by a multimodal model (LMM) on this GPU"
-    return (
-        "latteclip trains with texts from CLIP itself (texts by a multimodal model need "
-        f"latte-llava and a GPU with {_LMM_MEMORY:.0f} GiB, or latte-openai and a server)"
-    )
 
 
 def _has_lmm(machine: Machine, registry: Registry) -> bool:

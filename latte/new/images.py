@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, cast
 
 from latte.data.few_images import warn_of_few
 from latte.data.images import UnreadableImageError, open_image
-from latte.data.sources.classes import CLASS_FOLDERS, ClassLookup, read_class_names
-from latte.data.sources.left_out import LeftOut
-from latte.data.sources.walk import iterate_images, list_images
-from latte.interfaces import Context, ImageReference, LatteError
+from latte.data.sources.classes import CLASS_FOLDERS, ClassLookup
+from latte.interfaces import Context, Dataset, ImageReference, LatteError
 from latte.io.paths import existing_file, existing_folder, is_file, some
 from latte.registry.registry import load_registry
+from latte.report.numbers import plural
 
 SAMPLE = 64
 """Number of images that are opened, spread evenly over the folder."""
 _SMALL = 100
 """Length of an image's shorter side in pixels, below which CLIP recognises little."""
-
-
-@dataclass(frozen=True)
-class BrokenImage:
-    """An image that cannot be read, with the reason in one line."""
-
-    id: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -42,7 +34,8 @@ class Findings:
     evaluation: Path | None
     images: int
     opened: int
-    broken: tuple[BrokenImage, ...]
+    broken: tuple[str, ...]
+    """Images that could not be opened, as `ID (REASON)`."""
     size: tuple[int, int] | None
     """Median width and height of the images that could be opened."""
     class_names: tuple[str, ...]
@@ -53,23 +46,17 @@ class Findings:
     left_out: tuple[str, ...]
     """Warnings about files in `root` and `evaluation` that are not read; a run prints them too."""
 
-    @property
-    def too_few(self) -> str | None:
-        """Warning about too few images for the class names, or None."""
-        return warn_of_few(self.images, len(self.class_names))
-
     def warnings(self) -> Iterator[str]:
         """Yield warnings for users to check before a run, one sentence each."""
         if self.broken:
-            first = f"{self.broken[0].id} ({self.broken[0].reason})"
             yield (
-                f"{len(self.broken)} of {self.opened} sampled images can't be read, e.g. {first}; "
-                "runs leave such images out and list them"
+                f"{len(self.broken)} of {self.opened} sampled images can't be read, e.g. "
+                f"{self.broken[0]}; runs leave such images out and list them"
             )
         if self.size and min(self.size) < _SMALL:
             width, height = self.size
             yield f"images are small ({width} x {height} pixels); CLIP was trained on larger ones"
-        if few := self.too_few:
+        if few := warn_of_few(self.images, len(self.class_names)):
             yield few
         if self.in_class_folders and self.classes:
             yield (
@@ -77,7 +64,14 @@ class Findings:
                 "ignores these names. To measure the gain, move some of these images, by class, "
                 "to another folder of labelled images"
             )
-        yield from _warnings_about(self.class_names)
+        names = self.class_names
+        if scores := [name for name in names if "_" in name]:
+            yield f"{_counted(scores)} with an underscore: CLIP understands spaces better"
+        if codes := [name for name in names if not any(letter.isalpha() for letter in name)]:
+            yield f"{_counted(codes)} without a letter: CLIP needs words"
+        spellings = Counter(" ".join(name.casefold().replace("_", " ").split()) for name in names)
+        if twins := [name for name, count in spellings.items() if count > 1]:
+            yield f"{_counted(twins)} in several spellings: keep one spelling for each class"
 
 
 def look_at(
@@ -99,103 +93,75 @@ def look_at(
         existing_file(classes.absolute(), "--classes")
     if evaluation is not None and not is_file(evaluation):
         existing_folder(evaluation.absolute(), arguments[1])
-    left_out = LeftOut()
-    paths = sorted(list_images(root.absolute(), arguments[0], left_out))
-    if evaluation is not None:
-        deque(iterate_images(evaluation.absolute(), left_out=left_out), maxlen=0)
-    context = _context()
-    names = read_class_names(_as_option(classes), root.absolute(), context)
-    opened = paths[:: max(1, len(paths) // SAMPLE)][:SAMPLE]
-    sizes, broken = _open(opened, root.absolute())
+    dataset = _dataset(root, classes, evaluation)
+    try:
+        images = sorted(dataset.training_images(), key=lambda image: image.path)
+    except LatteError as error:
+        where = (error.where or "").replace("dataset.root", arguments[0])
+        raise LatteError(error.what, where=where, hint=error.hint) from error
+    opened = images[:: max(1, len(images) // SAMPLE)][:SAMPLE]
+    sizes, broken = _open(opened)
+    widths, heights = zip(*sizes, strict=True) if sizes else ((), ())
     return Findings(
         root=root,
         classes=classes,
         evaluation=evaluation,
-        images=len(paths),
+        images=len(images),
         opened=len(opened),
         broken=tuple(broken),
-        size=_median(sizes),
-        class_names=names,
-        in_class_folders=_in_class_folders(paths, root.absolute(), names),
-        labelled=_labelled(root, classes, evaluation, context),
-        left_out=tuple(left_out.warnings()),
+        size=(round(median(widths)), round(median(heights))) if sizes else None,
+        class_names=dataset.class_names,
+        in_class_folders=_in_class_folders(images, dataset.class_names),
+        labelled=len(dataset.evaluation_images()),
+        left_out=tuple(dataset.warnings()),
     )
 
 
-def _context() -> Context:
+def _dataset(
+    root: Path, classes: Path | Sequence[str] | None, evaluation: Path | None
+) -> Dataset[Any]:
+    """Return the dataset that the recipe will name."""
+
     def no_clip() -> None:
         raise LatteError("nothing is encoded here")
 
-    return Context(Path.cwd(), Path.cwd(), "cpu", 0, frozen_clip=no_clip)  # type: ignore[arg-type]
+    here = Path.cwd()
+    context = Context(here, here, "cpu", 0, frozen_clip=no_clip)  # type: ignore[arg-type]
+    names: object = CLASS_FOLDERS
+    if classes is not None:
+        names = str(classes.absolute()) if isinstance(classes, Path) else tuple(classes)
+    registry = load_registry()
+    folder = registry.get("dataset", "folder")
+    options = registry.options_model(folder).model_validate(
+        {
+            "root": str(root.absolute()),
+            "classes": names,
+            "evaluation": str(evaluation.absolute()) if evaluation else None,
+        }
+    )
+    return cast("Dataset[Any]", registry.build(folder, options, context))
 
 
-def _open(paths: Sequence[Path], root: Path) -> tuple[list[tuple[int, int]], list[BrokenImage]]:
+def _open(images: Sequence[ImageReference]) -> tuple[list[tuple[int, int]], list[str]]:
+    """Return the sizes of the images that can be opened, and the others as `ID (REASON)`."""
     sizes, broken = [], []
-    for path in paths:
-        name = path.relative_to(root).as_posix()
+    for image in images:
         try:
-            sizes.append(open_image(ImageReference(name, path)).size)
+            sizes.append(open_image(image).size)
         except UnreadableImageError as error:
-            broken.append(BrokenImage(name, error.reason))
+            broken.append(f"{image.id} ({error.reason})")
     return sizes, broken
 
 
-def _median(sizes: Sequence[tuple[int, int]]) -> tuple[int, int] | None:
-    if not sizes:
-        return None
-    return round(median(size[0] for size in sizes)), round(median(size[1] for size in sizes))
-
-
-def _in_class_folders(paths: Sequence[Path], root: Path, names: Sequence[str]) -> int:
-    lookup = ClassLookup(names)
-    folders = Counter(path.relative_to(root).parts[0] for path in paths if path.parent != root)
-    return sum(count for folder, count in folders.items() if _is_class(folder, lookup))
-
-
-def _is_class(folder: str, lookup: ClassLookup) -> bool:
-    try:
-        lookup.label(folder, folder)
-    except LatteError:
-        return False
-    return True
-
-
-def _as_option(classes: Path | Sequence[str] | None) -> str | tuple[str, ...]:
-    """Return `classes` as the value of a dataset's option `classes`."""
-    if classes is None:
-        return CLASS_FOLDERS
-    return str(classes.absolute()) if isinstance(classes, Path) else tuple(classes)
-
-
-def _labelled(
-    root: Path, classes: Path | Sequence[str] | None, evaluation: Path | None, context: Context
-) -> int:
-    if evaluation is None:
-        return 0
-    registry = load_registry()
-    folder = registry.get("dataset", "folder")
-    model: Any = registry.options_model(folder)
-    options = model(
-        root=str(root.absolute()),
-        classes=_as_option(classes),
-        evaluation=str(evaluation.absolute()),
-    )
-    dataset: Any = registry.build(folder, options, context)
-    return len(dataset.evaluation_images())
-
-
-def _warnings_about(names: Sequence[str]) -> Iterator[str]:
-    scores = [name for name in names if "_" in name]
-    if scores:
-        yield f"{_counted(scores)} with an underscore: CLIP understands spaces better"
-    codes = [name for name in names if not any(letter.isalpha() for letter in name)]
-    if codes:
-        yield f"{_counted(codes)} without a letter: CLIP needs words"
-    folded = Counter(" ".join(name.casefold().replace("_", " ").split()) for name in names)
-    twins = [name for name, count in folded.items() if count > 1]
-    if twins:
-        yield f"{_counted(twins)} in several spellings: keep one spelling for each class"
+def _in_class_folders(images: Sequence[ImageReference], names: Sequence[str]) -> int:
+    lookup, found = ClassLookup(names), 0
+    folders = Counter(image.id.partition("/")[0] for image in images if "/" in image.id)
+    for folder, count in folders.items():
+        with suppress(LatteError):  # which is raised for a folder without the name of a class
+            lookup.label(folder, folder)
+            found += count
+    return found
 
 
 def _counted(names: Sequence[str]) -> str:
-    return f"{len(names)} class name{'' if len(names) == 1 else 's'} ({some(names)})"
+    return f"{plural(len(names), 'class name')} ({some(names)})"

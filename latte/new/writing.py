@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+
+import jinja2
 
 from latte.data.few_images import quick_look
 from latte.data.sources.classes import CLASS_FOLDERS
 from latte.interfaces import LatteError
 from latte.interfaces.settings import BRING_WEIGHTS
 from latte.io.files import write_atomically
-from latte.new.choices import Choices, Method
+from latte.new.choices import Choices
 from latte.new.images import Findings
 from latte.recipe.dump import dump_yaml
 from latte.recipe.load import load_recipe
@@ -20,10 +21,110 @@ from latte.registry.registry import Registry
 _FARTHEST = 2
 """Maximum number of `..` in a relative path; a path with more is written as absolute."""
 
+_RECIPE = """\
+# Adapts CLIP to {{ "{:,}".format(found.images) }} images of {{ found.class_names|length }} classes:
+{% if look %}
+#   latte run {{ file.name }} --limit {{ look }}     a quick look
+{% endif %}
+#   latte run {{ file.name }}
+{% if chosen.requires %}
+{{ yaml(requires=chosen.requires) }}
+{% endif %}
+dataset:
+  use: folder
+  {{ yaml(root=path(found.root)) }}
+  {{ yaml(classes=classes)|indent(2) }}
+  # Better with the kind of your classes: "a photo of a {class}, a type of bird."
+  template: "a photo of a {class}."
+{% if found.evaluation %}
+  # {{ "{:,}".format(found.labelled) }} labelled images, to measure on; training never sees them
+  {{ yaml(evaluation=path(found.evaluation)) }}
+{% else %}
+  # A folder of labelled images by class, not those in root, to measure the gain
+  # evaluation: labelled
+{% endif %}
+# latte choose compares models on your images
+{{ yaml(backbone=backbone) }}
+{% if chosen.guard %}
+# Keeps plain CLIP where the evidence that adapting helps is weak
+{{ yaml(guard=chosen.guard) }}
+{% endif %}
+{% if chosen.method == "zero-shot" %}
+# The frozen CLIP as it is
+labels: [frozen]
+prototypes: templates
+{% elif chosen.method == "mixture" %}
+# All images are labelled jointly; nothing is trained
+labels: [transductive]
+prototypes: from-labeler
+{% elif chosen.method == "training-free" %}
+# Prototypes are re-estimated from texts about the images, and from the images
+{% endif %}
+{% if chosen.describer == "llava" %}
+describer:
+  use: llava
+  model: llava-hf/llava-v1.6-mistral-7b-hf
+  resolution: thumbnail
+  {% if chosen.load_in_4bit %}
+  load_in: 4bit
+  {% endif %}
+{% elif chosen.describer %}
+describer: {{ chosen.describer }}
+{% endif %}
+{% if chosen.describer %}
+# Both take a prompt: ask about your kind of images
+descriptions:
+  - class
+  - {use: image}
+  - {use: group, size: 4}
+{% endif %}
+{% if chosen.method == "training-free" %}
+prototypes: re-estimated
+{% endif %}
+{% if chosen.method != "latteclip" %}
+train: {max_steps: 0}
+{% else %}
+labels: [current, frozen]
+# A lower momentum suits few steps: prototypes follow the texts faster
+prototypes: {use: momentum, momentum: 0.99}
+loss: contrastive
+train:
+  batch_size: {{ chosen.batch_size }}
+  {% if chosen.micro_batch_size %}
+  micro_batch_size: {{ chosen.micro_batch_size }}
+  {% endif %}
+  # Whichever comes first
+  max_steps: 2000
+  max_epochs: {{ chosen.max_epochs }}
+  optimizer: { {{- yaml(learning_rate=chosen.learning_rate) -}} }
+# For comparison: the same training without any text about images
+controls:
+  without-descriptions: {descriptions: [class], describer: null}
+{% endif %}
+"""
+
 
 def recipe_text(found: Findings, chosen: Choices, file: Path) -> str:
     """Return the text of the recipe `file`, with paths relative to its folder."""
-    return "".join(f"{line}\n" for line in _lines(found, chosen, file))
+    classes = found.classes
+    if classes is None:
+        classes = CLASS_FOLDERS
+    elif isinstance(classes, Path):
+        classes = _path(classes, file)
+    template = jinja2.Template(
+        _RECIPE, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    text: str = template.render(
+        found=found,
+        chosen=chosen,
+        file=file,
+        look=quick_look(found.images, len(found.class_names)),
+        classes=classes if isinstance(classes, str) else list(classes),
+        backbone=backbone_keys(chosen.model, file),
+        path=lambda path: _path(path, file),
+        yaml=lambda **entry: dump_yaml(entry).rstrip(),
+    )
+    return text
 
 
 def write_recipe(path: Path, text: str, registry: Registry) -> None:
@@ -40,38 +141,6 @@ def write_recipe(path: Path, text: str, registry: Registry) -> None:
         raise LatteError(f"cannot be written ({error.strerror})", where=str(path)) from error
 
 
-def _lines(found: Findings, chosen: Choices, file: Path) -> Iterator[str]:
-    yield f"# Adapts CLIP to {found.images:,} images of {len(found.class_names)} classes:"
-    look = quick_look(found.images, len(found.class_names))
-    if look:
-        yield f"#   latte run {file.name} --limit {look}     a quick look"
-    yield f"#   latte run {file.name}"
-    if chosen.requires:
-        yield from _entry("requires", chosen.requires)
-    yield from _dataset(found, file)
-    yield "# latte choose compares models on your images"
-    yield from _entry("backbone", backbone_keys(chosen.model, file))
-    if chosen.guard:
-        yield "# Keeps plain CLIP where the evidence that adapting helps is weak"
-        yield from _entry("guard", chosen.guard)
-    yield from _METHODS[chosen.method](chosen)
-
-
-def _dataset(found: Findings, file: Path) -> Iterator[str]:
-    yield "dataset:"
-    yield "  use: folder"
-    yield from _entry("root", _path(found.root, file), "  ")
-    yield from _entry("classes", _classes(found, file), "  ")
-    yield '  # Better with the kind of your classes: "a photo of a {class}, a type of bird."'
-    yield '  template: "a photo of a {class}."'
-    if found.evaluation:
-        yield f"  # {found.labelled:,} labelled images, to measure on; training never sees them"
-        yield from _entry("evaluation", _path(found.evaluation, file), "  ")
-    else:
-        yield "  # A folder of labelled images by class, not those in root, to measure the gain"
-        yield "  # evaluation: labelled"
-
-
 def backbone_keys(model: str, file: Path) -> dict[str, str]:
     """Return the section `backbone` of the recipe `file` for a `model` such as `NAME:TAG`."""
     name, _, rest = model.partition(":")
@@ -80,82 +149,6 @@ def backbone_keys(model: str, file: Path) -> dict[str, str]:
     if model.startswith(BRING_WEIGHTS) or not rest:
         return {"model": model}
     return {"model": name, "pretrained": rest}
-
-
-def _zero_shot(chosen: Choices) -> Iterator[str]:
-    yield "# The frozen CLIP as it is"
-    yield "labels: [frozen]"
-    yield "prototypes: templates"
-    yield "train: {max_steps: 0}"
-
-
-def _mixture(chosen: Choices) -> Iterator[str]:
-    yield "# All images are labelled jointly; nothing is trained"
-    yield "labels: [transductive]"
-    yield "prototypes: from-labeler"
-    yield "train: {max_steps: 0}"
-
-
-def _free(chosen: Choices) -> Iterator[str]:
-    yield "# Prototypes are re-estimated from texts about the images, and from the images"
-    yield from _descriptions(chosen)
-    yield "prototypes: re-estimated"
-    yield "train: {max_steps: 0}"
-
-
-def _latteclip(chosen: Choices) -> Iterator[str]:
-    yield from _descriptions(chosen)
-    yield "labels: [current, frozen]"
-    yield "# A lower momentum suits few steps: prototypes follow the texts faster"
-    yield "prototypes: {use: momentum, momentum: 0.99}"
-    yield "loss: contrastive"
-    yield "train:"
-    yield f"  batch_size: {chosen.batch_size}"
-    if chosen.micro_batch_size:
-        yield f"  micro_batch_size: {chosen.micro_batch_size}"
-    yield "  # Whichever comes first"
-    yield "  max_steps: 2000"
-    yield f"  max_epochs: {chosen.max_epochs}"
-    rate = dump_yaml(chosen.learning_rate).strip()
-    yield f"  optimizer: {{learning_rate: {rate}}}"
-    yield "# For comparison: the same training without any text about images"
-    yield "controls:"
-    yield "  without-descriptions: {descriptions: [class], describer: null}"
-
-
-_METHODS: Mapping[Method, Callable[[Choices], Iterator[str]]] = {
-    "zero-shot": _zero_shot,
-    "mixture": _mixture,
-    "training-free": _free,
-    "latteclip": _latteclip,
-}
-
-
-def _descriptions(chosen: Choices) -> Iterator[str]:
-    if chosen.describer == "llava":
-        yield "describer:"
-        yield "  use: llava"
-        yield "  model: llava-hf/llava-v1.6-mistral-7b-hf"
-        yield "  resolution: thumbnail"
-        if chosen.load_in_4bit:
-            yield "  load_in: 4bit"
-    else:
-        yield f"describer: {chosen.describer}"
-    yield "# Both take a prompt: ask about your kind of images"
-    yield "descriptions:"
-    yield "  - class"
-    yield "  - {use: image}"
-    yield "  - {use: group, size: 4}"
-
-
-def _entry(key: str, value: object, indent: str = "") -> Iterator[str]:
-    yield from (indent + line for line in dump_yaml({key: value}).splitlines())
-
-
-def _classes(found: Findings, file: Path) -> object:
-    if found.classes is None:
-        return CLASS_FOLDERS
-    return _path(found.classes, file) if isinstance(found.classes, Path) else list(found.classes)
 
 
 def _path(path: Path, file: Path) -> str:

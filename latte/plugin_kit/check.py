@@ -7,8 +7,9 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 
@@ -18,12 +19,11 @@ from pydantic.errors import PydanticInvalidForJsonSchema
 
 from latte.interfaces import LatteError, NoOptions, Progress
 from latte.interfaces.errors import error_line
-from latte.plugin_kit.write import KIND_FACTS
+from latte.plugin_kit.write import contract_of
 from latte.registry.plugin import BUILTIN_DISTRIBUTION, Plugin, Registered
 from latte.registry.registry import Registry
 
 _OPTIONS = ("-v", "--color=no", "--tb=short", "-p", "no:cacheprovider", "-o", "addopts=")
-_COLLECTED = re.compile(r"collected (\d+) items?")
 _FINISHED = re.compile(r" \[ *\d+%\]$")
 """End of the line that pytest prints after each test."""
 
@@ -46,29 +46,29 @@ def check_plugin(registry: Registry, plugin: Plugin) -> Iterator[Finding]:
     problem = None if plugin.status == "ok" else f"{plugin.status}: {plugin.error}"
     yield Finding(plugin.package, "is found, and made for this plugin interface", problem)
     yield from _dependencies(plugin.distribution)
-    for one in registry.all():
-        if one.distribution == plugin.distribution:
-            yield from _component(registry, one)
+    for one in _components(registry, plugin):
+        subject, name = f"{one.spec.kind} {one.spec.name}", one.spec.name
+        if one.spec.kind == "model":
+            yield _finding(subject, "its folder exists", partial(registry.model_folder, name))
+        else:
+            yield _finding(subject, "is imported, and complete", partial(registry.load, one))
+            check = partial(_check_options, registry, one)
+            yield _finding(subject, "has options with a JSON schema", check)
 
 
-def _component(registry: Registry, one: Registered) -> Iterator[Finding]:
-    subject = f"{one.spec.kind} {one.spec.name}"
-    if one.spec.kind == "model":
-        yield _finding(subject, "its folder exists", lambda: registry.model_folder(one.spec.name))
-        return
-    yield _finding(subject, "is imported, and complete", lambda: registry.load(one))
-    yield _finding(subject, "has options with a JSON schema", lambda: _schema(registry, one))
+def _components(registry: Registry, plugin: Plugin) -> list[Registered]:
+    return [one for one in registry.all() if one.distribution == plugin.distribution]
 
 
-def _schema(registry: Registry, one: Registered) -> None:
+def _check_options(registry: Registry, one: Registered) -> None:
+    """Raise `LatteError` unless all options have a JSON schema and a description."""
     model = registry.options_model(one)
     try:
         schema = model.model_json_schema()
     except PydanticInvalidForJsonSchema as error:
         raise LatteError(error_line(error)) from error
-    silent = [
-        name for name, field in model.model_fields.items() if not (field.description or "").strip()
-    ]
+    fields = model.model_fields.items()
+    silent = [name for name, field in fields if not (field.description or "").strip()]
     if silent:
         raise LatteError(f"no description= for {', '.join(silent)}")
     if schema.get("additionalProperties", True):
@@ -87,29 +87,27 @@ def _dependencies(name: str) -> Iterator[Finding]:
     """Check that dependencies are installed, and that latte's version has an upper bound."""
     requirements = [Requirement(text) for text in distribution(name).requires or ()]
     wanted = [one for one in requirements if one.marker is None or one.marker.evaluate()]
-    problems = [problem for one in wanted if (problem := _conflict(one))]
+    problems = []
+    for one in wanted:
+        try:
+            installed = version(one.name)
+        except PackageNotFoundError:
+            problems.append(f"{one.name} is not installed")
+        else:
+            if not one.specifier.contains(installed, prereleases=True):
+                what = f"{one.name} {installed} is installed, {one.specifier} is asked for"
+                problems.append(what)
     yield Finding(name, "its dependencies are installed", "; ".join(problems) or None)
-    if name != BUILTIN_DISTRIBUTION:
-        yield Finding(name, "bounds the versions of latte-clip", _unbounded(wanted))
-
-
-def _conflict(requirement: Requirement) -> str | None:
-    try:
-        installed = version(requirement.name)
-    except PackageNotFoundError:
-        return f"{requirement.name} is not installed"
-    if requirement.specifier.contains(installed, prereleases=True):
-        return None
-    return f"{requirement.name} {installed} is installed, {requirement.specifier} is asked for"
-
-
-def _unbounded(requirements: Sequence[Requirement]) -> str | None:
-    latte = [one for one in requirements if canonicalize_name(one.name) == BUILTIN_DISTRIBUTION]
-    if not latte:
-        return f'add "{BUILTIN_DISTRIBUTION}>=..." to its dependencies'
+    if name == BUILTIN_DISTRIBUTION:
+        return
+    latte = [one for one in wanted if canonicalize_name(one.name) == BUILTIN_DISTRIBUTION]
     operators = {part.operator for one in latte for part in one.specifier}
-    upper = operators & {"<", "<=", "==", "~="}
-    return None if upper else "give an upper bound, as in latte-clip>=0.1,<0.2"
+    problem = None
+    if not latte:
+        problem = f'add "{BUILTIN_DISTRIBUTION}>=..." to its dependencies'
+    elif not operators & {"<", "<=", "==", "~="}:
+        problem = "give an upper bound, as in latte-clip>=0.1,<0.2"
+    yield Finding(name, "bounds the versions of latte-clip", problem)
 
 
 def run_contracts(registry: Registry, plugin: Plugin, progress: Progress) -> Iterator[Finding]:
@@ -118,9 +116,8 @@ def run_contracts(registry: Registry, plugin: Plugin, progress: Progress) -> Ite
     A component with required options is skipped.
     """
     needs_pytest()
-    for one in registry.all():
-        if one.distribution == plugin.distribution:
-            yield _contract(registry, one, progress)
+    for one in _components(registry, plugin):
+        yield _contract(registry, one, progress)
 
 
 def run_tests(plugin: Plugin, folder: Path, progress: Progress) -> Finding:
@@ -139,8 +136,8 @@ def needs_pytest() -> None:
 
 
 def _contract(registry: Registry, one: Registered, progress: Progress) -> Finding:
-    subject, facts = f"{one.spec.kind} {one.spec.name}", KIND_FACTS[one.spec.kind]
-    check = f"keeps the {facts.contract}"
+    subject, contract = f"{one.spec.kind} {one.spec.name}", contract_of(one.spec.kind)
+    check = f"keeps the {contract}"
     model = NoOptions if one.spec.kind == "model" else registry.options_model(one)
     required = [name for name, field in model.model_fields.items() if field.is_required()]
     if required:
@@ -150,8 +147,8 @@ def _contract(registry: Registry, one: Registered, progress: Progress) -> Findin
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "test_contract.py"
         file.write_text(
-            f"from latte.testing import {facts.contract}\n\n\n"
-            f"class TestComponent({facts.contract}):\n    component = {name!r}\n",
+            f"from latte.testing import {contract}\n\n\n"
+            f"class TestComponent({contract}):\n    component = {name!r}\n",
             encoding="utf-8",
         )
         problem = _pytest(["--rootdir", folder, str(file)], subject, progress)
@@ -162,24 +159,16 @@ def _pytest(arguments: Sequence[str], name: str, progress: Progress) -> str | No
     """Run pytest as the task `name`; return None if it passes, else its first errors or output."""
     command = [sys.executable, "-u", "-m", "pytest", *_OPTIONS, *arguments]
     output: list[str] = []
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
-        lines = _recorded(process.stdout or (), output)
-        counts = (_COLLECTED.search(line) for line in lines)
-        total = next((int(count[1]) for count in counts if count), 0)
-        with progress.task(name, total, "tests") as task:
-            for line in lines:
-                if _FINISHED.search(line):
-                    task.advance()
+    pipe = subprocess.PIPE
+    with (
+        progress.task(name, None, "tests") as task,
+        subprocess.Popen(command, stdout=pipe, stderr=subprocess.STDOUT, text=True) as process,
+    ):
+        for line in process.stdout or ():
+            output.append(line)
+            if _FINISHED.search(line):
+                task.advance()
     if process.returncode == 0:
         return None
     errors = re.findall(r"^E +(.+)$", "".join(output), flags=re.MULTILINE)
     return "\n".join(dict.fromkeys(errors[:5])) or "".join(output).strip()[-400:]
-
-
-def _recorded(lines: Iterable[str], output: list[str]) -> Iterator[str]:
-    """Yield lines as they arrive, and append them to `output`."""
-    for line in lines:
-        output.append(line)
-        yield line

@@ -14,6 +14,7 @@ import jinja2
 
 from latte.interfaces import LatteError
 from latte.io.files import temporary_beside
+from latte.registry.registry import INTERFACES
 from latte.registry.spec import Kind
 from latte.version import __version__
 
@@ -64,45 +65,28 @@ def plugin_names(text: str) -> Names:
     return names
 
 
-@dataclass(frozen=True)
-class KindFacts:
-    """Facts about a kind of component, for the templates."""
-
-    noun: str
-    contract: str
-    promise: str
-    """Summary of the component that the template contains."""
-
-
-KIND_FACTS: dict[Kind, KindFacts] = {
-    "backbone": KindFacts(
-        "Loader", "BackboneContract", "an image-text model with random weights, to be replaced"
-    ),
-    "dataset": KindFacts(
-        "Dataset", "DatasetContract", "photos in a folder, with a list of classes"
-    ),
-    "guard": KindFacts("Guard", "GuardContract", "keeps zero-shot if its labels are uncertain"),
-    "describer": KindFacts("Describer", "DescriberContract", "describes how bright a photo is"),
-    "description": KindFacts(
-        "Description", "DescriptionTypeContract", "asks what an image's object is made of"
-    ),
-    "gate": KindFacts("Gate", "GateContract", "holds back texts with unwanted words"),
-    "labeler": KindFacts(
-        "Labeler", "PseudoLabelerContract", "labels only images with a clear margin"
-    ),
-    "prototypes": KindFacts(
-        "Prototypes", "PrototypeAggregatorContract", "prototypes that drift towards their images"
-    ),
-    "loss": KindFacts("Loss", "LossContract", "one minus the cosine of image and target"),
-    "trainable": KindFacts(
-        "Trainable", "TrainableContract", "trains the biases of both towers only"
-    ),
-    "augmentation": KindFacts(
-        "Augmentation", "ImageAugmentationContract", "mirrors photos at random"
-    ),
-    "reporter": KindFacts("Reporter", "ReporterContract", "writes the result as one line of text"),
-    "model": KindFacts("Model", "ModelContract", "a CLIP with random weights, to be replaced"),
+SUMMARIES: dict[Kind, str] = {
+    "backbone": "an image-text model with random weights, to be replaced",
+    "dataset": "photos in a folder, with a list of classes",
+    "guard": "keeps zero-shot if its labels are uncertain",
+    "describer": "describes how bright a photo is",
+    "description": "asks what an image's object is made of",
+    "gate": "holds back texts with unwanted words",
+    "labeler": "labels only images with a clear margin",
+    "prototypes": "prototypes that drift towards their images",
+    "loss": "one minus the cosine of image and target",
+    "trainable": "trains the biases of both towers only",
+    "augmentation": "mirrors photos at random",
+    "reporter": "writes the result as one line of text",
+    "model": "a CLIP with random weights, to be replaced",
 }
+"""Summary of the component in the template of each kind."""
+
+
+def contract_of(kind: Kind) -> str:
+    """Return the class of a kind's contract tests: the interface's name and `Contract`."""
+    name = "Model" if kind == "model" else INTERFACES[kind].__name__
+    return f"{name.removesuffix('Loader')}Contract"
 
 
 def write_plugin(names: Names, kind: Kind, folder: Path) -> list[Path]:
@@ -136,7 +120,16 @@ def _files(names: Names, kind: Kind) -> Iterator[tuple[str, str]]:
         lstrip_blocks=True,
         autoescape=False,
     )
-    values = {"names": names, "kind": kind, "facts": KIND_FACTS[kind], "latte": _series()}
+    major, minor, *_ = __version__.split(".")
+    series = f">={major}.{minor},<{major}.{int(minor) + 1}"
+    values = {
+        "names": names,
+        "kind": kind,
+        "noun": "Loader" if kind == "backbone" else kind.capitalize(),
+        "contract": contract_of(kind),
+        "summary": SUMMARIES[kind],
+        "latte": series,
+    }
     found = {
         path.relative_to(_TEMPLATES / part).as_posix(): path.relative_to(_TEMPLATES).as_posix()
         for part in ("common", kind)
@@ -145,9 +138,3 @@ def _files(names: Names, kind: Kind) -> Iterator[tuple[str, str]]:
     for name, template in found.items():
         target = name.removesuffix(_SUFFIX).replace("MODULE", names.module)
         yield target, environment.get_template(template).render(values)
-
-
-def _series() -> str:
-    """Return the range of latte versions for a new plugin, such as `>=0.1,<0.2`."""
-    major, minor, *_ = __version__.split(".")
-    return f">={major}.{minor},<{major}.{int(minor) + 1}"

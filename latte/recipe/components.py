@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from latte.interfaces import LatteError, Options
 from latte.recipe.layout import ONE_LEARNER, SEVERAL, SINGLE, kind_at
@@ -22,14 +21,6 @@ _PROMPT = "prompt"
 """Part of the names of options that hold prompts, such as `system_prompt`."""
 
 
-@dataclass(frozen=True)
-class Found:
-    """Registered component that a recipe names, with the model of its options."""
-
-    registered: Registered
-    model: type[Options]
-
-
 class Components:
     """Components of one recipe, by key path."""
 
@@ -41,27 +32,25 @@ class Components:
         self._found = {path: self._look_up(path) for path in component_paths(root)}
         for path, found in self._found.items():
             if found:
-                validator.sections.add(path, found.model)
+                validator.sections.add(path, found[1])
 
     def choice(self, path: KeyPath) -> Choice | None:
         """Return the component at `path`; None if it is absent or invalid, which is reported."""
         found, node = self._found.get(path), find(self._root, path)
         if found is None or node is None:
             return None
-        name = node.child(NAME)
-        spec = found.registered.spec
-        reserved, own = reserved_keys(spec.kind), node
-        for key in reserved:
-            own = own.replaced(key, None)
+        (registered, model), name = found, node.child(NAME)
+        spec = registered.spec
+        reserved = reserved_keys(spec.kind)
+        own = node.without(reserved)
         if spec.kind in _ASKING:
             self._refuse_variables_in_prompts(own, path)
-        options = self._validator.validated(found.model, own, path, reserved=reserved)
+        options = self._validator.validated(model, own, path, reserved=reserved)
         label = spec.name if name is None else label_of(name, (*path, NAME), self._mistakes)
         by = node.child(BY) if BY in reserved else None
         describer = None if by is None else label_of(by, (*path, BY), self._mistakes)
         if options is None or label is None or (by is not None and describer is None):
             return None
-        registered = found.registered
         return Choice(spec, registered.distribution, registered.version, label, options, describer)
 
     def _refuse_variables_in_prompts(self, component: Node, path: KeyPath) -> None:
@@ -70,21 +59,29 @@ class Components:
             prompts = [node, *(below for _, below in node.items())] if _PROMPT in str(key) else []
             for prompt in prompts:
                 for name in prompt.origin.variables:
-                    self._mistakes.add(
-                        prompt.origin,
-                        (*path, key),
+                    what = (
                         f"a prompt cannot contain the variable {name}: prompts are stored and "
-                        "exported with the texts",
-                        "Write the text itself.",
+                        "exported with the texts"
                     )
+                    hint = "Write the text itself."
+                    self._mistakes.add(prompt.origin, (*path, key), what, hint)
 
-    def _look_up(self, path: KeyPath) -> Found | None:
+    def _look_up(self, path: KeyPath) -> tuple[Registered, type[Options]] | None:
+        """Return the component at `path` and its options model; None after reporting a mistake."""
         kind, node = kind_at(path), find(self._root, path)
         assert kind is not None
         assert node is not None
         try:
             registered = self._registered(kind, node, path)
-            return Found(registered, self._options_model(registered)) if registered else None
+            if registered is None:
+                return None
+            model = self._registry.options_model(registered)
+            if taken := {*reserved_keys(kind)} & {*model.model_fields}:
+                raise LatteError(
+                    f"{registered.full_name} has an option {min(taken)}, which no recipe can set",
+                    hint=f"Report it to the authors of {registered.distribution}.",
+                )
+            return registered, model
         except LatteError as error:
             origin = (node.child(USE) or node).origin
             self._mistakes.add(origin, (*path, USE), error.what, error.hint)
@@ -98,9 +95,10 @@ class Components:
             return None
         use = node.child(USE)
         if use is None:
+            names = (written_name(self._registry, one) for one in self._registry.all(kind))
             raise LatteError(
                 'the key "use" is missing: it names the component',
-                hint=f"Add use: NAME. All names: {', '.join(self._names(kind))}.",
+                hint=f"Add use: NAME. All names: {', '.join(names)}.",
             )
         if use.broken:
             return None
@@ -108,20 +106,6 @@ class Components:
             what, hint = wrong_type(["the name of a component"], use)
             raise LatteError(what, hint=hint)
         return find_component(self._registry, kind, use.value)
-
-    def _options_model(self, registered: Registered) -> type[Options]:
-        """Return the component's options model. Raises `LatteError` for a reserved option name."""
-        model = self._registry.options_model(registered)
-        taken = {*reserved_keys(registered.spec.kind)} & {*model.model_fields}
-        if taken:
-            raise LatteError(
-                f"{registered.full_name} has an option {min(taken)}, which no recipe can set",
-                hint=f"Report it to the authors of {registered.distribution}.",
-            )
-        return model
-
-    def _names(self, kind: Kind) -> list[str]:
-        return [written_name(self._registry, one) for one in self._registry.all(kind)]
 
 
 def component_paths(root: Node) -> Iterator[KeyPath]:

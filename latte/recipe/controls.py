@@ -11,11 +11,9 @@ from latte.recipe.layout import (
     AUGMENT,
     AUGMENTATION,
     CONTROL_KEYS,
-    CONTROLS,
     DESCRIBER_KEYS,
     LEARNERS,
     ONE_LEARNER,
-    REQUIRES,
     SHARED,
     TRAIN,
     kind_at,
@@ -37,7 +35,12 @@ def merged(base: Node, change: Node, registry: Registry) -> Node:
     `change` is kept. Package requirements of both are kept. `controls: {}` removes all controls.
     """
     whole = _merged(_without_excluded(base, change), change, (), registry)
-    return _with_all_requirements(whole, base, change)
+    own, others = change.child("requires"), base.child("requires")
+    if not (own and others and isinstance(own.value, list) and isinstance(others.value, list)):
+        return whole
+    known = [node.value for node in own.value]
+    added = [node for node in others.value if node.value not in known]
+    return whole.replaced("requires", Node([*own.value, *added], own.origin))
 
 
 def component_name(node: Node, path: KeyPath, registry: Registry) -> str | None:
@@ -54,7 +57,7 @@ def component_name(node: Node, path: KeyPath, registry: Registry) -> str | None:
 def _merged(base: Node | None, change: Node, path: KeyPath, registry: Registry) -> Node:
     if base is None or not (isinstance(base.value, dict) and isinstance(change.value, dict)):
         return change
-    if path == (CONTROLS,) and not change.value:
+    if path == ("controls",) and not change.value:
         return change
     use = component_name(change, path, registry)
     if use and use != component_name(base, path, registry):
@@ -69,11 +72,11 @@ def _without_excluded(base: Node, change: Node) -> Node:
     """Return `base` without keys that a recipe with the keys of `change` cannot have."""
     written = {*change.plain()}
     if LEARNERS in written:
-        base = _without(base, ONE_LEARNER)
+        base = base.without(ONE_LEARNER)
     elif written & {*ONE_LEARNER}:
-        base = _without(base, (LEARNERS,))
+        base = base.without([LEARNERS])
     if written & {*DESCRIBER_KEYS}:
-        base = _without(base, [key for key in DESCRIBER_KEYS if key not in written])
+        base = base.without({*DESCRIBER_KEYS} - written)
     return without_other_views(base, change)
 
 
@@ -84,23 +87,8 @@ def without_other_views(base: Node, change: Node) -> Node:
     """
     component, train = change.child(AUGMENTATION), base.child(TRAIN)
     if component is not None and component.value is not None:
-        return base.replaced(TRAIN, train.replaced(AUGMENT, None)) if train else base
-    return _without(base, (AUGMENTATION,)) if find(change, (TRAIN, AUGMENT)) else base
-
-
-def _without(node: Node, keys: tuple[str, ...] | list[str]) -> Node:
-    for key in keys:
-        node = node.replaced(key, None)
-    return node
-
-
-def _with_all_requirements(whole: Node, base: Node, change: Node) -> Node:
-    own, others = change.child(REQUIRES), base.child(REQUIRES)
-    if not (own and others and isinstance(own.value, list) and isinstance(others.value, list)):
-        return whole
-    known = [node.value for node in own.value]
-    added = [node for node in others.value if node.value not in known]
-    return whole.replaced(REQUIRES, Node([*own.value, *added], own.origin))
+        return base.replaced(TRAIN, train.without([AUGMENT])) if train else base
+    return base.without([AUGMENTATION]) if find(change, (TRAIN, AUGMENT)) else base
 
 
 def controls_of(root: Node, mistakes: Mistakes) -> dict[str, Node]:
@@ -108,22 +96,17 @@ def controls_of(root: Node, mistakes: Mistakes) -> dict[str, Node]:
 
     `controls: null` and `controls: {}` mean no controls, and `NAME: null` means no such control.
     """
-    node = root.child(CONTROLS)
+    node = root.child("controls")
     if node is None or node.value is None:
         return {}
     if not isinstance(node.value, dict):
-        mistakes.add(node.origin, (CONTROLS,), *wrong_type([EXPECTED["dict_type"]], node))
+        mistakes.add(node.origin, ("controls",), *wrong_type([EXPECTED["dict_type"]], node))
         return {}
     return {
         name: _without_shared_keys(control, name, mistakes)
         for name, control in node.value.items()
         if control.value is not None and _is_usable(control, name, mistakes)
     }
-
-
-def varied(recipe: Node, control: Node, registry: Registry) -> Node:
-    """Return `recipe` with `control` merged over it, and without controls."""
-    return merged(recipe.replaced(CONTROLS, None), control, registry)
 
 
 def with_written_names(node: Node, registry: Registry, path: KeyPath = ()) -> Node:
@@ -134,16 +117,12 @@ def with_written_names(node: Node, registry: Registry, path: KeyPath = ()) -> No
 
 
 def _is_usable(control: Node, name: str, mistakes: Mistakes) -> bool:
-    path = (CONTROLS, name)
+    path = ("controls", name)
     if not is_label(name):
         mistakes.add(control.origin, path, *unusable_label(name))
     elif name in _TAKEN:
-        mistakes.add(
-            control.origin,
-            path,
-            f'every report has a model called "{name}" already',
-            "Give the control another name.",
-        )
+        what = f'every report has a model called "{name}" already'
+        mistakes.add(control.origin, path, what, "Give the control another name.")
     elif not isinstance(control.value, dict):
         mistakes.add(control.origin, path, *wrong_type([EXPECTED["dict_type"]], control))
     else:
@@ -153,14 +132,10 @@ def _is_usable(control: Node, name: str, mistakes: Mistakes) -> bool:
 
 def _without_shared_keys(control: Node, name: str, mistakes: Mistakes) -> Node:
     """Return the control without the keys that no control can set; each of them is reported."""
-    for key in (*SHARED, CONTROLS):
-        node = control.child(key)
-        if node is not None:
-            mistakes.add(
-                node.origin,
-                (CONTROLS, name, key),
-                f'a control cannot set "{key}"',
-                f"A control can set: {', '.join(CONTROL_KEYS)}.",
-            )
-            control = control.replaced(key, None)
-    return control
+    taken = (*SHARED, "controls")
+    for key, node in control.items():
+        if key in taken:
+            what = f'a control cannot set "{key}"'
+            hint = f"A control can set: {', '.join(CONTROL_KEYS)}."
+            mistakes.add(node.origin, ("controls", name, key), what, hint)
+    return control.without(taken)

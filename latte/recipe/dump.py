@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from latte.recipe.node import KeyPath
@@ -47,8 +47,10 @@ def yaml_lines(value: Any, path: KeyPath = (), indent: int = 0) -> Iterator[Line
 
 
 def _entry(key: str | int, value: Any, path: KeyPath, indent: int) -> Iterator[Line]:
-    if isinstance(key, int):
-        yield from _item(value, path, indent)
+    if isinstance(key, int):  # the first line of an item has a dash in place of two spaces
+        first, *below = yaml_lines(value, path, indent + _INDENT)
+        dash = f"{' ' * indent}- {first.text[indent + _INDENT :]}"
+        yield from (replace(first, text=dash), *below)
         return
     start = f"{' ' * indent}{_scalar(key, is_key=True)}:"
     if _is_block(value, indent, start):
@@ -56,14 +58,6 @@ def _entry(key: str | int, value: Any, path: KeyPath, indent: int) -> Iterator[L
         yield from yaml_lines(value, path, indent + _INDENT)
     else:
         yield Line(f"{start} {_inline(value)}", path, holds_value=True)
-
-
-def _item(value: Any, path: KeyPath, indent: int) -> Iterator[Line]:
-    """Yield the lines of an item of a list, the first with a dash instead of two spaces."""
-    below = yaml_lines(value, path, indent + _INDENT)
-    first = next(below)
-    yield Line(f"{' ' * indent}- {first.text[indent + _INDENT :]}", first.path, first.holds_value)
-    yield from below
 
 
 def _is_block(value: Any, indent: int, start: str) -> bool:
@@ -88,18 +82,13 @@ def _scalar(value: Any, *, is_key: bool = False) -> str:
         return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, float):
-        return _float(value)
+    if isinstance(value, float):  # with a point: YAML 1.1 reads `1e-07` as text
+        mantissa, exponent, power = repr(value).partition("e")
+        return mantissa + ".0" * bool(exponent and "." not in mantissa) + exponent + power
     if isinstance(value, int):
         return str(value)
     text = value if is_key or isinstance(value, Written) else escape(value)
     return text if _PLAIN.fullmatch(text) and not _MISREAD.fullmatch(text) else _quoted(text)
-
-
-def _float(value: float) -> str:
-    """Write a float with a point before its exponent: YAML 1.1 reads `1e-07` as text."""
-    mantissa, exponent, power = repr(value).partition("e")
-    return mantissa + ".0" * bool(exponent and "." not in mantissa) + exponent + power
 
 
 def _quoted(text: str) -> str:

@@ -11,13 +11,13 @@ from yaml.nodes import Node as YamlNode
 
 from latte.interfaces import LatteError
 from latte.interfaces.errors import did_you_mean
+from latte.io.paths import read_text
 from latte.recipe.controls import merged
-from latte.recipe.layout import EXTENDS, KEYS, spelled_out
+from latte.recipe.layout import KEYS, spelled_out
 from latte.recipe.mistakes import Mistakes, wrong_type
 from latte.recipe.node import KeyPath, Node, Origin
 from latte.recipe.shipped import SUFFIXES, shipped_path, unknown_recipe
-from latte.recipe.tree import TreeBuilder
-from latte.recipe.yaml import compose, read_recipe_text
+from latte.recipe.tree import LARGEST_FILE, TreeBuilder, compose
 from latte.registry.registry import Registry
 from latte.registry.spec import NAME
 
@@ -38,7 +38,8 @@ class RecipeFiles:
 
     def read(self, path: Path) -> Node:
         """Return the recipe in `path`, merged over its bases. Raises `LatteError`."""
-        root = self._built(compose(read_recipe_text(path), str(path)), path, self.mistakes)
+        text = read_text(path, LARGEST_FILE)
+        root = self._built(compose(text, str(path)), path, self.mistakes)
         if not isinstance(root.value, dict):
             what, _ = wrong_type(["a mapping (key: value)"], root)
             raise LatteError(what, where=root.origin.position)
@@ -55,7 +56,7 @@ class RecipeFiles:
         for reference, place in _references(root):
             base = self._base(reference, path, chain, self.mistakes.where(reference.origin, place))
             whole = base if whole is None else merged(whole, base, self.registry)
-        own = root.replaced(EXTENDS, None)
+        own = root.without(["extends"])
         return own if whole is None else merged(whole, own, self.registry)
 
     def _base(self, reference: Node, path: Path, chain: tuple[Path, ...], where: str) -> Node:
@@ -65,12 +66,12 @@ class RecipeFiles:
         if found not in self.bases:
             root = self._base_tree(found, where)
             whole = self._with_bases(root, found, (*chain, found))
-            self.bases[found] = whole.replaced(NAME, None)
+            self.bases[found] = whole.without([NAME])
         return self.bases[found]
 
     def _base_tree(self, path: Path, where: str) -> Node:
-        """Return the content of a base; errors do not quote a file that is not a recipe."""
-        text = read_recipe_text(path)
+        """Return the recipe in a base's file; errors do not quote files that are not recipes."""
+        text = read_text(path, LARGEST_FILE)
         try:
             document = compose(text, str(path))
         except LatteError as error:
@@ -79,10 +80,9 @@ class RecipeFiles:
             ) from error
         mistakes = Mistakes()
         root = self._built(document, path, mistakes)
-        if not {EXTENDS, *KEYS} & {str(key) for key, _ in root.items()}:
-            raise LatteError(
-                f"{path} is not a recipe: it has no key that recipes have", where=where
-            )
+        if not {"extends", *KEYS} & {key for key, _ in root.items()}:
+            what = f"{path} is not a recipe: it has no key that recipes have"
+            raise LatteError(what, where=where)
         self.mistakes.found += mistakes.found
         return root
 
@@ -97,12 +97,12 @@ class RecipeFiles:
 
 def _references(root: Node) -> Iterator[tuple[Node, KeyPath]]:
     """Yield each name or path in `extends` of `root`, and its key path. Raises `LatteError`."""
-    extends = root.child(EXTENDS)
+    extends = root.child("extends")
     if extends is None or extends.value is None:
         return
     several = isinstance(extends.value, list)
     for index, node in extends.items() if several else [(0, extends)]:
-        place: KeyPath = (EXTENDS, index) if several else (EXTENDS,)
+        place: KeyPath = ("extends", index) if several else ("extends",)
         where = Mistakes().where(node.origin, place)
         if node.broken or node.origin.variables:
             raise LatteError("takes no variables", where=where, hint="Write the name itself.")
@@ -118,14 +118,21 @@ def _find(reference: Node, path: Path, where: str) -> Path:
     if not name.endswith(SUFFIXES):
         shipped = shipped_path(name)
         if shipped is None:
-            raise _unknown(name, path, where)
+            beside = (f"{name}{end}" for end in SUFFIXES if _beside(path, name + end))
+            raise _unknown(name, next(beside, None), where)
         return shipped
     if name.startswith(("/", "~", "\\")) or Path(name).is_absolute():
         hint = "Write it from the folder of this recipe, as in: extends: ../base.yaml"
         raise LatteError(f'"{name}" is not a relative path', where=where, hint=hint)
     found = _beside(path, name)
     if found is None:
-        raise _missing(path.parent / name, where)
+        target = path.parent / name
+        try:
+            names = [one.name for one in target.parent.iterdir() if one.suffix in SUFFIXES]
+        except (OSError, ValueError):
+            names = []
+        near = did_you_mean(target.name, names) or None
+        raise LatteError(f"there is no recipe {target}", where=where, hint=near)
     return found
 
 
@@ -141,17 +148,8 @@ def _beside(path: Path, name: str) -> Path | None:
         return None
 
 
-def _missing(target: Path, where: str) -> LatteError:
-    try:
-        names = [one.name for one in target.parent.iterdir() if one.suffix in SUFFIXES]
-    except (OSError, ValueError):
-        names = []
-    hint = did_you_mean(target.name, names)
-    return LatteError(f"there is no recipe {target}", where=where, hint=hint or None)
-
-
-def _unknown(name: str, path: Path, where: str) -> LatteError:
-    beside = next((f"{name}{suffix}" for suffix in SUFFIXES if _beside(path, name + suffix)), None)
+def _unknown(name: str, beside: str | None, where: str) -> LatteError:
+    """Return the error for a name without a recipe; `beside` is a file with this name."""
     if beside is None:
         return unknown_recipe(name, where)
     hint = f"A file needs its ending: extends: {beside}"

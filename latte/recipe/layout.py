@@ -8,23 +8,15 @@ from latte.registry.plugin import BUILTIN_DISTRIBUTION
 from latte.registry.spec import NAME, USE, Kind
 
 GENERAL = tuple(GeneralSettings.model_fields)
-ORACLE = "oracle"
-"""Key that allows a recipe, or only the control that sets it, to use ground-truth labels."""
-BUDGET = "budget"
-REQUIRES = "requires"
-CONTROLS = "controls"
 LEARNERS = "learners"
-EXTENDS = "extends"
-"""Key that names the recipes that a file extends; merged recipes do not have this key."""
-SHARED = tuple(key for key in GENERAL if key != ORACLE)
+SHARED = tuple(key for key in GENERAL if key != "oracle")
 """Keys that controls inherit from their recipe and cannot set."""
 BACKBONE = "backbone"
 TRAIN = "train"
 AUGMENT = "augment"
 AUGMENTATION = "augmentation"
 """Key of the component that makes training views, in place of the key `augment` of `train`."""
-OPEN_CLIP = "open_clip"
-DEFAULT_BACKBONE = f"{BUILTIN_DISTRIBUTION}/{OPEN_CLIP}"
+DEFAULT_BACKBONE = f"{BUILTIN_DISTRIBUTION}/open_clip"
 """Backbone of a recipe whose section `backbone` has no `use`."""
 SINGLE: dict[str, Kind] = {
     BACKBONE: "backbone",
@@ -34,7 +26,7 @@ SINGLE: dict[str, Kind] = {
     "prototypes": "prototypes",
     "loss": "loss",
     "trainable": "trainable",
-    AUGMENTATION: "augmentation",
+    "augmentation": "augmentation",
 }
 """Kind of component by key, for keys that hold a single component."""
 SEVERAL: dict[str, Kind] = {
@@ -45,9 +37,7 @@ SEVERAL: dict[str, Kind] = {
     "reporters": "reporter",
 }
 """Kind of component by key, for keys that hold a list of components."""
-ONE_DESCRIBER = "describer"
-DESCRIBERS = "describers"
-DESCRIBER_KEYS = (ONE_DESCRIBER, DESCRIBERS)
+DESCRIBER_KEYS = ("describer", "describers")
 """Keys for a single describer and for a list; a recipe has at most one of them."""
 ONE_LEARNER = ("trainable", "prototypes", "loss")
 """Keys of the single learner `main`, in recipes without `learners`."""
@@ -63,14 +53,14 @@ KEYS = (
     "labels",
     *ONE_LEARNER,
     LEARNERS,
-    AUGMENTATION,
+    "augmentation",
     "train",
     "evaluate",
     "reporters",
-    CONTROLS,
+    "controls",
 )
-"""Every top-level key, in the order of a resolved recipe."""
-CONTROL_KEYS = tuple(key for key in KEYS if key not in (*SHARED, CONTROLS))
+"""Every top-level key of a merged recipe, in the order of a resolved recipe."""
+CONTROL_KEYS = tuple(key for key in KEYS if key not in (*SHARED, "controls"))
 
 
 def kind_at(path: KeyPath) -> Kind | None:
@@ -109,9 +99,7 @@ def with_item_names(root: Node, path: KeyPath) -> KeyPath:
     for key in path:
         names = item_names(node) if node and isinstance(key, int) else []
         name = names[key] if isinstance(key, int) and key < len(names) else None
-        if name is None or names.count(name) > 1 or "." in name:
-            keys.append(key)
-        else:
-            keys.append(name)
+        is_clear = name and "." not in name and names.count(name) == 1
+        keys.append(name if name and is_clear else key)
         node = node.child(key) if node else None
     return tuple(keys)

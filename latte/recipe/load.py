@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,19 +12,9 @@ from typing import Any
 from latte.interfaces import LatteError, Options
 from latte.interfaces.errors import nearest
 from latte.recipe.components import written_name
-from latte.recipe.controls import controls_of, varied, with_written_names
+from latte.recipe.controls import controls_of, merged, with_written_names
 from latte.recipe.extends import RecipeFiles
-from latte.recipe.layout import (
-    AUGMENTATION,
-    BACKBONE,
-    CONTROLS,
-    DEFAULT_BACKBONE,
-    DESCRIBERS,
-    LEARNERS,
-    ONE_DESCRIBER,
-    OPEN_CLIP,
-    spelled_out,
-)
+from latte.recipe.layout import BACKBONE, DEFAULT_BACKBONE, KEYS, LEARNERS, spelled_out
 from latte.recipe.mistakes import Mistakes
 from latte.recipe.model import Choice, LearnerChoice, Recipe
 from latte.recipe.node import DEFAULT, Node, Origin, dotted, find, leaves
@@ -53,21 +43,14 @@ def load_recipe(
     """
     variables = os.environ if environment is None else environment
     mistakes = Mistakes()
+    refuse_absent_file(path)
     files = RecipeFiles(registry, variables, mistakes)
-    root = _read_tree(path, overrides, files, mistakes)
-    recipe = _read_recipe(root, registry, mistakes, path)
+    root = apply_overrides(files.read(path), overrides, variables, mistakes)
+    files.forget_replaced(root)
+    recipe = _read_recipe(spelled_out(root), registry, mistakes, path)
     mistakes.raise_if_any()
     assert recipe is not None, "whatever is wrong with a recipe is reported"
     return replace(recipe, bases=tuple(files.bases))
-
-
-def _read_tree(
-    path: Path, overrides: Sequence[str], files: RecipeFiles, mistakes: Mistakes
-) -> Node:
-    refuse_absent_file(path)
-    root = apply_overrides(files.read(path), overrides, files.environment, mistakes)
-    files.forget_replaced(root)
-    return spelled_out(root)
 
 
 def _read_recipe(
@@ -78,17 +61,17 @@ def _read_recipe(
     variants: dict[str, Recipe] = {}
     changes: dict[str, Any] = {}
     for name, control in controls.items():
-        own = mistakes.within(CONTROLS, name)
-        variant = _read_variant(varied(written, control, registry), registry, own, path)
+        own = Mistakes(prefix=("controls", name))
+        whole = merged(written.without(["controls"]), control, registry)
+        variant = _read_variant(whole, registry, own, path)
         mistakes.adopt(own)
-        changes[name] = without_secret_values(
-            with_written_names(control, registry).plain(), control
-        )
+        change = with_written_names(control, registry).plain()
+        changes[name] = without_secret_values(change, control)
         if variant:
             variants[name] = variant
     if recipe is None or not controls:
         return recipe
-    resolved = {**recipe.resolved, CONTROLS: changes}
+    resolved = {**recipe.resolved, "controls": changes}
     return replace(recipe, controls=variants, resolved=resolved, origins=origins(resolved, written))
 
 
@@ -101,22 +84,11 @@ def _read_variant(
     if recipe is None:
         return None
     if not recipe.general.name:
-        named = recipe.general.model_copy(update={NAME: _name_from(path)})
-        recipe = replace(recipe, general=named)
-    lists_learners = root.child(LEARNERS) is not None
-    resolved = resolved_data(
-        recipe,
-        registry,
-        lists_learners=lists_learners,
-        lists_describers=root.child(DESCRIBERS) is not None,
-    )
-    resolved = without_secret_values(resolved, root)
+        # Run folders are named by the recipe, so other characters of the file's name become `-`.
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-.") or "recipe"
+        recipe = replace(recipe, general=recipe.general.model_copy(update={NAME: name}))
+    resolved = without_secret_values(resolved_data(recipe, registry, root), root)
     return replace(recipe, resolved=resolved, origins=origins(resolved, root))
-
-
-def _name_from(path: Path) -> str:
-    """Return the file's name without suffix, with `-` for characters not allowed in run folders."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-.") or "recipe"
 
 
 def refuse_absent_file(path: Path) -> None:
@@ -126,14 +98,12 @@ def refuse_absent_file(path: Path) -> None:
     if not path.parent.is_dir():
         raise LatteError(f"the folder {path.parent} does not exist", where=str(path))
     recipes = [file.name for file in path.parent.iterdir() if file.suffix in SUFFIXES]
-    near = nearest(path.name, recipes)
-    hint = f'Did you mean "{path.parent / near}"?' if near else _shipped_hint(path)
+    hint = None
+    if near := nearest(path.name, recipes):
+        hint = f'Did you mean "{path.parent / near}"?'
+    elif near := nearest(path.with_suffix("").as_posix(), shipped_names()):
+        hint = f'Did you mean "{near}", which comes with latte?'
     raise LatteError("there is no such file", where=str(path), hint=hint)
-
-
-def _shipped_hint(path: Path) -> str | None:
-    near = nearest(path.with_suffix("").as_posix(), shipped_names())
-    return f'Did you mean "{near}", which comes with latte?' if near else None
 
 
 def with_defaults(root: Node) -> Node:
@@ -165,20 +135,20 @@ def _named(component: str) -> Node:
     return Node({USE: Node(component, _DEFAULT)}, _DEFAULT)
 
 
-def resolved_data(
-    recipe: Recipe, registry: Registry, *, lists_learners: bool, lists_describers: bool
-) -> dict[str, Any]:
-    """Return `recipe` without controls as plain data, which loads as the same recipe."""
+def resolved_data(recipe: Recipe, registry: Registry, root: Node) -> dict[str, Any]:
+    """Return `recipe` without controls as plain data, which loads as the same recipe.
+
+    `root` is the recipe as written: a list of one learner or describer stays a list.
+    """
 
     def component(choice: Choice) -> dict[str, Any]:
         label = {NAME: choice.label} if choice.label != choice.spec.name else {}
         by = {BY: choice.by} if choice.by else {}
-        return {
-            USE: written_name(registry, choice.registered),
-            **label,
-            **by,
-            **_plain(choice.options),
-        }
+        use = written_name(registry, choice.registered)
+        return {USE: use, **label, **by, **_plain(choice.options)}
+
+    def components(choices: Iterable[Choice]) -> list[dict[str, Any]]:
+        return [component(choice) for choice in choices]
 
     def parts(learner: LearnerChoice) -> dict[str, Any]:
         loss = {"loss": component(learner.loss)} if learner.loss else {}
@@ -189,40 +159,34 @@ def resolved_data(
             **loss,
         }
 
-    train = _plain(recipe.train)
-    if recipe.augmentation:
-        del train["augment"]
-    described: Any = [component(choice) for choice in recipe.describers]
-    if not lists_describers:
-        described = described[0] if described else None
-    if lists_learners:
-        learners = [{**_plain(one.settings), **parts(one)} for one in recipe.learners]
-        learned: dict[str, Any] = {LEARNERS: learners}
-    else:
-        (main,) = recipe.learners
-        learned = parts(main)
-    return {
+    data = {
         **_plain(recipe.general),
-        BACKBONE: _short_form(component(recipe.backbone)),
+        BACKBONE: component(recipe.backbone),
         "dataset": component(recipe.dataset),
-        **({"guard": component(recipe.guard)} if recipe.guard else {}),
-        **({DESCRIBERS: described} if lists_describers else {}),
-        **({ONE_DESCRIBER: described} if described and not lists_describers else {}),
-        "descriptions": [component(choice) for choice in recipe.descriptions],
-        **({"gates": [component(choice) for choice in recipe.gates]} if recipe.gates else {}),
-        "labels": [component(choice) for choice in recipe.labels],
-        **learned,
-        **({AUGMENTATION: component(recipe.augmentation)} if recipe.augmentation else {}),
-        "train": train,
+        "descriptions": components(recipe.descriptions),
+        "labels": components(recipe.labels),
+        "train": _plain(recipe.train),
         "evaluate": _plain(recipe.evaluate),
-        "reporters": [component(choice) for choice in recipe.reporters],
+        "reporters": components(recipe.reporters),
     }
-
-
-def _short_form(backbone: dict[str, Any]) -> dict[str, Any]:
-    """Return the section `backbone`, without `use` if that names the default backbone."""
-    named = backbone.pop(USE)
-    return backbone if named in (OPEN_CLIP, DEFAULT_BACKBONE) else {USE: named, **backbone}
+    if recipe.backbone.registered.full_name == DEFAULT_BACKBONE:
+        del data[BACKBONE][USE]
+    if recipe.guard:
+        data["guard"] = component(recipe.guard)
+    if root.child("describers"):
+        data["describers"] = components(recipe.describers)
+    elif recipe.describers:
+        data["describer"] = component(recipe.describers[0])
+    if recipe.gates:
+        data["gates"] = components(recipe.gates)
+    if root.child(LEARNERS):
+        data[LEARNERS] = [{**_plain(one.settings), **parts(one)} for one in recipe.learners]
+    else:
+        data |= parts(recipe.learners[0])
+    if recipe.augmentation:
+        data["augmentation"] = component(recipe.augmentation)
+        del data["train"]["augment"]
+    return {key: data[key] for key in KEYS if key in data}
 
 
 def _plain(options: Options) -> dict[str, Any]:

@@ -12,8 +12,7 @@ from pydantic_core import ErrorDetails
 from latte.interfaces import LatteError, RecipeErrors
 from latte.interfaces.errors import did_you_mean
 from latte.recipe.layout import with_item_names
-from latte.recipe.node import KeyPath, Node, Origin, deepest, dotted
-from latte.recipe.yaml import resolve
+from latte.recipe.node import KeyPath, Node, Origin, deepest, dotted, resolve
 
 EXPECTED = {
     **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "a whole number"),
@@ -26,15 +25,25 @@ EXPECTED = {
 }
 """Expected type in plain words, by pydantic's type of error."""
 
-_LIMITS = {
-    "greater_than": ("greater than", "gt"),
-    "greater_than_equal": ("at least", "ge"),
-    "less_than": ("less than", "lt"),
-    "less_than_equal": ("at most", "le"),
-    "multiple_of": ("a multiple of", "multiple_of"),
+_MESSAGES = {
+    "greater_than": "must be greater than {gt}, got {value}",
+    "greater_than_equal": "must be at least {ge}, got {value}",
+    "less_than": "must be less than {lt}, got {value}",
+    "less_than_equal": "must be at most {le}, got {value}",
+    "multiple_of": "must be a multiple of {multiple_of}, got {value}",
+    "string_pattern_mismatch": '"{value}" does not match the pattern {pattern}',
+    "string_too_long": "must have at most {max_length} characters",
+    "string_too_short": "must have at least {min_length} characters",
+    "too_long": "takes at most {max_length} items, got {count}",
+    "too_short": "needs at least {min_length} items, got {count}",
+    "missing": "needs more items than the {count} that are given",
 }
+"""Message by pydantic's type of error; pydantic's context fills in the limits."""
 _CHOICE = re.compile(r"'([^']*)'|([^\s,]+)")
-_SWITCHES = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
+_SWITCHES = {
+    **dict.fromkeys(("true", "yes", "on", "y"), "true"),
+    **dict.fromkeys(("false", "no", "off", "n"), "false"),
+}
 
 
 @dataclass(frozen=True)
@@ -68,18 +77,15 @@ class Mistakes:
         error = LatteError(what, where=self.where(origin, path), hint=hint)
         self.found.append(Mistake(origin, path, error))
 
-    def add_at(self, root: Node, path: KeyPath, what: str, hint: str | None = None) -> None:
-        """Report a mistake at `path`, with the line of the deepest key that the recipe contains."""
-        self.add(deepest(root, path).origin, path, what, hint)
+    def add_at(self, path: KeyPath, what: str, hint: str | None = None) -> None:
+        """Report a mistake at `path`, with the line of the deepest key that `root` contains."""
+        assert self.root is not None, "the recipe is read before its sections are checked"
+        self.add(deepest(self.root, path).origin, path, what, hint)
 
     def where(self, origin: Origin, path: KeyPath) -> str:
         """Return the place of a mistake for messages: `file:line key.path`."""
         named = path if self.root is None else with_item_names(self.root, path)
         return f"{origin.position} {dotted((*self.prefix, *named))}".rstrip()
-
-    def within(self, *prefix: str) -> Mistakes:
-        """Return an empty collection for a control; its key paths get the prefix `prefix`."""
-        return Mistakes(prefix=prefix)
 
     def adopt(self, others: Mistakes) -> None:
         """Add the mistakes of a control, except those that are already reported for its recipe."""
@@ -118,10 +124,12 @@ def explain(errors: Sequence[ErrorDetails], node: Node) -> tuple[str, str | None
     context = first.get("ctx", {})
     if first["type"] in ("literal_error", "enum"):
         return _wrong_choice(context["expected"], node)
-    if first["type"] in _LIMITS:
-        words, key = _LIMITS[first["type"]]
-        return f"must be {words} {context[key]}, got {node.plain()}", None
-    return _other(first, context, node)
+    if first["type"] in ("value_error", "assertion_error"):
+        return str(context.get("error") or first["msg"]), None
+    if message := _MESSAGES.get(first["type"]):
+        value = _shortened(node.value) if isinstance(node.value, str) else node.plain()
+        return message.format(value=value, count=len([*node.items()]), **context), None
+    return first["msg"][:1].lower() + first["msg"][1:], None
 
 
 def wrong_type(expected: Sequence[str], node: Node) -> tuple[str, str | None]:
@@ -131,38 +139,22 @@ def wrong_type(expected: Sequence[str], node: Node) -> tuple[str, str | None]:
 
 
 def _wrong_choice(expected: str, node: Node) -> tuple[str, str | None]:
-    choices = [quoted or bare for quoted, bare in _CHOICE.findall(expected)]
-    choices = [choice for choice in choices if choice != "or"]
+    found = (quoted or bare for quoted, bare in _CHOICE.findall(expected))
+    choices = [choice for choice in found if choice != "or"]
     what = f"must be {' or '.join(choices)}, got {in_words(node.plain())}"
     guess = did_you_mean(node.value, choices) if isinstance(node.value, str) else None
     return what, guess or None
 
 
-def _other(error: ErrorDetails, context: dict[str, Any], node: Node) -> tuple[str, str | None]:
-    value = node.plain()
-    match error["type"]:
-        case "string_pattern_mismatch":
-            return f'"{_shortened(value)}" does not match the pattern {context["pattern"]}', None
-        case "too_long":
-            return f"takes at most {context['max_length']} items, got {len(value)}", None
-        case "too_short":
-            return f"needs at least {context['min_length']} items, got {len(value)}", None
-        case "missing":
-            return f"needs more items than the {len(value)} that are given", None
-        case "string_too_long":
-            return f"must have at most {context['max_length']} characters", None
-        case "string_too_short":
-            return f"must have at least {context['min_length']} characters", None
-        case "value_error" | "assertion_error":
-            return str(context.get("error") or error["msg"]), None
-    return error["msg"][:1].lower() + error["msg"][1:], None
-
-
 def _retype(expected: Sequence[str], node: Node) -> str | None:
-    """Return a hint that shows the same value in the expected type, or None."""
+    """Return a hint on how to write the value in the expected type, or None."""
     value = node.value
     if isinstance(value, str):
-        return _from_text(expected, value, node)
+        if "true or false" in expected and value.lower() in _SWITCHES:
+            return f"Write {_SWITCHES[value.lower()]}, without quotes."
+        if {"a number", "a whole number"} & {*expected}:
+            return _number_from_text(value, node)
+        return f"Write it in brackets: [{value}]." if "a list" in expected else None
     if isinstance(value, float) and "a whole number" in expected and value.is_integer():
         return f"Write {int(value)}."
     if "text" in expected and isinstance(value, int | float):
@@ -172,21 +164,13 @@ def _retype(expected: Sequence[str], node: Node) -> str | None:
     return None
 
 
-def _from_text(expected: Sequence[str], text: str, node: Node) -> str | None:
-    if "true or false" in expected and text.lower() in {*_SWITCHES, "true", "false"}:
-        return f"Write {_SWITCHES.get(text.lower(), text.lower())}, without quotes."
-    if {"a number", "a whole number"} & {*expected}:
-        return _number_from_text(text, node)
-    return f"Write it in brackets: [{text}]." if "a list" in expected else None
-
-
 def _number_from_text(text: str, node: Node) -> str | None:
     plain = text.strip().replace("_", "").replace(",", "")
     try:
-        is_number = isinstance(resolve(plain), int | float)
+        number = resolve(plain)
     except ValueError:
         return None
-    if not is_number:
+    if not isinstance(number, int | float):
         return None
     if node.origin.variables:
         return "A variable always gives text; give numbers with --set instead."

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import math
+import re
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -13,6 +15,19 @@ OVERRIDE = "--set"
 """Source of values that come from the command line."""
 DEFAULT = "default"
 """Source of values that the recipe does not contain."""
+
+
+_NULL = {"", "~", "null", "Null", "NULL"}
+_BOOLEAN = {
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+_INTEGER = re.compile(r"[-+]?[0-9]+")
+_PREFIXED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_LONGEST_NUMBER = 400
+"""Maximum length of a number in characters; Python refuses integers of thousands of digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +86,18 @@ class Node:
             return [node.plain() for node in self.value]
         return self.value
 
-    def replaced(self, key: str | int, node: Node | None) -> Node:
-        """Return a copy with `node` at `key`; None removes the key from a mapping."""
-        if isinstance(self.value, list) and isinstance(key, int) and node is not None:
-            items = [*self.value]
-            items[key] = node
-            return Node(items, self.origin)
-        entries = dict(self.value) if isinstance(self.value, dict) else {}
-        if node is None:
-            entries.pop(str(key), None)
-        else:
-            entries[str(key)] = node
+    def replaced(self, key: str | int, node: Node) -> Node:
+        """Return a copy with `node` at `key`."""
+        if isinstance(self.value, list) and isinstance(key, int):
+            return Node([*self.value[:key], node, *self.value[key + 1 :]], self.origin)
+        entries = self.value if isinstance(self.value, dict) else {}
+        return Node({**entries, str(key): node}, self.origin)
+
+    def without(self, keys: Container[str]) -> Node:
+        """Return a copy of a mapping without `keys`; other values are returned unchanged."""
+        if not isinstance(self.value, dict):
+            return self
+        entries = {key: node for key, node in self.value.items() if key not in keys}
         return Node(entries, self.origin)
 
     def mapped(self, change: Callable[[str | int, Node], Node]) -> Node:
@@ -121,10 +137,30 @@ def leaves(value: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
     """Yield every key path in plain data, parents included, except the root."""
     if path:
         yield path
-    entries: Iterable[tuple[str | int, Any]] = ()
-    if isinstance(value, Mapping):
-        entries = value.items()
-    elif isinstance(value, list):
-        entries = enumerate(value)
-    for key, below in entries:
+    entries: Any = value.items() if isinstance(value, Mapping) else ()
+    for key, below in enumerate(value) if isinstance(value, list) else entries:
         yield from leaves(below, (*path, key))
+
+
+def resolve(text: str) -> Scalar:
+    """Return the value of an unquoted scalar by the core schema (YAML 1.2.2, section 10.3.2).
+
+    Raises `ValueError` for numbers that a recipe cannot use.
+    """
+    if text in _NULL:
+        return None
+    if text in _BOOLEAN:
+        return _BOOLEAN[text]
+    if _NOT_FINITE.fullmatch(text):
+        raise ValueError(f"{text} is not a number that a recipe can use")
+    has_prefix = _PREFIXED.fullmatch(text)
+    if not (has_prefix or _FLOAT.fullmatch(text)):
+        return text
+    if len(text) > _LONGEST_NUMBER:
+        raise ValueError(f"a number of {len(text)} characters is too long")
+    if has_prefix:
+        return int(text, 0)
+    value = int(text) if _INTEGER.fullmatch(text) else float(text)
+    if math.isinf(value):
+        raise ValueError(f"the number {text} is too large")
+    return value

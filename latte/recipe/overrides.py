@@ -7,19 +7,10 @@ from collections.abc import Mapping, Sequence
 from latte.interfaces import LatteError
 from latte.interfaces.errors import suggestion
 from latte.recipe.controls import without_other_views
-from latte.recipe.layout import (
-    AUGMENT,
-    AUGMENTATION,
-    EXTENDS,
-    TRAIN,
-    item_names,
-    kind_at,
-    spelled_out,
-)
+from latte.recipe.layout import AUGMENT, AUGMENTATION, TRAIN, item_names, kind_at, spelled_out
 from latte.recipe.mistakes import Mistakes
 from latte.recipe.node import OVERRIDE, KeyPath, Node, Origin, dotted
-from latte.recipe.tree import TreeBuilder
-from latte.recipe.yaml import compose
+from latte.recipe.tree import TreeBuilder, compose
 from latte.registry.spec import USE
 
 _ORIGIN = Origin(OVERRIDE)
@@ -43,8 +34,8 @@ def apply_overrides(
                 _ORIGIN, (text,), "is not KEY.PATH=VALUE", "As in: --set train.max_steps=100"
             )
             continue
-        if keys[0] == EXTENDS:
-            what = f"--set cannot change what a recipe {EXTENDS}"
+        if keys[0] == "extends":
+            what = "--set cannot change what a recipe extends"
             mistakes.add(_ORIGIN, keys, what, "Write a recipe of your own that extends both.")
             continue
         try:
@@ -92,7 +83,6 @@ def _put(node: Node, path: KeyPath, rest: KeyPath, new: Node) -> Node:
     elif isinstance(node.value, dict):
         key = str(key)
         child = node.value.get(key, Node(None, _ORIGIN))
-        _refuse_index(path, key, below, child)
     else:
         raise LatteError(f"{dotted(path)} holds a single value, and nothing can be set below it")
     if key == USE and kind_at(path) and child.value != new.value:
@@ -116,13 +106,3 @@ def _index(node: Node, path: KeyPath, key: str | int) -> int:
         f"{dotted(path)} is a list without an item {key}",
         hint=f"Items are counted from 0; {known}.{by_name}",
     )
-
-
-def _refuse_index(path: KeyPath, key: str, below: KeyPath, child: Node) -> None:
-    """Raise `LatteError` if `below` begins with an index, but the recipe has no list there."""
-    if below and isinstance(below[0], int) and child.value is None:
-        name = dotted((*path, key))
-        raise LatteError(
-            f"the recipe has no list {name}, so it has no item {below[0]}",
-            hint=f"Set all of it: --set '{name}=[...]'",
-        )

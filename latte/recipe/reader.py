@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
+from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
+
+from packaging.requirements import InvalidRequirement, Requirement
 
 from latte.interfaces import LatteError, Options
+from latte.interfaces.errors import suggestion
 from latte.interfaces.settings import (
     BRING_WEIGHTS,
     BackboneSettings,
@@ -16,24 +21,14 @@ from latte.interfaces.settings import (
     LearnerSettings,
     TrainSettings,
 )
-from latte.recipe.checks import (
-    Listed,
-    check_questions,
-    check_requirement,
-    refuse_labels,
-    refuse_unused,
-    resolve_describers,
-)
 from latte.recipe.components import Components, find_component, is_label, unusable_label
 from latte.recipe.layout import (
     AUGMENT,
     AUGMENTATION,
     BACKBONE,
-    EXTENDS,
     GENERAL,
     KEYS,
     LEARNERS,
-    ONE_DESCRIBER,
     ONE_LEARNER,
     SEVERAL,
     TRAIN,
@@ -43,29 +38,30 @@ from latte.recipe.model import Choice, LearnerChoice, Recipe
 from latte.recipe.node import KeyPath, Node, find
 from latte.recipe.settings import Sections, Validator
 from latte.registry.registry import Registry
+from latte.registry.spec import BY
 
 ModelT = TypeVar("ModelT", bound=Options)
+Listed: TypeAlias = tuple[Choice, KeyPath]
+"""Component in a list of the recipe, and its key path."""
 
 _PLUGIN_MODEL = "plugin:"
-_PRETRAINED = "pretrained"
 _EXAMPLES = {
-    "backbone": "backbone: {model: ViT-B-32, pretrained: laion2b_s34b_b79k}",
+    BACKBONE: "backbone: {model: ViT-B-32, pretrained: laion2b_s34b_b79k}",
     "dataset": "dataset: {use: folder, root: FOLDER, classes: FILE}",
 }
 
 
 class RecipeReader:
-    """Reads one recipe from its root node, and fills in the default components."""
+    """Reader of one recipe from its root node; it reports mistakes and reads on."""
 
     def __init__(self, root: Node, registry: Registry, mistakes: Mistakes, path: Path) -> None:
-        self.root = root = _without_default_tag(root)
+        self.root = _without_default_tag(root)
         self.registry = registry
         self.mistakes = mistakes
         self.path = path
         self.sections = Sections()
         self.validator = Validator(mistakes, self.sections)
-        self.components = Components(root, registry, self.validator)
-        self.learners = LearnerReader(root, self.components, self.validator)
+        self.components = Components(self.root, registry, self.validator)
 
     def read(self) -> Recipe | None:
         """Return the recipe without controls; None after reporting mistakes."""
@@ -73,16 +69,18 @@ class RecipeReader:
         general, backbone = self._general(), self._backbone()
         train = self._settings(TrainSettings, "train")
         evaluate = self._settings(EvaluateSettings, "evaluate")
-        dataset, guard = self._dataset(), self.components.choice(("guard",))
+        dataset, guard = self._required("dataset"), self.components.choice(("guard",))
         augmentation = self._augmentation()
         describers, descriptions, gates, labels, reporters = map(self._list, SEVERAL)
-        single = self.components.choice((ONE_DESCRIBER,))
-        describers = [(single, (ONE_DESCRIBER,))] if single else describers
-        descriptions = resolve_describers(self.root, descriptions, describers, self.mistakes)
-        check_questions(self.root, labels, describers, self.mistakes)
+        single = self.components.choice(("describer",))
+        describers = [(single, ("describer",))] if single else describers
+        descriptions = self._resolve_describers(descriptions, describers)
+        self._check_questions(labels, describers)
         learners = self._learners()
-        self._check_oracle(general, descriptions)
-        self._require_what_training_needs(train)
+        if general:
+            self._check_oracle(general.oracle, descriptions)
+        if train and train.takes_steps:
+            self._require_what_training_needs()
         if self.mistakes.found or not (general and backbone and train and evaluate and dataset):
             return None
         return Recipe(
@@ -105,64 +103,50 @@ class RecipeReader:
     def _refuse_unknown_keys(self) -> None:
         for key, node in self.root.items():
             if key not in KEYS:
-                what, hint = self.sections.unknown_key(str(key), (*KEYS, EXTENDS))
+                what, hint = self.sections.unknown_key(str(key), (*KEYS, "extends"))
                 self.mistakes.add(node.origin, (key,), what, hint)
 
     def _general(self) -> GeneralSettings | None:
-        entries = {str(key): node for key, node in self.root.items() if key in GENERAL}
-        self._check_requirements()
-        return self.validator.validated(GeneralSettings, Node(entries, self.root.origin), ())
-
-    def _check_requirements(self) -> None:
         requires = self.root.child("requires")
         for index, node in requires.items() if requires else ():
             if isinstance(node.value, str) and not node.broken:
                 try:
                     check_requirement(node.value)
                 except LatteError as error:
-                    path = ("requires", index)
-                    self.mistakes.add(node.origin, path, error.what, error.hint)
+                    self.mistakes.add_at(("requires", index), error.what, error.hint)
+        entries = {str(key): node for key, node in self.root.items() if key in GENERAL}
+        return self.validator.validated(GeneralSettings, Node(entries, self.root.origin), ())
 
     def _settings(self, model: type[ModelT], key: str) -> ModelT | None:
-        """Return the section `key`, in which every key has a default; None if it is wrong."""
+        """Return the settings in the section `key`; None after reporting mistakes."""
         node = self.root.child(key) or Node({}, self.root.origin)
         return self.validator.validated(model, node, (key,))
 
+    def _required(self, key: str) -> Choice | None:
+        """Return the component at `key`; None if it is missing or wrong, which is reported."""
+        if not _holds_value(self.root.child(key)):
+            self.mistakes.add_at((key,), f'the key "{key}" is missing', f"As in: {_EXAMPLES[key]}")
+        return self.components.choice((key,))
+
     def _backbone(self) -> Choice | None:
-        if self._is_missing(BACKBONE):
-            return None
-        backbone = self.components.choice((BACKBONE,))
+        backbone = self._required(BACKBONE)
         options = backbone.options if backbone else None
         if isinstance(options, BackboneSettings) and options.model.startswith(_PLUGIN_MODEL):
             try:
                 find_component(self.registry, "model", options.model.removeprefix(_PLUGIN_MODEL))
             except LatteError as error:
-                self.mistakes.add_at(self.root, (BACKBONE, "model"), error.what, error.hint)
+                self.mistakes.add_at((BACKBONE, "model"), error.what, error.hint)
         return backbone
-
-    def _dataset(self) -> Choice | None:
-        return None if self._is_missing("dataset") else self.components.choice(("dataset",))
 
     def _augmentation(self) -> Choice | None:
         written = find(self.root, (TRAIN, AUGMENT))
-        node = self.root.child(AUGMENTATION)
-        if written is not None and node is not None and node.value is not None:
-            self.mistakes.add(
-                written.origin,
+        if written is not None and _holds_value(self.root.child(AUGMENTATION)):
+            self.mistakes.add_at(
                 (TRAIN, AUGMENT),
                 f'"{AUGMENT}" cannot stand beside "{AUGMENTATION}", which makes the views',
                 f'Remove "{AUGMENT}" here, or write {AUGMENTATION}: null.',
             )
         return self.components.choice((AUGMENTATION,))
-
-    def _is_missing(self, key: str) -> bool:
-        node = self.root.child(key)
-        missing = node is None or node.value is None
-        if missing:
-            self.mistakes.add_at(
-                self.root, (key,), f'the key "{key}" is missing', f"As in: {_EXAMPLES[key]}"
-            )
-        return missing
 
     def _list(self, key: str) -> list[Listed]:
         """Return the components listed at `key`, without wrong ones, which are reported."""
@@ -170,59 +154,190 @@ class RecipeReader:
         if node is None:
             return []
         if not isinstance(node.value, list):
-            self.mistakes.add(node.origin, (key,), *_expected_list(node))
+            what, hint = wrong_type([EXPECTED["list_type"]], node)
+            example = "Put a - in front, or [ ] around it." if node.value else "Write []."
+            self.mistakes.add_at((key,), what, hint or example)
             return []
         paths: list[KeyPath] = [(key, index) for index in range(len(node.value))]
         found = [(choice, path) for path in paths if (choice := self.components.choice(path))]
         self._refuse_duplicates([(choice.label, path) for choice, path in found])
         return found
 
-    def _learners(self) -> tuple[LearnerChoice, ...]:
-        read = self.learners.read()
-        named = [(one.settings.name, (LEARNERS, i)) for i, one in enumerate(read) if one]
-        self._refuse_duplicates(named)
-        return tuple(learner for learner in read if learner)
-
     def _refuse_duplicates(self, labelled: Sequence[tuple[str, KeyPath]]) -> None:
         """Report labels that occur twice: labels must be unique, as they name results and files."""
-        for label, path in _repeated(labelled):
-            self.mistakes.add_at(
-                self.root,
-                path,
-                f'a second item of this list is called "{label}"',
-                "Give it a name of its own, as in: name: second",
-            )
+        seen: set[str] = set()
+        for label, path in labelled:
+            if label in seen:
+                self.mistakes.add_at(
+                    path,
+                    f'a second item of this list is called "{label}"',
+                    "Give it a name of its own, as in: name: second",
+                )
+            seen.add(label)
 
-    def _check_oracle(
-        self, general: GeneralSettings | None, descriptions: Sequence[Listed]
-    ) -> None:
-        """Report a missing or needless `oracle: true`.
+    def _learners(self) -> tuple[LearnerChoice, ...]:
+        """Return the learners in the list `learners`, or the single learner `main`."""
+        node = self.root.child(LEARNERS)
+        if node is None:
+            main = self._learner(Node({}, self.root.origin), ())
+            return (main,) if main else ()
+        for key in ONE_LEARNER:
+            if self.root.child(key) is not None:
+                self.mistakes.add_at(
+                    (key,),
+                    f'"{key}" cannot stand beside "learners": each learner has its own',
+                    f'Move "{key}" into the learners, or remove "learners".',
+                )
+        if not isinstance(node.value, list):
+            self.mistakes.add_at((LEARNERS,), *wrong_type([EXPECTED["list_type"]], node))
+            return ()
+        if not node.value:
+            self.mistakes.add_at((LEARNERS,), "needs at least one learner")
+        paths: list[KeyPath] = [(LEARNERS, index) for index in range(len(node.value))]
+        read = [
+            (self._learner(item, path), path) for item, path in zip(node.value, paths, strict=True)
+        ]
+        found = [(learner, path) for learner, path in read if learner]
+        self._refuse_duplicates([(learner.settings.name, path) for learner, path in found])
+        return tuple(learner for learner, _ in found)
 
-        Only descriptions may use ground-truth labels. A needless `oracle: true` is reported only if
-        all descriptions are valid.
-        """
-        if general is None:
-            return
-        if not general.oracle:
-            for choice, path in descriptions:
-                refuse_labels(choice, path, self.root, self.mistakes)
-            return
-        written = self.root.child("descriptions")
-        if len(descriptions) == len([*written.items()] if written else []):
-            refuse_unused(_choices(descriptions), self.root, self.mistakes)
+    def _learner(self, node: Node, path: KeyPath) -> LearnerChoice | None:
+        own = node.without(ONE_LEARNER)
+        settings = self.validator.validated(LearnerSettings, own, path, reserved=ONE_LEARNER)
+        if settings and not is_label(settings.name):
+            self.mistakes.add_at((*path, "name"), *unusable_label(settings.name))
+            return None
+        for key in ("trainable", "prototypes"):
+            component = find(self.root, (*path, key))
+            if component is not None and component.value is None:
+                hint = "Remove the key for the default."
+                self.mistakes.add_at((*path, key), "names no component", hint)
+        trainable, prototypes, loss = (self.components.choice((*path, key)) for key in ONE_LEARNER)
+        if settings is None or trainable is None or prototypes is None:
+            return None
+        return LearnerChoice(settings, trainable, prototypes, loss)
 
-    def _require_what_training_needs(self, train: TrainSettings | None) -> None:
-        if train is None or not train.takes_steps:
-            return
+    def _require_what_training_needs(self) -> None:
+        """Report missing pseudo-labels, and each learner without a loss."""
         labels = self.root.child("labels")
         if labels is None or labels.value == []:
             self.mistakes.add_at(
-                self.root,
                 ("labels",),
                 "training needs pseudo-labels, and there are none",
                 "Add labels: [frozen, current], or train: {max_steps: 0} to train nothing.",
             )
-        self.learners.require_losses()
+        listed = self.root.child(LEARNERS)
+        learners: list[tuple[KeyPath, Node]] = [((), self.root)]
+        if listed is not None:
+            learners = [((LEARNERS, index), learner) for index, learner in listed.items()]
+        for path, learner in learners:
+            if isinstance(learner.value, dict) and not _holds_value(learner.child("loss")):
+                self.mistakes.add(
+                    learner.origin,
+                    (*path, "loss"),
+                    'training needs a loss, and the key "loss" is missing',
+                    "Add loss: contrastive, or train: {max_steps: 0} to train nothing.",
+                )
+
+    def _check_oracle(self, is_allowed: bool, descriptions: Sequence[Listed]) -> None:
+        """Report options that need `oracle: true` but lack it, or an `oracle: true` without need.
+
+        Only descriptions have such options. A needless `oracle: true` would mark results without a
+        reason; it is reported only if nothing else is wrong, such as a description left out here.
+        """
+        paths = [
+            (*path, key)
+            for choice, path in descriptions
+            for key in choice.options.oracle_options
+            if getattr(choice.options, key) is not None
+        ]
+        if is_allowed and not paths and not self.mistakes.found:
+            self.mistakes.add_at(
+                ("oracle",),
+                "oracle is true, and nothing here uses ground-truth labels of training images",
+                "Write oracle: false, or set correct: NUMBER of a group description.",
+            )
+        for path in paths if not is_allowed else ():
+            self.mistakes.add_at(
+                path,
+                f'"{path[-1]}" uses ground-truth labels of training images, and oracle: true is '
+                "missing",
+                f'Add oracle: true beside "{path[0]}" if this is an ablation; its results are then '
+                "marked as those of an oracle.",
+            )
+
+    def _resolve_describers(
+        self, descriptions: Sequence[Listed], describers: Sequence[Listed]
+    ) -> list[Listed]:
+        """Return `descriptions`, each with `by` set to None if it names the first of `describers`.
+
+        Reports descriptions that name an unknown describer, or that need one if there is none.
+        """
+        single, several = self.root.child("describer"), self.root.child("describers")
+        if single is not None and single.value is not None and several is not None:
+            self.mistakes.add_at(
+                ("describers",),
+                '"describers" cannot stand beside "describer"',
+                'Move the describer into the list, or remove "describers".',
+            )
+        if self._are_incomplete(describers):
+            return [*descriptions]
+        labels = [choice.label for choice, _ in describers]
+        if labels:
+            return [(self._checked(choice, labels, path), path) for choice, path in descriptions]
+        asking = (one for one in descriptions if _scope(one[0]) in ("image", "group"))
+        for choice, path in islice(asking, 1):
+            self.mistakes.add_at(
+                path,
+                f'"{choice.label}" is about images, and there is no describer to look at them',
+                "Add describer: phrases, or another: latte components describer",
+            )
+        return [*descriptions]
+
+    def _check_questions(self, labels: Sequence[Listed], describers: Sequence[Listed]) -> None:
+        """Report labelers that ask questions, if they have no describer or no budget."""
+        asking = [
+            (choice, path) for choice, path in labels if choice.options.questions_to is not None
+        ]
+        if not asking or self._are_incomplete(describers):
+            return
+        choice, path = asking[0]
+        name, known = choice.options.questions_to, [one.label for one, _ in describers]
+        if len(asking) > 1:
+            what = "only one labeler of a recipe may ask questions, as there is one budget"
+            self.mistakes.add_at(asking[1][1], what, "Remove one of them.")
+        if not known:
+            what = f'"{choice.label}" asks questions about images, and there is no describer'
+            self.mistakes.add_at(path, what, "Add one that answers: latte components describer")
+        elif name and name not in known:
+            what = f'no describer of this recipe is called "{name}"'
+            hint = suggestion(name, known, "Its describers")
+            self.mistakes.add_at((*path, "describer"), what, hint)
+        budget = self.root.child("budget")
+        if budget is None or budget.value is None:
+            what = f'"{choice.label}" asks questions, and the key "budget" is missing'
+            hint = "Add the largest number of questions, as in budget: 300."
+            self.mistakes.add_at(path, what, hint)
+
+    def _are_incomplete(self, describers: Sequence[Listed]) -> bool:
+        """Return true if a describer was refused; unknown describers are then not reported."""
+        single, several = self.root.child("describer"), self.root.child("describers")
+        written = 0 if single is None or single.value is None else 1
+        if several is not None:
+            written += len(several.value) if isinstance(several.value, list) else 1
+        return written != len(describers)
+
+    def _checked(self, choice: Choice, labels: Sequence[str], path: KeyPath) -> Choice:
+        """Report a wrong `by`; return the description, without a `by` that names the default."""
+        if choice.by is None:
+            return choice
+        if _scope(choice) == "class":
+            what = f'"{choice.label}" is about classes, and asks no describer'
+            self.mistakes.add_at((*path, BY), what, f'Remove "{BY}".')
+        elif choice.by not in labels:
+            what = f'no describer of this recipe is called "{choice.by}"'
+            self.mistakes.add_at((*path, BY), what, suggestion(choice.by, labels, "Its describers"))
+        return replace(choice, by=None) if choice.by == labels[0] else choice
 
 
 def _without_default_tag(root: Node) -> Node:
@@ -233,110 +348,48 @@ def _without_default_tag(root: Node) -> Node:
     later.
     """
     backbone = root.child(BACKBONE) or Node(None, root.origin)
-    model, tag = backbone.child("model"), backbone.child(_PRETRAINED)
+    model, tag = backbone.child("model"), backbone.child("pretrained")
     is_default = tag is not None and tag.origin.variables and not tag.filled
     if model and is_default and str(model.value).startswith(BRING_WEIGHTS):
-        return root.replaced(BACKBONE, backbone.replaced(_PRETRAINED, None))
+        return root.replaced(BACKBONE, backbone.without(["pretrained"]))
     return root
+
+
+def _holds_value(node: Node | None) -> bool:
+    return node is not None and node.value is not None
 
 
 def _choices(listed: Iterable[Listed]) -> tuple[Choice, ...]:
     return tuple(choice for choice, _ in listed)
 
 
-def _expected_list(node: Node) -> tuple[str, str | None]:
-    what, hint = wrong_type([EXPECTED["list_type"]], node)
-    return what, hint or ("Put a - in front, or [ ] around it." if node.value else "Write [].")
+def _scope(choice: Choice) -> str | None:
+    return getattr(type(choice.options), "scope", None)
 
 
-def _repeated(labelled: Sequence[tuple[str, KeyPath]]) -> Iterator[tuple[str, KeyPath]]:
-    seen: set[str] = set()
-    for label, path in labelled:
-        if label in seen:
-            yield label, path
-        seen.add(label)
-
-
-@dataclass(frozen=True)
-class LearnerReader:
-    """Reader of the learners of the recipe `root`: its list `learners`, or the single `main`."""
-
-    root: Node
-    components: Components
-    validator: Validator
-
-    @property
-    def mistakes(self) -> Mistakes:
-        """Mistakes found so far."""
-        return self.validator.mistakes
-
-    def read(self) -> tuple[LearnerChoice | None, ...]:
-        """Return every learner; a wrong one is reported, and None is returned in its place."""
-        node = self.root.child(LEARNERS)
-        if node is None:
-            return (self._main(),)
-        self._refuse_both()
-        if not isinstance(node.value, list):
-            self.mistakes.add(node.origin, (LEARNERS,), *wrong_type([EXPECTED["list_type"]], node))
-            return (None,)
-        if not node.value:
-            self.mistakes.add(node.origin, (LEARNERS,), "needs at least one learner")
-            return (None,)
-        return tuple(self._listed(item, index) for index, item in enumerate(node.value))
-
-    def require_losses(self) -> None:
-        """Report each learner without a loss; for recipes that train."""
-        node = self.root.child(LEARNERS)
-        items = [*node.items()] if node else []
-        learners = (
-            [((LEARNERS, index), item) for index, item in items] if node else [((), self.root)]
+def check_requirement(text: str) -> None:
+    """Raise `LatteError` if the package that `text` names is missing or has another version."""
+    try:
+        requirement = Requirement(text)
+    except InvalidRequirement:
+        requirement = None
+    if requirement is None or requirement.url:
+        raise LatteError(
+            f'"{text}" is not a package with a range of versions',
+            hint='As in: requires: ["latte-tiny>=0.1,<1"]',
         )
-        for path, learner in learners:
-            loss = learner.child("loss")
-            if isinstance(learner.value, dict) and (loss is None or loss.value is None):
-                self.mistakes.add(
-                    learner.origin,
-                    (*path, "loss"),
-                    'training needs a loss, and the key "loss" is missing',
-                    "Add loss: contrastive, or train: {max_steps: 0} to train nothing.",
-                )
-
-    def _main(self) -> LearnerChoice | None:
-        settings = self.validator.validated(LearnerSettings, Node({}, self.root.origin), ())
-        return self._with_components(settings, ())
-
-    def _listed(self, node: Node, index: int) -> LearnerChoice | None:
-        path = (LEARNERS, index)
-        own = node
-        if isinstance(node.value, dict):
-            for key in ONE_LEARNER:
-                own = own.replaced(key, None)
-        settings = self.validator.validated(LearnerSettings, own, path, reserved=ONE_LEARNER)
-        if settings and not is_label(settings.name):
-            self.mistakes.add_at(self.root, (*path, "name"), *unusable_label(settings.name))
-            return None
-        return self._with_components(settings, path)
-
-    def _with_components(
-        self, settings: LearnerSettings | None, path: KeyPath
-    ) -> LearnerChoice | None:
-        for key in ("trainable", "prototypes"):
-            node = find(self.root, (*path, key))
-            if node is not None and node.value is None:
-                hint = "Remove the key for the default."
-                self.mistakes.add(node.origin, (*path, key), "names no component", hint)
-        trainable, prototypes, loss = (self.components.choice((*path, key)) for key in ONE_LEARNER)
-        if settings is None or trainable is None or prototypes is None:
-            return None
-        return LearnerChoice(settings, trainable, prototypes, loss)
-
-    def _refuse_both(self) -> None:
-        for key in ONE_LEARNER:
-            node = self.root.child(key)
-            if node is not None:
-                self.mistakes.add(
-                    node.origin,
-                    (key,),
-                    f'"{key}" cannot stand beside "learners": each learner has its own',
-                    f'Move "{key}" into the learners, or remove "learners".',
-                )
+    if requirement.marker and not requirement.marker.evaluate():
+        return
+    install = f'pip install "{requirement.name}{requirement.specifier}"'
+    try:
+        installed = version(requirement.name)
+    except PackageNotFoundError:
+        raise LatteError(
+            f"this recipe needs {requirement.name}, which is not installed", hint=install
+        ) from None
+    if not requirement.specifier.contains(installed, prereleases=True):
+        raise LatteError(
+            f"this recipe needs {requirement.name} {requirement.specifier}, "
+            f"and {installed} is installed",
+            hint=install,
+        )

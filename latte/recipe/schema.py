@@ -7,6 +7,7 @@ concern a complete recipe, such as a missing option, are found by `latte check`.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -22,9 +23,7 @@ from latte.interfaces.settings import (
 from latte.recipe.layout import (
     BACKBONE,
     CONTROL_KEYS,
-    CONTROLS,
     DEFAULT_BACKBONE,
-    EXTENDS,
     LEARNERS,
     ONE_LEARNER,
     SEVERAL,
@@ -39,10 +38,7 @@ Schema: TypeAlias = dict[str, Any]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _REFERENCE = "#/$defs/"
-_SECTIONS: dict[str, type[Options]] = {
-    "train": TrainSettings,
-    "evaluate": EvaluateSettings,
-}
+_SECTIONS: dict[str, type[Options]] = {"train": TrainSettings, "evaluate": EvaluateSettings}
 _SETTINGS: tuple[type[Options], ...] = (*_SECTIONS.values(), GeneralSettings, LearnerSettings)
 _RESERVED: dict[str, Schema] = {
     NAME: {"type": "string", "description": "label that distinguishes it from others of its list"},
@@ -56,16 +52,16 @@ def recipe_schema(registry: Registry) -> Schema:
     definitions = _Definitions([*_SETTINGS, *options.values()])
     for kind in dict.fromkeys((*SINGLE.values(), *SEVERAL.values())):
         own = {one: model for one, model in options.items() if one.spec.kind == kind}
-        definitions.add(kind, _component(kind, own, registry, definitions))
+        definitions.schemas[kind] = _component(kind, own, definitions)
     keys = _keys(definitions)
     control = {key: keys[key] for key in CONTROL_KEYS}
-    body = _closed({EXTENDS: _extends(), **keys, CONTROLS: _controls(control)})
+    body = _closed({"extends": _extends(), **keys, "controls": _controls(control)})
     return {
         "$schema": DIALECT,
         "title": "latte recipe",
         "description": "How CLIP is adapted to unlabelled images.",
         **body,
-        "if": {"not": {"required": [EXTENDS]}},
+        "if": {"not": {"required": ["extends"]}},
         "then": {"required": ["backbone", "dataset"]},
         "$defs": definitions.referred_to(body),
     }
@@ -80,25 +76,22 @@ class _Definitions:
             [(model, "validation") for model in unique], ref_template=f"{_REFERENCE}{{model}}"
         )
         # No key is required, because an extended recipe may set it.
-        self._schemas: dict[str, Schema] = {
+        self.schemas: dict[str, Schema] = {
             name: {key: value for key, value in schema.items() if key != "required"}
             for name, schema in found.get("$defs", {}).items()
         }
-
-    def add(self, name: str, schema: Schema) -> None:
-        self._schemas[name] = schema
 
     def reference(self, model: type[Options]) -> Schema:
         return dict(self._places[(model, "validation")])
 
     def properties(self, model: type[Options]) -> dict[str, Schema]:
         name = str(self.reference(model)["$ref"]).removeprefix(_REFERENCE)
-        return dict(self._schemas[name].get("properties", {}))
+        return dict(self.schemas[name].get("properties", {}))
 
     def referred_to(self, body: Schema) -> dict[str, Schema]:
         """Return the definitions to which `body` or another definition refers."""
-        text = json.dumps([body, self._schemas])
-        named = sorted(self._schemas.items())
+        text = json.dumps([body, self.schemas])
+        named = sorted(self.schemas.items())
         return {name: schema for name, schema in named if f'"{_REFERENCE}{name}"' in text}
 
 
@@ -128,7 +121,6 @@ def _keys(definitions: _Definitions) -> dict[str, Schema]:
 def _component(
     kind: Kind,
     options: Mapping[Registered, type[Options]],
-    registry: Registry,
     definitions: _Definitions,
 ) -> Schema:
     """Return the schema of a component: its name, or a mapping whose `use` decides its options.
@@ -138,7 +130,10 @@ def _component(
     if not options:
         return {"not": {}}
     shared = {key: _RESERVED[key] for key in reserved_keys(kind) if key != USE}
-    names = {one: _names(one, registry) for one in options}
+    short = Counter(one.spec.name for one in options)  # a name of two packages is ambiguous
+    names = {
+        one: [one.spec.name] * (short[one.spec.name] == 1) + [one.full_name] for one in options
+    }
     every = [name for own in names.values() for name in own]
     alternatives = []
     known: set[str] = set()
@@ -150,8 +145,8 @@ def _component(
         test = {"required": [USE], "properties": {USE: {"enum": names[one]}}}
         alternatives.append({"if": test, "then": then})
         if one.full_name == DEFAULT_BACKBONE:
-            short = {"if": {"not": {"required": [USE]}}, "then": _closed({**shared, **own})}
-            alternatives.append(short)
+            default = {"if": {"not": {"required": [USE]}}, "then": _closed({**shared, **own})}
+            alternatives.append(default)
     mapping = {
         "type": "object",
         "properties": {USE: {"enum": every}},
@@ -159,13 +154,6 @@ def _component(
         "allOf": alternatives,
     }
     return {"anyOf": [{"enum": every}, mapping]}
-
-
-def _names(registered: Registered, registry: Registry) -> list[str]:
-    """Return the names that recipes may use: the full one, and the short one if unique."""
-    short = registered.spec.name
-    same = [one for one in registry.all(registered.spec.kind) if one.spec.name == short]
-    return [short, registered.full_name] if len(same) == 1 else [registered.full_name]
 
 
 def _extends() -> Schema:

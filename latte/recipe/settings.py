@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from latte.interfaces import LatteError, Options
 from latte.interfaces.errors import nearest, suggestion
 from latte.interfaces.settings import EvaluateSettings, TrainSettings
-from latte.recipe.layout import EXTENDS, KEYS
+from latte.recipe.layout import KEYS
 from latte.recipe.mistakes import EXPECTED, Mistakes, explain, wrong_type
 from latte.recipe.node import KeyPath, Node, deepest, dotted, find
 from latte.recipe.variables import with_shell_paths
@@ -42,26 +42,20 @@ class Validator:
         if not isinstance(node.value, dict):
             self._report(*wrong_type([EXPECTED["model_type"]], node), node, path)
             return None
+        values = with_shell_paths(node, model).plain()
         try:
-            return self._read(model, node, path, [*reserved])
+            errors = _errors_in_values(model, values, node)
+            if not errors:
+                return model.model_validate(values)
+        except ValidationError as error:
+            errors = error.errors(include_url=False)
         except LatteError as error:
             self.mistakes.add(node.origin, path, error.what, error.hint)
-        return None
-
-    def _read(
-        self, model: type[ModelT], node: Node, path: KeyPath, reserved: list[str]
-    ) -> ModelT | None:
-        values = with_shell_paths(node, model).plain()
-        errors = _errors_in_values(model, values, node)
-        if not errors:
-            try:
-                return model.model_validate(values)
-            except ValidationError as error:
-                errors = error.errors(include_url=False)
+            return None
         groups = _by_place(errors, model, node)
         for place, group in groups.items():
             if not _is_misspelt_elsewhere(place, group, model, groups):
-                self._report_group(model, group, node, path, place, reserved)
+                self._report_group(model, group, node, path, place, [*reserved])
         return None
 
     def _report_group(
@@ -82,7 +76,10 @@ class Validator:
         elif find(root, place) is not None:
             what, hint = explain(errors, node)
         elif "missing" in types:
-            what, hint = _missing(model, place)
+            fields = [one.model_fields.get(str(place[-1])) for one in models_at(model, place[:-1])]
+            meaning = next((one.description for one in fields if one and one.description), "")
+            what = f'the key "{place[-1]}" is missing'
+            hint = f"Add {place[-1]}: ..." + (f" ({meaning})" if meaning else "")
         else:
             what, hint = f"its default is refused: {errors[0]['msg']}", "Give a value here."
         self._report(what, hint, node, (*path, *place))
@@ -130,11 +127,13 @@ def _by_place(
     groups: dict[KeyPath, list[ErrorDetails]] = {}
     for error in errors:
         groups.setdefault(_place(error, model, root), []).append(error)
-    return {
-        place: group
+    wrong_types = {
+        place
         for place, group in groups.items()
-        if not (_is_wrong_type(group) and _is_above_another(place, groups))
+        if all(error["type"] in EXPECTED for error in group)
+        and any(other != place and other[: len(place)] == place for other in groups)
     }
+    return {place: group for place, group in groups.items() if place not in wrong_types}
 
 
 def _is_misspelt_elsewhere(
@@ -148,24 +147,11 @@ def _is_misspelt_elsewhere(
     return any(nearest(key, names) == place[-1] for key in siblings if key not in names)
 
 
-def _is_wrong_type(errors: list[ErrorDetails]) -> bool:
-    return all(error["type"] in EXPECTED for error in errors)
-
-
-def _is_above_another(place: KeyPath, places: Iterable[KeyPath]) -> bool:
-    return any(len(other) > len(place) and other[: len(place)] == place for other in places)
-
-
-def _missing(model: type[Options], place: KeyPath) -> tuple[str, str]:
-    key, meaning = place[-1], field_description(model, place)
-    return f'the key "{key}" is missing', f"Add {key}: ..." + (f" ({meaning})" if meaning else "")
-
-
 class Sections:
     """Keys of settings and of the recipe's components, for hints about misplaced keys."""
 
     def __init__(self) -> None:
-        self._places: dict[str, list[str]] = {key: [""] for key in (*KEYS, EXTENDS)}
+        self._places: dict[str, list[str]] = {key: [""] for key in (*KEYS, "extends")}
         self.add(("train",), TrainSettings)
         self.add(("evaluate",), EvaluateSettings)
 
@@ -181,25 +167,18 @@ class Sections:
 
     def unknown_key(self, key: str, names: Sequence[str]) -> tuple[str, str]:
         """Return message and hint for an unknown `key` in a mapping that allows only `names`."""
-        what = f'unknown key "{key}"'
-        places = self._places.get(key)
-        if places:
+        hint = suggestion(key, names, "All keys here")
+        if places := self._places.get(key):
             homes = [place or "the top of the recipe" for place in places[:_MOST_PLACES]]
-            return what, f"It belongs to {' or '.join(homes)}."
-        if not names:
-            return what, "There is nothing to set here; remove it."
-        return what, suggestion(key, names, "All keys here")
+            hint = f"It belongs to {' or '.join(homes)}."
+        elif not names:
+            hint = "There is nothing to set here; remove it."
+        return f'unknown key "{key}"', hint
 
 
 def field_names(model: type[BaseModel], place: KeyPath) -> list[str]:
     """Return the keys that `model` allows in the mapping at the key path `place`."""
     return [*dict.fromkeys(name for one in models_at(model, place) for name in one.model_fields)]
-
-
-def field_description(model: type[BaseModel], place: KeyPath) -> str:
-    """Return the description of the key at the end of `place`, or an empty string."""
-    fields = [one.model_fields.get(str(place[-1])) for one in models_at(model, place[:-1])]
-    return next((field.description for field in fields if field and field.description), "")
 
 
 def models_at(model: type[BaseModel], place: KeyPath) -> list[type[BaseModel]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -63,22 +62,21 @@ def shown(path: Path) -> str:
     return str(path.relative_to(folder)) if folder and path.is_relative_to(folder) else str(path)
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One shipped recipe, as listed by `latte recipes ls`."""
+def recipes_by_folder(*, parts: bool) -> dict[str, list[tuple[str, str]]]:
+    """Return names and summaries of shipped recipes by the heading of their folder.
 
-    name: str
-    group: str
-    """Heading above the recipe: its folder."""
-    summary: str
-    """First sentence of the recipe's first comment."""
-    path: str
-
-
-def entries(*, parts: bool) -> list[Entry]:
-    """Return every shipped recipe by group; if `parts` is true, the parts follow at the end."""
-    names = [name for name in sorted(shipped_names(), key=is_part) if parts or not is_part(name)]
-    return [Entry(name, _group(name), _summary(find(name)), str(find(name))) for name in names]
+    If `parts` is true, the parts that recipes extend follow at the end.
+    """
+    found: dict[str, list[tuple[str, str]]] = {}
+    for name in sorted(shipped_names(), key=is_part):
+        if is_part(name) and not parts:
+            continue
+        folder = name.rpartition("/")[0]
+        group = f"{folder}: to extend, not to run" if is_part(name) else folder or TOP
+        first = find(name).read_text(encoding="utf-8").partition("\n")[0]
+        sentence = first.removeprefix("#").partition(_COMMAND)[0].partition(". ")[0]
+        found.setdefault(group, []).append((name, sentence.strip().rstrip(":.")))
+    return found
 
 
 def find(name: str) -> Path:
@@ -87,17 +85,6 @@ def find(name: str) -> Path:
     if path is None:
         raise unknown_recipe(name)
     return path
-
-
-def _group(name: str) -> str:
-    folder = name.rpartition("/")[0]
-    return f"{folder}: to extend, not to run" if is_part(name) else folder or TOP
-
-
-def _summary(path: Path) -> str:
-    first = path.read_text(encoding="utf-8").partition("\n")[0]
-    sentence = first.removeprefix("#").partition(_COMMAND)[0].partition(". ")[0]
-    return sentence.strip().rstrip(":.")
 
 
 def find_file(path: Path) -> Path:

@@ -1,30 +1,131 @@
-"""Build nodes from YAML: resolve scalars, and expand variables and aliases."""
+"""Read YAML 1.2 into nodes: PyYAML parses it, tags are refused, variables are expanded."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
-from yaml.error import Mark
-from yaml.nodes import MappingNode, ScalarNode, SequenceNode
+from yaml.composer import Composer
+from yaml.error import Mark, MarkedYAMLError, YAMLError
+from yaml.events import AliasEvent, Event, NodeEvent, StreamEndEvent
+from yaml.nodes import MappingNode, ScalarNode
 from yaml.nodes import Node as YamlNode
+from yaml.parser import Parser
+from yaml.reader import Reader, ReaderError
+from yaml.resolver import BaseResolver
+from yaml.scanner import Scanner
 
 from latte.interfaces import LatteError
+from latte.io.paths import read_text
 from latte.recipe.mistakes import Mistakes
-from latte.recipe.node import OVERRIDE, KeyPath, Node, Origin, Scalar
+from latte.recipe.node import OVERRIDE, KeyPath, Node, Origin, resolve
 from latte.recipe.variables import expand
-from latte.recipe.yaml import compose, position, read_recipe_text, resolve
 
+_HINTS = {
+    "\\t": "YAML is indented with spaces, not with tabs.",
+    "mapping values are not": 'Check the indentation, or put text that contains ": " in quotes.',
+    "expected ',' or": "A comma or a closing bracket is missing, or text with , [ ] { } needs "
+    "quotes.",
+    "cannot start any token": "Put text that starts with this character in quotes.",
+    "could not find expected ':'": "The line above is not `key: value`.",
+    "undefined alias": "Name something with &NAME before using it as *NAME, or put the text in "
+    "quotes.",
+}
+"""Fix of a mistake, by a part of PyYAML's message."""
+LARGEST_FILE = 1_000_000
+"""Maximum size of a file in bytes."""
+DEEPEST_NESTING = 50
 MOST_VALUES = 100_000
 """Largest number of values in a recipe after its anchors are expanded."""
 
-_MERGE = "<<"
+
+class _Composer(Reader, Scanner, Parser, Composer, BaseResolver):
+    """PyYAML's parser up to its nodes; it constructs no Python objects."""
+
+    def __init__(self, text: str, source: str) -> None:
+        Reader.__init__(self, text)
+        Scanner.__init__(self)
+        Parser.__init__(self)
+        Composer.__init__(self)
+        BaseResolver.__init__(self)
+        self.source = source
+        self.depth = 0
+
+    def compose_node(self, parent: YamlNode | None, index: int) -> YamlNode | None:
+        """Compose the next node. Raises `LatteError` if it has a tag or is nested too deep."""
+        event: Event = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, NodeEvent) and not isinstance(event, AliasEvent):
+            tag = getattr(event, "tag", None)
+            if tag is not None:
+                written = tag.replace("tag:yaml.org,2002:", "!!")
+                where = position(self.source, event.start_mark)
+                hint = "Recipes hold plain values only. Remove the tag, or put the text in quotes."
+                raise LatteError(f"the tag {written} is not allowed", where=where, hint=hint)
+        self.depth += 1
+        if self.depth > DEEPEST_NESTING:
+            raise LatteError(
+                f"nested deeper than {DEEPEST_NESTING} levels",
+                where=position(self.source, event.start_mark),
+            )
+        node: YamlNode | None = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+    def compose_only_document(self) -> YamlNode | None:
+        """Return the only document, or None if there is none. Raises `LatteError` for several."""
+        self.get_event()  # type: ignore[no-untyped-call]
+        document = None if self.check_event(StreamEndEvent) else self.compose_document()
+        if not self.check_event(StreamEndEvent):
+            event = self.peek_event()  # type: ignore[no-untyped-call]
+            raise LatteError(
+                "a second document starts here",
+                where=position(self.source, event.start_mark),
+                hint="Keep one recipe per file; remove the line with --- between them.",
+            )
+        return document
+
+
+def compose(text: str, source: str) -> YamlNode | None:
+    """Return the only document in `text`, or None. Raises `LatteError` with line and column."""
+    try:
+        return _Composer(text, source).compose_only_document()
+    except ReaderError as error:
+        before = text[: error.position]
+        line, column = before.count("\n") + 1, error.position - (before.rfind("\n") + 1) + 1
+        raise LatteError(
+            f"the character {error.character!r} is not allowed in YAML",
+            where=f"{source}:{line}:{column}",
+            hint="Remove it; it may be invisible in your editor.",
+        ) from error
+    except MarkedYAMLError as error:
+        raise LatteError(
+            f"not valid YAML: {error.problem or error.context}",
+            where=position(source, error.problem_mark or error.context_mark),
+            hint=_hint(error, text),
+        ) from error
+    except (YAMLError, ValueError, OverflowError) as error:
+        raise LatteError(f"not valid YAML: {error}", where=source) from error
+
+
+def position(source: str, mark: Any) -> str:
+    """Return `file:line:column` of PyYAML's `mark`; line and column count from one."""
+    return source if mark is None else f"{source}:{mark.line + 1}:{mark.column + 1}"
+
+
+def _hint(error: MarkedYAMLError, text: str) -> str | None:
+    """Return a hint about the most common cause of PyYAML's error, or None."""
+    problem = error.problem or ""
+    mark = error.problem_mark
+    line = text.splitlines()[mark.line] if mark and mark.line < len(text.splitlines()) else ""
+    if "'{'" in problem and "${" in line:
+        return 'Between { } or [ ], text with a variable needs quotes: "${NAME}/folder".'
+    return next((hint for part, hint in _HINTS.items() if part in problem), None)
 
 
 class TreeBuilder:
-    """Builder of the nodes of one file or `--set`; it collects mistakes and continues."""
+    """Builder of the nodes of one file, or of one `--set`; it collects mistakes."""
 
     def __init__(self, source: str, environment: Mapping[str, str], mistakes: Mistakes) -> None:
         self.source = source
@@ -39,59 +140,45 @@ class TreeBuilder:
 
         Raises `LatteError` for anchors that contain themselves or expand without bound.
         """
-        self._count(yaml_node)
+        self.values += 1
+        if self.values > MOST_VALUES:
+            raise LatteError(
+                f"expands to more than {MOST_VALUES:,} values",
+                where=position(self.source, yaml_node.start_mark),
+                hint="Remove aliases (*NAME) that contain other aliases.",
+            )
         origin = self._origin(mark or yaml_node.start_mark)
         if isinstance(yaml_node, ScalarNode):
-            return self._scalar(yaml_node, origin, path)
-        self._enter(yaml_node)
-        node = self._collection(yaml_node, origin, path)
+            text = str(yaml_node.value)
+            if not self._encodable(text, origin, path):
+                return Node("", origin, broken=True)
+            return self.scalar(text, origin, path, quoted=yaml_node.style is not None)
+        if id(yaml_node) in self.open:
+            where = position(self.source, yaml_node.start_mark)
+            raise LatteError("an anchor contains itself", where=where)
+        self.open.add(id(yaml_node))
+        if isinstance(yaml_node, MappingNode):
+            node = Node(self._entries(yaml_node, path), origin)
+        else:
+            items = enumerate(yaml_node.value)
+            node = Node([self.build(item, (*path, index)) for index, item in items], origin)
         self.open.remove(id(yaml_node))
         return node
 
-    def _collection(self, yaml_node: YamlNode, origin: Origin, path: KeyPath) -> Node:
-        if isinstance(yaml_node, SequenceNode):
-            items = enumerate(yaml_node.value)
-            return Node([self.build(item, (*path, index)) for index, item in items], origin)
-        assert isinstance(yaml_node, MappingNode)
-        return Node(self._entries(yaml_node, path), origin)
-
     def _entries(self, mapping: MappingNode, path: KeyPath) -> dict[str, Node]:
-        """Return the mapping's entries; own entries take precedence over those merged by `<<`."""
-        own: dict[str, Node] = {}
-        merged: dict[str, Node] = {}
-        for key, value, mark in self._pairs(mapping, path):
-            if key is None:
-                for entries in self._merged(value, path):
-                    merged = {**entries, **merged}
-            else:
-                own[key] = self.build(value, (*path, key), mark)
-        return {**merged, **own}
-
-    def _pairs(
-        self, mapping: MappingNode, path: KeyPath
-    ) -> Iterator[tuple[str | None, YamlNode, Mark]]:
-        """Yield keys (None for `<<`), values and positions; unusable keys are reported."""
-        seen: dict[str | None, Mark] = {}
+        """Return the entries of a mapping; unusable and repeated keys are reported."""
+        entries: dict[str, Node] = {}
+        lines: dict[str, int] = {}
         for key_node, value in mapping.value:
             mark = key_node.start_mark
-            is_merge = _is_merge(key_node)
-            key = None if is_merge else self._key(key_node, path)
-            if key is None and not is_merge:
-                continue
-            if key in seen:
-                self._repeated(key, seen[key], mark, path)
-            else:
-                seen[key] = mark
-                yield key, value, mark
-
-    def _repeated(self, key: str | None, first: Mark, mark: Mark, path: KeyPath) -> None:
-        name = _MERGE if key is None else key
-        self.mistakes.add(
-            self._origin(mark),
-            (*path, name),
-            f'the key "{name}" occurs twice here, first in line {first.line + 1}',
-            "Keep one of them.",
-        )
+            key = self._key(key_node, path)
+            if key in lines:
+                what = f'the key "{key}" occurs twice here, first in line {lines[key]}'
+                self.mistakes.add(self._origin(mark), (*path, key), what, "Keep one of them.")
+            elif key is not None:
+                lines[key] = mark.line + 1
+                entries[key] = self.build(value, (*path, key), mark)
+        return entries
 
     def _key(self, key_node: YamlNode, path: KeyPath) -> str | None:
         """Return the key's text; None if the key is refused, which is reported."""
@@ -110,46 +197,22 @@ class TreeBuilder:
             return None
         return text if self._encodable(text, origin, path) else None
 
-    def _merged(self, value: YamlNode, path: KeyPath) -> Iterator[dict[str, Node]]:
-        """Yield the entries of each mapping at `<<`."""
-        sources = value.value if isinstance(value, SequenceNode) else [value]
-        for source in sources:
-            if isinstance(source, MappingNode):
-                self._count(source)
-                self._enter(source)
-                yield self._entries(source, path)
-                self.open.remove(id(source))
-            else:
-                self.mistakes.add(
-                    self._origin(value.start_mark), path, "<< takes a mapping, or a list of them"
-                )
-
-    def _scalar(self, yaml_node: ScalarNode, origin: Origin, path: KeyPath) -> Node:
-        text = str(yaml_node.value)
-        if not self._encodable(text, origin, path):
-            return Node("", origin, broken=True)
-        return self.scalar(text, origin, path, quoted=yaml_node.style is not None)
-
     def scalar(self, text: str, origin: Origin, path: KeyPath, *, quoted: bool) -> Node:
         """Return the node of a scalar written as `text`."""
-        value: Scalar
         try:
             value = text if quoted else resolve(text)
-            if not isinstance(value, str):
-                return Node(value, origin)
-            expansion = expand(value, self.environment)
+            if isinstance(value, str):
+                return expand(value, self.environment, origin)
+            return Node(value, origin)
         except ValueError as error:
             self.mistakes.add(origin, path, str(error), "Put it in quotes if it is meant as text.")
             return Node(text, origin, broken=True)
         except LatteError as error:
             self.mistakes.add(origin, path, error.what, error.hint)
             return Node(text, origin, broken=True)
-        written = text if expansion.is_secret else None
-        expanded = replace(origin, variables=expansion.variables)
-        return Node(expansion.text, expanded, written=written, filled=expansion.filled)
 
     def _encodable(self, text: str, origin: Origin, path: KeyPath) -> bool:
-        """Return true if `text` can be UTF-8; half of a surrogate pair cannot, and is reported."""
+        """Return true if `text` can be encoded as UTF-8; report half of a surrogate pair."""
         try:
             text.encode()
         except UnicodeEncodeError:
@@ -162,33 +225,13 @@ class TreeBuilder:
             return Origin(self.source)
         return Origin(self.source, mark.line + 1, mark.column + 1)
 
-    def _count(self, yaml_node: YamlNode) -> None:
-        self.values += 1
-        if self.values > MOST_VALUES:
-            raise LatteError(
-                f"expands to more than {MOST_VALUES:,} values",
-                where=position(self.source, yaml_node.start_mark),
-                hint="Remove aliases (*NAME) that contain other aliases.",
-            )
-
-    def _enter(self, yaml_node: YamlNode) -> None:
-        if id(yaml_node) in self.open:
-            raise LatteError(
-                "an anchor contains itself", where=position(self.source, yaml_node.start_mark)
-            )
-        self.open.add(id(yaml_node))
-
-
-def _is_merge(key_node: YamlNode) -> bool:
-    return isinstance(key_node, ScalarNode) and key_node.style is None and key_node.value == _MERGE
-
 
 def read_nodes(path: Path, environment: Mapping[str, str] = MappingProxyType({})) -> Node:
     """Read a YAML file, such as a recipe, into nodes. Raises `LatteError`.
 
     `environment` holds the values of `${VAR}`.
     """
-    document = compose(read_recipe_text(path), str(path))
+    document = compose(read_text(path, LARGEST_FILE), str(path))
     if document is None:
         return Node({}, Origin(str(path), 1))
     mistakes = Mistakes()

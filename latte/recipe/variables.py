@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -17,25 +17,13 @@ from pydantic import BaseModel
 
 from latte.interfaces import IsPath, LatteError
 from latte.io.redaction import is_secret
-from latte.recipe.node import Node
+from latte.recipe.node import Node, Origin
 
 _REFERENCE = re.compile(
     r"(?P<escaped>\$\$\{)"
     r"|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^{}]*))?\}"
     r"|(?P<malformed>\$\{[^}]*\}?)"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Expansion:
-    """A string after expansion, and the variables in it."""
-
-    text: str
-    variables: tuple[str, ...]
-    is_secret: bool = False
-    """True if a variable may hold a secret, which must not be stored."""
-    filled: tuple[tuple[int, int], ...] = ()
-    """Parts of `text` that come from the environment, not from defaults: (start, end) indices."""
 
 
 class Written(str):
@@ -52,21 +40,20 @@ class AsWritten(dict[str, str]):
         return f"${{{name}}}"
 
 
-def expand(text: str, environment: Mapping[str, str]) -> Expansion:
-    """Expand `text` once; values of variables are not expanded again.
+def expand(text: str, environment: Mapping[str, str], origin: Origin) -> Node:
+    """Return `text` as a node with its variables expanded; their values are not expanded again.
 
     As in a shell, the default after `:-` also replaces an empty variable. Raises `LatteError` for
     an unset variable without a default, and for a malformed reference.
     """
     names: list[str] = []
-    parts: list[str] = []
     filled: list[tuple[int, int]] = []
-    secret, end = False, 0
+    expanded, secret, end = "", False, 0
     for match in _REFERENCE.finditer(text):
-        parts.append(text[end : match.start()])
+        expanded += text[end : match.start()]
         end = match.end()
         if match["escaped"]:
-            parts.append("${")
+            expanded += "${"
             continue
         if match["malformed"]:
             raise LatteError(
@@ -77,11 +64,11 @@ def expand(text: str, environment: Mapping[str, str]) -> Expansion:
         value = _look_up(match["name"], match["default"], environment)
         secret = secret or is_secret(match["name"], value)
         if environment.get(match["name"]):
-            start = sum(map(len, parts))
-            filled.append((start, start + len(value)))
-        parts.append(value)
-    expanded = "".join([*parts, text[end:]])
-    return Expansion(expanded, tuple(dict.fromkeys(names)), secret, tuple(filled))
+            filled.append((len(expanded), len(expanded) + len(value)))
+        expanded += value
+    place = replace(origin, variables=tuple(dict.fromkeys(names)))
+    written = text if secret else None
+    return Node(expanded + text[end:], place, written=written, filled=tuple(filled))
 
 
 def escape(text: str) -> str:
@@ -101,34 +88,28 @@ def _look_up(name: str, default: str | None, environment: Mapping[str, str]) -> 
     return value
 
 
-def with_shell_paths(node: Node, model: type[BaseModel]) -> Node:
-    """Return the options in `node`, with paths that come from the environment made absolute.
+def with_shell_paths(node: Node, *types: Any) -> Node:
+    """Return a copy of `node` in which paths from environment variables are absolute.
 
-    Such a path is relative to the working directory, not to the recipe. An option is a path if
-    `model` declares it as `Path`, or as text marked with `IsPath`. A path comes from the
-    environment if its first character does; `photos/${NAME}`, or a default in `${NAME:-default}`,
-    does not.
+    Such a path is relative to the working directory, not to the recipe. `types` are the possible
+    types of the value, such as a pydantic model. An option is a path if its type is `Path`, or
+    text marked with `IsPath`. A path comes from the environment if its first character does;
+    `photos/${NAME}`, or a default in `${NAME:-default}`, does not.
     """
-    return _resolved(node, [model])
-
-
-def _resolved(node: Node, annotations: Sequence[Any]) -> Node:
-    """Return `node` with absolute paths; the type of `node` is one of `annotations`."""
-    if isinstance(node.value, str):
-        return _absolute(node, _markers(annotations)) if node.filled else node
+    if isinstance(node.value, list):
+        items = _arguments(types, (list, tuple))
+        return node.mapped(lambda _, below: with_shell_paths(below, *items))
     if isinstance(node.value, dict):
-        for key, below in node.value.items():
-            node = node.replaced(key, _resolved(below, [*_values(annotations, key)]))
-    elif isinstance(node.value, list):
-        items = [argument for one in _origins(annotations, (list, tuple)) for argument in one]
-        for index, below in enumerate(node.value):
-            node = node.replaced(index, _resolved(below, items))
-    return node
+        return node.mapped(lambda key, below: with_shell_paths(below, *_values(types, str(key))))
+    return _absolute(node, types) if node.filled else node
 
 
-def _absolute(node: Node, markers: Sequence[IsPath]) -> Node:
+def _absolute(node: Node, types: Sequence[Any]) -> Node:
     text = str(node.value)
-    for marker in markers:
+    for one in _members(types):
+        marker = IsPath() if one is Path else one
+        if not isinstance(marker, IsPath):
+            continue
         found = re.fullmatch(marker.pattern, text, re.DOTALL)
         if found and any(start <= found.start("path") < end for start, end in node.filled):
             whole = _from_shell(found["path"])
@@ -150,34 +131,29 @@ def _from_shell(text: str) -> str:
         return str(path)
 
 
-def _values(annotations: Sequence[Any], key: str) -> Iterator[Any]:
-    """Yield the types of the value at `key`, for each model or mapping in `annotations`."""
-    for one in _members(annotations):
+def _values(types: Sequence[Any], key: str) -> Iterator[Any]:
+    """Yield the types of the value at `key`, for each model or mapping in `types`."""
+    for one in _members(types):
         if isinstance(one, type) and issubclass(one, BaseModel) and key in one.model_fields:
             field = one.model_fields[key]
             yield field.annotation
             yield from field.metadata
-    for arguments in _origins(annotations, (dict, Mapping)):
-        yield from arguments[1:]
+    yield from _arguments(types, (Mapping,))
 
 
-def _markers(annotations: Sequence[Any]) -> list[IsPath]:
-    members = [*_members(annotations)]
-    marked = [one for one in members if isinstance(one, IsPath)]
-    return [*marked, IsPath()] if any(one is Path for one in members) else marked
+def _arguments(types: Sequence[Any], kinds: tuple[Any, ...]) -> list[Any]:
+    """Return the type arguments of each generic type in `types` that is one of `kinds`."""
+    return [
+        argument
+        for one in _members(types)
+        if isinstance(origin := get_origin(one), type) and issubclass(origin, kinds)
+        for argument in get_args(one)
+    ]
 
 
-def _origins(annotations: Sequence[Any], kinds: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
-    """Yield the type arguments of each generic type in `annotations` that is one of `kinds`."""
-    for one in _members(annotations):
-        origin = get_origin(one)
-        if isinstance(origin, type) and issubclass(origin, kinds):
-            yield get_args(one)
-
-
-def _members(annotations: Sequence[Any]) -> Iterator[Any]:
-    """Yield each type in `annotations` and its markers, with unions and `Annotated` unpacked."""
-    for one in annotations:
+def _members(types: Sequence[Any]) -> Iterator[Any]:
+    """Yield each type in `types` and its markers, with unions and `Annotated` unpacked."""
+    for one in types:
         if get_origin(one) in (Annotated, Union, UnionType):
             yield from _members(get_args(one))
         else:

@@ -28,7 +28,7 @@ from packaging.utils import canonicalize_name
 from latte.interfaces import LatteError
 from latte.interfaces.errors import did_you_mean, error_line, suggestion
 from latte.io.files import write_json
-from latte.registry.plugin import BUILTIN_DISTRIBUTION, Plugin
+from latte.registry.plugin import BUILTIN_DISTRIBUTION, Plugin, Status
 from latte.registry.spec import (
     API_VERSION,
     ENTRY_POINT_GROUP,
@@ -54,6 +54,10 @@ class _Installed:
     def builtin(self) -> bool:
         return self.distribution == BUILTIN_DISTRIBUTION
 
+    def plugin(self, status: Status, **facts: Any) -> Plugin:
+        """Return the package as a `Plugin` with this status."""
+        return Plugin(self.entry_point.name, self.distribution, self.version, status, **facts)
+
 
 def discover_plugins(environment: Mapping[str, str] = os.environ) -> tuple[Plugin, ...]:
     """Return every installed plugin: latte itself first, then the others by package name.
@@ -67,13 +71,16 @@ def discover_plugins(environment: Mapping[str, str] = os.environ) -> tuple[Plugi
     setting = environment.get("LATTE_PLUGINS")
     disabled = read_disabled(environment) if setting is None else frozenset()
     allowed = _allowed(installed, setting) - disabled
-    strict = is_strict(environment)
-    return tuple(
-        _load(one, installed, strict=strict)
-        if one.builtin or one.distribution in allowed
-        else _blocked(one, disabled=one.distribution in disabled)
-        for one in installed
-    )
+    found = []
+    for one in installed:
+        if one.builtin or one.distribution in allowed:
+            found.append(_load(one, installed, strict=is_strict(environment)))
+        elif one.distribution in disabled:
+            again = f"use it again: latte plugins enable {one.distribution}"
+            found.append(one.plugin("disabled", error=again))
+        else:
+            found.append(one.plugin("blocked", error="left out by LATTE_PLUGINS"))
+    return tuple(found)
 
 
 def is_strict(environment: Mapping[str, str] = os.environ) -> bool:
@@ -87,20 +94,17 @@ def installed_distributions() -> tuple[str, ...]:
 
 
 def _installed() -> list[_Installed]:
-    found = [_describe(entry_point) for entry_point in entry_points(group=ENTRY_POINT_GROUP)]
+    found = []
+    for entry_point in entry_points(group=ENTRY_POINT_GROUP):
+        fields = entry_point.dist.metadata.json if entry_point.dist else {}
+        name = canonicalize_name(str(fields.get("name", entry_point.name)))
+        found.append(_Installed(entry_point, name, str(fields.get("version", "unknown"))))
     if not any(one.builtin for one in found):
         raise LatteError(
             "latte's own components are not installed",
             hint=f"Install latte itself with pip: pip install {BUILTIN_DISTRIBUTION}",
         )
     return sorted(found, key=lambda one: (not one.builtin, one.distribution, one.entry_point.name))
-
-
-def _describe(entry_point: EntryPoint) -> _Installed:
-    fields = entry_point.dist.metadata.json if entry_point.dist else {}
-    name = str(fields.get("name", entry_point.name))
-    version = str(fields.get("version", "unknown"))
-    return _Installed(entry_point, canonicalize_name(name), version)
 
 
 def _allowed(installed: Sequence[_Installed], setting: str | None) -> set[str]:
@@ -117,19 +121,7 @@ def _allowed(installed: Sequence[_Installed], setting: str | None) -> set[str]:
     return wanted | {BUILTIN_DISTRIBUTION}
 
 
-def _blocked(one: _Installed, *, disabled: bool) -> Plugin:
-    reason = f"use it again: latte plugins enable {one.distribution}"
-    return Plugin(
-        one.entry_point.name,
-        one.distribution,
-        one.version,
-        "disabled" if disabled else "blocked",
-        error=reason if disabled else "left out by LATTE_PLUGINS",
-    )
-
-
 def _load(one: _Installed, installed: Sequence[_Installed], *, strict: bool) -> Plugin:
-    key = one.entry_point.name
     declared: tuple[object, ...] = ()
     try:
         _check_entry_point(one, installed)
@@ -141,8 +133,15 @@ def _load(one: _Installed, installed: Sequence[_Installed], *, strict: bool) -> 
     except BaseException as error:
         if strict or one.builtin:
             raise_plugin_error(f"{one.distribution} {one.version}", error)
-        return _failed(one, error, declared)
-    return Plugin(key, one.distribution, one.version, "ok", specs=specs, commands=commands)
+        usable = tuple(spec for spec in declared if isinstance(spec, ComponentSpec))
+        if isinstance(error, LatteError):
+            status: Status = "broken"
+            if isinstance(error, IncompatiblePluginError):
+                status = "incompatible"
+            return one.plugin(status, error=error.what, specs=usable)
+        detail = "".join(traceback.format_exception(error))
+        return one.plugin("broken", error=error_line(error), detail=detail, specs=usable)
+    return one.plugin("ok", specs=specs, commands=commands)
 
 
 def raise_plugin_error(package: str, error: BaseException) -> NoReturn:
@@ -155,19 +154,6 @@ def raise_plugin_error(package: str, error: BaseException) -> NoReturn:
     stopped = RuntimeError(f"a plugin raised {error_line(error)}")
     stopped.add_note(f"In plugin {package}.")
     raise stopped from error
-
-
-def _failed(one: _Installed, error: BaseException, declared: Sequence[object]) -> Plugin:
-    expected = isinstance(error, LatteError)
-    return Plugin(
-        one.entry_point.name,
-        one.distribution,
-        one.version,
-        "incompatible" if isinstance(error, IncompatiblePluginError) else "broken",
-        error=error.what if isinstance(error, LatteError) else error_line(error),
-        detail=None if expected else "".join(traceback.format_exception(error)),
-        specs=tuple(spec for spec in declared if isinstance(spec, ComponentSpec)),
-    )
 
 
 def _check_entry_point(one: _Installed, installed: Sequence[_Installed]) -> None:
@@ -200,23 +186,20 @@ def _declarations(plugin: ModuleType) -> tuple[object, ...]:
     try:
         manager.check_pending()
     except pluggy.PluginValidationError as error:
-        raise LatteError(_unknown_hook(manager, plugin, known)) from error
-    if not manager.get_hookcallers(plugin):
+        callers = manager.get_hookcallers(plugin) or []
+        unknown = next(caller.name for caller in callers if not caller.has_spec())
+        hint = did_you_mean(unknown, known) or f"Hooks: {', '.join(known)}."
+        raise LatteError(f"latte has no hook {unknown}(). {hint}") from error
+    callers = manager.get_hookcallers(plugin) or []
+    if not callers:
         raise LatteError(f"it implements no hook: mark {known[0]}() with @hookimpl")
     declared: list[object] = []
-    for caller in manager.get_hookcallers(plugin) or ():
+    for caller in callers:
         answers = caller()
         if not answers:
             raise LatteError(f"its {caller.name}() returned None, not a list of specs")
         declared += [spec for specs in answers for spec in specs]
     return tuple(declared)
-
-
-def _unknown_hook(manager: pluggy.PluginManager, plugin: object, known: Sequence[str]) -> str:
-    callers = manager.get_hookcallers(plugin) or []
-    unknown = next(caller.name for caller in callers if not caller.has_spec())
-    suggestion = did_you_mean(unknown, known) or f"Hooks: {', '.join(known)}."
-    return f"latte has no hook {unknown}(). {suggestion}"
 
 
 class IncompatiblePluginError(LatteError):
@@ -227,8 +210,11 @@ def check_declarations(
     declared: Sequence[object],
 ) -> tuple[tuple[ComponentSpec, ...], tuple[CommandSpec, ...]]:
     """Return the declared components and commands. Raises `LatteError` at the first mistake."""
-    commands = [_check_command(spec) for spec in declared if isinstance(spec, CommandSpec)]
-    specs = [_check_spec(spec) for spec in declared if not isinstance(spec, CommandSpec)]
+    commands = [spec for spec in declared if isinstance(spec, CommandSpec)]
+    specs = [_component(spec) for spec in declared if not isinstance(spec, CommandSpec)]
+    for command in commands:
+        _check_version(command)
+        _check_words("command", command.name, [command.target], command.summary)
     named = [f'components of kind {spec.kind} named "{spec.name}"' for spec in specs]
     named += [f'commands named "{command.name}"' for command in commands]
     for name, count in Counter(named).items():
@@ -237,7 +223,8 @@ def check_declarations(
     return tuple(specs), tuple(commands)
 
 
-def _check_spec(spec: object) -> ComponentSpec:
+def _component(spec: object) -> ComponentSpec:
+    """Return a declared component. Raises `LatteError` if it is no spec, or wrong."""
     if not isinstance(spec, ComponentSpec):
         raise LatteError(
             "a hook must return ComponentSpecs or CommandSpecs, "
@@ -249,12 +236,6 @@ def _check_spec(spec: object) -> ComponentSpec:
         raise LatteError(f'component "{spec.name}" has the unknown kind "{spec.kind}". {known}')
     targets = [target for target in (spec.target, spec.options) if target is not None]
     _check_words("component", spec.name, targets, spec.summary)
-    return spec
-
-
-def _check_command(spec: CommandSpec) -> CommandSpec:
-    _check_version(spec)
-    _check_words("command", spec.name, [spec.target], spec.summary)
     return spec
 
 

@@ -11,25 +11,8 @@ from typing import Any, cast
 
 from packaging.utils import canonicalize_name, is_normalized_name
 
-from latte.interfaces import (
-    BackboneLoader,
-    Component,
-    Context,
-    Dataset,
-    Describer,
-    DescriptionType,
-    Gate,
-    Guard,
-    ImageAugmentation,
-    LatteError,
-    Loss,
-    NoOptions,
-    Options,
-    PrototypeAggregator,
-    PseudoLabeler,
-    Reporter,
-    Trainable,
-)
+from latte import interfaces
+from latte.interfaces import Component, Context, LatteError, NoOptions, Options
 from latte.interfaces.errors import error_line, nearest
 from latte.registry.discovery import (
     STRICT_HINT,
@@ -43,20 +26,21 @@ from latte.registry.spec import KINDS, Kind
 
 _log = logging.getLogger("latte.plugins")
 
-_INTERFACES: dict[Kind, type[Component[Any]]] = {
-    "backbone": BackboneLoader,
-    "dataset": Dataset,
-    "guard": Guard,
-    "describer": Describer,
-    "description": DescriptionType,
-    "gate": Gate,
-    "labeler": PseudoLabeler,
-    "prototypes": PrototypeAggregator,
-    "loss": Loss,
-    "trainable": Trainable,
-    "augmentation": ImageAugmentation,
-    "reporter": Reporter,
+INTERFACES: dict[Kind, type[Component[Any]]] = {
+    "backbone": interfaces.BackboneLoader,
+    "dataset": interfaces.Dataset,
+    "guard": interfaces.Guard,
+    "describer": interfaces.Describer,
+    "description": interfaces.DescriptionType,
+    "gate": interfaces.Gate,
+    "labeler": interfaces.PseudoLabeler,
+    "prototypes": interfaces.PrototypeAggregator,
+    "loss": interfaces.Loss,
+    "trainable": interfaces.Trainable,
+    "augmentation": interfaces.ImageAugmentation,
+    "reporter": interfaces.Reporter,
 }
+"""Class that the components of a kind subclass; a `model` is a function."""
 
 
 @functools.cache
@@ -106,11 +90,11 @@ class Registry:
             hint = f"Write {' or '.join(choices)}."
         else:
             what = f'no {kind} named "{name}" is installed'
-            hints = [
-                *_suggestion(name, known),
-                *_absent(kind, name, self.plugins),
-                *_not_installed(distribution, self.plugins),
-            ]
+            by_name = {one.full_name: one for one in known} | {one.spec.name: one for one in known}
+            match = nearest(name, by_name)
+            hints = [f'Did you mean "{match}" ({by_name[match].package})?'] if match else []
+            hints += _absent(kind, name, self.plugins)
+            hints += _not_installed(distribution, self.plugins)
             hint = "\n  ".join([*hints, f"All names: latte components {kind}"])
         raise LatteError(what, where=where, hint=hint)
 
@@ -129,7 +113,7 @@ class Registry:
 
         Raises `LatteError` if it cannot be imported or does not implement its kind's interface.
         """
-        interface = _INTERFACES[registered.spec.kind]
+        interface = INTERFACES[registered.spec.kind]
         target = registered.spec.target
         loaded = _import(registered, target)
         if not (inspect.isclass(loaded) and issubclass(loaded, interface)):
@@ -196,21 +180,21 @@ def failed_component(registered: Registered, cause: str, error: BaseException) -
     return LatteError(broken.what, hint=f"{broken.hint}\n  {STRICT_HINT}")
 
 
-def _suggestion(name: str, known: Sequence[Registered]) -> list[str]:
-    by_name = {component.full_name: component for component in known}
-    by_name |= {component.spec.name: component for component in known}
-    match = nearest(name, by_name)
-    return [f'Did you mean "{match}" ({by_name[match].package})?'] if match else []
-
-
 def _absent(kind: Kind, name: str, plugins: Sequence[Plugin]) -> list[str]:
     """Return hints: plugins that are not loaded and declare the component, else may declare it."""
     missing = [plugin for plugin in plugins if plugin.status != "ok"]
-    certain = [plugin for plugin in missing if _declares(plugin, kind, name)]
-    if certain:
-        return [_not_loaded("It comes from", plugin) for plugin in certain]
-    silent = [plugin for plugin in missing if not plugin.specs]
-    return [_not_loaded("It may come from", plugin) for plugin in silent]
+    certain = [
+        one
+        for one in missing
+        if name.startswith(f"{one.distribution}/")
+        or any((spec.kind, spec.name) == (kind, name) for spec in one.specs)
+    ]
+    likely = certain or [plugin for plugin in missing if not plugin.specs]
+    start = "It comes from" if certain else "It may come from"
+    return [
+        f"{start} {one.package}, which is {one.status}: {one.error} (latte plugins)"
+        for one in likely
+    ]
 
 
 def _not_installed(distribution: str, plugins: Sequence[Plugin]) -> list[str]:
@@ -220,13 +204,3 @@ def _not_installed(distribution: str, plugins: Sequence[Plugin]) -> list[str]:
     if installed or not is_normalized_name(wanted):
         return []
     return [f'The package {wanted} is not installed: pip install "{wanted}"']
-
-
-def _declares(plugin: Plugin, kind: Kind, name: str) -> bool:
-    if name.startswith(f"{plugin.distribution}/"):
-        return True
-    return any(spec.kind == kind and spec.name == name for spec in plugin.specs)
-
-
-def _not_loaded(prefix: str, plugin: Plugin) -> str:
-    return f"{prefix} {plugin.package}, which is {plugin.status}: {plugin.error} (latte plugins)"

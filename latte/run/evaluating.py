@@ -272,8 +272,8 @@ def _calibrate(
             free = torch.tensor(images.corrections)[::every] < 0
         if bool(free.any()):
             likeliest, probabilities = (one[::every][free] for one in vars(posterior).values())
-            right = expected_accuracy(before[free], likeliest[:, 0])
-            exponent = matching_exponent(probabilities, right)
+            wanted = expected_accuracy(before[free], likeliest[:, 0])
+            exponent = matching_exponent(probabilities, wanted)
             calibration = replace(calibration, own_exponent=exponent)
     if not images.labels:
         return calibration
@@ -297,7 +297,8 @@ def _answers(found: _Classified, calibration: Calibration) -> _Answers:
         shares = (block.float() * calibration.scale).softmax(dim=1)
         best = shares.topk(min(MOST_CLASSES, shares.shape[1]), dim=1)
         columns.append((block.argmax(dim=1), best.indices, best.values))
-    return _Answers(*(torch.cat(parts) for parts in zip(*columns, strict=True)))
+    labels, likeliest, probabilities = (torch.cat(one) for one in zip(*columns, strict=True))
+    return _Answers(labels, likeliest, probabilities)
 
 
 def _write_pseudo_labels(

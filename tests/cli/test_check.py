@@ -71,12 +71,12 @@ def test_check_prints_every_value_with_its_origin(
     assert max(map(len, lines)) <= 80
 
 
-def test_check_plain_output_is_a_recipe(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
-    plain = output(capsys, recipe, "--plain", "--set", "train.warmup_steps=7")
-    assert "#" not in plain
-    assert "warmup_steps: 7\n" in plain
-    Path("again.yaml").write_text(plain)
-    assert output(capsys, "again.yaml", "--plain") == plain
+def test_check_output_is_the_same_recipe(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
+    changed = (recipe, "--set", "train.warmup_steps=7")
+    Path("again.yaml").write_text(output(capsys, *changed))
+    again = json.loads(output(capsys, "again.yaml", "--json"))["recipe"]
+    assert again["train"]["warmup_steps"] == 7
+    assert again == json.loads(output(capsys, *changed, "--json"))["recipe"]
 
 
 def test_check_json_has_recipe_and_origins(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -82,14 +81,6 @@ def test_ls_counts_by_describer_and_prompt_in_80_columns(
     assert rows["What?"] == ["1", "0", "0"]
     assert rows["Where?"] == ["0", "1", "0"]
     assert rows["When?"] == ["0", "0", "1"]
-    shown = json.loads(call("ls", "--json"))
-    assert [(row["describer"][:7], row["prompt"][:5], row["texts"]) for row in shown] == [
-        ("llava 1", "In co", 1),
-        ("llava 1", "What?", 1),
-        ("llava 1", "When?", 0),
-        ("llava 1", "Where", 0),
-        ("phrases", "What?", 1),
-    ]
 
 
 def test_show_identifies_an_image_by_content(
@@ -106,7 +97,7 @@ def test_show_identifies_an_image_by_content(
     ):
         assert words in shown
     assert "A bird." not in shown
-    assert len(json.loads(call("show", "renamed.jpg", "--json"))) == 4
+    assert len(shown.split("\n\n")) == 4
 
 
 def test_show_reports_unreadable_and_unknown_images(call: Descriptions, image: Path) -> None:
@@ -114,7 +105,7 @@ def test_show_reports_unreadable_and_unknown_images(call: Descriptions, image: P
     assert "IMAGE: no such file: " in call("show", "absent.png", code=2)
 
 
-def test_stats_as_lines_and_as_json(call: Descriptions, filled: list[StoredText]) -> None:
+def test_stats_count_texts_and_damage(call: Descriptions, filled: list[StoredText]) -> None:
     part = next(Path("cache/descriptions").iterdir())
     with part.open("ab") as file:
         file.write(b"damaged\n" + b'{"schema": 1, "key"')
@@ -124,9 +115,7 @@ def test_stats_as_lines_and_as_json(call: Descriptions, filled: list[StoredText]
     assert (shown["texts"], shown["refused"], shown["failed"]) == ("3", "1", "1")
     assert shown["words per text"] == "mean 4.0, median 4, at most 6"
     assert (shown["torn last lines"], shown["unreadable lines"]) == ("1", "1")
-    numbers = json.loads(call("stats", "--json"))
-    assert (numbers["texts"], numbers["duplicate_share"], numbers["files"]) == (3, 0.0, 1)
-    assert numbers["bytes"] == part.stat().st_size
+    assert (shown["duplicates"], shown["on disk"].endswith("in 1 files")) == ("0.0%", True)
 
 
 def test_export_and_import_into_another_cache(call: Descriptions, filled: list[StoredText]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -40,15 +39,9 @@ def test_ls_lists_recipes_by_folder_with_summaries(latte: Latte) -> None:
     assert "  flyp/sun397         FLYP without labels on SUN397" in map(str.rstrip, lines)
     assert lines.index("recipes") < lines.index("flyp") < lines.index("zero-shot")
     assert "parts/" not in out
+    assert "paper" not in lines
     assert "parts/latteclip" in latte("recipes ls --all")[1]
     assert max(map(len, lines)) <= 80
-
-
-def test_ls_json(latte: Latte) -> None:
-    found = {entry["name"]: entry for entry in json.loads(latte("recipes ls --json")[1])}
-    assert found["sun397"]["summary"] == "LatteCLIP on SUN397, as published"
-    assert Path(found["sun397"]["path"]).is_file()
-    assert not any(name.startswith("paper") for name in found)
 
 
 def test_show_prints_the_file_or_the_resolved_recipe(latte: Latte) -> None:
@@ -98,8 +91,8 @@ def test_copy_overwrites_only_with_force(latte: Latte) -> None:
 
 
 def test_a_shipped_recipe_is_found_by_name_and_its_file_printed(latte: Latte) -> None:
-    code, out, err = latte("check demo --plain")
-    assert (code, out.splitlines()[0]) == (0, "name: demo")
+    code, out, err = latte("check demo")
+    assert (code, "\nname: demo" in out) == (0, True)
     assert f"recipe: {shipped_path('demo')}, which comes with latte" in err
     code, out, err = latte("sweep zero-shot flyp/eurosat --dry-run")
     assert (code, len(out.splitlines())) == (0, 2)
@@ -108,7 +101,7 @@ def test_a_shipped_recipe_is_found_by_name_and_its_file_printed(latte: Latte) ->
 
 def test_a_file_precedes_a_shipped_recipe_of_the_same_name(latte: Latte) -> None:
     Path("demo").write_text("extends: zero-shot\n")
-    _, out, err = latte("check demo --plain")
+    _, out, err = latte("check demo")
     assert "max_steps: 0" in out
     assert "comes with latte" not in err
     code, _, err = latte("check dmo")

@@ -8,8 +8,7 @@ from pydantic import Field
 from latte.backbone.licences import licence_of
 from latte.interfaces import LatteError, Options
 from latte.new import models
-from latte.new.machine import Machine
-from latte.new.models import KNOWN, propose_model, refuse_backbone
+from latte.new.models import KNOWN, Machine, propose_model, refuse_backbone
 from latte.registry.plugin import Plugin
 from latte.registry.registry import Registry
 from latte.registry.spec import ComponentSpec

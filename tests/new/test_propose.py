@@ -14,7 +14,7 @@ from latte.cli.main import run_command_line
 from latte.interfaces import LatteError
 from latte.new.choices import batch_size, choose, has
 from latte.new.images import Findings, look_at
-from latte.new.machine import Machine
+from latte.new.models import Machine
 from latte.new.writing import recipe_text
 from latte.recipe.load import load_recipe
 from latte.recipe.model import Recipe
@@ -204,7 +204,7 @@ def test_torch_is_imported_only_if_there_may_be_a_gpu(
 ) -> None:
     program = (
         "import sys\n"
-        "from latte.new import machine\n"
+        "from latte.new import models as machine\n"
         "machine._may_have_nvidia = lambda: False\n"
         "from latte.cli.main import run_command_line\n"
         f"code = run_command_line(['new', '--images', {str(colour_images())!r}, '-o', "

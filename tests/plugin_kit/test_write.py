@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from latte.interfaces import LatteError
-from latte.plugin_kit.write import KIND_FACTS, plugin_names, write_plugin
+from latte.plugin_kit.write import SUMMARIES, contract_of, plugin_names, write_plugin
 from latte.registry.spec import KINDS, Kind
 from latte.testing import __all__ as contracts
 
@@ -22,9 +22,9 @@ def write(folder: Path, kind: Kind) -> list[Path]:
     return write_plugin(plugin_names(f"latte-own-{kind}"), kind, folder / f"latte-own-{kind}")
 
 
-def test_every_kind_has_facts_and_a_contract() -> None:
-    assert set(KIND_FACTS) == set(KINDS)
-    assert {facts.contract for facts in KIND_FACTS.values()} <= set(contracts)
+def test_every_kind_has_a_summary_and_a_contract() -> None:
+    assert set(SUMMARIES) == set(KINDS)
+    assert {contract_of(kind) for kind in KINDS} <= set(contracts)
 
 
 @pytest.mark.parametrize("kind", KINDS)

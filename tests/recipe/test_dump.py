@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 
 from latte.recipe.dump import dump_yaml
 from latte.recipe.mistakes import Mistakes
-from latte.recipe.tree import TreeBuilder
-from latte.recipe.yaml import compose
+from latte.recipe.tree import TreeBuilder, compose
 
 KEYS = st.text(st.characters(codec="utf-8"), max_size=20)
 TEXTS = st.text(st.characters(codec="utf-8"))

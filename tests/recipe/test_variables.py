@@ -3,8 +3,11 @@
 import pytest
 
 from latte.interfaces import LatteError
+from latte.recipe.node import Origin
 from latte.recipe.variables import escape, expand
 from tests.helpers.recipes import MINIMAL, Complaints, Load
+
+LINE = Origin("r.yaml", 1)
 
 
 @pytest.mark.parametrize(
@@ -25,18 +28,18 @@ from tests.helpers.recipes import MINIMAL, Complaints, Load
 )
 def test_expansion(text: str, expanded: str) -> None:
     environment = {"A": "one", "EMPTY": "", "NESTED": "${A}"}
-    assert expand(text, environment).text == expanded
+    assert expand(text, environment, LINE).value == expanded
 
 
 @pytest.mark.parametrize("text", ["${", "${}", "${1}", "${A", "${A-b}", "${B:-${A}}"])
 def test_malformed_variables_are_refused(text: str) -> None:
     with pytest.raises(LatteError, match="is not a variable"):
-        expand(text, {"A": "one"})
+        expand(text, {"A": "one"}, LINE)
 
 
 @pytest.mark.parametrize("text", ["${A}", "$${A}", "$$${", "$", "a"])
 def test_escaped_text_expands_to_itself(text: str) -> None:
-    assert expand(escape(text), {}).text == text
+    assert expand(escape(text), {}, LINE).value == text
 
 
 def test_variables_are_expanded_in_strings_and_stay_strings(load: Load) -> None:

@@ -176,7 +176,7 @@ def test_secret_is_in_no_file_and_no_message(
     latte("describe", "canary.yaml")
     latte("schema", "-o", "schema.json")
     latte("descriptions", "ls")
-    latte("descriptions", "stats", "--json")
+    latte("descriptions", "stats")
     latte("descriptions", "export", "texts.jsonl")
     monkeypatch.setenv("LATTE_TOKEN", CANARY)
     latte("doctor")
