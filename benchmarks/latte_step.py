@@ -107,6 +107,14 @@ class LatteStep:
         """Use kernels that a recipe can ask for; see `latte.train.kernels`."""
         use_kernels(TrainSettings(text_attention=text_attention, compile=mode), [self.learner])
 
+    def gradients(self) -> dict[str, Tensor]:
+        """Return a copy of the gradients of the last step by name."""
+        return {
+            name: weight.grad.clone()
+            for name, weight in self.learner.parameters.items()
+            if weight.grad is not None
+        }
+
     def step(self) -> float:
         """Take one step on the problem's batch; return the loss."""
         batch = Batch("main", self.indices, 0, self.steps)
