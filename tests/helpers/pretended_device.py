@@ -20,11 +20,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils import backend_registration
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves, tree_map
 
 from latte.backbone import varlen
-from tests.helpers.plain_varlen import attend_one_by_one
+from tests.helpers.plain_varlen import attend_plainly
 
 DEVICE = "pretended"
 ROOT = Path(__file__).parents[2]
@@ -274,20 +274,21 @@ class _VarlenAttention(torch.autograd.Function):
         ctx.save_for_backward(queries, keys, values)
         ctx.arguments = arguments
         _counts.launches[_place()] += 2
-        return Pretended(_attend_one_by_one(map(_held, (queries, keys, values)), arguments))
+        return Pretended(_attend_held(map(_held, (queries, keys, values)), arguments))
 
     @staticmethod
     def backward(ctx: Any, gradient: Any) -> Any:
         inputs = [one.held.detach().requires_grad_() for one in ctx.saved_tensors]
         _counts.launches[_place()] += 3
         with torch.enable_grad():
-            out = _attend_one_by_one(inputs, ctx.arguments)
+            out = _attend_held(inputs, ctx.arguments)
         return *map(Pretended, torch.autograd.grad(out, inputs, gradient.held)), None
 
 
-def _attend_one_by_one(inputs: Iterable[Tensor], arguments: tuple[Any, ...]) -> Tensor:
+def _attend_held(inputs: Iterable[Tensor], arguments: tuple[Any, ...]) -> Tensor:
     *positions, window = arguments
-    return attend_one_by_one(*inputs, *positions, window_size=window)
+    with _disable_current_modes():  # small operations, of which none is counted
+        return attend_plainly(*inputs, *positions, window_size=window)
 
 
 def _varlen_attention(

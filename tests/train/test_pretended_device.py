@@ -18,7 +18,7 @@ pytestmark = [
 ]
 
 MOST_WAITS = 3
-MOST_LAUNCHES = {"fp32": 1_700, "bf16": 2_400, VARLEN: 2_000}
+MOST_LAUNCHES = {"fp32": 1_700, "bf16": 2_400, VARLEN: 1_800}
 MOST_LAUNCHES_OF_VIEWS = 100
 MOST_LAUNCHES_OF_A_PASS = 35
 
@@ -56,7 +56,7 @@ def test_launches_of_a_published_step_stay_within_budget(found: Any, precision: 
 
 def test_varlen_attention_saves_launches(found: Any) -> None:
     by_length, at_once = found["large"]["bf16"], found["large"][VARLEN]
-    assert at_once["launches"] < by_length["launches"] - 300
+    assert at_once["launches"] < by_length["launches"] - 500
     assert at_once["waits"] == by_length["waits"]
 
 
