@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 from latte.interfaces import LatteError
 from latte.interfaces.errors import error_line
@@ -44,9 +43,16 @@ def compiled_for(transformer: torch.nn.Module, function: FunctionT) -> FunctionT
     of FLOPs in a profile does.
     """
     mode: CompileMode | None = getattr(transformer, _MODE, None)
-    if mode is None or not torch.is_grad_enabled() or is_in_torch_dispatch_mode():
+    if mode is None or not torch.is_grad_enabled() or _is_intercepted():
         return function
     return _compiled(function, mode, BACKEND)  # type: ignore[return-value]
+
+
+def _is_intercepted() -> bool:
+    # Imported late, because torch's public modules do not have this function.
+    from torch.utils._python_dispatch import is_in_torch_dispatch_mode
+
+    return is_in_torch_dispatch_mode()
 
 
 def forget_compiled() -> None:

@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,7 +29,7 @@ _KEY = "train.text_attention"
 
 @dataclass(frozen=True)
 class Boundaries:
-    """Where each of N packed sequences begins, on the device of the rows."""
+    """First rows of N packed sequences, on the device of the rows."""
 
     rows: Tensor
     """(N + 1,) int32: the first row of each sequence, then the number of all rows."""
@@ -76,7 +77,7 @@ def attend_read(asking: Tensor, asked: Tensor, heads: int, boundaries: Boundarie
 
 
 @cache
-def kernel() -> Callable[..., Tensor]:
+def kernel() -> Callable[..., Any]:
     """Return torch's kernel `varlen_attn`, which is imported late because this takes seconds.
 
     Raises:

@@ -42,7 +42,7 @@ def training_step(
         learner.optimizer.zero_grad(set_to_none=True)
     if learner.records_graphs:
         # Until the next mark, CUDA graphs overwrite no output: the backward pass reads them.
-        torch.compiler.cudagraph_mark_step_begin()
+        torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
     with timed(IMAGES):
         image_features = towers.encode_images(batch.indices, pixels)
     supervisions = _supervise(learner, towers, inputs, batch, image_features.detach())
