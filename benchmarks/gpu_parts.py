@@ -20,7 +20,7 @@ import torch
 from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor
 
-from benchmarks import describe, epoch, step
+from benchmarks import describe, epoch, gpu_kernels, step
 from benchmarks.latte_step import LatteStep
 from benchmarks.step_problem import make_problem
 from latte.data.device_crops import ResidentImages
@@ -28,7 +28,7 @@ from latte.data.device_views import DeviceViews
 from latte.data.views import TrainingView
 from latte.interfaces import Batch, LatteError
 from latte.interfaces.progress import SilentProgress
-from latte.interfaces.settings import AugmentSettings
+from latte.interfaces.settings import AugmentSettings, CompileMode, TextAttention
 from latte.io.tensor_files import load_tensors
 from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
@@ -47,6 +47,7 @@ _RECIPES = (
 )
 _WAITS = "synchronizing CUDA operation"
 """Part of torch's warning that Python waits for the GPU."""
+_MODES: tuple[CompileMode, ...] = ("default", "reduce-overhead", "max-autotune")
 _LEFT_GIB = 6
 """Memory in GiB that the search for a micro-batch size may use, besides what it keeps free."""
 
@@ -93,6 +94,28 @@ def compare_steps(precision: str, place: Place) -> Figures:
     """Compare latte's step with the textbook's; in fp32 the results must be equal."""
     sizes = ["--batch", place.size(64, 8), "--rounds", place.size(3, 1)]
     return step.main([*place.model, "--precision", precision, *sizes])
+
+
+def compare_kernels(
+    text_attention: TextAttention, mode: CompileMode | None, place: Place
+) -> Figures:
+    """Compare steps with and without kernels that are off by default; see `gpu_kernels`.
+
+    On a CPU, kernels that need a GPU are skipped.
+    """
+    try:
+        return gpu_kernels.compare_kernels(
+            text_attention,
+            mode,
+            device=place.device,
+            shape="tiny" if place.small else "ViT-B-32",
+            batch=int(place.size(512, 8)),
+            rounds=int(place.size(10, 1)),
+        )
+    except LatteError as error:
+        if place.small and "needs a CUDA GPU" in error.what:
+            return {"skipped": error.what}
+        raise
 
 
 def measure_epoch(precision: str, place: Place) -> Figures:
@@ -288,6 +311,9 @@ PARTS: Mapping[str, Callable[[Place], Figures]] = {
     **{f"recipe {name}": partial(run_one, name) for name in _RECIPES},
     **{f"step {one}": partial(measure_step, one) for one in step.PRECISIONS},
     **{f"step {one} and textbook": partial(compare_steps, one) for one in ("fp32", "bf16")},
+    "varlen": partial(compare_kernels, "varlen", None),
+    **{f"compile {one}": partial(compare_kernels, "by_length", one) for one in _MODES},
+    "varlen and compile": partial(compare_kernels, "varlen", "reduce-overhead"),
     **{f"epoch {one}": partial(measure_epoch, one) for one in step.PRECISIONS},
     **{
         f"describe {one}": partial(measure_describing, one)

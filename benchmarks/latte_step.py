@@ -25,7 +25,13 @@ from latte.components.prototypes import MomentumPrototypes
 from latte.describe.bank import DescriptionBank
 from latte.describe.columns import Column
 from latte.interfaces import Batch, Context, EpochInfo, TrainingStart
-from latte.interfaces.settings import OptimizerSettings, Precision
+from latte.interfaces.settings import (
+    CompileMode,
+    OptimizerSettings,
+    Precision,
+    TextAttention,
+    TrainSettings,
+)
 from latte.toolkit.descriptions import (
     ClassDescription,
     ClassOptions,
@@ -35,6 +41,7 @@ from latte.toolkit.descriptions import (
     ImageOptions,
 )
 from latte.train.features import StepInputs
+from latte.train.kernels import use_kernels
 from latte.train.learner import build_learner
 from latte.train.step import training_step
 
@@ -95,6 +102,18 @@ class LatteStep:
     def prototypes(self) -> Tensor:
         """Current prototypes (C, D)."""
         return self.learner.aggregator.classifier().weights
+
+    def use_kernels(self, text_attention: TextAttention, mode: CompileMode | None) -> None:
+        """Use kernels that a recipe can ask for; see `latte.train.kernels`."""
+        use_kernels(TrainSettings(text_attention=text_attention, compile=mode), [self.learner])
+
+    def gradients(self) -> dict[str, Tensor]:
+        """Return a copy of the gradients of the last step by name."""
+        return {
+            name: weight.grad.clone()
+            for name, weight in self.learner.parameters.items()
+            if weight.grad is not None
+        }
 
     def step(self) -> float:
         """Take one step on the problem's batch; return the loss."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from latte.backbone.compiled import compile_in
 from latte.backbone.export import exported_config, save_model
 from latte.backbone.groups import parameters_of
 from latte.backbone.packed import can_run, is_vision_transformer, reads_class_token
@@ -22,6 +23,7 @@ from latte.backbone.texts import (
     packed_states,
     project_text,
     text_features,
+    text_heads,
     text_lengths,
     text_path_of,
     text_trunk_is_constant,
@@ -37,7 +39,9 @@ from latte.backbone.trunk import (
     trunk_states,
     trunk_width,
 )
+from latte.backbone.varlen import check_heads
 from latte.interfaces import LatteError, PixelFormat, TrainableGroup, Trunk
+from latte.interfaces.settings import CompileMode, TextAttention
 from latte.toolkit.module_backbone import ModuleBackbone
 
 _TEXTS_PER_PASS = 256
@@ -89,6 +93,7 @@ class OpenClipBackbone(ModuleBackbone):
         """open_clip's tokenizer, without latte's token cache."""
         self._tokens = TokenCache(tokenizer)
         self._text_in_folder = text_in_folder
+        self._attends_at_once = False
         self._memory_format = _memory_format(model.visual)
 
     def architecture(self) -> Any:
@@ -155,7 +160,8 @@ class OpenClipBackbone(ModuleBackbone):
         return _unit(project(self.model.visual, states))
 
     def _text_states(self, texts: Sequence[str]) -> Tensor:
-        return self._in_passes(texts, partial(packed_states, self.model))
+        encode = partial(packed_states, self.model, at_once=self._attends_at_once)
+        return self._in_passes(texts, encode)
 
     def _projected_texts(self, states: Tensor) -> Tensor:
         return _unit(project_text(self.model, states))
@@ -168,7 +174,9 @@ class OpenClipBackbone(ModuleBackbone):
         return self._in_passes(
             texts,
             lambda tokens, lengths: _unit(
-                text_features(self.model, tokens, lengths, self.text_path)
+                text_features(
+                    self.model, tokens, lengths, self.text_path, at_once=self._attends_at_once
+                )
             ),
         )
 
@@ -201,6 +209,30 @@ class OpenClipBackbone(ModuleBackbone):
         """Recompute activations in the backward pass instead of storing them; return True."""
         self.model.set_grad_checkpointing(True)
         return True
+
+    def check_kernels(self, text_attention: TextAttention, mode: CompileMode | None) -> None:
+        """See `latte.train.kernels.Accelerated`."""
+        if text_attention == "varlen":
+            if self.text_path != "packed":
+                raise LatteError(
+                    "latte pads the texts of this text tower, so `varlen` has no effect",
+                    where="train.text_attention",
+                    hint="write `text_attention: by_length`",
+                )
+            check_heads(text_width(self.model), text_heads(self.model))
+        if mode is not None and self.image_path != "class token":
+            raise LatteError(
+                "latte compiles the blocks of open_clip's own vision transformers only, and not "
+                "those of this image tower",
+                where="train.compile",
+                hint="remove this key",
+            )
+
+    def use_kernels(self, text_attention: TextAttention, mode: CompileMode | None) -> None:
+        """See `latte.train.kernels.Accelerated`."""
+        self._attends_at_once = text_attention == "varlen"
+        if mode is not None:
+            compile_in(self.model.visual.transformer, mode)
 
     def save(self, folder: Path) -> None:
         """Write a folder that open_clip opens as `local-dir:FOLDER` with the same outputs."""

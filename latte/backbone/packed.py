@@ -17,6 +17,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from latte.backbone import varlen
+from latte.backbone.compiled import compiled_for
+from latte.backbone.varlen import Boundaries, attend_all, attend_read
+
 _HALF = (torch.bfloat16, torch.float16)
 
 
@@ -51,6 +55,12 @@ class Packing:
     """Row indices (N,): for each sequence, the row that is read after the last block."""
     causal: bool
     """True if no row attends to later rows; the last row of each sequence is then read."""
+    boundaries: Boundaries | None = None
+    """If given, attention in half precision is one call for all groups; see `varlen`."""
+
+    def at_once(self, rows: Tensor) -> Boundaries | None:
+        """Return the boundaries if the attention of `rows` is one call for all groups."""
+        return self.boundaries if rows.dtype in varlen.DTYPES else None
 
 
 def can_run(transformer: nn.Module) -> bool:
@@ -69,13 +79,15 @@ def run_blocks(transformer: Any, states: Tensor, packing: Packing, start: int = 
     """Run rows (T, W) through all blocks; return the outputs (N, W) of the rows in `packing.read`.
 
     With `start`, rows are the outputs of that many blocks, and only the other blocks run. With
-    `grad_checkpointing`, a block stores only its input, and runs again in the backward pass.
+    `grad_checkpointing`, a block stores only its input, and runs again in the backward pass. Blocks
+    may be compiled; see `latte.backbone.compiled`.
     """
     *blocks, last = transformer.resblocks[start:]
     again = transformer.grad_checkpointing and torch.is_grad_enabled()
+    run_block, run_last = (compiled_for(transformer, one) for one in (_block, _last_block))
     for block in blocks:
-        states = _run(_block, block, states, packing, again=again)
-    return _run(_last_block, last, states, packing, again=again)
+        states = _run(run_block, block, states, packing, again=again)
+    return _run(run_last, last, states, packing, again=again)
 
 
 def _run(
@@ -123,6 +135,9 @@ def _after_attention(block: Any, states: Tensor, attended: Tensor) -> Tensor:
 def _attention(attention: nn.MultiheadAttention, states: Tensor, packing: Packing) -> Tensor:
     """Return the attention output (T, W) of every row over its own sequence."""
     projected = functional.linear(states, attention.in_proj_weight, attention.in_proj_bias)
+    if boundaries := packing.at_once(projected):
+        seen = attend_all(projected, attention.num_heads, boundaries, causal=packing.causal)
+        return attention.out_proj(seen)  # type: ignore[no-any-return]
     parts = []
     for part, (count, length) in _groups(projected, packing):
         queries, keys, values = _heads(part, count, length, 3, attention.num_heads)
@@ -141,6 +156,9 @@ def _attention_of_read(
     read = states.index_select(0, packing.read)
     asking = functional.linear(read, weight[:width], bias[:width])
     asked = functional.linear(states, weight[width:], bias[width:])
+    if boundaries := packing.at_once(asked):
+        seen = attend_read(asking, asked, heads, boundaries)
+        return attention.out_proj(seen)  # type: ignore[no-any-return]
     parts = []
     counts = [count for count, _ in packing.groups]
     own_groups = torch.split(asking, counts)

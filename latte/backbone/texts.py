@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from latte.backbone.packed import Packing, can_run, run_blocks
+from latte.backbone.varlen import boundaries_of
 
 Tokenizer = Callable[[list[str]], Tensor]
 TextPath = Literal["packed", "cut", "full"]
@@ -102,14 +103,21 @@ def text_width(model: nn.Module) -> int:
     return int(_tower(model).ln_final.normalized_shape[0])
 
 
-def text_features(model: nn.Module, tokens: Tensor, lengths: Tensor, path: TextPath) -> Tensor:
+def text_heads(model: nn.Module) -> int:
+    """Return the number of attention heads of a text tower whose texts are packed."""
+    return int(_tower(model).transformer.resblocks[0].attn.num_heads)
+
+
+def text_features(
+    model: nn.Module, tokens: Tensor, lengths: Tensor, path: TextPath, *, at_once: bool = False
+) -> Tensor:
     """Return features (M, D), not normalised, of tokens (M, L) sorted by `lengths` (M,).
 
     The result equals `model.encode_text(tokens)`. Tokens and lengths are on the CPU, so that
-    reading them does not wait for a GPU.
+    reading them does not wait for a GPU. `at_once` is that of `packed_states`.
     """
     if path == "packed":
-        return project_text(model, packed_states(model, tokens, lengths))
+        return project_text(model, packed_states(model, tokens, lengths, at_once=at_once))
     device = next(model.parameters()).device
     longest = int(lengths[-1])
     tokens = tokens[:, :longest].to(device, non_blocking=True)
@@ -123,8 +131,13 @@ def text_features(model: nn.Module, tokens: Tensor, lengths: Tensor, path: TextP
     return project_text(model, pooled)
 
 
-def packed_states(model: nn.Module, tokens: Tensor, lengths: Tensor) -> Tensor:
-    """Return the states (M, W) before the projection; arguments are those of `text_features`."""
+def packed_states(
+    model: nn.Module, tokens: Tensor, lengths: Tensor, *, at_once: bool = False
+) -> Tensor:
+    """Return the states (M, W) before the projection; arguments are those of `text_features`.
+
+    With `at_once`, attention in half precision is one call per block; see `varlen`.
+    """
     text, device = _tower(model), next(model.parameters()).device
     places = torch.arange(tokens.shape[1]).expand_as(tokens)
     real = places < lengths[:, None]
@@ -133,7 +146,9 @@ def packed_states(model: nn.Module, tokens: Tensor, lengths: Tensor) -> Tensor:
     different, counts = torch.unique_consecutive(lengths, return_counts=True)
     groups = list(zip(counts.tolist(), different.tolist(), strict=True))
     ends = (lengths.cumsum(0) - 1).to(device, non_blocking=True)
-    pooled = run_blocks(text.transformer, states, Packing(groups, ends, causal=True))
+    boundaries = boundaries_of(lengths, device) if at_once else None
+    packing = Packing(groups, ends, causal=True, boundaries=boundaries)
+    pooled = run_blocks(text.transformer, states, packing)
     return text.ln_final(pooled)  # type: ignore[no-any-return]
 
 

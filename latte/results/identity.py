@@ -18,6 +18,9 @@ CHECKPOINTS = "checkpoints"
 NOT_IDENTITY = ("output", "device", "reporters", "controls", "requires", "evaluate")
 """Recipe keys that change the place, speed or reports of a run, but not its model."""
 
+_ADDED: Mapping[str, Any] = {"views": None, "text_attention": "by_length", "compile": None}
+"""Keys of `train` that older versions lack, with the value that has no effect."""
+
 
 def run_hash(recipe: Recipe, limit: int | None) -> str:
     """Return the run ID: eight hex digits that change with all settings that affect the model."""
@@ -33,7 +36,9 @@ def run_hash(recipe: Recipe, limit: int | None) -> str:
 
 def _without_unused(train: Mapping[str, Any]) -> dict[str, Any]:
     """Return the section `train` without keys that older versions lack and that have no effect."""
-    return {name: one for name, one in train.items() if name != "views" or one is not None}
+    return {
+        name: value for name, value in train.items() if name not in _ADDED or value != _ADDED[name]
+    }
 
 
 def check_stage(name: str) -> str:

@@ -35,6 +35,7 @@ from latte.run.process import (
 from latte.run.profile import RunProfile, write_profile
 from latte.run.ready import fetch_model
 from latte.run.stages import Job
+from latte.run.training import refuse_kernels
 from latte.run.workspace import Workspace, check_sending, run_folder
 
 _SAME_BITS = ("cpus", "platform", "seed")
@@ -151,11 +152,22 @@ class _Runner:
             ),
         )
         job = Job(self.workspace, images, self.ask_again)
+        if self._trains(job):
+            refuse_kernels(self.workspace)
         if distributed.is_main_process():
             self._write_recipe()
             self._forget_changed(job)
             self._note_environment()
         return job
+
+    def _trains(self, job: Job) -> bool:
+        """Return True if this run will train, and not reuse an earlier training."""
+        needed = STAGES[: STAGES.index("train") + 1]
+        records = {stage: self.folder.finished(stage) for stage in needed}
+        return self.last >= STAGES.index("train") and not all(
+            record is not None and record.fingerprint == job.fingerprints[stage]
+            for stage, record in records.items()
+        )
 
     def _warn(self, images: Images) -> None:
         """Print the dataset's warnings and a warning about few images, except in control runs."""

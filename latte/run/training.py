@@ -35,6 +35,7 @@ from latte.run.ready import naming_line
 from latte.run.workspace import Workspace, description_folder
 from latte.run.zero_shot import FrozenTexts, ZeroShot, encode_images, encode_names
 from latte.train.features import LARGEST_STATES, CachedStates, StepInputs, state_bytes
+from latte.train.kernels import asks_for_kernels, check_kernels
 from latte.train.learner import Learner, build_learner
 from latte.train.loop import own_posterior, train
 from latte.train.training import Evaluate, Training
@@ -97,6 +98,24 @@ def train_learners(
         for own, learner in zip(trainable, learners, strict=True):
             own.merge(learner.backbone)
     return from_learners(learners, images.class_names), own_posterior(training)
+
+
+def refuse_kernels(workspace: Workspace) -> None:
+    """Raise `LatteError` with a line of the recipe if kernels that it asks for cannot work here.
+
+    Call this before the first stage, because describing images may be expensive.
+    """
+    recipe = workspace.recipe
+    if not asks_for_kernels(recipe.train):
+        return
+    with naming_line(recipe):
+        check_kernels(
+            recipe.train,
+            workspace.frozen_clip,
+            torch.device(workspace.device),
+            workspace.arithmetic,
+            deterministic=recipe.general.deterministic,
+        )
 
 
 def count_cut(workspace: Workspace, bank: DescriptionBank) -> Sequence[Path]:

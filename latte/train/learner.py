@@ -78,6 +78,8 @@ class Learner:
     """States of all texts; None without `image_states`."""
     text_rows: Mapping[str, int] = field(default_factory=dict)
     """Row of each text in `text_states`."""
+    records_graphs: bool = False
+    """True if compiled blocks record CUDA graphs, whose outputs are overwritten in a later step."""
 
     @property
     def needs_pixels(self) -> bool:

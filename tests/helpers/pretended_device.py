@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -20,8 +20,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils import backend_registration
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves, tree_map
+
+from latte.backbone import varlen
+from tests.helpers.plain_varlen import attend_plainly
 
 DEVICE = "pretended"
 ROOT = Path(__file__).parents[2]
@@ -118,6 +121,7 @@ def pretended_device() -> Iterator[Counts]:
     _register()
     _counts.reset()
     functional.scaled_dot_product_attention = _attention
+    varlen.kernel = lambda: _varlen_attention  # type: ignore[assignment]
     torch.inference_mode = lambda mode=True: torch.no_grad()  # type: ignore[assignment, misc]
     torch._C._set_only_lift_cpu_tensors(True)  # so that `torch.tensor(..., device=...)` is seen
     with _Device():
@@ -260,6 +264,46 @@ def _attention(
         queries, keys, values = (one.to(dtype) for one in (queries, keys, values))
     assert attn_mask is None and not dropout_p and not named, "latte's attention has no mask"
     return _Attention.apply(queries, keys, values, is_causal)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _VarlenAttention(torch.autograd.Function):
+    """Torch's `varlen_attn`: two launches forward (one fills its random state), three backward."""
+
+    @staticmethod
+    def forward(ctx: Any, queries: Any, keys: Any, values: Any, arguments: Any) -> Tensor:
+        ctx.save_for_backward(queries, keys, values)
+        ctx.arguments = arguments
+        _counts.launches[_place()] += 2
+        return Pretended(_attend_held(map(_held, (queries, keys, values)), arguments))
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Any) -> Any:
+        inputs = [one.held.detach().requires_grad_() for one in ctx.saved_tensors]
+        _counts.launches[_place()] += 3
+        with torch.enable_grad():
+            out = _attend_held(inputs, ctx.arguments)
+        return *map(Pretended, torch.autograd.grad(out, inputs, gradient.held)), None
+
+
+def _attend_held(inputs: Iterable[Tensor], arguments: tuple[Any, ...]) -> Tensor:
+    *positions, window = arguments
+    with _disable_current_modes():  # small operations, of which none is counted
+        return attend_plainly(*inputs, *positions, window_size=window)
+
+
+def _varlen_attention(
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    *positions: Any,
+    window_size: tuple[int, int] = (-1, -1),
+) -> Tensor:
+    assert queries.dtype in varlen.DTYPES, "the kernel has no fp32"
+    boundaries = [one for one in positions if isinstance(one, Tensor)]
+    if not all(isinstance(one, Pretended) for one in boundaries):
+        raise MixedDevicesError(f"varlen_attn mixes devices at {_place()}")
+    arguments = (*map(_held, positions), window_size)
+    return _VarlenAttention.apply(queries, keys, values, arguments)  # type: ignore[no-any-return, no-untyped-call]
 
 
 @cache

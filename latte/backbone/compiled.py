@@ -1,0 +1,98 @@
+"""Compile blocks of a transformer with torch.compile.
+
+Functions are compiled, not modules, so a model's modules and the names of its weights stay as they
+are. The blocks of a tower share one compiled function, because their weights are its arguments.
+Each tensor shape is compiled separately: kernels for changing shapes depend on the first shape that
+they see, so a resumed run could get other bits. No GPU has run compiled blocks yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from latte.interfaces import LatteError
+from latte.interfaces.errors import error_line
+from latte.interfaces.settings import CompileMode
+
+FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
+
+BACKEND = "inductor"
+_MOST_VARIANTS = 64
+"""Largest number of compiled variants of a function; torch's default of 8 is too small for several
+batch sizes, learners and kinds of trained weights."""
+_MODE = "latte_compile_mode"
+"""Name of the attribute of a transformer that holds its mode; it is no part of the state."""
+_KEY = "train.compile"
+
+
+def compile_in(transformer: torch.nn.Module, mode: CompileMode) -> None:
+    """Let `compiled_for` compile functions for this transformer in `mode`."""
+    setattr(transformer, _MODE, mode)
+
+
+def compiled_for(transformer: torch.nn.Module, function: FunctionT) -> FunctionT:
+    """Return `function`, compiled if the transformer has a mode and a gradient is recorded.
+
+    Passes without gradient are not compiled, so an evaluation of this process gives the features
+    of a saved model. Torch cannot compile while another mode intercepts operations, as the count
+    of FLOPs in a profile does.
+    """
+    mode: CompileMode | None = getattr(transformer, _MODE, None)
+    if mode is None or not torch.is_grad_enabled() or _is_intercepted():
+        return function
+    return _compiled(function, mode, BACKEND)  # type: ignore[return-value]
+
+
+def _is_intercepted() -> bool:
+    # Imported late, because torch's public modules do not have this function.
+    from torch.utils._python_dispatch import is_in_torch_dispatch_mode
+
+    return is_in_torch_dispatch_mode()
+
+
+def forget_compiled() -> None:
+    """Free compiled functions and CUDA graphs of earlier trainings of this process."""
+    torch.compiler.reset()
+    _compiled.cache_clear()
+
+
+def check_compiler(device: torch.device, mode: CompileMode) -> None:
+    """Raise `LatteError` unless a tiny function can be compiled for `device` in `mode`."""
+    if mode != "default" and device.type != "cuda":
+        raise LatteError(
+            f"`{mode}` needs a CUDA GPU; this run is on {device.type}",
+            where=_KEY,
+            hint="write `compile: default`, or remove this key",
+        )
+    _try_compiler(device, BACKEND)
+
+
+@cache
+def _try_compiler(device: torch.device, backend: str) -> None:
+    try:
+        with torch.no_grad():
+            compiled = torch.compile(_probe, backend=backend, dynamic=False, fullgraph=True)
+            compiled(torch.ones(8, device=device))
+    except Exception as error:  # torch wraps errors of compilers in classes of several modules
+        raise LatteError(
+            f"torch.compile does not work on this machine: {error_line(error)}",
+            where=_KEY,
+            hint="install a C++ compiler (on a CPU) or Triton (on a GPU), or remove this key",
+        ) from error
+
+
+def _probe(values: Tensor) -> Tensor:
+    return values.sin() + 1
+
+
+@cache
+def _compiled(function: Callable[..., Any], mode: CompileMode, backend: str) -> Callable[..., Any]:
+    config: Any = torch._dynamo.config
+    name = "recompile_limit" if hasattr(config, "recompile_limit") else "cache_size_limit"
+    setattr(config, name, max(getattr(config, name), _MOST_VARIANTS))
+    return torch.compile(function, backend=backend, mode=mode, dynamic=False, fullgraph=True)

@@ -1,0 +1,102 @@
+"""Faster kernels for a GPU: one attention call for all texts of a pass, and compiled blocks.
+
+Both are off by default, because no GPU has run them yet. Backbones support them by the methods of
+`Accelerated`, which are not part of the plugin interface until a GPU has shown what they gain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+import torch
+
+from latte.backbone import compiled, varlen
+from latte.interfaces import Backbone, LatteError
+from latte.interfaces.settings import CompileMode, TextAttention, TrainSettings
+from latte.train.learner import Learner
+from latte.train.precision import Arithmetic
+
+
+@runtime_checkable
+class Accelerated(Protocol):
+    """A backbone with faster kernels."""
+
+    def check_kernels(self, text_attention: TextAttention, mode: CompileMode | None) -> None:
+        """Raise `LatteError` if this model cannot use the kernels of these settings."""
+
+    def use_kernels(self, text_attention: TextAttention, mode: CompileMode | None) -> None:
+        """Use the kernels in all later passes; forks that exist already do not change.
+
+        Passes in fp32 attend by length with each setting, and passes without gradient are not
+        compiled.
+        """
+
+
+def asks_for_kernels(settings: TrainSettings) -> bool:
+    """Return True if training steps must use kernels other than the default ones."""
+    asked = settings.text_attention != "by_length" or settings.compile is not None
+    return asked and settings.takes_steps
+
+
+def check_kernels(
+    settings: TrainSettings,
+    backbone: Backbone,
+    device: torch.device,
+    arithmetic: Arithmetic,
+    *,
+    deterministic: bool = False,
+) -> None:
+    """Raise `LatteError` if the kernels that the settings ask for cannot work here.
+
+    Args:
+        settings: of the training.
+        backbone: the model, which does not change.
+        device: device of the training.
+        arithmetic: arithmetic of the towers on this device.
+        deterministic: True if results must be bit-identical on a GPU.
+    """
+    if not asks_for_kernels(settings):
+        return
+    if settings.text_attention == "varlen":
+        varlen.check_device(device)
+        if arithmetic not in ("bf16", "fp16"):
+            raise LatteError(
+                f"torch's kernel for `varlen` has no {arithmetic}",
+                where="train.text_attention",
+                hint="write `precision: bf16` or `fp16`, or `text_attention: by_length`",
+            )
+    if settings.compile is not None:
+        if settings.compile == "max-autotune" and deterministic:
+            raise LatteError(
+                "`max-autotune` chooses kernels by their measured speed, so bits could differ "
+                "between runs",
+                where="train.compile",
+                hint="write `compile: default`, or remove `deterministic`",
+            )
+        compiled.check_compiler(device, settings.compile)
+    if not isinstance(backbone, Accelerated):
+        raise LatteError(
+            "this backbone has neither `text_attention: varlen` nor `compile`",
+            where="train",
+            hint="remove both keys",
+        )
+    backbone.check_kernels(settings.text_attention, settings.compile)
+
+
+def use_kernels(settings: TrainSettings, learners: Sequence[Learner]) -> None:
+    """Let the learners' backbones use the kernels that the settings ask for.
+
+    Call this after the search for a micro-batch size: CUDA graphs of the sizes that do not fit
+    would keep their memory.
+    """
+    if not asks_for_kernels(settings):
+        return
+    if settings.compile is not None:
+        compiled.forget_compiled()
+    for learner in learners:
+        # Found by passes of a single image and a single text, which are not worth compiling.
+        _ = learner.image_tower_trains, learner.text_tower_trains
+        assert isinstance(learner.backbone, Accelerated), "see `check_kernels`"
+        learner.backbone.use_kernels(settings.text_attention, settings.compile)
+        learner.records_graphs = settings.compile in ("reduce-overhead", "max-autotune")
