@@ -1,9 +1,9 @@
 """Learning curves of a review's teaching queues, with simulated reviewers.
 
 Folders are drawn as in `folders`. A simulated reviewer answers the questions of a real review with
-the true labels. The mixture of the default recipe, without its guard, is then fitted again with
-these answers. Accuracy is measured on unseen images, and on the folder's own evidence images, about
-which teaching queues never ask.
+the true labels. The mixture of the default recipe is then fitted again with these answers, without
+its guard or, with `--method transductive+evidence`, with it. Accuracy is measured on unseen images,
+and on the folder's own evidence images, about which teaching queues never ask.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ class Case:
     folder: Folder
     keys: tuple[str, ...]
     fitted: Answers
+    """Classes by the mixture without answers and without a guard."""
     method: Method
+    """Method that is fitted again with the answers."""
 
     @property
     def evidence(self) -> Tensor:
@@ -165,7 +167,8 @@ def main(arguments: Sequence[str]) -> None:
     options = _arguments(arguments)
     torch.set_num_threads(1)
     registry, progress = load_registry(), make_progress()
-    method = method_called("transductive", registry)
+    first = method_called("transductive", registry)
+    method = method_called(options.method, registry)
     loaded = read_plans(options.set, options.subset, options.images_per_class).load(
         options.model, registry, progress
     )
@@ -176,7 +179,7 @@ def main(arguments: Sequence[str]) -> None:
             if not can_draw(whole, cell, loaded):
                 continue
             drawn = [
-                _case(draw(whole, cell, seed, loaded), seed, method)
+                _case(draw(whole, cell, seed, loaded), seed, first, method)
                 for seed in range(options.seeds)
             ]
             for arm, found in _rows(drawn).items():
@@ -186,9 +189,9 @@ def main(arguments: Sequence[str]) -> None:
             say(_row(f"**all sets, {arm}**", [_mean(one) for one in zip(*several, strict=True)]))
 
 
-def _case(folder: Folder, seed: int, method: Method) -> Case:
+def _case(folder: Folder, seed: int, first: Method, method: Method) -> Case:
     keys = tuple(f"{seed} {row}" for row in range(len(folder.own)))
-    return Case(folder, keys, method(folder), method)
+    return Case(folder, keys, first(folder), method)
 
 
 def _rows(cases: Sequence[Case]) -> dict[str, list[Accuracy]]:
@@ -223,6 +226,7 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     add("--set", action="append", default=[], metavar="NAME=SPLIT:ROOT[:TEMPLATE]")
     add("--subset", action="append", default=[], metavar="NAME=SET:COUNT:SEED")
     add("--model", default="plugin:tiny", help="a CLIP (%(default)s)")
+    add("--method", default="transductive", help="a method of `folders` (%(default)s)")
     add("--cells", nargs="+", default=["all names", "25 % of the names"], help="kinds of folders")
     add("--images-per-class", type=int, help="encode at most so many in `train` and in `test`")
     add("--seeds", type=int, default=5, help="draws of each folder (%(default)s)")
