@@ -99,12 +99,15 @@ def _prefetched(
     built = ordered_map(build, batches, threads=1, ahead=BATCHES_AHEAD)
     try:
         for indices, pixels in built:
-            if device.type == "cpu":
-                yield indices, pixels
-            else:
-                yield indices, normalise(pixels.to(device, non_blocking=True), pixel_format)
+            yield indices, _on_device(pixels, pixel_format, device)
     finally:
         # Cancel images that are not yet prepared, so that the unfinished batch ends at once.
         pool.shutdown(wait=True, cancel_futures=True)
         built.close()
         cache.flush()
+
+
+def _on_device(pixels: Tensor, pixel_format: PixelFormat, device: torch.device) -> Tensor:
+    if device.type == "cpu":
+        return pixels
+    return normalise(pixels.to(device, non_blocking=True), pixel_format)
