@@ -165,7 +165,14 @@ class TrainSettings(Options):
             "graphs and need a CUDA GPU. none: no compilation. No GPU has run compiled blocks yet"
         ),
     )
-    checkpoint_every: PositiveInt = Field(default=50, description="steps between checkpoints")
+    checkpoint_every: PositiveInt = Field(
+        default=50,
+        description=(
+            "steps between checkpoints. A run in one process also saves a checkpoint when about "
+            "two minutes have passed since the last one, so that a stopped run loses little work; "
+            "later if saving takes long. Results have the same bits wherever a run was stopped"
+        ),
+    )
     evaluate_every: int = Field(
         default=1, ge=0, description="epochs between evaluations on labels; 0: only at the end"
     )
