@@ -59,7 +59,7 @@ class Packing:
     """If given, attention in half precision is one call for all groups; see `varlen`."""
 
     def at_once(self, rows: Tensor) -> Boundaries | None:
-        """Return the boundaries if the attention of `rows` is one call for all groups."""
+        """Return the boundaries if one attention call processes all groups of `rows`, else None."""
         return self.boundaries if rows.dtype in varlen.DTYPES else None
 
 

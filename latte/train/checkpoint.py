@@ -37,8 +37,8 @@ class Checkpoints:
 
     A checkpoint is due every `checkpoint_every` steps and after the last step. One process alone
     also saves one when two minutes have passed since the last checkpoint, or since the start. If
-    saving is slow, it waits longer, so that saving takes at most a twentieth of the time. Several
-    processes count steps only, because they save together and their clocks differ.
+    saving is slow, these checkpoints are rarer, so that they take at most a twentieth of the time.
+    Several processes count steps only, because they save together and their clocks differ.
     """
 
     def __init__(self, training: Training, step: int) -> None:
