@@ -221,7 +221,10 @@ def token_states(visual: Any, pixels: Tensor, count: int) -> Tensor:
 
 
 def _image_rows(states: Tensor) -> tuple[Tensor, Packing]:
-    """Return states (B, L, W) as rows (B * L, W); the first row of each image is read."""
+    """Return the states (B, L, W) as packed rows (B * L, W), and their packing.
+
+    The packing reads the first row of each image, which is its class token.
+    """
     count, length, width = states.shape
     first = torch.arange(0, count * length, length, device=states.device)
     return states.reshape(count * length, width), Packing([(count, length)], first, causal=False)
