@@ -78,8 +78,10 @@ def print_stopped(received: Sequence[signal.Signals], stopped: BaseException | N
     while stopped is not None:
         notes += getattr(stopped, "__notes__", ())
         stopped = stopped.__cause__
-    again = f": {'; '.join(notes)}" if notes else " to continue"
-    _print("", f"{word}. Start the same command again{again}.")
+    if notes:
+        _print("", f"{word}. Start the same command again: {'; '.join(notes)}.")
+    else:
+        _print("", f"{word}. Start the same command again to continue.")
     return 128 + received[0] if received else INTERRUPTED
 
 
