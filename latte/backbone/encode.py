@@ -91,7 +91,7 @@ def encode_image_batches(
     """Return the unit features (N, D) of N = `total` images, from batches in any order.
 
     A batch is (indices (B,), pixels (B, 3, S, S)). Row i of the result belongs to image index i.
-    With `trunk`, return its states (N, W) instead.
+    If `trunk` is given, return its states (N, W), the outputs of its frozen layers, instead.
 
     Raises:
         LatteError: if a feature is zero or not finite, for example because training diverged.
@@ -136,9 +136,9 @@ def encode_cached_images(
 ) -> Tensor:
     """Return the unit features (N, D) of the evaluation views of all `images`, on the CPU.
 
-    If `only` is given, encode only the images with these indices, in this order. With `trunk`,
-    return its states (N, W) instead. Each process encodes a share of the images; `progress` shows
-    the share of the main process.
+    If `only` is given, encode only the images with these indices, in this order. If `trunk` is
+    given, return its states (N, W), the outputs of its frozen layers, instead. Each process encodes
+    a share of the images; `progress` shows the share of the main process.
     """
     chosen = range(len(images)) if only is None else only
     own = distributed.share(chosen)
@@ -168,8 +168,8 @@ def encode_many_texts(
 ) -> Tensor:
     """Return the unit features (M, D) of M distinct texts, on the CPU, without gradient.
 
-    With `trunk`, return its states (M, W) instead. Each process encodes a share of the texts;
-    `progress` shows the share of the main process.
+    If `trunk` is given, return its states (M, W), the outputs of its frozen layers, instead. Each
+    process encodes a share of the texts; `progress` shows the share of the main process.
     """
     own = distributed.share(texts)
     encode = backbone.encode_texts if trunk is None else trunk.states

@@ -88,7 +88,10 @@ def _text_modules(model: Any) -> tuple[tuple[str, nn.Module], ...]:
 
 
 def _classifier(visual: Any) -> list[str]:
-    """Return parameter names of timm's classifier, the projection if open_clip adds no head."""
+    """Return the names of the parameters of a timm tower's classifier.
+
+    If open_clip adds no head, this classifier is the projection into the joint space.
+    """
     if not hasattr(visual, "trunk"):
         return []
     weights = {id(weight) for weight in visual.trunk.get_classifier().parameters()}

@@ -64,7 +64,11 @@ def pretrained() -> ModuleType:
 
 
 def _config_folder() -> Path | None:
-    """Return open_clip's folder of model configurations; None if open_clip itself must be asked."""
+    """Return open_clip's folder of model configurations.
+
+    Returns None if open_clip is already imported or has no such folder. Its own functions are then
+    used.
+    """
     if "open_clip" in sys.modules:
         return None
     folder = _package_folder() / "model_configs"

@@ -115,9 +115,11 @@ class OpenClipBackbone(ModuleBackbone):
         return _unit(self.model.encode_image(self._on_device(pixels), normalize=False))
 
     def image_trunk(self) -> Trunk[Tensor] | None:
-        """Return the layers before the projection, or before the first block that trains.
+        """Return the image tower in two parts: frozen layers, then the others.
 
-        Returns None if an earlier layer trains or has dropout.
+        If no block trains, the frozen layers are all layers before the projection; otherwise those
+        before the first block that trains. Returns None if there are no such layers, or if one of
+        them trains or has dropout.
         """
         visual = self.model.visual
         if not self._has_trunk:
@@ -128,7 +130,10 @@ class OpenClipBackbone(ModuleBackbone):
         return self._blocks_trunk(count) if count else None
 
     def text_trunk(self) -> Trunk[Sequence[str]] | None:
-        """Return all layers before the projection; None if one trains or texts are padded."""
+        """Return the text tower in two parts: the frozen layers, then the projection.
+
+        Returns None if a layer before the projection trains, or if texts are padded.
+        """
         if not text_trunk_is_constant(self.model, self.text_path):
             return None
         return Trunk(text_width(self.model), self._text_states, self._projected_texts)
@@ -211,7 +216,7 @@ class OpenClipBackbone(ModuleBackbone):
         return True
 
     def check_kernels(self, text_attention: TextAttention, mode: CompileMode | None) -> None:
-        """See `latte.train.kernels.Accelerated`."""
+        """Raise `LatteError` if this model cannot use the kernels of these settings."""
         if text_attention == "varlen":
             if self.text_path != "packed":
                 raise LatteError(
@@ -229,7 +234,7 @@ class OpenClipBackbone(ModuleBackbone):
             )
 
     def use_kernels(self, text_attention: TextAttention, mode: CompileMode | None) -> None:
-        """See `latte.train.kernels.Accelerated`."""
+        """Use these kernels in all later passes; see `latte.train.kernels.Accelerated`."""
         self._attends_at_once = text_attention == "varlen"
         if mode is not None:
             compile_in(self.model.visual.transformer, mode)

@@ -59,7 +59,7 @@ class Packing:
     """If given, attention in half precision is one call for all groups; see `varlen`."""
 
     def at_once(self, rows: Tensor) -> Boundaries | None:
-        """Return the boundaries if the attention of `rows` is one call for all groups."""
+        """Return the boundaries if one attention call processes all groups of `rows`, else None."""
         return self.boundaries if rows.dtype in varlen.DTYPES else None
 
 
@@ -221,7 +221,10 @@ def token_states(visual: Any, pixels: Tensor, count: int) -> Tensor:
 
 
 def _image_rows(states: Tensor) -> tuple[Tensor, Packing]:
-    """Return states (B, L, W) as rows (B * L, W); the first row of each image is read."""
+    """Return the states (B, L, W) as packed rows (B * L, W), and their packing.
+
+    The packing reads the first row of each image, which is its class token.
+    """
     count, length, width = states.shape
     first = torch.arange(0, count * length, length, device=states.device)
     return states.reshape(count * length, width), Packing([(count, length)], first, causal=False)

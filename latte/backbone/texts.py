@@ -114,7 +114,7 @@ def text_features(
     """Return features (M, D), not normalised, of tokens (M, L) sorted by `lengths` (M,).
 
     The result equals `model.encode_text(tokens)`. Tokens and lengths are on the CPU, so that
-    reading them does not wait for a GPU. `at_once` is that of `packed_states`.
+    reading them does not wait for a GPU. `packed_states` explains `at_once`.
     """
     if path == "packed":
         return project_text(model, packed_states(model, tokens, lengths, at_once=at_once))

@@ -51,7 +51,7 @@ def adapt(
 ) -> None:
     """Adapt CLIP to a folder of images: write the recipe, run it, show the result.
 
-    After an interruption the same command continues where it stopped.
+    After an interruption the same command reuses finished stages and the newest checkpoint.
     """
     from latte.cli.recipes import print_reasons
     from latte.cli.run import print_results

@@ -68,10 +68,20 @@ def print_error(error: LatteError) -> None:
         _print("", f"{len(errors)} errors")
 
 
-def print_stopped(received: Sequence[signal.Signals]) -> int:
-    """Print the line that follows Ctrl-C or the `received` signal, and return the exit code."""
+def print_stopped(received: Sequence[signal.Signals], stopped: BaseException | None = None) -> int:
+    """Print the line that follows Ctrl-C or the `received` signal, and return the exit code.
+
+    The notes of the exception `stopped` and its causes say where the command would continue.
+    """
     word = _SIGNALS[received[0]] if received else "Interrupted"
-    _print("", f"{word}. Start the same command again to continue.")
+    notes: list[str] = []
+    while stopped is not None:
+        notes += getattr(stopped, "__notes__", ())
+        stopped = stopped.__cause__
+    if notes:
+        _print("", f"{word}. Start the same command again: {'; '.join(notes)}.")
+    else:
+        _print("", f"{word}. Start the same command again to continue.")
     return 128 + received[0] if received else INTERRUPTED
 
 

@@ -106,6 +106,16 @@ class CommandGroup(SuggestingGroup):
         refuse_several_processes(args[0])
         return found
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command. Raises `typer.Abort` at Ctrl-C, with the interruption as its cause.
+
+        Typer replaces a `KeyboardInterrupt` by an exit code, which would lose its notes.
+        """
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stopped:
+            raise typer.Abort from stopped
+
 
 @functools.cache
 def _command(name: str, target: str) -> Any:
@@ -202,7 +212,10 @@ def main() -> None:
 def run_command_line(arguments: Sequence[str]) -> int:
     """Run `latte ARGUMENTS`; returns the exit code. Errors are printed, not raised."""
     with ended_by_signals() as received, warnings_shown():
-        code = _run_command_line(arguments)
+        try:
+            code = _run_command_line(arguments)
+        except (KeyboardInterrupt, typer.Abort) as stopped:
+            return print_stopped(received, stopped)
     return print_stopped(received) if code == INTERRUPTED else code
 
 
@@ -218,8 +231,8 @@ def _run_command_line(arguments: Sequence[str]) -> int:
     except typer.TyperException as error:
         print_error(_usage_error(error))
         return error.exit_code
-    except (KeyboardInterrupt, typer.Abort):
-        return INTERRUPTED
+    except typer.Abort:
+        raise
     except BrokenPipeError:
         return BROKEN_PIPE
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Describer `phrases`: makes a sentence of the phrases that the frozen CLIP ranks first.
+"""Describer `phrases`: joins the phrases that the frozen CLIP ranks highest into a sentence.
 
 The phrases come from a phrase bank, a text file with sections and one phrase per line.
 """

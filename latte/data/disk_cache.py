@@ -102,7 +102,7 @@ class DiskStore:
         return pixels
 
     def put(self, name: str, pixels: Pixels) -> bool:
-        """Store `pixels` as `name`. Returns False if it does not fit or cannot be written."""
+        """Store `pixels` as `name`. Returns False if they do not fit or cannot be written."""
         with self._lock:
             if name in self:
                 return True

@@ -71,7 +71,11 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
 
     @abstractmethod
     def question(self, request: RequestT) -> DescribeRequest:
-        """Return the request as a question whose text has all that the answer depends on."""
+        """Return the question that is stored for `request`.
+
+        Requests with different answers need different questions, because the question's text and
+        images determine the key of the stored answer.
+        """
 
     @abstractmethod
     def ask(
@@ -81,14 +85,15 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
 
     @abstractmethod
     def read(self, request: RequestT, value: Any) -> AnswerT:
-        """Convert a JSON value to an answer. Raises `ValueError` or `TypeError` if it is none."""
+        """Convert a JSON value to an answer. Raises `ValueError` or `TypeError` if invalid."""
 
     def send(
         self, describer: Describer[Any], requests: Sequence[RequestT]
     ) -> Sequence[str | Refusal]:
         """Return the answers of `describer` as texts in the stored format.
 
-        Each gets an equal share, rounded up, of the tokens since the last call that succeeded.
+        The tokens that the describer counted since the last successful call are divided equally
+        among the answers, and rounded up.
         """
         answers = self.ask(describer, requests)
         before, self._counted = self._counted, counted_tokens(describer)
@@ -107,7 +112,7 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
     ) -> list[AnswerT | None]:
         """Return the answer to each request, from `store` or by asking the describer.
 
-        None stands for a request that was refused, failed, or got an answer that is none. Equal
+        None stands for a request that was refused, failed, or got an invalid answer. Equal
         requests are sent once. Storing, resuming and sharing among processes work as in `generate`.
         Without `ask`, only stored answers are returned. Raises `LatteError` if all requests failed.
         """
@@ -142,7 +147,7 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
         )
 
     def _read(self, request: RequestT, text: str | None) -> AnswerT | None:
-        """Return the stored answer; None without a text, or for a text that is no answer."""
+        """Return the answer in the stored `text`; None if there is no text or it is invalid."""
         if text is None:
             return None
         try:

@@ -56,7 +56,7 @@ class Archive:
 
 
 def _rank(record: StoredText) -> int:
-    """Return the rank of a record: texts come first, then refusals, then failures."""
+    """Return a number to sort records by: texts come first, then refusals, then failures."""
     if record.text is not None:
         return _TEXT
     return _REFUSED if record.refused else _FAILED

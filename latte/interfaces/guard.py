@@ -111,9 +111,10 @@ class Verdict:
 
     @property
     def outcome(self) -> Outcome:
-        """`kept zero-shot` without adapting; else `likely better`, or `cannot tell` below `LIKELY`.
+        """The verdict in words: `kept zero-shot`, `likely better` or `cannot tell`.
 
-        Without a `probability`, a run that adapts is `likely better`.
+        It is `kept zero-shot` if the run does not adapt. A run that adapts is `likely better` if
+        `probability` is None or at least `LIKELY`; else `cannot tell`.
         """
         if not self.adapt:
             return "kept zero-shot"
@@ -122,7 +123,7 @@ class Verdict:
 
 
 def check_verdict(verdict: Verdict, *, divisible: bool = True) -> None:
-    """Raise `ValueError` if `verdict` is invalid; unless `divisible`, its strength is 0 or 1."""
+    """Raise `ValueError` if `verdict` is invalid; unless `divisible`, strength must be 0 or 1."""
     if not 0 <= verdict.strength <= 1:
         raise ValueError(f"the strength {verdict.strength} is not between 0 and 1")
     if not divisible and verdict.strength not in (0, 1):

@@ -93,7 +93,7 @@ class PrototypeAggregator(Component[OptionsT]):
         """Update the prototypes from all label streams; called once per step, after `backward`."""
 
     def on_epoch_start(self, info: EpochInfo, learner: str) -> None:
-        """Use `info.classifiers[learner]`, if a labeler returned this classifier."""
+        """Use the classifier that a labeler returned for `learner` in `info`, if there is one."""
 
     @abstractmethod
     def state(self) -> dict[str, Tensor]:

@@ -190,7 +190,7 @@ class ChoiceRequest:
 
 @dataclass(frozen=True)
 class QuestionCounts:
-    """Questions of one purpose that a labeler asked, and the use of their answers.
+    """Counts of the questions that a labeler asked for one purpose, and of their answers.
 
     Example:
         >>> from latte.api import QuestionCounts
@@ -258,7 +258,7 @@ class Questions(Protocol):
         """
 
     def note(self, purpose: str, *, kept: int, contradictory: int) -> None:
-        """Add to the counts of subjects that the report shows for `purpose`."""
+        """Add `kept` and `contradictory` to the counts of `QuestionCounts` for `purpose`."""
 
     def close(self) -> None:
         """Free the memory of the describer, which is loaded again if it is asked again."""

@@ -165,7 +165,14 @@ class TrainSettings(Options):
             "graphs and need a CUDA GPU. none: no compilation. No GPU has run compiled blocks yet"
         ),
     )
-    checkpoint_every: PositiveInt = Field(default=50, description="steps between checkpoints")
+    checkpoint_every: PositiveInt = Field(
+        default=50,
+        description=(
+            "steps between checkpoints. A run in one process also saves a checkpoint when about "
+            "two minutes have passed since the last one, so that a stopped run loses little work; "
+            "later if saving takes long. Results have the same bits wherever a run was stopped"
+        ),
+    )
     evaluate_every: int = Field(
         default=1, ge=0, description="epochs between evaluations on labels; 0: only at the end"
     )
@@ -315,7 +322,7 @@ class GeneralSettings(Options):
     @field_validator("budget")
     @classmethod
     def _in_short(cls, budget: int | Budget | None) -> int | Budget | None:
-        """Return the number alone for `{questions: N}`, so that both are the same run."""
+        """Return N for `{questions: N}`, so that both ways to write it give the same run."""
         if isinstance(budget, Budget) and budget.questions is not None and budget.price is None:
             return budget.questions
         return budget

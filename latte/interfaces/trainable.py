@@ -28,9 +28,10 @@ class Trainable(Component[OptionsT]):
 
     @abstractmethod
     def select(self, backbone: Backbone) -> Mapping[str, nn.Parameter]:
-        """Make parameters of `backbone` trainable, freeze the rest, and return them by name.
+        """Choose parameters of `backbone` to train, and return these parameters by name.
 
-        `backbone` is the learner's own copy of the frozen CLIP. Equal seeds must give equal bits.
+        Set `requires_grad` of the chosen parameters, and freeze all others. `backbone` is the
+        learner's own copy of the frozen CLIP. Equal seeds must give equal bits.
         """
 
     def merge(self, backbone: Backbone) -> None:

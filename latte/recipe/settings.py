@@ -35,9 +35,10 @@ class Validator:
     def validated(
         self, model: type[ModelT], node: Node, path: KeyPath, reserved: Iterable[str] = ()
     ) -> ModelT | None:
-        """Return `node`, which is at `path`, as a `model`; None after reporting mistakes.
+        """Validate `node`, which is at `path`, and return it as an object of the class `model`.
 
-        `reserved` keys, such as `use`, are allowed beside the keys of `model`.
+        Mistakes are reported, and None is returned. `reserved` keys, such as `use`, are allowed
+        beside the keys of `model`.
         """
         if not isinstance(node.value, dict):
             self._report(*wrong_type([EXPECTED["model_type"]], node), node, path)

@@ -152,7 +152,7 @@ def _arguments(types: Sequence[Any], kinds: tuple[Any, ...]) -> list[Any]:
 
 
 def _members(types: Sequence[Any]) -> Iterator[Any]:
-    """Yield each type in `types` and its markers, with unions and `Annotated` unpacked."""
+    """Yield the types in `types`; of a union its members, of `Annotated` its type and metadata."""
     for one in types:
         if get_origin(one) in (Annotated, Union, UnionType):
             yield from _members(get_args(one))

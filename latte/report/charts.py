@@ -44,7 +44,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Series:
-    """A recorded number, such as the loss, over steps."""
+    """Values of one metric, such as the loss, in the order of training steps."""
 
     samples: tuple[Sample, ...]
     """At most `LONGEST` samples, in the order of steps."""

@@ -258,7 +258,10 @@ class FinishedRun:
         return _checked(path, kind, check) if self.folder.wrote(stage, path) else None
 
     def _answer(self, image: str, classes: Sequence[tuple[str, float]]) -> RankedClasses:
-        """Return checked classes. Raises `ValueError` or `KeyError` for impossible classes."""
+        """Return one image's classes (name, confidence) as `RankedClasses`, after checking them.
+
+        Raises `ValueError` or `KeyError` if a class is unknown or a confidence is impossible.
+        """
         if not classes:
             raise ValueError("a line names no class")
         # Rounding puts some probabilities above 1.

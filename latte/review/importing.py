@@ -66,7 +66,7 @@ class _Indexed(BaseModel):
 
 
 class _Classification(BaseModel):
-    """FiftyOne's JSON of an image-classification dataset."""
+    """Content of a JSON file in FiftyOne's format for image-classification datasets."""
 
     classes: list[str]
     labels: dict[str, int | _Indexed | None]

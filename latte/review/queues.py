@@ -41,7 +41,7 @@ class Question:
 
 
 class Queue(ABC):
-    """Ordered questions with one purpose."""
+    """Questions that serve one purpose, in the order in which a person is asked."""
 
     use: Use = "teaching"
     prompt = "What does this image show?"

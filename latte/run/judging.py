@@ -174,9 +174,10 @@ def _blend(
 
 
 def blend_classifier(texts: Tensor, own: Classifier, strength: float) -> Classifier:
-    """Mix the features of the class texts (C, D) and a classifier; its share s is `strength`.
+    """Mix the class texts' features (C, D) with the classifier `own`, whose share is `strength`.
 
-    A prototype w of a class with the text feature t becomes (1 - s) t + s w. A bias b becomes s b.
+    With s = `strength`, a prototype w of a class with the text feature t becomes (1 - s) t + s w,
+    and a bias b becomes s b.
     """
     return Classifier(
         (1 - strength) * texts[own.owners].to(own.weights) + strength * own.weights,

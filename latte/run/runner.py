@@ -273,9 +273,13 @@ class _Runner:
         for name, recipe in self.workspace.recipe.controls.items():
             self.progress.say(f"control {name}")
             folder = run_folder(recipe, self.workspace.limit, self.folder.controls / name)
-            with folder.lock():
-                control = self.workspace.control(recipe, folder)
-                _Runner(control, STAGES.index("evaluate")).run()
+            try:
+                with folder.lock():
+                    control = self.workspace.control(recipe, folder)
+                    _Runner(control, STAGES.index("evaluate")).run()
+            except KeyboardInterrupt as stopped:
+                stopped.add_note(f"only control {name} was interrupted")
+                raise
             if distributed.is_main_process():
                 evaluations[name] = FinishedRun(folder).evaluations
         return evaluations

@@ -214,7 +214,7 @@ def find_device(wanted: str) -> str:
 def saved_recipe(run: FinishedRun, registry: Registry) -> Recipe:
     """Load the recipe of a finished run.
 
-    Relative paths in it start at the folder of the original recipe file.
+    Relative paths in the recipe are relative to the folder of the original recipe file.
     """
     return replace(load_recipe(run.folder.recipe, registry), path=Path(run.source.recipe))
 

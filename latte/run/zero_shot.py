@@ -136,9 +136,12 @@ def encode_images(
     trunk: Trunk[Tensor] | None = None,
     trained: Sequence[str] = (),
 ) -> Tensor:
-    """Return the frozen CLIP's unit features (N, D) of a split, using the cache of all runs.
+    """Return the frozen CLIP's unit features (N, D) of the images of a split.
 
-    With `trunk`, return its states (N, W) instead; the parameters `trained` do not change them.
+    Features that an earlier run stored in the cache are not computed again. If `trunk` is given,
+    return its states (N, W), the outputs of its frozen layers, instead of features. `trained` are
+    the names of the parameters that train. They decide where the trunk ends, so the cache stores
+    its states under these names.
     """
     clip = workspace.frozen_clip
     width = clip.embedding_width if trunk is None else trunk.width
@@ -207,9 +210,10 @@ class FrozenTexts:
         return self._features(name, self._bank.own_rows(name))
 
     def of(self, labels: Tensor) -> Mapping[str, Tensor]:
-        """Return features (N, D) of each description type, in the order of the recipe.
+        """Return unit features (N, D) of each description type, in the order of the recipe.
 
-        For scope `class`, they are the features of the classes `labels` (N,).
+        Row i belongs to training image i. For descriptions of scope `class`, it is the feature of
+        the class with index `labels[i]`.
         """
         names = [choice.label for choice in self._workspace.recipe.descriptions]
         return {name: self._features(name, self._bank.own_rows(name, labels)) for name in names}

@@ -90,7 +90,7 @@ class BackboneContract(ComponentContract):
 
     @pytest.mark.parametrize("text", ["", "W" * 3, "word " * 2000, "ü 写真 🦊"])
     def test_a_feature_does_not_depend_on_other_texts(self, tmp_path: Path, text: str) -> None:
-        """A text's feature depends on other texts in the call by rounding only, for any length."""
+        """Other texts in the call change a text's feature by rounding only, for any length."""
         backbone = self.load(tmp_path)
         with torch.no_grad():
             alone = backbone.encode_texts([text])

@@ -38,7 +38,7 @@ def check_blocks(backbone: ModuleBackbone, encoders: Encoders) -> None:
 def _parameters(
     blocks: Sequence[str], every: Mapping[str, nn.Parameter]
 ) -> dict[str, list[nn.Parameter]]:
-    """Return the parameters of each block that has some."""
+    """Return the parameters of each block, without blocks that have no parameters."""
     found = {
         block: [one for name, one in every.items() if name.startswith(f"{block}.")]
         for block in blocks

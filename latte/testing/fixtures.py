@@ -189,7 +189,10 @@ def _open(path: Path) -> Image.Image:
 def training_start(
     classes: int = 4, images: int = 12, descriptions: Sequence[str] = ("class", "image", "group")
 ) -> TrainingStart:
-    """Return random data; if there are several classes, the last class has no image."""
+    """Return random features and labels as the input of labelers and aggregators.
+
+    If there are several classes, the last class has no image.
+    """
     class_features = unit_rows(classes, seed=1)
     nearest = torch.arange(images) % max(classes - 1, 1)
     image_features = normalize(class_features[nearest] + 0.3 * unit_rows(images, seed=2), dim=1)

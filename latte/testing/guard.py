@@ -77,7 +77,7 @@ class GuardContract(ComponentContract):
         assert first == second, message
 
     def test_the_evidence_is_left_as_it_is(self, tmp_path: Path) -> None:
-        """The guard does not write into the tensors, which the run uses afterwards."""
+        """The guard does not change the tensors of the evidence, which the run still needs."""
         evidence, same = guard_evidence(), guard_evidence()
         self.judged(tmp_path, evidence)
         for mine, its in zip(_tensors(evidence), _tensors(same), strict=True):

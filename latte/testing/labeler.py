@@ -124,7 +124,10 @@ class PseudoLabelerContract(ComponentContract):
                 assert torch.equal(posterior.probabilities, again.probabilities), message
 
     def test_a_stopped_run_goes_on_with_the_same_labels(self, tmp_path: Path) -> None:
-        """After `start` and `load_state`, labels equal the saved ones without `on_epoch_start`."""
+        """A labeler that is resumed within an epoch gives the same labels.
+
+        It gets `start` and `load_state`, and no call of `on_epoch_start`.
+        """
         start = training_start()
         one, other = self.started(tmp_path, start), self.started(tmp_path, start)
         self.begin(one, start, epoch=0)

@@ -122,7 +122,10 @@ class PrototypeAggregatorContract(ComponentContract):
         _check_equal(one, other, "equal steps give other prototypes")
 
     def test_a_stopped_run_goes_on_to_the_bit(self, tmp_path: Path) -> None:
-        """After `start` and `load_state`, without `on_epoch_start`, steps are bit-identical."""
+        """An aggregator that is resumed within an epoch takes bit-identical steps.
+
+        It gets `start` and `load_state`, and no call of `on_epoch_start`.
+        """
         start = training_start()
         one, other = self.started(tmp_path, start), self.started(tmp_path, start)
         take_step(one, start, 0)

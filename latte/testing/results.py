@@ -92,7 +92,10 @@ def without_evaluation(results: RunResults) -> RunResults:
 
 
 def _confusions(*right: int) -> tuple[Confusion, ...]:
-    """Return confusions of 20 images per class: `right` correct, the rest with the next label."""
+    """Return confusions of 20 images per class, of which `right[c]` of class c are correct.
+
+    All other images of a class are classified as the next class.
+    """
     own = [Confusion(label, label, images) for label, images in enumerate(right)]
     wrong = [Confusion(label, (label + 1) % 3, 20 - images) for label, images in enumerate(right)]
     return tuple(sorted((*own, *wrong), key=lambda one: (-one.images, one.true, one.predicted)))

@@ -163,7 +163,7 @@ def write_square(path: Path, colour: str, number: int) -> None:
 
 @contextmanager
 def stopped_after(steps: int | None) -> Iterator[None]:
-    """Raise `KeyboardInterrupt` after `steps` training steps within the block; None: never."""
+    """Within the block, raise `KeyboardInterrupt` after `steps` training steps, if not None."""
     if steps is None:
         yield
         return

@@ -125,10 +125,10 @@ class ModuleBackbone(Backbone):
         return None if bias is None else bias.reshape(())
 
     def clamp_logit_scale(self) -> None:
-        """Clamp a trained logit scale to [1, 100]; a frozen one does not change.
+        """Clamp the logit scale to [1, 100] if it trains; a frozen logit scale does not change.
 
-        Sigmoid models are trained without this limit: if one is loaded with a larger scale, that
-        scale is the limit.
+        A sigmoid model may have been pretrained with a logit scale above 100. Then the logit scale
+        as loaded is the upper limit.
         """
         if self.model.logit_scale.requires_grad:
             with torch.no_grad():
@@ -163,9 +163,9 @@ class ModuleBackbone(Backbone):
     def blocks(self) -> list[list[str]]:
         """Return for each tower the module paths of its blocks, in order.
 
-        The blocks are that list of modules of one class which has the most parameters. The stages
-        `layer1`, `layer2`, ... of a residual network are such a list. The text decoder of CoCa is
-        no tower.
+        The blocks of a tower are found by size: of all lists of modules of the same class, the list
+        with the most parameters is used. The stages `layer1`, `layer2`, ... of a residual network
+        count as such a list. The text decoder of CoCa is not a tower.
         """
         towers = []
         for tower, child in self.model.named_children():
@@ -222,7 +222,11 @@ class ModuleBackbone(Backbone):
 
 
 def _blocks(module: nn.Module) -> dict[str, nn.Module]:
-    """Return the members by name of a list of one class, or the stages of a residual network."""
+    """Return the blocks that `module` holds, by name; empty if it holds no blocks.
+
+    Blocks are the modules of a list, if all have the same class, or the stages `layer1`,
+    `layer2`, ... of a residual network.
+    """
     below = dict(module.named_children())
     if isinstance(module, nn.ModuleList | nn.Sequential):
         return below if len({type(one) for one in below.values()}) == 1 else {}

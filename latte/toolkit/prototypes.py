@@ -48,10 +48,10 @@ class LabelerPrototypes(PrototypeAggregator[NoOptions]):
     def supervise(
         self, stream: LabelStream, texts: Mapping[str, Tensor], image_features: Tensor
     ) -> Supervision:
-        """Return the classifier, and targets (B, D): the row of each label, scaled to unit length.
+        """Return the classifier and one target per image, (B, D).
 
-        If a class has several rows, the target is the row with the highest score for the image.
-        `texts` is not used.
+        The target is the classifier row of the image's label, scaled to unit length. If a class has
+        several rows, it is the row with the highest score for the image. `texts` is not used.
         """
         rows = self._rows_of(stream.labels, image_features)
         targets = normalize(self._classifier.weights[rows], dim=1)

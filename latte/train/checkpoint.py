@@ -20,11 +20,57 @@ from latte.interfaces import LatteError, PseudoLabeler
 from latte.io.files import sync_files
 from latte.io.tensor_files import DamagedTensorsError, load_tensors, save_tensors
 from latte.train.learner import Learner
+from latte.train.timing import CHECKPOINTS, timed
+from latte.train.training import Training
 
 _log = logging.getLogger("latte.train")
 KEPT = 2
 """Number of checkpoints on disk: the newest, and one more in case the newest is damaged."""
 _FILE = "state.safetensors"
+_SECONDS = 120.0
+_LARGEST_SHARE = 1 / 20
+"""Largest share of the time that checkpoints between those of `checkpoint_every` may take."""
+
+
+class Checkpoints:
+    """The checkpoints of one training: save them when they are due.
+
+    A checkpoint is due every `checkpoint_every` steps and after the last step. One process alone
+    also saves one when two minutes have passed since the last checkpoint, or since the start. If
+    saving is slow, these checkpoints are rarer, so that they take at most a twentieth of the time.
+    Several processes count steps only, because they save together and their clocks differ.
+    """
+
+    def __init__(self, training: Training, step: int) -> None:
+        """Start the clock; `step` is the step of the checkpoint that was loaded, 0 without one."""
+        self.step = step
+        """Step of the newest checkpoint, from which a stopped training continues."""
+        self._training = training
+        self._folder = training.folder / "checkpoints"
+        self._saved_at = training.clock()
+        self._seconds = _SECONDS
+
+    def is_due(self, step: int) -> bool:
+        """Return True if a checkpoint must be saved after `step` steps."""
+        training = self._training
+        if step % training.settings.checkpoint_every == 0 or step == training.total_steps:
+            return True
+        alone = distributed.world_size() == 1
+        return alone and training.clock() - self._saved_at >= self._seconds
+
+    def save(self, step: int) -> None:
+        """Save the checkpoint after `step` steps."""
+        started = self._training.clock()
+        with timed(CHECKPOINTS):
+            save_and_broadcast(self._folder, step, self._training.learners, self._training.labelers)
+        self.step, self._saved_at = step, self._training.clock()
+        self._seconds = max(_SECONDS, (self._saved_at - started) / _LARGEST_SHARE)
+
+    def continuation(self) -> str:
+        """Return where the training continues if it is stopped now, for a message."""
+        if self.step:
+            return f"training continues after step {self.step} of {self._training.total_steps}"
+        return "training starts from its beginning, finished stages are reused"
 
 
 def save_and_broadcast(

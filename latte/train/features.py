@@ -56,16 +56,17 @@ class CachedStates:
 
 @dataclass(frozen=True)
 class CachedViews:
-    """States of a fixed number of random views of each training image, by number of the view.
+    """States of a fixed number of random views of each training image.
 
-    The states of a view are computed at the start of the first epoch that uses it, also in a
-    resumed run, in the batches of the first epoch that used it.
+    The states of view v of all images are computed together, when an epoch first uses view v. A
+    resumed run computes them again, in the same batches, so that they have the same bits.
     """
 
     trunk: Trunk[Tensor]
     size: int
     """Size in bytes of the states of all views."""
     states: dict[int, CachedStates] = field(default_factory=dict)
+    """States by number of the view, counted from 0."""
 
 
 def state_bytes(trunk: Trunk[Any], images: int) -> int:
@@ -126,7 +127,7 @@ class RefreshedTexts(CachedTexts):
         return super().look_up(rows, step)
 
     def state(self) -> dict[str, Tensor]:
-        """Return the cached features; the weights that computed them have changed since."""
+        """Return the cached features, which cannot be computed again: the weights have changed."""
         oldest = max(int(self._encoded_in.max()) - self._lifetime + 1, 0)
         rows = (self._encoded_in >= oldest).nonzero().flatten()
         features = self._features[rows.to(self._features.device)]

@@ -26,9 +26,9 @@ class Accelerated(Protocol):
         """Raise `LatteError` if this model cannot use the kernels of these settings."""
 
     def use_kernels(self, text_attention: TextAttention, mode: CompileMode | None) -> None:
-        """Use the kernels in all later passes; forks that exist already do not change.
+        """Use the kernels in all later passes; copies that were made before do not change.
 
-        Passes in fp32 attend by length with each setting, and passes without gradient are not
+        In fp32, attention is always computed by text length. Passes without gradient are not
         compiled.
         """
 

@@ -223,7 +223,8 @@ class Learner:
     def features_of(self, trunk: Trunk[Tensor], states: Tensor, size: int | None = None) -> Tensor:
         """Return unit features (N, D) of states (N, W) of the image `trunk`, without gradient.
 
-        With batches of `size`, features have the bits of whole towers that encode such batches.
+        If states are processed in batches of `size`, the features are bit-identical to those of the
+        whole tower with batches of `size`.
         Raises `LatteError` if a feature is zero or not finite, because training diverged.
         """
         with torch.no_grad(), encoding_in(self.arithmetic, self.device):

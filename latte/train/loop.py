@@ -29,7 +29,7 @@ from latte.interfaces import (
 )
 from latte.results.metrics_log import MetricsLog
 from latte.toolkit.seeds import seed_from
-from latte.train.checkpoint import resume, save_and_broadcast
+from latte.train.checkpoint import Checkpoints, resume
 from latte.train.features import CachedStates
 from latte.train.kernels import use_kernels
 from latte.train.learner import Learner, learning_rate_factor
@@ -37,7 +37,6 @@ from latte.train.micro_batch import explain_out_of_memory, find_micro_batch_size
 from latte.train.precision import encoding_in
 from latte.train.step import training_step
 from latte.train.timing import (
-    CHECKPOINTS,
     EPOCH_STARTS,
     EVALUATION,
     MICRO_BATCH_SEARCH,
@@ -78,8 +77,13 @@ def train(training: Training, progress: Progress) -> None:
         progress.say(f"train: {note}")
     if total:
         with progress.task("train", total, "step", done=step) as task:
-            while step < total:
-                step = _epoch(training, step, log, task, progress)
+            checkpoints = Checkpoints(training, step)
+            try:
+                while step < total:
+                    step = _epoch(training, step, log, task, progress, checkpoints)
+            except KeyboardInterrupt as stopped:
+                stopped.add_note(checkpoints.continuation())
+                raise
     else:
         with timed(EPOCH_STARTS):
             _start_epoch(training, 0, progress)
@@ -134,7 +138,12 @@ def _start(training: Training, progress: Progress) -> None:
 
 
 def _epoch(
-    training: Training, step: int, log: MetricsLog, task: ProgressTask, progress: Progress
+    training: Training,
+    step: int,
+    log: MetricsLog,
+    task: ProgressTask,
+    progress: Progress,
+    checkpoints: Checkpoints,
 ) -> int:
     """Train from `step` to the end of its epoch, and return the total number of steps so far."""
     per_epoch, total = training.steps_per_epoch, training.total_steps
@@ -142,8 +151,7 @@ def _epoch(
     if done == 0:
         with timed(EPOCH_STARTS):
             _start_epoch(training, epoch, progress)
-    settings = training.settings
-    _encode_views(training, settings.view_of(epoch), progress)
+    _encode_views(training, training.settings.view_of(epoch), progress)
     batches = _batches(training, epoch)[done : done + total - step]
     rows: list[Mapping[str, Any]] = []
     shown = _ShownLoss()
@@ -154,16 +162,14 @@ def _epoch(
             step += 1
             rows.append({"event": "step", "step": step, "epoch": epoch, **figures})
             task.advance(1, epoch=epoch, loss=shown.of(figures))
-            last = step % per_epoch == 0 or step == total
-            if last or step % settings.checkpoint_every == 0:
+            last, due = step % per_epoch == 0 or step == total, checkpoints.is_due(step)
+            if last or due:
                 log.append([_without_tensors(row) for row in rows])
                 rows = []
             if last:
                 _end_epoch(training, step, epoch, log)
-            if step % settings.checkpoint_every == 0 or step == total:
-                folder = training.folder / "checkpoints"
-                with timed(CHECKPOINTS):
-                    save_and_broadcast(folder, step, training.learners, training.labelers)
+            if due:
+                checkpoints.save(step)
     return step
 
 

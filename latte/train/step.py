@@ -100,7 +100,8 @@ def _labels_for_texts(
 ) -> Sequence[Tensor | None]:
     """Return each stream's labels (B,) on the CPU, or None if no description depends on labels.
 
-    All streams are copied together, because each copy waits for the image tower.
+    The labels of all streams are copied in one transfer, because each transfer from a GPU waits
+    until the GPU has encoded the images.
     """
     if not streams or inputs.bank.of_class.isdisjoint(inputs.descriptions):
         return [None] * len(streams)

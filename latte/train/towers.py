@@ -37,7 +37,7 @@ class CachedTowers:
         self._parts: list[_Part] = []
 
     def encode_images(self, indices: Tensor, pixels: Tensor | None) -> Tensor:
-        """See `Learner.encode_images`."""
+        """Return unit features (B, D) of images in micro-batches; see `Learner.encode_images`."""
         size, encode = self._size, self._learner.encode_images
         if self._learner.constant_features is not None:
             return encode(indices, pixels)
@@ -47,7 +47,7 @@ class CachedTowers:
         return torch.cat([self._first_pass(one) for one in passes])
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
-        """See `Learner.encode_texts`."""
+        """Return unit features (M, D) of texts in micro-batches; see `Learner.encode_texts`."""
         if not texts:
             return self._learner.encode_texts(texts)
         size, encode = self._size, self._learner.encode_texts
@@ -55,7 +55,7 @@ class CachedTowers:
         return torch.cat([self._first_pass(partial(encode, part)) for part in parts])
 
     def backward(self, loss: Tensor) -> None:
-        """See `Learner.backward`; dropout is the same in both passes of a micro-batch."""
+        """Add the gradients of `loss`, encoding each micro-batch again with the same dropout."""
         self._learner.backward(loss)
         for part in self._parts:
             if part.features.grad is not None:
@@ -90,7 +90,10 @@ class SharedTowers:
         self._encoded: list[_Encoded] = []
 
     def encode_images(self, indices: Tensor, pixels: Tensor | None) -> Tensor:
-        """See `Learner.encode_images`; `indices` (B,) cover the batch, `pixels` only the share."""
+        """Return unit features (B, D) of the whole batch, of which this process encodes a share.
+
+        `indices` (B,) are those of the whole batch; `pixels` are those of the share.
+        """
         learner = self._learner
         if learner.constant_features is not None:
             return learner.encode_images(indices, pixels)
@@ -102,13 +105,16 @@ class SharedTowers:
         return self._gather(own, len(indices), learner.image_tower_trains)
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
-        """See `Learner.encode_texts`; every process has the same `texts`."""
+        """Return unit features (M, D) of all texts, of which this process encodes a share.
+
+        Every process must pass the same `texts`.
+        """
         with _own_random_numbers(self._learner.device, len(self._encoded)):
             own = self._inner.encode_texts(distributed.share(texts))
         return self._gather(own, len(texts), self._learner.text_tower_trains)
 
     def backward(self, loss: Tensor) -> None:
-        """See `Learner.backward`; afterwards every process has the same gradients."""
+        """Add the gradients of `loss`; afterwards they are equal in every process."""
         self._learner.backward(loss)
         if not distributed.is_main_process():
             # The loss also uses parameters outside the towers, such as the logit scale. Every

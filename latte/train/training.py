@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,8 @@ class Training:
     """Function that is called with rows of metrics after they are written."""
     device_views: DeviceViews | None = None
     """Views of images that are stored on the device; if given, they are used instead of `view`."""
+    clock: Callable[[], float] = time.monotonic
+    """Function that returns the time in seconds; it decides when checkpoints are due."""
 
     @property
     def labelers(self) -> Sequence[PseudoLabeler[Any]]:

@@ -33,6 +33,13 @@ def interrupted() -> None:
     raise KeyboardInterrupt
 
 
+def interrupted_with_notes() -> None:
+    inner = KeyboardInterrupt()
+    inner.add_note("training continues after step 3 of 7")
+    inner.add_note("only control plain was interrupted")
+    raise KeyboardInterrupt from inner
+
+
 def buggy() -> None:
     raise ZeroDivisionError("a slip")
 
@@ -60,6 +67,7 @@ def latte(
         mistaken,
         mistaken_twice,
         interrupted,
+        interrupted_with_notes,
         buggy,
         badly_plugged,
         warned,
@@ -99,6 +107,15 @@ def test_control_c_prints_one_line_and_exits_with_130(latte: Latte) -> None:
     assert (code, out) == (130, "")
     assert err.startswith("Interrupted.")
     assert err.count("\n") == 1
+
+
+def test_notes_of_an_interruption_are_printed_in_its_line(latte: Latte) -> None:
+    code, out, err = latte("interrupted_with_notes")
+    assert (code, out) == (130, "")
+    assert err == (
+        "Interrupted. Start the same command again: training continues after step 3 of 7; only "
+        "control plain was interrupted.\n"
+    )
 
 
 def test_a_warning_is_shown_once_whatever_logging_is_set_up(

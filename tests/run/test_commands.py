@@ -7,10 +7,13 @@ import io
 import json
 import subprocess
 import sys
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from latte.train import loop
 from tests.helpers.command_line import Latte, latte_in_process
 from tests.helpers.whole_runs import environment
 
@@ -50,6 +53,43 @@ def test_run_prints_accuracies_and_paths(recipe: Path, latte: Latte) -> None:
     assert any(line.startswith("report: runs/squares-") for line in lines)
     assert max(map(len, lines)) <= 80
     assert "train" in said.err
+
+
+@pytest.mark.parametrize(
+    ("every", "where"),
+    [
+        (50, "training starts from its beginning, finished stages are reused"),
+        (1, "training continues after step 2 of 6"),
+    ],
+)
+def test_interrupted_training_prints_where_it_continues(
+    recipe: Path, latte: Latte, monkeypatch: pytest.MonkeyPatch, every: int, where: str
+) -> None:
+    interrupt_step(monkeypatch, 3)
+    said = latte("run", recipe, f"--set=train.checkpoint_every={every}", code=130)
+    assert said.err.endswith(f"Interrupted. Start the same command again: {where}.\n")
+
+
+def test_interrupted_control_prints_its_name(
+    recipe: Path, latte: Latte, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe.write_text(recipe.read_text() + "controls: {short: {train: {max_steps: 3}}}\n")
+    interrupt_step(monkeypatch, 6 + 3)
+    said = latte("run", recipe, code=130)
+    end = "training continues after step 2 of 3; only control short was interrupted.\n"
+    assert said.err.endswith(f"Interrupted. Start the same command again: {end}")
+
+
+def interrupt_step(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Raise `KeyboardInterrupt` in place of training step `number` from now on, counted from 1."""
+    take, steps = loop.training_step, count(1)
+
+    def step(*arguments: Any) -> Any:
+        if next(steps) == number:
+            raise KeyboardInterrupt
+        return take(*arguments)
+
+    monkeypatch.setattr(loop, "training_step", step)
 
 
 def test_until_and_dry_run_list_finished_and_remaining_stages(recipe: Path, latte: Latte) -> None:

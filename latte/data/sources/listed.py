@@ -24,7 +24,7 @@ def image_reference(path: Path, root: Path) -> ImageReference:
 
 
 class ListedPaths:
-    """Conversion of the paths that a file lists to images below `root`.
+    """Converter of the paths in a list file to references to images below `root`.
 
     An untrusted file must not make latte read files outside the root, and perhaps send them to a
     describer. So `..` and links that lead outside are refused. Absolute paths are allowed only

@@ -53,7 +53,7 @@ class Row:
 
 
 def iterate_rows(file: Path) -> Iterator[Row]:
-    """Yield the rows of a CSV (with a header) or JSONL file; storing all takes 500 bytes per row.
+    """Yield the rows of a CSV file (with a header) or of a JSONL file, one at a time.
 
     Raises `LatteError` with the line of malformed content.
 

@@ -1,4 +1,4 @@
-"""Loading of a checkpoint's processor and weights, from safetensors and without remote code."""
+"""Load the processor and the weights of a checkpoint: safetensors only, and no remote code."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Functions that read replies, as servers differ in how they send texts, reasoning and refusals.
+"""Read the replies of servers, which send texts, reasoning and refusals in different ways.
 
-They read the raw JSON, because the classes of the `openai` package do not validate their fields.
+The functions read the raw JSON, because the classes of the `openai` package do not validate it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Pseudo-labels from the mixture, and from a describer's choices between likely classes."""
+"""Labelers that ask a describer to choose between likely classes, and use its answers."""
 
 from __future__ import annotations
 

@@ -97,7 +97,10 @@ def ask_names(questions: Questions, names: Sequence[str], posteriors: Tensor) ->
 
 
 def ask_differences(questions: Questions, names: Sequence[str], posteriors: Tensor) -> Written:
-    """Ask what distinguishes the classes between which most images are doubtful."""
+    """Ask the describer what distinguishes the pairs of classes that the mixture confuses most.
+
+    Returns the answers for each class. `posteriors` (N, C) are those of the mixture.
+    """
     pairs = confused_pairs(posteriors)[: _most(questions)]
     named = [(names[one], names[other]) for one, other in pairs]
     requests = [DescribeRequest((), differences_prompt(*pair)) for pair in named]

@@ -52,7 +52,10 @@ class TransductiveLabeler(PseudoLabeler[TransductiveOptions]):
         aggregators: Mapping[str, PrototypeAggregator[Any]],
         epoch: int,
     ) -> EpochInfo:
-        """Label every learner's images; return its mixture as a classifier for unseen images."""
+        """Label the images for each learner, and return one classifier per learner.
+
+        The classifier is the learner's fitted mixture; it also classifies other images.
+        """
         classifiers = {
             name: self._label(name, bank.features, aggregators[name])
             for name, bank in banks.items()
