@@ -68,10 +68,14 @@ def print_error(error: LatteError) -> None:
         _print("", f"{len(errors)} errors")
 
 
-def print_stopped(received: Sequence[signal.Signals]) -> int:
-    """Print the line that follows Ctrl-C or the `received` signal, and return the exit code."""
+def print_stopped(received: Sequence[signal.Signals], *, continues: bool) -> int:
+    """Print the line that follows Ctrl-C or the `received` signal, and return the exit code.
+
+    `continues` says whether the same command continues the work or starts from the beginning.
+    """
     word = _SIGNALS[received[0]] if received else "Interrupted"
-    _print("", f"{word}. Start the same command again to continue.")
+    again = "Start the same command again to continue."
+    _print("", f"{word}. {again if continues else 'The same command starts from the beginning.'}")
     return 128 + received[0] if received else INTERRUPTED
 
 

@@ -72,6 +72,10 @@ COMMANDS = {
 """Import path of each command, by its name."""
 
 
+STARTS_AGAIN = ("predict", "export", "report", "evaluate", "diagnose", "compare")
+"""Commands that keep no unfinished work, so that the same command starts from the beginning."""
+
+
 class CommandGroup(SuggestingGroup):
     """Group of the commands in `COMMANDS` and of the commands of plugins."""
 
@@ -203,7 +207,9 @@ def run_command_line(arguments: Sequence[str]) -> int:
     """Run `latte ARGUMENTS`; returns the exit code. Errors are printed, not raised."""
     with ended_by_signals() as received, warnings_shown():
         code = _run_command_line(arguments)
-    return print_stopped(received) if code == INTERRUPTED else code
+    if code != INTERRUPTED:
+        return code
+    return print_stopped(received, continues=arguments[0] not in STARTS_AGAIN)
 
 
 def _run_command_line(arguments: Sequence[str]) -> int:

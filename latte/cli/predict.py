@@ -54,7 +54,7 @@ OutputOption = Annotated[
         "--output",
         "-o",
         help="Write to this file, not to the screen, when all rows are complete. If the command "
-        "is stopped, the rows so far are in FILE.partial.",
+        "is stopped, the rows so far are in FILE.partial; the same command starts from the beginning.",
     ),
 ]
 UnknownOption = Annotated[
@@ -193,7 +193,11 @@ def _write(
     if output is None:
         stream_predictions(rows_stream(), rows, format_, columns)
     else:
-        write_rows(output, rows, format_, columns)
+        write_rows(output, rows, format_, columns, _print_partial)
+
+
+def _print_partial(partial: Path) -> None:
+    echo(f"the rows so far are in {partial}", err=True)
 
 
 def _exit_if_skipped(skipped: _Skipped, left_out: LeftOut) -> None:

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from latte.cli.main import run_command_line
-from latte.predict.stream import Interrupted, write_rows
+from latte.evaluate.predictions import ClassScore, Prediction
+from latte.predict.stream import write_rows
 from tests.helpers.clip_models import TINY_CLIP
 from tests.helpers.exported_runs import adapted, photos, write_run
 from tests.helpers.whole_runs import environment
@@ -73,8 +74,6 @@ def test_nothing_is_loaded_for_paths_that_do_not_exist(
 
 
 def test_rows_stay_in_partial_file_after_ctrl_c(tmp_path: Path) -> None:
-    from latte.evaluate.predictions import ClassScore, Prediction
-
     path = tmp_path / "out" / "labels.csv"
     path.parent.mkdir()
     path.write_text("old")
@@ -83,16 +82,56 @@ def test_rows_stay_in_partial_file_after_ctrl_c(tmp_path: Path) -> None:
         yield Prediction("1.jpg", (ClassScore("cat", 0.5, 0),))
         raise KeyboardInterrupt
 
-    with pytest.raises(Interrupted, match="Ctrl-C") as caught:
-        write_rows(path, stopped(), "csv")
-    assert caught.value.exit_code == 130
+    kept: list[Path] = []
+    with pytest.raises(KeyboardInterrupt):
+        write_rows(path, stopped(), "csv", on_stopped=kept.append)
     assert path.read_text() == "old"
     partial = path.with_name("labels.csv.partial")
     assert partial.read_text().splitlines() == ["image,class_1,score_1", "1.jpg,cat,0.5"]
-    assert str(partial) in str(caught.value)
+    assert kept == [partial]
     write_rows(path, [Prediction("2.jpg", (ClassScore("cat", 0.5, 0),))], "csv")
     assert path.read_text().splitlines()[1] == "2.jpg,cat,0.5"
     assert not partial.exists()
+
+
+def test_partial_file_is_not_named_without_a_row(tmp_path: Path) -> None:
+    def stopped() -> Iterator[Prediction]:
+        raise KeyboardInterrupt
+        yield
+
+    kept: list[Path] = []
+    Path("labels.csv.partial").write_text("rows of an earlier command")
+    with pytest.raises(KeyboardInterrupt):
+        write_rows(Path("labels.csv"), stopped(), "csv", on_stopped=kept.append)
+    assert kept == []
+
+
+@pytest.mark.parametrize(
+    ("number", "word"), [(signal.SIGTERM, "Terminated"), (signal.SIGHUP, "Hung up")]
+)
+def test_stopped_command_names_its_signal_and_starts_from_the_beginning(
+    model: Path,
+    number: signal.Signals,
+    word: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def lines() -> Iterator[str]:
+        yield from ["photos/000.png\n"] * 400
+        os.kill(os.getpid(), number)
+        yield "photos/001.png\n"
+
+    monkeypatch.setattr("sys.stdin", lines())
+    inherited = signal.signal(number, signal.SIG_DFL)  # nohup ignores SIGHUP
+    try:
+        assert latte("predict", model, "-", "-o", "rows.csv", "--quiet") == 128 + number
+    finally:
+        signal.signal(number, inherited)
+    assert len(Path("rows.csv.partial").read_text().splitlines()) > 1
+    assert capsys.readouterr().err == (
+        "the rows so far are in rows.csv.partial\n"
+        f"{word}. The same command starts from the beginning.\n"
+    )
 
 
 def test_output_that_cannot_be_written_is_named(
@@ -175,7 +214,8 @@ def test_ctrl_c_ends_a_real_process_with_its_rows(model: Path, tmp_path: Path) -
     assert process.returncode == 130, said
     rows = (tmp_path / "rows.jsonl.partial").read_text().splitlines()
     assert list(tmp_path.glob(".rows*")) == []
-    assert "stopped by Ctrl-C" in said
+    assert "the rows so far are in rows.jsonl.partial" in said
+    assert "Interrupted. The same command starts from the beginning." in said
     assert all(json.loads(row)["image"] == "photos/000.png" for row in rows)
     assert not (tmp_path / "rows.jsonl").exists()
 
