@@ -45,7 +45,7 @@ ImagesArgument = Annotated[
     list[str],
     typer.Argument(
         help="Image files, and folders with everything below them; - reads paths from standard "
-        "input, one per line.",
+        "input, one per line; an empty list gives no rows.",
     ),
 ]
 OutputOption = Annotated[
@@ -54,7 +54,8 @@ OutputOption = Annotated[
         "--output",
         "-o",
         help="Write to this file, not to the screen, when all rows are complete. If the command "
-        "is stopped, the rows so far are in FILE.partial; the same command starts from the beginning.",
+        "is stopped, the rows so far are in FILE.partial; the same command starts from the "
+        "beginning.",
     ),
 ]
 UnknownOption = Annotated[
@@ -124,7 +125,7 @@ def predict(
     Scores are probabilities. They are calibrated, without labels, if the run is: see
     calibration.json. The column match of sigmoid models is the probability that the best class
     fits. If the run's labeler decided all training images together, training images among IMAGES
-    keep the labeler's answers, and a column marks their rows (source: own).
+    keep the labeler's answers. The column source is `own` in their rows, else `classifier`.
     """
     _check_sorting(images, sort_into, link, min_confidence)
     require_run(run)

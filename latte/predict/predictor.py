@@ -55,11 +55,7 @@ class Predictor:
 
     def columns(self, top_k: int) -> Columns:
         """Return the columns of a predictions file with `top_k` classes per image."""
-        return Columns(
-            min(top_k, len(self.classes)),
-            source=self.own is not None,
-            match=self.adapted.logit_bias is not None,
-        )
+        return Columns(min(top_k, len(self.classes)), match=self.adapted.logit_bias is not None)
 
     def predict(
         self,

@@ -50,6 +50,22 @@ def test_paths_from_standard_input(
     assert "images left out: 1" in said.err
 
 
+@pytest.mark.parametrize("into_file", [True, False])
+def test_empty_list_on_standard_input_gives_a_header_and_code_0(
+    model: Path,
+    into_file: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    output = ["-o", "rows.csv"] if into_file else []
+    assert latte("predict", model, "-", "--top-k=2", *output) == 0
+    said = capsys.readouterr()
+    written = Path("rows.csv").read_text() if into_file else said.out
+    assert written == "image,source,class_1,score_1,class_2,score_2\n"
+    assert "predict: 0 images" in said.err
+
+
 def test_all_images_read_is_code_0_and_counts_are_known(
     model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -87,10 +103,13 @@ def test_rows_stay_in_partial_file_after_ctrl_c(tmp_path: Path) -> None:
         write_rows(path, stopped(), "csv", on_stopped=kept.append)
     assert path.read_text() == "old"
     partial = path.with_name("labels.csv.partial")
-    assert partial.read_text().splitlines() == ["image,class_1,score_1", "1.jpg,cat,0.5"]
+    assert partial.read_text().splitlines() == [
+        "image,source,class_1,score_1",
+        "1.jpg,classifier,cat,0.5",
+    ]
     assert kept == [partial]
     write_rows(path, [Prediction("2.jpg", (ClassScore("cat", 0.5, 0),))], "csv")
-    assert path.read_text().splitlines()[1] == "2.jpg,cat,0.5"
+    assert path.read_text().splitlines()[1] == "2.jpg,classifier,cat,0.5"
     assert not partial.exists()
 
 
