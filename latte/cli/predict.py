@@ -141,7 +141,8 @@ def predict(
     progress = make_progress(quiet)
     total = _count(images)
     model = load(run, device, progress, candidate=candidate)
-    skipped = _Skipped((lambda line: echo(line, err=True)) if quiet else progress.say)
+    say = (lambda line: echo(line, err=True)) if quiet else progress.say
+    skipped = _Skipped(say)
     left_out = LeftOut()
     shares: list[Tensor] = []
     rows = model.predict_iter(
@@ -155,7 +156,9 @@ def predict(
     rows = with_unknown(rows, unknown_below or 0.0)
     sorter = None
     if sort_into is not None:
-        sorter = Sorter(sort_into, model.classes, link=link, min_confidence=min_confidence or 0.0)
+        sorter = Sorter(
+            sort_into, model.classes, link=link, min_confidence=min_confidence or 0.0, warn=say
+        )
         rows = sorter.sort(rows)
     rows = _with_progress(rows, progress, total, skipped)
     _write(rows, output, format_, model.columns(top_k))
