@@ -122,10 +122,11 @@ def predict(
     Files below folders that look like images, but are in a format that is not read or have another
     suffix, count as images that could not be read.
 
-    Scores are probabilities. They are calibrated, without labels, if the run is: see
-    calibration.json. The column match of sigmoid models is the probability that the best class
-    fits. If the run's labeler decided all training images together, training images among IMAGES
-    keep the labeler's answers. The column source is `own` in their rows, else `classifier`.
+    Scores are probabilities. If the run has a calibration.json, they are calibrated without labels:
+    those of the classifier by a scale, those of own images by a power. The column match of sigmoid
+    models is the probability that the best class fits. If the run's labeler decided all training
+    images together, training images among IMAGES keep the labeler's answers. The column source is
+    `own` in their rows, else `classifier`.
     """
     _check_sorting(images, sort_into, link, min_confidence)
     require_run(run)

@@ -73,7 +73,10 @@ class Predictor:
         on_unreadable: Unreadable | None = None,
         priors: Priors | None = None,
     ) -> list[Prediction]:
-        """Return all predictions as a list; see `predict_iter`."""
+        """Return all predictions as a list; see `predict_iter`.
+
+        For a training image, the answer for the file can differ from that for the Pillow image.
+        """
         return list(
             self.predict_iter(
                 images,
@@ -100,7 +103,8 @@ class Predictor:
         predicts all images, with one exception: a file with the same content as a training image
         gets the class that a person gave to this image, or else, if the run has a posterior, the
         classes that the posterior stores for it (`Prediction.source` is `own`). These may be fewer
-        than `top_k`.
+        than `top_k`. A Pillow image is not recognised as a training image, because its pixels may
+        have been changed, so its answer can differ from that for its file.
 
         Args:
             images: a file, a folder (with everything below it), a Pillow image, or an iterable or
