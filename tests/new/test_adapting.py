@@ -101,6 +101,12 @@ def test_wrong_method_names_the_nearest(photos: Path) -> None:
     assert "zero-shot" in (error.value.hint or "")
 
 
+def test_missing_model_folder_names_where_it_was_sought(photos: Path) -> None:
+    with pytest.raises(LatteError, match=str(Path("gone").absolute())) as error:
+        latte.adapt(photos, model="local-dir:gone")
+    assert "starts at the current folder" in (error.value.hint or "")
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
