@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 from latte.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from latte.interfaces.errors import LatteError as LatteError
     from latte.new.adapting import adapt as adapt
     from latte.predict.predictor import load as load
 
-__all__ = ["__version__", "adapt", "load"]
+__all__ = ["LatteError", "__version__", "adapt", "load"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import `adapt` or `load` at its first use, so that `import latte` does not import torch."""
+    """Import a public name at its first use, so that `import latte` does not import torch."""
     if name == "load":
         from latte.predict.predictor import load
 
@@ -28,4 +29,13 @@ def __getattr__(name: str) -> Any:
         from latte.new.adapting import adapt
 
         return adapt
+    if name == "LatteError":
+        from latte.interfaces.errors import LatteError
+
+        return LatteError
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return all names, including those that are not imported yet."""
+    return sorted({*globals(), *__all__})

@@ -105,7 +105,8 @@ def _in_folder(folder: Path) -> ModelSource:
         raise LatteError(
             f"there is no folder {folder}",
             where=_WHERE,
-            hint="local-dir: starts at the recipe's folder; one from a ${VARIABLE}, at the shell's",
+            hint="local-dir: starts at the recipe's folder if a recipe names it; everywhere else, "
+            "and from a ${VARIABLE}, it starts at the current folder",
         )
     config = _read_config(folder / CONFIG_FILE)
     if not any(path for pattern in _WEIGHT_PATTERNS for path in folder.glob(pattern)):

@@ -68,10 +68,16 @@ def print_error(error: LatteError) -> None:
         _print("", f"{len(errors)} errors")
 
 
-def print_stopped(received: Sequence[signal.Signals], stopped: BaseException | None = None) -> int:
+def print_stopped(
+    received: Sequence[signal.Signals],
+    stopped: BaseException | None = None,
+    *,
+    continues: bool,
+) -> int:
     """Print the line that follows Ctrl-C or the `received` signal, and return the exit code.
 
-    The notes of the exception `stopped` and its causes say where the command would continue.
+    `continues` says whether the same command continues the work or starts from the beginning. The
+    notes of the exception `stopped` and its causes say where it would continue.
     """
     word = _SIGNALS[received[0]] if received else "Interrupted"
     notes: list[str] = []
@@ -79,9 +85,12 @@ def print_stopped(received: Sequence[signal.Signals], stopped: BaseException | N
         notes += getattr(stopped, "__notes__", ())
         stopped = stopped.__cause__
     if notes:
-        _print("", f"{word}. Start the same command again: {'; '.join(notes)}.")
+        again = f"Start the same command again: {'; '.join(notes)}."
+    elif continues:
+        again = "Start the same command again to continue."
     else:
-        _print("", f"{word}. Start the same command again to continue.")
+        again = "The same command starts from the beginning."
+    _print("", f"{word}. {again}")
     return 128 + received[0] if received else INTERRUPTED
 
 

@@ -72,6 +72,10 @@ COMMANDS = {
 """Import path of each command, by its name."""
 
 
+STARTS_AGAIN = ("predict", "export", "report", "evaluate", "diagnose", "compare")
+"""Commands that keep no unfinished work, so that the same command starts from the beginning."""
+
+
 class CommandGroup(SuggestingGroup):
     """Group of the commands in `COMMANDS` and of the commands of plugins."""
 
@@ -212,11 +216,14 @@ def main() -> None:
 def run_command_line(arguments: Sequence[str]) -> int:
     """Run `latte ARGUMENTS`; returns the exit code. Errors are printed, not raised."""
     with ended_by_signals() as received, warnings_shown():
+        stopped: BaseException | None = None
         try:
             code = _run_command_line(arguments)
-        except (KeyboardInterrupt, typer.Abort) as stopped:
-            return print_stopped(received, stopped)
-    return print_stopped(received) if code == INTERRUPTED else code
+        except (KeyboardInterrupt, typer.Abort) as error:
+            code, stopped = INTERRUPTED, error
+        if code != INTERRUPTED:
+            return code
+        return print_stopped(received, stopped, continues=not STARTS_AGAIN.intersection(arguments[:1]))
 
 
 def _run_command_line(arguments: Sequence[str]) -> int:

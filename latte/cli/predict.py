@@ -45,7 +45,7 @@ ImagesArgument = Annotated[
     list[str],
     typer.Argument(
         help="Image files, and folders with everything below them; - reads paths from standard "
-        "input, one per line.",
+        "input, one per line; an empty list gives no rows.",
     ),
 ]
 OutputOption = Annotated[
@@ -54,7 +54,8 @@ OutputOption = Annotated[
         "--output",
         "-o",
         help="Write to this file, not to the screen, when all rows are complete. If the command "
-        "is stopped, the rows so far are in FILE.partial.",
+        "is stopped, the rows so far are in FILE.partial; the same command starts from the "
+        "beginning.",
     ),
 ]
 UnknownOption = Annotated[
@@ -121,10 +122,11 @@ def predict(
     Files below folders that look like images, but are in a format that is not read or have another
     suffix, count as images that could not be read.
 
-    Scores are probabilities. They are calibrated, without labels, if the run is: see
-    calibration.json. The column match of sigmoid models is the probability that the best class
-    fits. If the run's labeler decided all training images together, training images among IMAGES
-    keep the labeler's answers, and a column marks their rows (source: own).
+    Scores are probabilities. If the run has a calibration.json, they are calibrated without labels:
+    those of the classifier by a scale, those of own images by a power. The column match of sigmoid
+    models is the probability that the best class fits. If the run's labeler decided all training
+    images together, training images among IMAGES keep the labeler's answers. The column source is
+    `own` in their rows, else `classifier`.
     """
     _check_sorting(images, sort_into, link, min_confidence)
     require_run(run)
@@ -140,7 +142,8 @@ def predict(
     progress = make_progress(quiet)
     total = _count(images)
     model = load(run, device, progress, candidate=candidate)
-    skipped = _Skipped((lambda line: echo(line, err=True)) if quiet else progress.say)
+    say = (lambda line: echo(line, err=True)) if quiet else progress.say
+    skipped = _Skipped(say)
     left_out = LeftOut()
     shares: list[Tensor] = []
     rows = model.predict_iter(
@@ -154,7 +157,9 @@ def predict(
     rows = with_unknown(rows, unknown_below or 0.0)
     sorter = None
     if sort_into is not None:
-        sorter = Sorter(sort_into, model.classes, link=link, min_confidence=min_confidence or 0.0)
+        sorter = Sorter(
+            sort_into, model.classes, link=link, min_confidence=min_confidence or 0.0, warn=say
+        )
         rows = sorter.sort(rows)
     rows = _with_progress(rows, progress, total, skipped)
     _write(rows, output, format_, model.columns(top_k))
@@ -193,7 +198,11 @@ def _write(
     if output is None:
         stream_predictions(rows_stream(), rows, format_, columns)
     else:
-        write_rows(output, rows, format_, columns)
+        write_rows(output, rows, format_, columns, _print_partial)
+
+
+def _print_partial(partial: Path) -> None:
+    echo(f"the rows so far are in {partial}", err=True)
 
 
 def _exit_if_skipped(skipped: _Skipped, left_out: LeftOut) -> None:

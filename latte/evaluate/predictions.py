@@ -103,8 +103,8 @@ class Columns:
 
     classes: int | None = None
     """Largest number of classes per row, for CSV; None for the number in the first row."""
-    source: bool = False
-    """True to write the column `source`, in runs that have a posterior."""
+    source: bool = True
+    """True to write the column `source`."""
     true_class: bool = False
     """True to write the column `true_class`, for labelled images."""
     match: bool = False
@@ -112,7 +112,7 @@ class Columns:
 
 
 PLAIN = Columns()
-"""Columns of runs without a posterior."""
+"""Columns without a true class and without `match`."""
 
 
 def write_predictions(path: Path, rows: Iterable[Prediction], columns: Columns = PLAIN) -> None:
@@ -133,7 +133,8 @@ def stream_predictions(
     """Write each row as soon as `rows` yields it, for instance to standard output.
 
     `jsonl`: one object `{"image", "classes": [{"class", "score"}, ...]}` per line.
-    `csv`: the columns `image,class_1,score_1,class_2,...`; unused cells of a row are empty.
+    `csv`: the columns `image,class_1,score_1,class_2,...`; unused cells of a row are empty. Without
+    rows, only the header is written.
     If `columns` has them, `source`, `true_class` and `match` follow `image` in both formats.
     """
     if format == "jsonl":
@@ -152,16 +153,24 @@ def _stream_jsonl(stream: TextIO, rows: Iterable[Prediction], columns: Columns) 
 def _stream_csv(stream: TextIO, rows: Iterable[Prediction], columns: Columns) -> None:
     writer = csv.writer(_LineFeeds(stream))
     width = columns.classes
-    for number, row in enumerate(rows):
+    started = False
+    for row in rows:
         width = len(row.classes) if width is None else width
-        start = _about_image(row, columns)
-        if number == 0:
-            ranks = range(1, width + 1)
-            names = [name for rank in ranks for name in (f"class_{rank}", f"score_{rank}")]
-            writer.writerow([*start, *names])
+        if not started:
+            writer.writerow(_header(columns, width))
+            started = True
         scores = [field for one in row.classes for field in (one.name, _rounded(one.score))]
         empty = [""] * (2 * (width - len(row.classes)))
-        writer.writerow([*start.values(), *scores, *empty])
+        writer.writerow([*_about_image(row, columns).values(), *scores, *empty])
+    if not started:
+        writer.writerow(_header(columns, width or 0))
+
+
+def _header(columns: Columns, classes: int) -> list[str]:
+    """Return the names of the CSV columns, with `classes` classes per row."""
+    ranks = range(1, classes + 1)
+    names = [name for rank in ranks for name in (f"class_{rank}", f"score_{rank}")]
+    return [*_about_image(Prediction("", ()), columns), *names]
 
 
 def _about_image(row: Prediction, columns: Columns) -> dict[str, str | float | None]:

@@ -6,17 +6,37 @@ from latte.export.folder import Exported
 from latte.interfaces import PixelFormat
 from latte.report.markdown import escaped
 
+_INSTALL = "The code needs `pip install {packages}`; run it in the parent folder of this folder."
+_READING = (
+    "It opens photos as latte does: upright by their EXIF orientation, and with 16-bit grey values "
+    "scaled to 8 bits. Grey images of 32 bits differ: latte finds out their range of values first."
+)
+_OPENED = """\
+def opened(path):
+    image = ImageOps.exif_transpose(Image.open(path))  # phones store rotated photos
+    if image.mode.startswith("I"):  # Pillow would clip 16-bit grey values
+        grey = numpy.asarray(image, dtype=numpy.float32).clip(0, 65535) / 257
+        image = Image.fromarray(grey.round().astype(numpy.uint8))
+    return image.convert("RGB")
+
+
+"""
+
 _TRANSFORMERS = """\
+import json
 from pathlib import Path
 
+import numpy
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from safetensors import safe_open
 from torch.nn.functional import normalize
 from transformers import {classes}
 
 folder = Path({folder!r})  # the path of this folder
-photo = Image.open("photo.jpg").convert("RGB")
+
+
+{opened}photo = opened("photo.jpg")
 
 with safe_open(folder / "prototypes.safetensors", framework="pt") as file:
     about = json.loads(file.metadata()["latte"])
@@ -53,7 +73,7 @@ from pathlib import Path
 
 import numpy
 import onnxruntime
-from PIL import Image
+from PIL import Image, ImageOps
 
 folder = Path({folder!r})  # the path of this folder
 about = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))
@@ -61,8 +81,8 @@ session = onnxruntime.InferenceSession(folder / "model.onnx")
 size, how = {size}, Image.Resampling.{how}
 
 
-def pixels(path):
-    image = Image.open(path).convert("RGB")
+{opened}def pixels(path):
+    image = opened(path)
 {resize}
     values = numpy.asarray(image, dtype=numpy.float32) / 255
     mean, std = (numpy.array(about["preprocessing"][name]) for name in ("mean", "std"))
@@ -120,8 +140,9 @@ def transformers_readme(exported: Exported, folder: str) -> str:
         more = (_OTHER_CLASSES, f"```python\n{texts}```", *_LIMITS)
     model, processor = f"{family}Model", f"{family}Processor"
     where = " (a folder for each learner)" if several else ""
-    code = "import json\n" + _TRANSFORMERS.format(
+    code = _TRANSFORMERS.format(
         folder=folder,
+        opened=_OPENED,
         below=" / learner" if several else "",
         classes=f"{model}, {processor}",
         model=model,
@@ -130,6 +151,7 @@ def transformers_readme(exported: Exported, folder: str) -> str:
     parts = (
         f"A model for transformers{where}, and the class prototypes that belong to it.",
         f"```python\n{code}```",
+        f"{_INSTALL.format(packages='transformers torch safetensors pillow numpy')} {_READING}",
     )
     return _page(exported, *parts, *more)
 
@@ -138,6 +160,7 @@ def onnx_readme(exported: Exported, folder: str, pixels: PixelFormat) -> str:
     """Return the README of a folder with an ONNX file."""
     code = _ONNX.format(
         folder=folder,
+        opened=_OPENED,
         size=pixels.size,
         how=pixels.interpolation.upper(),
         resize=_RESIZE[pixels.resize_mode],
@@ -147,6 +170,7 @@ def onnx_readme(exported: Exported, folder: str, pixels: PixelFormat) -> str:
         "`model.onnx` turns pixels into class probabilities and image features; `metadata.json` "
         "says how pixels are made and what the classes are called.",
         f"```python\n{code}```",
+        f"{_INSTALL.format(packages='onnxruntime pillow numpy')} {_READING}",
     )
 
 

@@ -63,7 +63,8 @@ def adapt(
     """Adapt CLIP to unlabelled images and return the classifier, as `latte.load` does.
 
     The recipe is written to OUTPUT/NAME.yaml, where NAME is the name of the images' folder. The
-    run folder is below OUTPUT. A repeated call continues or reuses this run.
+    run folder is below OUTPUT. A repeated call continues or reuses this run. Nothing is printed:
+    `verdict` of the result is the guard's verdict, and `folder` is the run folder.
 
     Args:
         images: a folder of images, searched with its sub-folders.
@@ -184,7 +185,7 @@ def _write(path: Path, text: str, registry: Registry) -> None:
             "this recipe has been edited, and is not overwritten",
             where=str(path),
             hint=f"run it as it is: latte run {path} --set output={path.parent}; "
-            "or name another folder: --output DIR",
+            "or name another output folder",
         )
     write_recipe(path, f"{text}{_MARK}{digest(text)}\n", registry)
 

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from latte.data.scan import SkippedImage
 from latte.evaluate.predictions import Columns, Prediction, predict_rows
-from latte.interfaces import Calibration, LatteError, Progress
+from latte.interfaces import Calibration, LatteError, Progress, Verdict
 from latte.predict.priors import Priors, Scored, with_priors
 from latte.predict.stream import Encoded, Images, Unreadable, encode_stream, named_images
+from latte.results.finished import FinishedRun
 from latte.run.adapted import Adapted
 from latte.run.posterior import OwnImages, read_corrected, read_own_images
 from latte.run.reopen import load_adapted_run
@@ -29,7 +30,8 @@ class Predictor:
         adapted: Adapted,
         calibration: Calibration | None,
         device: str,
-        own: OwnImages | None = None,
+        own: OwnImages | None,
+        run: FinishedRun,
     ) -> None:
         self.adapted = adapted
         """The CLIP models and prototypes; `adapted.members[0].backbone` is the first model."""
@@ -42,6 +44,11 @@ class Predictor:
         self.own = own
         """Posterior of the run's training images, or only the classes that a person gave to some of
         them; None if there is neither."""
+        self.folder: Path = run.folder.path
+        """The run folder; its report is `folder / "report" / "index.html"`."""
+        self.verdict: Verdict | None = run.verdict
+        """The guard's verdict on the adapted model, for example `verdict.outcome`; None without a
+        guard."""
 
     def __repr__(self) -> str:
         """Return the number of classes, the first class names, and the device."""
@@ -55,11 +62,7 @@ class Predictor:
 
     def columns(self, top_k: int) -> Columns:
         """Return the columns of a predictions file with `top_k` classes per image."""
-        return Columns(
-            min(top_k, len(self.classes)),
-            source=self.own is not None,
-            match=self.adapted.logit_bias is not None,
-        )
+        return Columns(min(top_k, len(self.classes)), match=self.adapted.logit_bias is not None)
 
     def predict(
         self,
@@ -70,7 +73,10 @@ class Predictor:
         on_unreadable: Unreadable | None = None,
         priors: Priors | None = None,
     ) -> list[Prediction]:
-        """Return all predictions as a list; see `predict_iter`."""
+        """Return all predictions as a list; see `predict_iter`.
+
+        For a training image, the answer for the file can differ from that for the Pillow image.
+        """
         return list(
             self.predict_iter(
                 images,
@@ -97,7 +103,8 @@ class Predictor:
         predicts all images, with one exception: a file with the same content as a training image
         gets the class that a person gave to this image, or else, if the run has a posterior, the
         classes that the posterior stores for it (`Prediction.source` is `own`). These may be fewer
-        than `top_k`.
+        than `top_k`. A Pillow image is not recognised as a training image, because its pixels may
+        have been changed, so its answer can differ from that for its file.
 
         Args:
             images: a file, a folder (with everything below it), a Pillow image, or an iterable or
@@ -111,8 +118,10 @@ class Predictor:
 
         Raises:
             LatteError: for an unreadable image without `on_unreadable`; for a value that is no
-                image; for `auto` with more images times classes than fit into 1 GiB.
+                image; for `auto` with more images times classes than fit into 1 GiB; for a `top_k`
+                or `batch_size` below 1.
         """
+        _check_positive("top_k", top_k)
         scored: Iterator[Scored] = (
             Scored(batch.names, batch.keys, found, self.adapted.matches(found))
             for batch in self._encode(images, batch_size, on_unreadable)
@@ -145,6 +154,7 @@ class Predictor:
     def _encode(
         self, images: Images, batch_size: int, on_unreadable: Unreadable | None
     ) -> Iterator[Encoded]:
+        _check_positive("batch_size", batch_size)
         return encode_stream(
             self.adapted,
             named_images(images, _as_skipped(on_unreadable)),
@@ -157,6 +167,11 @@ def joint_features(batch: Encoded) -> Tensor:
     """Concatenate the features of all learners to unit features (B, D)."""
     joined: Tensor = torch.cat(batch.features, dim=1) / len(batch.features) ** 0.5
     return joined
+
+
+def _check_positive(name: str, value: int) -> None:
+    if value < 1:
+        raise LatteError(f"{value} is less than 1", where=name, hint="give 1 or more")
 
 
 def _as_skipped(on_unreadable: Unreadable | None) -> Callable[[LatteError], None] | None:
@@ -182,8 +197,13 @@ def load(
 
     Raises:
         LatteError: if there is no trained model, no candidate, or no such device.
+
+    Example:
+        >>> model = latte.load("runs/birds-1a2b3c4d")  # doctest: +SKIP
+        >>> model.verdict.outcome, model.folder.name  # doctest: +SKIP
+        ('likely better', 'birds-1a2b3c4d')
     """
     opened, adapted, found = load_adapted_run(Path(run), device, progress, candidate=candidate)
     own = read_own_images(opened, candidate=candidate) or read_corrected(opened)
     calibration = (opened.candidate if candidate else opened).calibration
-    return Predictor(adapted, calibration, found, own)
+    return Predictor(adapted, calibration, found, own, opened)

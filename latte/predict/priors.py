@@ -109,7 +109,7 @@ def _all(batches: Iterable[Scored]) -> list[Scored]:
                 f"auto holds at most {images:,} images of {classes:,} classes in "
                 "memory, and there are more",
                 where=_WHERE,
-                hint="Estimate shares on some of the images, and give them for all: --priors FILE",
+                hint="Estimate shares on some of the images, and give these as priors for all",
             )
         batches_so_far.append(batch._replace(similarities=batch.similarities.detach().float()))
     return batches_so_far

@@ -6,7 +6,8 @@ import filecmp
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,15 +37,21 @@ class Sorter:
         *,
         link: bool = False,
         min_confidence: float = 0.0,
+        warn: Callable[[str], None] = lambda line: None,
     ) -> None:
+        """`warn` is called before the first copy of an image that another sub-folder has too."""
         self.folder = folder
         self.counts: Counter[str] = Counter()
         """Number of images per sub-folder."""
         self.present = 0
         """Number of images that were already in their sub-folder."""
+        self.elsewhere = 0
+        """Number of images that an earlier call put into another sub-folder."""
         self._names = distinct_names(class_names, reserved=(UNKNOWN, UNCERTAIN))
         self._link = link
         self._min_confidence = min_confidence
+        self._warn = warn
+        self._earlier = _folders_by_file(folder, {*self._names, UNKNOWN, UNCERTAIN})
 
     def sort(self, rows: Iterable[Prediction]) -> Iterator[Prediction]:
         """Yield each row after its image was sorted. Raises `LatteError` if that fails."""
@@ -60,7 +67,8 @@ class Sorter:
         parts = [f"{self.counts.total() - apart} by class"]
         parts += [f"{self.counts[name]} {name}" for name in (UNKNOWN, UNCERTAIN)]
         there = f"; {self.present} were there already" if self.present else ""
-        return f"sorted into {self.folder}: {', '.join(parts)}{there}"
+        twice = f"; {self.elsewhere} are in another sub-folder, too" if self.elsewhere else ""
+        return f"sorted into {self.folder}: {', '.join(parts)}{there}{twice}"
 
     def _name(self, row: Prediction) -> str:
         if row.label < 0:  # the label of `none of them`
@@ -85,6 +93,7 @@ class Sorter:
         """Put the image into `folder`; return False if a file with its content is already there."""
         try:
             key = digest(image.read_bytes())
+            self._count_elsewhere(image, key, folder)
             for name in _possible_names(image, key):
                 target = folder / name
                 if not os.path.lexists(target):
@@ -95,6 +104,23 @@ class Sorter:
         except OSError as error:
             raise _failed(folder / image.name, error) from error
         raise LatteError("other files have all names for this image", where=str(folder / name))
+
+    def _count_elsewhere(self, image: Path, key: str, folder: Path) -> None:
+        """Count the image if another sub-folder has it; warn before the first such copy."""
+        for name in _possible_names(image, key):
+            for other in self._earlier.get(name, ()):
+                found = self.folder / other / name
+                if other == folder.name or not found.is_file():
+                    continue
+                if filecmp.cmp(image, found, shallow=False):
+                    if not self.elsewhere:
+                        self._warn(
+                            f"warning: {found}: an earlier sorting put this image into another "
+                            f"folder than {folder.name}, so that it will be in both\n"
+                            "  sort into a new folder, or delete this one first"
+                        )
+                    self.elsewhere += 1
+                    return
 
     def _write(self, image: Path, target: Path, temporary: Path) -> None:
         """Write the image under the name `temporary`, then rename it.
@@ -135,6 +161,16 @@ def _possible_names(image: Path, key: str) -> Iterator[str]:
     yield f"{stem}{suffix}"
     for length in (8, len(key)):
         yield f"{stem}-{key[:length]}{suffix}"
+
+
+def _folders_by_file(folder: Path, names: Iterable[str]) -> dict[str, list[str]]:
+    """Return the sub-folders, of those with these `names`, that have a file, by its name."""
+    found: dict[str, list[str]] = {}
+    for name in sorted(names):
+        with suppress(OSError), os.scandir(folder / name) as entries:
+            for entry in entries:
+                found.setdefault(entry.name, []).append(name)
+    return found
 
 
 def _failed(path: Path, error: OSError) -> LatteError:

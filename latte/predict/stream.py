@@ -196,35 +196,42 @@ def _features(member: Member, pixels: Tensor) -> Tensor:
         return member.backbone.encode_images(pixels).cpu()
 
 
-class Interrupted(LatteError):  # noqa: N818 - not an error
-    """Raised when Ctrl-C stops the work."""
-
-    exit_code = 130
-
-
 def write_rows(
     path: Path,
     rows: Iterable[Prediction],
     format: PredictionFormat,
     columns: Columns = PLAIN,
+    on_stopped: Callable[[Path], None] | None = None,
 ) -> None:
     """Write each row immediately to a temporary file, which replaces `path` at the end.
 
     If writing stops early, the temporary file is kept as `PATH.partial`, and `path` stays the same.
-    Raises `Interrupted` for Ctrl-C, and `LatteError` for a file that cannot be written.
+    If Ctrl-C or a signal stops it, `on_stopped` is called with `PATH.partial`, unless there is no
+    row yet. Raises `LatteError` for a file that cannot be written.
     """
     partial = path.with_name(f"{path.name}.partial")
+    started = False
+
+    def watched() -> Iterator[Prediction]:
+        nonlocal started
+        for row in rows:
+            started = True
+            yield row
+
     try:
         with (
             write_atomically(path, unfinished=partial) as temporary,
             temporary.open("w", encoding="utf-8", newline="") as file,
         ):
-            stream_predictions(file, rows, format, columns)
+            stream_predictions(file, watched(), format, columns)
         partial.unlink(missing_ok=True)  # left by an earlier call
     except KeyboardInterrupt:
-        raise Interrupted("stopped by Ctrl-C", hint=f"the rows so far are in {partial}") from None
+        if on_stopped is not None and started and partial.is_file():
+            on_stopped(partial)
+        raise
     except OSError as error:
-        hint = f"the rows so far are in {partial}" if partial.is_file() else None
+        kept = started and partial.is_file()
+        hint = f"the rows so far are in {partial}" if kept else None
         raise LatteError(
             f"cannot be written: {error.strerror}", where=str(path), hint=hint
         ) from error

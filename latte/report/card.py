@@ -57,8 +57,8 @@ _UNCALIBRATED = (
     "overconfident: 0.9 does not promise that nine of ten such answers are right."
 )
 _CALIBRATION_FAILS = (
-    "The scale is wrong if zero-shot CLIP is confident and wrong, as on kinds of images that it "
-    "has rarely seen."
+    "The calibration is wrong if zero-shot CLIP is confident and wrong, as on kinds of images that "
+    "it has rarely seen."
 )
 
 
@@ -198,11 +198,23 @@ def _confidence(calibration: Calibration | None) -> str:
         measured = "Its error was not measured, because there are no labelled images."
     else:
         measured = (
-            "Measured on the labelled images, the expected calibration error (15 bins) is "
-            f"{calibration.error:.3f}, and {calibration.uncalibrated_error:.3f} with the model's "
-            "own scale."
+            "Measured on the labelled images, the classifier's expected calibration error "
+            f"(15 bins) is {calibration.error:.3f}, and {calibration.uncalibrated_error:.3f} with "
+            "the model's own scale."
         )
-    return f"{found} {_CALIBRATION_FAILS} {measured}"
+    parts = (found, _own_confidence(calibration), _CALIBRATION_FAILS, measured)
+    return " ".join(filter(None, parts))
+
+
+def _own_confidence(calibration: Calibration) -> str:
+    """Return how the confidence of training images is calibrated; empty without a posterior."""
+    if calibration.own_exponent is None:
+        return ""
+    return (
+        "This is the confidence of new images. The training images have the probabilities of their "
+        f"posterior, raised to the power {calibration.own_exponent:.3g} and divided by their sum, "
+        "so that the mean confidence equals the accuracy that zero-shot CLIP implies for them."
+    )
 
 
 def _limits(results: RunResults, evidence: Evidence | None) -> list[str]:

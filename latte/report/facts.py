@@ -31,11 +31,11 @@ from pathlib import Path
 
 import open_clip
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from safetensors import safe_open
 
 run = Path({run!r})  # path of the run folder
-photo = Image.open("photo.jpg").convert("RGB")
+photo = ImageOps.exif_transpose(Image.open("photo.jpg")).convert("RGB")
 """
 
 _ONE_LEARNER = """\

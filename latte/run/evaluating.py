@@ -144,8 +144,7 @@ def evaluate(
     _write_uncertain(folder.uncertain, answers, images)
     top_k = workspace.recipe.evaluate.top_k
     rows = _predictions(images, taken.evaluation, scale, top_k)
-    classes, own = min(top_k, len(images.class_names)), taken.evaluation.own is not None
-    columns = Columns(classes, own, true_class=True)
+    columns = Columns(min(top_k, len(images.class_names)), true_class=True)
     write_predictions(folder.predictions, rows, columns=columns)
     apart = [folder.candidate.calibration, folder.candidate.pseudo_labels]
     return [
@@ -341,7 +340,7 @@ def _write_uncertain(path: Path, answers: _Answers, images: Images) -> None:
             )
             for row in order
         )
-        stream_predictions(file, rows, "jsonl")
+        stream_predictions(file, rows, "jsonl", Columns(source=False))
 
 
 def _write_present(path: Path, answers: _Answers, class_names: Sequence[str]) -> None:

@@ -41,7 +41,7 @@ def load_adapted_run(
             if run.folder.prototypes.exists()
             else "there is no trained model in this run folder",
             where=str(run.folder.path),
-            hint="leave --candidate out; in Python: candidate=False",
+            hint="leave `candidate` out",
         )
     return run, load_adapted(run, found, progress, candidate=candidate), found
 

@@ -206,7 +206,7 @@ def find_device(wanted: str) -> str:
         raise LatteError(
             f"there is no device `{wanted}` here",
             where="device",
-            hint="write `device: auto`, or see what there is: latte doctor",
+            hint="give the device `auto`, or see what there is: latte doctor",
         ) from error
     return wanted
 

@@ -38,7 +38,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_python_blocks_run_in_order(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scope: dict[str, Any] = {}
     code = blocks("python")
-    assert len(code) == 4
+    assert len(code) == 5
     for number, block in enumerate(code):
         if "on_unreadable" in block:
             (folder / "photos" / "broken.jpg").write_bytes(b"")
@@ -51,6 +51,7 @@ def test_python_blocks_run_in_order(folder: Path, capsys: pytest.CaptureFixture[
     assert all(row[1] in NAMES for row in rows)
     said = capsys.readouterr().out
     assert "photos/broken.jpg the file is empty" in said
+    assert f"report: {folder / 'runs/animals-1a2b3c4d/report/index.html'}" in said
     assert "torch.Size([3, 3]) 7.5 Calibration(scale=7.5" in said
 
 

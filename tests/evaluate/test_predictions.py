@@ -21,6 +21,7 @@ from latte.evaluate.predictions import (
     ClassScore,
     Columns,
     Prediction,
+    PredictionFormat,
     predict_rows,
     separation,
     stream_predictions,
@@ -28,6 +29,7 @@ from latte.evaluate.predictions import (
     write_predictions,
 )
 
+HEADER = "image,source,match,class_1,score_1,class_2,score_2\n"
 NAMES = ("cat", 'dog, "big"', "Übel\nzeile")
 SIMILARITIES = torch.tensor([[0.1, 0.3, 0.2], [0.5, 0.0, 0.0]])
 ROWS = [
@@ -59,7 +61,7 @@ def test_csv_quotes_commas_quotes_and_line_breaks(tmp_path: Path) -> None:
     write_predictions(path, ROWS)
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["image", "class_1", "score_1", "class_2", "score_2"]
+    assert list(rows[0]) == ["image", "source", "class_1", "score_1", "class_2", "score_2"]
     assert rows[0]["class_2"] == NAMES[2]
     assert rows[0]["score_2"] == "0.123457"
     assert rows[1]["image"] == "b, c.jpg"
@@ -83,6 +85,13 @@ def test_source_column_and_short_rows(tmp_path: Path) -> None:
     assert json.loads(stream.getvalue())["source"] == "own"
 
 
+@pytest.mark.parametrize(("form", "written"), [("csv", HEADER), ("jsonl", "")])
+def test_file_without_rows_has_the_header(form: PredictionFormat, written: str) -> None:
+    stream = io.StringIO()
+    stream_predictions(stream, [], form, Columns(classes=2, match=True))
+    assert stream.getvalue() == written
+
+
 def test_match_column_is_empty_for_rows_without_match() -> None:
     rows = [replace(ROWS[0], match=0.1234567), ROWS[1]]
     columns = Columns(classes=1, source=True, match=True)
@@ -101,6 +110,7 @@ def test_jsonl_has_one_object_per_line() -> None:
     lines = stream.getvalue().splitlines()
     assert json.loads(lines[0]) == {
         "image": "a/1.jpg",
+        "source": "classifier",
         "classes": [
             {"class": NAMES[1], "score": 0.75},
             {"class": NAMES[2], "score": 0.123457},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy
 import pytest
@@ -16,7 +17,15 @@ import latte
 from latte.export.run import export_run
 from latte.interfaces import LatteError
 from tests.helpers.clip_models import QUICK_GELU, RESNET, TINY_CLIP, with_parts
-from tests.helpers.exported_runs import NAMES, UNEVEN, adapted, photos, write_run
+from tests.helpers.exported_runs import (
+    NAMES,
+    ODD_PHOTOS,
+    UNEVEN,
+    adapted,
+    odd_photo,
+    photos,
+    write_run,
+)
 from tests.helpers.recorded import RecordedProgress
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -80,20 +89,24 @@ def test_metadata_describes_classes_and_preprocessing(folder: Path) -> None:
     assert (folder / "prototypes.safetensors").is_file()
 
 
-def test_the_readme_classifies_a_photo(
+@pytest.mark.parametrize("kind", ODD_PHOTOS)
+def test_the_readme_classifies_a_photo_as_latte_does(
+    kind: str,
     run: Path,
     folder: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    (path,) = photos(tmp_path, [(50, 41)])
-    path.rename(tmp_path / "photo.jpg")
     monkeypatch.chdir(tmp_path)
+    odd_photo(Path("photo.jpg"), kind)
     (tmp_path / "onnx").symlink_to(folder)
-    exec(compile(readme_code(folder), "README", "exec"), {})
-    (expected,) = latte.load(run).predict("photo.jpg")
+    scope: dict[str, Any] = {}
+    exec(compile(readme_code(folder), "README", "exec"), scope)
+    model = latte.load(run)
+    (expected,) = model.predict("photo.jpg")
     assert capsys.readouterr().out.rsplit(" ", 1)[0] == expected.name
+    assert numpy.allclose(scope["features"], model.features("photo.jpg").numpy(), atol=1e-5)
 
 
 def test_export_replaces_itself_but_no_other_folder(run: Path, tmp_path: Path) -> None:

@@ -33,7 +33,16 @@ from tests.helpers.clip_models import (
     with_parts,
 )
 from tests.helpers.evaluated import evaluation_view
-from tests.helpers.exported_runs import NAMES, TWO_EACH, adapted, backbone, photos, write_run
+from tests.helpers.exported_runs import (
+    NAMES,
+    ODD_PHOTOS,
+    TWO_EACH,
+    adapted,
+    backbone,
+    odd_photo,
+    photos,
+    write_run,
+)
 from tests.helpers.recorded import RecordedProgress
 
 pytestmark = pytest.mark.thorough
@@ -110,17 +119,26 @@ def test_exported_folder_opens_in_transformers_with_equal_logits(tmp_path: Path)
     assert torch.allclose(logits, expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("several", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("several", "kind"),
+    [
+        *((False, kind) for kind in ("upright", *ODD_PHOTOS)),
+        pytest.param(True, "upright", marks=pytest.mark.slow),
+    ],
+)
 def test_the_readme_classifies_a_photo(
     several: bool,
+    kind: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     _, folder = exported(tmp_path, *([TINY_CLIP, QUICK_GELU] if several else [TINY_CLIP]))
-    Image.effect_mandelbrot((64, 48), (-3, -2.5, 2, 2.5), 100).save(tmp_path / "photo.jpg")
     monkeypatch.chdir(folder.parent)
-    (tmp_path / "photo.jpg").rename("photo.jpg")
+    if kind == "upright":
+        Image.effect_mandelbrot((64, 48), (-3, -2.5, 2, 2.5), 100).save("photo.jpg")
+    else:
+        odd_photo(Path("photo.jpg"), kind)
     code = (folder / "README.md").read_text().split("```python\n")
     scope: dict[str, Any] = {}
     exec(compile(code[1].split("```")[0], "README", "exec"), scope)

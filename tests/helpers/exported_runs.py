@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 from torch.nn.functional import normalize
 
 from latte.backbone.open_clip import OpenClipBackbone
@@ -74,6 +74,23 @@ def photos(folder: Path, sizes: Sequence[tuple[int, int]]) -> list[Path]:
         paths.append(folder / f"{number:03}.png")
         Image.fromarray(values).save(paths[-1])
     return paths
+
+
+ODD_PHOTOS = ("rotated", "16-bit")
+"""Photos that `Image.open` alone does not read as latte does."""
+
+
+def odd_photo(path: Path, kind: str) -> None:
+    """Write one of `ODD_PHOTOS`; the content, not the suffix, says the format."""
+    ramp = numpy.linspace(0, 60_000, 64 * 48).reshape(48, 64)
+    if kind == "16-bit":
+        Image.fromarray(ramp.astype(numpy.uint16)).save(path, format="PNG")
+        return
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.fromarray((ramp / 257).astype(numpy.uint8)).convert("RGB").save(
+        path, format="PNG", exif=exif
+    )
 
 
 def _classifier(config: Mapping[str, Any], owners: torch.Tensor, biased: bool) -> Classifier:

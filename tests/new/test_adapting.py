@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -62,6 +64,10 @@ def test_one_call_returns_what_load_returns(photos: Path) -> None:
     (folder,) = (one.parent for one in Path("adapted").glob("*/pseudo_labels.csv"))
     assert isinstance(model, Predictor)
     assert model.predict(photos) == latte.load(folder).predict(photos)
+    assert model.folder == folder.absolute()
+    assert (model.folder / "report" / "index.html").is_file()
+    assert model.verdict is not None
+    assert asdict(model.verdict) == json.loads((folder / "verdict.json").read_text())
     assert repr(model) == f"Predictor({len(names)} classes: {', '.join(names)}; device='cpu')"
 
 
@@ -85,6 +91,7 @@ def test_an_edited_recipe_is_kept_and_an_unedited_one_replaced(
 def test_zero_shot_is_a_method(photos: Path) -> None:
     model = latte.adapt(photos, method="zero-shot", model="plugin:tiny", output="plain")
     assert "guard" not in Path("plain", f"{photos.name}.yaml").read_text()
+    assert model.verdict is None
     assert len(model.classes) == len(list(photos.iterdir()))
 
 
@@ -92,6 +99,12 @@ def test_wrong_method_names_the_nearest(photos: Path) -> None:
     with pytest.raises(LatteError, match="no method") as error:
         latte.adapt(photos, method="zeroshot", model="plugin:tiny")
     assert "zero-shot" in (error.value.hint or "")
+
+
+def test_missing_model_folder_names_where_it_was_sought(photos: Path) -> None:
+    with pytest.raises(LatteError, match=str(Path("gone").absolute())) as error:
+        latte.adapt(photos, model="local-dir:gone")
+    assert "starts at the current folder" in (error.value.hint or "")
 
 
 @pytest.mark.parametrize(

@@ -203,9 +203,27 @@ def test_load_refuses_other_folders(tmp_path: Path) -> None:
         latte.load(tmp_path)
 
 
+@pytest.mark.parametrize("wrong", [{"top_k": 0}, {"batch_size": 0}, {"top_k": -1}])
+def test_counts_below_one_are_errors(wrong: dict[str, int], model: Predictor, folder: Path) -> None:
+    (name,) = wrong
+    with pytest.raises(LatteError, match=f"^{name}: .* is less than 1"):
+        model.predict(folder, **wrong)  # type: ignore[arg-type]
+
+
+def test_hints_hold_in_python_and_on_the_command_line(run: Path) -> None:
+    for options in ({"device": "warp"}, {"candidate": True}):
+        with pytest.raises(LatteError) as caught:
+            latte.load(run, **options)  # type: ignore[arg-type]
+        assert caught.value.hint
+        assert "device:" not in caught.value.hint
+        assert "--" not in caught.value.hint
+
+
 def test_importing_latte_imports_no_torch() -> None:
-    code = "import latte, sys; print('torch' in sys.modules)"
+    code = "import latte, sys; latte.LatteError, dir(latte); print('torch' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "False"
+    assert {"LatteError", "adapt", "load"} <= {*dir(latte)}
+    assert latte.LatteError is LatteError
     with pytest.raises(AttributeError, match="lod"):
         _ = latte.lod  # type: ignore[attr-defined]

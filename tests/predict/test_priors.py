@@ -70,7 +70,7 @@ def test_auto_on_too_many_images_is_an_error_with_a_fix(monkeypatch: pytest.Monk
     monkeypatch.setattr(module, "MOST_ENTRIES", 20)
     with pytest.raises(LatteError, match="at most 6 images of 3 classes") as caught:
         list(with_priors(batches(), "auto", SCALE))
-    assert "--priors FILE" in str(caught.value.hint)
+    assert "as priors for all" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize(

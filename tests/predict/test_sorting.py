@@ -71,6 +71,23 @@ def test_every_class_has_a_folder_and_equal_names_stay_apart(
     assert sorter.summary().endswith(": 5 by class, 0 unknown, 0 uncertain; 1 were there already")
 
 
+@pytest.mark.parametrize("link", [False, True])
+def test_images_in_the_folder_of_another_class_are_counted(
+    rows: list[Prediction], photos: Path, tmp_path: Path, link: bool
+) -> None:
+    sort(Sorter(tmp_path / "out", CLASSES, link=link), *rows)
+    lines: list[str] = []
+    sorter = Sorter(tmp_path / "out", CLASSES, link=link, warn=lines.append)
+    other = [predicted(photos / "2.jpg", 0), predicted(photos / "sub/1.jpg", NO_LABEL)]
+    equal_name_other_content = predicted(write(tmp_path / "new/2.jpg", "new"), 0)
+    sort(sorter, rows[0], *other, equal_name_other_content)
+    assert sorter.elsewhere == 2
+    assert sorter.summary().endswith("1 were there already; 2 are in another sub-folder, too")
+    (line,) = lines
+    assert line.startswith(f"warning: {tmp_path / 'out' / 'a_b' / '2.jpg'}: an earlier sorting")
+    assert "sort into a new folder" in line
+
+
 def test_sorting_again_changes_nothing(rows: list[Prediction], tmp_path: Path) -> None:
     sort(Sorter(tmp_path / "out", CLASSES), *rows)
     first = tree(tmp_path / "out")

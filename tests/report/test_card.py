@@ -96,6 +96,13 @@ def test_a_hostile_backbone_name_is_no_markup(tmp_path: Path) -> None:
     assert "[a](" not in outside
 
 
+def test_calibration_of_a_posterior_is_described(tmp_path: Path) -> None:
+    found = Calibration(10.0, 25.0, 0.57, 1000)
+    assert "posterior" not in model_card(run_results(tmp_path, calibration=found))
+    card = model_card(run_results(tmp_path, calibration=replace(found, own_exponent=0.2506)))
+    assert "raised to the power 0.251" in card
+
+
 def test_calibration_is_described_with_its_error(tmp_path: Path) -> None:
     assert "overconfident" in model_card(run_results(tmp_path))
     found = Calibration(10.0, 25.0, 0.57, 1000)

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from latte.cli.main import run_command_line
-from latte.predict.stream import Interrupted, write_rows
+from latte.evaluate.predictions import ClassScore, Prediction
+from latte.predict.stream import write_rows
 from tests.helpers.clip_models import TINY_CLIP
 from tests.helpers.exported_runs import adapted, photos, write_run
 from tests.helpers.whole_runs import environment
@@ -49,6 +50,22 @@ def test_paths_from_standard_input(
     assert "images left out: 1" in said.err
 
 
+@pytest.mark.parametrize("into_file", [True, False])
+def test_empty_list_on_standard_input_gives_a_header_and_code_0(
+    model: Path,
+    into_file: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    output = ["-o", "rows.csv"] if into_file else []
+    assert latte("predict", model, "-", "--top-k=2", *output) == 0
+    said = capsys.readouterr()
+    written = Path("rows.csv").read_text() if into_file else said.out
+    assert written == "image,source,class_1,score_1,class_2,score_2\n"
+    assert "predict: 0 images" in said.err
+
+
 def test_all_images_read_is_code_0_and_counts_are_known(
     model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -73,8 +90,6 @@ def test_nothing_is_loaded_for_paths_that_do_not_exist(
 
 
 def test_rows_stay_in_partial_file_after_ctrl_c(tmp_path: Path) -> None:
-    from latte.evaluate.predictions import ClassScore, Prediction
-
     path = tmp_path / "out" / "labels.csv"
     path.parent.mkdir()
     path.write_text("old")
@@ -83,16 +98,59 @@ def test_rows_stay_in_partial_file_after_ctrl_c(tmp_path: Path) -> None:
         yield Prediction("1.jpg", (ClassScore("cat", 0.5, 0),))
         raise KeyboardInterrupt
 
-    with pytest.raises(Interrupted, match="Ctrl-C") as caught:
-        write_rows(path, stopped(), "csv")
-    assert caught.value.exit_code == 130
+    kept: list[Path] = []
+    with pytest.raises(KeyboardInterrupt):
+        write_rows(path, stopped(), "csv", on_stopped=kept.append)
     assert path.read_text() == "old"
     partial = path.with_name("labels.csv.partial")
-    assert partial.read_text().splitlines() == ["image,class_1,score_1", "1.jpg,cat,0.5"]
-    assert str(partial) in str(caught.value)
+    assert partial.read_text().splitlines() == [
+        "image,source,class_1,score_1",
+        "1.jpg,classifier,cat,0.5",
+    ]
+    assert kept == [partial]
     write_rows(path, [Prediction("2.jpg", (ClassScore("cat", 0.5, 0),))], "csv")
-    assert path.read_text().splitlines()[1] == "2.jpg,cat,0.5"
+    assert path.read_text().splitlines()[1] == "2.jpg,classifier,cat,0.5"
     assert not partial.exists()
+
+
+def test_partial_file_is_not_named_without_a_row(tmp_path: Path) -> None:
+    def stopped() -> Iterator[Prediction]:
+        raise KeyboardInterrupt
+        yield
+
+    kept: list[Path] = []
+    Path("labels.csv.partial").write_text("rows of an earlier command")
+    with pytest.raises(KeyboardInterrupt):
+        write_rows(Path("labels.csv"), stopped(), "csv", on_stopped=kept.append)
+    assert kept == []
+
+
+@pytest.mark.parametrize(
+    ("number", "word"), [(signal.SIGTERM, "Terminated"), (signal.SIGHUP, "Hung up")]
+)
+def test_stopped_command_names_its_signal_and_starts_from_the_beginning(
+    model: Path,
+    number: signal.Signals,
+    word: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def lines() -> Iterator[str]:
+        yield from ["photos/000.png\n"] * 400
+        os.kill(os.getpid(), number)
+        yield "photos/001.png\n"
+
+    monkeypatch.setattr("sys.stdin", lines())
+    inherited = signal.signal(number, signal.SIG_DFL)  # nohup ignores SIGHUP
+    try:
+        assert latte("predict", model, "-", "-o", "rows.csv", "--quiet") == 128 + number
+    finally:
+        signal.signal(number, inherited)
+    assert len(Path("rows.csv.partial").read_text().splitlines()) > 1
+    assert capsys.readouterr().err == (
+        "the rows so far are in rows.csv.partial\n"
+        f"{word}. The same command starts from the beginning.\n"
+    )
 
 
 def test_output_that_cannot_be_written_is_named(
@@ -175,7 +233,8 @@ def test_ctrl_c_ends_a_real_process_with_its_rows(model: Path, tmp_path: Path) -
     assert process.returncode == 130, said
     rows = (tmp_path / "rows.jsonl.partial").read_text().splitlines()
     assert list(tmp_path.glob(".rows*")) == []
-    assert "stopped by Ctrl-C" in said
+    assert "the rows so far are in rows.jsonl.partial" in said
+    assert "Interrupted. The same command starts from the beginning." in said
     assert all(json.loads(row)["image"] == "photos/000.png" for row in rows)
     assert not (tmp_path / "rows.jsonl").exists()
 
