@@ -21,7 +21,6 @@ from latte.cli.shared import (
 )
 from latte.interfaces import RunResults
 from latte.io.paths import relative
-from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
 from latte.report.numbers import duration, mebibytes
 from latte.report.terminal import fitted, in_lines
@@ -54,11 +53,12 @@ def run(
         last = check_stage(until)
         require_recipe(recipe)
         registry = load_registry()
-        loaded = load_recipe(recipe, registry, set_ or ())
+        from latte.run.workspace import load_recipe_or_saved, run_folder
+
+        loaded = load_recipe_or_saved(recipe, registry, set_ or ())
         refuse_unready(loaded, registry, until="data" if dry_run else last, limit=limit)
         progress = make_progress(quiet or not is_main)
         from latte.run.runner import plan_run, run_recipe
-        from latte.run.workspace import run_folder
 
         folder = run_folder(loaded, limit).path
         if is_main:
