@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +19,7 @@ from latte.cli.shared import (
     complete_shipped_recipe,
     require_recipe,
 )
-from latte.interfaces import LatteError
+from latte.interfaces import LatteError, RecipeErrors
 from latte.recipe.dump import dump_yaml, yaml_lines
 from latte.recipe.load import load_recipe
 from latte.recipe.node import dotted
@@ -106,21 +107,30 @@ def check(
         bool, typer.Option("--json", help="Print the recipe and the origins as JSON.")
     ] = False,
 ) -> None:
-    """Check a recipe without loading a model, and print it with every default and its origin.
+    """Check a recipe and its paths, and print it with every default and its origin.
 
-    Warns of files that look like images and are not read, of links that leave the dataset's folder,
-    and of too few images for the class names, if the images are on this machine.
+    No model is loaded and no image is opened. The dataset's folders, class names and lists of
+    images are checked, except those of plugins. Warns of files that look like images and are not
+    read, of links that leave the dataset's folder, and of too few images for the class names.
     """
-    from latte.run.ready import check_models
+    from latte.run.ready import check_dataset, check_models
+    from latte.run.workspace import load_recipe_or_saved
 
     require_recipe(recipe)
     registry = load_registry()
-    checked = load_recipe(recipe, registry, set_ or ())
-    check_models(checked, registry)
+    checked = load_recipe_or_saved(recipe, registry, set_ or ())
+    errors = []
+    for one in (check_models, check_dataset):
+        try:
+            one(checked, registry)
+        except LatteError as error:
+            errors.append(error)
+    if errors:
+        raise RecipeErrors(errors)
     if json:
         print_json({"recipe": checked.resolved, "origins": checked.origins})
     else:
-        echo(annotated(checked), nl=False)
+        echo(annotated(replace(checked, path=recipe)), nl=False)
     _warn(checked, registry)
 
 
@@ -134,7 +144,9 @@ def annotated(recipe: Recipe) -> str:
         origin = recipe.origins.get(dotted(line.path), "") if line.holds_value else ""
         for base in recipe.bases:
             origin = origin.replace(f"{base}:", f"{shown(base)}:", 1)
-        comment = f"# {origin.replace(f'{recipe.path}:', 'line ', 1)}" if origin else ""
+        for own in (recipe.path.absolute(), recipe.path):
+            origin = origin.replace(f"{own}:", "line ", 1)
+        comment = f"# {origin}" if origin else ""
         beside = f"{line.text:<{column}}  {comment}" if comment else line.text
         if len(beside) > WIDTH and comment:
             indent = len(line.text) - len(line.text.lstrip())
@@ -147,8 +159,8 @@ def annotated(recipe: Recipe) -> str:
 def _warn(recipe: Recipe, registry: Registry) -> None:
     """Print warnings about the images. Raises `LatteError` if a describer must not get them.
 
-    Only latte's own datasets are checked, because listing a plugin's dataset may be slow. Missing
-    datasets are skipped.
+    Only latte's own datasets are checked, because listing a plugin's dataset may be slow. Datasets
+    of shipped recipes that are not on this machine are skipped.
     """
     from latte.data.few_images import warn_of_few
     from latte.registry.plugin import BUILTIN_DISTRIBUTION
