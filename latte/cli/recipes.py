@@ -10,6 +10,7 @@ import typer
 
 from latte.cli.output import echo, print_json, results, write_file
 from latte.cli.shared import (
+    ClassesOption,
     ForceOption,
     MethodOption,
     ModelOption,
@@ -17,6 +18,7 @@ from latte.cli.shared import (
     SetOption,
     command_group,
     complete_shipped_recipe,
+    file_or_names,
     require_recipe,
 )
 from latte.interfaces import LatteError, RecipeErrors
@@ -41,13 +43,7 @@ If a line is longer, its comment follows directly or is on the line above."""
 
 def new(
     images: Annotated[Path, typer.Option("--images", metavar="DIR", help="Your images.")],
-    classes: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Text file with one class name per line; default: the names of the sub-folders.",
-        ),
-    ] = None,
+    classes: ClassesOption = None,
     evaluation: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Labelled images by class, to measure the gain."),
@@ -76,7 +72,7 @@ def new(
     registry = load_registry()
     if model is not None:
         refuse_backbone(model, registry)
-    found, machine = look_at(images, classes, evaluation), this_machine()
+    found, machine = look_at(images, file_or_names(classes), evaluation), this_machine()
     chosen = choose(found, machine, registry, method, model)
     size = f", {found.size[0]} x {found.size[1]} pixels (median)" if found.size else ""
     echo(in_lines(f"images: {found.images:,}{size}"))

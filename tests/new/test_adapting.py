@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import latte
 from latte.cli.main import run_command_line
@@ -92,6 +93,20 @@ def test_wrong_method_names_the_nearest(photos: Path) -> None:
     with pytest.raises(LatteError, match="no method") as error:
         latte.adapt(photos, method="zeroshot", model="plugin:tiny")
     assert "zero-shot" in (error.value.hint or "")
+
+
+@pytest.mark.parametrize("command", [["adapt"], ["new", "--images"]])
+@pytest.mark.parametrize("folder", ["summer 2026", "."])
+def test_missing_class_names_are_asked_for_with_the_option(
+    command: list[str], folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = tmp_path / "photos"
+    (photos / folder).mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(photos / folder / "1.jpg")
+    assert run_command_line([*command, str(photos)]) == 2
+    said = capsys.readouterr().err
+    assert "--classes classes.txt, or --classes cat,dog" in said
+    assert ("(summer 2026)" in said) == (folder != ".")
 
 
 @pytest.mark.parametrize(
