@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,7 +23,7 @@ from latte.cli.shared import (
 from latte.interfaces import RunResults
 from latte.io.paths import relative
 from latte.registry.registry import load_registry
-from latte.report.numbers import duration, mebibytes
+from latte.report.numbers import duration, mebibytes, plural
 from latte.report.terminal import fitted, in_lines
 
 
@@ -96,6 +97,23 @@ def print_results(measured: RunResults, folder: Path) -> None:
             echo(f"{title}: {relative(path)}")
     if not measured.evaluations and read_evidence(folder) is None:
         echo(f"measure the gain: latte review {relative(folder)}")
+    _print_learning(folder)
+
+
+def _print_learning(folder: Path) -> None:
+    """Print the run that learned from a run's answers for teaching, or the command that does so."""
+    from latte.results.answers import teaching_labels
+    from latte.results.folder import RunFolder
+    from latte.review.learning import learned_runs
+
+    review = RunFolder(folder).review
+    answers = len(teaching_labels(review))
+    if not answers:
+        return
+    for run in learned_runs(review):
+        echo(f"run with your corrections: {relative(run)}")
+    command = shlex.join(["latte", "review", relative(folder), "--learn"])
+    echo(f"{plural(answers, 'answer')} for teaching; to use them: {command}")
 
 
 def print_profile(path: Path) -> None:
