@@ -256,6 +256,7 @@ def verdict_words(results: RunResults, run: str) -> VerdictWords:
     again += f" --limit {limit}" if limit else ""
     unguarded = ("To adapt without the guard", again)
     all_of_it = (("To use the fully adapted classifier", use), unguarded)
+    commands: tuple[tuple[str, str], ...]
     match verdict.outcome:
         case "kept zero-shot":
             sentence = f"Kept plain CLIP: the evidence that adapting helps is too weak{sure}."
