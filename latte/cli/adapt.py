@@ -10,21 +10,18 @@ import typer
 
 from latte.cli.output import echo
 from latte.cli.progress import make_progress
-from latte.cli.shared import MethodOption, ModelOption, QuietOption
+from latte.cli.shared import (
+    ClassesOption,
+    MethodOption,
+    ModelOption,
+    QuietOption,
+    file_or_names,
+)
 from latte.interfaces import LatteError
 from latte.registry.registry import load_registry
 from latte.report.terminal import in_lines, table
 
 PhotosArgument = Annotated[Path, typer.Argument(metavar="PHOTOS", help="Folder of your images.")]
-ClassesOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FILE",
-        help="Text file with one class name per line, or the names: cat,dog. "
-        "Default: the names of the sub-folders.",
-    ),
-]
-
 _NOTE = (
     "score: how often similar images get the same zero-shot class, beyond chance; it ranks models, "
     "often wrongly, and is no accuracy. adapting: the guard's verdict, with the probability that "
@@ -38,7 +35,9 @@ def adapt(
     test: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Labelled images by class, to measure the gain; never trained on."
+            metavar="DIR",
+            help="Labelled images, a folder per class, or a CSV file with the columns path and "
+            "class, to measure the gain; never trained on.",
         ),
     ] = None,
     method: MethodOption = "auto",
@@ -110,13 +109,3 @@ def choose(
     given = ["--classes", classes] if classes is not None else []
     command = shlex.join(["latte", "adapt", str(images), *given, "--model", best])
     echo(f"best score: {best}; next: {command}")
-
-
-def file_or_names(classes: str | None) -> Path | list[str] | None:
-    """Return `--classes` as a file or a list of names; None means the sub-folders' names."""
-    if classes is None:
-        return None
-    path = Path(classes)
-    if path.exists() or "," not in classes:
-        return path
-    return [name.strip() for name in classes.split(",") if name.strip()]

@@ -24,7 +24,6 @@ from latte.cli.shared import (
     require_recipe,
 )
 from latte.interfaces import LatteError
-from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
 from latte.report.numbers import count, plural, size
 from latte.report.terminal import fitted
@@ -60,6 +59,7 @@ def describe(
     """Describe a recipe's images; the texts are stored, and `latte run` uses them."""
     from latte.describe.shards import Shard
     from latte.run.ready import refuse_unready
+    from latte.run.workspace import load_recipe_or_saved
 
     require_recipe(recipe)
     progress = make_progress(quiet)
@@ -67,7 +67,7 @@ def describe(
     if share is not None and shard is None:
         progress.say(f"started by torchrun: this process takes shard {share}")
     registry = load_registry()
-    loaded = load_recipe(recipe, registry, set_ or ())
+    loaded = load_recipe_or_saved(recipe, registry, set_ or ())
     refuse_unready(loaded, registry, until="describe", limit=limit)
     if dry_run:
         from latte.interfaces.settings import Budget

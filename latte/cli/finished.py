@@ -24,6 +24,7 @@ from latte.cli.shared import (
     require_runs,
 )
 from latte.interfaces import LatteError
+from latte.io.paths import relative
 from latte.registry.registry import load_registry
 
 HTML_START = "<!doctype html>"
@@ -81,7 +82,7 @@ def report(run: RunArgument, quiet: QuietOption = False) -> None:
     from latte.run.reopen import report_run
 
     results, files = report_run(run, load_registry(), make_progress(quiet))
-    echo(summary_table(results))
+    echo(summary_table(results, relative(results.folder)))
     for file in files:
         echo(str(file))
 

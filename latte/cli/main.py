@@ -72,7 +72,7 @@ COMMANDS = {
 """Import path of each command, by its name."""
 
 
-STARTS_AGAIN = ("predict", "export", "report", "evaluate", "diagnose", "compare")
+STARTS_AGAIN = frozenset(("predict", "export", "report", "evaluate", "diagnose", "compare"))
 """Commands that keep no unfinished work, so that the same command starts from the beginning."""
 
 
@@ -223,7 +223,8 @@ def run_command_line(arguments: Sequence[str]) -> int:
             code, stopped = INTERRUPTED, error
         if code != INTERRUPTED:
             return code
-        return print_stopped(received, stopped, continues=not STARTS_AGAIN.intersection(arguments[:1]))
+        continues = not STARTS_AGAIN.intersection(arguments[:1])
+        return print_stopped(received, stopped, continues=continues)
 
 
 def _run_command_line(arguments: Sequence[str]) -> int:

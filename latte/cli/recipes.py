@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from latte.cli.output import echo, print_json, results, write_file
 from latte.cli.shared import (
+    ClassesOption,
     ForceOption,
     MethodOption,
     ModelOption,
@@ -16,9 +18,10 @@ from latte.cli.shared import (
     SetOption,
     command_group,
     complete_shipped_recipe,
+    file_or_names,
     require_recipe,
 )
-from latte.interfaces import LatteError
+from latte.interfaces import LatteError, RecipeErrors
 from latte.recipe.dump import dump_yaml, yaml_lines
 from latte.recipe.load import load_recipe
 from latte.recipe.node import dotted
@@ -40,13 +43,7 @@ If a line is longer, its comment follows directly or is on the line above."""
 
 def new(
     images: Annotated[Path, typer.Option("--images", metavar="DIR", help="Your images.")],
-    classes: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Text file with one class name per line; default: the names of the sub-folders.",
-        ),
-    ] = None,
+    classes: ClassesOption = None,
     evaluation: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Labelled images by class, to measure the gain."),
@@ -75,7 +72,7 @@ def new(
     registry = load_registry()
     if model is not None:
         refuse_backbone(model, registry)
-    found, machine = look_at(images, classes, evaluation), this_machine()
+    found, machine = look_at(images, file_or_names(classes), evaluation), this_machine()
     chosen = choose(found, machine, registry, method, model)
     size = f", {found.size[0]} x {found.size[1]} pixels (median)" if found.size else ""
     echo(in_lines(f"images: {found.images:,}{size}"))
@@ -106,21 +103,30 @@ def check(
         bool, typer.Option("--json", help="Print the recipe and the origins as JSON.")
     ] = False,
 ) -> None:
-    """Check a recipe without loading a model, and print it with every default and its origin.
+    """Check a recipe and its paths, and print it with every default and its origin.
 
-    Warns of files that look like images and are not read, of links that leave the dataset's folder,
-    and of too few images for the class names, if the images are on this machine.
+    No model is loaded and no image is opened. The dataset's folders, class names and lists of
+    images are checked, except those of plugins. Warns of files that look like images and are not
+    read, of links that leave the dataset's folder, and of too few images for the class names.
     """
-    from latte.run.ready import check_models
+    from latte.run.ready import check_dataset, check_models
+    from latte.run.workspace import load_recipe_or_saved
 
     require_recipe(recipe)
     registry = load_registry()
-    checked = load_recipe(recipe, registry, set_ or ())
-    check_models(checked, registry)
+    checked = load_recipe_or_saved(recipe, registry, set_ or ())
+    errors = []
+    for one in (check_models, check_dataset):
+        try:
+            one(checked, registry)
+        except LatteError as error:
+            errors.append(error)
+    if errors:
+        raise RecipeErrors(errors)
     if json:
         print_json({"recipe": checked.resolved, "origins": checked.origins})
     else:
-        echo(annotated(checked), nl=False)
+        echo(annotated(replace(checked, path=recipe)), nl=False)
     _warn(checked, registry)
 
 
@@ -134,7 +140,9 @@ def annotated(recipe: Recipe) -> str:
         origin = recipe.origins.get(dotted(line.path), "") if line.holds_value else ""
         for base in recipe.bases:
             origin = origin.replace(f"{base}:", f"{shown(base)}:", 1)
-        comment = f"# {origin.replace(f'{recipe.path}:', 'line ', 1)}" if origin else ""
+        for own in (recipe.path.absolute(), recipe.path):
+            origin = origin.replace(f"{own}:", "line ", 1)
+        comment = f"# {origin}" if origin else ""
         beside = f"{line.text:<{column}}  {comment}" if comment else line.text
         if len(beside) > WIDTH and comment:
             indent = len(line.text) - len(line.text.lstrip())
@@ -147,8 +155,8 @@ def annotated(recipe: Recipe) -> str:
 def _warn(recipe: Recipe, registry: Registry) -> None:
     """Print warnings about the images. Raises `LatteError` if a describer must not get them.
 
-    Only latte's own datasets are checked, because listing a plugin's dataset may be slow. Missing
-    datasets are skipped.
+    Only latte's own datasets are checked, because listing a plugin's dataset may be slow. Datasets
+    of shipped recipes that are not on this machine are skipped.
     """
     from latte.data.few_images import warn_of_few
     from latte.registry.plugin import BUILTIN_DISTRIBUTION

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,9 +22,8 @@ from latte.cli.shared import (
 )
 from latte.interfaces import RunResults
 from latte.io.paths import relative
-from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
-from latte.report.numbers import duration, mebibytes
+from latte.report.numbers import duration, mebibytes, plural
 from latte.report.terminal import fitted, in_lines
 
 
@@ -54,11 +54,12 @@ def run(
         last = check_stage(until)
         require_recipe(recipe)
         registry = load_registry()
-        loaded = load_recipe(recipe, registry, set_ or ())
+        from latte.run.workspace import load_recipe_or_saved, run_folder
+
+        loaded = load_recipe_or_saved(recipe, registry, set_ or ())
         refuse_unready(loaded, registry, until="data" if dry_run else last, limit=limit)
         progress = make_progress(quiet or not is_main)
         from latte.run.runner import plan_run, run_recipe
-        from latte.run.workspace import run_folder
 
         folder = run_folder(loaded, limit).path
         if is_main:
@@ -96,6 +97,23 @@ def print_results(measured: RunResults, folder: Path) -> None:
             echo(f"{title}: {relative(path)}")
     if not measured.evaluations and read_evidence(folder) is None:
         echo(f"measure the gain: latte review {relative(folder)}")
+    _print_learning(folder)
+
+
+def _print_learning(folder: Path) -> None:
+    """Print the run that learned from a run's answers for teaching, or the command that does so."""
+    from latte.results.answers import teaching_labels
+    from latte.results.folder import RunFolder
+    from latte.review.learning import learned_runs
+
+    review = RunFolder(folder).review
+    answers = len(teaching_labels(review))
+    if not answers:
+        return
+    for run in learned_runs(review):
+        echo(f"run with your corrections: {relative(run)}")
+    command = shlex.join(["latte", "review", relative(folder), "--learn"])
+    echo(f"{plural(answers, 'answer')} for teaching; to use them: {command}")
 
 
 def print_profile(path: Path) -> None:

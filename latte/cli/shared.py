@@ -172,6 +172,14 @@ RunsArgument = Annotated[
         autocompletion=complete_run,
     ),
 ]
+ClassesOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="Text file with one class name per line, or the names: cat,dog. "
+        "Default: the names of the sub-folders.",
+    ),
+]
 MethodOption = Annotated[
     str,
     typer.Option(
@@ -217,6 +225,16 @@ ForceOption = Annotated[
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def file_or_names(classes: str | None) -> Path | list[str] | None:
+    """Return `--classes` as a file or a list of names; None means the sub-folders' names."""
+    if classes is None:
+        return None
+    path = Path(classes)
+    if path.exists() or "," not in classes:
+        return path
+    return [name.strip() for name in classes.split(",") if name.strip()]
 
 
 def known_kind(kind: str) -> Kind:

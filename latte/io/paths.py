@@ -176,12 +176,14 @@ def _missing(path: Path, kind: str, where: str) -> NoReturn:
     parent = path.parent
     while not is_folder(parent):
         parent = parent.parent
-    raise LatteError(f"no such {kind}: {path}", where=where, hint=_nearest(path, parent))
+    raise LatteError(f"no such {kind}: {path}", where=where, hint=_nearest(path, parent, kind))
 
 
-def _nearest(path: Path, parent: Path) -> str:
+def _nearest(path: Path, parent: Path, kind: str) -> str:
     names = [entry.name for entry in visible_entries(parent)]
-    close = get_close_matches(path.relative_to(parent).parts[0], names, n=1)
+    first, *inner = path.relative_to(parent).parts
+    test = is_folder if inner or kind == "folder" else is_file
+    close = get_close_matches(first, [name for name in names if test(parent / name)], n=1)
     if close and parent / close[0] != path:
         return f"Did you mean {parent / close[0]}?"
     return f"{parent} holds {some(names)}." if names else f"{parent} is empty."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Literal, cast
 
 from packaging.version import Version
@@ -13,6 +14,7 @@ from latte.new.images import Findings
 from latte.new.models import Machine, propose_model
 from latte.registry.registry import Registry
 from latte.registry.spec import Kind
+from latte.report.numbers import plural
 
 Method = Literal["zero-shot", "mixture", "training-free", "latteclip"]
 
@@ -29,6 +31,8 @@ _WHOLE_LMM_MEMORY = 22.0
 """GPU memory in GiB that LLaVA 1.6 7B needs in 16 bits."""
 _WHOLE_BATCH_MEMORY = 20.0
 """GPU memory in GiB for 512 images and their texts in ViT-B/32, including activations."""
+CONTROL = "without-descriptions"
+"""Control run of `latteclip`, which shows what the texts about images add."""
 _LARGEST_BATCH = 512
 _STEPS_PER_EPOCH = 10
 
@@ -168,7 +172,7 @@ def _choose_training(chosen: Choices, found: Findings, machine: Machine) -> None
     if chosen.batch_size < _LARGEST_BATCH:
         chosen.reasons.append(
             f"batch: {chosen.batch_size} images instead of {_LARGEST_BATCH}, so that an epoch has "
-            f"about {_STEPS_PER_EPOCH} steps"
+            f"about {plural(ceil(found.images / chosen.batch_size), 'step')}"
         )
     if (machine.memory or 0.0) < _WHOLE_BATCH_MEMORY and chosen.batch_size > 128:
         chosen.micro_batch_size = 128
@@ -183,6 +187,10 @@ def _choose_training(chosen: Choices, found: Findings, machine: Machine) -> None
     chosen.reasons.append(
         f"learning rate: {chosen.learning_rate:.0e}, as published for sets of "
         + ("many images and classes" if is_large else "this size")
+    )
+    chosen.reasons.append(
+        f"control: {CONTROL}, the same training without texts about images, also runs for "
+        "comparison; to leave it out, remove `controls` from the recipe, and use latte run"
     )
 
 

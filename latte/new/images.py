@@ -12,7 +12,8 @@ from typing import Any, cast
 
 from latte.data.few_images import warn_of_few
 from latte.data.images import UnreadableImageError, open_image
-from latte.data.sources.classes import CLASS_FOLDERS, ClassLookup
+from latte.data.sources.classes import CLASS_FOLDERS, ClassLookup, read_classes
+from latte.data.sources.walk import list_folders
 from latte.interfaces import Context, Dataset, ImageReference, LatteError
 from latte.io.paths import existing_file, existing_folder, is_file, some
 from latte.registry.registry import load_registry
@@ -128,7 +129,9 @@ def _dataset(
     here = Path.cwd()
     context = Context(here, here, "cpu", 0, frozen_clip=no_clip)  # type: ignore[arg-type]
     names: object = CLASS_FOLDERS
-    if classes is not None:
+    if classes is None:
+        _check_class_folders(root.absolute(), context)
+    else:
         names = str(classes.absolute()) if isinstance(classes, Path) else tuple(classes)
     registry = load_registry()
     folder = registry.get("dataset", "folder")
@@ -140,6 +143,20 @@ def _dataset(
         }
     )
     return cast("Dataset[Any]", registry.build(folder, options, context))
+
+
+def _check_class_folders(root: Path, context: Context) -> None:
+    """Raise `LatteError` that names `--classes` if the sub-folders of `root` are no classes."""
+    try:
+        read_classes(CLASS_FOLDERS, root, context)
+    except LatteError as error:
+        folders = [folder.name for folder in list_folders(root)]
+        found = f" ({some(folders)})" if folders else ""
+        hint = (
+            f"Without --classes, each sub-folder is a class{found}.\n"
+            "  Name the classes: --classes classes.txt, or --classes cat,dog"
+        )
+        raise LatteError(error.what, where=error.where, hint=hint) from error
 
 
 def _open(images: Sequence[ImageReference]) -> tuple[list[tuple[int, int]], list[str]]:

@@ -12,7 +12,7 @@ from latte.data.sources.classes import CLASS_FOLDERS
 from latte.interfaces import LatteError
 from latte.interfaces.settings import BRING_WEIGHTS
 from latte.io.files import write_atomically
-from latte.new.choices import Choices
+from latte.new.choices import CONTROL, Choices
 from latte.new.images import Findings
 from latte.recipe.dump import dump_yaml
 from latte.recipe.load import load_recipe
@@ -99,7 +99,7 @@ train:
   optimizer: { {{- yaml(learning_rate=chosen.learning_rate) -}} }
 # For comparison: the same training without any text about images
 controls:
-  without-descriptions: {descriptions: [class], describer: null}
+  {{ control }}: {descriptions: [class], describer: null}
 {% endif %}
 """
 
@@ -117,6 +117,7 @@ def recipe_text(found: Findings, chosen: Choices, file: Path) -> str:
     text: str = template.render(
         found=found,
         chosen=chosen,
+        control=CONTROL,
         file=file,
         look=quick_look(found.images, len(found.class_names)),
         classes=classes if isinstance(classes, str) else list(classes),

@@ -56,6 +56,12 @@ def is_part(name: str) -> bool:
     return name.startswith(f"{PARTS}/")
 
 
+def is_shipped(path: Path) -> bool:
+    """Return true if `path` is in the folder of the shipped recipes."""
+    folder = recipe_folder()
+    return folder is not None and path.absolute().is_relative_to(folder)
+
+
 def shown(path: Path) -> str:
     """Return a path for messages; the path of a shipped recipe is relative to their folder."""
     folder = recipe_folder()

@@ -141,7 +141,7 @@ def _notes(results: RunResults) -> list[str]:
     normal = words.lines[1:] if results.verdict else words.lines
     return [
         *(f"**{escaped(note)}**" for note in strong if note),
-        " ".join(escaped(line) for line in normal),
+        "  \n".join(escaped(line) for line in normal),
     ]
 
 

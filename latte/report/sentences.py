@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -9,6 +10,8 @@ from typing import Any, Literal
 from latte.interfaces import OWN_IMAGES, Evaluation, Interval, PresentNames, RunResults, Verdict
 from latte.io.redaction import one_line
 from latte.report.numbers import count, percent, percent_range, plural, points, points_range
+from latte.results.finished import FinishedRun
+from latte.results.folder import RunFolder
 from latte.results.identity import is_oracle
 
 ZERO_SHOT = "zero-shot"
@@ -32,7 +35,6 @@ _ONLY_ANSWERS = (
     "images measure the gain."
 )
 _PLAIN_CLIP = "The answers of plain CLIP are in pseudo_labels.csv, column zero_shot."
-_WITHOUT_GUARD = "To adapt without the guard: latte run RECIPE --set guard=null."
 _SHOWN_NAMES = 3
 
 Tone = Literal["better", "same", "worse", "unknown"]
@@ -57,13 +59,19 @@ class VerdictWords:
     sentence: str
     reason: str | None = None
     """The guard's reason as a full sentence; None without a guard."""
+    commands: tuple[tuple[str, str], ...] = ()
+    """Purposes and commands that use the full candidate instead; empty if not needed."""
     advice: str | None = None
-    """Sentences on how to use the full candidate or plain CLIP instead; None if not needed."""
+    """Sentence on how to use plain CLIP instead; None if not needed."""
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """Sentence, reason and advice, without those that are missing."""
-        return tuple(one for one in (self.sentence, self.reason, self.advice) if one)
+        """Sentence, reason, `PURPOSE: COMMAND` and advice, without those that are missing.
+
+        A command ends its line, so that users can copy it without a full stop.
+        """
+        commands = (f"{purpose}: {command}" for purpose, command in self.commands)
+        return tuple(one for one in (self.sentence, self.reason, *commands, self.advice) if one)
 
 
 def named(evaluations: Sequence[Evaluation], name: str) -> Evaluation | None:
@@ -241,20 +249,26 @@ def verdict_words(results: RunResults, run: str) -> VerdictWords:
     sure = "" if verdict.probability is None else f" (probability {verdict.probability:.2f})"
     whole = verdict.strength == 1
     adapted = "Adapted" if whole else f"Adapted in part (strength {verdict.strength:.2f})"
-    use = f"latte predict {run} IMAGES --candidate. {_WITHOUT_GUARD}"
-    all_of_it = f"To use the fully adapted classifier: {use}"
+    use = f"latte predict {shlex.quote(run)} IMAGES --candidate"
+    saved = RunFolder(results.folder)
+    limit = FinishedRun(saved).source.limit if saved.source.is_file() else None
+    again = f"latte run {shlex.quote(f'{run}/recipe.yaml')} --set guard=null"
+    again += f" --limit {limit}" if limit else ""
+    unguarded = ("To adapt without the guard", again)
+    all_of_it = (("To use the fully adapted classifier", use), unguarded)
+    commands: tuple[tuple[str, str], ...]
     match verdict.outcome:
         case "kept zero-shot":
             sentence = f"Kept plain CLIP: the evidence that adapting helps is too weak{sure}."
-            advice = f"To use the rejected classifier anyway: {use}"
-            return VerdictWords("kept", sentence, reason, advice)
+            commands = (("To use the rejected classifier anyway", use), unguarded)
+            return VerdictWords("kept", sentence, reason, commands)
         case "likely better":
             sentence = f"{adapted}: likely better than plain CLIP on images like these{sure}."
-            return VerdictWords("better", sentence, reason, None if whole else all_of_it)
+            return VerdictWords("better", sentence, reason, () if whole else all_of_it)
         case "cannot tell":
             sentence = f"{adapted}, but it is uncertain whether this helps{sure}."
-            advice = _PLAIN_CLIP if whole else f"{all_of_it} {_PLAIN_CLIP}"
-            return VerdictWords("unknown", sentence, reason, advice)
+            commands = () if whole else all_of_it
+            return VerdictWords("unknown", sentence, reason, commands, _PLAIN_CLIP)
 
 
 def verdict_label(verdict: Verdict | None) -> str:

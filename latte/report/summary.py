@@ -9,7 +9,14 @@ from latte.io.redaction import one_line
 from latte.report.evidence import read_evidence
 from latte.report.facts import asked, peak_memory
 from latte.report.numbers import bare_percent, count, duration, points_with_range
-from latte.report.sentences import headline, oracle_note, own_note, present_sentence, verdict_words
+from latte.report.sentences import (
+    VerdictWords,
+    headline,
+    oracle_note,
+    own_note,
+    present_sentence,
+    verdict_words,
+)
 from latte.report.terminal import paragraph, table
 
 _HEADINGS = ("", "top-1 %", "95 % interval", "images", "gain (95 % interval)")
@@ -21,12 +28,11 @@ def summary_table(results: RunResults, run: str | None = None) -> str:
     Its commands use `run` as the run folder, by default only the folder's name.
     """
     evidence = read_evidence(results.folder)
-    judged: list[str] = []
+    lines: list[str] = []
     if results.verdict is not None:
-        judged += verdict_words(results, run or results.folder.name).lines
+        lines += _verdict(verdict_words(results, run or results.folder.name))
     if evidence is not None:
-        judged += evidence.lines
-    lines = [line for text in judged for line in _ascii_paragraph(text)]
+        lines += [line for text in evidence.lines for line in _ascii_paragraph(text)]
     lines += [""] if lines else []
     if results.evaluations:
         lines += [*evaluation_lines(results.evaluations), ""]
@@ -58,6 +64,17 @@ def cost_line(results: RunResults, seconds: float) -> str:
 def _questions(results: RunResults) -> str | None:
     parts = [f"{one_line(one.purpose)} {asked(one)}" for one in results.questions]
     return f"Questions about {', '.join(parts)}." if parts else None
+
+
+def _verdict(words: VerdictWords) -> list[str]:
+    """Return the lines of a verdict; each command has its own line, so that it can be copied."""
+    first, last = (words.sentence, words.reason), (words.advice,)
+    before, after = (
+        [line for text in texts if text for line in _ascii_paragraph(text)]
+        for texts in (first, last)
+    )
+    commands = [(f"{purpose}:", f"  {one_line(command)}") for purpose, command in words.commands]
+    return [*before, *(line for pair in commands for line in pair), *after]
 
 
 def _row(evaluation: Evaluation) -> tuple[str, ...]:

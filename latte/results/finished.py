@@ -46,6 +46,7 @@ from latte.results.stored import (
 )
 
 PSEUDO_LABEL_COLUMNS = ("image", "zero_shot", "adapted", "confidence")
+_SHOWN_RUNS = 3
 
 
 @dataclass(frozen=True)
@@ -301,10 +302,19 @@ def open_run(path: Path) -> FinishedRun:
     """Open the run folder at `path`. Raises `LatteError` if `path` is not a run folder."""
     folder = RunFolder(path.absolute())
     if not folder.recipe.exists():
-        nearby = sorted(one.parent for one in path.absolute().parent.glob("*/recipe.yaml"))
-        hint = f"run folders beside it: {', '.join(one.name for one in nearby)}" if nearby else None
-        raise LatteError("this is not a run folder", where=str(path), hint=hint)
+        raise LatteError("this is not a run folder", where=str(path), hint=_near_runs(path))
     return FinishedRun(folder)
+
+
+def _near_runs(path: Path) -> str | None:
+    """Return a hint with the newest run folders in the folder `path`, or those beside it."""
+    inside = sorted(path.glob("*/recipe.yaml"), key=lambda one: one.stat().st_mtime, reverse=True)
+    if inside:
+        shown = ", ".join(str(one.parent) for one in inside[:_SHOWN_RUNS])
+        more = f" and {len(inside) - _SHOWN_RUNS} more" if len(inside) > _SHOWN_RUNS else ""
+        return f"name a run folder in it, the newest first: {shown}{more}"
+    beside = sorted(one.parent.name for one in path.absolute().parent.glob("*/recipe.yaml"))
+    return f"run folders beside it: {', '.join(beside)}" if beside else None
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from latte.interfaces import LatteError, Progress, RunResults
 from latte.recipe.load import load_recipe
 from latte.registry.registry import Registry
 from latte.results.answers import teaching_labels
+from latte.results.finished import FinishedRun
+from latte.results.folder import RunFolder
 from latte.review.session import Review
 from latte.run.runner import run_recipe
 
@@ -43,3 +46,20 @@ def learn(review: Review, registry: Registry, progress: Progress) -> RunResults:
     )
     assert results is not None, "the run goes to its last stage"
     return results
+
+
+def learned_runs(review: Path) -> list[Path]:
+    """Return the finished runs that learned from the answers in `review`, beside its run folder.
+
+    Damaged run folders are left out.
+    """
+    found = []
+    for path in sorted(review.parent.parent.glob("*/recipe.yaml")):
+        run = FinishedRun(RunFolder(path.parent))
+        with suppress(LatteError):
+            file = run.recipe.get("corrections")
+            base = Path(run.source.recipe).parent
+            taught = bool(file) and (base / str(file)).resolve() == review.resolve()
+            if taught and run.folder.evaluation.exists():
+                found.append(path.parent)
+    return found

@@ -6,6 +6,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -21,9 +22,13 @@ from latte.interfaces import LatteError
 from latte.interfaces.errors import did_you_mean
 from latte.io.files import digest_json, write_lines
 from latte.results.answers import checked_corrections, teaching_labels
+from latte.results.finished import FinishedRun
+from latte.results.folder import RunFolder
 from latte.run.workspace import Workspace
 
 ItemT = TypeVar("ItemT")
+
+_SHOWN_REASONS = 4
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,23 @@ def find_images(workspace: Workspace) -> Images:
     )
 
 
+def changed_inputs(folder: RunFolder, images: Images) -> list[str]:
+    """Return the kinds of inputs that differ from those of an earlier run in `folder`.
+
+    The list is empty if neither class names nor images differ, or if the earlier files are damaged.
+    """
+    before, found = FinishedRun(folder), []
+    with suppress(LatteError):
+        if before.class_names != images.class_names:
+            found.append("class names")
+    with suppress(LatteError):
+        earlier = dict(zip(before.training_ids, before.training_keys, strict=True))
+        now = [image.id for image in images.training.images]
+        if earlier != dict(zip(now, images.training.keys, strict=True)):
+            found.append("images")
+    return found
+
+
 def write_images(workspace: Workspace, images: Images) -> list[Path]:
     """Write the lists of images to the run folder; return their paths."""
     folder = workspace.folder
@@ -111,18 +133,29 @@ def write_images(workspace: Workspace, images: Images) -> list[Path]:
     write_lines(folder.evaluation_images, _lines(images.evaluation, images.labels))
     skipped = (*images.training.skipped, *images.evaluation.skipped)
     write_skipped(folder.skipped, skipped)
-    if skipped:
-        workspace.progress.say(_skipped_line(skipped, folder.skipped))
+    for line in _skipped_lines(skipped, folder.skipped):
+        workspace.progress.say(line)
     return [folder.training_images, folder.evaluation_images, folder.skipped]
 
 
-def _skipped_line(skipped: Sequence[SkippedImage], path: Path) -> str:
-    """Return a line with the number of skipped images by suffix, and the most frequent reason."""
-    suffixes = Counter(Path(one.id).suffix.lower() or "without suffix" for one in skipped)
-    counts = ", ".join(f"{count:,} {suffix}" for suffix, count in suffixes.most_common())
-    reason = Counter(one.reason for one in skipped).most_common(1)[0][0]
-    example = next(one.id for one in skipped if one.reason == reason)
-    return f"skipped {len(skipped):,} images ({counts}), such as {example}: {reason}; all: {path}"
+def _skipped_lines(skipped: Sequence[SkippedImage], path: Path) -> Iterator[str]:
+    """Yield the number of skipped images, then one line per reason, the most frequent first.
+
+    Each line has the number of images and an example. Rare reasons share the last line.
+    """
+    if not skipped:
+        return
+    yield f"skipped {_images(len(skipped))}; all: {path}"
+    reasons = Counter(one.reason for one in skipped).most_common()
+    for reason, count in reasons[:_SHOWN_REASONS]:
+        example = next(one.id for one in skipped if one.reason == reason)
+        yield f"  {_images(count)}, such as {example}: {reason}"
+    if rest := sum(count for _, count in reasons[_SHOWN_REASONS:]):
+        yield f"  {_images(rest)} for other reasons"
+
+
+def _images(count: int) -> str:
+    return f"{count:,} image{'' if count == 1 else 's'}"
 
 
 def _sample(items: Sequence[ItemT], workspace: Workspace, split: str) -> Sequence[ItemT]:
@@ -169,7 +202,11 @@ def _read_corrections(workspace: Workspace, images: Images) -> tuple[int, ...]:
     given = teaching_labels(path)
     for name in given.values():
         if name not in names:
-            hint = did_you_mean(name, names) or None
+            way_out = (
+                "If the class names have changed since this answer, put this name back, or remove "
+                "the lines with it from this file."
+            )
+            hint = f"{did_you_mean(name, names)} {way_out}".lstrip()
             raise LatteError(f'"{name}" is none of the classes', where=str(path), hint=hint)
     return tuple(names[given[key]] if key in given else -1 for key in images.training.keys)
 

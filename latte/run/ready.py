@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from latte.interfaces import LatteError
 from latte.recipe.layout import LEARNERS
 from latte.recipe.model import Recipe
-from latte.recipe.node import DEFAULT
+from latte.recipe.node import DEFAULT, OVERRIDE
+from latte.recipe.shipped import is_shipped
 from latte.registry.plugin import BUILTIN_DISTRIBUTION
 from latte.registry.registry import Registry
 from latte.results.folder import RunFolder
@@ -56,6 +57,30 @@ def check_models(recipe: Recipe, registry: Registry) -> None:
     check_trainables(recipe, registry)
     for control in recipe.controls.values():
         check_models(control, registry)
+
+
+def check_dataset(recipe: Recipe, registry: Registry) -> None:
+    """Raise `LatteError` if paths, class names or lists of images of the dataset are wrong.
+
+    No image is opened. Datasets of plugins are not checked, because opening them may be slow; nor
+    are missing published datasets of shipped recipes, because those recipes name no path.
+    """
+    if recipe.dataset.distribution != BUILTIN_DISTRIBUTION:
+        return
+    try:
+        with naming_line(recipe):
+            dataset = unloaded_dataset(recipe, registry)
+            dataset.training_images()
+            dataset.evaluation_images()
+    except LatteError:
+        if not is_shipped(recipe.path) or _chosen_by_user(recipe):
+            raise
+
+
+def _chosen_by_user(recipe: Recipe) -> bool:
+    """Return True if `--set` or an environment variable gave an option of the dataset."""
+    origins = [origin for key, origin in recipe.origins.items() if key.startswith("dataset")]
+    return any(origin == OVERRIDE or "${" in origin for origin in origins)
 
 
 def check_trainables(recipe: Recipe, registry: Registry) -> None:

@@ -21,7 +21,7 @@ from latte.results.folder import StageRecord
 from latte.results.identity import STAGES
 from latte.results.stored import read_stored
 from latte.results.summary import flattened
-from latte.run.images import Images, find_images, with_corrections
+from latte.run.images import Images, changed_inputs, find_images, with_corrections
 from latte.run.process import (
     describe_environment,
     deterministic,
@@ -200,6 +200,12 @@ class _Runner:
                 continue
             if record is not None:
                 self.progress.say(f"{stage}: its inputs have changed, so it is done again")
+                changed = changed_inputs(self.folder, job.images) if stage == "data" else []
+                if changed:
+                    self.progress.say(
+                        f"warning: {' and '.join(changed)} have changed since the earlier run in "
+                        "this folder, so its results are replaced"
+                    )
             self.folder.forget(STAGES[index:])
             return
 

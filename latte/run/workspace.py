@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -211,12 +213,26 @@ def find_device(wanted: str) -> str:
     return wanted
 
 
-def saved_recipe(run: FinishedRun, registry: Registry) -> Recipe:
-    """Load the recipe of a finished run.
+def saved_recipe(run: FinishedRun, registry: Registry, overrides: Sequence[str] = ()) -> Recipe:
+    """Load the recipe of a run, changed by `overrides` as `load_recipe` does.
 
     Relative paths in the recipe are relative to the folder of the original recipe file.
     """
-    return replace(load_recipe(run.folder.recipe, registry), path=Path(run.source.recipe))
+    loaded = load_recipe(run.folder.recipe, registry, overrides)
+    return replace(loaded, path=Path(run.source.recipe))
+
+
+def load_recipe_or_saved(path: Path, registry: Registry, overrides: Sequence[str]) -> Recipe:
+    """Load a recipe, which may be the `recipe.yaml` of a run folder.
+
+    The output of a run folder's recipe goes beside that run folder, unless `overrides` name another
+    place. Its relative paths start at the folder of the original recipe file, see `saved_recipe`.
+    """
+    folder = RunFolder(path.absolute().parent)
+    if path.name != folder.recipe.name or not folder.source.is_file():
+        return load_recipe(path, registry, overrides)
+    beside = f"output={json.dumps(str(folder.path.parent), ensure_ascii=False)}"
+    return saved_recipe(FinishedRun(folder), registry, (beside, *overrides))
 
 
 def unloaded_dataset(recipe: Recipe, registry: Registry) -> Dataset[Any]:

@@ -28,6 +28,9 @@ controls:
 def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.chdir(tmp_path)
     Path("r.yaml").write_text(RECIPE)
+    Path("photos").mkdir()
+    for number in range(6):
+        Path(f"photos/{number}.jpg").touch()
     return "r.yaml"
 
 
@@ -134,11 +137,47 @@ def test_check_warns_of_too_few_images_on_this_machine(
 ) -> None:
     assert run_command_line(["check", recipe]) == 0
     assert "warning" not in capsys.readouterr().err
-    Path("photos").mkdir()
-    for number in range(5):
-        Path(f"photos/{number}.jpg").touch()
+    Path("photos/5.jpg").unlink()
     assert run_command_line(["check", recipe]) == 0
     assert "warning: 5 images for 2 class names (2.5 per name)" in capsys.readouterr().err
-    Path("photos/5.jpg").touch()
-    assert run_command_line(["check", recipe]) == 0
-    assert "warning" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("setting", "named"),
+    [
+        ("dataset.root=gone", "dataset.root: no such folder"),
+        ("dataset.root=empty", "dataset.root: no images below"),
+        ("dataset.classes=names.txt", "names.txt:3: class 'cat' occurs twice"),
+        ("dataset.evaluation=labelled", "unknown class 'cot'"),
+    ],
+)
+def test_check_finds_mistakes_in_the_dataset(
+    recipe: str, capsys: pytest.CaptureFixture[str], setting: str, named: str
+) -> None:
+    Path("empty").mkdir()
+    Path("names.txt").write_text("cat\ndog\ncat\n")
+    Path("labelled/cot").mkdir(parents=True)
+    Path("labelled/cot/1.jpg").touch()
+    assert run_command_line(["check", recipe, "--set", setting]) == 2
+    captured = capsys.readouterr()
+    assert named in captured.err and "valid" not in captured.out
+
+
+def test_check_reports_mistakes_in_model_and_dataset_together(
+    recipe: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = Path(recipe).read_text().replace("openai", "opnai").replace(":-photos", ":-gone")
+    Path(recipe).write_text(text)
+    assert run_command_line(["check", recipe]) == 2
+    said = capsys.readouterr().err
+    assert "r.yaml:1 backbone.pretrained: opnai" in said
+    assert "r.yaml:4 ${PHOTOS} dataset.root: no such folder" in said
+
+
+def test_check_needs_the_dataset_of_a_shipped_recipe_only_if_the_user_names_it(
+    recipe: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LATTE_DATA", raising=False)
+    assert run_command_line(["check", "zero-shot/dtd"]) == 0
+    assert run_command_line(["check", "zero-shot/dtd", "--set", "dataset.root=gone"]) == 2
+    assert "dataset.root: no such folder" in capsys.readouterr().err

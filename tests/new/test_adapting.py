@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import latte
 from latte.cli.main import run_command_line
@@ -105,6 +106,20 @@ def test_missing_model_folder_names_where_it_was_sought(photos: Path) -> None:
     with pytest.raises(LatteError, match=str(Path("gone").absolute())) as error:
         latte.adapt(photos, model="local-dir:gone")
     assert "starts at the current folder" in (error.value.hint or "")
+
+
+@pytest.mark.parametrize("command", [["adapt"], ["new", "--images"]])
+@pytest.mark.parametrize("folder", ["summer 2026", "."])
+def test_missing_class_names_are_asked_for_with_the_option(
+    command: list[str], folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = tmp_path / "photos"
+    (photos / folder).mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(photos / folder / "1.jpg")
+    assert run_command_line([*command, str(photos)]) == 2
+    said = capsys.readouterr().err
+    assert "--classes classes.txt, or --classes cat,dog" in said
+    assert ("(summer 2026)" in said) == (folder != ".")
 
 
 @pytest.mark.parametrize(

@@ -144,6 +144,16 @@ def test_every_choice_is_a_valid_recipe_with_reasons(
     assert max(map(len, (tmp_path / "new.yaml").read_text().splitlines())) <= 100
 
 
+@pytest.mark.parametrize(("images", "steps"), [(600, "19 steps"), (20, "1 step")])
+def test_latteclip_announces_its_steps_and_its_control(
+    found: Findings, images: int, steps: str
+) -> None:
+    chosen = choose(replace(found, images=images), CPU, BARE, "latteclip")
+    assert any(one.endswith(f"an epoch has about {steps}") for one in chosen.reasons)
+    (control,) = (one for one in chosen.reasons if one.startswith("control: "))
+    assert "without-descriptions" in control and "remove `controls`" in control
+
+
 def test_batch_size_gives_ten_steps_per_epoch() -> None:
     assert [batch_size(images) for images in (10, 639, 640, 5_119, 5_120, 100_000)] == [
         *(32, 32, 64, 256, 512, 512)

@@ -233,6 +233,9 @@ def test_overrides_and_controls_cannot_extend(chain: Chain) -> None:
 def test_check_shows_the_file_of_each_value(
     chain: Chain, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    Path("photos").mkdir()
+    Path("photos/1.jpg").touch()
+    Path("classes.txt").write_text("cat\ndog\n")
     chain("extends: [parts/zero-shot, base.yaml]\nseed: 2\n", base=MINIMAL)
     assert run_command_line(["check", "r.yaml", "--set", "backbone.pretrained=openai"]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -69,19 +69,24 @@ class TestWords:
         assert advice == ("The answers of plain CLIP are in pseudo_labels.csv, column zero_shot.")
 
     def test_kept(self, tmp_path: Path) -> None:
-        sentence, _, advice = verdict_words(judged(tmp_path, KEPT), "runs/a").lines
+        sentence, _, *commands = verdict_words(judged(tmp_path, KEPT), "my runs/a").lines
         assert sentence == (
             "Kept plain CLIP: the evidence that adapting helps is too weak (probability 0.41)."
         )
-        assert advice == (
-            "To use the rejected classifier anyway: latte predict runs/a IMAGES --candidate. To "
-            "adapt without the guard: latte run RECIPE --set guard=null."
-        )
+        assert commands == [
+            "To use the rejected classifier anyway: latte predict 'my runs/a' IMAGES --candidate",
+            "To adapt without the guard: latte run 'my runs/a/recipe.yaml' --set guard=null",
+        ]
+
+    def test_a_command_has_a_line_of_its_own_in_the_terminal(self, tmp_path: Path) -> None:
+        run = "adapted/a-long-name-of-a-folder-of-photos-12345678"
+        lines = summary_table(judged(tmp_path, KEPT), run).split("\n")
+        assert f"  latte run {run}/recipe.yaml --set guard=null" in lines
 
     def test_a_part_says_how_much_and_where_the_whole_is(self, tmp_path: Path) -> None:
-        sentence, _, advice = verdict_words(judged(tmp_path, PART), "runs/a").lines
+        sentence, _, use, _ = verdict_words(judged(tmp_path, PART), "runs/a").lines
         assert sentence.startswith("Adapted in part (strength 0.40): likely better")
-        assert "latte predict runs/a IMAGES --candidate" in advice
+        assert "latte predict runs/a IMAGES --candidate" in use
 
     def test_without_a_probability_none_is_shown(self, tmp_path: Path) -> None:
         words = verdict_words(judged(tmp_path, Verdict(1.0, REASON)), "runs/a")

@@ -5,6 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import re
+import shlex
+import shutil
 import subprocess
 import sys
 from itertools import count
@@ -163,6 +167,50 @@ def test_other_folder_is_refused_and_run_folders_beside_it_are_named(
     said = latte("evaluate", "runs/squares", code=2)
     assert "not a run folder" in said.err
     assert finished.name in said.err
+
+
+def test_a_folder_of_run_folders_is_refused_and_the_newest_three_are_named(
+    finished: Path, latte: Latte
+) -> None:
+    for number in range(1, 4):
+        copy = Path(shutil.copytree(finished, f"runs/copy-{number}"))
+        os.utime(copy / "recipe.yaml", (2**31 + number, 2**31 + number))
+    said = latte("predict", "runs", "test", code=2).err
+    assert "RUN runs: this is not a run folder" in said
+    assert "newest first: runs/copy-3, runs/copy-2, runs/copy-1 and 1 more" in said
+
+
+def test_the_recipe_of_a_run_folder_continues_that_run(
+    recipe: Path, tmp_path: Path, latte: Latte
+) -> None:
+    Path("recipes").mkdir()
+    moved = recipe.rename("recipes/squares.yaml")
+    text = moved.read_text().replace("root: images", "root: ../images")
+    moved.write_text(text.replace("evaluation: test", "evaluation: ../test"))
+    latte("run", moved, "--set", "output=own", "--set", "seed=3")
+    (folder,) = Path("own").iterdir()
+    again = latte("run", folder / "recipe.yaml")
+    assert f"run folder: {folder}" in again.out
+    assert again.err.count("reused") == 6
+    checked = latte("check", folder / "recipe.yaml").out
+    assert f"# {folder}/recipe.yaml is valid" in checked
+    assert re.search("^seed: 3 +# line 2$", checked, re.MULTILINE)
+    latte("run", folder / "recipe.yaml", "--set", "output=other", "--dry-run")
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("limit", [(), ("--limit", "10")])
+def test_the_printed_command_adapts_without_the_guard(
+    recipe: Path, latte: Latte, fixed_guard: Path, limit: tuple[str, ...]
+) -> None:
+    guard = ("--set", "guard={use: fixed, strength: 0}", "--set", "output=my runs")
+    said = latte("run", recipe, *guard, *limit)
+    (command,) = re.findall("without the guard:\n  latte (run .+)", said.out)
+    latte(*shlex.split(command))
+    first, second = sorted(Path("my runs").iterdir(), key=lambda one: one.stat().st_mtime)
+    assert (first / "verdict.json").exists() and not (second / "verdict.json").exists()
+    images = [(one / "data" / "training.jsonl").read_text() for one in (first, second)]
+    assert images[0] == images[1]
 
 
 def test_five_mistakes_get_five_messages_with_lines(latte: Latte) -> None:

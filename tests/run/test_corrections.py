@@ -103,6 +103,33 @@ def test_predict_gives_the_class_that_a_person_gave(
     assert evidence["corrections"] == [NAMES.index(other), *[-1] * 11]
 
 
+@pytest.mark.thorough
+def test_a_repeated_run_names_the_command_that_learns_and_the_run_that_learned(
+    recipe: Path, fixed_guard: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["run", str(recipe), "--quiet"]
+    assert run_command_line(command) == 0
+    assert "for teaching" not in capsys.readouterr().out
+    (plain,) = Path("runs").iterdir()
+    key = open_run(plain).training_keys[0]
+    append_answers(
+        plain / "review.jsonl", [Answer(key, "class", "red", "teaching", "x", plain.name, "")]
+    )
+    assert run_command_line(command) == 0
+    said = capsys.readouterr().out
+    assert f"1 answer for teaching; to use them: latte review {plain} --learn" in said
+    assert "with your corrections" not in said
+    assert run_command_line(["review", str(plain), "--learn"]) == 0
+    (learned,) = set(Path("runs").iterdir()) - {plain}
+    assert "for teaching" not in capsys.readouterr().out
+    assert run_command_line(command) == 0
+    assert f"run with your corrections: {learned}" in capsys.readouterr().out
+    # Its recipe has corrections, which are found beside the original recipe.
+    again = ["run", str(learned / "recipe.yaml"), "--quiet"]
+    assert run_command_line(again) == 0
+    assert set(Path("runs").iterdir()) == {plain, learned}
+
+
 def labels(folder: Path) -> list[str]:
     with (folder / "pseudo_labels.csv").open(newline="") as file:
         return [row["adapted"] for row in csv.DictReader(file)]
@@ -120,7 +147,7 @@ def test_unknown_names_and_missing_files_are_errors(
     for file, message in (
         (tmp_path / "none.jsonl", "no file"),
         (tmp_path / "review.jsonl", "must be the review.jsonl of a run folder"),
-        (beside, "gren"),
+        (beside, "put this name back, or remove the lines"),
     ):
         arguments = ["run", str(finished_run.recipe), "--set", f"corrections={file}"]
         assert run_command_line([*arguments, "--set", f"output={tmp_path}"]) == 2

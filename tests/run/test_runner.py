@@ -87,22 +87,39 @@ def test_an_added_image_repeats_training_from_the_start(recipe: Path, tmp_path: 
     assert results is not None
     assert results.training_images == 13
     assert "data: its inputs have changed, so it is done again" in progress.lines
+    assert any(line.startswith("warning: images have changed") for line in progress.lines)
     fresh, _, _ = run(recipe, output=tmp_path / "fresh")
     assert_same_results(changed, fresh)
 
 
 def test_unreadable_images_are_skipped_and_named(recipe: Path, tmp_path: Path) -> None:
     (tmp_path / "images" / "empty.jpg").write_bytes(b"")
-    (tmp_path / "images" / "text.png").write_text("not an image")
+    (tmp_path / "images" / "empty2.jpg").write_bytes(b"")
+    for number in range(4):
+        (tmp_path / "images" / f"text{number}.png").write_text(f"{number} is not an image")
     folder, results, progress = run(recipe)
     assert results is not None
-    assert (results.training_images, results.skipped_images) == (12, 2)
+    assert (results.training_images, results.skipped_images) == (12, 6)
     with (folder / "data" / "skipped.csv").open() as file:
-        assert [row["id"] for row in csv.DictReader(file)] == ["empty.jpg", "text.png"]
-    assert any(
-        line.startswith("skipped 2 images (1 .jpg, 1 .png), such as empty.jpg: the file is empty")
-        for line in progress.lines
-    )
+        assert [row["id"] for row in csv.DictReader(file)][:2] == ["empty.jpg", "empty2.jpg"]
+    place = next(n for n, line in enumerate(progress.lines) if line.startswith("skipped"))
+    first, *lines = progress.lines[place : place + 6]
+    assert first == f"skipped 6 images; all: {folder / 'data' / 'skipped.csv'}"
+    assert lines[0] == "  2 images, such as empty.jpg: the file is empty"
+    assert lines[1].startswith("  1 image, such as text0.png: not an image of a known format")
+    assert lines[4] == "  1 image for other reasons"
+
+
+def test_changed_class_names_are_named_before_the_result_is_replaced(recipe: Path) -> None:
+    names = recipe.parent / "classes.txt"
+    names.write_text("red\ngreen\nblue\n")
+    changes = ("dataset.classes=classes.txt", "dataset.evaluation=null")
+    first, _, _ = run(recipe, *changes)
+    names.write_text("red\ngreen\nbright blue\n")
+    second, _, progress = run(recipe, *changes)
+    assert first == second
+    said = "warning: class names have changed since the earlier run in this folder"
+    assert any(line.startswith(said) for line in progress.lines)
 
 
 def test_files_that_look_like_images_are_named_once(recipe: Path, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from latte.api.sources import (
     labelled_tree,
     read_classes,
 )
+from latte.components.datasets.listing import naming_columns
 
 _EVALUATION = "dataset.evaluation"
 
@@ -131,7 +132,8 @@ class ImageFolderDataset(ImageSource[FolderOptions]):
             labelled = labelled_tree(path, self._root, self.lookup, self._left_out)
         else:
             paths = ListedPaths(path.parent, absolute=True, id_root=self._root)
-            labelled = paths.labelled(path, self.lookup, "path", "class")
+            with naming_columns("Rename the columns to path and class."):
+                labelled = paths.labelled(path, self.lookup, "path", "class")
         self.refuse_overlap(labelled, _EVALUATION)
         return labelled
 

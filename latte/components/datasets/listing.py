@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 
 from pydantic import Field
 
-from latte.api import Context, ImageReference, LabelledImage, PathText, SourceOptions
+from latte.api import (
+    Context,
+    ImageReference,
+    LabelledImage,
+    LatteError,
+    PathText,
+    SourceOptions,
+)
 from latte.api.sources import (
     ClassNames,
     ImageSource,
@@ -19,6 +27,20 @@ from latte.api.sources import (
     read_classes,
     read_splits,
 )
+
+_OWN_COLUMNS = "Name yours in the recipe, as in: path_column: NAME, class_column: NAME"
+
+
+@contextmanager
+def naming_columns(advice: str) -> Iterator[None]:
+    """Add `advice` to the hint of each error from the block about a column that a file lacks."""
+    try:
+        yield
+    except LatteError as error:
+        if not error.what.startswith("no column "):
+            raise
+        hint = f"{error.hint} {advice}"
+        raise LatteError(error.what, where=error.where, hint=hint) from error
 
 
 class ListOptions(SourceOptions):
@@ -79,7 +101,8 @@ class ListDataset(ImageSource[ListOptions]):
 
     @cached_property
     def _training_images(self) -> tuple[ImageReference, ...]:
-        return ListedPaths(self._root, absolute=True).images(self._entries, self._file)
+        with naming_columns(_OWN_COLUMNS):
+            return ListedPaths(self._root, absolute=True).images(self._entries, self._file)
 
     def _entries(self) -> Iterator[tuple[str, str]]:
         for row in iterate_rows(self._file):
@@ -91,9 +114,9 @@ class ListDataset(ImageSource[ListOptions]):
             return ()
         start = self._root if self.options.root is not None else self._evaluation.parent
         paths = ListedPaths(start, absolute=True, id_root=self._root)
-        labelled = paths.labelled(
-            self._evaluation, self.lookup, self.options.path_column, self.options.class_column
-        )
+        columns = (self.options.path_column, self.options.class_column)
+        with naming_columns(_OWN_COLUMNS):
+            labelled = paths.labelled(self._evaluation, self.lookup, *columns)
         self.refuse_overlap(labelled, "dataset.evaluation")
         return labelled
 

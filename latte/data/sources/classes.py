@@ -15,6 +15,10 @@ from latte.interfaces.errors import nearest
 from latte.io.paths import existing_file, read_text, some
 
 _WHERE = "dataset.classes"
+_IN_LINES = "Write one class name per line, or all in one line with commas between them."
+_NOT_FOLDERS = (
+    "`classes: folders` takes each sub-folder for a class. Or name them: classes: [cat, dog]"
+)
 
 ALIAS_SEPARATOR = " | "
 """Text between several names of one class."""
@@ -90,12 +94,14 @@ def read_classes(
     if classes == CLASS_FOLDERS:
         folders = list_folders(root)
         names = distinct(
-            [(folder_class_name(folder), str(folder)) for folder in folders], str(root)
+            [(folder_class_name(folder), str(folder)) for folder in folders],
+            str(root),
+            _NOT_FOLDERS,
         )
         return tuple((name,) for name in names)
     if isinstance(classes, str):
         file = existing_file(context.path(classes), _WHERE)
-        return _with_aliases(_entries(file), str(file))
+        return _with_aliases(_entries(file), str(file), _IN_LINES)
     return _with_aliases([(name, f"{_WHERE}.{i}") for i, name in enumerate(classes)], _WHERE)
 
 
@@ -134,13 +140,15 @@ def _entries(file: Path) -> list[tuple[str, str]]:
     return entries
 
 
-def _with_aliases(entries: Sequence[tuple[str, str]], where: str) -> tuple[tuple[str, ...], ...]:
+def _with_aliases(
+    entries: Sequence[tuple[str, str]], where: str, hint: str | None = None
+) -> tuple[tuple[str, ...], ...]:
     split = [
         ([name.strip() for name in entry.split(ALIAS_SEPARATOR)], place) for entry, place in entries
     ]
-    distinct([(name, place) for names, place in split for name in names], where)
+    distinct([(name, place) for names, place in split for name in names], where, hint)
     classes = tuple(tuple(filter(None, names)) for names, _ in split if any(names))
-    refuse_fewer_than_two(len(classes), where)
+    refuse_fewer_than_two(len(classes), where, hint)
     return classes
 
 
@@ -156,10 +164,12 @@ def folder_class_name(folder: Path) -> str:
     return folder.name.replace("_", " ").strip()
 
 
-def distinct(names: Sequence[tuple[str, str]], where: str) -> tuple[str, ...]:
+def distinct(
+    names: Sequence[tuple[str, str]], where: str, hint: str | None = None
+) -> tuple[str, ...]:
     """Return the names that are not blank, stripped; `names` are pairs of a name and its place.
 
-    Raises `LatteError` for a repeated name, or fewer than two names.
+    Raises `LatteError` for a repeated name, or, with `hint`, for fewer than two names.
     """
     first: dict[str, str] = {}
     for name, place in ((name.strip(), place) for name, place in names):
@@ -171,14 +181,15 @@ def distinct(names: Sequence[tuple[str, str]], where: str) -> tuple[str, ...]:
             )
         if name:
             first[name] = place
-    refuse_fewer_than_two(len(first), where)
+    refuse_fewer_than_two(len(first), where, hint)
     return tuple(first)
 
 
-def refuse_fewer_than_two(classes: int, where: str) -> None:
-    """Raise `LatteError` if there are fewer than two classes."""
+def refuse_fewer_than_two(classes: int, where: str, hint: str | None = None) -> None:
+    """Raise `LatteError` with `hint` if there are fewer than two classes."""
     if classes < 2:
-        raise LatteError(f"{classes} class names; at least 2 are needed", where=where)
+        names = "1 class name" if classes == 1 else f"{classes} class names"
+        raise LatteError(f"{names}; at least 2 are needed", where=where, hint=hint)
 
 
 class ClassLookup:

@@ -121,7 +121,7 @@ def test_without_a_test_split_there_is_nothing_to_evaluate(context: Context) -> 
         (changed(val=[["/etc/x.png"]]), "val[0]: '/etc/x.png' is an absolute path"),
         (changed(val=[["link.png"]]), "val[0]: 'link.png' is a link that leads out of the root"),
         (changed(train=[["a.png"]], val=[]), "none of the 1 images exists"),
-        ({"train": [["cat/2.png", 0, "cat"]]}, "1 class names; at least 2 are needed"),
+        ({"train": [["cat/2.png", 0, "cat"]]}, "1 class name; at least 2 are needed"),
     ],
 )
 def test_malformed_split_error_names_the_place(

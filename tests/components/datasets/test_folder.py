@@ -263,3 +263,12 @@ def test_labels_can_come_from_a_list_with_paths_from_its_folder(
 def test_a_missing_evaluation_is_found_at_once(context: Context, photos: Path) -> None:
     with pytest.raises(LatteError, match="no such folder"):
         dataset(context, evaluation="tset")
+
+
+def test_columns_of_labelled_images_need_their_names(
+    context: Context, photos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "test.csv").write_text("file,label\na.png,cat\n")
+    with pytest.raises(LatteError, match="no column 'path'") as caught:
+        dataset(context, evaluation="test.csv").evaluation_images()
+    assert "Rename the columns to path and class" in str(caught.value.hint)

@@ -206,3 +206,13 @@ def test_a_missing_list_is_answered_with_the_nearest(
     message = refusal(context, **{key: "imges.csv"})
     assert message.startswith(f"dataset.{key}: no such file")
     assert f"Did you mean {folder / 'images.csv'}?" in message
+
+
+def test_a_column_with_another_name_is_answered_with_the_option(
+    context: Context, folder: Path
+) -> None:
+    write(folder, "file,label\na.png,cat\n", "own.csv")
+    assert "as in: path_column: NAME" in refusal(context, images="own.csv")
+    lists = {"images": "own.csv", "evaluation": "own.csv"}
+    said = refusal(context, **lists, path_column="file")
+    assert "no column 'class'" in said and "class_column: NAME" in said

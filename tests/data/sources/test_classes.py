@@ -141,5 +141,11 @@ def test_an_alias_that_names_another_class_is_refused_with_both_lines(
 
 
 def test_two_names_of_one_class_are_one_class(context: Context) -> None:
-    with pytest.raises(LatteError, match="1 class names; at least 2 are needed"):
+    with pytest.raises(LatteError, match="1 class name; at least 2 are needed"):
         names(context, b"couch | sofa\n")
+
+
+def test_names_in_one_line_without_commas_get_the_right_form_as_a_hint(context: Context) -> None:
+    with pytest.raises(LatteError, match="1 class name;") as caught:
+        names(context, b"forest;river;sea\n")
+    assert "one class name per line" in str(caught.value.hint)
