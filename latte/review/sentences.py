@@ -52,7 +52,7 @@ class Evidence:
         if found.answered == found.disagreements and not found.unsure:
             return (
                 f"All {found.disagreements:,} disagreements are answered: {changes} "
-                f"{_points(found.gain.value)} points on these images."
+                f"{_points(found.gain.value)} points on the {found.images:,} images of this review."
             )
         answers = "1 answer" if found.answered == 1 else f"{found.answered:,} answers"
         interval = f"{_points(found.gain.low)} to {_points(found.gain.high)}"

@@ -202,7 +202,7 @@ class Review:
 
     @cached_property
     def _comparisons(self) -> tuple[tuple[Population, str, str], ...]:
-        """Images, compared model and baseline of each estimate."""
+        """Images, adapted model or candidate, and baseline of each estimate."""
         names = [
             _compared(one, name if len(self.runs) > 1 else None)
             for one, name in zip(self.runs, self._names, strict=True)
@@ -294,8 +294,8 @@ def _population(run: FinishedRun) -> Population:
 def _compared(run: FinishedRun, name: str | None) -> str:
     """Return the model that is compared with zero-shot CLIP, in words."""
     if name is not None:
-        return f"the rejected candidate of {name}" if run.has_candidate else name
-    return "the rejected candidate" if run.has_candidate else "the adapted model"
+        return f"the candidate of {name}" if run.has_candidate else name
+    return "the candidate" if run.has_candidate else "the adapted model"
 
 
 def _require_same_images(run: FinishedRun, other: FinishedRun) -> None:

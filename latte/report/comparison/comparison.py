@@ -121,7 +121,7 @@ def _on_verdicts(comparison: Comparison) -> Iterator[str]:
     if not comparison.has_verdicts:
         yield "guard: none. These recipes have no guard that estimates whether adapting helps."
     if any(row.candidate for row in comparison.rows):
-        yield "Candidate: the adapted classifier, if the guard did not accept it in full."
+        yield "Candidate: the adapted model, if the guard did not accept it in full."
 
 
 def _on_evidence(comparison: Comparison) -> Iterator[str]:

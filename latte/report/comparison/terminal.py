@@ -38,7 +38,7 @@ def table(comparison: Comparison) -> str:
 
 
 def _lines(row: Row, title: str, comparison: Comparison) -> Iterator[list[RenderableType]]:
-    """Yield a line each for the row's adapted classifier, its candidate and its controls."""
+    """Yield a line each for the row's adapted model, its candidate and its controls."""
     details = [*row.telling, *([row.verdict] if comparison.has_verdicts else [])]
     yield [
         Group(Text(title), *map(indented, details)),
