@@ -50,7 +50,7 @@ dataset:
 {{ yaml(guard=chosen.guard) }}
 {% endif %}
 {% if chosen.method == "zero-shot" %}
-# The frozen CLIP as it is
+# Zero-shot CLIP as it is
 labels: [frozen]
 prototypes: templates
 {% elif chosen.method == "mixture" %}

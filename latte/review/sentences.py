@@ -114,7 +114,7 @@ def _none_counts(evidence: Evidence) -> str:
         for number, what in (
             (evidence.teaching, "for teaching"),
             (found.agreeing, "about images on which the models agree"),
-            (found.waiting, "out of order, which count after the answers about earlier images"),
+            (found.waiting, "waiting for answers about earlier images"),
         )
         if number
     ]

@@ -77,7 +77,8 @@ class TestWords:
         )
         assert advice == (
             "The candidate is the adapted model that the guard did not accept. To use it anyway: "
-            "latte predict runs/a IMAGES --candidate. To adapt without the guard: latte run RECIPE --set guard=null."
+            "latte predict runs/a IMAGES --candidate. To adapt without the guard: "
+            "latte run RECIPE --set guard=null."
         )
 
     def test_a_part_says_how_much_and_where_the_whole_is(self, tmp_path: Path) -> None:

@@ -231,7 +231,7 @@ def test_answers_that_do_not_count_yet_are_not_called_no_answer(
     (found,) = review.evidence()
     assert found.estimate.waiting == 1
     assert "3 answers" in found.sentence
-    assert "1 out of order" in found.sentence
+    assert "1 waiting for answers about earlier images" in found.sentence
 
 
 def test_answers_that_only_measure_are_named_if_nothing_can_be_learned(
