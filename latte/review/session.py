@@ -47,7 +47,7 @@ class Standing:
     """Number of questions that the queue could still ask."""
     evidence: tuple[Evidence, ...]
     uses: str
-    """How many answers teach and how many only measure."""
+    """Numbers of answers that teach and that only measure; empty without answers."""
 
 
 @dataclass(frozen=True)
