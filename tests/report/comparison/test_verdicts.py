@@ -1,4 +1,4 @@
-"""Verdicts of guards and rejected candidates in every form of a comparison."""
+"""Verdicts of guards and candidates in every form of a comparison."""
 
 from __future__ import annotations
 
