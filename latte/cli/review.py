@@ -67,6 +67,14 @@ def review(
         ),
     ] = None,
     count: Annotated[int, typer.Option(min=1, help="Number of questions of --sheet.")] = 40,
+    teach: Annotated[
+        bool,
+        typer.Option(
+            "--teach",
+            help="With --sheet: ask about images whose answers teach; without it, answers of a "
+            "sheet measure the gain.",
+        ),
+    ] = False,
     open_: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the page in a browser.")
     ] = True,
@@ -84,8 +92,12 @@ def review(
         finished = [open_run(run) for run in runs]
     opened = Review(*finished)
     if sheet is not None:
-        _write_sheet(opened, sheet, count)
+        _write_sheet(opened, sheet, count, teach)
         return
+    if teach:
+        raise LatteError(
+            "goes with --sheet", where="--teach", hint="to learn from answers: --learn"
+        )
     if import_ is not None:
         _import(opened, import_)
     if learn and not (show or as_json):
@@ -98,9 +110,13 @@ def review(
 
 def _import(opened: Review, file: Path) -> None:
     from latte.review.importing import import_answers
+    from latte.review.sentences import uses
 
     added = import_answers(opened, file)
-    echo(f"{plural(added, 'new answer')} in {relative(opened.file)}", err=True)
+    line = f"{plural(len(added), 'new answer')} in {relative(opened.file)}"
+    echo(f"{line}: {uses(added)}" if added else line, err=True)
+    if {one.use for one in added} == {"evidence", "teaching"}:
+        echo("a random draw decides which images may teach; the others only measure", err=True)
 
 
 def _learn(opened: Review) -> None:
@@ -139,11 +155,13 @@ def _print(opened: Review, as_json: bool) -> None:
             echo(f"use the candidate: latte predict {folder} IMAGES --candidate")
 
 
-def _write_sheet(opened: Review, folder: Path, count: int) -> None:
+def _write_sheet(opened: Review, folder: Path, count: int, teach: bool) -> None:
     from latte.review.contact_sheet import refuse_existing, write_sheet
 
     refuse_existing(folder)
-    page, table = write_sheet(opened, count, _picture(opened), folder)
+    if teach and len(opened.runs) > 1:
+        raise LatteError("several runs are only measured", where="--teach", hint="name one run")
+    page, table = write_sheet(opened, count, _picture(opened), folder, teaches=teach)
     echo(f"print or open: {page}\nfill in: {table}")
     runs = [relative(run.folder.path) for run in opened.runs]
     echo(f"then: {shlex.join(['latte', 'review', *runs, '--import', str(table)])}")

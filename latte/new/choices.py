@@ -109,7 +109,7 @@ def _choose_guard(chosen: Choices, registry: Registry) -> None:
     requirement = _requirement(registry, *_GUARD)
     chosen.requires = list(dict.fromkeys([*chosen.requires, requirement]))
     chosen.reasons.append(
-        f"guard: {name}; the run keeps plain CLIP if the evidence that adapting helps is weak"
+        f"guard: {name}; the run keeps zero-shot CLIP if the evidence that adapting helps is weak"
     )
 
 

@@ -46,11 +46,11 @@ dataset:
 # latte choose compares models on your images
 {{ yaml(backbone=backbone) }}
 {% if chosen.guard %}
-# Keeps plain CLIP where the evidence that adapting helps is weak
+# Keeps zero-shot CLIP where the evidence that adapting helps is weak
 {{ yaml(guard=chosen.guard) }}
 {% endif %}
 {% if chosen.method == "zero-shot" %}
-# The frozen CLIP as it is
+# Zero-shot CLIP as it is
 labels: [frozen]
 prototypes: templates
 {% elif chosen.method == "mixture" %}

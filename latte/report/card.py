@@ -53,8 +53,8 @@ _INTENDED_USE = (
 )
 
 _UNCALIBRATED = (
-    "Scores are the softmax of the model's logit scale times the similarity. They are usually "
-    "overconfident: 0.9 does not promise that nine of ten such answers are right."
+    "Scores are the softmax of the similarities, multiplied by the model's logit scale. "
+    "They are usually overconfident: 0.9 does not promise that nine of ten such answers are right."
 )
 _CALIBRATION_FAILS = (
     "The calibration is wrong if zero-shot CLIP is confident and wrong, as on kinds of images that "
@@ -187,9 +187,9 @@ def _confidence(calibration: Calibration | None) -> str:
     if calibration is None:
         return _UNCALIBRATED
     found = (
-        "Confidence is calibrated on unlabelled images: scores are the softmax of "
-        f"{calibration.scale:.3g} times the similarity, instead of the model's own logit scale of "
-        f"{calibration.logit_scale:.3g} (temperature {calibration.temperature:.2f}). This scale "
+        "Confidence is calibrated on unlabelled images: before the softmax, similarities are "
+        f"multiplied by {calibration.scale:.3g}. The model's own factor, its logit scale, is "
+        f"{calibration.logit_scale:.3g} (temperature {calibration.temperature:.2f}). The new scale "
         f"makes the mean confidence on {count(calibration.images)} training images equal to the "
         "accuracy that the probabilities of zero-shot CLIP imply, "
         f"{100 * calibration.expected_accuracy:.0f} %."

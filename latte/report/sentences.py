@@ -26,15 +26,15 @@ ORACLE_STATEMENT = (
 )
 """Sentence that marks results that used labels of the training images."""
 
-_NO_LABELS = (
-    "The accuracy is unknown, because there are no labelled images to measure it on. "
-    "Figures without labels show how the model changed, not whether it improved."
-)
+_NO_LABELS = "The accuracy is unknown, because there are no labelled images to measure it on."
+_ONLY_GUARD = "The accuracy was not measured, because there are no labelled images."
+_HOW_IT_CHANGED = "The other figures show only how the predictions changed."
+_ESTIMATED = "The guard's verdict is an estimate from the images alone."
 _ONLY_ANSWERS = (
     "There are no labelled images to measure the accuracy on. A person's answers about training "
     "images measure the gain."
 )
-_PLAIN_CLIP = "The answers of plain CLIP are in pseudo_labels.csv, column zero_shot."
+_ZERO_SHOT_LABELS = "The labels by zero-shot CLIP are in pseudo_labels.csv, column zero_shot."
 _SHOWN_NAMES = 3
 
 Tone = Literal["better", "same", "worse", "unknown"]
@@ -62,7 +62,7 @@ class VerdictWords:
     commands: tuple[tuple[str, str], ...] = ()
     """Purposes and commands that use the full candidate instead; empty if not needed."""
     advice: str | None = None
-    """Sentence on how to use plain CLIP instead; None if not needed."""
+    """Sentence on how to use zero-shot CLIP instead; None if not needed."""
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -94,14 +94,18 @@ def headline(
     """
     before, after = named(evaluations, ZERO_SHOT), named(evaluations, ADAPTED)
     if before is None:
-        return Headline("unknown", _ONLY_ANSWERS if answered else _NO_LABELS)
+        if answered:
+            return Headline("unknown", _ONLY_ANSWERS)
+        known = (_ONLY_GUARD, _ESTIMATED) if verdict else (_NO_LABELS,)
+        return Headline("unknown", " ".join((*known, _HOW_IT_CHANGED)))
     if after is None or after.gain is None:
         return Headline("unknown", f"Only zero-shot CLIP was measured: {_accuracy(before)}.")
     if verdict is not None and verdict.outcome == "kept zero-shot":
         return _kept(evaluations, after)
     tone = _tone(after.gain)
     rival = _stronger_control(evaluations, after, guarded=verdict is not None)
-    return Headline(tone, _compared(tone, before, after, after.gain), rival)
+    sentence = _compared(tone, before, after, after.gain) + _at_chance(before, after)
+    return Headline(tone, sentence, rival)
 
 
 def own_note(evaluations: Sequence[Evaluation]) -> str | None:
@@ -151,22 +155,34 @@ def _compared(tone: Tone, before: Evaluation, after: Evaluation, gain: Interval)
 
 
 def _kept(evaluations: Sequence[Evaluation], after: Evaluation) -> Headline:
-    """Return the headline of a run whose guard kept plain CLIP.
+    """Return the headline of a run whose guard kept zero-shot CLIP.
 
     The run's classifier is then zero-shot CLIP, so its gain says nothing about the recipe. Controls
-    are compared to the rejected candidate instead.
+    are compared to the candidate instead.
     """
-    sentence = f"This run uses plain CLIP: {_accuracy(after)}."
+    sentence = f"This run uses zero-shot CLIP: {_accuracy(after)}."
     candidate = named(evaluations, CANDIDATE)
     if candidate is None or candidate.gain is None:
         return Headline("same", sentence)
     images, gain = candidate.images, candidate.gain
     sentence += (
-        f" The rejected candidate reaches {percent(candidate.top1.value, images)}: "
+        f" The candidate reaches {percent(candidate.top1.value, images)}: "
         f"{points(gain.value, images)} points (95 % interval {points_range(gain, images)})."
     )
+    sentence += _at_chance(after, candidate)
     rival = _stronger_control(evaluations, candidate, guarded=True)
     return Headline("same", sentence, rival)
+
+
+def _at_chance(before: Evaluation, after: Evaluation) -> str:
+    """Return a sentence if neither accuracy is measurably above one in the number of classes."""
+    classes = len(before.classes)
+    if classes < 2 or max(before.top1.low, after.top1.low) > 1 / classes:
+        return ""
+    return (
+        f" Neither is measurably better than chance ({percent(1 / classes, before.images)} for "
+        f"{count(classes)} classes): the class names or the model may not fit these images."
+    )
 
 
 def _stronger_control(
@@ -223,7 +239,8 @@ def oracle_note(recipe: Mapping[str, Any]) -> str | None:
 def present_sentence(present: PresentNames | None, classes: int) -> str | None:
     """Return a sentence on the class names that occur among the training images.
 
-    Example: `About 7 of 100 classes occur (95 % interval 5 to 11); no images found of: a, b, c`.
+    Example: `About 7 of 100 classes occur (95 % interval 5 to 11); names that no image clearly
+    shows: a, b, c`.
 
     Returns None if images of all classes were found, or nothing was estimated.
     """
@@ -235,7 +252,8 @@ def present_sentence(present: PresentNames | None, classes: int) -> str | None:
     more = f" and {count(rest)} more" if rest > 0 else ""
     return (
         f"About {count(present.expected)} of {count(classes)} classes occur (95 % interval "
-        f"{count(present.low)} to {count(present.high)}); no images found of: {shown}{more}"
+        f"{count(present.low)} to {count(present.high)}); names that no image clearly shows: "
+        f"{shown}{more}"
     )
 
 
@@ -248,27 +266,32 @@ def verdict_words(results: RunResults, run: str) -> VerdictWords:
     reason = reason[0].upper() + reason[1:] + "."
     sure = "" if verdict.probability is None else f" (probability {verdict.probability:.2f})"
     whole = verdict.strength == 1
-    adapted = "Adapted" if whole else f"Adapted in part (strength {verdict.strength:.2f})"
+    mixed = f"zero-shot CLIP and the adapted model are mixed (strength {verdict.strength:.2f})"
+    adapted = "Adapted" if whole else f"Adapted in part: {mixed}"
     use = f"latte predict {shlex.quote(run)} IMAGES --candidate"
     saved = RunFolder(results.folder)
     limit = FinishedRun(saved).source.limit if saved.source.is_file() else None
     again = f"latte run {shlex.quote(f'{run}/recipe.yaml')} --set guard=null"
     again += f" --limit {limit}" if limit else ""
     unguarded = ("To adapt without the guard", again)
-    all_of_it = (("To use the fully adapted classifier", use), unguarded)
+    all_of_it = (
+        ("To use the candidate, which is the adapted model without mixing", use),
+        unguarded,
+    )
     commands: tuple[tuple[str, str], ...]
     match verdict.outcome:
         case "kept zero-shot":
-            sentence = f"Kept plain CLIP: the evidence that adapting helps is too weak{sure}."
-            commands = (("To use the rejected classifier anyway", use), unguarded)
-            return VerdictWords("kept", sentence, reason, commands)
+            sentence = f"Kept zero-shot CLIP: the evidence that adapting helps is too weak{sure}."
+            purpose = "To use the candidate, the adapted model that the guard did not accept"
+            return VerdictWords("kept", sentence, reason, ((purpose, use), unguarded))
         case "likely better":
-            sentence = f"{adapted}: likely better than plain CLIP on images like these{sure}."
+            what = "Adapted:" if whole else f"{adapted}. This is"
+            sentence = f"{what} likely better than zero-shot CLIP on images like these{sure}."
             return VerdictWords("better", sentence, reason, () if whole else all_of_it)
         case "cannot tell":
-            sentence = f"{adapted}, but it is uncertain whether this helps{sure}."
+            sentence = f"{adapted}. Whether this helps is uncertain{sure}."
             commands = () if whole else all_of_it
-            return VerdictWords("unknown", sentence, reason, commands, _PLAIN_CLIP)
+            return VerdictWords("unknown", sentence, reason, commands, _ZERO_SHOT_LABELS)
 
 
 def verdict_label(verdict: Verdict | None) -> str:

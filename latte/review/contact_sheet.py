@@ -14,6 +14,7 @@ from latte.interfaces import LatteError
 from latte.io.files import write_text
 from latte.io.redaction import printable
 from latte.review.importing import NONE, UNSURE
+from latte.review.queues import QueueName
 from latte.review.session import Review
 
 _SIDE = 320
@@ -32,14 +33,23 @@ def refuse_existing(folder: Path) -> None:
 
 
 def write_sheet(
-    review: Review, count: int, picture: Callable[[int, int], bytes], folder: Path
+    review: Review,
+    count: int,
+    picture: Callable[[int, int], bytes],
+    folder: Path,
+    *,
+    teaches: bool = False,
 ) -> tuple[Path, Path]:
     """Write `sheet.html` and `answers.csv` with the next questions; return both paths.
+
+    If `teaches`, the questions are the least certain images of each class in turn, and their
+    answers teach; otherwise the answers measure the gain.
 
     `picture` returns the JPEG of an image, given its index. Call `refuse_existing` first. Raises
     `LatteError` if no question is left.
     """
-    questions = review.upcoming(count)
+    queue: QueueName = "balanced" if teaches else "evidence"
+    questions = review.upcoming(count, queue)
     if not questions:
         raise LatteError("every image is answered", where=str(review.file))
     names, ids = review.run.class_names, review.run.training_ids
@@ -61,13 +71,13 @@ def write_sheet(
         lstrip_blocks=True,
     )
     html = environment.get_template("sheet.html").render(
-        run=review.name, cards=cards, names=names, neither=NONE, unsure=UNSURE
+        run=review.name, cards=cards, names=names, neither=NONE, unsure=UNSURE, teaches=teaches
     )
     write_text(page, printable(html))
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("image", "label", "use"))
-    writer.writerows((card["image"], "", "evidence") for card in cards)
+    writer.writerows((card["image"], "", review.queues[queue].use) for card in cards)
     write_text(table, text.getvalue())
     return page, table
 

@@ -42,6 +42,10 @@ class Estimate:
     """Accuracy of zero-shot CLIP."""
     adapted: Interval
     """Accuracy of the adapted model."""
+    agreeing: int = 0
+    """Answers as evidence about images on which the models agree."""
+    waiting: int = 0
+    """Answered disagreements behind one without an answer; they count after its answer."""
 
     @property
     def better(self) -> Literal["adapted", "zero-shot"] | None:
@@ -77,6 +81,8 @@ def estimate(
         gain=_scaled(gain, differ, images),
         zero_shot=_accuracy(asked, [disagreed, *strata], [differ, *sizes], lambda i: i.zero_shot),
         adapted=_accuracy(asked, [disagreed, *strata], [differ, *sizes], lambda i: i.adapted),
+        agreeing=sum(map(asked.evidence, population.agreements)),
+        waiting=asked.evidence(population.disagreements) - len(disagreed),
     )
 
 
@@ -96,6 +102,11 @@ class _Asked:
                 break
             found.append(one)
         return found
+
+    def evidence(self, images: Sequence[ReviewImage]) -> int:
+        """Return the number of images with an answer as evidence."""
+        answers = (self._answers.get(one.key) for one in images)
+        return sum(answer is not None and answer.use == "evidence" for answer in answers)
 
     def is_unsure(self, image: ReviewImage) -> bool:
         return self._answers[image.key].kind == "unsure"

@@ -72,8 +72,8 @@ class _Classification(BaseModel):
     labels: dict[str, int | _Indexed | None]
 
 
-def import_answers(review: Review, path: Path) -> int:
-    """Append the new answers of a file, and return their number.
+def import_answers(review: Review, path: Path) -> list[Answer]:
+    """Append the new answers of a file, and return them.
 
     An answer without `use` gets the use of the image's earlier answer, or else of its `draw`.
     Raises `LatteError` before anything is written if an image or a class is unknown, or if two
@@ -105,7 +105,7 @@ def import_answers(review: Review, path: Path) -> int:
         if key not in before or _content(before[key]) != _content(answer)
     ]
     review.append(new, stored)
-    return len(new)
+    return new
 
 
 def _read(path: Path, keys: Mapping[str, str]) -> Iterator[_Given]:

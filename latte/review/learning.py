@@ -14,6 +14,7 @@ from latte.registry.registry import Registry
 from latte.results.answers import teaching_labels
 from latte.results.finished import FinishedRun
 from latte.results.folder import RunFolder
+from latte.review.sentences import uses
 from latte.review.session import Review
 from latte.run.runner import run_recipe
 
@@ -29,10 +30,12 @@ def learn(review: Review, registry: Registry, progress: Progress) -> RunResults:
     if len(review.runs) > 1:
         raise LatteError("only one run can learn at a time", where="RUN", hint="name one run")
     if not teaching_labels(review.file):
+        found = uses(review.answers().values())
         raise LatteError(
-            "there is no answer to learn from",
+            "there is no answer to learn from" + (f": of the answers, {found}" if found else ""),
             where=str(review.file),
-            hint=f"latte review {run.folder.path}, and choose a task that begins with Teach",
+            hint=f"latte review {run.folder.path}, and choose a task that begins with Teach; or "
+            f"latte review {run.folder.path} --sheet DIR --teach",
         )
     path = Path(run.source.recipe)
     file = os.path.relpath(review.file, path.parent)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from latte.results.answers import Answer
 from latte.review.estimate import Estimate
 
 ZERO_SHOT = "zero-shot CLIP"
@@ -20,6 +21,8 @@ class Evidence:
     """The model whose gain is estimated, in words."""
     baseline: str = ZERO_SHOT
     """The model that it is compared with, in words: zero-shot CLIP or another run's model."""
+    teaching: int = 0
+    """Answers for teaching, which measure nothing."""
 
     @property
     def is_gain(self) -> bool:
@@ -42,14 +45,14 @@ class Evidence:
         if not found.answered:
             return (
                 f"{start} and {adapted} disagree on {found.disagreements:,} of "
-                f"{found.images:,} images. No answer yet."
+                f"{found.images:,} images. {_none_counts(self)}"
             )
         against = "" if self.is_gain else f" against {baseline}"
         changes = f"{adapted} changes accuracy{against} by"
         if found.answered == found.disagreements and not found.unsure:
             return (
                 f"All {found.disagreements:,} disagreements are answered: {changes} "
-                f"{_points(found.gain.value)} points on these images."
+                f"{_points(found.gain.value)} points on the {found.images:,} images of this review."
             )
         answers = "1 answer" if found.answered == 1 else f"{found.answered:,} answers"
         interval = f"{_points(found.gain.low)} to {_points(found.gain.high)}"
@@ -85,6 +88,41 @@ def run_names(folders: Sequence[Path]) -> list[str]:
     return [
         f"{one.parent.name}/{one.name}" if names.count(one.name) > 1 else one.name for one in paths
     ]
+
+
+def uses(answers: Iterable[Answer]) -> str:
+    """Return how many answers teach and how many only measure; empty without answers.
+
+    Example: `6 teach, 4 only measure the gain`.
+    """
+    kinds = ["measure" if one.use == "evidence" else one.kind for one in answers]
+    teach, measure = kinds.count("class"), kinds.count("measure")
+    parts = [
+        f"{teach:,} {'teaches' if teach == 1 else 'teach'}",
+        f"{measure:,} only {'measures' if measure == 1 else 'measure'} the gain",
+    ]
+    if rest := len(kinds) - teach - measure:
+        parts.append(f"{rest:,} without a class")
+    return ", ".join(parts) if kinds else ""
+
+
+def _none_counts(evidence: Evidence) -> str:
+    """Return a sentence on answers of which none measures the gain yet."""
+    found = evidence.estimate
+    parts = [
+        f"{number:,} {what}"
+        for number, what in (
+            (evidence.teaching, "for teaching"),
+            (found.agreeing, "about images on which the models agree"),
+            (found.waiting, "waiting for answers about earlier images"),
+        )
+        if number
+    ]
+    total = evidence.teaching + found.agreeing + found.waiting
+    if not total:
+        return "No answer yet."
+    answers = "1 answer" if total == 1 else f"{total:,} answers"
+    return f"No answer measures the gain yet ({answers}: {', '.join(parts)})."
 
 
 def contradictions(images: int) -> str:

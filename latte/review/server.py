@@ -150,6 +150,7 @@ class _Server:
             "question": None if now.question is None else _shown(now.question),
             "answered": now.answered,
             "left": now.left,
+            "uses": now.uses,
             "result": [one.lines for one in now.evidence],
         }
 

@@ -33,7 +33,7 @@ from latte.review.population import (
     teaches,
 )
 from latte.review.queues import EvidenceQueue, Question, Queue, QueueName, queues_of
-from latte.review.sentences import ZERO_SHOT, Evidence, run_names
+from latte.review.sentences import ZERO_SHOT, Evidence, run_names, uses
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,8 @@ class Standing:
     left: int
     """Number of questions that the queue could still ask."""
     evidence: tuple[Evidence, ...]
+    uses: str
+    """Numbers of answers that teach and that only measure; empty without answers."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +87,19 @@ class Stored:
 
     def check_use(self, key: str, use: Use, where: str) -> None:
         """Raise `LatteError` if a file's answer about the image `key` excludes this use."""
-        allowed = all(_allows(own.get(key), use) for own in self.files)
-        if not allowed or (use == "teaching" and not teaches(key)):
-            raise LatteError("an image is evidence or teaching, never both", where=where)
+        if not all(_allows(own.get(key), use) for own in self.files):
+            raise LatteError(
+                "an image is evidence or teaching, never both: an earlier answer about it has the "
+                "other use",
+                where=where,
+            )
+        if use == "teaching" and not teaches(key):
+            raise LatteError(
+                "an image is evidence or teaching, never both: a random draw chose this one to "
+                "measure the gain",
+                where=where,
+                hint="leave the column use empty; --sheet DIR --teach asks about images that teach",
+            )
 
 
 def _allows(before: Answer | None, use: Use) -> bool:
@@ -182,14 +194,15 @@ class Review:
         `answers` are the answers of the files, if they were read already.
         """
         answers = self.answers() if answers is None else answers
+        teaching = sum(one.use == "teaching" for one in answers.values())
         return tuple(
-            Evidence(estimate(images, answers, self.run.class_names), compared, baseline)
+            Evidence(estimate(images, answers, self.run.class_names), compared, baseline, teaching)
             for images, compared, baseline in self._comparisons
         )
 
     @cached_property
     def _comparisons(self) -> tuple[tuple[Population, str, str], ...]:
-        """Images, compared model and baseline of each estimate."""
+        """Images, adapted model or candidate, and baseline of each estimate."""
         names = [
             _compared(one, name if len(self.runs) > 1 else None)
             for one, name in zip(self.runs, self._names, strict=True)
@@ -210,19 +223,20 @@ class Review:
             asks.counted(answers),
             asks.left(answers),
             self.evidence(answers),
+            uses(answers.values()),
         )
 
     def next(self, queue: QueueName) -> Question | None:
         """Return the next unanswered question of a queue; None if there is none left."""
         return self.queues[queue].next(self.answers())
 
-    def upcoming(self, count: int) -> list[Question]:
-        """Return the next `count` evidence questions, in the order in which they are asked."""
-        answers, found = self.answers(), list[Question]()
-        while len(found) < count and (question := self.queues["evidence"].next(answers)):
+    def upcoming(self, count: int, queue: QueueName = "evidence") -> list[Question]:
+        """Return the next `count` questions of a queue of single images, in the order of asking."""
+        asks, answers, found = self.queues[queue], self.answers(), list[Question]()
+        while len(found) < count and (question := asks.next(answers)):
             found.append(question)
             key = question.images[0].key
-            answers[key] = Answer(key, "unsure", None, "evidence", "evidence", "", "")
+            answers[key] = Answer(key, "unsure", None, asks.use, queue, "", "")
         return found
 
     def answer(
@@ -280,8 +294,8 @@ def _population(run: FinishedRun) -> Population:
 def _compared(run: FinishedRun, name: str | None) -> str:
     """Return the model that is compared with zero-shot CLIP, in words."""
     if name is not None:
-        return f"the rejected candidate of {name}" if run.has_candidate else name
-    return "the rejected candidate" if run.has_candidate else "the adapted model"
+        return f"the candidate of {name}" if run.has_candidate else name
+    return "the candidate" if run.has_candidate else "the adapted model"
 
 
 def _require_same_images(run: FinishedRun, other: FinishedRun) -> None:

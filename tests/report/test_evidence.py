@@ -93,7 +93,7 @@ def test_kept_zero_shot_is_measured_against_the_rejected_candidate(tmp_path: Pat
     answer_all(made_up_review(folder, CLASSES), "adapted", 40)
     words = parse(run_page(unlabelled(tmp_path, KEPT))).one("header").words
     assert "(probability 0.41)" in words
-    assert "After 30 answers: the rejected candidate is better by +25.0 points" in words
+    assert "After 30 answers: the candidate is better by +25.0 points" in words
 
 
 def test_damaged_answers_raise_an_error_with_the_line(tmp_path: Path, review: Review) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from latte.interfaces import OWN_IMAGES, Evaluation, Interval
+from latte.interfaces import OWN_IMAGES, Evaluation, Interval, Verdict
 from latte.report.sentences import headline, main_name, own_note
 from tests.helpers.report_examples import ADAPTED, CONTROL, ZERO_SHOT, evaluation
 
@@ -55,6 +55,26 @@ def test_without_an_evaluation_the_accuracy_is_unknown() -> None:
     assert verdict.tone == "unknown"
     assert "accuracy is unknown" in verdict.sentence
     assert "%" not in verdict.sentence
+    judged = headline((), Verdict(1.0, "halves agree", 0.9))
+    assert "The guard's verdict is an estimate from the images alone." in judged.sentence
+    assert "guard" not in verdict.sentence
+
+
+@pytest.mark.parametrize(("value", "change"), [(0.12, -0.06), (0.1, 0.0), (0.06, 0.06)])
+def test_accuracies_that_are_not_above_chance_are_called_so(value: float, change: float) -> None:
+    """With three classes chance is 33 %, far above all these accuracies."""
+    before = replace(ZERO_SHOT, top1=Interval(value, value - 0.05, value + 0.05))
+    after = value + change
+    moved = Interval(change, change - 0.02, change + 0.02)
+    poor = replace(ADAPTED, top1=Interval(after, after - 0.05, after + 0.05), gain=moved)
+    chance = "Neither is measurably better than chance (33.3 % for 3 classes)"
+    assert chance in plain(headline((before, poor)).sentence)
+    kept = Verdict(0.0, "halves differ", 0.4)
+    candidate = replace(poor, name="candidate")
+    same = replace(before, name="adapted", gain=Interval(0.0, 0.0, 0.0))
+    assert chance in plain(headline((before, same, candidate), kept).sentence)
+    for good in ((ZERO_SHOT, poor), (before, ADAPTED)):
+        assert "chance" not in headline(good).sentence
 
 
 def test_zero_shot_alone_is_reported_alone() -> None:

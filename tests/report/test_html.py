@@ -189,7 +189,7 @@ def test_true_labels_of_training_images_are_marked_as_information(tmp_path: Path
 
     assert text.startswith("For information only")
     assert "of 2 sampled training images with a known label" in text
-    assert "frozen pseudo-label is right for 1 (50 %) and the adapted one for 2 (100 %)" in text
+    assert "zero-shot pseudo-label is right for 1 (50 %) and the adapted one for 2 (100 %)" in text
 
 
 def test_without_known_labels_nothing_is_said_about_their_quality(tmp_path: Path) -> None:

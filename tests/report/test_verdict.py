@@ -58,23 +58,26 @@ class TestWords:
     def test_likely_better(self, tmp_path: Path) -> None:
         words = verdict_words(judged(tmp_path, BETTER), "runs/a")
         assert words.lines == (
-            "Adapted: likely better than plain CLIP on images like these (probability 0.93).",
+            "Adapted: likely better than zero-shot CLIP on images like these (probability 0.93).",
             "The texts and the groups of images agree.",
         )
 
     def test_cannot_tell(self, tmp_path: Path) -> None:
         sentence, reason, advice = verdict_words(judged(tmp_path, UNSURE), "runs/a").lines
-        assert sentence == "Adapted, but it is uncertain whether this helps (probability 0.62)."
+        assert sentence == "Adapted. Whether this helps is uncertain (probability 0.62)."
         assert reason == "The texts and the groups of images agree."
-        assert advice == ("The answers of plain CLIP are in pseudo_labels.csv, column zero_shot.")
+        assert advice == (
+            "The labels by zero-shot CLIP are in pseudo_labels.csv, column zero_shot."
+        )
 
     def test_kept(self, tmp_path: Path) -> None:
         sentence, _, *commands = verdict_words(judged(tmp_path, KEPT), "my runs/a").lines
         assert sentence == (
-            "Kept plain CLIP: the evidence that adapting helps is too weak (probability 0.41)."
+            "Kept zero-shot CLIP: the evidence that adapting helps is too weak (probability 0.41)."
         )
         assert commands == [
-            "To use the rejected classifier anyway: latte predict 'my runs/a' IMAGES --candidate",
+            "To use the candidate, the adapted model that the guard did not accept: "
+            "latte predict 'my runs/a' IMAGES --candidate",
             "To adapt without the guard: latte run 'my runs/a/recipe.yaml' --set guard=null",
         ]
 
@@ -85,7 +88,10 @@ class TestWords:
 
     def test_a_part_says_how_much_and_where_the_whole_is(self, tmp_path: Path) -> None:
         sentence, _, use, _ = verdict_words(judged(tmp_path, PART), "runs/a").lines
-        assert sentence.startswith("Adapted in part (strength 0.40): likely better")
+        assert sentence.startswith(
+            "Adapted in part: zero-shot CLIP and the adapted model are mixed (strength 0.40). This "
+            "is likely better than zero-shot CLIP"
+        )
         assert "latte predict runs/a IMAGES --candidate" in use
 
     def test_without_a_probability_none_is_shown(self, tmp_path: Path) -> None:
@@ -135,19 +141,18 @@ def test_a_reason_from_outside_cannot_act(tmp_path: Path) -> None:
 
 
 class TestKeptZeroShot:
-    """A run whose guard kept zero-shot has plain CLIP's accuracy by the guard's decision."""
+    """A run whose guard kept zero-shot has zero-shot CLIP's accuracy by the guard's decision."""
 
     def summary(self, folder: Path, *others: Evaluation) -> str:
         kept = evaluation("adapted", BEFORE, Interval(0.0, -0.01, 0.01))
         return squashed(summary_table(judged(folder, KEPT, evaluations=(ZERO_SHOT, kept, *others))))
 
-    def test_headline_names_plain_clip_and_the_rejected_candidate(self, tmp_path: Path) -> None:
+    def test_headline_names_zero_shot_clip_and_the_candidate(self, tmp_path: Path) -> None:
         candidate = replace(ADAPTED, name="candidate")
         text = self.summary(tmp_path, candidate)
         assert (
-            "This run uses plain CLIP: top-1 55.0 % on 400 labelled images (95 % interval 50.0 to "
-            "60.0 %). The rejected candidate reaches 59.5 %: +4.5 points (95 % interval +1.2 to "
-            "+7.8)."
+            "This run uses zero-shot CLIP: top-1 55.0 % on 400 labelled images (95 % interval 50.0 "
+            "to 60.0 %). The candidate reaches 59.5 %: +4.5 points (95 % interval +1.2 to +7.8)."
         ) in text
         assert "No measurable gain" not in text
         assert "did at least as well" not in text
@@ -182,11 +187,12 @@ class TestPresent:
         names = tuple(f"name {number}" for number in range(93))
         found = PresentNames(7, 5, 11, names)
         assert present_sentence(found, 100) == (
-            "About 7 of 100 classes occur (95 % interval 5 to 11); no images found of: name 0, "
-            "name 1, name 2 and 90 more"
+            "About 7 of 100 classes occur (95 % interval 5 to 11); names that no image clearly "
+            "shows: name 0, name 1, name 2 and 90 more"
         )
         assert present_sentence(PresentNames(2, 2, 2, ("a",)), 3) == (
-            "About 2 of 3 classes occur (95 % interval 2 to 2); no images found of: a"
+            "About 2 of 3 classes occur (95 % interval 2 to 2); names that no image clearly "
+            "shows: a"
         )
 
     def test_the_terminal_says_nothing_where_all_names_occur(self, tmp_path: Path) -> None:
@@ -199,9 +205,9 @@ class TestPresent:
         results = replace(run_results(tmp_path), present=PresentNames(2, 1, 3, names))
         document = parse(run_page(results))
         words = document.by_id("result").words
-        assert "no images found of: tabby cat, <b>fox</b>, c and 1 more" in words
+        assert "names that no image clearly shows: tabby cat, <b>fox</b>, c and 1 more" in words
         assert "last name" in words
-        assert "no images found of: tabby cat" in model_card(results)
+        assert "names that no image clearly shows: tabby cat" in model_card(results)
         assert "<b>" not in model_card(results)
         assert "About 2 of 3 classes occur" in squashed(summary_table(results))
 

@@ -118,6 +118,28 @@ def test_filled_answers_are_not_overwritten_and_an_end_is_reported(
     assert not (tmp_path / "other").exists()
 
 
+def test_a_sheet_for_teaching_asks_about_images_that_teach(review: Review, tmp_path: Path) -> None:
+    page, table = write_sheet(review, 12, square, tmp_path / "sheet", teaches=True)
+    rows = list(csv.DictReader(io.StringIO(table.read_text())))
+    assert {row["use"] for row in rows} == {"teaching"}
+    assert len({row["image"] for row in rows}) == 12
+    assert "leave no gap" not in page.read_text()
+    fill(table, review, 12)
+    assert [one.use for one in import_answers(review, table)] == ["teaching"] * 12
+
+
+def test_teach_needs_a_sheet_of_a_single_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("latte.cli.review._picture", lambda opened: square)
+    runs = [str(made_up_review(tmp_path / name, NAMES).run.folder.path) for name in ("a", "b")]
+    assert run_command_line(["review", runs[0], "--teach"]) == 2
+    assert "--sheet" in capsys.readouterr().err
+    assert run_command_line(["review", *runs, "--sheet", str(tmp_path / "s"), "--teach"]) == 2
+    assert "name one run" in capsys.readouterr().err
+    assert run_command_line(["review", runs[0], "--sheet", str(tmp_path / "s"), "--teach"]) == 0
+
+
 def test_the_import_command_can_be_copied(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -58,7 +58,7 @@ def test_all_answers_give_the_exact_gain_and_accuracies() -> None:
     points = f"{100 * true_gain(found):+.1f} points"
     assert Evidence(full, "the adapted model").sentence == (
         f"All {len(found.disagreements)} disagreements are answered: the adapted model changes "
-        f"accuracy by {points} on these images."
+        f"accuracy by {points} on the {len(KEYS)} images of this review."
     )
 
 

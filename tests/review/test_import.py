@@ -11,8 +11,11 @@ import pytest
 
 from latte.cli.main import run_command_line
 from latte.interfaces import LatteError
+from latte.interfaces.progress import SilentProgress
+from latte.registry.registry import load_registry
 from latte.results.answers import read_answers
 from latte.review.importing import import_answers
+from latte.review.learning import learn
 from latte.review.population import teaches
 from latte.review.session import Review
 from tests.helpers.reviews import made_up_review
@@ -60,7 +63,7 @@ def contents(review: Review) -> dict[str, tuple[str, str | None, str]]:
 def test_draw_makes_a_row_evidence_or_teaching(review: Review, tmp_path: Path) -> None:
     evidence, other, unsure, taught = *EVIDENCE[:3], TEACHING[0]
     rows = (f"{evidence},cat", f"{other},none of these", f"{unsure},cannot tell", f"{taught}, dog ")
-    assert import_answers(review, csv_file(tmp_path, *rows, f"{TEACHING[1]},")) == 4
+    assert len(import_answers(review, csv_file(tmp_path, *rows, f"{TEACHING[1]},"))) == 4
     assert contents(review) == {
         evidence: ("class", "cat", "evidence"),
         other: ("none", None, "evidence"),
@@ -85,17 +88,17 @@ def test_all_three_formats_give_the_same_answers(review: Review, tmp_path: Path)
     }
     for content in (tasks, fiftyone):
         review.file.unlink()
-        assert import_answers(review, json_file(tmp_path, content)) == 2
+        assert len(import_answers(review, json_file(tmp_path, content))) == 2
         assert contents(review) == expected
 
 
 def test_importing_twice_changes_nothing(review: Review, tmp_path: Path) -> None:
     path = csv_file(tmp_path, f"{EVIDENCE[0]},cat", f"{TEACHING[0]},dog", f"{EVIDENCE[0]},cat")
-    assert import_answers(review, path) == 2
+    assert len(import_answers(review, path)) == 2
     before = review.file.read_bytes()
-    assert import_answers(review, path) == 0
+    assert len(import_answers(review, path)) == 0
     assert review.file.read_bytes() == before
-    assert import_answers(review, csv_file(tmp_path, f"{EVIDENCE[0]},bird")) == 1
+    assert len(import_answers(review, csv_file(tmp_path, f"{EVIDENCE[0]},bird"))) == 1
     assert contents(review)[EVIDENCE[0]] == ("class", "bird", "evidence")
     assert len(read_answers(review.file)) == 3
 
@@ -120,7 +123,12 @@ GOOD = f"{EVIDENCE[0]},cat"
         ((GOOD, f"{EVIDENCE[1]},catt"), "image,label", '"catt" is none', '"cat"'),
         ((GOOD, f"{EVIDENCE[1]},canot tell"), "image,label", "canot", '"cannot tell"'),
         ((GOOD, f"{EVIDENCE[0]},dog"), "image,label", ":2 has another answer", ""),
-        ((GOOD + ",", f"{EVIDENCE[1]},cat,teaching"), "image,label,use", "never both", ""),
+        (
+            (GOOD + ",", f"{EVIDENCE[1]},cat,teaching"),
+            "image,label,use",
+            "a random draw",
+            "--teach",
+        ),
         ((GOOD + ",", f"{EVIDENCE[1]},cat,training"), "image,label,use", "no use", "teaching"),
         ((GOOD, f"{EVIDENCE[1]},cat,dog"), "image,label", "3 values for 2", "quotes"),
         ((GOOD, ",cat"), "image,label", "is empty", ""),
@@ -187,11 +195,48 @@ def test_the_command_prints_the_estimate(
     assert run_command_line(["review", folder, "--import", str(path)]) == 0
     printed = capsys.readouterr()
     assert "1 new answer in" in printed.err
+    assert "0 teach, 1 only measures the gain" in printed.err
     assert printed.out.startswith("After 1 answer:")
 
 
 def test_teaching_images_of_a_run_that_has_learned_can_be_answered(tmp_path: Path) -> None:
     first = made_up_review(tmp_path / "first", NAMES)
     review = made_up_review(tmp_path / "run", NAMES, corrections="../first/review.jsonl")
-    assert import_answers(review, csv_file(tmp_path, f"{TEACHING[0]},cat")) == 1
+    assert len(import_answers(review, csv_file(tmp_path, f"{TEACHING[0]},cat"))) == 1
     assert read_answers(first.file)[0].use == "teaching"
+
+
+def test_the_command_says_how_many_answers_teach_and_why_the_others_do_not(
+    review: Review, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"{image},cat" for image in (*EVIDENCE[:3], *TEACHING[:4])]
+    path = csv_file(tmp_path, *rows, f"{TEACHING[4]},none of these")
+    assert run_command_line(["review", str(review.run.folder.path), "--import", str(path)]) == 0
+    printed = capsys.readouterr().err
+    assert "review.jsonl: 4 teach, 3 only measure the gain, 1 without a class" in printed
+    assert "a random draw decides" in printed
+
+
+def test_answers_that_do_not_count_yet_are_not_called_no_answer(
+    review: Review, tmp_path: Path
+) -> None:
+    differ = {one.row for one in review.population.disagreements}
+    agreed = next(image for image in EVIDENCE if int(image.removesuffix(".jpg")) not in differ)
+    later = f"{review.population.disagreements[2].row}.jpg"
+    import_answers(review, csv_file(tmp_path, *(f"{one},cat" for one in (agreed, TEACHING[0]))))
+    (found,) = review.evidence()
+    assert (found.teaching, found.estimate.agreeing, found.estimate.waiting) == (1, 1, 0)
+    assert "2 answers: 1 for teaching, 1 about images on which the models agree" in found.sentence
+    import_answers(review, csv_file(tmp_path, f"{later},cat"))
+    (found,) = review.evidence()
+    assert found.estimate.waiting == 1
+    assert "3 answers" in found.sentence
+    assert "1 waiting for answers about earlier images" in found.sentence
+
+
+def test_answers_that_only_measure_are_named_if_nothing_can_be_learned(
+    review: Review, tmp_path: Path
+) -> None:
+    import_answers(review, csv_file(tmp_path, f"{EVIDENCE[0]},cat"))
+    with pytest.raises(LatteError, match="0 teach, 1 only measures the gain"):
+        learn(review, load_registry(), SilentProgress())

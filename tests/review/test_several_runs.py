@@ -171,7 +171,7 @@ def learnable(review: Review) -> str:
 
 def imported(review: Review, path: Path, *rows: str) -> int:
     path.write_text("".join(f"{one}\n" for one in ("image,label,use", *rows)))
-    return import_answers(review, path)
+    return len(import_answers(review, path))
 
 
 @pytest.mark.parametrize("use", ["evidence", "teaching", ""])

@@ -319,12 +319,13 @@ class TestWords:
         run_name = first.removeprefix("run folder: ")
         text = " ".join(" ".join(said).split())
         assert text.startswith(
-            "Kept plain CLIP: the evidence that adapting helps is too weak (probability 0.41). The "
-            "options say so. To use the rejected classifier anyway: latte predict"
+            "Kept zero-shot CLIP: the evidence that adapting helps is too weak (probability 0.41). "
+            "The options say so. The candidate is the adapted model that the guard did not accept. "
+            "To use it anyway: latte predict"
         )
         assert f"latte predict {run_name} IMAGES --candidate" in text
         for name in ("report/index.html", "model/README.md"):
-            assert "Kept plain CLIP" in (Path(run_name) / name).read_text()
+            assert "Kept zero-shot CLIP" in (Path(run_name) / name).read_text()
 
 
 class TestPresent:
@@ -351,7 +352,7 @@ class TestPresent:
         (folder,) = Path("runs").iterdir()
         missing = json.loads((folder / "present.json").read_text())["unsupported"]
         assert "of 31 classes occur (95 % interval " in said
-        assert f"no images found of: {missing[0]}, {missing[1]}, {missing[2]}" in said
+        assert f"no image clearly shows: {missing[0]}, {missing[1]}, {missing[2]}" in said
         page = (folder / "report" / "index.html").read_text()
         assert all(f"<bdi>{name}</bdi>" in page for name in missing)
 

@@ -60,7 +60,7 @@ def test_a_filled_sheet_meets_the_verdict_in_every_report(
     found = json.loads(latte("review", folder, "--import", "sheet/answers.csv", "--json").out)
     assert found["answered"] == found["disagreements"] > 0
     gain = f"{100 * found['disagreements'] / found['images']:+.1f} points"
-    compared = "the rejected candidate" if strength == 0 else "the adapted model"
+    compared = "the candidate" if strength == 0 else "the adapted model"
     printed = " ".join(latte("report", folder, "--quiet").out.split())
     header = parse(page.read_text()).one("header").words
     for text in (header, card.read_text().replace("\\", ""), printed):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,11 +76,27 @@ def dataset_titles(rows: Sequence[Row]) -> dict[str, str]:
     }
 
 
+def row_titles(rows: Sequence[Row]) -> list[str]:
+    """Return the recipe's name of each row, or its run folder's name if rows share the former.
+
+    Rows with several seeds, and so with several folders, keep the recipe's name.
+    """
+    shared = Counter((row.method, row.data.digest) for row in rows)
+    folders = run_names([row.folders[0] for row in rows])
+    return [
+        one_line(folder if row.method in folder else f"{row.method} {folder}")
+        if shared[row.method, row.data.digest] > 1 and len(row.folders) == 1
+        else one_line(row.method)
+        for row, folder in zip(rows, folders, strict=True)
+    ]
+
+
 def notes(comparison: Comparison) -> list[str]:
     """Return the notes for this comparison."""
     rows = comparison.rows
     return [
         *([f"Marked {ORACLE}: {ORACLE_STATEMENT}"] if any(row.has_oracle for row in rows) else []),
+        *_on_settings(rows),
         *_on_own_images(rows),
         *_on_intervals(rows),
         *_on_data(rows),
@@ -104,7 +121,7 @@ def _on_verdicts(comparison: Comparison) -> Iterator[str]:
     if not comparison.has_verdicts:
         yield "guard: none. These recipes have no guard that estimates whether adapting helps."
     if any(row.candidate for row in comparison.rows):
-        yield "Candidate: the adapted classifier, if the guard did not accept it in full."
+        yield "Candidate: the adapted model, if the guard did not accept it in full."
 
 
 def _on_evidence(comparison: Comparison) -> Iterator[str]:
@@ -141,6 +158,15 @@ def _on_evidence(comparison: Comparison) -> Iterator[str]:
 def _review(folders: Sequence[Path]) -> str:
     """Return the shell command that reviews these runs."""
     return one_line(shlex.join(["latte", "review", *map(relative, folders)]))
+
+
+def _on_settings(rows: Sequence[Row]) -> Iterator[str]:
+    """If rows leave settings out, yield a note that says where to find these."""
+    if most := max((row.left_out for row in rows), default=0):
+        yield (
+            f"Rows show the settings that tell them apart. {count(most)} more settings differ; "
+            "they are in the page (--html FILE), the CSV and the JSON."
+        )
 
 
 def _on_own_images(rows: Sequence[Row]) -> Iterator[str]:

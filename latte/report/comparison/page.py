@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from latte.io.redaction import one_line, printable
 from latte.report.charts import IntervalRow, interval_chart, points_tick
-from latte.report.comparison.comparison import Comparison, dataset_titles, notes
+from latte.report.comparison.comparison import Comparison, dataset_titles, notes, row_titles
 from latte.report.comparison.panels import differences, training_curves
 from latte.report.comparison.rows import Result, Row
 from latte.report.html import filled
@@ -125,7 +125,11 @@ def _section(title: str, digest: str, comparison: Comparison, path: Path | None)
     rows = [row for row in comparison.rows if row.data.digest == digest]
     return {
         "title": title,
-        "lines": [line for row in rows for line in _lines(row, path, comparison.has_verdicts)],
+        "lines": [
+            line
+            for row, name in zip(rows, row_titles(rows), strict=True)
+            for line in _lines(row, name, path, comparison.has_verdicts)
+        ],
         "chart": _gain_chart(title, rows),
         "shows_seeds": any(_seed_gains(row) for row in rows),
         "training_curves": training_curves(rows),
@@ -133,12 +137,13 @@ def _section(title: str, digest: str, comparison: Comparison, path: Path | None)
     }
 
 
-def _lines(row: Row, path: Path | None, verdicts: bool) -> list[dict[str, Any]]:
+def _lines(row: Row, title: str, path: Path | None, verdicts: bool) -> list[dict[str, Any]]:
     images = row.data.images
     own = {
         "kind": "adapted",
-        "name": one_line(row.method),
-        "labels": (*row.labels, *([row.verdict] if verdicts else [])),
+        "name": title,
+        "settings": row.labels if row.left_out else (),
+        "labels": (*row.telling, *([row.verdict] if verdicts else [])),
         "seeds": [
             (seed, report_link(path, folder) if path else None)
             for seed, folder in zip(row.seeds, row.folders, strict=True)
@@ -156,6 +161,7 @@ def _lines(row: Row, path: Path | None, verdicts: bool) -> list[dict[str, Any]]:
             "kind": "candidate" if result is row.candidate else "control",
             "name": one_line(name.removeprefix("control ")),
             "labels": (),
+            "settings": (),
             "seeds": [(f"{result.top1.runs} of {len(row.seeds)}", None)],
             **_figures(result, images),
             **nothing,

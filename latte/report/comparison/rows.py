@@ -24,8 +24,12 @@ ORACLE = "oracle"
 CORRECTED = "corrected"
 """Mark of runs that trained on labels from a person (`corrections`)."""
 
+MOST_LABELS = 3
+"""Number of differing settings that a row shows; of more, it shows those that tell rows apart."""
+
 _LONGEST_VALUE = 40
 _DIGEST_DIGITS = 6
+_USE = ".use"
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,8 @@ class Row:
     """`key=value` for each setting in which rows of this method and dataset differ.
 
     If the recipe used labels of training images, `ORACLE` comes first."""
+    telling: tuple[str, ...]
+    """The few `labels` that tell this row from the others; all `labels` if they are few."""
     data: Data
     seeds: tuple[int, ...]
     zero_shot: Spread | None
@@ -80,8 +86,13 @@ class Row:
 
     @property
     def name(self) -> str:
-        """Method and labels on one line."""
-        return " ".join([self.method, *self.labels])
+        """Method and telling labels on one line."""
+        return " ".join([self.method, *self.telling])
+
+    @property
+    def left_out(self) -> int:
+        """Number of differing settings that `telling` leaves out."""
+        return len(self.labels) - len(self.telling)
 
     @property
     def baseline(self) -> Spread | None:
@@ -153,6 +164,26 @@ def differing_keys(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     return named if len(distinct) == len(settings) else differing
 
 
+def telling_keys(settings: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> list[str]:
+    """Return the few of `keys` that tell all `settings` apart; all of them if they are few.
+
+    Keys that all settings have, and the names of components (`.use`), are preferred.
+    """
+    if len(keys) <= MOST_LABELS:
+        return [*keys]
+
+    def told_apart(chosen: Sequence[str]) -> int:
+        return len({tuple(_identity(one, key) for key in chosen) for one in settings})
+
+    ranked = sorted(
+        keys, key=lambda key: (any(key not in one for one in settings), not key.endswith(_USE))
+    )
+    found: list[str] = []
+    while told_apart(found) < told_apart(keys):
+        found.append(max(ranked, key=lambda key: told_apart([*found, key])))
+    return [key for key in keys if key in found]
+
+
 def labels(settings: Mapping[str, Any], keys: Sequence[str]) -> tuple[str, ...]:
     """Return `key=value` for each of `keys`.
 
@@ -194,7 +225,24 @@ def _family_rows(family: Sequence[Sequence[Run]]) -> list[Row]:
     """Return the rows of one method and dataset, labelled by the settings in which they differ."""
     keys = differing_keys([group[0].settings for group in family])
     ordered = sorted(family, key=lambda group: order(group[0].settings, keys))
-    return [_row(group, labels(group[0].settings, keys)) for group in ordered]
+    telling = telling_keys([group[0].settings for group in family], keys)
+    rows = []
+    for group in ordered:
+        settings = group[0].settings
+        every = labels(settings, keys)
+        few = every if telling == keys else _components(settings, telling)
+        rows.append(_row(group, every, few))
+    return rows
+
+
+def _components(settings: Mapping[str, Any], keys: Sequence[str]) -> tuple[str, ...]:
+    """Return `labels`, but with `guard=evidence` in place of `guard.use=latte-x/evidence`."""
+    return tuple(
+        f"{one_line(key.removesuffix(_USE))}={_text(key, settings[key]).rpartition('/')[2]}"
+        if key.endswith(_USE) and key in settings
+        else label
+        for key, label in zip(keys, labels(settings, keys), strict=True)
+    )
 
 
 def _marks(run: Run) -> tuple[str, ...]:
@@ -203,12 +251,13 @@ def _marks(run: Run) -> tuple[str, ...]:
     return (*((ORACLE,) if run.oracle else ()), *((CORRECTED,) if corrected else ()))
 
 
-def _row(runs: Sequence[Run], row_labels: tuple[str, ...]) -> Row:
+def _row(runs: Sequence[Run], row_labels: tuple[str, ...], telling: tuple[str, ...]) -> Row:
     zero_shot = [run.zero_shot for run in runs if run.zero_shot is not None]
     memory = [run.peak_memory_mb for run in runs if run.peak_memory_mb is not None]
     return Row(
         method=runs[0].method,
         labels=(*_marks(runs[0]), *row_labels),
+        telling=(*_marks(runs[0]), *telling),
         data=runs[0].data,
         seeds=tuple(run.seed for run in runs),
         zero_shot=spread(zero_shot) if zero_shot else None,

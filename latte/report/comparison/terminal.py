@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from latte.io.redaction import one_line
-from latte.report.comparison.comparison import Comparison, dataset_titles, notes
+from latte.report.comparison.comparison import Comparison, dataset_titles, notes, row_titles
 from latte.report.comparison.rows import Result, Row
 from latte.report.numbers import ABSENT, mean_percent, published_percent
 from latte.report.terminal import indented, paragraph
@@ -24,20 +23,25 @@ def table(comparison: Comparison) -> str:
     """
     headings = [*_HEADINGS, *(["published"] if comparison.published else [])]
     text: list[str] = []
+    titled = [*zip(comparison.rows, row_titles(comparison.rows), strict=True)]
     for digest, title in dataset_titles(comparison.rows).items():
-        own = (row for row in comparison.rows if row.data.digest == digest)
-        cells = [line for row in own for line in _lines(row, comparison)]
+        cells = [
+            line
+            for row, name in titled
+            if row.data.digest == digest
+            for line in _lines(row, name, comparison)
+        ]
         text += [*([""] if text else []), *paragraph(title), *lines_of_table(headings, cells)]
     for note in notes(comparison):
         text += ["", *paragraph(note)]
     return "\n".join(text)
 
 
-def _lines(row: Row, comparison: Comparison) -> Iterator[list[RenderableType]]:
-    """Yield a line each for the row's adapted classifier, its candidate and its controls."""
-    details = [*row.labels, *([row.verdict] if comparison.has_verdicts else [])]
+def _lines(row: Row, title: str, comparison: Comparison) -> Iterator[list[RenderableType]]:
+    """Yield a line each for the row's adapted model, its candidate and its controls."""
+    details = [*row.telling, *([row.verdict] if comparison.has_verdicts else [])]
     yield [
-        Group(Text(one_line(row.method)), *map(indented, details)),
+        Group(Text(title), *map(indented, details)),
         str(len(row.seeds)),
         mean_percent(row.baseline, row.data.images),
         *_accuracy(row.adapted, row),

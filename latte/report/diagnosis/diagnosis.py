@@ -37,7 +37,7 @@ STRENGTH = Measure(
     "strength",
     "strength",
     "share",
-    "share of the adapted classifier in the run's classifier; 0: plain CLIP",
+    "share of the adapted model in the run's classifier; 0: zero-shot CLIP",
 )
 ZERO_SHOT = Measure(
     "zero_shot_top1", "zero-shot top-1", "share", "test images whose nearest class is the true one"
@@ -158,7 +158,7 @@ def diagnose_run(run: Run, workspace: Workspace) -> Diagnosis:
                 )
                 for learner, classifier in prototypes.items()
             ),
-            Section("zero_shot", "frozen CLIP", frozen),
+            Section("zero_shot", "zero-shot CLIP", frozen),
         ),
         labelled=_labelled(files.evaluations),
     )

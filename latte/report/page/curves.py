@@ -63,7 +63,7 @@ MAIN = {
     "loss": Figure("Loss"),
     "agreement": Figure(
         "Label agreement",
-        "Training images whose frozen and current pseudo-labels are the same.",
+        "Training images whose zero-shot and current pseudo-labels are the same.",
         percent_tick,
     ),
     "confidence": Figure("Confidence", "Mean probability of the top class."),

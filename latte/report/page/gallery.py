@@ -156,7 +156,7 @@ def _audit(entries: Sequence[GalleryEntry], labels_were_used: bool) -> str | Non
     reach = "chose groups and nothing else here" if labels_were_used else "reach no training"
     return (
         f"For information only, as true labels {reach}: of "
-        f"{plural(len(known), 'sampled training image')} with a known label, the frozen "
+        f"{plural(len(known), 'sampled training image')} with a known label, the zero-shot "
         f"pseudo-label is right for {_share(frozen, len(known))} and the adapted one for "
         f"{_share(adapted, len(known))}."
     )

@@ -112,7 +112,7 @@ def flows(results: RunResults) -> Flows | None:
     return Flows(
         sentence=(
             f"The adapted model gives {count(moved)} of {plural(total, 'training image')} "
-            f"({percent(moved / total, total)}) another label than the zero-shot CLIP did."
+            f"({percent(moved / total, total)}) another label than zero-shot CLIP did."
         ),
         rows=rows,
         pairs=len(changed),

@@ -77,7 +77,8 @@ function show(next) {
   state = next;
   find("gain").textContent = next.result.map((lines) => lines[0]).join("\n");
   find("accuracy").textContent = next.result.flatMap((lines) => lines.slice(1)).join("\n");
-  find("progress").textContent = `${next.answered} answered, ${next.left} left in this task`;
+  find("progress").textContent = `${next.answered} answered, ${next.left} left in this task`
+    + (next.uses && `. Of all answers: ${next.uses}.`);
   const asked = next.question;
   find("asking").hidden = asked === null;
   find("done").hidden = asked !== null;

@@ -16,6 +16,9 @@ MIN_IMAGES = 8
 MIN_MARGIN = 0.95
 """Below this relative margin, the class names fit the images no better than unrelated names."""
 HALF = 0.5
+# Words for the signals in the reason; they decide nothing.
+_NEARLY, _MOSTLY, _CLEARLY = 0.9, 0.6, 1.5
+
 MIN_GIVEN = 6
 """If a person gave the class of so many images, stability and lead no longer decide."""
 
@@ -75,7 +78,8 @@ class EvidenceGuard(Guard[EvidenceOptions]):
             reason = (
                 "adapting would change no label"
                 if signals["changed"] == 0
-                else "the adapted labels fit groups of similar images no better than plain CLIP's"
+                else "the adapted labels fit groups of similar images no better than "
+                "zero-shot CLIP's"
             )
             return Verdict(0.0, reason, min(helps, 1 - helps), signals)
         if enough:
@@ -102,8 +106,11 @@ def probability(stable: float, margin: float) -> float:
 
 
 def _reason(signals: dict[str, float]) -> str:
+    stable, lead = max(0.0, signals["stability"]), signals["lead"]
+    alike = "nearly" if stable >= _NEARLY else "mostly" if stable >= _MOSTLY else "only partly"
+    better = "clearly" if lead >= _CLEARLY else "little"
     return (
-        "classifiers fitted to two halves of the images agree "
-        f"{max(0.0, signals['stability']):.2f} (0: by chance, 1: always), and the best class leads "
-        f"the second {signals['lead']:.1f} times as far as with unrelated class names"
+        f"two halves of the images lead to {alike} the same labels (agreement {stable:.2f}; 0: by "
+        f"chance, 1: always), and the class names fit {better} better than unrelated names (the "
+        f"best class leads the second {lead:.1f} times as far)"
     )

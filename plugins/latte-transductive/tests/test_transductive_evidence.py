@@ -131,7 +131,7 @@ def test_candidate_that_fits_the_images_worse_than_zero_shot_is_rejected() -> No
     shuffled = torch.randint(6, (240,), generator=torch.Generator().manual_seed(3))
     verdict = guard().judge(evidence(texts, images, shuffled, trained=True))
     assert verdict.strength == 0
-    assert "no better than plain CLIP's" in verdict.reason
+    assert "no better than zero-shot CLIP's" in verdict.reason
 
 
 def test_candidate_that_changes_no_label_says_so() -> None:
@@ -176,3 +176,23 @@ def test_lead_is_near_one_for_unrelated_names_and_large_for_fitting_ones() -> No
 
 def test_expected_margin_of_two_classes_is_the_mean_distance_of_two_normals() -> None:
     assert expected_margin(2) == pytest.approx(2 / torch.pi**0.5, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("stable", "lead", "labels", "names"),
+    [
+        (0.93, 2.8, "nearly the same labels (agreement 0.93;", "fit clearly better"),
+        (0.7, 1.5, "mostly the same labels (agreement 0.70;", "fit clearly better"),
+        (0.26, 1.1, "only partly the same labels (agreement 0.26;", "fit little better"),
+        (-0.1, 1.0, "only partly the same labels (agreement 0.00;", "fit little better"),
+    ],
+)
+def test_the_reason_says_both_signals_in_words(
+    monkeypatch: pytest.MonkeyPatch, stable: float, lead: float, labels: str, names: str
+) -> None:
+    monkeypatch.setattr("latte_transductive.guard.stability", lambda *_: stable)
+    monkeypatch.setattr("latte_transductive.guard.relative_margin", lambda *_: lead)
+    reason = guard().judge(evidence(*problem(gap=1.0, noise=0.9))).reason
+    assert labels in reason
+    assert f"the class names {names} than unrelated names" in reason
+    assert f"{lead:.1f} times as far" in reason

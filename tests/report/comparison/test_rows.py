@@ -10,7 +10,13 @@ from typing import Any
 import pytest
 
 from latte.interfaces import LatteError
-from latte.report.comparison.comparison import Comparison, compare_runs, dataset_titles, notes
+from latte.report.comparison.comparison import (
+    Comparison,
+    compare_runs,
+    dataset_titles,
+    notes,
+    row_titles,
+)
 from latte.results.summary import read_run
 from tests.helpers.comparison_folders import run_folder, set_peak_memory, write
 
@@ -312,3 +318,29 @@ def test_folders_are_searched_one_level_deep(tmp_path: Path) -> None:
     assert len(compare_runs([tmp_path / "runs"]).rows) == 1
     with pytest.raises(LatteError, match="no finished run"):
         compare_runs([tmp_path])
+
+
+def test_of_many_differing_settings_rows_show_those_that_tell_them_apart(tmp_path: Path) -> None:
+    many = {f"key{number}": number for number in range(20)}
+    for name, use, more in (("a", "plain", {}), ("b", "latte-x/mine", many), ("c", "other", many)):
+        settings = {"prototypes": {"use": use, **more}, "guard": {"use": f"guard {len(more)}"}}
+        run_folder(tmp_path / f"animals-{name}", settings=settings)
+    found = compared(tmp_path)
+    assert [row.telling for row in found.rows] == [
+        ("prototypes=mine",),
+        ("prototypes=other",),
+        ("prototypes=plain",),
+    ]
+    assert [(len(row.labels), row.left_out) for row in found.rows] == [(22, 21)] * 3
+    assert row_titles(found.rows) == ["animals-b", "animals-c", "animals-a"]
+    assert any("21 more settings differ" in note for note in notes(found))
+
+
+def test_two_settings_are_shown_if_no_single_one_tells_rows_apart(tmp_path: Path) -> None:
+    for one in range(2):
+        for other in range(2):
+            train = {"first": one, "second": other}
+            same = {f"copy{number}": one for number in range(3)}
+            run_folder(tmp_path / f"{one}{other}", settings={"train": {**train, **same}})
+    labels = {row.telling for row in compared(tmp_path).rows}
+    assert labels == {(f"first={a}", f"second={b}") for a in (0, 1) for b in (0, 1)}

@@ -1,4 +1,4 @@
-"""Verdicts of guards and rejected candidates in every form of a comparison."""
+"""Verdicts of guards and candidates in every form of a comparison."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_rejected_candidate_stands_below_its_row(runs: Path) -> None:
     assert (kept.adapted.top1.mean, kept.candidate.top1.mean) == (0.6, 0.66)
     (line,) = (one for one in table(comparison).splitlines() if one.startswith("  candidate"))
     assert "66.0" in line and "+6.0 (+4.0 to +8.0)" in line
-    assert any(note.startswith("Candidate: the adapted classifier") for note in notes(comparison))
+    assert any(note.startswith("Candidate: the adapted model") for note in notes(comparison))
     data = as_json(comparison)["rows"]
     assert [row["candidate"] is not None for row in data] == [False, True, False]
     assert "candidate" in parse(page(comparison)).one("tbody").words

@@ -60,7 +60,7 @@ def test_one_run_is_measured_and_each_measure_explained(run: Path, latte: Latte)
     lines = said.out.splitlines()
     assert lines[0].startswith(f"{run.name}: folder, 6 training images, 3 classes")
     for heading in (
-        "Frozen CLIP",
+        "Zero-shot CLIP",
         "Adapted labels",
         "Prototypes",
         "Test images (needs labels)",
@@ -93,7 +93,7 @@ def test_the_verdict_of_a_guard_comes_first(run: Path, latte: Latte) -> None:
     first = lines.index("Verdict of the guard")
     assert lines[first + 1].split()[:2] == ["probability", "62"]
     assert ["stability", "0.310"] in [line.split()[:2] for line in lines[first:]]
-    assert first < lines.index("Adapted labels") < lines.index("Frozen CLIP")
+    assert first < lines.index("Adapted labels") < lines.index("Zero-shot CLIP")
     assert diagnosis(latte, run)["runs"][0]["verdict"]["outcome"] == "cannot tell"
 
 

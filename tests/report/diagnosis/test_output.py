@@ -38,7 +38,7 @@ def diagnosis(folder: Path, *, confidence: float = 0.3814, gain: float | None = 
         sections=(
             Section(
                 "zero_shot",
-                "frozen CLIP",
+                "zero-shot CLIP",
                 (Measurement(SURE, confidence, chance=0.0125), Measurement(SPREAD, 83.86)),
             ),
             Section(
