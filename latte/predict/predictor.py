@@ -15,7 +15,7 @@ from latte.interfaces import Calibration, LatteError, Progress
 from latte.predict.priors import Priors, Scored, with_priors
 from latte.predict.stream import Encoded, Images, Unreadable, encode_stream, named_images
 from latte.run.adapted import Adapted
-from latte.run.posterior import OwnImages, read_corrected, read_own_images
+from latte.run.posterior import OwnImages, read_predicted
 from latte.run.reopen import load_adapted_run
 
 BATCH_SIZE = 64
@@ -184,6 +184,6 @@ def load(
         LatteError: if there is no trained model, no candidate, or no such device.
     """
     opened, adapted, found = load_adapted_run(Path(run), device, progress, candidate=candidate)
-    own = read_own_images(opened, candidate=candidate) or read_corrected(opened)
+    own = read_predicted(opened, candidate=candidate)
     calibration = (opened.candidate if candidate else opened).calibration
     return Predictor(adapted, calibration, found, own)
