@@ -91,9 +91,9 @@ def save_posterior(folder: RunFolder, posterior: Posterior | None) -> list[Path]
 def read_own_images(run: FinishedRun, *, candidate: bool = False) -> OwnImages | None:
     """Read the posterior of a run or of its candidate, and the content keys of the images.
 
-    Probabilities are not calibrated: stage `evaluate` finds the exponent with this posterior, and a
-    file of an earlier calibration may still be there. Returns None if there is no posterior. Raises `LatteError` if the file is missing or damaged,
-    or belongs to other images or classes.
+    The probabilities are not calibrated: stage `evaluate` calibrates them, and must not read the
+    file of an earlier calibration. Returns None if there is no posterior. Raises `LatteError` if
+    the file is missing or damaged, or belongs to other images or classes.
     """
     path = (run.candidate if candidate else run).folder.posterior
     if not run.folder.wrote("train", path):
