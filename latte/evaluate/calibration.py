@@ -74,12 +74,15 @@ def matching_exponent(probabilities: Tensor, accuracy: float) -> float:
 def calibrated(probabilities: Tensor, exponent: float) -> Tensor:
     """Return probabilities (..., K) raised to the power `exponent`, divided by their sum over K.
 
+    If all K probabilities are 0, they stay 0.
+
     Example:
         >>> calibrated(torch.tensor([0.9, 0.1]), 0.5)
         tensor([0.7500, 0.2500])
     """
-    powers = probabilities**exponent
-    return powers / powers.sum(dim=-1, keepdim=True)
+    # Logarithms, because large powers of small probabilities are 0 in floating point.
+    shares = (probabilities.double().log() * exponent).softmax(dim=-1)
+    return shares.nan_to_num(0).to(probabilities.dtype)
 
 
 def _matching(confidence: Callable[[float], float], accuracy: float, start: float) -> float:

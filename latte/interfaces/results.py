@@ -102,7 +102,8 @@ class Calibration:
     """Expected calibration error with the model's logit scale."""
     own_exponent: float | None = None
     """Power of the posterior's probabilities of a training image, which then sum to 1 again. Their
-    mean confidence becomes the posterior's estimated accuracy. None without a posterior."""
+    mean confidence becomes the posterior's estimated accuracy. None without a posterior, or if it
+    has one class per image, or if a person gave the class of every image."""
 
     @property
     def temperature(self) -> float:

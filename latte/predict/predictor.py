@@ -16,7 +16,7 @@ from latte.predict.priors import Priors, Scored, with_priors
 from latte.predict.stream import Encoded, Images, Unreadable, encode_stream, named_images
 from latte.results.finished import FinishedRun
 from latte.run.adapted import Adapted
-from latte.run.posterior import OwnImages, read_corrected, read_own_images
+from latte.run.posterior import OwnImages, read_predicted
 from latte.run.reopen import load_adapted_run
 
 BATCH_SIZE = 64
@@ -204,6 +204,6 @@ def load(
         ('likely better', 'birds-1a2b3c4d')
     """
     opened, adapted, found = load_adapted_run(Path(run), device, progress, candidate=candidate)
-    own = read_own_images(opened, candidate=candidate) or read_corrected(opened)
+    own = read_predicted(opened, candidate=candidate)
     calibration = (opened.candidate if candidate else opened).calibration
     return Predictor(adapted, calibration, found, own, opened)

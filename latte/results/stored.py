@@ -31,6 +31,8 @@ LARGEST_SCALE = 1e6
 """Largest plausible scale of similarities.
 
 CLIP's own scale is at most 100, and calibration may multiply it by 100."""
+LARGEST_EXPONENT = 1e3
+"""Largest plausible exponent of a posterior; calibration searches from 0.01 to 100."""
 LARGEST_WEIGHT = 1e6
 """Largest plausible entry of a prototype or bias; the prototypes of CLIP have unit length."""
 _LARGEST_NUMBER = 2**53
@@ -96,6 +98,9 @@ def check_calibration(found: Calibration) -> None:
     for scale in (found.scale, found.logit_scale):
         if not 1 / LARGEST_SCALE <= scale <= LARGEST_SCALE:
             raise ValueError(f"the scale {scale:g} is not between 1e-6 and 1e6")
+    exponent = found.own_exponent
+    if exponent is not None and not 1 / LARGEST_EXPONENT <= exponent <= LARGEST_EXPONENT:
+        raise ValueError(f"the exponent {exponent:g} is not between 1e-3 and 1e3")
     shares = [found.expected_accuracy, found.error, found.uncalibrated_error]
     if not all(one is None or _is_share(one) for one in shares):
         raise ValueError("a share is not between 0 and 1")

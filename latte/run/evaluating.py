@@ -12,7 +12,6 @@ from torch import Tensor
 
 from latte import distributed
 from latte.evaluate.calibration import (
-    calibrated,
     calibration_error,
     expected_accuracy,
     matching_exponent,
@@ -58,6 +57,10 @@ class Measured:
     own: OwnImages | None
     """The posterior of the training images; None if the classifier has no posterior."""
 
+    def calibrated_own(self, calibration: Calibration) -> OwnImages | None:
+        """Return the posterior, if there is one, with the exponent of `calibration`."""
+        return None if self.own is None else replace(self.own, exponent=calibration.own_exponent)
+
 
 @dataclass(frozen=True)
 class _Classified:
@@ -79,15 +82,8 @@ class _Answers:
     """(N, K): the `MOST_CLASSES` likeliest classes, or all classes if there are fewer."""
     probabilities: Tensor
     """(N, K): the probabilities of the likeliest classes, as a posterior gives them."""
-    exponent: float | None = None
-    """Power that calibrates `probabilities`; see `Calibration.own_exponent`."""
-
-    @property
-    def confidences(self) -> Tensor:
-        """(N, K): the calibrated probabilities of the likeliest classes."""
-        if self.exponent is None:
-            return self.probabilities
-        return calibrated(self.probabilities, self.exponent)
+    confidences: Tensor
+    """(N, K): the calibrated probabilities of the likeliest classes."""
 
     def corrected(self, given: Tensor) -> _Answers:
         """Replace predictions by the classes `given` (N,), except where `given` is -1.
@@ -101,7 +97,7 @@ class _Answers:
             given.where(known, self.labels),
             given.unsqueeze(1).where(known.unsqueeze(1), self.likeliest),
             first.where(known.unsqueeze(1), self.probabilities),
-            self.exponent,
+            first.where(known.unsqueeze(1), self.confidences),
         )
 
 
@@ -139,11 +135,11 @@ def evaluate(
     write_json(folder.evaluation, [asdict(one) for one in evaluations])
     for candidate in others:
         _label_training(workspace, folder.candidate, images, zero_shot, candidate)
-    scale, answers = _label_training(workspace, folder, images, zero_shot, taken)
+    calibration, answers = _label_training(workspace, folder, images, zero_shot, taken)
     _write_present(folder.present, answers, images.class_names)
     _write_uncertain(folder.uncertain, answers, images)
     top_k = workspace.recipe.evaluate.top_k
-    rows = _predictions(images, taken.evaluation, scale, top_k)
+    rows = _predictions(images, taken.evaluation, calibration, top_k)
     columns = Columns(min(top_k, len(images.class_names)), true_class=True)
     write_predictions(folder.predictions, rows, columns=columns)
     apart = [folder.candidate.calibration, folder.candidate.pseudo_labels]
@@ -236,15 +232,15 @@ def _label_training(
     images: Images,
     zero_shot: ZeroShot,
     found: _Classified,
-) -> tuple[float, _Answers]:
-    """Write `calibration.json` and `pseudo_labels.csv`; return calibrated scale and predictions."""
+) -> tuple[Calibration, _Answers]:
+    """Write `calibration.json` and `pseudo_labels.csv`; return calibration and predictions."""
     calibration = _calibrate(workspace, images, zero_shot, found)
     write_json(folder.calibration, asdict(calibration))
     answers = _answers(found, calibration)
     if images.corrections is not None:
         answers = answers.corrected(torch.tensor(images.corrections))
     _write_pseudo_labels(folder.pseudo_labels, images, zero_shot, answers)
-    return calibration.scale, answers
+    return calibration, answers
 
 
 def _calibrate(
@@ -269,7 +265,8 @@ def _calibrate(
         free = torch.ones(len(before), dtype=torch.bool)
         if images.corrections is not None:
             free = torch.tensor(images.corrections)[::every] < 0
-        if bool(free.any()):
+        # With one stored class per image, nothing is known about the others.
+        if bool(free.any()) and posterior.labels.shape[1] > 1:
             likeliest, probabilities = (one[::every][free] for one in vars(posterior).values())
             wanted = expected_accuracy(before[free], likeliest[:, 0])
             exponent = matching_exponent(probabilities, wanted)
@@ -286,18 +283,18 @@ def _calibrate(
 
 def _answers(found: _Classified, calibration: Calibration) -> _Answers:
     """Return the predictions of the posterior, or without one of the calibrated classifier."""
-    own = found.evaluation.own
+    own = found.evaluation.calibrated_own(calibration)
     if own is not None:
-        labels = own.posterior.labels[:, :MOST_CLASSES]
-        probabilities = own.posterior.probabilities[:, :MOST_CLASSES]
-        return _Answers(labels[:, 0], labels, probabilities, calibration.own_exponent)
+        every = (own.posterior.labels, own.posterior.probabilities, own.confidences)
+        labels, probabilities, confidences = (one[:, :MOST_CLASSES] for one in every)
+        return _Answers(labels[:, 0], labels, probabilities, confidences)
     columns: list[tuple[Tensor, ...]] = []
     for block in found.training:
         shares = (block.float() * calibration.scale).softmax(dim=1)
         best = shares.topk(min(MOST_CLASSES, shares.shape[1]), dim=1)
         columns.append((block.argmax(dim=1), best.indices, best.values))
     labels, likeliest, probabilities = (torch.cat(one) for one in zip(*columns, strict=True))
-    return _Answers(labels, likeliest, probabilities)
+    return _Answers(labels, likeliest, probabilities, probabilities)
 
 
 def _write_pseudo_labels(
@@ -351,15 +348,18 @@ def _write_present(path: Path, answers: _Answers, class_names: Sequence[str]) ->
     write_json(path, asdict(PresentNames(found.expected, *found.interval, unsupported)))
 
 
-def _predictions(images: Images, found: Measured, scale: float, top_k: int) -> Iterator[Prediction]:
+def _predictions(
+    images: Images, found: Measured, calibration: Calibration, top_k: int
+) -> Iterator[Prediction]:
     """Yield the rows of `predictions.csv`, with only one block of rows in memory at a time."""
-    scan, names, own = images.evaluation, images.class_names, found.own
+    scan, names = images.evaluation, images.class_names
+    own = found.calibrated_own(calibration)
     true_labels = iter(images.labels)
     first = 0
     for block in found.similarities:
         ids = [image.id for image in scan.images[first : first + len(block)]]
         keys = scan.keys[first : first + len(block)]
         first += len(block)
-        rows = predict_rows(ids, block, names, logit_scale=scale, top_k=top_k)
+        rows = predict_rows(ids, block, names, logit_scale=calibration.scale, top_k=top_k)
         for row in own.replace(rows, keys, names, top_k) if own else rows:
             yield replace(row, true_class=names[next(true_labels)])

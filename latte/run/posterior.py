@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -36,6 +36,13 @@ class OwnImages:
         """Row by content key; of several images with equal content, the row of the first."""
         return {key: row for row, key in reversed([*enumerate(self.keys)])}
 
+    @cached_property
+    def confidences(self) -> Tensor:
+        """(N, K): the calibrated probabilities of the posterior's classes."""
+        if self.exponent is None:
+            return self.posterior.probabilities
+        return calibrated(self.posterior.probabilities, self.exponent)
+
     def rows(self, keys: Sequence[str | None]) -> list[int | None]:
         """Return the row of each content key in `keys`; None for an unknown or missing key."""
         return [None if key is None else self._rows.get(key) for key in keys]
@@ -45,10 +52,7 @@ class OwnImages:
     ) -> Prediction:
         """Return the posterior's prediction for the row `row`; `image` is the name of its image."""
         labels = self.posterior.labels[row, :top_k].tolist()
-        every = self.posterior.probabilities[row]
-        if self.exponent is not None:
-            every = calibrated(every, self.exponent)
-        scores = every[:top_k].tolist()
+        scores = self.confidences[row, :top_k].tolist()
         classes = (ClassScore(class_names[c], s, c) for c, s in zip(labels, scores, strict=True))
         return Prediction(image, tuple(classes), "own")
 
@@ -87,8 +91,9 @@ def save_posterior(folder: RunFolder, posterior: Posterior | None) -> list[Path]
 def read_own_images(run: FinishedRun, *, candidate: bool = False) -> OwnImages | None:
     """Read the posterior of a run or of its candidate, and the content keys of the images.
 
-    Returns None if there is no posterior. Raises `LatteError` if the file is missing or damaged,
-    or belongs to other images or classes.
+    The probabilities are not calibrated: stage `evaluate` calibrates them, and must not read the
+    file of an earlier calibration. Returns None if there is no posterior. Raises `LatteError` if
+    the file is missing or damaged, or belongs to other images or classes.
     """
     path = (run.candidate if candidate else run).folder.posterior
     if not run.folder.wrote("train", path):
@@ -98,9 +103,7 @@ def read_own_images(run: FinishedRun, *, candidate: bool = False) -> OwnImages |
         found = Posterior(tensors["labels"], tensors["probabilities"])
         _check(found, len(run.class_names))
     same_count(path, "training images", [len(found.labels), len(run.training_keys)])
-    calibration = (run.candidate if candidate else run).calibration
-    exponent = None if calibration is None else calibration.own_exponent
-    return OwnImages(found, run.training_keys, exponent)
+    return OwnImages(found, run.training_keys)
 
 
 def save_corrected(folder: RunFolder, images: Images) -> list[Path]:
@@ -116,20 +119,47 @@ def save_corrected(folder: RunFolder, images: Images) -> list[Path]:
     return [folder.corrected]
 
 
-def read_corrected(run: FinishedRun) -> OwnImages | None:
-    """Read the corrected training images, whose class has probability 1; None without corrections.
+def read_predicted(run: FinishedRun, *, candidate: bool = False) -> OwnImages | None:
+    """Read what predictions say of training images: the calibrated posterior, and a person's class.
 
-    Raises `LatteError` if the file is missing or damaged, or belongs to other classes.
+    The class that a person gave to an image has probability 1, even if the posterior has another.
+    Without a posterior, only images whose class a person gave are known. Returns None if there are
+    none either. Raises `LatteError` as `read_own_images` does.
     """
-    path = run.folder.corrected
+    own, given = read_own_images(run, candidate=candidate), _read_corrected(run)
+    if own is None:
+        if not given:
+            return None
+        labels = torch.tensor([*given.values()], dtype=torch.int64).unsqueeze(1)
+        return OwnImages(Posterior(labels, torch.ones(labels.shape)), tuple(given))
+    calibration = (run.candidate if candidate else run).calibration
+    exponent = None if calibration is None else calibration.own_exponent
+    return OwnImages(_with_given(own, given), own.keys, exponent)
+
+
+def _read_corrected(run: FinishedRun) -> dict[str, int]:
+    """Read the classes that a person gave, by content key; empty without corrections."""
+    path, classes = run.folder.corrected, len(run.class_names)
     if not run.folder.wrote("train", path):
-        return None
+        return {}
     given = read_stored(path, dict[str, int])
     with explained(path):
-        labels = torch.tensor([*given.values()], dtype=torch.int64).unsqueeze(1)
-        found = Posterior(labels, torch.ones(labels.shape))
-        _check(found, len(run.class_names))
-    return OwnImages(found, tuple(given))
+        if not all(0 <= label < classes for label in given.values()):
+            raise ValueError(f"a label is none of {classes} classes")
+    return given
+
+
+def _with_given(own: OwnImages, given: Mapping[str, int]) -> Posterior:
+    """Return the posterior with the classes `given` by content key, which have probability 1."""
+    labels, probabilities = own.posterior.labels.clone(), own.posterior.probabilities.clone()
+    for row, key in enumerate(own.keys):
+        if key in given:
+            others = labels[row][labels[row] != given[key]][: labels.shape[1] - 1]
+            labels[row, 1 : len(others) + 1] = others
+            labels[row, 0] = given[key]
+            probabilities[row] = 0
+            probabilities[row, 0] = 1
+    return Posterior(labels, probabilities)
 
 
 def _check(found: Posterior, classes: int) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import torch
@@ -203,7 +202,8 @@ class FrozenTexts:
     def __init__(self, workspace: Workspace, bank: DescriptionBank) -> None:
         self._workspace = workspace
         self._bank = bank
-        self._encoded = cache(self._encode)
+        # No `functools.cache`: it would keep these features until the garbage collector runs.
+        self._encoded: dict[str, tuple[Tensor, Tensor]] = {}
 
     def named(self, name: str) -> Tensor:
         """Return unit features (N, D) of description type `name`. Raises `KeyError` if unknown."""
@@ -223,12 +223,17 @@ class FrozenTexts:
         width = self._workspace.frozen_clip.embedding_width
         features = torch.zeros(len(self._bank.unique_texts), width, device=self._workspace.device)
         for choice in self._workspace.recipe.descriptions:
-            known, of_these = self._encoded(choice.label)
+            known, of_these = self._cached(choice.label)
             features[known.to(features.device)] = of_these
         return features
 
+    def _cached(self, name: str) -> tuple[Tensor, Tensor]:
+        if name not in self._encoded:
+            self._encoded[name] = self._encode(name)
+        return self._encoded[name]
+
     def _features(self, name: str, rows: Tensor) -> Tensor:
-        known, features = self._encoded(name)
+        known, features = self._cached(name)
         if rows.shape[1] == 1:
             return features[torch.searchsorted(known, rows[:, 0]).to(features.device)]
         return _mean(features, known, rows)

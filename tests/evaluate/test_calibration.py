@@ -74,6 +74,14 @@ def test_matching_exponent_gives_the_wanted_mean_confidence(
     assert float(calibrated(found, power)[:, 0].mean()) == pytest.approx(wanted, abs=1e-4)
 
 
+@pytest.mark.parametrize("exponent", [0.01, 100])
+def test_small_probabilities_stay_numbers(exponent: float) -> None:
+    found = calibrated(torch.tensor([[0.2, 0.1], [2e-30, 1e-30], [0.0, 0.0]]), exponent)
+    assert found[0].tolist() == pytest.approx(found[1].tolist(), abs=1e-5)
+    assert found[0].sum() == pytest.approx(1)
+    assert found[2].tolist() == [0, 0]
+
+
 def test_certain_images_and_single_classes_stay_as_they_are() -> None:
     assert calibrated(torch.tensor([1.0, 0.0]), 0.1).tolist() == [1.0, 0.0]
     assert matching_exponent(torch.ones(3, 1), 0.5) == 1.0

@@ -11,7 +11,7 @@ import torch
 
 import latte
 from latte.cli.main import run_command_line
-from latte.interfaces import LabelStream
+from latte.interfaces import LabelStream, LatteError
 from latte.results.answers import Answer, append_answers
 from latte.results.finished import open_run
 from latte.train.step import _corrected
@@ -128,6 +128,29 @@ def test_a_repeated_run_names_the_command_that_learns_and_the_run_that_learned(
     again = ["run", str(learned / "recipe.yaml"), "--quiet"]
     assert run_command_line(again) == 0
     assert set(Path("runs").iterdir()) == {plain, learned}
+
+
+@pytest.mark.thorough
+def test_damaged_classes_of_a_person_are_an_error(recipe: Path) -> None:
+    settings = ("describer=null", "descriptions=[class]", "labels=[frozen]", "train.max_steps=0")
+    plain, _, _ = run(recipe, *settings)
+    (plain / "review.jsonl").touch()
+    folder, _, _ = run(recipe, *settings, f"corrections={plain / 'review.jsonl'}")
+    path, photo = folder / "corrected.json", next((recipe.parent / "images").rglob("*.jpg"))
+    assert json.loads(path.read_text()) == {}
+    assert latte.load(folder).own is None, "no image needs the column `source`"
+    key = open_run(folder).training_keys[0]
+    for damaged in (3, -1, 2**60, True, "red", None, 0.5):
+        path.write_text(json.dumps({key: damaged}))
+        with pytest.raises(LatteError, match="damaged") as caught:
+            latte.load(folder).predict(photo)
+        assert str(caught.value.where) == str(path)
+    path.write_text("[]")
+    with pytest.raises(LatteError, match="damaged"):
+        latte.load(folder)
+    path.unlink()
+    with pytest.raises(LatteError, match="no such file"):
+        latte.load(folder)
 
 
 def labels(folder: Path) -> list[str]:

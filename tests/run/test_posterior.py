@@ -16,6 +16,8 @@ import latte
 from latte.cli.main import run_command_line
 from latte.interfaces import Evaluation, LatteError
 from latte.registry.registry import load_registry
+from latte.results.answers import Answer, append_answers
+from latte.results.finished import open_run
 from latte.run.reopen import evaluate_run
 from tests.helpers.guards import fixed, installed
 from tests.helpers.plugin_packages import write_package
@@ -111,6 +113,52 @@ class TestArtifacts:
         assert results is not None
         assert all(flow.frozen != flow.adapted for flow in results.label_flows)
 
+    def test_all_files_and_predict_have_the_same_confidence(
+        self, recipe: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Also if stage `evaluate` is done again, and however many classes it keeps per image."""
+        add_own_images(recipe)
+        monkeypatch.setattr("latte.run.evaluating.MOST_CLASSES", 1)
+        folder, _, _ = run(recipe, *SETTINGS)
+        first = (folder / "predictions.csv").read_bytes()
+        predicted = [row for row in rows(folder / "predictions.csv") if row["source"] == "own"]
+        found = {float(row["score_1"]) for row in predicted}
+        found |= {float(row["confidence"]) for row in rows(folder / "pseudo_labels.csv")}
+        uncertain = [json.loads(line) for line in (folder / "uncertain.jsonl").open()]
+        found |= {row["classes"][0]["score"] for row in uncertain}
+        found |= {one.confidence for one in latte.load(folder).predict(recipe.parent / "images")}
+        assert len(found) > 0
+        assert max(found) == pytest.approx(min(found), abs=1e-5)
+        assert max(found) < 0.55
+        (folder / "predictions.csv").unlink()
+        run(recipe, *SETTINGS)
+        assert (folder / "predictions.csv").read_bytes() == first
+
+    def test_posterior_with_one_class_per_image_keeps_its_probabilities(
+        self, recipe: Path, tmp_path: Path
+    ) -> None:
+        name, kept = "single_labeler", PLUGIN.replace("[:, :2]", "[:, :1]")
+        files = {f"{name}.py": kept.replace("0.6, 0.3", "0.6").replace("reversed", "single")}
+        write_package(tmp_path / name, "single-labeler", {name: name}, files)
+        with installed(tmp_path / name):
+            settings = [one.replace("[reversed]", "[single]") for one in SETTINGS]
+            folder, _, _ = run(recipe, *settings)
+        assert json.loads((folder / "calibration.json").read_text())["own_exponent"] is None
+        assert {row["confidence"] for row in rows(folder / "pseudo_labels.csv")} == {"0.6"}
+        own = latte.load(folder).predict(recipe.parent / "images")
+        assert own[0].confidence == pytest.approx(0.6)
+
+    @pytest.mark.parametrize("exponent", [0, -5, 1e300])
+    def test_impossible_exponent_is_an_error(
+        self, recipe: Path, exponent: float, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        folder, _, _ = run(recipe, *SETTINGS)
+        path = folder / "calibration.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "own_exponent": exponent}))
+        assert run_command_line(["predict", str(folder), str(recipe.parent / "images")]) == 2
+        said = capsys.readouterr().err
+        assert "calibration.json" in said and "exponent" in said
+
     def test_the_exported_classifier_is_the_labelers_with_its_bias(self, recipe: Path) -> None:
         folder, _, _ = run(recipe, *SETTINGS)
         found = load_file(folder / "prototypes.safetensors")
@@ -191,6 +239,30 @@ class TestPredictions:
         others = model.predict(recipe.parent / "test")
         assert {row.source for row in others} == {"classifier"}
         assert {len(row.classes) for row in others} == {3}
+
+    def test_class_that_a_person_gave_replaces_that_of_the_posterior(self, recipe: Path) -> None:
+        """Also if the labeler ignores corrections, and has given the class no probability."""
+        plain, _, _ = run(recipe, *SETTINGS)
+        names = ("red", "green", "blue")
+        before = load_file(plain / "posterior.safetensors")["labels"].tolist()
+        (absent,) = {0, 1, 2} - {*before[0]}
+        keys, given = open_run(plain).training_keys, {0: absent, 1: before[1][1]}
+        append_answers(
+            plain / "review.jsonl",
+            [
+                Answer(keys[row], "class", names[label], "teaching", "uncertain", plain.name, "")
+                for row, label in given.items()
+            ],
+        )
+        folder, _, _ = run(recipe, *SETTINGS, f"corrections={plain / 'review.jsonl'}")
+        found = latte.load(folder).predict(recipe.parent / "images")
+        for row, label in given.items():
+            others = [one for one in before[row] if one != label]
+            assert [one.label for one in found[row].classes] == [label, others[0]]
+            assert [one.score for one in found[row].classes] == [1, 0]
+        assert [one.label for one in found[2].classes] == before[2]
+        adapted = [row["adapted"] for row in rows(folder / "pseudo_labels.csv")]
+        assert [one.classes[0].name for one in found] == adapted
 
     def test_own_images_are_found_by_content_not_by_name(
         self, recipe: Path, tmp_path: Path

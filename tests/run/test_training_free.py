@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,20 @@ class TestFrozenTexts:
                 expected = self.encode(self.said(name, labels))
             torch.testing.assert_close(features, expected)
             assert not features.requires_grad
+
+    def test_features_are_freed_without_garbage_collection(self, recipe: Path) -> None:
+        """They may fill much of a GPU's memory, which the next stage needs."""
+        workspace = workspace_of(recipe)
+        images = find_images(workspace)
+        bank = describe(workspace, images, compute_zero_shot(workspace, images))
+        gc.disable()
+        try:
+            texts = FrozenTexts(workspace, bank)
+            alive = ref(texts)
+            del texts
+            assert alive() is None
+        finally:
+            gc.enable()
 
     def test_named_features_are_those_of_the_zero_shot_labels(self, texts: FrozenTexts) -> None:
         found = texts.of(self.bank.zero_shot_labels)
