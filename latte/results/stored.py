@@ -5,6 +5,7 @@ Checks raise `ValueError` with the reason; `explained` adds the name of the file
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 from collections.abc import Iterator, Sequence
@@ -31,6 +32,8 @@ LARGEST_SCALE = 1e6
 """Largest plausible scale of similarities.
 
 CLIP's own scale is at most 100, and calibration may multiply it by 100."""
+LARGEST_EXPONENT = 1e3
+"""Largest plausible power of a posterior's probabilities; calibration finds at most 100."""
 LARGEST_WEIGHT = 1e6
 """Largest plausible entry of a prototype or bias; the prototypes of CLIP have unit length."""
 _LARGEST_NUMBER = 2**53
@@ -101,6 +104,9 @@ def check_calibration(found: Calibration) -> None:
         raise ValueError("a share is not between 0 and 1")
     if found.images < 1:
         raise ValueError("it is about no image")
+    power = found.own_exponent
+    if power is not None and not 0 < power <= LARGEST_EXPONENT:
+        raise ValueError(f"the power {power:g} is not between 0 and {LARGEST_EXPONENT:g}")
 
 
 def check_held_back(found: Sequence[HeldBack]) -> None:
@@ -148,7 +154,10 @@ LARGEST_JSON = 2**28
 """Largest accepted JSON file in bytes; latte writes at most about fifty bytes per class."""
 DO_AGAIN = "remove it and write it again: latte run RECIPE"
 
-_DAMAGE = (ValueError, ArithmeticError, LookupError, TypeError, RecursionError, SafetensorError)
+_DAMAGE = (
+    *(ValueError, ArithmeticError, LookupError, TypeError, RecursionError),
+    *(SafetensorError, csv.Error),
+)
 """Errors that code raises when it reads or shows a damaged file."""
 
 StoredT = TypeVar("StoredT")
