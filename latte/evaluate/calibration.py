@@ -78,7 +78,9 @@ def calibrated(probabilities: Tensor, exponent: float) -> Tensor:
         >>> calibrated(torch.tensor([0.9, 0.1]), 0.5)
         tensor([0.7500, 0.2500])
     """
-    powers = probabilities**exponent
+    # Without the division, float32 rounds large powers of small probabilities to 0.
+    largest = probabilities.amax(dim=-1, keepdim=True)
+    powers = (probabilities / largest) ** exponent
     return powers / powers.sum(dim=-1, keepdim=True)
 
 
