@@ -79,15 +79,8 @@ class _Answers:
     """(N, K): the `MOST_CLASSES` likeliest classes, or all classes if there are fewer."""
     probabilities: Tensor
     """(N, K): the probabilities of the likeliest classes, as a posterior gives them."""
-    exponent: float | None = None
-    """Power that calibrates `probabilities`; see `Calibration.own_exponent`."""
-
-    @property
-    def confidences(self) -> Tensor:
-        """(N, K): the calibrated probabilities of the likeliest classes."""
-        if self.exponent is None:
-            return self.probabilities
-        return calibrated(self.probabilities, self.exponent)
+    confidences: Tensor
+    """(N, K): the calibrated probabilities of the likeliest classes."""
 
     def corrected(self, given: Tensor) -> _Answers:
         """Replace predictions by the classes `given` (N,), except where `given` is -1.
@@ -101,7 +94,7 @@ class _Answers:
             given.where(known, self.labels),
             given.unsqueeze(1).where(known.unsqueeze(1), self.likeliest),
             first.where(known.unsqueeze(1), self.probabilities),
-            self.exponent,
+            first.where(known.unsqueeze(1), self.confidences),
         )
 
 
@@ -289,16 +282,19 @@ def _answers(found: _Classified, calibration: Calibration) -> _Answers:
     """Return the predictions of the posterior, or without one of the calibrated classifier."""
     own = found.evaluation.own
     if own is not None:
-        labels = own.posterior.labels[:, :MOST_CLASSES]
-        probabilities = own.posterior.probabilities[:, :MOST_CLASSES]
-        return _Answers(labels[:, 0], labels, probabilities, calibration.own_exponent)
+        labels, probabilities = own.posterior.labels, own.posterior.probabilities
+        confidences, exponent = probabilities, calibration.own_exponent
+        if exponent is not None:
+            confidences = calibrated(probabilities, exponent)
+        first = (one[:, :MOST_CLASSES] for one in (labels, probabilities, confidences))
+        return _Answers(labels[:, 0], *first)
     columns: list[tuple[Tensor, ...]] = []
     for block in found.training:
         shares = (block.float() * calibration.scale).softmax(dim=1)
         best = shares.topk(min(MOST_CLASSES, shares.shape[1]), dim=1)
         columns.append((block.argmax(dim=1), best.indices, best.values))
     labels, likeliest, probabilities = (torch.cat(one) for one in zip(*columns, strict=True))
-    return _Answers(labels, likeliest, probabilities)
+    return _Answers(labels, likeliest, probabilities, probabilities)
 
 
 def _write_pseudo_labels(

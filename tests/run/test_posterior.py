@@ -111,6 +111,15 @@ class TestArtifacts:
         assert results is not None
         assert all(flow.frozen != flow.adapted for flow in results.label_flows)
 
+    def test_confidence_is_calibrated_over_all_classes_of_the_posterior(
+        self, recipe: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("latte.run.evaluating.MOST_CLASSES", 1)
+        folder, _, _ = run(recipe, *SETTINGS)
+        power = json.loads((folder / "calibration.json").read_text())["own_exponent"]
+        (confidence,) = {float(row["confidence"]) for row in rows(folder / "pseudo_labels.csv")}
+        assert confidence == pytest.approx(0.6**power / (0.6**power + 0.3**power), abs=1e-5)
+
     def test_the_exported_classifier_is_the_labelers_with_its_bias(self, recipe: Path) -> None:
         folder, _, _ = run(recipe, *SETTINGS)
         found = load_file(folder / "prototypes.safetensors")
