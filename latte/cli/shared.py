@@ -105,8 +105,8 @@ def require_runs(paths: list[Path]) -> None:
         run_folders(paths)
 
 
-_MOST_PATHS = 1000
-"""Largest number of paths that completion looks at."""
+_MOST_ENTRIES = 1000
+"""Largest number of entries that completion reads in a folder."""
 
 
 def complete_from(choices: Collection[str]) -> Callable[[str], list[str]]:
@@ -146,10 +146,13 @@ def complete_run(incomplete: str) -> list[str]:
 
 def _below(incomplete: str, wanted: Callable[[Path], bool]) -> list[str]:
     """Return the `wanted` paths that begin with `incomplete`, and those one folder deeper."""
-    start = glob.escape(incomplete)
-    patterns = (f"{start}*", f"{start}*/*")
-    paths = chain.from_iterable(glob.iglob(one) for one in patterns)  # noqa: PTH207 - keeps `./`
-    return sorted(path for path in islice(paths, _MOST_PATHS) if wanted(Path(path)))
+    paths = _matching(f"{glob.escape(incomplete)}*")
+    inner = (_matching(f"{glob.escape(path)}/*") for path in paths)
+    return sorted(path for path in chain(paths, *inner) if wanted(Path(path)))
+
+
+def _matching(pattern: str) -> list[str]:
+    return [*islice(glob.iglob(pattern), _MOST_ENTRIES)]  # noqa: PTH207 - keeps `./`
 
 
 RecipeArgument = Annotated[

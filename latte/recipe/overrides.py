@@ -83,6 +83,10 @@ def _put(node: Node, path: KeyPath, rest: KeyPath, new: Node) -> Node:
     elif isinstance(node.value, dict):
         key = str(key)
         child = node.value.get(key, Node(None, _ORIGIN))
+        if below and isinstance(below[0], int) and child.value is None:
+            name = dotted((*path, key))
+            what = f"the recipe has no list {name}, so it has no item {below[0]}"
+            raise LatteError(what, hint=f"Set all of it: --set '{name}=[...]'")
     else:
         raise LatteError(f"{dotted(path)} holds a single value, and nothing can be set below it")
     if key == USE and kind_at(path) and child.value != new.value:

@@ -83,6 +83,8 @@ class RecipeReader:
             self._require_what_training_needs()
         if self.mistakes.found or not (general and backbone and train and evaluate and dataset):
             return None
+        if not learners:  # a control: the mistake in its learner is reported for the recipe
+            return None
         return Recipe(
             path=self.path,
             general=general,

@@ -169,7 +169,9 @@ class Sections:
     def unknown_key(self, key: str, names: Sequence[str]) -> tuple[str, str]:
         """Return message and hint for an unknown `key` in a mapping that allows only `names`."""
         hint = suggestion(key, names, "All keys here")
-        if places := self._places.get(key):
+        if key == "<<":
+            hint = "YAML 1.2 has no merge keys. Repeat the values, or extend another recipe."
+        elif places := self._places.get(key):
             homes = [place or "the top of the recipe" for place in places[:_MOST_PLACES]]
             hint = f"It belongs to {' or '.join(homes)}."
         elif not names:

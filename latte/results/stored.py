@@ -5,6 +5,7 @@ Checks raise `ValueError` with the reason; `explained` adds the name of the file
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 from collections.abc import Iterator, Sequence
@@ -153,7 +154,10 @@ LARGEST_JSON = 2**28
 """Largest accepted JSON file in bytes; latte writes at most about fifty bytes per class."""
 DO_AGAIN = "remove it and write it again: latte run RECIPE"
 
-_DAMAGE = (ValueError, ArithmeticError, LookupError, TypeError, RecursionError, SafetensorError)
+_DAMAGE = (
+    *(ValueError, ArithmeticError, LookupError, TypeError, RecursionError),
+    *(SafetensorError, csv.Error),
+)
 """Errors that code raises when it reads or shows a damaged file."""
 
 StoredT = TypeVar("StoredT")

@@ -174,3 +174,5 @@ def _check(found: Posterior, classes: int) -> None:
     inside = (probabilities >= 0) & (probabilities <= 1 + 1e-4)
     if not bool(inside.all()):
         raise ValueError("a probability is not between 0 and 1")
+    if not bool((probabilities > 0).any(dim=1).all()):
+        raise ValueError("an image has no probability above 0")

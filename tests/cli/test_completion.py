@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from latte.cli.shared import complete_run
+
 MAIN = "from latte.cli.main import main; main()"
 
 
@@ -44,3 +46,16 @@ def test_arguments_are_completed_without_torch(
     assert ended.stdout.split() == expected
     imported = {line.rpartition("|")[2].strip() for line in ended.stderr.splitlines()}
     assert imported.isdisjoint({"torch", "numpy"})
+
+
+def test_a_folder_with_many_images_hides_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = Path("runs", "birds-1a2b3c4d")
+    run.mkdir(parents=True)
+    (run / "recipe.yaml").touch()
+    for number in range(999):
+        Path(f"{number}.jpg").touch()
+    assert complete_run("") == ["runs/birds-1a2b3c4d"]
+    assert complete_run("./ru") == ["./runs/birds-1a2b3c4d"]

@@ -85,3 +85,8 @@ def test_small_probabilities_stay_numbers(exponent: float) -> None:
 def test_certain_images_and_single_classes_stay_as_they_are() -> None:
     assert calibrated(torch.tensor([1.0, 0.0]), 0.1).tolist() == [1.0, 0.0]
     assert matching_exponent(torch.ones(3, 1), 0.5) == 1.0
+
+
+def test_large_powers_of_small_probabilities_are_no_zeros() -> None:
+    flat = torch.tensor([0.002, *[0.998 / 999] * 999])
+    assert float(calibrated(flat, 60.0)[0]) == pytest.approx(1.0, abs=1e-3)

@@ -276,7 +276,8 @@ def large_photos(counts: Counts) -> dict[str, Any]:
     views._views(plan)  # makes the tables of hues
     counts.reset()
     views._views(plan)
-    return summary(counts) | {"passes": len(plan.passes)}
+    passes, _ = plan
+    return summary(counts) | {"passes": len(passes)}
 
 
 @contextmanager

@@ -73,6 +73,15 @@ def test_a_control_is_checked_as_a_recipe(complaints: Complaints) -> None:
     ]
 
 
+@pytest.mark.parametrize("key", ["prototypes", "trainable"])
+def test_unset_variable_in_a_recipe_is_reported_once_beside_a_control(
+    complaints: Complaints, key: str
+) -> None:
+    text = f"{MINIMAL}{key}: ${{NOBODY}}\ncontrols: {{a: {{evaluate: {{batch_size: 1}}}}}}\n"
+    (message,) = complaints(text)
+    assert message.startswith(f"r.yaml:4 {key}: the environment variable NOBODY is not set")
+
+
 @pytest.mark.parametrize("key", ["name", "seed", "output", "device", "requires", "controls"])
 def test_a_control_cannot_set_shared_keys(complaints: Complaints, key: str) -> None:
     (message,) = complaints(MINIMAL + f"controls: {{a: {{{key}: 1}}}}\n")

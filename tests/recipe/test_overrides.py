@@ -114,7 +114,8 @@ def test_naming_the_same_component_keeps_its_options(load: Load) -> None:
             "--set labels.forzen.weight: labels is a list without an item forzen\n"
             '  Items are counted from 0; its items are 0 to 1. Did you mean "frozen"? By name: ',
         ),
-        ("reporters.0.use=html", "--set reporters: expected a list, got a mapping"),
+        ("reporters.0.use=html", "--set reporters.0.use: the recipe has no list reporters"),
+        ("guard.0=evidence", "--set guard.0: the recipe has no list guard, so it has no item 0"),
         ("backbone.model.x=1", "--set backbone.model.x: backbone.model holds a single value"),
         ("seed=[1", "--set seed: not valid YAML: expected ',' or ']'"),
         ("seed=${NOBODY}", "--set seed: the environment variable NOBODY is not set"),

@@ -180,3 +180,9 @@ def test_mistakes_come_in_the_order_of_the_file_each_once(complaints: Complaints
         "r.yaml:9 train.batch_size",
         "r.yaml:10 seed",
     ]
+
+
+def test_merge_keys_of_yaml_1_1_are_refused_with_a_way_out(complaints: Complaints) -> None:
+    (message,) = complaints(MINIMAL + "evaluate: {<<: {batch_size: 1}}\n")
+    assert 'evaluate.<<: unknown key "<<"' in message
+    assert "extend another recipe" in message

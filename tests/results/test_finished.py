@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -41,3 +42,19 @@ def test_other_folder_is_an_error_that_names_run_folders_beside_it(tmp_path: Pat
     run_folder(tmp_path / "run")
     with pytest.raises(LatteError, match="run folders beside it: run"):
         open_run(tmp_path / "other")
+
+
+def test_a_table_with_an_open_quote_is_damaged(tmp_path: Path) -> None:
+    run = open_run(run_folder(tmp_path / "run"))
+    run.folder.predictions.write_text('image,class_1,score_1\n1.jpg,cat,"0.5\n')
+    with pytest.raises(LatteError, match=r"predictions\.csv: this file is damaged"):
+        list(run.prediction_rows())
+
+
+@pytest.mark.parametrize("power", [0, -1.0, 1e9])
+def test_an_impossible_power_of_the_posterior_is_refused(tmp_path: Path, power: float) -> None:
+    run = open_run(run_folder(tmp_path / "run"))
+    values = {"scale": 50.0, "logit_scale": 100.0, "images": 9, "expected_accuracy": 0.5}
+    run.folder.calibration.write_text(json.dumps({**values, "own_exponent": power}))
+    with pytest.raises(LatteError, match=r"damaged \(the exponent .* is not between"):
+        _ = run.calibration
