@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from latte.components.labelers import CurrentLabeler, FrozenLabeler
 from latte.components.losses import ContrastiveLoss
@@ -111,6 +113,17 @@ class LatteClip:
         ).loss
 
 
+def tied(images: Tensor, prototypes: Sequence[Tensor]) -> bool:
+    """Return True if an image is equally similar to its two nearest prototypes, up to rounding.
+
+    Prototypes of two classes become equal if they average the same texts without momentum.
+    """
+    if len(prototypes) == 1:
+        return False
+    best = (normalize(images, dim=1) @ torch.stack([*prototypes]).T).topk(2, dim=1).values
+    return bool((best[:, 0] - best[:, 1] < 1e-12).any())
+
+
 def check_against_reference(setting: Setting, tolerance: float) -> None:
     class_features = unit_rows(setting.classes, setting.width, setting.seed, setting.dtype)
     ours = [Inputs(setting, step) for step in range(setting.steps)]
@@ -123,6 +136,8 @@ def check_against_reference(setting: Setting, tolerance: float) -> None:
     for number, (mine, other) in enumerate(zip(ours, theirs, strict=True)):
         if setting.margins == "current" or number % setting.steps_per_epoch == 0:
             margin_prototypes = prototypes
+        if number and tied(other.images.detach(), prototypes):
+            return  # Rounding decides about the label, so the implementations may differ now.
         loss = engine.step(number, mine)
         reference = latteclip_step(
             other.images,
@@ -145,6 +160,7 @@ def check_against_reference(setting: Setting, tolerance: float) -> None:
             assert relative_error(left, right) < tolerance
 
 
+@example(Setting(3, 2, 2, 263, ("image",), "current", 0.0, 0.5, 1.0))
 @QUICKLY
 @given(
     setting=st.builds(
