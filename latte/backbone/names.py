@@ -64,10 +64,10 @@ def pretrained() -> ModuleType:
 
 
 def _config_folder() -> Path | None:
-    """Return open_clip's folder of model configurations.
+    """Return open_clip's folder of model configurations, to read them without importing open_clip.
 
-    Returns None if open_clip is already imported or has no such folder. Its own functions are then
-    used.
+    Returns None if open_clip is already imported or has no such folder; the functions of open_clip
+    are then called.
     """
     if "open_clip" in sys.modules:
         return None

@@ -20,4 +20,7 @@ class AboutImage(ImageDescription[ImageOptions]):
 
 
 class AboutGroup(GroupDescription[GroupOptions]):
-    """Description of what several images of one zero-shot label share (LatteCLIP, section 3.1)."""
+    """Description of what the images of a group have in common (LatteCLIP, section 3.1).
+
+    Zero-shot CLIP gives all images of a group the same class.
+    """

@@ -1,4 +1,7 @@
-"""Questions to describers and the answers: requests, choices among options, refusals."""
+"""Questions to describers (models that look at images and write text), and their answers.
+
+A question asks for a text or for a choice among options; an answer may be a refusal.
+"""
 
 from __future__ import annotations
 

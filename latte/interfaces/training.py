@@ -157,12 +157,15 @@ class EpochInfo:
 
 @dataclass(frozen=True)
 class Posterior:
-    """Class probabilities of the N training images, computed jointly by a labeler, on the CPU.
+    """The most probable classes of each of the N training images, with their probabilities.
+
+    A labeler computes them from all images together. Both tensors are on the CPU.
 
     Example:
         >>> import torch
         >>> from latte.api import Posterior
-        >>> posterior = Posterior(torch.tensor([[2, 0]]), torch.tensor([[0.7, 0.2]]))
+        >>> labels, probabilities = torch.tensor([[2, 0]]), torch.tensor([[0.7, 0.2]])
+        >>> posterior = Posterior(labels, probabilities)  # one image and its two best classes
         >>> posterior.labels[:, 0]  # most probable class of each image
         tensor([2])
     """

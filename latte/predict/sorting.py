@@ -106,7 +106,10 @@ class Sorter:
         raise LatteError("other files have all names for this image", where=str(folder / name))
 
     def _count_elsewhere(self, image: Path, key: str, folder: Path) -> None:
-        """Count the image if another sub-folder has it; warn before the first such copy."""
+        """Count the image if another sub-folder has a file with the same content.
+
+        An earlier sorting put it there. For the first such image, warn before it is copied.
+        """
         for name in _possible_names(image, key):
             for other in self._earlier.get(name, ()):
                 found = self.folder / other / name

@@ -242,10 +242,12 @@ class RecipeReader:
                 )
 
     def _check_oracle(self, is_allowed: bool, descriptions: Sequence[Listed]) -> None:
-        """Report options that need `oracle: true` but lack it, or an `oracle: true` without need.
+        """Report a missing `oracle: true`, and one that no option needs.
 
-        Only descriptions have such options. A needless `oracle: true` would mark results without a
-        reason; it is reported only if nothing else is wrong, such as a description left out here.
+        Only options of descriptions need it: those that use true labels of training images. It
+        marks results as those of an oracle, so it must not be set without need. This is reported
+        only if nothing else is wrong, because a description that needs it may be wrong itself, and
+        is then missing in `descriptions`.
         """
         paths = [
             (*path, key)

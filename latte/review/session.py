@@ -1,4 +1,8 @@
-"""Runs under review: the next question of each queue, the answers, and the estimates."""
+"""Runs that a person reviews: questions about images, the answers, and what they show.
+
+A queue is a list of questions of one kind. From the answers, the gain of each run over zero-shot
+CLIP is estimated, and the difference between two runs.
+"""
 
 from __future__ import annotations
 

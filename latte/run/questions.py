@@ -169,7 +169,11 @@ class StoredQuestions:
     def _ask_part(
         self, purpose: str, plan: QuestionPlan[RequestT, AnswerT], store: DescriptionStore
     ) -> None:
-        """Ask the questions of `plan`, which fit into the budget, and count them."""
+        """Ask all questions of `plan`, and count questions, missing answers and tokens.
+
+        The caller has cut the plan to the rest of the budget. If this run must not ask, only
+        stored answers count.
+        """
         stored = sum(map(store.is_answered, plan.keys))
         unanswered = 0
         if self._ask:

@@ -189,9 +189,9 @@ def _open(path: Path) -> Image.Image:
 def training_start(
     classes: int = 4, images: int = 12, descriptions: Sequence[str] = ("class", "image", "group")
 ) -> TrainingStart:
-    """Return random features and labels as the input of labelers and aggregators.
+    """Return random features and labels to start labelers and prototype aggregators with.
 
-    If there are several classes, the last class has no image.
+    If there are several classes, no image belongs to the last one.
     """
     class_features = unit_rows(classes, seed=1)
     nearest = torch.arange(images) % max(classes - 1, 1)

@@ -49,7 +49,7 @@ class PrototypeAggregatorContract(ComponentContract):
     def test_the_classifier_is_whole_from_the_start(
         self, tmp_path: Path, classes: int, size: int
     ) -> None:
-        """The classifier covers all classes; `similarities` returns its similarities (B, C)."""
+        """The classifier covers all classes; the aggregator has its similarities (B, C)."""
         start = training_start(classes)
         aggregator = self.started(tmp_path, start)
         refreshes = get_args(ClassFeatureRefresh)

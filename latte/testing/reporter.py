@@ -89,9 +89,9 @@ class ReporterContract(ComponentContract):
     def observe(
         self, folder: Path, results: RunResults, monkeypatch: pytest.MonkeyPatch, *, ends: bool
     ) -> None:
-        """Call the hooks of a new reporter; fail if it writes outside the run folder.
+        """Call a new reporter's hooks as a run does, and assert that it writes in the run folder.
 
-        With `ends` false, the run fails before its report.
+        With `ends` false, these are the hooks of a run that is stopped before its report.
         """
         reporter = self.make(folder / "recipe")
         current = folder / "current"

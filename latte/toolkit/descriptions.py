@@ -266,7 +266,9 @@ class ImageDescription(AskedDescription[ImageT]):
 
 
 class GroupDescription(AskedDescription[GroupT]):
-    """Description of what several images of one zero-shot label share (LatteCLIP, section 3.1).
+    """Base of descriptions of a group: images to which zero-shot CLIP gives the same class.
+
+    The describer writes what these images have in common (LatteCLIP, section 3.1).
 
     Example:
         >>> from latte.api import GroupDescription, GroupOptions

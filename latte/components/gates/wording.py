@@ -1,4 +1,4 @@
-"""Gates `length`, `repetition` and `refusal`, and functions that normalise words."""
+"""Gates that hold back unusable texts: `length`, `repetition` and `refusal`."""
 
 from __future__ import annotations
 

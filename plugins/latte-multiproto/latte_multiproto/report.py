@@ -26,12 +26,13 @@ _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\ufff
 
 @dataclass(frozen=True)
 class Near:
-    """Training image near a prototype, with its thumbnail and its texts by description name."""
+    """Training image near a prototype, with its thumbnail and its texts."""
 
     image: str
     thumbnail: str | None
     """`data:` URI of the thumbnail; None if the image cannot be found or read."""
     texts: dict[str, str]
+    """The text about this image by the name of its description, without refusals."""
 
 
 class PrototypeGallery(Reporter[GalleryOptions]):

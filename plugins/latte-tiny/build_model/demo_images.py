@@ -40,9 +40,10 @@ def shrink(source: Path, target: Path) -> None:
 
 
 def store(entries: list[Entry], root: Path, out: Path, part: str) -> list[list[str | int]]:
-    """Write the images of one part under numbered names and return their split entries.
+    """Write the images of `part` (`train` or `test`) as small JPEGs with numbers as names.
 
-    The names do not reveal the class.
+    Returns their entries of `split.json`: path, label and class name. File names do not reveal the
+    class.
     """
     folder = out / part
     if folder.exists():
