@@ -1,9 +1,10 @@
 """Compile blocks of a transformer with torch.compile.
 
 Functions are compiled, not modules, so a model's modules and the names of its weights stay as they
-are. The blocks of a tower share one compiled function, because their weights are its arguments.
-Each tensor shape is compiled separately: kernels for changing shapes depend on the first shape that
-they see, so a resumed run could get other bits. No GPU has run compiled blocks yet.
+are. All blocks of a tower share one compiled function, which receives a block's weights as
+arguments. Each tensor shape is compiled separately: one kernel for several shapes would depend on
+the first shape that it gets, so a resumed run could compute other bits. Compiled blocks have never
+run on a GPU.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _MOST_VARIANTS = 64
 """Largest number of compiled variants of a function; torch's default of 8 is too small for several
 batch sizes, learners and kinds of trained weights."""
 _MODE = "latte_compile_mode"
-"""Name of the attribute of a transformer that holds its mode; it is no part of the state."""
+"""Attribute of a transformer that stores the compile mode; it is not in the transformer's state."""
 _KEY = "train.compile"
 
 
@@ -38,9 +39,9 @@ def compile_in(transformer: torch.nn.Module, mode: CompileMode) -> None:
 def compiled_for(transformer: torch.nn.Module, function: FunctionT) -> FunctionT:
     """Return `function`, compiled if the transformer has a mode and a gradient is recorded.
 
-    Passes without gradient are not compiled, so an evaluation of this process gives the features
-    of a saved model. Torch cannot compile while another mode intercepts operations, as the count
-    of FLOPs in a profile does.
+    Passes without gradient are not compiled, so that the trained model and its saved copy give
+    equal features in evaluation. `function` is also returned uncompiled while a torch dispatch
+    mode, such as the profile's FLOP counter, intercepts operations: torch cannot compile then.
     """
     mode: CompileMode | None = getattr(transformer, _MODE, None)
     if mode is None or not torch.is_grad_enabled() or _is_intercepted():

@@ -1,6 +1,7 @@
 """Encode image sets, texts and classes without gradient, and return the features on the CPU.
 
-`ClassTexts` has the sentences of each class; a class with several gets their mean feature.
+`ClassTexts` holds the sentences of each class. The feature of a class with several sentences is
+the normalised mean of the sentences' features.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ def encode_image_batches(
     """Return the unit features (N, D) of N = `total` images, from batches in any order.
 
     A batch is (indices (B,), pixels (B, 3, S, S)). Row i of the result belongs to image index i.
-    If `trunk` is given, return its states (N, W), the outputs of its frozen layers, instead.
+    If `trunk` is given, return the outputs (N, W) of its frozen layers instead of features.
 
     Raises:
         LatteError: if a feature is zero or not finite, for example because training diverged.
@@ -137,7 +138,7 @@ def encode_cached_images(
     """Return the unit features (N, D) of the evaluation views of all `images`, on the CPU.
 
     If `only` is given, encode only the images with these indices, in this order. If `trunk` is
-    given, return its states (N, W), the outputs of its frozen layers, instead. Each process encodes
+    given, return the outputs (N, W) of its frozen layers instead of features. Each process encodes
     a share of the images; `progress` shows the share of the main process.
     """
     chosen = range(len(images)) if only is None else only
@@ -168,7 +169,7 @@ def encode_many_texts(
 ) -> Tensor:
     """Return the unit features (M, D) of M distinct texts, on the CPU, without gradient.
 
-    If `trunk` is given, return its states (M, W), the outputs of its frozen layers, instead. Each
+    If `trunk` is given, return the outputs (M, W) of its frozen layers instead of features. Each
     process encodes a share of the texts; `progress` shows the share of the main process.
     """
     own = distributed.share(texts)

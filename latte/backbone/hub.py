@@ -16,7 +16,7 @@ WEIGHTS_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 """Names of open_clip's weights file in a repository; the first one is preferred."""
 _PATIENCE_VARIABLE = "HF_HUB_ETAG_TIMEOUT"
 _PATIENCE = 3.0
-"""Seconds to wait for the hub's first answer, unless the variable above is set."""
+"""Seconds to wait for the hub's first answer, unless `HF_HUB_ETAG_TIMEOUT` is set."""
 
 
 def weights_files(place: str) -> tuple[str, Sequence[str]]:

@@ -14,7 +14,7 @@ _LICENCES = {
     r"timm/.*metaclip": "cc-by-nc-4.0",
     r"facebook/metaclip": "cc-by-nc-4.0",
 }
-"""Licence by the beginning of a repository's name, for publishers with one licence for all."""
+"""Licence by beginning of the repository name, for publishers with one licence for all models."""
 
 
 def repository_of(model: str, pretrained: str | None) -> str | None:

@@ -46,7 +46,7 @@ from latte.toolkit.module_backbone import ModuleBackbone
 
 _TEXTS_PER_PASS = 256
 _PACKED_TEXTS_PER_PASS = 4096
-"""Packed texts per forward pass on a GPU; smaller passes spend their time on kernel launches."""
+"""Number of packed texts per forward pass on a GPU; with fewer, kernel launches take most time."""
 _NOTES: Mapping[TextPath, tuple[str, ...]] = {
     "packed": (),
     "cut": ("texts are padded to the longest of a pass, for this text tower needs it",),

@@ -78,9 +78,9 @@ def can_run(transformer: nn.Module) -> bool:
 def run_blocks(transformer: Any, states: Tensor, packing: Packing, start: int = 0) -> Tensor:
     """Run rows (T, W) through all blocks; return the outputs (N, W) of the rows in `packing.read`.
 
-    With `start`, rows are the outputs of that many blocks, and only the other blocks run. With
-    `grad_checkpointing`, a block stores only its input, and runs again in the backward pass. Blocks
-    may be compiled; see `latte.backbone.compiled`.
+    If `start` is above 0, `rows` are outputs of the first `start` blocks, and only later blocks
+    run. If the transformer's `grad_checkpointing` is true, each block stores only its input and
+    runs again in the backward pass. Blocks may be compiled; see `latte.backbone.compiled`.
     """
     *blocks, last = transformer.resblocks[start:]
     again = transformer.grad_checkpointing and torch.is_grad_enabled()

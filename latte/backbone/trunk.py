@@ -24,7 +24,7 @@ from latte.backbone.packed import (
 )
 
 _FEWEST_IMAGES = 32
-"""Smallest number of images in a part: oneDNN rounds convolutions of 16 images differently."""
+"""Smallest number of images per part; with 16 images, oneDNN's convolutions round differently."""
 _RATES = ("p", "prob", "drop_prob", "drop_rate")
 """Attributes of modules of torch, timm and open_clip that hold a probability of dropout."""
 

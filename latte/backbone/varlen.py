@@ -1,8 +1,8 @@
 """Attention of packed sequences in one call, for sequences of different lengths.
 
-Torch's kernel reads where each sequence begins from a tensor on the GPU. Without this kernel,
-packed texts need one call for each text length. No GPU has run this module yet: tests replace the
-kernel.
+Torch's kernel `varlen_attn` gets the first row of each sequence as a tensor on the GPU. Without
+this kernel, packed texts need one call for each text length. This module has never run on a GPU:
+tests replace the kernel.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from torch import Tensor
 from latte.interfaces import LatteError
 
 DTYPES = (torch.bfloat16, torch.float16)
-"""The dtypes of torch's kernel; passes in another dtype attend by length."""
+"""The dtypes that torch's kernel supports; in another dtype, there is one call per text length."""
 _WIDEST_HEAD = 256
 _HEADS_ARE_MULTIPLES_OF = 8
 _CAUSAL = (-1, 0)
-"""Window of keys before and after a query; -1 means without limit."""
+"""Number of keys that a query attends to before and after its own position; -1 means all."""
 _KEY = "train.text_attention"
 
 

@@ -15,9 +15,10 @@ from latte.components.options import ContrastiveOptions
 class ContrastiveLoss(Loss[ContrastiveOptions]):
     """Mean of the image-to-target and the target-to-image cross-entropy, weighted by sample.
 
-    A sample of weight 0 is excluded, also as a negative of other samples. `positives` sets the role
-    of other samples with the same label: they are negatives (`diagonal`: CLIP, FLYP, LatteCLIP),
-    further positives in equal shares (`multi`), or excluded (`ignore`).
+    A sample of weight 0 is excluded, also as a negative of other samples. The option `positives`
+    says how two samples with the same label are treated: as negatives of each other (`diagonal`:
+    CLIP, FLYP, LatteCLIP), as further positives in equal shares (`multi`), or not at all
+    (`ignore`).
     """
 
     requires: ClassVar[Literal["targets", "classifier"]] = "targets"

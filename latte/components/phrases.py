@@ -1,6 +1,7 @@
 """Describer `phrases`: joins the phrases that the frozen CLIP ranks highest into a sentence.
 
-The phrases come from a phrase bank, a text file with sections and one phrase per line.
+A describer writes texts about images. The phrases come from a phrase bank, which is a text file
+with sections and one phrase per line.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from latte.api.sources import read_text
 from latte.components.options import PhraseOptions
 
 VERSION = 1
-"""Part of the fingerprint; increase it when equal phrases and features give other sentences."""
+"""Part of the fingerprint; increase it if a code change gives other sentences for equal inputs."""
 
 STANDS_OUT = 2.2
 """A phrase is used if its similarity has at least this z-score within its section."""
@@ -50,7 +51,7 @@ class PhraseDescriber(Describer[PhraseOptions]):
 
     @property
     def max_images(self) -> int:
-        """Largest group size of description `group`; image features are averaged."""
+        """Largest number of images per group; the features of a group's images are averaged."""
         return 16
 
     @property

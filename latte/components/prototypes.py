@@ -1,4 +1,7 @@
-"""Built-in prototypes: class texts, LatteCLIP's momentum, and estimates without training."""
+"""Built-in prototypes: class texts, LatteCLIP's momentum, and estimates without training.
+
+A prototype is a vector that stands for a class: an image gets the class of the nearest prototype.
+"""
 
 from __future__ import annotations
 
@@ -149,11 +152,11 @@ class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
         self._prototypes = torch.where(lengths > 0, sums / lengths, self._prototypes)
 
     def on_epoch_start(self, info: EpochInfo, learner: str) -> None:
-        """Store the prototypes at the start of the epoch, for `margins: epoch_start`."""
+        """Store the epoch's first prototypes, which the option `margins: epoch_start` uses."""
         self._epoch_start_prototypes = self._prototypes
 
     def state(self) -> dict[str, Tensor]:
-        """Return the prototypes (C, D); with `margins: epoch_start`, also those of that time."""
+        """Return the prototypes (C, D); with `margins: epoch_start`, also the stored ones."""
         state = {"prototypes": self._prototypes.clone()}
         if self.options.margins == "epoch_start":
             state["epoch_start_prototypes"] = self._epoch_start_prototypes.clone()

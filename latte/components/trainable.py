@@ -1,4 +1,4 @@
-"""Components of kind `trainable`: named groups, the last blocks, LoRA and prompts."""
+"""Components that choose the parameters to train: named groups, last blocks, LoRA and prompts."""
 
 from __future__ import annotations
 
@@ -124,9 +124,9 @@ class _Peft(Trainable[OptionsT]):
 class Lora(_Peft[LoraOptions]):
     """Low-rank updates of the linear layers in all blocks of both towers (Hu et al. 2022).
 
-    A convolution of one pixel counts as a linear layer. Layers inside `torch.nn.MultiheadAttention`
-    get no update: peft adds it to the frozen weights and subtracts it again in every forward pass,
-    which changes these weights by rounding.
+    A convolution with a 1 x 1 kernel counts as a linear layer. The layers inside
+    `torch.nn.MultiheadAttention` get no update, because peft would add an update to the frozen
+    weights and subtract it again in every forward pass, which changes the weights by rounding.
     """
 
     def tuner(self, backbone: ModuleBackbone, peft: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Cache of decoded images, limited in bytes, so that later epochs need not decode them again."""
+"""Cache of decoded images, up to a number of bytes, so that later epochs need not decode again."""
 
 from __future__ import annotations
 

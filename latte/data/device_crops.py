@@ -60,7 +60,7 @@ class CropPass:
     taps: int
     """Largest number of pixels that a resized pixel depends on, along one axis."""
     tensors: Mapping[str, Tensor]
-    """All numbers that the device needs, for a single copy to the device."""
+    """All numbers that the device needs, in one tensor, so that one copy transfers all of them."""
 
 
 def plan_crops(

@@ -11,7 +11,7 @@ _ROUND = 100
 def warn_of_few(images: int, names: int, whole: int | None = None) -> str | None:
     """Return the warning that `images` are too few for `names` class names, or None.
 
-    `whole` is the number of images in the folder, if `--limit` has reduced it to `images`.
+    If `--limit` leaves only `images` of the folder's images, `whole` is the number in the folder.
     """
     if images >= LEAST_PER_NAME * names:
         return None
@@ -30,7 +30,7 @@ def warn_of_few(images: int, names: int, whole: int | None = None) -> str | None
 
 
 def quick_look(images: int, names: int) -> int | None:
-    """Return a `--limit` for a quick look, or None if the folder has no more images than that."""
+    """Return a `--limit` for a first try; None if the folder has no more images than the limit."""
     limit = max(_QUICK_LOOK, _rounded_up(names))
     return limit if limit < images else None
 

@@ -1,4 +1,4 @@
-"""Groups of images with one zero-shot label, and the grid that shows a group to a describer."""
+"""Groups of images with equal zero-shot labels, and the grid that shows a group to a describer."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ GRID_GAP = 20
 def draw_groups(labels: Tensor, size: int, seed: int) -> Tensor:
     """Draw a group for each image: labels (N,) int64 -> image indices (N, size).
 
-    The `size` images of a group have the label of the image for which the group is drawn; the group
+    All `size` images of a group have the label of the image for which the group is drawn; the group
     need not contain that image. Images are drawn without replacement, unless fewer than `size`
-    have the label. Source: LatteCLIP's released group captioning, which draws without a seed.
+    images have the label. Source: LatteCLIP's released group captioning, which draws without a
+    seed.
     """
     return _draw_with_labels(labels, labels, size, seed_from("groups", seed))
 
 
 def draw_class_groups(labels: Tensor, size: int, groups: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Draw groups that images share: `groups` per label, but at most one per image of the label.
+    """Draw groups, each for several images: `groups` per label, but at most one per image.
 
     From labels (N,) int64, return groups (G, size) of image indices, ordered by label and drawn as
     in `draw_groups`, and the index (N,) of each image's group. Images are assigned to the groups

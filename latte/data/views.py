@@ -58,7 +58,7 @@ def normalise(pixels: Tensor, pixel_format: PixelFormat) -> Tensor:
 
 
 class TrainingView:
-    """Random views of training images: crop, colour jitter, grayscale, or those of a component.
+    """Random views of training images: crop, colour jitter, grayscale, or views of a component.
 
     Source: LatteCLIP's released training transform (open_clip's `simclr_jitter_gray` variant).
     The augmentation depends on (seed, epoch, index) alone, so a view does not depend on the order

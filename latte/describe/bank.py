@@ -18,7 +18,7 @@ from latte.toolkit.descriptions import fill
 from latte.toolkit.seeds import seed_from
 
 ABSENT = -1
-"""Padding of text indices, where an image or group has fewer texts than another."""
+"""Value that pads a row of text indices if the image or group has fewer texts than others."""
 
 
 class DescriptionBank:

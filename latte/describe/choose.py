@@ -1,4 +1,7 @@
-"""Questions of labelers: choices among options, and questions that are answered by a text."""
+"""Questions that labelers, which assign pseudo-labels, ask a describer about training images.
+
+The describer, a model that looks at images, answers with a choice among options or with a text.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +25,13 @@ from latte.interfaces import (
 )
 
 INPUT, OUTPUT = "prompt tokens", "tokens"
-"""Names of the counters of describers that count input and output tokens."""
+"""Names of the counters in which describers count input and output tokens."""
 _CHARACTERS = 500
-"""Largest length of the JSON of an answer in text, so that it fits into a stored text."""
+"""Largest number of characters of a text answer as JSON, so that the store does not cut it."""
 _MOST_TOKENS = 10**9
-"""Largest number of tokens of a question that is counted."""
+"""Stored token counts above this number are invalid and are not counted."""
 _DIGITS = 6
-"""Decimal places of stored probabilities, so few that 26 of them fit into a stored text."""
+"""Decimal places of stored probabilities; with more, 26 probabilities do not fit into a text."""
 
 
 RequestT = TypeVar("RequestT", ChoiceRequest, DescribeRequest)
@@ -165,7 +168,7 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
 
 
 class TextPlan(QuestionPlan[DescribeRequest, str]):
-    """Questions that are answered by a text, also about no image."""
+    """Questions that are answered by a text; a question need not show any image."""
 
     version = "text-1"
     noun = "answers"

@@ -28,7 +28,7 @@ class Planned(Protocol[RequestT]):
     noun: ClassVar[str]
     """Plural noun for the answers in messages."""
     needs_text: ClassVar[bool]
-    """True if a refusal of all requests is an error."""
+    """True if it is an error that the describer refuses every request."""
 
     def __len__(self) -> int:
         """Number of distinct requests."""

@@ -14,7 +14,7 @@ _TEXT, _REFUSED, _FAILED = range(3)
 
 @dataclass(frozen=True)
 class FoundText:
-    """A record, and the time at which its part file was last written."""
+    """A record of a store, and the time at which the file that contains it was last written."""
 
     record: StoredText
     modified: float

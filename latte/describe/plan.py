@@ -89,7 +89,7 @@ class PlannedDescription:
     """
 
     rows: Ragged
-    """Request indices of each subject: for each prompt, one per sample."""
+    """Indices of each subject's requests: one request per prompt and sample."""
     groups: Tensor | None
     """(S, size) int64 indices of training images; None for scope `image`."""
     own: Tensor | None = None

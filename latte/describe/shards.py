@@ -49,7 +49,7 @@ class Shard:
         return int(digest("shard", key)[:16], 16) % self.count == self.index - 1
 
     def of(self, rows: Sequence[int], key: Key) -> Sequence[int]:
-        """Return those of the request indices `rows` that this shard contains."""
+        """Return the indices among `rows` whose requests belong to this shard."""
         return array("i", (row for row in rows if self.holds(key(row))))
 
     def __str__(self) -> str:

@@ -62,7 +62,7 @@ def reweighted(posteriors: Tensor, weights: Tensor) -> Tensor:
 
 
 _SUPPORT = 0.5
-"""A class with fewer estimated images counts as unsupported: more likely no image shows it."""
+"""A class with fewer than this number of estimated images probably does not occur at all."""
 _ROUNDING = 1e-3
 _FEWEST, _MOST = 1 / 6, 2.0
 """Range of the ratio (true number of classes) / (estimate) in the middle 95 % of 224 folders drawn

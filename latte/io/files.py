@@ -168,7 +168,7 @@ def digest_stream(parts: Iterable[bytes | memoryview]) -> str:
 
 
 def digest_json(value: Any) -> str:
-    """Return a digest of JSON data that does not depend on the order of keys."""
+    """Return a digest of JSON data; the order of keys does not change the digest."""
     return digest(json.dumps(value, sort_keys=True, ensure_ascii=False))
 
 

@@ -113,8 +113,8 @@ def visible_entries(folder: Path) -> list[os.DirEntry[str]]:
 def read_text(path: Path, most: int | None = None) -> str:
     """Return the text of a UTF-8 file without its byte order mark.
 
-    Raises `LatteError` if the file cannot be read, is larger than `most` bytes, or is not UTF-8:
-    the error then names the line.
+    Raises `LatteError` if the file cannot be read, is larger than `most` bytes, or is not UTF-8.
+    For a file that is not UTF-8, the error names the line.
 
     Example:
         >>> from pathlib import Path
@@ -142,8 +142,8 @@ def read_text(path: Path, most: int | None = None) -> str:
 def refuse_other_kind(path: Path, *starts: str, force: bool) -> None:
     """Raise `LatteError` if a result would replace a file of another kind at `path`.
 
-    Results of the command begin with one of `starts`. A file is of the same kind if it does so too,
-    or if it is empty. With `force`, any file may be replaced.
+    A file is of the same kind if it is empty or begins with one of `starts`, as the command's
+    results do. With `force`, any file may be replaced.
     """
     if force or not is_file(path):
         return

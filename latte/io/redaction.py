@@ -22,7 +22,7 @@ _SECRET_OPTION = re.compile(
     r"(?i)(api_?key|token|secret|passw|credential|authorization|cookie|webhook)"
 )
 _ISSUED = re.compile(r"((sk|pk|glpat|xox[a-z])-|(hf|gh[a-z]|github_pat)_)\S{8,}")
-"""Values with a prefix that a known service gives to its keys."""
+"""Secret values that start with a prefix which a known service gives to its API keys."""
 _RANDOM_RUN = re.compile(r"[A-Za-z0-9]{20,}")
 _RANDOM_CHARACTERS = 10
 """Smallest number of different characters in a sequence that looks random."""

@@ -32,7 +32,7 @@ _WHOLE_LMM_MEMORY = 22.0
 _WHOLE_BATCH_MEMORY = 20.0
 """GPU memory in GiB for 512 images and their texts in ViT-B/32, including activations."""
 CONTROL = "without-descriptions"
-"""Control run of `latteclip`, which shows what the texts about images add."""
+"""Control run in recipes of the method `latteclip`; it shows what texts about images add."""
 _LARGEST_BATCH = 512
 _STEPS_PER_EPOCH = 10
 
@@ -66,8 +66,8 @@ def choose(
 ) -> Choices:
     """Return the settings for these images on this machine.
 
-    `method` is one of `METHODS`; `auto` chooses a method without training, guarded if possible.
-    Without `model` a model is proposed.
+    `method` is one of `METHODS`; `auto` chooses a method without training. If a guard is installed,
+    it checks without labels whether adapting helps. If `model` is None, a model is proposed.
     """
     chosen = _method(method, found, registry)
     if model is None:
@@ -136,7 +136,7 @@ def _method(method: str, found: Findings, registry: Registry) -> Choices:
 
 
 def has(registry: Registry, kind: Kind, name: str) -> bool:
-    """Return true if a component of this name is installed."""
+    """Return True if a component with this kind and name is installed."""
     return any(one.spec.name == name for one in registry.all(kind))
 
 

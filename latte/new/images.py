@@ -146,7 +146,7 @@ def _dataset(
 
 
 def _check_class_folders(root: Path, context: Context) -> None:
-    """Raise `LatteError` that names `--classes` if the sub-folders of `root` are no classes."""
+    """Raise `LatteError` that advises `--classes` if the sub-folders of `root` are not classes."""
     try:
         read_classes(CLASS_FOLDERS, root, context)
     except LatteError as error:

@@ -1,7 +1,7 @@
 """Describe this machine, and propose a CLIP that is fast enough on it.
 
-The licences of proposed models allow commercial use. Also refuse the name of a backbone in place
-of a model.
+The licences of proposed models allow commercial use. Another function raises an error if a user
+names a plugin's backbone where the name of a model is needed.
 """
 
 from __future__ import annotations
@@ -107,9 +107,9 @@ KNOWN = (
 def propose_model(images: int, machine: Machine, *, trains: bool) -> tuple[str, str]:
     """Return the name of a model for this number of images, as for `--model`, and the reason.
 
-    If the method trains, the fastest model is proposed, else the most accurate model that encodes
-    the images in ten minutes. If this model is not cached and the hub does not answer, a cached
-    model is proposed, if there is one.
+    For a method that trains, this is the fastest model; for other methods, the most accurate model
+    that encodes all images within ten minutes. If that model is not cached and the Hugging Face hub
+    does not answer, a cached model is proposed, if there is one.
     """
     fast = [one for one in KNOWN if machine.minutes(images * one.seconds) <= _MOST_MINUTES]
     best = KNOWN[-1] if trains or not fast else fast[0]

@@ -39,7 +39,7 @@ class Sorter:
         min_confidence: float = 0.0,
         warn: Callable[[str], None] = lambda line: None,
     ) -> None:
-        """`warn` is called before the first copy of an image that another sub-folder has too."""
+        """Call `warn` before the first copy of an image that is also in another sub-folder."""
         self.folder = folder
         self.counts: Counter[str] = Counter()
         """Number of images per sub-folder."""
@@ -108,7 +108,8 @@ class Sorter:
     def _count_elsewhere(self, image: Path, key: str, folder: Path) -> None:
         """Count the image if another sub-folder has a file with the same content.
 
-        An earlier sorting put it there. For the first such image, warn before it is copied.
+        Such a file comes from an earlier call. `warn` is called for the first such image, before
+        this image is copied.
         """
         for name in _possible_names(image, key):
             for other in self._earlier.get(name, ()):
@@ -167,7 +168,7 @@ def _possible_names(image: Path, key: str) -> Iterator[str]:
 
 
 def _folders_by_file(folder: Path, names: Iterable[str]) -> dict[str, list[str]]:
-    """Return the sub-folders, of those with these `names`, that have a file, by its name."""
+    """Return, by file name, the sub-folders among `names` that contain a file of this name."""
     found: dict[str, list[str]] = {}
     for name in sorted(names):
         with suppress(OSError), os.scandir(folder / name) as entries:

@@ -18,7 +18,7 @@ from latte.registry.spec import BY, NAME, USE, Kind, reserved_keys
 _LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _ASKING: tuple[Kind, ...] = ("describer", "description")
 _PROMPT = "prompt"
-"""Part of the names of options that hold prompts, such as `system_prompt`."""
+"""Text that is in the name of each option that holds a prompt, such as `system_prompt`."""
 
 
 class Components:

@@ -1,7 +1,7 @@
 """Merge a control into its recipe, or a recipe into the recipe that it extends.
 
-Controls are variants of a recipe, which run for comparison. A control lists only the keys in which
-it differs from its recipe.
+A control is a variant of a recipe that runs for comparison. A control lists only the keys whose
+values differ from those in its recipe.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ _TAKEN = ("zero-shot", "adapted", "candidate")
 def merged(base: Node, change: Node, registry: Registry) -> Node:
     """Return `base` with the values of `change` merged over it.
 
-    Mappings are merged key by key, unless they name different components; every other value is
-    replaced. If two keys exclude each other, such as `learners` and `prototypes`, the one in
-    `change` is kept. Package requirements of both are kept. `controls: {}` removes all controls.
+    Two mappings are merged key by key, unless they name different components; every other value is
+    replaced. If two keys exclude each other, such as `learners` and `prototypes`, the key in
+    `change` is kept. The package requirements of `base` and `change` are both kept. `controls: {}`
+    in `change` removes all controls.
     """
     whole = _merged(_without_excluded(base, change), change, (), registry)
     own, others = change.child("requires"), base.child("requires")
@@ -83,7 +84,7 @@ def _without_excluded(base: Node, change: Node) -> Node:
 def without_other_views(base: Node, change: Node) -> Node:
     """Return `base` without `train.augment` or `augmentation`, if `change` has the other key.
 
-    Both describe the views of training images. `augmentation: null` is no description.
+    Both keys define how views of training images are made. `augmentation: null` defines no views.
     """
     component, train = change.child(AUGMENTATION), base.child(TRAIN)
     if component is not None and component.value is not None:

@@ -38,7 +38,7 @@ SEVERAL: dict[str, Kind] = {
 }
 """Kind of component by key, for keys that hold a list of components."""
 DESCRIBER_KEYS = ("describer", "describers")
-"""Keys for a single describer and for a list; a recipe has at most one of them."""
+"""Keys for one describer and for a list of describers; a recipe has at most one of these keys."""
 ONE_LEARNER = ("trainable", "prototypes", "loss")
 """Keys of the single learner `main`, in recipes without `learners`."""
 KEYS = (

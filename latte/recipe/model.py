@@ -67,7 +67,7 @@ class Recipe:
     learners: tuple[LearnerChoice, ...]
     """Learners, at least one; `trainable`, `prototypes` and `loss` at the top define `main`."""
     augmentation: Choice | None
-    """Component that makes training views; None: `train.augment` describes them."""
+    """Component that makes training views; if None, `train.augment` says how views are made."""
     train: TrainSettings
     evaluate: EvaluateSettings
     reporters: tuple[Choice, ...]

@@ -47,9 +47,10 @@ def apply_overrides(
 
 
 def _with_one_description_of_views(root: Node, written: set[KeyPath]) -> Node:
-    """Return `root` without the description of training views that an override replaces.
+    """Return `root` without `train.augment` or `augmentation` if an override sets the other key.
 
-    If overrides write both descriptions, both stay, and the reader reports a mistake.
+    Both keys define training views. If overrides set both, both stay, and the reader of the recipe
+    reports a mistake.
     """
     component = any(keys[0] == AUGMENTATION for keys in written)
     if component == ((TRAIN, AUGMENT) in written):

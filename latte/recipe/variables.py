@@ -119,7 +119,7 @@ def _absolute(node: Node, types: Sequence[Any]) -> Node:
 
 
 def _from_shell(text: str) -> str:
-    """Return an absolute path: the same for `photos`, `./photos/` and `$PWD/photos`."""
+    """Return the absolute path; `photos`, `./photos/` and `$PWD/photos` give the same path."""
     try:
         path = Path(text).expanduser().absolute()
     except RuntimeError:  # `~name` of an unknown user
@@ -152,7 +152,7 @@ def _arguments(types: Sequence[Any], kinds: tuple[Any, ...]) -> list[Any]:
 
 
 def _members(types: Sequence[Any]) -> Iterator[Any]:
-    """Yield the types in `types`; of a union its members, of `Annotated` its type and metadata."""
+    """Yield each type; for a union its members, for `Annotated` the type and the metadata."""
     for one in types:
         if get_origin(one) in (Annotated, Union, UnionType):
             yield from _members(get_args(one))

@@ -181,7 +181,7 @@ def failed_component(registered: Registered, cause: str, error: BaseException) -
 
 
 def _absent(kind: Kind, name: str, plugins: Sequence[Plugin]) -> list[str]:
-    """Return hints: plugins that are not loaded and declare the component, else may declare it."""
+    """Return hints that name plugins which are not loaded and declare, or may declare, `name`."""
     missing = [plugin for plugin in plugins if plugin.status != "ok"]
     certain = [
         one

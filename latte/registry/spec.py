@@ -1,4 +1,4 @@
-"""Specs, which a package's hooks return to declare components and commands without slow imports."""
+"""Specs: declarations of components and commands that plugins return without slow imports."""
 
 from __future__ import annotations
 

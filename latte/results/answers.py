@@ -32,7 +32,8 @@ Kind = Literal["class", "none", "unsure", "undo"]
 cannot tell; `undo`: withdraws the earlier answer."""
 
 Use = Literal["evidence", "teaching"]
-"""`evidence`: the answer measures the gain and never trains; `teaching`: it is a training label."""
+"""`evidence`: the answer measures the gain and never trains a model. `teaching`: the answer is a
+training label."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Answer:
     """The name of the class if `kind` is `class`, else None."""
     use: Use
     queue: str
-    """The queue that the question came from."""
+    """Name of the queue (list of questions of one kind) that the question came from."""
     run: str
     """The names of the run folders whose predictions were reviewed."""
     time: str

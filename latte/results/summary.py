@@ -30,7 +30,7 @@ has the recipe's `name`, averages over `seed`, and has a mark for `oracle`.
 """
 
 INPUTS = "inputs"
-"""Name of the setting that identifies images, labels and CLIP weights by their content."""
+"""Name of the setting whose value is a digest of the images, labels and CLIP weights."""
 
 
 @dataclass(frozen=True)

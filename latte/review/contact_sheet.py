@@ -42,8 +42,8 @@ def write_sheet(
 ) -> tuple[Path, Path]:
     """Write `sheet.html` and `answers.csv` with the next questions; return both paths.
 
-    If `teaches`, the questions are the least certain images of each class in turn, and their
-    answers teach; otherwise the answers measure the gain.
+    If `teaches` is true, the questions are about the least certain images of each class in turn,
+    and the answers become training labels. Otherwise the answers measure the gain.
 
     `picture` returns the JPEG of an image, given its index. Call `refuse_existing` first. Raises
     `LatteError` if no question is left.

@@ -27,11 +27,11 @@ class Estimate:
     """The gain and the accuracies that follow from the answers so far."""
 
     images: int
-    """N: the images that the estimate is about."""
+    """N: number of images that the estimate is about."""
     disagreements: int
-    """D: the images on which the models differ."""
+    """D: number of images to which the two models give different classes."""
     answered: int
-    """m: the disagreements that are answered, `unsure` included."""
+    """m: number of these images that have an answer, `unsure` included."""
     unsure: int
     """Images whose class the person could not tell; the interval allows for any class."""
     neither: int
@@ -43,9 +43,12 @@ class Estimate:
     adapted: Interval
     """Accuracy of the adapted model."""
     agreeing: int = 0
-    """Answers as evidence about images on which the models agree."""
+    """Number of `evidence` answers about images to which both models give the same class."""
     waiting: int = 0
-    """Answered disagreements behind one without an answer; they count after its answer."""
+    """Number of answered disagreements after the first unanswered one, in the order of asking.
+
+    The estimate uses them when all earlier disagreements are answered.
+    """
 
     @property
     def better(self) -> Literal["adapted", "zero-shot"] | None:

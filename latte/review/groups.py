@@ -35,9 +35,9 @@ class Group:
 
     images: tuple[ReviewImage, ...]
     options: tuple[int, ...]
-    """Labels to offer."""
+    """Class labels that the person can choose from."""
     examples: tuple[ReviewImage | None, ...] = ()
-    """Per option, an image that probably shows this class; empty without examples."""
+    """For each of these labels, an image that probably shows the class; empty without examples."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def unsupported(
 
 
 def least_fitting(images: Iterable[ReviewImage], features: Features) -> list[ReviewImage]:
-    """Return the images, those first that are least similar to the mean of their class."""
+    """Return the images, those least similar to the mean of their class first."""
     found: list[tuple[float, ReviewImage]] = []
     for several in _by_class(images).values():
         rows = features.images[[one.row for one in several]]

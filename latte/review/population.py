@@ -1,11 +1,13 @@
-"""The images that a review asks about, in the random order in which it asks.
+"""The images that a review, in which a person labels images, asks about, in random order.
 
-The order follows a random number per image, a hash of the image's content. It is therefore fixed
-before any answer, and equal for all runs on these images. The number also decides if an image may
-teach (correct labels) or is evidence (measures the gain).
+The images are sorted by a random number per image, which is a hash of the image's content. The
+order is therefore fixed before any answer, and equal for all runs on these images. The number also
+decides whether answers about an image may teach (become training labels) or are evidence (measure
+the gain in accuracy).
 
-Several runs are reviewed together on the images on which any two of their models differ, in this
-order. For any two models, the images asked so far on which they differ are thus a random sample.
+If several runs are reviewed together, the questions are about the images to which any two of the
+runs' models give different labels, in the same order. For any two models, the images that were
+asked about so far and on which the two models differ are therefore a random sample.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The queues of a review, which choose the next question.
+"""Queues of a review: each chooses the next question for the person who reviews a run.
 
 Answers in the queue `evidence` measure the gain and never teach the model. Answers in the other
 queues teach; these queues ask only about images that can never be evidence.
@@ -35,9 +35,9 @@ class Question:
 
     images: tuple[ReviewImage, ...]
     options: tuple[int, ...]
-    """Labels to offer, in an order that says nothing about the models."""
+    """Class labels to choose from, in an order that does not show which model gave which label."""
     examples: tuple[ReviewImage | None, ...] = ()
-    """Per option, an image that probably shows this class; empty without examples."""
+    """For each of these labels, an image that probably shows the class; empty without examples."""
 
 
 class Queue(ABC):
@@ -70,7 +70,8 @@ class Queue(ABC):
 class EvidenceQueue(Queue):
     """Questions in random order: mostly about images on which the models disagree.
 
-    Every fourth question is about an image on which they agree, of lower or of higher confidence.
+    Every fourth question is about an image on which the models agree. Two of three such questions
+    are about images with a confidence below the median, one about an image above it.
     """
 
     use = "evidence"
@@ -92,7 +93,7 @@ class EvidenceQueue(Queue):
         return sum(map(len, self._open(answers)))
 
     def _open(self, answers: Answers) -> list[list[ReviewImage]]:
-        """Return the images to ask about: the disagreements, and both strata of agreements.
+        """Return images to ask about: disagreements, then agreements of low and of high confidence.
 
         After the first answer for teaching, images that may teach can no longer be evidence. The
         estimate uses only answers before the first image that has none, so the questions end there.

@@ -107,7 +107,7 @@ def uses(answers: Iterable[Answer]) -> str:
 
 
 def _none_counts(evidence: Evidence) -> str:
-    """Return a sentence on answers of which none measures the gain yet."""
+    """Return a sentence for a review in which no answer measures the gain yet."""
     found = evidence.estimate
     parts = [
         f"{number:,} {what}"

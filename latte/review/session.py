@@ -1,7 +1,7 @@
-"""Runs that a person reviews: questions about images, the answers, and what they show.
+"""Review of runs by a person: questions about images, the answers, and estimates from them.
 
-A queue is a list of questions of one kind. From the answers, the gain of each run over zero-shot
-CLIP is estimated, and the difference between two runs.
+A queue is a list of questions of one kind. The answers give an estimate of each run's gain over
+zero-shot CLIP, and of the difference between each two runs.
 """
 
 from __future__ import annotations

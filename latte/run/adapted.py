@@ -39,7 +39,7 @@ class Member:
     classifier: Classifier
     """The learner's prototypes, on the CPU."""
     arithmetic: Arithmetic = "fp32"
-    """The arithmetic for encoding images on a GPU; see `encoding_in`."""
+    """Number format, such as bf16, in which a GPU encodes images; see `encoding_in`."""
 
     def encoding(self) -> AbstractContextManager[Any]:
         """Return the context manager for encoding without gradient."""

@@ -155,10 +155,12 @@ def compare(
 ) -> list[Evaluation]:
     """Measure zero-shot, the adapted classifier and the `candidate`, if given, on the same images.
 
-    Test images that are also training images can have a posterior. If some test images have one,
-    the posterior is measured on them, and the classifiers on the other test images. If all of them
-    have one, the classifiers are also measured on all, as if the images were new. If a `candidate`
-    is given, only it can have a posterior, and all classifiers are measured on all test images.
+    Test images that are also training images can have a posterior (class probabilities that a
+    labeler computed from all training images together). If some test images have a posterior, it is
+    measured on these images, and the classifiers on the other test images. If all test images have
+    a posterior, the classifiers are also measured on all of them, as if the images were new. If a
+    `candidate` is given, only the candidate can have a posterior, and all classifiers are measured
+    on all test images.
     """
     labels, classes = torch.tensor(images.labels), len(images.class_names)
     texts, features = zero_shot.classifier, zero_shot.evaluation

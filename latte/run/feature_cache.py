@@ -1,8 +1,8 @@
 """Disk cache of frozen-CLIP features: each image and text is encoded once, for all runs.
 
-The last bit of a feature can depend on the batch in which it was encoded. If an image folder grows
-between runs, its cached features come from other batches than those of a run that encodes the whole
-folder at once. The two can differ in the last bit.
+The last bit of a feature can depend on the batch in which the feature was encoded. If an image
+folder grows between runs, its cached features were encoded in other batches than in a run that
+encodes the whole folder at once, so features of the two runs can differ in the last bit.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _KEY_BYTES = 16
 _FULL = 4
 """Size of the largest file, in blocks of `latte.toolkit.blocks`: 64 MiB."""
 _MOST_SMALL = 8
-"""Number of small files, each below a quarter of the largest size, that causes a merge."""
+"""Files are merged if this many of them are smaller than a quarter of the largest size."""
 
 
 def cached_features(

@@ -1,4 +1,7 @@
-"""End of stage `train`: a guard judges the adapted classifier, and the result is saved."""
+"""End of stage `train`: a guard judges the adapted classifier, and the result is saved.
+
+A guard decides without labels whether the run uses the adapted classifier or zero-shot CLIP.
+"""
 
 from __future__ import annotations
 

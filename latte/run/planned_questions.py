@@ -49,8 +49,8 @@ def plan_questions(
 ) -> list[PlannedQuestions]:
     """Return what the recipe would ask; nothing is asked or written, except cached features.
 
-    A labeler chooses its questions by the answers to earlier questions, of which only stored ones
-    are known.
+    A labeler chooses each question from the answers to earlier questions. Only stored answers are
+    known here, so the run may ask other questions than these.
     """
     keep_freed_memory()
     workspace = Workspace(recipe, registry, progress, run_folder(recipe, limit), limit=limit)

@@ -1,4 +1,8 @@
-"""Posterior and corrected classes of a run's training images: save, load and predict with them."""
+"""Posterior and corrected classes of a run's training images: save, load and predict with them.
+
+The posterior has the class probabilities that a labeler computed from all training images together.
+Corrected classes are those that a person gave to images.
+"""
 
 from __future__ import annotations
 
@@ -120,11 +124,11 @@ def save_corrected(folder: RunFolder, images: Images) -> list[Path]:
 
 
 def read_predicted(run: FinishedRun, *, candidate: bool = False) -> OwnImages | None:
-    """Read what predictions say of training images: the calibrated posterior, and a person's class.
+    """Read the predictions for training images: the calibrated posterior with a person's classes.
 
-    The class that a person gave to an image has probability 1, even if the posterior has another.
-    Without a posterior, only images whose class a person gave are known. Returns None if there are
-    none either. Raises `LatteError` as `read_own_images` does.
+    A class that a person gave to an image has probability 1, even if the posterior's likeliest
+    class is another one. Without a posterior, the result has only the images whose class a person
+    gave; it is None if there are no such images. Raises `LatteError` as `read_own_images` does.
     """
     own, given = read_own_images(run, candidate=candidate), _read_corrected(run)
     if own is None:

@@ -105,9 +105,9 @@ def take_device(device: str) -> None:
 def keep_freed_memory() -> bool:
     """Let glibc keep freed memory for the next batch; return True if glibc accepts the options.
 
-    By default glibc maps new memory for every large tensor, and the kernel clears the new pages at
-    the first access. On a CPU, this takes as long as the arithmetic of a small model. Nothing is
-    changed with another C library, or if one of glibc's `MALLOC_*` variables is set.
+    By default glibc maps new memory for every large tensor, and the operating system clears each
+    new page at its first access. On a CPU, the clearing takes as long as the arithmetic of a small
+    model. With another C library, or if a `MALLOC_*` variable of glibc is set, nothing changes.
     """
     if platform.libc_ver()[0] != "glibc" or any(name.startswith("MALLOC_") for name in os.environ):
         return False

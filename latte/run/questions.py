@@ -1,4 +1,7 @@
-"""Questions of labelers to a describer of the run, within the recipe's budget."""
+"""Questions that a labeler asks a describer during a run, within the recipe's budget.
+
+A labeler assigns pseudo-labels to training images; a describer is a model that looks at images.
+"""
 
 from __future__ import annotations
 

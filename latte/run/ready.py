@@ -62,8 +62,9 @@ def check_models(recipe: Recipe, registry: Registry) -> None:
 def check_dataset(recipe: Recipe, registry: Registry) -> None:
     """Raise `LatteError` if paths, class names or lists of images of the dataset are wrong.
 
-    No image is opened. Datasets of plugins are not checked, because opening them may be slow; nor
-    are missing published datasets of shipped recipes, because those recipes name no path.
+    No image is opened. Datasets of plugins are not checked, because opening them may be slow. If a
+    recipe that ships with latte uses a published dataset that is missing, this raises no error,
+    because such a recipe names no path.
     """
     if recipe.dataset.distribution != BUILTIN_DISTRIBUTION:
         return
@@ -93,9 +94,9 @@ def check_trainables(recipe: Recipe, registry: Registry) -> None:
 
 @contextmanager
 def naming_line(recipe: Recipe, learner: int = 0) -> Iterator[None]:
-    """Add the file and line of the recipe key that a `LatteError` of the block names.
+    """Add to a `LatteError` of the block the file and line of the recipe key that it names.
 
-    The key may be one of the learner with index `learner`.
+    If `learner` is given, the key may belong to the learner with this index.
     """
     try:
         yield

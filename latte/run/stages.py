@@ -78,7 +78,7 @@ class Job:
     def run(self, stage: str) -> Sequence[Path]:
         """Run a stage, and return all files that it wrote.
 
-        The stage counts as finished only while these files exist.
+        If one of these files is deleted later, the stage no longer counts as finished.
         """
         return _RUN[stage](self)
 

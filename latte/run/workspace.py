@@ -171,7 +171,7 @@ class Workspace:
 
     @cached_property
     def pixels(self) -> DiskStore:
-        """The cache of decoded images; a control maps no file of it again."""
+        """The cache of decoded images; a control uses the cache object of its main run."""
         if self._parent:
             return self._parent.pixels
         from latte.data.disk_cache import DiskStore, bound_from_environment

@@ -138,9 +138,9 @@ def encode_images(
     """Return the frozen CLIP's unit features (N, D) of the images of a split.
 
     Features that an earlier run stored in the cache are not computed again. If `trunk` is given,
-    return its states (N, W), the outputs of its frozen layers, instead of features. `trained` are
-    the names of the parameters that train. They decide where the trunk ends, so the cache stores
-    its states under these names.
+    return the outputs (N, W) of its frozen layers instead of features. `trained` are the names of
+    the parameters that train. These names determine where the frozen layers end, so they are part
+    of the cache key of the outputs.
     """
     clip = workspace.frozen_clip
     width = clip.embedding_width if trunk is None else trunk.width

@@ -56,7 +56,7 @@ class FolderOptions(SourceOptions):
 
 
 class ImageFolderDataset(ImageSource[FolderOptions]):
-    """All images below `root` for training; labelled images for evaluation from `evaluation`."""
+    """Trains on all images below option `root`; evaluates on labelled images of `evaluation`."""
 
     def __init__(self, options: FolderOptions, context: Context) -> None:
         self._root = existing_folder(context.path(options.root), "dataset.root")

@@ -1,4 +1,4 @@
-"""Gate `language`: holds back texts in another script or language."""
+"""Gate `language`: holds back texts that are not in the required script or language."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ class LanguageOptions(Options):
 
 
 class LanguageGate(Gate[LanguageOptions]):
-    """Holds back texts in another script, or in another known language of Latin script.
+    """Holds back texts that are not in the required script or, for Latin script, language.
 
-    At least the fraction `share` of a text's letters must belong to the language's script. For the
-    Latin script, the text's words are looked up in `COMMON_WORDS`: the text is held back if another
-    language has more matches than the required one, and at least two.
+    At least the fraction `share` of a text's letters must belong to the script of the option
+    `language`. For Latin script, the text's words are looked up in `COMMON_WORDS`: the text is held
+    back if another language has at least two matches, and more than the required language.
 
     Limits: languages that share a script other than Latin, such as Russian and Ukrainian, are not
     distinguished; Latin-script languages without an entry in `COMMON_WORDS` are not recognised; a

@@ -1,4 +1,4 @@
-"""Gate `leakage`: holds back texts that name a class, as they may only repeat the pseudo-label."""
+"""Gate `leakage`: holds back texts that name a class, which may just repeat the pseudo-label."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ class LeakageOptions(Options):
 
 
 class LeakageGate(Gate[LeakageOptions]):
-    """Holds back texts that name the image's zero-shot class, another class, or any class.
+    """Holds back texts that name a class; option `names` says which classes count.
+
+    The classes are the image's zero-shot class (`own`), all others (`other`) or all (`any`).
 
     `NameFinder` finds the names. If several classes have the same name and the zero-shot class is
     among them, the name counts as the zero-shot class.

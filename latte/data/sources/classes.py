@@ -1,4 +1,4 @@
-"""Class names of datasets: options, reading, the lookup of labels, and a base class."""
+"""Class names of datasets: options, reading, finding the label of a name, and a base class."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def folder_class_name(folder: Path) -> str:
 def distinct(
     names: Sequence[tuple[str, str]], where: str, hint: str | None = None
 ) -> tuple[str, ...]:
-    """Return the names that are not blank, stripped; `names` are pairs of a name and its place.
+    """Return the names, stripped and without blank ones, of pairs of a name and its place.
 
     Raises `LatteError` for a repeated name, or, with `hint`, for fewer than two names.
     """
