@@ -19,7 +19,7 @@ Mixer = Annotated[
 
 
 class FrozenOptions(Options):
-    """Weight of the zero-shot labels."""
+    """Options of labeler `frozen`: the weight of the zero-shot labels."""
 
     weight: float = Field(
         default=1.0,
@@ -30,7 +30,7 @@ class FrozenOptions(Options):
 
 
 class CurrentOptions(Options):
-    """Weight of the labels of the current prototypes."""
+    """Options of labeler `current`: the weight of labels from the current prototypes."""
 
     weight: float = Field(
         default=1.0,
@@ -41,7 +41,7 @@ class CurrentOptions(Options):
 
 
 class TemplateOptions(Options):
-    """Times at which the trained text tower encodes the class templates again."""
+    """Options of the template prototypes: when the trained text tower encodes templates again."""
 
     refresh: ClassFeatureRefresh = Field(
         default="start",
@@ -51,7 +51,7 @@ class TemplateOptions(Options):
 
 
 class MomentumOptions(Options):
-    """Update of prototypes from mixed descriptions; defaults are LatteCLIP's."""
+    """Options of the momentum prototypes, for the update from texts; defaults are LatteCLIP's."""
 
     momentum: float = Field(
         default=0.99,

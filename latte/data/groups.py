@@ -146,8 +146,8 @@ def _choose(pool: Tensor, uniform: Tensor) -> Tensor:
 def grid(images: Sequence[Image.Image]) -> Image.Image:
     """Arrange images in at least 2 x 2 cells, 20 px apart, on a black square of 672 x 672 px.
 
-    Images fill the cells row by row; each is centred and as large as its aspect allows. Source:
-    LatteCLIP's released group captioning.
+    Images fill the cells row by row. Each image is centred in a cell, as large as the aspect ratio
+    allows. Source: LatteCLIP's released group captioning.
     """
     cells = max(2, math.ceil(math.sqrt(len(images))))
     cell = (GRID_SIDE - GRID_GAP * (cells - 1)) // cells

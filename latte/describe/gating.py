@@ -1,4 +1,4 @@
-"""Apply gates to generated texts; a request whose text is held back counts as unanswered."""
+"""Apply gates, which hold back unusable texts; a request without its text counts as unanswered."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def apply_gates(
 ) -> tuple[dict[str, GenerateResult], list[HeldBack]]:
     """Return `results` without texts that a gate held back, and a record per gate and description.
 
-    `plans` and `results` are keyed by describer. If a gate holds a text back for one description,
-    it is held back for all descriptions that share the text.
+    `plans` and `results` are keyed by describer. A text that a gate holds back for one description
+    is held back for all descriptions that use this text.
     """
     passing, records = {}, []
     for name, plan in plans.items():

@@ -18,12 +18,12 @@ class FoundText:
 
     record: StoredText
     modified: float
-    """Seconds since the epoch."""
+    """Unix time, in seconds."""
 
 
 @dataclass
 class Archive:
-    """Reader of all part files of a store. It keeps keys in memory, but no texts."""
+    """Reader of all files `part-*.jsonl` of a store; it keeps keys in memory, but no texts."""
 
     folder: Path
     unreadable_lines: int = field(default=0, init=False)
@@ -80,7 +80,7 @@ class Holding:
     refused: int = 0
     failed: int = 0
     newest: float = 0.0
-    """Time of the newest part file with such an answer, in seconds since the epoch."""
+    """Unix time, in seconds, of the last change of the newest file with one of these answers."""
 
     def count(self, found: FoundText) -> None:
         """Add one record to the counts."""
@@ -94,7 +94,7 @@ class Holding:
 
 
 def holdings(archive: Archive) -> list[Holding]:
-    """Return one entry per describer and prompt, by describer, then by falling number of texts."""
+    """Return counts per describer and prompt, sorted by describer, then by falling text count."""
     found: dict[tuple[str, str], Holding] = {}
     for one in archive.texts():
         about = (one.record.describer, one.record.prompt)

@@ -1,4 +1,4 @@
-"""Plan the requests to each describer, so that each description has texts for every image."""
+"""Plan the requests to describers, which write texts, so that every image gets its descriptions."""
 
 from __future__ import annotations
 

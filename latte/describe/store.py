@@ -25,15 +25,15 @@ from latte.interfaces import LatteError
 from latte.io.files import digest
 
 SINGLE, SEPARATE, GRID = "single", "separate", "grid-1"
-"""Arrangements of a request's images. They are part of keys, so a grid with another geometry needs
-another name."""
+"""Arrangements of the images in a request. The key of a stored text contains the arrangement, so a
+grid with another cell size or gap needs another name."""
 SCHEMA = 1
 NO_REASON = "no reason given"
 MIN_FREE_BYTES = 2**20
-"""Free disk space below which no requests are sent."""
+"""Smallest free disk space, in bytes, with which requests are sent."""
 MAX_CHARACTERS = 600
-"""Largest length of a stored text, about eight times the length that describers are asked for. CLIP
-reads at most 77 tokens."""
+"""Largest length of a stored text in characters, about eight times what describers are asked for;
+CLIP reads at most 77 tokens."""
 
 _FIELD_TYPES: Mapping[str, type | UnionType] = {
     "key": str,

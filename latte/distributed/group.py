@@ -25,7 +25,7 @@ ValueT = TypeVar("ValueT")
 _POLL_SECONDS = 0.02
 _FILE_POLL_SECONDS = 0.2
 _FILE_TIMEOUT_SECONDS = 90.0
-"""Time to wait for a file; network file systems cache a folder's content for a shorter time."""
+"""Longest wait for a file, in seconds; network file systems cache folders for a shorter time."""
 _BUCKET_NUMBERS = 2**24
 """Most numbers that one call sums (64 MiB of fp32), unless a single tensor has more."""
 

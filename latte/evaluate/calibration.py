@@ -33,9 +33,10 @@ def calibration_error(confidence: Tensor, correct: Tensor) -> float:
 def expected_accuracy(zero_shot: Tensor, labels: Tensor) -> float:
     """Estimate the accuracy of `labels` (N,) from zero-shot probabilities (N, C).
 
-    The estimate is a mean over images. An image counts with the probability p of its zero-shot
-    class if its label is this class, and otherwise with 1 - p. The result is at most the share of
-    images whose label is the zero-shot class, because nothing supports a higher accuracy.
+    The estimate is a mean over images, where p is the probability of an image's zero-shot class. An
+    image counts with p if its label is the zero-shot class, and with 1 - p if not. The result is
+    limited to the share of images whose label is the zero-shot class, because without true labels
+    there is no evidence for a higher accuracy.
     """
     confidence, own = zero_shot.double().max(dim=1)
     agrees = own == labels

@@ -66,7 +66,7 @@ def confidence_sequence(
 def log_wealth(
     values: NDArray[np.float64], population: int, low: float, high: float, mean: float
 ) -> NDArray[np.float64]:
-    """Return a gambler's log capital after each value, if all bets are that the mean is higher.
+    """Return a gambler's log capital after each value; all bets are that `mean` is too low.
 
     Args:
         values: (m,) the sampled values in order, from `low` to `high`.

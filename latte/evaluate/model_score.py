@@ -17,7 +17,8 @@ def model_score(image_features: Tensor, labels: Tensor) -> float:
 
     1 means always; 0 means as often as two random images. The neighbours of an image are the ten
     nearest by the cosine of unit features (N, D); `labels` are (N,) int64. The score does not
-    depend on the logit scale, so it can rank models. docs/backbones.md says how well it does so.
+    depend on the logit scale, so it can rank models; docs/backbones.md compares such ranks with
+    measured accuracies.
     """
     images = len(labels)
     shares = labels.bincount().double() / images

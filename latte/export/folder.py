@@ -99,8 +99,8 @@ def require(package: str, extra: str, oldest: str = "0") -> None:
 def no_export(member: Member, format_: str, other: str | None) -> LatteError:
     """Return the error for a backbone that has no export to `format_`.
 
-    The hint is the command for the format `other` if the backbone has one, else how to use the
-    model without an export.
+    The hint is the command for the format `other` if the backbone can be exported to it. Otherwise
+    the hint says how to use the model without an export.
     """
     hint = (
         f"export it to {other} instead: latte export RUN --format {other.lower()}"

@@ -28,7 +28,7 @@ from latte.run.workspace import saved_recipe, unloaded_dataset
 
 LabelFormat = Literal["csv", "jsonl", "parquet", "imagefolder", "label-studio", "fiftyone"]
 Label: TypeAlias = tuple[str, str, float]
-"""ID of an image, its class and its confidence."""
+"""ID of an image, name of the image's class, and confidence of this class."""
 _COLUMNS = ("image", "label", "confidence")
 _IMAGE, _CHOICES = "image", "label"
 """Names of the tags `Image` and `Choices` in the labelling interface."""

@@ -35,8 +35,8 @@ class PixelFormat:
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"
     """Filter that resizes images."""
     resize_mode: Literal["shortest", "longest", "squash"] = "shortest"
-    """Way to the square: crop the resized image (`shortest`), pad it with black (`longest`), or
-    change its aspect ratio (`squash`)."""
+    """Method to make an image square: crop the resized image (`shortest`), pad it with black
+    (`longest`), or change the aspect ratio (`squash`)."""
 
 
 @dataclass(frozen=True, slots=True)

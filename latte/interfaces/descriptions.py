@@ -1,4 +1,4 @@
-"""Interfaces of describers, which write texts about images, and of description types."""
+"""Interfaces of describers, which write texts, and of description types, which ask for them."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class DescriptionType(Component[OptionsT]):
 
     @property
     def group_size(self) -> int:
-        """Number of images per group, all of one zero-shot label; 1 unless the scope is `group`."""
+        """Number of images per group, all with equal zero-shot label; 1 unless scope is `group`."""
         return 1
 
     @property

@@ -41,7 +41,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Input of a guard: tensors on the CPU. No true labels enter them, except `corrections`.
+    """Input of a guard: tensors on the CPU, without true labels except a person's `corrections`.
 
     Example:
         >>> import torch
@@ -72,7 +72,7 @@ class Evidence:
     """True if the recipe trained the CLIP; candidates are then accepted in full or not at all."""
     corrections: Tensor | None = None
     """(N,) int64: classes that a person gave to images, and -1 elsewhere; None if the recipe has no
-    corrections. Candidates may have learned from them, so they are no test of a candidate."""
+    corrections. A candidate may have trained on these classes, so do not use them to judge it."""
 
     @property
     def divisible(self) -> bool:

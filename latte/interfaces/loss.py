@@ -27,8 +27,8 @@ class Loss(Component[OptionsT]):
     requires: ClassVar[Literal["targets", "classifier"]]
     """Field of `Supervision` that this loss reads."""
     sigmoid: ClassVar[bool] = False
-    """True for a loss that needs `Supervision.logit_bias` to train sigmoid models; other models are
-    refused. If another loss trains a sigmoid model, a warning is printed."""
+    """True if the loss needs `Supervision.logit_bias`, which only sigmoid models have; recipes with
+    another model are refused. If this is False and the model is a sigmoid model, latte warns."""
 
     @abstractmethod
     def __call__(

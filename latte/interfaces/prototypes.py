@@ -1,4 +1,4 @@
-"""Interface of prototype aggregators, which hold class prototypes and derive supervision."""
+"""Interface of prototype aggregators, which hold class prototypes and make targets for losses."""
 
 from __future__ import annotations
 

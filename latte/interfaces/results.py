@@ -80,7 +80,9 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Calibration of a run's confidence. It needs no labels, but its error is measured with labels.
+    """Scale at which a run's mean confidence equals its accuracy as estimated without labels.
+
+    Only the calibration error needs labels; it is measured on the evaluation images.
 
     Example:
         >>> from latte.api import Calibration
@@ -101,9 +103,10 @@ class Calibration:
     uncalibrated_error: float | None = None
     """Expected calibration error with the model's logit scale."""
     own_exponent: float | None = None
-    """Power of the posterior's probabilities of a training image, which then sum to 1 again. Their
-    mean confidence becomes the posterior's estimated accuracy. None without a posterior, or if it
-    has one class per image, or if a person gave the class of every image."""
+    """Exponent for the posterior's probabilities of a training image, which are then divided by
+    their sum. It makes the posterior's mean confidence equal to its estimated accuracy. None if
+    there is no posterior, if the posterior has one class per image, or if a person gave the class
+    of every image."""
 
     @property
     def temperature(self) -> float:

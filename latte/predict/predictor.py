@@ -75,7 +75,8 @@ class Predictor:
     ) -> list[Prediction]:
         """Return all predictions as a list; see `predict_iter`.
 
-        For a training image, the answer for the file can differ from that for the Pillow image.
+        For a training image, the prediction for the file can differ from the prediction for a
+        Pillow image of the same content.
         """
         return list(
             self.predict_iter(
@@ -100,11 +101,12 @@ class Predictor:
         """Yield predictions in the order of the images, while the next images are read.
 
         Memory does not grow with the number of images, except with `priors="auto"`. The classifier
-        predicts all images, with one exception: a file with the same content as a training image
-        gets the class that a person gave to this image, or else, if the run has a posterior, the
-        classes that the posterior stores for it (`Prediction.source` is `own`). These may be fewer
-        than `top_k`. A Pillow image is not recognised as a training image, because its pixels may
-        have been changed, so its answer can differ from that for its file.
+        predicts all images except files with the same content as a training image. Such a file
+        gets the class that a person gave to the training image. If no person gave a class, but the
+        run has a posterior (class probabilities of all training images together), the file gets
+        the posterior's classes, which may be fewer than `top_k`. In both cases
+        `Prediction.source` is `own`. A Pillow image is never recognised as a training image,
+        because its pixels may have been changed, so its prediction can differ from its file's.
 
         Args:
             images: a file, a folder (with everything below it), a Pillow image, or an iterable or

@@ -61,7 +61,7 @@ def _entry(key: str | int, value: Any, path: KeyPath, indent: int) -> Iterator[L
 
 
 def _is_block(value: Any, indent: int, start: str) -> bool:
-    """Return true if `value` takes several lines; a list of scalars takes one if it fits."""
+    """Return True if `value` takes several lines; a list of scalars takes one line if it fits."""
     if not isinstance(value, dict | list | tuple) or not value:
         return False
     if isinstance(value, dict) or any(isinstance(item, dict | list | tuple) for item in value):

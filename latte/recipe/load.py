@@ -207,7 +207,7 @@ def without_secret_values(plain: Any, root: Node | None) -> Any:
 
 
 def origins(resolved: Mapping[str, Any], root: Node) -> dict[str, str]:
-    """Return the origin of each value of `resolved` by dotted path; `default` if not written."""
+    """Return each value's origin by dotted path; `default` for values that the recipe lacks."""
     found = {}
     for path in leaves(resolved):
         node = find(root, path)

@@ -10,7 +10,7 @@ from latte.interfaces.errors import did_you_mean, suggestion
 
 SUFFIXES = (".yaml", ".yml")
 PARTS = "parts"
-"""Folder of parts that recipes extend; they are incomplete, so they cannot be run."""
+"""Folder of recipe parts: incomplete recipes that other recipes extend and that cannot be run."""
 DATA = "paper"
 """Folder of published tables, which are not recipes."""
 TOP = "recipes"

@@ -224,7 +224,7 @@ def check_declarations(
 
 
 def _component(spec: object) -> ComponentSpec:
-    """Return a declared component. Raises `LatteError` if it is no spec, or wrong."""
+    """Return `spec`. Raises `LatteError` if it is not a `ComponentSpec` or has an invalid field."""
     if not isinstance(spec, ComponentSpec):
         raise LatteError(
             "a hook must return ComponentSpecs or CommandSpecs, "

@@ -40,7 +40,7 @@ INTERFACES: dict[Kind, type[Component[Any]]] = {
     "augmentation": interfaces.ImageAugmentation,
     "reporter": interfaces.Reporter,
 }
-"""Class that the components of a kind subclass; a `model` is a function."""
+"""Base class of the components of each kind, except `model`, whose components are functions."""
 
 
 @functools.cache

@@ -24,7 +24,7 @@ except ImportError:  # Windows has no advisory locks: a second process is not de
 
 _STATE_HINT = "remove it: finished stages are then done again, descriptions are kept"
 _LARGEST_FIGURE = 1e12
-"""Upper bound of seconds and MiB in `state.json`."""
+"""Largest number of seconds, and of MiB of memory, that `state.json` may contain."""
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,8 @@ class _Classification(BaseModel):
 def import_answers(review: Review, path: Path) -> list[Answer]:
     """Append the new answers of a file, and return them.
 
-    An answer without `use` gets the use of the image's earlier answer, or else of its `draw`.
+    An answer without `use` gets the use of an earlier answer about the image. Without an earlier
+    answer, the image's random number (`draw`) decides.
     Raises `LatteError` before anything is written if an image or a class is unknown, or if two
     answers of the file contradict each other.
     """

@@ -1,4 +1,4 @@
-"""Run the recipe of a reviewed run again, with the teaching answers as labels."""
+"""Run the recipe of a reviewed run again, with a person's `teaching` answers as training labels."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from latte.train.precision import Arithmetic, backward_in, choose_arithmetic
 from latte.train.timing import PARTS, WAITING, Stopwatch, measuring, wait_for
 
 _SIDES = {"cpu": 2048, "cuda": 8192}
-"""Sides of square matrices, so large that overhead is negligible compared with the product."""
+"""Sides of the square matrices to multiply: overhead is negligible compared with the product."""
 _REPEATS = 5
 _DTYPES: Mapping[Arithmetic, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
 

@@ -136,7 +136,7 @@ class Workspace:
 
     @cached_property
     def arithmetic(self) -> Arithmetic:
-        """The arithmetic for encoding images and texts on a GPU; see `encoding_in`."""
+        """Number format, such as bf16, in which a GPU runs the two towers; see `encoding_in`."""
         import torch
 
         from latte.train.precision import choose_arithmetic

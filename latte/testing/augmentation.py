@@ -1,4 +1,4 @@
-"""Contract of components of kind `augmentation`, on images of several shapes."""
+"""Contract tests of augmentations, which make views of training images, on several image shapes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contracts of backbones, and of models that recipes load as `plugin:NAME`."""
+"""Contract tests of backbones, and of model folders that recipes name as `plugin:NAME`."""
 
 from __future__ import annotations
 

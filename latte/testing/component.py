@@ -1,4 +1,4 @@
-"""Contract of all components: registration, options, and imports without torch."""
+"""Contract tests of components of every kind: registration, options, imports without torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contract of datasets: stable ids, distinct classes, and no labels in the training split."""
+"""Contract tests of datasets: stable ids, distinct classes, no labels in the training split."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contract of describers: fingerprints, order, failures and interrupts."""
+"""Contract tests of describers, which write texts about images: fingerprints, order, failures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contract of description types: scope, prompts and group sizes."""
+"""Contract tests of description types, which define questions: scope, prompts, group sizes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contract of gates: one deterministic verdict per text."""
+"""Contract tests of gates, which hold back unusable texts: one deterministic verdict per text."""
 
 from __future__ import annotations
 

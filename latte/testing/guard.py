@@ -1,4 +1,4 @@
-"""Contract of guards: valid and deterministic verdicts."""
+"""Contract tests of guards, which judge if adapting helps: valid and deterministic verdicts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Contract of pseudo-labelers: valid label streams, and a state that resumes exactly."""
+"""Contract tests of pseudo-labelers, which assign classes to training images.
+
+The label streams must be valid, and a resumed labeler must give the same labels.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contract of losses: a finite scalar with gradient."""
+"""Contract tests of losses: a loss is a finite scalar with gradient."""
 
 from __future__ import annotations
 

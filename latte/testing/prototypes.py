@@ -1,4 +1,7 @@
-"""Contract of prototype aggregators: a valid classifier, and a state that resumes exactly."""
+"""Contract tests of prototype aggregators, which hold the vectors that stand for classes.
+
+The classifier must be valid, and a resumed aggregator must take bit-identical steps.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contract of reporters: they write in the run folder only, for any run."""
+"""Contract tests of reporters, which write files about a run, in the run folder only."""
 
 from __future__ import annotations
 

@@ -210,7 +210,7 @@ class RunContract:
         ...         "train: {batch_size: 4, max_epochs: 2, checkpoint_every: 2}\n"
         ...     )
 
-    The recipe of a backbone has the section `backbone`, as in `backbone: {use: mine}`.
+    To test a backbone, add a section such as `backbone: {use: mine}` to `recipe`.
     """
 
     recipe: ClassVar[str]

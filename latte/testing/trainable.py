@@ -1,4 +1,4 @@
-"""Contract of components of kind `trainable`, on a tiny CLIP with random weights."""
+"""Contract tests of components that choose the parameters to train, on a tiny random CLIP."""
 
 from __future__ import annotations
 

@@ -129,7 +129,7 @@ class ImageOptions(Options):
 
 
 class GroupOptions(Options):
-    """Options of description `group`: questions about several images of one zero-shot label.
+    """Options of description `group`: questions about images that share a zero-shot label.
 
     Example:
         >>> from latte.api import GroupOptions

@@ -1,4 +1,4 @@
-"""LatteCLIP's dynamic feature mixer: texts are weighted by the margin of their nearest class."""
+"""LatteCLIP's dynamic feature mixer: a text's weight is the margin between its nearest classes."""
 
 from __future__ import annotations
 

@@ -29,16 +29,17 @@ KEPT = 2
 _FILE = "state.safetensors"
 _SECONDS = 120.0
 _LARGEST_SHARE = 1 / 20
-"""Largest share of the time that checkpoints between those of `checkpoint_every` may take."""
+"""Largest share of training time for saving the checkpoints that are due by time, not by step."""
 
 
 class Checkpoints:
     """The checkpoints of one training: save them when they are due.
 
-    A checkpoint is due every `checkpoint_every` steps and after the last step. One process alone
-    also saves one when two minutes have passed since the last checkpoint, or since the start. If
-    saving is slow, these checkpoints are rarer, so that they take at most a twentieth of the time.
-    Several processes count steps only, because they save together and their clocks differ.
+    A checkpoint is due every `checkpoint_every` steps and after the last step. In a run with one
+    process, a checkpoint is also due two minutes after the last checkpoint or the start. If saving
+    is slow, the interval is longer than two minutes, so that checkpoints by time take at most a
+    twentieth of the training time. Several processes only count steps, because all of them must
+    save at the same step and their clocks differ.
     """
 
     def __init__(self, training: Training, step: int) -> None:

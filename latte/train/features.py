@@ -17,9 +17,9 @@ from latte.train.timing import TEXTS, timed
 BankFeatures = Callable[[], Tensor]
 """Function that returns the frozen CLIP's features (M, D) of `DescriptionBank.unique_texts`."""
 ImageStates = Callable[[Trunk[Tensor], Sequence[str]], Tensor]
-"""Function that returns a trunk's states (N, W) of the training images.
+"""Function that returns the outputs (N, W) of a trunk's frozen layers for the training images.
 
-Its arguments are the trunk and the names of the trained parameters."""
+The function's arguments are the trunk and the names of the trained parameters."""
 LARGEST_STATES = 4 * 2**30
 """Largest size in bytes of the states of a split. It does not depend on the memory of the machine,
 because results with and without cached states can differ by rounding."""

@@ -70,12 +70,12 @@ class Learner:
     cached_texts: CachedTexts | None = None
     """Features of descriptions that are not encoded in every step."""
     image_states: CachedStates | None = None
-    """States of all training images, with `views` those of the epoch's views; None if they change,
-    or if the features are constant."""
+    """Outputs of the image tower's frozen layers for all training images or, with a fixed number of
+    views, for the epoch's views. None if training changes them or if all features are constant."""
     cached_views: CachedViews | None = None
-    """States of the views of all training images; None without `views`."""
+    """Outputs of the frozen layers for all views; None unless the number of views is fixed."""
     text_states: CachedStates | None = None
-    """States of all texts; None without `image_states`."""
+    """Outputs of the text tower's frozen layers for all texts; None without `image_states`."""
     text_rows: Mapping[str, int] = field(default_factory=dict)
     """Row of each text in `text_states`."""
     records_graphs: bool = False

@@ -30,10 +30,10 @@ from latte.train.training import Training
 
 RECORD_FILE = "fitting.json"
 MARGIN = 0.1
-"""Share of memory that stays free, as a step needs slightly more memory than an attempt."""
+"""Share of memory that stays free: a training step needs slightly more than a trial step."""
 _SAMPLES = 4
 _WORKING_MEMORY = 1.5
-"""Bytes that a forward and a backward pass need on a CPU, per byte that autograd stores."""
+"""Memory of a forward and backward pass on a CPU, divided by the memory that autograd stores."""
 
 
 @dataclass(frozen=True)

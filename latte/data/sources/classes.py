@@ -21,7 +21,7 @@ _NOT_FOLDERS = (
 )
 
 ALIAS_SEPARATOR = " | "
-"""Text between several names of one class."""
+"""Separator between the names of a class that has several names."""
 
 
 CLASS_FOLDERS = "folders"
@@ -39,7 +39,7 @@ ClassNames: TypeAlias = Annotated[
 
 
 class SourceOptions(Options):
-    """Options that every dataset has.
+    """Base class of dataset options, with the option `template`.
 
     Example:
         >>> from latte.api import PathText, SourceOptions
@@ -243,7 +243,7 @@ SourceOptionsT = TypeVar("SourceOptionsT", bound=SourceOptions)
 
 
 class ImageSource(Dataset[SourceOptionsT]):
-    """Dataset that gets its class names when it is constructed.
+    """Base class of datasets whose class names are an argument of the constructor.
 
     Example:
         >>> from latte.api import PathText, SourceOptions
