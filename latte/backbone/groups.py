@@ -90,7 +90,7 @@ def _text_modules(model: Any) -> tuple[tuple[str, nn.Module], ...]:
 def _classifier(visual: Any) -> list[str]:
     """Return the names of the parameters of a timm tower's classifier.
 
-    If open_clip adds no head, this classifier is the projection into the joint space.
+    If open_clip adds no head to the tower, timm's classifier projects into the joint space.
     """
     if not hasattr(visual, "trunk"):
         return []

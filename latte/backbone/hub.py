@@ -74,7 +74,7 @@ def fetch_repository(
 
     Args:
         repository: its name on the Hugging Face hub.
-        patterns: patterns of the wanted files; files in sub-folders are left out.
+        patterns: patterns of the wanted files; files in sub-folders are not downloaded.
         is_complete: returns True if the folder in the cache has all wanted files.
         revision: branch, tag or commit; None for the default branch.
 

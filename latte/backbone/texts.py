@@ -136,7 +136,7 @@ def packed_states(
 ) -> Tensor:
     """Return the states (M, W) before the projection; arguments are those of `text_features`.
 
-    With `at_once`, attention in half precision is one call per block; see `varlen`.
+    If `at_once` is true, attention in half precision is one call per block; see `varlen`.
     """
     text, device = _tower(model), next(model.parameters()).device
     places = torch.arange(tokens.shape[1]).expand_as(tokens)

@@ -111,7 +111,7 @@ def _states(visual: Any, pixels: Tensor) -> Tensor:
 
 
 def _trained(visual: nn.Module, after: tuple[str, ...]) -> Iterator[str]:
-    """Yield the names of trained parameters, except those that start with one of `after`."""
+    """Yield the names of trained parameters that start with none of the prefixes `after`."""
     for name, weight in visual.named_parameters():
         if weight.requires_grad and not name.startswith(after):
             yield name

@@ -2,7 +2,7 @@
 
 A labeler assigns a pseudo-label, which is a class with a weight, to each training image.
 
-To write your own labeler, copy one of these classes. `FrozenLabeler` computes labels once, in
+To write your own labeler, copy one of the two classes. `FrozenLabeler` computes labels once, in
 `start`; `CurrentLabeler` has no state, and computes labels in each step. A labeler whose labels
 change at other times also implements `state` and `load_state`. The options are in
 `components/options.py`, a module that does not import torch; the declarations are in

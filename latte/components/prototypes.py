@@ -38,8 +38,8 @@ class TemplatePrototypes(PrototypeAggregator[TemplateOptions]):
     """One prototype per class: the text feature of its template.
 
     Without training this is the zero-shot classifier. The option `refresh` says when the class
-    texts are encoded again. With `step`, the loss also trains the text tower, as in FLYP and in
-    ReCLIP's text branch. With `start` and `epoch`, it trains only the image tower.
+    texts are encoded again. With the value `step`, the loss also trains the text tower, as in FLYP
+    and in ReCLIP's text branch. With `start` or `epoch`, the loss trains only the image tower.
     """
 
     _features: Tensor
@@ -223,7 +223,7 @@ class ReEstimatedPrototypes(EstimatedPrototypes[ReEstimatedOptions]):
 
         With w = `image_weight`, the target of an image is (1 - w) z + w z', with z from the mixed
         texts and z' from the image feature. It is returned as two supervisions: z with weight 1 - w
-        and z' with weight w. A supervision of weight 0 is left out.
+        and z' with weight w. A supervision of weight 0 is not returned.
         """
         share = self.options.image_weight
         supervisions = []

@@ -43,8 +43,8 @@ class Augmentation:
 
     box: Box
     changes: tuple[tuple[ColourChange, float], ...]
-    """Kind and amount of each change, in order. The amount is a factor (1 changes nothing); for hue
-    it is a fraction of a full turn from -0.5 to 0.5, and for gray it is ignored."""
+    """Kind and amount of each change, in order. An amount is a factor (1 changes nothing). For hue,
+    it is a fraction of a full turn, from -0.5 to 0.5; for gray, it is ignored."""
 
 
 def sample_augmentation(

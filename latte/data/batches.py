@@ -40,7 +40,7 @@ def evaluation_batches(
 ) -> Generator[tuple[Tensor, Tensor], None, None]:
     """Yield every image once, in order: indices (B,) int64 and pixels (B, 3, S, S) float32.
 
-    With `only`, yield the images with these indices. Pixels are on `device`.
+    If `only` is given, yield only the images with these indices. Pixels are on `device`.
     """
 
     def write(index: int, out: Tensor) -> None:

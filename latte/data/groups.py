@@ -130,7 +130,7 @@ def _groups_of_class(
 
 
 def _wrong(confused: Tensor, others: Tensor, uniform: Tensor) -> Tensor:
-    """Draw from `confused`; if it is too small, use all of it and draw the rest from `others`."""
+    """Draw from `confused`; if it has too few images, use all of them, and add some of `others`."""
     if len(confused) >= uniform.shape[1] or not len(others):
         return _choose(confused, uniform)
     every = confused.expand(len(uniform), -1)

@@ -64,9 +64,9 @@ def decode_image(data: bytes, at_least: int | None = None) -> Image.Image:
     features equal those of other pipelines. Grey values of 16 bits and more are scaled to 8 bits,
     whereas Pillow would clip them. 16-bit images are scaled from the full range of 16 bits. 32-bit
     images are scaled from the smallest of the ranges [0, 1] (floats only), [0, 255] and [0, 65535]
-    that contains all values, or else from the range of the values. With `at_least`, a large JPEG is
-    decoded several times faster, at a half, a quarter or an eighth of its size, so that no side is
-    shorter than `at_least` pixels.
+    that contains all values, or else from the range of the values. If `at_least` is given, a large
+    JPEG is decoded at a half, a quarter or an eighth of its size, which is several times faster; no
+    side gets shorter than `at_least` pixels.
 
     Raises `UnreadableImageError` if `data` is not an image, or has more than `MAX_PIXELS` pixels.
     """

@@ -24,8 +24,8 @@ ABSENT = -1
 class DescriptionBank:
     """All descriptions of N training images, on the CPU; each distinct text is stored once.
 
-    If the describer refused every request about an image, the dataset's template with the image's
-    zero-shot class serves as the image's description.
+    If the describer refused every request about an image, the description of the image is the
+    dataset's template, filled with the image's zero-shot class.
     """
 
     def __init__(
@@ -179,7 +179,8 @@ class _TextSampler:
 
     The texts are about S subjects, which are images or groups of images. `rows` (S, V) has the text
     indices of each subject (at least one), padded with `ABSENT`. `own` (N,) is the subject of each
-    image. With `redraw`, an image gets a text about a random subject with its zero-shot label.
+    image. If `redraw` is true, an image gets a text about a random subject that has the same
+    zero-shot label as the image.
     """
 
     def __init__(

@@ -115,9 +115,9 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
     ) -> list[AnswerT | None]:
         """Return the answer to each request, from `store` or by asking the describer.
 
-        None stands for a request that was refused, failed, or got an invalid answer. Equal
+        The answer is None if the request was refused, failed, or got an invalid answer. Equal
         requests are sent once. Storing, resuming and sharing among processes work as in `generate`.
-        Without `ask`, only stored answers are returned. Raises `LatteError` if all requests failed.
+        If `ask` is false, only stored answers are used. Raises `LatteError` if all requests failed.
         """
         if ask and self._order:
             generate(self._describer, self, store, progress)

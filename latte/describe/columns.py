@@ -1,7 +1,7 @@
 """Columns of descriptions, and their file `descriptions.jsonl` in a run folder.
 
 A column holds the texts of one description for all training images. The file has one line per
-training image, for people and programs. It is read line by line.
+training image, for people and programs. latte reads and writes it line by line.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from latte.io.files import write_atomically
 
 @dataclass(frozen=True)
 class Column:
-    """Texts of one description with scope `image` or `group` for all training images.
+    """Texts of one description, of scope `image` or `group`, for all training images.
 
     The texts are about S subjects, which are images or groups of images.
     """

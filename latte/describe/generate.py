@@ -182,7 +182,7 @@ class _Pass:
         return self.ask_again or self.store.refusal(key) is None
 
     def _ask(self, rows: Sequence[int], requests: Sequence[Any]) -> list[StoredText]:
-        """Send `requests`, which are those of `rows`; return the records of their answers.
+        """Send `requests`, whose indices in the plan are `rows`; return the records of the answers.
 
         If a batch raises an exception, its halves are sent separately, down to single requests,
         each of which is sent up to `ATTEMPTS` times. A `LatteError` of the describer ends this at

@@ -29,7 +29,7 @@ from latte.io.paths import refuse_other_kind
 Format = Literal["jsonl", "parquet"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 MAX_MISTAKES = 20
-"""Largest number of reported mistakes: a file that is not an export has one in every line."""
+"""Largest number of reported mistakes, because a file that is no export has a mistake per line."""
 _ROWS_AT_ONCE = 10_000
 
 
@@ -160,7 +160,7 @@ class Imported:
     new: int
     """Texts and refusals that the store did not have."""
     kept: int
-    """Lines that changed nothing, as there already was a text or the same refusal."""
+    """Lines that changed nothing, because the store already had a text or the same refusal."""
     refused: int
     """Refusals among `new`."""
     failed: int
@@ -172,7 +172,7 @@ def export_texts(
 ) -> Exported:
     """Write the texts and refusals for which `wanted` is true to `path`, atomically.
 
-    Failures are left out. Raises `LatteError` if `path` cannot be written.
+    Records of failed requests are not written. Raises `LatteError` if `path` cannot be written.
     """
     counts: Counter[str] = Counter()
 

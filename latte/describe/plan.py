@@ -224,7 +224,7 @@ class _Draft:
         self.descriptions[label] = PlannedDescription(rows, groups, own)
 
     def _request(self, shown: Sequence[int], prompt: str, sample: int) -> int:
-        """Return the index of the request about the images `shown`, which is added if needed."""
+        """Return the index of the request about the images `shown`; add the request if needed."""
         layout = self._layout(len(shown))
         images = [self.training.keys[row] for row in shown]
         key = request_key(images, prompt, self.fingerprint, layout, sample)

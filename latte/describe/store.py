@@ -122,7 +122,8 @@ def part_name() -> str:
 def complete_lines(path: Path, start: int = 0) -> Iterator[bytes]:
     """Yield the lines of `path` from the byte `start` on.
 
-    A last line without line end is left out, because a crash truncated it or it is being written.
+    A last line without a line feed is not yielded: it was truncated by a crash, or another process
+    is still writing it.
     """
     try:
         with path.open("rb") as file:

@@ -39,7 +39,7 @@ class Group:
     store: Any
     """A `torch.distributed.Store` whose keys belong to this run only."""
     waits: Iterator[int]
-    """Counter that numbers barriers and broadcasts; all processes reach them in the same order."""
+    """Counter that numbers barriers and broadcasts, which all processes call in the same order."""
 
 
 _group: Group | None = None

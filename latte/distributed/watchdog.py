@@ -24,8 +24,8 @@ _CONTINUE = (
 _POLL_SECONDS = 0.5
 _HEARTBEAT_SECONDS = 5.0
 _GRACE_SECONDS = 10.0
-"""Seconds that a process has to end after SIGTERM. Then it is killed, because it may wait for ever
-for a dead process. Files are written atomically, so none is damaged."""
+"""Seconds after SIGTERM after which a process that has not ended is killed, because it may wait for
+ever for a dead process. Files are written atomically, so the kill damages no file."""
 _FORCED_EXIT_CODE = 2
 
 
@@ -40,8 +40,9 @@ class EndedElsewhere(LatteError):  # noqa: N818 - another process has the error
 def error_to_report(store: Any, rank: int, error: BaseException) -> BaseException:
     """Return the error to raise in process `rank` in place of `error`.
 
-    The first process that fails keeps its error; all later ones get `EndedElsewhere`. If the failed
-    process hosted the store, which then cannot be reached, every process reports its own error.
+    The first process that fails reports its error; processes that fail later get `EndedElsewhere`.
+    If the first process hosted the store, the store cannot be reached any more, and every process
+    reports its own error.
     """
     if not _is_first_to_end(store, rank):
         return EndedElsewhere("another process of this run has failed")

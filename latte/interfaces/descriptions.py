@@ -113,7 +113,8 @@ class DescriptionType(Component[OptionsT]):
     def correct_images(self) -> int | None:
         """Number of images per group whose true label is the group's class.
 
-        None if true labels are not used. A number comes from one of the `oracle_options`.
+        None if groups are drawn without true labels. Otherwise the number is the value of one of
+        the `oracle_options`, and the recipe must set `oracle: true`.
         """
         return None
 

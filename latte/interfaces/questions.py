@@ -178,7 +178,7 @@ class ChoiceRequest:
     def read(self, text: str) -> Choice | Refusal:
         """Return a choice with probability 1 for the option whose letter `text` names.
 
-        A text without such a letter is a refusal, because asking again gives the same text.
+        A text without the letter of an option is a refusal: asking again would give the same text.
         """
         letter = self.letter(text)
         if letter is None:
@@ -264,4 +264,4 @@ class Questions(Protocol):
         """Add `kept` and `contradictory` to the counts of `QuestionCounts` for `purpose`."""
 
     def close(self) -> None:
-        """Free the memory of the describer, which is loaded again if it is asked again."""
+        """Free the memory of the describer; a later question loads the describer again."""

@@ -66,7 +66,7 @@ class Evaluation:
     """
 
     name: str
-    """`zero-shot`, `adapted`, `candidate`, one of these followed by `OWN_IMAGES`, or the
+    """`zero-shot`, `adapted` or `candidate`, each also followed by the suffix `OWN_IMAGES`; or the
     name of a control run."""
     images: int
     top1: Interval

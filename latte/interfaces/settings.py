@@ -239,7 +239,7 @@ class Price(Options):
 
 
 class Budget(Options):
-    """Largest number of questions, tokens or money; exactly one of the three."""
+    """Largest number of questions, of tokens, or amount of money; set exactly one of the three."""
 
     questions: int | None = Field(default=None, ge=0, description="distinct questions")
     tokens: int | None = Field(default=None, ge=0, description="input and output tokens together")

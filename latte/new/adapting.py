@@ -1,7 +1,7 @@
-"""Adapt CLIP to a folder of images in one call, or compare models on it.
+"""Adapt CLIP to a folder of images in one call, or compare models on the folder.
 
-`latte adapt` and the function `latte.adapt` choose a method, write the recipe and run it;
-`latte choose` does so with each model in a temporary folder.
+`latte adapt` and the function `latte.adapt` choose a method, write a recipe and run the recipe.
+`latte choose` does the same for each model that it compares, in a temporary folder.
 """
 
 from __future__ import annotations

@@ -129,8 +129,8 @@ class Sorter:
     def _write(self, image: Path, target: Path, temporary: Path) -> None:
         """Write the image under the name `temporary`, then rename it.
 
-        The temporary name depends only on the content, so if a killed process leaves such a file, a
-        later call replaces it.
+        The temporary name depends only on the image's content. So if a killed process leaves a file
+        with this name, a later call replaces the file.
         """
         temporary.unlink(missing_ok=True)
         try:

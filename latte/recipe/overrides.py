@@ -22,7 +22,7 @@ def apply_overrides(
     """Return `root` with each `key.path=value` set, in order.
 
     The key of a list item is its index or its name, for example `descriptions.image.prompt=...`.
-    If `.use=` names another component, the options of the previous one are dropped. A new
+    If `.use=` names another component, the options of the previous component are dropped. A new
     `augmentation` removes the recipe's `train.augment`, and the other way round.
     """
     written: set[KeyPath] = set()

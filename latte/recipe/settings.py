@@ -123,7 +123,7 @@ def _by_place(
 ) -> dict[KeyPath, list[ErrorDetails]]:
     """Group errors by key path, because a union reports one error for each of its members.
 
-    If a union member reports an error deeper in the value, wrong types above it are left out.
+    If a member of a union reports an error deeper in the value, wrong types above are not reported.
     """
     groups: dict[KeyPath, list[ErrorDetails]] = {}
     for error in errors:

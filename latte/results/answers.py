@@ -104,7 +104,7 @@ def append_answers(path: Path, answers: Sequence[Answer]) -> None:
 def read_answers(path: Path) -> list[Answer]:
     """Return all complete lines in order; empty if there is no file.
 
-    A killed process may have left an incomplete line, which is left out. Raises `LatteError` at a
+    An incomplete line, which a killed process left, is skipped. Raises `LatteError` at a
     line that is not an answer, or that uses an image both for evidence and for teaching.
     """
     if not path.exists():

@@ -57,8 +57,8 @@ def stage_fingerprints(
 ) -> dict[str, str]:
     """Return one fingerprint per stage; each also depends on the stages before it.
 
-    The additional fingerprint `CHECKPOINTS` covers everything that training depends on. The guard
-    is not part of it: it judges after training, so checkpoints stay usable if the guard changes.
+    The additional fingerprint `CHECKPOINTS` covers everything that training depends on. It does not
+    cover the guard, which judges after training; so checkpoints stay usable if the guard changes.
 
     Args:
         recipe: the run's recipe.

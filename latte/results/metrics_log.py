@@ -24,7 +24,7 @@ Listen = Callable[[Sequence[Mapping[str, Any]]], None]
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Return all complete rows; a last line that a crash truncated is left out.
+    """Return all complete rows; a last line that a crash truncated is skipped.
 
     Raises `LatteError` at the first invalid line.
     """

@@ -77,7 +77,7 @@ class Run:
 
     Classes are in label order."""
     own: Score | None = None
-    """The posterior's score on test images that are training images; None without such images."""
+    """The posterior's score on test images that are also training images; None without them."""
     own_images: int = 0
     """The number of test images that are training images with a posterior."""
     verdict: Verdict | None = None

@@ -164,7 +164,7 @@ def _fiftyone(path: Path, text: str, keys: Mapping[str, str]) -> Iterator[_Given
 
 
 def _ids_without_suffix(keys: Mapping[str, str]) -> dict[str, str]:
-    """Return ids by path and by file name, both without suffix; ambiguous names are left out."""
+    """Return ids by path and by file name, both without suffix; ambiguous names have no entry."""
     found: dict[str, set[str]] = {}
     for image in keys:
         path = PurePosixPath(image)

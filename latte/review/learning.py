@@ -54,7 +54,7 @@ def learn(review: Review, registry: Registry, progress: Progress) -> RunResults:
 def learned_runs(review: Path) -> list[Path]:
     """Return the finished runs that learned from the answers in `review`, beside its run folder.
 
-    Damaged run folders are left out.
+    Damaged run folders are skipped.
     """
     found = []
     for path in sorted(review.parent.parent.glob("*/recipe.yaml")):

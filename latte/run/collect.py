@@ -172,9 +172,9 @@ def _confusions(
 ) -> dict[str, tuple[Confusion, ...]]:
     """Count pairs of true and predicted class, for the zero-shot and the adapted classifier.
 
-    `before` (M,) are the zero-shot labels. Both classifiers are counted on those images on which
-    the adapted classifier is measured; see `split_rows`. Without an evaluation split the result is
-    empty.
+    `before` (M,) are the zero-shot labels. Only images on which the accuracy of the adapted
+    classifier is measured are counted, for both classifiers; see `split_rows`. Without an
+    evaluation split, the result is empty.
     """
     if not images.labels:
         return {}

@@ -26,7 +26,7 @@ class MeasuredModel:
     """Measurements of one model on the given images."""
 
     score: float
-    """How often similar images get the same zero-shot label, beyond chance; see `model_score`."""
+    """Frequency, beyond chance, of equal zero-shot labels for similar images; see `model_score`."""
     verdict: Verdict | None
     """The guard's verdict on the adapted classifier; None without a guard."""
     seconds: float

@@ -105,8 +105,8 @@ def _ask_all(
 ) -> tuple[dict[str, Plan], dict[str, GenerateResult]]:
     """Plan all requests, then let one describer after another answer its requests.
 
-    Each describer is closed before the next one begins. With a `shard`, only the requests in this
-    shard are answered. Returns the plans and the results by the name of the describer.
+    Each describer is closed before the next describer begins. If `shard` is given, only requests in
+    this shard are answered. Returns the plans and the results by the name of the describer.
     """
     waiting = build_describers(workspace, descriptions)
     results = {}
@@ -197,9 +197,9 @@ def describe_shard(
 ) -> str:
     """Answer one shard of a recipe's requests, and return a line with the counts.
 
-    Processes for different shards share only the description store. Each writes its own file there
-    and has its own folder below the run folder, so none waits for a lock. A later run of the recipe
-    finds all texts in the store, also with another number of shards.
+    Processes for different shards share only the description store. Each process writes its own
+    file in the store and has its own folder below the run folder, so no process waits for a lock. A
+    later run of the recipe finds all texts in the store, even if the number of shards differs.
     """
     keep_freed_memory()
     whole = run_folder(recipe, limit)

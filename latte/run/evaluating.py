@@ -284,7 +284,7 @@ def _calibrate(
 
 
 def _answers(found: _Classified, calibration: Calibration) -> _Answers:
-    """Return the predictions of the posterior, or without one of the calibrated classifier."""
+    """Return the predictions of the posterior, or of the calibrated classifier if there is none."""
     own = found.evaluation.calibrated_own(calibration)
     if own is not None:
         every = (own.posterior.labels, own.posterior.probabilities, own.confidences)

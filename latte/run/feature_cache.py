@@ -47,7 +47,7 @@ def cached_features(
 
     Args:
         cache: the cache folder of all runs.
-        identity: all that features depend on besides the content, such as the CLIP.
+        identity: everything except the image or text that features depend on, such as the CLIP.
         keys: one key per image or text, equal if the content is equal.
         encode: takes distinct indices into `keys`; returns their features (M, width).
         width: width of a feature.

@@ -141,7 +141,8 @@ def write_images(workspace: Workspace, images: Images) -> list[Path]:
 def _skipped_lines(skipped: Sequence[SkippedImage], path: Path) -> Iterator[str]:
     """Yield the number of skipped images, then one line per reason, the most frequent first.
 
-    Each line has the number of images and an example. Rare reasons share the last line.
+    Each line has a reason, the number of images and an example. The last line counts the images
+    with rarer reasons.
     """
     if not skipped:
         return

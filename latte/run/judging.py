@@ -39,7 +39,7 @@ class Outcome:
     """The result of stage `train`. The candidate is the classifier that the guard judged."""
 
     adapted: Adapted
-    """The classifier of the run: the candidate, zero-shot CLIP, or a mixture of both."""
+    """The classifier that the run uses: the candidate, zero-shot CLIP, or a mixture of both."""
     rejected: Adapted | None = None
     """The candidate, if the guard did not accept it in full; otherwise None."""
     features: tuple[Tensor, ...] | None = None
@@ -49,7 +49,7 @@ class Outcome:
 def trains_clip(workspace: Workspace) -> bool:
     """Return True if the run can change the weights of CLIP, and so the image features.
 
-    It is False without training steps, and if only prototypes are trained.
+    Returns False if the recipe has no training steps, or if it trains no parameter of CLIP.
     """
     recipe = workspace.recipe
     trains = any(learner.trainable.spec.name != "none" for learner in recipe.learners)

@@ -24,7 +24,7 @@ _DTYPES: Mapping[Arithmetic, torch.dtype] = {"bf16": torch.bfloat16, "fp16": tor
 
 
 class RunProfile:
-    """Time measurements during a run; they change neither its results nor its run ID."""
+    """Time measurements during a run, which change neither the run's results nor the run ID."""
 
     def __init__(self, workspace: Workspace) -> None:
         self.device = workspace.device
@@ -162,7 +162,7 @@ def matmul_throughput(
 ) -> float:
     """Return the FLOPs per second of a product of two square matrices: the best of five trials.
 
-    With `time.process_time` as the `clock`, seconds are CPU seconds.
+    If `clock` is `time.process_time`, the FLOPs are those per second of CPU time.
     """
     kind = torch.device(device).type
     side = side or _SIDES.get(kind, _SIDES["cpu"])

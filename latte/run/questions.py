@@ -129,7 +129,7 @@ class StoredQuestions:
             write_json(self._path, [asdict(one) for one in self.counts])
 
     def close(self) -> None:
-        """Free the memory of the describer, which is built again if it is asked again."""
+        """Free the memory of the describer; a later question builds the describer again."""
         if self._describer is not None:
             self._describer.close()
             self._describer = None

@@ -212,7 +212,7 @@ class _Runner:
     def _note_environment(self) -> None:
         """Write `environment.json` unless training is finished; warn of changes since the start.
 
-        Changes do not matter, and cause no warning, if only the report is written again.
+        If only the report is written again, changes affect no result and cause no warning.
         """
         path = self.folder.environment
         now = describe_environment(self.workspace.recipe, self.workspace.device)
@@ -236,7 +236,7 @@ class _Runner:
     def _stage(self, name: str, job: Job, began: float | None = None) -> None:
         """Run a stage and record that it is finished, or reuse it if it is already finished.
 
-        `began` is the time at which the stage's work began, if it began before this call.
+        `began` is the time at which the stage's work began, if that was before this call.
         """
         listeners, record = self.workspace.listeners, self.folder.finished(name)
         before = distributed.broadcast(lambda: None if record is None else record.seconds)

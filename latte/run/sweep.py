@@ -72,8 +72,8 @@ def plan_sweep(
 ) -> list[PlannedRun]:
     """Return all distinct runs, ordered by recipe, then values, then seed.
 
-    Without `seeds` each recipe keeps its own seed. Raises `RecipeErrors` with the mistakes of all
-    recipes and combinations.
+    If `seeds` is empty, each recipe keeps its own seed. Raises `RecipeErrors` with the mistakes of
+    all recipes and combinations.
     """
     if seeds and any(setting.partition("=")[0] == _SEED for setting in settings):
         raise LatteError(

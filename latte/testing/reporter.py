@@ -91,7 +91,7 @@ class ReporterContract(ComponentContract):
     ) -> None:
         """Call a new reporter's hooks as a run does, and assert that it writes in the run folder.
 
-        With `ends` false, these are the hooks of a run that is stopped before its report.
+        If `ends` is false, call the hooks of a run that is stopped before the report is written.
         """
         reporter = self.make(folder / "recipe")
         current = folder / "current"

@@ -17,9 +17,10 @@ MARGIN_FLOOR = 1e-6
 def margin_weights(text_features: Tensor, classifier: Classifier) -> Tensor:
     """Return the margins (M,) of unit text features (M, D) between their two nearest classes.
 
-    A margin is the difference of the two similarities. If a class has several prototypes, only its
-    nearest one counts, so that prototypes of one class do not compete. With a single class, all
-    margins are 1. The result carries no gradient. Source: LatteCLIP, dynamic feature mixer.
+    A margin is the difference of the two similarities. If a class has several prototypes, only the
+    prototype nearest to the text counts, so that prototypes of one class do not compete. If there
+    is only one class, all margins are 1. The result carries no gradient. Source: LatteCLIP, dynamic
+    feature mixer.
 
     Example:
         >>> import torch

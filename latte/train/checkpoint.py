@@ -142,7 +142,7 @@ def load_checkpoint(
 ) -> int:
     """Restore the newest undamaged checkpoint, and return its step; 0 if there is none.
 
-    With `only`, checkpoints of all other steps are ignored.
+    If `only` is given, only the checkpoint of this step is read.
     """
     for checkpoint in reversed(_checkpoints(folder, only)):
         try:

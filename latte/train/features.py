@@ -56,10 +56,10 @@ class CachedStates:
 
 @dataclass(frozen=True)
 class CachedViews:
-    """States of a fixed number of random views of each training image.
+    """Outputs of a trunk (a tower's frozen layers) for a fixed number of views of each image.
 
-    The states of view v of all images are computed together, when an epoch first uses view v. A
-    resumed run computes them again, in the same batches, so that they have the same bits.
+    The outputs for view v of all training images are computed together, when an epoch first uses
+    view v. A resumed run computes them again in the same batches, so that the bits are the same.
     """
 
     trunk: Trunk[Tensor]
@@ -98,7 +98,7 @@ class CachedTexts:
 
 
 class RefreshedTexts(CachedTexts):
-    """Cached features that are encoded again when they are `lifetime` steps old."""
+    """Cached text features, each of which is encoded again when it is `lifetime` steps old."""
 
     def __init__(
         self,

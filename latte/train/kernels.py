@@ -20,7 +20,7 @@ from latte.train.precision import Arithmetic
 
 @runtime_checkable
 class Accelerated(Protocol):
-    """A backbone with faster kernels."""
+    """A backbone that can switch to faster kernels."""
 
     def check_kernels(self, text_attention: TextAttention, mode: CompileMode | None) -> None:
         """Raise `LatteError` if this model cannot use the kernels of these settings."""

@@ -156,12 +156,12 @@ class Learner:
         progress: Progress,
         image_states: ImageStates | None,
     ) -> None:
-        """Cache the features and states that steps can look up instead of computing them again.
+        """Cache features, and outputs of frozen layers, that steps look up instead of computing.
 
-        States of `settings.views` random views are computed later; see `CachedViews`.
+        The outputs for `settings.views` random views are computed later; see `CachedViews`.
 
-        Features of frozen towers are computed from the evaluation view and without dropout. A step
-        would compute them in other batches, with slightly different rounding.
+        Features of frozen towers are computed from the evaluation view and without dropout. They
+        differ by rounding from features that a training step would compute in its own batches.
         """
         if settings.augment is None and not self.image_tower_trains:
             self.constant_features = start.image_features

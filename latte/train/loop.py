@@ -179,7 +179,7 @@ def _batches(training: Training, epoch: int) -> list[Tensor]:
 
 
 def _encode_views(training: Training, view: int, progress: Progress) -> None:
-    """Let the steps of an epoch look up the cached states of `view`, which are computed once."""
+    """Let the steps of an epoch look up the frozen layers' outputs for `view`, computed once."""
     count = len(training.images)
     for learner in training.learners:
         cached = learner.cached_views

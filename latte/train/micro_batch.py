@@ -87,7 +87,7 @@ def find_micro_batch_size(training: Training, progress: Progress) -> None:
 
 
 def largest_step(training: Training, learner: Learner) -> LargestStep:
-    """Return the images and texts that the largest step encodes; cached ones are not encoded."""
+    """Return images and texts that the largest step encodes, without those with cached features."""
     size = min(training.settings.images_a_step, len(training.images))
     inputs, cached = training.inputs, learner.cached_texts
     names = [one for one in inputs.descriptions if cached is None or one not in cached.names]

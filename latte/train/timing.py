@@ -43,7 +43,7 @@ class StepTimes:
     steps: int = 0
     images: int = 0
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    """Seconds by part, including `WAITING`; a part excludes the time of other parts inside it."""
+    """Seconds by part, including `WAITING`; a part's time excludes the parts that run inside it."""
     cpu_seconds: float = 0.0
     """CPU time of all threads of the process."""
 

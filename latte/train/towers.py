@@ -1,9 +1,9 @@
 """The two towers of a learner during one step: whole batches, micro-batches, several processes.
 
-`Learner` encodes a whole batch and keeps the autograd graph. `CachedTowers` replaces it if a batch
-does not fit into memory, and `SharedTowers` if several processes share a batch. Both compute the
-loss on the features of the whole batch, which are leaves of the loss's graph. They then propagate
-the gradients of these features back through the towers.
+`Learner` encodes a whole batch and keeps the autograd graph. `CachedTowers` encodes in its place if
+a batch does not fit into memory, and `SharedTowers` if several processes share a batch. Both first
+compute the loss on the features of the whole batch, without the towers' graphs. They then propagate
+the gradients of the features back through the towers.
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ class ImageFolderDataset(ImageSource[FolderOptions]):
         return found
 
     def warnings(self) -> Sequence[str]:
-        """Return sentences about files that are left out, and about links that leave `root`."""
+        """Return sentences about files that are not read, and about links to outside of `root`."""
         found = [self._links] if self._links else []
         _ = self._evaluation_images
         return [*self._left_out.warnings(), *found]

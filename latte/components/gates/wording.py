@@ -50,7 +50,7 @@ class LengthGate(Gate[LengthOptions]):
     """Holds back texts by their number of words, separated by white space.
 
     In scripts without spaces between words, such as Chinese, a whole text is one word: use other
-    limits for such texts, or leave the gate out.
+    limits for such texts, or remove the gate from the recipe.
     """
 
     def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:

@@ -122,7 +122,7 @@ def read_class_names(
 
 
 def shown(classes: Sequence[Sequence[str]]) -> tuple[str, ...]:
-    """Return the first name of each class, which is the one that is shown."""
+    """Return the first name of each class, which reports and messages show."""
     return tuple(names[0] for names in classes)
 
 

@@ -113,7 +113,7 @@ class ListedPaths:
 
 
 def unique(images: Sequence[tuple[ImageReference, str]]) -> list[ImageReference]:
-    """Return the images of (image, place) pairs. Raises `LatteError` if one is listed twice."""
+    """Return the images of (image, place) pairs. Raises `LatteError` if an image occurs twice."""
     first: dict[str, str] = {}
     for image, where in images:
         if image.id in first:

@@ -1,4 +1,4 @@
-"""Search for images below a folder; links are followed, hidden files are left out."""
+"""Search for images below a folder; links are followed, hidden files are skipped."""
 
 from __future__ import annotations
 

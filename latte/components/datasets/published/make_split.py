@@ -132,7 +132,7 @@ def flowers(facts: Facts, root: Path) -> list[Labelled]:
 def pets(root: Path) -> Official:
     """Read the files `trainval.txt` and `test.txt` in `annotations/`.
 
-    A line has four values of one image: its name, its label counted from 1, species and breed.
+    Each line describes one image: file name, label (counted from 1), species and breed.
     """
 
     def read(file: str) -> list[Labelled]:
