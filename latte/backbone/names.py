@@ -46,7 +46,7 @@ def weight_tag(name: str, tag: str) -> Mapping[str, Any]:
 
 
 def weight_tags(name: str) -> list[str]:
-    """Return the weight tags of a model."""
+    """Return the names (tags) of the pretrained weights that open_clip lists for a model."""
     return [*pretrained().list_pretrained_tags_by_model(name)]
 
 

@@ -1,7 +1,8 @@
 """Encode texts without padding, or with as little as the text tower allows.
 
-A text ends at the last token that affects its feature. This is the end-of-text token for a causal
-tower that pools there, and the last token before the padding for a tower that masks padding.
+A text ends at the last token that affects its feature. In a causal tower that pools at the
+end-of-text token, this is the end-of-text token. In a tower that masks padding, this is the last
+token before the padding.
 """
 
 from __future__ import annotations

@@ -236,7 +236,7 @@ _SPECS = (
 def latte_components() -> Iterable[ComponentSpec]:
     """Return the declarations of the built-in components, without importing them.
 
-    The published datasets are the entries of `datasets/published/table.toml`.
+    The file `datasets/published/table.toml` lists the published datasets among them.
     """
     published = (
         ComponentSpec(

@@ -12,7 +12,7 @@ from latte.api import (
 
 
 class ClassTemplate(ClassDescription):
-    """The class name in the template of the options or, without one, of the dataset."""
+    """The class name in the template: that of the options or, by default, that of the dataset."""
 
 
 class AboutImage(ImageDescription[ImageOptions]):

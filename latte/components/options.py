@@ -72,7 +72,7 @@ class MomentumOptions(Options):
 
 
 class AnchoredOptions(Options):
-    """Interpolation between the text of a class and the centre of its images."""
+    """Options for prototypes between the text of a class and the centre of the class's images."""
 
     image_weight: float = Field(
         default=0.6, ge=0, le=1, description="weight of the image centre in a class of many images"
@@ -89,7 +89,7 @@ class AnchoredOptions(Options):
 
 
 class ReEstimatedOptions(Options):
-    """Update of prototypes from frozen features, before the first step."""
+    """Options for prototypes that are updated from frozen features before the first step."""
 
     rounds: int = Field(
         default=10,
@@ -114,7 +114,7 @@ class ReEstimatedOptions(Options):
 
 
 class ContrastiveOptions(Options):
-    """Positive pairs and logit scale of the contrastive loss."""
+    """Options of loss `contrastive`: the positive pairs and the logit scale."""
 
     positives: Literal["diagonal", "multi", "ignore"] = Field(
         default="diagonal",
@@ -130,19 +130,19 @@ class ContrastiveOptions(Options):
 
 
 class LastBlocksOptions(Options):
-    """Number of blocks that train."""
+    """Options of `last_blocks`: the number of blocks that train."""
 
     blocks: int = Field(default=2, ge=1, description="blocks at the end of each tower that train")
 
 
 class LoraOptions(Options):
-    """Rank of the low-rank updates."""
+    """Options of `lora`: the rank of the low-rank updates."""
 
     rank: int = Field(default=8, ge=1, description="rank of the update of each linear layer")
 
 
 class PromptsOptions(Options):
-    """Words whose embeddings train."""
+    """Options of `prompts`: the words whose embeddings train."""
 
     words: str = Field(
         default="a photo of a",
@@ -152,7 +152,7 @@ class PromptsOptions(Options):
 
 
 class PhraseOptions(Options):
-    """Phrase bank, and length of the sentences made from its phrases."""
+    """Options of describer `phrases`: the phrase bank, and the length of the sentences."""
 
     bank: Path | None = Field(
         default=None,
@@ -166,7 +166,7 @@ class PhraseOptions(Options):
 
 
 class HtmlOptions(Options):
-    """Number and size of the images in the report's gallery."""
+    """Options of reporter `html`: number and size of the images in the report's gallery."""
 
     gallery: int = Field(default=60, ge=0, description="training images in the gallery")
     thumbnail: int = Field(

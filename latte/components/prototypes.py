@@ -139,8 +139,8 @@ class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
     def update(self, supervisions: Sequence[Supervision]) -> None:
         """Set each class's prototype to the unit vector along the weighted mean of its targets.
 
-        All label streams are summed: an image with the same class in two streams counts twice.
-        Classes without an image of positive weight keep their prototype.
+        The targets of all label streams count: an image with the same class in two streams counts
+        twice. A class without an image of positive weight keeps its prototype.
         """
         sums = torch.zeros_like(self._prototypes)
         for supervision in supervisions:

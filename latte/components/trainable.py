@@ -69,7 +69,7 @@ class LastBlocks(Trainable[LastBlocksOptions]):
     """The last blocks of both towers, and the projections."""
 
     def select(self, backbone: Backbone) -> Mapping[str, nn.Parameter]:
-        """Train the blocks. Raises `LatteError` if a tower has fewer."""
+        """Train the last blocks. Raises `LatteError` if a tower has fewer blocks than requested."""
         model, count = _with_modules(backbone), self.options.blocks
         towers = model.blocks()
         fewest = min(map(len, towers), default=0)

@@ -27,7 +27,7 @@ from latte.io.files import digest, write_atomically
 
 @dataclass(frozen=True, slots=True)
 class SkippedImage:
-    """An image that cannot be used, and the reason in one line."""
+    """An image that cannot be read, with the reason in one line."""
 
     id: str
     reason: str

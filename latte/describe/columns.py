@@ -30,7 +30,7 @@ class Column:
     """
 
     texts: Sequence[tuple[str | None, ...]]
-    """Texts about each subject, one per prompt and sample; None for a refusal."""
+    """For each subject, one text per prompt and sample; None where the describer refused."""
     groups: Tensor | None = None
     """(S, size) int64 indices of training images; None for scope `image`."""
     own: Tensor | None = None
@@ -131,7 +131,7 @@ class _Row:
     id: str
     frozen_label: int
     texts: Mapping[str, tuple[str | None, ...]]
-    """Texts by description, at least one for each; None for a refusal."""
+    """Texts by description; each description has at least one text, or None for a refusal."""
     groups: Mapping[str, tuple[str, ...]]
     """Ids of the images that are shown together, for each group description."""
     numbers: Mapping[str, int]

@@ -82,9 +82,9 @@ def generate(
 
     The answers of each batch are on disk before the next batch is sent, so an interrupted run
     continues where it stopped. Requests that another process has answered meanwhile are not sent. A
-    refusal is stored as an answer; its request is sent again only with `ask_again`. A failure is
-    stored with its reason; the next run sends its request again. The processes of one run divide
-    the requests among themselves, and each process returns all answers.
+    refusal is stored as an answer; the refused request is sent again only if `ask_again` is true. A
+    failure is stored with the reason; the next run sends the failed request again. The processes of
+    one run divide the requests among themselves, and each process returns all answers.
 
     Raises `LatteError` if too many requests fail in a row, or if no request got a text. For a shard
     and for choices, the second error is raised only if every request failed.

@@ -99,7 +99,7 @@ def predict_rows(
 
 @dataclass(frozen=True)
 class Columns:
-    """Options for the columns of a predictions file."""
+    """Choice of the columns of a predictions file."""
 
     classes: int | None = None
     """Largest number of classes per row, for CSV; None for the number in the first row."""

@@ -34,7 +34,7 @@ class Similarities:
 
 
 def in_blocks(similarities: Tensor | Similarities) -> Similarities:
-    """Return `similarities` as blocks; a tensor (M, C) in memory is wrapped."""
+    """Return `similarities` unchanged, or a tensor (M, C) in memory as a `Similarities` object."""
     if isinstance(similarities, Similarities):
         return similarities
     images, classes = similarities.shape

@@ -111,7 +111,7 @@ def write_plugin(names: Names, kind: Kind, folder: Path) -> list[Path]:
 
 
 def _files(names: Names, kind: Kind) -> Iterator[tuple[str, str]]:
-    """Yield file names and contents; a template of the kind replaces the common one."""
+    """Yield file names and contents; templates for the kind replace those for all kinds."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         undefined=jinja2.StrictUndefined,

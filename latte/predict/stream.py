@@ -45,7 +45,7 @@ class NamedImage:
     """An image that has not been read yet."""
 
     name: str
-    """The given path as text (see `path_as_text`); for a Pillow image, its number, from 0."""
+    """The given path as text (see `path_as_text`); for a Pillow image, the position, from 0."""
     content: Path | Image.Image
 
 
@@ -110,7 +110,7 @@ class _Views:
     name: str
     key: str | None
     pixels: tuple[Tensor, ...]
-    """One view (3, S, S) uint8 for each pixel format."""
+    """One view (3, S, S) uint8 of the image for each pixel format that the learners need."""
 
 
 def encode_stream(

@@ -20,7 +20,7 @@ _COMMAND = ": latte "
 
 @cache
 def recipe_folder() -> Path | None:
-    """Return the shipped recipes' folder: in the installed package, or beside it in a checkout."""
+    """Return the folder of shipped recipes: in the package or, in a checkout, beside it."""
     package = Path(__file__).parents[1]
     for folder in (package / "_recipes", package.parent / "recipes"):
         if (folder / PARTS).is_dir():

@@ -134,7 +134,7 @@ class RunFolder:
         return self._state().get(stage)
 
     def wrote(self, stage: str, path: Path) -> bool:
-        """Return True if `path` exists, or if the record of `stage` lists it as an output."""
+        """Return True if `path` exists, or if the record of `stage` lists `path` as an output."""
         if path.exists():
             return True
         record = self.recorded(stage)

@@ -26,7 +26,7 @@ _OPTIONS = 5
 _SAME = 0.95
 """Cosine similarity from which two images count as near-duplicates."""
 _BLOCK = 256
-"""Rows of a block of similarities."""
+"""Number of images in a block for which similarities are computed at once."""
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,7 @@ class EvidenceQueue(Queue):
 
 
 class SheetQueue(Queue):
-    """Questions about groups of images. One answer labels a group; each group is asked once."""
+    """Questions about groups of images; one answer labels a group, and each group is asked once."""
 
     is_sheet = True
 

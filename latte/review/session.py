@@ -51,7 +51,7 @@ class Standing:
     """Number of questions that the queue could still ask."""
     evidence: tuple[Evidence, ...]
     uses: str
-    """Numbers of answers that teach and that only measure; empty without answers."""
+    """Text with the numbers of answers that teach and that only measure; empty without answers."""
 
 
 @dataclass(frozen=True)

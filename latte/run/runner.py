@@ -193,7 +193,7 @@ class _Runner:
         )
 
     def _forget_changed(self, job: Job) -> None:
-        """Delete the records of the first unfinished or changed stage, and of all later stages."""
+        """Delete the record of the first unfinished or changed stage, and those of later stages."""
         for index, stage in enumerate(STAGES):
             record = self.folder.finished(stage)
             if record is not None and record.fingerprint == job.fingerprints[stage]:

@@ -66,7 +66,7 @@ class CachedViews:
     size: int
     """Size in bytes of the states of all views."""
     states: dict[int, CachedStates] = field(default_factory=dict)
-    """States by number of the view, counted from 0."""
+    """Outputs (N, W) of the frozen layers by number of the view, counted from 0."""
 
 
 def state_bytes(trunk: Trunk[Any], images: int) -> int:

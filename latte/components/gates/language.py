@@ -37,7 +37,7 @@ LANGUAGES: tuple[Language, ...] = get_args(Language)
 
 
 class LanguageOptions(Options):
-    """Required language of texts."""
+    """Options of gate `language`: the language that texts must have."""
 
     language: Language = Field(
         default="english",

@@ -14,7 +14,7 @@ from latte.components.gates.wording import words
 
 
 class LeakageOptions(Options):
-    """Class names that a text must not contain."""
+    """Options of gate `leakage`: the class names that a text must not contain."""
 
     names: Literal["own", "other", "any"] = Field(
         default="any", description="own: the text's zero-shot label; other: all other classes"

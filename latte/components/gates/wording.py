@@ -32,7 +32,7 @@ def words(text: str) -> list[str]:
 
 
 class LengthOptions(Options):
-    """Smallest and largest number of words."""
+    """Options of gate `length`: smallest and largest number of words of a text."""
 
     at_least: int = Field(default=3, ge=1, description="fewest words")
     at_most: int = Field(default=60, ge=1, description="most words")
@@ -72,7 +72,7 @@ _SEQUENCE = 3
 
 
 class RepetitionOptions(Options):
-    """Largest allowed repetition."""
+    """Options of gate `repetition`: the largest allowed repetition."""
 
     within: float = Field(
         default=0.3,
@@ -158,7 +158,7 @@ PATTERNS = (
 
 
 class RefusalOptions(Options):
-    """Additional phrases that mark a refusal."""
+    """Options of gate `refusal`: additional phrases that mark a refusal."""
 
     also: tuple[str, ...] = Field(
         default=(), description="more phrases that mark one, as plain text; case does not matter"
