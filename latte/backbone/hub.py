@@ -122,7 +122,7 @@ def _in_one_line(repository: str) -> Iterator[None]:
 
 
 def answers(repository: str) -> bool:
-    """Return True if the hub can be reached, whatever it answers about `repository`."""
+    """Return True if the hub answers a request about `repository`, even with an error."""
     from huggingface_hub.errors import HfHubHTTPError
 
     try:

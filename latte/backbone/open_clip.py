@@ -115,11 +115,11 @@ class OpenClipBackbone(ModuleBackbone):
         return _unit(self.model.encode_image(self._on_device(pixels), normalize=False))
 
     def image_trunk(self) -> Trunk[Tensor] | None:
-        """Return the image tower in two parts: frozen layers, then the others.
+        """Return the image tower in two parts: frozen layers, then the remaining layers.
 
-        If no block trains, the frozen layers are all layers before the projection; otherwise those
-        before the first block that trains. Returns None if there are no such layers, or if one of
-        them trains or has dropout.
+        If no block trains, the frozen layers are all layers before the projection. Otherwise they
+        are all layers before the first block that trains. Returns None if there are no frozen
+        layers, or if one of them has a parameter that trains, or dropout.
         """
         visual = self.model.visual
         if not self._has_trunk:

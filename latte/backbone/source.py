@@ -30,7 +30,7 @@ class ModelSource:
     """The model that a recipe names, as arguments for open_clip."""
 
     name: str
-    """Name of the model in open_clip, with a schema if it has one, such as `local-dir:FOLDER`."""
+    """Name of the model in open_clip; may start with a schema, as in `local-dir:FOLDER`."""
     config: Mapping[str, Any]
     """The `model_cfg` of the model, as an exported folder contains it."""
     weights: Path | None = None

@@ -1,4 +1,4 @@
-"""The two parts of an image tower: frozen layers, whose outputs can be cached, and the others.
+"""The two parts of an image tower: frozen layers, whose outputs can be cached, and the rest.
 
 The frozen part is the trunk (all layers before the projection into the joint space), or the layers
 before the first block that trains. On a CPU, a frozen trunk processes a large batch in parts, which

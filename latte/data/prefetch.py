@@ -35,8 +35,8 @@ def ordered_map(
 ) -> Generator[ResultT, None, None]:
     """Yield `function` of each item, in order, with at most `ahead` results pending.
 
-    An exception of `function` is raised in place of its result. Closing the iterator early cancels
-    calls that have not begun and waits for those that have.
+    If `function` raises an exception for an item, it is raised when this item's result is due.
+    Closing the iterator early cancels calls that have not begun, and waits for calls that have.
     """
     pending: deque[Future[ResultT]] = deque()
     remaining = iter(items)

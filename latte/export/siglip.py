@@ -68,7 +68,7 @@ def siglip_model(backbone: OpenClipBackbone) -> tuple[Any, Any]:
 def _tokenizer(tokenizer: Any, context_length: int) -> Any:
     """Return a transformers tokenizer that gives the same tokens as open_clip's `tokenizer`.
 
-    Raises `LatteError` if the tokenizer is of another kind, or the tokens differ.
+    Raises `LatteError` if `tokenizer` is not a SigLIP tokenizer of open_clip, or the tokens differ.
     """
     from tokenizers import Regex, Tokenizer, normalizers
     from transformers import PreTrainedTokenizerFast

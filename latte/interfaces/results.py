@@ -372,7 +372,7 @@ class Reporter(Component[OptionsT]):
         """Called after all requested stages, including `report` if it was requested."""
 
     def on_run_failure(self, error: BaseException) -> None:
-        """Called in place of `on_run_end` if `error` ends the run; may be a `KeyboardInterrupt`.
+        """Called instead of `on_run_end` if `error`, also a `KeyboardInterrupt`, ends the run.
 
         If the process is killed, neither method is called.
         """

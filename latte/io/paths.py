@@ -140,7 +140,7 @@ def read_text(path: Path, most: int | None = None) -> str:
 
 
 def refuse_other_kind(path: Path, *starts: str, force: bool) -> None:
-    """Raise `LatteError` if a result would replace a file of another kind at `path`.
+    """Raise `LatteError` if a command's result would replace a file of another kind at `path`.
 
     A file is of the same kind if it is empty or begins with one of `starts`, as the command's
     results do. With `force`, any file may be replaced.

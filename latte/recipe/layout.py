@@ -93,7 +93,7 @@ def item_names(node: Node) -> list[str | None]:
 
 
 def with_item_names(root: Node, path: KeyPath) -> KeyPath:
-    """Return `path` with the names of list items in place of indices, where names are unique."""
+    """Return `path` with each list index replaced by the item's name, if the names are unique."""
     node: Node | None = root
     keys: list[str | int] = []
     for key in path:

@@ -63,7 +63,7 @@ def is_shipped(path: Path) -> bool:
 
 
 def shown(path: Path) -> str:
-    """Return a path for messages; the path of a shipped recipe is relative to their folder."""
+    """Return a path for messages; a shipped recipe's path is relative to the recipes' folder."""
     folder = recipe_folder()
     return str(path.relative_to(folder)) if folder and path.is_relative_to(folder) else str(path)
 

@@ -41,7 +41,7 @@ class Data:
     """The dataset component's name, without its package."""
     images: int
     digest: str
-    """A digest of the ids, contents and labels, whatever their order, and the number of classes."""
+    """Digest of the number of classes and of ids, contents and labels, independent of the order."""
 
 
 @dataclass(frozen=True)

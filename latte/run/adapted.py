@@ -172,8 +172,8 @@ def load_adapted(
 ) -> Adapted:
     """Load a run's models and prototypes, or those of its candidate if `candidate` is true.
 
-    See `FinishedRun.candidate`. A candidate without a model folder did not change CLIP, so the
-    run's own model, which is the frozen CLIP, is loaded for it.
+    `FinishedRun.candidate` defines the candidate. A candidate without a model folder did not change
+    CLIP; for such a candidate, the run's own model, which is the frozen CLIP, is loaded.
     Raises `LatteError` if the files are missing or damaged.
     """
     source = run.candidate if candidate else run

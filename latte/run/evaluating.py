@@ -250,8 +250,8 @@ def _calibrate(
 ) -> Calibration:
     """Find the calibrated scale of the similarities on the training images, without labels.
 
-    A posterior is calibrated in the same way, on images whose class no person gave. True classes of
-    evaluation images, if there are any, only serve to measure the calibration error.
+    A posterior is calibrated in the same way, on images to which no person gave a class. If there
+    are true classes of evaluation images, they only serve to measure the calibration error.
     """
     enough = min(_ENOUGH, max(1, _MOST_NUMBERS // found.training.classes))
     every = -(-found.training.images // enough)

@@ -174,8 +174,8 @@ class StoredQuestions:
     ) -> None:
         """Ask all questions of `plan`, and count questions, missing answers and tokens.
 
-        The caller has cut the plan to the rest of the budget. If this run must not ask, only
-        stored answers count.
+        The caller has limited the plan to the remaining budget. In a dry run, which asks nothing,
+        only stored answers count.
         """
         stored = sum(map(store.is_answered, plan.keys))
         unanswered = 0

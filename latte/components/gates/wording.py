@@ -94,7 +94,7 @@ class RepetitionOptions(Options):
 class RepetitionGate(Gate[RepetitionOptions]):
     """Holds back texts that repeat word sequences, and texts that many images share.
 
-    Case, punctuation and spaces are ignored. A text that occurs once is never counted as shared.
+    Comparisons ignore case, punctuation and spaces. A text that occurs once never counts as shared.
     """
 
     def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:

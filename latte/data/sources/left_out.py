@@ -1,4 +1,4 @@
-"""Counts of files in image folders that are not read as images, for messages to users."""
+"""Counts of the files in image folders that latte does not read as images; messages show them."""
 
 from __future__ import annotations
 

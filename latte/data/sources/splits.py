@@ -26,7 +26,9 @@ SHAPE = 'A split is {"train": [["cat/1.jpg", 0, "cat"], ...], "val": [...], "tes
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One image of a split; `where` is `FILE SPLIT[INDEX]`, for messages; `label` may be None.
+    """One image of a split file; `label` is None if the file gives no label.
+
+    `where` is the place `FILE SPLIT[INDEX]`, which error messages show.
 
     Example:
         >>> from latte.api.sources import Entry

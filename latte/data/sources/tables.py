@@ -23,7 +23,7 @@ class Row:
 
     @property
     def where(self) -> str:
-        """`FILE:LINE` of the row, for messages."""
+        """`FILE:LINE` of the row, which error messages show."""
         return f"{self.file}:{self.line}"
 
     def text(self, column: str) -> str:
