@@ -31,7 +31,7 @@ _FOR_SEVERAL = ("run", "describe")
 
 
 class SuggestingGroup(TyperGroup):
-    """Group of commands, such as `latte descriptions`, that suggests names for misspelt commands."""
+    """Group of commands, such as `latte descriptions`, that suggests a name for a misspelt one."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return the command that `args` begins with. Raises `LatteError` for an unknown one."""

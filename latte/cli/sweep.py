@@ -240,7 +240,8 @@ def print_table(
 ) -> None:
     """Print measured numbers beside published ones: per dataset, then averages, then notes.
 
-    `changed` is True if the runs have other settings than the table. Then the verdicts, such as `agrees`, are not printed.
+    `changed` is True if the runs have other settings than the table. Then the verdicts, such as
+    `agrees`, are not printed.
     """
     from latte.report.comparison.published import average, beside, measured
     from latte.results.summary import read_run
