@@ -1,4 +1,4 @@
-"""The command line, with commands by module; starting it does not import torch."""
+"""The command line: each module has one or more commands; starting latte does not import torch."""
 
 import time
 

@@ -84,7 +84,7 @@ def choose(
 ) -> None:
     """Rank models on your images without labels, and say which of them adapting would help.
 
-    Only caches are written (models, decoded images, features), and `latte adapt` reuses them.
+    The command writes only caches (models, decoded images, features); `latte adapt` reuses them.
     """
     from latte.new.adapting import compare_models
 

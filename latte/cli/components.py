@@ -93,12 +93,12 @@ _LIMITS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "multiple_of": "multi
 
 @dataclass(frozen=True)
 class OptionRow:
-    """Option of a component, for display; nested options have dotted names, as in `a.b`."""
+    """Option of a component, for display; option b inside option a has the name `a.b`."""
 
     name: str
     type: str
     default: Any
-    """Default as plain data; also None if the option is `required`."""
+    """Default value as plain data. None means the default None, or no default (see `required`)."""
     required: bool
     help: str
 
@@ -108,8 +108,8 @@ def option_rows(
 ) -> Iterator[OptionRow]:
     """Yield the options of `model` in the order of its fields, nested ones after their parent.
 
-    `given` has values that override the defaults of `model`; those of nested options come from
-    the default of the parent option.
+    The values in `given` override the defaults of `model`. The default value of the parent option
+    overrides the defaults of nested options.
     """
     defaults = {**_defaults(model), **(given or {})}
     for name, field in model.model_fields.items():
@@ -174,14 +174,14 @@ def _words(annotation: Any) -> str:
 
 
 def _limits(item: object) -> Sequence[object]:
-    """Return the limits in one item of `Annotated`; an item such as `Field(ge=0)` holds a list."""
+    """Return the limits in one item of `Annotated`, such as `Field(ge=0)` or `Ge(0)`."""
     return item.metadata if isinstance(item, FieldInfo) else (item,)
 
 
 def _defaults(model: type[Options]) -> dict[str, Any]:
     """Return the defaults by field name as plain data.
 
-    Required fields, and defaults that are computed from other fields, are left out.
+    The result has no required fields, and no fields whose default is computed from other fields.
     """
     values = {
         name: field.get_default(call_default_factory=True)

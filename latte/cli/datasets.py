@@ -100,9 +100,9 @@ def get(
 ) -> None:
     """Download a dataset, verify and unpack it, bring it into CoOp's layout, and check it.
 
-    If CoOp's split file is missing, a stand-in is made by CoOp's rules. After an interruption
-    the same command continues. Archives that you put into the folder are used instead of a
-    download.
+    If CoOp's split file is missing, latte makes a split by CoOp's rules instead. After an
+    interruption the same command continues. Archives that you put into the folder are used instead
+    of a download.
     """
     from latte.components.datasets.published.facts import find_facts
     from latte.components.datasets.published.get import get_dataset
@@ -144,7 +144,7 @@ def _folder(facts: Facts, root: Path | None) -> Path:
 
 
 def presence(facts: Facts) -> str:
-    """Return `yes`, `part` or `no` for a dataset on this machine; `?` if its folder is unknown.
+    """Return `yes`, `part` or `no`: is the dataset on this machine? `?` if its folder is unknown.
 
     Only the folders and the split file are checked, not the images.
     """

@@ -96,7 +96,7 @@ def _print_questions(
 ) -> None:
     """Print the questions by describer and purpose, and what asking them would use.
 
-    `price` returns the price of input and output tokens; None without a price.
+    `price` returns the price of numbers of input and output tokens, or None if no price is known.
     """
     if not planned:
         echo("this recipe asks no describer")
@@ -256,7 +256,7 @@ def import_(
     ],
     cache: CacheOption = None,
 ) -> None:
-    """Add the texts of exported files; a file with a mistake adds nothing.
+    """Add the texts of exported files; if a file has a mistake, none of its texts is added.
 
     Texts that are already stored are kept. Files are checked first, and each mistake is
     reported with its line.
@@ -282,7 +282,7 @@ def _archive(cache: Path | None) -> Archive:
 
 
 def _print_paragraph(number: int, *lines: RenderableType) -> None:
-    """Print lines, after an empty line unless `number` is 0."""
+    """Print the lines of paragraph `number`, counted from 0; an empty line separates paragraphs."""
     console = results()
     if number:
         console.print()

@@ -1,4 +1,4 @@
-"""Print errors of commands, handle signals, and explain errors that the machine causes."""
+"""Print errors of commands, handle signals, and explain errors such as a full disk."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _RUST_ERROR_NUMBER = re.compile(r"\(os error (\d+)\)")
 
 
 def refuse_removed_folder() -> None:
-    """Raise `LatteError` if the working directory was removed: torch's libraries abort then."""
+    """Raise `LatteError` if the working directory was removed; torch's libraries would abort."""
     try:
         os.getcwd()  # noqa: PTH109 - the call that fails
     except FileNotFoundError:
@@ -74,10 +74,11 @@ def print_stopped(
     *,
     continues: bool,
 ) -> int:
-    """Print the line that follows Ctrl-C or the `received` signal, and return the exit code.
+    """Print that Ctrl-C or the signal `received` stopped the command; return the exit code.
 
-    `continues` says whether the same command continues the work or starts from the beginning. The
-    notes of the exception `stopped` and its causes say where it would continue.
+    `continues` is True if the same command would continue the work, and False if it would start
+    from the beginning. The notes of the exception `stopped` and of its causes are printed too; they
+    say at which step the command would continue.
     """
     word = _SIGNALS[received[0]] if received else "Interrupted"
     notes: list[str] = []
@@ -176,8 +177,9 @@ if hasattr(signal, "SIGHUP"):  # not on Windows
 def ended_by_signals() -> Iterator[list[signal.Signals]]:
     """Raise `Terminated` in the block at the first SIGTERM or SIGHUP; yield the received signals.
 
-    A second signal ends the process at once. Files are written atomically, so none is left
-    incomplete. An ignored signal, as after `nohup`, stays ignored; existing handlers are kept.
+    A second signal ends the process at once. Files are written atomically, so no file is left
+    incomplete. A signal that the process ignores, such as SIGHUP after `nohup`, stays ignored. A
+    signal that has a handler keeps the handler.
     """
     received: list[signal.Signals] = []
 
@@ -205,8 +207,8 @@ def ended_by_signals() -> Iterator[list[signal.Signals]]:
 def machine_error(error: BaseException) -> LatteError | None:
     """Return a readable error if the machine caused `error` or one of its causes, else None.
 
-    Examples are a full disk, missing permission, too little memory, and missing torch. They are
-    not bugs, so they are printed without a traceback.
+    Examples are a full disk, missing permission, too little memory, and missing torch. These errors
+    are not bugs, so they are printed without a traceback.
     """
     seen: set[int] = set()
     one: BaseException | None = error
@@ -219,7 +221,7 @@ def machine_error(error: BaseException) -> LatteError | None:
 
 
 def _explained(error: BaseException) -> LatteError | None:
-    """Return a readable error if `error` itself comes from the machine, else None.
+    """Return a readable error if the machine, such as a full disk, caused `error`; else None.
 
     Errors of torch and safetensors are recognised by their names, because this module imports
     neither.

@@ -145,7 +145,7 @@ def diagnose(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Show the guard's verdict and label-free measures, and the gain if test images have labels.
+    """Show the guard's verdict, measures without labels, and the gain if test images have labels.
 
     One run: prints the verdict with its signals, then the measures, each with an explanation.
     Several runs: prints them side by side. Nothing is trained, and no image is read.

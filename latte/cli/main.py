@@ -73,11 +73,11 @@ COMMANDS = {
 
 
 STARTS_AGAIN = frozenset(("predict", "export", "report", "evaluate", "diagnose", "compare"))
-"""Commands that keep no unfinished work, so that the same command starts from the beginning."""
+"""Commands that start from the beginning after an interruption, because no partial work is kept."""
 
 
 class CommandGroup(SuggestingGroup):
-    """Group of the commands in `COMMANDS` and of the commands of plugins."""
+    """Group that has the commands in `COMMANDS` and the commands of plugins."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of all commands."""
@@ -113,7 +113,8 @@ class CommandGroup(SuggestingGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command. Raises `typer.Abort` at Ctrl-C, with the interruption as its cause.
 
-        Typer replaces a `KeyboardInterrupt` by an exit code, which would lose its notes.
+        Typer would replace a `KeyboardInterrupt` by an exit code. The notes of the exception, which
+        say where the command continues, would then be lost.
         """
         try:
             return super().invoke(ctx)
@@ -132,7 +133,7 @@ def _command(name: str, target: str) -> Any:
 
 
 def plugin_commands() -> Mapping[str, CommandSpec]:
-    """Return the commands of working plugins by name; a name that latte itself uses is left out.
+    """Return the commands of working plugins by name, except names of latte's own commands.
 
     The mapping is empty if the plugins cannot be listed, so that the help still works; a command
     that needs the plugins reports the error.
@@ -156,7 +157,8 @@ def _declared_commands() -> Mapping[str, list[tuple[Plugin, CommandSpec]]]:
 def _plugin_command(name: str) -> Any:
     """Return the command of a plugin.
 
-    Raises `LatteError` if several plugins provide it, or if its module cannot be imported.
+    Raises `LatteError` if several plugins have a command `name`, or if its module cannot be
+    imported.
     """
     found = _declared_commands()[name]
     (plugin, spec), *others = found

@@ -74,7 +74,8 @@ def print_json(value: Any) -> None:
 def write_file(path: Path, text: str) -> None:
     """Write `text` to a path that the user gave. Raises `LatteError` if that fails.
 
-    Call `refuse_other_kind` before computing `text`: it refuses the path before work is done.
+    Call `refuse_other_kind` before computing `text`, so that an unusable path is refused before
+    work is done.
     """
     from latte.io.files import write_text
 

@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from latte.predict.priors import Priors
 
 SOME_SKIPPED = 3
-"""Exit code if some images could not be read."""
+"""Exit code if some images could not be read, and all others were classified."""
 STDIN = "-"
 AUTO = "auto"
 _STARTS = {
     "csv": tuple(f"image,{own}class_1," for own in ("", "source,", "match,", "source,match,")),
     "jsonl": ('{"image": ',),
 }
-"""First characters of the files that this command writes, by format."""
+"""First characters of the files that `latte predict` writes, by format."""
 
 
 ImagesArgument = Annotated[
@@ -274,7 +274,7 @@ def _found(
 def _check_sorting(
     images: Sequence[str], sort_into: Path | None, link: bool, min_confidence: float | None
 ) -> None:
-    """Raise `LatteError` if options need --sort-into, or if --sort-into is inside IMAGES."""
+    """Raise `LatteError` if given options need --sort-into, or if its folder is inside IMAGES."""
     from latte.predict.sorting import refuse_inside
 
     if sort_into is None and (link or min_confidence is not None):

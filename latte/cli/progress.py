@@ -24,7 +24,7 @@ from latte.report.terminal import in_lines
 
 SECONDS_BETWEEN_LINES = 10.0
 _WIDE = 80
-"""Smallest width of a terminal that has room for bars."""
+"""Smallest width, in characters, of a terminal that has room for bars."""
 
 
 def make_progress(quiet: bool = False) -> Progress:
@@ -38,7 +38,7 @@ def make_progress(quiet: bool = False) -> Progress:
 
 
 class PlainProgress:
-    """Progress as lines: at most every ten seconds while a task runs, and one at its end."""
+    """Progress as lines: at most one per ten seconds while a task runs, and one when it ends."""
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
@@ -78,7 +78,7 @@ class RichProgress:
     def task(
         self, name: str, total: int | None, unit: str, done: int = 0
     ) -> Iterator[ProgressTask]:
-        """Show a bar, which stays on the screen when the task ends; none if `total` is 0."""
+        """Show a bar that stays on the screen after the task; if `total` is 0, show nothing."""
         identity = self._bars.add_task(
             name, total=total, completed=done, unit=unit, figures="", visible=total != 0
         )
@@ -98,7 +98,7 @@ class RichProgress:
         self._console.print(in_lines(redact(line)), soft_wrap=True, markup=False, highlight=False)
 
     def _new_bars(self) -> Bars:
-        """Return a new display of bars; a restarted display would overwrite its finished bars."""
+        """Return a new display of bars. A restarted display would overwrite its finished bars."""
         return Bars(
             TextColumn("{task.description}", markup=False),
             *([] if self._console.width < _WIDE else [BarColumn(bar_width=24)]),
@@ -131,7 +131,7 @@ class _PlainTask:
             self.say(self._line(now - self.started, figures))
 
     def summary(self, prefix: str) -> str:
-        """Return the number of finished units, the time and the rate."""
+        """Return the number of finished units, such as images, with the time and the rate."""
         seconds = self.clock() - self.started
         rate = _rate(self.done - self.first, seconds, self.unit)
         whole = f"{self.name}: {prefix}{self._count} in {duration(seconds)}"
@@ -178,7 +178,7 @@ class _Count(ProgressColumn):
 
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
-        """Return units per second: recent for a running task, on average for an ended one."""
+        """Return the rate per second: the recent rate while the task runs, then the average."""
         speed = task.finished_speed or task.speed
         return Text(f"{three_digits(speed)} {task.fields['unit']}/s" if speed else "")
 

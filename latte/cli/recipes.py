@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 _WIDEST = 44
 """Largest column at which `latte check` aligns its comments.
 
-If a line is longer, its comment follows directly or is on the line above."""
+The comment of a longer line directly follows the line, or is on the line above."""
 
 
 def new(
@@ -155,8 +155,9 @@ def annotated(recipe: Recipe) -> str:
 def _warn(recipe: Recipe, registry: Registry) -> None:
     """Print warnings about the images. Raises `LatteError` if a describer must not get them.
 
-    Only latte's own datasets are checked, because listing a plugin's dataset may be slow. Datasets
-    of shipped recipes that are not on this machine are skipped.
+    Only latte's own kinds of dataset are checked, because listing the images of a plugin's dataset
+    may be slow. Nothing is checked if the images cannot be listed, for example because the dataset
+    of a shipped recipe is not on this machine.
     """
     from latte.data.few_images import warn_of_few
     from latte.registry.plugin import BUILTIN_DISTRIBUTION
@@ -233,7 +234,7 @@ def copy(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the target.")] = False,
 ) -> None:
-    """Copy a recipe, to change the copy; it still extends the recipes that come with latte."""
+    """Copy a shipped recipe, so that you can change the copy; it still extends shipped recipes."""
     source = find(name)
     file = Path(f"{name.replace('/', '-')}.yaml")
     if target is not None:

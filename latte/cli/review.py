@@ -127,7 +127,7 @@ def _learn(opened: Review) -> None:
 
 
 def _print(opened: Review, as_json: bool) -> None:
-    """Print the result of the answers so far, or with `as_json` its numbers."""
+    """Print the result of the answers so far; with `as_json`, print the numbers as JSON."""
     from latte.review.sentences import contradictions
 
     stored = opened.stored()
@@ -168,7 +168,7 @@ def _write_sheet(opened: Review, folder: Path, count: int, teach: bool) -> None:
 
 
 def _picture(opened: Review) -> Callable[[int, int], bytes]:
-    """Return a function from an image's index and a largest side in pixels to the image's JPEG."""
+    """Return a function of an image's index and a largest side in pixels that gives a JPEG."""
     from latte.review.pictures import picture_of
     from latte.run.reopen import open_workspace
 

@@ -1,4 +1,4 @@
-"""`latte run`: run a recipe; `--profile` also prints the time of each stage and step part."""
+"""`latte run`: run a recipe; `--profile` also prints how long stages and training steps take."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def print_results(measured: RunResults, folder: Path) -> None:
 
 
 def _print_learning(folder: Path) -> None:
-    """Print the run that learned from a run's answers for teaching, or the command that does so."""
+    """Print the runs that learned from a review's answers, and the command that starts another."""
     from latte.results.answers import teaching_labels
     from latte.results.folder import RunFolder
     from latte.review.learning import learned_runs

@@ -31,7 +31,7 @@ _FOR_SEVERAL = ("run", "describe")
 
 
 class SuggestingGroup(TyperGroup):
-    """Group of commands, such as `latte descriptions`, that suggests the nearest name."""
+    """Group of commands, such as `latte descriptions`, that suggests a name for a misspelt one."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return the command that `args` begins with. Raises `LatteError` for an unknown one."""
@@ -64,7 +64,7 @@ def command_group(name: str, summary: str = "") -> typer.Typer:
 
 @contextmanager
 def naming(argument: str) -> Iterator[None]:
-    """Name an argument, such as `RUN`, in the location of each `LatteError` from the block."""
+    """Add an argument's name, such as `RUN`, to the location of each `LatteError` in the block."""
     try:
         yield
     except RecipeErrors:
@@ -75,7 +75,7 @@ def naming(argument: str) -> Iterator[None]:
 
 
 def chosen_recipe(path: Path) -> Path:
-    """Return the shipped recipe named `path` if it exists and `path` is no file, else `path`."""
+    """Return `path` if it is a file, else the path of the shipped recipe with this name, if any."""
     shipped = None if path.is_file() else shipped_path(path.as_posix())
     if shipped is None:
         return path
@@ -106,7 +106,7 @@ def require_runs(paths: list[Path]) -> None:
 
 
 _MOST_ENTRIES = 1000
-"""Largest number of entries that completion reads in a folder."""
+"""Largest number of files and folders that shell completion reads in one folder."""
 
 
 def complete_from(choices: Collection[str]) -> Callable[[str], list[str]]:
@@ -145,7 +145,7 @@ def complete_run(incomplete: str) -> list[str]:
 
 
 def _below(incomplete: str, wanted: Callable[[Path], bool]) -> list[str]:
-    """Return the `wanted` paths that begin with `incomplete`, and those one folder deeper."""
+    """Return the `wanted` paths that begin with `incomplete`, and those one level below."""
     paths = _matching(f"{glob.escape(incomplete)}*")
     inner = (_matching(f"{glob.escape(path)}/*") for path in paths)
     return sorted(path for path in chain(paths, *inner) if wanted(Path(path)))
@@ -249,7 +249,7 @@ def known_kind(kind: str) -> Kind:
 
 
 def refuse_several_processes(command: str) -> None:
-    """Raise an error if torchrun started several processes of a command that is made for one.
+    """Raise an error if torchrun started several processes of a command that needs a single one.
 
     The main process raises `LatteError`; the others end silently with the same exit code.
     """

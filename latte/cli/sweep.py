@@ -225,7 +225,7 @@ def _run_cells(
 
 
 def _by_reason(absent: Mapping[str, str]) -> list[str]:
-    """Return a line per reason, with the datasets that are missing for it, and what to do."""
+    """Return a line per reason: the datasets that are missing for this reason, and what to do."""
     from latte.components.datasets.published.dataset import UNSET, what_to_set
 
     names: dict[str, list[str]] = {}
@@ -240,7 +240,8 @@ def print_table(
 ) -> None:
     """Print measured numbers beside published ones: per dataset, then averages, then notes.
 
-    `changed` is True if settings of the runs differ from the table's; then no verdict is printed.
+    `changed` is True if the runs have other settings than the table. Then the verdicts, such as
+    `agrees`, are not printed.
     """
     from latte.report.comparison.published import average, beside, measured
     from latte.results.summary import read_run

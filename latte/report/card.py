@@ -104,9 +104,9 @@ def model_card(results: RunResults) -> str:
 
 
 def _starting_model(recipe: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """Return the backbone's repository on the Hugging Face hub and its licence, if known.
+    """Return the repository of the CLIP on the Hugging Face hub, and the licence of the CLIP.
 
-    Both are known for models of open_clip only.
+    Both are None if they are not known; they are known for models of open_clip only.
     """
     backbone = recipe.get("backbone")
     backbone = backbone if isinstance(backbone, Mapping) and is_open_clip(recipe) else {}
@@ -117,7 +117,7 @@ def _starting_model(recipe: Mapping[str, Any]) -> tuple[str | None, str | None]:
 
 
 def _header(results: RunResults) -> str:
-    """Return the YAML header that model hubs read; an unknown licence is named under `other`."""
+    """Return the YAML header that model hubs read; an unknown licence is written as `other`."""
     repository, licence = _starting_model(results.recipe)
     use = backbone_use(results.recipe)
     library, tag = ("open_clip", "open_clip") if use is None else ("latte", quoted(_short(use)))
@@ -207,7 +207,7 @@ def _confidence(calibration: Calibration | None) -> str:
 
 
 def _own_confidence(calibration: Calibration) -> str:
-    """Return how the confidence of training images is calibrated; empty without a posterior."""
+    """Return text on the calibrated confidence of training images; empty without a posterior."""
     if calibration.own_exponent is None:
         return ""
     return (
@@ -281,7 +281,7 @@ def _use(results: RunResults) -> list[str]:
 
 
 def _alone(results: RunResults) -> list[str]:
-    """Return the code that loads the model with open_clip alone."""
+    """Return Python code that loads the model with open_clip, without latte."""
     several = len(learner_names(results.recipe)) > 1
     shown = " Each learner has a folder of its own." if several else ""
     code = loading_code(results.folder, results.recipe)

@@ -1,6 +1,6 @@
 """Draw charts as inline SVG: values with intervals, curves over steps, small bars in tables.
 
-Curves come from rows of `metrics.jsonl`, and are thinned to at most `LONGEST` points.
+Curves come from rows of `metrics.jsonl`; a curve has at most `LONGEST` points.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _FEW = 30
 """Largest number of points of a curve at which each point is marked by a dot."""
 _CHART = (420, 230)
 _FRAME = (58, 12, 12, 40)
-"""Left, top, right and bottom margin of a line chart, in pixels."""
+"""Left, top, right and bottom margins of a line chart, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Series:
     """At most `LONGEST` samples, in the order of steps."""
     steps_per_sample: int
     unusable: int
-    """Number of infinite or NaN values, which are left out."""
+    """Number of infinite or NaN values, which the samples do not include."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Reference:
 def figures(rows: Sequence[Row], event: str) -> list[str]:
     """Return the names of the numeric fields of this event's rows, in order of appearance.
 
-    Steps and epochs are left out.
+    The names of the step and of the epoch are not included.
     """
     names = (
         name
@@ -108,7 +108,7 @@ def series(rows: Sequence[Row], event: str, figure: str) -> Series:
 def interval_chart(
     rows: Sequence[IntervalRow], label: str, tick: Format, reference: float | None = None
 ) -> Markup:
-    """Draw a dot and its 95 % interval per row; `reference` is the value of a vertical line."""
+    """Draw a dot and a 95 % interval per row; `reference` is the value of a vertical line."""
     width, row_height, bottom = 420, 44, 30
     height = len(rows) * row_height + bottom
     drawing = Drawing(width, height, label, "chart")
@@ -125,7 +125,7 @@ def interval_chart(
 def line_chart(
     series: Series, label: str, tick: Format, reference: Reference | None = None
 ) -> Markup:
-    """Draw a number over steps; a thinned series gets a band from smallest to largest value."""
+    """Draw a number over steps; a long series is drawn as means, with a band of their ranges."""
     samples = series.samples
     drawing, x, y = _framed(samples, label, tick, reference)
     if series.steps_per_sample > 1:

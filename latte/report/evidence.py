@@ -14,7 +14,7 @@ from latte.review.session import Review, answers_file
 
 @dataclass(frozen=True)
 class Group:
-    """Runs on equal images and classes; at least one of them was reviewed by a person."""
+    """Runs on the same images and classes; a person has reviewed at least one of these runs."""
 
     gains: dict[Path, Evidence]
     """The gain of each run with answers, by run folder."""
@@ -68,7 +68,7 @@ def _group(reviewed: list[Path], unasked: list[Path]) -> Group:
 
 
 def evidence_lines(found: Evidence | None, run: str) -> tuple[str, ...]:
-    """Return the sentences of `found`; if it is None, the command that measures the gain."""
+    """Return the sentences of `found`; if `found` is None, the command that measures the gain."""
     if found is None:
         return (f"To measure the gain with a few dozen answers: latte review {run}",)
     return found.lines

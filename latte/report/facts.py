@@ -1,4 +1,4 @@
-"""Facts about a run as (term, text), such as its sizes, and code that loads its model."""
+"""Facts about a run as pairs (term, text), and Python code that loads the run's model."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ print(class_names[similarities.argmax()])
 
 
 def run_facts(results: RunResults) -> list[Fact]:
-    """Return facts on the sizes, seed, time and memory of a run."""
+    """Return facts on a run: numbers of images and classes, seed, time and memory."""
     facts = [
         ("Training images", count(results.training_images)),
         ("Skipped images", count(results.skipped_images)),
@@ -100,7 +100,7 @@ def page_title(results: RunResults) -> str:
 
 
 def peak_memory(of_stages: Mapping[str, float]) -> str:
-    """Return the peak memory of the stage that needs most, such as `1.6 GiB, in stage train`."""
+    """Return the largest peak memory of any stage, such as `1.6 GiB, in stage train`."""
     stage = max(of_stages, key=lambda name: of_stages[name])
     return f"{mebibytes(of_stages[stage])}, in stage {stage}"
 
@@ -148,7 +148,7 @@ def is_open_clip(recipe: Mapping[str, Any]) -> bool:
 
 
 def backbone_use(recipe: Mapping[str, Any]) -> str | None:
-    """Return the name of a plugin's backbone, such as `latte-mine/mine`; None for the built-in."""
+    """Return a plugin's backbone, such as `latte-mine/mine`; None for the built-in backbone."""
     use = _mapping(recipe.get("backbone")).get(USE)
     return None if use is None else str(use)
 
@@ -186,7 +186,8 @@ def score_cells(evaluation: Evaluation) -> dict[str, str]:
 def asked(counts: QuestionCounts) -> str:
     """Return numbers of questions as text, such as `40 (17 answered alike, 3 contradictory)`.
 
-    The number of tokens and their price follow if the describer counts tokens.
+    If the describer (the component that answers) counts tokens, the number of tokens and the price
+    follow.
     """
     parts = [f"{count(counts.kept)} answered alike", f"{count(counts.contradictory)} contradictory"]
     if counts.unanswered:
@@ -198,7 +199,7 @@ def asked(counts: QuestionCounts) -> str:
 
 
 def gate_facts(records: Sequence[HeldBack]) -> list[Fact]:
-    """Return one fact per description: the number of texts that each of its gates held back."""
+    """Return a fact per description: the number of unusable texts that each gate held back."""
     return [
         (f"Held back of {one_line(description)}", _held_back([*group]))
         for description, group in groupby(records, key=lambda record: record.description)
@@ -213,9 +214,9 @@ def _learners(recipe: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _learner_facts(learner: Mapping[str, Any], takes_steps: bool) -> list[Fact]:
-    """Return the facts of a learner, with its name if the recipe has several learners.
+    """Return the facts of a learner, with the learner's name if the recipe has several learners.
 
-    Without training steps, loss and trained parameters are left out.
+    In a run without training steps, loss and trained parameters are left out.
     """
     name = "" if "backbone" in learner else str(learner.get("name", ""))
     suffix = f" ({name})" if name and name != "main" else ""
@@ -230,7 +231,7 @@ def _learner_facts(learner: Mapping[str, Any], takes_steps: bool) -> list[Fact]:
 
 
 def _starting_model(recipe: Mapping[str, Any]) -> str:
-    """Return the model and weight tag of open_clip, or a plugin's backbone with its options."""
+    """Return open_clip's name and weight tag of the CLIP, or a plugin's backbone with options."""
     backbone = _mapping(recipe.get("backbone"))
     if not is_open_clip(recipe):
         return _with_options({key: value for key, value in backbone.items() if value is not None})

@@ -12,11 +12,11 @@ ABSENT = "–"
 """Text in place of a missing number."""
 
 _COARSEST_FOR_DECIMALS = 100
-"""With so many images or fewer, a single image is at least one percentage point."""
+"""Number of images up to which a single image counts at least one percentage point."""
 
 
 def count(number: int) -> str:
-    """Return a number with its digits in groups, such as 12345 as `12,345`."""
+    """Return a number with digits in groups of three, such as 12345 as `12,345`."""
     return f"{number:,}"
 
 
@@ -82,7 +82,7 @@ def percent_range(interval: Interval, images: int) -> str:
 def points(difference: float, images: int) -> str:
     """Return a difference of fractions in percentage points, such as 0.021 as `+2.1`.
 
-    It has a sign unless it rounds to zero.
+    The text has a sign unless the difference rounds to zero.
     """
     text = f"{100 * abs(difference):.{_decimals(images)}f}"
     if float(text) == 0.0:

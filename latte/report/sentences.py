@@ -24,7 +24,7 @@ ORACLE_STATEMENT = (
     "group descriptions used ground-truth labels of the training images; "
     "not an unsupervised result."
 )
-"""Sentence that marks results that used labels of the training images."""
+"""Sentence that marks results for which labels of the training images were used."""
 
 _NO_LABELS = "The accuracy is unknown, because there are no labelled images to measure it on."
 _ONLY_GUARD = "The accuracy was not measured, because there are no labelled images."
@@ -60,15 +60,16 @@ class VerdictWords:
     reason: str | None = None
     """The guard's reason as a full sentence; None without a guard."""
     commands: tuple[tuple[str, str], ...] = ()
-    """Purposes and commands that use the full candidate instead; empty if not needed."""
+    """Pairs (purpose, command), which use the candidate (the model that the guard did not accept in
+    full) instead; empty if not needed."""
     advice: str | None = None
     """Sentence on how to use zero-shot CLIP instead; None if not needed."""
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """Sentence, reason, `PURPOSE: COMMAND` and advice, without those that are missing.
+        """The lines that exist of: sentence, reason, `PURPOSE: COMMAND` and advice.
 
-        A command ends its line, so that users can copy it without a full stop.
+        A command is at the end of a line, so that users can copy it without a full stop.
         """
         commands = (f"{purpose}: {command}" for purpose, command in self.commands)
         return tuple(one for one in (self.sentence, self.reason, *commands, self.advice) if one)
@@ -88,9 +89,9 @@ def main_name(evaluation: Evaluation) -> str | None:
 def headline(
     evaluations: Sequence[Evaluation], verdict: Verdict | None = None, *, answered: bool = False
 ) -> Headline:
-    """Return the headline of a run, from its `RunResults.evaluations` and its guard's verdict.
+    """Return the headline of a run, from `RunResults.evaluations` and the guard's verdict.
 
-    `answered` is true if a person's answers measure the gain.
+    `answered` is True if a person's answers in a review measure the gain.
     """
     before, after = named(evaluations, ZERO_SHOT), named(evaluations, ADAPTED)
     if before is None:
@@ -109,7 +110,7 @@ def headline(
 
 
 def own_note(evaluations: Sequence[Evaluation]) -> str | None:
-    """Return a note on test images that are also training images with a posterior, or None."""
+    """Return a note on test images that are also training images, if the run has a posterior."""
     for name in (ADAPTED, CANDIDATE):
         after, own = named(evaluations, name), named(evaluations, f"{name}{OWN_IMAGES}")
         if after and own:
@@ -175,7 +176,7 @@ def _kept(evaluations: Sequence[Evaluation], after: Evaluation) -> Headline:
 
 
 def _at_chance(before: Evaluation, after: Evaluation) -> str:
-    """Return a sentence if neither accuracy is measurably above one in the number of classes."""
+    """Return a sentence if no accuracy is measurably above chance (1 / number of classes)."""
     classes = len(before.classes)
     if classes < 2 or max(before.top1.low, after.top1.low) > 1 / classes:
         return ""
@@ -190,9 +191,9 @@ def _stronger_control(
 ) -> str | None:
     """Return a sentence on the best control if it is at least as accurate as `after`, or None.
 
-    `after` is the evaluation of the adapted model or of the candidate. If `guarded`, each control
-    was judged by a guard too; a control whose guard kept zero-shot CLIP is ignored, because its
-    accuracy says nothing about its recipe.
+    `after` is the evaluation of the adapted model or of the candidate. If `guarded`, a guard judged
+    each control too. A control for which the guard kept zero-shot CLIP is ignored, because the
+    accuracy of such a control says nothing about the control's recipe.
     """
     before = named(evaluations, ZERO_SHOT)
     rivals = [
@@ -258,7 +259,7 @@ def present_sentence(present: PresentNames | None, classes: int) -> str | None:
 
 
 def verdict_words(results: RunResults, run: str) -> VerdictWords:
-    """Return sentences on a run's verdict; their commands use `run` as the run folder."""
+    """Return sentences on a run's verdict; the commands in them name `run` as the run folder."""
     verdict = results.verdict
     if verdict is None:
         return VerdictWords("none", NO_GUARD)

@@ -25,7 +25,7 @@ _HEADINGS = ("", "top-1 %", "95 % interval", "images", "gain (95 % interval)")
 def summary_table(results: RunResults, run: str | None = None) -> str:
     """Return the summary of a run, at most 80 columns wide, in ASCII except for names.
 
-    Its commands use `run` as the run folder, by default only the folder's name.
+    The commands in the summary name `run` as the run folder; by default the folder's name only.
     """
     evidence = read_evidence(results.folder)
     lines: list[str] = []
@@ -54,7 +54,7 @@ def evaluation_lines(evaluations: Sequence[Evaluation]) -> list[str]:
 
 
 def cost_line(results: RunResults, seconds: float) -> str:
-    """Return the `seconds` that a command took, and the run's peak memory if it is known."""
+    """Return a line with the `seconds` that a command took, and the run's peak memory if known."""
     time = f"time: {duration(seconds)}"
     if not results.peak_memory_mb:
         return time

@@ -13,7 +13,7 @@ from markupsafe import Markup
 Point = tuple[float, float]
 
 _SAME = 1e-9
-"""Values whose relative difference is at most this are drawn as equal."""
+"""Relative difference up to which two values are drawn as equal."""
 _LETTER_WIDTH = 7.0
 
 

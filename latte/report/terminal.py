@@ -21,7 +21,7 @@ WIDTH = 80
 GAP = 2
 """Number of spaces between columns, and before indented text."""
 NARROWEST = 16
-"""Smallest column width in a table that is too wide; longer words are broken."""
+"""Smallest column width in a table that is too wide for the terminal; longer words are broken."""
 
 
 def width() -> int:
@@ -58,8 +58,8 @@ def indented(text: str) -> RenderableType:
 def table(headings: Sequence[str], rows: Iterable[Sequence[RenderableType]]) -> list[str]:
     """Return the lines of a table with names in the first column, and numbers in other columns.
 
-    Names are wrapped to the width that the numbers leave. A row may have fewer cells than there
-    are columns.
+    Names are wrapped to the width that the columns of numbers leave. A row may have fewer cells
+    than the table has columns.
     """
     return drawn(fitted(headings, rows, right=range(1, len(headings))))
 
@@ -72,9 +72,10 @@ def fitted(
 ) -> RenderableType:
     """Return a table without ruled lines that fits `width()` and is wrapped at spaces.
 
-    If words or numbers are too wide, each row becomes a paragraph: its first cell, and a line per
-    other cell. If all headings are empty, there is no header row. Columns whose index is in `right`
-    are aligned on the right and not wrapped. `least` has the smallest widths of the first columns.
+    If words or numbers are too wide for the columns, each row becomes a paragraph: the first cell,
+    and a line per other cell. If all headings are empty, there is no header row. Columns whose
+    index is in `right` are aligned on the right and not wrapped. `least` has the smallest widths of
+    the first columns.
     """
     cells = [[Text(plain(one)) if isinstance(one, str) else one for one in row] for row in rows]
     columns = [

@@ -66,7 +66,7 @@ def compare_runs(paths: Sequence[Path], against: Path | None = None) -> Comparis
 def dataset_titles(rows: Sequence[Row]) -> dict[str, str]:
     """Return titles such as `eurosat, 8100 images`, by the digest of the data.
 
-    The digest is added to titles that would be equal.
+    If the titles of two data sets would be equal, each title also contains the digest.
     """
     plain = {row.data.digest: _title(row) for row in rows}
     named = [*plain.values()]
@@ -77,9 +77,9 @@ def dataset_titles(rows: Sequence[Row]) -> dict[str, str]:
 
 
 def row_titles(rows: Sequence[Row]) -> list[str]:
-    """Return the recipe's name of each row, or its run folder's name if rows share the former.
+    """Return a title per row: the recipe's name, or the run folder's if rows have equal names.
 
-    Rows with several seeds, and so with several folders, keep the recipe's name.
+    Rows with several seeds have several folders, so their title is the recipe's name.
     """
     shared = Counter((row.method, row.data.digest) for row in rows)
     folders = run_names([row.folders[0] for row in rows])
@@ -125,7 +125,7 @@ def _on_verdicts(comparison: Comparison) -> Iterator[str]:
 
 
 def _on_evidence(comparison: Comparison) -> Iterator[str]:
-    """Yield a line per reviewed run, per difference of two runs, and per run without answers.
+    """Yield a line for each reviewed run, each difference of two runs, and each unmeasured run.
 
     The line of a reviewed run has its verdict and its measured gain.
     """
@@ -161,7 +161,7 @@ def _review(folders: Sequence[Path]) -> str:
 
 
 def _on_settings(rows: Sequence[Row]) -> Iterator[str]:
-    """If rows leave settings out, yield a note that says where to find these."""
+    """If rows do not show all differing settings, yield a note that says where the others are."""
     if most := max((row.left_out for row in rows), default=0):
         yield (
             f"Rows show the settings that tell them apart. {count(most)} more settings differ; "
@@ -202,7 +202,7 @@ def _on_intervals(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _on_data(rows: Sequence[Row]) -> Iterator[str]:
-    """If one dataset name has several tables, yield a note with the reason."""
+    """If several tables have the same dataset name, yield a note that gives the reason."""
     digests: dict[tuple[str, str], set[str]] = {}
     for row in rows:
         digests.setdefault((row.method, row.data.name), set()).add(row.data.digest)

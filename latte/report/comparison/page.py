@@ -49,7 +49,7 @@ class Overview:
 
 
 def page(comparison: Comparison, path: Path | None = None) -> str:
-    """Return the page; if its `path` is given, the page links to run reports near `path`."""
+    """Return the page; with its later `path`, the page links to the reports of runs near `path`."""
     content = {
         "title": page_title(comparison.rows),
         "runs": plural(sum(len(row.seeds) for row in comparison.rows), "run"),
@@ -104,7 +104,7 @@ def overview(rows: Sequence[Row]) -> Overview | None:
 def report_link(page: Path, folder: Path) -> str | None:
     """Return the relative link from the page to a run's report.
 
-    Returns None if the report is not below the page's folder or the parent of that folder.
+    Returns None if the report is below neither the page's folder nor the parent of this folder.
     """
     report = folder.resolve() / "report" / "index.html"
     here = page.absolute().parent.resolve()

@@ -1,4 +1,4 @@
-"""Parts of the comparison page: accuracy per class of two methods, and training curves."""
+"""Sections of the comparison page: accuracy per class of two methods, and training curves."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _mean(runs: Sequence[Run], classifier: str) -> list[float | None]:
 def _default(rows: Sequence[Row]) -> tuple[int, int]:
     """Return the indices of the two classifiers that the page compares first, the better one last.
 
-    They are the two best methods, or zero-shot (index 0) and the only method.
+    The two are the best two methods; with a single method, zero-shot (index 0) and this method.
     """
     scores = [row.adapted.top1.mean if row.adapted else 0.0 for row in rows]
     ranked = sorted(range(len(rows)), key=lambda index: -scores[index])
@@ -96,7 +96,7 @@ def _default(rows: Sequence[Row]) -> tuple[int, int]:
 
 
 def _names(run: Run, classes: int) -> list[str]:
-    """Return the class names; numbers in their place if the run has no usable prototypes."""
+    """Return the class names; if the run has no usable prototypes, return numbers as names."""
     try:
         names = run.files.class_names
     except LatteError:

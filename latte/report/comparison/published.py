@@ -22,11 +22,11 @@ from latte.results.summary import Run
 Verdict = Literal["agrees", "unclear", "differs"]
 
 LEAST_TOLERANCE = 0.01
-"""Smallest tolerance of top-1, as a fraction, because describers write other texts in each run."""
+"""Smallest tolerance of top-1, as a fraction. It is not zero: texts of describers vary by run."""
 _DEVIATIONS = 2
 
 _DIGITS = 6
-"""Fractions are rounded to so many decimals; papers print fewer."""
+"""Number of decimals to which fractions are rounded; papers print fewer decimals."""
 ModelT = TypeVar("ModelT", bound=Options)
 Percentage = Annotated[float, Field(ge=0, le=100)]
 
@@ -66,7 +66,7 @@ class Own:
 
 @dataclass(frozen=True)
 class Beside:
-    """A measured accuracy and the published one, as fractions."""
+    """A measured accuracy beside the published accuracy, both as fractions."""
 
     row: str
     own: Own
@@ -119,8 +119,8 @@ def _fractions(percentages: Mapping[str, float]) -> dict[str, float]:
 def with_published(rows: Sequence[Row], published: Published) -> list[Row]:
     """Return `rows`, each with the published number of its method and dataset, if there is one.
 
-    A recipe that is named after method and dataset, such as `latteclip-eurosat`, matches too. Case
-    is ignored, and `_` equals `-`.
+    A recipe that is named after method and dataset, such as `latteclip-eurosat`, matches too. Names
+    are compared without regard to case, and `_` equals `-`.
     """
     return [replace(row, published=_number(row, published)) for row in rows]
 

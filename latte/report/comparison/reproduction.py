@@ -1,4 +1,4 @@
-"""Plan the runs that reproduce a published table, which names a recipe per row."""
+"""Plan the runs that reproduce a published table; the table's file names a recipe per row."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class TableSettings(Options):
 
 
 class ChangeSettings(Options):
-    """Content of a file with settings that are changed in every run."""
+    """Content of a file such as `tiny.yaml`: settings to change in every run of a table."""
 
     set: dict[str, Any] = Field(description="values by key path")
 
@@ -122,7 +122,7 @@ def plan_dataset(
 
 
 def why_absent(recipe: Recipe, registry: Registry, progress: Progress) -> str | None:
-    """Return the reason why the recipe's images cannot be listed; None if they can."""
+    """Return the reason why the recipe's images cannot be listed; None if they can be listed."""
     workspace = Workspace(recipe, registry, progress, run_folder(recipe, None))
     try:
         workspace.dataset.training_images()

@@ -25,7 +25,7 @@ CORRECTED = "corrected"
 """Mark of runs that trained on labels from a person (`corrections`)."""
 
 MOST_LABELS = 3
-"""Number of differing settings that a row shows; of more, it shows those that tell rows apart."""
+"""If more settings than this differ, a row shows only the few that distinguish it from others."""
 
 _LONGEST_VALUE = 40
 _DIGEST_DIGITS = 6
@@ -34,7 +34,7 @@ _USE = ".use"
 
 @dataclass(frozen=True)
 class Result:
-    """A classifier's accuracy over the runs of a row, and its gain over zero-shot."""
+    """Accuracy of a classifier over the runs of a row, and the gain over zero-shot CLIP."""
 
     top1: Spread
     gain: Interval
@@ -61,7 +61,7 @@ class Row:
 
     If the recipe used labels of training images, `ORACLE` comes first."""
     telling: tuple[str, ...]
-    """The few `labels` that tell this row from the others; all `labels` if they are few."""
+    """The few `labels` that distinguish this row from the others; all `labels` if there are few."""
     data: Data
     seeds: tuple[int, ...]
     zero_shot: Spread | None
@@ -71,7 +71,7 @@ class Row:
     seconds: Mapping[str, float]
     """Mean seconds by stage."""
     peak_memory_mb: float | None
-    """Largest peak memory of the runs, in MiB; None if no run recorded it."""
+    """Largest peak memory of the runs, in MiB; None if no run recorded its memory."""
     folders: tuple[Path, ...]
     published: float | None = None
     """Top-1 that a paper reports, as a fraction."""
@@ -80,9 +80,10 @@ class Row:
     runs: tuple[Run, ...] = ()
     """The averaged runs, by seed."""
     own: Result | None = None
-    """The posterior's result on test images that are also training images; None without any."""
+    """The posterior's result on the test images that were also training images, or None."""
     candidate: Result | None = None
-    """Result of the classifiers that guards did not accept in full, on the images of `adapted`."""
+    """Result of the candidates (models that guards did not accept in full), on the same images as
+    `adapted`."""
 
     @property
     def name(self) -> str:
@@ -96,7 +97,7 @@ class Row:
 
     @property
     def baseline(self) -> Spread | None:
-        """Zero-shot accuracy; without a deviation if all seeds have the same."""
+        """Zero-shot accuracy; without a deviation if the accuracy is the same for all seeds."""
         return self.zero_shot and replace(
             self.zero_shot, deviation=self.zero_shot.deviation or None
         )
@@ -109,7 +110,7 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """The guard's verdict, such as `likely better (0.93)`; several seeds give a list."""
+        """The guard's verdict, as in `likely better (0.93)`; for several seeds, outcome counts."""
         found = [run.verdict for run in self.runs]
         if len(found) == 1 or not any(found):
             return verdict_label(found[0] if found else None)
@@ -140,7 +141,8 @@ def make_rows(runs: Sequence[Run]) -> tuple[list[Row], list[LatteError]]:
 def gain_of(scores: Sequence[Score]) -> tuple[Interval, Over]:
     """Return the mean gain with its 95 % interval, and `seeds` or `images`.
 
-    A single run has its paired interval over images; several runs have the t-interval over seeds.
+    For a single run, the interval is paired over images; for several runs, it is the t-interval
+    over seeds.
     If all seeds have exactly the same gain, the t-interval would have width zero, so the widest of
     the runs' intervals over images is returned.
     """
@@ -155,7 +157,8 @@ def gain_of(scores: Sequence[Score]) -> tuple[Interval, Over]:
 def differing_keys(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the keys in which `settings` differ, in the order of the recipe.
 
-    `INPUTS`, the digest of the inputs, is included only if two settings differ in nothing else.
+    The key `INPUTS`, the digest of the inputs, is included only if two settings differ in no other
+    key.
     """
     keys = dict.fromkeys(key for one in settings for key in one)
     differing = [key for key in keys if len({_identity(one, key) for one in settings}) > 1]
@@ -165,9 +168,9 @@ def differing_keys(settings: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def telling_keys(settings: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> list[str]:
-    """Return the few of `keys` that tell all `settings` apart; all of them if they are few.
+    """Return a few of `keys` that together distinguish all `settings`; all keys if there are few.
 
-    Keys that all settings have, and the names of components (`.use`), are preferred.
+    Keys that all settings have, and keys that name components (`.use`), are preferred.
     """
     if len(keys) <= MOST_LABELS:
         return [*keys]
@@ -187,7 +190,8 @@ def telling_keys(settings: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> 
 def labels(settings: Mapping[str, Any], keys: Sequence[str]) -> tuple[str, ...]:
     """Return `key=value` for each of `keys`.
 
-    A key such as `prototypes.momentum` is shortened to `momentum` if no other key ends with that.
+    A key such as `prototypes.momentum` is shortened to `momentum` if no other key ends with
+    `momentum`.
     """
     return tuple(
         f"{_short(key, keys)}={_text(key, settings[key]) if key in settings else '(none)'}"
@@ -236,7 +240,7 @@ def _family_rows(family: Sequence[Sequence[Run]]) -> list[Row]:
 
 
 def _components(settings: Mapping[str, Any], keys: Sequence[str]) -> tuple[str, ...]:
-    """Return `labels`, but with `guard=evidence` in place of `guard.use=latte-x/evidence`."""
+    """Return `labels`; `guard.use=latte-x/evidence` is shortened to `guard=evidence`."""
     return tuple(
         f"{one_line(key.removesuffix(_USE))}={_text(key, settings[key]).rpartition('/')[2]}"
         if key.endswith(_USE) and key in settings

@@ -19,7 +19,8 @@ _HEADINGS = ("method", "seeds", "zero-shot", "adapted", "gain (95 % interval)")
 def table(comparison: Comparison) -> str:
     """Return the text of a comparison: a table per dataset, and the notes.
 
-    80 columns leave no room for time and memory; the page, the CSV and the JSON have them.
+    The text has no time and memory, because 80 columns are too few. The page, the CSV and the JSON
+    have both.
     """
     headings = [*_HEADINGS, *(["published"] if comparison.published else [])]
     text: list[str] = []
@@ -38,7 +39,7 @@ def table(comparison: Comparison) -> str:
 
 
 def _lines(row: Row, title: str, comparison: Comparison) -> Iterator[list[RenderableType]]:
-    """Yield a line each for the row's adapted model, its candidate and its controls."""
+    """Yield a line for the row's adapted model, one for its candidate, and one per control."""
     details = [*row.telling, *([row.verdict] if comparison.has_verdicts else [])]
     yield [
         Group(Text(title), *map(indented, details)),

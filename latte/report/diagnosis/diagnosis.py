@@ -70,7 +70,7 @@ class Diagnosis:
 
     @property
     def all_sections(self) -> tuple[Section, ...]:
-        """All sections; the one that needs labels is last."""
+        """All sections; the section that needs labels is last."""
         return (*self.sections, self.labelled) if self.labelled else self.sections
 
 
@@ -92,7 +92,7 @@ class Diagnoses:
 
     runs: tuple[Diagnosis, ...]
     skipped: tuple[LatteError, ...]
-    """An error per folder that is left out of `runs`."""
+    """An error for each folder that could not be read, and so is not in `runs`."""
 
 
 def diagnose_runs(paths: Sequence[Path], registry: Registry, progress: Progress) -> Diagnoses:

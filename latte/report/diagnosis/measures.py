@@ -27,7 +27,7 @@ class Measure:
     name: str
     unit: Unit
     reading: str
-    """Explanation of the measure, and of high or low values."""
+    """Explanation of the measure, and of what high or low values mean."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,10 @@ class Section:
 
 NEIGHBOURS = 10
 QUERIES = 10_000
-"""Number of images whose neighbours are searched among all images; the mean over so many images is
-accurate to one percentage point."""
+"""Largest number of images whose neighbours are searched among all images. A mean over this number
+of images is accurate to one percentage point."""
 _BLOCK_ENTRIES = 2**24
-"""Number of entries in the largest block of similarities that is in memory at once."""
+"""Largest number of similarities that are in memory at once."""
 _PROTOTYPES_PER_BLOCK = 2048
 
 PURITY = Measure(

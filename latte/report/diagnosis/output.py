@@ -23,9 +23,9 @@ _VALUE_WIDTH = 8
 
 
 def text(found: Diagnoses) -> str:
-    """Return the text of one run, with all measures explained, or of several runs side by side.
+    """Return a text on one run, with all measures explained, or on several runs side by side.
 
-    Notes follow at the end.
+    The notes are at the end of the text.
     """
     lines = [*(_single(found.runs[0]) if len(found.runs) == 1 else _several(found))]
     for note in notes(found):
@@ -68,7 +68,7 @@ def notes(found: Diagnoses) -> list[str]:
 def value_text(measure: Measure, number: float, images: int) -> str:
     """Return a value with its unit, as `27.4 %`, `+1.2` or `0.213`.
 
-    The number of images decides the digits of percentages.
+    The number of images decides how many digits a percentage has.
     """
     if math.isnan(number):
         return ABSENT
@@ -143,7 +143,7 @@ def _single(one: Diagnosis) -> Iterator[str]:
 def _section(section: Section, images: int, explained: set[str]) -> Iterator[str]:
     """Yield the lines of a section, a measurement per row.
 
-    Readings in `explained` are not repeated; new ones are added to it.
+    Explanations that the set `explained` contains are not repeated; new ones are added to the set.
     """
     rows = []
     for one in section.measurements:
@@ -177,7 +177,7 @@ def _several(found: Diagnoses) -> Iterator[str]:
 
 
 def _side_by_side(runs: Sequence[Diagnosis], number: int) -> Iterator[str]:
-    """Yield the lines of a table with a column per run; runs are numbered from `number`."""
+    """Yield the lines of a table with a column per run; the first run has the number `number`."""
     known = [[one.labelled] if one.labelled else [] for one in runs]
     rows = [
         *_values(align([one.sections for one in runs]), [one.training_images for one in runs]),

@@ -42,16 +42,16 @@ class ConfusedPair:
 
 @dataclass(frozen=True)
 class Confusions:
-    """Confusions of a run."""
+    """Confusions (errors by true and predicted class) of a run."""
 
     frequent: tuple[ConfusedPair, ...]
-    """The pairs that are most frequent after adapting."""
+    """The pairs of classes that are confused most often after adapting."""
     changed: tuple[ConfusedPair, ...]
-    """The pairs whose number changed most."""
+    """The pairs of classes whose number of errors changed most by adapting."""
     errors: tuple[int, int]
-    """Numbers of images that zero-shot and the adapted model classify wrongly."""
+    """Numbers of images that zero-shot CLIP, and then the adapted model, classifies wrongly."""
     pictures: tuple[tuple[str, Markup, tuple[str, ...]], ...]
-    """For each classifier: its name, its heat map, and the kinds of cells: `right`, `wrong`."""
+    """For each classifier: name, heat map, and the kinds of cells in the map (`right`, `wrong`)."""
     drawn: int
     """Number of classes that have their own row in the heat maps."""
 
@@ -82,9 +82,9 @@ def confusions(results: RunResults) -> Confusions | None:
 
 
 def chosen_classes(cells: Mapping[Pair, int], classes: int) -> list[int]:
-    """Return the labels of a heat map's rows: all in label order, or those with most errors.
+    """Return the labels of a heat map's rows: all in order, or only those with most errors.
 
-    Classes with most errors are ordered so that each is followed by the class that it is most often
+    If only some classes are returned, each class is followed by the class that it is most often
     confused with.
     """
     if classes <= DRAWN:
@@ -107,7 +107,7 @@ def chosen_classes(cells: Mapping[Pair, int], classes: int) -> list[int]:
 def heat_map(cells: Mapping[Pair, int], names: Sequence[str], label: str) -> Markup:
     """Draw numbers of images by true class (row) and predicted class (column).
 
-    A cell's shade is its share of the row, so that rare classes are visible too.
+    The shade of a cell shows the share of the row's images, so that rare classes are visible too.
     """
     size = min(30, max(14, 420 // len(names)))
     texts = [shortened(name, _LONGEST_NAME) for name in names]

@@ -60,7 +60,7 @@ class Card:
     adapted: ShownLabel
     truth: str | None
     labels: tuple[int, ...]
-    """The distinct classes among zero-shot, adapted and true label."""
+    """The distinct classes among the zero-shot label, the adapted label and the true label."""
 
     @property
     def changed(self) -> bool:
@@ -80,14 +80,14 @@ class Gallery:
 
 
 Thumbnails = Callable[[ImageReference, int, bool], Thumbnail | None]
-"""Function from an image, a size and `square` to a thumbnail; see `thumbnail`."""
+"""Function of an image, a size and `square` that returns a thumbnail; see `thumbnail`."""
 
 
 def thumbnail(image: ImageReference, size: int, square: bool) -> Thumbnail | None:
     """Return a thumbnail of the image, or of its central square if `square`.
 
-    Its longer side has `size` pixels. Returns None if the image cannot be read, or has changed
-    during the run.
+    The longer side of the thumbnail has `size` pixels. Returns None if the image cannot be read, or
+    has changed during the run.
     """
     try:
         picture = open_image(image, at_least=2 * size)

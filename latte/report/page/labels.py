@@ -29,7 +29,7 @@ class LabelRow:
 
     @property
     def change(self) -> str:
-        """Return the adapted minus the zero-shot number, with its sign."""
+        """Return the number of adapted labels minus the number of zero-shot labels, with a sign."""
         return signed_count(self.adapted - self.frozen)
 
 
@@ -54,7 +54,7 @@ class Flow:
     end: str
     images: int
     share: str
-    """Share of all images with the zero-shot label `start`."""
+    """These images as a share of all images with the zero-shot label `start`."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,11 @@ class Flows:
 
     sentence: str
     rows: tuple[Flow, ...]
-    """The largest changes."""
+    """The pairs of classes between which most labels changed."""
     pairs: int
     """Number of distinct pairs of a zero-shot label and a different adapted label."""
     covered: str
-    """Share of all changed images that are in `rows`."""
+    """Images of `rows` as a share of all images whose label changed."""
 
 
 def label_counts(names: Sequence[str], counts: Sequence[tuple[int, int]]) -> LabelCounts:

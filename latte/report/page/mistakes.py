@@ -13,7 +13,7 @@ from latte.report.page.gallery import Thumbnail, thumbnail
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _DIGITS_OF = 100
-"""Sample size that sets the digits of a confidence: a share of 100 images has no decimal."""
+"""Sample size for formatting a confidence: as for a share of 100 images, no decimal is shown."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def _cards(results: RunResults, entries: Sequence[ClassifiedImage], size: int) -
 
 
 def _facts(one: ClassifiedImage, names: Sequence[str]) -> list[Fact]:
-    """Return the likeliest classes, the zero-shot class and, if it is known, the true class."""
+    """Return the most probable classes, the zero-shot class and, if known, the true class."""
     known = one.true_label is not None
     likeliest = [
         Fact(title, names[label], percent(confidence, _DIGITS_OF), known and place == 0)

@@ -14,7 +14,7 @@ from latte.report.page.classes import LISTED
 
 @dataclass(frozen=True)
 class MovedClass:
-    """Movement of one class's prototypes; `moved`, `before` and `after` are cosines."""
+    """Movement of one class's prototypes by adapting; `moved`, `before` and `after` are cosines."""
 
     name: str
     moved: str
@@ -24,12 +24,12 @@ class MovedClass:
     before: str
     """Cosine between the texts of this class and of the class `nearest`."""
     after: str
-    """Largest cosine between adapted prototypes of these two classes."""
+    """Largest cosine between an adapted prototype of this class and one of the class `nearest`."""
 
 
 @dataclass(frozen=True)
 class MovedPrototypes:
-    """Movement of one learner's prototypes."""
+    """Movement of the prototypes of one learner (an adapted copy of the CLIP)."""
 
     learner: str | None
     """Name of the learner; None if there is only one learner."""
