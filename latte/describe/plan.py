@@ -13,7 +13,7 @@ from torch import Tensor
 
 from latte.data.groups import draw_class_groups, draw_groups, draw_oracle_groups, grid
 from latte.data.images import CheckedImage
-from latte.describe.requests import Ragged, Requests
+from latte.describe.requests import Questions, Ragged, Requests
 from latte.describe.store import GRID, SEPARATE, SINGLE, StoredText, request_key
 from latte.interfaces import (
     DescribedImage,
@@ -27,9 +27,6 @@ from latte.interfaces import (
 from latte.io.files import digest
 from latte.io.redaction import one_line, redact
 from latte.toolkit.seeds import seed_from
-
-_AT_ONCE = 8192
-"""Number of subjects whose tensors are converted to Python numbers at once."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +64,7 @@ def plan_requests(
     has no describer, has options that exclude each other, wants several samples from a describer
     that writes the same text each time, or needs true labels that `training` lacks.
     """
-    drafts = {name: _Draft(training, one, one.fingerprint) for name, one in describers.items()}
+    drafts = {name: _Draft(training, one) for name, one in describers.items()}
     for label, kind in descriptions.items():
         if kind.scope == "class":
             continue
@@ -181,22 +178,28 @@ class _Draft:
 
     training: TrainingSet
     describer: Describer[Any]
-    fingerprint: str
-    """Fingerprint of the describer."""
-    descriptions: dict[str, PlannedDescription] = field(default_factory=dict)
-    requests: Requests = field(default_factory=Requests)
-    indices: dict[str, int] = field(default_factory=dict)
-    """Index of each request in `requests`, by its key."""
+    descriptions: dict[str, tuple[Questions, Subjects]] = field(default_factory=dict)
+    prompts: dict[str, int] = field(default_factory=dict)
+    """Number of each prompt, in the order of their first use."""
 
     def plan(self) -> Plan:
-        """Return the plan."""
-        return Plan(self.training, self.requests, self.descriptions, self.fingerprint)
-
-    def add(self, label: str, kind: DescriptionType[Any], seed: int) -> None:
-        """Plan the requests of one description; equal requests are merged.
+        """Return the plan, with equal questions merged.
 
         Raises `LatteError` if a prompt, or the describer's fingerprint, contains a secret.
         """
+        for text in (self.describer.fingerprint, *self.prompts):
+            refuse_secrets(text)
+        asked = [one for one, _ in self.descriptions.values()]
+        requests = Requests(asked, [*self.prompts])
+        described = {
+            label: PlannedDescription(rows, subjects.groups, subjects.own)
+            for rows, (label, (_, subjects)) in zip(
+                requests.rows(asked), self.descriptions.items(), strict=True
+            )
+        }
+        return Plan(self.training, requests, described, self.describer.fingerprint)
+
+    def add(self, label: str, kind: DescriptionType[Any], seed: int) -> None:
         if kind.samples > 1 and not self.describer.varies:
             raise LatteError(
                 f"`{label}` wants {kind.samples} samples, and its describer writes the same text "
@@ -205,33 +208,27 @@ class _Draft:
                 hint="take a describer that varies, such as one with temperature above 0, or "
                 "write several prompts",
             )
-        shown, own = _draw_subjects(self.training, label, kind, seed)
-        prompts = [kind.prompts(name) for name in self.training.class_names]
-        distinct = dict.fromkeys(prompt for of_class in prompts for prompt in of_class)
-        for text in (self.fingerprint, *distinct):
-            refuse_secrets(text)
-        rows = Ragged()
-        classes = subject_labels(own, self.training.zero_shot_labels)
-        blocks = (torch.split(one, _AT_ONCE) for one in (shown, classes))
-        for members, labels in zip(*blocks, strict=True):
-            for images, class_ in zip(members.tolist(), labels.tolist(), strict=True):
-                rows.append(
-                    self._request(images, prompt, sample)
-                    for prompt in prompts[class_]
-                    for sample in range(kind.samples)
-                )
-        groups = shown if kind.scope == "group" else None
-        self.descriptions[label] = PlannedDescription(rows, groups, own)
+        subjects = draw_subjects(self.training, label, kind, seed)
+        self.descriptions[label] = self._questions(kind, subjects), subjects
 
-    def _request(self, shown: Sequence[int], prompt: str, sample: int) -> int:
-        """Return the index of the request about the images `shown`; add the request if needed."""
-        layout = self._layout(len(shown))
-        images = [self.training.keys[row] for row in shown]
-        key = request_key(images, prompt, self.fingerprint, layout, sample)
-        index = self.indices.setdefault(key, len(self.requests))
-        if index == len(self.requests):
-            self.requests.add(key, shown, prompt, layout, sample)
-        return index
+    def _questions(self, kind: DescriptionType[Any], subjects: Subjects) -> Questions:
+        number = self.prompts
+        prompts = [
+            [(text, number.setdefault(text, len(number))) for text in kind.prompts(name)]
+            for name in self.training.class_names
+        ]
+        shown = subjects.members.numpy()
+        questions = Questions(shown, self._layout(shown.shape[1]))
+        classes = subject_labels(subjects.own, self.training.zero_shot_labels).tolist()
+        keys, describer = self.training.keys, self.describer.fingerprint
+        for members, class_ in zip(Ragged.even(shown), classes, strict=True):
+            images = [keys[row] for row in members]
+            for prompt, place in prompts[class_]:
+                for sample in range(kind.samples):
+                    key = request_key(images, prompt, describer, questions.layout, sample)
+                    questions.add(key, place, sample)
+            questions.end_subject(len(prompts[class_]) * kind.samples)
+        return questions
 
     def _layout(self, images: int) -> str:
         if images == 1:
@@ -251,6 +248,18 @@ def refuse_secrets(text: str) -> None:
         )
 
 
+@dataclass(frozen=True)
+class Subjects:
+    """S images or groups that texts are about, each with one zero-shot label."""
+
+    members: Tensor
+    """(S, size) indices of the training images that are shown for each subject, in order."""
+    groups: Tensor | None = None
+    """`members` if the subjects are groups; None if they are images."""
+    own: Tensor | None = None
+    """(N,) int64 subject of each training image; None means that image i has subject i."""
+
+
 def subject_labels(own: Tensor | None, zero_shot_labels: Tensor) -> Tensor:
     """Return the zero-shot label (S,) of each subject, from those of the images (N,).
 
@@ -263,32 +272,30 @@ def subject_labels(own: Tensor | None, zero_shot_labels: Tensor) -> Tensor:
     return labels
 
 
-def _draw_subjects(
+def draw_subjects(
     training: TrainingSet, label: str, kind: DescriptionType[Any], seed: int
-) -> tuple[Tensor, Tensor | None]:
-    """Return the S images or groups that the texts of the description `label` are about.
-
-    The first tensor (S, size) has the indices of the training images that are shown for each, in
-    order. The second (N,) is the subject of each training image; None means that image i has
-    subject i.
+) -> Subjects:
+    """Return the images or groups that the texts of the description `label` are about.
 
     Raises `LatteError` if the options of the description exclude each other, or if it needs true
     labels that the run may not use.
     """
     if kind.scope != "group":
-        return torch.arange(len(training.images))[:, None], None
+        return Subjects(torch.arange(len(training.images))[:, None])
     own_seed = seed_from(f"groups {label}", seed)
     if kind.groups_per_class is None:
-        return _group_of_each_image(training, label, kind, own_seed), None
+        groups = _group_of_each_image(training, label, kind, own_seed)
+        return Subjects(groups, groups)
     if kind.correct_images is not None:
         raise LatteError(
             f"`{label}` has `correct_images` and `groups_per_class`: groups with correct images "
             "are drawn per image, not per class",
             where=f"descriptions.{label}",
         )
-    return draw_class_groups(
+    groups, own = draw_class_groups(
         training.zero_shot_labels, kind.group_size, kind.groups_per_class, own_seed
     )
+    return Subjects(groups, groups, own)
 
 
 def _group_of_each_image(

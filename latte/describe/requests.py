@@ -1,16 +1,21 @@
-"""The distinct requests of a plan in arrays: about 40 bytes each, plus 4 per shown image.
+"""Compact storage of a plan's distinct requests: about 40 bytes each, plus 4 per shown image.
 
-A plan for a million images has at least a million requests. Therefore an object is built only when
-a request is used.
+A plan for a million images has at least a million requests. Therefore a request is stored as array
+entries, and an object is built only when it is used.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy
+from numpy.typing import NDArray
 
 _KEY_BYTES = 16
+_CHUNK = 8192
 
 
 @dataclass(frozen=True)
@@ -26,54 +31,60 @@ class PlannedRequest:
     """Number of the sample, from 0, if the same question is asked several times."""
 
 
-class Ragged:
-    """Tuples of integers in two arrays: 4 bytes per number and 8 per tuple."""
+class Questions:
+    """The questions of one description, before equal questions are merged."""
 
-    def __init__(self) -> None:
-        self._values, self._ends = array("i"), array("q", [0])
+    def __init__(self, shown: NDArray[numpy.integer], layout: str) -> None:
+        """Start without questions; `shown` (S, size) has the image indices of S subjects."""
+        self.shown = shown
+        self.layout = layout
+        self.keys = bytearray()
+        self.prompts, self.samples, self.counts = array("i"), array("B"), array("i")
 
-    def append(self, numbers: Iterable[int]) -> None:
-        """Add a tuple of `numbers` from 0 to 2³¹ - 1."""
-        self._values.extend(numbers)
-        self._ends.append(len(self._values))
+    def add(self, key: str, prompt: int, sample: int) -> None:
+        """Add a question about the current subject; `prompt` is the index of its prompt."""
+        self.keys += bytes.fromhex(key)
+        self.prompts.append(prompt)
+        self.samples.append(sample)
 
-    def __len__(self) -> int:
-        return len(self._ends) - 1
-
-    def __getitem__(self, index: int) -> tuple[int, ...]:
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        return tuple(self._values[self._ends[index] : self._ends[index + 1]])
-
-    def __iter__(self) -> Iterator[tuple[int, ...]]:
-        return (self[index] for index in range(len(self)))
+    def end_subject(self, questions: int) -> None:
+        """Go on to the next subject; `questions` were added about the current subject."""
+        self.counts.append(questions)
 
 
 class Requests:
-    """R distinct requests, in the order in which they are asked."""
+    """R distinct requests; each is built when it is accessed."""
 
-    def __init__(self) -> None:
-        self._keys = bytearray()
-        self._members = Ragged()
-        self._samples, self._prompts, self._layouts = array("i"), array("i"), array("i")
-        self._texts: list[str] = []
-        """All distinct prompts and layouts; the arrays hold their indices."""
-        self._text_indices: dict[str, int] = {}
+    def __init__(self, asked: Sequence[Questions], prompts: Sequence[str]) -> None:
+        """Merge equal questions, in the order of their first occurrence."""
+        self._prompts = tuple(prompts)
+        keys = numpy.frombuffer(b"".join(one.keys for one in asked), numpy.uint8)
+        keys = keys.reshape(-1, _KEY_BYTES)
+        first, self._places = _distinct(keys)
+        self._keys = keys[first]
+        self._prompt = _picked([one.prompts for one in asked], numpy.int32, first)
+        self._sample = _picked([one.samples for one in asked], numpy.uint8, first)
+        self._layouts = tuple(dict.fromkeys(one.layout for one in asked))
+        layouts = [self._layouts.index(one.layout) for one in asked]
+        counts = [len(one.samples) for one in asked]
+        self._layout = numpy.repeat(numpy.array(layouts, numpy.uint8), counts)[first]
+        self._members = _members(asked, first)
 
-    def add(self, key: str, members: Iterable[int], prompt: str, layout: str, sample: int) -> None:
-        """Add a request that is not there yet; see `PlannedRequest`."""
-        self._keys += bytes.fromhex(key)
-        self._members.append(members)
-        self._prompts.append(self._text_index(prompt))
-        self._layouts.append(self._text_index(layout))
-        self._samples.append(sample)
+    def rows(self, asked: Sequence[Questions]) -> list[Ragged]:
+        """Return the request indices of each subject, for each description in `asked`."""
+        ends = numpy.cumsum([len(one.samples) for one in asked])
+        return [
+            Ragged(self._places[end - len(one.samples) : end], numpy.cumsum(one.counts))
+            for one, end in zip(asked, ends, strict=True)
+        ]
 
     def key(self, index: int) -> str:
         """Return the key of request `index`."""
-        return self._keys[index * _KEY_BYTES : (index + 1) * _KEY_BYTES].hex()
+        key: bytes = self._keys[index].tobytes()
+        return key.hex()
 
     def __len__(self) -> int:
-        return len(self._members)
+        return len(self._keys)
 
     def __iter__(self) -> Iterator[PlannedRequest]:
         return (self[index] for index in range(len(self)))
@@ -82,13 +93,79 @@ class Requests:
         return PlannedRequest(
             self.key(index),
             self._members[index],
-            self._texts[self._prompts[index]],
-            self._texts[self._layouts[index]],
-            self._samples[index],
+            self._prompts[self._prompt[index]],
+            self._layouts[self._layout[index]],
+            int(self._sample[index]),
         )
 
-    def _text_index(self, text: str) -> int:
-        index = self._text_indices.setdefault(text, len(self._texts))
-        if index == len(self._texts):
-            self._texts.append(text)
-        return index
+
+def _distinct(keys: NDArray[numpy.uint8]) -> tuple[NDArray[numpy.int64], NDArray[numpy.int64]]:
+    """Return two index arrays for `keys` (M, 16), of which R are distinct.
+
+    The first array (R,) has the row of each distinct key's first occurrence, ascending. The second
+    (M,) has, for each row of `keys`, the index of its key in the first array.
+    """
+    halves = keys.view(numpy.uint64)
+    order = numpy.lexsort((halves[:, 1], halves[:, 0]))
+    new = numpy.ones(len(order), bool)
+    new[1:] = (halves[order[1:]] != halves[order[:-1]]).any(axis=1)
+    # The sort is stable, so this is the first occurrence of each key.
+    first = order[new]
+    rank = numpy.empty(len(first), numpy.int64)
+    rank[first.argsort()] = numpy.arange(len(first))
+    places = numpy.empty(len(order), numpy.int64)
+    places[order] = rank[numpy.cumsum(new) - 1]
+    return numpy.sort(first), places
+
+
+def _picked(
+    columns: Sequence[array[int]], kind: type[numpy.integer], rows: NDArray[numpy.int64]
+) -> NDArray[numpy.integer]:
+    """Concatenate the columns and return their values at the indices `rows`."""
+    parts = [numpy.zeros(0, kind), *(numpy.frombuffer(one, kind) for one in columns if one)]
+    return numpy.concatenate(parts)[rows]
+
+
+def _members(asked: Sequence[Questions], first: NDArray[numpy.int64]) -> Ragged:
+    """Return the shown images of R questions; `first` (R,) are their indices in all of `asked`."""
+    values, sizes, begin = [numpy.zeros(0, numpy.int32)], [numpy.zeros(0, numpy.int64)], 0
+    for one in asked:
+        subjects = numpy.repeat(numpy.arange(len(one.counts)), one.counts)
+        mine = first[(first >= begin) & (first < begin + len(subjects))] - begin
+        values.append(one.shown[subjects[mine]].astype(numpy.int32).reshape(-1))
+        sizes.append(numpy.full(len(mine), one.shown.shape[1]))
+        begin += len(subjects)
+    return Ragged(numpy.concatenate(values), numpy.concatenate(sizes).cumsum())
+
+
+class Ragged:
+    """R integer tuples in two arrays: 4 bytes per number and 8 per tuple.
+
+    Tuple i is `values[ends[i - 1]:ends[i]]`.
+    """
+
+    def __init__(self, values: NDArray[numpy.integer], ends: NDArray[numpy.integer]) -> None:
+        self.values = values.astype(numpy.int32)
+        self._bounds = numpy.concatenate([[0], ends]).astype(numpy.int64)
+
+    @classmethod
+    def even(cls, rows: NDArray[numpy.integer]) -> Ragged:
+        """Build from an array (R, size), whose rows become R tuples of equal length."""
+        count, size = rows.shape
+        return cls(rows.reshape(-1), numpy.arange(1, count + 1) * size)
+
+    def __len__(self) -> int:
+        return len(self._bounds) - 1
+
+    def __getitem__(self, index: int) -> tuple[int, ...]:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        return tuple(self.values[self._bounds[index] : self._bounds[index + 1]].tolist())
+
+    def __iter__(self) -> Iterator[tuple[int, ...]]:
+        """Yield all tuples, converting the arrays in chunks for speed."""
+        for first in range(0, len(self), _CHUNK):
+            bounds = self._bounds[first : first + _CHUNK + 1]
+            values = self.values[bounds[0] : bounds[-1]].tolist()
+            for start, end in pairwise((bounds - bounds[0]).tolist()):
+                yield tuple(values[start:end])

@@ -320,8 +320,8 @@ class TestWords:
         text = " ".join(" ".join(said).split())
         assert text.startswith(
             "Kept zero-shot CLIP: the evidence that adapting helps is too weak (probability 0.41). "
-            "The options say so. The candidate is the adapted model that the guard did not accept. "
-            "To use it anyway: latte predict"
+            "The options say so. To use the candidate, the adapted model that the guard did not "
+            "accept: latte predict"
         )
         assert f"latte predict {run_name} IMAGES --candidate" in text
         for name in ("report/index.html", "model/README.md"):

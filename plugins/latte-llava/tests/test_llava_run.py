@@ -49,6 +49,9 @@ def test_recipes_of_the_readme_are_valid(latte_runs: TinyRuns) -> None:
     found = re.findall(r"```yaml\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     recipes = [text for text in found if "dataset:" in text]
     assert recipes
+    (latte_runs.folder / "images").rename(latte_runs.folder / "photos")
+    colours = sorted(one.name for one in (latte_runs.folder / "test").iterdir())
+    (latte_runs.folder / "classes.txt").write_text("\n".join(colours))
     for text in recipes:
         checked = latte_runs.check(text)
         assert checked.get("describer") or checked.get("describers")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import torch
+
 from latte.interfaces import Evidence, Guard, NoOptions, Verdict
 from latte.testing import GuardContract
 from tests.testing.broken.fault import Fault
@@ -13,6 +15,7 @@ ALWAYS = {
     "a_trained_candidate_is_taken_whole_or_not_at_all",
     "one_image_is_judged",
     "identical_images_are_judged",
+    "corrected_images_are_judged",
 }
 
 
@@ -101,3 +104,15 @@ class Moody(Sure):
 class TestMoods(Fault, GuardContract):
     broken = Moody
     fails: ClassVar = {"verdicts_are_deterministic"}
+
+
+class NeedsTwo(Sure):
+    def judge(self, evidence: Evidence) -> Verdict:
+        given = evidence.corrections
+        share = 1.0 if given is None else float(torch.log((given >= 0).sum() - 1))
+        return Verdict(1.0, "of the answers", signals={"share": share})
+
+
+class TestFewCorrections(Fault, GuardContract):
+    broken = NeedsTwo
+    fails: ClassVar = {"corrected_images_are_judged"}
