@@ -19,7 +19,7 @@ from latte.cli.output import echo
 from latte.distributed import EndedElsewhere, start_of
 from latte.interfaces import LatteError, RecipeErrors
 from latte.interfaces.errors import did_you_mean, suggestion
-from latte.new import METHODS
+from latte.new.methods import NAMES
 from latte.recipe.load import refuse_absent_file
 from latte.recipe.shipped import SUFFIXES, is_part, shipped_names, shipped_path
 from latte.registry.discovery import discover_plugins
@@ -186,8 +186,8 @@ ClassesOption = Annotated[
 MethodOption = Annotated[
     str,
     typer.Option(
-        help=f"One of: {', '.join(METHODS)}; auto is the safe default.",
-        autocompletion=complete_from(METHODS),
+        help=f"One of: {', '.join(NAMES)}; auto is the safe default.",
+        autocompletion=complete_from(NAMES),
     ),
 ]
 ModelOption = Annotated[

@@ -21,9 +21,9 @@ from latte.interfaces.progress import SilentProgress
 from latte.interfaces.settings import BackboneSettings
 from latte.io.files import digest
 from latte.io.paths import read_text
-from latte.new import METHODS
 from latte.new.choices import Choices, choose
 from latte.new.images import Findings, look_at
+from latte.new.methods import NAMES
 from latte.new.models import refuse_backbone, this_machine
 from latte.new.writing import backbone_keys, recipe_text, write_recipe
 from latte.recipe.load import load_recipe
@@ -159,9 +159,9 @@ def _ready(proposed: Proposal, registry: Registry) -> tuple[Recipe, RunFolder]:
 
 def check_method(method: str) -> str:
     """Return `method` if it exists, else raise `LatteError` with the most similar name."""
-    if method in METHODS:
+    if method in NAMES:
         return method
-    hint = suggestion(method, METHODS, "All methods")
+    hint = suggestion(method, NAMES, "All methods")
     raise LatteError(f'there is no method "{method}"', where="--method", hint=hint)
 
 

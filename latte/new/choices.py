@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import ceil
-from typing import Literal, cast
+from typing import Literal
 
 from packaging.version import Version
 
 from latte.data.few_images import warn_of_few
-from latte.new import METHODS
 from latte.new.images import Findings
+from latte.new.methods import AUTO, CONTROL, METHODS, NAMES, Method
 from latte.new.models import Machine, propose_model
 from latte.registry.registry import Registry
 from latte.registry.spec import Kind
 from latte.report.numbers import plural
 
-Method = Literal["zero-shot", "mixture", "training-free", "latteclip"]
-
-_MIXTURE: tuple[Kind, str] = ("labeler", "transductive")
-"""Labeler that the method `mixture` needs; a plugin provides it."""
+_MIXTURE, _TRAINING_FREE = METHODS["mixture"], METHODS["training-free"]
+"""The methods that are proposed with and without the plugin of the mixture."""
 _GUARD: tuple[Kind, str] = ("guard", "evidence")
 """Guard that suits every method that adapts."""
 
@@ -31,8 +29,6 @@ _WHOLE_LMM_MEMORY = 22.0
 """GPU memory in GiB that LLaVA 1.6 7B needs in 16 bits."""
 _WHOLE_BATCH_MEMORY = 20.0
 """GPU memory in GiB for 512 images and their texts in ViT-B/32, including activations."""
-CONTROL = "without-descriptions"
-"""Control run in recipes of the method `latteclip`; it shows what texts about images add."""
 _LARGEST_BATCH = 512
 _STEPS_PER_EPOCH = 10
 
@@ -66,27 +62,26 @@ def choose(
 ) -> Choices:
     """Return the settings for these images on this machine.
 
-    `method` is one of `METHODS`; `auto` chooses a method without training. If a guard is installed,
+    `method` is one of `NAMES`; `auto` chooses a method without training. If a guard is installed,
     it checks without labels whether adapting helps. If `model` is None, a model is proposed.
     """
     chosen = _method(method, found, registry)
     if model is None:
-        trains = chosen.method == "latteclip"
-        model, reason = propose_model(found.images, machine, trains=trains)
+        model, reason = propose_model(found.images, machine, trains=chosen.method.trains)
         chosen.reasons.append(reason)
     chosen.model = model
-    if chosen.method == "mixture":
-        chosen.requires.append(_requirement(registry, *_MIXTURE))
-    elif chosen.method == "training-free":
+    if chosen.method.component:
+        chosen.requires.append(_requirement(registry, *chosen.method.component))
+    if chosen.method.describes:
         chosen.describer = "phrases"
-    elif chosen.method == "latteclip":
+    if chosen.method.trains:
         _choose_describer(chosen, machine, registry)
         _choose_training(chosen, found, machine)
-    if chosen.method != "zero-shot":  # which changes nothing that a guard could undo
+    if chosen.method.adapts:
         _choose_guard(chosen, registry)
     if not found.evaluation:
         chosen.reasons.append("gain: not measured, because there are no labelled images")
-    others = (one for one in METHODS if one not in (method, chosen.method))
+    others = (one for one in NAMES if one not in (method, chosen.method.name))
     texts = (
         "latteclip trains with texts from CLIP itself (texts by a multimodal model need "
         f"latte-llava and a GPU with {_LMM_MEMORY:.0f} GiB, or latte-openai and a server)"
@@ -118,21 +113,21 @@ def _method(method: str, found: Findings, registry: Registry) -> Choices:
 
     Methods without training were the safest ones in measurements on typical folders.
     """
-    has_mixture = has(registry, *_MIXTURE)
-    if method == "mixture" and not has_mixture:
+    wanted = _MIXTURE if method == AUTO else METHODS[method]
+    if wanted.component is None or has(registry, *wanted.component):
+        if method != AUTO:
+            return Choices(wanted, reasons=[f"method: {method}, as you asked"])
+        return Choices(wanted, reasons=["method: joint labelling of all images, no training"])
+    if method != AUTO:
         why = "method: training-free, because latte-transductive is not installed"
-        return Choices("training-free", reasons=[why])
-    if method != "auto":
-        return Choices(cast("Method", method), reasons=[f"method: {method}, as you asked"])
-    if has_mixture:
-        return Choices("mixture", reasons=["method: joint labelling of all images, no training"])
+        return Choices(_TRAINING_FREE, reasons=[why])
     reasons = ["method: class prototypes computed from texts and images, no training"]
     if warn_of_few(found.images, len(found.class_names)):
         reasons.append(
             "few images: a mixture needs no texts about the images and has a guard; to get it, "
             "pip install latte-transductive, and run this again"
         )
-    return Choices("training-free", reasons=reasons)
+    return Choices(_TRAINING_FREE, reasons=reasons)
 
 
 def has(registry: Registry, kind: Kind, name: str) -> bool:
@@ -154,7 +149,6 @@ def _has_lmm(machine: Machine, registry: Registry) -> bool:
 
 def _choose_describer(chosen: Choices, machine: Machine, registry: Registry) -> None:
     if not _has_lmm(machine, registry):
-        chosen.describer = "phrases"
         chosen.reasons.append(
             "describer: phrases (CLIP chooses from a list of phrases; no GPU needed); texts by a "
             "multimodal model say more: plugin latte-llava, or latte-openai for a server"

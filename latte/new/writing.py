@@ -12,8 +12,9 @@ from latte.data.sources.classes import CLASS_FOLDERS
 from latte.interfaces import LatteError
 from latte.interfaces.settings import BRING_WEIGHTS
 from latte.io.files import write_atomically
-from latte.new.choices import CONTROL, Choices
+from latte.new.choices import Choices
 from latte.new.images import Findings
+from latte.new.methods import CONTROL
 from latte.recipe.dump import dump_yaml
 from latte.recipe.load import load_recipe
 from latte.registry.registry import Registry
@@ -21,7 +22,7 @@ from latte.registry.registry import Registry
 _FARTHEST = 2
 """Maximum number of `..` in a relative path; a path with more is written as absolute."""
 
-_RECIPE = """\
+_START = """\
 # Adapts CLIP to {{ "{:,}".format(found.images) }} images of {{ found.class_names|length }} classes:
 {% if look %}
 #   latte run {{ file.name }} --limit {{ look }}     a quick look
@@ -49,17 +50,8 @@ dataset:
 # Keeps zero-shot CLIP where the evidence that adapting helps is weak
 {{ yaml(guard=chosen.guard) }}
 {% endif %}
-{% if chosen.method == "zero-shot" %}
-# Zero-shot CLIP as it is
-labels: [frozen]
-prototypes: templates
-{% elif chosen.method == "mixture" %}
-# All images are labelled jointly; nothing is trained
-labels: [transductive]
-prototypes: from-labeler
-{% elif chosen.method == "training-free" %}
-# Prototypes are re-estimated from texts about the images, and from the images
-{% endif %}
+"""
+_DESCRIPTIONS = """\
 {% if chosen.describer == "llava" %}
 describer:
   use: llava
@@ -78,29 +70,6 @@ descriptions:
   - {use: image}
   - {use: group, size: 4}
 {% endif %}
-{% if chosen.method == "training-free" %}
-prototypes: re-estimated
-{% endif %}
-{% if chosen.method != "latteclip" %}
-train: {max_steps: 0}
-{% else %}
-labels: [current, frozen]
-# A lower momentum suits few steps: prototypes follow the texts faster
-prototypes: {use: momentum, momentum: 0.99}
-loss: contrastive
-train:
-  batch_size: {{ chosen.batch_size }}
-  {% if chosen.micro_batch_size %}
-  micro_batch_size: {{ chosen.micro_batch_size }}
-  {% endif %}
-  # Whichever comes first
-  max_steps: 2000
-  max_epochs: {{ chosen.max_epochs }}
-  optimizer: { {{- yaml(learning_rate=chosen.learning_rate) -}} }
-# For comparison: the same training without any text about images
-controls:
-  {{ control }}: {descriptions: [class], describer: null}
-{% endif %}
 """
 
 
@@ -111,8 +80,9 @@ def recipe_text(found: Findings, chosen: Choices, file: Path) -> str:
         classes = CLASS_FOLDERS
     elif isinstance(classes, Path):
         classes = _path(classes, file)
+    parts = (_START, chosen.method.before, _DESCRIPTIONS, chosen.method.after)
     template = jinja2.Template(
-        _RECIPE, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+        "".join(parts), trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
     text: str = template.render(
         found=found,

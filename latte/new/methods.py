@@ -1,0 +1,86 @@
+"""The methods for which a first recipe can be written, with their keys of the recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from latte.registry.spec import Kind
+
+AUTO = "auto"
+"""Name that lets latte choose a method without training."""
+CONTROL = "without-descriptions"
+"""Control run of a method that trains; it shows what texts about images add."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method, and the parts of a recipe that no other method has.
+
+    `before` and `after` are parts of a Jinja template, in front of the descriptions and behind.
+    """
+
+    name: str
+    before: str
+    after: str
+    component: tuple[Kind, str] | None = None
+    """Kind and name of the component that the method needs from a plugin."""
+    describes: bool = False
+    """True if describers write texts about the images."""
+    trains: bool = False
+    adapts: bool = True
+    """True if the result differs from zero-shot CLIP, so that a guard could reject it."""
+
+
+_NO_STEPS = "train: {max_steps: 0}\n"
+
+_METHODS = (
+    Method(
+        "zero-shot",
+        before="# Zero-shot CLIP as it is\nlabels: [frozen]\nprototypes: templates\n",
+        after=_NO_STEPS,
+        adapts=False,
+    ),
+    Method(
+        "mixture",
+        before="""\
+# All images are labelled jointly; nothing is trained
+labels: [transductive]
+prototypes: from-labeler
+""",
+        after=_NO_STEPS,
+        component=("labeler", "transductive"),
+    ),
+    Method(
+        "training-free",
+        before="# Prototypes are re-estimated from texts about the images, and from the images\n",
+        after=f"prototypes: re-estimated\n{_NO_STEPS}",
+        describes=True,
+    ),
+    Method(
+        "latteclip",
+        before="",
+        after="""\
+labels: [current, frozen]
+# A lower momentum suits few steps: prototypes follow the texts faster
+prototypes: {use: momentum, momentum: 0.99}
+loss: contrastive
+train:
+  batch_size: {{ chosen.batch_size }}
+  {% if chosen.micro_batch_size %}
+  micro_batch_size: {{ chosen.micro_batch_size }}
+  {% endif %}
+  # Whichever comes first
+  max_steps: 2000
+  max_epochs: {{ chosen.max_epochs }}
+  optimizer: { {{- yaml(learning_rate=chosen.learning_rate) -}} }
+# For comparison: the same training without any text about images
+controls:
+  {{ control }}: {descriptions: [class], describer: null}
+""",
+        describes=True,
+        trains=True,
+    ),
+)
+METHODS = {one.name: one for one in _METHODS}
+NAMES = (AUTO, *METHODS)
+"""The names that users may write."""
