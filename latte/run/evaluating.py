@@ -250,29 +250,31 @@ def _calibrate(
 ) -> Calibration:
     """Find the calibrated scale of the similarities on the training images, without labels.
 
-    A posterior is calibrated in the same way, on images to which no person gave a class. If there
-    are true classes of evaluation images, they only serve to measure the calibration error.
+    A posterior is calibrated in the same way. Images to which a person gave a class are left out,
+    unless there are no others: their labels agree with the person, not with zero-shot CLIP. If
+    there are true classes of evaluation images, they only serve to measure the calibration error.
     """
     enough = min(_ENOUGH, max(1, _MOST_NUMBERS // found.training.classes))
     every = -(-found.training.images // enough)
-    training = found.training.block(slice(None, None, every))
-    frozen = zero_shot.training[::every] @ zero_shot.class_features.T
+    rows = slice(None, None, every)
+    kept = torch.ones(found.training.images, dtype=torch.bool)[rows]
+    if images.corrections is not None:
+        free = torch.tensor(images.corrections)[rows] < 0
+        kept = free if bool(free.any()) else kept
+    training = found.training.block(rows)[kept]
+    frozen = zero_shot.training[rows] @ zero_shot.class_features.T
     frozen_scale = float(workspace.frozen_clip.logit_scale.detach())
-    before = (frozen * frozen_scale).softmax(dim=1)
+    before = (frozen * frozen_scale).softmax(dim=1)[kept]
     expected = expected_accuracy(before, training.argmax(dim=1))
     scale = matching_scale(training, expected, found.logit_scale)
     calibration = Calibration(scale, found.logit_scale, expected, len(training))
-    if found.evaluation.own is not None:
-        posterior = found.evaluation.own.posterior
-        free = torch.ones(len(before), dtype=torch.bool)
-        if images.corrections is not None:
-            free = torch.tensor(images.corrections)[::every] < 0
-        # With one stored class per image, nothing is known about the others.
-        if bool(free.any()) and posterior.labels.shape[1] > 1:
-            likeliest, probabilities = (one[::every][free] for one in vars(posterior).values())
-            wanted = expected_accuracy(before[free], likeliest[:, 0])
-            exponent = matching_exponent(probabilities, wanted)
-            calibration = replace(calibration, own_exponent=exponent)
+    own = found.evaluation.own
+    # With one stored class per image, nothing is known about the others.
+    if own is not None and own.posterior.labels.shape[1] > 1:
+        likeliest, probabilities = (one[rows][kept] for one in vars(own.posterior).values())
+        wanted = expected_accuracy(before, likeliest[:, 0])
+        exponent = matching_exponent(probabilities, wanted)
+        calibration = replace(calibration, own_exponent=exponent)
     if not images.labels:
         return calibration
     similarities, errors = found.evaluation.similarities, []

@@ -101,6 +101,8 @@ def test_predict_gives_the_class_that_a_person_gave(
     assert (own.classes[0].name, own.confidence, own.source) == (other, 1.0, "own")
     evidence = json.loads((recipe.parent / "judged.json").read_text())
     assert evidence["corrections"] == [NAMES.index(other), *[-1] * 11]
+    calibration = json.loads((taught / "calibration.json").read_text())
+    assert calibration["images"] == 11, "the image of known class is left out"
 
 
 @pytest.mark.thorough

@@ -14,83 +14,21 @@ from safetensors.torch import load_file, save_file
 
 import latte
 from latte.cli.main import run_command_line
-from latte.interfaces import Evaluation, LatteError
-from latte.registry.registry import load_registry
+from latte.interfaces import LatteError
 from latte.results.answers import Answer, append_answers
 from latte.results.finished import open_run
-from latte.run.reopen import evaluate_run
 from tests.helpers.guards import fixed, installed
 from tests.helpers.plugin_packages import write_package
-from tests.helpers.recorded import RecordedProgress
+from tests.helpers.reversed_labeler import PLUGIN, SETTINGS, add_own_images, reversed_labeler, rows
 from tests.helpers.whole_runs import assert_same_results, run
 
 pytestmark = pytest.mark.thorough
 
-PLUGIN = """
-import torch
-from latte.api import (
-    Classifier, ComponentSpec, NoOptions, Posterior, PseudoLabeler, EpochInfo, hookimpl
-)
-
-class Reversed(PseudoLabeler[NoOptions]):
-    \"\"\"Classifies by the texts, and says of the training images the opposite.\"\"\"
-
-    needs_feature_banks = True
-
-    def start(self, start):
-        self._texts = start.class_features
-
-    def on_epoch_start(self, banks, aggregators, epoch):
-        owners = torch.arange(len(self._texts))
-        self._posteriors = {
-            name: Posterior(
-                (bank.features @ self._texts.T).argsort(dim=1)[:, :2],
-                torch.tensor([[0.6, 0.3]]).repeat(len(bank.features), 1),
-            )
-            for name, bank in banks.items()
-        }
-        bias = torch.linspace(0, 0.01, len(owners))
-        return EpochInfo({name: Classifier(2 * self._texts, owners, bias) for name in banks})
-
-    def posterior(self, learner):
-        return self._posteriors[learner]
-
-    def assign(self, batch, image_features, aggregator):
-        raise AssertionError("there is no step")
-
-@hookimpl
-def latte_components():
-    return [ComponentSpec("labeler", "reversed", "reversed_labeler:Reversed", "for tests")]
-"""
-OWN = ("describer=null", "descriptions=[]", "labels=[reversed]", "prototypes=from-labeler")
-SETTINGS = (*OWN, "loss=null", "train.max_steps=0", "reporters=[html, model-card]")
-
 
 @pytest.fixture(autouse=True)
 def plugin(tmp_path: Path) -> Iterator[None]:
-    name, files = "reversed_labeler", {"reversed_labeler.py": PLUGIN}
-    write_package(tmp_path / "plugin", "reversed-labeler", {name: name}, files)
-    with installed(tmp_path / "plugin"):
+    with reversed_labeler(tmp_path):
         yield
-
-
-def rows(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return [*csv.DictReader(file)]
-
-
-def add_own_images(recipe: Path, classes: tuple[str, ...] = ("red", "green", "blue")) -> int:
-    """Copy two training images of each class to the test images; return their number."""
-    for number, name in enumerate(("red", "green", "blue")):
-        for path in sorted((recipe.parent / "images" / f"part-{number}").iterdir())[:2]:
-            if name in classes:
-                shutil.copy(path, recipe.parent / "test" / name / f"own-{path.name}")
-    return 2 * len(classes)
-
-
-def evaluations(folder: Path) -> dict[str, Evaluation]:
-    found = evaluate_run(folder, load_registry(), RecordedProgress())
-    return {one.name: one for one in found}
 
 
 class TestArtifacts:
@@ -306,98 +244,6 @@ class TestPredictions:
         assert "none of them" not in capsys.readouterr().out
 
 
-class TestEvaluation:
-    def test_disjoint_test_images_are_measured_with_the_classifier_alone(
-        self, recipe: Path
-    ) -> None:
-        folder, results, _ = run(recipe, *SETTINGS)
-        assert results is not None
-        assert [one.name for one in results.evaluations] == ["zero-shot", "adapted"]
-        assert {row["source"] for row in rows(folder / "predictions.csv")} == {"classifier"}
-
-    def test_own_images_are_measured_apart(self, recipe: Path) -> None:
-        own = add_own_images(recipe)
-        folder, results, _ = run(recipe, *SETTINGS)
-        assert results is not None
-        names = ["zero-shot", "adapted", "zero-shot, own images", "adapted, own images"]
-        assert [one.name for one in results.evaluations] == names
-        assert [one.images for one in results.evaluations] == [9, 9, own, own]
-        found = {one.name: one for one in results.evaluations}
-        predicted = rows(folder / "predictions.csv")
-        mine = [row for row in predicted if row["source"] == "own"]
-        assert len(mine) == own
-        assert all(row["true_class"] == Path(row["image"]).parent.name for row in predicted)
-        assert results.mistakes
-        wrong = {row["image"] for row in predicted if row["class_1"] != row["true_class"]}
-        assert {one.image.id for one in results.mistakes} == wrong
-        right = sum(row["class_1"] == Path(row["image"]).parent.name for row in mine)
-        assert found["adapted, own images"].top1.value == pytest.approx(right / own)
-        gain = found["adapted, own images"].gain
-        assert gain is not None
-        before = found["zero-shot, own images"].top1.value
-        assert gain.value == pytest.approx(right / own - before)
-        for classifier in ("zero-shot", "adapted"):
-            assert sum(one.images for one in results.confusions[classifier]) == 9
-            right_ones = sum(
-                one.images for one in results.confusions[classifier] if one.true == one.predicted
-            )
-            assert found[classifier].top1.value == pytest.approx(right_ones / 9)
-        assert evaluations(folder) == found
-
-    def test_where_all_are_own_images_the_classifier_is_measured_on_all(self, recipe: Path) -> None:
-        own = add_own_images(recipe)
-        for path in (recipe.parent / "test").rglob("*.jpg"):
-            if not path.name.startswith("own-"):
-                path.unlink()
-        folder, results, _ = run(recipe, *SETTINGS)
-        assert results is not None
-        assert [one.images for one in results.evaluations] == [own] * 4
-        before, after = results.evaluations[:2]
-        model = latte.load(folder)
-        (member,) = model.adapted.members
-        features = load_file(folder / "zero_shot.safetensors")["evaluation"]
-        labels = [
-            json.loads(line)["label"]
-            for line in (folder / "data" / "evaluation.jsonl").read_text().splitlines()
-        ]
-        right = member.classifier.similarities(features).argmax(dim=1) == torch.tensor(labels)
-        assert after.top1.value == pytest.approx(right.double().mean().item())
-        assert before.name == "zero-shot"
-        assert sum(one.images for one in results.confusions["adapted"]) == own
-
-    def test_terminal_card_and_page_show_posterior_and_classifier_apart(
-        self, recipe: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        add_own_images(recipe)
-        changes = [f"--set={one}" for one in SETTINGS]
-        assert run_command_line(["run", str(recipe), "--quiet", *changes]) == 0
-        said = " ".join(capsys.readouterr().out.split())
-        assert "adapted, own images" in said
-        assert "Test images that are also training images: 6." in said
-        assert "did at least as well" not in said
-        (folder,) = (one.parent for one in Path("runs").glob("*/recipe.yaml"))
-        for name in ("model/README.md", "report/index.html"):
-            text = " ".join((folder / name).read_text().split())
-            assert "adapted, own images" in text
-            assert "also training images: 6" in text
-
-    def test_comparison_and_diagnosis_take_the_classifiers_images(
-        self, recipe: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        add_own_images(recipe)
-        folder, _, _ = run(recipe, *SETTINGS)
-        capsys.readouterr()
-        assert run_command_line(["compare", str(folder), "--json"]) == 0
-        (row,) = json.loads(capsys.readouterr().out)["rows"]
-        assert (row["dataset"]["images"], row["own_images"]["images"]) == (9, 6)
-        assert run_command_line(["compare", str(folder)]) == 0
-        said = " ".join(capsys.readouterr().out.split())
-        assert "6 test images are also training images" in said
-        assert "The table shows the classifier for new images, on 9 images." in said
-        assert run_command_line(["diagnose", str(folder), "--quiet"]) == 0
-        assert "test images" in capsys.readouterr().out
-
-
 @pytest.mark.usefixtures("fixed_guard")
 class TestGuarded:
     def test_a_whole_candidate_keeps_its_posterior(self, recipe: Path) -> None:
@@ -432,20 +278,3 @@ class TestGuarded:
         texts = load_file(folder / "zero_shot.safetensors")["class_features"]
         assert torch.allclose(found["main.weights"], 1.5 * texts)
         assert torch.allclose(found["main.bias"], torch.tensor([0, 0.0025, 0.005]))
-
-    def test_own_test_images_measure_the_posterior_of_the_candidate(self, recipe: Path) -> None:
-        own = add_own_images(recipe)
-        folder, results, _ = run(recipe, *SETTINGS, fixed(0))
-        _, whole, _ = run(recipe, *SETTINGS)
-        assert results is not None and whole is not None
-        found = {one.name: one for one in results.evaluations}
-        assert {name: one.images for name, one in found.items()} == {
-            **dict.fromkeys(("zero-shot", "adapted", "candidate"), 9 + own),
-            **dict.fromkeys(("zero-shot, own images", "candidate, own images"), own),
-        }
-        of_whole = {one.name: one for one in whole.evaluations}["adapted, own images"]
-        assert found["candidate, own images"].classes == of_whole.classes
-        assert evaluations(folder) == found
-        page = " ".join((folder / "report" / "index.html").read_text().split())
-        assert "“candidate, own images” measures the labels that the run gave them" in page
-        assert run_command_line(["compare", str(folder)]) == 0

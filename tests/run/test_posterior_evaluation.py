@@ -1,0 +1,146 @@
+"""Own images with a posterior are measured apart from other test images."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import latte
+from latte.cli.main import run_command_line
+from latte.interfaces import Evaluation
+from latte.registry.registry import load_registry
+from latte.run.reopen import evaluate_run
+from tests.helpers.guards import fixed
+from tests.helpers.recorded import RecordedProgress
+from tests.helpers.reversed_labeler import SETTINGS, add_own_images, reversed_labeler, rows
+from tests.helpers.whole_runs import run
+
+pytestmark = pytest.mark.thorough
+
+
+@pytest.fixture(autouse=True)
+def plugin(tmp_path: Path) -> Iterator[None]:
+    with reversed_labeler(tmp_path):
+        yield
+
+
+def evaluations(folder: Path) -> dict[str, Evaluation]:
+    found = evaluate_run(folder, load_registry(), RecordedProgress())
+    return {one.name: one for one in found}
+
+
+def test_disjoint_test_images_are_measured_with_the_classifier_alone(recipe: Path) -> None:
+    folder, results, _ = run(recipe, *SETTINGS)
+    assert results is not None
+    assert [one.name for one in results.evaluations] == ["zero-shot", "adapted"]
+    assert {row["source"] for row in rows(folder / "predictions.csv")} == {"classifier"}
+
+
+def test_own_images_are_measured_apart(recipe: Path) -> None:
+    own = add_own_images(recipe)
+    folder, results, _ = run(recipe, *SETTINGS)
+    assert results is not None
+    names = ["zero-shot", "adapted", "zero-shot, own images", "adapted, own images"]
+    assert [one.name for one in results.evaluations] == names
+    assert [one.images for one in results.evaluations] == [9, 9, own, own]
+    found = {one.name: one for one in results.evaluations}
+    predicted = rows(folder / "predictions.csv")
+    mine = [row for row in predicted if row["source"] == "own"]
+    assert len(mine) == own
+    assert all(row["true_class"] == Path(row["image"]).parent.name for row in predicted)
+    assert results.mistakes
+    wrong = {row["image"] for row in predicted if row["class_1"] != row["true_class"]}
+    assert {one.image.id for one in results.mistakes} == wrong
+    right = sum(row["class_1"] == Path(row["image"]).parent.name for row in mine)
+    assert found["adapted, own images"].top1.value == pytest.approx(right / own)
+    gain = found["adapted, own images"].gain
+    assert gain is not None
+    before = found["zero-shot, own images"].top1.value
+    assert gain.value == pytest.approx(right / own - before)
+    for classifier in ("zero-shot", "adapted"):
+        assert sum(one.images for one in results.confusions[classifier]) == 9
+        right_ones = sum(
+            one.images for one in results.confusions[classifier] if one.true == one.predicted
+        )
+        assert found[classifier].top1.value == pytest.approx(right_ones / 9)
+    assert evaluations(folder) == found
+
+
+def test_where_all_are_own_images_the_classifier_is_measured_on_all(recipe: Path) -> None:
+    own = add_own_images(recipe)
+    for path in (recipe.parent / "test").rglob("*.jpg"):
+        if not path.name.startswith("own-"):
+            path.unlink()
+    folder, results, _ = run(recipe, *SETTINGS)
+    assert results is not None
+    assert [one.images for one in results.evaluations] == [own] * 4
+    before, after = results.evaluations[:2]
+    model = latte.load(folder)
+    (member,) = model.adapted.members
+    features = load_file(folder / "zero_shot.safetensors")["evaluation"]
+    labels = [
+        json.loads(line)["label"]
+        for line in (folder / "data" / "evaluation.jsonl").read_text().splitlines()
+    ]
+    right = member.classifier.similarities(features).argmax(dim=1) == torch.tensor(labels)
+    assert after.top1.value == pytest.approx(right.double().mean().item())
+    assert before.name == "zero-shot"
+    assert sum(one.images for one in results.confusions["adapted"]) == own
+
+
+def test_terminal_card_and_page_show_posterior_and_classifier_apart(
+    recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_own_images(recipe)
+    changes = [f"--set={one}" for one in SETTINGS]
+    assert run_command_line(["run", str(recipe), "--quiet", *changes]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "adapted, own images" in said
+    assert "Test images that are also training images: 6." in said
+    assert "did at least as well" not in said
+    (folder,) = (one.parent for one in Path("runs").glob("*/recipe.yaml"))
+    for name in ("model/README.md", "report/index.html"):
+        text = " ".join((folder / name).read_text().split())
+        assert "adapted, own images" in text
+        assert "also training images: 6" in text
+
+
+def test_comparison_and_diagnosis_take_the_classifiers_images(
+    recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_own_images(recipe)
+    folder, _, _ = run(recipe, *SETTINGS)
+    capsys.readouterr()
+    assert run_command_line(["compare", str(folder), "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["rows"]
+    assert (row["dataset"]["images"], row["own_images"]["images"]) == (9, 6)
+    assert run_command_line(["compare", str(folder)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "6 test images are also training images" in said
+    assert "The table shows the classifier for new images, on 9 images." in said
+    assert run_command_line(["diagnose", str(folder), "--quiet"]) == 0
+    assert "test images" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("fixed_guard")
+def test_own_test_images_measure_the_posterior_of_the_candidate(recipe: Path) -> None:
+    own = add_own_images(recipe)
+    folder, results, _ = run(recipe, *SETTINGS, fixed(0))
+    _, whole, _ = run(recipe, *SETTINGS)
+    assert results is not None and whole is not None
+    found = {one.name: one for one in results.evaluations}
+    assert {name: one.images for name, one in found.items()} == {
+        **dict.fromkeys(("zero-shot", "adapted", "candidate"), 9 + own),
+        **dict.fromkeys(("zero-shot, own images", "candidate, own images"), own),
+    }
+    of_whole = {one.name: one for one in whole.evaluations}["adapted, own images"]
+    assert found["candidate, own images"].classes == of_whole.classes
+    assert evaluations(folder) == found
+    page = " ".join((folder / "report" / "index.html").read_text().split())
+    assert "“candidate, own images” measures the labels that the run gave them" in page
+    assert run_command_line(["compare", str(folder)]) == 0
