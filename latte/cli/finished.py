@@ -141,7 +141,7 @@ def _write(path: Path, text: str) -> None:
 
 def diagnose(
     runs: RunsArgument,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Show the guard's verdict, measures without labels, and the gain if test images have labels.
