@@ -132,7 +132,9 @@ def default_in_words(row: OptionRow) -> str:
     if row.required:
         return "required"
     match row.default:
-        case None | {}:
+        case None:
+            return "none"
+        case dict():
             return "see below" if row.default else "none"
         case bool():
             return str(row.default).lower()

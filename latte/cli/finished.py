@@ -35,16 +35,15 @@ def evaluate(run: RunArgument, as_json: JsonOption = False, quiet: QuietOption =
     require_run(run)
     from latte.report.sentences import oracle_note
     from latte.report.summary import evaluation_lines
-    from latte.run.reopen import evaluate_run, open_workspace
+    from latte.results.finished import open_run
+    from latte.run.reopen import evaluate_run
 
-    registry, progress = load_registry(), make_progress(quiet)
-    evaluations = evaluate_run(run, registry, progress)
+    evaluations = evaluate_run(run, load_registry(), make_progress(quiet))
     if as_json:
         print_json([asdict(one) for one in evaluations])
     else:
         echo("\n".join(evaluation_lines(evaluations)))
-    recipe = dict(open_workspace(run, registry, progress).recipe.resolved)
-    note = oracle_note({**recipe, "controls": {}})
+    note = oracle_note({**open_run(run).recipe, "controls": {}})
     if note:
         echo(note, err=as_json)
 
@@ -142,7 +141,7 @@ def _write(path: Path, text: str) -> None:
 
 def diagnose(
     runs: RunsArgument,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Show the guard's verdict, measures without labels, and the gain if test images have labels.

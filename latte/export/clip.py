@@ -54,7 +54,7 @@ def clip_config(model: Any) -> dict[str, Any]:
     text = text_tower(model)
     width = model.visual.proj.shape[1]
     side, patch = model.visual.image_size[0], model.visual.patch_size[0]
-    refuse_unless(len({*model.visual.patch_size}) == 1, "its patches are not square")
+    refuse_unless(len({*model.visual.patch_size}) == 1, "its patches are not square", "image")
     end = text.vocab_size - 1
     return {
         "projection_dim": width,
@@ -115,16 +115,17 @@ def text_tower(model: Any) -> Any:
     own = isinstance(text, CLIP)
     pool = text.text_pool_type if own else text.pool_type
     end = text.text_eos_id if own else text.eos_id
-    refuse_unless(text.attn_mask is not None, "its text tower has no causal mask")
+    refuse_unless(text.attn_mask is not None, "its text tower has no causal mask", "text")
     refuse_unless(
         bool(pool == "argmax" or (pool == "eos" and end == text.vocab_size - 1)),
         f"its text tower pools by `{pool}`",
+        "text",
     )
     if not own:
-        refuse_unless(text.cls_emb is None, "its text tower has a class token")
+        refuse_unless(text.cls_emb is None, "its text tower has a class token", "text")
     projection = text.text_projection
     biased = isinstance(projection, nn.Linear) and projection.bias is not None
-    refuse_unless(not biased, "its text projection has a bias")
+    refuse_unless(not biased, "its text projection has a bias", "text")
     return text
 
 
@@ -134,18 +135,17 @@ def _require_plain_image_tower(visual: Any) -> None:
         trunk = f" with a {type(visual.trunk).__name__}" if hasattr(visual, "trunk") else ""
         what = f"its image tower ({kind.__name__}{trunk}) is not CLIP's own"
         raise no_counterpart(what, "image")
-    refuse_unless(visual.attn_pool is None, "its image tower pools by attention")
-    refuse_unless(visual.pool_type == "tok", f"its image tower pools by `{visual.pool_type}`")
-    refuse_unless(
-        not isinstance(visual.ln_pre, nn.Identity), "its image tower lacks a first layer norm"
-    )
-    refuse_unless(visual.proj is not None, "its image tower has no projection")
+    pool, normalised = visual.pool_type, not isinstance(visual.ln_pre, nn.Identity)
+    refuse_unless(visual.attn_pool is None, "its image tower pools by attention", "image")
+    refuse_unless(pool == "tok", f"its image tower pools by `{pool}`", "image")
+    refuse_unless(normalised, "its image tower lacks a first layer norm", "image")
+    refuse_unless(visual.proj is not None, "its image tower has no projection", "image")
 
 
 def transformer_config(transformer: Any, tower: str) -> dict[str, Any]:
     """Return sizes and activation of open_clip's blocks. Raises `LatteError` for other blocks."""
     plain = type(transformer) is Transformer and all(map(_is_plain, transformer.resblocks))
-    refuse_unless(plain, f"the blocks of its {tower} tower are not CLIP's own")
+    refuse_unless(plain, f"the blocks of its {tower} tower are not CLIP's own", tower)
     block = transformer.resblocks[0]
     return {
         "hidden_size": transformer.width,
@@ -179,7 +179,7 @@ def activation(layer: nn.Module, tower: str) -> str:
 def epsilon(tower: nn.Module, name: str) -> float:
     """Return the epsilon of all layer norms. Raises `LatteError` if they differ."""
     found = {module.eps for module in tower.modules() if isinstance(module, nn.LayerNorm)}
-    refuse_unless(len(found) == 1, f"the layer norms of its {name} tower differ")
+    refuse_unless(len(found) == 1, f"the layer norms of its {name} tower differ", name)
     return found.pop()
 
 
@@ -213,10 +213,10 @@ def named(prefix: str, module: Any) -> dict[str, Tensor]:
     return {f"{prefix}.weight": module.weight, f"{prefix}.bias": module.bias}
 
 
-def refuse_unless(holds: bool, otherwise: str) -> None:
+def refuse_unless(holds: bool, otherwise: str, tower: str) -> None:
     """Unless `holds`, raise the error that transformers cannot hold the model."""
     if not holds:
-        raise no_counterpart(otherwise, "image" if "image" in otherwise else "text")
+        raise no_counterpart(otherwise, tower)
 
 
 def no_counterpart(what: str, tower: str) -> LatteError:

@@ -61,7 +61,8 @@ def siglip_model(backbone: OpenClipBackbone) -> tuple[Any, Any]:
             ours = getattr(source, f"encode_{tower}")(*inputs.values())
             theirs = getattr(model, f"get_{tower}_features")(**inputs).pooler_output
             equal = torch.allclose(normalize(ours), normalize(theirs), rtol=0, atol=1e-4)
-            refuse_unless(equal, f"its {tower} tower computes other features than that of SigLIP")
+            what = f"its {tower} tower computes other features than that of SigLIP"
+            refuse_unless(equal, what, tower)
     return model, tokenizer
 
 
@@ -119,11 +120,13 @@ def _require_towers(model: Any) -> None:
         type(trunk) is VisionTransformer and pools,
         "its logits have a bias, as those of SigLIP, but its image tower is no vision transformer "
         "of timm with attention pooling (vit_*_siglip_*)",
+        "image",
     )
     refuse_unless(
         type(text) is TextTransformer and isinstance(text.text_projection, nn.Linear),
         f"its logits have a bias, as those of SigLIP, but its text tower ({type(text).__name__}) "
         "is not that of SigLIP",
+        "text",
     )
 
 

@@ -15,7 +15,8 @@ from latte.registry.plugin import BUILTIN_DISTRIBUTION, Registered
 from latte.registry.registry import Registry
 from latte.registry.spec import BY, NAME, USE, Kind, reserved_keys
 
-_LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+"""Names of list items and controls; they are parts of file names."""
 _ASKING: tuple[Kind, ...] = ("describer", "description")
 _PROMPT = "prompt"
 """Text that is in the name of each option that holds a prompt, such as `system_prompt`."""
@@ -150,7 +151,7 @@ def label_of(node: Node, path: KeyPath, mistakes: Mistakes) -> str | None:
     if not isinstance(node.value, str):
         mistakes.add(node.origin, path, *wrong_type(["text"], node))
         return None
-    if not _LABEL.fullmatch(node.value):
+    if not is_label(node.value):
         mistakes.add(node.origin, path, *unusable_label(node.value))
         return None
     return node.value
@@ -163,7 +164,7 @@ def unusable_label(name: str) -> tuple[str, str]:
 
 def is_label(name: str) -> bool:
     """Return true if `name` can be part of a file name."""
-    return bool(_LABEL.fullmatch(name))
+    return bool(LABEL.fullmatch(name))
 
 
 def _items(root: Node, key: str) -> Iterator[tuple[str, int]]:

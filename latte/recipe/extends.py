@@ -17,7 +17,7 @@ from latte.recipe.layout import KEYS, spelled_out
 from latte.recipe.mistakes import Mistakes, wrong_type
 from latte.recipe.node import KeyPath, Node, Origin
 from latte.recipe.shipped import SUFFIXES, shipped_path, unknown_recipe
-from latte.recipe.tree import LARGEST_FILE, TreeBuilder, compose
+from latte.recipe.tree import LARGEST_FILE, build_tree, compose
 from latte.registry.registry import Registry
 from latte.registry.spec import NAME
 
@@ -87,10 +87,7 @@ class RecipeFiles:
         return root
 
     def _built(self, document: YamlNode | None, path: Path, mistakes: Mistakes) -> Node:
-        source = str(path)
-        if document is None:
-            return Node({}, Origin(source, 1))
-        root = TreeBuilder(source, self.environment, mistakes).build(document)
+        root = build_tree(document, str(path), self.environment, mistakes)
         self._broken |= _broken_origins(root)
         return spelled_out(root)
 

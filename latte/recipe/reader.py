@@ -278,7 +278,7 @@ class RecipeReader:
         Reports descriptions that name an unknown describer, or that need one if there is none.
         """
         single, several = self.root.child("describer"), self.root.child("describers")
-        if single is not None and single.value is not None and several is not None:
+        if _holds_value(single) and several is not None:
             self.mistakes.add_at(
                 ("describers",),
                 '"describers" cannot stand beside "describer"',
@@ -317,8 +317,7 @@ class RecipeReader:
             what = f'no describer of this recipe is called "{name}"'
             hint = suggestion(name, known, "Its describers")
             self.mistakes.add_at((*path, "describer"), what, hint)
-        budget = self.root.child("budget")
-        if budget is None or budget.value is None:
+        if not _holds_value(self.root.child("budget")):
             what = f'"{choice.label}" asks questions, and the key "budget" is missing'
             hint = "Add the largest number of questions, as in budget: 300."
             self.mistakes.add_at(path, what, hint)
@@ -326,7 +325,7 @@ class RecipeReader:
     def _are_incomplete(self, describers: Sequence[Listed]) -> bool:
         """Return true if a describer was refused; unknown describers are then not reported."""
         single, several = self.root.child("describer"), self.root.child("describers")
-        written = 0 if single is None or single.value is None else 1
+        written = int(_holds_value(single))
         if several is not None:
             written += len(several.value) if isinstance(several.value, list) else 1
         return written != len(describers)

@@ -20,6 +20,7 @@ from latte.interfaces.settings import (
     LearnerSettings,
     TrainSettings,
 )
+from latte.recipe.components import LABEL
 from latte.recipe.layout import (
     BACKBONE,
     CONTROL_KEYS,
@@ -168,7 +169,7 @@ def _controls(keys: dict[str, Schema]) -> Schema:
     return _nullable(
         {
             "type": "object",
-            "propertyNames": {"pattern": "^[A-Za-z0-9_][A-Za-z0-9._-]*$"},
+            "propertyNames": {"pattern": f"^{LABEL.pattern}$"},
             "additionalProperties": _nullable(_closed(keys)),
             "description": "variants that run for comparison, with the keys that each changes",
         }

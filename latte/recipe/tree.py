@@ -231,10 +231,16 @@ def read_nodes(path: Path, environment: Mapping[str, str] = MappingProxyType({})
 
     `environment` holds the values of `${VAR}`.
     """
-    document = compose(read_text(path, LARGEST_FILE), str(path))
-    if document is None:
-        return Node({}, Origin(str(path), 1))
-    mistakes = Mistakes()
-    root = TreeBuilder(str(path), environment, mistakes).build(document)
+    document, mistakes = compose(read_text(path, LARGEST_FILE), str(path)), Mistakes()
+    root = build_tree(document, str(path), environment, mistakes)
     mistakes.raise_if_any()
     return root
+
+
+def build_tree(
+    document: YamlNode | None, source: str, environment: Mapping[str, str], mistakes: Mistakes
+) -> Node:
+    """Return the nodes of the file `source`; an empty file is an empty mapping."""
+    if document is None:
+        return Node({}, Origin(source, 1))
+    return TreeBuilder(source, environment, mistakes).build(document)

@@ -171,6 +171,7 @@ def test_prototypes_are_exported_with_their_metadata(tmp_path: Path) -> None:
         (CUSTOM_BLOCKS, "blocks of its image tower"),
         (LINEAR_TEXT_PROJECTION, "text projection has a bias"),
         (with_parts({"pool_type": "avg"}), "pools by `avg`"),
+        (with_parts({"patch_size": [16, 8]}), "image tower: .*patches are not square"),
         (with_parts({"attentional_pool": True}), "pools by attention"),
         (with_parts({"no_ln_pre": True}), "first layer norm"),
         (with_parts({"ls_init_value": 0.1}), "blocks of its image tower"),
