@@ -18,7 +18,6 @@ from latte.backbone.encode import ClassTexts, encode_cached_images, encode_class
 from latte.backbone.load import load_backbone
 from latte.components.datasets.listing import CoopDataset, CoopOptions
 from latte.data.scan import scan_images
-from latte.evaluate.predictions import separation
 from latte.interfaces import Context
 from latte.interfaces.progress import SilentProgress
 from latte.interfaces.settings import BackboneSettings
@@ -83,3 +82,15 @@ def _draw(
         found[f"below {below}, of known"] = float(weak[known].mean())
         found[f"below {below}, of unknown"] = float(weak[~known].mean())
     return found
+
+
+def separation(known: Tensor, unknown: Tensor) -> float:
+    """Return the area under the ROC curve (AUROC): 0.5 is chance, 1 is perfect.
+
+    It is the share of all A * B pairs in which the score from `known` (A,) is above the score from
+    `unknown` (B,); ties count half.
+    """
+    order = unknown.sort().values
+    below = torch.searchsorted(order, known, right=False)
+    up_to = torch.searchsorted(order, known, right=True)
+    return float((below + up_to).double().mean()) / 2 / len(unknown)

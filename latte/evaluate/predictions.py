@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TextIO
 
-import torch
 from torch import Tensor
 
 from latte.io.files import write_atomically
@@ -216,15 +215,3 @@ def with_unknown(rows: Iterable[Prediction], below: float) -> Iterator[Predictio
         else:
             none = ClassScore(NONE_OF_THEM, best.score, NO_LABEL)
             yield replace(row, classes=(none, *row.classes)[: len(row.classes)])
-
-
-def separation(known: Tensor, unknown: Tensor) -> float:
-    """Return the area under the ROC curve (AUROC): 0.5 is chance, 1 is perfect.
-
-    It is the share of all A * B pairs in which the score from `known` (A,) is above the score from
-    `unknown` (B,); ties count half.
-    """
-    order = unknown.sort().values
-    below = torch.searchsorted(order, known, right=False)
-    up_to = torch.searchsorted(order, known, right=True)
-    return float((below + up_to).double().mean()) / 2 / len(unknown)

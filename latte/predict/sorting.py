@@ -93,7 +93,7 @@ class Sorter:
         """Put the image into `folder`; return False if a file with its content is already there."""
         try:
             key = digest(image.read_bytes())
-            self._count_elsewhere(image, key, folder)
+            self._count_elsewhere(self._elsewhere(image, key, folder), folder)
             for name in _possible_names(image, key):
                 target = folder / name
                 if not os.path.lexists(target):
@@ -105,26 +105,27 @@ class Sorter:
             raise _failed(folder / image.name, error) from error
         raise LatteError("other files have all names for this image", where=str(folder / name))
 
-    def _count_elsewhere(self, image: Path, key: str, folder: Path) -> None:
-        """Count the image if another sub-folder has a file with the same content.
-
-        Such a file comes from an earlier call. `warn` is called for the first such image, before
-        this image is copied.
-        """
+    def _elsewhere(self, image: Path, key: str, folder: Path) -> Path | None:
+        """Return the image's copy that an earlier call put into another sub-folder, or None."""
         for name in _possible_names(image, key):
             for other in self._earlier.get(name, ()):
                 found = self.folder / other / name
-                if other == folder.name or not found.is_file():
-                    continue
-                if filecmp.cmp(image, found, shallow=False):
-                    if not self.elsewhere:
-                        self._warn(
-                            f"warning: {found}: an earlier sorting put this image into another "
-                            f"folder than {folder.name}, so that it will be in both\n"
-                            "  sort into a new folder, or delete this one first"
-                        )
-                    self.elsewhere += 1
-                    return
+                is_other = other != folder.name and found.is_file()
+                if is_other and filecmp.cmp(image, found, shallow=False):
+                    return found
+        return None
+
+    def _count_elsewhere(self, found: Path | None, folder: Path) -> None:
+        """Count a copy in another sub-folder, and call `warn` for the first such copy."""
+        if found is None:
+            return
+        if not self.elsewhere:
+            self._warn(
+                f"warning: {found}: an earlier sorting put this image into another "
+                f"folder than {folder.name}, so that it will be in both\n"
+                "  sort into a new folder, or delete this one first"
+            )
+        self.elsewhere += 1
 
     def _write(self, image: Path, target: Path, temporary: Path) -> None:
         """Write the image under the name `temporary`, then rename it.

@@ -275,11 +275,8 @@ def verdict_words(results: RunResults, run: str) -> VerdictWords:
     again = f"latte run {shlex.quote(f'{run}/recipe.yaml')} --set guard=null"
     again += f" --limit {limit}" if limit else ""
     unguarded = ("To adapt without the guard", again)
-    all_of_it = (
-        ("To use the candidate, which is the adapted model without mixing", use),
-        unguarded,
-    )
-    commands: tuple[tuple[str, str], ...]
+    unmixed = ("To use the candidate, which is the adapted model without mixing", use)
+    commands = () if whole else (unmixed, unguarded)
     match verdict.outcome:
         case "kept zero-shot":
             sentence = f"Kept zero-shot CLIP: the evidence that adapting helps is too weak{sure}."
@@ -288,10 +285,9 @@ def verdict_words(results: RunResults, run: str) -> VerdictWords:
         case "likely better":
             what = "Adapted:" if whole else f"{adapted}. This is"
             sentence = f"{what} likely better than zero-shot CLIP on images like these{sure}."
-            return VerdictWords("better", sentence, reason, () if whole else all_of_it)
+            return VerdictWords("better", sentence, reason, commands)
         case "cannot tell":
             sentence = f"{adapted}. Whether this helps is uncertain{sure}."
-            commands = () if whole else all_of_it
             return VerdictWords("unknown", sentence, reason, commands, _ZERO_SHOT_LABELS)
 
 

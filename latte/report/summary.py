@@ -68,13 +68,11 @@ def _questions(results: RunResults) -> str | None:
 
 def _verdict(words: VerdictWords) -> list[str]:
     """Return the lines of a verdict; each command has its own line, so that it can be copied."""
-    first, last = (words.sentence, words.reason), (words.advice,)
-    before, after = (
-        [line for text in texts if text for line in _ascii_paragraph(text)]
-        for texts in (first, last)
-    )
-    commands = [(f"{purpose}:", f"  {one_line(command)}") for purpose, command in words.commands]
-    return [*before, *(line for pair in commands for line in pair), *after]
+    lines = _ascii_paragraph(words.sentence)
+    lines += _ascii_paragraph(words.reason) if words.reason else []
+    for purpose, command in words.commands:
+        lines += [f"{purpose}:", f"  {one_line(command)}"]
+    return lines + (_ascii_paragraph(words.advice) if words.advice else [])
 
 
 def _row(evaluation: Evaluation) -> tuple[str, ...]:

@@ -155,8 +155,13 @@ LARGEST_JSON = 2**28
 DO_AGAIN = "remove it and write it again: latte run RECIPE"
 
 _DAMAGE = (
-    *(ValueError, ArithmeticError, LookupError, TypeError, RecursionError),
-    *(SafetensorError, csv.Error),
+    ValueError,
+    ArithmeticError,
+    LookupError,
+    TypeError,
+    RecursionError,
+    SafetensorError,
+    csv.Error,
 )
 """Errors that code raises when it reads or shows a damaged file."""
 

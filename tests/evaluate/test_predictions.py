@@ -12,8 +12,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from latte.evaluate.predictions import (
     NO_LABEL,
@@ -23,7 +21,6 @@ from latte.evaluate.predictions import (
     Prediction,
     PredictionFormat,
     predict_rows,
-    separation,
     stream_predictions,
     with_unknown,
     write_predictions,
@@ -153,7 +150,6 @@ WITH_UNSURE = [
     Prediction("sure.jpg", (ClassScore("cat", 0.8, 0), ClassScore("dog", 0.1, 1))),
     Prediction("unsure.jpg", (ClassScore("cat", 0.3, 0), ClassScore("dog", 0.2, 1))),
 ]
-scores = st.lists(st.integers(0, 5), min_size=1, max_size=12)
 
 
 def test_low_score_puts_none_of_them_first() -> None:
@@ -174,10 +170,3 @@ def test_match_of_a_sigmoid_model_decides_before_the_score() -> None:
     assert [row.match for row in rows] == pytest.approx([0.6, 0.9])
     assert min(row.confidence for row in rows) > 0.7
     assert [row.name for row in with_unknown(rows, 0.7)] == [NONE_OF_THEM, "dog"]
-
-
-@given(scores, scores)
-def test_separation_counts_pairs(known: list[int], unknown: list[int]) -> None:
-    wins = sum((a > b) + (a == b) / 2 for a in known for b in unknown)
-    found = separation(torch.tensor(known).float(), torch.tensor(unknown).float())
-    assert found == pytest.approx(wins / len(known) / len(unknown))

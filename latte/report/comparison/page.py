@@ -143,7 +143,7 @@ def _lines(row: Row, title: str, path: Path | None, verdicts: bool) -> list[dict
         "kind": "adapted",
         "name": title,
         "settings": row.labels if row.left_out else (),
-        "labels": (*row.telling, *([row.verdict] if verdicts else [])),
+        "labels": (*row.distinguishing, *([row.verdict] if verdicts else [])),
         "seeds": [
             (seed, report_link(path, folder) if path else None)
             for seed, folder in zip(row.seeds, row.folders, strict=True)

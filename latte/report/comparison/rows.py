@@ -60,7 +60,7 @@ class Row:
     """`key=value` for each setting in which rows of this method and dataset differ.
 
     If the recipe used labels of training images, `ORACLE` comes first."""
-    telling: tuple[str, ...]
+    distinguishing: tuple[str, ...]
     """The few `labels` that distinguish this row from the others; all `labels` if there are few."""
     data: Data
     seeds: tuple[int, ...]
@@ -87,13 +87,13 @@ class Row:
 
     @property
     def name(self) -> str:
-        """Method and telling labels on one line."""
-        return " ".join([self.method, *self.telling])
+        """Method and distinguishing labels on one line."""
+        return " ".join([self.method, *self.distinguishing])
 
     @property
     def left_out(self) -> int:
-        """Number of differing settings that `telling` leaves out."""
-        return len(self.labels) - len(self.telling)
+        """Number of differing settings that `distinguishing` leaves out."""
+        return len(self.labels) - len(self.distinguishing)
 
     @property
     def baseline(self) -> Spread | None:
@@ -167,7 +167,7 @@ def differing_keys(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     return named if len(distinct) == len(settings) else differing
 
 
-def telling_keys(settings: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> list[str]:
+def distinguishing_keys(settings: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> list[str]:
     """Return a few of `keys` that together distinguish all `settings`; all keys if there are few.
 
     Keys that all settings have, and keys that name components (`.use`), are preferred.
@@ -175,15 +175,15 @@ def telling_keys(settings: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> 
     if len(keys) <= MOST_LABELS:
         return [*keys]
 
-    def told_apart(chosen: Sequence[str]) -> int:
+    def combinations(chosen: Sequence[str]) -> int:
         return len({tuple(_identity(one, key) for key in chosen) for one in settings})
 
     ranked = sorted(
         keys, key=lambda key: (any(key not in one for one in settings), not key.endswith(_USE))
     )
     found: list[str] = []
-    while told_apart(found) < told_apart(keys):
-        found.append(max(ranked, key=lambda key: told_apart([*found, key])))
+    while combinations(found) < combinations(keys):
+        found.append(max(ranked, key=lambda key: combinations([*found, key])))
     return [key for key in keys if key in found]
 
 
@@ -229,12 +229,12 @@ def _family_rows(family: Sequence[Sequence[Run]]) -> list[Row]:
     """Return the rows of one method and dataset, labelled by the settings in which they differ."""
     keys = differing_keys([group[0].settings for group in family])
     ordered = sorted(family, key=lambda group: order(group[0].settings, keys))
-    telling = telling_keys([group[0].settings for group in family], keys)
+    distinguishing = distinguishing_keys([group[0].settings for group in family], keys)
     rows = []
     for group in ordered:
         settings = group[0].settings
         every = labels(settings, keys)
-        few = every if telling == keys else _components(settings, telling)
+        few = every if distinguishing == keys else _components(settings, distinguishing)
         rows.append(_row(group, every, few))
     return rows
 
@@ -255,13 +255,13 @@ def _marks(run: Run) -> tuple[str, ...]:
     return (*((ORACLE,) if run.oracle else ()), *((CORRECTED,) if corrected else ()))
 
 
-def _row(runs: Sequence[Run], row_labels: tuple[str, ...], telling: tuple[str, ...]) -> Row:
+def _row(runs: Sequence[Run], row_labels: tuple[str, ...], distinguishing: tuple[str, ...]) -> Row:
     zero_shot = [run.zero_shot for run in runs if run.zero_shot is not None]
     memory = [run.peak_memory_mb for run in runs if run.peak_memory_mb is not None]
     return Row(
         method=runs[0].method,
         labels=(*_marks(runs[0]), *row_labels),
-        telling=(*_marks(runs[0]), *telling),
+        distinguishing=(*_marks(runs[0]), *distinguishing),
         data=runs[0].data,
         seeds=tuple(run.seed for run in runs),
         zero_shot=spread(zero_shot) if zero_shot else None,

@@ -40,7 +40,7 @@ def table(comparison: Comparison) -> str:
 
 def _lines(row: Row, title: str, comparison: Comparison) -> Iterator[list[RenderableType]]:
     """Yield a line for the row's adapted model, one for its candidate, and one per control."""
-    details = [*row.telling, *([row.verdict] if comparison.has_verdicts else [])]
+    details = [*row.distinguishing, *([row.verdict] if comparison.has_verdicts else [])]
     yield [
         Group(Text(title), *map(indented, details)),
         str(len(row.seeds)),

@@ -326,7 +326,7 @@ def test_of_many_differing_settings_rows_show_those_that_tell_them_apart(tmp_pat
         settings = {"prototypes": {"use": use, **more}, "guard": {"use": f"guard {len(more)}"}}
         run_folder(tmp_path / f"animals-{name}", settings=settings)
     found = compared(tmp_path)
-    assert [row.telling for row in found.rows] == [
+    assert [row.distinguishing for row in found.rows] == [
         ("prototypes=mine",),
         ("prototypes=other",),
         ("prototypes=plain",),
@@ -342,5 +342,5 @@ def test_two_settings_are_shown_if_no_single_one_tells_rows_apart(tmp_path: Path
             train = {"first": one, "second": other}
             same = {f"copy{number}": one for number in range(3)}
             run_folder(tmp_path / f"{one}{other}", settings={"train": {**train, **same}})
-    labels = {row.telling for row in compared(tmp_path).rows}
+    labels = {row.distinguishing for row in compared(tmp_path).rows}
     assert labels == {(f"first={a}", f"second={b}") for a in (0, 1) for b in (0, 1)}

@@ -1,0 +1,19 @@
+"""AUROC against a count of all pairs."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.unknown import separation
+
+SCORES = st.lists(st.integers(0, 5), min_size=1, max_size=12)
+
+
+@given(SCORES, SCORES)
+def test_separation_counts_pairs(known: list[int], unknown: list[int]) -> None:
+    wins = sum((a > b) + (a == b) / 2 for a in known for b in unknown)
+    found = separation(torch.tensor(known).float(), torch.tensor(unknown).float())
+    assert found == pytest.approx(wins / len(known) / len(unknown))
