@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,7 +21,7 @@ from latte.cli.shared import (
     file_or_names,
     require_recipe,
 )
-from latte.interfaces import LatteError, RecipeErrors
+from latte.interfaces import Dataset, LatteError, RecipeErrors
 from latte.recipe.dump import dump_yaml, yaml_lines
 from latte.recipe.load import load_recipe
 from latte.recipe.node import dotted
@@ -115,19 +115,23 @@ def check(
     require_recipe(recipe)
     registry = load_registry()
     checked = load_recipe_or_saved(recipe, registry, set_ or ())
-    errors = []
-    for one in (check_models, check_dataset):
-        try:
-            one(checked, registry)
-        except LatteError as error:
-            errors.append(error)
+    errors, dataset = [], None
+    try:
+        check_models(checked, registry)
+    except LatteError as error:
+        errors.append(error)
+    try:
+        dataset = check_dataset(checked, registry)
+    except LatteError as error:
+        errors.append(error)
     if errors:
         raise RecipeErrors(errors)
     if json:
         print_json({"recipe": checked.resolved, "origins": checked.origins})
     else:
         echo(annotated(replace(checked, path=recipe)), nl=False)
-    _warn(checked, registry)
+    if dataset is not None:
+        _warn(checked, dataset)
 
 
 def annotated(recipe: Recipe) -> str:
@@ -152,26 +156,13 @@ def annotated(recipe: Recipe) -> str:
     return "".join(f"{line}\n" for line in text)
 
 
-def _warn(recipe: Recipe, registry: Registry) -> None:
-    """Print warnings about the images. Raises `LatteError` if a describer must not get them.
-
-    Only latte's own kinds of dataset are checked, because listing the images of a plugin's dataset
-    may be slow. Nothing is checked if the images cannot be listed, for example because the dataset
-    of a shipped recipe is not on this machine.
-    """
+def _warn(recipe: Recipe, dataset: Dataset[Any]) -> None:
+    """Print warnings about the images. Raises `LatteError` if a describer must not get them."""
     from latte.data.few_images import warn_of_few
-    from latte.registry.plugin import BUILTIN_DISTRIBUTION
-    from latte.run.workspace import check_sending, unloaded_dataset
+    from latte.run.workspace import check_sending
 
-    if recipe.dataset.distribution != BUILTIN_DISTRIBUTION:
-        return
-    try:
-        dataset = unloaded_dataset(recipe, registry)
-        few = warn_of_few(len(dataset.training_images()), len(dataset.class_names))
-        found = [*dataset.warnings(), *([few] if few else [])]
-    except LatteError:
-        return
-    for warning in found:
+    few = warn_of_few(len(dataset.training_images()), len(dataset.class_names))
+    for warning in [*dataset.warnings(), *([few] if few else [])]:
         echo(f"warning: {warning}", err=True)
     check_sending(recipe, dataset)
 

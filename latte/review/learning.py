@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -31,11 +32,12 @@ def learn(review: Review, registry: Registry, progress: Progress) -> RunResults:
         raise LatteError("only one run can learn at a time", where="RUN", hint="name one run")
     if not teaching_labels(review.file):
         found = uses(review.answers().values())
+        review_command = shlex.join(["latte", "review", str(run.folder.path)])
         raise LatteError(
             "there is no answer to learn from" + (f": of the answers, {found}" if found else ""),
             where=str(review.file),
-            hint=f"latte review {run.folder.path}, and choose a task that begins with Teach; or "
-            f"latte review {run.folder.path} --sheet DIR --teach",
+            hint=f"{review_command}, and choose a task that begins with Teach; or "
+            f"{review_command} --sheet DIR --teach",
         )
     path = Path(run.source.recipe)
     file = os.path.relpath(review.file, path.parent)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from latte.interfaces import LatteError
+from latte.interfaces import Dataset, LatteError
 from latte.recipe.layout import LEARNERS
 from latte.recipe.model import Recipe
 from latte.recipe.node import DEFAULT, OVERRIDE
@@ -59,23 +60,26 @@ def check_models(recipe: Recipe, registry: Registry) -> None:
         check_models(control, registry)
 
 
-def check_dataset(recipe: Recipe, registry: Registry) -> None:
-    """Raise `LatteError` if paths, class names or lists of images of the dataset are wrong.
+def check_dataset(recipe: Recipe, registry: Registry) -> Dataset[Any] | None:
+    """Return the dataset after listing its images; None if it is not checked.
 
     No image is opened. Datasets of plugins are not checked, because opening them may be slow. If a
     recipe that ships with latte uses a published dataset that is missing, this raises no error,
-    because such a recipe names no path.
+    because such a recipe names no path. Raises `LatteError` if paths, class names or lists of
+    images are wrong.
     """
     if recipe.dataset.distribution != BUILTIN_DISTRIBUTION:
-        return
+        return None
     try:
         with naming_line(recipe):
             dataset = unloaded_dataset(recipe, registry)
             dataset.training_images()
             dataset.evaluation_images()
+            return dataset
     except LatteError:
         if not is_shipped(recipe.path) or _chosen_by_user(recipe):
             raise
+        return None
 
 
 def _chosen_by_user(recipe: Recipe) -> bool:
