@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from latte.new.choices import Choices
     from latte.new.images import Findings
     from latte.recipe.model import Recipe
-    from latte.registry.registry import Registry
 
 _WIDEST = 44
 """Largest column at which `latte check` aligns its comments.
