@@ -40,11 +40,6 @@ class Column:
         """Return the subject (N,) int64 of each training image."""
         return torch.arange(len(self.texts)) if self.own is None else self.own
 
-    def answered(self) -> Tensor:
-        """Return (N,) bool: True where a training image or its group has at least one text."""
-        has_text = [any(text is not None for text in texts) for texts in self.texts]
-        return torch.tensor(has_text, dtype=torch.bool)[self.subjects()]
-
 
 def planned_columns(
     plans: Mapping[str, Plan], results: Mapping[str, GenerateResult]

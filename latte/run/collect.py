@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -67,15 +67,7 @@ def collect_results(
         skipped_images=images.skipped,
         seconds={stage: record.seconds for stage, record in done.items()},
         metrics=run.metrics,
-        evaluations=(
-            *run.evaluations,
-            *(
-                replace(one, name=name)
-                for name, evaluations in controls.items()
-                for one in evaluations
-                if one.name == "adapted"
-            ),
-        ),
+        evaluations=(*run.evaluations, *_of_controls(controls)),
         gallery=tuple(_gallery(workspace, images, labels, bank)),
         pseudo_label_counts=_counts(labels, len(images.class_names)),
         verdict=run.verdict,
@@ -100,6 +92,12 @@ def collect_results(
             if record.peak_memory_mb is not None
         },
     )
+
+
+def _of_controls(controls: Mapping[str, Sequence[Evaluation]]) -> Iterator[Evaluation]:
+    """Yield the evaluation of each control's adapted model, under the name of the control."""
+    for name, evaluations in controls.items():
+        yield from (replace(one, name=name) for one in evaluations if one.name == "adapted")
 
 
 def _gallery(

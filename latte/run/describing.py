@@ -217,10 +217,10 @@ def describe_shard(
             ask_again=ask_again,
         )
     total = sum(len(plan.requests) for plan in plans.values())
-    share, there, written, refused, failed = (
-        sum(getattr(one, count) for one in results.values())
-        for count in ("requests", "served", "generated", "refused", "failed")
-    )
+    found = results.values()
+    share, refused = sum(one.requests for one in found), sum(one.refused for one in found)
+    there, written = sum(one.served for one in found), sum(one.generated for one in found)
+    failed = sum(one.failed for one in found)
     line = (
         f"shard {shard}: {share:,} of {total:,} requests, {written:,} written, {there:,} were there"
     )

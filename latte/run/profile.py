@@ -104,8 +104,8 @@ def _steps(profile: RunProfile, watch: Stopwatch) -> dict[str, Any]:
     """
     times = watch.measured if watch.measured.steps else watch.looked_into
     counted_images = watch.looked_into.images / max(1, watch.looked_into.steps)
-    flops = {part: watch.flops[part] / counted_images for part in PARTS}
-    total, an_image = sum(times.seconds.values()), sum(flops.values())
+    an_image = {part: watch.flops[part] / counted_images for part in PARTS}
+    total, flops = sum(times.seconds.values()), sum(an_image.values())
     # On a CPU, CPU time is compared, because wall time includes the work of other processes.
     on_cpu = profile.device == "cpu"
     dtype = _DTYPES.get(profile.arithmetic, torch.float32)
@@ -113,8 +113,8 @@ def _steps(profile: RunProfile, watch: Stopwatch) -> dict[str, Any]:
     with backward_in(profile.arithmetic):
         peak = matmul_throughput(profile.device, dtype, clock=clock)
 
-    def rate(an_image: float, seconds: float) -> float:
-        return an_image * times.images / seconds if seconds else 0.0
+    def rate(flops_an_image: float, seconds: float) -> float:
+        return flops_an_image * times.images / seconds if seconds else 0.0
 
     return {
         "steps": times.steps,
@@ -123,10 +123,10 @@ def _steps(profile: RunProfile, watch: Stopwatch) -> dict[str, Any]:
         "seconds": total,
         "images_a_second": _rate(times.images, total),
         "waiting_share": times.seconds[WAITING] / total,
-        "gflop_an_image": an_image / 1e9,
-        "gflop_a_second": rate(an_image, total) / 1e9,
+        "gflop_an_image": flops / 1e9,
+        "gflop_a_second": rate(flops, total) / 1e9,
         "cpu_seconds": times.cpu_seconds,
-        "share_of_product": rate(an_image, times.cpu_seconds if on_cpu else total) / peak,
+        "share_of_product": rate(flops, times.cpu_seconds if on_cpu else total) / peak,
         "product_gflop_a_second": peak / 1e9,
         "looked_into": watch.looked_into.steps,
         "looked_into_seconds": sum(watch.looked_into.seconds.values()),
@@ -134,8 +134,8 @@ def _steps(profile: RunProfile, watch: Stopwatch) -> dict[str, Any]:
             {
                 "name": part,
                 "seconds": times.seconds[part],
-                "gflop_an_image": flops[part] / 1e9,
-                "gflop_a_second": rate(flops[part], times.seconds[part]) / 1e9,
+                "gflop_an_image": an_image[part] / 1e9,
+                "gflop_a_second": rate(an_image[part], times.seconds[part]) / 1e9,
             }
             for part in PARTS
         ],

@@ -99,12 +99,11 @@ def plan_run(
     """Return the run folder and the planned stages, without writing to the run folder."""
     folder = run_folder(recipe, limit)
     workspace = Workspace(recipe, registry, progress, folder, limit=limit)
-    wanted = Job(workspace, with_corrections(workspace, find_images(workspace))).fingerprints
+    job = Job(workspace, with_corrections(workspace, find_images(workspace)))
     planned = []
     for stage in STAGES:
-        record = folder.finished(stage)
-        reused = record is not None and record.fingerprint == wanted[stage]
-        planned.append(PlannedStage(stage, reused, record.seconds if record and reused else None))
+        record = job.reusable(stage)
+        planned.append(PlannedStage(stage, record is not None, record.seconds if record else None))
     return folder.path, planned
 
 
@@ -162,12 +161,8 @@ class _Runner:
 
     def _trains(self, job: Job) -> bool:
         """Return True if this run will train, and not reuse an earlier training."""
-        needed = STAGES[: STAGES.index("train") + 1]
-        records = {stage: self.folder.finished(stage) for stage in needed}
-        return self.last >= STAGES.index("train") and not all(
-            record is not None and record.fingerprint == job.fingerprints[stage]
-            for stage, record in records.items()
-        )
+        train = STAGES.index("train")
+        return self.last >= train and not all(map(job.reusable, STAGES[: train + 1]))
 
     def _warn(self, images: Images) -> None:
         """Print the dataset's warnings and a warning about few images, except in control runs."""
@@ -195,10 +190,9 @@ class _Runner:
     def _forget_changed(self, job: Job) -> None:
         """Delete the record of the first unfinished or changed stage, and those of later stages."""
         for index, stage in enumerate(STAGES):
-            record = self.folder.finished(stage)
-            if record is not None and record.fingerprint == job.fingerprints[stage]:
+            if job.reusable(stage):
                 continue
-            if record is not None:
+            if self.folder.finished(stage):
                 self.progress.say(f"{stage}: its inputs have changed, so it is done again")
                 changed = changed_inputs(self.folder, job.images) if stage == "data" else []
                 if changed:

@@ -12,6 +12,7 @@ from latte.describe.bank import DescriptionBank
 from latte.interfaces import Evaluation, RunResults
 from latte.io.files import digest
 from latte.results.finished import FinishedRun
+from latte.results.folder import StageRecord
 from latte.results.identity import CHECKPOINTS, STAGES, stage_fingerprints
 from latte.run.collect import collect_results
 from latte.run.describing import describe, load_bank
@@ -48,6 +49,13 @@ class Job:
             self.images.corrections,
         )
         """Fingerprint of each stage; see `stage_fingerprints`."""
+
+    def reusable(self, stage: str) -> StageRecord | None:
+        """Return the record of a finished stage whose fingerprint has not changed, or None."""
+        record = self.workspace.folder.finished(stage)
+        if record is None or record.fingerprint != self.fingerprints[stage]:
+            return None
+        return record
 
     @cached_property
     def zero_shot(self) -> ZeroShot:

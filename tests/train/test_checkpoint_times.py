@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces import NoOptions
 from latte.train import checkpoint, loop
 from latte.train.checkpoint import Checkpoints
@@ -18,7 +16,7 @@ from latte.train.training import Training
 from tests.helpers.method_doubles import AgreementLabeler
 from tests.helpers.recorded import RecordedProgress
 from tests.helpers.training_driver import CONTEXT
-from tests.helpers.training_engine import SETTINGS, make_training, with_settings
+from tests.helpers.training_engine import SETTINGS, with_settings
 from tests.helpers.training_runs import assert_same_bits, metrics, outcome, reclip_parts, run
 
 RARELY = with_settings(SETTINGS, checkpoint_every=1000, evaluate_every=0)
@@ -39,20 +37,10 @@ Make = Callable[..., tuple[Training, Clock]]
 
 
 @pytest.fixture
-def make(
-    tiny_backbone: OpenClipBackbone,
-    colour_images: Callable[..., Path],
-    tmp_path: Path,
-    silent_progress: RecordedProgress,
-) -> Make:
-    images = colour_images(per_class=5)
-
+def make(make: Callable[..., Training]) -> Make:
     def build(name: str, **changes: Any) -> tuple[Training, Clock]:
-        folder, clock = tmp_path / name, Clock()
-        training = make_training(
-            tiny_backbone, images, folder, silent_progress, settings=RARELY, **changes
-        )
-        return replace(training, clock=clock), clock
+        clock = Clock()
+        return replace(make(name, settings=RARELY, **changes), clock=clock), clock
 
     return build
 

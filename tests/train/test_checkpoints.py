@@ -11,12 +11,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from faults.damage import turned
-from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces import LatteError, TrainableGroup
 from latte.train.checkpoint import KEPT, load_checkpoint, save_checkpoint
 from latte.train.training import Training
-from tests.helpers.recorded import RecordedProgress
-from tests.helpers.training_engine import SETTINGS, latteclip_part, make_training, with_settings
+from tests.helpers.training_engine import SETTINGS, latteclip_part, with_settings
 from tests.helpers.training_runs import run
 
 pytestmark = pytest.mark.thorough
@@ -26,26 +24,10 @@ HEADER = 20_000
 
 
 @pytest.fixture
-def train(
-    tiny_backbone: OpenClipBackbone,
-    colour_images: Callable[..., Path],
-    tmp_path: Path,
-    silent_progress: RecordedProgress,
-) -> Callable[..., Training]:
-    images = colour_images(per_class=5)
-
+def train(make: Callable[..., Training]) -> Callable[..., Training]:
     def build(group: TrainableGroup, **changes: Any) -> Training:
         settings = with_settings(SETTINGS, checkpoint_every=1, **changes)
-        return run(
-            make_training(
-                tiny_backbone,
-                images,
-                tmp_path / group,
-                silent_progress,
-                settings=settings,
-                parts=[latteclip_part(trainable=group)],
-            )
-        )
+        return run(make(group, settings=settings, parts=[latteclip_part(trainable=group)]))
 
     return build
 

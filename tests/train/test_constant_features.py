@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
 from latte.backbone.encode import encode_many_texts
-from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces import NoOptions, TrainableGroup
 from latte.toolkit.module_backbone import ModuleBackbone
 from latte.train.training import Training
@@ -22,7 +20,6 @@ from tests.helpers.training_engine import (
     SETTINGS,
     Part,
     latteclip_part,
-    make_training,
     with_settings,
 )
 from tests.helpers.training_runs import (
@@ -39,17 +36,9 @@ pytestmark = pytest.mark.thorough
 
 
 @pytest.fixture
-def make(
-    tiny_backbone: OpenClipBackbone,
-    colour_images: Callable[..., Path],
-    tmp_path: Path,
-    silent_progress: RecordedProgress,
-) -> Callable[..., Training]:
-    images = colour_images(per_class=5)
-
+def make(make: Callable[..., Training]) -> Callable[..., Training]:
     def build(group: TrainableGroup, name: str = "run", **changes: Any) -> Training:
-        changes = {"parts": [latteclip_part(trainable=group)], **changes}
-        return make_training(tiny_backbone, images, tmp_path / name, silent_progress, **changes)
+        return make(name, **{"parts": [latteclip_part(trainable=group)], **changes})
 
     return build
 

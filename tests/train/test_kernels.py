@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,9 +19,8 @@ from latte.train import kernels, loop
 from latte.train.checkpoint import load_checkpoint
 from latte.train.kernels import check_kernels
 from latte.train.training import Training
-from tests.helpers.recorded import RecordedProgress
 from tests.helpers.training_driver import CONTEXT
-from tests.helpers.training_engine import SETTINGS, latteclip_part, make_training, with_settings
+from tests.helpers.training_engine import SETTINGS, latteclip_part, with_settings
 from tests.helpers.training_runs import (
     StoppedError,
     assert_same_bits,
@@ -40,17 +38,9 @@ LAST_BLOCK = LastBlocks(LastBlocksOptions(blocks=1), CONTEXT)
 
 
 @pytest.fixture
-def make(
-    tiny_backbone: OpenClipBackbone, colour_images: Callable[..., Path], tmp_path: Path
-) -> Callable[..., Training]:
-    images = colour_images(per_class=5)
-
+def make(make: Callable[..., Training]) -> Callable[..., Training]:
     def build(name: str, parts: Any = None, **changes: Any) -> Training:
-        settings = with_settings(SETTINGS, **changes)
-        progress = RecordedProgress()
-        return make_training(
-            tiny_backbone, images, tmp_path / name, progress, parts=parts, settings=settings
-        )
+        return make(name, parts=parts, settings=with_settings(SETTINGS, **changes))
 
     return build
 

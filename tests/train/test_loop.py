@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,7 +36,6 @@ from tests.helpers.training_engine import (
     Part,
     latteclip_labelers,
     latteclip_part,
-    make_training,
     with_settings,
 )
 from tests.helpers.training_runs import (
@@ -52,21 +50,6 @@ from tests.helpers.training_runs import (
 pytestmark = pytest.mark.thorough
 
 Make = Callable[..., Training]
-
-
-@pytest.fixture
-def make(
-    tiny_backbone: OpenClipBackbone,
-    colour_images: Callable[..., Path],
-    tmp_path: Path,
-    silent_progress: RecordedProgress,
-) -> Make:
-    images = colour_images(per_class=5)
-
-    def build(name: str = "run", **changes: Any) -> Training:
-        return make_training(tiny_backbone, images, tmp_path / name, silent_progress, **changes)
-
-    return build
 
 
 def test_training_changes_weights_and_prototypes_and_logs_steps(make: Make) -> None:

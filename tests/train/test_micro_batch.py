@@ -33,7 +33,7 @@ from latte.train.micro_batch import (
 from latte.train.training import Training
 from tests.helpers.gradients import assert_same_gradients, peak_of_saved_tensors
 from tests.helpers.recorded import RecordedProgress
-from tests.helpers.training_engine import SETTINGS, latteclip_part, make_training, with_settings
+from tests.helpers.training_engine import SETTINGS, latteclip_part, with_settings
 from tests.helpers.training_runs import run
 
 pytestmark = pytest.mark.thorough
@@ -42,17 +42,9 @@ AUTO = with_settings(SETTINGS, batch_size=15, max_steps=1, micro_batch_size="aut
 
 
 @pytest.fixture
-def make(
-    tiny_backbone: OpenClipBackbone,
-    colour_images: Callable[..., Path],
-    tmp_path: Path,
-    silent_progress: RecordedProgress,
-) -> Callable[..., Training]:
-    images = colour_images(per_class=5)
-
+def make(make: Callable[..., Training]) -> Callable[..., Training]:
     def build(name: str = "run", **changes: Any) -> Training:
-        changes = {"settings": AUTO, **changes}
-        return make_training(tiny_backbone, images, tmp_path / name, silent_progress, **changes)
+        return make(name, **{"settings": AUTO, **changes})
 
     return build
 

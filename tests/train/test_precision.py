@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal
 
@@ -11,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces import LatteError
 from latte.interfaces.settings import OptimizerSettings
 from latte.interfaces.settings import Precision as Wanted
@@ -25,8 +23,7 @@ from latte.train.precision import (
     fp32_products,
 )
 from latte.train.training import Training
-from tests.helpers.recorded import RecordedProgress
-from tests.helpers.training_engine import SETTINGS, make_training, with_settings
+from tests.helpers.training_engine import SETTINGS, with_settings
 from tests.helpers.training_runs import StoppedError, assert_same_bits, metrics, outcome, run
 
 pytestmark = pytest.mark.thorough
@@ -36,18 +33,9 @@ PUBLISHED_RATE = 1e-7
 
 
 @pytest.fixture
-def make(
-    tiny_backbone: OpenClipBackbone,
-    colour_images: Callable[..., Path],
-    tmp_path: Path,
-    silent_progress: RecordedProgress,
-) -> Callable[..., Training]:
-    images = colour_images(per_class=5)
-
+def make(make: Callable[..., Training]) -> Callable[..., Training]:
     def build(name: str, wanted: Wanted, **changes: Any) -> Training:
-        settings = with_settings(SETTINGS, precision=wanted, **changes)
-        folder = tmp_path / name
-        return make_training(tiny_backbone, images, folder, silent_progress, settings=settings)
+        return make(name, settings=with_settings(SETTINGS, precision=wanted, **changes))
 
     return build
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces.settings import AugmentSettings
 from latte.train.features import RefreshedTexts
 from latte.train.training import Training
-from tests.helpers.recorded import RecordedProgress
-from tests.helpers.training_engine import SETTINGS, make_training, with_settings
+from tests.helpers.training_engine import SETTINGS, with_settings
 from tests.helpers.training_runs import (
     StoppedError,
     assert_same_bits,
@@ -30,18 +27,9 @@ pytestmark = pytest.mark.thorough
 
 
 @pytest.fixture
-def make(
-    tiny_backbone: OpenClipBackbone,
-    colour_images: Callable[..., Path],
-    tmp_path: Path,
-    silent_progress: RecordedProgress,
-) -> Callable[..., Training]:
-    images = colour_images(per_class=5)
-
+def make(make: Callable[..., Training]) -> Callable[..., Training]:
     def build(steps: int | None, name: str = "run", **changes: Any) -> Training:
-        settings = with_settings(SETTINGS, refresh_captions=steps, **changes)
-        folder = tmp_path / name
-        return make_training(tiny_backbone, images, folder, silent_progress, settings=settings)
+        return make(name, settings=with_settings(SETTINGS, refresh_captions=steps, **changes))
 
     return build
 

@@ -6,13 +6,11 @@ import gzip
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from latte.backbone.open_clip import OpenClipBackbone
 from latte.train import timing
 from latte.train.timing import (
     BACKWARD,
@@ -31,8 +29,6 @@ from latte.train.timing import (
     timed_step,
 )
 from latte.train.training import Training
-from tests.helpers.recorded import RecordedProgress
-from tests.helpers.training_engine import make_training
 from tests.helpers.training_runs import assert_same_bits, metrics, outcome, run
 
 pytestmark = pytest.mark.thorough
@@ -105,16 +101,8 @@ def test_flops_are_counted_per_part() -> None:
 
 
 def test_measured_training_gives_identical_bits(
-    tiny_backbone: OpenClipBackbone,
-    colour_images: Callable[..., Path],
-    tmp_path: Path,
-    silent_progress: RecordedProgress,
+    make: Callable[..., Training], tmp_path: Path
 ) -> None:
-    images = colour_images(per_class=5)
-
-    def make(name: str, **changes: Any) -> Training:
-        return make_training(tiny_backbone, images, tmp_path / name, silent_progress, **changes)
-
     plain = run(make("plain"))
     watch = Stopwatch("cpu", tmp_path / "trace.json.gz")
     with measuring(watch):

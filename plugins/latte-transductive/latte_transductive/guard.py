@@ -20,7 +20,7 @@ HALF = 0.5
 _NEARLY, _MOSTLY, _CLEARLY = 0.9, 0.6, 1.5
 
 MIN_GIVEN = 6
-"""If a person gave the class of so many images, stability and lead no longer decide."""
+"""If a person gave the class of at least so many images, stability and lead do not decide."""
 
 # Coefficients of the log odds that adapting raises the accuracy. They were fitted on 2,204
 # folders drawn from nine families of labelled sets, with two related CLIPs and the anchored mixture

@@ -49,29 +49,23 @@ def get_dataset(
     root: Path,
     progress: Progress,
     *,
-    keep_archives: bool = False,
     archives: Callable[[Facts], Sequence[RemoteFile]] = remote_files,
 ) -> None:
     """Complete the dataset in `root` as far as possible, and print the steps that remain for you.
 
-    Existing files are not changed. Raises `LatteError` if a download or an archive fails.
+    Archives are deleted after they are unpacked; other existing files are not changed. Raises
+    `LatteError` if a download or an archive fails.
     """
     if any(name != facts.split for name in missing(facts, root)):
         if facts.torchvision:
-            _get_images(facts, root, progress, archives(facts), keep_archives)
+            _get_images(facts, root, progress, archives(facts))
         else:
             progress.say(f"{facts.name} cannot be downloaded by latte. {facts.by_hand}")
     if facts.split and not (root / facts.split).is_file():
         _get_split(facts, root, progress)
 
 
-def _get_images(
-    facts: Facts,
-    root: Path,
-    progress: Progress,
-    files: Sequence[RemoteFile],
-    keep_archives: bool,
-) -> None:
+def _get_images(facts: Facts, root: Path, progress: Progress, files: Sequence[RemoteFile]) -> None:
     paths = [download(file, root, progress) for file in files]
     packed = [path for path in paths if path.name.endswith(ARCHIVES)]
     unpacked = root / _UNPACKING
@@ -82,9 +76,8 @@ def _get_images(
         _move(_content(facts, unpacked, progress), root, facts)
     finally:
         shutil.rmtree(unpacked, ignore_errors=True)
-    if not keep_archives:
-        for path in packed:
-            path.unlink()
+    for path in packed:
+        path.unlink()
 
 
 def _content(facts: Facts, unpacked: Path, progress: Progress) -> Path:
