@@ -41,14 +41,6 @@ def tiny_backbone(tiny_clip_folder: Path) -> OpenClipBackbone:
 
 
 @pytest.fixture
-def real_clip_folder() -> Path:
-    """The small CLIP that latte-tiny ships: real weights, for tests of what people get."""
-    folder = Path(__file__).parent.parent / "plugins/latte-tiny/latte_tiny/clip"
-    assert (folder / "open_clip_config.json").is_file(), f"{folder} holds no model"
-    return folder
-
-
-@pytest.fixture
 def silent_progress() -> RecordedProgress:
     """Return a progress that records its `tasks` and `lines`."""
     return RecordedProgress()

@@ -66,7 +66,8 @@ def run(
             echo(f"run folder: {relative(folder)}")
         if dry_run:
             for stage in plan_run(loaded, registry, progress, limit)[1] if is_main else ():
-                what = f"reused (took {stage.seconds:.1f} s)" if stage.reused else "to do"
+                took = stage.seconds
+                what = "to do" if took is None else f"reused (took {took:.1f} s)"
                 echo(f"  {stage.name:<10} {what}")
             return
         measured = run_recipe(loaded, registry, progress, until=last, limit=limit, profile=profile)

@@ -47,9 +47,8 @@ class PlannedStage:
     """A stage in the plan of a dry run."""
 
     name: str
-    reused: bool
     seconds: float | None
-    """Seconds that the stage took when it was run; None if it is not reused."""
+    """Seconds that a stage took whose result is reused; None for a stage that will run."""
 
 
 def run_recipe(
@@ -103,7 +102,7 @@ def plan_run(
     planned = []
     for stage in STAGES:
         record = job.reusable(stage)
-        planned.append(PlannedStage(stage, record is not None, record.seconds if record else None))
+        planned.append(PlannedStage(stage, record.seconds if record else None))
     return folder.path, planned
 
 
