@@ -111,7 +111,7 @@ def test_a_dry_run_knows_of_other_labels(labelled: Path, tmp_path: Path) -> None
     for labels in (TRUE, TRUE[::-1]):
         write_split(tmp_path, labels)
         _, stages = plan_run(recipe, registry, RecordedProgress(), None)
-        reused.append([stage.name for stage in stages if stage.reused])
+        reused.append([stage.name for stage in stages if stage.seconds is not None])
     assert reused == [["data", "zero-shot", "describe"], ["data", "zero-shot"]]
 
 
