@@ -10,7 +10,7 @@ from latte.data.sources.classes import (
 from latte.data.sources.left_out import LeftOut
 from latte.data.sources.listed import ListedPaths, images_below, labelled_tree
 from latte.data.sources.splits import Entry, SplitDataset, Splits, read_splits
-from latte.data.sources.tables import iterate_rows
+from latte.data.sources.tables import MissingColumnError, iterate_rows
 from latte.data.sources.walk import list_folders, list_images
 from latte.io.paths import (
     existing_file,
@@ -29,6 +29,7 @@ __all__ = [
     "ImageSource",
     "LeftOut",
     "ListedPaths",
+    "MissingColumnError",
     "SplitDataset",
     "Splits",
     "existing_file",

@@ -12,7 +12,6 @@ from latte.api import (
     Context,
     ImageReference,
     LabelledImage,
-    LatteError,
     PathText,
     SourceOptions,
 )
@@ -20,6 +19,7 @@ from latte.api.sources import (
     ClassNames,
     ImageSource,
     ListedPaths,
+    MissingColumnError,
     SplitDataset,
     existing_file,
     existing_folder,
@@ -36,11 +36,9 @@ def naming_columns(advice: str) -> Iterator[None]:
     """Add `advice` to the hint of each error from the block about a column that a file lacks."""
     try:
         yield
-    except LatteError as error:
-        if not error.what.startswith("no column "):
-            raise
-        hint = f"{error.hint} {advice}"
-        raise LatteError(error.what, where=error.where, hint=hint) from error
+    except MissingColumnError as error:
+        error.hint = f"{error.hint} {advice}"
+        raise
 
 
 class ListOptions(SourceOptions):

@@ -13,6 +13,10 @@ from latte.interfaces import LatteError, did_you_mean
 from latte.io.paths import read_text, some
 
 
+class MissingColumnError(LatteError):
+    """Error of a row whose file lacks a column; the hint lists the columns that it has."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One row of a file: its values by column, and its line number."""
@@ -27,10 +31,13 @@ class Row:
         return f"{self.file}:{self.line}"
 
     def text(self, column: str) -> str:
-        """Return the text in `column`. Raises `LatteError` if it is absent, empty or not a text."""
+        """Return the text in `column`.
+
+        Raises `MissingColumnError` if it is absent, `LatteError` if it is empty or not a text.
+        """
         if column not in self.values:
             columns = f"The columns are {some(list(self.values))}."
-            raise LatteError(
+            raise MissingColumnError(
                 f"no column {column!r}",
                 where=self.where,
                 hint=f"{did_you_mean(column, self.values)} {columns}".lstrip(),
