@@ -224,7 +224,7 @@ def _named(registry: Registry, kind: Any, name: str, **options: Any) -> Named:
 
 
 def _chosen(choice: Choice) -> Named:
-    return Named(Registered(choice.spec, choice.distribution, choice.version), choice.options)
+    return Named(choice, choice.options)
 
 
 def _rival(rival: Callable[[Folder], Labels]) -> Callable[[], Method]:

@@ -144,7 +144,7 @@ def resolved_data(recipe: Recipe, registry: Registry, root: Node) -> dict[str, A
     def component(choice: Choice) -> dict[str, Any]:
         label = {NAME: choice.label} if choice.label != choice.spec.name else {}
         by = {BY: choice.by} if choice.by else {}
-        use = written_name(registry, choice.registered)
+        use = written_name(registry, choice)
         return {USE: use, **label, **by, **_plain(choice.options)}
 
     def components(choices: Iterable[Choice]) -> list[dict[str, Any]]:
@@ -169,7 +169,7 @@ def resolved_data(recipe: Recipe, registry: Registry, root: Node) -> dict[str, A
         "evaluate": _plain(recipe.evaluate),
         "reporters": components(recipe.reporters),
     }
-    if recipe.backbone.registered.full_name == DEFAULT_BACKBONE:
+    if recipe.backbone.full_name == DEFAULT_BACKBONE:
         del data[BACKBONE][USE]
     if recipe.guard:
         data["guard"] = component(recipe.guard)

@@ -15,27 +15,17 @@ from latte.interfaces.settings import (
     TrainSettings,
 )
 from latte.registry.plugin import Registered
-from latte.registry.spec import ComponentSpec
 
 
 @dataclass(frozen=True)
-class Choice:
+class Choice(Registered):
     """One component that a recipe uses: `{use: NAME, name: LABEL, ...options}`."""
 
-    spec: ComponentSpec
-    distribution: str
-    """Package that provides the component; its name and version are recorded."""
-    version: str
     label: str
     """`name:` in the recipe, else the component's short name; unique among its siblings."""
     options: Options
     by: str | None = None
     """Label of the describer that a description asks; None means the recipe's first describer."""
-
-    @property
-    def registered(self) -> Registered:
-        """The component as the registry loads and builds it."""
-        return Registered(self.spec, self.distribution, self.version)
 
 
 @dataclass(frozen=True)

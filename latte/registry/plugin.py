@@ -52,6 +52,7 @@ class Registered:
 
     spec: ComponentSpec
     distribution: str
+    """Package that provides the component; its name and version are recorded."""
     version: str
 
     @property

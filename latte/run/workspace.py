@@ -193,7 +193,7 @@ class Workspace:
 
     def build(self, choice: Choice, options: Any = None) -> Any:
         """Build the component that `choice` names; `options` replace its options in the recipe."""
-        return self.registry.build(choice.registered, options or choice.options, self.context)
+        return self.registry.build(choice, options or choice.options, self.context)
 
 
 def find_device(wanted: str) -> str:
@@ -253,7 +253,7 @@ def unloaded(recipe: Recipe, registry: Registry, choice: Choice) -> Any:
         frozen_clip=_no_clip,
         model_folder=registry.model_folder,
     )
-    return registry.build(choice.registered, choice.options, context)
+    return registry.build(choice, choice.options, context)
 
 
 def check_sending(recipe: Recipe, dataset: Dataset[Any]) -> None:
