@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, TypeAlias, TypeVar
 
@@ -245,6 +246,8 @@ SourceOptionsT = TypeVar("SourceOptionsT", bound=SourceOptions)
 class ImageSource(Dataset[SourceOptionsT]):
     """Base class of datasets whose class names are an argument of the constructor.
 
+    A subclass that reads its class names later passes none and overrides `class_names`.
+
     Example:
         >>> from latte.api import PathText, SourceOptions
         >>> from latte.api.sources import ClassNames, ImageSource, images_below, read_classes
@@ -264,7 +267,7 @@ class ImageSource(Dataset[SourceOptionsT]):
         self,
         options: SourceOptionsT,
         context: Context,
-        classes: Sequence[Sequence[str]],
+        classes: Sequence[Sequence[str]] = (),
     ) -> None:
         """Store all names of each class; the first name is the one that is shown."""
         super().__init__(options, context)
@@ -289,9 +292,9 @@ class ImageSource(Dataset[SourceOptionsT]):
     @property
     def class_aliases(self) -> Sequence[Sequence[str]]:
         """All names of each class; the first is the one in `class_names`."""
-        return self._class_aliases
+        return self._class_aliases or super().class_aliases
 
-    @property
+    @cached_property
     def lookup(self) -> ClassLookup:
         """Lookup of labels by any name of a class."""
         return ClassLookup(self.class_names, self.class_aliases)

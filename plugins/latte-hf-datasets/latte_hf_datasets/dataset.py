@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from latte.api import ClassLookup, Context, Dataset, ImageReference, LabelledImage, LatteError
+from latte.api import Context, ImageReference, LabelledImage, LatteError
+from latte.api.sources import ImageSource
 from latte_hf_datasets.images import references
 from latte_hf_datasets.options import HuggingFaceOptions
 from latte_hf_datasets.splits import Table, class_names, library_cache, open_split
 
 
-class HuggingFaceDataset(Dataset[HuggingFaceOptions]):
+class HuggingFaceDataset(ImageSource[HuggingFaceOptions]):
     """Dataset of unlabelled training images and labelled evaluation images from two splits."""
 
     def __init__(self, options: HuggingFaceOptions, context: Context) -> None:
@@ -36,16 +37,6 @@ class HuggingFaceDataset(Dataset[HuggingFaceOptions]):
         if len({*names}) < max(2, len(names)) or not all(name.strip() for name in names):
             raise LatteError("class names must be several, and distinct", where="dataset.classes")
         return names
-
-    @property
-    def template(self) -> str:
-        """Return the template of the sentence that describes a class."""
-        return self.templates[0]
-
-    @property
-    def templates(self) -> tuple[str, ...]:
-        """Return the templates of the sentences whose mean feature represents a class."""
-        return self.options.templates
 
     def training_images(self) -> Sequence[ImageReference]:
         """Return the images of the split `train` in the order of rows and ids."""
@@ -99,10 +90,6 @@ class HuggingFaceDataset(Dataset[HuggingFaceOptions]):
             for image, label in zip(images, labels, strict=True)
         ]
 
-    @cached_property
-    def _lookup(self) -> ClassLookup:
-        return ClassLookup(self.class_names)
-
     def _references(self, table: Table, split: str) -> list[ImageReference]:
         copies, files = self._cache / "images", self.options.files
         allowed = [library_cache(), copies.parent] if files is None else [self.context.path(files)]
@@ -113,7 +100,7 @@ class HuggingFaceDataset(Dataset[HuggingFaceOptions]):
     def _index(self, label: object, where: str) -> int:
         names = self.class_names
         if isinstance(label, str):
-            return self._lookup.label(label, where)
+            return self.lookup.label(label, where)
         if isinstance(label, int) and label in range(len(names)):
             return label
         raise LatteError(f"{label!r} is no label of {len(names)} classes", where=where)

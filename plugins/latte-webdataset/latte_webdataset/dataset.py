@@ -8,12 +8,12 @@ from pathlib import Path
 
 from latte.api import (
     Context,
-    Dataset,
     ImageReference,
     LabelledImage,
     LatteError,
     read_class_names,
 )
+from latte.api.sources import ImageSource
 from latte_webdataset.labels import LabelReader
 from latte_webdataset.options import WebDatasetOptions
 from latte_webdataset.samples import Sample, read_index
@@ -22,18 +22,18 @@ from latte_webdataset.shards import find_shards
 _Listed = tuple[ImageReference, Sample]
 
 
-class WebDataset(Dataset[WebDatasetOptions]):
+class WebDataset(ImageSource[WebDatasetOptions]):
     """Dataset that reads each image from its position in the tar, without unpacking.
 
     An image's id consists of the tar's path below `root` and the member's name.
     """
 
     def __init__(self, options: WebDatasetOptions, context: Context) -> None:
-        super().__init__(options, context)
         self._root = context.path(options.root)
         if not self._root.is_dir():
             raise LatteError(f"no such folder: {self._root}", where="dataset.root")
-        self._class_names = read_class_names(str(self._root / options.classes), self._root, context)
+        names = read_class_names(str(self._root / options.classes), self._root, context)
+        super().__init__(options, context, [(name,) for name in names])
         self._train = find_shards(self._root, options.train, "dataset.train")
         self._test: list[Path] = []
         if options.evaluation is not None:
@@ -45,21 +45,6 @@ class WebDataset(Dataset[WebDatasetOptions]):
                 where="dataset.evaluation",
                 hint="Training would see what it is measured on: name other shards.",
             )
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Return the class names: the lines of the file in option `classes`."""
-        return self._class_names
-
-    @property
-    def template(self) -> str:
-        """Return the template of the sentence that describes a class."""
-        return self.templates[0]
-
-    @property
-    def templates(self) -> tuple[str, ...]:
-        """Return the templates of the sentences whose mean feature represents a class."""
-        return self.options.templates
 
     def training_images(self) -> Sequence[ImageReference]:
         """Return the images of the training shards, sorted by id, without reading labels."""
@@ -81,7 +66,7 @@ class WebDataset(Dataset[WebDatasetOptions]):
 
     @cached_property
     def _labels(self) -> LabelReader:
-        return LabelReader(self.options.label, self._class_names)
+        return LabelReader(self.options.label, self.class_names)
 
     @cached_property
     def _listed_training(self) -> list[_Listed]:
