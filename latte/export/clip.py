@@ -132,8 +132,8 @@ def text_tower(model: Any) -> Any:
 def _require_plain_image_tower(visual: Any) -> None:
     kind: Any = type(visual)
     if kind is not VisionTransformer:
-        trunk = f" with a {type(visual.trunk).__name__}" if hasattr(visual, "trunk") else ""
-        what = f"its image tower ({kind.__name__}{trunk}) is not CLIP's own"
+        inner = f" with a {type(visual.trunk).__name__}" if hasattr(visual, "trunk") else ""
+        what = f"its image tower ({kind.__name__}{inner}) is not CLIP's own"
         raise no_counterpart(what, "image")
     pool, normalised = visual.pool_type, not isinstance(visual.ln_pre, nn.Identity)
     refuse_unless(visual.attn_pool is None, "its image tower pools by attention", "image")

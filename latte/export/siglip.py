@@ -114,10 +114,10 @@ def _tokenizer(tokenizer: Any, context_length: int) -> Any:
 
 
 def _require_towers(model: Any) -> None:
-    trunk, text = getattr(model.visual, "trunk", None), getattr(model, "text", None)
-    pools = isinstance(getattr(trunk, "attn_pool", None), AttentionPoolLatent)
+    tower, text = getattr(model.visual, "trunk", None), getattr(model, "text", None)
+    pools = isinstance(getattr(tower, "attn_pool", None), AttentionPoolLatent)
     refuse_unless(
-        type(trunk) is VisionTransformer and pools,
+        type(tower) is VisionTransformer and pools,
         "its logits have a bias, as those of SigLIP, but its image tower is no vision transformer "
         "of timm with attention pooling (vit_*_siglip_*)",
         "image",
@@ -131,16 +131,16 @@ def _require_towers(model: Any) -> None:
 
 
 def _config(model: Any, tokenizer: Any) -> dict[str, Any]:
-    trunk, text = model.visual.trunk, model.text
-    block, embedding = trunk.blocks[0], trunk.patch_embed
+    tower, text = model.visual.trunk, model.text
+    block, embedding = tower.blocks[0], tower.patch_embed
     return {
         "vision_config": {
-            "hidden_size": trunk.embed_dim,
+            "hidden_size": tower.embed_dim,
             "intermediate_size": block.mlp.fc1.out_features,
-            "num_hidden_layers": len(trunk.blocks),
+            "num_hidden_layers": len(tower.blocks),
             "num_attention_heads": block.attn.num_heads,
             "hidden_act": activation(block.mlp.act, "image"),
-            "layer_norm_eps": epsilon(trunk, "image"),
+            "layer_norm_eps": epsilon(tower, "image"),
             "image_size": embedding.img_size[0],
             "patch_size": embedding.patch_size[0],
         },
@@ -158,19 +158,19 @@ def _config(model: Any, tokenizer: Any) -> dict[str, Any]:
 
 
 def _weights(model: Any) -> dict[str, Tensor]:
-    trunk, text = model.visual.trunk, model.text
-    pool = trunk.attn_pool
+    tower, text = model.visual.trunk, model.text
+    pool = tower.attn_pool
     weights = {
         "logit_scale": model.logit_scale.reshape(1),
         "logit_bias": model.logit_bias.reshape(1),
-        "vision_model.embeddings.position_embedding.weight": trunk.pos_embed[0],
+        "vision_model.embeddings.position_embedding.weight": tower.pos_embed[0],
         "vision_model.head.probe": pool.latent,
         "vision_model.head.attention.in_proj_weight": torch.cat([pool.q.weight, pool.kv.weight]),
         "vision_model.head.attention.in_proj_bias": torch.cat([pool.q.bias, pool.kv.bias]),
         "text_model.embeddings.token_embedding.weight": text.token_embedding.weight,
         "text_model.embeddings.position_embedding.weight": text.positional_embedding,
-        **named("vision_model.embeddings.patch_embedding", trunk.patch_embed.proj),
-        **named("vision_model.post_layernorm", trunk.norm),
+        **named("vision_model.embeddings.patch_embedding", tower.patch_embed.proj),
+        **named("vision_model.post_layernorm", tower.norm),
         **named("vision_model.head.attention.out_proj", pool.proj),
         **named("vision_model.head.layernorm", pool.norm),
         **named("vision_model.head.mlp.fc1", pool.mlp.fc1),
@@ -179,7 +179,7 @@ def _weights(model: Any) -> dict[str, Tensor]:
         **named("text_model.head", text.text_projection),
         **layers("text_model.encoder.layers", text.transformer),
     }
-    for number, block in enumerate(trunk.blocks):
+    for number, block in enumerate(tower.blocks):
         layer = f"vision_model.encoder.layers.{number}"
         weights |= split_attention(layer, block.attn.qkv.weight, block.attn.qkv.bias)
         weights |= named(f"{layer}.self_attn.out_proj", block.attn.proj)

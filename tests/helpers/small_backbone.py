@@ -49,14 +49,14 @@ class Tower(nn.Module):
         self.norm = nn.LayerNorm(WIDTH)
         self.projection = nn.Linear(WIDTH, WIDTH)
 
-    def trunk(self, states: Tensor) -> Tensor:
+    def frozen_part(self, states: Tensor) -> Tensor:
         for block in self.blocks:
             states = block(states)
         found: Tensor = self.norm(states)
         return found
 
     def forward(self, states: Tensor) -> Tensor:
-        found: Tensor = self.projection(self.trunk(states))
+        found: Tensor = self.projection(self.frozen_part(states))
         return found
 
 
@@ -120,7 +120,7 @@ class SmallBackbone(ModuleBackbone):
         return Trunk(WIDTH, self.image_states, self.projected)
 
     def image_states(self, pixels: Tensor) -> Tensor:
-        return self.model.image.trunk(self.model.pooled(pixels))
+        return self.model.image.frozen_part(self.model.pooled(pixels))
 
     def projected(self, states: Tensor) -> Tensor:
         return normalize(self.model.image.projection(states), dim=1)
