@@ -140,7 +140,7 @@ def check_verdict(verdict: Verdict, *, divisible: bool = True) -> None:
 
 
 class Guard(Component[OptionsT]):
-    """Decides without labels whether a run uses the adapted classifier, zero-shot or a mixture.
+    """Decides without labels whether a run uses the adapted model, zero-shot or a mixture.
 
     Example:
         >>> from latte.api import Guard, NoOptions, Verdict

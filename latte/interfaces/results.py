@@ -284,7 +284,7 @@ class RunResults:
     evaluations: tuple[Evaluation, ...]
     """Evaluations of zero-shot, adapted, then controls; empty without an evaluation split.
 
-    If the guard did not accept the adapted classifier in full, its evaluation `candidate` follows
+    If the guard did not accept the adapted model in full, its evaluation `candidate` follows
     `adapted`. If a posterior classifies test images that are also training images, further
     evaluations follow, which use only these images and whose names end with `OWN_IMAGES`. All other
     evaluations then use the remaining test images, or all test images if none remain."""
@@ -295,7 +295,7 @@ class RunResults:
     this adapted label."""
     verdict: Verdict | None = None
     """Verdict of the recipe's guard; None without a guard. If its strength is below 1, the
-    adapted classifier is in the folder `candidate/` of the run."""
+    adapted model is in the folder `candidate/` of the run."""
     held_back: tuple[HeldBack, ...] = ()
     """Number of texts held back, per description and gate, in the recipe's order."""
     cut_texts: tuple[CutTexts, ...] = ()

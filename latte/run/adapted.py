@@ -1,4 +1,4 @@
-"""The adapted classifier: models and prototypes, saved to a run folder and loaded from it."""
+"""The adapted model: models and prototypes, saved to a run folder and loaded from it."""
 
 from __future__ import annotations
 

@@ -168,10 +168,10 @@ def _confusions(
     before: Tensor,
     classifiers: Sequence[Classifier],
 ) -> dict[str, tuple[Confusion, ...]]:
-    """Count pairs of true and predicted class, for the zero-shot and the adapted classifier.
+    """Count pairs of true and predicted class, for zero-shot CLIP and the adapted model.
 
     `before` (M,) are the zero-shot labels. Only images on which the accuracy of the adapted
-    classifier is measured are counted, for both classifiers; see `split_rows`. Without an
+    model is measured are counted, for both classifiers; see `split_rows`. Without an
     evaluation split, the result is empty.
     """
     if not images.labels:

@@ -28,7 +28,7 @@ class MeasuredModel:
     score: float
     """Frequency, beyond chance, of equal zero-shot labels for similar images; see `model_score`."""
     verdict: Verdict | None
-    """The guard's verdict on the adapted classifier; None without a guard."""
+    """The guard's verdict on the adapted model; None without a guard."""
     seconds: float
     """Seconds per image, to encode decoded images."""
     licence: str | None

@@ -153,7 +153,7 @@ def evaluate(
 def compare(
     images: Images, zero_shot: ZeroShot, adapted: Measured, candidate: Measured | None = None
 ) -> list[Evaluation]:
-    """Measure zero-shot, the adapted classifier and the `candidate`, if given, on the same images.
+    """Measure zero-shot, the adapted model and the `candidate`, if given, on the same images.
 
     Test images that are also training images can have a posterior (class probabilities that a
     labeler computed from all training images together). If some test images have a posterior, it is

@@ -1,6 +1,6 @@
-"""End of stage `train`: a guard judges the adapted classifier, and the result is saved.
+"""End of stage `train`: a guard judges the adapted model, and the result is saved.
 
-A guard decides without labels whether the run uses the adapted classifier or zero-shot CLIP.
+A guard decides without labels whether the run uses the adapted model or zero-shot CLIP.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def train_learners(
 ) -> tuple[Adapted, Posterior | None]:
     """Train the recipe's learners to the end, from the newest checkpoint if there is one.
 
-    Returns the adapted classifier and the posterior of the training images, which is None if no
+    Returns the adapted model and the posterior of the training images, which is None if no
     labeler has one.
     """
     recipe = workspace.recipe
