@@ -15,7 +15,7 @@ from benchmarks.measuring import no_clip
 from latte.backbone.encode import ClassTexts, encode_cached_images, encode_class_texts
 from latte.backbone.load import load_backbone
 from latte.backbone.open_clip import OpenClipBackbone
-from latte.components.datasets.listing import CoopDataset, CoopOptions
+from latte.components.datasets.local import CoopDataset, CoopOptions
 from latte.data.cache import DecodedImages
 from latte.data.scan import scan_images
 from latte.interfaces import Context, ImageReference, LabelledImage, LatteError, Progress

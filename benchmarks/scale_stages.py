@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from benchmarks.measuring import no_clip, say
-from latte.components.datasets.listing import ListDataset, ListOptions
+from latte.components.datasets.local import ListDataset, ListOptions
 from latte.components.options import MomentumOptions
 from latte.components.prototypes import MomentumPrototypes
 from latte.data.batches import epoch_batches

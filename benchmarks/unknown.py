@@ -16,7 +16,7 @@ from torch import Tensor
 from benchmarks.measuring import no_clip, say
 from latte.backbone.encode import ClassTexts, encode_cached_images, encode_class_texts
 from latte.backbone.load import load_backbone
-from latte.components.datasets.listing import CoopDataset, CoopOptions
+from latte.components.datasets.local import CoopDataset, CoopOptions
 from latte.data.scan import scan_images
 from latte.interfaces import Context
 from latte.interfaces.progress import SilentProgress

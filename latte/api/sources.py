@@ -7,11 +7,10 @@ from latte.data.sources.classes import (
     folder_class_name,
     read_classes,
 )
-from latte.data.sources.left_out import LeftOut
 from latte.data.sources.listed import ListedPaths, images_below, labelled_tree
 from latte.data.sources.splits import Entry, SplitDataset, Splits, read_splits
 from latte.data.sources.tables import MissingColumnError, iterate_rows
-from latte.data.sources.walk import list_folders, list_images
+from latte.data.sources.walk import LeftOut, list_folders, list_images
 from latte.io.paths import (
     existing_file,
     existing_folder,

@@ -1,10 +1,11 @@
-"""Models and weight tags that open_clip knows, read from its package without importing torch."""
+"""Models and weights that open_clip knows, with repository and licence; importing no torch."""
 
 from __future__ import annotations
 
 import functools
 import importlib
 import json
+import re
 import sys
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -101,3 +102,30 @@ def _loaded_alone() -> ModuleType | None:
         for name in _SLOW_IMPORTS:
             del modules[name]
         modules.update(before)
+
+
+HUB = "hf-hub:"
+_LICENCES = {
+    r"laion/CLIP-": "mit",
+    r"timm/.*SigLIP": "apache-2.0",
+    r"timm/PE-Core-": "apache-2.0",
+    r"timm/.*metaclip": "cc-by-nc-4.0",
+    r"facebook/metaclip": "cc-by-nc-4.0",
+}
+"""Licence by beginning of the repository name, for publishers with one licence for all models."""
+
+
+def repository_of(model: str, pretrained: str | None) -> str | None:
+    """Return the repository on the Hugging Face hub that has the weights, if there is one."""
+    if model.startswith(HUB):
+        return model.removeprefix(HUB)
+    if ":" in model or pretrained is None:
+        return None
+    found = weight_tag(model.replace("/", "-"), pretrained) or {}
+    return str(found.get("hf_hub") or "").strip("/") or None
+
+
+def licence_of(repository: str | None) -> str | None:
+    """Return the licence of a repository, if known."""
+    found = (name for start, name in _LICENCES.items() if re.match(start, repository or ""))
+    return next(found, None)

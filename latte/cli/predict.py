@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from latte.data.scan import SkippedImage
-    from latte.data.sources.left_out import LeftOut
+    from latte.data.sources.walk import LeftOut
     from latte.evaluate.predictions import Columns, Prediction
     from latte.interfaces import Progress
     from latte.predict.priors import Priors
@@ -133,7 +133,7 @@ def predict(
     _check_paths(images, priors)
     if output is not None:
         refuse_other_kind(output, *_STARTS[format_], force=force)
-    from latte.data.sources.left_out import LeftOut
+    from latte.data.sources.walk import LeftOut
     from latte.evaluate.predictions import with_unknown
     from latte.predict.predictor import load
     from latte.predict.priors import shares_line
@@ -231,7 +231,7 @@ def _count(images: Sequence[str]) -> int | None:
 
     Raises `LatteError` if there is no image at all.
     """
-    from latte.data.sources.left_out import LeftOut
+    from latte.data.sources.walk import LeftOut
     from latte.predict.stream import named_images
 
     if STDIN in images:

@@ -23,22 +23,22 @@ _SPECS = (
     ComponentSpec(
         kind="dataset",
         name="folder",
-        target="latte.components.datasets.folder:ImageFolderDataset",
-        options="latte.components.datasets.folder:FolderOptions",
+        target="latte.components.datasets.local:ImageFolderDataset",
+        options="latte.components.datasets.local:FolderOptions",
         summary="every image below a folder; class names from a file, a list or sub-folders",
     ),
     ComponentSpec(
         kind="dataset",
         name="list",
-        target="latte.components.datasets.listing:ListDataset",
-        options="latte.components.datasets.listing:ListOptions",
+        target="latte.components.datasets.local:ListDataset",
+        options="latte.components.datasets.local:ListOptions",
         summary="images named in a CSV or JSONL file",
     ),
     ComponentSpec(
         kind="dataset",
         name="coop",
-        target="latte.components.datasets.listing:CoopDataset",
-        options="latte.components.datasets.listing:CoopOptions",
+        target="latte.components.datasets.local:CoopDataset",
+        options="latte.components.datasets.local:CoopOptions",
         summary="images and splits of a CoOp split_zhou_*.json file",
     ),
     ComponentSpec(

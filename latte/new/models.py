@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from latte.backbone.hub import answers, cached_models
-from latte.backbone.licences import licence_of, repository_of
-from latte.backbone.names import model_names
+from latte.backbone.names import licence_of, model_names, repository_of
 from latte.interfaces import LatteError
 from latte.registry.plugin import BUILTIN_DISTRIBUTION
 from latte.registry.registry import Registry

@@ -18,8 +18,7 @@ from latte.backbone.encode import check_features
 from latte.data.images import UnreadableImageError, decode_image, read_image, upright_rgb
 from latte.data.prefetch import BATCHES_AHEAD, image_threads, ordered_map, to_device
 from latte.data.scan import SkippedImage
-from latte.data.sources.left_out import LeftOut
-from latte.data.sources.walk import iterate_images
+from latte.data.sources.walk import LeftOut, iterate_images
 from latte.data.views import evaluation_pixels, normalise
 from latte.evaluate.predictions import (
     PLAIN,

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from latte.backbone.licences import licence_of, repository_of
+from latte.backbone.names import licence_of, repository_of
 from latte.interfaces import Calibration, RunResults
 from latte.io.redaction import one_line
 from latte.report.evidence import evidence_lines, read_evidence

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from latte.backbone.encode import encode_cached_images
-from latte.backbone.licences import licence_of, repository_of
+from latte.backbone.names import licence_of, repository_of
 from latte.data.cache import ImageCache
 from latte.evaluate.model_score import model_score
 from latte.interfaces import Verdict

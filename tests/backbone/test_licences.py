@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from latte.backbone.licences import licence_of, repository_of
+from latte.backbone.names import licence_of, repository_of
 
 
 @pytest.mark.parametrize(

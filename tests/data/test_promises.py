@@ -8,8 +8,7 @@ import sys
 from pathlib import Path
 
 from latte.components import latte_components
-from latte.components.datasets.folder import FolderOptions
-from latte.components.datasets.listing import CoopOptions, ListOptions
+from latte.components.datasets.local import CoopOptions, FolderOptions, ListOptions
 from latte.components.datasets.published.dataset import PublishedOptions
 from latte.components.datasets.published.facts import all_facts
 from latte.interfaces import ImageReference

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import Field
 
-from latte.backbone.licences import licence_of
+from latte.backbone.names import licence_of
 from latte.interfaces import LatteError, Options
 from latte.new import models
 from latte.new.models import KNOWN, Machine, propose_model, refuse_backbone

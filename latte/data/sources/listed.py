@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from latte.data.sources.classes import ClassLookup
-from latte.data.sources.left_out import LeftOut
 from latte.data.sources.tables import iterate_rows
-from latte.data.sources.walk import list_images
+from latte.data.sources.walk import LeftOut, list_images
 from latte.interfaces import ImageReference, LabelledImage, LatteError
 from latte.io.paths import is_file, path_as_text, path_from_text, some
 

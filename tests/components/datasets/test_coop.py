@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from latte.components.datasets.listing import CoopDataset, CoopOptions
+from latte.components.datasets.local import CoopDataset, CoopOptions
 from latte.interfaces import Context, LatteError
 from tests.helpers.pictures import write_picture
 

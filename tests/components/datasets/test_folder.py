@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from latte.components.datasets.folder import FolderOptions, ImageFolderDataset
+from latte.components.datasets.local import FolderOptions, ImageFolderDataset
 from latte.interfaces import Context, LatteError
 from tests.helpers.pictures import write_picture
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from latte.components.datasets.listing import ListDataset, ListOptions
+from latte.components.datasets.local import ListDataset, ListOptions
 from latte.interfaces import Context, LatteError
 from tests.helpers.pictures import write_picture
 

@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from latte.components.datasets.folder import FolderOptions
-from latte.components.datasets.listing import ListOptions
+from latte.components.datasets.local import FolderOptions, ListOptions
 from latte.data.sources.classes import ClassLookup, read_class_names, read_classes
 from latte.interfaces import Context, LatteError
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from latte.data.formats import suffix_by_content
-from latte.data.sources.left_out import LeftOut
-from latte.data.sources.walk import list_images
+from latte.data.sources.walk import LeftOut, list_images
 from latte.interfaces import LatteError
 from tests.helpers.pictures import encoded, picture
 

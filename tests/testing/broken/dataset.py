@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
-from latte.components.datasets.folder import FolderOptions, ImageFolderDataset
+from latte.components.datasets.local import FolderOptions, ImageFolderDataset
 from latte.interfaces import ImageReference, LabelledImage
 from latte.testing import DatasetContract
 from latte.testing.fixtures import tiny_images

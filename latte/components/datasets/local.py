@@ -1,10 +1,12 @@
-"""Datasets `list` and `coop`: images that a CSV, JSONL or CoOp split file names."""
+"""Datasets `folder`, `list` and `coop`: the user's images, below a folder or named by a file."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 
 from pydantic import Field
 
@@ -12,21 +14,145 @@ from latte.api import (
     Context,
     ImageReference,
     LabelledImage,
+    LatteError,
     PathText,
     SourceOptions,
 )
 from latte.api.sources import (
+    CLASS_FOLDERS,
     ClassNames,
     ImageSource,
+    LeftOut,
     ListedPaths,
     MissingColumnError,
     SplitDataset,
     existing_file,
     existing_folder,
+    folder_class_name,
+    images_below,
+    is_file,
+    is_folder,
     iterate_rows,
+    labelled_tree,
     read_classes,
     read_splits,
 )
+
+_EVALUATION = "dataset.evaluation"
+
+
+class FolderOptions(SourceOptions):
+    """Options of dataset `folder`: a folder of training images without labels, and class names."""
+
+    root: PathText = Field(
+        description="folder of the training images, searched with its sub-folders"
+    )
+    classes: ClassNames
+    evaluation: PathText | None = Field(
+        default=None,
+        description="labelled images, outside root: a folder with one sub-folder per class, or a "
+        "CSV or JSONL file with the columns path (from the file's folder, or absolute) and class",
+    )
+    follow_links: bool = Field(
+        default=False,
+        description="true: images outside root, to which links in root lead, may be sent to a "
+        "describer on another machine; on this machine links are always followed",
+    )
+
+
+class ImageFolderDataset(ImageSource[FolderOptions]):
+    """Trains on all images below option `root`; evaluates on labelled images of `evaluation`."""
+
+    def __init__(self, options: FolderOptions, context: Context) -> None:
+        self._root = existing_folder(context.path(options.root), "dataset.root")
+        self._evaluation = None
+        if options.evaluation is not None:
+            path = context.path(options.evaluation)
+            self._evaluation = path if is_file(path) else existing_folder(path, _EVALUATION)
+        self._left_out = LeftOut()
+        super().__init__(options, context, read_classes(options.classes, self._root, context))
+
+    def training_images(self) -> Sequence[ImageReference]:
+        """Return every image below `root`, sorted by id."""
+        return self._training_images
+
+    def evaluation_images(self) -> Sequence[LabelledImage]:
+        """Return the labelled images of option `evaluation`, sorted by id; empty without it."""
+        return self._evaluation_images
+
+    def audit_labels(self) -> Mapping[str, int]:
+        """Return labels from the sub-folders of `root`, if the recipe says `classes: folders`."""
+        if self.options.classes != CLASS_FOLDERS:
+            return {}
+        labels = {name: label for label, name in enumerate(self.class_names)}
+        folders: dict[str, int] = {}
+        found = {}
+        for image in self._training_images:
+            inner = image.path.relative_to(self._root).parts
+            if len(inner) > 1:
+                if inner[0] not in folders:
+                    folders[inner[0]] = labels[folder_class_name(Path(inner[0]))]
+                found[image.id] = folders[inner[0]]
+        return found
+
+    def warnings(self) -> Sequence[str]:
+        """Return sentences about files that are not read, and about links to outside of `root`."""
+        found = [self._links] if self._links else []
+        _ = self._evaluation_images
+        return [*self._left_out.warnings(), *found]
+
+    def check_sending(self, address: str) -> None:
+        """Raise `LatteError` if links leave `root`, unless option `follow_links` is true."""
+        if self._links and not self.options.follow_links:
+            raise LatteError(
+                f"{self._links}; the describer would send images to {address}",
+                where="dataset.root",
+                hint="Remove the links, or allow it with the dataset's option: follow_links: true",
+            )
+
+    @cached_property
+    def _links(self) -> str | None:
+        """Sentence with the number of images outside `root` and one link's target, or None."""
+        paths = ListedPaths(self._root, absolute=False)
+        outside = [one for one in self._training_images if not paths.stays_inside(one.path)]
+        if not outside:
+            return None
+        return (
+            f"{len(outside):,} of {len(self._training_images):,} images are outside "
+            f"{os.path.normpath(self._root)}, "
+            f"where links lead, such as {outside[0].id}, which is {outside[0].path.resolve()}"
+        )
+
+    @cached_property
+    def _training_images(self) -> tuple[ImageReference, ...]:
+        return images_below(self._root, "dataset.root", self._left_out)
+
+    @cached_property
+    def _evaluation_images(self) -> tuple[LabelledImage, ...]:
+        path = self._evaluation
+        if path is None:
+            return ()
+        if is_folder(path):
+            _refuse_nesting(path, self._root)
+            labelled = labelled_tree(path, self._root, self.lookup, self._left_out)
+        else:
+            paths = ListedPaths(path.parent, absolute=True, id_root=self._root)
+            with naming_columns("Rename the columns to path and class."):
+                labelled = paths.labelled(path, self.lookup, "path", "class")
+        self.refuse_overlap(labelled, _EVALUATION)
+        return labelled
+
+
+def _refuse_nesting(evaluation: Path, root: Path) -> None:
+    inner, outer = evaluation.resolve(), root.resolve()
+    if inner.is_relative_to(outer) or outer.is_relative_to(inner):
+        raise LatteError(
+            f"{evaluation} and root {root} lie inside each other: training would see the "
+            "evaluation images",
+            where=_EVALUATION,
+            hint="Put the labelled images beside root, or point root at the training folder alone.",
+        )
+
 
 _OWN_COLUMNS = "Name yours in the recipe, as in: path_column: NAME, class_column: NAME"
 
