@@ -27,11 +27,11 @@ from latte.backbone.encode import ClassTexts, encode_class_texts
 from latte.backbone.load import load_backbone
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.cli.progress import make_progress
-from latte.evaluate.model_score import model_score
 from latte.evaluate.similarities import agreement, diagnose
 from latte.interfaces import LabelledImage, Progress
 from latte.interfaces.settings import BackboneSettings
 from latte.registry.registry import Registry, load_registry
+from latte.run.comparing import model_score
 
 Change = Callable[[OpenClipBackbone], None]
 """Function that changes a CLIP before its first use."""

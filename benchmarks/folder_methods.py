@@ -36,8 +36,8 @@ from latte.interfaces import (
 from latte.interfaces.errors import did_you_mean
 from latte.recipe.load import load_recipe
 from latte.recipe.model import Choice, Recipe
-from latte.registry.plugin import Registered
 from latte.registry.registry import Registry
+from latte.registry.spec import Registered
 from latte.run.judging import blend_classifier
 
 LEARNER = "main"

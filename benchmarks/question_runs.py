@@ -33,9 +33,8 @@ from latte.io.files import digest, write_json, write_text
 from latte.recipe.dump import dump_yaml
 from latte.recipe.load import load_recipe
 from latte.registry.discovery import discover_plugins
-from latte.registry.plugin import Plugin
 from latte.registry.registry import Registry
-from latte.registry.spec import ComponentSpec, Kind
+from latte.registry.spec import ComponentSpec, Kind, Plugin
 from latte.results.finished import FinishedRun
 from latte.run.questions import StoredQuestions
 from latte.run.runner import run_recipe

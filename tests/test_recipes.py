@@ -15,8 +15,8 @@ from latte.components.datasets.published.facts import all_facts
 from latte.recipe.load import load_recipe
 from latte.recipe.model import Choice, Recipe
 from latte.recipe.shipped import DATA, PARTS
-from latte.registry.plugin import BUILTIN_DISTRIBUTION
 from latte.registry.registry import load_registry
+from latte.registry.spec import BUILTIN_DISTRIBUTION
 
 FOLDER = Path(__file__).parent.parent / "recipes"
 RECIPES = sorted(

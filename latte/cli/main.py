@@ -34,8 +34,7 @@ from latte.registry.discovery import (
     is_strict,
     raise_plugin_error,
 )
-from latte.registry.plugin import Plugin
-from latte.registry.spec import CommandSpec
+from latte.registry.spec import CommandSpec, Plugin
 from latte.version import __version__
 
 GROUPS = {

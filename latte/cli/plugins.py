@@ -22,9 +22,8 @@ from latte.registry.discovery import (
     read_disabled,
     write_disabled,
 )
-from latte.registry.plugin import BUILTIN_DISTRIBUTION, Plugin
 from latte.registry.registry import load_registry
-from latte.registry.spec import KINDS
+from latte.registry.spec import BUILTIN_DISTRIBUTION, KINDS, Plugin
 from latte.report.terminal import fitted
 
 plugins = command_group("plugins")

@@ -19,14 +19,13 @@ from latte.interfaces.component import (
 from latte.interfaces.dataset import Dataset, ImageReference, LabelledImage
 from latte.interfaces.descriptions import Describer, DescriptionType, Scope
 from latte.interfaces.errors import LatteError, RecipeErrors, did_you_mean
-from latte.interfaces.events import Figures, RunStart, StageEnd
 from latte.interfaces.gate import Gate, GatedText, GateSubject, HeldBack
 from latte.interfaces.guard import Candidate, Evidence, Guard, Verdict
 from latte.interfaces.labels import PseudoLabeler, Refresh
-from latte.interfaces.loss import Loss
-from latte.interfaces.progress import Progress, ProgressTask
+from latte.interfaces.progress import Figures, Progress, ProgressTask, RunStart, StageEnd
 from latte.interfaces.prototypes import (
     ClassFeatureRefresh,
+    Loss,
     PrototypeAggregator,
     Supervision,
 )

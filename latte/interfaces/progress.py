@@ -1,10 +1,12 @@
-"""Interfaces that report the progress of long tasks, independent of a terminal."""
+"""Progress and events of a run, as people and reporters see them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
 
 
 class ProgressTask(Protocol):
@@ -62,3 +64,58 @@ class SilentTask:
 
     def advance(self, amount: int = 1, **figures: float | str) -> None:
         """Show nothing."""
+
+
+@dataclass(frozen=True)
+class RunStart:
+    """Event at the start of a run; also sent when a stopped run continues.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api import RunStart
+        >>> RunStart("pets", Path("runs/pets-1f"), {"seed": 0}, 0, ("cat", "dog")).name
+        'pets'
+    """
+
+    name: str
+    folder: Path
+    """Run folder, which stays the same if the recipe runs again. Reporters write only inside it."""
+    recipe: Mapping[str, Any]
+    """The resolved recipe as plain data; values of keys such as `api_key` are redacted."""
+    seed: int
+    class_names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StageEnd:
+    """Event at the end of a stage, such as `train`.
+
+    Example:
+        >>> from latte.api import StageEnd
+        >>> StageEnd("train", seconds=12.5, reused=False).stage
+        'train'
+    """
+
+    stage: str
+    seconds: float
+    """Wall-clock time in seconds, in the run that computed the stage."""
+    reused: bool
+    """True if the stage was skipped because an earlier run finished it."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Measurements of one training step, or at the end of one epoch.
+
+    Example:
+        >>> from latte.api import Figures
+        >>> Figures(step=1, epoch=0, values={"loss": 2.1}).values["loss"]
+        2.1
+    """
+
+    step: int
+    """Number of finished optimiser steps. A resumed run may send a step again, unchanged."""
+    epoch: int
+    """Index of the epoch, from 0."""
+    values: Mapping[str, float]
+    """Measured values by name: `loss`, for example, or `learner.loss` with several learners."""

@@ -1,11 +1,11 @@
-"""Interface of prototype aggregators, which hold class prototypes and make targets for losses."""
+"""Interfaces of prototype aggregators, which make targets, and of losses, which use them."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from latte.interfaces.classifier import Classifier
 from latte.interfaces.component import Component, OptionsT
@@ -102,3 +102,28 @@ class PrototypeAggregator(Component[OptionsT]):
     @abstractmethod
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Restore the tensors that `state` returned; called after `start`."""
+
+
+class Loss(Component[OptionsT]):
+    """Scalar loss of one label stream; the engine multiplies it by the stream's `scale`.
+
+    Example:
+        >>> from latte.api import Loss, NoOptions
+        >>> class Cosine(Loss[NoOptions]):
+        ...     requires = "targets"
+        ...     def __call__(self, image_features, supervision, logit_scale):
+        ...         distances = 1 - (image_features * supervision.targets).sum(dim=1)
+        ...         return (supervision.stream.weights * distances).mean()
+    """
+
+    requires: ClassVar[Literal["targets", "classifier"]]
+    """Field of `Supervision` that this loss reads."""
+    sigmoid: ClassVar[bool] = False
+    """True if the loss needs `Supervision.logit_bias`, which only sigmoid models have; recipes with
+    another model are refused. If this is False and the model is a sigmoid model, latte warns."""
+
+    @abstractmethod
+    def __call__(
+        self, image_features: Tensor, supervision: Supervision, logit_scale: Tensor
+    ) -> Tensor:
+        """Return a differentiable scalar for unit features (B, D) and a scalar logit scale."""

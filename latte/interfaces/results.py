@@ -11,9 +11,9 @@ from typing import Any
 from latte.interfaces.classifier import Classifier
 from latte.interfaces.component import Component, OptionsT
 from latte.interfaces.dataset import ImageReference
-from latte.interfaces.events import Figures, RunStart, StageEnd
 from latte.interfaces.gate import HeldBack
 from latte.interfaces.guard import Verdict
+from latte.interfaces.progress import Figures, RunStart, StageEnd
 from latte.interfaces.questions import QuestionCounts
 
 OWN_IMAGES = ", own images"

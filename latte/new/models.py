@@ -16,8 +16,8 @@ from pathlib import Path
 from latte.backbone.hub import answers, cached_models
 from latte.backbone.names import licence_of, model_names, repository_of
 from latte.interfaces import LatteError
-from latte.registry.plugin import BUILTIN_DISTRIBUTION
 from latte.registry.registry import Registry
+from latte.registry.spec import BUILTIN_DISTRIBUTION
 
 _MOST_MINUTES = 10.0
 """Maximum time for encoding the images; slower models are not proposed for this machine."""

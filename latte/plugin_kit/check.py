@@ -20,8 +20,8 @@ from pydantic.errors import PydanticInvalidForJsonSchema
 from latte.interfaces import LatteError, NoOptions, Progress
 from latte.interfaces.errors import error_line
 from latte.plugin_kit.write import contract_of
-from latte.registry.plugin import BUILTIN_DISTRIBUTION, Plugin, Registered
 from latte.registry.registry import Registry
+from latte.registry.spec import BUILTIN_DISTRIBUTION, Plugin, Registered
 
 _OPTIONS = ("-v", "--color=no", "--tb=short", "-p", "no:cacheprovider", "-o", "addopts=")
 _FINISHED = re.compile(r" \[ *\d+%\]$")

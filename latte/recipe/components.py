@@ -11,9 +11,8 @@ from latte.recipe.mistakes import Mistakes, wrong_type
 from latte.recipe.model import Choice
 from latte.recipe.node import KeyPath, Node, find
 from latte.recipe.settings import Validator
-from latte.registry.plugin import BUILTIN_DISTRIBUTION, Registered
 from latte.registry.registry import Registry
-from latte.registry.spec import BY, NAME, USE, Kind, reserved_keys
+from latte.registry.spec import BUILTIN_DISTRIBUTION, BY, NAME, USE, Kind, Registered, reserved_keys
 
 LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 """Names of list items and controls; they are parts of file names."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from latte.interfaces.settings import GeneralSettings
 from latte.recipe.node import KeyPath, Node
-from latte.registry.plugin import BUILTIN_DISTRIBUTION
-from latte.registry.spec import NAME, USE, Kind
+from latte.registry.spec import BUILTIN_DISTRIBUTION, NAME, USE, Kind
 
 GENERAL = tuple(GeneralSettings.model_fields)
 LEARNERS = "learners"

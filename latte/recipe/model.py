@@ -14,7 +14,7 @@ from latte.interfaces.settings import (
     LearnerSettings,
     TrainSettings,
 )
-from latte.registry.plugin import Registered
+from latte.registry.spec import Registered
 
 
 @dataclass(frozen=True)

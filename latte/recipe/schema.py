@@ -31,9 +31,8 @@ from latte.recipe.layout import (
     SINGLE,
 )
 from latte.recipe.shipped import shipped_names
-from latte.registry.plugin import Registered
 from latte.registry.registry import Registry
-from latte.registry.spec import BY, NAME, USE, Kind, reserved_keys
+from latte.registry.spec import BY, NAME, USE, Kind, Registered, reserved_keys
 
 Schema: TypeAlias = dict[str, Any]
 

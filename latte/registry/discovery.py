@@ -28,14 +28,16 @@ from packaging.utils import canonicalize_name
 from latte.interfaces import LatteError
 from latte.interfaces.errors import did_you_mean, error_line, suggestion
 from latte.io.files import write_json
-from latte.registry.plugin import BUILTIN_DISTRIBUTION, Plugin, Status
 from latte.registry.spec import (
     API_VERSION,
+    BUILTIN_DISTRIBUTION,
     ENTRY_POINT_GROUP,
     KINDS,
     CommandSpec,
     ComponentSpec,
     Hooks,
+    Plugin,
+    Status,
 )
 
 _STRICT = "LATTE_STRICT_PLUGINS"

@@ -21,8 +21,7 @@ from latte.registry.discovery import (
     is_strict,
     raise_plugin_error,
 )
-from latte.registry.plugin import BUILTIN_DISTRIBUTION, Plugin, Registered
-from latte.registry.spec import KINDS, Kind
+from latte.registry.spec import BUILTIN_DISTRIBUTION, KINDS, Kind, Plugin, Registered
 
 _log = logging.getLogger("latte.plugins")
 

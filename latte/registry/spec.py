@@ -1,4 +1,4 @@
-"""Specs: declarations of components and commands that plugins return without slow imports."""
+"""Declarations of components and commands by plugins, and plugins with their state."""
 
 from __future__ import annotations
 
@@ -109,3 +109,62 @@ def reserved_keys(kind: Kind) -> tuple[str, ...]:
     if kind == "backbone":
         return (USE,)
     return (USE, NAME, BY) if kind == "description" else (USE, NAME)
+
+
+BUILTIN_DISTRIBUTION = "latte-clip"
+
+Status = Literal["ok", "broken", "incompatible", "blocked", "disabled"]
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """An installed package that declares components, loaded or not."""
+
+    key: str
+    """Name of the package's entry point, which is also the name of its import package."""
+    distribution: str
+    """Name of the pip package, normalised: lower case, `-` between words."""
+    version: str
+    status: Status
+    """Result of loading the plugin.
+
+    A plugin that the environment variable `LATTE_PLUGINS` leaves out is `blocked`, and one that
+    `latte plugins disable` names is `disabled`; neither is loaded."""
+    error: str | None = None
+    """Reason for the status in one line, for every status except `ok`."""
+    detail: str | None = None
+    """Traceback of the exception that made the plugin `broken`."""
+    specs: tuple[ComponentSpec, ...] = ()
+    """Declared components, including those that the plugin declared before it failed."""
+    commands: tuple[CommandSpec, ...] = ()
+    """Commands that the plugin adds to `latte`."""
+
+    @property
+    def package(self) -> str:
+        """Return package and version for messages."""
+        return f"{self.distribution} {self.version}"
+
+    @property
+    def failed(self) -> bool:
+        """Return true if loading the package failed."""
+        return self.status in ("broken", "incompatible")
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A component that recipes can name, and the package that provides it."""
+
+    spec: ComponentSpec
+    distribution: str
+    """Package that provides the component; its name and version are recorded."""
+    version: str
+
+    @property
+    def full_name(self) -> str:
+        """Return `distribution/name`, which is unique among the components of a kind."""
+        return f"{self.distribution}/{self.spec.name}"
+
+    @property
+    def package(self) -> str:
+        """Return package and version for messages."""
+        return f"{self.distribution} {self.version}"

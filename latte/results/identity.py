@@ -8,7 +8,7 @@ from typing import Any
 from latte.interfaces import LatteError
 from latte.io.files import digest, digest_json
 from latte.recipe.model import Choice, Recipe
-from latte.registry.plugin import BUILTIN_DISTRIBUTION
+from latte.registry.spec import BUILTIN_DISTRIBUTION
 from latte.version import __version__
 
 STAGES = ("data", "zero-shot", "describe", "train", "evaluate", "report")

@@ -11,8 +11,8 @@ from latte.recipe.layout import LEARNERS
 from latte.recipe.model import Recipe
 from latte.recipe.node import DEFAULT, OVERRIDE
 from latte.recipe.shipped import is_shipped
-from latte.registry.plugin import BUILTIN_DISTRIBUTION
 from latte.registry.registry import Registry
+from latte.registry.spec import BUILTIN_DISTRIBUTION
 from latte.results.folder import RunFolder
 from latte.results.identity import STAGES
 from latte.run.workspace import run_folder, unloaded, unloaded_dataset

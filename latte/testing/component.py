@@ -14,9 +14,8 @@ import pytest
 from pydantic import ValidationError
 
 from latte.api import Component, Kind, LatteError, Options
-from latte.registry.plugin import Registered
 from latte.registry.registry import load_registry
-from latte.registry.spec import reserved_keys
+from latte.registry.spec import Registered, reserved_keys
 from latte.testing.fixtures import make_context
 
 

@@ -23,9 +23,8 @@ from benchmarks.folder_rivals import RIVALS
 from latte.components.options import AnchoredOptions
 from latte.components.prototypes import anchored_prototypes
 from latte.interfaces import Classifier, Evidence, Guard, LatteError, NoOptions, Verdict
-from latte.registry.plugin import Registered
 from latte.registry.registry import load_registry
-from latte.registry.spec import ComponentSpec
+from latte.registry.spec import ComponentSpec, Registered
 from latte.run.judging import blend_classifier
 from tests.helpers.labelled_sets import labelled_set
 

@@ -30,9 +30,8 @@ from latte.interfaces import (
 )
 from latte.interfaces.settings import Budget
 from latte.registry.discovery import discover_plugins
-from latte.registry.plugin import Plugin
 from latte.registry.registry import Registry
-from latte.registry.spec import ComponentSpec
+from latte.registry.spec import ComponentSpec, Plugin
 from latte.run.questions import StoredQuestions
 from latte.testing import StubClip
 from tests.helpers.recorded import RecordedProgress

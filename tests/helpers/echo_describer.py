@@ -9,9 +9,8 @@ from typing import ClassVar
 from latte.interfaces import Describer, DescribeRequest, Options
 from latte.recipe.load import load_recipe
 from latte.registry.discovery import discover_plugins
-from latte.registry.plugin import Plugin
 from latte.registry.registry import Registry
-from latte.registry.spec import ComponentSpec
+from latte.registry.spec import ComponentSpec, Plugin
 from latte.run.runner import run_recipe
 from latte.run.workspace import run_folder
 from tests.helpers.recorded import RecordedProgress

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from latte.components import latte_components
 from latte.recipe.model import Recipe
-from latte.registry.plugin import BUILTIN_DISTRIBUTION, Plugin
+from latte.registry.spec import BUILTIN_DISTRIBUTION, Plugin
 
 MINIMAL = """\
 backbone: {model: ViT-B-32}

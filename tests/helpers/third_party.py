@@ -7,8 +7,7 @@ from typing import ClassVar
 from pydantic import Field, field_validator
 
 from latte.interfaces import Options, Scope
-from latte.registry.plugin import Plugin
-from latte.registry.spec import ComponentSpec
+from latte.registry.spec import ComponentSpec, Plugin
 
 
 class Retry(Options):

@@ -9,9 +9,8 @@ from latte.backbone.names import licence_of
 from latte.interfaces import LatteError, Options
 from latte.new import models
 from latte.new.models import KNOWN, Machine, propose_model, refuse_backbone
-from latte.registry.plugin import Plugin
 from latte.registry.registry import Registry
-from latte.registry.spec import ComponentSpec
+from latte.registry.spec import ComponentSpec, Plugin
 
 BEST, FASTEST = KNOWN[0].name, KNOWN[-1].name
 LAPTOP = Machine("cpu", "4 CPU cores, no GPU", 16.0, 4)

@@ -10,9 +10,8 @@ from latte.interfaces import RecipeErrors
 from latte.recipe.load import load_recipe
 from latte.recipe.model import Recipe
 from latte.registry.discovery import discover_plugins
-from latte.registry.plugin import Plugin
 from latte.registry.registry import Registry
-from latte.registry.spec import ComponentSpec
+from latte.registry.spec import ComponentSpec, Plugin
 from latte.results.identity import run_hash
 
 REST = "dataset: {use: folder, root: a, classes: [b, c]}\ntrain: {max_steps: 0}\n"

@@ -5,8 +5,8 @@ from packaging.utils import canonicalize_name
 
 from latte.interfaces import LatteError
 from latte.registry.discovery import discover_plugins
-from latte.registry.plugin import Plugin
 from latte.registry.registry import Registry
+from latte.registry.spec import Plugin
 from tests.helpers.plugin_zoo import ZOO
 
 

@@ -27,9 +27,8 @@ from latte.interfaces.settings import TrainSettings
 from latte.recipe.load import load_recipe
 from latte.recipe.model import Recipe
 from latte.registry.discovery import discover_plugins
-from latte.registry.plugin import Plugin
 from latte.registry.registry import Registry
-from latte.registry.spec import ComponentSpec
+from latte.registry.spec import ComponentSpec, Plugin
 from latte.results.identity import CHECKPOINTS, run_hash, stage_fingerprints
 from latte.run.runner import run_recipe
 from latte.run.workspace import run_folder

@@ -12,9 +12,8 @@ from latte.interfaces import Choice, ChoiceRequest, Describer, DescribeRequest, 
 from latte.recipe.load import load_recipe
 from latte.recipe.shipped import shipped_path
 from latte.registry.discovery import discover_plugins
-from latte.registry.plugin import Plugin
 from latte.registry.registry import Registry
-from latte.registry.spec import ComponentSpec
+from latte.registry.spec import ComponentSpec, Plugin
 from latte.run.runner import run_recipe
 from tests.helpers.recorded import RecordedProgress, write_colour_images
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from latte.evaluate.model_score import model_score
+from latte.run.comparing import model_score
 
 
 def clusters(sizes: list[int], seed: int = 0) -> tuple[Tensor, Tensor]:
