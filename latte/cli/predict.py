@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from latte.data.scan import SkippedImage
-    from latte.data.sources.walk import LeftOut
     from latte.evaluate.predictions import Columns, Prediction
     from latte.interfaces import Progress
     from latte.predict.priors import Priors
+    from latte.predict.sorting import Sorter
 
 SOME_SKIPPED = 3
 """Exit code if some images could not be read, and all others were classified."""
@@ -47,6 +47,9 @@ ImagesArgument = Annotated[
         help="Image files, and folders with everything below them; - reads paths from standard "
         "input, one per line; an empty list gives no rows.",
     ),
+]
+FormatOption = Annotated[
+    Literal["csv", "jsonl"], typer.Option("--format", help="The format of the rows.")
 ]
 OutputOption = Annotated[
     Path | None,
@@ -75,8 +78,6 @@ PriorsOption = Annotated[
         "class. auto: estimate it on IMAGES, which are all read before the first row.",
     ),
 ]
-
-
 SortOption = Annotated[
     Path | None,
     typer.Option(
@@ -101,9 +102,7 @@ MinConfidenceOption = Annotated[
 def predict(
     run: RunArgument,
     images: ImagesArgument,
-    format_: Annotated[
-        Literal["csv", "jsonl"], typer.Option("--format", help="The format of the rows.")
-    ] = "csv",
+    format_: FormatOption = "csv",
     output: OutputOption = None,
     top_k: Annotated[int, typer.Option(min=1, help="Classes per image.")] = 5,
     unknown_below: UnknownOption = None,
@@ -133,21 +132,18 @@ def predict(
     _check_paths(images, priors)
     if output is not None:
         refuse_other_kind(output, *_STARTS[format_], force=force)
-    from latte.data.sources.walk import LeftOut
     from latte.evaluate.predictions import with_unknown
     from latte.predict.predictor import load
     from latte.predict.priors import shares_line
-    from latte.predict.sorting import Sorter
 
     progress = make_progress(quiet)
     total = _count(images)
     model = load(run, device, progress, candidate=candidate)
     say = (lambda line: echo(line, err=True)) if quiet else progress.say
     skipped = _Skipped(say)
-    left_out = LeftOut()
     shares: list[Tensor] = []
     rows = model.predict_iter(
-        _found(images, sort_into, skipped, left_out),
+        _found(images, sort_into, skipped),
         top_k=top_k,
         batch_size=batch_size,
         on_unreadable=skipped,
@@ -155,19 +151,14 @@ def predict(
         on_priors=shares.append,
     )
     rows = with_unknown(rows, unknown_below or 0.0)
-    sorter = None
-    if sort_into is not None:
-        sorter = Sorter(
-            sort_into, model.classes, link=link, min_confidence=min_confidence or 0.0, warn=say
-        )
-        rows = sorter.sort(rows)
-    rows = _with_progress(rows, progress, total, skipped)
+    sorter = _sorter(sort_into, model.classes, link, min_confidence, say)
+    rows = _with_progress(sorter.sort(rows) if sorter else rows, progress, total, skipped)
     _write(rows, output, format_, model.columns(top_k))
     if priors == AUTO and shares:
         echo(shares_line(shares[0], model.classes), err=True)
     if sorter:
         echo(sorter.summary(), err=True)
-    _exit_if_skipped(skipped, left_out)
+    _exit_if_skipped(skipped)
 
 
 def _check_paths(images: Sequence[str], priors: str | None) -> None:
@@ -205,11 +196,11 @@ def _print_partial(partial: Path) -> None:
     echo(f"the rows so far are in {partial}", err=True)
 
 
-def _exit_if_skipped(skipped: _Skipped, left_out: LeftOut) -> None:
+def _exit_if_skipped(skipped: _Skipped) -> None:
     """Print how many images could not be read; exit with `SOME_SKIPPED` if there are any."""
-    for warning in left_out.warnings():
+    for warning in skipped.left_out.warnings():
         echo(f"warning: {warning}", err=True)
-    if count := skipped.count + left_out.images:
+    if count := skipped.count + skipped.left_out.images:
         echo(f"images left out: {count:,}", err=True)
         raise typer.Exit(SOME_SKIPPED)
 
@@ -218,7 +209,10 @@ class _Skipped:
     """Print and count images that cannot be read."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
+        from latte.data.sources.walk import LeftOut
+
         self.count = 0
+        self.left_out = LeftOut()
         self._say = say
 
     def __call__(self, image: SkippedImage) -> None:
@@ -244,9 +238,7 @@ def _count(images: Sequence[str]) -> int | None:
     return total
 
 
-def _found(
-    images: Sequence[str], sort_into: Path | None, skipped: _Skipped, left_out: LeftOut
-) -> Iterator[Path]:
+def _found(images: Sequence[str], sort_into: Path | None, skipped: _Skipped) -> Iterator[Path]:
     """Yield the paths of all images; report folders that cannot be listed."""
     from latte.data.scan import SkippedImage
     from latte.predict.sorting import refuse_inside
@@ -266,7 +258,7 @@ def _found(
                     refuse_inside(sort_into, given)
                 yield given
 
-    for one in named_images(paths(), unlisted, left_out):
+    for one in named_images(paths(), unlisted, skipped.left_out):
         if isinstance(one.content, Path):
             yield one.content
 
@@ -283,6 +275,22 @@ def _check_sorting(
     for path in images:
         if sort_into and path != STDIN:
             refuse_inside(sort_into, path)
+
+
+def _sorter(
+    folder: Path | None,
+    class_names: Sequence[str],
+    link: bool,
+    min_confidence: float | None,
+    say: Callable[[str], None],
+) -> Sorter | None:
+    """Return the sorter of images into subfolders of `folder`; None without a folder."""
+    from latte.predict.sorting import Sorter
+
+    least = min_confidence or 0.0
+    return (
+        Sorter(folder, class_names, link=link, min_confidence=least, warn=say) if folder else None
+    )
 
 
 def _with_progress(

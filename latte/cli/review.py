@@ -26,58 +26,67 @@ if TYPE_CHECKING:
     from latte.review.session import Review
 
 
+RunsArgument = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="RUN...",
+        help="A run folder, or several about the same images, to compare them.",
+        autocompletion=complete_run,
+    ),
+]
+PortOption = Annotated[int, typer.Option(help="Port of the local page; 0 chooses a free one.")]
+HostOption = Annotated[
+    str,
+    typer.Option(
+        help="Address to listen on. If it is not 127.0.0.1, anybody who can reach it and has "
+        "the page's address sees the images."
+    ),
+]
+ShowOption = Annotated[
+    bool, typer.Option("--show", help="Print the result of the answers so far; open no page.")
+]
+LearnOption = Annotated[
+    bool, typer.Option("--learn", help="Run the recipe again with the answers given for teaching.")
+]
+ImportOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--import",
+        metavar="FILE",
+        help="Add answers from a CSV with the columns image and label, or from a JSON export "
+        "of Label Studio or FiftyOne.",
+    ),
+]
+SheetOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Write the next questions as a page to print, and answers.csv to fill in.",
+    ),
+]
+CountOption = Annotated[int, typer.Option(min=1, help="Number of questions of --sheet.")]
+TeachOption = Annotated[
+    bool,
+    typer.Option(
+        "--teach",
+        help="With --sheet: ask about images whose answers teach; without it, answers of a "
+        "sheet measure the gain.",
+    ),
+]
+OpenOption = Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")]
+
+
 def review(
-    runs: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="RUN...",
-            help="A run folder, or several about the same images, to compare them.",
-            autocompletion=complete_run,
-        ),
-    ],
-    port: Annotated[int, typer.Option(help="Port of the local page; 0 chooses a free one.")] = 0,
-    host: Annotated[
-        str,
-        typer.Option(
-            help="Address to listen on. If it is not 127.0.0.1, anybody who can reach it and has "
-            "the page's address sees the images."
-        ),
-    ] = "127.0.0.1",
-    show: Annotated[
-        bool, typer.Option("--show", help="Print the result of the answers so far; open no page.")
-    ] = False,
-    learn: Annotated[
-        bool,
-        typer.Option("--learn", help="Run the recipe again with the answers given for teaching."),
-    ] = False,
-    import_: Annotated[
-        Path | None,
-        typer.Option(
-            "--import",
-            metavar="FILE",
-            help="Add answers from a CSV with the columns image and label, or from a JSON export "
-            "of Label Studio or FiftyOne.",
-        ),
-    ] = None,
-    sheet: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Write the next questions as a page to print, and answers.csv to fill in.",
-        ),
-    ] = None,
-    count: Annotated[int, typer.Option(min=1, help="Number of questions of --sheet.")] = 40,
-    teach: Annotated[
-        bool,
-        typer.Option(
-            "--teach",
-            help="With --sheet: ask about images whose answers teach; without it, answers of a "
-            "sheet measure the gain.",
-        ),
-    ] = False,
-    open_: Annotated[
-        bool, typer.Option("--open/--no-open", help="Open the page in a browser.")
-    ] = True,
+    runs: RunsArgument,
+    port: PortOption = 0,
+    host: HostOption = "127.0.0.1",
+    show: ShowOption = False,
+    learn: LearnOption = False,
+    import_: ImportOption = None,
+    sheet: SheetOption = None,
+    count: CountOption = 40,
+    teach: TeachOption = False,
+    open_: OpenOption = True,
     as_json: JsonOption = False,
 ) -> None:
     """Answer what some images show, to measure whether adapting helped and to correct labels.
