@@ -111,8 +111,7 @@ def compare(
     from latte.io.paths import refuse_other_kind
     from latte.recipe.shipped import find_file
     from latte.report.comparison.comparison import compare_runs
-    from latte.report.comparison.export import CSV_START, as_csv, as_json
-    from latte.report.comparison.terminal import table
+    from latte.report.comparison.output import CSV_START, as_csv, as_json, table
 
     for file, start in ((csv, CSV_START), (html, HTML_START)):
         if file:

@@ -178,7 +178,7 @@ def _write_sheet(opened: Review, folder: Path, count: int, teach: bool) -> None:
 
 def _picture(opened: Review) -> Callable[[int, int], bytes]:
     """Return a function of an image's index and a largest side in pixels that gives a JPEG."""
-    from latte.review.pictures import picture_of
+    from latte.review.contact_sheet import picture_of
     from latte.run.reopen import open_workspace
 
     workspace = open_workspace(opened.run.folder.path, load_registry(), make_progress(True))

@@ -65,7 +65,7 @@ def sweep(
     continues where it stopped. A run that fails does not stop the others.
     """
     from latte.report.comparison.comparison import compare_runs
-    from latte.report.comparison.terminal import table
+    from latte.report.comparison.output import table
     from latte.run.sweep import parse_seeds, plan_sweep
 
     registry = load_registry()

@@ -3,7 +3,6 @@
 This package imports nothing else of latte.
 """
 
-from latte.interfaces.augmentation import ImageAugmentation
 from latte.interfaces.backbone import Backbone, PixelFormat, TrainableGroup, Trunk
 from latte.interfaces.backbone_loader import BackboneLoader
 from latte.interfaces.classifier import Classifier
@@ -16,7 +15,7 @@ from latte.interfaces.component import (
     OptionsT,
     PathText,
 )
-from latte.interfaces.dataset import Dataset, ImageReference, LabelledImage
+from latte.interfaces.dataset import Dataset, ImageAugmentation, ImageReference, LabelledImage
 from latte.interfaces.descriptions import Describer, DescriptionType, Scope
 from latte.interfaces.errors import LatteError, RecipeErrors, did_you_mean
 from latte.interfaces.gate import Gate, GatedText, GateSubject, HeldBack
@@ -55,13 +54,13 @@ from latte.interfaces.results import (
     Reporter,
     RunResults,
 )
-from latte.interfaces.trainable import Trainable
 from latte.interfaces.training import (
     Batch,
     EpochInfo,
     FeatureBank,
     LabelStream,
     Posterior,
+    Trainable,
     TrainingStart,
     full_stream,
 )

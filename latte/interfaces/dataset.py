@@ -1,4 +1,4 @@
-"""Interface of datasets, and references to images; a reference has no field for a label."""
+"""Interfaces of datasets and augmentations, and references to images, which have no label."""
 
 from __future__ import annotations
 
@@ -9,8 +9,14 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING
 
 from latte.interfaces.component import Component, OptionsT
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from torch import Tensor
 
 LARGEST_IMAGE = 2**30
 """Largest accepted image file, in bytes; the file of a 100-megapixel image is smaller."""
@@ -152,4 +158,27 @@ class Dataset(Component[OptionsT]):
         """Raise `LatteError` if the training images must not be sent to the machine `address`.
 
         Called before a component whose options have `sends_images_to` gets the first image.
+        """
+
+
+class ImageAugmentation(Component[OptionsT]):
+    """Makes the views of training images, in place of `train.augment`.
+
+    Example:
+        >>> import numpy, torch
+        >>> from PIL import ImageOps
+        >>> from latte.api import ImageAugmentation, NoOptions
+        >>> class Flips(ImageAugmentation[NoOptions]):
+        ...     def view(self, image, size, random):
+        ...         whole = image.resize((size, size))
+        ...         chosen = ImageOps.mirror(whole) if random.random() < 0.5 else whole
+        ...         return torch.from_numpy(numpy.array(chosen)).permute(2, 0, 1)
+    """
+
+    @abstractmethod
+    def view(self, image: Image.Image, size: int, random: Random) -> Tensor:
+        """Return one view of `image` (RGB): (3, size, size) uint8.
+
+        Draw from `random` only: its seed depends on the seed of the recipe, the epoch and the
+        image, so that resumed runs have the same views. Several threads call this method.
         """

@@ -1,21 +1,46 @@
-"""Questions about images as a page to print, and a CSV to fill in."""
+"""Small pictures of training images, and questions about images as a page to print."""
 
 from __future__ import annotations
 
 import base64
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from io import BytesIO
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from latte.interfaces import LatteError
+from latte.data.images import open_image
+from latte.interfaces import ImageReference, LatteError
 from latte.io.files import write_text
 from latte.io.redaction import printable
 from latte.review.importing import NONE, UNSURE
 from latte.review.queues import QueueName
 from latte.review.session import Review
+
+
+def picture_of(ids: Sequence[str], images: Sequence[ImageReference]) -> Callable[[int, int], bytes]:
+    """Return a function from an index into `ids` and a largest side in pixels to the image's JPEG.
+
+    `images` are all images that the dataset has now. The function raises `LatteError` for an image
+    that is no longer among them, or that cannot be read.
+    """
+    found = {image.id: image for image in images}
+
+    def picture(row: int, side: int) -> bytes:
+        reference = found.get(ids[row])
+        if reference is None:
+            raise LatteError("the dataset no longer has this image", where=ids[row])
+        image = open_image(reference, at_least=side)
+        image.thumbnail((side, side))
+        # A new JPEG has none of the original's metadata, such as the place where a photo was taken.
+        buffer = BytesIO()
+        image.save(buffer, "JPEG", quality=88)
+        return buffer.getvalue()
+
+    return picture
+
 
 _SIDE = 320
 """Length of the longer side of a picture in pixels."""

@@ -13,9 +13,8 @@ from latte.cli.main import run_command_line
 from latte.interfaces import LatteError, RunResults, Verdict
 from latte.report.card import model_card
 from latte.report.comparison.comparison import compare_runs, notes
-from latte.report.comparison.export import as_json
+from latte.report.comparison.output import as_json, table
 from latte.report.comparison.page import page
-from latte.report.comparison.terminal import table
 from latte.report.page.page import run_page
 from latte.report.summary import summary_table
 from latte.results.finished import open_run

@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 from latte.report.comparison.comparison import Comparison, compare_runs, notes
-from latte.report.comparison.export import as_csv, as_json
+from latte.report.comparison.output import as_csv, as_json, table
 from latte.report.comparison.page import page
-from latte.report.comparison.terminal import table
 from tests.helpers.comparison_folders import run_folder
 from tests.helpers.html_document import parse
 

@@ -14,9 +14,8 @@ import pytest
 from rich.cells import cell_len
 
 from latte.report.comparison.comparison import Comparison, compare_runs
-from latte.report.comparison.export import COLUMNS, as_csv, as_json
+from latte.report.comparison.output import COLUMNS, as_csv, as_json, table
 from latte.report.comparison.page import page
-from latte.report.comparison.terminal import table
 from latte.report.terminal import WIDTH
 from tests.helpers.comparison_folders import run_folder, write
 from tests.helpers.html_document import Element, parse

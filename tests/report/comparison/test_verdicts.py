@@ -12,9 +12,8 @@ import pytest
 
 from latte.interfaces import LatteError
 from latte.report.comparison.comparison import compare_runs, notes
-from latte.report.comparison.export import as_csv, as_json
+from latte.report.comparison.output import as_csv, as_json, table
 from latte.report.comparison.page import page
-from latte.report.comparison.terminal import table
 from tests.helpers.comparison_folders import run_folder, write
 from tests.helpers.html_document import parse
 

@@ -1,4 +1,4 @@
-"""Export a comparison as CSV and JSON, for other programs."""
+"""Show a comparison as plain text, at most 80 columns wide, or as CSV or JSON."""
 
 from __future__ import annotations
 
@@ -8,10 +8,62 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from rich.console import Group, RenderableType
+from rich.text import Text
+
 from latte.evaluate.statistics import Spread
-from latte.report.comparison.comparison import Comparison, notes
+from latte.report.comparison.comparison import Comparison, dataset_titles, notes, row_titles
 from latte.report.comparison.rows import Result, Row
+from latte.report.numbers import ABSENT, mean_percent, published_percent
+from latte.report.terminal import indented, paragraph
+from latte.report.terminal import table as lines_of_table
 from latte.review.sentences import Evidence
+
+_HEADINGS = ("method", "seeds", "zero-shot", "adapted", "gain (95 % interval)")
+
+
+def table(comparison: Comparison) -> str:
+    """Return the text of a comparison: a table per dataset, and the notes.
+
+    The text has no time and memory, because 80 columns are too few. The page, the CSV and the JSON
+    have both.
+    """
+    headings = [*_HEADINGS, *(["published"] if comparison.published else [])]
+    text: list[str] = []
+    titled = [*zip(comparison.rows, row_titles(comparison.rows), strict=True)]
+    for digest, title in dataset_titles(comparison.rows).items():
+        cells = [
+            line
+            for row, name in titled
+            if row.data.digest == digest
+            for line in _table_lines(row, name, comparison)
+        ]
+        text += [*([""] if text else []), *paragraph(title), *lines_of_table(headings, cells)]
+    for note in notes(comparison):
+        text += ["", *paragraph(note)]
+    return "\n".join(text)
+
+
+def _table_lines(row: Row, title: str, comparison: Comparison) -> Iterator[list[RenderableType]]:
+    """Yield a line for the row's adapted model, one for its candidate, and one per control."""
+    details = [*row.distinguishing, *([row.verdict] if comparison.has_verdicts else [])]
+    yield [
+        Group(Text(title), *map(indented, details)),
+        str(len(row.seeds)),
+        mean_percent(row.baseline, row.data.images),
+        *_accuracy_cells(row.adapted, row),
+        *([published_percent(row.published)] if comparison.published else []),
+    ]
+    for name, result in row.others.items():
+        yield [indented(name), str(result.top1.runs), "", *_accuracy_cells(result, row)]
+
+
+def _accuracy_cells(result: Result | None, row: Row) -> tuple[str, str]:
+    images = row.data.images
+    if result is None:
+        return ABSENT, ABSENT
+    return mean_percent(result.top1, images), result.gain_text(images)
+
 
 COLUMNS = (
     "method",
@@ -44,7 +96,7 @@ def as_csv(comparison: Comparison) -> str:
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(line for row in comparison.rows for line in _lines(row))
+    writer.writerows(line for row in comparison.rows for line in _csv_lines(row))
     return text.getvalue()
 
 
@@ -62,7 +114,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _lines(row: Row) -> Iterator[dict[str, Any]]:
+def _csv_lines(row: Row) -> Iterator[dict[str, Any]]:
     shared = {
         "method": row.method,
         "settings": "; ".join(row.labels),
