@@ -215,7 +215,7 @@ def main() -> None:
 
 
 def run_command_line(arguments: Sequence[str]) -> int:
-    """Run `latte ARGUMENTS`; returns the exit code. Errors are printed, not raised."""
+    """Run `latte ARGUMENTS`; return the exit code. Errors are printed, not raised."""
     with ended_by_signals() as received, warnings_shown():
         stopped: BaseException | None = None
         try:

@@ -38,7 +38,7 @@ class SafeStream:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write `text`; returns its length."""
+        """Write `text`; return its length."""
         self._stream.write(on_terminal(text.replace("\r\n", "\n")))
         return len(text)
 

@@ -88,7 +88,10 @@ class Components:
         return None
 
     def _registered(self, kind: Kind, node: Node, path: KeyPath) -> Registered | None:
-        """Return the component that `node` names. Returns None or raises `LatteError` if wrong."""
+        """Return the component that `node` names; None after reporting a value of the wrong type.
+
+        Raises `LatteError` for a missing key `use`, or a name that is no component.
+        """
         if not isinstance(node.value, dict):
             what, _ = wrong_type(["the name of a component or a mapping with use: NAME"], node)
             self._mistakes.add(node.origin, path, what)
@@ -121,7 +124,7 @@ def component_paths(root: Node) -> Iterator[KeyPath]:
 
 
 def find_component(registry: Registry, kind: Kind, name: str) -> Registered:
-    """Return the registered component that a recipe calls `name`. Raises `LatteError`."""
+    """Return the component that a recipe calls `name`. Raises `LatteError` for other names."""
     if ":" in name or "." in name:
         raise LatteError(
             f'"{name}" is a path to code, and a recipe can name registered components only',
@@ -162,7 +165,7 @@ def unusable_label(name: str) -> tuple[str, str]:
 
 
 def is_label(name: str) -> bool:
-    """Return true if `name` can be part of a file name."""
+    """Return True if `name` can be part of a file name."""
     return bool(LABEL.fullmatch(name))
 
 

@@ -96,7 +96,7 @@ def _put(node: Node, path: KeyPath, rest: KeyPath, new: Node) -> Node:
 
 
 def _index(node: Node, path: KeyPath, key: str | int) -> int:
-    """Return the index of a list's item by its index or name. Raises `LatteError`."""
+    """Return an item's index by index or name. Raises `LatteError` if there is no such item."""
     names = item_names(node)
     found = [key] if isinstance(key, int) else [i for i, name in enumerate(names) if name == key]
     if len(found) > 1:

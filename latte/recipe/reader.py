@@ -323,7 +323,7 @@ class RecipeReader:
             self.mistakes.add_at(path, what, hint)
 
     def _are_incomplete(self, describers: Sequence[Listed]) -> bool:
-        """Return true if a describer was refused; unknown describers are then not reported."""
+        """Return True if a describer was refused; unknown describers are then not reported."""
         single, several = self.root.child("describer"), self.root.child("describers")
         written = int(_holds_value(single))
         if several is not None:

@@ -140,7 +140,7 @@ def _by_place(
 def _is_misspelt_elsewhere(
     place: KeyPath, errors: list[ErrorDetails], model: type[Options], places: Iterable[KeyPath]
 ) -> bool:
-    """Return true if a missing key was written with a misspelling, which is reported instead."""
+    """Return True if a missing key was written with a misspelling, which is reported instead."""
     if not any(error["type"] == "missing" for error in errors):
         return False
     names = field_names(model, place[:-1])

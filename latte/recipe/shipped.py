@@ -52,12 +52,12 @@ def unknown_recipe(name: str, where: str | None = None) -> LatteError:
 
 
 def is_part(name: str) -> bool:
-    """Return true if the shipped recipe `name` is a part that recipes extend."""
+    """Return True if the shipped recipe `name` is a part that recipes extend."""
     return name.startswith(f"{PARTS}/")
 
 
 def is_shipped(path: Path) -> bool:
-    """Return true if `path` is in the folder of the shipped recipes."""
+    """Return True if `path` is in the folder of the shipped recipes."""
     folder = recipe_folder()
     return folder is not None and path.absolute().is_relative_to(folder)
 

@@ -212,7 +212,7 @@ class TreeBuilder:
             return Node(text, origin, broken=True)
 
     def _encodable(self, text: str, origin: Origin, path: KeyPath) -> bool:
-        """Return true if `text` can be encoded as UTF-8; report half of a surrogate pair."""
+        """Return True if `text` can be encoded as UTF-8; report half of a surrogate pair."""
         try:
             text.encode()
         except UnicodeEncodeError:

@@ -86,7 +86,7 @@ def discover_plugins(environment: Mapping[str, str] = os.environ) -> tuple[Plugi
 
 
 def is_strict(environment: Mapping[str, str] = os.environ) -> bool:
-    """Return true if errors of plugins are to be raised unchanged."""
+    """Return True if errors of plugins are to be raised unchanged."""
     return environment.get(_STRICT) == "1"
 
 
@@ -302,7 +302,7 @@ def read_disabled(environment: Mapping[str, str] = os.environ) -> frozenset[str]
 
 
 def write_disabled(names: frozenset[str]) -> Path:
-    """Store `names` as the names of all disabled packages; returns the file's path."""
+    """Store `names` as the names of all disabled packages; return the file's path."""
     path = disabled_file()
     write_json(path, {"disabled": sorted(names)})
     return path

@@ -141,12 +141,12 @@ class Plugin:
 
     @property
     def package(self) -> str:
-        """Return package and version for messages."""
+        """Package and version, for messages."""
         return f"{self.distribution} {self.version}"
 
     @property
     def failed(self) -> bool:
-        """Return true if loading the package failed."""
+        """True if loading the package failed."""
         return self.status in ("broken", "incompatible")
 
 
@@ -161,10 +161,10 @@ class Registered:
 
     @property
     def full_name(self) -> str:
-        """Return `distribution/name`, which is unique among the components of a kind."""
+        """`distribution/name`, which is unique among the components of a kind."""
         return f"{self.distribution}/{self.spec.name}"
 
     @property
     def package(self) -> str:
-        """Return package and version for messages."""
+        """Package and version, for messages."""
         return f"{self.distribution} {self.version}"

@@ -51,7 +51,7 @@ def test_every_shipped_recipe_matches_the_schema(
 
 
 def is_part(name: str, error: Any) -> bool:
-    """Return true for a part, which may lack required keys."""
+    """Return True for a part, which may lack required keys."""
     return name.startswith("parts/") and error.validator == "required"
 
 

@@ -40,7 +40,7 @@ class Comparison:
 
     @property
     def has_verdicts(self) -> bool:
-        """Return True if any run had a guard; every row then shows a verdict."""
+        """True if any run had a guard; every row then shows a verdict."""
         return any(run.verdict for row in self.rows for run in row.runs)
 
 

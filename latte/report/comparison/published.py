@@ -80,7 +80,7 @@ class Beside:
 
     @property
     def verdict(self) -> Verdict | None:
-        """Return `agrees` if measured and published accuracy differ by at most the tolerance.
+        """`agrees` if measured and published accuracy differ by at most the tolerance.
 
         Returns `unclear` if the difference exceeds the tolerance by at most `own.reach`, and
         `differs` if it exceeds it by more. Returns None without a published number.

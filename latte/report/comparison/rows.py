@@ -43,7 +43,7 @@ class Result:
 
     @property
     def mark(self) -> str:
-        """Return `*` if the gains of several seeds are exactly equal, else an empty text."""
+        """`*` if the gains of several seeds are exactly equal, else an empty text."""
         return "*" if self.gain_over == "images" and self.top1.runs > 1 else ""
 
     def gain_text(self, images: int) -> str:

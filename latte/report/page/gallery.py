@@ -64,7 +64,7 @@ class Card:
 
     @property
     def changed(self) -> bool:
-        """Return True if the adapted label differs from the zero-shot label."""
+        """True if the adapted label differs from the zero-shot label."""
         return self.frozen.name != self.adapted.name
 
 

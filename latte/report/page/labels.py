@@ -29,7 +29,7 @@ class LabelRow:
 
     @property
     def change(self) -> str:
-        """Return the number of adapted labels minus the number of zero-shot labels, with a sign."""
+        """Number of adapted labels minus the number of zero-shot labels, with a sign."""
         return signed_count(self.adapted - self.frozen)
 
 
