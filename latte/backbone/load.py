@@ -17,11 +17,7 @@ from latte.interfaces.settings import BackboneSettings
 
 
 def load_backbone(
-    settings: BackboneSettings,
-    *,
-    device: str,
-    base_dir: Path,
-    model_folder: Callable[[str], Path],
+    settings: BackboneSettings, *, device: str, base_dir: Path, model_folder: Callable[[str], Path]
 ) -> OpenClipBackbone:
     """Load a pretrained CLIP, frozen, in fp32, onto `device`.
 
@@ -46,10 +42,7 @@ def load_backbone(
     except Exception as error:  # open_clip, timm and transformers raise many types
         raise _not_loaded(settings, source, error) from error
     return OpenClipBackbone(
-        model.to(device),
-        source.config,
-        tokenizer,
-        text_in_folder=source.text_folder is not None,
+        model.to(device), source.config, tokenizer, text_in_folder=source.text_folder is not None
     )
 
 

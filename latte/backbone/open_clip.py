@@ -247,11 +247,7 @@ class OpenClipBackbone(ModuleBackbone):
     def save(self, folder: Path) -> None:
         """Write a folder that open_clip opens as `local-dir:FOLDER` with the same outputs."""
         save_model(
-            self.model,
-            self.config,
-            self.tokenizer,
-            folder,
-            text_in_folder=self._text_in_folder,
+            self.model, self.config, self.tokenizer, folder, text_in_folder=self._text_in_folder
         )
 
 
@@ -283,12 +279,7 @@ def _pixel_format(preprocess: Mapping[str, Any]) -> PixelFormat:
 
 
 def save_model(
-    model: Any,
-    config: Mapping[str, Any],
-    tokenizer: Any,
-    folder: Path,
-    *,
-    text_in_folder: bool,
+    model: Any, config: Mapping[str, Any], tokenizer: Any, folder: Path, *, text_in_folder: bool
 ) -> None:
     """Write fp32 weights as safetensors, then Hugging Face files if there are any, then the config.
 

@@ -10,13 +10,7 @@ import typer
 
 from latte.cli.output import echo
 from latte.cli.progress import make_progress
-from latte.cli.shared import (
-    ClassesOption,
-    MethodOption,
-    ModelOption,
-    QuietOption,
-    file_or_names,
-)
+from latte.cli.shared import ClassesOption, MethodOption, ModelOption, QuietOption, file_or_names
 from latte.interfaces import LatteError
 from latte.registry.registry import load_registry
 from latte.report.terminal import in_lines, table

@@ -94,10 +94,7 @@ def check(
 
 
 @datasets.command()
-def get(
-    name: NameArgument,
-    root: RootOption = None,
-) -> None:
+def get(name: NameArgument, root: RootOption = None) -> None:
     """Download a dataset, verify and unpack it, bring it into CoOp's layout, and check it.
 
     If CoOp's split file is missing, latte makes a split by CoOp's rules instead. After an

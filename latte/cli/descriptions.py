@@ -91,8 +91,7 @@ def describe(
 
 
 def _print_questions(
-    planned: Sequence[PlannedQuestions],
-    price: Callable[[tuple[float, float]], float | None] | None,
+    planned: Sequence[PlannedQuestions], price: Callable[[tuple[float, float]], float | None] | None
 ) -> None:
     """Print the questions by describer and purpose, and what asking them would use.
 
@@ -130,8 +129,7 @@ DescriberOption = Annotated[
     typer.Option("--describer", metavar="TEXT", help="Only describers whose name contains it."),
 ]
 PromptOption = Annotated[
-    str | None,
-    typer.Option("--prompt", metavar="TEXT", help="Only prompts that contain it."),
+    str | None, typer.Option("--prompt", metavar="TEXT", help="Only prompts that contain it.")
 ]
 
 

@@ -69,10 +69,7 @@ def print_error(error: LatteError) -> None:
 
 
 def print_stopped(
-    received: Sequence[signal.Signals],
-    stopped: BaseException | None = None,
-    *,
-    continues: bool,
+    received: Sequence[signal.Signals], stopped: BaseException | None = None, *, continues: bool
 ) -> int:
     """Print that Ctrl-C or the signal `received` stopped the command; return the exit code.
 

@@ -138,11 +138,7 @@ def _write(path: Path, text: str) -> None:
     echo(f"wrote {path}", err=True)
 
 
-def diagnose(
-    runs: RunsArgument,
-    json: JsonOption = False,
-    quiet: QuietOption = False,
-) -> None:
+def diagnose(runs: RunsArgument, json: JsonOption = False, quiet: QuietOption = False) -> None:
     """Show the guard's verdict, measures without labels, and the gain if test images have labels.
 
     One run: prints the verdict with its signals, then the measures, each with an explanation.

@@ -11,13 +11,7 @@ import typer
 
 from latte.cli.output import echo, rows_stream
 from latte.cli.progress import make_progress
-from latte.cli.shared import (
-    CandidateOption,
-    ForceOption,
-    QuietOption,
-    RunArgument,
-    require_run,
-)
+from latte.cli.shared import CandidateOption, ForceOption, QuietOption, RunArgument, require_run
 from latte.interfaces import LatteError
 from latte.io.paths import existing_file, path_from_text, refuse_other_kind
 
@@ -45,7 +39,7 @@ ImagesArgument = Annotated[
     list[str],
     typer.Argument(
         help="Image files, and folders with everything below them; - reads paths from standard "
-        "input, one per line; an empty list gives no rows.",
+        "input, one per line; an empty list gives no rows."
     ),
 ]
 FormatOption = Annotated[

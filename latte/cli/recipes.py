@@ -198,8 +198,7 @@ def list_(
 def show(
     name: NameArgument,
     resolved: Annotated[
-        bool,
-        typer.Option("--resolved", help="Complete: with what it extends and every default."),
+        bool, typer.Option("--resolved", help="Complete: with what it extends and every default.")
     ] = False,
 ) -> None:
     """Print a recipe as it is written, or with all values that it inherits and all defaults."""

@@ -193,8 +193,7 @@ def _serve(opened: Review, host: str, port: int, open_: bool) -> None:
         from latte.review.server import make_app, new_token
     except ImportError as error:
         raise LatteError(
-            "the review page needs starlette and uvicorn",
-            hint='pip install "latte-clip[review]"',
+            "the review page needs starlette and uvicorn", hint='pip install "latte-clip[review]"'
         ) from error
     picture = _picture(opened)
     with _listening(host, port) as listener:

@@ -164,8 +164,7 @@ RecipeArgument = Annotated[
     ),
 ]
 RunArgument = Annotated[
-    Path,
-    typer.Argument(help="A run folder, as `latte run` named it.", autocompletion=complete_run),
+    Path, typer.Argument(help="A run folder, as `latte run` named it.", autocompletion=complete_run)
 ]
 RunsArgument = Annotated[
     list[Path],
@@ -207,8 +206,7 @@ SetOption = Annotated[
     ),
 ]
 SeedsOption = Annotated[
-    str | None,
-    typer.Option(metavar="0,1,2", help="Seeds; default: the one in each recipe."),
+    str | None, typer.Option(metavar="0,1,2", help="Seeds; default: the one in each recipe.")
 ]
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="List the runs and which of them exist; run nothing.")

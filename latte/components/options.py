@@ -66,8 +66,7 @@ class MomentumOptions(Options):
         "epoch as in the released code",
     )
     normalize_targets: bool = Field(
-        default=False,
-        description="scale each target to unit length before the loss and the update",
+        default=False, description="scale each target to unit length before the loss and the update"
     )
 
 
@@ -81,9 +80,7 @@ class AnchoredOptions(Options):
         default=3.0, ge=0, description="number of images at which a class has half of that weight"
     )
     sharpness: float = Field(
-        default=2.0,
-        gt=0,
-        description="factor of the logit scale; high: one class per image",
+        default=2.0, gt=0, description="factor of the logit scale; high: one class per image"
     )
     rounds: int = Field(default=3, ge=1, le=100, description="estimates, each from the previous")
 

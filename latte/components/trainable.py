@@ -7,14 +7,7 @@ import importlib.util
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from latte.api import (
-    Backbone,
-    LatteError,
-    NoOptions,
-    OptionsT,
-    Trainable,
-    TrainableGroup,
-)
+from latte.api import Backbone, LatteError, NoOptions, OptionsT, Trainable, TrainableGroup
 from latte.components.options import LastBlocksOptions, LoraOptions, PromptsOptions
 
 if TYPE_CHECKING:
@@ -93,9 +86,7 @@ class _Peft(Trainable[OptionsT]):
         """Raise `LatteError` if peft is not installed."""
         if importlib.util.find_spec("peft") is None:
             raise LatteError(
-                "this needs the package peft",
-                where=_WHERE,
-                hint='pip install "latte-clip[peft]"',
+                "this needs the package peft", where=_WHERE, hint='pip install "latte-clip[peft]"'
             )
 
     def select(self, backbone: Backbone) -> Mapping[str, nn.Parameter]:

@@ -13,13 +13,7 @@ import numpy
 from latte import distributed
 from latte.data.cache import DEFAULT_CACHE_BYTES, ImageCache, PixelStore
 from latte.data.disk_cache import DiskStore
-from latte.data.images import (
-    CheckedImage,
-    Pixels,
-    UnreadableImageError,
-    decode_image,
-    read_image,
-)
+from latte.data.images import CheckedImage, Pixels, UnreadableImageError, decode_image, read_image
 from latte.data.prefetch import image_threads, ordered_map
 from latte.interfaces import ImageReference, Progress
 from latte.io.files import digest, write_atomically

@@ -107,11 +107,7 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
         return [one if isinstance(one, Refusal) else _as_text(one, tokens) for one in answers]
 
     def answers(
-        self,
-        store: DescriptionStore,
-        progress: Progress,
-        *,
-        ask: bool = True,
+        self, store: DescriptionStore, progress: Progress, *, ask: bool = True
     ) -> list[AnswerT | None]:
         """Return the answer to each request, from `store` or by asking the describer.
 

@@ -9,14 +9,7 @@ from typing import Any
 from latte.describe.generate import GenerateResult
 from latte.describe.plan import Plan
 from latte.describe.store import clean
-from latte.interfaces import (
-    DescriptionType,
-    Gate,
-    GatedText,
-    GateSubject,
-    HeldBack,
-    LatteError,
-)
+from latte.interfaces import DescriptionType, Gate, GatedText, GateSubject, HeldBack, LatteError
 
 Gates = Mapping[str, Gate[Any]]
 """Gates by their names in the recipe, in the order in which they are applied."""

@@ -124,10 +124,7 @@ def write_predictions(path: Path, rows: Iterable[Prediction], columns: Columns =
 
 
 def stream_predictions(
-    stream: TextIO,
-    rows: Iterable[Prediction],
-    format: PredictionFormat,
-    columns: Columns = PLAIN,
+    stream: TextIO, rows: Iterable[Prediction], format: PredictionFormat, columns: Columns = PLAIN
 ) -> None:
     """Write each row as soon as `rows` yields it, for instance to standard output.
 

@@ -56,10 +56,7 @@ def diagnose(similarities: Tensor | Similarities, logit_scale: float) -> Diagnos
     found = in_blocks(similarities)
     blocks = [confidence_and_margin(block, logit_scale) for block in found]
     confidences, margins = (torch.cat(parts) for parts in zip(*blocks, strict=True))
-    return Diagnostics(
-        confidence=confidences.mean().item(),
-        margin=float(margins.mean()),
-    )
+    return Diagnostics(confidence=confidences.mean().item(), margin=float(margins.mean()))
 
 
 def confidence_and_margin(similarities: Tensor, logit_scale: float) -> tuple[Tensor, Tensor]:

@@ -15,12 +15,7 @@ Format = Literal["transformers", "onnx"]
 
 
 def export_run(
-    run: Path,
-    format_: Format,
-    output: Path | None,
-    progress: Progress,
-    *,
-    candidate: bool = False,
+    run: Path, format_: Format, output: Path | None, progress: Progress, *, candidate: bool = False
 ) -> Path:
     """Export the model of a run folder, or of its `candidate`; return the folder of the export.
 

@@ -22,12 +22,7 @@ from latte.interfaces.gate import Gate, GatedText, GateSubject, HeldBack
 from latte.interfaces.guard import Candidate, Evidence, Guard, Verdict
 from latte.interfaces.labels import PseudoLabeler, Refresh
 from latte.interfaces.progress import Figures, Progress, ProgressTask, RunStart, StageEnd
-from latte.interfaces.prototypes import (
-    ClassFeatureRefresh,
-    Loss,
-    PrototypeAggregator,
-    Supervision,
-)
+from latte.interfaces.prototypes import ClassFeatureRefresh, Loss, PrototypeAggregator, Supervision
 from latte.interfaces.questions import (
     Choice,
     ChoiceRequest,

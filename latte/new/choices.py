@@ -54,11 +54,7 @@ class Choices:
 
 
 def choose(
-    found: Findings,
-    machine: Machine,
-    registry: Registry,
-    method: str,
-    model: str | None = None,
+    found: Findings, machine: Machine, registry: Registry, method: str, model: str | None = None
 ) -> Choices:
     """Return the settings for these images on this machine.
 

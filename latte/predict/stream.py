@@ -66,9 +66,7 @@ def named_images(
 
 
 def _contents(
-    images: Images,
-    unlisted: Callable[[LatteError], None] | None,
-    left_out: LeftOut | None,
+    images: Images, unlisted: Callable[[LatteError], None] | None, left_out: LeftOut | None
 ) -> Iterator[Path | Image.Image]:
     if isinstance(images, Image.Image):
         yield images

@@ -119,9 +119,7 @@ def _keys(definitions: _Definitions) -> dict[str, Schema]:
 
 
 def _component(
-    kind: Kind,
-    options: Mapping[Registered, type[Options]],
-    definitions: _Definitions,
+    kind: Kind, options: Mapping[Registered, type[Options]], definitions: _Definitions
 ) -> Schema:
     """Return the schema of a component: its name, or a mapping whose `use` decides its options.
 

@@ -113,10 +113,7 @@ def steps(results: RunResults) -> int:
 
 def method_facts(recipe: Mapping[str, Any]) -> list[Fact]:
     """Return facts on the recipe's components and main settings."""
-    facts = [
-        ("Starting model", _starting_model(recipe)),
-        ("Dataset", _used(recipe.get("dataset"))),
-    ]
+    facts = [("Starting model", _starting_model(recipe)), ("Dataset", _used(recipe.get("dataset")))]
     facts += [
         (term, _used(recipe.get(key)))
         for term, key in (

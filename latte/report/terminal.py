@@ -42,11 +42,7 @@ def paragraph(text: str) -> list[str]:
 def in_lines(text: str) -> str:
     """Wrap `text` at spaces; following lines are indented, and long words are not broken."""
     return fill(
-        text,
-        width(),
-        subsequent_indent=" " * GAP,
-        break_on_hyphens=False,
-        break_long_words=False,
+        text, width(), subsequent_indent=" " * GAP, break_on_hyphens=False, break_long_words=False
     )
 
 

@@ -72,9 +72,7 @@ def checked_corrections(path: Path) -> Path:
         named = path.name == folder.review.name and not path.is_symlink()
         if not named or (is_folder(folder.path) and not is_run):
             raise LatteError(
-                "`corrections` must be the review.jsonl of a run folder",
-                where=str(path),
-                hint=hint,
+                "`corrections` must be the review.jsonl of a run folder", where=str(path), hint=hint
             )
     return path
 

@@ -7,14 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from latte.interfaces import (
-    OWN_IMAGES,
-    ClassAccuracy,
-    Evaluation,
-    Interval,
-    LatteError,
-    Verdict,
-)
+from latte.interfaces import OWN_IMAGES, ClassAccuracy, Evaluation, Interval, LatteError, Verdict
 from latte.io.files import digest_json
 from latte.io.redaction import without_secrets
 from latte.recipe.components import is_label

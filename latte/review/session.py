@@ -28,14 +28,7 @@ from latte.results.finished import FinishedRun
 from latte.results.stored import same_count
 from latte.review.estimate import estimate
 from latte.review.groups import Features, read_features
-from latte.review.population import (
-    Population,
-    ReviewImage,
-    difference,
-    joint,
-    population,
-    teaches,
-)
+from latte.review.population import Population, ReviewImage, difference, joint, population, teaches
 from latte.review.queues import EvidenceQueue, Question, Queue, QueueName, queues_of
 from latte.review.sentences import ZERO_SHOT, Evidence, run_names, uses
 

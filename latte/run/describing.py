@@ -15,13 +15,7 @@ from latte.describe.generate import GenerateResult, generate
 from latte.describe.plan import Plan, TrainingSet, plan_requests
 from latte.describe.shards import Shard
 from latte.describe.store import DescriptionStore
-from latte.interfaces import (
-    Describer,
-    DescriptionType,
-    HeldBack,
-    LatteError,
-    Progress,
-)
+from latte.interfaces import Describer, DescriptionType, HeldBack, LatteError, Progress
 from latte.io.files import write_json
 from latte.recipe.model import Recipe
 from latte.registry.registry import Registry
@@ -119,12 +113,7 @@ def _ask_all(
                 if len(plans) > 1:
                     workspace.progress.say(f"describer {name}: {', '.join(plan.descriptions)}")
                 results[name] = generate(
-                    waiting[name],
-                    plan,
-                    store,
-                    workspace.progress,
-                    shard=shard,
-                    ask_again=ask_again,
+                    waiting[name], plan, store, workspace.progress, shard=shard, ask_again=ask_again
                 )
                 waiting.pop(name).close()
     finally:

@@ -229,11 +229,7 @@ def _similarities(
 
 
 def _label_training(
-    workspace: Workspace,
-    folder: RunFolder,
-    images: Images,
-    zero_shot: ZeroShot,
-    found: _Classified,
+    workspace: Workspace, folder: RunFolder, images: Images, zero_shot: ZeroShot, found: _Classified
 ) -> tuple[Calibration, _Answers]:
     """Write `calibration.json` and `pseudo_labels.csv`; return calibration and predictions."""
     calibration = _calibrate(workspace, images, zero_shot, found)

@@ -9,12 +9,7 @@ from typing import Any, cast
 from latte.describe.choose import counted_tokens
 from latte.describe.plan import plan_requests
 from latte.describe.store import DescriptionStore
-from latte.interfaces import (
-    FeatureBank,
-    Progress,
-    PrototypeAggregator,
-    PseudoLabeler,
-)
+from latte.interfaces import FeatureBank, Progress, PrototypeAggregator, PseudoLabeler
 from latte.interfaces.settings import ASSUMED_TOKENS
 from latte.recipe.model import Recipe
 from latte.registry.registry import Registry

@@ -16,14 +16,7 @@ from latte.data.device_views import make_device_views
 from latte.data.views import TrainingView
 from latte.describe.bank import DescriptionBank
 from latte.evaluate.similarities import diagnose
-from latte.interfaces import (
-    CutTexts,
-    Describer,
-    LatteError,
-    Posterior,
-    Trainable,
-    TrainingStart,
-)
+from latte.interfaces import CutTexts, Describer, LatteError, Posterior, Trainable, TrainingStart
 from latte.interfaces.settings import Budget
 from latte.io.files import write_json
 from latte.run.adapted import Adapted, from_learners

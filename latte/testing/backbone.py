@@ -11,14 +11,7 @@ import torch
 from packaging.version import Version
 from torch import Tensor, nn
 
-from latte.api import (
-    Backbone,
-    BackboneLoader,
-    Kind,
-    LatteError,
-    ModuleBackbone,
-    TrainableGroup,
-)
+from latte.api import Backbone, BackboneLoader, Kind, LatteError, ModuleBackbone, TrainableGroup
 from latte.interfaces.errors import error_line
 from latte.registry.registry import load_registry
 from latte.testing.blocks import check_blocks

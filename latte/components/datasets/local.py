@@ -10,14 +10,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from latte.api import (
-    Context,
-    ImageReference,
-    LabelledImage,
-    LatteError,
-    PathText,
-    SourceOptions,
-)
+from latte.api import Context, ImageReference, LabelledImage, LatteError, PathText, SourceOptions
 from latte.api.sources import (
     CLASS_FOLDERS,
     ClassNames,

@@ -264,10 +264,7 @@ class ImageSource(Dataset[SourceOptionsT]):
     """
 
     def __init__(
-        self,
-        options: SourceOptionsT,
-        context: Context,
-        classes: Sequence[Sequence[str]] = (),
+        self, options: SourceOptionsT, context: Context, classes: Sequence[Sequence[str]] = ()
     ) -> None:
         """Store all names of each class; the first name is the one that is shown."""
         super().__init__(options, context)

@@ -11,13 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from latte.data.sources.classes import ImageSource, SourceOptionsT, distinct
-from latte.data.sources.listed import (
-    ListedPaths,
-    by_id,
-    labelled_by_id,
-    refuse_all_missing,
-    unique,
-)
+from latte.data.sources.listed import ListedPaths, by_id, labelled_by_id, refuse_all_missing, unique
 from latte.interfaces import Context, ImageReference, LabelledImage, LatteError
 from latte.io.paths import read_text
 

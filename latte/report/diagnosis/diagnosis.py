@@ -42,18 +42,8 @@ STRENGTH = Measure(
 ZERO_SHOT = Measure(
     "zero_shot_top1", "zero-shot top-1", "share", "test images whose nearest class is the true one"
 )
-ADAPTED = Measure(
-    "adapted_top1",
-    "adapted top-1",
-    "share",
-    "the same by the adapted model",
-)
-GAIN = Measure(
-    "gain",
-    "gain",
-    "points",
-    "adapted minus zero-shot, in percentage points",
-)
+ADAPTED = Measure("adapted_top1", "adapted top-1", "share", "the same by the adapted model")
+GAIN = Measure("gain", "gain", "points", "adapted minus zero-shot, in percentage points")
 
 
 @dataclass(frozen=True)

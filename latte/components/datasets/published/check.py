@@ -10,13 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from latte.api import LatteError, digest
-from latte.api.sources import (
-    Splits,
-    is_file,
-    is_folder,
-    read_text,
-    visible_entries,
-)
+from latte.api.sources import Splits, is_file, is_folder, read_text, visible_entries
 from latte.components.datasets.published.dataset import missing, read_published, split_files
 from latte.components.datasets.published.facts import SPLITS_PAGE, Facts
 
