@@ -1,4 +1,4 @@
-"""Functions that all exports use: atomic folders, required packages, the model's metadata."""
+"""What all exports share: atomic folders, required packages, metadata, and the README."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from packaging.version import Version
 
-from latte.interfaces import Calibration, LatteError
+from latte.interfaces import Calibration, LatteError, PixelFormat
 from latte.io.files import sync_files, temporary_beside
+from latte.report.markdown import escaped
 
 if TYPE_CHECKING:  # this import loads torch, which exports of labels do not need
     from latte.run.adapted import Adapted, Member
@@ -110,3 +111,183 @@ def no_export(member: Member, format_: str, other: str | None) -> LatteError:
     return LatteError(
         f"the backbone of learner {member.name} has no export to {format_}", hint=hint
     )
+
+
+_INSTALL = "The code needs `pip install {packages}`; run it in the parent folder of this folder."
+_READING = (
+    "It opens photos as latte does: upright by their EXIF orientation, and with 16-bit grey values "
+    "scaled to 8 bits. Grey images of 32 bits differ: latte finds out their range of values first."
+)
+_OPENED = """\
+def opened(path):
+    image = ImageOps.exif_transpose(Image.open(path))  # phones store rotated photos
+    if image.mode.startswith("I"):  # Pillow would clip 16-bit grey values
+        grey = numpy.asarray(image, dtype=numpy.float32).clip(0, 65535) / 257
+        image = Image.fromarray(grey.round().astype(numpy.uint8))
+    return image.convert("RGB")
+
+
+"""
+
+_TRANSFORMERS = """\
+import json
+from pathlib import Path
+
+import numpy
+import torch
+from PIL import Image, ImageOps
+from safetensors import safe_open
+from torch.nn.functional import normalize
+from transformers import {classes}
+
+folder = Path({folder!r})  # the path of this folder
+
+
+{opened}photo = opened("photo.jpg")
+
+with safe_open(folder / "prototypes.safetensors", framework="pt") as file:
+    about = json.loads(file.metadata()["latte"])
+    tensors = {{name: file.get_tensor(name) for name in file.keys()}}
+
+similarities = torch.zeros(len(about["class_names"]))
+for learner in about["learners"]:
+    place = folder{below}
+    model = {model}.from_pretrained(place).eval()
+    processor = {processor}.from_pretrained(place, backend="pil")
+    with torch.inference_mode():
+        inputs = processor(images=photo, return_tensors="pt")
+        feature = normalize(model.get_image_features(**inputs).pooler_output, dim=1)[0]
+    rows, owners = tensors[f"{{learner}}.weights"] @ feature, tensors[f"{{learner}}.owners"]
+    rows = rows + tensors.get(f"{{learner}}.bias", 0)
+    lowest = torch.full_like(similarities, -torch.inf)
+    similarities += lowest.scatter_reduce(0, owners, rows, "amax") / len(about["learners"])
+probabilities = (about["scale"] * similarities).softmax(0)
+print(about["class_names"][probabilities.argmax()], f"{{probabilities.max():.4f}}")
+"""
+
+_TEXTS = """\
+texts = ["a photo of a cat", "a photo of a dog"]
+inputs = processor(
+    text=texts, images=photo, return_tensors="pt", padding={padding}, truncation=True
+)
+with torch.inference_mode():
+    print(model(**inputs).logits_per_image.{probabilities})
+"""
+
+_ONNX = """\
+import json
+from pathlib import Path
+
+import numpy
+import onnxruntime
+from PIL import Image, ImageOps
+
+folder = Path({folder!r})  # the path of this folder
+about = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))
+session = onnxruntime.InferenceSession(folder / "model.onnx")
+size, how = {size}, Image.Resampling.{how}
+
+
+{opened}def pixels(path):
+    image = opened(path)
+{resize}
+    values = numpy.asarray(image, dtype=numpy.float32) / 255
+    mean, std = (numpy.array(about["preprocessing"][name]) for name in ("mean", "std"))
+    return ((values - mean) / std).transpose(2, 0, 1).astype(numpy.float32)
+
+
+batch = numpy.stack([pixels("photo.jpg")])
+probabilities, features = session.run(None, {{"pixels": batch}})
+print(about["class_names"][probabilities[0].argmax()], f"{{probabilities[0].max():.4f}}")
+"""
+
+_SHORTEST = """\
+    width, height = image.size
+    short = min(width, height)
+    wide, high = (int(size * side / short) for side in (width, height))
+    image = image.resize((wide, high), how)
+    left, top = round((wide - size) / 2), round((high - size) / 2)
+    image = image.crop((left, top, left + size, top + size))"""
+
+_SQUASH = "    image = image.resize((size, size), how)"
+
+_LONGEST = """\
+    ratio = max(image.size) / size
+    wide, high = (max(1, round(side / ratio)) for side in image.size)
+    canvas = Image.new("RGB", (size, size))
+    canvas.paste(image.resize((wide, high), how), ((size - wide) // 2, (size - high) // 2))
+    image = canvas"""
+
+_RESIZE = {"shortest": _SHORTEST, "squash": _SQUASH, "longest": _LONGEST}
+_OTHER_CLASSES = "To classify into any other classes by their texts, as zero-shot CLIP does:"
+_LIMITS = (
+    "## Limits",
+    '- `backend="pil"` resizes as in training. The default of transformers (torchvision) '
+    "interpolates differently, which changes pixels by a few hundredths. With both, the centre "
+    "crop is one pixel off if the number of columns or rows to cut off is three more than a "
+    "multiple of four.\n"
+    "- Unlike open_clip's tokenizer, this one does not repair wrongly encoded texts, and replaces "
+    "only common HTML entities; clean such texts with `ftfy.fix_text` and `html.unescape`.",
+)
+
+
+def transformers_readme(exported: Exported, folder: str) -> str:
+    """Return the README of a folder for transformers."""
+    members = exported.adapted.members
+    several = len(members) > 1
+    sigmoid = members[0].backbone.logit_bias is not None
+    family = "Auto"
+    more: tuple[str, ...] = ()
+    if not members[0].backbone.saves_transformers:
+        family = "Siglip" if sigmoid else "CLIP"
+        texts = _TEXTS.format(
+            padding=repr("max_length") if sigmoid else True,
+            probabilities="sigmoid()" if sigmoid else "softmax(1)",
+        )
+        more = (_OTHER_CLASSES, f"```python\n{texts}```", *_LIMITS)
+    model, processor = f"{family}Model", f"{family}Processor"
+    where = " (a folder for each learner)" if several else ""
+    code = _TRANSFORMERS.format(
+        folder=folder,
+        opened=_OPENED,
+        below=" / learner" if several else "",
+        classes=f"{model}, {processor}",
+        model=model,
+        processor=processor,
+    )
+    parts = (
+        f"A model for transformers{where}, and the class prototypes that belong to it.",
+        f"```python\n{code}```",
+        f"{_INSTALL.format(packages='transformers torch safetensors pillow numpy')} {_READING}",
+    )
+    return _page(exported, *parts, *more)
+
+
+def onnx_readme(exported: Exported, folder: str, pixels: PixelFormat) -> str:
+    """Return the README of a folder with an ONNX file."""
+    code = _ONNX.format(
+        folder=folder,
+        opened=_OPENED,
+        size=pixels.size,
+        how=pixels.interpolation.upper(),
+        resize=_RESIZE[pixels.resize_mode],
+    )
+    return _page(
+        exported,
+        "`model.onnx` turns pixels into class probabilities and image features; `metadata.json` "
+        "says how pixels are made and what the classes are called.",
+        f"```python\n{code}```",
+        f"{_INSTALL.format(packages='onnxruntime pillow numpy')} {_READING}",
+    )
+
+
+def _page(exported: Exported, *parts: str) -> str:
+    calibrated = (
+        "Probabilities are calibrated on unlabelled images: they are closer to the accuracy than "
+        "CLIP's own, without a guarantee."
+        if exported.calibration
+        else "Probabilities follow CLIP's logit scale, and are often overconfident."
+    )
+    head, *rest = parts
+    page = (f"# {escaped(exported.name)}", f"{head} {calibrated}", *rest)
+    return "\n\n".join(page) + "\n"

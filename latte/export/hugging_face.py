@@ -12,8 +12,14 @@ from torch import Tensor
 
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.export.clip import clip_config, clip_tokenizer, clip_weights, text_tower
-from latte.export.folder import PROTOTYPES, Exported, no_export, require, whole_folder
-from latte.export.readme import transformers_readme
+from latte.export.folder import (
+    PROTOTYPES,
+    Exported,
+    no_export,
+    require,
+    transformers_readme,
+    whole_folder,
+)
 from latte.export.siglip import siglip_model
 from latte.interfaces import LatteError, PixelFormat
 from latte.io.files import write_text

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from latte.export.folder import PROTOTYPES, Exported, no_export, require, whole_folder
-from latte.export.readme import onnx_readme
+from latte.export.folder import PROTOTYPES, Exported, no_export, onnx_readme, require, whole_folder
 from latte.interfaces import LatteError, PixelFormat
 from latte.interfaces.errors import error_line
 from latte.io.files import write_json, write_text
