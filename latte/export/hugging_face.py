@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from latte.backbone.open_clip import OpenClipBackbone
-from latte.export.clip import clip_config, clip_tokenizer, clip_weights, text_tower
+from latte.export.clip import clip_config, clip_weights, text_tower
 from latte.export.folder import (
     PROTOTYPES,
     Exported,
@@ -21,6 +21,7 @@ from latte.export.folder import (
     whole_folder,
 )
 from latte.export.siglip import siglip_model
+from latte.export.tokenizer import clip_tokenizer
 from latte.interfaces import LatteError, PixelFormat
 from latte.io.files import write_text
 from latte.run.adapted import Member, write_prototypes

@@ -16,17 +16,15 @@ from torch.nn.functional import normalize
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.export.clip import (
     activation,
-    cleaning,
     epsilon,
     layers,
-    lower_case,
     named,
     no_counterpart,
-    no_tokenizer,
     refuse_unless,
     split_attention,
     transformer_config,
 )
+from latte.export.tokenizer import cleaning, lower_case, no_tokenizer
 
 _PROBES = (
     "",

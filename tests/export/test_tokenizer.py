@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 
-from latte.export.clip import clip_tokenizer
+from latte.export.tokenizer import clip_tokenizer
 from latte.interfaces import LatteError
 
 transformers = pytest.importorskip("transformers")
