@@ -13,6 +13,7 @@ from latte.cli.progress import make_progress
 from latte.cli.shared import ClassesOption, MethodOption, ModelOption, QuietOption, file_or_names
 from latte.interfaces import LatteError
 from latte.registry.registry import load_registry
+from latte.report.sentences import verdict_label
 from latte.report.terminal import in_lines, table
 
 PhotosArgument = Annotated[Path, typer.Argument(metavar="PHOTOS", help="Folder of your images.")]
@@ -90,10 +91,7 @@ def choose(
     )
     rows = []
     for name, one in found.items():
-        verdict, adapting = one.verdict, "no guard"
-        if verdict is not None:
-            sure = "" if verdict.probability is None else f" ({verdict.probability:.2f})"
-            adapting = f"{verdict.outcome}{sure}"
+        adapting = verdict_label(one.verdict) if one.verdict else "no guard"
         milliseconds = f"{1000 * one.seconds:.1f}"
         rows.append((name, f"{one.score:.2f}", adapting, milliseconds, one.licence or "unknown"))
     for line in table(("model", "score", "adapting", "ms/image", "licence"), rows):
