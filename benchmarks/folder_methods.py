@@ -37,7 +37,6 @@ from latte.interfaces.errors import did_you_mean
 from latte.recipe.load import load_recipe
 from latte.recipe.model import Choice, Recipe
 from latte.registry.registry import Registry
-from latte.registry.spec import Registered
 from latte.run.judging import blend_classifier
 
 LEARNER = "main"
@@ -64,21 +63,13 @@ Method = Callable[[Folder], Answers]
 
 
 @dataclass(frozen=True)
-class Named:
-    """A component with its options."""
-
-    component: Registered
-    options: Any
-
-
-@dataclass(frozen=True)
 class RecipeMethod:
     """Labelers, prototypes and guard of a recipe without steps."""
 
     registry: Registry
-    labelers: tuple[Named, ...]
-    prototypes: Named
-    guard: Named | None = None
+    labelers: tuple[Choice, ...]
+    prototypes: Choice
+    guard: Choice | None = None
 
     @torch.no_grad()
     def __call__(self, folder: Folder) -> Answers:
@@ -129,8 +120,8 @@ class RecipeMethod:
         best = logits.softmax(dim=1).max(dim=1)
         return classifier, best.indices, best.values
 
-    def _build(self, one: Named, context: Context) -> Any:
-        return self.registry.build(one.component, one.options, context)
+    def _build(self, one: Choice, context: Context) -> Any:
+        return self.registry.build(one, one.options, context)
 
 
 def zero_shot(folder: Folder) -> Answers:
@@ -181,9 +172,9 @@ def method_of(recipe: Recipe, registry: Registry) -> RecipeMethod:
         )
     return RecipeMethod(
         registry,
-        tuple(_chosen(one) for one in recipe.labels),
-        _chosen(recipe.learners[0].prototypes),
-        _chosen(recipe.guard) if recipe.guard else None,
+        recipe.labels,
+        recipe.learners[0].prototypes,
+        recipe.guard,
     )
 
 
@@ -218,13 +209,10 @@ def context_of(folder: Folder) -> Context:
     return Context(Path.cwd(), Path.cwd(), "cpu", 0, lambda: cast("Backbone", clip))
 
 
-def _named(registry: Registry, kind: Any, name: str, **options: Any) -> Named:
-    component = registry.get(kind, name)
-    return Named(component, registry.options_model(component)(**options))
-
-
-def _chosen(choice: Choice) -> Named:
-    return Named(choice, choice.options)
+def _named(registry: Registry, kind: Any, name: str, **options: Any) -> Choice:
+    found = registry.get(kind, name)
+    values = registry.options_model(found)(**options)
+    return Choice(found.spec, found.distribution, found.version, name, values)
 
 
 def _rival(rival: Callable[[Folder], Labels]) -> Callable[[], Method]:

@@ -11,7 +11,6 @@ import torch
 
 from benchmarks.folder_cells import CELLS, Folder, draw
 from benchmarks.folder_methods import (
-    Named,
     RecipeMethod,
     classify,
     known_methods,
@@ -23,8 +22,9 @@ from benchmarks.folder_rivals import RIVALS
 from latte.components.options import AnchoredOptions
 from latte.components.prototypes import anchored_prototypes
 from latte.interfaces import Classifier, Evidence, Guard, LatteError, NoOptions, Verdict
+from latte.recipe.model import Choice
 from latte.registry.registry import load_registry
-from latte.registry.spec import ComponentSpec, Registered
+from latte.registry.spec import ComponentSpec
 from latte.run.judging import blend_classifier
 from tests.helpers.labelled_sets import labelled_set
 
@@ -47,7 +47,7 @@ def guarded(method: RecipeMethod, strength: float) -> RecipeMethod:
     spec = ComponentSpec(
         kind="guard", name="fixed", target=f"{__name__}:FixedGuard", summary="for tests"
     )
-    guard = Named(Registered(spec, "tests", "0"), NoOptions())
+    guard = Choice(spec, "tests", "0", "fixed", NoOptions())
     return RecipeMethod(REGISTRY, method.labelers, method.prototypes, guard)
 
 
