@@ -215,7 +215,7 @@ def scan(world: World) -> None:
 
 
 def note_keys(world: World) -> None:
-    """Remember decoded images."""
+    """Store the keys of decoded images."""
     assert world.images is not None
     folder = world.context.cache_dir / "decoded"
     DecodedImages(folder).note(world.images.training.keys)
@@ -278,7 +278,7 @@ def save_bank(world: World) -> None:
 
 
 def serve(world: World) -> None:
-    """Serve stored texts."""
+    """Read texts from the store."""
     describer = NamingDescriber(NoOptions(), world.context)
     with DescriptionStore(world.folder / "texts") as store:
         plans = plan_requests(world.training, world.kinds, {"main": describer}, seed=0)
