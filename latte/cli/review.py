@@ -48,7 +48,7 @@ def review(
     ] = False,
     learn: Annotated[
         bool,
-        typer.Option("--learn", help="Run the recipe again with the answers given for teaching."),
+        typer.Option("--learn", help="Run the recipe again with answers as training labels."),
     ] = False,
     import_: Annotated[
         Path | None,
@@ -71,8 +71,8 @@ def review(
         bool,
         typer.Option(
             "--teach",
-            help="With --sheet: ask about images whose answers teach; without it, answers of a "
-            "sheet measure the gain.",
+            help="With --sheet: ask about images whose answers become training labels. Without it, "
+            "the answers measure the gain.",
         ),
     ] = False,
     open_: Annotated[
@@ -168,7 +168,10 @@ def _write_sheet(opened: Review, folder: Path, count: int, teach: bool) -> None:
 
 
 def _picture(opened: Review) -> Callable[[int, int], bytes]:
-    """Return a function of an image's index and a largest side in pixels that gives a JPEG."""
+    """Return a function `picture(index, side)` that returns a training image as a JPEG.
+
+    The JPEG's longer side has at most `side` pixels.
+    """
     from latte.review.pictures import picture_of
     from latte.run.reopen import open_workspace
 

@@ -22,7 +22,7 @@ _SIDE = 320
 
 
 def refuse_existing(folder: Path) -> None:
-    """Raise `LatteError` if the folder has an `answers.csv`, which may be filled in."""
+    """Raise `LatteError` if the folder has an `answers.csv`, which may contain answers."""
     path = folder / "answers.csv"
     if path.exists():
         raise LatteError(
@@ -45,7 +45,7 @@ def write_sheet(
     If `teaches` is true, the questions are about the least certain images of each class in turn,
     and the answers become training labels. Otherwise the answers measure the gain.
 
-    `picture` returns the JPEG of an image, given its index. Call `refuse_existing` first. Raises
+    `picture(index, side)` returns an image as a JPEG. Call `refuse_existing` first. Raises
     `LatteError` if no question is left.
     """
     queue: QueueName = "balanced" if teaches else "evidence"
@@ -83,7 +83,7 @@ def write_sheet(
 
 
 def _data_uri(picture: Callable[[int, int], bytes], row: int) -> str | None:
-    """Return a picture for the page; None if the image cannot be read any more."""
+    """Return a picture as a `data:` URI; None if the image cannot be read any more."""
     try:
         return f"data:image/jpeg;base64,{base64.b64encode(picture(row, _SIDE)).decode('ascii')}"
     except LatteError:

@@ -61,10 +61,10 @@ class Estimate:
 def estimate(
     population: Population, answers: Mapping[str, Answer], class_names: Sequence[str]
 ) -> Estimate:
-    """Return the estimate from the evidence among `answers`, given by content key.
+    """Return the estimate from those `answers`, by content key, that were given as evidence.
 
     In each stratum, only answers before the first unanswered image are used, because only these are
-    a random sample without replacement. Answers for teaching are not used.
+    a random sample without replacement. Answers that become training labels are not used.
     """
     asked = _Asked(answers, class_names)
     disagreed = asked.first(population.disagreements)
@@ -90,14 +90,14 @@ def estimate(
 
 
 class _Asked:
-    """The answers by content key, with class labels in place of class names."""
+    """Answers by content key of the image, with class labels in place of class names."""
 
     def __init__(self, answers: Mapping[str, Answer], class_names: Sequence[str]) -> None:
         self._answers = answers
         self._labels = {name: label for label, name in enumerate(class_names)}
 
     def first(self, images: Sequence[ReviewImage]) -> list[ReviewImage]:
-        """Return the images before the first one without an answer as evidence."""
+        """Return the `images` before the first one that has no answer with the use `evidence`."""
         found = []
         for one in images:
             answer = self._answers.get(one.key)
@@ -107,7 +107,7 @@ class _Asked:
         return found
 
     def evidence(self, images: Sequence[ReviewImage]) -> int:
-        """Return the number of images with an answer as evidence."""
+        """Return the number of images that have an answer with the use `evidence`."""
         answers = (self._answers.get(one.key) for one in images)
         return sum(answer is not None and answer.use == "evidence" for answer in answers)
 

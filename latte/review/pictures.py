@@ -10,10 +10,11 @@ from latte.interfaces import ImageReference, LatteError
 
 
 def picture_of(ids: Sequence[str], images: Sequence[ImageReference]) -> Callable[[int, int], bytes]:
-    """Return a function from an index into `ids` and a largest side in pixels to the image's JPEG.
+    """Return a function `picture(index, side)` that returns the image `ids[index]` as a JPEG.
 
-    `images` are all images that the dataset has now. The function raises `LatteError` for an image
-    that is no longer among them, or that cannot be read.
+    The JPEG's longer side has at most `side` pixels. `images` are all images that the dataset has
+    now. The function raises `LatteError` for an image that is no longer in the dataset, or that
+    cannot be read.
     """
     found = {image.id: image for image in images}
 
