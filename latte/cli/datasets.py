@@ -144,9 +144,10 @@ def _folder(facts: Facts, root: Path | None) -> Path:
 
 
 def presence(facts: Facts) -> str:
-    """Return `yes`, `part` or `no`: is the dataset on this machine? `?` if its folder is unknown.
+    """Return `yes`, `part` or `no` for a dataset that is on this machine completely, partly or not.
 
-    Only the folders and the split file are checked, not the images.
+    The result is `?` if the dataset's folder is unknown. Only the folders and the split file are
+    checked, not the images.
     """
     from latte.components.datasets.published.dataset import default_root, missing
     from latte.io.paths import is_folder

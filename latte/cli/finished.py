@@ -187,10 +187,10 @@ def export_own_labels(
     ] = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Write class and confidence of each of a run's own images, for other tools.
+    """Write the class and confidence of each training image of a run, for other tools.
 
-    The labels are the column `adapted` of pseudo_labels.csv, by the run's final classifier. They
-    are predictions, not true labels.
+    The labels are the column `adapted` of pseudo_labels.csv: predictions of the run's final
+    classifier, not true labels.
     """
     require_run(run)
     from latte.export.labels import export_labels

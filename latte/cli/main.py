@@ -157,8 +157,8 @@ def _declared_commands() -> Mapping[str, list[tuple[Plugin, CommandSpec]]]:
 def _plugin_command(name: str) -> Any:
     """Return the command of a plugin.
 
-    Raises `LatteError` if several plugins have a command `name`, or if its module cannot be
-    imported.
+    Raises `LatteError` if several plugins have a command `name`, or if the command's module cannot
+    be imported.
     """
     found = _declared_commands()[name]
     (plugin, spec), *others = found

@@ -102,7 +102,7 @@ def check(
         bool, typer.Option("--json", help="Print the recipe and the origins as JSON.")
     ] = False,
 ) -> None:
-    """Check a recipe and its paths, and print it with every default and its origin.
+    """Check a recipe and its paths, and print all its values, defaults included, with their origin.
 
     No model is loaded and no image is opened. The dataset's folders, class names and lists of
     images are checked, except those of plugins. Warns of files that look like images and are not

@@ -225,7 +225,7 @@ def _run_cells(
 
 
 def _by_reason(absent: Mapping[str, str]) -> list[str]:
-    """Return a line per reason: the datasets that are missing for this reason, and what to do."""
+    """Return one line per reason with the datasets that are missing for it, and how to fix it."""
     from latte.components.datasets.published.dataset import UNSET, what_to_set
 
     names: dict[str, list[str]] = {}

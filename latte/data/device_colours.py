@@ -1,8 +1,8 @@
 """Colour changes of a batch of views on a device, bit-identical to Pillow's.
 
 A fixed sequence of operations (slots) processes all images together: blends, hue shifts, and
-conversion to gray. A slot in which an image has no change keeps its pixels. So the number of
-operations does not depend on the number of images or on the order of their changes.
+conversion to gray. If an image has no change in a slot, its pixels stay as they are. So the number
+of operations does not depend on the number of images or on the order of their changes.
 """
 
 from __future__ import annotations
@@ -68,11 +68,12 @@ def change_colours(views: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
 def _slot_tensors(
     kind: str, changes: Mapping[int, tuple[ColourChange, float]], count: int
 ) -> dict[str, Tensor]:
-    """Return tensors of one slot for B = `count` views.
+    """Return the tensors with the changes of one slot, for B = `count` views.
 
     `steps` (B, 1) are hue shifts in 256ths of a turn, multiplied by 65,536. `chosen` (B, 1, 1) is
     True for views that change in this slot; in a blend slot, only for views whose contrast changes.
-    Brightness blends with black, contrast with the mean gray, saturation with gray.
+    `weights` (B, 1, 3) convert a view to the gray that it is blended with: black (all weights 0) to
+    change brightness, the mean gray to change contrast, each pixel's gray to change saturation.
     """
     chosen = numpy.zeros((count, 1, 1), numpy.bool_)
     steps = numpy.zeros((count, 1), numpy.int32)
@@ -94,7 +95,7 @@ def _slot_tensors(
 
 
 def _gray(pixels: Tensor, tensors: Mapping[str, Tensor], slot: int) -> Tensor:
-    """Convert pixels (B, 3, P) to gray (B, 1, P); weights of zero give black."""
+    """Convert pixels (B, 3, P) to gray (B, 1, P) with a slot's weights; zero weights give black."""
     return torch.baddbmm(tensors["half"], tensors[f"weights {slot}"], pixels).floor_()
 
 

@@ -49,7 +49,7 @@ class ResidentImages:
 
 @dataclass(frozen=True)
 class CropPass:
-    """Crops that are padded to one square and resized together, planned on the CPU."""
+    """Crops that are padded to the same square size and resized together, planned on the CPU."""
 
     rows: Sequence[int]
     """Indices of the crops in their batch; those of tall crops come last."""
@@ -161,12 +161,13 @@ def _plan(
 
 
 def _taps(lengths: numpy.typing.NDArray[numpy.int64], size: int) -> dict[str, Tensor]:
-    """Return the positions of the taps of each resized pixel, for rows of M `lengths`.
+    """Return which pixels each resized pixel depends on, if M rows are resized to `size` pixels.
 
-    A tap is a pixel of the row that a resized pixel depends on. `first` (M, size, 1) is the index
-    of the first tap, and `there` (M, size, 1) the number of pixels from the first tap to the end of
-    the row. `distance` (M, size, 1) is the first tap's distance from the centre, and `step`
-    (M, 1, 1) the distance between adjacent taps, both in units of the cubic's argument.
+    `lengths` (M,) are the rows' lengths. The pixels that a resized pixel depends on are its taps.
+    `first` (M, size, 1) is the index of the first tap, and `there` (M, size, 1) the number of
+    pixels from the first tap to the end of the row. `distance` (M, size, 1) is the position of the
+    first tap relative to the centre of the resized pixel, and `step` (M, 1, 1) the distance between
+    adjacent taps, both as arguments of `_cubic`.
     """
     scale = (lengths / size)[:, None]
     wider = numpy.maximum(scale, 1.0)
@@ -182,7 +183,7 @@ def _taps(lengths: numpy.typing.NDArray[numpy.int64], size: int) -> dict[str, Te
 
 
 def _weights(one: CropPass, tensors: Mapping[str, Tensor], size: int) -> tuple[Tensor, Tensor]:
-    """Return weights (B, size, side) along both axes, zero behind the end of a row.
+    """Return the resizing weights (B, size, side) along both axes; 0 after the end of a row.
 
     The weights are Pillow's: Keys' cubic with a = -0.5 (Keys 1981), widened for rows that shrink,
     and cut at the ends of a row.

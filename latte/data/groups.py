@@ -30,12 +30,13 @@ def draw_groups(labels: Tensor, size: int, seed: int) -> Tensor:
 
 
 def draw_class_groups(labels: Tensor, size: int, groups: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Draw groups, each for several images: `groups` per label, but at most one per image.
+    """Draw up to `groups` groups of images per label, and assign each image to one of them.
 
     From labels (N,) int64, return groups (G, size) of image indices, ordered by label and drawn as
-    in `draw_groups`, and the index (N,) of each image's group. Images are assigned to the groups
-    of their label at random and evenly, so every group has at least one assigned image. The images
-    that a group shows need not include those that are assigned to it.
+    in `draw_groups`, and the index (N,) of each image's group. A label has at most as many groups
+    as images. Images are assigned to the groups of their label at random and evenly, so every group
+    has at least one assigned image. A group shows random images of its label; these need not be the
+    images that are assigned to it.
     """
     counts = labels.bincount()
     shared = counts.clamp(max=groups)
@@ -138,7 +139,7 @@ def _wrong(confused: Tensor, others: Tensor, uniform: Tensor) -> Tensor:
 
 
 def _choose(pool: Tensor, uniform: Tensor) -> Tensor:
-    """Choose items (R, n) of `pool` by uniform draws (R, n); `pool` may be empty if n is 0."""
+    """Draw n items of `pool` for each of R groups, by uniform numbers (R, n) in [0, 1)."""
     available = torch.full((len(uniform),), len(pool), dtype=torch.int64)
     return pool[distinct_ranks(available, uniform)]
 

@@ -166,7 +166,7 @@ def _is_plain(block: nn.Module) -> bool:
 
 
 def activation(layer: nn.Module, tower: str) -> str:
-    """Return transformers' name of an activation. Raises `LatteError` if it has none."""
+    """Return the name of an activation in transformers. Raises `LatteError` if it has no name."""
     if isinstance(layer, QuickGELU):
         return "quick_gelu"
     if isinstance(layer, GELUTanh):
@@ -199,7 +199,7 @@ def layers(prefix: str, transformer: Any) -> Mapping[str, Tensor]:
 
 
 def split_attention(layer: str, weight: Tensor, bias: Tensor) -> dict[str, Tensor]:
-    """Return the projections (3D, D) of query, key and value as one weight and bias each."""
+    """Split the joint projection (3D, D) into weights and biases of query, key and value."""
     parts = zip("qkv", weight.chunk(3), bias.chunk(3), strict=True)
     return {
         f"{layer}.self_attn.{name}_proj.{kind}": part
@@ -209,18 +209,18 @@ def split_attention(layer: str, weight: Tensor, bias: Tensor) -> dict[str, Tenso
 
 
 def named(prefix: str, module: Any) -> dict[str, Tensor]:
-    """Return weight and bias of a layer below `prefix`."""
+    """Return weight and bias of a layer under the names `PREFIX.weight` and `PREFIX.bias`."""
     return {f"{prefix}.weight": module.weight, f"{prefix}.bias": module.bias}
 
 
 def refuse_unless(holds: bool, otherwise: str, tower: str) -> None:
-    """Unless `holds`, raise the error that transformers cannot hold the model."""
+    """Raise `LatteError` unless `holds`: transformers has no class for this model."""
     if not holds:
         raise no_counterpart(otherwise, tower)
 
 
 def no_counterpart(what: str, tower: str) -> LatteError:
-    """Return the error that transformers cannot hold the model because of `what`."""
+    """Return the error for a model that transformers cannot represent; `what` is the reason."""
     return LatteError(
         f"transformers cannot hold this model: {what}", where=f"{tower} tower", hint=_INSTEAD
     )
@@ -229,7 +229,7 @@ def no_counterpart(what: str, tower: str) -> LatteError:
 def clip_tokenizer(tokenizer: Any, context_length: int) -> Any:
     """Return a transformers tokenizer that gives the same tokens as open_clip's `tokenizer`.
 
-    Raises `LatteError` for a tokenizer of another kind.
+    Raises `LatteError` unless `tokenizer` is a CLIP tokenizer of open_clip with default settings.
     """
     from transformers import PreTrainedTokenizerFast
 
@@ -254,7 +254,7 @@ def clip_tokenizer(tokenizer: Any, context_length: int) -> Any:
 
 
 def no_tokenizer(tokenizer: Any) -> LatteError:
-    """Return the error that no tokenizer of transformers gives the same tokens."""
+    """Return the error for a tokenizer that transformers cannot reproduce."""
     return LatteError(
         f"transformers cannot hold this model: its tokenizer ({type(tokenizer).__name__}) is not "
         "that of CLIP or SigLIP, or has settings of its own",
