@@ -40,7 +40,7 @@ CSV_START = f"{COLUMNS[0]},{COLUMNS[1]},"
 
 
 def as_csv(comparison: Comparison) -> str:
-    """Return CSV with a line per classifier of each row; numbers are not rounded."""
+    """Return the comparison as CSV: one line per row and classifier, with unrounded numbers."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -49,7 +49,7 @@ def as_csv(comparison: Comparison) -> str:
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:
-    """Return data for JSON: rows (with seconds per stage), differences, notes, skipped folders."""
+    """Return the comparison as JSON data: rows, differences of runs, notes and skipped folders."""
     published = comparison.published
     return {
         "rows": [_row(row, comparison.evidence) for row in comparison.rows],

@@ -19,8 +19,8 @@ _HEADINGS = ("method", "seeds", "zero-shot", "adapted", "gain (95 % interval)")
 def table(comparison: Comparison) -> str:
     """Return the text of a comparison: a table per dataset, and the notes.
 
-    The text has no time and memory, because 80 columns are too few. The page, the CSV and the JSON
-    have both.
+    The text leaves out time and memory, because 80 columns are too few. The page, the CSV and the
+    JSON contain both.
     """
     headings = [*_HEADINGS, *(["published"] if comparison.published else [])]
     text: list[str] = []
