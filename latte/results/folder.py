@@ -121,7 +121,7 @@ class RunFolder:
         return RunFolder(self.path / "candidate")
 
     def finished(self, stage: str) -> StageRecord | None:
-        """Return the record of `stage`; None unless the stage is finished and its outputs exist."""
+        """Return the record of a finished stage; None if it is not finished or lacks an output."""
         record = self.recorded(stage)
         if record is None:
             return None
@@ -239,14 +239,17 @@ class RunFolder:
             remove_leftovers(Path(place), locked=True)
 
     def sign(self) -> str:
-        """Write a random token into the lock file and return the token; see `shows`."""
+        """Write a random token into the lock file, and return the token for `shows`."""
         sign = secrets.token_hex(8)
         with self._open_lock("w") as file:
             file.write(sign)
         return sign
 
     def shows(self, sign: str) -> bool:
-        """Return True if the lock file, as this process sees it, contains the token `sign`."""
+        """Return True if the lock file contains the token `sign`.
+
+        On a network file system, processes on different machines may see different content.
+        """
         try:
             return self._lock.read_text(encoding="ascii") == sign
         except OSError:
@@ -279,7 +282,7 @@ class RunFolder:
 
 
 def _noted(path: Path) -> str | None:
-    """Return the fingerprint in a file; None if the file is damaged."""
+    """Return the fingerprint of a stage that a file contains; None if the file is damaged."""
     try:
         return read_stored(path, str)
     except LatteError:

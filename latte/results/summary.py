@@ -215,7 +215,7 @@ def _settings(files: FinishedRun) -> dict[str, Any]:
 
 
 def _controls(files: FinishedRun, data: Data) -> dict[str, Run]:
-    """Return the recipe's controls that are finished and were evaluated on `data`, by name."""
+    """Return, by name, the finished control runs of a recipe that were evaluated on `data`."""
     found = {}
     for name in filter(is_label, map(str, files.recipe.get("controls") or {})):
         run = _newest_run(files.folder.controls / name)
@@ -225,7 +225,10 @@ def _controls(files: FinishedRun, data: Data) -> dict[str, Run]:
 
 
 def _newest_run(folder: Path) -> Run | None:
-    """Return the newest control run; older folders belong to earlier versions of the control."""
+    """Return the newest run in the folder of a control; None if there is none, or it is damaged.
+
+    Older run folders there belong to earlier versions of the control's recipe.
+    """
     recipes = sorted(folder.glob("*/recipe.yaml"), key=lambda path: path.stat().st_mtime_ns)
     try:
         return read_run(recipes[-1].parent) if recipes else None
