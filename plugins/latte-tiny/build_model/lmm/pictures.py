@@ -93,7 +93,10 @@ def all_looks(views: Views) -> list[Looks]:
 
 
 def people_shares(sources: Sources, opinions: Tensor) -> Tensor:
-    """Return the probability (N,) of people, for whom ImageNet has no class, per real picture."""
+    """Return, per real picture, the probability (N,) that it shows people.
+
+    ImageNet has no class for people.
+    """
     photos = len(sources.photos.source)
     said = torch.tensor([answers.shows_people(texts) for texts in sources.captions])
     shares = torch.zeros(len(opinions))
@@ -105,7 +108,7 @@ def people_shares(sources: Sources, opinions: Tensor) -> Tensor:
 
 
 def _made(raw: Tensor, synthesiser: Synthesiser) -> tuple[Tensor, Tensor]:
-    """Return tokens (M, 9, 1280) of synthetic pictures, equally many per class, and labels (M,)."""
+    """Return tokens (M, 9, 1280) and labels (M,) of synthetic pictures, equally many per class."""
     labels = torch.arange(1000).repeat(MADE_A_CLASS)
     parts = []
     for some in labels.split(250):

@@ -54,7 +54,7 @@ def fit(
     size: int = 16,
     seed: int = 0,
 ) -> None:
-    """Train for `steps` steps the weights that `hold` does not protect; write `folder` regularly.
+    """Train the weights that `hold` does not freeze, and save the model to `folder` regularly.
 
     In the last tenth of the steps, pictures are shown with all of their tokens.
     """
