@@ -63,7 +63,7 @@ class TransductiveOptions(MixtureOptions):
 
 
 class EvidenceOptions(MixtureOptions):
-    """Options of the guard `evidence`: the mixture's, and the probabilities that it requires."""
+    """Options of the guard `evidence`: options of the mixture, and probabilities to accept from."""
 
     whole_from: float = Field(
         default=0.75,
