@@ -89,7 +89,7 @@ class LoggingReporter(Reporter[OptionsT]):
         return self.files(results.folder)
 
     def on_run_end(self) -> None:
-        """Close the log if it has no summary, as with `--until train`."""
+        """Close the log of a run that ended before its report, as with `--until train`."""
         self._close(failed=False)
 
     def on_run_failure(self, error: BaseException) -> None:

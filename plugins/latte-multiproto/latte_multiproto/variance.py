@@ -35,8 +35,8 @@ def class_view(
 ) -> ClassView:
     """Return the statistics of one class with K prototypes.
 
-    `prototypes` are (K, D), and `bias` is (K,) or None. `rows` (n,) are indices into `features`
-    (N, D), of the images whose label is the class.
+    `prototypes` are (K, D), and `bias` is (K,) or None. `rows` (n,) are the indices in `features`
+    (N, D) of the images whose label is the class.
     """
     own = features[rows]
     similarities = own @ prototypes.T if bias is None else own @ prototypes.T + bias
