@@ -1,6 +1,7 @@
 """Request fields that ask for a choice, and reading the choice from the reply.
 
-A choice is the probabilities of the options' letters, or one letter."""
+A choice is the probabilities of the options' letters, or one letter.
+"""
 
 from __future__ import annotations
 
