@@ -65,7 +65,7 @@ def list_(context: typer.Context) -> None:
 
 @datasets.command()
 def show(name: NameArgument) -> None:
-    """Show a dataset's layout, templates, the paper's prompts, and how to get it."""
+    """Show a dataset's layout, templates, prompts of the LatteCLIP paper, and how to get it."""
     from latte.components.datasets.published.facts import find_facts
 
     facts = find_facts(name)

@@ -145,7 +145,7 @@ class WarningHandler(logging.Handler):
 
 @contextmanager
 def warnings_shown() -> Iterator[None]:
-    """Within the block, print each warning of latte exactly once, under any logging setup."""
+    """Print each warning of latte in the block exactly once, also if logging is configured."""
     logger = logging.getLogger("latte")
     before = logger.handlers, logger.propagate
     logger.handlers, logger.propagate = [WarningHandler(logging.WARNING)], False

@@ -77,7 +77,7 @@ STARTS_AGAIN = frozenset(("predict", "export", "report", "evaluate", "diagnose",
 
 
 class CommandGroup(SuggestingGroup):
-    """Group that has the commands in `COMMANDS` and the commands of plugins."""
+    """Group of all commands: latte's own ones in `COMMANDS`, and the commands of plugins."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of all commands."""
@@ -92,7 +92,7 @@ class CommandGroup(SuggestingGroup):
         return None
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """List the commands in groups, with the first sentence of their help."""
+        """List the commands in groups, with the first sentence of each command's help."""
         for title, commands in GROUPS.items():
             rows = []
             for name in (command.partition(":")[2] for command in commands):

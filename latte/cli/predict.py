@@ -218,7 +218,7 @@ def _exit_if_skipped(skipped: _Skipped, left_out: LeftOut) -> None:
 
 
 class _Skipped:
-    """Print and count images that cannot be read."""
+    """Counter of images that cannot be read; it also prints each of them."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self.count = 0
@@ -277,7 +277,10 @@ def _found(
 def _check_sorting(
     images: Sequence[str], sort_into: Path | None, link: bool, min_confidence: float | None
 ) -> None:
-    """Raise `LatteError` if given options need --sort-into, or if its folder is inside IMAGES."""
+    """Raise `LatteError` if options are given that need --sort-into, and this option is missing.
+
+    Also raises it if the folder of --sort-into is inside IMAGES.
+    """
     from latte.predict.sorting import refuse_inside
 
     if sort_into is None and (link or min_confidence is not None):

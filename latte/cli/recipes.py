@@ -224,7 +224,7 @@ def copy(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the target.")] = False,
 ) -> None:
-    """Copy a shipped recipe, so that you can change the copy; it still extends shipped recipes."""
+    """Copy a shipped recipe, to change the copy. The copy still extends other shipped recipes."""
     source = find(name)
     file = Path(f"{name.replace('/', '-')}.yaml")
     if target is not None:

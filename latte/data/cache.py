@@ -43,8 +43,8 @@ class ImageCache:
     def get(self, index: int) -> Image.Image:
         """Return a copy of image `index` as RGB.
 
-        Raises `UnreadableImageError`, and `LatteError` if the image has changed since it got its
-        key.
+        Raises `UnreadableImageError` if the image cannot be read, and `LatteError` if it has
+        changed since its key was computed.
         """
         cached = self.store.get(self._name(index))
         if cached is not None:

@@ -28,7 +28,10 @@ _CHUNK = 1 << 20
 
 
 def plan_changes(augmentations: Sequence[Augmentation]) -> dict[str, Tensor]:
-    """Return the changes of B views by slot, on the CPU; a slot without a change has no tensors."""
+    """Return tensors with the colour changes of B views, on the CPU, named by slot.
+
+    A slot is a position in the fixed sequence of operations. A slot without changes has no tensors.
+    """
     used: dict[int, dict[int, tuple[ColourChange, float]]] = {}
     for row, one in enumerate(augmentations):
         slot = -1

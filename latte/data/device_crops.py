@@ -66,9 +66,10 @@ class CropPass:
 def plan_crops(
     images: ResidentImages, indices: Sequence[int], boxes: Sequence[Box], size: int, most_bytes: int
 ) -> list[CropPass]:
-    """Split the crops `boxes` of images `indices` into passes that take at most `most_bytes` each.
+    """Plan to crop the images `indices` to `boxes`, and to resize the crops to `size`.
 
-    A pass has at least one crop. Crops of similar size share a pass.
+    The crops are split into passes, each of which takes at most `most_bytes` of memory or has a
+    single crop. Crops of similar size share a pass.
     """
     tall = [_resizes_columns_first(box, size) for box in boxes]
     order = sorted(range(len(boxes)), key=lambda row: max(boxes[row][2:]))
@@ -199,7 +200,10 @@ def _weights(one: CropPass, tensors: Mapping[str, Tensor], size: int) -> tuple[T
 
 
 def _cubic(x: Tensor) -> Tensor:
-    """Return Keys' cubic: 0.5 u²(u - 1) + v²(1 - 2v), u = max(2 - |x|, 0), v = max(1 - |x|, 0)."""
+    """Return the value of Keys' cubic kernel (Keys 1981, a = -0.5) at `x`.
+
+    With u = max(2 - |x|, 0) and v = max(1 - |x|, 0), it is 0.5 u²(u - 1) + v²(1 - 2v).
+    """
     u = (2 - x.abs()).relu_()
     before = u - 1
     v = before.relu()

@@ -91,9 +91,9 @@ def draw_oracle_groups(
     The group of an image has, in random order, `correct` images whose true class is the image's
     zero-shot label, and `size - correct` wrong images. Wrong images are drawn from those with the
     same zero-shot label, as in groups without true labels. If these are too few, all of them are
-    used, and the rest are images for which neither label is this class. Images repeat only if there
-    are fewer than needed. A class without correct images gives groups of wrong images, and a class
-    without wrong images gives groups of correct images.
+    used, and the rest are images with another zero-shot label and another true class. Images repeat
+    only if there are fewer than needed. If a class has no correct images, its groups have wrong
+    images only; if it has no wrong images, its groups have correct images only.
 
     Source: LatteCLIP, supplementary material, table 1, which does not say how wrong images are
     chosen.
@@ -114,7 +114,10 @@ def draw_oracle_groups(
 def _groups_of_class(
     label: int, labels: Tensor, true_labels: Tensor, uniform: Tensor, correct: int
 ) -> Tensor:
-    """Draw groups (R, size) for the R images with zero-shot label `label`, correct images first."""
+    """Draw groups (R, size) for the R images with zero-shot label `label`.
+
+    In each group, images whose true class is `label` come first.
+    """
     is_right, is_labelled = true_labels == label, labels == label
     right, confused, others = (
         pool.nonzero().squeeze(1)
@@ -131,7 +134,7 @@ def _groups_of_class(
 
 
 def _wrong(confused: Tensor, others: Tensor, uniform: Tensor) -> Tensor:
-    """Draw from `confused`; if it has too few images, use all of them, and add some of `others`."""
+    """Draw images for groups from `confused`; if these are too few, use all and add `others`."""
     if len(confused) >= uniform.shape[1] or not len(others):
         return _choose(confused, uniform)
     every = confused.expand(len(uniform), -1)

@@ -143,7 +143,10 @@ def _require_plain_image_tower(visual: Any) -> None:
 
 
 def transformer_config(transformer: Any, tower: str) -> dict[str, Any]:
-    """Return sizes and activation of open_clip's blocks. Raises `LatteError` for other blocks."""
+    """Return the configuration of a tower's transformer blocks: their sizes and activation.
+
+    Raises `LatteError` unless they are standard blocks of open_clip.
+    """
     plain = type(transformer) is Transformer and all(map(_is_plain, transformer.resblocks))
     refuse_unless(plain, f"the blocks of its {tower} tower are not CLIP's own", tower)
     block = transformer.resblocks[0]

@@ -198,7 +198,7 @@ def compare_models(
     registry: Registry,
     progress: Progress,
 ) -> Mapping[str, MeasuredModel]:
-    """Run `latte adapt`'s recipe with each model; return the models, the highest score first.
+    """Run the recipe of `latte adapt` with each model; return the results, the best score first.
 
     Recipes and runs are temporary.
 

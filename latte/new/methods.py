@@ -1,4 +1,4 @@
-"""The methods for which a first recipe can be written, with their keys of the recipe."""
+"""The methods for which a first recipe can be written, and the recipe keys that each one sets."""
 
 from __future__ import annotations
 

@@ -46,7 +46,10 @@ class Machine:
 
 
 def this_machine() -> Machine:
-    """Return the device of `device: auto`; imports torch only if an NVIDIA GPU may be present."""
+    """Return the device that `device: auto` chooses.
+
+    Imports torch only if an NVIDIA GPU may be present.
+    """
     if _may_have_nvidia():
         with suppress(ImportError):
             import torch

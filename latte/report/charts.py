@@ -75,9 +75,9 @@ class Reference:
 
 
 def figures(rows: Sequence[Row], event: str) -> list[str]:
-    """Return the names of the numeric fields of this event's rows, in order of appearance.
+    """Return the names of the metrics in the rows with this event, in order of appearance.
 
-    The names of the step and of the epoch are not included.
+    The step and the epoch are not metrics.
     """
     names = (
         name

@@ -70,7 +70,10 @@ def _group(reviewed: list[Path], unasked: list[Path]) -> Group:
 
 
 def evidence_lines(found: Evidence | None, run: str) -> tuple[str, ...]:
-    """Return the sentences of `found`; if `found` is None, the command that measures the gain."""
+    """Return sentences about the gain that answers measured.
+
+    If `found` is None, nothing was measured; then return the command that measures the gain.
+    """
     if found is None:
         return (f"To measure the gain with a few dozen answers: latte review {run}",)
     return found.lines

@@ -117,7 +117,10 @@ class RunFolder:
 
     @property
     def candidate(self) -> RunFolder:
-        """Run folder of a candidate that the guard did not accept in full; without `state.json`."""
+        """Folder of the candidate: the adapted model, if the guard did not accept it in full.
+
+        This folder has no `state.json`.
+        """
         return RunFolder(self.path / "candidate")
 
     def finished(self, stage: str) -> StageRecord | None:

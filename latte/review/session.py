@@ -63,7 +63,7 @@ class Stored:
 
     @cached_property
     def _joint(self) -> dict[str, Answer]:
-        """The newest answer of any file for each content key, which may be an undo."""
+        """The newest answer about each image in any file, by content key; it may be an undo."""
         everything = [one for own in self.files for one in own.values()]
         if len(self.files) > 1:
             everything.sort(key=lambda one: one.time)
@@ -71,7 +71,7 @@ class Stored:
 
     @cached_property
     def answers(self) -> dict[str, Answer]:
-        """The newest answer of any file for each content key, without those that were undone."""
+        """The newest answer about each image in any file, without undone answers."""
         return latest(self._joint.values())
 
     @cached_property
@@ -187,7 +187,7 @@ class Review:
         return Stored(tuple(newest(read_answers(file)) for file in self.files))
 
     def answers(self) -> dict[str, Answer]:
-        """Return the newest answer for each content key, without answers that were undone."""
+        """Return the newest answer about each image, by content key, without undone answers."""
         return self.stored().answers
 
     def append(self, answers: Sequence[Answer], stored: Stored) -> None:

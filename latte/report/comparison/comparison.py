@@ -23,7 +23,7 @@ from latte.review.sentences import Evidence, run_names
 
 @dataclass(frozen=True)
 class Comparison:
-    """A comparison of runs in one table."""
+    """Finished runs as rows of one table, the skipped folders, and the gains by review."""
 
     rows: tuple[Row, ...]
     """The rows, ordered by dataset, method and settings."""
@@ -174,7 +174,10 @@ def _on_settings(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _on_own_images(rows: Sequence[Row]) -> Iterator[str]:
-    """Yield notes on the posterior's accuracy, which the table does not show."""
+    """Yield notes on test images that are also training images, if a run has a posterior for them.
+
+    The table does not show the accuracy of posteriors.
+    """
     for row in rows:
         if row.own:
             yield (

@@ -38,7 +38,7 @@ class Differences:
 
 @dataclass(frozen=True)
 class TrainingCurves:
-    """Charts of the runs on one dataset: one per recorded number, with a line per row."""
+    """Charts of the runs on one dataset: one chart per metric, with one line per row."""
 
     legend: tuple[tuple[str, str], ...]
     """Style class and name of each row that is drawn."""

@@ -46,7 +46,7 @@ class ChangeSettings(Options):
 
 @dataclass(frozen=True)
 class Table:
-    """A table and its published numbers."""
+    """A published table: the content of its file, and the published numbers."""
 
     path: Path
     settings: TableSettings

@@ -47,7 +47,7 @@ class Result:
         return "*" if self.gain_over == "images" and self.top1.runs > 1 else ""
 
     def gain_text(self, images: int) -> str:
-        """Return the gain in points, its interval and `mark`, for example `+4.7 (+4.1 to +5.4)`."""
+        """Return the gain in points with its interval and `mark`: `+4.7 (+4.1 to +5.4)`."""
         return points_with_range(self.gain, images) + self.mark
 
 
@@ -104,13 +104,16 @@ class Row:
 
     @property
     def others(self) -> dict[str, Result]:
-        """Results of candidate and controls, by name; they are shown below the row."""
+        """Results of the candidate and of the control runs, by name; shown below the row."""
         candidate = {"candidate": self.candidate} if self.candidate else {}
         return candidate | {f"control {name}": one for name, one in self.controls.items()}
 
     @property
     def verdict(self) -> str:
-        """The guard's verdict, as in `likely better (0.93)`; for several seeds, outcome counts."""
+        """The guard's verdict, such as `likely better (0.93)`.
+
+        For several seeds, the text has the number of runs with each outcome.
+        """
         found = [run.verdict for run in self.runs]
         if len(found) == 1 or not any(found):
             return verdict_label(found[0] if found else None)
@@ -287,7 +290,10 @@ def _result(scores: Sequence[Score | None]) -> Result | None:
 
 
 def _controls(runs: Sequence[Run]) -> dict[str, Result]:
-    """Return results by control name, averaged over runs with equal control name and settings."""
+    """Return the results of control runs, by name.
+
+    Control runs with the same name and settings are averaged.
+    """
     scores: dict[tuple[str, str], list[Score]] = {}
     for run in runs:
         for name, control in run.controls.items():

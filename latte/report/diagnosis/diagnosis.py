@@ -181,7 +181,7 @@ def align(runs: Sequence[Sequence[Section]]) -> list[Aligned]:
 
 
 def verdict_section(verdict: Verdict) -> Section:
-    """Return the section with a guard's probability, strength and signals."""
+    """Return the section of a diagnosis about a guard's verdict: probability, strength, signals."""
     probability = math.nan if verdict.probability is None else verdict.probability
     signals = (
         Measurement(Measure(f"signal.{name}", name, "index", "a signal of the guard"), value)

@@ -118,7 +118,7 @@ def _number(value: float) -> float | None:
 
 
 def _about(one: Diagnosis) -> list[str]:
-    """Return lines with the run's name, its sizes and the guard's verdict."""
+    """Return lines with the run's name, numbers of images and classes, and the guard's verdict."""
     images = plural(one.training_images, "training image")
     size = f"{images}, {plural(one.classes, 'class', 'classes')}"
     verdict = one.run.verdict

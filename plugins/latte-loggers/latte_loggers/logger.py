@@ -122,7 +122,7 @@ class LoggingReporter(Reporter[OptionsT]):
 
 
 def summary(results: RunResults) -> dict[str, float]:
-    """Return accuracies, gains, sizes and times, by metric names with slashes."""
+    """Return accuracies, gains and times by metric name, such as `result/adapted/top1`."""
     found: dict[str, float] = {}
     for one in results.evaluations:
         start = f"result/{one.name}"

@@ -117,7 +117,7 @@ class TransformersBackbone(ModuleBackbone):
         return _unit(self.model.get_text_features(**moved))
 
     def parameters_of(self, group: TrainableGroup) -> Mapping[str, nn.Parameter]:
-        """Return the parameters of `group` by name; `logit_scale` belongs only to `all`.
+        """Return the parameters of `group` by name; only the group `all` has the logit scale.
 
         Raises `LatteError` if the model has no such parameters.
         """

@@ -118,7 +118,10 @@ def _norms(language_model: Any) -> list[Any]:
 
 
 def _set_pooling(attention: Any) -> None:
-    """Set the pooling heads: they attend to all image tokens equally and copy CLASSES and LOOKS."""
+    """Set the weights of the pooling heads, which average the image tokens.
+
+    The heads attend to all image tokens equally, and copy the dimensions CLASSES and LOOKS.
+    """
     for linear in (attention.q_proj, attention.k_proj, attention.v_proj):
         linear.weight[POOLED] = 0
         linear.bias.zero_()

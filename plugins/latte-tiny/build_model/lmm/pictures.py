@@ -30,15 +30,19 @@ class Projection:
     """(CLASSES and LOOKS, 1280): matrix of the map."""
 
     def __call__(self, tokens: Tensor) -> Tensor:
-        """Return projected tokens (..., CLASSES and LOOKS) for image tokens (..., 1280)."""
+        """Return projected tokens (..., W) for image tokens (..., 1280).
+
+        The W columns are the dimensions CLASSES and LOOKS (see `layout`).
+        """
         return (tokens - self.squeezed.center) @ self.rows.T
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """N pictures: float16 `tokens` (N, T, CLASSES and LOOKS) and probabilities `opinions` (N, C).
+    """N pictures with their projected tokens and their class probabilities by the ImageNet head.
 
-    Real pictures also have `looks`; synthetic ones do not.
+    `tokens` are (N, T, W) in float16; the W columns are the dimensions CLASSES and LOOKS.
+    `opinions` are the probabilities (N, C). Real pictures also have `looks`; synthetic ones do not.
     """
 
     tokens: Tensor
@@ -46,7 +50,7 @@ class Pictures:
     looks: list[Looks]
 
     def shown(self, rows: list[int]) -> Tensor:
-        """Return the tokens (B, T, CLASSES and LOOKS) of `rows` in float32."""
+        """Return the projected tokens (B, T, W) of the pictures `rows` in float32."""
         return self.tokens[rows].float()
 
 
@@ -118,6 +122,9 @@ def _made(raw: Tensor, synthesiser: Synthesiser) -> tuple[Tensor, Tensor]:
 
 
 def blocks(tokens: Tensor) -> Tensor:
-    """Return the means (B, 9, W) of 2 x 2 blocks of tokens (B, 36, W); their mean is unchanged."""
+    """Return the means (B, 9, W) of 2 x 2 blocks of tokens (B, 36, W).
+
+    The mean over all tokens of a picture does not change.
+    """
     count, _, width = tokens.shape
     return tokens.view(count, 3, 2, 3, 2, width).mean((2, 4)).reshape(count, 9, width)

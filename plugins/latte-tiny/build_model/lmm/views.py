@@ -26,7 +26,10 @@ TOKEN_SCALE = 255 / 6
 
 @dataclass(frozen=True)
 class Views:
-    """Pictures (N, S, S, 3) uint8, tokens (N, T, 1280) uint8, and source rows (N,) of N views."""
+    """N views: pictures (N, S, S, 3) and tokens (N, T, 1280), both uint8.
+
+    `source` (N,) is the row of the photo or stamp that each view shows.
+    """
 
     pixels: Pixels
     tokens: Tensor
