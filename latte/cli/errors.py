@@ -145,7 +145,10 @@ class WarningHandler(logging.Handler):
 
 @contextmanager
 def warnings_shown() -> Iterator[None]:
-    """Print each warning of latte in the block exactly once, also if logging is configured."""
+    """While the block runs, print each warning of latte exactly once.
+
+    This holds for any logging configuration of the process.
+    """
     logger = logging.getLogger("latte")
     before = logger.handlers, logger.propagate
     logger.handlers, logger.propagate = [WarningHandler(logging.WARNING)], False

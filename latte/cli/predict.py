@@ -180,7 +180,7 @@ def _check_paths(images: Sequence[str], priors: str | None) -> None:
 
 
 def _priors(given: str | None, class_names: Sequence[str]) -> Priors | None:
-    """Return the priors for `--priors`: `auto`, the numbers in a file, or None without the option.
+    """Return the value of `--priors`: `auto`, the priors in a file, or None if it is not given.
 
     Raises `LatteError` for an unusable file.
     """

@@ -47,8 +47,8 @@ class Predictor:
         self.folder: Path = run.folder.path
         """The run folder; its report is `folder / "report" / "index.html"`."""
         self.verdict: Verdict | None = run.verdict
-        """The guard's verdict on the adapted model, for example `verdict.outcome`; None without a
-        guard."""
+        """The guard's verdict on the adapted model, for example `verdict.outcome`; None if the
+        recipe has no guard."""
 
     def __repr__(self) -> str:
         """Return the number of classes, the first class names, and the device."""

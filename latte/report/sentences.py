@@ -58,7 +58,7 @@ class VerdictWords:
     tone: VerdictTone
     sentence: str
     reason: str | None = None
-    """The guard's reason as a full sentence; None without a guard."""
+    """The guard's reason as a full sentence; None if the recipe has no guard."""
     commands: tuple[tuple[str, str], ...] = ()
     """Pairs (purpose, command), which use the candidate (the model that the guard did not accept in
     full) instead; empty if not needed."""

@@ -163,7 +163,7 @@ class FinishedRun:
 
     @cached_property
     def verdict(self) -> Verdict | None:
-        """The guard's verdict; None without a guard."""
+        """The guard's verdict; None if the recipe has no guard."""
         return self._optional("train", self.folder.verdict, Verdict, check_verdict)
 
     @property

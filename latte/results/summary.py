@@ -64,7 +64,7 @@ class Run:
     settings: Mapping[str, Any]
     """All other settings that the results depend on, by dotted key."""
     zero_shot: float | None
-    """Top-1 accuracy; like `adapted`, None without an evaluation split."""
+    """Top-1 accuracy; None, as is `adapted`, if there is no evaluation split."""
     adapted: Score | None
     controls: Mapping[str, Run]
     oracle: bool
@@ -77,11 +77,11 @@ class Run:
 
     Classes are in label order."""
     own: Score | None = None
-    """The posterior's score on test images that are also training images; None without them."""
+    """The posterior's score on test images that are also training images; None if none are."""
     own_images: int = 0
     """The number of test images that are training images with a posterior."""
     verdict: Verdict | None = None
-    """The guard's verdict; None without a guard."""
+    """The guard's verdict; None if the recipe has no guard."""
     candidate: Score | None = None
     """The candidate's score, if the guard did not accept it in full."""
 

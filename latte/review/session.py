@@ -119,8 +119,8 @@ def _allows(before: Answer | None, use: Use) -> bool:
 def answers_file(run: FinishedRun) -> Path:
     """Return the file of answers about a run.
 
-    A run that was trained with answers as labels has no file of its own: its file is the one that
-    the recipe names. Raises `LatteError` if this is not the file of answers of a run.
+    A run that was trained with answers as labels uses the file that its recipe names. Raises
+    `LatteError` if this file is not the file of answers of a run.
     """
     learned = run.recipe.get("corrections")
     if not learned:

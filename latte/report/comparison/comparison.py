@@ -23,7 +23,7 @@ from latte.review.sentences import Evidence, run_names
 
 @dataclass(frozen=True)
 class Comparison:
-    """Finished runs as rows of one table, the skipped folders, and the gains by review."""
+    """Finished runs as rows of one table, skipped folders, and gains that reviews measured."""
 
     rows: tuple[Row, ...]
     """The rows, ordered by dataset, method and settings."""

@@ -51,7 +51,8 @@ class TrainingCurves:
 def differences(rows: Sequence[Row]) -> Differences | None:
     """Return the accuracies per class.
 
-    The result is None without labelled images, or if rows differ in the number of images per class.
+    The result is None if there are no labelled images, or if rows differ in the number of images
+    per class.
     """
     known = [row for row in rows if row.runs and all(run.classes for run in row.runs)]
     images = {

@@ -75,7 +75,7 @@ class Beside:
 
     @property
     def difference(self) -> float | None:
-        """Measured minus published accuracy; None without a published number."""
+        """Measured minus published accuracy; None if there is no published number."""
         return None if self.published is None else self.own.mean - self.published
 
     @property
@@ -136,7 +136,7 @@ def unmatched(rows: Sequence[Row], published: Published) -> list[str]:
 
 
 def measured(runs: Sequence[Run]) -> Own | None:
-    """Return the mean top-1 accuracy of runs, one per seed; None without labelled images."""
+    """Return the mean top-1 accuracy over runs, one per seed; None without labelled images."""
     values = [run.adapted.top1 for run in runs if run.adapted]
     if not values:
         return None

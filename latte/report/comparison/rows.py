@@ -65,7 +65,7 @@ class Row:
     data: Data
     seeds: tuple[int, ...]
     zero_shot: Spread | None
-    """Zero-shot accuracy; like `adapted`, None without labelled images."""
+    """Zero-shot accuracy; None, as is `adapted`, if there are no labelled images."""
     adapted: Result | None
     controls: Mapping[str, Result]
     seconds: Mapping[str, float]

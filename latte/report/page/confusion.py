@@ -57,7 +57,7 @@ class Confusions:
 
 
 def confusions(results: RunResults) -> Confusions | None:
-    """Return the confusions of a run; None without a labelled evaluation split."""
+    """Return the confusions of a run; None if there is no labelled evaluation split."""
     if not {ZERO_SHOT, ADAPTED} <= results.confusions.keys():
         return None
     before, after = (

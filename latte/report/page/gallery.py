@@ -102,7 +102,10 @@ def thumbnail(image: ImageReference, size: int, square: bool) -> Thumbnail | Non
 
 
 def gallery(results: RunResults, images: int, size: int) -> Gallery:
-    """Return the gallery with at most `images` cards; thumbnails are `size` pixels long."""
+    """Return the gallery with at most `images` cards.
+
+    The longer side of a thumbnail has `size` pixels.
+    """
     thumbnails = cache(thumbnail)  # an image may be in many groups
     cards = tuple(
         _card(entry, results.class_names, thumbnails, size) for entry in results.gallery[:images]

@@ -52,7 +52,7 @@ class Conversation:
         return f"{system}USER: {placeholders}{question} ASSISTANT:"
 
     def _plain(self, text: str) -> str:
-        """Return `text` with a space inside each control token, so that it has no effect."""
+        """Return `text` with a space inside each control token, so that all of it is plain text."""
         for token in self._tokens:
             text = text.replace(token, f"{token[0]} {token[1:]}")
         return text

@@ -93,7 +93,7 @@ def twice_right(right: float) -> float:
 def evidence(answers: Sequence[Answer], reliability: float, empty: Tensor) -> Tensor | None:
     """Return the log-likelihood ratios (N, C) that `answers` imply; None if no answer counts.
 
-    The result is 0 for images without an answer. `empty` (N, C) are zeros, which give its type and
+    The result is 0 for images without an answer. `empty` (N, C) are zeros of the wanted type and
     device. An answer is right with the probability `reliability`, and each of the other options has
     an equal share of the rest.
 

@@ -70,7 +70,7 @@ def read_names(text: str, names: Sequence[str]) -> list[str]:
 
 
 def read_differences(text: str, pair: Sequence[str]) -> list[str]:
-    """Return a description of each class of a pair; none unless the answer has two such lines."""
+    """Return the descriptions of both classes; empty if the answer lacks two different lines."""
     lines = read_lines(text)
     if len(lines) != 2 or len({*lines}) != 2 or max(map(len, lines)) > _MOST_CHARACTERS:
         return []

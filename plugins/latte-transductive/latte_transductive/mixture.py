@@ -129,7 +129,7 @@ def fit_mixture(
 
 @dataclass(frozen=True)
 class _Fixed:
-    """Images whose class is known: certain if a person gave it, less certain by other answers."""
+    """Images whose class is known: for certain if a person gave it, else with less certainty."""
 
     rows: Tensor
     """(M,): indices of these images."""

@@ -22,7 +22,7 @@ CELL = [6 * row + column for row in (0, 2, 4) for column in (0, 2, 4)]
 class Batch:
     """Batch of B samples: image tokens (B, images, T, W), one question, and answers per sample.
 
-    W is the number of image dimensions, CLASSES and LOOKS. `places` are the positions of the T
+    W is the number of image dimensions (CLASSES and LOOKS). `places` are the positions of the T
     tokens among the 36 tokens of an image. `opinions` (B, C) are the class probabilities by the
     ImageNet head. If `whole` is False, answers have no end token, because the rest of the sentence
     is not known.
@@ -156,7 +156,8 @@ class Batches:
     def _by_class(self) -> dict[int, list[int]]:
         """Return, for each class, the rows of pictures that the head assigns to it with confidence.
 
-        Its probability must be at least `SURE`. Classes with too few such pictures are left out.
+        The class's probability must be at least `SURE`. Classes with too few such pictures are left
+        out.
         """
         best = self.real.opinions.max(1)
         found: dict[int, list[int]] = {}

@@ -61,7 +61,10 @@ def set_all(model: Any, processor: Any, projection: Projection, meanings: Tensor
 
 
 def image_inputs(projected: Tensor) -> Tensor:
-    """Return the projector's outputs (..., WIDTH); `projected` are their CLASSES and LOOKS."""
+    """Return the projector's outputs (..., WIDTH) for the image features `projected`.
+
+    The columns of `projected` are the dimensions CLASSES and LOOKS.
+    """
     inputs = projected.new_zeros(*projected.shape[:-1], WIDTH)
     inputs[..., : projected.shape[-1]] = projected * UNIT
     inputs[..., CONST], inputs[..., IMAGE] = LARGE, MARK
