@@ -124,7 +124,7 @@ class RunFolder:
         return RunFolder(self.path / "candidate")
 
     def finished(self, stage: str) -> StageRecord | None:
-        """Return the record of a finished stage; None if it is not finished, or outputs are gone."""
+        """Return the record of a finished stage; None if unfinished, or outputs are gone."""
         record = self.recorded(stage)
         if record is None:
             return None
