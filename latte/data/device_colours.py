@@ -127,7 +127,7 @@ def _shifted_hue(pixels: Tensor, tensors: Mapping[str, Tensor], slot: int) -> Te
 
 @lru_cache(maxsize=1)
 def _hue_tables(device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return HSV as 24 bits for each RGB colour (2^24,), and RGB for each HSV colour (2^24, 3)."""
+    """Return the HSV colour (24 bits) of each RGB colour (2^24,), and the inverse (2^24, 3)."""
     to_hsv, from_hsv = [], []
     for first in range(0, _COLOURS, _CHUNK):
         colours = torch.arange(first, first + _CHUNK, device=device, dtype=torch.int32)
@@ -138,7 +138,7 @@ def _hue_tables(device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 def _to_hsv(red: Tensor, green: Tensor, blue: Tensor) -> Tensor:
-    """Return hue, saturation and value of colours as 24 bits, int32."""
+    """Return hue, saturation and value of colours, packed into 24 bits of int32."""
     high = torch.maximum(torch.maximum(red, green), blue)
     spread = high - torch.minimum(torch.minimum(red, green), blue)
     saturation = (spread / high.clamp_min(1) * 255).int()
@@ -155,14 +155,17 @@ def _to_hsv(red: Tensor, green: Tensor, blue: Tensor) -> Tensor:
 
 
 def _from_hsv(colours: Tensor) -> Tensor:
-    """Return red, green and blue (..., 3) of colours (...) in 24 bits."""
+    """Return red, green and blue (..., 3) of HSV colours (...) that are packed into 24 bits."""
     hue, saturation, value = colours >> 16, (colours >> 8) & 255, colours & 255
     channels = [_channel(6 * hue + 255 * offset, saturation, value) for offset in (5, 3, 1)]
     return torch.stack(channels, dim=-1)
 
 
 def _channel(angle: Tensor, saturation: Tensor, value: Tensor) -> Tensor:
-    """Return one channel of a colour; `angle` is in 1530ths of a turn, below 2 turns."""
+    """Return red, green or blue of HSV colours.
+
+    `angle` is the hue plus the channel's offset, in 1530ths of a turn, below 2 turns.
+    """
     rest = torch.where(angle >= 1530, angle - 1530, angle)
     share = torch.minimum(rest, 1020 - rest).clamp(0, 255)
     doubled = 2 * value * (65025 - saturation * share) + 65025

@@ -63,12 +63,12 @@ def _draw_with_labels(labels: Tensor, wanted: Tensor, size: int, seed: int) -> T
 
 
 def distinct_ranks(available: Tensor, uniform: Tensor) -> Tensor:
-    """Turn uniform draws (N, size) from [0, 1) into ranks (N, size) below `available` (N,).
+    """Draw `size` distinct whole numbers below `available` (N,) in each of N rows.
 
-    The ranks in a row are distinct, unless fewer than `size` are available: then they may repeat.
-    Draw k is uniform among the ranks that the k earlier draws did not take. It is drawn as an
-    index into these remaining ranks; adding 1 for each earlier rank at or below it, in ascending
-    order, turns the index into a rank.
+    `uniform` (N, size) are random numbers from [0, 1), which determine the result. If `available`
+    is less than `size`, the numbers of the row may repeat. Each number is uniform among the numbers
+    that are still free. It is first drawn as an index into the free numbers. Adding 1 for each
+    earlier number at or below it, in ascending order, turns the index into the number.
     """
     size = uniform.shape[1]
     repeats = available < size

@@ -1,7 +1,8 @@
 """The file `review.jsonl`: a person's answers about what images show, one per line.
 
-Each answer is flushed to the disk before the next question. A later answer about an image replaces
-the earlier one; an image whose answer was undone has no answer.
+An image is identified by its content key, a hash of its bytes. Each answer is flushed to the disk
+before the next question. A later answer about an image replaces the earlier one; an image whose
+answer was undone has no answer.
 """
 
 from __future__ import annotations

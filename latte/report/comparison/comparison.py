@@ -209,7 +209,7 @@ def _on_intervals(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _on_data(rows: Sequence[Row]) -> Iterator[str]:
-    """Yield a note if one method has several tables for the same dataset name; it says why."""
+    """Yield a note on why runs with the same dataset name are in different tables, if any are."""
     digests: dict[tuple[str, str], set[str]] = {}
     for row in rows:
         digests.setdefault((row.method, row.data.name), set()).add(row.data.digest)

@@ -66,7 +66,7 @@ class Interview:
         texts: (C, D) unit class texts.
         encode: returns the unit features of names and descriptions.
         options: options of the labeler, such as whether to ask for other names of classes.
-        fit: fits the mixture; see `Fit`.
+        fit: fits the Gaussian mixture of the labeler `transductive`; see `Fit`.
     """
 
     cluster_share: ClassVar[float] = 0.5

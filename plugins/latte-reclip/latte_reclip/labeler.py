@@ -131,10 +131,11 @@ def _below(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def class_centroids(nodes: Tensor, labels: Tensor, counted: Tensor, texts: Tensor) -> Tensor:
-    """Return each class's centroid (C, D): the unit mean of its nodes (section 3.3).
+    """Return the centroid (C, D) of each class: the unit mean of its texts and images.
 
-    `nodes` (n, D) are unit vectors with `labels` (n,). Only nodes whose `counted` (n,) is True
-    enter the mean. A class without such nodes gets its text from `texts` (C, D) as centroid.
+    `nodes` (n, D) are the unit vectors of texts and images, and `labels` (n,) their classes. Only
+    nodes with True in `counted` (n,) are averaged. A class without such nodes gets its text from
+    `texts` (C, D) as centroid. Source: ReCLIP, section 3.3.
     """
     sums = torch.zeros_like(texts).index_add_(0, labels[counted], nodes[counted])
     lengths = sums.norm(dim=1, keepdim=True)

@@ -17,7 +17,7 @@ COLUMN_BYTES = 2**26
 
 @dataclass(frozen=True)
 class Propagated:
-    """Labels of n = C + N nodes: class texts first, then images."""
+    """Labels of n = C + N nodes: the nodes of the C class texts, then those of N images."""
 
     labels: Tensor
     """(n,) int64: the class with the highest score; the first of equal classes."""
@@ -83,8 +83,9 @@ def highest_scores(
     options: LabelPropagationOptions,
     column_bytes: int = COLUMN_BYTES,
 ) -> Propagated:
-    """Return each node's class with the highest score, computed in blocks of classes.
+    """Return the class with the highest score for each node, which is a class text or an image.
 
+    The scores are computed in blocks of classes.
     The first `classes` nodes of the sparse `matrix` (n, n) are the class texts, one per class.
     """
     nodes = matrix.shape[0]

@@ -164,7 +164,7 @@ class _Fixed:
         return cls(rows, known, weights, number)
 
     def put(self, posteriors: Tensor) -> Tensor:
-        """Return `posteriors` (N, C) with the given classes in the rows of given images."""
+        """Return `posteriors` (N, C); images whose class a person gave get probability 1 for it."""
         return posteriors.index_copy(0, self.rows[: self.given], self.classes[: self.given])
 
     @property
