@@ -167,7 +167,7 @@ def print_skipped(skipped: Sequence[LatteError]) -> None:
         echo(f"skipped {error}", err=True)
 
 
-labels = command_group("labels", "Export the labels that a run gave to its own images.")
+labels = command_group("labels", "Export the labels that a run gave to its training images.")
 
 
 @labels.command("export")

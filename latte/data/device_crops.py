@@ -52,7 +52,7 @@ class CropPass:
     """Crops that are padded to the same square size and resized together, planned on the CPU."""
 
     rows: Sequence[int]
-    """Indices of the crops in their batch; those of tall crops come last."""
+    """Indices of the crops in their batch; tall crops come last."""
     tall: int
     """Number of tall crops, which are resized along columns first."""
     side: int

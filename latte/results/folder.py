@@ -75,7 +75,7 @@ class RunFolder:
     descriptions = _Below("descriptions.jsonl")
     """The descriptions of each training image."""
     gates = _Below("gates.json")
-    """Counts of the texts that gates held back, if the recipe has gates."""
+    """Counts of the texts that gates rejected, if the recipe has gates."""
     cut_texts = _Below("cut_texts.json")
     """Counts of the texts that the text tower truncates, if there are any."""
     questions = _Below("questions.json")

@@ -28,7 +28,7 @@ class ChosenSupervision(Supervision):
     """Supervision (labels and targets of a batch) that also has each image's prototype."""
 
     rows: Tensor | None = None
-    """(B,) int64: index of the prototype nearest to the image, among those of the image's label."""
+    """(B,) int64: index of the nearest prototype of the image's label."""
 
 
 class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):

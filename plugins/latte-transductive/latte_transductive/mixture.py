@@ -24,7 +24,7 @@ TextLogits = Callable[[Tensor], Tensor]
 _NEIGHBOUR_UPDATES = 5
 """Number of neighbour updates of the posteriors per update of the Gaussians."""
 _LEAST_VARIANCE = 0.01
-"""Smallest variance of a feature dimension, relative to 1 / D, that of random unit vectors."""
+"""Smallest variance of a feature dimension, relative to 1 / D (the variance in random vectors)."""
 _MOST_ANCHOR = 1e4
 """Largest number of images that a text counts as; larger numbers would have no effect."""
 _CORRECTION = 10.0
