@@ -77,7 +77,7 @@ def choose(
     classes: ClassesOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Rank models on your images without labels, and say which of them adapting would help.
+    """Rank models on your images without labels, and estimate for each if adapting would help.
 
     The command writes only caches (models, decoded images, features); `latte adapt` reuses them.
     """

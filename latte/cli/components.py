@@ -106,10 +106,10 @@ class OptionRow:
 def option_rows(
     model: type[Options], prefix: str = "", given: Mapping[str, Any] | None = None
 ) -> Iterator[OptionRow]:
-    """Yield the options of `model` in the order of its fields, nested ones after their parent.
+    """Yield the options of `model` in the order of its fields; options inside an option follow it.
 
-    The values in `given` override the defaults of `model`. The default value of the parent option
-    overrides the defaults of nested options.
+    The values in `given` override the defaults of `model`. If an option has a default value, this
+    value overrides the defaults of the options inside it.
     """
     defaults = {**_defaults(model), **(given or {})}
     for name, field in model.model_fields.items():
@@ -176,14 +176,14 @@ def _words(annotation: Any) -> str:
 
 
 def _limits(item: object) -> Sequence[object]:
-    """Return the limits in one item of `Annotated`, such as `Field(ge=0)` or `Ge(0)`."""
+    """Return the limits, such as `Ge(0)`, in one item of `Annotated`, such as `Field(ge=0)`."""
     return item.metadata if isinstance(item, FieldInfo) else (item,)
 
 
 def _defaults(model: type[Options]) -> dict[str, Any]:
-    """Return the defaults by field name as plain data.
+    """Return the default values of the fields by field name, as plain data.
 
-    The result has no required fields, and no fields whose default is computed from other fields.
+    Required fields are left out, and so are fields whose default is computed from other fields.
     """
     values = {
         name: field.get_default(call_default_factory=True)

@@ -65,7 +65,7 @@ def list_(context: typer.Context) -> None:
 
 @datasets.command()
 def show(name: NameArgument) -> None:
-    """Show a dataset's layout, templates, the paper's prompts, and how to get it."""
+    """Show a dataset's layout, templates, prompts of the LatteCLIP paper, and how to get it."""
     from latte.components.datasets.published.facts import find_facts
 
     facts = find_facts(name)
@@ -141,9 +141,10 @@ def _folder(facts: Facts, root: Path | None) -> Path:
 
 
 def presence(facts: Facts) -> str:
-    """Return `yes`, `part` or `no`: is the dataset on this machine? `?` if its folder is unknown.
+    """Return `yes`, `part` or `no` for a dataset that is on this machine completely, partly or not.
 
-    Only the folders and the split file are checked, not the images.
+    The result is `?` if the dataset's folder is unknown. Only the folders and the split file are
+    checked, not the images.
     """
     from latte.components.datasets.published.dataset import default_root, missing
     from latte.io.paths import is_folder

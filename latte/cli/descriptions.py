@@ -93,9 +93,9 @@ def describe(
 def _print_questions(
     planned: Sequence[PlannedQuestions], price: Callable[[tuple[float, float]], float | None] | None
 ) -> None:
-    """Print the questions by describer and purpose, and what asking them would use.
+    """Print the number of questions per describer and purpose, and the tokens that they would use.
 
-    `price` returns the price of numbers of input and output tokens, or None if no price is known.
+    `price` maps (input tokens, output tokens) to a price; it returns None if no price is known.
     """
     if not planned:
         echo("this recipe asks no describer")

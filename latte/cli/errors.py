@@ -50,7 +50,7 @@ _RUST_ERROR_NUMBER = re.compile(r"\(os error (\d+)\)")
 
 
 def refuse_removed_folder() -> None:
-    """Raise `LatteError` if the working directory was removed; torch's libraries would abort."""
+    """Raise `LatteError` if the working directory was removed; otherwise torch would crash."""
     try:
         os.getcwd()  # noqa: PTH109 - the call that fails
     except FileNotFoundError:
@@ -114,10 +114,10 @@ def discard_unwritten_output() -> None:
 
 
 def open_standard_streams() -> None:
-    """Replace each closed stream (stdin, stdout, stderr), as by `<&-`, by the null device.
+    """Replace each closed standard stream by the null device; a shell closes stdin with `<&-`.
 
-    Otherwise the next opened file would get the number of a closed stream, so that printed text
-    would be written into this file. Also make file names that are not valid text printable.
+    Otherwise the next opened file would get the file descriptor of the closed stream, and printed
+    text would be written into this file. Also make file names that are not valid text printable.
     """
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         if getattr(sys, name) is None:
@@ -142,7 +142,10 @@ class WarningHandler(logging.Handler):
 
 @contextmanager
 def warnings_shown() -> Iterator[None]:
-    """Within the block, print each warning of latte exactly once, under any logging setup."""
+    """While the block runs, print each warning of latte exactly once.
+
+    This holds for any logging configuration of the process.
+    """
     logger = logging.getLogger("latte")
     before = logger.handlers, logger.propagate
     logger.handlers, logger.propagate = [WarningHandler(logging.WARNING)], False

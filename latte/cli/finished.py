@@ -162,7 +162,7 @@ def print_skipped(skipped: Sequence[LatteError]) -> None:
         echo(f"skipped {error}", err=True)
 
 
-labels = command_group("labels", "Export the labels that a run gave to its own images.")
+labels = command_group("labels", "Export the labels that a run gave to its training images.")
 
 
 @labels.command("export")
@@ -182,10 +182,10 @@ def export_own_labels(
     ] = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Write class and confidence of each of a run's own images, for other tools.
+    """Write the class and confidence of each training image of a run, for other tools.
 
-    The labels are the column `adapted` of pseudo_labels.csv, by the run's final classifier. They
-    are predictions, not true labels.
+    The labels are the column `adapted` of pseudo_labels.csv: predictions of the run's final
+    classifier, not true labels.
     """
     require_run(run)
     from latte.export.labels import export_labels

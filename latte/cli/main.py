@@ -72,7 +72,7 @@ STARTS_AGAIN = frozenset(("predict", "export", "report", "evaluate", "diagnose",
 
 
 class CommandGroup(SuggestingGroup):
-    """Group that has the commands in `COMMANDS` and the commands of plugins."""
+    """Group of all commands: latte's own ones in `COMMANDS`, and the commands of plugins."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of all commands."""
@@ -87,7 +87,7 @@ class CommandGroup(SuggestingGroup):
         return None
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """List the commands in groups, with the first sentence of their help."""
+        """List the commands in groups, with the first sentence of each command's help."""
         for title, commands in GROUPS.items():
             rows = []
             for name in (command.partition(":")[2] for command in commands):
@@ -152,8 +152,8 @@ def _declared_commands() -> Mapping[str, list[tuple[Plugin, CommandSpec]]]:
 def _plugin_command(name: str) -> Any:
     """Return the command of a plugin.
 
-    Raises `LatteError` if several plugins have a command `name`, or if its module cannot be
-    imported.
+    Raises `LatteError` if several plugins have a command `name`, or if the command's module cannot
+    be imported.
     """
     found = _declared_commands()[name]
     (plugin, spec), *others = found

@@ -112,14 +112,14 @@ def predict(
 ) -> None:
     """Classify IMAGES; the exit code is 3 if some images could not be read and were left out.
 
-    Files below folders that look like images, but are in a format that is not read or have another
-    suffix, count as images that could not be read.
+    In folders, files that look like images but have an unsupported format or another suffix count
+    as images that could not be read.
 
     Scores are probabilities. If the run has a calibration.json, they are calibrated without labels:
-    those of the classifier by a scale, those of own images by a power. The column match of sigmoid
-    models is the probability that the best class fits. If the run's labeler decided all training
-    images together, training images among IMAGES keep the labeler's answers. The column source is
-    `own` in their rows, else `classifier`.
+    the classifier's scores by a scale, the posterior's scores of training images by an exponent.
+    For sigmoid models, the column match is the probability that the best class fits. If the run has
+    a posterior (the labeler labelled all training images together), training images among IMAGES
+    get its classes. The column source is `own` in their rows, else `classifier`.
     """
     _check_sorting(images, sort_into, link, min_confidence)
     require_run(run)
@@ -165,7 +165,10 @@ def _check_paths(images: Sequence[str], priors: str | None) -> None:
 
 
 def _priors(given: str | None, class_names: Sequence[str]) -> Priors | None:
-    """Return `auto`, the priors in the file, or None. Raises `LatteError` for an unusable file."""
+    """Return the value of `--priors`: `auto`, the priors in a file, or None if it is not given.
+
+    Raises `LatteError` for an unusable file.
+    """
     from latte.predict.priors import read_priors
 
     return "auto" if given == AUTO else read_priors(Path(given), class_names) if given else None
@@ -200,7 +203,7 @@ def _exit_if_skipped(skipped: _Skipped) -> None:
 
 
 class _Skipped:
-    """Print and count images that cannot be read."""
+    """Counter of images that cannot be read; it also prints each of them."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         from latte.data.sources.walk import LeftOut
@@ -260,7 +263,10 @@ def _found(images: Sequence[str], sort_into: Path | None, skipped: _Skipped) -> 
 def _check_sorting(
     images: Sequence[str], sort_into: Path | None, link: bool, min_confidence: float | None
 ) -> None:
-    """Raise `LatteError` if given options need --sort-into, or if its folder is inside IMAGES."""
+    """Raise `LatteError` if options are given that need --sort-into, and this option is missing.
+
+    Also raises it if the folder of --sort-into is inside IMAGES.
+    """
     from latte.predict.sorting import refuse_inside
 
     if sort_into is None and (link or min_confidence is not None):

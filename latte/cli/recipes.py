@@ -102,7 +102,7 @@ def check(
         bool, typer.Option("--json", help="Print the recipe and the origins as JSON.")
     ] = False,
 ) -> None:
-    """Check a recipe and its paths, and print it with every default and its origin.
+    """Check a recipe and its paths, and print all its values, defaults included, with their origin.
 
     No model is loaded and no image is opened. The dataset's folders, class names and lists of
     images are checked, except those of plugins. Warns of files that look like images and are not
@@ -223,7 +223,7 @@ def copy(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the target.")] = False,
 ) -> None:
-    """Copy a shipped recipe, so that you can change the copy; it still extends shipped recipes."""
+    """Copy a shipped recipe, to change the copy. The copy still extends other shipped recipes."""
     source = find(name)
     file = Path(f"{name.replace('/', '-')}.yaml")
     if target is not None:

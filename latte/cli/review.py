@@ -46,7 +46,7 @@ ShowOption = Annotated[
     bool, typer.Option("--show", help="Print the result of the answers so far; open no page.")
 ]
 LearnOption = Annotated[
-    bool, typer.Option("--learn", help="Run the recipe again with the answers given for teaching.")
+    bool, typer.Option("--learn", help="Run the recipe again with answers as training labels.")
 ]
 ImportOption = Annotated[
     Path | None,
@@ -69,8 +69,8 @@ TeachOption = Annotated[
     bool,
     typer.Option(
         "--teach",
-        help="With --sheet: ask about images whose answers teach; without it, answers of a "
-        "sheet measure the gain.",
+        help="With --sheet: ask about images whose answers become training labels. Without it, "
+        "the answers measure the gain.",
     ),
 ]
 OpenOption = Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")]
@@ -177,7 +177,10 @@ def _write_sheet(opened: Review, folder: Path, count: int, teach: bool) -> None:
 
 
 def _picture(opened: Review) -> Callable[[int, int], bytes]:
-    """Return a function of an image's index and a largest side in pixels that gives a JPEG."""
+    """Return a function `picture(index, side)` that returns a training image as a JPEG.
+
+    The JPEG's longer side has at most `side` pixels.
+    """
     from latte.review.contact_sheet import picture_of
     from latte.run.reopen import open_workspace
 

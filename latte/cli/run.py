@@ -102,7 +102,7 @@ def print_results(measured: RunResults, folder: Path) -> None:
 
 
 def _print_learning(folder: Path) -> None:
-    """Print the runs that learned from a review's answers, and the command that starts another."""
+    """Print the runs that used a review's answers as labels, and the command that starts one."""
     from latte.results.answers import teaching_labels
     from latte.results.folder import RunFolder
     from latte.review.learning import learned_runs
@@ -120,7 +120,7 @@ def _print_learning(folder: Path) -> None:
 def print_profile(path: Path) -> None:
     """Print `profile.json`: the time of each stage, and of each part of a training step.
 
-    Raises `LatteError` if an earlier run's measurements in it are damaged.
+    Raises `LatteError` if the measurements of an earlier run in this file are damaged.
     """
     from latte.results.stored import explained, read_stored
 

@@ -64,7 +64,7 @@ def command_group(name: str, summary: str = "") -> typer.Typer:
 
 @contextmanager
 def naming(argument: str) -> Iterator[None]:
-    """Add an argument's name, such as `RUN`, to the location of each `LatteError` in the block."""
+    """Add the argument's name, such as `RUN`, to the location of errors raised in the block."""
     try:
         yield
     except RecipeErrors:
@@ -145,7 +145,10 @@ def complete_run(incomplete: str) -> list[str]:
 
 
 def _below(incomplete: str, wanted: Callable[[Path], bool]) -> list[str]:
-    """Return the `wanted` paths that begin with `incomplete`, and those one level below."""
+    """Return paths for shell completion: those beginning with `incomplete`, and their children.
+
+    Only paths for which `wanted` is true are returned.
+    """
     paths = _matching(f"{glob.escape(incomplete)}*")
     inner = (_matching(f"{glob.escape(path)}/*") for path in paths)
     return sorted(path for path in chain(paths, *inner) if wanted(Path(path)))
@@ -266,7 +269,7 @@ def refuse_several_processes(command: str) -> None:
 
 @contextmanager
 def together() -> Iterator[bool]:
-    """Connect the processes that torchrun started; yield True in the main process, else False.
+    """Connect torchrun's processes for the block; yield True in the main process, else False.
 
     Processes that get False print neither results nor warnings. Without torchrun, yield True.
     """

@@ -202,7 +202,10 @@ def _run_cells(
     dry_run: bool,
     changed: bool,
 ) -> None:
-    """Run the cells of a table and print it, or with `dry_run` list the runs."""
+    """Run the cells of a table (a method on a dataset each), then print the table.
+
+    With `dry_run`, only list the runs.
+    """
     if not cells:
         reasons = "\n  ".join(_by_reason(absent))
         raise LatteError("none of the table's datasets is on this machine", hint=reasons)
@@ -225,7 +228,7 @@ def _run_cells(
 
 
 def _by_reason(absent: Mapping[str, str]) -> list[str]:
-    """Return a line per reason: the datasets that are missing for this reason, and what to do."""
+    """Return one line per reason with the datasets that are missing for it, and how to fix it."""
     from latte.components.datasets.published.dataset import UNSET, what_to_set
 
     names: dict[str, list[str]] = {}

@@ -79,10 +79,11 @@ def _prefetched(
     pixel_format: PixelFormat,
     device: torch.device,
 ) -> Generator[tuple[Tensor, Tensor], None, None]:
-    """Yield batches of pixels that `write` writes as `dtype`; 8-bit pixels are normalised.
+    """Yield indices (B,) and pixels (B, 3, S, S) of each batch, prepared ahead on a few threads.
 
-    Pixels are copied to a GPU in 8 bits, which takes a quarter of the time of fp32, and from pinned
-    memory, so that Python does not wait for the copy.
+    `write` fills the pixels of one image, which have the type `dtype`; 8-bit pixels are then
+    normalised. Pixels are copied to a GPU in 8 bits, which takes a quarter of the time of fp32, and
+    from pinned memory, so that Python does not wait for the copy.
     """
     on_gpu = device.type == "cuda"
     pool = ThreadPoolExecutor(image_threads(alone=on_gpu), thread_name_prefix="latte-images")

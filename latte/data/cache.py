@@ -43,8 +43,8 @@ class ImageCache:
     def get(self, index: int) -> Image.Image:
         """Return a copy of image `index` as RGB.
 
-        Raises `UnreadableImageError`, and `LatteError` if the image has changed since it got its
-        key.
+        Raises `UnreadableImageError` if the image cannot be read, and `LatteError` if it has
+        changed since its key was computed.
         """
         cached = self.store.get(self._name(index))
         if cached is not None:
@@ -62,7 +62,7 @@ class ImageCache:
         return numpy.asarray(self.get(index)) if cached is None else cached
 
     def evaluation_pixels(self, index: int, pixel_format: PixelFormat) -> Pixels:
-        """Return the evaluation view before normalisation: (3, S, S), read-only.
+        """Return the evaluation view of image `index` before normalisation: (3, S, S), read-only.
 
         Raises `UnreadableImageError`.
         """
@@ -146,7 +146,7 @@ class DecodedImages:
 
 
 def _read_keys(path: Path) -> list[str]:
-    """Read the keys of one file; a damaged file gives none, so its images are decoded again."""
+    """Return the keys in one file; none if the file is damaged, so its images are decoded again."""
     try:
         return path.read_text(encoding="ascii").splitlines()
     except (OSError, UnicodeDecodeError):

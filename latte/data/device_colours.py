@@ -1,8 +1,8 @@
 """Colour changes of a batch of views on a device, bit-identical to Pillow's.
 
 A fixed sequence of operations (slots) processes all images together: blends, hue shifts, and
-conversion to gray. A slot in which an image has no change keeps its pixels. So the number of
-operations does not depend on the number of images or on the order of their changes.
+conversion to gray. If an image has no change in a slot, its pixels stay as they are. So the number
+of operations does not depend on the number of images or on the order of their changes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ _CHUNK = 1 << 20
 
 
 def plan_changes(augmentations: Sequence[Augmentation]) -> dict[str, Tensor]:
-    """Return the changes of B views by slot, on the CPU; a slot without a change has no tensors."""
+    """Return tensors with the colour changes of B views, on the CPU, named by slot.
+
+    A slot is a position in the fixed sequence of operations. A slot without changes has no tensors.
+    """
     used: dict[int, dict[int, tuple[ColourChange, float]]] = {}
     for row, one in enumerate(augmentations):
         slot = -1
@@ -68,11 +71,12 @@ def change_colours(views: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
 def _slot_tensors(
     kind: str, changes: Mapping[int, tuple[ColourChange, float]], count: int
 ) -> dict[str, Tensor]:
-    """Return tensors of one slot for B = `count` views.
+    """Return the tensors with the changes of one slot, for B = `count` views.
 
     `steps` (B, 1) are hue shifts in 256ths of a turn, multiplied by 65,536. `chosen` (B, 1, 1) is
     True for views that change in this slot; in a blend slot, only for views whose contrast changes.
-    Brightness blends with black, contrast with the mean gray, saturation with gray.
+    `weights` (B, 1, 3) convert a view to the gray that it is blended with: black (all weights 0) to
+    change brightness, the mean gray to change contrast, each pixel's gray to change saturation.
     """
     chosen = numpy.zeros((count, 1, 1), numpy.bool_)
     steps = numpy.zeros((count, 1), numpy.int32)
@@ -94,7 +98,7 @@ def _slot_tensors(
 
 
 def _gray(pixels: Tensor, tensors: Mapping[str, Tensor], slot: int) -> Tensor:
-    """Convert pixels (B, 3, P) to gray (B, 1, P); weights of zero give black."""
+    """Convert pixels (B, 3, P) to gray (B, 1, P) with a slot's weights; zero weights give black."""
     return torch.baddbmm(tensors["half"], tensors[f"weights {slot}"], pixels).floor_()
 
 
@@ -123,7 +127,7 @@ def _shifted_hue(pixels: Tensor, tensors: Mapping[str, Tensor], slot: int) -> Te
 
 @lru_cache(maxsize=1)
 def _hue_tables(device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return HSV as 24 bits for each RGB colour (2^24,), and RGB for each HSV colour (2^24, 3)."""
+    """Return the HSV colour (24 bits) of each RGB colour (2^24,), and the inverse (2^24, 3)."""
     to_hsv, from_hsv = [], []
     for first in range(0, _COLOURS, _CHUNK):
         colours = torch.arange(first, first + _CHUNK, device=device, dtype=torch.int32)
@@ -134,7 +138,7 @@ def _hue_tables(device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 def _to_hsv(red: Tensor, green: Tensor, blue: Tensor) -> Tensor:
-    """Return hue, saturation and value of colours as 24 bits, int32."""
+    """Return hue, saturation and value of colours, packed into 24 bits of int32."""
     high = torch.maximum(torch.maximum(red, green), blue)
     spread = high - torch.minimum(torch.minimum(red, green), blue)
     saturation = (spread / high.clamp_min(1) * 255).int()
@@ -151,14 +155,17 @@ def _to_hsv(red: Tensor, green: Tensor, blue: Tensor) -> Tensor:
 
 
 def _from_hsv(colours: Tensor) -> Tensor:
-    """Return red, green and blue (..., 3) of colours (...) in 24 bits."""
+    """Return red, green and blue (..., 3) of HSV colours (...) that are packed into 24 bits."""
     hue, saturation, value = colours >> 16, (colours >> 8) & 255, colours & 255
     channels = [_channel(6 * hue + 255 * offset, saturation, value) for offset in (5, 3, 1)]
     return torch.stack(channels, dim=-1)
 
 
 def _channel(angle: Tensor, saturation: Tensor, value: Tensor) -> Tensor:
-    """Return one channel of a colour; `angle` is in 1530ths of a turn, below 2 turns."""
+    """Return red, green or blue of HSV colours.
+
+    `angle` is the hue plus the channel's offset, in 1530ths of a turn, below 2 turns.
+    """
     rest = torch.where(angle >= 1530, angle - 1530, angle)
     share = torch.minimum(rest, 1020 - rest).clamp(0, 255)
     doubled = 2 * value * (65025 - saturation * share) + 65025

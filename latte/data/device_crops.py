@@ -49,10 +49,10 @@ class ResidentImages:
 
 @dataclass(frozen=True)
 class CropPass:
-    """Crops that are padded to one square and resized together, planned on the CPU."""
+    """Crops that are padded to the same square size and resized together, planned on the CPU."""
 
     rows: Sequence[int]
-    """Indices of the crops in their batch; those of tall crops come last."""
+    """Indices of the crops in their batch; tall crops come last."""
     tall: int
     """Number of tall crops, which are resized along columns first."""
     side: int
@@ -66,9 +66,10 @@ class CropPass:
 def plan_crops(
     images: ResidentImages, indices: Sequence[int], boxes: Sequence[Box], size: int, most_bytes: int
 ) -> list[CropPass]:
-    """Split the crops `boxes` of images `indices` into passes that take at most `most_bytes` each.
+    """Plan to crop the images `indices` to `boxes`, and to resize the crops to `size`.
 
-    A pass has at least one crop. Crops of similar size share a pass.
+    The crops are split into passes, each of which takes at most `most_bytes` of memory or has a
+    single crop. Crops of similar size share a pass.
     """
     tall = [_resizes_columns_first(box, size) for box in boxes]
     order = sorted(range(len(boxes)), key=lambda row: max(boxes[row][2:]))
@@ -161,12 +162,13 @@ def _plan(
 
 
 def _taps(lengths: numpy.typing.NDArray[numpy.int64], size: int) -> dict[str, Tensor]:
-    """Return the positions of the taps of each resized pixel, for rows of M `lengths`.
+    """Return which pixels each resized pixel depends on, if M rows are resized to `size` pixels.
 
-    A tap is a pixel of the row that a resized pixel depends on. `first` (M, size, 1) is the index
-    of the first tap, and `there` (M, size, 1) the number of pixels from the first tap to the end of
-    the row. `distance` (M, size, 1) is the first tap's distance from the centre, and `step`
-    (M, 1, 1) the distance between adjacent taps, both in units of the cubic's argument.
+    `lengths` (M,) are the rows' lengths. The pixels that a resized pixel depends on are its taps.
+    `first` (M, size, 1) is the index of the first tap, and `there` (M, size, 1) the number of
+    pixels from the first tap to the end of the row. `distance` (M, size, 1) is the position of the
+    first tap relative to the centre of the resized pixel, and `step` (M, 1, 1) the distance between
+    adjacent taps, both as arguments of `_cubic`.
     """
     scale = (lengths / size)[:, None]
     wider = numpy.maximum(scale, 1.0)
@@ -182,7 +184,7 @@ def _taps(lengths: numpy.typing.NDArray[numpy.int64], size: int) -> dict[str, Te
 
 
 def _weights(one: CropPass, tensors: Mapping[str, Tensor], size: int) -> tuple[Tensor, Tensor]:
-    """Return weights (B, size, side) along both axes, zero behind the end of a row.
+    """Return the resizing weights (B, size, side) along both axes; 0 after the end of a row.
 
     The weights are Pillow's: Keys' cubic with a = -0.5 (Keys 1981), widened for rows that shrink,
     and cut at the ends of a row.
@@ -198,7 +200,10 @@ def _weights(one: CropPass, tensors: Mapping[str, Tensor], size: int) -> tuple[T
 
 
 def _cubic(x: Tensor) -> Tensor:
-    """Return Keys' cubic: 0.5 u²(u - 1) + v²(1 - 2v), u = max(2 - |x|, 0), v = max(1 - |x|, 0)."""
+    """Return the value of Keys' cubic kernel (Keys 1981, a = -0.5) at `x`.
+
+    With u = max(2 - |x|, 0) and v = max(1 - |x|, 0), it is 0.5 u²(u - 1) + v²(1 - 2v).
+    """
     u = (2 - x.abs()).relu_()
     before = u - 1
     v = before.relu()

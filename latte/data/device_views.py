@@ -145,7 +145,7 @@ class DeviceViews:
         return self._views(self._plan(sizes.argsort(descending=True)[:count].tolist(), epoch=0))
 
     def _plan(self, indices: Sequence[int], epoch: int) -> _Plan:
-        """Sample the augmentations of a batch, and sort them by the pass of their crop."""
+        """Sample the augmentations of a batch, and plan how its crops are resized together."""
         augmentations = [self._augmentation(index, epoch) for index in indices]
         boxes = [one.box for one in augmentations]
         size = self._view.pixel_format.size

@@ -50,7 +50,10 @@ _DECODER = f"{PIL.__version__}-{features.version('jpg')}"
 
 
 def bound_from_environment() -> int:
-    """Return the size limit in bytes; `LATTE_IMAGE_CACHE` is in GiB. Raises `LatteError`."""
+    """Return the size limit in bytes, from the variable `LATTE_IMAGE_CACHE`, which is in GiB.
+
+    Raises `LatteError` if the variable has an invalid value.
+    """
     without = "keep decoded images in memory alone"
     found = positive_number(os.environ, _VARIABLE, _DEFAULT_GIBIBYTES, "GiB", without=without)
     return int(found * 1024**3)

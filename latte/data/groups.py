@@ -30,12 +30,13 @@ def draw_groups(labels: Tensor, size: int, seed: int) -> Tensor:
 
 
 def draw_class_groups(labels: Tensor, size: int, groups: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Draw groups, each for several images: `groups` per label, but at most one per image.
+    """Draw up to `groups` groups of images per label, and assign each image to one of them.
 
     From labels (N,) int64, return groups (G, size) of image indices, ordered by label and drawn as
-    in `draw_groups`, and the index (N,) of each image's group. Images are assigned to the groups
-    of their label at random and evenly, so every group has at least one assigned image. The images
-    that a group shows need not include those that are assigned to it.
+    in `draw_groups`, and the index (N,) of each image's group. A label has at most as many groups
+    as images. Images are assigned to the groups of their label at random and evenly, so every group
+    has at least one assigned image. A group shows random images of its label; these need not be the
+    images that are assigned to it.
     """
     counts = labels.bincount()
     shared = counts.clamp(max=groups)
@@ -62,12 +63,12 @@ def _draw_with_labels(labels: Tensor, wanted: Tensor, size: int, seed: int) -> T
 
 
 def distinct_ranks(available: Tensor, uniform: Tensor) -> Tensor:
-    """Turn uniform draws (N, size) from [0, 1) into ranks (N, size) below `available` (N,).
+    """Draw `size` distinct whole numbers below `available` (N,) in each of N rows.
 
-    The ranks in a row are distinct, unless fewer than `size` are available: then they may repeat.
-    Draw k is uniform among the ranks that the k earlier draws did not take. It is drawn as an
-    index into these remaining ranks; adding 1 for each earlier rank at or below it, in ascending
-    order, turns the index into a rank.
+    `uniform` (N, size) are random numbers from [0, 1), which determine the result. If `available`
+    is less than `size`, the numbers of the row may repeat. Each number is uniform among the numbers
+    that are still free. It is first drawn as an index into the free numbers. Adding 1 for each
+    earlier number at or below it, in ascending order, turns the index into the number.
     """
     size = uniform.shape[1]
     repeats = available < size
@@ -90,9 +91,9 @@ def draw_oracle_groups(
     The group of an image has, in random order, `correct` images whose true class is the image's
     zero-shot label, and `size - correct` wrong images. Wrong images are drawn from those with the
     same zero-shot label, as in groups without true labels. If these are too few, all of them are
-    used, and the rest are images for which neither label is this class. Images repeat only if there
-    are fewer than needed. A class without correct images gives groups of wrong images, and a class
-    without wrong images gives groups of correct images.
+    used, and the rest are images with another zero-shot label and another true class. Images repeat
+    only if there are fewer than needed. If a class has no correct images, its groups have wrong
+    images only; if it has no wrong images, its groups have correct images only.
 
     Source: LatteCLIP, supplementary material, table 1, which does not say how wrong images are
     chosen.
@@ -113,7 +114,10 @@ def draw_oracle_groups(
 def _groups_of_class(
     label: int, labels: Tensor, true_labels: Tensor, uniform: Tensor, correct: int
 ) -> Tensor:
-    """Draw groups (R, size) for the R images with zero-shot label `label`, correct images first."""
+    """Draw groups (R, size) for the R images with zero-shot label `label`.
+
+    In each group, images whose true class is `label` come first.
+    """
     is_right, is_labelled = true_labels == label, labels == label
     right, confused, others = (
         pool.nonzero().squeeze(1)
@@ -130,7 +134,7 @@ def _groups_of_class(
 
 
 def _wrong(confused: Tensor, others: Tensor, uniform: Tensor) -> Tensor:
-    """Draw from `confused`; if it has too few images, use all of them, and add some of `others`."""
+    """Draw images for groups from `confused`; if these are too few, use all and add `others`."""
     if len(confused) >= uniform.shape[1] or not len(others):
         return _choose(confused, uniform)
     every = confused.expand(len(uniform), -1)
@@ -138,7 +142,7 @@ def _wrong(confused: Tensor, others: Tensor, uniform: Tensor) -> Tensor:
 
 
 def _choose(pool: Tensor, uniform: Tensor) -> Tensor:
-    """Choose items (R, n) of `pool` by uniform draws (R, n); `pool` may be empty if n is 0."""
+    """Draw n items of `pool` for each of R groups, by uniform numbers (R, n) in [0, 1)."""
     available = torch.full((len(uniform),), len(pool), dtype=torch.int64)
     return pool[distinct_ranks(available, uniform)]
 

@@ -116,7 +116,7 @@ class CheckedImage(ImageReference):
     _key: str
 
     def __init__(self, image: ImageReference, key: str) -> None:
-        """`key` is the digest of the encoded image."""
+        """Refer to the image whose encoded content has the digest `key`."""
         super().__init__(image.id, image.path, image.span)
         object.__setattr__(self, "_image", image)
         object.__setattr__(self, "_key", key)

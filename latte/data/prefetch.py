@@ -22,8 +22,8 @@ BATCHES_AHEAD = 1
 def image_threads(*, alone: bool = False) -> int:
     """Return the number of threads that prepare images: 2 to 4, because more slow down training.
 
-    If `alone` is true, return up to 16, because a GPU trains and the CPU only prepares images. The
-    processes that torchrun started on this machine divide the cores equally.
+    If `alone` is true, return up to 16, because then a GPU runs the training steps and the CPU only
+    prepares images. The processes that torchrun started on this machine divide the cores equally.
     """
     processes = os.environ.get("LOCAL_WORLD_SIZE", "")
     cores = (os.cpu_count() or 1) // max(1, int(processes) if processes.isdecimal() else 1)

@@ -33,7 +33,7 @@ _Outcome = tuple[str | None, str]
 
 @dataclass(frozen=True)
 class Scan:
-    """The usable images of a split, in order; `keys[i]` hashes the bytes of `images[i]`."""
+    """The usable images of a split, in order; `keys[i]` is the hash of the bytes of `images[i]`."""
 
     images: tuple[ImageReference, ...]
     keys: tuple[str, ...]
@@ -101,7 +101,11 @@ def write_skipped(path: Path, skipped: Sequence[SkippedImage]) -> None:
 def _read(
     image: ImageReference, verified: Collection[str], store: PixelStore
 ) -> tuple[str | None, str, Pixels | None]:
-    """Return key, reason and pixels of `image`; pixels that are not needed now are None."""
+    """Read an image; return its key, the reason if it is unreadable, and its pixels.
+
+    The key is None for an unreadable image. The pixels are None if the image is unreadable, or if
+    its key is known, so that it need not be decoded now.
+    """
     try:
         data = read_image(image)
         key = digest(data)

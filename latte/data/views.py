@@ -58,8 +58,9 @@ def normalise(pixels: Tensor, pixel_format: PixelFormat) -> Tensor:
 
 
 class TrainingView:
-    """Random views of training images: crop, colour jitter, grayscale, or views of a component.
+    """Random views of training images: crop, colour jitter and grayscale.
 
+    If the recipe names a component of kind `augmentation`, this component makes the views instead.
     Source: LatteCLIP's released training transform (open_clip's `simclr_jitter_gray` variant).
     The augmentation depends on (seed, epoch, index) alone, so a view does not depend on the order
     of images, the batch, the number of threads, or on whether the run was resumed.
@@ -109,7 +110,7 @@ class TrainingView:
         out.copy_(make(Image.fromarray(pixels), index, epoch))
 
     def augmentation(self, width: int, height: int, index: int, epoch: int) -> Augmentation:
-        """Return the augmentation of training image `index`; `augment` must be settings."""
+        """Sample the augmentation of training image `index`; `augment` must not be a component."""
         assert isinstance(self.augment, AugmentSettings), "only settings describe a crop"
         return sample_augmentation(width, height, self.augment, self._random(index, epoch))
 

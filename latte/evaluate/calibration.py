@@ -45,7 +45,9 @@ def expected_accuracy(zero_shot: Tensor, labels: Tensor) -> float:
 
 
 def matching_scale(similarities: Tensor, accuracy: float, start: float) -> float:
-    """Return the scale at which the mean confidence is `accuracy`, by bisection.
+    """Return the scale of the similarities at which the mean confidence is `accuracy`.
+
+    The scale is found by bisection.
 
     Args:
         similarities: (N, C) of N > 0 images, not scaled.
@@ -59,12 +61,13 @@ def matching_scale(similarities: Tensor, accuracy: float, start: float) -> float
 
 
 def matching_exponent(probabilities: Tensor, accuracy: float) -> float:
-    """Return the power of probabilities at which the mean confidence is `accuracy`, by bisection.
+    """Return the exponent of the probabilities at which the mean confidence is `accuracy`.
+
+    The exponent is found by bisection between 0.01 and 100; see `calibrated`.
 
     Args:
         probabilities: (N, K) of N > 0 images; the first of K classes is the likeliest.
-        accuracy: a number between 0 and 1. The search covers powers from 0.01 to 100. With a
-            single class, 1 is returned.
+        accuracy: a number between 0 and 1. With a single class, 1 is returned.
     """
     if probabilities.shape[1] == 1:
         return 1.0
@@ -81,13 +84,13 @@ def calibrated(probabilities: Tensor, exponent: float) -> Tensor:
         >>> calibrated(torch.tensor([0.9, 0.1]), 0.5)
         tensor([0.7500, 0.2500])
     """
-    # Logarithms, because large powers of small probabilities are 0 in floating point.
+    # Logarithms, because small probabilities raised to a large exponent are 0 in floating point.
     shares = (probabilities.double().log() * exponent).softmax(dim=-1)
     return shares.nan_to_num(0).to(probabilities.dtype)
 
 
 def _matching(confidence: Callable[[float], float], accuracy: float, start: float) -> float:
-    """Return the value at which `confidence`, which grows with its argument, is `accuracy`."""
+    """Return the argument at which the increasing function `confidence` has value `accuracy`."""
     low, high = math.log(start / _FARTHEST), math.log(start * _FARTHEST)
     for _ in range(_HALVINGS):
         middle = (low + high) / 2

@@ -2,7 +2,7 @@
 
 The images are drawn without replacement from a finite population, and each has a value between
 two limits. With the given probability, all intervals of the sequence contain the population's mean.
-So the person who answers may look at every interval and stop at any time.
+So a person who labels one image after the other may look at every interval and stop at any time.
 
 Construction: betting against each possible mean (Waudby-Smith and Ramdas, "Estimating means of
 bounded random variables by betting", 2024, sections 4 and 5). A mean is rejected when a gambler
@@ -66,7 +66,7 @@ def confidence_sequence(
 def log_wealth(
     values: NDArray[np.float64], population: int, low: float, high: float, mean: float
 ) -> NDArray[np.float64]:
-    """Return a gambler's log capital after each value; all bets are that `mean` is too low.
+    """Return the log capital, after each value, of a gambler who bets that `mean` is too low.
 
     Args:
         values: (m,) the sampled values in order, from `low` to `high`.

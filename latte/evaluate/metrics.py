@@ -48,7 +48,7 @@ def label_ranks(name: str, similarities: Tensor | Similarities, labels: Tensor) 
 def evaluate_ranks(
     name: str, ranks: Tensor, labels: Tensor, number_of_classes: int, baseline: Tensor | None
 ) -> Evaluation:
-    """Score one classifier on the evaluation split.
+    """Return the accuracies of one classifier, and its gain over the zero-shot classifier.
 
     Args:
         name: `zero-shot`, `adapted`, or a control's name.

@@ -15,7 +15,7 @@ from latte.io.files import write_atomically
 
 PredictionFormat = Literal["csv", "jsonl"]
 Source = Literal["classifier", "own"]
-"""Source of a prediction: the classifier, or (`own`) the posterior of the run's own images."""
+"""Source of a prediction: the classifier, or (`own`) the posterior of the training images."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,7 +120,10 @@ def _require_plain_image_tower(visual: Any) -> None:
 
 
 def transformer_config(transformer: Any, tower: str) -> dict[str, Any]:
-    """Return sizes and activation of open_clip's blocks. Raises `LatteError` for other blocks."""
+    """Return the configuration of a tower's transformer blocks: their sizes and activation.
+
+    Raises `LatteError` unless they are standard blocks of open_clip.
+    """
     plain = type(transformer) is Transformer and all(map(_is_plain, transformer.resblocks))
     refuse_unless(plain, f"the blocks of its {tower} tower are not CLIP's own", tower)
     block = transformer.resblocks[0]
@@ -143,7 +146,7 @@ def _is_plain(block: nn.Module) -> bool:
 
 
 def activation(layer: nn.Module, tower: str) -> str:
-    """Return transformers' name of an activation. Raises `LatteError` if it has none."""
+    """Return the name of an activation in transformers. Raises `LatteError` if it has no name."""
     if isinstance(layer, QuickGELU):
         return "quick_gelu"
     if isinstance(layer, GELUTanh):
@@ -176,7 +179,7 @@ def layers(prefix: str, transformer: Any) -> Mapping[str, Tensor]:
 
 
 def split_attention(layer: str, weight: Tensor, bias: Tensor) -> dict[str, Tensor]:
-    """Return the projections (3D, D) of query, key and value as one weight and bias each."""
+    """Split the joint projection (3D, D) into weights and biases of query, key and value."""
     parts = zip("qkv", weight.chunk(3), bias.chunk(3), strict=True)
     return {
         f"{layer}.self_attn.{name}_proj.{kind}": part
@@ -186,18 +189,18 @@ def split_attention(layer: str, weight: Tensor, bias: Tensor) -> dict[str, Tenso
 
 
 def named(prefix: str, module: Any) -> dict[str, Tensor]:
-    """Return weight and bias of a layer below `prefix`."""
+    """Return weight and bias of a layer under the names `PREFIX.weight` and `PREFIX.bias`."""
     return {f"{prefix}.weight": module.weight, f"{prefix}.bias": module.bias}
 
 
 def refuse_unless(holds: bool, otherwise: str, tower: str) -> None:
-    """Unless `holds`, raise the error that transformers cannot hold the model."""
+    """Raise `LatteError` unless `holds`: transformers has no class for this model."""
     if not holds:
         raise no_counterpart(otherwise, tower)
 
 
 def no_counterpart(what: str, tower: str) -> LatteError:
-    """Return the error that transformers cannot hold the model because of `what`."""
+    """Return the error for a model that transformers cannot represent; `what` is the reason."""
     return LatteError(
         f"transformers cannot hold this model: {what}", where=f"{tower} tower", hint=_INSTEAD
     )

@@ -183,7 +183,7 @@ def _content(image: ImageReference, key: str) -> bytes:
 
 
 def _refuse_existing(path: Path, force: bool) -> None:
-    """Raise `LatteError` if `path` is a folder, or a file that `force` does not replace."""
+    """Raise `LatteError` if `path` is a folder, or an existing file and `force` is false."""
     if path.is_dir():
         raise LatteError("this is a folder, and the export is a file", where=str(path))
     if path.exists() and not force:

@@ -34,8 +34,9 @@ _EXAMPLES = 2
 class ImageClassifier(nn.Module):
     """Module that maps pixels (B, 3, S, S) to probabilities (B, C) and unit features (B, D).
 
-    The similarity of a class is that of its most similar prototype, averaged over the learners. The
-    features of all learners are concatenated and divided by the square root of their number.
+    The similarity of an image and a class is the largest similarity of any prototype of the class,
+    averaged over the learners (the adapted copies of the CLIP). The features of all learners are
+    concatenated and divided by the square root of the number of learners.
     """
 
     def __init__(self, exported: Exported) -> None:

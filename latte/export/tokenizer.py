@@ -35,7 +35,7 @@ _REPAIRED = (
 def clip_tokenizer(tokenizer: Any, context_length: int) -> Any:
     """Return a transformers tokenizer that gives the same tokens as open_clip's `tokenizer`.
 
-    Raises `LatteError` for a tokenizer of another kind.
+    Raises `LatteError` unless `tokenizer` is a CLIP tokenizer of open_clip with default settings.
     """
     from transformers import PreTrainedTokenizerFast
 
@@ -60,7 +60,7 @@ def clip_tokenizer(tokenizer: Any, context_length: int) -> Any:
 
 
 def no_tokenizer(tokenizer: Any) -> LatteError:
-    """Return the error that no tokenizer of transformers gives the same tokens."""
+    """Return the error for a tokenizer that transformers cannot reproduce."""
     return LatteError(
         f"transformers cannot hold this model: its tokenizer ({type(tokenizer).__name__}) is not "
         "that of CLIP or SigLIP, or has settings of its own",

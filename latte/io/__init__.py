@@ -1,1 +1,1 @@
-"""Atomic and tensor files, paths that users give, and redaction of secrets."""
+"""Atomic writing of files, files of tensors, paths that users give, and redaction of secrets."""

@@ -114,7 +114,7 @@ def on_terminal(text: str) -> str:
 
 
 def json_on_terminal(text: str) -> str:
-    """Return the JSON `text` with all characters escaped that `on_terminal` would replace."""
+    """Escape the characters in the JSON `text` that `on_terminal` would replace."""
     for pattern in (_UNPRINTABLE, _BIDIRECTIONAL):
         text = pattern.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     return text

@@ -20,7 +20,7 @@ _KEY = "digest"
 
 
 class DamagedTensorsError(ValueError):
-    """The file is missing, truncated or changed; the message says which."""
+    """Error for a file of tensors that is missing, truncated or changed, as the message says."""
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -32,8 +32,9 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
 def load_tensors(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a file, on the CPU; a file without a digest is not checked.
 
-    The tensors are copies with torch's memory alignment. Kernels sum in another order at another
-    alignment, so tensors in the memory-mapped file would give results that differ in the last bits.
+    The tensors are copies with torch's memory alignment. The order in which a kernel sums depends
+    on the alignment. Results from tensors inside the memory-mapped file would therefore not be
+    bit-identical.
 
     Raises:
         DamagedTensorsError: if the file is missing or damaged.

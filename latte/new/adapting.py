@@ -63,8 +63,8 @@ def adapt(
     """Adapt CLIP to unlabelled images and return the classifier, as `latte.load` does.
 
     The recipe is written to OUTPUT/NAME.yaml, where NAME is the name of the images' folder. The
-    run folder is below OUTPUT. A repeated call continues or reuses this run. Nothing is printed:
-    `verdict` of the result is the guard's verdict, and `folder` is the run folder.
+    run folder is below OUTPUT. A repeated call continues or reuses this run. Nothing is printed;
+    the classifier has the guard's verdict as `verdict` and the run folder as `folder`.
 
     Args:
         images: a folder of images, searched with its sub-folders.
@@ -135,7 +135,8 @@ def propose(
 def run_proposal(proposed: Proposal, registry: Registry, progress: Progress) -> RunResults:
     """Run all stages of a proposal's recipe and return the results; finished stages are reused.
 
-    Raises `LatteError` if the model is missing, before torch is imported, or if the run fails.
+    Raises `LatteError` if the model is missing (checked before torch is imported), or if the run
+    fails.
     """
     recipe, _ = _ready(proposed, registry)
     from latte.run.runner import run_recipe
@@ -197,7 +198,7 @@ def compare_models(
     registry: Registry,
     progress: Progress,
 ) -> Mapping[str, MeasuredModel]:
-    """Run `latte adapt`'s recipe with each model; return the models, the highest score first.
+    """Run the recipe of `latte adapt` with each model; return the results, the best score first.
 
     Recipes and runs are temporary.
 

@@ -185,7 +185,7 @@ def _choose_training(chosen: Choices, found: Findings, machine: Machine) -> None
 
 
 def batch_size(images: int) -> int:
-    """Return the largest power of two with at least ten steps per epoch, between 32 and 512."""
+    """Return the largest power of two, from 32 to 512, that gives at least ten steps per epoch."""
     size = 32
     while size < _LARGEST_BATCH and 2 * size * _STEPS_PER_EPOCH <= images:
         size *= 2

@@ -1,4 +1,4 @@
-"""The methods for which a first recipe can be written, with their keys of the recipe."""
+"""The methods for which a first recipe can be written, and the recipe keys that each one sets."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from latte.registry.spec import Kind
 AUTO = "auto"
 """Name that lets latte choose a method without training."""
 CONTROL = "without-descriptions"
-"""Control run of a method that trains; it shows what texts about images add."""
+"""Name of the control run of methods that train the CLIP: the same training without texts about
+images, for comparison."""
 
 
 @dataclass(frozen=True)
 class Method:
-    """A method, and the parts of a recipe that no other method has.
+    """A method, and the parts of a recipe that only this method has.
 
-    `before` and `after` are parts of a Jinja template, in front of the descriptions and behind.
+    `before` and `after` are parts of the recipe's Jinja template. They stand before and after the
+    section `descriptions`.
     """
 
     name: str

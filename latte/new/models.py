@@ -1,6 +1,6 @@
 """Describe this machine, and propose a CLIP that is fast enough on it.
 
-The licences of proposed models allow commercial use. Another function raises an error if a user
+The licences of proposed models allow commercial use. `refuse_backbone` raises an error if a user
 names a plugin's backbone where the name of a model is needed.
 """
 
@@ -40,12 +40,15 @@ class Machine:
         return f"{self.name}{memory}"
 
     def minutes(self, seconds: float) -> float:
-        """Return the minutes for work that takes one CPU core `seconds`; 0 on a GPU."""
+        """Return the minutes for work that would take `seconds` on one CPU core; 0 on a GPU."""
         return 0.0 if self.device == "cuda" else seconds / self.cores / 60
 
 
 def this_machine() -> Machine:
-    """Return the device of `device: auto`; imports torch only if an NVIDIA GPU may be present."""
+    """Return the device that `device: auto` chooses.
+
+    Imports torch only if an NVIDIA GPU may be present.
+    """
     if _may_have_nvidia():
         with suppress(ImportError):
             import torch
@@ -104,11 +107,11 @@ KNOWN = (
 
 
 def propose_model(images: int, machine: Machine, *, trains: bool) -> tuple[str, str]:
-    """Return the name of a model for this number of images, as for `--model`, and the reason.
+    """Return the name of a model that is fast enough for this number of images, and the reason.
 
-    For a method that trains, this is the fastest model; for other methods, the most accurate model
-    that encodes all images within ten minutes. If that model is not cached and the Hugging Face hub
-    does not answer, a cached model is proposed, if there is one.
+    If `trains` is true (the method trains the model), this is the fastest model; otherwise the most
+    accurate model that encodes all images within ten minutes. If that model is not cached and the
+    Hugging Face hub does not answer, a cached model is proposed, if there is one.
     """
     fast = [one for one in KNOWN if machine.minutes(images * one.seconds) <= _MOST_MINUTES]
     best = KNOWN[-1] if trains or not fast else fast[0]

@@ -74,7 +74,7 @@ descriptions:
 
 
 def recipe_text(found: Findings, chosen: Choices, file: Path) -> str:
-    """Return the text of the recipe `file`, with paths relative to its folder."""
+    """Return the text of a recipe for the path `file`, with paths relative to the file's folder."""
     classes = found.classes
     if classes is None:
         classes = CLASS_FOLDERS
@@ -99,9 +99,9 @@ def recipe_text(found: Findings, chosen: Choices, file: Path) -> str:
 
 
 def write_recipe(path: Path, text: str, registry: Registry) -> None:
-    """Write `text` to a temporary file, and rename the file if it is a valid recipe.
+    """Write the recipe `text` to `path` atomically, if the recipe is valid.
 
-    Raises `LatteError` if it is not valid or cannot be written.
+    Raises `LatteError` if the recipe is not valid or cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -113,7 +113,10 @@ def write_recipe(path: Path, text: str, registry: Registry) -> None:
 
 
 def backbone_keys(model: str, file: Path) -> dict[str, str]:
-    """Return the section `backbone` of the recipe `file` for a `model` such as `NAME:TAG`."""
+    """Return the recipe section `backbone` for a `model` such as `NAME:TAG`.
+
+    The path of a local model is written relative to the folder of the recipe `file`.
+    """
     name, _, rest = model.partition(":")
     if name == "local-dir":
         return {"model": f"{name}:{_path(Path(rest).expanduser(), file)}"}

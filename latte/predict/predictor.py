@@ -42,13 +42,13 @@ class Predictor:
         self.device = device
         """Name of the torch device that holds the models."""
         self.own = own
-        """Posterior of the run's training images, or only the classes that a person gave to some of
-        them; None if there is neither."""
+        """Posterior of the run's training images; in a run without one, only the images whose class
+        a person gave. None if there is neither."""
         self.folder: Path = run.folder.path
         """The run folder; its report is `folder / "report" / "index.html"`."""
         self.verdict: Verdict | None = run.verdict
-        """The guard's verdict on the adapted model, for example `verdict.outcome`; None without a
-        guard."""
+        """The guard's verdict on the adapted model, for example `verdict.outcome`; None if the
+        recipe has no guard."""
 
     def __repr__(self) -> str:
         """Return the number of classes, the first class names, and the device."""

@@ -68,7 +68,8 @@ def read_priors(path: Path, class_names: Sequence[str]) -> Tensor:
     """Read the share of each class from CSV or JSON: (C,) float64 with sum 1.
 
     CSV has a class and a number per line, with or without a header. JSON (`.json`) maps classes to
-    numbers. The numbers are shares, which sum to 1 within 0.001, or counts. Raises `LatteError`.
+    numbers. The numbers are shares, which sum to 1 within 0.001, or counts. Raises `LatteError` for
+    an unreadable file, unknown or missing classes, and impossible numbers.
     """
     existing_file(path, _WHERE)
     entries = _from_json(path) if path.suffix.lower() == ".json" else _from_csv(path)

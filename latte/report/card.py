@@ -104,9 +104,9 @@ def model_card(results: RunResults) -> str:
 
 
 def _starting_model(recipe: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """Return the repository of the CLIP on the Hugging Face hub, and the licence of the CLIP.
+    """Return the Hugging Face repository and the licence of the CLIP that was adapted.
 
-    Both are None if they are not known; they are known for models of open_clip only.
+    Each is None if it is unknown. Both are known for models of open_clip only.
     """
     backbone = recipe.get("backbone")
     backbone = backbone if isinstance(backbone, Mapping) and is_open_clip(recipe) else {}
@@ -207,7 +207,7 @@ def _confidence(calibration: Calibration | None) -> str:
 
 
 def _own_confidence(calibration: Calibration) -> str:
-    """Return text on the calibrated confidence of training images; empty without a posterior."""
+    """Return a text about the confidence of training images; empty if the run has no posterior."""
     if calibration.own_exponent is None:
         return ""
     return (
@@ -305,5 +305,5 @@ def _package(results: RunResults, use: str) -> list[str]:
 
 
 def _short(use: str) -> str:
-    """Return the name of a backbone without its package."""
+    """Return the name of a backbone without the name of its package."""
     return use.rpartition("/")[-1]

@@ -75,9 +75,9 @@ class Reference:
 
 
 def figures(rows: Sequence[Row], event: str) -> list[str]:
-    """Return the names of the numeric fields of this event's rows, in order of appearance.
+    """Return the names of the metrics in the rows with this event, in order of appearance.
 
-    The names of the step and of the epoch are not included.
+    The step and the epoch are not metrics.
     """
     names = (
         name
@@ -90,7 +90,7 @@ def figures(rows: Sequence[Row], event: str) -> list[str]:
 
 
 def series(rows: Sequence[Row], event: str, figure: str) -> Series:
-    """Return the recorded number called `figure` over steps, from the rows with this event.
+    """Return the values of the metric `figure` over steps, from the rows with this event.
 
     If a step has several rows, which happens after a resume, the last row is used.
     """
@@ -125,7 +125,10 @@ def interval_chart(
 def line_chart(
     series: Series, label: str, tick: Format, reference: Reference | None = None
 ) -> Markup:
-    """Draw a number over steps; a long series is drawn as means, with a band of their ranges."""
+    """Draw a metric over steps.
+
+    A long series is drawn as means over neighbouring steps, in a band from minimum to maximum.
+    """
     samples = series.samples
     drawing, x, y = _framed(samples, label, tick, reference)
     if series.steps_per_sample > 1:
@@ -145,7 +148,7 @@ def lines_chart(
     tick: Format,
     reference: Reference | None = None,
 ) -> Markup:
-    """Draw one number of several runs, with one line per (style class, series) in `lines`."""
+    """Draw one metric of several runs, with one line per (CSS class, series) in `lines`."""
     samples = [sample for _, series in lines for sample in series.samples]
     drawing, x, y = _framed(samples, label, tick, reference)
     for css_class, series in lines:
@@ -158,7 +161,10 @@ def lines_chart(
 
 
 def change_bar(before: float, after: float) -> Markup:
-    """Draw a change of accuracy on a scale from 0 to 1: a line from a hollow to a full dot."""
+    """Draw a change of accuracy on a scale from 0 to 1.
+
+    A line leads from a hollow dot (before) to a full dot (after).
+    """
     drawing, scale = Drawing(160, 16, None, "change"), Scale(0, 1, 6, 154)
     drawing.line((6, 8), (154, 8), "rail")
     direction = "up" if after >= before else "down"
@@ -240,7 +246,7 @@ def _interval_row(
 def _framed(
     samples: Sequence[Sample], label: str, tick: Format, reference: Reference | None
 ) -> tuple[Drawing, Scale, Scale]:
-    """Return a chart with axes that fit all samples, without curves, and its x and y scales."""
+    """Return an empty chart whose axes fit all samples, with its x scale and its y scale."""
     (width, height), (left, top, right, bottom) = _CHART, _FRAME
     drawing = Drawing(width, height, label, "chart")
     x = _step_scale(samples, left, width - right)
@@ -257,7 +263,7 @@ def _framed(
 
 
 def _step_scale(samples: Sequence[Sample], start: float, end: float) -> Scale:
-    """Return a scale from the first step to the last, without margins."""
+    """Return the x scale of a chart, from the first step to the last step, without margins."""
     steps = [sample.step for sample in samples]
     first, last = min(steps), max(steps)
     return Scale(first, last, start, end) if first < last else Scale.around([first], start, end)

@@ -27,9 +27,10 @@ class Group:
 
 
 def read_evidence(folder: Path) -> Evidence | None:
-    """Return the evidence on the run in `folder`; None if no answer measures its gain.
+    """Return the gain that a person's answers measured for the run in `folder`.
 
-    Raises `LatteError` if the file of answers or of the run's labels is damaged.
+    The result is None if no answer measures the gain of this run. Raises `LatteError` if the file
+    of answers or of the run's labels is damaged.
     """
     run = FinishedRun(RunFolder(folder))
     if not run.folder.recipe.exists() or not answers_file(run).exists():
@@ -39,9 +40,10 @@ def read_evidence(folder: Path) -> Evidence | None:
 
 
 def read_groups(folders: Iterable[Path]) -> tuple[Group, ...]:
-    """Return the groups of reviewed runs, with their differences.
+    """Group the runs in `folders` by images and classes; return the groups with a reviewed run.
 
-    Raises `LatteError` if a file of answers or of a run's labels is damaged.
+    A run is reviewed if a person's answers measure its gain. Raises `LatteError` if a file of
+    answers or of a run's labels is damaged.
     """
     found = {folder: read_evidence(folder) for folder in folders}
     if not any(found.values()):
@@ -68,7 +70,10 @@ def _group(reviewed: list[Path], unasked: list[Path]) -> Group:
 
 
 def evidence_lines(found: Evidence | None, run: str) -> tuple[str, ...]:
-    """Return the sentences of `found`; if `found` is None, the command that measures the gain."""
+    """Return sentences about the gain that answers measured.
+
+    If `found` is None, nothing was measured; then return the command that measures the gain.
+    """
     if found is None:
         return (f"To measure the gain with a few dozen answers: latte review {run}",)
     return found.lines

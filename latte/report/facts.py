@@ -69,7 +69,7 @@ print(class_names[similarities.argmax()])
 
 
 def run_facts(results: RunResults) -> list[Fact]:
-    """Return facts on a run: numbers of images and classes, seed, time and memory."""
+    """Return facts about a run: numbers of images and classes, seed, time and memory."""
     facts = [
         ("Training images", count(results.training_images)),
         ("Skipped images", count(results.skipped_images)),
@@ -112,7 +112,7 @@ def steps(results: RunResults) -> int:
 
 
 def method_facts(recipe: Mapping[str, Any]) -> list[Fact]:
-    """Return facts on the recipe's components and main settings."""
+    """Return facts about the recipe's components and main settings."""
     facts = [("Starting model", _starting_model(recipe)), ("Dataset", _used(recipe.get("dataset")))]
     facts += [
         (term, _used(recipe.get(key)))
@@ -145,7 +145,7 @@ def is_open_clip(recipe: Mapping[str, Any]) -> bool:
 
 
 def backbone_use(recipe: Mapping[str, Any]) -> str | None:
-    """Return a plugin's backbone, such as `latte-mine/mine`; None for the built-in backbone."""
+    """Return the name of the backbone, such as `latte-mine/mine`; None for the built-in one."""
     use = _mapping(recipe.get("backbone")).get(USE)
     return None if use is None else str(use)
 
@@ -181,10 +181,10 @@ def score_cells(evaluation: Evaluation) -> dict[str, str]:
 
 
 def asked(counts: QuestionCounts) -> str:
-    """Return numbers of questions as text, such as `40 (17 answered alike, 3 contradictory)`.
+    """Return the number of questions as text, such as `40 (17 answered alike, 3 contradictory)`.
 
-    If the describer (the component that answers) counts tokens, the number of tokens and the price
-    follow.
+    If the describer (the component that answers the questions) counts tokens, the text also has the
+    number of tokens and, if it is known, the price.
     """
     parts = [f"{count(counts.kept)} answered alike", f"{count(counts.contradictory)} contradictory"]
     if counts.unanswered:
@@ -196,7 +196,7 @@ def asked(counts: QuestionCounts) -> str:
 
 
 def gate_facts(records: Sequence[HeldBack]) -> list[Fact]:
-    """Return a fact per description: the number of unusable texts that each gate held back."""
+    """Return one fact per description: how many of its texts each gate rejected as unusable."""
     return [
         (f"Held back of {one_line(description)}", _held_back([*group]))
         for description, group in groupby(records, key=lambda record: record.description)
@@ -211,7 +211,7 @@ def _learners(recipe: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _learner_facts(learner: Mapping[str, Any], takes_steps: bool) -> list[Fact]:
-    """Return the facts of a learner, with the learner's name if the recipe has several learners.
+    """Return facts about a learner; terms contain its name if the recipe has several learners.
 
     In a run without training steps, loss and trained parameters are left out.
     """
@@ -228,7 +228,11 @@ def _learner_facts(learner: Mapping[str, Any], takes_steps: bool) -> list[Fact]:
 
 
 def _starting_model(recipe: Mapping[str, Any]) -> str:
-    """Return open_clip's name and weight tag of the CLIP, or a plugin's backbone with options."""
+    """Return the starting CLIP as text.
+
+    The text has open_clip's names of the model and of the weights. For another backbone, it has the
+    backbone's name and options.
+    """
     backbone = _mapping(recipe.get("backbone"))
     if not is_open_clip(recipe):
         return _with_options({key: value for key, value in backbone.items() if value is not None})
@@ -255,7 +259,10 @@ def _training(train: Mapping[str, Any]) -> str:
 
 
 def _used(choice: Any) -> str:
-    """Return `{use: group, name: pairs, by: x}` as `group (pairs) by x`; join lists by commas."""
+    """Return a component of a recipe as text; a list of components is joined with commas.
+
+    For example, `{use: group, name: pairs, by: x}` gives `group (pairs) by x`.
+    """
     if isinstance(choice, str):
         return choice
     if isinstance(choice, Mapping):
@@ -268,7 +275,7 @@ def _used(choice: Any) -> str:
 
 
 def _with_options(choice: Any) -> str:
-    """Return `{use: lora, rank: 8}` as `lora (rank 8)`."""
+    """Return a component with its options as text: `{use: lora, rank: 8}` as `lora (rank 8)`."""
     options = ", ".join(f"{key} {value}" for key, value in _mapping(choice).items() if key != USE)
     return _used(choice) + (f" ({options})" if options else "")
 

@@ -43,12 +43,12 @@ def size(number_of_bytes: float) -> str:
 
 
 def mebibytes(number: float | None) -> str:
-    """Return a number of MiB as `812 MiB` or `12.3 GiB`, or `ABSENT` for None."""
+    """Return a number of MiB as text, such as `812 MiB` or `12.3 GiB`; `ABSENT` for None."""
     return ABSENT if number is None else size(number * 1024**2)
 
 
 def duration(seconds: float) -> str:
-    """Return a number of seconds as `0.4 s`, `12 s`, `3 min 20 s` or `2 h 05 min`."""
+    """Return a number of seconds as text, such as `0.4 s`, `12 s`, `3 min 20 s`, `2 h 05 min`."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -101,7 +101,10 @@ def points_with_range(gain: Interval, images: int) -> str:
 
 
 def mean_percent(spread: Spread | None, images: int) -> str:
-    """Return mean and deviation over seeds in percent, as `72.2 ± 0.4`; `72.2` for one seed."""
+    """Return the mean and standard deviation over seeds in percent, such as `72.2 ± 0.4`.
+
+    For one seed, the text has no deviation. For None, it is `ABSENT`.
+    """
     if spread is None:
         return ABSENT
     mean = bare_percent(spread.mean, images)

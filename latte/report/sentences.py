@@ -58,7 +58,7 @@ class VerdictWords:
     tone: VerdictTone
     sentence: str
     reason: str | None = None
-    """The guard's reason as a full sentence; None without a guard."""
+    """The guard's reason as a full sentence; None if the recipe has no guard."""
     commands: tuple[tuple[str, str], ...] = ()
     """Pairs (purpose, command), which use the candidate (the model that the guard did not accept in
     full) instead; empty if not needed."""
@@ -67,9 +67,10 @@ class VerdictWords:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """The lines that exist of: sentence, reason, `PURPOSE: COMMAND` and advice.
+        """The sentence, the reason, one line `PURPOSE: COMMAND` per command, and the advice.
 
-        A command is at the end of a line, so that users can copy it without a full stop.
+        Absent parts are left out. A command is at the end of its line, so that users can copy it
+        without a full stop.
         """
         commands = (f"{purpose}: {command}" for purpose, command in self.commands)
         return tuple(one for one in (self.sentence, self.reason, *commands, self.advice) if one)
@@ -81,7 +82,10 @@ def named(evaluations: Sequence[Evaluation], name: str) -> Evaluation | None:
 
 
 def main_name(evaluation: Evaluation) -> str | None:
-    """Return `zero-shot`, `adapted` or `candidate`; None if the evaluation is of a control."""
+    """Return `zero-shot`, `adapted` or `candidate`: the model of an evaluation.
+
+    The result is None for an evaluation of a control run.
+    """
     name = evaluation.name.removesuffix(OWN_IMAGES)
     return name if name in (ZERO_SHOT, ADAPTED, CANDIDATE) else None
 
@@ -156,10 +160,10 @@ def _compared(tone: Tone, before: Evaluation, after: Evaluation, gain: Interval)
 
 
 def _kept(evaluations: Sequence[Evaluation], after: Evaluation) -> Headline:
-    """Return the headline of a run whose guard kept zero-shot CLIP.
+    """Return the headline of a run whose guard rejected the adapted model.
 
-    The run's classifier is then zero-shot CLIP, so its gain says nothing about the recipe. Controls
-    are compared to the candidate instead.
+    The run then uses zero-shot CLIP, so its gain says nothing about the recipe. Control runs are
+    therefore compared with the rejected model, the candidate.
     """
     sentence = f"This run uses zero-shot CLIP: {_accuracy(after)}."
     candidate = named(evaluations, CANDIDATE)
@@ -176,7 +180,7 @@ def _kept(evaluations: Sequence[Evaluation], after: Evaluation) -> Headline:
 
 
 def _at_chance(before: Evaluation, after: Evaluation) -> str:
-    """Return a sentence if no accuracy is measurably above chance (1 / number of classes)."""
+    """Return a sentence if no accuracy is measurably above 1 / number of classes, else `""`."""
     classes = len(before.classes)
     if classes < 2 or max(before.top1.low, after.top1.low) > 1 / classes:
         return ""
@@ -189,11 +193,11 @@ def _at_chance(before: Evaluation, after: Evaluation) -> str:
 def _stronger_control(
     evaluations: Sequence[Evaluation], after: Evaluation, *, guarded: bool
 ) -> str | None:
-    """Return a sentence on the best control if it is at least as accurate as `after`, or None.
+    """Return a sentence on the best control run if it is at least as accurate as `after`.
 
-    `after` is the evaluation of the adapted model or of the candidate. If `guarded`, a guard judged
-    each control too. A control for which the guard kept zero-shot CLIP is ignored, because the
-    accuracy of such a control says nothing about the control's recipe.
+    Otherwise the result is None. `after` is the evaluation of the adapted model or of the
+    candidate. If `guarded` is true, a guard judged each control run too. A control run for which
+    the guard kept zero-shot CLIP is ignored, because its accuracy says nothing about its recipe.
     """
     before = named(evaluations, ZERO_SHOT)
     rivals = [
@@ -259,7 +263,7 @@ def present_sentence(present: PresentNames | None, classes: int) -> str | None:
 
 
 def verdict_words(results: RunResults, run: str) -> VerdictWords:
-    """Return sentences on a run's verdict; the commands in them name `run` as the run folder."""
+    """Return sentences about the guard's verdict on a run; commands name the run folder `run`."""
     verdict = results.verdict
     if verdict is None:
         return VerdictWords("none", NO_GUARD)

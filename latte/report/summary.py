@@ -67,7 +67,7 @@ def _questions(results: RunResults) -> str | None:
 
 
 def _verdict(words: VerdictWords) -> list[str]:
-    """Return the lines of a verdict; each command has its own line, so that it can be copied."""
+    """Return the lines about a guard's verdict; each command has its own line, to be copied."""
     lines = _ascii_paragraph(words.sentence)
     lines += _ascii_paragraph(words.reason) if words.reason else []
     for purpose, command in words.commands:

@@ -141,7 +141,7 @@ def shortened(text: str, longest: int) -> str:
 def text_width(text: str) -> float:
     """Return an upper estimate of a text's width in pixels, for a font size of 12 pixels.
 
-    East Asian letters count double.
+    East Asian letters count as two letters.
     """
     wide = sum(unicodedata.east_asian_width(letter) in ("W", "F") for letter in text)
     return _LETTER_WIDTH * (len(text) + wide)

@@ -69,9 +69,9 @@ def fitted(
     """Return a table without ruled lines that fits `width()` and is wrapped at spaces.
 
     If words or numbers are too wide for the columns, each row becomes a paragraph: the first cell,
-    and a line per other cell. If all headings are empty, there is no header row. Columns whose
-    index is in `right` are aligned on the right and not wrapped. `least` has the smallest widths of
-    the first columns.
+    then one line per other cell. If all headings are empty, there is no header row. `right` has the
+    indices of columns that are aligned on the right and not wrapped. `least` has the smallest
+    widths of the first columns.
     """
     cells = [[Text(plain(one)) if isinstance(one, str) else one for one in row] for row in rows]
     columns = [
@@ -97,7 +97,7 @@ def fitted(
 
 
 def _range(cells: Iterable[RenderableType], *, wraps: bool) -> Measurement:
-    """Return the smallest and the full width of a column."""
+    """Return the smallest width of a column, and the width at which no cell is wrapped."""
     console = _console(StringIO(), 10_000)
     found = [Measurement.get(console, console.options, cell) for cell in cells]
     full = max(one.maximum for one in found)

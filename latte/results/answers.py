@@ -1,7 +1,8 @@
 """The file `review.jsonl`: a person's answers about what images show, one per line.
 
-Each answer is flushed to the disk before the next question. A later answer about an image replaces
-the earlier one; an image whose answer was undone has no answer.
+An image is identified by its content key, a hash of its bytes. Each answer is flushed to the disk
+before the next question. A later answer about an image replaces the earlier one; an image whose
+answer was undone has no answer.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ except ImportError:  # Windows has no advisory locks: one reviewer at a time
     fcntl = None  # type: ignore[assignment]
 
 Kind = Literal["class", "none", "unsure", "undo"]
-"""`class`: the image shows a class; `none`: it shows no class of the recipe; `unsure`: the person
-cannot tell; `undo`: withdraws the earlier answer."""
+"""`class`: the image shows a class; `none`: the image shows no class of the recipe; `unsure`: the
+person cannot tell; `undo`: the line withdraws the earlier answer."""
 
 Use = Literal["evidence", "teaching"]
 """`evidence`: the answer measures the gain and never trains a model. `teaching`: the answer is a
@@ -60,10 +61,10 @@ _ADAPTER = TypeAdapter(Answer)
 
 
 def checked_corrections(path: Path) -> Path:
-    """Return the path of a recipe's `corrections`, which may be untrusted.
+    """Return `path`, the value of `corrections` in a recipe, which may be untrusted.
 
-    Raises `LatteError` unless it is the file `review.jsonl` of a run folder. The whole folder may
-    be missing, because a run that has learned from answers can be copied without it.
+    Raises `LatteError` unless it is the path of the file `review.jsonl` in a run folder. This
+    folder may be missing, because a run that used the answers can be copied without the folder.
     """
     hint = "latte review RUN writes review.jsonl in the run folder"
     folder = RunFolder(path.parent)
@@ -103,7 +104,7 @@ def read_answers(path: Path) -> list[Answer]:
     """Return all complete lines in order; empty if there is no file.
 
     An incomplete line, which a killed process left, is skipped. Raises `LatteError` at a
-    line that is not an answer, or that uses an image both for evidence and for teaching.
+    line that is not an answer, or if an image has answers of both uses (`Use`).
     """
     if not path.exists():
         return []
@@ -131,7 +132,7 @@ def read_answers(path: Path) -> list[Answer]:
 
 
 def newest(answers: Iterable[Answer]) -> dict[str, Answer]:
-    """Return the newest answer for each content key, which may be an undo."""
+    """Return the newest answer about each image, by content key; the answer may be an undo."""
     found: dict[str, Answer] = {}
     for one in answers:
         found.pop(one.key, None)
@@ -140,12 +141,15 @@ def newest(answers: Iterable[Answer]) -> dict[str, Answer]:
 
 
 def latest(answers: Iterable[Answer]) -> dict[str, Answer]:
-    """Return the newest answer for each content key, without answers that were undone."""
+    """Return the newest answer about each image, by content key, without undone answers."""
     return {key: one for key, one in newest(answers).items() if one.kind != "undo"}
 
 
 def teaching_labels(path: Path) -> dict[str, str]:
-    """Return class names by content key, from the newest answers that training may use."""
+    """Return the class names that training may use as labels, by content key of the image.
+
+    They come from the newest answers with the use `teaching`.
+    """
     return {
         key: one.label
         for key, one in latest(read_answers(path)).items()

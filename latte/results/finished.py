@@ -60,12 +60,12 @@ class Source:
 
 @dataclass(frozen=True)
 class PseudoLabels:
-    """Labels of the N training images by the frozen and by the adapted model."""
+    """Labels that the frozen model and the adapted model give the N training images."""
 
     frozen: tuple[int, ...]
     adapted: tuple[int, ...]
     confidence: tuple[float, ...]
-    """The adapted model's probability of its label."""
+    """The adapted model's probability of the adapted label."""
 
 
 class RankedClasses(NamedTuple):
@@ -98,7 +98,7 @@ class FinishedRun:
 
     @cached_property
     def source(self) -> Source:
-        """The recipe's path and the run's limit on the number of images."""
+        """The path of the recipe, and the `--limit` on the number of images."""
         found = read_stored(self.folder.source, Source)
         with explained(self.folder.source):
             if "\0" in found.recipe or not found.recipe:
@@ -163,7 +163,7 @@ class FinishedRun:
 
     @cached_property
     def verdict(self) -> Verdict | None:
-        """The guard's verdict; None without a guard."""
+        """The guard's verdict; None if the recipe has no guard."""
         return self._optional("train", self.folder.verdict, Verdict, check_verdict)
 
     @property
@@ -173,7 +173,7 @@ class FinishedRun:
 
     @cached_property
     def held_back(self) -> tuple[HeldBack, ...]:
-        """Counts of the texts that gates held back, per description and gate."""
+        """Counts of the texts that gates rejected, per description and gate."""
         found = self._optional("describe", self.folder.gates, list[HeldBack], check_held_back)
         return tuple(found or ())
 
@@ -185,7 +185,7 @@ class FinishedRun:
 
     @cached_property
     def questions(self) -> tuple[QuestionCounts, ...]:
-        """Counts of the questions that a labeler asked, by purpose; empty if none asked."""
+        """Counts of the questions that a labeler asked, by purpose; empty if it asked none."""
         path = self.folder.questions
         return tuple(self._optional("train", path, list[QuestionCounts], check_questions) or ())
 
@@ -255,7 +255,7 @@ class FinishedRun:
     def _optional(
         self, stage: str, path: Path, kind: type[StoredT], check: Callable[[Any], None]
     ) -> StoredT | None:
-        """Return the value of a file that `stage` may have written; None if it did not write it."""
+        """Return the value of a file that `stage` may write; None if the stage did not write it."""
         return _checked(path, kind, check) if self.folder.wrote(stage, path) else None
 
     def _answer(self, image: str, classes: Sequence[tuple[str, float]]) -> RankedClasses:
@@ -291,7 +291,7 @@ class FinishedRun:
 
 
 def _checked(path: Path, kind: type[StoredT], check: Callable[[Any], None]) -> StoredT:
-    """Return a JSON file's value. Raises `LatteError` if `check` raises `ValueError`."""
+    """Return the value in a JSON file. Raises `LatteError` if `check` raises `ValueError`."""
     found = read_stored(path, kind)
     with explained(path):
         check(found)
@@ -307,7 +307,7 @@ def open_run(path: Path) -> FinishedRun:
 
 
 def _near_runs(path: Path) -> str | None:
-    """Return a hint with the newest run folders in the folder `path`, or those beside it."""
+    """Return a hint with the newest run folders in the folder `path`, or else beside `path`."""
     inside = sorted(path.glob("*/recipe.yaml"), key=lambda one: one.stat().st_mtime, reverse=True)
     if inside:
         shown = ", ".join(str(one.parent) for one in inside[:_SHOWN_RUNS])

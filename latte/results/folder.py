@@ -75,7 +75,7 @@ class RunFolder:
     descriptions = _Below("descriptions.jsonl")
     """The descriptions of each training image."""
     gates = _Below("gates.json")
-    """Counts of the texts that gates held back, if the recipe has gates."""
+    """Counts of the texts that gates rejected, if the recipe has gates."""
     cut_texts = _Below("cut_texts.json")
     """Counts of the texts that the text tower truncates, if there are any."""
     questions = _Below("questions.json")
@@ -117,11 +117,14 @@ class RunFolder:
 
     @property
     def candidate(self) -> RunFolder:
-        """Run folder of a candidate that the guard did not accept in full; without `state.json`."""
+        """Folder of the candidate: the adapted model, if the guard did not accept it in full.
+
+        This folder has no `state.json`.
+        """
         return RunFolder(self.path / "candidate")
 
     def finished(self, stage: str) -> StageRecord | None:
-        """Return the record of `stage`; None unless the stage is finished and its outputs exist."""
+        """Return the record of a finished stage; None if unfinished, or outputs are gone."""
         record = self.recorded(stage)
         if record is None:
             return None
@@ -239,14 +242,17 @@ class RunFolder:
             remove_leftovers(Path(place), locked=True)
 
     def sign(self) -> str:
-        """Write a random token into the lock file and return the token; see `shows`."""
+        """Write a random token into the lock file, and return the token for `shows`."""
         sign = secrets.token_hex(8)
         with self._open_lock("w") as file:
             file.write(sign)
         return sign
 
     def shows(self, sign: str) -> bool:
-        """Return True if the lock file, as this process sees it, contains the token `sign`."""
+        """Return True if the lock file contains the token `sign`.
+
+        On a network file system, processes on different machines may see different content.
+        """
         try:
             return self._lock.read_text(encoding="ascii") == sign
         except OSError:
@@ -279,7 +285,7 @@ class RunFolder:
 
 
 def _noted(path: Path) -> str | None:
-    """Return the fingerprint in a file; None if the file is damaged."""
+    """Return the fingerprint of a stage that a file contains; None if the file is damaged."""
     try:
         return read_stored(path, str)
     except LatteError:

@@ -19,7 +19,7 @@ NOT_IDENTITY = ("output", "device", "reporters", "controls", "requires", "evalua
 """Recipe keys that change the place, speed or reports of a run, but not its model."""
 
 _ADDED: Mapping[str, Any] = {"views": None, "text_attention": "by_length", "compile": None}
-"""Keys of `train` that older versions lack, with the value that has no effect."""
+"""Keys of `train` that older versions lack, with their default values."""
 
 
 def run_hash(recipe: Recipe, limit: int | None) -> str:
@@ -35,7 +35,11 @@ def run_hash(recipe: Recipe, limit: int | None) -> str:
 
 
 def _without_unused(train: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the section `train` without keys that older versions lack and that have no effect."""
+    """Return `train` without the keys in `_ADDED` that have their default value.
+
+    Older versions lack these keys. Without them, a recipe has the run ID that older versions gave
+    it.
+    """
     return {
         name: value for name, value in train.items() if name not in _ADDED or value != _ADDED[name]
     }
@@ -55,10 +59,11 @@ def stage_fingerprints(
     oracle_labels: Sequence[int] | None = None,
     corrections: Sequence[int] | None = None,
 ) -> dict[str, str]:
-    """Return one fingerprint per stage; each also depends on the stages before it.
+    """Return one fingerprint per stage: a hash of all inputs of the stage and of earlier stages.
 
     The additional fingerprint `CHECKPOINTS` covers everything that training depends on. It does not
-    cover the guard, which judges after training; so checkpoints stay usable if the guard changes.
+    cover the guard, which judges the model after training; so checkpoints stay usable if the guard
+    changes.
 
     Args:
         recipe: the run's recipe.
@@ -131,5 +136,5 @@ def _choices(choices: Sequence[Choice]) -> str:
 
 
 def is_oracle(recipe: Mapping[str, Any]) -> bool:
-    """Return True if the resolved `recipe`, without its controls, uses training labels."""
+    """Return True if `recipe` uses true labels of training images; control runs are ignored."""
     return recipe.get("oracle") is True

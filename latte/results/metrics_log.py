@@ -47,8 +47,8 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 class MetricsLog:
     """Writer of `metrics.jsonl` for a run that continues after step `last_step`.
 
-    Rows of steps after `last_step` are removed from the file. Only the main process writes rows; it
-    then calls `listen` with these rows.
+    Rows of steps after `last_step` are removed from the file. Only the main process writes rows,
+    and it calls `listen` with the rows after writing them.
     """
 
     def __init__(self, path: Path, last_step: int, listen: Listen | None = None) -> None:

@@ -41,7 +41,7 @@ _ROUNDING = 1e-9
 
 
 def check_numbers(data: bytes) -> None:
-    """Check that all numbers of a JSON text are finite, and its integers exact as floats."""
+    """Check that all numbers in a JSON text are finite, and that a float can store each integer."""
     json.loads(data, parse_constant=_finite, parse_float=_finite, parse_int=_whole)
 
 
@@ -95,7 +95,7 @@ def _is_share(value: float) -> bool:
 
 
 def check_calibration(found: Calibration) -> None:
-    """Check the scales and shares of a calibration."""
+    """Check that the scales and shares of a calibration are possible."""
     for scale in (found.scale, found.logit_scale):
         if not 1 / LARGEST_SCALE <= scale <= LARGEST_SCALE:
             raise ValueError(f"the scale {scale:g} is not between 1e-6 and 1e6")
@@ -110,7 +110,7 @@ def check_calibration(found: Calibration) -> None:
 
 
 def check_held_back(found: Sequence[HeldBack]) -> None:
-    """Check the counts of the texts that gates held back."""
+    """Check the counts of the texts that gates rejected."""
     if not all(0 <= one.held_back <= one.texts for one in found):
         raise ValueError("a gate held back more texts than there are")
 
@@ -169,7 +169,7 @@ StoredT = TypeVar("StoredT")
 
 
 def read_stored(path: Path, kind: type[StoredT], hint: str = DO_AGAIN) -> StoredT:
-    """Return a JSON file's value as `kind`. Raises `LatteError` if it has another type."""
+    """Return the value in a JSON file, of type `kind`. Raises `LatteError` for another type."""
     with explained(path, hint):
         data = read_bounded(path)
         check_numbers(data)
@@ -177,7 +177,10 @@ def read_stored(path: Path, kind: type[StoredT], hint: str = DO_AGAIN) -> Stored
 
 
 def read_json_lines(path: Path, kind: type[StoredT]) -> list[StoredT]:
-    """Return each line's JSON value as `kind`. Raises `LatteError` at the first invalid line."""
+    """Return the JSON value of each line, of type `kind`.
+
+    Raises `LatteError` at the first invalid line.
+    """
     found: list[StoredT] = []
     adapter = TypeAdapter(kind)
     with explained(path), path.open("rb") as file:
@@ -218,7 +221,10 @@ def explained(path: Path, hint: str = DO_AGAIN, line: int | None = None) -> Iter
 
 
 def metadata(file: Any) -> Any:
-    """Return latte's metadata in a safetensors file. Raises `ValueError` if there is none."""
+    """Return the metadata that latte wrote to a safetensors file.
+
+    Raises `ValueError` if there is none.
+    """
     found = file.metadata() or {}
     if "latte" not in found:
         raise ValueError("it was not written by latte")

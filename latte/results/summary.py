@@ -57,7 +57,7 @@ class Run:
     settings: Mapping[str, Any]
     """All other settings that the results depend on, by dotted key."""
     zero_shot: float | None
-    """Top-1 accuracy; like `adapted`, None without an evaluation split."""
+    """Top-1 accuracy; None, as is `adapted`, if there is no evaluation split."""
     adapted: Score | None
     controls: Mapping[str, Run]
     oracle: bool
@@ -70,11 +70,11 @@ class Run:
 
     Classes are in label order."""
     own: Score | None = None
-    """The posterior's score on test images that are also training images; None without them."""
+    """The posterior's score on test images that are also training images; None if none are."""
     own_images: int = 0
     """The number of test images that are training images with a posterior."""
     verdict: Verdict | None = None
-    """The guard's verdict; None without a guard."""
+    """The guard's verdict; None if the recipe has no guard."""
     candidate: Score | None = None
     """The candidate's score, if the guard did not accept it in full."""
 
@@ -208,7 +208,7 @@ def _settings(files: FinishedRun) -> dict[str, Any]:
 
 
 def _controls(files: FinishedRun, data: Data) -> dict[str, Run]:
-    """Return the recipe's controls that are finished and were evaluated on `data`, by name."""
+    """Return, by name, the finished control runs of a recipe that were evaluated on `data`."""
     found = {}
     for name in filter(is_label, map(str, files.recipe.get("controls") or {})):
         run = _newest_run(files.folder.controls / name)
@@ -218,7 +218,10 @@ def _controls(files: FinishedRun, data: Data) -> dict[str, Run]:
 
 
 def _newest_run(folder: Path) -> Run | None:
-    """Return the newest control run; older folders belong to earlier versions of the control."""
+    """Return the newest run in the folder of a control; None if there is none, or it is damaged.
+
+    Older run folders there belong to earlier versions of the control's recipe.
+    """
     recipes = sorted(folder.glob("*/recipe.yaml"), key=lambda path: path.stat().st_mtime_ns)
     try:
         return read_run(recipes[-1].parent) if recipes else None

@@ -21,10 +21,11 @@ from latte.review.session import Review
 
 
 def picture_of(ids: Sequence[str], images: Sequence[ImageReference]) -> Callable[[int, int], bytes]:
-    """Return a function from an index into `ids` and a largest side in pixels to the image's JPEG.
+    """Return a function `picture(index, side)` that returns the image `ids[index]` as a JPEG.
 
-    `images` are all images that the dataset has now. The function raises `LatteError` for an image
-    that is no longer among them, or that cannot be read.
+    The JPEG's longer side has at most `side` pixels. `images` are all images that the dataset has
+    now. The function raises `LatteError` for an image that is no longer in the dataset, or that
+    cannot be read.
     """
     found = {image.id: image for image in images}
 
@@ -47,7 +48,7 @@ _SIDE = 320
 
 
 def refuse_existing(folder: Path) -> None:
-    """Raise `LatteError` if the folder has an `answers.csv`, which may be filled in."""
+    """Raise `LatteError` if the folder has an `answers.csv`, which may contain answers."""
     path = folder / "answers.csv"
     if path.exists():
         raise LatteError(
@@ -70,7 +71,7 @@ def write_sheet(
     If `teaches` is true, the questions are about the least certain images of each class in turn,
     and the answers become training labels. Otherwise the answers measure the gain.
 
-    `picture` returns the JPEG of an image, given its index. Call `refuse_existing` first. Raises
+    `picture(index, side)` returns an image as a JPEG. Call `refuse_existing` first. Raises
     `LatteError` if no question is left.
     """
     queue: QueueName = "balanced" if teaches else "evidence"
@@ -108,7 +109,7 @@ def write_sheet(
 
 
 def _data_uri(picture: Callable[[int, int], bytes], row: int) -> str | None:
-    """Return a picture for the page; None if the image cannot be read any more."""
+    """Return a picture as a `data:` URI; None if the image cannot be read any more."""
     try:
         return f"data:image/jpeg;base64,{base64.b64encode(picture(row, _SIDE)).decode('ascii')}"
     except LatteError:

@@ -61,10 +61,12 @@ class Estimate:
 def estimate(
     population: Population, answers: Mapping[str, Answer], class_names: Sequence[str]
 ) -> Estimate:
-    """Return the estimate from the evidence among `answers`, given by content key.
+    """Estimate the gain and both accuracies from a person's answers.
 
-    In each stratum, only answers before the first unanswered image are used, because only these are
-    a random sample without replacement. Answers for teaching are not used.
+    `answers` has the answer about each image, by content key. The images are in three strata: the
+    models disagree, or agree with low or with high confidence. In each stratum, only answers before
+    the first unanswered image are used, because only these are a random sample without replacement.
+    Answers that become training labels are not used.
     """
     asked = _Asked(answers, class_names)
     disagreed = asked.first(population.disagreements)
@@ -90,14 +92,14 @@ def estimate(
 
 
 class _Asked:
-    """The answers by content key, with class labels in place of class names."""
+    """Answers by content key of the image, with class labels in place of class names."""
 
     def __init__(self, answers: Mapping[str, Answer], class_names: Sequence[str]) -> None:
         self._answers = answers
         self._labels = {name: label for label, name in enumerate(class_names)}
 
     def first(self, images: Sequence[ReviewImage]) -> list[ReviewImage]:
-        """Return the images before the first one without an answer as evidence."""
+        """Return the `images` before the first one that has no answer with the use `evidence`."""
         found = []
         for one in images:
             answer = self._answers.get(one.key)
@@ -107,7 +109,7 @@ class _Asked:
         return found
 
     def evidence(self, images: Sequence[ReviewImage]) -> int:
-        """Return the number of images with an answer as evidence."""
+        """Return the number of images that have an answer with the use `evidence`."""
         answers = (self._answers.get(one.key) for one in images)
         return sum(answer is not None and answer.use == "evidence" for answer in answers)
 
@@ -130,7 +132,10 @@ def _gain_bounds(image: ReviewImage, asked: _Asked) -> tuple[float, float]:
 
 
 def _mean(bounds: Sequence[tuple[float, float]], size: int, low: float, level: float) -> Interval:
-    """Return the interval of the mean over `size` images whose values are between `low` and 1."""
+    """Return the interval of the mean over `size` images whose values are between `low` and 1.
+
+    `bounds` are the lowest and the highest possible value of each answered image.
+    """
     lower = confidence_sequence([one for one, _ in bounds], size, low, 1, level)
     upper = confidence_sequence([one for _, one in bounds], size, low, 1, level)
     return Interval((lower.value + upper.value) / 2, lower.low, upper.high)
@@ -142,7 +147,7 @@ def _accuracy(
     sizes: Sequence[int],
     label: Callable[[ReviewImage], int],
 ) -> Interval:
-    """Return a model's accuracy over all strata.
+    """Return a model's accuracy over all strata, which are sets of images sampled separately.
 
     The error probabilities of the strata add up to 1 - `_LEVEL` (Bonferroni).
     """

@@ -1,6 +1,6 @@
-"""Groups of teaching images that may show the same class, so that one answer labels a group.
+"""Groups of images that may show the same class, so that one answer labels a whole group.
 
-Groups of one kind have no image in common. Images of a group are never evidence.
+The answers become training labels. Groups of one kind have no image in common.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _BLOCK = 256
 
 @dataclass(frozen=True)
 class Group:
-    """Teaching images that may show the same class."""
+    """Images that may show the same class, and the classes to choose from."""
 
     images: tuple[ReviewImage, ...]
     options: tuple[int, ...]
@@ -70,13 +70,16 @@ def clusters(images: Iterable[ReviewImage]) -> tuple[Group, ...]:
 
 
 def sheet(images: Sequence[ReviewImage]) -> tuple[ReviewImage, ...]:
-    """Return the first and the last of `images`, which are ordered by falling confidence."""
+    """Return the 9 most and the 3 least confident of `images`, which are sorted by confidence."""
     rest = images[_TYPICAL:]
     return (*images[:_TYPICAL], *rest[max(0, len(rest) - _DOUBTFUL) :])
 
 
 def confident(images: Iterable[ReviewImage]) -> tuple[Group, ...]:
-    """Return groups of images of one predicted class, the most confident of each class first."""
+    """Split the images of each predicted class into groups, from most to least confident.
+
+    The groups with the most confident images of each class come first.
+    """
     batches = [
         (at, Group(batch, (label,)))
         for label, several in _by_class(images).items()
@@ -88,9 +91,10 @@ def confident(images: Iterable[ReviewImage]) -> tuple[Group, ...]:
 
 
 def confused(images: Iterable[ReviewImage]) -> tuple[Group, ...]:
-    """Return groups of images to which the models give two different classes, one per pair.
+    """Return groups of images on which the models disagree; a group has one pair of classes.
 
-    Frequent pairs come first. Within a pair, images are sorted by the adapted model's class.
+    Frequent pairs of classes come first. Within a pair, images are sorted by the adapted model's
+    class.
     """
     by_class = _by_class(images)
     best = {label: several[0] for label, several in by_class.items()}
@@ -146,7 +150,7 @@ def unsupported(
 
 
 def least_fitting(images: Iterable[ReviewImage], features: Features) -> list[ReviewImage]:
-    """Return the images, those least similar to the mean of their class first."""
+    """Sort images by similarity to the mean of their predicted class, the least similar first."""
     found: list[tuple[float, ReviewImage]] = []
     for several in _by_class(images).values():
         rows = features.images[[one.row for one in several]]

@@ -75,8 +75,10 @@ class _Classification(BaseModel):
 def import_answers(review: Review, path: Path) -> list[Answer]:
     """Append the new answers of a file, and return them.
 
-    An answer without `use` gets the use of an earlier answer about the image. Without an earlier
-    answer, the image's random number (`draw`) decides.
+    The column `use` says whether an answer measures the gain (`evidence`) or becomes a training
+    label (`teaching`). If the column is empty, the answer gets the use of an earlier answer about
+    the image; without an earlier answer, a random draw by the image's content decides.
+
     Raises `LatteError` before anything is written if an image or a class is unknown, or if two
     answers of the file contradict each other.
     """
@@ -110,7 +112,7 @@ def import_answers(review: Review, path: Path) -> list[Answer]:
 
 
 def _read(path: Path, keys: Mapping[str, str]) -> Iterator[_Given]:
-    """Yield the answers of a file; its first character decides the format."""
+    """Yield the answers of a file; the file's first character decides the format."""
     text = read_text(existing_file(path, "--import"))
     match text.lstrip()[:1]:
         case "[":
@@ -164,7 +166,7 @@ def _fiftyone(path: Path, text: str, keys: Mapping[str, str]) -> Iterator[_Given
 
 
 def _ids_without_suffix(keys: Mapping[str, str]) -> dict[str, str]:
-    """Return ids by path and by file name, both without suffix; ambiguous names have no entry."""
+    """Return ids by path and by file name, both without suffix; ambiguous names are left out."""
     found: dict[str, set[str]] = {}
     for image in keys:
         path = PurePosixPath(image)

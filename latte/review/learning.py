@@ -1,4 +1,4 @@
-"""Run the recipe of a reviewed run again, with a person's `teaching` answers as training labels."""
+"""Run the recipe of a reviewed run again, with a person's answers as training labels."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ from latte.run.runner import run_recipe
 
 
 def learn(review: Review, registry: Registry, progress: Progress) -> RunResults:
-    """Run the recipe with `corrections`, in a run folder beside the reviewed one.
+    """Run the recipe again with `corrections`: a person's answers as training labels.
 
-    Images are not encoded again. The new run uses the reviewed run's file of answers, and is
-    measured on evidence images only. Raises `LatteError` if there is no answer to learn from, or
-    for a review of several runs.
+    The new run folder is beside the reviewed one, and images are not encoded again. The new run
+    uses the reviewed run's file of answers. It is measured only on images whose answers never
+    become training labels. Raises `LatteError` if no answer may become a training label, or if the
+    review has several runs.
     """
     run = review.run
     if len(review.runs) > 1:
@@ -54,9 +55,9 @@ def learn(review: Review, registry: Registry, progress: Progress) -> RunResults:
 
 
 def learned_runs(review: Path) -> list[Path]:
-    """Return the finished runs that learned from the answers in `review`, beside its run folder.
+    """Return the finished runs that used answers in the file `review` as training labels.
 
-    Damaged run folders are skipped.
+    Only folders beside the reviewed run's folder are searched. Damaged run folders are skipped.
     """
     found = []
     for path in sorted(review.parent.parent.glob("*/recipe.yaml")):

@@ -1,13 +1,13 @@
-"""The images that a review, in which a person labels images, asks about, in random order.
+"""Images that a person is asked to label in a review, in random order.
 
 The images are sorted by a random number per image, which is a hash of the image's content. The
 order is therefore fixed before any answer, and equal for all runs on these images. The number also
-decides whether answers about an image may teach (become training labels) or are evidence (measure
-the gain in accuracy).
+decides the use of answers about an image: answers for *teaching* become training labels, and
+answers as *evidence* measure the gain in accuracy.
 
-If several runs are reviewed together, the questions are about the images to which any two of the
-runs' models give different labels, in the same order. For any two models, the images that were
-asked about so far and on which the two models differ are therefore a random sample.
+If several runs are reviewed together, the questions are about the images to which at least two of
+the runs' models give different labels, in the same order. For any two models, consider the images
+on which these two differ: those that were asked about so far are a random sample of them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 _TEACHING = 0.5
-"""Images whose `draw` is at least this number may teach; all others are evidence."""
+"""Answers about an image may become training labels if its `draw` is at least this number."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def draw(key: str) -> float:
 
 
 def teaches(key: str) -> bool:
-    """Return True if the image may teach and so is never evidence."""
+    """Return True if answers about this image may become training labels."""
     return draw(key) >= _TEACHING
 
 
@@ -64,8 +64,8 @@ def teaches(key: str) -> bool:
 class Population:
     """The distinct images of a review in random order.
 
-    If the adapted model has learned from answers, only evidence images are included: the gain on
-    images that taught the model does not represent other images.
+    If the adapted model was trained with answers as labels, images whose answers may become
+    training labels are left out: the gain on them does not represent other images.
     """
 
     images: tuple[ReviewImage, ...]
@@ -97,7 +97,7 @@ def population(
 ) -> Population:
     """Return the population of a run's N training images, given as columns of length N.
 
-    `learned` is true if the adapted model has learned from answers of a review.
+    `learned` is true if the adapted model was trained with answers of a review as labels.
     """
     rows: dict[str, int] = {}
     for row, key in enumerate(keys):
@@ -125,7 +125,10 @@ def joint(runs: Sequence[Population]) -> Population:
 
 
 def difference(baseline: Population, other: Population) -> Population:
-    """Return the images of two runs, with `baseline`'s adapted labels as zero-shot labels."""
+    """Return the population that compares the adapted models of two runs.
+
+    It has the images of both runs, with `baseline`'s adapted labels in place of zero-shot labels.
+    """
     adapted = {one.key: one.adapted for one in baseline.images}
     return Population(
         tuple(

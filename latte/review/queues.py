@@ -1,7 +1,8 @@
-"""Queues of a review: each chooses the next question for the person who reviews a run.
+"""Queues of a review: lists of questions for the person who reviews a run.
 
-Answers in the queue `evidence` measure the gain and never teach the model. Answers in the other
-queues teach; these queues ask only about images that can never be evidence.
+Answers in the queue `evidence` measure the gain and never become training labels. Answers in all
+other queues (for *teaching*) become training labels; these queues ask only about images that a
+random draw has chosen for teaching.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class Question:
 
 
 class Queue(ABC):
-    """Questions that serve one purpose, in the order in which a person is asked."""
+    """List of questions of one kind; the next question may depend on the answers so far."""
 
     use: Use = "teaching"
     prompt = "What does this image show?"
@@ -63,15 +64,16 @@ class Queue(ABC):
         """Return the number of questions that could still be asked."""
 
     def counted(self, answers: Answers) -> int:
-        """Return the number of answers."""
+        """Return the number of answers to questions of this queue."""
         return sum(one.queue == self.name for one in answers.values())
 
 
 class EvidenceQueue(Queue):
-    """Questions in random order: mostly about images on which the models disagree.
+    """Questions that measure the gain, mostly about images on which the two models disagree.
 
-    Every fourth question is about an image on which the models agree. Two of three such questions
-    are about images with a confidence below the median, one about an image above it.
+    Images are asked about in random order. Every fourth question is about an image on which the
+    models agree. Of three such questions, two are about images with a confidence below the median,
+    and one is about an image with a confidence above the median.
     """
 
     use = "evidence"
@@ -81,7 +83,7 @@ class EvidenceQueue(Queue):
         self._population = population
 
     def next(self, answers: Answers) -> Question | None:
-        """Return the question about the next image on which the models disagree, or agree."""
+        """Return the next question; None if there is none left."""
         asked = sum(one.use == "evidence" for one in answers.values())
         differs, unsure, sure = (next(iter(one), None) for one in self._open(answers))
         agreed = (sure or unsure) if asked // _AGREED_EVERY % 3 == 2 else (unsure or sure)
@@ -93,10 +95,14 @@ class EvidenceQueue(Queue):
         return sum(map(len, self._open(answers)))
 
     def _open(self, answers: Answers) -> list[list[ReviewImage]]:
-        """Return images to ask about: disagreements, then agreements of low and of high confidence.
+        """Return three lists of images to ask about, each in the order of asking.
 
-        After the first answer for teaching, images that may teach can no longer be evidence. The
-        estimate uses only answers before the first image that has none, so the questions end there.
+        The models disagree on the images of the first list. They agree on the images of the other
+        lists, with low confidence (second list) or high confidence (third list).
+
+        After the first answer for teaching, this queue no longer asks about images that were drawn
+        for teaching. The estimate uses the answers of a list only up to the first image without an
+        answer. Therefore each list ends at the first image that was drawn for teaching.
         """
         learns = any(one.use == "teaching" for one in answers.values())
 
@@ -111,7 +117,7 @@ class EvidenceQueue(Queue):
 
 
 class SheetQueue(Queue):
-    """Questions about groups of images; one answer labels a group, and each group is asked once."""
+    """Questions about groups of images: one question per group, and its answer labels the group."""
 
     is_sheet = True
 
@@ -153,7 +159,7 @@ class SheetQueue(Queue):
         return sum(self._is_asked(group, answers) for group in self._groups)
 
     def _left(self, group: Group, answers: Answers) -> list[ReviewImage]:
-        """Return the images to ask about; none if the group has an answer."""
+        """Return the group's images without an answer; empty if the group was asked about."""
         if self._is_asked(group, answers):
             return []
         return [one for one in group.images if _is_open(answers, one)]
@@ -248,7 +254,10 @@ def queues_of(population: Population, features: Callable[[], Features]) -> dict[
 
 
 def _about(image: ReviewImage | None) -> Question | None:
-    """Return a question with the models' labels as options, in an order hashed from the content."""
+    """Return a question whose options are the models' labels; None if `image` is None.
+
+    The order of the options depends only on the image's content.
+    """
     if image is None:
         return None
     order = sorted(image.labels, key=lambda label: draw(f"{image.key} option {label}"))
@@ -256,6 +265,6 @@ def _about(image: ReviewImage | None) -> Question | None:
 
 
 def _is_open(answers: Answers, image: ReviewImage) -> bool:
-    """Return True if the image has no answer, or was only excluded from a sheet's answer."""
+    """Return True if the image has no answer, or if a person only deselected it on a sheet."""
     found = answers.get(image.key)
     return found is None or (found.kind == "unsure" and found.queue in get_args(SheetName))

@@ -22,7 +22,7 @@ class Evidence:
     baseline: str = ZERO_SHOT
     """The model that it is compared with, in words: zero-shot CLIP or another run's model."""
     teaching: int = 0
-    """Answers for teaching, which measure nothing."""
+    """Number of answers that become training labels, and so do not measure the gain."""
 
     @property
     def is_gain(self) -> bool:
@@ -91,9 +91,9 @@ def run_names(folders: Sequence[Path]) -> list[str]:
 
 
 def uses(answers: Iterable[Answer]) -> str:
-    """Return how many answers teach and how many only measure; empty without answers.
+    """Return the number of answers per use, in words; empty if there are no answers.
 
-    Example: `6 teach, 4 only measure the gain`.
+    Example: `6 teach, 4 only measure the gain`. Answers that teach become training labels.
     """
     kinds = ["measure" if one.use == "evidence" else one.kind for one in answers]
     teach, measure = kinds.count("class"), kinds.count("measure")

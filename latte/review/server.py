@@ -74,7 +74,7 @@ def new_token() -> str:
 
 
 class _Server:
-    """The endpoints. Starlette calls them in threads, so a slow image blocks no other request."""
+    """Endpoints of the server; Starlette calls them in threads, so a slow image blocks no other."""
 
     def __init__(self, review: Review, picture: Picture) -> None:
         self._review = review
@@ -109,7 +109,7 @@ class _Server:
         return JSONResponse({"run": self._review.name, "names": names, "queues": queues})
 
     def image(self, request: Request) -> Response:
-        """Return an image by its index, as a new JPEG; `small/` is for sheets."""
+        """Return an image as a new JPEG, by its index; the path `/small/` returns a smaller one."""
         row = request.path_params["row"]
         side = _SMALL if request.url.path.startswith("/small/") else _LARGE
         if row not in self._keys:
@@ -164,7 +164,7 @@ class _Guarded:
         self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass an allowed request on; answer any other with 403 or 404."""
+        """Pass an allowed request to the application; answer any other request with 403 or 404."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -189,7 +189,7 @@ class _Guarded:
 
 
 def _shown(question: Question) -> Mapping[str, Any]:
-    """Return a question's data for the page; confidences and the labels' models are hidden."""
+    """Return a question's data for the page, without confidences and without the models' names."""
     return {
         "rows": [one.row for one in question.images],
         "options": question.options,

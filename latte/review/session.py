@@ -44,7 +44,7 @@ class Standing:
     """Number of questions that the queue could still ask."""
     evidence: tuple[Evidence, ...]
     uses: str
-    """Text with the numbers of answers that teach and that only measure; empty without answers."""
+    """Text with the number of answers per use; empty if there are no answers."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Stored:
 
     @cached_property
     def _joint(self) -> dict[str, Answer]:
-        """The newest answer of any file for each content key, which may be an undo."""
+        """The newest answer about each image in any file, by content key; it may be an undo."""
         everything = [one for own in self.files for one in own.values()]
         if len(self.files) > 1:
             everything.sort(key=lambda one: one.time)
@@ -64,7 +64,7 @@ class Stored:
 
     @cached_property
     def answers(self) -> dict[str, Answer]:
-        """The newest answer of any file for each content key, without those that were undone."""
+        """The newest answer about each image in any file, without undone answers."""
         return latest(self._joint.values())
 
     @cached_property
@@ -74,7 +74,10 @@ class Stored:
         return sum(len({(one.kind, one.label, one.use) for one in some}) > 1 for some in several)
 
     def missing(self) -> Iterator[list[Answer]]:
-        """Yield for each file the evidence of other files that it lacks or contradicts."""
+        """Yield per file the `evidence` answers of other files that this file should also get.
+
+        These are answers that the file lacks or contradicts.
+        """
         for own in self.files:
             yield [
                 one
@@ -83,7 +86,10 @@ class Stored:
             ]
 
     def check_use(self, key: str, use: Use, where: str) -> None:
-        """Raise `LatteError` if a file's answer about the image `key` excludes this use."""
+        """Raise `LatteError` if an answer about the image `key` cannot have this use.
+
+        An image never gets answers of both uses, and a random draw chooses the images for teaching.
+        """
         if not all(_allows(own.get(key), use) for own in self.files):
             raise LatteError(
                 "an image is evidence or teaching, never both: an earlier answer about it has the "
@@ -106,8 +112,8 @@ def _allows(before: Answer | None, use: Use) -> bool:
 def answers_file(run: FinishedRun) -> Path:
     """Return the file of answers about a run.
 
-    A run that has learned from the answers of a file uses the same file. Raises `LatteError` if
-    that is not the file of answers of a run.
+    A run that was trained with answers as labels uses the file that its recipe names. Raises
+    `LatteError` if this file is not the file of answers of a run.
     """
     learned = run.recipe.get("corrections")
     if not learned:
@@ -121,8 +127,9 @@ class Review:
     If the guard did not accept the adapted model in full, the review compares zero-shot CLIP with
     the candidate, to find out if the guard was right.
 
-    Several runs must have the same images and classes. Their review has no teaching. An answer is
-    written to the file of each run, and an answer in any of the files counts for all runs.
+    Several runs must have the same images and classes. Answers about several runs never become
+    training labels. An answer is written to the file of each run, and an answer in any of the files
+    counts for all runs.
 
     Raises `LatteError` if a run's file is missing or damaged, or if a run has other images or
     classes than the first run.
@@ -159,7 +166,7 @@ class Review:
 
     @cached_property
     def queues(self) -> Mapping[str, Queue]:
-        """The queues of questions by name; with several runs, no queue teaches."""
+        """The queues of questions by name; with several runs, only the queue `evidence`."""
         if len(self.runs) > 1:
             return {"evidence": EvidenceQueue(self.population)}
         return queues_of(self.population, lambda: self._features)
@@ -173,20 +180,21 @@ class Review:
         return Stored(tuple(newest(read_answers(file)) for file in self.files))
 
     def answers(self) -> dict[str, Answer]:
-        """Return the newest answer for each content key, without answers that were undone."""
+        """Return the newest answer about each image, by content key, without undone answers."""
         return self.stored().answers
 
     def append(self, answers: Sequence[Answer], stored: Stored) -> None:
-        """Append answers to the file of each run, after the evidence of other files.
+        """Append answers to the file of each run.
 
-        `stored` is the content of the files, with which the use of each answer was checked.
+        Each file first gets the `evidence` answers of other files that it lacks. `stored` is the
+        content of the files, with which the use of each answer was checked.
         """
         for file, missing in zip(self.files, stored.missing(), strict=True):
             if missing or answers:
                 append_answers(file, [*missing, *answers])
 
     def evidence(self, answers: Mapping[str, Answer] | None = None) -> tuple[Evidence, ...]:
-        """Return each run's gain, in the order of the runs; then the difference of each pair.
+        """Return each run's gain, in the order of the runs, then the difference of each two runs.
 
         `answers` are the answers of the files, if they were read already.
         """
@@ -199,7 +207,7 @@ class Review:
 
     @cached_property
     def _comparisons(self) -> tuple[tuple[Population, str, str], ...]:
-        """Images, adapted model or candidate, and baseline of each estimate."""
+        """Images, name of the measured model, and name of the baseline, of each estimate."""
         names = [
             _compared(one, name if len(self.runs) > 1 else None)
             for one, name in zip(self.runs, self._names, strict=True)
@@ -249,8 +257,8 @@ class Review:
         `others` are images of the same sheet to which the answer does not apply; they stay
         unanswered. Undoing does not change images that another queue has asked about since.
 
-        Raises `LatteError` for an unknown image, class or queue, for teaching with evidence images,
-        and for evidence from teaching images. Then nothing is appended.
+        Raises `LatteError` for an unknown image, class or queue, and for an image that must not get
+        an answer of the queue's use (see `Stored.check_use`). Then nothing is appended.
         """
         if queue not in self.queues:
             known = ", ".join(self.queues)

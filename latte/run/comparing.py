@@ -28,10 +28,10 @@ _QUERIES = 2000
 def model_score(image_features: Tensor, labels: Tensor) -> float:
     """Return how often neighbouring images have the same zero-shot label, beyond chance.
 
-    1 means always; 0 means as often as two random images. The neighbours of an image are the ten
-    nearest by the cosine of unit features (N, D); `labels` are (N,) int64. The score does not
-    depend on the logit scale, so it can rank models; docs/backbones.md compares such ranks with
-    measured accuracies.
+    A score of 1 means always; 0 means as often as two random images. The neighbours of an image are
+    the ten nearest images by the cosine of unit features (N, D); `labels` are (N,) int64. The score
+    does not depend on the logit scale, so it can rank models; docs/backbones.md compares such ranks
+    with measured accuracies.
     """
     images = len(labels)
     shares = labels.bincount().double() / images

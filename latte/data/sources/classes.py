@@ -168,9 +168,10 @@ def folder_class_name(folder: Path) -> str:
 def distinct(
     names: Sequence[tuple[str, str]], where: str, hint: str | None = None
 ) -> tuple[str, ...]:
-    """Return the names, stripped and without blank ones, of pairs of a name and its place.
+    """Return the names of (name, place) pairs, stripped; blank names are left out.
 
-    Raises `LatteError` for a repeated name, or, with `hint`, for fewer than two names.
+    Raises `LatteError` for a repeated name, and for fewer than two names; `hint` is the hint of the
+    latter error.
     """
     first: dict[str, str] = {}
     for name, place in ((name.strip(), place) for name, place in names):
@@ -187,7 +188,7 @@ def distinct(
 
 
 def refuse_fewer_than_two(classes: int, where: str, hint: str | None = None) -> None:
-    """Raise `LatteError` with `hint` if there are fewer than two classes."""
+    """Raise `LatteError` with this `hint` if the number of `classes` is less than two."""
     if classes < 2:
         names = "1 class name" if classes == 1 else f"{classes} class names"
         raise LatteError(f"{names}; at least 2 are needed", where=where, hint=hint)

@@ -23,7 +23,7 @@ from latte.review.sentences import Evidence, run_names
 
 @dataclass(frozen=True)
 class Comparison:
-    """A comparison of runs in one table."""
+    """Finished runs as rows of one table, skipped folders, and gains that reviews measured."""
 
     rows: tuple[Row, ...]
     """The rows, ordered by dataset, method and settings."""
@@ -64,9 +64,9 @@ def compare_runs(paths: Sequence[Path], against: Path | None = None) -> Comparis
 
 
 def dataset_titles(rows: Sequence[Row]) -> dict[str, str]:
-    """Return titles such as `eurosat, 8100 images`, by the digest of the data.
+    """Return a title such as `eurosat, 8100 images` for each set of evaluation images.
 
-    If the titles of two data sets would be equal, each title also contains the digest.
+    The keys are digests of the images. If two titles would be equal, each contains the digest too.
     """
     plain = {row.data.digest: _title(row) for row in rows}
     named = [*plain.values()]
@@ -77,9 +77,9 @@ def dataset_titles(rows: Sequence[Row]) -> dict[str, str]:
 
 
 def row_titles(rows: Sequence[Row]) -> list[str]:
-    """Return a title per row: the recipe's name, or the run folder's if rows have equal names.
+    """Return a title per row: the name of the recipe, or of the run folder if names repeat.
 
-    Rows with several seeds have several folders, so their title is the recipe's name.
+    A row with several seeds has several run folders, so its title is the recipe's name.
     """
     shared = Counter((row.method, row.data.digest) for row in rows)
     folders = run_names([row.folders[0] for row in rows])
@@ -92,7 +92,7 @@ def row_titles(rows: Sequence[Row]) -> list[str]:
 
 
 def notes(comparison: Comparison) -> list[str]:
-    """Return the notes for this comparison."""
+    """Return the sentences that explain this comparison, such as its intervals and marks."""
     rows = comparison.rows
     return [
         *([f"Marked {ORACLE}: {ORACLE_STATEMENT}"] if any(row.has_oracle for row in rows) else []),
@@ -125,9 +125,10 @@ def _on_verdicts(comparison: Comparison) -> Iterator[str]:
 
 
 def _on_evidence(comparison: Comparison) -> Iterator[str]:
-    """Yield a line for each reviewed run, each difference of two runs, and each unmeasured run.
+    """Yield sentences on what a person's answers measured, if any of the runs was reviewed.
 
-    The line of a reviewed run has its verdict and its measured gain.
+    There is one per reviewed run (with the guard's verdict and the measured gain), one per
+    difference of two runs, and one per run that the answers do not measure.
     """
     evidence = comparison.evidence
     folders = [folder for row in comparison.rows for folder in row.folders]
@@ -161,7 +162,10 @@ def _review(folders: Sequence[Path]) -> str:
 
 
 def _on_settings(rows: Sequence[Row]) -> Iterator[str]:
-    """If rows do not show all differing settings, yield a note that says where the others are."""
+    """Yield a note on where to find settings that differ between rows but are not shown.
+
+    There is no note if the rows show all settings that differ.
+    """
     if most := max((row.left_out for row in rows), default=0):
         yield (
             f"Rows show the settings that tell them apart. {count(most)} more settings differ; "
@@ -170,7 +174,10 @@ def _on_settings(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _on_own_images(rows: Sequence[Row]) -> Iterator[str]:
-    """Yield notes on the posterior's accuracy, which the table does not show."""
+    """Yield notes on test images that are also training images, if a run has a posterior for them.
+
+    The table does not show the accuracy of posteriors.
+    """
     for row in rows:
         if row.own:
             yield (
@@ -202,7 +209,7 @@ def _on_intervals(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _on_data(rows: Sequence[Row]) -> Iterator[str]:
-    """If several tables have the same dataset name, yield a note that gives the reason."""
+    """Yield a note on why runs with the same dataset name are in different tables, if any are."""
     digests: dict[tuple[str, str], set[str]] = {}
     for row in rows:
         digests.setdefault((row.method, row.data.name), set()).add(row.data.digest)

@@ -25,8 +25,8 @@ _HEADINGS = ("method", "seeds", "zero-shot", "adapted", "gain (95 % interval)")
 def table(comparison: Comparison) -> str:
     """Return the text of a comparison: a table per dataset, and the notes.
 
-    The text has no time and memory, because 80 columns are too few. The page, the CSV and the JSON
-    have both.
+    The text leaves out time and memory, because 80 columns are too few. The page, the CSV and the
+    JSON contain both.
     """
     headings = [*_HEADINGS, *(["published"] if comparison.published else [])]
     text: list[str] = []
@@ -92,7 +92,7 @@ CSV_START = f"{COLUMNS[0]},{COLUMNS[1]},"
 
 
 def as_csv(comparison: Comparison) -> str:
-    """Return CSV with a line per classifier of each row; numbers are not rounded."""
+    """Return the comparison as CSV: one line per row and classifier, with unrounded numbers."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -101,7 +101,7 @@ def as_csv(comparison: Comparison) -> str:
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:
-    """Return data for JSON: rows (with seconds per stage), differences, notes, skipped folders."""
+    """Return the comparison as JSON data: rows, differences of runs, notes and skipped folders."""
     published = comparison.published
     return {
         "rows": [_row(row, comparison.evidence) for row in comparison.rows],

@@ -49,7 +49,11 @@ class Overview:
 
 
 def page(comparison: Comparison, path: Path | None = None) -> str:
-    """Return the page; with its later `path`, the page links to the reports of runs near `path`."""
+    """Return the page as HTML.
+
+    `path` is the place where the page will be stored. If it is given, the page links to the reports
+    of runs whose folders are near this place; see `report_link`.
+    """
     content = {
         "title": page_title(comparison.rows),
         "runs": plural(sum(len(row.seeds) for row in comparison.rows), "run"),
@@ -102,9 +106,10 @@ def overview(rows: Sequence[Row]) -> Overview | None:
 
 
 def report_link(page: Path, folder: Path) -> str | None:
-    """Return the relative link from the page to a run's report.
+    """Return the relative link from the file `page` to the report in the run folder `folder`.
 
-    Returns None if the report is below neither the page's folder nor the parent of this folder.
+    The result is None if there is no report, or if it is not below the folder of `page` or the
+    parent of this folder.
     """
     report = folder.resolve() / "report" / "index.html"
     here = page.absolute().parent.resolve()

@@ -38,7 +38,7 @@ class Differences:
 
 @dataclass(frozen=True)
 class TrainingCurves:
-    """Charts of the runs on one dataset: one per recorded number, with a line per row."""
+    """Charts of the runs on one dataset: one chart per metric, with one line per row."""
 
     legend: tuple[tuple[str, str], ...]
     """Style class and name of each row that is drawn."""
@@ -49,7 +49,11 @@ class TrainingCurves:
 
 
 def differences(rows: Sequence[Row]) -> Differences | None:
-    """Return accuracies per class; None without labels, or if rows differ in images per class."""
+    """Return the accuracies per class.
+
+    The result is None if there are no labelled images, or if rows differ in the number of images
+    per class.
+    """
     known = [row for row in rows if row.runs and all(run.classes for run in row.runs)]
     images = {
         tuple(one.images for one in run.classes["adapted"]) for row in known for run in row.runs
@@ -151,9 +155,9 @@ def _metrics(run: Run) -> list[MetricsRow]:
 def _curves(
     figure: str, lines: Sequence[tuple[str, list[MetricsRow]]]
 ) -> dict[str, list[tuple[str, Series]]]:
-    """Return (style class, curve) of all runs that recorded `figure`, by the recorded name.
+    """Return the curves of the metric `figure`, as pairs (CSS class, curve), by recorded name.
 
-    The name is `loss`, for example, or `LEARNER.loss` if each learner records its own loss.
+    The recorded name is `loss`, for example, or `LEARNER.loss` if each learner records a loss.
     """
     found: dict[str, list[tuple[str, Series]]] = {}
     for css_class, metrics in lines:
@@ -165,6 +169,6 @@ def _curves(
 
 
 def _zero_shot(rows: Sequence[Row]) -> Reference | None:
-    """Return a line at the zero-shot accuracy; None if rows differ in it."""
+    """Return a line at the zero-shot accuracy; None if the rows have different accuracies."""
     found = {row.zero_shot.mean for row in rows if row.zero_shot}
     return Reference(found.pop(), "zero-shot") if len(found) == 1 else None

@@ -75,15 +75,16 @@ class Beside:
 
     @property
     def difference(self) -> float | None:
-        """Measured minus published accuracy; None without a published number."""
+        """Measured minus published accuracy; None if there is no published number."""
         return None if self.published is None else self.own.mean - self.published
 
     @property
     def verdict(self) -> Verdict | None:
         """`agrees` if measured and published accuracy differ by at most the tolerance.
 
-        Returns `unclear` if the difference exceeds the tolerance by at most `own.reach`, and
-        `differs` if it exceeds it by more. Returns None without a published number.
+        The result is `unclear` if the difference exceeds the tolerance by at most `own.reach`, the
+        half-width of the interval over seeds; `differs` if it exceeds the tolerance by more; and
+        None if there is no published number.
         """
         if self.difference is None:
             return None
@@ -104,7 +105,10 @@ def read_published(path: Path) -> Published:
 
 
 def read_settings(path: Path, model: type[ModelT]) -> ModelT:
-    """Read a YAML file as a `model`. Raises `LatteError` that lists every mistake with its line."""
+    """Read a YAML file into the class `model`.
+
+    Raises `LatteError` that lists every mistake with its line.
+    """
     mistakes = Mistakes()
     read = Validator(mistakes, Sections()).validated(model, read_nodes(path), ())
     mistakes.raise_if_any()
@@ -132,7 +136,7 @@ def unmatched(rows: Sequence[Row], published: Published) -> list[str]:
 
 
 def measured(runs: Sequence[Run]) -> Own | None:
-    """Return the mean top-1 accuracy of runs, one per seed; None without labelled images."""
+    """Return the mean top-1 accuracy over runs, one per seed; None without labelled images."""
     values = [run.adapted.top1 for run in runs if run.adapted]
     if not values:
         return None
@@ -143,17 +147,18 @@ def measured(runs: Sequence[Run]) -> Own | None:
 
 
 def beside(row: str, dataset: str, own: Own, published: Published) -> Beside:
-    """Return `own` together with the published number of this row and dataset."""
+    """Return the measured accuracy `own` with the published one of this row and dataset."""
     number = published.rows.get(row, {}).get(dataset)
     return Beside(row, own, number, tolerance(dataset, published))
 
 
 def tolerance(dataset: str, published: Published) -> float:
-    """Return the largest difference, as a fraction, that two runs of a method may have.
+    """Return the largest difference from a published top-1 accuracy that still counts as agreement.
 
-    Papers do not report how much results differ between seeds. The tolerance is therefore twice the
-    standard deviation of the published methods' top-1 on `dataset`, but at least `LEAST_TOLERANCE`.
-    If the published methods really differ, the tolerance is too wide.
+    The result is a fraction. Papers do not report how much results differ between seeds. The
+    tolerance is therefore twice the standard deviation of the published methods' top-1 on
+    `dataset`, but at least `LEAST_TOLERANCE`. If the published methods really differ, the tolerance
+    is too wide.
     """
     values = [row[dataset] for row in published.rows.values() if dataset in row]
     scatter = stdev(values) if len(values) > 1 else 0.0
@@ -161,9 +166,10 @@ def tolerance(dataset: str, published: Published) -> float:
 
 
 def average(row: str, numbers: Sequence[tuple[str, Own]], published: Published) -> Beside:
-    """Return a row's mean over datasets together with the published mean.
+    """Return the mean of measured accuracies over datasets, together with the published mean.
 
-    The errors on different datasets are assumed to be independent.
+    `numbers` are pairs (dataset, measured accuracy). The errors on different datasets are assumed
+    to be independent.
     """
     names, own = [name for name, _ in numbers], [one for _, one in numbers]
     reaches = [one.reach for one in own if one.reach is not None]
@@ -188,7 +194,7 @@ def _number(row: Row, published: Published) -> float | None:
 
 
 def _method_of(row: Row, published: Published) -> str | None:
-    """Return the published method that has this row's name and a number for its dataset."""
+    """Return the published method with the name of this row and a number for the row's dataset."""
     dataset, name = _plain(row.data.name), _plain(row.method)
     names = (name, name.removesuffix(f"-{dataset}"), name.removeprefix(f"{dataset}-"))
     for candidate in names:

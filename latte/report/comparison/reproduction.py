@@ -46,7 +46,7 @@ class ChangeSettings(Options):
 
 @dataclass(frozen=True)
 class Table:
-    """A table and its published numbers."""
+    """A published table: the content of its file, and the published numbers."""
 
     path: Path
     settings: TableSettings
@@ -63,9 +63,9 @@ class Cell:
 
 
 def read_table(path: Path) -> Table:
-    """Read the table in a file, or the shipped table of that name.
+    """Read a table from the file `path`, or the table with the name `path` that latte ships.
 
-    Raises `LatteError` if there is no such table, or it has mistakes.
+    Raises `LatteError` if there is no such table, or if the table has mistakes.
     """
     file = find_file(path)
     settings = read_settings(file, TableSettings)
@@ -73,12 +73,15 @@ def read_table(path: Path) -> Table:
 
 
 def read_changes(path: Path) -> dict[str, str]:
-    """Read values by key path, in the format of `--set`, from a file such as `tiny.yaml`."""
+    """Read recipe values for every run from a file such as `tiny.yaml`.
+
+    The result maps key paths to values as texts, in the format of `--set`.
+    """
     return _as_texts(read_settings(find_file(path), ChangeSettings).set)
 
 
 def changes_of(texts: Sequence[str]) -> dict[str, str]:
-    """Return values by key path from `KEY=VALUE` texts. Raises `LatteError` for `KEY=A,B`."""
+    """Parse `KEY=VALUE` texts; return the values by key. Raises `LatteError` for `KEY=A,B`."""
     found = {}
     for text in texts:
         key, _, value = text.partition("=")
@@ -89,7 +92,10 @@ def changes_of(texts: Sequence[str]) -> dict[str, str]:
 
 
 def chosen_datasets(table: Table, chosen: str | None) -> list[str]:
-    """Return the datasets in `chosen`, such as `a,b`, or all. Raises `LatteError` for others."""
+    """Return the datasets that `chosen` names, such as `a,b`; all if `chosen` is None.
+
+    Raises `LatteError` for a dataset that is not in the table.
+    """
     known = table.settings.datasets
     if chosen is None:
         return [*known]
@@ -110,7 +116,10 @@ def plan_dataset(
     registry: Registry,
     limit: int | None,
 ) -> list[Cell]:
-    """Return the cells of one column, row by row. Raises `LatteError` if a recipe has mistakes."""
+    """Return the cells of one dataset (a column of the table), one per row.
+
+    Raises `LatteError` if a recipe has mistakes.
+    """
     cells = []
     for name, row in table.settings.rows.items():
         values = {**_as_texts(row.set), **changes}
@@ -141,5 +150,5 @@ def _recipe(name: str, table: Path) -> Path:
 
 
 def _as_texts(values: Mapping[str, Any]) -> dict[str, str]:
-    """Return values as JSON texts, from which `--set` restores the types."""
+    """Return the values as JSON texts, which `--set` parses to values of the same types."""
     return {key: json.dumps(value, ensure_ascii=False) for key, value in values.items()}

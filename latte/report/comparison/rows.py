@@ -47,7 +47,7 @@ class Result:
         return "*" if self.gain_over == "images" and self.top1.runs > 1 else ""
 
     def gain_text(self, images: int) -> str:
-        """Return the gain in points, its interval and `mark`, for example `+4.7 (+4.1 to +5.4)`."""
+        """Return the gain in points with its interval and `mark`: `+4.7 (+4.1 to +5.4)`."""
         return points_with_range(self.gain, images) + self.mark
 
 
@@ -65,7 +65,7 @@ class Row:
     data: Data
     seeds: tuple[int, ...]
     zero_shot: Spread | None
-    """Zero-shot accuracy; like `adapted`, None without labelled images."""
+    """Zero-shot accuracy; None, as is `adapted`, if there are no labelled images."""
     adapted: Result | None
     controls: Mapping[str, Result]
     seconds: Mapping[str, float]
@@ -104,13 +104,16 @@ class Row:
 
     @property
     def others(self) -> dict[str, Result]:
-        """Results of candidate and controls, by name; they are shown below the row."""
+        """Results of the candidate and of the control runs, by name; shown below the row."""
         candidate = {"candidate": self.candidate} if self.candidate else {}
         return candidate | {f"control {name}": one for name, one in self.controls.items()}
 
     @property
     def verdict(self) -> str:
-        """The guard's verdict, as in `likely better (0.93)`; for several seeds, outcome counts."""
+        """The guard's verdict, such as `likely better (0.93)`.
+
+        For several seeds, the text has the number of runs with each outcome.
+        """
         found = [run.verdict for run in self.runs]
         if len(found) == 1 or not any(found):
             return verdict_label(found[0] if found else None)
@@ -124,8 +127,9 @@ class Row:
 
 
 def make_rows(runs: Sequence[Run]) -> tuple[list[Row], list[LatteError]]:
-    """Return rows ordered by dataset, method and settings, and an error per repeated run.
+    """Return rows ordered by dataset, method and settings, and errors about repeated runs.
 
+    A run is repeated if another run has the same recipe, data and seed; only one is used.
     Runs with different evaluation images, training images or weights are in different rows, even if
     their recipes have the same name.
     """
@@ -139,12 +143,11 @@ def make_rows(runs: Sequence[Run]) -> tuple[list[Row], list[LatteError]]:
 
 
 def gain_of(scores: Sequence[Score]) -> tuple[Interval, Over]:
-    """Return the mean gain with its 95 % interval, and `seeds` or `images`.
+    """Return the mean gain with its 95 % interval, and the source of variation of this interval.
 
-    For a single run, the interval is paired over images; for several runs, it is the t-interval
-    over seeds.
-    If all seeds have exactly the same gain, the t-interval would have width zero, so the widest of
-    the runs' intervals over images is returned.
+    For a single run, it is the run's paired interval over `images`. For several runs, it is the
+    t-interval over `seeds`. If all seeds have exactly the same gain, the t-interval would have
+    width zero, so the widest of the runs' intervals over `images` is returned.
     """
     gains = [score.gain for score in scores]
     values = [gain.value for gain in gains]
@@ -200,7 +203,7 @@ def labels(settings: Mapping[str, Any], keys: Sequence[str]) -> tuple[str, ...]:
 
 
 def order(settings: Mapping[str, Any], keys: Sequence[str]) -> tuple[tuple[int, float, str], ...]:
-    """Return a key that sorts rows by their settings: numbers by size, then texts."""
+    """Return a sort key of a row's settings; numbers are sorted by size, before texts."""
     values = [settings.get(key) for key in keys]
     return tuple(
         (0, float(value), "") if isinstance(value, int | float) else (1, 0.0, repr(value))
@@ -209,7 +212,7 @@ def order(settings: Mapping[str, Any], keys: Sequence[str]) -> tuple[tuple[int, 
 
 
 def _grouped(runs: Sequence[Run]) -> tuple[list[list[Run]], list[LatteError]]:
-    """Return the runs of each row, ordered by seed, and an error per repeated run."""
+    """Return the runs of each row, ordered by seed, and errors about repeated runs."""
     groups: dict[str, dict[int, Run]] = {}
     repeated = []
     for run in runs:
@@ -240,7 +243,7 @@ def _family_rows(family: Sequence[Sequence[Run]]) -> list[Row]:
 
 
 def _components(settings: Mapping[str, Any], keys: Sequence[str]) -> tuple[str, ...]:
-    """Return `labels`; `guard.use=latte-x/evidence` is shortened to `guard=evidence`."""
+    """Return `labels` with short names: `guard=evidence` for `guard.use=latte-x/evidence`."""
     return tuple(
         f"{one_line(key.removesuffix(_USE))}={_text(key, settings[key]).rpartition('/')[2]}"
         if key.endswith(_USE) and key in settings
@@ -250,7 +253,7 @@ def _components(settings: Mapping[str, Any], keys: Sequence[str]) -> tuple[str, 
 
 
 def _marks(run: Run) -> tuple[str, ...]:
-    """Return the marks of a run that used labels of its training images."""
+    """Return `ORACLE`, `CORRECTED`, both or none: the training labels that a run used."""
     corrected = run.settings.get("corrections") is not None
     return (*((ORACLE,) if run.oracle else ()), *((CORRECTED,) if corrected else ()))
 
@@ -287,7 +290,10 @@ def _result(scores: Sequence[Score | None]) -> Result | None:
 
 
 def _controls(runs: Sequence[Run]) -> dict[str, Result]:
-    """Return results by control name, averaged over runs with equal control name and settings."""
+    """Return the results of control runs, by name.
+
+    Control runs with the same name and settings are averaged.
+    """
     scores: dict[tuple[str, str], list[Score]] = {}
     for run in runs:
         for name, control in run.controls.items():

@@ -1,1 +1,1 @@
-"""Diagnose runs with measures of adaptation, most of which need no labels."""
+"""Diagnose runs: measures of what adapting changed, most of which need no labels."""

@@ -56,7 +56,7 @@ class Diagnosis:
     sections: tuple[Section, ...]
     """Measures that need no label."""
     labelled: Section | None
-    """Accuracies and gain on the labelled test images; None without such images."""
+    """Accuracies and gain on the labelled test images; None if there are no such images."""
 
     @property
     def all_sections(self) -> tuple[Section, ...]:
@@ -171,7 +171,7 @@ def align(runs: Sequence[Sequence[Section]]) -> list[Aligned]:
 
 
 def verdict_section(verdict: Verdict) -> Section:
-    """Return the section with a guard's probability, strength and signals."""
+    """Return the section of a diagnosis about a guard's verdict: probability, strength, signals."""
     probability = math.nan if verdict.probability is None else verdict.probability
     signals = (
         Measurement(Measure(f"signal.{name}", name, "index", "a signal of the guard"), value)
@@ -182,7 +182,7 @@ def verdict_section(verdict: Verdict) -> Section:
 
 
 def _labelled(evaluations: Sequence[Evaluation]) -> Section | None:
-    """Return both accuracies and the gain with their intervals; None without evaluations."""
+    """Return zero-shot and adapted accuracy and the gain, with intervals; None if not measured."""
     if not evaluations:
         return None
     by_name = {one.name: one for one in evaluations}

@@ -138,7 +138,7 @@ def choose_queries(images: int, seed: int) -> Tensor:
 
 
 def purity(labels: Tensor, near: Neighbours) -> Tensor:
-    """Return, per query, the share of its nearest images that have the query's label: (Q,).
+    """Return, for each query image, the share of its nearest images with the same label: (Q,).
 
     `labels` (N,) are the labels of all images. If n other images have the query's label, at most
     the n nearest images count, so that small classes can reach 1 too. For n = 0, the value is NaN.
@@ -152,7 +152,7 @@ def purity(labels: Tensor, near: Neighbours) -> Tensor:
 
 
 def purity_by_chance(labels: Tensor) -> float:
-    """Return the expected `purity` of labels (N,) that are independent of the neighbours."""
+    """Return the expected `purity` if labels (N,) were independent of the neighbours."""
     counts = labels.bincount().double()
     several = counts[counts > 1]
     return float((several * (several - 1)).sum() / several.sum() / (len(labels) - 1))
@@ -182,7 +182,7 @@ def usage_measure(labels: Tensor, classes: int) -> Measurement:
 
 
 def change_measure(zero_shot: Tensor, adapted: Tensor) -> Measurement:
-    """Return the share of images whose zero-shot and adapted labels (N,) differ; N > 0."""
+    """Return the share of N > 0 images whose zero-shot label and adapted label (N,) differ."""
     return Measurement(CHANGED, 1 - agreement(zero_shot, adapted))
 
 

@@ -23,9 +23,10 @@ _VALUE_WIDTH = 8
 
 
 def text(found: Diagnoses) -> str:
-    """Return a text on one run, with all measures explained, or on several runs side by side.
+    """Return the diagnoses as text.
 
-    The notes are at the end of the text.
+    For one run, the text explains all measures. For several runs, it shows them side by side. Notes
+    are at the end.
     """
     lines = [*(_single(found.runs[0]) if len(found.runs) == 1 else _several(found))]
     for note in notes(found):
@@ -34,7 +35,10 @@ def text(found: Diagnoses) -> str:
 
 
 def as_json(found: Diagnoses) -> dict[str, Any]:
-    """Return data for JSON: all runs and the meanings of measures. Missing numbers are null."""
+    """Return the diagnoses as JSON data: all runs and the meaning of each measure.
+
+    A missing number is null.
+    """
     sections = [section for run in found.runs for section in run.all_sections]
     return {
         "runs": [_run(one) for one in found.runs],
@@ -49,7 +53,7 @@ def as_json(found: Diagnoses) -> dict[str, Any]:
 
 
 def notes(found: Diagnoses) -> list[str]:
-    """Return the notes for these runs."""
+    """Return sentences that limit the diagnoses, such as that a run used true labels."""
     notes = []
     oracles = [one_line(one.run.folder.name) for one in found.runs if one.run.oracle]
     if oracles:
@@ -114,7 +118,7 @@ def _number(value: float) -> float | None:
 
 
 def _about(one: Diagnosis) -> list[str]:
-    """Return lines with the run's name, its sizes and the guard's verdict."""
+    """Return lines with the run's name, numbers of images and classes, and the guard's verdict."""
     images = plural(one.training_images, "training image")
     size = f"{images}, {plural(one.classes, 'class', 'classes')}"
     verdict = one.run.verdict
@@ -143,7 +147,7 @@ def _single(one: Diagnosis) -> Iterator[str]:
 def _section(section: Section, images: int, explained: set[str]) -> Iterator[str]:
     """Yield the lines of a section, a measurement per row.
 
-    Explanations that the set `explained` contains are not repeated; new ones are added to the set.
+    Explanations in the set `explained` are not repeated; each new explanation is added to the set.
     """
     rows = []
     for one in section.measurements:
@@ -157,7 +161,7 @@ def _section(section: Section, images: int, explained: set[str]) -> Iterator[str
 
 
 def _certainty(one: Measurement, images: int) -> str:
-    """Return the value expected by chance, or the interval, in brackets; empty without both."""
+    """Return the value expected by chance, or else the interval, in brackets; empty if unknown."""
     if one.chance is not None:
         return f"(by chance: {value_text(one.measure, one.chance, images)})"
     if one.interval is not None:
@@ -199,9 +203,9 @@ def _values(
 def _by_section(
     headings: Sequence[str], rows: Sequence[tuple[str, str, tuple[str, ...]]]
 ) -> list[str]:
-    """Return the lines of a table of rows (section, name, values), with a title per section.
+    """Return the lines of a table with a title per section; rows are (section, name, values).
 
-    `headings` are the columns' headings.
+    `headings` are the headings of the columns of values.
     """
     cells: list[Sequence[RenderableType]] = []
     for section, group in groupby(rows, key=lambda row: row[0]):

@@ -19,7 +19,10 @@ MOST_CLASSES = 1_000
 
 @dataclass(frozen=True)
 class ClassRow:
-    """Accuracy on one class; optional fields are None if the evaluation split lacks the class."""
+    """Accuracy on one class, before and after adapting.
+
+    The optional fields are None if the evaluation split has no image of the class.
+    """
 
     name: str
     images: int
@@ -33,7 +36,7 @@ class ClassRow:
 
 @dataclass(frozen=True)
 class ClassChanges:
-    """All classes, largest gain first, and the most improved and most worsened classes."""
+    """Accuracy of all classes (largest gain first), and lists of those that changed most."""
 
     rows: tuple[ClassRow, ...]
     improved: tuple[ClassRow, ...]
@@ -69,7 +72,7 @@ def class_changes(results: RunResults) -> ClassChanges | None:
 
 
 def class_row(name: str, images: int, before: float, after: float) -> ClassRow:
-    """Return the row of a class; `before` and `after` are its accuracies on `images` images."""
+    """Return a class's row; `before` and `after` are the accuracies on its `images` images."""
     return ClassRow(
         name,
         images,

@@ -57,7 +57,7 @@ class Confusions:
 
 
 def confusions(results: RunResults) -> Confusions | None:
-    """Return the confusions of a run; None without a labelled evaluation split."""
+    """Return the confusions of a run; None if there is no labelled evaluation split."""
     if not {ZERO_SHOT, ADAPTED} <= results.confusions.keys():
         return None
     before, after = (
@@ -82,10 +82,10 @@ def confusions(results: RunResults) -> Confusions | None:
 
 
 def chosen_classes(cells: Mapping[Pair, int], classes: int) -> list[int]:
-    """Return the labels of a heat map's rows: all in order, or only those with most errors.
+    """Return the labels of a heat map's rows: all labels, or only those with the most errors.
 
-    If only some classes are returned, each class is followed by the class that it is most often
-    confused with.
+    All labels are in label order. If only some are returned, each label is followed by the one of
+    the remaining labels that it is most often confused with.
     """
     if classes <= DRAWN:
         return [*range(classes)]
@@ -105,9 +105,10 @@ def chosen_classes(cells: Mapping[Pair, int], classes: int) -> list[int]:
 
 
 def heat_map(cells: Mapping[Pair, int], names: Sequence[str], label: str) -> Markup:
-    """Draw numbers of images by true class (row) and predicted class (column).
+    """Draw a heat map of the numbers of images by true class (row) and predicted class (column).
 
-    The shade of a cell shows the share of the row's images, so that rare classes are visible too.
+    The shade of a cell shows its share of the images in the row, so that rare classes are visible
+    too.
     """
     size = min(30, max(14, 420 // len(names)))
     texts = [shortened(name, _LONGEST_NAME) for name in names]

@@ -87,7 +87,7 @@ def curves(results: RunResults) -> Curves:
 
 
 def recorded(rows: Sequence[Row], figure: str) -> list[tuple[str, str]]:
-    """Return (event, name) of each recorded number that is called `figure` or `LEARNER.figure`."""
+    """Return (event, name) of each recorded metric with the name `figure` or `LEARNER.figure`."""
     for event in _EVENTS:
         names = [name for name in figures(rows, event) if name.rpartition(".")[2] == figure]
         if names:
@@ -96,7 +96,7 @@ def recorded(rows: Sequence[Row], figure: str) -> list[tuple[str, str]]:
 
 
 def _drawn(results: RunResults, wanted: Iterable[tuple[Figure, str, str]]) -> Iterator[Curve]:
-    """Yield a chart per (figure, event, name) that has a finite number."""
+    """Yield one chart per (figure, event, name) in `wanted` that has a finite value."""
     for figure, event, name in wanted:
         found, title = series(results.metrics, event, name), figure.title_of(name)
         if found.samples:
@@ -106,7 +106,7 @@ def _drawn(results: RunResults, wanted: Iterable[tuple[Figure, str, str]]) -> It
 
 
 def _words(name: str) -> str:
-    """Return a recorded number's name in words, such as `text.learning_rate` as `Learning rate`."""
+    """Return the name of a metric in words: `text.learning_rate` gives `Learning rate`."""
     return name.rpartition(".")[2].replace("_", " ").capitalize()
 
 

@@ -70,7 +70,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Cards of training images, and a sentence about all images in the sample."""
+    """Cards of a sample of training images, and a sentence about the whole sample."""
 
     cards: tuple[Card, ...]
     classes: tuple[tuple[int, str], ...]
@@ -84,7 +84,7 @@ Thumbnails = Callable[[ImageReference, int, bool], Thumbnail | None]
 
 
 def thumbnail(image: ImageReference, size: int, square: bool) -> Thumbnail | None:
-    """Return a thumbnail of the image, or of its central square if `square`.
+    """Return a thumbnail of the image, or of the image's central square if `square` is true.
 
     The longer side of the thumbnail has `size` pixels. Returns None if the image cannot be read, or
     has changed during the run.
@@ -102,7 +102,10 @@ def thumbnail(image: ImageReference, size: int, square: bool) -> Thumbnail | Non
 
 
 def gallery(results: RunResults, images: int, size: int) -> Gallery:
-    """Return the gallery, with at most `images` cards and thumbnails of `size` pixels."""
+    """Return the gallery with at most `images` cards.
+
+    The longer side of a thumbnail has `size` pixels.
+    """
     thumbnails = cache(thumbnail)  # an image may be in many groups
     cards = tuple(
         _card(entry, results.class_names, thumbnails, size) for entry in results.gallery[:images]

@@ -29,7 +29,7 @@ class LabelRow:
 
     @property
     def change(self) -> str:
-        """Number of adapted labels minus the number of zero-shot labels, with a sign."""
+        """Training images that adapting added to this class (`+3`) or took from it (`−3`)."""
         return signed_count(self.adapted - self.frozen)
 
 
@@ -59,7 +59,7 @@ class Flow:
 
 @dataclass(frozen=True)
 class Flows:
-    """Changed pseudo-labels of a run."""
+    """Changes of a run's pseudo-labels from class to class."""
 
     sentence: str
     rows: tuple[Flow, ...]
@@ -71,7 +71,7 @@ class Flows:
 
 
 def label_counts(names: Sequence[str], counts: Sequence[tuple[int, int]]) -> LabelCounts:
-    """Return the number of training images per class, from `RunResults.pseudo_label_counts`."""
+    """Return the rows of all classes; `counts` is `RunResults.pseudo_label_counts`."""
     largest = max((number for pair in counts for number in pair), default=0)
     rows = [
         LabelRow(name, frozen, adapted, count_bars(frozen, adapted, largest))
@@ -88,7 +88,7 @@ def label_counts(names: Sequence[str], counts: Sequence[tuple[int, int]]) -> Lab
 
 
 def flows(results: RunResults) -> Flows | None:
-    """Return the changed pseudo-labels of a run; None if `results.label_flows` is empty."""
+    """Return how many labels changed from which class to which; None if nothing was recorded."""
     recorded = results.label_flows
     if not recorded:
         return None

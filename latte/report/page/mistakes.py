@@ -18,7 +18,7 @@ _DIGITS_OF = 100
 
 @dataclass(frozen=True)
 class Fact:
-    """A class name on a card, with the classifier's confidence in it."""
+    """A class name on a card, with the classifier's confidence in this class."""
 
     title: str
     name: str

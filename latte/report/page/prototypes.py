@@ -20,7 +20,7 @@ class MovedClass:
     moved: str
     """Cosine of class text and adapted prototype; the mean if the class has several prototypes."""
     nearest: str
-    """The other class whose adapted prototypes come nearest to those of this class."""
+    """The other class with the adapted prototype that is nearest to a prototype of this class."""
     before: str
     """Cosine between the texts of this class and of the class `nearest`."""
     after: str

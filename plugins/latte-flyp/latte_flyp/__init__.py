@@ -1,4 +1,4 @@
-"""Prototypes `flyp`: each image's target is a random template of its label, as in FLYP."""
+"""Prototypes `flyp`: an image's target is the feature of a random class template, as in FLYP."""
 
 from __future__ import annotations
 

@@ -22,8 +22,9 @@ from latte_flyp.options import FlypOptions
 
 
 class FlypPrototypes(PrototypeAggregator[FlypOptions]):
-    """Prototypes whose targets are text features of random templates, with gradient.
+    """Prototypes that give each image the text feature of a random class template as target.
 
+    The features carry a gradient, so that the loss also trains the text tower.
     FLYP (Goyal et al. 2023, section 3) pairs each image with a text drawn uniformly from the texts
     of its label. These texts are the recipe's descriptions, normally of scope `class`. The
     classifier consists of the dataset's template, encoded by the current text tower.
@@ -44,7 +45,7 @@ class FlypPrototypes(PrototypeAggregator[FlypOptions]):
         self._steps = 0
 
     def refresh_class_features(self, class_features: Tensor) -> None:
-        """Use newly encoded features (C, D) of the class texts, which may have a gradient."""
+        """Replace the features of the class texts by new ones (C, D), which may have a gradient."""
         self._features = class_features.to(self.context.device)
 
     def classifier(self) -> Classifier:
@@ -90,14 +91,14 @@ class FlypPrototypes(PrototypeAggregator[FlypOptions]):
             )
 
     def _draw(self, stream: LabelStream, templates: int) -> Tensor:
-        """Return one random template index per image (B,), drawn by seed, step and label stream."""
+        """Draw one template index per image (B,), by the seed, the step and the stream's name."""
         purpose = f"flyp {self.context.seed} {self._steps} {stream.name}".encode()
         seed = int.from_bytes(hashlib.blake2b(purpose, digest_size=7).digest())
         generator = torch.Generator().manual_seed(seed)
         return torch.randint(templates, (len(stream.labels),), generator=generator)
 
     def update(self, supervisions: Sequence[Supervision]) -> None:
-        """Release the autograd graph of the step and count the step."""
+        """Release the step's autograd graph, and increase the number of finished steps."""
         self._features = self._features.detach()
         self._steps += 1
 

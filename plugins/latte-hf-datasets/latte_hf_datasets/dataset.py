@@ -23,7 +23,7 @@ class HuggingFaceDataset(ImageSource[HuggingFaceOptions]):
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:
-        """Return the names in `classes`, or those of the label column with spaces for `_`."""
+        """Return the names in the option `classes`, or else the class names of the label column."""
         names = self.options.classes
         if names is None:
             table = self._train if self._evaluation is None else self._evaluation
@@ -39,11 +39,14 @@ class HuggingFaceDataset(ImageSource[HuggingFaceOptions]):
         return names
 
     def training_images(self) -> Sequence[ImageReference]:
-        """Return the images of the split `train` in the order of rows and ids."""
+        """Return the images of the split `train` in the order of its rows."""
         return self._training
 
     def evaluation_images(self) -> Sequence[LabelledImage]:
-        """Return images and labels of `evaluation`; raise `LatteError` if a row has no label."""
+        """Return images and labels of the evaluation split.
+
+        Raises `LatteError` if a row has no label.
+        """
         return self._labelled
 
     def audit_labels(self) -> Mapping[str, int]:

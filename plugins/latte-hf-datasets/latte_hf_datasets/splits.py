@@ -45,7 +45,10 @@ def open_split(options: HuggingFaceOptions, path: Path | None, split: str, cache
 
 
 def class_names(table: Table, label: str) -> tuple[str, ...] | None:
-    """Return the class names of the label column's type or None; `_` becomes a space."""
+    """Return the class names that the type of the column `label` defines; `_` becomes a space.
+
+    The result is None if this type has no class names.
+    """
     feature = table.features.get(label)
     if not isinstance(feature, datasets.ClassLabel):
         return None

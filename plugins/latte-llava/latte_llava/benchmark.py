@@ -36,7 +36,11 @@ SIZES = ((500, 375), (375, 500), (640, 480), (400, 400))
 
 
 def main(given: Sequence[str] | None = None) -> None:
-    """Time all batch sizes in turn, in each repetition, so that other load slows all of them."""
+    """Print the throughput of each batch size.
+
+    Each repetition times all batch sizes in turn, so that other load on the machine affects all of
+    them.
+    """
     arguments = parse(given)
     sizes = [int(size) for size in arguments.batch_sizes.split(",")]
     replica, questions = prepare(arguments)

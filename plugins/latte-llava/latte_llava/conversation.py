@@ -52,14 +52,14 @@ class Conversation:
         return f"{system}USER: {placeholders}{question} ASSISTANT:"
 
     def _plain(self, text: str) -> str:
-        """Return `text` with a space after the first character of each control token."""
+        """Return `text` with a space inside each control token, so that all of it is plain text."""
         for token in self._tokens:
             text = text.replace(token, f"{token[0]} {token[1:]}")
         return text
 
 
 def _control_tokens(processor: Any) -> set[str]:
-    """Return the control tokens to escape: those of more than one character."""
+    """Return the control tokens to escape: all that have more than one character."""
     return {token for token in _all_control_tokens(processor) if len(token) > 1}
 
 

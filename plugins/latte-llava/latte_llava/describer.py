@@ -75,7 +75,8 @@ class LlavaDescriber(Describer[LlavaOptions]):
     def fingerprint(self) -> str:
         """Return a hash of model, prompts and decoding, without devices and batch size.
 
-        The layout of group images is not part of the hash: the engine stores it with each text.
+        The layout of several images in one question is not part of the hash: latte stores it with
+        each text.
         """
         options, dtype = self.options, choose_dtype(self.options, self._devices)
         parts = [
@@ -118,9 +119,10 @@ class LlavaDescriber(Describer[LlavaOptions]):
         return self._answered(requests, Replica.answer)
 
     def choose(self, requests: Sequence[ChoiceRequest]) -> list[Choice]:
-        """Return the probabilities of the options' letters as first token, from one forward pass.
+        """Return one choice per request: the probability of each option.
 
-        Temperature and `top_p` do not change the probabilities.
+        It is the probability of the option's letter as the first token of the answer, from one
+        forward pass. Temperature and `top_p` do not change the probabilities.
         """
         letters = [request.letters for request in requests]
         weights = self._answered(
@@ -134,7 +136,10 @@ class LlavaDescriber(Describer[LlavaOptions]):
         ask: Ask[AnswerT],
         letters: Sequence[str] | None = None,
     ) -> list[AnswerT]:
-        """Return one answer per request, asked in batches; `letters` are each choice's letters."""
+        """Return one answer per request; `ask` answers a batch of questions.
+
+        For choices, `letters` has the letters of each request's options.
+        """
         if not requests:
             return []
         loaded = self._loaded = self._loaded or self._load()

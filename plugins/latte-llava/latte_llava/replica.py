@@ -78,11 +78,11 @@ class Replica:
 
     @torch.inference_mode()
     def weigh(self, questions: Sequence[Question]) -> tuple[list[list[float]], int]:
-        """Return, per question, the weight of each of its letters as first token of the answer.
+        """Return, per question, the probability of each option letter as first token of the answer.
 
-        The weights are next-token probabilities, relative to all letters of the question. A letter
-        with and without a leading space is two tokens, whose probabilities are added. The
-        number of generated tokens, one per question, is returned too.
+        The probabilities of a question's letters sum to 1. A letter with and without a leading
+        space is two tokens, whose probabilities are added. The number of generated tokens, one per
+        question, is returned too.
         """
         step = self.model.generate(
             **self._inputs(questions),

@@ -89,7 +89,7 @@ class LoggingReporter(Reporter[OptionsT]):
         return self.files(results.folder)
 
     def on_run_end(self) -> None:
-        """Close the log if it has no summary, as with `--until train`."""
+        """Close the log of a run that ended before its report, as with `--until train`."""
         self._close(failed=False)
 
     def on_run_failure(self, error: BaseException) -> None:
@@ -122,7 +122,7 @@ class LoggingReporter(Reporter[OptionsT]):
 
 
 def summary(results: RunResults) -> dict[str, float]:
-    """Return accuracies, gains, sizes and times, by metric names with slashes."""
+    """Return accuracies, gains and times by metric name, such as `result/adapted/top1`."""
     found: dict[str, float] = {}
     for one in results.evaluations:
         start = f"result/{one.name}"

@@ -18,7 +18,7 @@ class TensorBoardOptions(Options):
 
 
 class WandbOptions(Options):
-    """Options of `wandb`; its key comes from WANDB_API_KEY or `wandb login`, not from a recipe."""
+    """Options of `wandb`; the API key comes from WANDB_API_KEY or `wandb login`, never a recipe."""
 
     project: str = Field(default="latte", min_length=1, description="the project on W&B")
     entity: str | None = Field(default=None, description="user or team; none: your default one")

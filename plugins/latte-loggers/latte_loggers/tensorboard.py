@@ -22,7 +22,7 @@ class TensorBoardReporter(LoggingReporter[TensorBoardOptions]):
     _writer: SummaryWriter
 
     def begin(self, run: RunStart, step: int) -> None:
-        """Open a new file; it replaces metrics of an interrupted run from `step` on."""
+        """Open a new event file; from `step` on, it replaces the metrics of an interrupted run."""
         from torch.utils.tensorboard import SummaryWriter
 
         self._writer = SummaryWriter(

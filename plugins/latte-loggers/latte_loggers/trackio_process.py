@@ -7,7 +7,7 @@ import sys
 
 
 def main() -> None:
-    """Log the rows from stdin until it ends."""
+    """Log each row of stdin to Trackio, until stdin ends."""
     import trackio
 
     start = json.loads(sys.stdin.readline())

@@ -52,14 +52,17 @@ class WandbReporter(LoggingReporter[WandbOptions]):
         self._wandb.summary.update(dict(values))
 
     def end(self, *, failed: bool) -> None:
-        """Finish the run, and wait until all rows are written or sent; `finish` does not wait."""
+        """Finish the run, and wait until all rows are written or sent.
+
+        W&B's `finish` alone does not wait, so W&B's process is stopped too.
+        """
         import wandb
 
         self._wandb.finish(exit_code=1 if failed else 0)
         wandb.teardown()
 
     def files(self, folder: Path) -> list[Path]:
-        """Return the run's `.wandb` files for `wandb sync`; local copies in mode `online`."""
+        """Return the run's `.wandb` files; in mode `offline`, `wandb sync` uploads them."""
         return sorted((folder / "wandb").glob("*run-*/*.wandb"))
 
 

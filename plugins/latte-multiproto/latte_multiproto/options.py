@@ -10,7 +10,10 @@ from latte.api import Options
 
 
 class MultiMomentumOptions(Options):
-    """Options of `multi-momentum`: those of `momentum`, and of initialisation and re-seeding."""
+    """Options of `multi-momentum`: the options of `momentum`, and options for several prototypes.
+
+    The latter control how prototypes are initialised and when they are re-seeded.
+    """
 
     prototypes: int = Field(
         default=3, ge=1, le=16, description="prototypes a class (K); 1: exactly `momentum`"

@@ -25,19 +25,20 @@ from latte_multiproto.options import MultiMomentumOptions
 
 @dataclass(frozen=True)
 class ChosenSupervision(Supervision):
-    """Supervision that stores the prototype of each image."""
+    """Supervision (labels and targets of a batch) that also has each image's prototype."""
 
     rows: Tensor | None = None
-    """(B,) int64: index of the prototype nearest to the image, among those of the image's label."""
+    """(B,) int64: index of the nearest prototype of the image's label."""
 
 
 class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
     """K prototypes per class, updated with momentum; K = 1 is bit-identical to `momentum`.
 
-    The prototypes of class c are the rows c·K to c·K + K - 1. An image chooses the nearest
-    prototype of its label. Its target is that prototype, moved a little towards the mix of the
-    image's descriptions. After a step, each chosen prototype becomes the unit vector along the mean
-    of its targets. Rarely chosen prototypes are re-seeded at the start of the next epoch.
+    The prototypes of class c are the rows c·K to c·K + K - 1. Of its label's prototypes, an image
+    uses the nearest one. The image's target is this prototype, moved a little towards the mean
+    feature of the image's descriptions. After a step, each used prototype becomes the unit vector
+    along the mean of its targets. Rarely used prototypes are re-seeded at the start of the next
+    epoch.
     """
 
     _prototypes: Tensor
@@ -93,10 +94,11 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
     def supervise(
         self, stream: LabelStream, texts: Mapping[str, Tensor], image_features: Tensor
     ) -> Supervision:
-        """Return targets z = P[c, k] + alpha (u - P[c, k]), alpha = 1 - momentum, u the texts' mix.
+        """Return one target per image: its prototype, moved towards the mean of its texts.
 
-        P[c, k] is the prototype of the label c that is nearest to the image. The gradient flows
-        through u alone.
+        z = P[c, k] + alpha (u - P[c, k]). P[c, k] is the prototype of label c that is nearest to
+        the image, u is the weighted mean of the features of the image's texts, and alpha is
+        1 - momentum. The gradient flows through u alone. Without texts, z is P[c, k].
         """
         rows = self._chosen(stream.labels, image_features)
         own = self._prototypes[rows]
@@ -121,7 +123,11 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
         return rows.view(-1, self.options.prototypes, rows.shape[1])
 
     def _mix(self, texts: Mapping[str, Tensor]) -> Tensor:
-        """Return the mix u (B, D) of each image's texts, weighted by margins between classes."""
+        """Return the weighted mean (B, D) of the features of each image's texts.
+
+        Weights are the descriptions' weights. With `mixer: dynamic`, they are multiplied by the
+        text's margin between its two nearest classes.
+        """
         features = {name: text.to(self._prototypes.dtype) for name, text in texts.items()}
         if self.options.mixer == "mean":
             return mix_descriptions(features, self._weights, None)
@@ -134,8 +140,9 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
     def update(self, supervisions: Sequence[Supervision]) -> None:
         """Set each chosen prototype to the unit vector along the weighted mean of its targets.
 
-        The mean is over all label streams, so a sample on which two streams agree counts twice.
-        Prototypes without a sample of positive weight do not change.
+        A label stream has one label and weight per image. The mean is over all label streams, so an
+        image that has the same label in two streams counts twice. Prototypes without an image of
+        positive weight do not change.
         """
         sums = torch.zeros_like(self._prototypes)
         usage = self._usage.flatten()
@@ -160,8 +167,8 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
     def _reseed(self) -> None:
         """Move each rarely chosen prototype next to the most used prototype of its class.
 
-        The most used prototype's count is then divided equally among it and the moved ones. The
-        prototypes of a class without images do not change.
+        The usage count of the most used prototype is then divided equally among this prototype and
+        the moved ones. The prototypes of a class without images do not change.
         """
         usage = self._usage
         totals = usage.sum(dim=1, keepdim=True)

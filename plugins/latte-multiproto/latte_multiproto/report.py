@@ -36,7 +36,7 @@ class Near:
 
 
 class PrototypeGallery(Reporter[GalleryOptions]):
-    """Reporter that shows each class's prototypes with their nearest training images and texts."""
+    """Reporter that shows the prototypes of each class, with nearby training images and texts."""
 
     def report(self, results: RunResults) -> list[Path]:
         """Write the page and return its path; see `Reporter`.

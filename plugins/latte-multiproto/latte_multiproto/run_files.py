@@ -25,7 +25,7 @@ FILES = (
 
 @dataclass(frozen=True)
 class RunFiles:
-    """Content of a run folder with N training images, as far as the page shows it."""
+    """The content of a run folder with N training images that the page shows."""
 
     classifiers: Mapping[str, Classifier]
     """Prototypes by name of the learner."""

@@ -16,15 +16,15 @@ class ClassView:
     nearest: tuple[Tensor, ...]
     """One tensor per prototype: indices of its images, nearest first."""
     total: float | None
-    """Mean squared distance of the class's unit features to their mean; None without images."""
+    """Mean squared distance of the class's unit features to their mean; None if it is empty."""
     within: float | None
-    """Mean squared distance to the mean of the prototype's group; None without images."""
+    """Mean squared distance to the mean of the image's group; None if the class has no images."""
     likeness: float | None
     """Mean cosine of all pairs of the class's prototypes; None if the class has one prototype."""
 
     @property
     def explained(self) -> float | None:
-        """Share of the variance that the prototypes explain, in [0, 1]; None without variance."""
+        """Share of the variance that the prototypes explain, in [0, 1]; None if it is undefined."""
         if self.total is None or self.within is None or self.total <= 1e-12:
             return None
         return 1 - self.within / self.total
@@ -35,8 +35,8 @@ def class_view(
 ) -> ClassView:
     """Return the statistics of one class with K prototypes.
 
-    `prototypes` are (K, D), and `bias` is (K,) or None. `rows` (n,) are indices into `features`
-    (N, D), of the images whose label is the class.
+    `prototypes` are (K, D), and `bias` is (K,) or None. `rows` (n,) are the indices in `features`
+    (N, D) of the images whose label is the class.
     """
     own = features[rows]
     similarities = own @ prototypes.T if bias is None else own @ prototypes.T + bias

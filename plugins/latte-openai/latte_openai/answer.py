@@ -18,7 +18,7 @@ _THINK, THINK_END = "<think>", "</think>"
 
 @dataclass(frozen=True)
 class Token:
-    """Token of a text, with log probabilities of it and of other tokens in its place."""
+    """Token of a text, with the log probabilities of this token and of alternative tokens."""
 
     text: str
     logprob: float

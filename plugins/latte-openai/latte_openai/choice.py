@@ -1,4 +1,7 @@
-"""Fields that ask for a choice, and the choice in the reply: probabilities or one letter."""
+"""Request fields that ask for a choice, and reading the choice from the reply.
+
+A choice is the probabilities of the options' letters, or one letter.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +60,7 @@ def read_choice(request: ChoiceRequest, answer: Answer) -> Choice | Refusal:
 
 
 def _without_structure(text: str) -> str:
-    """Return the letter in JSON such as `{"letter": "B"}`, and any other text as it is."""
+    """Return the letter if `text` is JSON such as `{"letter": "B"}`, else the text itself."""
     try:
         letter = json.loads(text)["letter"]
     except (ValueError, LookupError, TypeError, RecursionError):
@@ -66,7 +69,7 @@ def _without_structure(text: str) -> str:
 
 
 def _token(letter: str, text: str, tokens: tuple[Token, ...]) -> Token | None:
-    """Return the token that holds `letter`, the first one in the answer `text`."""
+    """Return the token of the first `letter` in the answer `text`; None if there is none."""
     written = "".join(token.text for token in tokens)
     start = written.find(text, max(0, written.rfind(THINK_END)))
     if start < 0:
@@ -80,7 +83,7 @@ def _token(letter: str, text: str, tokens: tuple[Token, ...]) -> Token | None:
 
 
 def _alternatives(token: Token) -> Iterator[tuple[str, float]]:
-    """Yield the stripped text and the probability of `token` and of each alternative to it."""
+    """Yield (stripped text, probability) of `token` and of each alternative token."""
     for text, logprob in {token.text: token.logprob, **token.alternatives}.items():
         if not math.isnan(logprob):
             yield text.strip(_AROUND), math.exp(min(logprob, 0.0))

@@ -89,7 +89,10 @@ class ChatClient:
         raise no_model(self._options, fields["model"], what, await self._models_if_any())
 
     def _masked(self, text: str | Refusal) -> str | Refusal:
-        """Mask the key again: a server can send its halves in two parts of one text."""
+        """Return `text` with the API key masked.
+
+        The reply was masked before, but a server can split the key between two parts of a text.
+        """
         if isinstance(text, Refusal):
             return Refusal(masked(text.reason, self._key))
         return masked(text, self._key)

@@ -30,9 +30,9 @@ _BATCHES = 4
 class OpenAIDescriber(Describer[OpenAIOptions]):
     """Describer that asks a server and caches its answers until a complete batch is returned.
 
-    If one request of a batch fails, the engine calls `describe` again with the halves of the batch.
-    Thanks to the cache, the other requests are not sent and paid for twice. A failed request has
-    had its retries and is not sent again in this run; the next run sends it again.
+    If one request of a batch fails, latte calls `describe` again with the halves of the batch.
+    Thanks to the cache, the other requests are not sent and paid for twice. A request that failed
+    after its retries is not sent again in this run; the next run sends it again.
     """
 
     def __init__(self, options: OpenAIOptions, context: Context) -> None:
@@ -42,11 +42,11 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
         self._spent = {"tokens": 0, "prompt tokens": 0}
         self._loop: LoopThread | None = None
         self._rejected: set[str] = set()
-        """Fields for choices that the server rejects or ignores."""
+        """Names of request fields for choices that the server rejects or ignores."""
 
     @property
     def max_images(self) -> int:
-        """Return the images per request: 1 for `images: grid`, so that the engine builds a grid."""
+        """Return the images per request; 1 with `images: grid`, so that latte builds a grid."""
         return self.options.max_images if self.options.images == "separate" else 1
 
     @property
@@ -69,7 +69,7 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
         """Return a hash of the model and all options that change texts.
 
         The address and the retries are not part of the hash. If the options name no model, the
-        server is asked for the one that it serves.
+        server is asked for the name of the model that it serves.
         """
         settings = _settings(self.options)
         digest = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=16)
@@ -86,8 +86,8 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
     def choose(self, requests: Sequence[ChoiceRequest]) -> list[Choice | Refusal]:
         """Return one choice per request, from log probabilities if the server sends them.
 
-        A server without log probabilities is asked for JSON, and one without JSON for a letter.
-        Raises `RequestError` as `describe` does.
+        If the server sends no log probabilities, it is asked for an answer as JSON. If it does not
+        support JSON either, it is asked for a letter. Raises `RequestError` as `describe` does.
         """
         answers = self._answered(requests)
         return [read_choice(*both) for both in zip(requests, answers, strict=True)]
@@ -167,9 +167,10 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
     async def _choose(self, request: ChoiceRequest, fields: dict[str, Any]) -> Answer:
         """Return the answer to `fields` with log probabilities, else as JSON, else as a letter.
 
-        JSON is requested if the server rejects the request for log probabilities, or sends neither
-        them nor a letter. A field that the server rejected is not sent with later choices if this
-        choice succeeded without it, and JSON is not requested again if it did not change the text.
+        JSON is requested if the server rejects the request for log probabilities, or if its answer
+        has neither log probabilities nor a letter. If the choice succeeds without a field that the
+        server rejected, later choices do not send this field. If requesting JSON did not change the
+        text, later choices do not request JSON.
         """
         rejected: set[str] = set()
         answer = await self._accepted(fields, LOGPROBS, rejected)
@@ -188,7 +189,10 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
     async def _accepted(
         self, fields: dict[str, Any], more: Mapping[str, Any], rejected: set[str]
     ) -> Answer | None:
-        """Return the answer to `fields` with `more`; None, and in `rejected`, if it is rejected."""
+        """Return the answer to `fields` plus `more`; None if the server rejects `more`.
+
+        If so, the names in `more` are added to `rejected`.
+        """
         if not self._rejected.isdisjoint(more):
             return None
         try:
@@ -210,12 +214,12 @@ def _question(request: Asked) -> DescribeRequest:
 
 
 def _key(request: Asked) -> str:
-    """Return a key that differs between a choice and the same question for a text."""
+    """Return the cache key of a request; a choice and a text request never have the same key."""
     return f"{request_key(_question(request))}{' choice' * isinstance(request, ChoiceRequest)}"
 
 
 def _settings(options: OpenAIOptions) -> dict[str, object]:
-    """Return the options that can change a text, which the fingerprint hashes."""
+    """Return the options that can change a text; the fingerprint is a hash of them."""
     names = {"revision", "system_prompt", "max_tokens", "temperature", "top_p", "extra_body"}
     names |= {"detail", "max_side", "format"}
     names |= {"seed"} if options.varies else set()

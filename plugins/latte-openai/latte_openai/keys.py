@@ -13,7 +13,7 @@ from latte.api import LatteError
 from latte_openai.options import DEFAULT_KEY_ENV, OpenAIOptions, is_loopback
 
 _SHORTEST_SECRET = 12
-"""Shortest key that is masked; shorter ones are placeholders such as `ollama`, not secrets."""
+"""Length of the shortest key that is masked; shorter keys are placeholders such as `ollama`."""
 
 
 def read_key(options: OpenAIOptions) -> SecretStr | None:

@@ -22,7 +22,7 @@ class LoopThread:
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
-        """Run `work` and return its result; an exception during the wait (Ctrl-C) cancels it."""
+        """Run `work` and return its result; Ctrl-C during the wait cancels `work`."""
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()

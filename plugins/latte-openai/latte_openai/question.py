@@ -21,7 +21,7 @@ def request_key(request: DescribeRequest) -> str:
 
 
 def chat_fields(request: DescribeRequest, model: str, options: OpenAIOptions) -> dict[str, Any]:
-    """Return the arguments of `chat.completions.create`, without those that are None.
+    """Return the arguments of `chat.completions.create`; arguments that are None are left out.
 
     Images come before the prompt, as in LLaVA's training.
     """

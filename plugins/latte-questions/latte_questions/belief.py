@@ -12,20 +12,20 @@ from torch import Tensor
 _CHANGES = 0.4
 """Assumed share of wrong answers that change if the options are reversed."""
 _DOUBT = 0.2
-"""Largest probability that a believed describer is wrong more often than right."""
+"""Answers are not used if the describer is mostly wrong with this probability or a larger one."""
 _FEWEST_CONTROLS = 5
 _MOST = 0.95
-"""Largest estimate of p."""
+"""Largest estimate of the probability that the describer is right."""
 GRID = torch.linspace(0.01, 0.99, 99, dtype=torch.float64)
 """Values of p, the probability that the describer is right."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Class that a describer chose for images, twice."""
+    """Class that a describer chose in both questions about an image or a cluster."""
 
     rows: Tensor
-    """(M,) int64: the images."""
+    """(M,) int64: indices of the images that the answer is about."""
     label: int
     options: int
     """Number of classes among the options."""
@@ -38,22 +38,23 @@ class Record:
     """Counts that show without labels how often a describer is right."""
 
     pairs: int = 0
-    """Images that were asked about twice."""
+    """Pairs of questions about the same image."""
     contradictory: int = 0
-    """Those of them whose answers differ."""
+    """Pairs whose two answers differ."""
     controls: int = 0
     """Questions whose options are unlikely names."""
     passed: int = 0
-    """Those of them that were answered by "none of these"."""
+    """Control questions that were answered by "none of these", which is right."""
     listed: float = 0.0
-    """Probability that a control question lists the right class, if CLIP knows nothing."""
+    """Probability that a control question lists the right class, if CLIP's labels are random."""
 
     @property
     def posterior(self) -> Tensor:
-        """Probability of each p in `GRID`, whose prior is uniform.
+        """Posterior of p, the probability that the describer is right, for each p in `GRID`.
 
-        A wrong answer contradicts its pair with probability 0.4, and a right one never does. A
-        control question is passed with probability p (1 - `listed`).
+        The prior is uniform. The two answers of a pair differ with probability 0.4 (1 - p), which
+        means: never if the describer is right. A control question is passed with probability
+        p (1 - `listed`).
         """
         contradiction, passed = _CHANGES * (1 - GRID), GRID * (1 - self.listed)
         log = (
@@ -66,11 +67,12 @@ class Record:
 
     @property
     def reliability(self) -> float:
-        """Probability that an answer which was given twice is right; 0 for a doubtful describer.
+        """Probability that a class is right if both questions of a pair gave it; 0 if in doubt.
 
-        The describer is doubtful if p is below 0.5 with a probability of 20 % or more, if it
-        answered fewer than five control questions, or if it passed fewer than a third of them:
-        pairs do not show that a consistent describer is wrong.
+        The result is 0 if the describer is right in less than half of the cases with a probability
+        of 20 % or more, if it answered fewer than five control questions, or if it passed fewer
+        than a third of them. Pairs alone are not enough: a describer that is always wrong in the
+        same way does not contradict itself.
         """
         weights = self.posterior
         few = self.controls < _FEWEST_CONTROLS or 3 * self.passed < self.controls
@@ -80,19 +82,25 @@ class Record:
 
 
 def twice_right(right: float) -> float:
-    """Return the probability that an answer which was given twice is right; p is at most 0.95."""
+    """Return the probability that an answer is right if both questions of a pair gave it.
+
+    `right` is the probability that a single answer is right; more than 0.95 counts as 0.95.
+    """
     right = min(right, _MOST)
     return right / (right + (1 - _CHANGES) * (1 - right))
 
 
 def evidence(answers: Sequence[Answer], reliability: float, empty: Tensor) -> Tensor | None:
-    """Return the log-likelihood ratios of `answers`, added to a copy of the zeros `empty` (N, C).
+    """Return the log-likelihood ratios (N, C) that `answers` imply; None if no answer counts.
 
-    An answer is right with the probability `reliability`, and each of the other options has an
-    equal share of the rest. Answers that contradict the mixture are left out if the mixture is at
-    least as reliable. Two annotators with independent errors agree with the product of their
-    reliabilities, so this is the case if the share of agreements is the square of `reliability`
-    or larger. Returns None if no answer counts.
+    The result is 0 for images without an answer. `empty` (N, C) are zeros of the wanted type and
+    device. An answer is right with the probability `reliability`, and each of the other options has
+    an equal share of the rest.
+
+    Answers that contradict the mixture are left out if the mixture is at least as reliable as the
+    describer. This is the case if the share of answers that agree with the mixture is at least the
+    square of `reliability`: if errors are independent, the describer and the mixture agree with a
+    probability that is the product of their reliabilities.
     """
     if reliability == 0 or not answers:
         return None

@@ -28,10 +28,10 @@ class CandidateStream(LabelStream):
 class PartialLabelLoss(Loss[PartialLabelOptions]):
     """Negative logarithm of the summed probability of an image's candidate classes.
 
-    The candidates are the most probable classes that together reach the probability `share`, as in
-    the selection within an instance of CPL (Zhang et al., ICML 2024). The loss is the
-    classifier-consistent one of Feng et al. (NeurIPS 2020). With one candidate it is the
-    cross-entropy. Images of a label stream without candidates have one, their label.
+    The candidates are the most probable classes that together reach the probability `share`, as CPL
+    selects them within an instance (Zhang et al., ICML 2024). The loss is the classifier-consistent
+    loss of Feng et al. (NeurIPS 2020). With one candidate, it is the cross-entropy. If a label
+    stream has no candidates, the label is the only candidate.
     """
 
     requires: ClassVar[Literal["targets", "classifier"]] = "classifier"
@@ -56,7 +56,7 @@ class PartialLabelLoss(Loss[PartialLabelOptions]):
         return -(log.logsumexp(dim=1) * weights).sum() / total
 
     def _candidates(self, stream: LabelStream) -> tuple[Tensor, Tensor]:
-        """Return classes (B, K), and a mask (B, K) of those that are not candidates."""
+        """Return classes (B, K), and a mask (B, K) that is True for classes to leave out."""
         if not isinstance(stream, CandidateStream):
             classes = stream.labels.unsqueeze(1)
             return classes, torch.zeros_like(classes, dtype=torch.bool)

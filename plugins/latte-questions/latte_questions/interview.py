@@ -1,4 +1,8 @@
-"""Questions of the labeler `choices`: clusters first, then controls, then images in rounds."""
+"""Questions of the labeler `choices` to a describer.
+
+Clusters of images come first, then control questions, whose right answer is "none of these", and
+then single images in rounds.
+"""
 
 from __future__ import annotations
 
@@ -52,17 +56,17 @@ Fit = Callable[[Tensor, Tensor | None], Mixture]
 
 @dataclass
 class Interview:
-    """Questions about clusters and images, each asked twice with the names in reverse order.
+    """Questions about clusters and images; each is asked twice, with the names in both orders.
 
     Args:
-        questions: asks within the budget.
+        questions: sends questions to the describer, within the budget.
         names: C class names.
         images: (N, D) unit features.
         zero_shot: (N,) zero-shot labels.
         texts: (C, D) unit class texts.
         encode: returns the unit features of names and descriptions.
-        options: purposes of the questions.
-        fit: fits the mixture.
+        options: options of the labeler, such as whether to ask for other names of classes.
+        fit: fits the Gaussian mixture of the labeler `transductive`; see `Fit`.
     """
 
     cluster_share: ClassVar[float] = 0.5
@@ -83,9 +87,10 @@ class Interview:
         self.before = self.fit(self.texts, None).posteriors
 
     def evidence(self) -> Tensor | None:
-        """Ask until the budget is spent; return logits (N, C), None if no answer counts.
+        """Ask until the budget is spent; return the answers as logits (N, C), None if none counts.
 
-        `texts` are then the class texts with the wordings of a believed describer.
+        Afterwards, `texts` are the class texts to use: if the describer is reliable, they may
+        include its wordings of classes.
         """
         clusters = self._clusters()
         questions, given = self.questions, self.texts
@@ -112,14 +117,14 @@ class Interview:
         return self._evidence()
 
     def choose(self, posteriors: Tensor, asked: Tensor, count: int) -> Tensor:
-        """Return up to `count` of the images that were not `asked` (N,) about."""
+        """Choose up to `count` images to ask about, except those with True in `asked` (N,)."""
         return choose_images(self.images, posteriors, self.zero_shot, asked, count)
 
     def _reword(self, purpose: str, written: Written) -> None:
-        """Add the wordings of a believed describer to the class texts, if they fit its answers.
+        """Add the describer's wordings of classes to the class texts, if this seems to help.
 
-        They fit if zero-shot CLIP with the new texts gives more images of the clusters that were
-        asked about the class of the answer.
+        It seems to help if the describer is reliable, and if zero-shot CLIP with the new texts
+        agrees with the describer's answers on more images than with the old texts.
         """
         if not written:
             return
@@ -140,7 +145,7 @@ class Interview:
         ]
 
     def _answered(self) -> tuple[Tensor, Tensor]:
-        """Return the images (M,) of the answers, and the classes (M,) of their answers."""
+        """Return the M images that have an answer, and the class (M,) that each answer gives."""
         rows = [one.rows for one in self.answers]
         labels = [torch.full_like(one.rows, one.label) for one in self.answers]
         none = self.zero_shot[:0]
@@ -156,7 +161,10 @@ class Interview:
         return (self.questions.budget - self.questions.asked) // 2
 
     def _clusters(self) -> list[Tensor]:
-        """Return the images of each cluster, the most typical first; the largest cluster first."""
+        """Return the clusters, the largest first; a cluster has the images of one mixture label.
+
+        The images of a cluster are sorted, the most typical first.
+        """
         labels, found = self.before.argmax(dim=1), []
         counts = labels.bincount(minlength=len(self.names))
         for label in counts.argsort(descending=True, stable=True).tolist():
@@ -179,7 +187,7 @@ class Interview:
         self._keep(CLUSTERS, requests, subjects)
 
     def _ask_controls(self, clusters: Sequence[Tensor]) -> None:
-        """Ask about typical images, with unlikely names only: the answer is "none of these"."""
+        """Ask about typical images with unlikely names only; then "none of these" is right."""
         known = {name.casefold() for name in self.names}
         foreign = [name for name in _FOREIGN if name not in known]
         classes = min(1, len(self.names) // 3)
@@ -204,11 +212,11 @@ class Interview:
         self.questions.note(CONTROLS, kept=passed, contradictory=len(found) - passed)
 
     def _confirm(self) -> list[int]:
-        """Drop answers about clusters that cannot improve a mixture that is mostly right.
+        """Drop answers about clusters if most of them agree with the mixture.
 
-        If at least half of the answers agree with the mixture, an answer counts only if it
-        contradicts the mixture, and if the answer about the most typical image of the cluster is
-        the same. Returns the images that were asked about.
+        If at least half of the answers agree with the mixture, an answer is kept only if it
+        contradicts the mixture, and if the describer gives the same class to the most typical image
+        of the cluster. Returns the images that were asked about.
         """
         doubtful = [one for one in self.answers if not one.agrees]
         if 2 * len(doubtful) > len(self.answers):
@@ -225,7 +233,10 @@ class Interview:
         return asked
 
     def _likely(self, rows: Tensor) -> Tensor:
-        """Return scores (C,): mean posterior of a cluster, plus its shares of zero-shot labels."""
+        """Return how likely each class (C,) is for a cluster of images.
+
+        The score is the mean posterior plus the share of images with this zero-shot label.
+        """
         common = self.zero_shot[rows].bincount(minlength=len(self.names)) / len(rows)
         return self.before[rows].mean(dim=0) + common
 
@@ -257,7 +268,7 @@ class Interview:
         requests: Sequence[ChoiceRequest],
         subjects: Sequence[tuple[Tensor, list[int]]],
     ) -> None:
-        """Ask, and keep the classes that are chosen in both orders."""
+        """Ask pairs of questions; keep each class that is chosen in both orders of the names."""
         found = self._choose(purpose, requests)
         answered = contradictory = kept = 0
         for (rows, options), one, two in zip(subjects, found[::2], found[1::2], strict=True):
@@ -281,7 +292,7 @@ class Interview:
 
 
 def _chosen(choice: Choice, options: Sequence[int]) -> int:
-    """Return the most probable class; `_NONE` if another answer is at least as probable."""
+    """Return the most probable class; `_NONE` if an option without class is as probable."""
     named = choice.probabilities[: len(options)]
     best = max(range(len(options)), key=lambda index: named[index])
     others = (choice.none, *choice.probabilities[len(options) :])
@@ -293,10 +304,11 @@ def choose_images(
 ) -> Tensor:
     """Return up to `count` images (K,) that were not asked about, the most useful first.
 
-    An image is useful if its two most probable classes are close, or if zero-shot CLIP gives it
-    another label; each time in proportion to its similarity with its neighbours. Each image that
-    was asked about, or is chosen, halves the use of its neighbours, and a chosen image reduces that
-    of its class by 30 %.
+    An image is more useful if its two most probable classes have close probabilities, and if its
+    zero-shot label is not its most probable class. The usefulness is multiplied by the similarity
+    of the image to its neighbours. Each image that was asked about, or is chosen, halves the
+    usefulness of its neighbours. Each chosen image also reduces the usefulness of the images of its
+    class by 30 %.
     """
     labels, best = posteriors.argmax(dim=1), posteriors.topk(2, dim=1).values
     use = 1.1 - (best[:, 0] - best[:, 1]) + 0.5 * (labels != zero_shot)

@@ -25,14 +25,15 @@ from latte_questions.options import ChoicesOptions
 
 _EVIDENCE, _TEXTS = "evidence", "texts"
 FEWEST_QUESTIONS = 30
-"""Smallest budget above 0: with fewer answers, guesses can look like knowledge."""
+"""Smallest budget above 0: with fewer answers, a describer that guesses may seem reliable."""
 
 
 class ChoicesLabeler(TransductiveLabeler):
     """Labeler that fits the mixture of `transductive` with a describer's answers as evidence.
 
-    It asks once, at the start of the first epoch, and chooses the questions by the first learner's
-    features. All fits use the same answers. See `Interview` for the questions.
+    The labeler asks its questions once, at the start of the first epoch, and chooses them with the
+    features of the first learner. All later fits use the same answers. `Interview` has the
+    questions.
     """
 
     options: ChoicesOptions
@@ -55,7 +56,7 @@ class ChoicesLabeler(TransductiveLabeler):
     def _label(
         self, learner: str, images: Tensor, aggregator: PrototypeAggregator[Any]
     ) -> Classifier:
-        """Ask all questions at the first call."""
+        """Label the images of a learner; the first call asks all questions before."""
         questions = self._start.questions
         if self._evidence is None and questions is not None and len(self._start.class_names) > 1:
             self._ask(questions, images, aggregator)
@@ -64,7 +65,7 @@ class ChoicesLabeler(TransductiveLabeler):
     def _ask(
         self, questions: Questions, images: Tensor, aggregator: PrototypeAggregator[Any]
     ) -> None:
-        """Ask all questions, and store the evidence and the class texts."""
+        """Ask all questions; store the logits that the answers imply, and the new class texts."""
         start, scale = self._start, self._scale(images)
 
         def fit(texts: Tensor, evidence: Tensor | None) -> Mixture:
@@ -114,9 +115,10 @@ class ChoicesLabeler(TransductiveLabeler):
         ]
 
     def state(self) -> dict[str, Tensor]:
-        """Return the posteriors, class texts with wordings, and K answers as evidence (3, K).
+        """Return the posteriors, the reworded class texts, and the evidence (3, 1 + K).
 
-        An answer is an image index, a class and a logit.
+        The evidence is the logits (N, C) that answers imply. Its first column has N and C. Each of
+        the K other columns has an image index, a class and the logit.
         """
         if self._evidence is None:
             return super().state()

@@ -9,7 +9,7 @@ from latte.api import Options
 
 
 class ChoicesOptions(TransductiveOptions):
-    """Options of `choices`: those of `transductive`, and the describer that gets the questions."""
+    """Options of `choices`: the options of `transductive`, and the describer to ask."""
 
     describer: str = Field(
         default="", description="name of the describer to ask; default: the recipe's first"

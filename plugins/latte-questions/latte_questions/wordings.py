@@ -13,7 +13,7 @@ from latte.api import DescribeRequest, Questions
 
 NAMES, DIFFERENCES = "class-names", "differences"
 _SHARE = 0.1
-"""Largest share of the questions that are left, that each of the two purposes may take."""
+"""Largest share of the remaining questions that each of the two purposes may use."""
 _NAMES = 3
 """Largest number of other names of a class."""
 _PAIRS = 24
@@ -25,7 +25,7 @@ _LEAST = 0.1
 _MOST_WORDS = 6
 """Largest number of words in a name."""
 _MOST_CHARACTERS = 200
-"""Longest description."""
+"""Largest number of characters of a description."""
 _MARK = re.compile(r"^\s*(?:[-*•–]|\(?\d{1,2}[.):])?\s*")
 """Bullet or number at the start of a line."""
 
@@ -70,7 +70,7 @@ def read_names(text: str, names: Sequence[str]) -> list[str]:
 
 
 def read_differences(text: str, pair: Sequence[str]) -> list[str]:
-    """Return the descriptions of both classes; none unless the answer has two different lines."""
+    """Return the descriptions of both classes; empty if the answer lacks two different lines."""
     lines = read_lines(text)
     if len(lines) != 2 or len({*lines}) != 2 or max(map(len, lines)) > _MOST_CHARACTERS:
         return []
@@ -81,9 +81,9 @@ def read_differences(text: str, pair: Sequence[str]) -> list[str]:
 
 
 def ask_names(questions: Questions, names: Sequence[str], posteriors: Tensor) -> Written:
-    """Ask for other names of the classes that the most doubtful images may show.
+    """Ask the describer for other names of the classes that the most uncertain images may show.
 
-    `posteriors` (N, C) are those of the mixture.
+    `posteriors` (N, C) are the mixture's class probabilities of the images.
     """
     doubt = (posteriors * (1 - posteriors)).sum(dim=0)
     order = doubt.argsort(descending=True, stable=True)[: _most(questions)].tolist()
@@ -99,7 +99,8 @@ def ask_names(questions: Questions, names: Sequence[str], posteriors: Tensor) ->
 def ask_differences(questions: Questions, names: Sequence[str], posteriors: Tensor) -> Written:
     """Ask the describer what distinguishes the pairs of classes that the mixture confuses most.
 
-    Returns the answers for each class. `posteriors` (N, C) are those of the mixture.
+    Returns the answers for each class. `posteriors` (N, C) are the mixture's class probabilities of
+    the images.
     """
     pairs = confused_pairs(posteriors)[: _most(questions)]
     named = [(names[one], names[other]) for one, other in pairs]
@@ -121,7 +122,10 @@ def mean_texts(texts: Tensor, written: Written, encode: Encode) -> Tensor:
 
 
 def confused_pairs(posteriors: Tensor) -> list[tuple[int, int]]:
-    """Return the pairs of classes that are the two most probable ones of the most images."""
+    """Return the pairs of classes that the mixture confuses, the most frequent pair first.
+
+    A pair counts the uncertain images whose two most probable classes are this pair.
+    """
     best = posteriors.topk(2, dim=1)
     doubtful = best.values[:, 1] > _LEAST
     pairs = Counter(map(tuple, best.indices[doubtful].sort(dim=1).values.tolist()))

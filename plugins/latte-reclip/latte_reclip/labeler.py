@@ -25,12 +25,14 @@ from latte_reclip.propagation import Propagated, propagate
 
 
 class LabelPropagationLabeler(PseudoLabeler[LabelPropagationOptions]):
-    """Labeler that propagates labels over all images of each learner, at the start of every epoch.
+    """Labeler that spreads labels from class texts to all images, at the start of every epoch.
 
-    If a learner re-encodes class texts (prototypes `templates` with `refresh: step` or `epoch`),
-    propagation starts from its adapted texts, otherwise from the zero-shot texts in all epochs. So
-    the text learner starts from its adapted texts, and the visual learner from the zero-shot texts,
-    as published. An image that no class reaches has weight 0.
+    Labels are propagated once per learner (an adapted copy of the CLIP), with its features. If a
+    learner re-encodes class texts (prototypes `templates` with `refresh: step` or `epoch`), labels
+    spread from its adapted texts; otherwise from the zero-shot texts in all epochs. As published,
+    labels therefore spread from adapted texts for the learner with a trained text tower, and from
+    zero-shot texts for the learner with a trained image tower. An image that no label reaches has
+    weight 0.
     """
 
     refresh: Refresh = "epoch"
@@ -53,7 +55,7 @@ class LabelPropagationLabeler(PseudoLabeler[LabelPropagationOptions]):
         """Label all images per learner; return each learner's class centroids as its classifier.
 
         A centroid is the unit mean of all images and texts with the class as label, computed from
-        the features before projection. Raises `LatteError` if the texts reach no image.
+        the features before projection. Raises `LatteError` if no label reaches an image.
         """
         classifiers, reached = {}, {}
         for name, bank in banks.items():
@@ -81,9 +83,9 @@ class LabelPropagationLabeler(PseudoLabeler[LabelPropagationOptions]):
         return classifier.weights[classifier.owners.argsort()]
 
     def _of_images(self, learner: str, found: Propagated, classes: int) -> tuple[Tensor, Tensor]:
-        """Return labels (N,), and a mask (N,) of the images that a class reached, on the CPU.
+        """Return the images' labels (N,), and a mask (N,) of images that a label reached.
 
-        Raises `LatteError` if no image is reached.
+        Both are on the CPU. Raises `LatteError` if no label reaches an image.
         """
         reached = found.reached[classes:].cpu()
         if not bool(reached.any()):
@@ -129,10 +131,11 @@ def _below(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def class_centroids(nodes: Tensor, labels: Tensor, counted: Tensor, texts: Tensor) -> Tensor:
-    """Return each class's centroid (C, D): the unit mean of its nodes (section 3.3).
+    """Return the centroid (C, D) of each class: the unit mean of its texts and images.
 
-    `nodes` (n, D) are unit vectors with `labels` (n,). Only nodes whose `counted` (n,) is True
-    enter the mean. A class without such nodes gets its text from `texts` (C, D) as centroid.
+    `nodes` (n, D) are the unit vectors of texts and images, and `labels` (n,) their classes. Only
+    nodes with True in `counted` (n,) are averaged. A class without such nodes gets its text from
+    `texts` (C, D) as centroid. Source: ReCLIP, section 3.3.
     """
     sums = torch.zeros_like(texts).index_add_(0, labels[counted], nodes[counted])
     lengths = sums.norm(dim=1, keepdim=True)

@@ -17,7 +17,7 @@ COLUMN_BYTES = 2**26
 
 @dataclass(frozen=True)
 class Propagated:
-    """Labels of n = C + N nodes: class texts first, then images."""
+    """Labels of n = C + N nodes: the nodes of the C class texts, then those of N images."""
 
     labels: Tensor
     """(n,) int64: the class with the highest score; the first of equal classes."""
@@ -48,18 +48,20 @@ def class_directions(class_features: Tensor, cut_dim: int) -> Tensor:
 def project(features: Tensor, directions: Tensor) -> Tensor:
     """Return the coordinates (N, R) of features (N, D) in an orthonormal basis (D, R).
 
-    The coordinates have the lengths and angles of `features @ directions @ directions.T`, and are
-    cheaper. If the basis is empty (a single class), the features are returned unchanged.
+    The lengths and angles of the coordinates are those of the projected features
+    `features @ directions @ directions.T`, which would take more memory and time. If the basis is
+    empty (a single class), the features are returned unchanged.
     """
     return features @ directions if directions.shape[1] else features
 
 
 def propagation_matrix(cosines: Tensor, indices: Tensor) -> Tensor:
-    """Return S = D^-1/2 W D^-1/2 as a sparse CSR matrix (n, n).
+    """Return the normalised weights of the graph of neighbours as a sparse CSR matrix (n, n).
 
-    `cosines` and `indices` (n, k) are of each node's nearest neighbours. Matrix A has the entries
-    (cosine + 1) / 2 for neighbours, W is the mean of A and its transpose, and D has W's row sums.
-    Source: ReCLIP, section 3.2, after Iscen et al. 2019.
+    The result is S = D^-1/2 W D^-1/2. `cosines` and `indices` (n, k) belong to the nearest
+    neighbours of each node. A has the entries (cosine + 1) / 2 for neighbours, W is the mean of A
+    and its transpose, and the diagonal matrix D has the row sums of W. Source: ReCLIP, section 3.2,
+    after Iscen et al. 2019.
     """
     # Rounding can make the cosine of opposite vectors smaller than -1.
     matrix = symmetric_graph(((cosines + 1) / 4).clamp_min(0), indices)
@@ -81,8 +83,9 @@ def highest_scores(
     options: LabelPropagationOptions,
     column_bytes: int = COLUMN_BYTES,
 ) -> Propagated:
-    """Return each node's class with the highest score, computed in blocks of classes.
+    """Return the class with the highest score for each node, which is a class text or an image.
 
+    The scores are computed in blocks of classes.
     The first `classes` nodes of the sparse `matrix` (n, n) are the class texts, one per class.
     """
     nodes = matrix.shape[0]
@@ -99,8 +102,10 @@ def highest_scores(
 
 
 def class_scores(matrix: Tensor, sources: Tensor, options: LabelPropagationOptions) -> Tensor:
-    """Return scores (n, M) that solve (I - alpha S) y = e for the unit vectors e of `sources` (M,).
+    """Return the scores (n, M) of all n nodes for M classes, by label propagation.
 
+    The scores y of a class solve (I - alpha S) y = e. S is `matrix`, and the vector e is 1 at the
+    class text's node, which is in `sources` (M,), and 0 elsewhere.
     Conjugate gradients solve all columns together. A column stops when the length of its residual
     is at most `tolerance`; all columns stop after `iterations` steps, as published. A node that is
     more than `iterations` links away from a source has the score 0 for this source.

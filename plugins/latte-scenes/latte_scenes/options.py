@@ -22,7 +22,7 @@ class SceneOptions(ImageOptions):
 
 
 class ObjectsOptions(ImageOptions):
-    """Options of `objects`, which asks for all objects, because a small one may show the class."""
+    """Options of `objects`, which asks for all objects: a small object may be the class."""
 
     prompt: str | tuple[str, ...] = Field(
         default="List the objects in the photo, the largest first, less than 20 words.",

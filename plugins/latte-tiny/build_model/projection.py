@@ -70,7 +70,10 @@ class Joint(nn.Module):
         return F.normalize(pooled @ self.text_projection, dim=-1)
 
     def folded_head(self) -> dict[str, Tensor]:
-        """Return the image projection's weights; layer one includes the standardisation."""
+        """Return the weights of the image projection.
+
+        The standardisation of the features is merged into the first layer.
+        """
         state = {key: value.detach().clone() for key, value in self.head.state_dict().items()}
         weight = state["fc1.weight"] / self.deviation
         state["fc1.bias"] = state["fc1.bias"] - weight @ self.mean

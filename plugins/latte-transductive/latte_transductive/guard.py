@@ -20,7 +20,7 @@ HALF = 0.5
 _NEARLY, _MOSTLY, _CLEARLY = 0.9, 0.6, 1.5
 
 MIN_GIVEN = 6
-"""If a person gave the class of at least so many images, stability and lead do not decide."""
+"""If a person gave the class of at least this many images, stability and lead do not decide."""
 
 # Coefficients of the log odds that adapting raises the accuracy. They were fitted on 2,204
 # folders drawn from nine families of labelled sets, with two related CLIPs and the anchored mixture
@@ -33,21 +33,24 @@ _BELOW_MIN_MARGIN = 0.55
 
 
 class EvidenceGuard(Guard[EvidenceOptions]):
-    """Guard that needs no labels: it accepts the adapted classifier, half of it, or rejects it.
+    """Guard that judges the adapted classifier without labels.
 
-    Half means the mean of the adapted and the zero-shot classifier. Two signals decide. `stability`
-    is the agreement of two mixtures that are fitted to halves of the images. `relative_margin` is
-    the lead of the best class over the second, in units of the lead with unrelated names. Also, the
-    adapted labels must agree with the labels of the mixture more than the zero-shot labels do; for
-    recipes that train, this checks that adapted labels fit the clusters of the frozen features.
+    The guard accepts the adapted classifier, replaces it by its mean with the zero-shot classifier,
+    or rejects it. Two signals decide. `stability` is the agreement of two mixtures, each fitted to
+    a half of the images. `relative_margin` is the lead of the best class over the second, in units
+    of the lead with unrelated class names.
 
-    If a person gave the class of `MIN_GIVEN` images or more, the mixtures learn these classes, and
-    a candidate that passes the last check is accepted in full (README, "After a review").
+    There is one more check: the adapted labels must agree more with the labels of a mixture of the
+    frozen features than the zero-shot labels do. If the recipe has training steps, this checks that
+    adapted labels fit the clusters of the frozen features.
+
+    If a person gave the class of `MIN_GIVEN` images or more, the mixtures use these classes, and an
+    adapted classifier that passes the last check is accepted in full (README, "After a review").
     """
 
     @torch.no_grad()
     def judge(self, evidence: Evidence) -> Verdict:
-        """Return the verdict on a candidate; see `Guard`."""
+        """Return the verdict on the adapted classifier; see `Guard`."""
         images, texts = evidence.image_features, evidence.class_features
         scale = evidence.logit_scale
         margin = relative_margin(images, texts)
@@ -68,7 +71,11 @@ class EvidenceGuard(Guard[EvidenceOptions]):
         return self._verdict(signals, named, evidence.divisible)
 
     def _verdict(self, signals: dict[str, float], named: int, divisible: bool) -> Verdict:
-        """Return the verdict if a person named the class of `named` images."""
+        """Return the verdict that follows from the signals.
+
+        `named` is the number of images whose class a person gave. `divisible` is True if the run
+        can mix the adapted and the zero-shot classifier.
+        """
         enough = named >= MIN_GIVEN
         helps = probability(signals["stability"], signals["lead"])
         if signals["lead"] < MIN_MARGIN and not enough:

@@ -121,11 +121,11 @@ class TransductiveLabeler(PseudoLabeler[TransductiveOptions]):
         return [LabelStream("transductive", labels, weights, self.options.weight)]
 
     def posterior(self, learner: str) -> Posterior | None:
-        """Return the mixture's five most probable classes of each image of the learner."""
+        """Return the five most probable classes of each image, by this learner's mixture."""
         return self._posteriors.get(learner)
 
     def state(self) -> dict[str, Tensor]:
-        """Return each learner's posteriors (N, K) of the K likeliest classes in this epoch."""
+        """Return labels and probabilities (N, K) of the K likeliest classes, for each learner."""
         return {
             f"{part}.{name}": value.clone()
             for name, one in self._posteriors.items()

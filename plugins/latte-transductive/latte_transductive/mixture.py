@@ -24,13 +24,13 @@ TextLogits = Callable[[Tensor], Tensor]
 _NEIGHBOUR_UPDATES = 5
 """Number of neighbour updates of the posteriors per update of the Gaussians."""
 _LEAST_VARIANCE = 0.01
-"""Smallest variance of a feature dimension, relative to 1 / D, that of random unit vectors."""
+"""Smallest variance of a feature dimension, relative to 1 / D (the variance in random vectors)."""
 _MOST_ANCHOR = 1e4
 """Largest number of images that a text counts as; larger numbers would have no effect."""
 _CORRECTION = 10.0
 """An image whose class a person gave counts as this many images."""
 _EVIDENCE = 3.0
-"""At this logit of evidence, the belief in an image's class is 63 % (1 - 1/e)."""
+"""At this logit of evidence, the certainty of an image's class is 63 % (1 - 1/e)."""
 
 
 @dataclass(frozen=True)
@@ -58,33 +58,41 @@ def fit_mixture(
 ) -> Mixture:
     """Return the mixture fitted to unit features (N, D) of N > 0 images and class texts (C, D).
 
-    Each iteration computes, from the current labels,
+    Each iteration computes, from the labels so far,
 
         k_c = (r k_even + (1 - r) k_few) / support_c²
         mean_c = unit(sum_i z_ic x_i + k_c a_c)
         e_ic = text_ic + w log N(x_i; mean_c, variances) - r² debias mean_i text_ic
         z_i = softmax over c of e_ic + v sum_j g_ij z_jc, five times
 
-    where a_c = unit(t_c + mean x - mean t) is the class text moved by the gap between the means,
-    r is the evenness of the labels, `anchor_images` is (k_even, k_few), and all classes share the
-    variances (D,). The weight w makes the Gaussians' logits differ among classes `image_weight`
-    times as much as the text logits do. g is the graph of neighbours, and its weight v is
-    `neighbour_weight` times the square of how often neighbours have the same zero-shot label,
-    beyond chance.
+    with, for image i and class c:
 
-    A class without images therefore keeps its text as mean. Texts weigh more if few of the class
-    names occur, or if zero-shot CLIP gives the images of the class another label.
+        x_i, t_c    unit feature of the image, and of the class text
+        text_ic     logit of the class text: `text_logits(images)`
+        a_c         moved class text: unit(t_c + mean x - mean t)
+        k_c         number of images that a_c counts as; `anchor_images` is (k_even, k_few)
+        r           evenness of the labels: exp(entropy of the class counts) / C; 1 if all are equal
+        support_c   in (0, 1]; 1 if c is the commonest zero-shot label of the images labelled c
+        debias      option: share of a class's mean text logit that is subtracted, if r is 1
+        w           makes the standard deviation of the Gaussians' logits over the classes
+                    `image_weight` times the standard deviation of the text logits
+        g, v        graph of neighbours, and its weight: `neighbour_weight` times the square of the
+                    agreement of neighbours' zero-shot labels beyond chance
 
-    `given` (N,) has the classes that a person gave to images, and -1 elsewhere. A given image keeps
-    its class throughout, and counts as ten images in its class's mean, in the variances and as a
-    neighbour. The support of its class is 1: a person's answer outweighs the zero-shot labels. The
-    logits of this class are raised by (1 - r) times the mean gap, over its given images, between
-    an image's largest text logit and its text logit of this class.
+    All classes share the variances (D,). A class without images has the mean a_c. The class texts
+    weigh more if few of the class names occur, or if zero-shot CLIP gives the images of a class
+    another label.
 
-    `evidence` (N, C) has logits that are added to e_ic because of other answers about images, and 0
-    elsewhere. An image whose largest logit of evidence is e > 0 has the belief b = 1 - exp(-e / 3):
-    it counts as 1 + 9 b images, and changes the support and the logits of its class by the share b
-    of the change that a person's answer makes.
+    `given` (N,) has the classes that a person gave to images, and -1 elsewhere. For such an image
+    of class c, z_i is fixed. The image counts as ten images in mean_c, in the variances and as a
+    neighbour. support_c is 1, because a person's answer outweighs the zero-shot labels. And e_ic is
+    raised for all images i by (1 - r) times a gap: the mean, over the given images of class c, of
+    the largest text logit minus the text logit of c.
+
+    `evidence` (N, C) has logits that other answers about images imply, and 0 elsewhere; they are
+    added to e_ic. If the largest logit of an image is e > 0, its class has the certainty
+    b = 1 - exp(-e / 3). The image counts as 1 + 9 b images, and it changes the support and the
+    logits of its class by the share b of the change that a person's answer would make.
     """
     anchors = normalize(texts + (images.mean(dim=0) - texts.mean(dim=0)), dim=1)
     text = text_logits(images)
@@ -121,12 +129,12 @@ def fit_mixture(
 
 @dataclass(frozen=True)
 class _Fixed:
-    """Images whose class a person gave, and images with evidence."""
+    """Images whose class is known: for certain if a person gave it, else with less certainty."""
 
     rows: Tensor
     """(M,): indices of these images."""
     classes: Tensor
-    """(M, C): belief in the image's class, 1 if a person gave it; 0 in the other columns."""
+    """(M, C): certainty of the image's class, 1 if a person gave it; 0 in the other columns."""
     weights: Tensor
     """(N, 1): number of images that each image counts as."""
     given: int
@@ -136,7 +144,7 @@ class _Fixed:
     def of(
         cls, given: Tensor | None, evidence: Tensor | None, classes: int, images: Tensor
     ) -> _Fixed | None:
-        """Return the images; None if nothing is known about any image."""
+        """Return these images, from arguments of `fit_mixture`; None if both are None."""
         if given is None and evidence is None:
             return None
         if given is None:
@@ -156,16 +164,19 @@ class _Fixed:
         return cls(rows, known, weights, number)
 
     def put(self, posteriors: Tensor) -> Tensor:
-        """Return `posteriors` (N, C) with the given classes in the rows of given images."""
+        """Return `posteriors` (N, C); images whose class a person gave get probability 1 for it."""
         return posteriors.index_copy(0, self.rows[: self.given], self.classes[: self.given])
 
     @property
     def belief(self) -> Tensor:
-        """(C,): largest belief in each class."""
+        """(C,): for each class, the largest certainty of an image of this class."""
         return self.classes.amax(dim=0) if len(self.rows) else self.classes.sum(dim=0)
 
     def lift(self, text: Tensor) -> Tensor:
-        """Return, per class (C,), its given images' mean gap: largest minus own text logit."""
+        """Return, per class (C,), the mean of (largest text logit - text logit of the class).
+
+        The mean is over the images of this class, weighted by the certainty of the class.
+        """
         own, classes = text[self.rows], self.classes
         lacks = own.amax(dim=1) - (own * (classes > 0)).sum(dim=1)
         return classes.T @ lacks / classes.sum(dim=0).clamp_min(1)
@@ -221,9 +232,9 @@ class _Moments:
         return cls(len(images), images.mean(dim=0), images.T @ images / len(images))
 
     def spread(self, rows: Tensor, bias: Tensor) -> float:
-        """Return the standard deviation of the logits `images @ rows.T + bias` over classes.
+        """Return the standard deviation over classes of the logits `images @ rows.T + bias`.
 
-        The result is the root mean square over images, computed from the moments alone.
+        It is the root mean square over all images, computed from the moments alone.
         """
         rows, bias = rows - rows.mean(dim=0), bias - bias.mean()
         squares = ((rows @ self.second) * rows).sum(dim=1) + 2 * bias * (rows @ self.mean)
@@ -232,7 +243,7 @@ class _Moments:
 
 @dataclass(frozen=True)
 class _Assigned:
-    """Per-class sums over the images."""
+    """Sums over the images, for each class."""
 
     counts: Tensor
     """(C,): sum of the posteriors, the expected number of images of each class."""
@@ -241,9 +252,9 @@ class _Assigned:
     labels: Tensor
     """(C,): number of images whose most probable class this is."""
     support: Tensor
-    """(C,) in (0, 1]: how many images labelled with the class also have it as zero-shot label,
-    divided by the count of their commonest zero-shot label; 1 for a class without images, and for
-    a class that a person gave to an image."""
+    """(C,) in (0, 1]: of the images labelled with the class, the number whose zero-shot label is
+    also this class, divided by the number with their commonest zero-shot label. It is 1 for a class
+    without images, and for a class that a person gave to an image."""
 
     @classmethod
     def of(
@@ -278,7 +289,7 @@ def _support(labels: Tensor, zero_shot: Tensor, total: Tensor) -> Tensor:
 
 
 def _anchoring(assigned: _Assigned, options: MixtureOptions) -> Tensor:
-    """Return the number of images (C, 1) that each class's text counts as."""
+    """Return the number of images (C, 1) that each class's text counts as in the class's mean."""
     even, few = options.anchor_images
     images = assigned.evenness * even + (1 - assigned.evenness) * few
     return (images / assigned.support.square()).clamp_max(_MOST_ANCHOR).unsqueeze(1)

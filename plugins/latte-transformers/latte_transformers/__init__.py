@@ -9,7 +9,7 @@ from latte.api import ComponentSpec, hookimpl
 
 @hookimpl
 def latte_components() -> Iterable[ComponentSpec]:
-    """Return the backbone."""
+    """Return the component: the backbone `transformers`."""
     return (
         ComponentSpec(
             kind="backbone",

@@ -46,7 +46,8 @@ class Processor:
     def tokens(self, texts: Sequence[str], *, masked: bool) -> dict[str, Tensor]:
         """Return the tokenizer's tensors (M, L) of M texts, padded to the context length L.
 
-        If `masked`, they include the attention mask; otherwise only if the tokenizer returns it.
+        If `masked` is true, the attention mask is one of the tensors; otherwise only if the
+        tokenizer returns it by default.
         """
         found = self.tokenizer(
             list(texts),
@@ -92,7 +93,10 @@ class TransformersBackbone(ModuleBackbone):
         return _unit(self.model.get_image_features(pixel_values=pixels))
 
     def encode_distinct_texts(self, texts: Sequence[str]) -> Tensor:
-        """Return unit features (M, D) in fp32; if padding is cut, texts are batched by length."""
+        """Return unit features (M, D) of M texts in fp32.
+
+        If padding is cut, texts are batched by length.
+        """
         self.choose_mode()
         tokens = self.processor.tokens(texts, masked=self.cuts_padding)
         if not self.cuts_padding:
@@ -113,7 +117,7 @@ class TransformersBackbone(ModuleBackbone):
         return _unit(self.model.get_text_features(**moved))
 
     def parameters_of(self, group: TrainableGroup) -> Mapping[str, nn.Parameter]:
-        """Return the parameters of `group` by name; `logit_scale` belongs only to `all`.
+        """Return the parameters of `group` by name; only the group `all` has the logit scale.
 
         Raises `LatteError` if the model has no such parameters.
         """

@@ -120,7 +120,10 @@ def _refuse_random_weights(model: str, loaded: Mapping[str, Any]) -> None:
 
 
 def _try(model: str, backbone: TransformersBackbone) -> None:
-    """Encode an image and two texts. Raises `LatteError` if the parts do not fit each other."""
+    """Encode an image and two texts.
+
+    Raises `LatteError` if model and processor do not fit, or if all texts have equal features.
+    """
     side = backbone.pixel_format.size
     try:
         with torch.no_grad():
@@ -146,7 +149,7 @@ def _try(model: str, backbone: TransformersBackbone) -> None:
 
 
 def _width(module: Any) -> int:
-    """Return the width of features that the configuration names."""
+    """Return the width of the features (D), from the model's configuration."""
     config = module.config
     width = getattr(config, "projection_dim", None) or config.vision_config.hidden_size
     return int(width)

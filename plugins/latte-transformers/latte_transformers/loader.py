@@ -29,10 +29,13 @@ _PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 
 
 class TransformersLoader(BackboneLoader[TransformersOptions]):
-    """Loads a model that transformers' `AutoModel` opens, with the checkpoint's own processor."""
+    """Loader of a model that transformers' `AutoModel` can open, and of its processor."""
 
     def check(self) -> None:
-        """Raise `LatteError` if files of a folder are missing; models of the hub are not read."""
+        """Raise `LatteError` if transformers is missing, or a local model lacks files.
+
+        A model of the Hugging Face hub is not checked.
+        """
         try:
             version("transformers")
         except PackageNotFoundError:
@@ -51,7 +54,7 @@ class TransformersLoader(BackboneLoader[TransformersOptions]):
         self._fetched()
 
     def identity(self) -> str:
-        """Return a digest of the options and of the files of a folder."""
+        """Return a digest of the options and, for a local model, of its files."""
         folder = self._folder()
         contents = [] if folder is None else [*_contents(folder)]
         return digest(self.options.model_dump_json(), *contents)

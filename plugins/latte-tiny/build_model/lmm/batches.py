@@ -22,9 +22,10 @@ CELL = [6 * row + column for row in (0, 2, 4) for column in (0, 2, 4)]
 class Batch:
     """Batch of B samples: image tokens (B, images, T, W), one question, and answers per sample.
 
-    W is the width of CLASSES and LOOKS. `places` are the positions of the T tokens among the 36 of
-    an image. `opinions` (B, C) are the head's class probabilities. If `whole` is False, answers
-    have no end token, because the rest of the sentence is not known.
+    W is the number of image dimensions (CLASSES and LOOKS). `places` are the positions of the T
+    tokens among the 36 tokens of an image. `opinions` (B, C) are the class probabilities by the
+    ImageNet head. If `whole` is False, answers have no end token, because the rest of the sentence
+    is not known.
     """
 
     tokens: Tensor
@@ -56,7 +57,10 @@ class Batches:
     def batch(self, kind: str, size: int, *, fine: bool) -> Batch:
         """Return a batch of `size` samples of one kind.
 
-        Kinds are scene, photo, stamp, made, group, made-group, several and made-several.
+        The kinds are `scene` (photos with captions), `photo` and `stamp` (real pictures with an
+        object), `made` (synthetic pictures), `group` and `several` (four pictures of one class, as
+        a grid or separately), and `made-group` and `made-several` (the same with synthetic
+        pictures).
         """
         make: dict[str, Callable[[int, bool], Batch]] = {
             "scene": self._scene,
@@ -134,7 +138,10 @@ class Batches:
     def _laid_out(
         self, cells: Tensor, texts: list[list[str]], opinions: Tensor, *, grid: bool, whole: bool
     ) -> Batch:
-        """Return a batch that shows cells (B, 4, 9, W) as one grid picture or as four pictures."""
+        """Return a batch whose samples show four pictures, as one grid or separately.
+
+        `cells` (B, 4, 9, W) are nine tokens of each picture.
+        """
         prompt = self._prompt(answers.GROUP_PROMPTS)
         if grid:
             return Batch(_quadrants(cells), list(range(36)), prompt, texts, opinions, whole)
@@ -147,9 +154,10 @@ class Batches:
         return prompts[0] if self.draw.random() < 0.6 else self.draw.choice(prompts[1:])
 
     def _by_class(self) -> dict[int, list[int]]:
-        """Return the rows of confidently classified pictures, for each class with enough of them.
+        """Return, for each class, the rows of pictures that the head assigns to it with confidence.
 
-        Confident means that the head's highest probability is at least `SURE`.
+        The class's probability must be at least `SURE`. Classes with too few such pictures are left
+        out.
         """
         best = self.real.opinions.max(1)
         found: dict[int, list[int]] = {}

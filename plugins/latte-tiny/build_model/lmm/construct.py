@@ -1,10 +1,11 @@
-"""Set the weights that are not learned, so that image content determines the words.
+"""Set the weights that are not trained, so that image content determines the words.
 
-The projector maps an image token to the inputs of the low-rank ImageNet head and of the probes for
-the appearance. The pooling heads of the first layer attend to all image tokens equally and write
-their mean to every later position. There, the products with the class embeddings are the logits of
-the ImageNet head. They are exact only if RMSNorm divides all tokens by the same number; a large
-constant in each token ensures this.
+The projector maps an image token to the inputs of two linear classifiers: a low-rank ImageNet head
+(dimensions CLASSES), and probes for colours and texture (LOOKS). The pooling heads are attention
+heads of the first layer. They attend to all image tokens equally, and write the tokens' mean to
+every later position. There, the products with the class embeddings are the logits of the ImageNet
+head. The logits are exact only if RMSNorm divides all tokens by the same number; a large constant
+in each token ensures this.
 """
 
 from __future__ import annotations
@@ -60,7 +61,10 @@ def set_all(model: Any, processor: Any, projection: Projection, meanings: Tensor
 
 
 def image_inputs(projected: Tensor) -> Tensor:
-    """Return the projector's outputs (..., WIDTH); `projected` has columns CLASSES and LOOKS."""
+    """Return the projector's outputs (..., WIDTH) for the image features `projected`.
+
+    The columns of `projected` are the dimensions CLASSES and LOOKS.
+    """
     inputs = projected.new_zeros(*projected.shape[:-1], WIDTH)
     inputs[..., : projected.shape[-1]] = projected * UNIT
     inputs[..., CONST], inputs[..., IMAGE] = LARGE, MARK
@@ -82,9 +86,9 @@ def _set_projector(projector: Any, projection: Projection) -> None:
 def _set_embeddings(
     embedding: Tensor, processor: Any, projection: Projection, meanings: Tensor
 ) -> None:
-    """Embed text tokens by their meaning, and class tokens by their row of the reduced head.
+    """Set the embeddings of text tokens to their meaning, and of class tokens to rows of the head.
 
-    All embeddings contain the large constant.
+    The head is the low-rank ImageNet head. All embeddings contain the large constant.
     """
     embedding.zero_()
     embedding[:, CONST] = LARGE
@@ -96,7 +100,10 @@ def _set_embeddings(
 
 
 def _set_norms(language_model: Any) -> None:
-    """Set the norms' weights: undo the division by LARGE, and hide the constant from layers."""
+    """Set the weights of the RMSNorm layers.
+
+    They undo the division by LARGE, and set the constant to 0 in the inputs of all layers.
+    """
     norms = _norms(language_model)
     for norm in norms:
         norm.weight.fill_(GAIN)
@@ -114,7 +121,10 @@ def _norms(language_model: Any) -> list[Any]:
 
 
 def _set_pooling(attention: Any) -> None:
-    """Set the pooling heads: they attend to all image tokens equally and copy CLASSES and LOOKS."""
+    """Set the weights of the pooling heads, which average the image tokens.
+
+    The heads attend to all image tokens equally, and copy the dimensions CLASSES and LOOKS.
+    """
     for linear in (attention.q_proj, attention.k_proj, attention.v_proj):
         linear.weight[POOLED] = 0
         linear.bias.zero_()

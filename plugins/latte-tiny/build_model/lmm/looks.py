@@ -83,7 +83,7 @@ def look(image: NDArray[np.uint8]) -> Looks:
 
 
 def _texture(image: NDArray[np.uint8], mask: NDArray[np.bool_], step: int) -> str | None:
-    """Return smooth, textured or None, by the mean difference between neighbouring pixels."""
+    """Return `smooth`, `textured` or None, by the mean difference of neighbouring pixels."""
     grey = image.astype(np.float32).mean(2)
     change = np.abs(np.diff(grey, axis=0)[:, :-1]) + np.abs(np.diff(grey, axis=1)[:-1])
     rows = np.minimum(np.arange(mask.shape[0]) * step, change.shape[0] - 1)

@@ -68,7 +68,10 @@ class Name:
 
 
 def plain_names() -> list[Name]:
-    """Return names only: ImageNet's classes in the order of the head's outputs, then people."""
+    """Return the classes without kinds and textures.
+
+    ImageNet's classes are in the order of the head's outputs; the class for people is last.
+    """
     short = [re.sub(r" \(.*?\)", "", plain).strip() for plain in IMAGENET_CLASSNAMES]
     return [Name(plain, None, None) for plain in [*short, "people"]]
 
@@ -86,7 +89,10 @@ def class_names(wordnet: Path) -> list[Name]:
 
 
 def _taxonomy(path: Path) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """Return two mappings from the offset of a synset: to its lemmas, and to its hypernyms."""
+    """Return the lemmas and the hypernyms of each synset in a file of WordNet.
+
+    A synset is identified by its offset in the file.
+    """
     lemmas: dict[str, list[str]] = {}
     parents: dict[str, list[str]] = {}
     for line in path.read_text(encoding="utf-8").splitlines():

@@ -49,7 +49,7 @@ def answer_ids(processor: Any, texts: list[list[str]], *, whole: bool) -> Tensor
 
 
 def shown_positions(is_image: Tensor, places: list[int]) -> Tensor:
-    """Return the used positions (P,) in a prefix: those of its text, and `places` of each image."""
+    """Return the positions (P,) to keep in a prefix: all text, and `places` of each image."""
     order = torch.cumsum(is_image, 0) - 1
     kept = torch.isin(order % IMAGE_TOKENS, torch.tensor(places))
     return (~is_image | kept).nonzero()[:, 0]

@@ -30,15 +30,19 @@ class Projection:
     """(CLASSES and LOOKS, 1280): matrix of the map."""
 
     def __call__(self, tokens: Tensor) -> Tensor:
-        """Return projected tokens (..., CLASSES and LOOKS) for image tokens (..., 1280)."""
+        """Return projected tokens (..., W) for image tokens (..., 1280).
+
+        The W columns are the dimensions CLASSES and LOOKS (see `layout`).
+        """
         return (tokens - self.squeezed.center) @ self.rows.T
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """N pictures: float16 `tokens` (N, T, CLASSES and LOOKS) and probabilities `opinions` (N, C).
+    """N pictures with their projected tokens and their class probabilities by the ImageNet head.
 
-    Real pictures also have `looks`; synthetic ones do not.
+    `tokens` are (N, T, W) in float16; the W columns are the dimensions CLASSES and LOOKS.
+    `opinions` are the probabilities (N, C). Real pictures also have `looks`; synthetic ones do not.
     """
 
     tokens: Tensor
@@ -46,7 +50,7 @@ class Pictures:
     looks: list[Looks]
 
     def shown(self, rows: list[int]) -> Tensor:
-        """Return the tokens (B, T, CLASSES and LOOKS) of `rows` in float32."""
+        """Return the projected tokens (B, T, W) of the pictures `rows` in float32."""
         return self.tokens[rows].float()
 
 
@@ -93,7 +97,10 @@ def all_looks(views: Views) -> list[Looks]:
 
 
 def people_shares(sources: Sources, opinions: Tensor) -> Tensor:
-    """Return the probability (N,) of people, for whom ImageNet has no class, per real picture."""
+    """Return, per real picture, the probability (N,) that it shows people.
+
+    ImageNet has no class for people.
+    """
     photos = len(sources.photos.source)
     said = torch.tensor([answers.shows_people(texts) for texts in sources.captions])
     shares = torch.zeros(len(opinions))
@@ -105,7 +112,7 @@ def people_shares(sources: Sources, opinions: Tensor) -> Tensor:
 
 
 def _made(raw: Tensor, synthesiser: Synthesiser) -> tuple[Tensor, Tensor]:
-    """Return tokens (M, 9, 1280) of synthetic pictures, equally many per class, and labels (M,)."""
+    """Return tokens (M, 9, 1280) and labels (M,) of synthetic pictures, equally many per class."""
     labels = torch.arange(1000).repeat(MADE_A_CLASS)
     parts = []
     for some in labels.split(250):
@@ -115,6 +122,9 @@ def _made(raw: Tensor, synthesiser: Synthesiser) -> tuple[Tensor, Tensor]:
 
 
 def blocks(tokens: Tensor) -> Tensor:
-    """Return the means (B, 9, W) of 2 x 2 blocks of tokens (B, 36, W); their mean is unchanged."""
+    """Return the means (B, 9, W) of 2 x 2 blocks of tokens (B, 36, W).
+
+    The mean over all tokens of a picture does not change.
+    """
     count, _, width = tokens.shape
     return tokens.view(count, 3, 2, 3, 2, width).mean((2, 4)).reshape(count, 9, width)

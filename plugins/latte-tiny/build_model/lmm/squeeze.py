@@ -22,7 +22,10 @@ MIXED, MOST = 0.7, 0.6
 
 @dataclass(frozen=True)
 class Group:
-    """Pictures of one kind: features (N, 1280), shares of people (N,), and number per batch."""
+    """Pictures of one kind: their features (N, 1280), and their number per batch.
+
+    `people` (N,) are the probabilities that the pictures show people.
+    """
 
     pooled: Tensor
     people: Tensor
@@ -82,12 +85,18 @@ def squeeze(
 
 
 def with_people(opinions: Tensor, shares: Tensor) -> Tensor:
-    """Return probabilities (N, 1001): rescaled `opinions` (N, 1000), then those of people (N,)."""
+    """Return class probabilities (N, 1001), in which the last class is people.
+
+    `shares` (N,) are the probabilities of people; `opinions` (N, 1000) are scaled by 1 - `shares`.
+    """
     return torch.cat([opinions * (1 - shares[:, None]), shares[:, None]], 1)
 
 
 def _mixtures(groups: Sequence[Group]) -> tuple[Tensor, Tensor]:
-    """Return a batch's features and shares of people; most are mixtures of two pictures."""
+    """Draw a batch; return its features, and the probabilities that its pictures show people.
+
+    Most samples are mixtures of two pictures.
+    """
     drawn = [torch.randint(len(group.pooled), (group.size,)) for group in groups]
     pooled = torch.cat([group.pooled[rows] for group, rows in zip(groups, drawn, strict=True)])
     people = torch.cat([group.people[rows] for group, rows in zip(groups, drawn, strict=True)])

@@ -54,7 +54,7 @@ def fit(
     size: int = 16,
     seed: int = 0,
 ) -> None:
-    """Train for `steps` steps the weights that `hold` does not protect; write `folder` regularly.
+    """Train the weights that `hold` does not freeze, and save the model to `folder` regularly.
 
     In the last tenth of the steps, pictures are shown with all of their tokens.
     """
@@ -92,10 +92,11 @@ def share(step: int, steps: int) -> float:
 
 
 def _rates(model: Any, rate: float) -> list[dict[str, Any]]:
-    """Return parameter groups with lower rates for embeddings and for the layers' output weights.
+    """Return parameter groups with lower learning rates for embeddings and output weights.
 
-    Embeddings have lower rates because they start from MiniLM features; output weights, because the
-    norms divide by a constant and so do not bound the residual stream.
+    Embeddings have lower rates because they start from MiniLM features. The output weights of the
+    layers have lower rates because the norms divide by a constant, and so do not bound the residual
+    stream.
     """
     slower = {"embed_tokens": 0.5, "o_proj": 0.3, "down_proj": 0.3}
     groups: dict[float, list[Any]] = defaultdict(list)

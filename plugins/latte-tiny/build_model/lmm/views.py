@@ -26,7 +26,10 @@ TOKEN_SCALE = 255 / 6
 
 @dataclass(frozen=True)
 class Views:
-    """Pictures (N, S, S, 3) uint8, tokens (N, T, 1280) uint8, and source rows (N,) of N views."""
+    """N views: pictures (N, S, S, 3) and tokens (N, T, 1280), both uint8.
+
+    `source` (N,) is the row of the photo or stamp that each view shows.
+    """
 
     pixels: Pixels
     tokens: Tensor
@@ -62,7 +65,10 @@ def random_crop(image: Image.Image, draw: random.Random) -> Pixels:
 def photo_pixels(
     paths: list[Path], crops: int, draw: random.Random
 ) -> Iterator[tuple[int, Pixels]]:
-    """Yield `(row, pixels)`: of each whole photo, then of its random crops."""
+    """Yield the pixels of each photo: first the whole photo, then random crops of it.
+
+    The values are pairs (row of the photo, pixels).
+    """
     for row, path in enumerate(paths):
         with Image.open(path) as opened:
             image = opened.convert("RGB")
@@ -74,7 +80,10 @@ def photo_pixels(
 def stamp_pixels(
     found: list[stamps.Stamp], drawn: int, draw: random.Random
 ) -> Iterator[tuple[int, Pixels]]:
-    """Yield `(row, pixels)` of each cut-out: once on white, then on random backgrounds."""
+    """Yield the pixels of each cut-out: first on white, then on random backgrounds.
+
+    The values are pairs (row of the cut-out, pixels).
+    """
     for row, stamp in enumerate(found):
         for view in range(1 + drawn):
             yield row, square(stamps.on_ground(stamp, draw, plain=view == 0))
