@@ -41,7 +41,7 @@ class CurrentOptions(Options):
 
 
 class TemplateOptions(Options):
-    """Options of the template prototypes: when the trained text tower encodes templates again."""
+    """Options of the template prototypes: how often the text tower encodes the templates again."""
 
     refresh: ClassFeatureRefresh = Field(
         default="start",
@@ -51,7 +51,7 @@ class TemplateOptions(Options):
 
 
 class MomentumOptions(Options):
-    """Options of the momentum prototypes, for the update from texts; defaults are LatteCLIP's."""
+    """Options of the momentum prototypes, which texts move; defaults are taken from LatteCLIP."""
 
     momentum: float = Field(
         default=0.99,
@@ -89,7 +89,7 @@ class AnchoredOptions(Options):
 
 
 class ReEstimatedOptions(Options):
-    """Options for prototypes that are updated from frozen features before the first step."""
+    """Options of prototypes that are estimated from frozen features before the first step."""
 
     rounds: int = Field(
         default=10,
@@ -130,9 +130,9 @@ class ContrastiveOptions(Options):
 
 
 class LastBlocksOptions(Options):
-    """Options of `last_blocks`: the number of blocks that train."""
+    """Options of `last_blocks`: the number of trained blocks."""
 
-    blocks: int = Field(default=2, ge=1, description="blocks at the end of each tower that train")
+    blocks: int = Field(default=2, ge=1, description="trained blocks at the end of each tower")
 
 
 class LoraOptions(Options):
@@ -142,17 +142,17 @@ class LoraOptions(Options):
 
 
 class PromptsOptions(Options):
-    """Options of `prompts`: the words whose embeddings train."""
+    """Options of `prompts`: the words whose token embeddings are trained."""
 
     words: str = Field(
         default="a photo of a",
         min_length=1,
-        description="the embeddings of the tokens of these words train",
+        description="the token embeddings of these words are trained",
     )
 
 
 class PhraseOptions(Options):
-    """Options of describer `phrases`: the phrase bank, and the length of the sentences."""
+    """Options of describer `phrases`: the file of phrases, and the length of the sentences."""
 
     bank: Path | None = Field(
         default=None,
