@@ -1,4 +1,4 @@
-"""Interface of datasets, and references to images; a reference has no field for a label."""
+"""Interface of datasets, and references to images; a training image has no field for a label."""
 
 from __future__ import annotations
 
@@ -135,9 +135,10 @@ class Dataset(Component[OptionsT]):
         return ()
 
     def audit_labels(self) -> Mapping[str, int]:
-        """Return the known true labels of training images, by image id.
+        """Return the known true labels (class indices) of training images, by image id.
 
-        Reports show these labels. Only a recipe with `oracle: true` also uses them, to draw groups.
+        Reports show these labels. Only a recipe with `oracle: true` also uses them for training: it
+        forms groups of images by true label.
         """
         return {}
 
@@ -151,5 +152,6 @@ class Dataset(Component[OptionsT]):
     def check_sending(self, address: str) -> None:
         """Raise `LatteError` if the training images must not be sent to the machine `address`.
 
-        Called before a component whose options have `sends_images_to` gets the first image.
+        latte calls this method before the first image is passed to a component that sends images to
+        another machine (`Options.sends_images_to`).
         """

@@ -1,4 +1,4 @@
-"""Interface of losses, which compare image features with their supervision."""
+"""Interface of losses, which compare image features with target vectors or a classifier."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 
 class Loss(Component[OptionsT]):
-    """Scalar loss of one label stream; the engine multiplies it by the stream's `scale`.
+    """Scalar loss of a batch for one label stream (labels and weights from one source).
+
+    The engine multiplies the loss by the `scale` of the stream and adds up the streams.
 
     Example:
         >>> from latte.api import Loss, NoOptions
@@ -27,11 +29,15 @@ class Loss(Component[OptionsT]):
     requires: ClassVar[Literal["targets", "classifier"]]
     """Field of `Supervision` that this loss reads."""
     sigmoid: ClassVar[bool] = False
-    """True if the loss needs `Supervision.logit_bias`, which only sigmoid models have; recipes with
-    another model are refused. If this is False and the model is a sigmoid model, latte warns."""
+    """True if the loss needs `Supervision.logit_bias`, which only sigmoid models have. latte then
+    refuses recipes with a softmax model. If False, latte warns of recipes with a sigmoid model."""
 
     @abstractmethod
     def __call__(
         self, image_features: Tensor, supervision: Supervision, logit_scale: Tensor
     ) -> Tensor:
-        """Return a differentiable scalar for unit features (B, D) and a scalar logit scale."""
+        """Return the loss (scalar, with gradient) of unit image features (B, D).
+
+        `supervision` holds the labels and weights of the B images, and their targets or classifier.
+        `logit_scale` is the learner's, a scalar.
+        """

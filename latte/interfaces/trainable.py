@@ -1,4 +1,4 @@
-"""Interface of components of kind `trainable`, which choose the parameters that train."""
+"""Interface of components of kind `trainable`, which choose the trainable parameters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Trainable(Component[OptionsT]):
-    """Chooses the parameters of a learner's backbone that train, and may add some.
+    """Chooses the trainable parameters of a learner's backbone; may also add parameters.
 
     Example:
         >>> from latte.api import NoOptions, Trainable
@@ -31,11 +31,13 @@ class Trainable(Component[OptionsT]):
         """Choose parameters of `backbone` to train, and return these parameters by name.
 
         Set `requires_grad` of the chosen parameters, and freeze all others. `backbone` is the
-        learner's own copy of the frozen CLIP. Equal seeds must give equal bits.
+        learner's own copy of the frozen CLIP. With equal seeds, the returned parameters must be
+        bit-identical.
         """
 
     def merge(self, backbone: Backbone) -> None:
-        """Fold parameters that `select` added into the weights; called once, after training.
+        """Merge parameters that `select` added into the model's weights; called after training.
 
-        Features may change by rounding. The backbone can then be saved. The default does nothing.
+        latte calls this method once, before it saves the model. Features may change by rounding.
+        The default does nothing.
         """
