@@ -9,7 +9,7 @@ BLOCK_ENTRIES = 2**22
 
 
 def rows_per_block(columns: int) -> int:
-    """Return the number of rows per block (at least 1), if a row has `columns` entries.
+    """Return the number of rows (at least 1) with which a block has at most 2**22 entries.
 
     Example:
         >>> from latte.api import rows_per_block
