@@ -17,7 +17,7 @@ from latte.testing.fixtures import guard_evidence
 
 
 class GuardContract(ComponentContract):
-    """Tests that a guard returns a valid verdict for any evidence, and the same one each time.
+    """Tests that a guard returns a valid verdict for any evidence, and always the same verdict.
 
     Example:
         >>> from latte.testing import GuardContract
@@ -50,17 +50,17 @@ class GuardContract(ComponentContract):
 
     @pytest.mark.parametrize("corrected", [1, 12])
     def test_corrected_images_are_judged(self, tmp_path: Path, corrected: int) -> None:
-        """A person may have given the class of some images, or of all of them."""
+        """A guard returns a valid verdict if a person gave the class of some or all images."""
         evidence = guard_evidence(corrected=corrected)
         _check(self.judged(tmp_path, evidence), evidence)
 
     def test_one_image_is_judged(self, tmp_path: Path) -> None:
-        """The variance over a single image is undefined; the guard still returns a verdict."""
+        """A guard judges a single image, although the variance of one value is undefined."""
         evidence = guard_evidence(images=1)
         _check(self.judged(tmp_path, evidence), evidence)
 
     def test_identical_images_are_judged(self, tmp_path: Path) -> None:
-        """All variances are 0; the guard still returns a verdict."""
+        """A guard judges identical images, although all variances are 0."""
         given = guard_evidence()
         same = given.image_features[:1].repeat(len(given.image_features), 1)
         candidates = {
@@ -77,7 +77,7 @@ class GuardContract(ComponentContract):
         assert first == second, message
 
     def test_the_evidence_is_left_as_it_is(self, tmp_path: Path) -> None:
-        """The guard does not change the tensors of the evidence, which the run still needs."""
+        """The guard does not change the tensors of `evidence`, because the run still needs them."""
         evidence, same = guard_evidence(), guard_evidence()
         self.judged(tmp_path, evidence)
         for mine, its in zip(_tensors(evidence), _tensors(same), strict=True):
