@@ -37,7 +37,7 @@ _EVALUATION = "dataset.evaluation"
 
 
 class FolderOptions(SourceOptions):
-    """Options of dataset `folder`: a folder of training images without labels, and class names."""
+    """Options of dataset `folder`: a folder of unlabelled training images, and class names."""
 
     root: PathText = Field(
         description="folder of the training images, searched with its sub-folders"
@@ -56,7 +56,7 @@ class FolderOptions(SourceOptions):
 
 
 class ImageFolderDataset(ImageSource[FolderOptions]):
-    """Trains on all images below option `root`; evaluates on labelled images of `evaluation`."""
+    """Dataset of all images below the folder `root`; `evaluation` holds labelled test images."""
 
     def __init__(self, options: FolderOptions, context: Context) -> None:
         self._root = existing_folder(context.path(options.root), "dataset.root")
@@ -76,7 +76,7 @@ class ImageFolderDataset(ImageSource[FolderOptions]):
         return self._evaluation_images
 
     def audit_labels(self) -> Mapping[str, int]:
-        """Return labels from the sub-folders of `root`, if the recipe says `classes: folders`."""
+        """Return labels from the sub-folders of `root`; empty unless `classes` is `folders`."""
         if self.options.classes != CLASS_FOLDERS:
             return {}
         labels = {name: label for label, name in enumerate(self.class_names)}
@@ -91,7 +91,7 @@ class ImageFolderDataset(ImageSource[FolderOptions]):
         return found
 
     def warnings(self) -> Sequence[str]:
-        """Return sentences about files that are not read, and about links to outside of `root`."""
+        """Return warnings about files that are not read, and about links that leave `root`."""
         found = [self._links] if self._links else []
         _ = self._evaluation_images
         return [*self._left_out.warnings(), *found]
@@ -107,7 +107,10 @@ class ImageFolderDataset(ImageSource[FolderOptions]):
 
     @cached_property
     def _links(self) -> str | None:
-        """Sentence with the number of images outside `root` and one link's target, or None."""
+        """Warning with the number of images outside `root` and one example; None if all are inside.
+
+        An image is outside if a link leads to it.
+        """
         paths = ListedPaths(self._root, absolute=False)
         outside = [one for one in self._training_images if not paths.stays_inside(one.path)]
         if not outside:

@@ -1,4 +1,4 @@
-"""Datasets `list` and `coop`: images that a CSV, JSONL or CoOp split file names."""
+"""Datasets `list` and `coop`: images that a CSV, JSONL or CoOp split file lists."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _OWN_COLUMNS = "Name yours in the recipe, as in: path_column: NAME, class_column
 
 @contextmanager
 def naming_columns(advice: str) -> Iterator[None]:
-    """Add `advice` to the hint of each error from the block about a column that a file lacks."""
+    """If the `with` block raises an error about a missing column, add `advice` to its hint."""
     try:
         yield
     except LatteError as error:
@@ -44,7 +44,7 @@ def naming_columns(advice: str) -> Iterator[None]:
 
 
 class ListOptions(SourceOptions):
-    """Options of dataset `list`: files that name the images, whose paths may be absolute."""
+    """Options of dataset `list`: the files that list the images; paths may be absolute."""
 
     images: PathText = Field(description="CSV or JSONL file that names the training images")
     root: PathText | None = Field(
@@ -122,7 +122,7 @@ class ListDataset(ImageSource[ListOptions]):
 
 
 class CoopOptions(SourceOptions):
-    """Options of dataset `coop`: train and val are for training, test is for evaluation."""
+    """Options of dataset `coop`: train and val are used for training, test for evaluation."""
 
     split: PathText = Field(description="split_zhou_*.json")
     root: PathText = Field(description="folder at which the paths of the split start")
@@ -132,7 +132,7 @@ class CoopOptions(SourceOptions):
 
 
 class CoopDataset(SplitDataset[CoopOptions]):
-    """Dataset of the images below a folder that a split file lists."""
+    """Dataset of the images that a CoOp split file lists, with paths relative to `root`."""
 
     def __init__(self, options: CoopOptions, context: Context) -> None:
         file = existing_file(context.path(options.split), "dataset.split")

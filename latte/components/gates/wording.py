@@ -1,4 +1,4 @@
-"""Gates that hold back unusable texts: `length`, `repetition` and `refusal`."""
+"""Gates that hold back (filter out) unusable texts: `length`, `repetition` and `refusal`."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class LengthOptions(Options):
 
 
 class LengthGate(Gate[LengthOptions]):
-    """Holds back texts by their number of words, separated by white space.
+    """Filters out texts with too few or too many words; words are separated by white space.
 
     In scripts without spaces between words, such as Chinese, a whole text is one word: use other
     limits for such texts, or remove the gate from the recipe.
@@ -92,9 +92,10 @@ class RepetitionOptions(Options):
 
 
 class RepetitionGate(Gate[RepetitionOptions]):
-    """Holds back texts that repeat word sequences, and texts that many images share.
+    """Filters out texts that repeat word sequences, and texts that many images have in common.
 
-    Comparisons ignore case, punctuation and spaces. A text that occurs once never counts as shared.
+    Comparisons ignore case, punctuation and spaces. A text that occurs once always passes the
+    second test.
     """
 
     def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:
@@ -154,7 +155,8 @@ PATTERNS = (
     r"\bplease (?:provide|upload|attach|share|send) (?:\w+ ){0,4}" + _PICTURE + r"\b",
     r"\bagainst (?:my|the|our|openai's) (?:\w+ )?(?:guidelines|polic(?:y|ies)|programming)\b",
 )
-"""Patterns of refusals, applied to `folded` text: a model mentions itself or a missing image."""
+"""Regular expressions that find refusals in `folded` texts: a model mentions itself, its
+instructions or a missing image."""
 
 
 class RefusalOptions(Options):
@@ -173,9 +175,9 @@ class RefusalOptions(Options):
 
 
 class RefusalGate(Gate[RefusalOptions]):
-    """Holds back texts with a phrase of `PATTERNS` or of the option `also`.
+    """Filters out refusals: texts that match `PATTERNS` or contain a phrase of the option `also`.
 
-    The patterns are English. They require that the model mentions itself, its instructions or a
+    The patterns are English. They match only if the model mentions itself, its instructions or a
     missing image, so that "a dog that cannot see over the fence" passes.
     """
 
