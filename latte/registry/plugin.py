@@ -1,4 +1,4 @@
-"""Plugins with their state and components."""
+"""Data about plugins: whether they could be loaded, and which components they declare."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Status = Literal["ok", "broken", "incompatible", "blocked", "disabled"]
 
 @dataclass(frozen=True)
 class Plugin:
-    """An installed package that declares components, loaded or not."""
+    """An installed package that declares components, whether it could be loaded or not."""
 
     key: str
     """Name of the package's entry point, which is also the name of its import package."""
@@ -24,8 +24,8 @@ class Plugin:
     status: Status
     """Result of loading the plugin.
 
-    A plugin that the environment variable `LATTE_PLUGINS` leaves out is `blocked`, and one that
-    `latte plugins disable` names is `disabled`; neither is loaded."""
+    A plugin is `blocked` if the environment variable `LATTE_PLUGINS` leaves it out, and `disabled`
+    if the user ran `latte plugins disable` for it. Such plugins are not loaded."""
     error: str | None = None
     """Reason for the status in one line, for every status except `ok`."""
     detail: str | None = None
