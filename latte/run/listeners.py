@@ -14,7 +14,7 @@ _POSITIONS = ("event", "step", "epoch")
 
 
 class Listeners:
-    """The reporters of one run, with their labels in the recipe."""
+    """Calls the hooks of the reporters of one run."""
 
     def __init__(self, reporters: Sequence[tuple[str, Reporter[Any]]], progress: Progress) -> None:
         self.reporters = [reporter for _, reporter in reporters]
@@ -23,7 +23,7 @@ class Listeners:
 
     @contextmanager
     def run(self) -> Iterator[None]:
-        """Call `on_run_end` when the block ends, or `on_run_failure` if it raises."""
+        """Call `on_run_end` when the `with` block ends, or `on_run_failure` if it raises."""
         try:
             yield
         except BaseException as error:
@@ -32,7 +32,7 @@ class Listeners:
         self.call("on_run_end")
 
     def rows(self, rows: Rows) -> None:
-        """Report new rows of `metrics.jsonl`: call `on_steps` and `on_epoch_end`."""
+        """Pass new rows of `metrics.jsonl` to the hooks `on_steps` and `on_epoch_end`."""
         steps = [_figures(row) for row in rows if row["event"] == "step"]
         if steps:
             self.call("on_steps", steps)
@@ -41,7 +41,11 @@ class Listeners:
                 self.call("on_epoch_end", _figures(row))
 
     def call(self, hook: str, *details: Any) -> None:
-        """Call a hook of every reporter; warn of a failing reporter and do not call it again."""
+        """Call a hook of every reporter.
+
+        If the hook of a reporter raises an exception, print a warning and call no further hook of
+        this reporter.
+        """
         for name, reporter in [*self._listening]:
             try:
                 getattr(reporter, hook)(*details)

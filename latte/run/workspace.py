@@ -1,4 +1,4 @@
-"""The workspace of a run: recipe, folder, device, and components that are built on demand."""
+"""The workspace of a run: recipe, folder, device, and components that are built at first use."""
 
 from __future__ import annotations
 
@@ -37,15 +37,16 @@ if TYPE_CHECKING:
 
 
 def cache_folder() -> Path:
-    """Return the cache folder of all runs: `LATTE_CACHE`, or latte's folder in the user's cache."""
+    """Return the cache folder of all runs: `LATTE_CACHE`, else `latte` in the user's cache."""
     chosen = os.environ.get("LATTE_CACHE")
     return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("latte"))
 
 
 def description_folder(cache: Path | None = None, *, must_exist: bool = True) -> Path:
-    """Return the folder of the description store, below `cache` or the cache folder of all runs.
+    """Return the folder in which all runs store descriptions, below the folder `cache`.
 
-    Raises `LatteError` if `must_exist` is true and the folder `cache` does not exist.
+    If `cache` is None, the cache folder of all runs is used. Raises `LatteError` if `must_exist` is
+    true and the folder `cache` does not exist.
     """
     if cache is not None and must_exist and not cache.is_dir():
         raise LatteError(
@@ -78,14 +79,14 @@ class Workspace:
         self.registry = registry
         self.progress = progress
         self.limit = limit
-        """Use at most this many training and evaluation images, for a quick look at a recipe."""
+        """Largest number of training images and of evaluation images to use; None means all."""
         self.folder = folder
         self._parent: Workspace | None = None
 
     def control(self, recipe: Recipe, folder: RunFolder) -> Workspace:
-        """Return the workspace of a control of this run.
+        """Return the workspace of a control: a variant of this run's recipe, for comparison.
 
-        Both share the image cache, and the CLIP if it is the same.
+        Both workspaces share the image cache, and the frozen CLIP if both recipes use the same.
         """
         control = Workspace(recipe, self.registry, self.progress, folder, limit=self.limit)
         control._parent = self
@@ -93,7 +94,7 @@ class Workspace:
 
     @property
     def is_control(self) -> bool:
-        """True if this is the run of a control."""
+        """True if this is the workspace of a control."""
         return self._parent is not None
 
     @property
@@ -144,7 +145,7 @@ class Workspace:
         return choose_arithmetic(self.recipe.train.precision, torch.device(self.device))
 
     def encoding(self) -> AbstractContextManager[Any]:
-        """Return the context manager for encoding without gradient."""
+        """Return a context manager in which the frozen CLIP encodes without gradient."""
         import torch
 
         from latte.train.precision import encoding_in
@@ -153,7 +154,10 @@ class Workspace:
 
     @property
     def feature_identity(self) -> tuple[str, ...]:
-        """Everything that features of the frozen CLIP depend on, except the encoded content."""
+        """Everything except images and texts that determines the frozen CLIP's features.
+
+        Features in the cache are found by this identity and by the content of the image or text.
+        """
         import torch
 
         own, name = (self.frozen_clip.fingerprint,), self.device
@@ -164,14 +168,14 @@ class Workspace:
         return (*own, name, self.arithmetic)
 
     def shares_clip(self, other: Workspace) -> bool:
-        """Return True if both runs start from the same CLIP, on the same device."""
+        """Return True if both workspaces use the same frozen CLIP, on the same device."""
         mine, its = self.recipe, other.recipe
         same_place = (mine.base_dir, self.device) == (its.base_dir, other.device)
         return same_place and mine.backbone == its.backbone
 
     @cached_property
     def pixels(self) -> DiskStore:
-        """The cache of decoded images; a control uses the cache object of its main run."""
+        """Cache of decoded images on disk; a control shares it with the run that it belongs to."""
         if self._parent:
             return self._parent.pixels
         from latte.data.disk_cache import DiskStore, bound_from_environment
@@ -186,18 +190,24 @@ class Workspace:
 
     @cached_property
     def listeners(self) -> Listeners:
-        """The recipe's reporters; empty in a control run and outside the main process."""
+        """Object that calls the reporters' hooks; no reporters in controls and other processes.
+
+        Only the main process has reporters.
+        """
         silent = self._parent is not None or not distributed.is_main_process()
         chosen = [] if silent else self.recipe.reporters
         return Listeners([(one.label, self.build(one)) for one in chosen], self.progress)
 
     def build(self, choice: Choice, options: Any = None) -> Any:
-        """Build the component that `choice` names; `options` replace its options in the recipe."""
+        """Build the component that `choice` names; if given, `options` replace the recipe's."""
         return self.registry.build(choice.registered, options or choice.options, self.context)
 
 
 def find_device(wanted: str) -> str:
-    """Return the torch device called `wanted`. Raises `LatteError` if this machine lacks it."""
+    """Return the torch device `wanted`; for `auto`, `cuda` if there is a GPU, else `cpu`.
+
+    Raises `LatteError` if this machine does not have the device.
+    """
     import torch
 
     if wanted == "auto":
@@ -214,7 +224,7 @@ def find_device(wanted: str) -> str:
 
 
 def saved_recipe(run: FinishedRun, registry: Registry, overrides: Sequence[str] = ()) -> Recipe:
-    """Load the recipe of a run, changed by `overrides` as `load_recipe` does.
+    """Load the recipe that a run saved in its folder, with changes such as `train.max_steps=100`.
 
     Relative paths in the recipe are relative to the folder of the original recipe file.
     """
@@ -223,10 +233,11 @@ def saved_recipe(run: FinishedRun, registry: Registry, overrides: Sequence[str] 
 
 
 def load_recipe_or_saved(path: Path, registry: Registry, overrides: Sequence[str]) -> Recipe:
-    """Load a recipe, which may be the `recipe.yaml` of a run folder.
+    """Load a recipe file, which may also be the `recipe.yaml` of a run folder.
 
-    The output of a run folder's recipe goes beside that run folder, unless `overrides` name another
-    place. Its relative paths start at the folder of the original recipe file, see `saved_recipe`.
+    A recipe in a run folder is handled differently: new runs are written beside that run folder,
+    unless `overrides` set `output`, and relative paths start at the folder of the original recipe
+    file (see `saved_recipe`).
     """
     folder = RunFolder(path.absolute().parent)
     if path.name != folder.recipe.name or not folder.source.is_file():
@@ -257,7 +268,7 @@ def unloaded(recipe: Recipe, registry: Registry, choice: Choice) -> Any:
 
 
 def check_sending(recipe: Recipe, dataset: Dataset[Any]) -> None:
-    """Raise `LatteError` if a describer sends images to a machine that the dataset forbids."""
+    """Raise `LatteError` if a describer sends images to a machine and the dataset forbids this."""
     for describer in recipe.describers:
         if address := describer.options.sends_images_to:
             dataset.check_sending(address)
