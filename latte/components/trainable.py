@@ -213,7 +213,7 @@ def _with_modules(backbone: Backbone) -> ModuleBackbone:
 
     if not isinstance(backbone, ModuleBackbone):
         raise LatteError(
-            f"a {type(backbone).__name__} has no torch module whose parts could train",
+            f"a {type(backbone).__name__} has no torch module whose parts could be trained",
             where=_WHERE,
             hint="trainable: all",
         )

@@ -220,8 +220,8 @@ class _Runner:
             old, new = (", ".join(f"{name} {of[name]}" for name in changed) for of in (one, other))
             if changed:
                 self.progress.say(
-                    f"warning: this run started with {old} and resumed with {new}, so bits may "
-                    "differ"
+                    f"warning: this run started with {old} and resumed with {new}, so results may "
+                    "not be bit-identical"
                 )
         if before is None or "train" not in kept:
             write_json(path, now)
