@@ -1,4 +1,4 @@
-"""Write a CLIP as a folder that open_clip opens as `local-dir:FOLDER`."""
+"""Save a CLIP as a folder that open_clip opens under the name `local-dir:FOLDER`."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def save_model(
     *,
     text_in_folder: bool,
 ) -> None:
-    """Write fp32 weights as safetensors, then Hugging Face files if there are any, then the config.
+    """Write a model to `folder`: weights, Hugging Face files if there are any, then the config.
 
-    If the Hugging Face text tower came from a folder, the config contains the absolute path of the
-    new folder, as open_clip does not resolve relative paths. If the new folder is moved, only latte
-    can open it.
+    Weights are written in fp32 as safetensors. If the model has a Hugging Face text tower that came
+    from a folder, the config contains the absolute path of the new folder, because open_clip does
+    not resolve relative paths. If the new folder is moved, only latte can open it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with write_atomically(folder / WEIGHTS_FILE) as temporary:
@@ -44,7 +44,11 @@ def save_model(
 
 
 def exported_config(config: Mapping[str, Any], text_folder: Path | None = None) -> dict[str, Any]:
-    """Return a copy of `config` that names the activation and requests no pretrained weights."""
+    """Return a copy of the `model_cfg` for an exported folder.
+
+    It names the activation function and requests no pretrained weights. If given, `text_folder`
+    becomes the place of the Hugging Face text tower.
+    """
     exported = copy.deepcopy(dict(config))
     exported["quick_gelu"] = bool(exported.get("quick_gelu", False))
     if "timm_model_name" in exported["vision_cfg"]:

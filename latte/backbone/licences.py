@@ -1,4 +1,4 @@
-"""Repository and licence of pretrained weights that open_clip names. Imports no torch."""
+"""Find the repository and the licence of pretrained weights. Imports no torch."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ _LICENCES = {
     r"timm/.*metaclip": "cc-by-nc-4.0",
     r"facebook/metaclip": "cc-by-nc-4.0",
 }
-"""Licence by beginning of the repository name, for publishers with one licence for all models."""
+"""Licence by a pattern for the start of the repository name, for publishers that give all their
+models one licence."""
 
 
 def repository_of(model: str, pretrained: str | None) -> str | None:
-    """Return the repository on the Hugging Face hub that has the weights, if there is one."""
+    """Return the Hugging Face repository of a model's weights; None if there is none."""
     if model.startswith(HUB):
         return model.removeprefix(HUB)
     if ":" in model or pretrained is None:
@@ -28,6 +29,6 @@ def repository_of(model: str, pretrained: str | None) -> str | None:
 
 
 def licence_of(repository: str | None) -> str | None:
-    """Return the licence of a repository, if known."""
+    """Return the licence of a repository's weights; None if it is unknown."""
     found = (name for start, name in _LICENCES.items() if re.match(start, repository or ""))
     return next(found, None)

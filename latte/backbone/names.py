@@ -1,4 +1,4 @@
-"""Models and weight tags that open_clip knows, read from its package without importing torch."""
+"""Names of open_clip's models and weight tags, read from its package without importing torch."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from types import ModuleType
 from typing import Any, cast
 
 _ALONE = "_latte_open_clip"
-"""Name of an empty package that replaces open_clip, because importing open_clip takes seconds."""
+"""Name of an empty package that stands in for open_clip, because importing open_clip is slow."""
 _SLOW_IMPORTS = ("huggingface_hub", "safetensors.torch")
-"""Optional imports of `open_clip.pretrained` that its tables do not need."""
+"""Slow imports of `open_clip.pretrained` that are not needed to read its tables of weights."""
 _CONFIG_KEYS = {"embed_dim", "vision_cfg", "text_cfg"}
 
 
 def model_names() -> list[str]:
-    """Return the names of all models."""
+    """Return the names of all models of open_clip."""
     folder = _config_folder()
     if folder is not None:
         return sorted(path.stem for path in folder.glob("*.json"))
@@ -28,7 +28,7 @@ def model_names() -> list[str]:
 
 
 def model_config(name: str) -> dict[str, Any] | None:
-    """Return the `model_cfg` of a model; None if there is no model of that name."""
+    """Return the configuration (`model_cfg`) of a model; None if open_clip has no such model."""
     folder = _config_folder()
     if folder is None:
         found: dict[str, Any] | None = importlib.import_module("open_clip").get_model_config(name)
@@ -40,13 +40,16 @@ def model_config(name: str) -> dict[str, Any] | None:
 
 
 def weight_tag(name: str, tag: str) -> Mapping[str, Any]:
-    """Return the place and the pixel format of a model's weights; empty for an unknown tag."""
+    """Return where a model's pretrained weights are, and their pixel format.
+
+    The result is empty if the model has no weights with this tag.
+    """
     found: Mapping[str, Any] = pretrained().get_pretrained_cfg(name, tag)
     return found
 
 
 def weight_tags(name: str) -> list[str]:
-    """Return the names (tags) of the pretrained weights that open_clip lists for a model."""
+    """Return the tags of all pretrained weights that open_clip lists for a model."""
     return [*pretrained().list_pretrained_tags_by_model(name)]
 
 
@@ -64,10 +67,10 @@ def pretrained() -> ModuleType:
 
 
 def _config_folder() -> Path | None:
-    """Return open_clip's folder of model configurations, to read them without importing open_clip.
+    """Return open_clip's folder of model configurations, found without importing open_clip.
 
-    Returns None if open_clip is already imported or has no such folder; the functions of open_clip
-    are then called.
+    Returns None if open_clip is already imported or has no such folder. Callers then use the
+    functions of open_clip itself.
     """
     if "open_clip" in sys.modules:
         return None
