@@ -208,7 +208,7 @@ def class_token_states(visual: Any, pixels: Tensor) -> Tensor:
 
 
 def class_token_of(visual: Any, states: Tensor, start: int = 0) -> Tensor:
-    """Return the final class token (B, W), from `states` (B, L, W) after the first `start` blocks."""
+    """Return the final class token (B, W), from outputs (B, L, W) of the first `start` blocks."""
     rows, packing = _image_rows(states)
     return visual.ln_post(run_blocks(visual.transformer, rows, packing, start))  # type: ignore[no-any-return]
 

@@ -83,9 +83,9 @@ class BackboneContract(ComponentContract):
         """Equal inputs give bit-identical features, also after the model is loaded again."""
         backbone = self.load(tmp_path)
         first = _outputs(backbone)
-        assert _equal(first, _outputs(backbone)), "a second pass gives other bits"
+        assert _equal(first, _outputs(backbone)), "a second pass gives different features"
         again = self.load(tmp_path)
-        assert _equal(first, _outputs(again)), "a second load gives other bits"
+        assert _equal(first, _outputs(again)), "a second load gives different features"
         assert backbone.fingerprint == again.fingerprint
 
     @pytest.mark.parametrize("text", ["", "W" * 3, "word " * 2000, "ü 写真 🦊"])

@@ -71,7 +71,7 @@ class GuardContract(ComponentContract):
         _check(self.judged(tmp_path, evidence), evidence)
 
     def test_verdicts_are_deterministic(self, tmp_path: Path) -> None:
-        """Equal evidence gets equal verdicts."""
+        """Equal inputs get equal verdicts."""
         message = "the same evidence gets another verdict"
         first, second = (self.judged(tmp_path, guard_evidence()) for _ in range(2))
         assert first == second, message

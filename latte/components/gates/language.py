@@ -65,7 +65,7 @@ class LanguageGate(Gate[LanguageOptions]):
     """
 
     def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:
-        """Return a reason for each text that is held back; see `Gate`."""
+        """Return for each text None if it passes, else the reason why it is filtered out."""
         return [self._script(one.text) or self._language(one.text) for one in texts]
 
     def _script(self, text: str) -> str | None:

@@ -36,7 +36,7 @@ class LeakageGate(Gate[LeakageOptions]):
     """
 
     def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:
-        """Return a reason for each text that is held back; see `Gate`.
+        """Return for each text None if it passes, else the reason why it is filtered out.
 
         Raises `LatteError` if the option `ignore` names an unknown class.
         """

@@ -54,7 +54,7 @@ class LengthGate(Gate[LengthOptions]):
     """
 
     def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:
-        """Return a reason for each text that is held back; see `Gate`."""
+        """Return for each text None if it passes, else the reason why it is filtered out."""
         return [self._verdict(len(one.text.split())) for one in texts]
 
     def _verdict(self, words: int) -> str | None:
@@ -99,7 +99,7 @@ class RepetitionGate(Gate[RepetitionOptions]):
     """
 
     def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:
-        """Return a reason for each text that is held back; see `Gate`."""
+        """Return for each text None if it passes, else the reason why it is filtered out."""
         split = [tuple(words(one.text)) or (one.text,) for one in texts]
         counts = Counter(split)
         return [self._loop(one) or self._share(counts[one], len(texts)) for one in split]
@@ -182,7 +182,7 @@ class RefusalGate(Gate[RefusalOptions]):
     """
 
     def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:
-        """Return a reason for each text that is held back; see `Gate`."""
+        """Return for each text None if it passes, else the reason why it is filtered out."""
         also = (re.escape(_spaced(folded(phrase))) for phrase in self.options.also)
         refusal = re.compile("|".join((*PATTERNS, *(rf"(?<!\w){one}(?!\w)" for one in also))))
         found = (refusal.search(_spaced(folded(one.text))) for one in texts)
