@@ -152,7 +152,7 @@ def _attention(attention: nn.MultiheadAttention, states: Tensor, packing: Packin
 def _attention_of_read(
     attention: nn.MultiheadAttention, states: Tensor, packing: Packing
 ) -> Tensor:
-    """Return attention outputs (N, W) of the rows `packing.read` over their own sequences."""
+    """Return attention outputs (N, W); each row in `packing.read` attends to its own sequence."""
     width, heads = states.shape[1], attention.num_heads
     weight, bias = attention.in_proj_weight, attention.in_proj_bias
     assert bias is not None, "see `can_run`"

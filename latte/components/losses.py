@@ -72,7 +72,7 @@ def _cross_entropies(logits: Tensor, positives: Tensor) -> Tensor:
 
 
 def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
-    """Return the mean of values (B,) by weights (B,); 0 if all weights are 0."""
+    """Return the mean of `values` (B,), weighted by `weights` (B,); 0 if all weights are 0."""
     weights = weights.to(values.dtype)
     total = weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)
     return (values * weights).sum() / total

@@ -41,7 +41,7 @@ class CurrentOptions(Options):
 
 
 class TemplateOptions(Options):
-    """Options of the template prototypes: how often the text tower encodes the templates again."""
+    """Options of the prototypes `templates`: how often the text tower encodes them again."""
 
     refresh: ClassFeatureRefresh = Field(
         default="start",
@@ -51,7 +51,7 @@ class TemplateOptions(Options):
 
 
 class MomentumOptions(Options):
-    """Options of the momentum prototypes, which texts move; defaults are taken from LatteCLIP."""
+    """Options of the prototypes `momentum`; defaults are taken from LatteCLIP."""
 
     momentum: float = Field(
         default=0.99,
@@ -72,7 +72,7 @@ class MomentumOptions(Options):
 
 
 class AnchoredOptions(Options):
-    """Options for prototypes between the text of a class and the centre of the class's images."""
+    """Options of the prototypes `anchored`, which lie between a class's text and its images."""
 
     image_weight: float = Field(
         default=0.6, ge=0, le=1, description="weight of the image centre in a class of many images"
@@ -89,7 +89,7 @@ class AnchoredOptions(Options):
 
 
 class ReEstimatedOptions(Options):
-    """Options of prototypes that are estimated from frozen features before the first step."""
+    """Options of the prototypes `re-estimated`, which are computed before the first step."""
 
     rounds: int = Field(
         default=10,

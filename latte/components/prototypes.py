@@ -167,7 +167,10 @@ class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
         self._prototypes = torch.where(lengths > 0, sums / lengths, self._prototypes)
 
     def on_epoch_start(self, info: EpochInfo, learner: str) -> None:
-        """Store the current prototypes: with `margins: epoch_start`, they weight the texts."""
+        """Store the current prototypes, for `margins: epoch_start`.
+
+        With this option, the weights of texts in this epoch are computed from these prototypes.
+        """
         self._epoch_start_prototypes = self._prototypes
 
     def state(self) -> dict[str, Tensor]:

@@ -94,9 +94,9 @@ class Holding:
 
 
 def holdings(archive: Archive) -> list[Holding]:
-    """Return the counts per describer and prompt; of a describer, the prompt with most texts first.
+    """Return the counts of each describer and prompt.
 
-    Describers are in alphabetical order.
+    They are sorted by describer; for each describer, the prompt with the most texts comes first.
     """
     found: dict[tuple[str, str], Holding] = {}
     for one in archive.texts():

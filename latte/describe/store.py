@@ -64,7 +64,7 @@ def request_key(
 
 
 def clean(text: str) -> str:
-    """Return `text` as one printable line, cut between words to at most `MAX_CHARACTERS`."""
+    """Return `text` as one printable line, truncated after a word to at most `MAX_CHARACTERS`."""
     if not text.isprintable():
         dropped = ("Cc", "Cs")  # control characters and surrogates, but no white space
         text = "".join(

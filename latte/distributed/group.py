@@ -164,7 +164,7 @@ def all_reduce(tensors: Sequence[Tensor]) -> list[Tensor]:
 
 
 def any_process(flags: Sequence[bool]) -> list[bool]:
-    """Return for each flag: True if it is True in at least one process."""
+    """Return one bool per flag: True if the flag is set in at least one process."""
     if _group is None or not flags:
         return list(flags)
     import torch

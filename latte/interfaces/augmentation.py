@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ImageAugmentation(Component[OptionsT]):
-    """Makes the views of training images, in place of `train.augment`.
+    """Makes random views (augmented copies) of training images; replaces `train.augment`.
 
     Example:
         >>> import numpy, torch

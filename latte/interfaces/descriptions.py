@@ -1,4 +1,4 @@
-"""Interfaces of describers, which write texts, and of description types, which ask for them."""
+"""Interfaces of describers, which write texts, and of description types, which define questions."""
 
 from __future__ import annotations
 

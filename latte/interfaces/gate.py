@@ -12,7 +12,7 @@ from latte.interfaces.descriptions import Scope
 
 @dataclass(frozen=True)
 class GatedText:
-    """One text of a description, as a describer wrote it.
+    """One text that a describer wrote, with its question and the class of its images.
 
     Example:
         >>> from latte.api import GatedText

@@ -1,4 +1,4 @@
-"""Interface of guards, which judge without labels if the adapted model beats zero-shot CLIP."""
+"""Interface of guards, which judge without labels whether the adapted model beats zero-shot."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class Verdict:
 
 
 def check_verdict(verdict: Verdict, *, divisible: bool = True) -> None:
-    """Raise `ValueError` if `verdict` is invalid; unless `divisible`, strength must be 0 or 1."""
+    """Raise `ValueError` if `verdict` is invalid; if not `divisible`, strength must be 0 or 1."""
     if not 0 <= verdict.strength <= 1:
         raise ValueError(f"the strength {verdict.strength} is not between 0 and 1")
     if not divisible and verdict.strength not in (0, 1):
@@ -142,7 +142,7 @@ def check_verdict(verdict: Verdict, *, divisible: bool = True) -> None:
 
 
 class Guard(Component[OptionsT]):
-    """Decides without labels if a run uses the adapted classifier, the zero-shot one, or a mix.
+    """Decides, without labels, which classifier a run uses: adapted, zero-shot or a mixture.
 
     Example:
         >>> from latte.api import Guard, NoOptions, Verdict

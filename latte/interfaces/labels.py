@@ -24,7 +24,9 @@ Refresh = Literal["never", "epoch", "step"]
 
 
 class PseudoLabeler(Component[OptionsT]):
-    """Assigns pseudo-labels: a class and a weight per training image. All learners share it.
+    """Assigns pseudo-labels: a class and a weight per training image.
+
+    All learners share one labeler, so it can compare the learners.
 
     Example:
         >>> from latte.api import NoOptions, PseudoLabeler, full_stream

@@ -88,11 +88,11 @@ class PrototypeAggregator(Component[OptionsT]):
     def supervise(
         self, stream: LabelStream, texts: Mapping[str, Tensor], image_features: Tensor
     ) -> Supervision:
-        """Return targets, a classifier, or both, for the labels of one stream and the texts.
+        """Return the targets that image features should match, a classifier, or both.
 
-        `texts` maps each description's name to unit text features (B, D) with gradient. For a
-        description of scope `class`, row b is the text feature of the class `stream.labels[b]`.
-        `image_features` (B, D) are detached.
+        `stream` has the labels of the B images from one source. `texts` maps each description's
+        name to unit text features (B, D) with gradient. For a description of scope `class`, row b
+        is the text feature of the class `stream.labels[b]`. `image_features` (B, D) are detached.
         """
 
     def update(self, supervisions: Sequence[Supervision]) -> None:

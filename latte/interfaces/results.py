@@ -22,7 +22,7 @@ OWN_IMAGES = ", own images"
 
 @dataclass(frozen=True)
 class Interval:
-    """Measured value with its 95 % confidence interval; all three numbers are fractions of 1.
+    """Measured value with its 95 % confidence interval, as fractions: 0.61 is 61 %.
 
     Example:
         >>> from latte.api import Interval
@@ -137,7 +137,7 @@ class PresentNames:
 
 @dataclass(frozen=True)
 class Described:
-    """Texts of one training image that one description of the recipe produced.
+    """Texts about one training image, from one description of the recipe.
 
     Example:
         >>> from latte.api import Described

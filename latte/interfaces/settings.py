@@ -190,7 +190,7 @@ class TrainSettings(Options):
 
     @property
     def takes_steps(self) -> bool:
-        """True if the recipe has training steps; a recipe may use labelers and prototypes alone."""
+        """True if the recipe has training steps; without steps, no weight of the model changes."""
         return self.max_steps > 0 and self.max_epochs > 0
 
     @property
@@ -239,7 +239,10 @@ class Price(Options):
 
 
 class Budget(Options):
-    """Largest number of questions, of tokens, or amount of money; set exactly one of the three."""
+    """Limit of a labeler's questions: a number of questions, of tokens, or an amount of money.
+
+    Exactly one of the three must be set.
+    """
 
     questions: int | None = Field(default=None, ge=0, description="distinct questions")
     tokens: int | None = Field(default=None, ge=0, description="input and output tokens together")

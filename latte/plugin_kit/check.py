@@ -44,7 +44,7 @@ class Finding:
 def check_plugin(registry: Registry, plugin: Plugin) -> Iterator[Finding]:
     """Yield the results of checks that do not run the plugin's components.
 
-    They check that the plugin is found, its dependencies, the imports and the options.
+    The checks are about discovery, dependencies, imports and options.
     """
     problem = None if plugin.status == "ok" else f"{plugin.status}: {plugin.error}"
     yield Finding(plugin.package, "is found, and made for this plugin interface", problem)

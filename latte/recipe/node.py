@@ -43,7 +43,7 @@ class Origin:
 
     @property
     def position(self) -> str:
-        """`file:line`, or `--set`."""
+        """The place of the value, for messages: `file:line`, or `--set`."""
         return self.source if self.line is None else f"{self.source}:{self.line}"
 
     def __str__(self) -> str:
@@ -79,7 +79,7 @@ class Node:
             yield from enumerate(self.value)
 
     def plain(self) -> Any:
-        """Return the value as dicts, lists and scalars."""
+        """Return the value as plain Python data: dicts, lists and scalars."""
         if isinstance(self.value, dict):
             return {key: node.plain() for key, node in self.value.items()}
         if isinstance(self.value, list):

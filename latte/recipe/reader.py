@@ -300,7 +300,7 @@ class RecipeReader:
         return [*descriptions]
 
     def _check_questions(self, labels: Sequence[Listed], describers: Sequence[Listed]) -> None:
-        """Report a labeler that asks questions without a describer or budget, or a second one."""
+        """Report labelers that ask questions: more than one, or without a describer or budget."""
         asking = [
             (choice, path) for choice, path in labels if choice.options.questions_to is not None
         ]

@@ -36,7 +36,7 @@ class AsWritten(dict[str, str]):
     """Environment in which every variable NAME has the value `${NAME}`, so nothing is expanded."""
 
     def get(self, name: str, default: Any = None) -> Any:
-        """Return `${NAME}`."""
+        """Return the reference `${name}` itself in place of a value."""
         return f"${{{name}}}"
 
 
@@ -134,7 +134,10 @@ def _from_shell(text: str) -> str:
 
 
 def _values(types: Sequence[Any], key: str) -> Iterator[Any]:
-    """Yield the types of the value at `key`, for each model or mapping in `types`."""
+    """Yield the possible types of the value at `key` of a mapping.
+
+    `types` are the possible types of the mapping, such as pydantic models.
+    """
     for one in _members(types):
         if isinstance(one, type) and issubclass(one, BaseModel) and key in one.model_fields:
             field = one.model_fields[key]
@@ -144,7 +147,10 @@ def _values(types: Sequence[Any], key: str) -> Iterator[Any]:
 
 
 def _arguments(types: Sequence[Any], kinds: tuple[Any, ...]) -> list[Any]:
-    """Return the type arguments of each generic type in `types` that is one of `kinds`."""
+    """Return the type arguments, such as `int` in `list[int]`, of generic types in `types`.
+
+    Only generic types of the given `kinds`, such as `list`, count.
+    """
     return [
         argument
         for one in _members(types)

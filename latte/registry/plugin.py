@@ -37,12 +37,12 @@ class Plugin:
 
     @property
     def package(self) -> str:
-        """Return package and version for messages."""
+        """Return name and version of the package for messages, such as `latte-tiny 0.1.0`."""
         return f"{self.distribution} {self.version}"
 
     @property
     def failed(self) -> bool:
-        """Return true if loading the package failed."""
+        """Return True if loading the package failed."""
         return self.status in ("broken", "incompatible")
 
 
@@ -61,5 +61,5 @@ class Registered:
 
     @property
     def package(self) -> str:
-        """Return package and version for messages."""
+        """Return name and version of the package for messages."""
         return f"{self.distribution} {self.version}"

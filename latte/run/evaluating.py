@@ -52,14 +52,14 @@ _MOST_NUMBERS = 2**25
 
 @dataclass(frozen=True)
 class Measured:
-    """Results of one classifier to be measured: similarities (M, C) of the M evaluation images."""
+    """What is measured of one classifier: similarities (M, C) of M evaluation images, posterior."""
 
     similarities: Similarities
     own: OwnImages | None
     """Posterior (class probabilities) of the training images; None if there is none."""
 
     def calibrated_own(self, calibration: Calibration) -> OwnImages | None:
-        """Return the posterior, calibrated with the exponent of `calibration`; None if none."""
+        """Return the posterior, calibrated with the exponent of `calibration`, if there is one."""
         return None if self.own is None else replace(self.own, exponent=calibration.own_exponent)
 
 
@@ -194,11 +194,12 @@ def compare(
 
 
 def split_rows(own: OwnImages | None, keys: Sequence[str]) -> tuple[Tensor, Tensor]:
-    """Return the indices of test images to measure the classifier on, and of those in `own`.
+    """Choose the test images on which the classifier, and on which the posterior, is measured.
 
-    `own` has the posterior of training images, and `keys` are the content hashes of all test
-    images. Test images in `own` are left out for the classifier, unless all test images are in
-    `own`.
+    `own` has the posterior, which exists for training images only, and `keys` are the content
+    hashes of all test images. The posterior is measured on the test images that it contains. The
+    classifier is measured on the other test images, or on all if there are no others. Returns both
+    as indices of test images.
     """
     known = [False] * len(keys) if own is None else [row is not None for row in own.rows(keys)]
     answered = torch.tensor(known, dtype=torch.bool)

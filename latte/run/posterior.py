@@ -78,7 +78,7 @@ class OwnImages:
             yield one if row is None else self.prediction(one.image, row, class_names, top_k)
 
     def ranks(self, rows: Tensor, labels: Tensor, classes: int) -> Tensor:
-        """Return the rank (B,) of each image's true class among its classes by probability.
+        """Return the rank (B,) of the true class of B images in the order of their probabilities.
 
         `rows` (B,) are the indices of the images, `labels` (B,) the true classes. The most probable
         class has rank 0. A class that the posterior does not contain has the rank `classes`.

@@ -95,7 +95,10 @@ def run_recipe(
 def plan_run(
     recipe: Recipe, registry: Registry, progress: Progress, limit: int | None
 ) -> tuple[Path, list[PlannedStage]]:
-    """Return the run folder and the stages that would run or be reused; write nothing there."""
+    """Return the run folder, and for each stage whether it would be run or reused.
+
+    Nothing is written to the run folder.
+    """
     folder = run_folder(recipe, limit)
     workspace = Workspace(recipe, registry, progress, folder, limit=limit)
     job = Job(workspace, with_corrections(workspace, find_images(workspace)))
@@ -159,7 +162,7 @@ class _Runner:
         return job
 
     def _trains(self, job: Job) -> bool:
-        """Return True if this run will run the stage `train` instead of reusing its result."""
+        """Return True if the stage `train` will be run, and not be reused from an earlier run."""
         train = STAGES.index("train")
         return self.last >= train and not all(map(job.reusable, STAGES[: train + 1]))
 

@@ -190,9 +190,9 @@ class Workspace:
 
     @cached_property
     def listeners(self) -> Listeners:
-        """Object that calls the reporters' hooks; no reporters in controls and other processes.
+        """The recipe's reporters, to call their hooks.
 
-        Only the main process has reporters.
+        In controls, and in all processes but the main process, there are no reporters.
         """
         silent = self._parent is not None or not distributed.is_main_process()
         chosen = [] if silent else self.recipe.reporters
@@ -224,7 +224,7 @@ def find_device(wanted: str) -> str:
 
 
 def saved_recipe(run: FinishedRun, registry: Registry, overrides: Sequence[str] = ()) -> Recipe:
-    """Load the recipe that a run saved in its folder, with changes such as `train.max_steps=100`.
+    """Load the recipe that a run saved in its folder; apply `overrides` as `load_recipe` does.
 
     Relative paths in the recipe are relative to the folder of the original recipe file.
     """

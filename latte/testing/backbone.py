@@ -48,7 +48,7 @@ class BackboneContract(ComponentContract):
     """Trainable groups that the backbone has; `none` is always tested."""
 
     def loader(self, folder: Path) -> BackboneLoader[Any]:
-        """Return a new loader; its recipe's folder is `folder`."""
+        """Return a new loader, for a recipe in `folder`."""
         loader: BackboneLoader[Any] = self.make(folder)
         return loader
 
@@ -90,7 +90,7 @@ class BackboneContract(ComponentContract):
 
     @pytest.mark.parametrize("text", ["", "W" * 3, "word " * 2000, "ü 写真 🦊"])
     def test_a_feature_does_not_depend_on_other_texts(self, tmp_path: Path, text: str) -> None:
-        """A text's feature changes by rounding only if other texts are encoded in the same call.
+        """Other texts in the same call change a text's feature by rounding at most.
 
         This holds for texts of any length.
         """
@@ -110,7 +110,10 @@ class BackboneContract(ComponentContract):
         assert torch.allclose(alone[0], together[1], atol=1e-5)
 
     def test_it_is_frozen_when_loaded(self, tmp_path: Path) -> None:
-        """A loaded model and its copies record no gradient; `train_only("none")` freezes one."""
+        """A loaded model and its copies record no gradient: they are frozen.
+
+        After `train_only("none")`, a model is frozen again.
+        """
         backbone = self.load(tmp_path)
         for one in (backbone, backbone.fork()):
             assert not any(output.requires_grad for output in _outputs(one, gradient=True))
@@ -119,7 +122,7 @@ class BackboneContract(ComponentContract):
         assert not any(output.requires_grad for output in _outputs(backbone, gradient=True))
 
     def test_gradient_reaches_each_group(self, tmp_path: Path) -> None:
-        """A loss gives each group a gradient, and parameters outside the group none.
+        """A loss gives a gradient to the parameters of the trained group, and to no others.
 
         Every group is a subset of the group `all`.
         """
@@ -159,7 +162,7 @@ class BackboneContract(ComponentContract):
                     assert torch.allclose(features, expected, atol=1e-5)
 
     def test_layer_norms_belong_to_their_tower(self, tmp_path: Path) -> None:
-        """Only the image features depend on `visual_layer_norms`, only texts on the text's."""
+        """Training the layer norms of one tower affects only the features of this tower."""
         backbone = self.load(tmp_path).fork()
         expected: Mapping[TrainableGroup, tuple[bool, bool]] = {
             "visual_layer_norms": (True, False),
@@ -197,7 +200,7 @@ class BackboneContract(ComponentContract):
         assert copy.fingerprint == backbone.fingerprint
 
     def test_its_state_restores_it(self, tmp_path: Path) -> None:
-        """After `load_state`, features and logit scale are bit-identical to the saved state's."""
+        """`load_state` restores features and logit scale bit for bit."""
         backbone = self.load(tmp_path)
         trained, other = backbone.fork(), backbone.fork()
         _train(trained)
@@ -206,7 +209,10 @@ class BackboneContract(ComponentContract):
         assert torch.equal(trained.logit_scale, other.logit_scale)
 
     def test_a_saved_model_has_the_same_bits(self, tmp_path: Path) -> None:
-        """A trained model that is saved and loaded has bit-identical outputs, a new fingerprint."""
+        """Saving and loading a trained model keeps its outputs bit for bit.
+
+        The loaded model has a new fingerprint.
+        """
         loader = self.loader(tmp_path)
         backbone = loader.load()
         trained = backbone.fork()

@@ -77,7 +77,7 @@ def _order(
 
 
 def _check_towers(lists: Sequence[Sequence[str]], towers: Mapping[str, Sequence[str]]) -> None:
-    """Raise `AssertionError` unless each list holds blocks of one tower, and each tower has one."""
+    """Raise `AssertionError` unless there is one list per tower, with blocks of this tower only."""
     first: dict[str, str] = {}
     for blocks in lists:
         for name in blocks:

@@ -63,7 +63,10 @@ class DescriberContract(ComponentContract):
         assert len(texts) == len(requests), f"{len(texts)} texts for {len(requests)} requests"
 
     def test_texts_do_not_depend_on_the_batch_or_its_order(self, tmp_path: Path) -> None:
-        """Batch and order do not change texts, because a resumed run forms different batches."""
+        """A text does not depend on the other requests of the batch, or on their order.
+
+        This is needed because a resumed run forms different batches.
+        """
         requests, describer = self.requests(tmp_path), self.make(tmp_path)
         texts = describer.describe(requests)
         alone = [describer.describe([request])[0] for request in requests]
@@ -93,7 +96,7 @@ class DescriberContract(ComponentContract):
             assert request.none_allowed or choice.none == 0, "`none` was not allowed"
 
     def test_choices_do_not_depend_on_the_batch_or_its_order(self, tmp_path: Path) -> None:
-        """Batch and order change probabilities by rounding only."""
+        """Other requests in the batch, and their order, change probabilities by rounding only."""
         requests, describer = self.choices(tmp_path), self.make(tmp_path)
         choices = describer.choose(requests)
         alone = [describer.choose([request])[0] for request in requests]

@@ -11,7 +11,7 @@ from latte.testing.fixtures import HOSTILE_NAMES
 
 
 class DescriptionTypeContract(ComponentContract):
-    """Tests of the scope, and of prompts for unusual class names.
+    """Tests of a description type: its scope, its group sizes, and prompts for unusual names.
 
     Example:
         >>> from latte.testing import DescriptionTypeContract

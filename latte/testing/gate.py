@@ -57,7 +57,7 @@ class GateContract(ComponentContract):
         return [*gate.judge(texts, GateSubject("image", "image", self.class_names()))]
 
     def test_every_text_gets_a_verdict(self, tmp_path: Path) -> None:
-        """Each verdict is None or one line of text, in the order of the texts."""
+        """`judge` returns one verdict per text, in order: None, or one line of text."""
         texts = self.texts()
         verdicts = self.judged(self.make(tmp_path), texts)
         assert len(verdicts) == len(texts), f"{len(verdicts)} verdicts on {len(texts)} texts"

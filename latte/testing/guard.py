@@ -1,4 +1,4 @@
-"""Contract tests of guards, which judge if adapting helps: valid and deterministic verdicts."""
+"""Contract tests of guards, which judge without labels whether the adapted model is better."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class GuardContract(ComponentContract):
     def test_a_trained_candidate_is_taken_whole_or_not_at_all(
         self, tmp_path: Path, learners: int
     ) -> None:
-        """The strength is 0 or 1, because image towers cannot be mixed."""
+        """If CLIP was trained, the strength is 0 or 1, because two towers cannot be mixed."""
         evidence = guard_evidence(trained=True, learners=learners)
         _check(self.judged(tmp_path, evidence), evidence)
 

@@ -147,7 +147,7 @@ class PrototypeAggregatorContract(ComponentContract):
                 assert torch.equal(mine.targets, theirs.targets), "targets differ after load_state"
 
     def test_epochs_may_bring_nothing_or_classifiers(self, tmp_path: Path) -> None:
-        """`on_epoch_start` accepts no classifier, another learner's and any valid classifier."""
+        """`on_epoch_start` works without a classifier, and with any valid classifier."""
         start = training_start()
         aggregator = self.started(tmp_path, start)
         rows = unit_rows(len(start.class_names), seed=9)

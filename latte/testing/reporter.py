@@ -105,7 +105,7 @@ class ReporterContract(ComponentContract):
 
 
 def call_hooks(reporter: Reporter[Any], results: RunResults, *, ends: bool = True) -> list[Path]:
-    """Call the hooks of `reporter` in the order of a run, then `report`; return its paths.
+    """Call the hooks of `reporter` in the order of a run, and `report`; return the written paths.
 
     Hooks receive the steps of `results`; the first step is sent twice, as after resuming. With
     `ends=False`, the run fails before the report, and the list is empty.

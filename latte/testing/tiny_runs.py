@@ -164,7 +164,10 @@ def write_square(path: Path, colour: str, number: int) -> None:
 
 @contextmanager
 def stopped_after(steps: int | None) -> Iterator[None]:
-    """Within the block, raise `KeyboardInterrupt` after `steps` training steps, if not None."""
+    """Inside the `with` block, raise `KeyboardInterrupt` after `steps` training steps.
+
+    If `steps` is None, do nothing.
+    """
     if steps is None:
         yield
         return
@@ -243,7 +246,7 @@ class RunContract:
     ) -> None:
         """A run that is stopped after any step and resumed gives bit-identical results.
 
-        So checkpoints restore the components' state, the optimiser, labels and random draws.
+        For this, checkpoints must restore components, optimiser, labels and random draws.
         """
         for steps in self.stops:
             output = f"stopped-{steps}"

@@ -9,7 +9,7 @@ BLOCK_ENTRIES = 2**22
 
 
 def rows_per_block(columns: int) -> int:
-    """Return the number of rows (at least 1) with which a block has at most 2**22 entries.
+    """Return how many rows of `columns` entries fit into a block of 2**22 entries; at least 1.
 
     Example:
         >>> from latte.api import rows_per_block

@@ -266,7 +266,7 @@ class ImageDescription(AskedDescription[ImageT]):
 
 
 class GroupDescription(AskedDescription[GroupT]):
-    """Base of descriptions of a group: images to which zero-shot CLIP gives the same class.
+    """Base class of descriptions of a group: images that zero-shot CLIP gives the same class.
 
     The describer writes what these images have in common (LatteCLIP, section 3.1).
 

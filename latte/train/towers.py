@@ -1,4 +1,4 @@
-"""The two towers of a learner during one step: whole batches, micro-batches, several processes.
+"""Encode a batch and propagate gradients: at once, in micro-batches, or in several processes.
 
 `Learner` encodes a whole batch and keeps the autograd graph. `CachedTowers` replaces it if a batch
 does not fit into memory, and `SharedTowers` if several processes share a batch. Both first encode
@@ -169,7 +169,7 @@ Towers = Learner | CachedTowers | SharedTowers
 
 
 def towers_of(learner: Learner) -> Towers:
-    """Return the object that encodes for one step of `learner`: itself, or one of these classes."""
+    """Return the object that encodes in a step: `learner` itself, or one of the classes above."""
     size = learner.micro_batch_size
     towers = learner if size is None else CachedTowers(learner, size)
     return towers if distributed.world_size() == 1 else SharedTowers(learner, towers)

@@ -23,10 +23,10 @@ def folded(text: str) -> str:
 
 
 def words(text: str) -> list[str]:
-    """Return runs of letters and digits in the `folded` text, with apostrophes: `don't`, `3d`.
+    """Split a text into words: runs of letters and digits, as in `don't` or `3d`.
 
-    Hyphens and underscores separate words. Scripts without spaces between words, such as Chinese,
-    give one word per clause.
+    Words are `folded`, so their case does not matter. Hyphens and underscores separate words.
+    Scripts without spaces between words, such as Chinese, give one word per clause.
     """
     return _WORD.findall(folded(text))
 
@@ -94,8 +94,8 @@ class RepetitionOptions(Options):
 class RepetitionGate(Gate[RepetitionOptions]):
     """Filters out texts that repeat word sequences, and texts that many images have in common.
 
-    Comparisons ignore case, punctuation and spaces. A text that occurs once always passes the
-    second test.
+    Comparisons ignore case, punctuation and spaces. A text that occurs only once never counts as a
+    text that many images have in common.
     """
 
     def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:

@@ -156,9 +156,10 @@ class PublishedOptions(SourceOptions):
 
 
 class PublishedDataset(SplitDataset[PublishedOptions]):
-    """Published dataset in CoOp's folder layout; train and val train, test evaluates.
+    """Published dataset in CoOp's folder layout.
 
-    Class names are spelled as in LatteCLIP's code.
+    The splits train and val are used for training, test for evaluation. Class names are spelled as
+    in LatteCLIP's code.
     """
 
     facts: ClassVar[Facts]

@@ -67,7 +67,7 @@ class Watch:
             )
 
     def open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
-        """Send `request`, and return the response after its headers.
+        """Send `request`; return the response when its headers have arrived.
 
         `http.client` limits headers to 100 lines of 64 KiB. Redirects are followed to HTTP and
         HTTPS addresses only.

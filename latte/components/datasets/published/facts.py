@@ -88,7 +88,7 @@ class Facts:
 
     @property
     def templates(self) -> dict[str, str]:
-        """Templates by name."""
+        """The dataset's templates by name: `released`, `coop` and `supplement`."""
         return {"released": self.released, "coop": self.coop, "supplement": SUPPLEMENT}
 
 
