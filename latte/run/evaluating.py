@@ -52,7 +52,7 @@ _MOST_NUMBERS = 2**25
 
 @dataclass(frozen=True)
 class Measured:
-    """What is measured of one classifier: similarities (M, C) of M evaluation images, posterior."""
+    """Similarities (M, C) of M evaluation images by one classifier, and its posterior."""
 
     similarities: Similarities
     own: OwnImages | None
