@@ -163,7 +163,7 @@ class DescriptionBank:
             [text for text in of if text is not None] or [self._templates[class_]]
             for of, class_ in zip(column.texts, classes, strict=True)
         ]
-        # If a plugin's group description lacks this option, it is redrawn, as in the publication.
+        # If a plugin's description lacks this option, groups are redrawn, as in the publication.
         redraw = kind.scope == "group" and bool(getattr(kind.options, "redraw", True))
         return _TextSampler(label, self._padded(texts), own, self.zero_shot_labels, redraw)
 

@@ -186,7 +186,7 @@ def _confusions(
     same_count(run.folder.predictions, "test images", [len(after), len(images.labels)])
     rows, answered = split_rows(read_own_images(run), images.evaluation.keys)
     if len(answered):
-        # The file then has the posterior's answers, not those of the classifier.
+        # The file then has the posterior's predictions, not the classifier's.
         features = zero_shot.evaluation
         after = Similarities(
             len(features),

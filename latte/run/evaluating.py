@@ -274,7 +274,7 @@ def _calibrate(
     scale = matching_scale(training, expected, found.logit_scale)
     calibration = Calibration(scale, found.logit_scale, expected, len(training))
     own = found.evaluation.own
-    # With one stored class per image, nothing is known about the others.
+    # With one stored class per image, the probabilities of all other classes are unknown.
     if own is not None and own.posterior.labels.shape[1] > 1:
         likeliest, probabilities = (one[rows][kept] for one in vars(own.posterior).values())
         wanted = expected_accuracy(before, likeliest[:, 0])

@@ -99,7 +99,7 @@ def use_kernels(settings: TrainSettings, learners: Sequence[Learner]) -> None:
     if settings.compile is not None:
         compiled.forget_compiled()
     for learner in learners:
-        # Found by passes of a single image and a single text, which are not worth compiling.
+        # Computed here, by passes of a single image and a single text: not worth compiling.
         _ = learner.image_tower_trains, learner.text_tower_trains
         assert isinstance(learner.backbone, Accelerated), "see `check_kernels`"
         learner.backbone.use_kernels(settings.text_attention, settings.compile)
