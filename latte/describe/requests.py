@@ -75,7 +75,10 @@ class Requests:
         self._members = _members(asked, first)
 
     def rows(self, asked: Sequence[Questions]) -> list[Ragged]:
-        """Return for each description in `asked` the request indices of each of its subjects."""
+        """Return for each description in `asked` the requests about each of its images or groups.
+
+        Requests are given by their indices.
+        """
         ends = numpy.cumsum([len(one.samples) for one in asked])
         return [
             Ragged(self._places[end - len(one.samples) : end], numpy.cumsum(one.counts))

@@ -53,7 +53,7 @@ class Options(BaseModel):
 
 
 class NoOptions(Options):
-    """Options of a component that has none.
+    """Empty options, for a component without options.
 
     Example:
         >>> from latte.api import Component, NoOptions

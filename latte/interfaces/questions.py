@@ -269,7 +269,7 @@ class Questions(Protocol):
         """
 
     def note(self, purpose: str, *, kept: int, contradictory: int) -> None:
-        """Increase `kept` and `contradictory` in the `QuestionCounts` of `purpose`."""
+        """Add these numbers to `kept` and `contradictory` in the `QuestionCounts` of `purpose`."""
 
     def close(self) -> None:
         """Free the memory of the describer; a later question loads the describer again."""

@@ -112,7 +112,7 @@ class Calibration:
 
     @property
     def temperature(self) -> float:
-        """Divisor of the model's logits; above 1 if the model is overconfident."""
+        """Number by which calibration divides the logits; above 1 if the model is overconfident."""
         return self.logit_scale / self.scale
 
 

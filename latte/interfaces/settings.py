@@ -325,7 +325,7 @@ class GeneralSettings(Options):
     @field_validator("budget")
     @classmethod
     def _in_short(cls, budget: int | Budget | None) -> int | Budget | None:
-        """Return N for a budget `{questions: N}`, so that both spellings give the same run ID."""
+        """Return N for `{questions: N}`, so that `budget: N` gives the same run ID."""
         if isinstance(budget, Budget) and budget.questions is not None and budget.price is None:
             return budget.questions
         return budget

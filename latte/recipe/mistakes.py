@@ -78,7 +78,10 @@ class Mistakes:
         self.found.append(Mistake(origin, path, error))
 
     def add_at(self, path: KeyPath, what: str, hint: str | None = None) -> None:
-        """Report a mistake at `path`, with the line of the deepest key that `root` contains."""
+        """Report a mistake at the key path `path`, which the recipe need not contain.
+
+        The reported line is that of the nearest parent key that the recipe contains.
+        """
         assert self.root is not None, "the recipe is read before its sections are checked"
         self.add(deepest(self.root, path).origin, path, what, hint)
 

@@ -74,7 +74,7 @@ def _parse(text: str, path: KeyPath, environment: Mapping[str, str], mistakes: M
 def _put(node: Node, path: KeyPath, rest: KeyPath, new: Node) -> Node:
     """Return a copy of `node` in which the value at the key path `rest` is `new`.
 
-    `path` is the key path of `node` itself. Raises `LatteError` if `rest` leads nowhere.
+    `path` is the key path of `node` itself. Raises `LatteError` if `rest` does not fit `node`.
     """
     if not rest:
         return new

@@ -273,10 +273,10 @@ class RecipeReader:
     def _resolve_describers(
         self, descriptions: Sequence[Listed], describers: Sequence[Listed]
     ) -> list[Listed]:
-        """Return `descriptions`, with `by` set to None where it names the first describer.
+        """Return `descriptions`, each with the name of the describer that it asks (`by`) checked.
 
-        Reports descriptions that name an unknown describer, and descriptions that need a describer
-        if there is none.
+        If `by` names the first describer, it becomes None. Reports descriptions that name an
+        unknown describer, and descriptions that need a describer if there is none.
         """
         single, several = self.root.child("describer"), self.root.child("describers")
         if _holds_value(single) and several is not None:

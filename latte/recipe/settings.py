@@ -187,12 +187,12 @@ class Sections:
 
 
 def field_names(model: type[BaseModel], place: KeyPath) -> list[str]:
-    """Return the keys that a value of the class `model` may have at the key path `place` in it."""
+    """Return the keys that `model` allows in the mapping at `place`, a key path inside `model`."""
     return [*dict.fromkeys(name for one in models_at(model, place) for name in one.model_fields)]
 
 
 def models_at(model: type[BaseModel], place: KeyPath) -> list[type[BaseModel]]:
-    """Return the classes of nested models that `model` allows at the key path `place` in it."""
+    """Return the classes of nested models at `place`, a key path inside `model`."""
     models = [model]
     for key in place:
         if isinstance(key, str):

@@ -33,7 +33,7 @@ only after white space, a comma, a colon or an opening bracket; elsewhere it is 
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run of a sweep."""
+    """One planned run of a sweep: recipe, overrides, and largest number of images."""
 
     recipe: Recipe
     overrides: tuple[str, ...]

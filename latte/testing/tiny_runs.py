@@ -185,7 +185,7 @@ def stopped_after(steps: int | None) -> Iterator[None]:
 
 
 def results(run: Path) -> dict[str, bytes]:
-    """Return the content of those files of a run that equal runs must reproduce, by file name."""
+    """Return the result files that equal runs must reproduce bit for bit: contents by file name."""
     names = (
         "descriptions.jsonl",
         "evaluation.json",

@@ -56,7 +56,7 @@ class LargestStep:
 
 @dataclass(frozen=True)
 class Found:
-    """Training settings with which a step fits into memory."""
+    """Result of the search: settings with which a training step fits into memory."""
 
     micro_batch_size: int | None
     gradient_checkpointing: bool

@@ -72,7 +72,7 @@ class ImageFolderDataset(ImageSource[FolderOptions]):
         return self._training_images
 
     def evaluation_images(self) -> Sequence[LabelledImage]:
-        """Return the labelled images of option `evaluation`, sorted by id; empty without it."""
+        """Return the labelled images of the option `evaluation`, sorted by id; empty if not set."""
         return self._evaluation_images
 
     def audit_labels(self) -> Mapping[str, int]:

@@ -85,7 +85,7 @@ class ListDataset(ImageSource[ListOptions]):
         return self._training_images
 
     def evaluation_images(self) -> Sequence[LabelledImage]:
-        """Return the labelled images in the file `evaluation`, sorted by id; empty without it."""
+        """Return the labelled images in the file `evaluation`, sorted by id; empty if not set."""
         return self._evaluation_images
 
     def audit_labels(self) -> Mapping[str, int]:
