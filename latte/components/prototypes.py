@@ -296,8 +296,8 @@ def anchored_prototypes(
         (1 - b) * text + b * centre,    b = image_weight * n / (n + shrinkage),
 
     scaled to unit length. Here n is the sum over the images of their probabilities for the class.
-    The centre is the mean of the image features, weighted by these probabilities, after
-    `shift_to_texts`. If n is 0, the prototype is the class text.
+    The centre is the mean of the image features, weighted by these probabilities, shifted by
+    `shift_to_texts`, and scaled to unit length. If n is 0, the prototype is the class text.
     """
     shift = shift_to_texts(image_features, class_features)
     prototypes = class_features

@@ -139,7 +139,7 @@ class DescriptionBank:
         """Return the texts about training image `row`, by description.
 
         Descriptions of scope `class` are left out. `image` returns the training image with a given
-        index; it is called for the other images of the image's group.
+        index; it is called for each image of a group.
         """
         found = {}
         for label, column in self.columns.items():

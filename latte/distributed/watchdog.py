@@ -63,11 +63,11 @@ def _peer_lost_error() -> LatteError:
 
 
 class Watchdog:
-    """Raises `PeerLost` in the main thread of a `with` block if another process of the run ends.
+    """Inside a `with` block, raises `PeerLost` in the main thread if another process ends.
 
-    Also does so on SIGTERM, because torchrun sends this signal to the other processes on a machine
-    when one of them ends. Processes on other machines read the store: a process that fails writes
-    its rank there, and a process without a heartbeat for `patience` seconds counts as dead.
+    On the same machine, torchrun sends SIGTERM to the other processes when one of them ends. On
+    other machines, processes read the store: a process that fails writes its rank there, and a
+    process without a heartbeat for `patience` seconds counts as dead.
     """
 
     def __init__(self, store: Any, rank: int, world_size: int, patience: float) -> None:

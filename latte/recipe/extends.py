@@ -50,7 +50,10 @@ class RecipeFiles:
         return self._with_bases(root, path, (path,))
 
     def forget_replaced(self, root: Node) -> None:
-        """Drop mistakes in values of a base that the merged recipe `root` replaces."""
+        """Drop mistakes in values that an extending recipe or `--set` has replaced.
+
+        `root` is the merged recipe, with overrides applied.
+        """
         replaced = self._broken - _broken_origins(root)
         self.mistakes.found = [one for one in self.mistakes.found if one.origin not in replaced]
 

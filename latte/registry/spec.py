@@ -93,7 +93,7 @@ class CommandSpec:
 
 
 class Hooks:
-    """Hook functions that a plugin's module may implement; latte calls them at start-up."""
+    """Hook functions that a plugin's module may implement; latte calls them to list components."""
 
     @hookspec
     def latte_components(self) -> Iterable[ComponentSpec]:

@@ -73,7 +73,7 @@ class Adapted:
     def matches(self, similarities: Tensor) -> Tensor | None:
         """Return the probabilities (B, C) that a class fits an image; only for sigmoid models.
 
-        They are sigmoid(scale * similarity + bias). For models without a bias, returns None.
+        They are sigmoid(scale * similarity + bias). Returns None if `logit_bias` is None.
         """
         bias = self.logit_bias
         return None if bias is None else (self.logit_scale * similarities + bias).sigmoid()

@@ -136,7 +136,7 @@ def read_predicted(run: FinishedRun, *, candidate: bool = False) -> OwnImages | 
 
     If a person gave the class of an image, this class has probability 1, whatever the posterior
     says. In a run without a posterior, the result has only the images whose class a person gave.
-    Returns None if there are neither. Raises `LatteError` as `read_own_images` does.
+    Returns None if there is neither. Raises `LatteError` as `read_own_images` does.
     """
     own, given = read_own_images(run, candidate=candidate), _read_corrected(run)
     if own is None:
