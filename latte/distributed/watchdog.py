@@ -65,9 +65,9 @@ def _peer_lost_error() -> LatteError:
 class Watchdog:
     """Inside a `with` block, raises `PeerLost` in the main thread if another process ends.
 
-    On the same machine, torchrun sends SIGTERM to the other processes when one of them ends. On
-    other machines, processes read the store: a process that fails writes its rank there, and a
-    process without a heartbeat for `patience` seconds counts as dead.
+    On the same machine, torchrun sends SIGTERM to the other processes when one of them ends, and
+    this signal raises `PeerLost`. On other machines, processes read the store: a process that fails
+    writes its rank there, and a process without a heartbeat for `patience` seconds counts as dead.
     """
 
     def __init__(self, store: Any, rank: int, world_size: int, patience: float) -> None:
