@@ -1,1 +1,1 @@
-"""CLIP backbones: OpenCLIP models, fast encoding, trainable groups, export."""
+"""The built-in backbone for open_clip models: find, load, encode, train and save them."""

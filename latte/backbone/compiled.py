@@ -2,9 +2,9 @@
 
 Functions are compiled, not modules, so a model's modules and the names of its weights stay as they
 are. All blocks of a tower share one compiled function, which receives a block's weights as
-arguments. Each tensor shape is compiled separately: one kernel for several shapes would depend on
-the first shape that it gets, so a resumed run could compute other bits. Compiled blocks have never
-run on a GPU.
+arguments. Each tensor shape is compiled separately: a kernel for several shapes would depend on the
+first shape that it gets, so a resumed run might not be bit-identical. Compiled blocks have not been
+tested on a GPU.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _MOST_VARIANTS = 64
 """Largest number of compiled variants of a function; torch's default of 8 is too small for several
 batch sizes, learners and kinds of trained weights."""
 _MODE = "latte_compile_mode"
-"""Attribute of a transformer that stores the compile mode; it is not in the transformer's state."""
+"""Attribute of a transformer that stores the compile mode; it is not part of `state_dict`."""
 _KEY = "train.compile"
 
 
 def compile_in(transformer: torch.nn.Module, mode: CompileMode) -> None:
-    """Let `compiled_for` compile functions for this transformer in `mode`."""
+    """Mark `transformer` so that `compiled_for` compiles functions for it in `mode`."""
     setattr(transformer, _MODE, mode)
 
 
@@ -40,8 +40,8 @@ def compiled_for(transformer: torch.nn.Module, function: FunctionT) -> FunctionT
     """Return `function`, compiled if the transformer has a mode and a gradient is recorded.
 
     Passes without gradient are not compiled, so that the trained model and its saved copy give
-    equal features in evaluation. `function` is also returned uncompiled while a torch dispatch
-    mode, such as the profile's FLOP counter, intercepts operations: torch cannot compile then.
+    equal features in evaluation. `function` is also not compiled while a torch dispatch mode, such
+    as the FLOP counter of `--profile`, intercepts operations, because torch cannot compile then.
     """
     mode: CompileMode | None = getattr(transformer, _MODE, None)
     if mode is None or not torch.is_grad_enabled() or _is_intercepted():
@@ -57,7 +57,7 @@ def _is_intercepted() -> bool:
 
 
 def forget_compiled() -> None:
-    """Free compiled functions and CUDA graphs of earlier trainings of this process."""
+    """Free the compiled functions and CUDA graphs that earlier trainings in this process left."""
     torch.compiler.reset()
     _compiled.cache_clear()
 

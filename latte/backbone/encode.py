@@ -1,4 +1,4 @@
-"""Encode image sets, texts and classes without gradient, and return the features on the CPU.
+"""Encode many images, texts or classes without gradient, and return the features on the CPU.
 
 `ClassTexts` holds the sentences of each class. The feature of a class with several sentences is
 the normalised mean of the sentences' features.
@@ -34,7 +34,7 @@ class ClassTexts:
 
     @classmethod
     def of(cls, templates: Sequence[str], names: Sequence[Sequence[str]]) -> Self:
-        """Fill `templates` with the names of each class.
+        """Build the sentences: `names` are the names of each class, inserted into `templates`.
 
         Raises:
             LatteError: if a template does not contain `{class}`.
@@ -58,7 +58,7 @@ class ClassTexts:
         return [*chain.from_iterable(self.of_class)]
 
     def features(self, encode: Callable[[Sequence[str]], Tensor]) -> Tensor:
-        """Return the unit feature of each class (C, D), with gradient if `encode` gives one.
+        """Return one unit feature per class (C, D), with gradient if `encode` records one.
 
         `encode` returns the unit features (M, D) of M texts. A class with several sentences gets
         the normalised mean of their features, as in CLIP's prompt ensembles (Radford et al. 2021,
@@ -73,7 +73,10 @@ class ClassTexts:
 
     @cached_property
     def _places(self) -> Tensor:
-        """Sentence indices (C, most sentences per class), padded with the index of a zero row."""
+        """(C, V): indices of the sentences of each class, for at most V sentences per class.
+
+        Padded with the index of a row of zeros.
+        """
         most = max(len(sentences) for sentences in self.of_class)
         places = torch.full((len(self.of_class), most), len(self.sentences))
         there = torch.arange(most) < torch.tensor([[len(one)] for one in self.of_class])
@@ -91,12 +94,13 @@ def encode_image_batches(
 ) -> Tensor:
     """Return the unit features (N, D) of N = `total` images, from batches in any order.
 
-    A batch is (indices (B,), pixels (B, 3, S, S)). Row i of the result belongs to image index i.
-    If `trunk` is given, return the outputs (N, W) of its frozen layers instead of features.
+    A batch is (indices (B,), pixels (B, 3, S, S)). Row i of the result belongs to the image with
+    index i. If `trunk` (the image tower, split after its frozen layers) is given, return the
+    outputs (N, W) of the frozen layers instead of features.
 
     Raises:
         LatteError: if a feature is zero or not finite, for example because training diverged.
-        ValueError: if an index is missing.
+        ValueError: if the batches do not contain all images.
     """
     width = backbone.embedding_width if trunk is None else trunk.width
     encode = backbone.encode_images if trunk is None else trunk.states
@@ -116,7 +120,7 @@ def encode_image_batches(
 def check_features(
     features: Tensor, tower: Literal["image", "text"], where: str | None = None
 ) -> None:
-    """Raise `LatteError` about `tower` if a feature (N, D) is zero or not finite."""
+    """Raise `LatteError` if one of the features (N, D) of a tower is zero or not finite."""
     if not features.isfinite().all() or not features.any(dim=1).all():
         raise LatteError(
             f"the {tower} tower gives features that are zero or not finite numbers",
@@ -135,11 +139,12 @@ def encode_cached_images(
     only: Sequence[int] | None = None,
     trunk: Trunk[Tensor] | None = None,
 ) -> Tensor:
-    """Return the unit features (N, D) of the evaluation views of all `images`, on the CPU.
+    """Return the unit features (N, D) of all `images`, without augmentation, on the CPU.
 
-    If `only` is given, encode only the images with these indices, in this order. If `trunk` is
-    given, return the outputs (N, W) of its frozen layers instead of features. Each process encodes
-    a share of the images; `progress` shows the share of the main process.
+    If `only` is given, encode only the images with these indices, in this order. If `trunk` (the
+    image tower, split after its frozen layers) is given, return the outputs (N, W) of the frozen
+    layers instead of features. Each process encodes a share of the images; `progress` shows the
+    share of the main process.
     """
     chosen = range(len(images)) if only is None else only
     own = distributed.share(chosen)
@@ -153,7 +158,7 @@ def encode_cached_images(
 
 
 def _renumbered(batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield `batches` with their indices renumbered 0, 1, ... in the given order."""
+    """Yield `batches` with new image indices: 0, 1, ... in the order of the batches."""
     first = 0
     for indices, pixels in batches:
         yield torch.arange(first, first + len(indices)), pixels
@@ -169,8 +174,9 @@ def encode_many_texts(
 ) -> Tensor:
     """Return the unit features (M, D) of M distinct texts, on the CPU, without gradient.
 
-    If `trunk` is given, return the outputs (M, W) of its frozen layers instead of features. Each
-    process encodes a share of the texts; `progress` shows the share of the main process.
+    If `trunk` (the text tower, split after its frozen layers) is given, return the outputs (M, W)
+    of the frozen layers instead of features. Each process encodes a share of the texts; `progress`
+    shows the share of the main process.
     """
     own = distributed.share(texts)
     encode = backbone.encode_texts if trunk is None else trunk.states

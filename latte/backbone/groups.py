@@ -18,7 +18,7 @@ _VISUAL_PROJECTIONS = (
 )
 _TEXT_PROJECTIONS = ("text_projection", "text.text_projection", "text.proj")
 _NEVER_TRAINED = ("logit_bias", "text_decoder")
-"""Parameters that never train: the logit bias, and CoCa's captioner, which no loss reads."""
+"""Parameters that are never trained: the logit bias, and CoCa's captioner, which no loss uses."""
 
 
 def parameters_of(model: nn.Module, group: TrainableGroup) -> dict[str, nn.Parameter]:
@@ -27,7 +27,7 @@ def parameters_of(model: nn.Module, group: TrainableGroup) -> dict[str, nn.Param
     `logit_scale` belongs only to the group `all`.
 
     Raises:
-        LatteError: if the model has no such parameters.
+        LatteError: if the model has no parameters in `group`.
     """
     names = set(_names(model, group))
     if not names and group != "none":

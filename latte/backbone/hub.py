@@ -13,14 +13,14 @@ from latte.interfaces.errors import error_line
 
 CONFIG_FILE = "open_clip_config.json"
 WEIGHTS_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
-"""Names of open_clip's weights file in a repository; the first one is preferred."""
+"""Possible names of open_clip's weights file in a repository; the first name is preferred."""
 _PATIENCE_VARIABLE = "HF_HUB_ETAG_TIMEOUT"
 _PATIENCE = 3.0
 """Seconds to wait for the hub's first answer, unless `HF_HUB_ETAG_TIMEOUT` is set."""
 
 
 def weights_files(place: str) -> tuple[str, Sequence[str]]:
-    """Return the repository and the possible weights files of `place`, a `REPOSITORY/[FILE]`."""
+    """Split `place`, a `REPOSITORY/[FILE]`, into the repository and possible weights files."""
     repository, file = os.path.split(place)
     if file in ("", WEIGHTS_FILES[-1]):
         return repository, WEIGHTS_FILES
@@ -30,7 +30,7 @@ def weights_files(place: str) -> tuple[str, Sequence[str]]:
 
 
 def cached_file(repository: str, files: Sequence[str]) -> Path | None:
-    """Return the first of `files` that is in the cache, or None."""
+    """Return the first of `files` that is in the Hugging Face cache; None if none of them is."""
     from huggingface_hub import try_to_load_from_cache
 
     with suppress(ValueError):  # not a name of a repository
@@ -42,9 +42,9 @@ def cached_file(repository: str, files: Sequence[str]) -> Path | None:
 
 
 def fetch(repository: str, files: Sequence[str]) -> Path:
-    """Return the first of `files` that the repository has, downloaded unless it is cached.
+    """Return the path of the first of `files` that the repository has; download it if necessary.
 
-    Raises `OSError` if the hub does not answer within a few seconds, or does not have the file.
+    Raises `OSError` if the hub does not answer within a few seconds, or has none of the files.
     """
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError
@@ -68,7 +68,7 @@ def fetch_repository(
     is_complete: Callable[[Path], bool],
     revision: str | None = None,
 ) -> Path:
-    """Return the folder of a repository's files, downloaded unless the cache has all of them.
+    """Return a folder with a repository's files; download them unless the cache has all of them.
 
     Raises `OSError`, with a reason in one line, if the hub does not answer within a few seconds.
 
@@ -122,7 +122,7 @@ def _in_one_line(repository: str) -> Iterator[None]:
 
 
 def answers(repository: str) -> bool:
-    """Return True if the hub answers a request about `repository`, even with an error."""
+    """Return True if the Hugging Face hub answers a request, even if the answer is an error."""
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
@@ -135,7 +135,7 @@ def answers(repository: str) -> bool:
 
 
 def cached_models() -> list[str]:
-    """Return the cached models, as `NAME:PRETRAINED` or `hf-hub:REPOSITORY`."""
+    """Return the models that need no download, as `NAME:PRETRAINED` or `hf-hub:REPOSITORY`."""
     from huggingface_hub.constants import HF_HUB_CACHE
 
     found, named = [], set()
@@ -157,7 +157,10 @@ def cached_models() -> list[str]:
 
 
 def _ask(repository: str, file: str, revision: str | None = None) -> None:
-    """Request a file's metadata from the hub, once. Raises errors of the network and of the hub."""
+    """Send one request for a file's metadata to the hub, to check that the file exists.
+
+    Raises the errors of the network and of the hub.
+    """
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
     patience = float(os.environ.get(_PATIENCE_VARIABLE, _PATIENCE))
@@ -166,7 +169,7 @@ def _ask(repository: str, file: str, revision: str | None = None) -> None:
 
 
 def _call_within(seconds: float, call: Callable[[], object]) -> None:
-    """Call `call` in a thread, and raise its error, or `TimeoutError` after `seconds`.
+    """Call `call` in a thread; raise its error, or `TimeoutError` if it takes more than `seconds`.
 
     The timeout of a request is not enough: it starts again for each address of a host, and it does
     not cover the look-up of the host's name.

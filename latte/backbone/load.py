@@ -1,4 +1,4 @@
-"""Open the CLIP that a recipe names."""
+"""Load the CLIP that a recipe names, with its weights and tokenizer."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def load_backbone(
     from the hub, a single request checks that the hub can be reached.
 
     Args:
-        settings: the recipe's `backbone`.
+        settings: the recipe's section `backbone`.
         device: a torch device.
-        base_dir: the folder that relative paths in `settings` start from.
-        model_folder: returns the folder of a plugin's model from the NAME in `plugin:NAME`.
+        base_dir: folder to which paths in `settings` are relative.
+        model_folder: returns the folder of the model that a plugin provides under a name.
 
     Raises:
         LatteError: if the model does not exist, or its weights do not fit its architecture.
@@ -47,7 +47,10 @@ def load_backbone(
 
 
 def _is_complete(source: ModelSource) -> bool:
-    """Return True if no file from the hub is needed, or if the hub cannot be reached."""
+    """Return True if the model can be loaded offline: it needs no file from the hub.
+
+    Also returns True if the hub cannot be reached, so that cached files are used.
+    """
     return source.text_repository is None or not answers(source.text_repository)
 
 

@@ -14,14 +14,14 @@ from types import ModuleType
 from typing import Any, cast
 
 _ALONE = "_latte_open_clip"
-"""Name of an empty package that replaces open_clip, because importing open_clip takes seconds."""
+"""Name of an empty package that stands in for open_clip, because importing open_clip is slow."""
 _SLOW_IMPORTS = ("huggingface_hub", "safetensors.torch")
-"""Optional imports of `open_clip.pretrained` that its tables do not need."""
+"""Slow imports of `open_clip.pretrained` that are not needed to read its tables of weights."""
 _CONFIG_KEYS = {"embed_dim", "vision_cfg", "text_cfg"}
 
 
 def model_names() -> list[str]:
-    """Return the names of all models."""
+    """Return the names of all models of open_clip."""
     folder = _config_folder()
     if folder is not None:
         return sorted(path.stem for path in folder.glob("*.json"))
@@ -29,7 +29,7 @@ def model_names() -> list[str]:
 
 
 def model_config(name: str) -> dict[str, Any] | None:
-    """Return the `model_cfg` of a model; None if there is no model of that name."""
+    """Return the configuration (`model_cfg`) of a model; None if open_clip has no such model."""
     folder = _config_folder()
     if folder is None:
         found: dict[str, Any] | None = importlib.import_module("open_clip").get_model_config(name)
@@ -41,13 +41,16 @@ def model_config(name: str) -> dict[str, Any] | None:
 
 
 def weight_tag(name: str, tag: str) -> Mapping[str, Any]:
-    """Return the place and the pixel format of a model's weights; empty for an unknown tag."""
+    """Return where a model's pretrained weights are, and their pixel format.
+
+    The result is empty if the model has no weights with this tag.
+    """
     found: Mapping[str, Any] = pretrained().get_pretrained_cfg(name, tag)
     return found
 
 
 def weight_tags(name: str) -> list[str]:
-    """Return the names (tags) of the pretrained weights that open_clip lists for a model."""
+    """Return the tags of all pretrained weights that open_clip lists for a model."""
     return [*pretrained().list_pretrained_tags_by_model(name)]
 
 
@@ -65,10 +68,10 @@ def pretrained() -> ModuleType:
 
 
 def _config_folder() -> Path | None:
-    """Return open_clip's folder of model configurations, to read them without importing open_clip.
+    """Return open_clip's folder of model configurations, found without importing open_clip.
 
-    Returns None if open_clip is already imported or has no such folder; the functions of open_clip
-    are then called.
+    Returns None if open_clip is already imported or has no such folder. Callers then use the
+    functions of open_clip itself.
     """
     if "open_clip" in sys.modules:
         return None
@@ -112,11 +115,12 @@ _LICENCES = {
     r"timm/.*metaclip": "cc-by-nc-4.0",
     r"facebook/metaclip": "cc-by-nc-4.0",
 }
-"""Licence by beginning of the repository name, for publishers with one licence for all models."""
+"""Licence by a pattern for the start of the repository name, for publishers that give all their
+models one licence."""
 
 
 def repository_of(model: str, pretrained: str | None) -> str | None:
-    """Return the repository on the Hugging Face hub that has the weights, if there is one."""
+    """Return the Hugging Face repository of a model's weights; None if there is none."""
     if model.startswith(HUB):
         return model.removeprefix(HUB)
     if ":" in model or pretrained is None:
@@ -126,6 +130,6 @@ def repository_of(model: str, pretrained: str | None) -> str | None:
 
 
 def licence_of(repository: str | None) -> str | None:
-    """Return the licence of a repository, if known."""
+    """Return the licence of a repository's weights; None if it is unknown."""
     found = (name for start, name in _LICENCES.items() if re.match(start, repository or ""))
     return next(found, None)

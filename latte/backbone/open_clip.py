@@ -51,7 +51,7 @@ from latte.toolkit.module_backbone import ModuleBackbone
 
 _TEXTS_PER_PASS = 256
 _PACKED_TEXTS_PER_PASS = 4096
-"""Number of packed texts per forward pass on a GPU; with fewer, kernel launches take most time."""
+"""Number of unpadded texts per forward pass on a GPU; with fewer, most time is kernel launches."""
 _NOTES: Mapping[TextPath, tuple[str, ...]] = {
     "packed": (),
     "cut": ("texts are padded to the longest of a pass, for this text tower needs it",),
@@ -61,7 +61,7 @@ _ALL_TOKENS = "the last image block computes all tokens, for latte does not know
 
 
 class OpenClipBackbone(ModuleBackbone):
-    """Any CLIP that open_clip builds, frozen at first."""
+    """Backbone around any CLIP model that open_clip builds; frozen at first."""
 
     def __init__(
         self,
@@ -77,19 +77,19 @@ class OpenClipBackbone(ModuleBackbone):
             model: an open_clip model with its weights, in fp32, on its device.
             config: the `model_cfg` that builds this model.
             tokenizer: open_clip's tokenizer for this model.
-            text_in_folder: True if the model folder contains the configuration of the model's
-                Hugging Face text tower.
+            text_in_folder: True if the text tower is a Hugging Face model whose configuration is in
+                the model folder.
         """
         super().__init__(
             model, _pixel_format(model.visual.preprocess_cfg), int(config["embed_dim"])
         )
         self.config = config
         self.text_path = text_path_of(model)
-        """Padding of texts: `packed`, `cut` or `full`; see `text_path_of`."""
+        """Method of padding texts: `packed`, `cut` or `full`; see `text_path_of`."""
         self.image_path: Literal["class token", "full"] = (
             "class token" if reads_class_token(model.visual) else "full"
         )
-        """`class token`: the last block computes only this token; `full`: all tokens."""
+        """Tokens that the last image block computes: only the `class token`, or all (`full`)."""
         self._has_trunk = has_trunk(model.visual)
         self.notes = _NOTES[self.text_path]
         if is_vision_transformer(model.visual) and not can_run(model.visual.transformer):
@@ -102,7 +102,10 @@ class OpenClipBackbone(ModuleBackbone):
         self._memory_format = _memory_format(model.visual)
 
     def architecture(self) -> Any:
-        """Return the configuration without folder paths, so that moving a model changes nothing."""
+        """Return the model's configuration without folder paths.
+
+        So the fingerprint does not change if the model folder is moved.
+        """
         config = exported_config(self.config)
         if self._text_in_folder:
             del config["text_cfg"]["hf_model_name"]
@@ -120,11 +123,11 @@ class OpenClipBackbone(ModuleBackbone):
         return _unit(self.model.encode_image(self._on_device(pixels), normalize=False))
 
     def image_trunk(self) -> Trunk[Tensor] | None:
-        """Return the image tower in two parts: frozen layers, then the remaining layers.
+        """Return the image tower split after its frozen layers, or None if it cannot be split.
 
-        If no block trains, the frozen layers are all layers before the projection. Otherwise they
-        are all layers before the first block that trains. Returns None if there are no frozen
-        layers, or if one of them has a parameter that trains, or dropout.
+        If all blocks are frozen, the frozen part is every layer before the projection; otherwise it
+        is every layer before the first trained block. Returns None if this part is empty, or if it
+        has dropout or a trained parameter.
         """
         visual = self.model.visual
         if not self._has_trunk:
@@ -135,16 +138,16 @@ class OpenClipBackbone(ModuleBackbone):
         return self._blocks_trunk(count) if count else None
 
     def text_trunk(self) -> Trunk[Sequence[str]] | None:
-        """Return the text tower in two parts: the frozen layers, then the projection.
+        """Return the text tower split before its projection, or None if it cannot be split.
 
-        Returns None if a layer before the projection trains, or if texts are padded.
+        Returns None if a layer before the projection is trained, or if texts are padded.
         """
         if not text_trunk_is_constant(self.model, self.text_path):
             return None
         return Trunk(text_width(self.model), self._text_states, self._projected_texts)
 
     def _blocks_trunk(self, count: int) -> Trunk[Tensor]:
-        """Return the image tower as its first `count` blocks, and the other layers."""
+        """Return the image tower split after its first `count` blocks."""
         visual, side = self.model.visual, self.pixel_format.size
 
         def states(pixels: Tensor) -> Tensor:
@@ -180,7 +183,7 @@ class OpenClipBackbone(ModuleBackbone):
         return pixels.to(self.device, non_blocking=True, memory_format=self._memory_format)
 
     def encode_distinct_texts(self, texts: Sequence[str]) -> Tensor:
-        """Return unit features (M, D) in fp32; texts of similar length share a pass."""
+        """Return unit features (M, D) in fp32; texts of similar length share a forward pass."""
         return self._in_passes(
             texts,
             lambda tokens, lengths: _unit(
@@ -193,7 +196,10 @@ class OpenClipBackbone(ModuleBackbone):
     def _in_passes(
         self, texts: Sequence[str], encode: Callable[[Tensor, Tensor], Tensor]
     ) -> Tensor:
-        """Call `encode` with tokens (m, L) and lengths (m,) of each pass; return rows (M, any)."""
+        """Encode `texts` in several forward passes; return one row per text, in order.
+
+        `encode` gets the tokens (m, L) and lengths (m,) of the m texts of a pass.
+        """
         self.choose_mode()
         tokens = self._tokens(texts)
         lengths = text_lengths(self.model, tokens)
@@ -206,12 +212,12 @@ class OpenClipBackbone(ModuleBackbone):
         return count_cut(self.tokenizer, texts)
 
     def image_tower(self) -> nn.Module:
-        """Return open_clip's module from pixels (B, 3, S, S) to features (B, D)."""
+        """Return open_clip's module that maps pixels (B, 3, S, S) to features (B, D)."""
         return self.model.visual  # type: ignore[no-any-return]
 
     @property
     def _texts_per_pass(self) -> int:
-        """Number of texts per pass; small if texts are padded, to keep the padding short."""
+        """Number of texts per forward pass; small if texts are padded, so that padding is short."""
         packs_on_gpu = self.text_path == "packed" and self.device.type != "cpu"
         return _PACKED_TEXTS_PER_PASS if packs_on_gpu else _TEXTS_PER_PASS
 
@@ -221,7 +227,7 @@ class OpenClipBackbone(ModuleBackbone):
         return True
 
     def check_kernels(self, text_attention: TextAttention, mode: CompileMode | None) -> None:
-        """Raise `LatteError` if this model cannot use the kernels of these settings."""
+        """Raise `LatteError` if this model cannot use the requested kernels."""
         if text_attention == "varlen":
             if self.text_path != "packed":
                 raise LatteError(
@@ -239,7 +245,7 @@ class OpenClipBackbone(ModuleBackbone):
             )
 
     def use_kernels(self, text_attention: TextAttention, mode: CompileMode | None) -> None:
-        """Use these kernels in all later passes; see `latte.train.kernels.Accelerated`."""
+        """Use the requested kernels in all later passes; see `latte.train.kernels.Accelerated`."""
         self._attends_at_once = text_attention == "varlen"
         if mode is not None:
             compile_in(self.model.visual.transformer, mode)
@@ -256,7 +262,7 @@ def _unit(features: Tensor) -> Tensor:
 
 
 def _memory_format(visual: nn.Module) -> torch.memory_format:
-    """Return channels-last for convolutional networks, which run faster with it."""
+    """Return the tensor layout: channels-last for convolutional networks, because it is faster."""
     convolutional = any(isinstance(module, nn.BatchNorm2d) for module in visual.modules())
     return torch.channels_last if convolutional else torch.contiguous_format
 
@@ -281,11 +287,11 @@ def _pixel_format(preprocess: Mapping[str, Any]) -> PixelFormat:
 def save_model(
     model: Any, config: Mapping[str, Any], tokenizer: Any, folder: Path, *, text_in_folder: bool
 ) -> None:
-    """Write fp32 weights as safetensors, then Hugging Face files if there are any, then the config.
+    """Write a model to `folder`: weights, Hugging Face files if there are any, then the config.
 
-    If the Hugging Face text tower came from a folder, the config contains the absolute path of the
-    new folder, as open_clip does not resolve relative paths. If the new folder is moved, only latte
-    can open it.
+    Weights are written in fp32 as safetensors. If the model has a Hugging Face text tower that came
+    from a folder, the config contains the absolute path of the new folder, because open_clip does
+    not resolve relative paths. If the new folder is moved, only latte can open it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with write_atomically(folder / WEIGHTS_FILE) as temporary:
@@ -301,7 +307,11 @@ def save_model(
 
 
 def exported_config(config: Mapping[str, Any], text_folder: Path | None = None) -> dict[str, Any]:
-    """Return a copy of `config` that names the activation and requests no pretrained weights."""
+    """Return a copy of the `model_cfg` for an exported folder.
+
+    It names the activation function and requests no pretrained weights. If given, `text_folder`
+    becomes the place of the Hugging Face text tower.
+    """
     exported = copy.deepcopy(dict(config))
     exported["quick_gelu"] = bool(exported.get("quick_gelu", False))
     if "timm_model_name" in exported["vision_cfg"]:

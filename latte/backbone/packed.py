@@ -1,8 +1,8 @@
-"""Run open_clip's own transformers on sequences without padding.
+"""Run open_clip's own transformers on packed sequences, which have no padding.
 
-All sequences together form one matrix with a row per token, so nothing is computed for padding. The
-last block computes only the rows that later layers read. Results do not change: layer norms,
-projections and MLPs act on one row at a time, and attention on the rows of one sequence.
+All sequences together form one matrix with one row per token, so nothing is computed for padding.
+The last block computes only the rows that later layers read. Results do not change: layer norms,
+projections and MLPs process each row on its own, and attention each sequence on its own.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ _HALF = (torch.bfloat16, torch.float16)
 
 
 def attend(queries: Tensor, keys: Tensor, values: Tensor, *, causal: bool) -> Tensor:
-    """Return attention (N, H, Q, d) of queries (N, H, Q, d), keys and values (N, H, L, d).
+    """Return attention outputs (N, H, Q, d) of queries (N, H, Q, d), keys, values (N, H, L, d).
 
-    Causal attention needs Q = L. Torch's fused kernel is used except for training in half precision
-    on a CPU, where its backward pass takes two to three times as long as two matrix products.
+    Causal attention requires Q = L. Torch's fused kernel computes it, except when training in half
+    precision on a CPU: there the kernel's backward pass takes two to three times as long as two
+    matrix products, which are used instead.
     """
     trains = torch.is_grad_enabled() and queries.requires_grad
     if trains and queries.device.type == "cpu" and queries.dtype in _HALF:
@@ -47,26 +48,27 @@ def _as_products(queries: Tensor, keys: Tensor, values: Tensor, *, causal: bool)
 
 @dataclass(frozen=True)
 class Packing:
-    """The positions of N sequences in a matrix of T rows."""
+    """Positions of N sequences in a matrix of T rows, one row per token."""
 
     groups: Sequence[tuple[int, int]]
-    """(count, length) per group of adjacent, equally long sequences; T is sum(count * length)."""
+    """One pair (count, length) per group of adjacent sequences of equal length. T is the sum of
+    count * length."""
     read: Tensor
-    """Row indices (N,): for each sequence, the row that is read after the last block."""
+    """(N,): for each sequence, the index of the row that is used after the last block."""
     causal: bool
-    """True if no row attends to later rows; the last row of each sequence is then read."""
+    """True if no row attends to later rows; `read` must then be the last row of each sequence."""
     boundaries: Boundaries | None = None
-    """If given, attention in half precision is one call for all groups; see `varlen`."""
+    """If given, attention in half precision takes one call for all groups; see `varlen`."""
 
     def at_once(self, rows: Tensor) -> Boundaries | None:
-        """Return the boundaries if one attention call processes all groups of `rows`, else None."""
+        """Return `boundaries` if one attention call can process all of `rows`, else None."""
         return self.boundaries if rows.dtype in varlen.DTYPES else None
 
 
 def can_run(transformer: nn.Module) -> bool:
     """Return True if `run_blocks` supports every block of this transformer.
 
-    The transformers of other versions of open_clip may have unsupported attributes or blocks.
+    Other versions of open_clip may have transformers with unsupported attributes or blocks.
     """
     return (
         type(transformer) is Transformer
@@ -76,11 +78,12 @@ def can_run(transformer: nn.Module) -> bool:
 
 
 def run_blocks(transformer: Any, states: Tensor, packing: Packing, start: int = 0) -> Tensor:
-    """Run rows (T, W) through all blocks; return the outputs (N, W) of the rows in `packing.read`.
+    """Run `states` (T, W) through the blocks; return the outputs (N, W) of the rows `packing.read`.
 
-    If `start` is above 0, `rows` are outputs of the first `start` blocks, and only later blocks
-    run. If the transformer's `grad_checkpointing` is true, each block stores only its input and
-    runs again in the backward pass. Blocks may be compiled; see `latte.backbone.compiled`.
+    If `start` is above 0, `states` are outputs of the first `start` blocks, and only the later
+    blocks are run. If the transformer's `grad_checkpointing` is true, each block stores only its
+    input and is run again in the backward pass. Blocks may be compiled; see
+    `latte.backbone.compiled`.
     """
     *blocks, last = transformer.resblocks[start:]
     again = transformer.grad_checkpointing and torch.is_grad_enabled()
@@ -133,7 +136,7 @@ def _after_attention(block: Any, states: Tensor, attended: Tensor) -> Tensor:
 
 
 def _attention(attention: nn.MultiheadAttention, states: Tensor, packing: Packing) -> Tensor:
-    """Return the attention output (T, W) of every row over its own sequence."""
+    """Return attention outputs (T, W); each row attends to the rows of its own sequence."""
     projected = functional.linear(states, attention.in_proj_weight, attention.in_proj_bias)
     if boundaries := packing.at_once(projected):
         seen = attend_all(projected, attention.num_heads, boundaries, causal=packing.causal)
@@ -149,7 +152,7 @@ def _attention(attention: nn.MultiheadAttention, states: Tensor, packing: Packin
 def _attention_of_read(
     attention: nn.MultiheadAttention, states: Tensor, packing: Packing
 ) -> Tensor:
-    """Return the attention output (N, W) of the rows `packing.read`, each over its own sequence."""
+    """Return attention outputs (N, W); each row in `packing.read` attends to its own sequence."""
     width, heads = states.shape[1], attention.num_heads
     weight, bias = attention.in_proj_weight, attention.in_proj_bias
     assert bias is not None, "see `can_run`"
@@ -180,7 +183,7 @@ def _heads(rows: Tensor, count: int, length: int, kinds: int, heads: int) -> tup
 
 
 def reads_class_token(visual: Any) -> bool:
-    """Return True for open_clip's own vision transformer that pools at the class token."""
+    """Return True for open_clip's own vision transformer, if its output is the class token."""
     return (
         is_vision_transformer(visual)
         and visual.pool_type == "tok"
@@ -197,22 +200,21 @@ def is_vision_transformer(visual: Any) -> bool:
 
 
 def class_token_states(visual: Any, pixels: Tensor) -> Tensor:
-    """Return the class token (B, W), before the projection, of pixels (B, 3, S, S).
+    """Return the class token (B, W), before the projection, of images with pixels (B, 3, S, S).
 
-    Only towers for which `reads_class_token` is True are supported. The last block computes only
-    the class token.
+    `reads_class_token` must be True for the tower. The last block computes only the class token.
     """
     return class_token_of(visual, visual._embeds(pixels))
 
 
 def class_token_of(visual: Any, states: Tensor, start: int = 0) -> Tensor:
-    """Return the class token (B, W) of the outputs (B, L, W) of the first `start` blocks."""
+    """Return the final class token (B, W), from outputs (B, L, W) of the first `start` blocks."""
     rows, packing = _image_rows(states)
     return visual.ln_post(run_blocks(visual.transformer, rows, packing, start))  # type: ignore[no-any-return]
 
 
 def token_states(visual: Any, pixels: Tensor, count: int) -> Tensor:
-    """Return the outputs (B, L, W) of the first `count` blocks for pixels (B, 3, S, S)."""
+    """Return the outputs (B, L, W), for all tokens, of the first `count` blocks."""
     states = visual._embeds(pixels)
     rows, packing = _image_rows(states)
     for block in visual.transformer.resblocks[:count]:
@@ -221,9 +223,9 @@ def token_states(visual: Any, pixels: Tensor, count: int) -> Tensor:
 
 
 def _image_rows(states: Tensor) -> tuple[Tensor, Packing]:
-    """Return the states (B, L, W) as packed rows (B * L, W), and their packing.
+    """Return the states (B, L, W) of B images as rows (B * L, W), and their `Packing`.
 
-    The packing reads the first row of each image, which is its class token.
+    The row of each image that is used after the last block is its first row, the class token.
     """
     count, length, width = states.shape
     first = torch.arange(0, count * length, length, device=states.device)

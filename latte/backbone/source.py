@@ -27,27 +27,27 @@ _WHERE = "backbone.model"
 
 @dataclass(frozen=True)
 class ModelSource:
-    """The model that a recipe names, as arguments for open_clip."""
+    """The place of the model that a recipe names, in the form that open_clip needs."""
 
     name: str
-    """Name of the model in open_clip; may start with a schema, as in `local-dir:FOLDER`."""
+    """Name of the model for open_clip; it may start with a schema, as in `local-dir:FOLDER`."""
     config: Mapping[str, Any]
-    """The `model_cfg` of the model, as an exported folder contains it."""
+    """Configuration of the model, as in the entry `model_cfg` of an exported folder."""
     weights: Path | None = None
     """Weights file of a model given by name; None if the model is in a folder or repository."""
     preprocess: Mapping[str, Any] = field(default_factory=dict)
-    """Pixel format that open_clip lists for the weight tag; empty without a tag."""
+    """Pixel format that open_clip lists for the weight tag; empty if the model has no tag."""
     text_folder: Path | None = None
     """The model folder, if it contains the configuration of a Hugging Face text tower."""
 
     @property
     def is_folder(self) -> bool:
-        """True for a folder on this machine, which must contain all files of the model."""
+        """True if the model is a folder on this machine, which must contain all its files."""
         return self.name.startswith("local-dir:")
 
     @property
     def text_repository(self) -> str | None:
-        """Repository of the Hugging Face tokenizer or text tower; None for a model in a folder."""
+        """Hugging Face repository of the tokenizer or text tower; None if nothing is fetched."""
         text = self.config["text_cfg"]
         name = text.get("hf_tokenizer_name") or text.get("hf_model_name")
         return None if self.is_folder or not name else str(name)
@@ -90,7 +90,10 @@ def find_model(
 def check_model(
     settings: BackboneSettings, *, base_dir: Path, model_folder: Callable[[str], Path]
 ) -> None:
-    """Check `settings` without a download. Raises `LatteError` for an error in them."""
+    """Check the recipe's `backbone` settings without a download.
+
+    Raises `LatteError` for an error in them.
+    """
     tag, name = settings.pretrained, settings.model.replace("/", "-")
     if settings.model.startswith("hf-hub:"):
         needs_download = tag is None

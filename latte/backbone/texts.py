@@ -1,4 +1,4 @@
-"""Encode texts without padding, or with as little as the text tower allows.
+"""Encode texts without padding, or with as little padding as the text tower allows.
 
 A text ends at the last token that affects its feature. In a causal tower that pools at the
 end-of-text token, this is the end-of-text token. In a tower that masks padding, this is the last
@@ -28,7 +28,7 @@ _MASKING_ARCHITECTURES = ("bert", "roberta", "xlm-roberta")
 
 
 class TokenCache:
-    """Cache of the tokens of the last `capacity` distinct texts."""
+    """Tokenizes texts, and caches the tokens of the last `capacity` distinct texts."""
 
     def __init__(self, tokenizer: Tokenizer, capacity: int = 65_536) -> None:
         self._tokenizer = tokenizer
@@ -52,7 +52,8 @@ class TokenCache:
 def count_cut(tokenizer: Any, texts: Sequence[str]) -> int:
     """Return the number of texts that a tokenizer of open_clip truncates.
 
-    A text is truncated if its tokens change, apart from padding, with a context of one more token.
+    A text counts as truncated if its tokens, apart from padding, change when the context is one
+    token longer.
     """
     if not texts:
         return 0
@@ -64,11 +65,11 @@ def count_cut(tokenizer: Any, texts: Sequence[str]) -> int:
 
 
 def text_path_of(model: nn.Module) -> TextPath:
-    """Return the method by which this model's texts are encoded.
+    """Return how this model's texts are padded.
 
-    `packed`: texts are concatenated without padding; `cut`: they are padded to the longest text of
-    a forward pass; `full`: they are padded to the context length, for towers whose features may
-    change with less padding.
+    `packed`: texts are concatenated without padding. `cut`: texts are padded to the longest text of
+    a forward pass. `full`: texts are padded to the context length; used for towers whose features
+    may change with less padding.
     """
     text = _tower(model)
     if _stops_at_its_end(text):
@@ -77,7 +78,10 @@ def text_path_of(model: nn.Module) -> TextPath:
 
 
 def text_lengths(model: nn.Module, tokens: Tensor) -> Tensor:
-    """Return the length (M,) of each text in tokens (M, L); always L for the text path `full`."""
+    """Return the length (M,) in tokens of each of M texts, from their tokens (M, L).
+
+    If texts must be padded to the full context, all lengths are L.
+    """
     text = _tower(model)
     if _stops_at_its_end(text):
         pooling, end_token = _pooling(text)
@@ -93,29 +97,30 @@ def text_lengths(model: nn.Module, tokens: Tensor) -> Tensor:
 
 
 def text_trunk_is_constant(model: nn.Module, path: TextPath) -> bool:
-    """Return True if texts are packed and all of the text tower before the projection is frozen."""
+    """Return True if all layers before the text projection are frozen and texts are not padded."""
     others = ("visual.", "logit_", "text_projection", "text.text_projection")
     trunk = [one for name, one in model.named_parameters() if not name.startswith(others)]
     return path == "packed" and not any(one.requires_grad for one in trunk)
 
 
 def text_width(model: nn.Module) -> int:
-    """Return the width W of the states that `packed_states` returns."""
+    """Return the width W of the text tower's outputs before the projection."""
     return int(_tower(model).ln_final.normalized_shape[0])
 
 
 def text_heads(model: nn.Module) -> int:
-    """Return the number of attention heads of a text tower whose texts are packed."""
+    """Return the number of attention heads of a text tower that encodes texts without padding."""
     return int(_tower(model).transformer.resblocks[0].attn.num_heads)
 
 
 def text_features(
     model: nn.Module, tokens: Tensor, lengths: Tensor, path: TextPath, *, at_once: bool = False
 ) -> Tensor:
-    """Return features (M, D), not normalised, of tokens (M, L) sorted by `lengths` (M,).
+    """Return features (M, D), not normalised, of M texts.
 
-    The result equals `model.encode_text(tokens)`. Tokens and lengths are on the CPU, so that
-    reading them does not wait for a GPU. `packed_states` explains `at_once`.
+    The result equals `model.encode_text(tokens)`. `tokens` (M, L) are the tokens of the texts,
+    sorted by `lengths` (M,). Both are on the CPU, so that reading them does not wait for a GPU.
+    `packed_states` explains `at_once`.
     """
     if path == "packed":
         return project_text(model, packed_states(model, tokens, lengths, at_once=at_once))
@@ -135,9 +140,10 @@ def text_features(
 def packed_states(
     model: nn.Module, tokens: Tensor, lengths: Tensor, *, at_once: bool = False
 ) -> Tensor:
-    """Return the states (M, W) before the projection; arguments are those of `text_features`.
+    """Return the text tower's outputs (M, W) before the projection; texts are not padded.
 
-    If `at_once` is true, attention in half precision is one call per block; see `varlen`.
+    The arguments are as in `text_features`. If `at_once` is true, attention in half precision takes
+    one call per block instead of one per text length; see `varlen`.
     """
     text, device = _tower(model), next(model.parameters()).device
     places = torch.arange(tokens.shape[1]).expand_as(tokens)
@@ -154,7 +160,7 @@ def packed_states(
 
 
 def project_text(model: nn.Module, pooled: Tensor) -> Tensor:
-    """Return features (M, D), not normalised, of states (M, W)."""
+    """Project outputs (M, W) of the text tower to features (M, D), which are not normalised."""
     projection = _tower(model).text_projection
     if projection is None:
         return pooled
@@ -168,7 +174,7 @@ def _tower(model: nn.Module) -> Any:
 
 
 def _stops_at_its_end(text: Any) -> bool:
-    """Return True for open_clip's own causal transformer that pools at the end-of-text token."""
+    """Return True for open_clip's own causal transformer whose output is the end-of-text token."""
     kind = type(text)
     if kind is TextTransformer:
         if text.cls_emb is not None or text.use_pad_mask or text.output_tokens:
@@ -182,7 +188,7 @@ def _stops_at_its_end(text: Any) -> bool:
 
 
 def _masks_padding(text: Any) -> bool:
-    """Return True for a Hugging Face encoder that neither attends to padding nor pools it."""
+    """Return True for a Hugging Face encoder whose attention and pooling ignore padding."""
     kind = type(text)
     return (
         kind is HFTextEncoder

@@ -1,8 +1,9 @@
-"""The two parts of an image tower: frozen layers, whose outputs can be cached, and the rest.
+"""Split an image tower into frozen layers, whose outputs can be cached, and the other layers.
 
-The frozen part is the trunk (all layers before the projection into the joint space), or the layers
-before the first block that trains. On a CPU, a frozen trunk processes a large batch in parts, which
-takes less memory and is faster.
+The trunk of a tower is all layers before the projection into the joint space. The frozen part is
+the whole trunk, or the layers before the first trained block. The outputs of the trunk are called
+states. On a CPU, a frozen trunk processes a large batch in several pieces, which takes less memory
+and is faster.
 """
 
 from __future__ import annotations
@@ -24,35 +25,37 @@ from latte.backbone.packed import (
 )
 
 _FEWEST_IMAGES = 32
-"""Smallest number of images per part; with 16 images, oneDNN's convolutions round differently."""
+"""Smallest number of images in a piece of a batch; with 16 images, oneDNN's convolutions round
+differently."""
 _RATES = ("p", "prob", "drop_prob", "drop_rate")
-"""Attributes of modules of torch, timm and open_clip that hold a probability of dropout."""
+"""Names of attributes in which modules of torch, timm and open_clip store a dropout probability."""
 
 
 def has_trunk(visual: Any) -> bool:
-    """Return True for a tower in which only a projection follows the trunk."""
+    """Return True if latte can split this tower: after the trunk comes only a projection."""
     if type(visual) is TimmModel:
         return len(visual.head) > 0 and not hasattr(visual.head, "pool")
     return reads_class_token(visual)
 
 
 def trunk_width(visual: Any) -> int:
-    """Return the width W of the states that `trunk_states` returns."""
+    """Return the width W of the trunk's outputs, which `trunk_states` returns."""
     is_timm = type(visual) is TimmModel
     return int(visual.trunk.num_features if is_timm else visual.ln_post.normalized_shape[0])
 
 
 def trunk_is_constant(visual: Any) -> bool:
-    """Return True if no parameter of the trunk trains and it has no dropout."""
+    """Return True if all parameters of the trunk are frozen and it has no dropout."""
     after = ("head.",) if type(visual) is TimmModel else ("proj",)
     return not any(_trained(visual, after)) and not _has_dropout(visual, after)
 
 
 def frozen_blocks(visual: Any) -> int:
-    """Return the number of blocks before the first that trains, if no earlier layer trains.
+    """Return the number of frozen blocks before the first trained block.
 
-    0 means that outputs of blocks cannot be cached: an earlier layer trains or has dropout, or the
-    tower is neither a vision transformer that pools the class token nor an EfficientNet of timm.
+    The result is 0 if the outputs of these blocks cannot be cached. This is so if an earlier layer
+    is trained or has dropout, or if the tower is neither a vision transformer that pools the class
+    token nor an EfficientNet of timm.
     """
     after: tuple[str, ...]
     if type(visual) is TimmModel and type(visual.trunk) is EfficientNet:
@@ -78,7 +81,7 @@ def block_states(visual: Any, pixels: Tensor, count: int) -> Tensor:
 
 
 def states_after(visual: Any, states: Tensor, count: int) -> Tensor:
-    """Return the trunk's states (B, W) from the outputs (B, ...) of its first `count` blocks."""
+    """Return the trunk's outputs (B, W) from the outputs (B, ...) of its first `count` blocks."""
     if type(visual) is not TimmModel:
         return class_token_of(visual, states, count)
     trunk: Any = visual.trunk
@@ -89,7 +92,7 @@ def states_after(visual: Any, states: Tensor, count: int) -> Tensor:
 
 
 def trunk_states(visual: Any, pixels: Tensor) -> Tensor:
-    """Return the states (B, W), which the projection reads, of pixels (B, 3, S, S)."""
+    """Return the outputs (B, W) of the trunk, before the projection, for pixels (B, 3, S, S)."""
     whole = torch.is_grad_enabled() and not trunk_is_constant(visual)
     if whole or pixels.device.type != "cpu":
         return _states(visual, pixels)
@@ -98,7 +101,7 @@ def trunk_states(visual: Any, pixels: Tensor) -> Tensor:
 
 
 def project(visual: Any, states: Tensor) -> Tensor:
-    """Return features (B, D), not normalised, of states (B, W) that `trunk_states` returned."""
+    """Project the trunk's outputs (B, W) to features (B, D), which are not normalised."""
     if type(visual) is TimmModel:
         return visual.head(states)  # type: ignore[no-any-return]
     return states if visual.proj is None else states @ visual.proj
@@ -111,7 +114,7 @@ def _states(visual: Any, pixels: Tensor) -> Tensor:
 
 
 def _trained(visual: nn.Module, after: tuple[str, ...]) -> Iterator[str]:
-    """Yield the names of trained parameters that start with none of the prefixes `after`."""
+    """Yield the names of trained parameters, except names that start with a prefix in `after`."""
     for name, weight in visual.named_parameters():
         if weight.requires_grad and not name.startswith(after):
             yield name

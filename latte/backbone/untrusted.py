@@ -1,4 +1,4 @@
-"""Load untrusted model folders without running their code and without a network."""
+"""Safety checks for untrusted model folders: no code of a model is run, no network is used."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 _TOKENIZER_OPTIONS = frozenset(
     {"clean", "strip_sep_token", "language", "additional_special_tokens", "reduction_mask"}
 )
-"""Options of open_clip's own tokenizers; open_clip passes other options on to transformers."""
+"""Tokenizer options that open_clip handles itself; it passes all others on to transformers."""
 _LARGEST_SIZE = 2**20
 _MOST_LAYERS = 1000
 
 
 def refuse_unsafe(config: Mapping[str, Any], name: str, where: str) -> None:
-    """Raise `LatteError` for a `model_cfg` that would run code, use a network or fill memory."""
+    """Raise `LatteError` if loading a model could run code, use a network or fill memory.
+
+    `config` is the `model_cfg` of the model folder, and `name` the model's name in the error.
+    """
     text, vision = config["text_cfg"], config["vision_cfg"]
     if not isinstance(text, Mapping) or not isinstance(vision, Mapping):
         raise LatteError(f"{name} does not describe an open_clip model", where=where)
@@ -47,7 +50,7 @@ def refuse_unsafe(config: Mapping[str, Any], name: str, where: str) -> None:
 
 
 def _numbers(value: Any) -> Iterator[float]:
-    """Yield all numbers in JSON data."""
+    """Yield all numbers in nested JSON data."""
     if isinstance(value, Mapping | list):
         for below in value.values() if isinstance(value, Mapping) else value:
             yield from _numbers(below)
@@ -57,7 +60,7 @@ def _numbers(value: Any) -> Iterator[float]:
 
 @contextmanager
 def restricted(*, offline: bool) -> Iterator[None]:
-    """Within the block, transformers neither runs a model's code nor asks the user to allow it.
+    """Keep transformers from running a model's code, or asking to run it, in the `with` block.
 
     If `offline` is true, the Hugging Face hub is not contacted; cached files are still found.
     """
@@ -76,7 +79,7 @@ def brings_code(error: Exception) -> bool:
 
 
 def _set(stack: ExitStack, module: str, name: str, value: Any) -> None:
-    """Change a constant of a library's module until `stack` closes."""
+    """Set the constant `name` of a library's module; it is restored when `stack` closes."""
     owner = importlib.import_module(module)
     stack.callback(setattr, owner, name, getattr(owner, name))
     setattr(owner, name, value)

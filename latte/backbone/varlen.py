@@ -1,8 +1,8 @@
-"""Attention of packed sequences in one call, for sequences of different lengths.
+"""Attention in one call for packed sequences (concatenated without padding) of different lengths.
 
 Torch's kernel `varlen_attn` gets the first row of each sequence as a tensor on the GPU. Without
-this kernel, packed texts need one call for each text length. This module has never run on a GPU:
-tests replace the kernel.
+this kernel, packed texts need one call for each text length. This module has not been tested on a
+GPU: tests replace the kernel.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from torch import Tensor
 from latte.interfaces import LatteError
 
 DTYPES = (torch.bfloat16, torch.float16)
-"""The dtypes that torch's kernel supports; in another dtype, there is one call per text length."""
+"""The dtypes that torch's kernel supports; other dtypes need one call per text length."""
 _WIDEST_HEAD = 256
 _HEADS_ARE_MULTIPLES_OF = 8
 _CAUSAL = (-1, 0)
-"""Number of keys that a query attends to before and after its own position; -1 means all."""
+"""Numbers of keys before and after its position to which a query attends; -1 means all keys."""
 _KEY = "train.text_attention"
 
 
 @dataclass(frozen=True)
 class Boundaries:
-    """First rows of N packed sequences, on the device of the rows."""
+    """Positions of N packed sequences in a matrix of rows, for torch's kernel."""
 
     rows: Tensor
     """(N + 1,) int32: the first row of each sequence, then the number of all rows."""
     reads: Tensor
-    """(N + 1,) int32: 0 to N, the boundaries of one query per sequence."""
+    """(N + 1,) int32: the numbers 0 to N, for calls with one query per sequence."""
     longest: int
     """Length of the longest sequence."""
 
 
 def boundaries_of(lengths: Tensor, device: torch.device) -> Boundaries:
-    """Return the boundaries of sequences with `lengths` (N,), which is on the CPU."""
+    """Return the positions of N packed sequences; their `lengths` (N,) are on the CPU."""
     rows = torch.zeros(len(lengths) + 1, dtype=torch.int32)
     rows[1:] = lengths.cumsum(0)
     reads = torch.arange(len(lengths) + 1, dtype=torch.int32, device=device)
@@ -48,12 +48,12 @@ def boundaries_of(lengths: Tensor, device: torch.device) -> Boundaries:
 
 
 def attend_all(projected: Tensor, heads: int, boundaries: Boundaries, *, causal: bool) -> Tensor:
-    """Return attention (T, W) of each row over its own sequence.
+    """Return attention outputs (T, W); each of T rows attends to the rows of its own sequence.
 
     Args:
         projected: (T, 3 W), the queries, keys and values of all rows side by side.
         heads: number of heads, which divides W.
-        boundaries: of the N sequences.
+        boundaries: positions of the N sequences in the rows.
         causal: True if no row attends to later rows.
     """
     queries, keys, values = projected.view(len(projected), 3, heads, -1).unbind(1)
@@ -64,9 +64,10 @@ def attend_all(projected: Tensor, heads: int, boundaries: Boundaries, *, causal:
 
 
 def attend_read(asking: Tensor, asked: Tensor, heads: int, boundaries: Boundaries) -> Tensor:
-    """Return attention (N, W) of one query per sequence over all rows of this sequence.
+    """Return attention outputs (N, W) of one query per sequence, over all rows of the sequence.
 
-    `asking` (N, W) holds the queries, and `asked` (T, 2 W) keys and values side by side.
+    `asking` (N, W) are the queries; `asked` (T, 2 W) has the keys and values of all T rows side by
+    side.
     """
     queries = asking.view(len(asking), heads, -1)
     keys, values = asked.view(len(asked), 2, heads, -1).unbind(1)
@@ -78,7 +79,7 @@ def attend_read(asking: Tensor, asked: Tensor, heads: int, boundaries: Boundarie
 
 @cache
 def kernel() -> Callable[..., Any]:
-    """Return torch's kernel `varlen_attn`, which is imported late because this takes seconds.
+    """Return torch's kernel `varlen_attn`; imported here, because the import takes seconds.
 
     Raises:
         LatteError: if this version of torch has no such kernel.
@@ -93,7 +94,7 @@ def kernel() -> Callable[..., Any]:
 
 
 def check_device(device: torch.device) -> None:
-    """Raise `LatteError` unless this torch and `device` have the kernel."""
+    """Raise `LatteError` unless the installed torch and `device` support the kernel."""
     if device.type != "cuda" or torch.version.cuda is None:
         raise _refusal("`varlen` needs a CUDA GPU of Nvidia; this run is on another device")
     if torch.cuda.get_device_capability(device)[0] < 8:
@@ -102,7 +103,10 @@ def check_device(device: torch.device) -> None:
 
 
 def check_heads(width: int, heads: int) -> None:
-    """Raise `LatteError` if the kernel does not support `heads` of a text tower of `width`."""
+    """Raise `LatteError` if the kernel does not support the width of the attention heads.
+
+    The text tower has the width `width` and `heads` attention heads.
+    """
     each = width // heads
     if each % _HEADS_ARE_MULTIPLES_OF or each > _WIDEST_HEAD:
         raise _refusal(

@@ -1,8 +1,9 @@
-"""Built-in components, which are declared and written as in a plugin.
+"""Built-in components, which are declared and written like components of a plugin.
 
-Every module here imports only `latte.api`, `latte.api.sources` and this package. The engine finds
-components by name and never imports them. To write your own component, copy one of these classes
-into a plugin; `FrozenLabeler` in `labelers.py` is a good first one to read.
+Every module in this package imports only `latte.api`, `latte.api.sources` and this package. The
+engine finds components by name and never imports their modules directly. To write your own
+component, copy one of these classes into a plugin; `FrozenLabeler` in `labelers.py` is a good first
+class to read.
 """
 
 from __future__ import annotations
@@ -236,7 +237,7 @@ _SPECS = (
 def latte_components() -> Iterable[ComponentSpec]:
     """Return the declarations of the built-in components, without importing them.
 
-    The file `datasets/published/table.toml` lists the published datasets among them.
+    The datasets of LatteCLIP's experiments come from the table `datasets/published/table.toml`.
     """
     published = (
         ComponentSpec(

@@ -12,7 +12,7 @@ from latte.api import (
 
 
 class ClassTemplate(ClassDescription):
-    """The class name in the template: that of the options or, by default, that of the dataset."""
+    """The class name inserted into a template: the option `template`, else the dataset's."""
 
 
 class AboutImage(ImageDescription[ImageOptions]):

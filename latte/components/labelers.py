@@ -34,13 +34,16 @@ class FrozenLabeler(PseudoLabeler[FrozenOptions]):
     _labels: Tensor
 
     def start(self, start: TrainingStart) -> None:
-        """Store the zero-shot labels (N,) on the CPU, where a batch's indices are too."""
+        """Store the zero-shot labels (N,) on the CPU, because a batch's indices are on the CPU."""
         self._labels = start.zero_shot_labels.cpu()
 
     def assign(
         self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
     ) -> list[LabelStream]:
-        """Return one label stream, `frozen`, with weight 1 per image; none if `weight` is 0."""
+        """Return the zero-shot labels of the batch with weight 1 per image, as stream `frozen`.
+
+        If the option `weight` is 0, no stream is returned.
+        """
         if self.options.weight == 0:
             return []
         labels = self._labels[batch.indices].to(image_features.device, non_blocking=True)
@@ -55,9 +58,10 @@ class CurrentLabeler(PseudoLabeler[CurrentOptions]):
     def assign(
         self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
     ) -> list[LabelStream]:
-        """Return one label stream, `current`, with weight 1 per image; none if `weight` is 0.
+        """Return the class of the nearest prototype with weight 1 per image, as stream `current`.
 
-        Of classes with equal similarity, the one with the lowest index is chosen.
+        If several classes are equally near, the class with the lowest index is chosen. If the
+        option `weight` is 0, no stream is returned.
         """
         if self.options.weight == 0:
             return []

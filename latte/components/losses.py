@@ -16,9 +16,9 @@ class ContrastiveLoss(Loss[ContrastiveOptions]):
     """Mean of the image-to-target and the target-to-image cross-entropy, weighted by sample.
 
     A sample of weight 0 is excluded, also as a negative of other samples. The option `positives`
-    says how two samples with the same label are treated: as negatives of each other (`diagonal`:
-    CLIP, FLYP, LatteCLIP), as further positives in equal shares (`multi`), or not at all
-    (`ignore`).
+    says how two samples with the same label are treated. `diagonal`: as negatives of each other, as
+    in CLIP, FLYP and LatteCLIP. `multi`: as positives of each other; all positives of a sample have
+    equal target probabilities. `ignore`: neither as positives nor as negatives.
     """
 
     requires: ClassVar[Literal["targets", "classifier"]] = "targets"
@@ -28,7 +28,7 @@ class ContrastiveLoss(Loss[ContrastiveOptions]):
     ) -> Tensor:
         """Return the loss, a scalar, of unit features and targets (B, D); 0 if all weights are 0.
 
-        Raises `LatteError` if the prototypes give no targets.
+        Raises `LatteError` if `supervision` has no targets.
         """
         if supervision.targets is None:
             raise LatteError(
@@ -63,13 +63,16 @@ class ContrastiveLoss(Loss[ContrastiveOptions]):
 
 
 def _cross_entropies(logits: Tensor, positives: Tensor) -> Tensor:
-    """Return cross-entropies (B,) of logits (B, B); positives of a row have equal target shares."""
+    """Return cross-entropies (B,) of the rows of logits (B, B).
+
+    The target distribution of a row is uniform over its `positives`.
+    """
     of_positives = logits.log_softmax(dim=1).masked_fill(~positives, 0.0)
     return -of_positives.sum(dim=1) / positives.sum(dim=1)
 
 
 def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
-    """Return the mean of values (B,) by weights (B,); 0 if all weights are 0."""
+    """Return the mean of `values` (B,), weighted by `weights` (B,); 0 if all weights are 0."""
     weights = weights.to(values.dtype)
     total = weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)
     return (values * weights).sum() / total
@@ -90,9 +93,10 @@ class SigmoidLoss(Loss[NoOptions]):
     ) -> Tensor:
         """Return the loss, a scalar, of unit features and targets (B, D); 0 if all weights are 0.
 
-        The loss of a pair is -log sigmoid(±(logit_scale * cosine + bias)). A sample's loss is the
-        mean of two sums: over the pairs with its image, and over the pairs with its target. Raises
-        `LatteError` if there are no targets, or if the model has no bias.
+        The loss of a pair is -log sigmoid(±(logit_scale * cosine + bias)), with + for a positive
+        pair. A sample's loss is the mean of two sums: over the pairs with its image, and over the
+        pairs with its target. Raises `LatteError` if there are no targets, or if the model has no
+        bias.
         """
         stream, targets, bias = supervision.stream, supervision.targets, supervision.logit_bias
         if targets is None or bias is None:

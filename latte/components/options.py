@@ -41,7 +41,7 @@ class CurrentOptions(Options):
 
 
 class TemplateOptions(Options):
-    """Options of the template prototypes: when the trained text tower encodes templates again."""
+    """Options of the prototypes `templates`: how often the text tower encodes them again."""
 
     refresh: ClassFeatureRefresh = Field(
         default="start",
@@ -51,7 +51,7 @@ class TemplateOptions(Options):
 
 
 class MomentumOptions(Options):
-    """Options of the momentum prototypes, for the update from texts; defaults are LatteCLIP's."""
+    """Options of the prototypes `momentum`; defaults are taken from LatteCLIP."""
 
     momentum: float = Field(
         default=0.99,
@@ -71,7 +71,7 @@ class MomentumOptions(Options):
 
 
 class AnchoredOptions(Options):
-    """Options for prototypes between the text of a class and the centre of the class's images."""
+    """Options of the prototypes `anchored`, which lie between a class's text and its images."""
 
     image_weight: float = Field(
         default=0.6, ge=0, le=1, description="weight of the image centre in a class of many images"
@@ -86,7 +86,7 @@ class AnchoredOptions(Options):
 
 
 class ReEstimatedOptions(Options):
-    """Options for prototypes that are updated from frozen features before the first step."""
+    """Options of the prototypes `re-estimated`, which are computed before the first step."""
 
     rounds: int = Field(
         default=10,
@@ -127,9 +127,9 @@ class ContrastiveOptions(Options):
 
 
 class LastBlocksOptions(Options):
-    """Options of `last_blocks`: the number of blocks that train."""
+    """Options of `last_blocks`: the number of trained blocks."""
 
-    blocks: int = Field(default=2, ge=1, description="blocks at the end of each tower that train")
+    blocks: int = Field(default=2, ge=1, description="trained blocks at the end of each tower")
 
 
 class LoraOptions(Options):
@@ -139,17 +139,17 @@ class LoraOptions(Options):
 
 
 class PromptsOptions(Options):
-    """Options of `prompts`: the words whose embeddings train."""
+    """Options of `prompts`: the words whose token embeddings are trained."""
 
     words: str = Field(
         default="a photo of a",
         min_length=1,
-        description="the embeddings of the tokens of these words train",
+        description="the token embeddings of these words are trained",
     )
 
 
 class PhraseOptions(Options):
-    """Options of describer `phrases`: the phrase bank, and the length of the sentences."""
+    """Options of describer `phrases`: the file of phrases, and the length of the sentences."""
 
     bank: Path | None = Field(
         default=None,

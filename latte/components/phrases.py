@@ -1,7 +1,7 @@
 """Describer `phrases`: joins the phrases that the frozen CLIP ranks highest into a sentence.
 
-A describer writes texts about images. The phrases come from a phrase bank, which is a text file
-with sections and one phrase per line.
+A describer writes texts about images. The phrases come from a phrase bank: a text file with
+sections and one phrase per line.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ STANDS_OUT = 2.2
 
 
 class PhraseDescriber(Describer[PhraseOptions]):
-    """Describer without a language model: names the phrases nearest to the image feature.
+    """Describer without a language model: writes the phrases nearest to the image feature.
 
     The prompt does not change the text. Images are not decoded; a group is described by the mean of
-    its image features. The describer knows only what the frozen CLIP knows, so use it only if no
-    LMM (large multimodal model) is available.
+    its image features. All information comes from the frozen CLIP itself, so use this describer
+    only if no LMM (large multimodal model) is available.
     """
 
     def __init__(self, options: PhraseOptions, context: Context) -> None:
@@ -67,7 +67,10 @@ class PhraseDescriber(Describer[PhraseOptions]):
         return f"phrases-{VERSION}:{digest(clip, self._bank.digest, shape)}"
 
     def describe(self, requests: Sequence[DescribeRequest]) -> list[str | Refusal]:
-        """Return one sentence per request, from its image features; refuse it without images."""
+        """Return one sentence per request, computed from the features of its images.
+
+        A request without images is refused.
+        """
         return [
             self._describe(_mean_feature(one.images)) if one.images else Refusal("it needs images")
             for one in requests
@@ -96,7 +99,7 @@ class PhraseDescriber(Describer[PhraseOptions]):
 
     @cached_property
     def _phrase_features(self) -> Mapping[str, Tensor]:
-        """Unit features (P, D) of a section's phrases, by section; see `distinctive`."""
+        """Unit text features (P, D) of the P phrases of each section, made `distinctive`."""
         prompts = _prompts(self._bank)
         return {name: distinctive(self._encode(texts)) for name, texts in prompts.items() if texts}
 
@@ -106,9 +109,9 @@ class PhraseDescriber(Describer[PhraseOptions]):
 
 
 def distinctive(features: Tensor) -> Tensor:
-    """Return unit features (P, D) with the direction of their mean removed.
+    """Return unit features (P, D) of phrases without their component along the mean feature.
 
-    Otherwise phrases near the mean of all phrases would rank first for every image.
+    With this component, phrases near the mean of all phrases would rank first for every image.
     """
     common = normalize(features.mean(0), dim=0)
     return normalize(features - (features @ common)[:, None] * common, dim=1)
@@ -121,7 +124,7 @@ def standard_scores(similarities: Tensor) -> Tensor:
 
 
 def threshold_score(phrases: int) -> float:
-    """Return the smallest z-score of a used phrase, for a section of P = `phrases` phrases.
+    """Return the z-score that a phrase needs to be used, in a section of P = `phrases` phrases.
 
     The largest of P z-scores is at most sqrt(P - 1), so small sections need a lower threshold.
     """
@@ -152,7 +155,7 @@ LONGEST_PHRASE = 7
 
 @dataclass(frozen=True)
 class PhraseBank:
-    """Phrases by section, in the order of the file; sections except `objects` may be empty."""
+    """Phrases by section, in the order of the file; only the section `objects` must have any."""
 
     sections: Mapping[str, tuple[str, ...]]
 
@@ -176,7 +179,7 @@ def read_bank(path: Path) -> PhraseBank:
 def parse_bank(text: str, source: str) -> PhraseBank:
     """Parse `[section]` lines, one phrase per line, and `#` comments; ignore repeated phrases.
 
-    `LatteError` names `source` and the line.
+    Raises `LatteError` with `source` and line number for invalid content.
     """
     sections: dict[str, dict[str, None]] = {name: {} for name in SECTIONS}
     current: str | None = None
@@ -233,7 +236,7 @@ _DROPPED_FIRST = (
 
 
 def sentence(found: Mapping[str, Sequence[str]], words: int) -> str:
-    """Return a sentence of at most `words` words from each section's phrases, the best first.
+    """Return a sentence of at most `words` words; `found` has the best phrases of each section.
 
     For example: "a red metal guitar, like a violin or a cello, smooth and glossy, in a concert
     hall."

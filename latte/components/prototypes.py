@@ -1,6 +1,6 @@
 """Built-in prototypes: class texts, LatteCLIP's momentum, and estimates without training.
 
-A prototype is a vector that stands for a class: an image gets the class of the nearest prototype.
+A prototype is a vector that represents a class. An image gets the class of the nearest prototype.
 """
 
 from __future__ import annotations
@@ -37,9 +37,10 @@ from latte.components.options import (
 class TemplatePrototypes(PrototypeAggregator[TemplateOptions]):
     """One prototype per class: the text feature of its template.
 
-    Without training this is the zero-shot classifier. The option `refresh` says when the class
-    texts are encoded again. With the value `step`, the loss also trains the text tower, as in FLYP
-    and in ReCLIP's text branch. With `start` or `epoch`, the loss trains only the image tower.
+    Without training, these prototypes are the zero-shot classifier. The option `refresh` says when
+    the class texts are encoded again. With `refresh: step`, the loss also trains the text tower, as
+    in FLYP and in ReCLIP's text branch. With `start` or `epoch`, the loss trains only the image
+    tower.
     """
 
     _features: Tensor
@@ -55,7 +56,10 @@ class TemplatePrototypes(PrototypeAggregator[TemplateOptions]):
         self._owners = torch.arange(len(self._features), device=self.context.device)
 
     def refresh_class_features(self, class_features: Tensor) -> None:
-        """Use newly encoded class text features (C, D), which may have a gradient."""
+        """Replace the prototypes by newly encoded class text features (C, D).
+
+        The features may carry a gradient.
+        """
         self._features = class_features.to(self.context.device)
 
     def classifier(self) -> Classifier:
@@ -65,12 +69,18 @@ class TemplatePrototypes(PrototypeAggregator[TemplateOptions]):
     def supervise(
         self, stream: LabelStream, texts: Mapping[str, Tensor], image_features: Tensor
     ) -> Supervision:
-        """Return targets (B, D), the labels' text features, with a classifier of all classes."""
+        """Return targets (B, D) and a classifier of all classes.
+
+        The target of an image is the text feature of its label.
+        """
         targets = self._features[stream.labels]
         return Supervision(stream, targets, Classifier(self._features, self._owners))
 
     def update(self, supervisions: Sequence[Supervision]) -> None:
-        """Free the step's autograd graph; features change only when they are encoded again."""
+        """Free the autograd graph of the step; do not change the prototypes.
+
+        Only `refresh_class_features` changes them.
+        """
         self._features = self._features.detach()
 
     def state(self) -> dict[str, Tensor]:
@@ -83,15 +93,16 @@ class TemplatePrototypes(PrototypeAggregator[TemplateOptions]):
 
 
 class FromLabelerPrototypes(LabelerPrototypes):
-    """The labeler's latest classifier; until it returns one, the zero-shot classifier."""
+    """The classifier that a labeler returned last; the zero-shot classifier if there is none."""
 
 
 class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
-    """Prototypes that move towards the mixed descriptions of their images, with momentum.
+    """Prototypes that move, with momentum, towards the texts about their images (LatteCLIP).
 
-    A target is the prototype of a label, moved towards the mixed descriptions. The next prototype
-    of a class is the mean of its targets, scaled to unit length. `update` replaces the prototype
-    tensor and never writes into it, so tensors that were returned before do not change.
+    The target of an image is the prototype of its label, moved towards the weighted mean of the
+    image's text features. After a step, the prototype of a class becomes the mean of its targets,
+    scaled to unit length. `update` creates a new tensor of prototypes, so tensors that were
+    returned earlier do not change.
     """
 
     _prototypes: Tensor
@@ -113,11 +124,12 @@ class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
     def supervise(
         self, stream: LabelStream, texts: Mapping[str, Tensor], image_features: Tensor
     ) -> Supervision:
-        """Return targets z = P[c] + alpha (u - P[c]), (B, D), with alpha = 1 - momentum.
+        """Return one target per image, (B, D): its prototype, moved towards its texts.
 
-        P are the prototypes, c the labels and u the mixed descriptions; gradient flows through u
-        only. Unless `normalize_targets` is set, the norm of z is slightly below 1. Without texts,
-        z = P[c]: self-training on prototypes that do not change.
+        A target is z = P[c] + alpha (u - P[c]). P[c] is the prototype of the image's label c, u is
+        the weighted mean of the image's text features, and alpha is 1 - momentum. The gradient
+        flows through u only. Unless `normalize_targets` is set, the norm of z is slightly below 1.
+        Without texts, z is P[c], and prototypes do not change.
         """
         own = self._prototypes[stream.labels]
         targets = torch.lerp(own, self._mix(texts), 1 - self.options.momentum) if texts else own
@@ -126,7 +138,10 @@ class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
         return Supervision(stream, targets, self.classifier())
 
     def _mix(self, texts: Mapping[str, Tensor]) -> Tensor:
-        """Return mixed descriptions u (B, D), in the prototypes' dtype, to keep small changes."""
+        """Return the weighted mean u (B, D) of each image's text features.
+
+        The dtype is that of the prototypes: in half precision, small changes would be rounded away.
+        """
         features = {name: text.to(self._prototypes.dtype) for name, text in texts.items()}
         if self.options.mixer == "mean":
             return mix_descriptions(features, self._weights, None)
@@ -137,7 +152,7 @@ class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
 
     @torch.no_grad()
     def update(self, supervisions: Sequence[Supervision]) -> None:
-        """Set each class's prototype to the unit vector along the weighted mean of its targets.
+        """Set each class's prototype to the weighted mean of its targets, scaled to unit length.
 
         The targets of all label streams count: an image with the same class in two streams counts
         twice. A class without an image of positive weight keeps its prototype.
@@ -152,11 +167,17 @@ class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
         self._prototypes = torch.where(lengths > 0, sums / lengths, self._prototypes)
 
     def on_epoch_start(self, info: EpochInfo, learner: str) -> None:
-        """Store the epoch's first prototypes, which the option `margins: epoch_start` uses."""
+        """Store the current prototypes, for `margins: epoch_start`.
+
+        With this option, the weights of texts in this epoch are computed from these prototypes.
+        """
         self._epoch_start_prototypes = self._prototypes
 
     def state(self) -> dict[str, Tensor]:
-        """Return the prototypes (C, D); with `margins: epoch_start`, also the stored ones."""
+        """Return the prototypes (C, D).
+
+        With `margins: epoch_start`, also return the prototypes at the start of the epoch.
+        """
         state = {"prototypes": self._prototypes.clone()}
         if self.options.margins == "epoch_start":
             state["epoch_start_prototypes"] = self._epoch_start_prototypes.clone()
@@ -171,14 +192,14 @@ class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
 
 
 _AT_REST = 1e-6
-"""Prototypes are at a fixed point if an update changes no entry by more than this."""
+"""Updates stop when no entry of the prototypes changes by more than this value."""
 
 
 class ReEstimatedPrototypes(EstimatedPrototypes[ReEstimatedOptions]):
     """LatteCLIP's prototype update over the whole training set, repeated until a fixed point.
 
-    At the published learning rate, LatteCLIP's towers hardly change while prototypes follow the
-    texts. Here the towers are frozen.
+    The towers are frozen, and there are no training steps. At the published learning rate,
+    LatteCLIP's towers hardly change anyway, while its prototypes follow the texts.
     """
 
     @torch.no_grad()
@@ -201,7 +222,7 @@ class ReEstimatedPrototypes(EstimatedPrototypes[ReEstimatedOptions]):
     def _supervisions(
         self, moving: MomentumPrototypes, start: TrainingStart, images: Tensor
     ) -> list[Supervision]:
-        """Return the supervisions of all images, for zero-shot and for current labels."""
+        """Return labels and targets of all images, for zero-shot labels and for current labels."""
         features = start.image_features.to(images)
         current = _nearest(moving, features)
         streams = {"frozen": start.zero_shot_labels.to(current), "current": current}
@@ -219,11 +240,12 @@ class ReEstimatedPrototypes(EstimatedPrototypes[ReEstimatedOptions]):
         start: TrainingStart,
         images: Tensor,
     ) -> list[Supervision]:
-        """Return the supervisions of one label stream, from the texts and from the images.
+        """Return labels and targets of one label stream: from texts, and from image features.
 
-        With w = `image_weight`, the target of an image is (1 - w) z + w z', with z from the mixed
-        texts and z' from the image feature. It is returned as two supervisions: z with weight 1 - w
-        and z' with weight w. A supervision of weight 0 is not returned.
+        The text target of an image is its prototype moved towards its texts, the image target its
+        prototype moved towards its image feature. They are returned as two supervisions, with the
+        weights 1 - w and w, where w is the option `image_weight`. A supervision of weight 0 is not
+        returned.
         """
         share = self.options.image_weight
         supervisions = []
@@ -268,13 +290,14 @@ def anchored_prototypes(
 ) -> Tensor:
     """Estimate unit prototypes (C, D) from unit features of images (N, D) and class texts (C, D).
 
-    In each round, images are assigned to classes with their probabilities under the current
-    prototypes, and a prototype becomes the unit vector along
+    Each round computes class probabilities of all images under the current prototypes. Then the
+    prototype of a class becomes
 
         (1 - b) * text + b * centre,    b = image_weight * n / (n + shrinkage),
 
-    where n is the sum of the class's probabilities, and the centre is the mean of the images,
-    weighted by these probabilities, after `shift_to_texts`. A class without images keeps its text.
+    scaled to unit length. Here n is the sum over the images of their probabilities for the class.
+    The centre is the mean of the image features, weighted by these probabilities, shifted by
+    `shift_to_texts`, and scaled to unit length. If n is 0, the prototype is the class text.
     """
     shift = shift_to_texts(image_features, class_features)
     prototypes = class_features
@@ -288,7 +311,10 @@ def anchored_prototypes(
 
 
 def _assigned(features: Tensor, prototypes: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    """Return, per class, summed probabilities (C, 1) and the weighted sum of features (C, D)."""
+    """Return the sums over all images of class probabilities (C, 1), and of features (C, D).
+
+    Each feature is weighted by the image's probability for the class.
+    """
     counts = prototypes.new_zeros(len(prototypes), 1)
     sums = torch.zeros_like(prototypes)
     for block in torch.split(features, min(_ROWS_PER_BLOCK, rows_per_block(len(prototypes)))):

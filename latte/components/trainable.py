@@ -19,12 +19,12 @@ _WHERE = "trainable"
 
 
 class _Group(Trainable[NoOptions]):
-    """A group of parameters that every backbone defines."""
+    """Base class: train one of the parameter groups that `Backbone.train_only` accepts."""
 
     group: ClassVar[TrainableGroup]
 
     def select(self, backbone: Backbone) -> Mapping[str, nn.Parameter]:
-        """Train the parameters of the group."""
+        """Make the parameters of the group trainable, freeze the rest, and return the group."""
         return backbone.train_only(self.group)
 
 
@@ -62,7 +62,10 @@ class LastBlocks(Trainable[LastBlocksOptions]):
     """The last blocks of both towers, and the projections."""
 
     def select(self, backbone: Backbone) -> Mapping[str, nn.Parameter]:
-        """Train the last blocks. Raises `LatteError` if a tower has fewer blocks than requested."""
+        """Make the last blocks and the projections trainable, and freeze the rest.
+
+        Raises `LatteError` if a tower has fewer blocks than requested.
+        """
         model, count = _with_modules(backbone), self.options.blocks
         towers = model.blocks()
         fewest = min(map(len, towers), default=0)
@@ -78,7 +81,7 @@ class LastBlocks(Trainable[LastBlocksOptions]):
 
 
 class _Peft(Trainable[OptionsT]):
-    """Parameters that the library peft adds to the model, and merges after training."""
+    """Base class: parameters that the library peft adds before training and merges afterwards."""
 
     _tuner: Any = None
 
@@ -90,7 +93,10 @@ class _Peft(Trainable[OptionsT]):
             )
 
     def select(self, backbone: Backbone) -> Mapping[str, nn.Parameter]:
-        """Add parameters and train only these. Raises `LatteError` if peft is not installed."""
+        """Add parameters and make only these trainable.
+
+        Raises `LatteError` if peft is not installed.
+        """
         import torch
 
         self.check()
@@ -103,11 +109,11 @@ class _Peft(Trainable[OptionsT]):
         return model.train_parameters(added - before)
 
     def tuner(self, backbone: ModuleBackbone, peft: Any) -> Any:
-        """Add parameters to the model; return peft's object that can merge them."""
+        """Add parameters to the model; return the peft object that can merge them later."""
         raise NotImplementedError
 
     def merge(self, backbone: Backbone) -> None:
-        """Fold the added parameters into the weights of the model."""
+        """Merge the added parameters into the weights of the model."""
         self._tuner.merge_and_unload()
         _with_modules(backbone).train_parameters(())
 
@@ -116,8 +122,8 @@ class Lora(_Peft[LoraOptions]):
     """Low-rank updates of the linear layers in all blocks of both towers (Hu et al. 2022).
 
     A convolution with a 1 x 1 kernel counts as a linear layer. The layers inside
-    `torch.nn.MultiheadAttention` get no update, because peft would add an update to the frozen
-    weights and subtract it again in every forward pass, which changes the weights by rounding.
+    `torch.nn.MultiheadAttention` get no update. There, peft would add the update to the frozen
+    weights and subtract it again in every forward pass, and rounding would change the weights.
     """
 
     def tuner(self, backbone: ModuleBackbone, peft: Any) -> Any:
@@ -140,10 +146,10 @@ class Lora(_Peft[LoraOptions]):
 
 
 class Prompts(_Peft[PromptsOptions]):
-    """Embeddings of the tokens of chosen words, in every text that contains these words.
+    """Token embeddings of chosen words, in every text that contains these words.
 
-    With the words of the class templates, this is the shared context of CoOp (Zhou et al. 2022),
-    which starts at "a photo of a".
+    If the words are those of the class templates, this is prompt tuning as in CoOp (Zhou et al.
+    2022): a learned context that all classes share, initialised with "a photo of a".
     """
 
     def tuner(self, backbone: ModuleBackbone, peft: Any) -> Any:
@@ -172,7 +178,7 @@ def _is_linear(module: nn.Module) -> bool:
 
 
 def _tokens(backbone: ModuleBackbone, embedding: nn.Embedding, words: str) -> list[int]:
-    """Return the tokens of `words` that the tower embeds, without start, end and padding tokens."""
+    """Return the token ids of `words`, without start, end and padding tokens."""
     import torch
 
     seen: list[set[int]] = []
@@ -198,7 +204,7 @@ def _with_modules(backbone: Backbone) -> ModuleBackbone:
 
     if not isinstance(backbone, ModuleBackbone):
         raise LatteError(
-            f"a {type(backbone).__name__} has no torch module whose parts could train",
+            f"a {type(backbone).__name__} has no torch module whose parts could be trained",
             where=_WHERE,
             hint="trainable: all",
         )

@@ -1,1 +1,1 @@
-"""Descriptions: plan requests, ask describers, store and gate texts, serve them to training."""
+"""Descriptions: plan requests, ask describers, store and filter texts, pass them to training."""

@@ -1,4 +1,4 @@
-"""Description bank: the distinct texts of a run, and for each image the indices of its texts."""
+"""Description bank: all distinct texts of a run, and for each image the indices of its texts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from latte.toolkit.descriptions import fill
 from latte.toolkit.seeds import seed_from
 
 ABSENT = -1
-"""Value that pads a row of text indices if the image or group has fewer texts than others."""
+"""Padding in a row of text indices, for images or groups with fewer texts than the others."""
 
 
 class DescriptionBank:
@@ -51,9 +51,9 @@ class DescriptionBank:
             else:
                 self._samplers[label] = self._sampler(label, kind)
         self.of_class = frozenset(self._of_class)
-        """Names of the descriptions of scope `class`."""
+        """Names of the descriptions about classes (scope `class`)."""
         self.unique_texts: tuple[str, ...] = tuple(self._row_of_text)
-        """Every distinct text; `rows` returns indices into this tuple."""
+        """All distinct texts of the run; `rows` returns indices into this tuple."""
 
     @classmethod
     def from_plans(
@@ -63,7 +63,10 @@ class DescriptionBank:
         results: Mapping[str, GenerateResult],
         descriptions: Mapping[str, DescriptionType[Any]],
     ) -> Self:
-        """Build the bank from the plan and the result of each describer, by describer name."""
+        """Build the bank from the plan and the result of each describer.
+
+        Keys of `plans` and `results` are names of describers.
+        """
         ids = [image.id for image in training.images]
         columns = planned_columns(plans, results)
         ordered = {label: columns[label] for label in descriptions if label in columns}
@@ -78,24 +81,27 @@ class DescriptionBank:
         template: str,
         descriptions: Mapping[str, DescriptionType[Any]],
     ) -> Self:
-        """Read a file that `save` wrote. Raises `LatteError` if it does not fit the recipe."""
+        """Read a file that `save` wrote.
+
+        Raises `LatteError` if the file has other descriptions or classes than the recipe.
+        """
         ids, labels, columns = read_columns(path, descriptions, len(class_names))
         return cls(ids, labels, class_names, template, descriptions, columns)
 
     def save(self, path: Path) -> None:
-        """Write a JSON line per image: id, zero-shot label, texts, and the ids in its groups."""
+        """Write one JSON line per image: id, zero-shot label, texts, ids of its group's images."""
         write_columns(path, self.ids, self.zero_shot_labels, self.class_names, self.columns)
 
     def rows(
         self, label: str, indices: Tensor, class_labels: Tensor | None, epoch: int, seed: int
     ) -> Tensor:
-        """Return a text index (B,) into `unique_texts` for each of the images `indices` (B,).
+        """Choose one text for each of the images `indices` (B,); return its index (B,).
 
-        The texts belong to the description `label`. If it has scope `class`, they depend only on
-        `class_labels` (B,). With the option `redraw`, an image gets the text of a random group with
-        the image's zero-shot label, which may be the image's own group. If an image or group has
-        several texts, one is drawn uniformly. Draws depend on `seed`, `epoch`, `label` and the
-        image, not on the batch.
+        The result has indices into `unique_texts`; the texts belong to the description `label`. For
+        a description of scope `class`, the text depends only on `class_labels` (B,). With the
+        option `redraw`, an image gets the text of a random group with the image's zero-shot label,
+        which may be the image's own group. If an image or group has several texts, one is drawn
+        uniformly. Draws depend on `seed`, `epoch`, `label` and the image, not on the batch.
         """
         if label not in self._of_class:
             return self._samplers[label].sample(indices, epoch, seed)
@@ -106,16 +112,16 @@ class DescriptionBank:
     def texts(
         self, label: str, indices: Tensor, class_labels: Tensor | None, epoch: int, seed: int
     ) -> list[str]:
-        """Return the B texts whose indices `rows` returns."""
+        """Return the B texts that `rows` chooses, for the same arguments."""
         rows = self.rows(label, indices, class_labels, epoch, seed)
         return [self.unique_texts[row] for row in rows.tolist()]
 
     def own_rows(self, label: str, class_labels: Tensor | None = None) -> Tensor:
-        """Return indices (N, V) into `unique_texts` of all texts about each image.
+        """Return the indices (N, V) of all texts about each image, in `unique_texts`.
 
-        V is the largest number of texts about an image. Images with fewer texts are padded with
-        `ABSENT`; each has at least one text. For scope `class`, V is 1: the text of the image's
-        class in `class_labels` (N,), by default of its zero-shot class.
+        V is the largest number of texts about an image. Rows of images with fewer texts are padded
+        with `ABSENT`; each image has at least one text. For a description of scope `class`, V is 1:
+        the text of the class in `class_labels` (N,), by default of the zero-shot class.
         """
         if label in self._of_class:
             labels = self.zero_shot_labels if class_labels is None else class_labels.cpu()
@@ -124,15 +130,16 @@ class DescriptionBank:
         return sampler.rows[sampler.own]
 
     def distinct_rows(self, label: str) -> Tensor:
-        """Return the sorted indices into `unique_texts` of all texts of description `label`."""
+        """Return the sorted indices, in `unique_texts`, of all texts of the description `label`."""
         of_class = self._of_class.get(label)
         rows: Tensor = torch.unique(self._samplers[label].rows if of_class is None else of_class)
         return rows[rows != ABSENT]
 
     def described(self, row: int, image: Callable[[int], ImageReference]) -> dict[str, Described]:
-        """Return the texts about training image `row`, by description, except scope `class`.
+        """Return the texts about training image `row`, by description.
 
-        `image` returns the training image with a given index; it is called for images of groups.
+        Descriptions of scope `class` are left out. `image` returns the training image with a given
+        index; it is called for each image of a group.
         """
         found = {}
         for label, column in self.columns.items():
@@ -156,7 +163,7 @@ class DescriptionBank:
             [text for text in of if text is not None] or [self._templates[class_]]
             for of, class_ in zip(column.texts, classes, strict=True)
         ]
-        # If a plugin's group description lacks this option, it is redrawn, as in the publication.
+        # If a plugin's description lacks this option, groups are redrawn, as in the publication.
         redraw = kind.scope == "group" and bool(getattr(kind.options, "redraw", True))
         return _TextSampler(label, self._padded(texts), own, self.zero_shot_labels, redraw)
 
@@ -175,7 +182,7 @@ class DescriptionBank:
 
 
 class _TextSampler:
-    """Sampler for one description: draws one text per epoch for each of N images.
+    """Draws one text of one description per epoch for each of N images.
 
     The texts are about S subjects, which are images or groups of images. `rows` (S, V) has the text
     indices of each subject (at least one), padded with `ABSENT`. `own` (N,) is the subject of each

@@ -1,6 +1,7 @@
-"""Questions that labelers, which assign pseudo-labels, ask a describer about training images.
+"""Questions that labelers ask a describer about training images: send them, store the answers.
 
-The describer, a model that looks at images, answers with a choice among options or with a text.
+Labelers assign pseudo-labels. The describer, a model that looks at images, answers with a choice
+among options or with a text.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ from latte.interfaces import (
 )
 
 INPUT, OUTPUT = "prompt tokens", "tokens"
-"""Names of the counters in which describers count input and output tokens."""
+"""Names of a describer's counters of input tokens and of output tokens."""
 _CHARACTERS = 500
-"""Largest number of characters of a text answer as JSON, so that the store does not cut it."""
+"""Largest number of characters of a text answer as JSON, so that the store does not truncate it."""
 _MOST_TOKENS = 10**9
 """Stored token counts above this number are invalid and are not counted."""
 _DIGITS = 6
-"""Decimal places of stored probabilities; with more, 26 probabilities do not fit into a text."""
+"""Decimal places of stored probabilities; with more, 26 probabilities exceed a text's length."""
 
 
 RequestT = TypeVar("RequestT", ChoiceRequest, DescribeRequest)
@@ -39,15 +40,16 @@ AnswerT = TypeVar("AnswerT")
 
 
 class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
-    """Distinct requests of a labeler, in the order of their first occurrence.
+    """Base class: distinct requests of a labeler, in the order of their first occurrence.
 
-    The fingerprint has a prefix that descriptions do not have, so that answers of different kinds
-    to the same question get different keys. Raises `LatteError` if a request or the describer's
-    fingerprint contains a secret, or if a request has more images than the describer accepts.
+    Answers are stored under the describer's fingerprint with a prefix, `version`. So a choice, a
+    text and a description that answer the same question get different keys. Raises `LatteError` if
+    a request or the fingerprint contains a secret, or if a request has more images than the
+    describer accepts.
     """
 
     version: ClassVar[str]
-    """Part of each key; increase it if the text of questions or the stored answers change."""
+    """Part of each key; change it if the wording of questions or the format of answers changes."""
     noun: ClassVar[str]
     needs_text: ClassVar = False
     fewest_images: ClassVar[int]
@@ -74,10 +76,10 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
 
     @abstractmethod
     def question(self, request: RequestT) -> DescribeRequest:
-        """Return the question that is stored for `request`.
+        """Return the question that is stored with the answer to `request`.
 
-        Requests with different answers need different questions, because the question's text and
-        images determine the key of the stored answer.
+        Different requests need different questions, because the question's text and images
+        determine the key of the stored answer.
         """
 
     @abstractmethod
@@ -88,12 +90,15 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
 
     @abstractmethod
     def read(self, request: RequestT, value: Any) -> AnswerT:
-        """Convert a JSON value to an answer. Raises `ValueError` or `TypeError` if invalid."""
+        """Convert a stored JSON value to an answer.
+
+        Raises `ValueError` or `TypeError` if the value is invalid.
+        """
 
     def send(
         self, describer: Describer[Any], requests: Sequence[RequestT]
     ) -> Sequence[str | Refusal]:
-        """Return the answers of `describer` as texts in the stored format.
+        """Ask `describer`, and return its answers as texts in the format of the store.
 
         The tokens that the describer counted since the last successful call are divided equally
         among the answers, and rounded up.
@@ -133,7 +138,7 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
         return self._distinct[self._order[index]]
 
     def record(self, index: int) -> StoredText:
-        """Return the record of request `index` without its answer."""
+        """Return a record for request `index` in which the answer is still missing."""
         question = self.question(self.request(index))
         return StoredText(
             key=self.key(index),
@@ -177,7 +182,7 @@ class TextPlan(QuestionPlan[DescribeRequest, str]):
     def ask(
         self, describer: Describer[Any], requests: Sequence[DescribeRequest]
     ) -> Sequence[str | Refusal]:
-        """Return the texts of `describer`, cut if they are too long to be stored."""
+        """Return the texts of `describer`, truncated if they are too long to be stored."""
         return [
             one if isinstance(one, Refusal) else _beginning(one)
             for one in describer.describe(requests)
@@ -191,9 +196,10 @@ class TextPlan(QuestionPlan[DescribeRequest, str]):
 
 
 class ChoicePlan(QuestionPlan[ChoiceRequest, Choice]):
-    """Questions that are answered by probabilities of options.
+    """Questions that are answered by a probability for each option.
 
-    The options affect the key through the text of the question, which lists them in order.
+    The text of a question lists its options in order. So different options, or another order, give
+    the stored answer another key.
     """
 
     version = "choice-1"
@@ -207,7 +213,7 @@ class ChoicePlan(QuestionPlan[ChoiceRequest, Choice]):
     def ask(
         self, describer: Describer[Any], requests: Sequence[ChoiceRequest]
     ) -> Sequence[list[float] | Refusal]:
-        """Return the probability of each letter (option) of each request."""
+        """Return for each request the probability of each of its letters (options)."""
         choices = describer.choose(requests)
         if len(choices) != len(requests):
             raise _mistake(describer, f"{len(choices)} choices for {len(requests)} requests")
@@ -220,12 +226,12 @@ class ChoicePlan(QuestionPlan[ChoiceRequest, Choice]):
         return answers
 
     def read(self, request: ChoiceRequest, value: Any) -> Choice:
-        """Return the choice with these probabilities of letters."""
+        """Return the choice with the probabilities in `value`, one per letter (option)."""
         return request.choice(value)
 
 
 def stored_tokens(text: str | None) -> tuple[int, int] | None:
-    """Return the input and output tokens in a stored answer; None without a count."""
+    """Return the input and output tokens that a stored answer used; None if not counted."""
     try:
         read, written = json.loads(text or "")["tokens"]
         valid = all(type(one) is int and 0 <= one <= _MOST_TOKENS for one in (read, written))
@@ -235,7 +241,10 @@ def stored_tokens(text: str | None) -> tuple[int, int] | None:
 
 
 def counted_tokens(describer: Describer[Any]) -> tuple[int, int] | None:
-    """Return the input and output tokens of `describer` so far; None if it does not count both."""
+    """Return how many input and output tokens `describer` has used so far.
+
+    Returns None if it does not count both.
+    """
     found = describer.counters
     return (found[INPUT], found[OUTPUT]) if {INPUT, OUTPUT} <= found.keys() else None
 
@@ -264,7 +273,7 @@ def _beginning(text: str) -> str:
 
 
 def _as_text(value: str | list[float], tokens: list[int] | None) -> str:
-    """Return the JSON of an answer, with its tokens if they are counted; "" for an empty answer."""
+    """Return an answer as JSON, with its `tokens` if they are counted; "" for an empty answer."""
     if not value:
         return ""
     found = value if tokens is None else {"answer": value, "tokens": tokens}

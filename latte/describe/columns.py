@@ -1,7 +1,7 @@
-"""Columns of descriptions, and their file `descriptions.jsonl` in a run folder.
+"""Read and write the texts that a run uses: `descriptions.jsonl` in the run folder.
 
-A column holds the texts of one description for all training images. The file has one line per
-training image, for people and programs. latte reads and writes it line by line.
+The file has one line per training image, for people and programs. In memory, texts are held in
+columns: a column has the texts of one description for all training images.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from latte.io.files import write_atomically
 
 @dataclass(frozen=True)
 class Column:
-    """Texts of one description, of scope `image` or `group`, for all training images.
+    """Texts of one description (scope `image` or `group`) for all training images.
 
     The texts are about S subjects, which are images or groups of images.
     """
@@ -32,19 +32,20 @@ class Column:
     texts: Sequence[tuple[str | None, ...]]
     """For each subject, one text per prompt and sample; None where the describer refused."""
     groups: Tensor | None = None
-    """(S, size) int64 indices of training images; None for scope `image`."""
+    """(S, size) int64: indices of the training images in each group; None for scope `image`."""
     own: Tensor | None = None
-    """(N,) int64 subject of each training image; None means that image i has subject i."""
+    """(N,) int64: index of the subject of each training image; None means that image i has subject
+    i."""
 
     def subjects(self) -> Tensor:
-        """Return the subject (N,) int64 of each training image."""
+        """Return the index (N,) int64 of the subject of each training image."""
         return torch.arange(len(self.texts)) if self.own is None else self.own
 
 
 def planned_columns(
     plans: Mapping[str, Plan], results: Mapping[str, GenerateResult]
 ) -> dict[str, Column]:
-    """Return columns by description, from the plan and the result of each describer."""
+    """Return the columns of texts by description, from the plan and result of each describer."""
     columns = {}
     for name, plan in plans.items():
         answers = results[name].texts
@@ -61,7 +62,7 @@ def write_columns(
     class_names: Sequence[str],
     columns: Mapping[str, Column],
 ) -> None:
-    """Write a line of JSON for each training image, atomically; `columns` are by description."""
+    """Write one line of JSON per training image, atomically; keys of `columns` are descriptions."""
     subjects = {label: column.subjects().tolist() for label, column in columns.items()}
     # An undecodable byte in a file name is a surrogate; `backslashreplace` escapes it as JSON does.
     with (
@@ -82,7 +83,7 @@ def write_columns(
 
 
 def _described(column: Column, subject: int, ids: Sequence[str]) -> dict[str, Any]:
-    """Return a description in the file: one or several texts, and the ids in the group."""
+    """Return an image's entry for one description: its texts, and the ids of its group's images."""
     texts = column.texts[subject]
     described: dict[str, Any] = {"text": texts[0]} if len(texts) == 1 else {"texts": list(texts)}
     if column.groups is not None:
@@ -95,12 +96,13 @@ def _described(column: Column, subject: int, ids: Sequence[str]) -> dict[str, An
 def read_columns(
     path: Path, descriptions: Mapping[str, DescriptionType[Any]], classes: int
 ) -> tuple[tuple[str, ...], Tensor, dict[str, Column]]:
-    """Read the given descriptions of every image from a file that `write_columns` wrote.
+    """Read the given descriptions of all images from a file that `write_columns` wrote.
 
-    Returns the ids of the N images, their zero-shot labels (N,) int64, and the columns by
-    description, without those of scope `class`.
+    Returns the ids of the N images, their zero-shot labels (N,) int64, and a column of texts for
+    each description, except descriptions of scope `class`.
 
-    Raises `LatteError` for a file that is missing, damaged, or does not fit the descriptions.
+    Raises `LatteError` if the file is missing or damaged, or if its groups or labels do not fit the
+    descriptions and the number of `classes`.
     """
     asking = {label: kind for label, kind in descriptions.items() if kind.scope != "class"}
     numbers: dict[str, int] = {}
@@ -126,18 +128,18 @@ class _Row:
     id: str
     frozen_label: int
     texts: Mapping[str, tuple[str | None, ...]]
-    """Texts by description; each description has at least one text, or None for a refusal."""
+    """Texts by description, at least one each; None stands for a refused text."""
     groups: Mapping[str, tuple[str, ...]]
     """Ids of the images that are shown together, for each group description."""
     numbers: Mapping[str, int]
-    """Number of the image's group, for each description whose groups are shared by images."""
+    """Number of the image's group, by description, if several images share a group."""
 
 
 class _ColumnBuilder:
-    """Builder of the column of one description from the rows of a file.
+    """Builds the column of one description from the rows of a file.
 
-    Images are numbered in the order in which their ids occur, because a group may name an image
-    before the row of that image is read.
+    Images are numbered in the order in which their ids occur anywhere in the file, because a group
+    may name an image before the row of that image is read.
     """
 
     def __init__(self, label: str, kind: DescriptionType[Any], path: Path) -> None:
@@ -149,10 +151,10 @@ class _ColumnBuilder:
         self._members = array("i")
         self._own = array("i")
         self._place: dict[int, int] = {}
-        """Index in `_texts` of the texts about each shared group, by group number."""
+        """For each shared group, by its number: the index of its texts in `_texts`."""
 
     def add(self, row: _Row, numbers: dict[str, int]) -> None:
-        """Add the texts about one image; texts about a shared group are added once."""
+        """Add the texts about one image; texts about a shared group are added only once."""
         if self._shared:
             subject = row.numbers.get(self._label, -1)
             self._own.append(subject)
@@ -167,7 +169,11 @@ class _ColumnBuilder:
             self._members.extend(numbers.setdefault(id_, len(numbers)) for id_ in members)
 
     def build(self, row_of_number: Tensor) -> Column:
-        """Return the column; `row_of_number` maps image numbers to training image indices or -1."""
+        """Return the finished column.
+
+        `row_of_number` maps an image's number to its index among the training images, or to -1 if
+        it is no training image.
+        """
         groups = None
         if self._size is not None:
             groups = row_of_number[_tensor(self._members)].reshape(-1, self._size)

@@ -1,4 +1,7 @@
-"""Apply gates, which hold back unusable texts; a request without its text counts as unanswered."""
+"""Apply gates, which hold back (filter out) unusable texts.
+
+A request whose text is held back counts as unanswered.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +24,11 @@ def apply_gates(
     results: Mapping[str, GenerateResult],
     descriptions: Mapping[str, DescriptionType[Any]],
 ) -> tuple[dict[str, GenerateResult], list[HeldBack]]:
-    """Return `results` without texts that a gate held back, and a record per gate and description.
+    """Return `results` without the texts that gates filter out, and the counts of these texts.
 
-    `plans` and `results` are keyed by describer. A text that a gate holds back for one description
-    is held back for all descriptions that use this text.
+    There is one `HeldBack` count per gate and description. Keys of `plans` and `results` are names
+    of describers. A text that a gate filters out for one description is also removed from all other
+    descriptions that use it.
     """
     passing, records = {}, []
     for name, plan in plans.items():
@@ -45,9 +49,9 @@ def apply_gates(
 def judge_texts(
     gates: Gates, texts: Mapping[int, GatedText], subject: GateSubject
 ) -> tuple[set[int], list[HeldBack]]:
-    """Return the keys of `texts` that pass all gates, and one record per gate.
+    """Return the keys of the texts that pass all gates, and the counts of each gate.
 
-    Each gate judges the texts that all earlier gates passed.
+    Each gate judges only the texts that passed all earlier gates.
     """
     left, records = dict(texts), []
     for name, gate in gates.items():
@@ -70,7 +74,7 @@ def judge_texts(
 
 
 def _written(plan: Plan, result: GenerateResult, label: str) -> dict[int, GatedText]:
-    """Return the texts of one description by the index of their request in `plan`."""
+    """Return the texts of the description `label`, by the index of their request in `plan`."""
     names = plan.training.class_names
     return {
         row: GatedText(text, names[class_], plan.requests[row].prompt)

@@ -1,4 +1,4 @@
-"""Answer planned requests: read stored answers, ask describers for the others and store them."""
+"""Answer planned requests: use stored answers, ask the describer for the rest, and store these."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from latte.interfaces import Describer, LatteError, Progress, Refusal
 from latte.io.redaction import redact
 
 ATTEMPTS = 3
-"""Number of attempts at a single request before it counts as failed."""
+"""Number of times that a single request is sent before it counts as failed."""
 GIVE_UP_AFTER = 32
 """Number of consecutive failed requests after which the describer counts as broken."""
 REFUSAL = "the describer returned an empty text"
@@ -23,12 +23,12 @@ RequestT = TypeVar("RequestT")
 
 
 class Planned(Protocol[RequestT]):
-    """Requests to one describer whose answers are stored as texts."""
+    """Interface of a plan: requests to one describer whose answers are stored as texts."""
 
     noun: ClassVar[str]
-    """Plural noun for the answers in messages."""
+    """Word for the answers in messages, in the plural."""
     needs_text: ClassVar[bool]
-    """True if it is an error that the describer refuses every request."""
+    """True if a describer that refuses every request is an error."""
 
     def __len__(self) -> int:
         """Number of distinct requests."""
@@ -37,10 +37,10 @@ class Planned(Protocol[RequestT]):
         """Return the key of the answer to request `index`."""
 
     def request(self, index: int) -> RequestT:
-        """Build the request `index` for the describer."""
+        """Build the request with this index, as the describer receives it."""
 
     def record(self, index: int) -> StoredText:
-        """Return the record of request `index` without its answer."""
+        """Return a record for request `index` in which the answer is still missing."""
 
     def send(
         self, describer: Describer[Any], requests: Sequence[RequestT]
@@ -50,22 +50,25 @@ class Planned(Protocol[RequestT]):
 
 @dataclass(frozen=True)
 class GenerateResult:
-    """Texts for a plan, and counts of its requests, or of the requests in a shard of the plan."""
+    """Texts for the requests of a plan, and counts of requests.
+
+    If only a shard (share) of the plan was requested, the counts are about the shard.
+    """
 
     texts: tuple[str | None, ...]
-    """Texts in the order of the plan's requests; None for a request without text."""
+    """One text per request of the plan, in order; None for a request without text."""
     served: int
-    """Requests whose text was already in the store."""
+    """Number of requests whose text was already in the store."""
     generated: int
-    """Requests that got a text in this run."""
+    """Number of requests that got a text in this run."""
     refused: int
-    """Requests that the describer refused, in this run or an earlier one."""
+    """Number of requests that the describer refused, in this run or an earlier run."""
     failed: int = 0
-    """Requests that failed; the next run repeats them."""
+    """Number of requests that failed; the next run repeats them."""
 
     @property
     def requests(self) -> int:
-        """Number of requests of the plan or shard: served, generated, refused and failed."""
+        """Number of all requests: the sum of served, generated, refused and failed."""
         return self.served + self.generated + self.refused + self.failed
 
 
@@ -87,7 +90,8 @@ def generate(
     one run divide the requests among themselves, and each process returns all answers.
 
     Raises `LatteError` if too many requests fail in a row, or if no request got a text. For a shard
-    and for choices, the second error is raised only if every request failed.
+    and for a labeler's questions, refusals are allowed: the second error is then raised only if
+    every request failed.
     """
     store.refresh()
     rows: Sequence[int] = range(len(plan))
@@ -142,7 +146,7 @@ class _Pass:
     ask_again: bool
 
     def answer(self, rows: Sequence[int]) -> int:
-        """Send the unanswered requests among `rows`. Returns the number of new texts."""
+        """Send the unanswered requests among the indices `rows`; return the number of new texts."""
         missing = array("i", (row for row in rows if self._needs_asking(row)))
         if not missing:
             return 0
@@ -184,9 +188,9 @@ class _Pass:
     def _ask(self, rows: Sequence[int], requests: Sequence[Any]) -> list[StoredText]:
         """Send `requests`, whose indices in the plan are `rows`; return the records of the answers.
 
-        If a batch raises an exception, its halves are sent separately, down to single requests,
-        each of which is sent up to `ATTEMPTS` times. A `LatteError` of the describer ends this at
-        once, because sending the request again would not help.
+        If a batch raises an exception, its halves are sent separately, down to single requests.
+        Each single request is sent up to `ATTEMPTS` times. A `LatteError` of the describer is
+        raised at once, because sending the request again would not help.
         """
         if not rows:
             return []

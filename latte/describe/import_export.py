@@ -29,12 +29,15 @@ from latte.io.paths import refuse_other_kind
 Format = Literal["jsonl", "parquet"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 MAX_MISTAKES = 20
-"""Largest number of reported mistakes, because a file that is no export has a mistake per line."""
+"""Largest number of reported mistakes: a file that is not an export has one per line."""
 _ROWS_AT_ONCE = 10_000
 
 
 def find_format(name: str | None, path: Path) -> Format:
-    """Return the format `name`; if it is None, Parquet for the suffix `.parquet`, else JSONL."""
+    """Return the format `name`; if it is None, choose by the suffix of `path`.
+
+    The suffix `.parquet` means Parquet, any other suffix JSONL.
+    """
     if name is None:
         return "parquet" if path.suffix == ".parquet" else "jsonl"
     for known in FORMATS:
@@ -51,7 +54,7 @@ def refuse_other_file(path: Path, format_: Format, *, force: bool) -> None:
 
 
 def write_records(path: Path, format_: Format, records: Iterable[StoredText]) -> None:
-    """Write `records` to `path`, atomically. Raises `LatteError`."""
+    """Write `records` to `path`, atomically. Raises `LatteError` if `path` cannot be written."""
     with _explained(path, "written"), write_atomically(path) as temporary:
         if format_ == "parquet":
             _write_parquet(temporary, records)
@@ -61,9 +64,9 @@ def write_records(path: Path, format_: Format, records: Iterable[StoredText]) ->
 
 
 def read_rows(path: Path) -> Iterator[tuple[str, Any]]:
-    """Yield the place (such as `texts.jsonl:3`) and the content of each row of a file.
+    """Yield for each row of a file its place, such as `texts.jsonl:3`, and its content.
 
-    The content is unchecked JSON data, or a `ValueError` for a line that is not JSON. Raises
+    The content is unchecked JSON data; for a line that is not JSON, it is a `ValueError`. Raises
     `LatteError` for a file that cannot be read.
     """
     with _explained(path, "read"):
@@ -145,26 +148,26 @@ def _pyarrow() -> tuple[Any, Any]:
 
 @dataclass(frozen=True)
 class Exported:
-    """Counts of an export."""
+    """Numbers of records that an export wrote or left out."""
 
     texts: int
     refused: int
     left_out: int
-    """Records that an import would reject, because their key does not match their fields."""
+    """Records that were not written, because their key does not match their other fields."""
 
 
 @dataclass(frozen=True)
 class Imported:
-    """Counts of an import."""
+    """Numbers of records that an import added or dropped."""
 
     new: int
-    """Texts and refusals that the store did not have."""
+    """Number of texts and refusals that the store did not have."""
     kept: int
-    """Lines that changed nothing, because the store already had a text or the same refusal."""
+    """Number of records that changed nothing, because the store already had an answer."""
     refused: int
-    """Refusals among `new`."""
+    """Number of refusals among `new`."""
     failed: int
-    """Lines with neither text nor refusal, which are dropped."""
+    """Number of records with neither text nor refusal; they are dropped."""
 
 
 def export_texts(
@@ -192,10 +195,10 @@ def export_texts(
 
 
 def import_texts(folder: Path, files: Sequence[Path]) -> Imported:
-    """Add the texts and refusals in `files` to the store in `folder`; existing texts stay.
+    """Add the texts and refusals in `files` to the store in `folder`; keep existing texts.
 
-    All files are checked first, then all records are written at once. Raises `LatteError` with all
-    mistakes, up to `MAX_MISTAKES`.
+    All files are checked first, then all records are written at once. Raises `LatteError` with up
+    to `MAX_MISTAKES` mistakes if a file has invalid records; nothing is written then.
     """
     store = DescriptionStore(folder)
     fresh: dict[str, StoredText] = {}
@@ -217,7 +220,7 @@ def import_texts(folder: Path, files: Sequence[Path]) -> Imported:
 
 
 class _Row(BaseModel):
-    """The fields of one record in a file."""
+    """Valid fields of one record in an exported file, as a pydantic model."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -234,7 +237,7 @@ class _Row(BaseModel):
 
 
 def _checked(files: Sequence[Path]) -> list[StoredText]:
-    """Return all records of `files`. Raises `LatteError` with the mistakes in all files."""
+    """Return all records of `files`. Raises `RecipeErrors` with the mistakes in all files."""
     records: list[StoredText] = []
     mistakes: list[LatteError] = []
     for where, row in (one for path in files for one in read_rows(path)):
@@ -252,7 +255,7 @@ def _checked(files: Sequence[Path]) -> list[StoredText]:
 
 
 def _record(row: Any) -> StoredText:
-    """Check a row and return its record. Raises `ValueError`."""
+    """Return the record in a row. Raises `ValueError` if the row is invalid."""
     if isinstance(row, Exception):
         raise ValueError(f"this is not JSON: {row}")
     try:

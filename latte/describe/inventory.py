@@ -1,4 +1,4 @@
-"""Read-only inventory of a description store: its records, and counts of them."""
+"""Read the records of a description store, and count them; nothing is written."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TEXT, _REFUSED, _FAILED = range(3)
 
 @dataclass(frozen=True)
 class FoundText:
-    """A record of a store, and the time at which the file that contains it was last written."""
+    """A record of a store, and the time of the last change of the file that contains it."""
 
     record: StoredText
     modified: float
@@ -23,7 +23,7 @@ class FoundText:
 
 @dataclass
 class Archive:
-    """Reader of all files `part-*.jsonl` of a store; it keeps keys in memory, but no texts."""
+    """Reads all files `part-*.jsonl` of a store; keeps keys in memory, but no texts."""
 
     folder: Path
     unreadable_lines: int = field(default=0, init=False)
@@ -35,7 +35,7 @@ class Archive:
         return part_files(self.folder)
 
     def texts(self) -> Iterator[FoundText]:
-        """Yield one record per key: the text that runs use, or else a refusal or failure."""
+        """Yield one record per key: the text that runs use or, if there is none, why it failed."""
         best: dict[str, int] = {}
         self.unreadable_lines = 0
         for path in self.parts:
@@ -56,14 +56,14 @@ class Archive:
 
 
 def _rank(record: StoredText) -> int:
-    """Return a number to sort records by: texts come first, then refusals, then failures."""
+    """Return the sort key of a record: texts come first, then refusals, then failures."""
     if record.text is not None:
         return _TEXT
     return _REFUSED if record.refused else _FAILED
 
 
 def _is_torn(path: Path) -> bool:
-    """Return True if the last line of a file is incomplete."""
+    """Return True if the last line of a file is incomplete, for example after a crash."""
     with path.open("rb") as file:
         size = file.seek(0, 2)
         file.seek(max(0, size - 1))
@@ -72,7 +72,7 @@ def _is_torn(path: Path) -> bool:
 
 @dataclass
 class Holding:
-    """Counts of one describer's answers to one prompt."""
+    """Numbers of stored texts, refusals and failures of one describer for one prompt."""
 
     describer: str
     prompt: str
@@ -80,7 +80,7 @@ class Holding:
     refused: int = 0
     failed: int = 0
     newest: float = 0.0
-    """Unix time, in seconds, of the last change of the newest file with one of these answers."""
+    """Unix time, in seconds, of the newest file that contains one of these records."""
 
     def count(self, found: FoundText) -> None:
         """Add one record to the counts."""
@@ -94,7 +94,10 @@ class Holding:
 
 
 def holdings(archive: Archive) -> list[Holding]:
-    """Return counts per describer and prompt, sorted by describer, then by falling text count."""
+    """Return the counts of each describer and prompt.
+
+    They are sorted by describer; for each describer, the prompt with the most texts comes first.
+    """
     found: dict[tuple[str, str], Holding] = {}
     for one in archive.texts():
         about = (one.record.describer, one.record.prompt)
@@ -110,7 +113,7 @@ class StoreStatistics:
     refused: int
     failed: int
     mean_words: float | None
-    """Mean number of words of a text; None without texts."""
+    """Mean number of words of a text; None if there are no texts."""
     median_words: float | None
     max_words: int | None
     duplicate_share: float | None
@@ -123,7 +126,7 @@ class StoreStatistics:
 
 
 def statistics(archive: Archive) -> StoreStatistics:
-    """Return counts and lengths of all records in `archive`."""
+    """Return counts of all records in `archive`, and the lengths of their texts."""
     total = Holding("", "")
     words: list[int] = []
     distinct: set[int] = set()

@@ -1,4 +1,4 @@
-"""Plan the requests to describers, which write texts, so that every image gets its descriptions."""
+"""Plan which questions to ask describers (models that write texts) about the training images."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from latte.toolkit.seeds import seed_from
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """The N training images for stage `describe`; row i of every tensor is image i."""
+    """The N training images, with what stage `describe` needs; row i of a tensor is image i."""
 
     images: Sequence[ImageReference]
     keys: Sequence[str]
-    """Hash of each encoded image."""
+    """Hash of each image's encoded content."""
     features: Tensor
     """(N, D): unit features of the frozen CLIP, on the CPU."""
     zero_shot_labels: Tensor
@@ -44,9 +44,9 @@ class TrainingSet:
     template: str
     """The dataset's template, with `{class}`."""
     open: Callable[[ImageReference], Image.Image]
-    """Function that decodes an image to RGB."""
+    """Decodes an image to RGB."""
     oracle_labels: Tensor | None = None
-    """(N,) int64: true classes, for groups in runs with `oracle: true`; None in other runs."""
+    """(N,) int64: true classes, from which recipes with `oracle: true` draw groups; else None."""
 
 
 def plan_requests(
@@ -56,13 +56,13 @@ def plan_requests(
     seed: int,
     asked: Mapping[str, str] | None = None,
 ) -> dict[str, Plan]:
-    """Return each describer's plan; descriptions of scope `image` and `group` cover all images.
+    """Return a plan of requests for each describer, by name, so that all images are described.
 
     `asked` maps names of descriptions to names of describers; other descriptions use the first
     describer. Describers without requests get no plan. If a group has more images than its
-    describer accepts, the images are combined into one grid. Raises `LatteError` if a description
-    has no describer, has options that exclude each other, wants several samples from a describer
-    that writes the same text each time, or needs true labels that `training` lacks.
+    describer accepts, the images are combined into one grid image. Raises `LatteError` if a
+    description has no describer, has options that exclude each other, needs several different
+    answers from a describer that repeats its answer, or needs true labels that `training` lacks.
     """
     drafts = {name: _Draft(training, one) for name, one in describers.items()}
     for label, kind in descriptions.items():
@@ -80,17 +80,17 @@ def plan_requests(
 
 @dataclass(frozen=True)
 class PlannedDescription:
-    """Requests of one description for all training images.
+    """The requests that one description needs for all training images.
 
     The requests are about S subjects: the images, one group per image, or a few groups per class.
     """
 
     rows: Ragged
-    """Indices of each subject's requests: one request per prompt and sample."""
+    """Indices of the requests about each subject: one request per prompt and sample."""
     groups: Tensor | None
-    """(S, size) int64 indices of training images; None for scope `image`."""
+    """(S, size) int64: indices of the training images in each group; None for scope `image`."""
     own: Tensor | None = None
-    """(N,) int64 subject of each training image; subject and image have the same zero-shot label.
+    """(N,) int64: index of the subject of each training image, which has the same zero-shot label;
     None means that image i has subject i."""
 
 
@@ -116,7 +116,7 @@ class Plan:
         return self.requests.key(index)
 
     def record(self, index: int) -> StoredText:
-        """Return the record of request `index` without its answer."""
+        """Return a record for request `index` in which the answer is still missing."""
         planned = self.requests[index]
         return StoredText(
             key=planned.key,
@@ -135,7 +135,7 @@ class Plan:
         return describer.describe(requests)
 
     def request(self, index: int) -> DescribeRequest:
-        """Build the request `index` for the describer."""
+        """Build the request with this index, as the describer receives it."""
         planned = self.requests[index]
         images = shown_images(self.training, planned.members)
         if planned.layout == GRID:
@@ -143,7 +143,10 @@ class Plan:
         return DescribeRequest(images, planned.prompt, planned.sample)
 
     def classes(self, label: str) -> dict[int, int]:
-        """Return the zero-shot label of each request of description `label`, by request index."""
+        """Return the zero-shot label of the images in each request of the description `label`.
+
+        Keys are request indices.
+        """
         planned = self.descriptions[label]
         labels = subject_labels(planned.own, self.training.zero_shot_labels)
         pairs = zip(planned.rows, labels.tolist(), strict=True)
@@ -151,7 +154,7 @@ class Plan:
 
 
 def shown_images(training: TrainingSet, rows: Sequence[int]) -> tuple[DescribedImage, ...]:
-    """Return the training images `rows`, as describers receive them."""
+    """Return the training images with the indices `rows`, as describers receive them."""
     features = training.features[list(rows)].unbind()
     return tuple(_image(training, row, one) for row, one in zip(rows, features, strict=True))
 
@@ -163,7 +166,10 @@ def _image(training: TrainingSet, row: int, features: Tensor) -> DescribedImage:
 
 
 def grid_image(images: Sequence[DescribedImage]) -> DescribedImage:
-    """Combine several images into one; its feature is the normalised mean of their features."""
+    """Combine several images into one grid image.
+
+    Its feature is the normalised mean of the images' features.
+    """
     mean = torch.stack([image.features for image in images]).mean(0)
     return DescribedImage(
         key=digest(GRID, *(image.key for image in images)),
@@ -174,13 +180,13 @@ def grid_image(images: Sequence[DescribedImage]) -> DescribedImage:
 
 @dataclass(frozen=True)
 class _Draft:
-    """Builder of one describer's plan."""
+    """Collects the questions of all descriptions to one describer, and builds the plan."""
 
     training: TrainingSet
     describer: Describer[Any]
     descriptions: dict[str, tuple[Questions, Subjects]] = field(default_factory=dict)
     prompts: dict[str, int] = field(default_factory=dict)
-    """Number of each prompt, in the order of their first use."""
+    """Index of each distinct prompt, counted in the order of first use."""
 
     def plan(self) -> Plan:
         """Return the plan, with equal questions merged.
@@ -250,20 +256,24 @@ def refuse_secrets(text: str) -> None:
 
 @dataclass(frozen=True)
 class Subjects:
-    """S images or groups that texts are about, each with one zero-shot label."""
+    """The S subjects (images or groups of images) that the texts of a description are about.
+
+    All images of a subject have the same zero-shot label.
+    """
 
     members: Tensor
     """(S, size) indices of the training images that are shown for each subject, in order."""
     groups: Tensor | None = None
-    """`members` if the subjects are groups; None if they are images."""
+    """The same as `members` if the subjects are groups; None if they are images."""
     own: Tensor | None = None
-    """(N,) int64 subject of each training image; None means that image i has subject i."""
+    """(N,) int64: index of the subject of each training image; None means that image i has subject
+    i."""
 
 
 def subject_labels(own: Tensor | None, zero_shot_labels: Tensor) -> Tensor:
-    """Return the zero-shot label (S,) of each subject, from those of the images (N,).
+    """Return the zero-shot label (S,) of each subject, from the zero-shot labels (N,) of images.
 
-    `own` (N,) is the subject of each image; None means that image i has subject i.
+    `own` (N,) is the index of each image's subject; None means that image i has subject i.
     """
     if own is None:
         return zero_shot_labels
@@ -301,7 +311,7 @@ def draw_subjects(
 def _group_of_each_image(
     training: TrainingSet, label: str, kind: DescriptionType[Any], seed: int
 ) -> Tensor:
-    """Draw a group (N, size) for each image."""
+    """Draw one group of training images for each image; return their indices (N, size)."""
     if kind.correct_images is None:
         return draw_groups(training.zero_shot_labels, kind.group_size, seed)
     if training.oracle_labels is None:

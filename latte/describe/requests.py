@@ -1,7 +1,7 @@
-"""Compact storage of a plan's distinct requests: about 40 bytes each, plus 4 per shown image.
+"""Compact storage of the requests to a describer: about 40 bytes each, plus 4 per shown image.
 
-A plan for a million images has at least a million requests. Therefore a request is stored as array
-entries, and an object is built only when it is used.
+There may be millions of requests. So a request is stored as entries of arrays, and an object is
+built only when the request is used.
 """
 
 from __future__ import annotations
@@ -20,22 +20,26 @@ _CHUNK = 8192
 
 @dataclass(frozen=True)
 class PlannedRequest:
-    """One distinct request: the key of its answer, and all that is sent to the describer."""
+    """One distinct request: what is sent to the describer, and the key of the stored answer."""
 
     key: str
     members: tuple[int, ...]
-    """Indices of training images, in the order shown."""
+    """Indices of the shown training images, in the order in which the describer sees them."""
     prompt: str
     layout: str
     sample: int = 0
-    """Number of the sample, from 0, if the same question is asked several times."""
+    """Index (from 0) of the answer if the same question is asked several times."""
 
 
 class Questions:
     """The questions of one description, before equal questions are merged."""
 
     def __init__(self, shown: NDArray[numpy.integer], layout: str) -> None:
-        """Start without questions; `shown` (S, size) has the image indices of S subjects."""
+        """Start without questions.
+
+        The questions are about S subjects, which are images or groups. `shown` (S, size) has the
+        indices of the images that are shown for each subject.
+        """
         self.shown = shown
         self.layout = layout
         self.keys = bytearray()
@@ -48,15 +52,15 @@ class Questions:
         self.samples.append(sample)
 
     def end_subject(self, questions: int) -> None:
-        """Go on to the next subject; `questions` were added about the current subject."""
+        """Go on to the next subject; `questions` is the number of questions about this one."""
         self.counts.append(questions)
 
 
 class Requests:
-    """R distinct requests; each is built when it is accessed."""
+    """Sequence of R distinct requests; a `PlannedRequest` is built when it is accessed."""
 
     def __init__(self, asked: Sequence[Questions], prompts: Sequence[str]) -> None:
-        """Merge equal questions, in the order of their first occurrence."""
+        """Merge equal questions of all descriptions; keep the order of their first occurrence."""
         self._prompts = tuple(prompts)
         keys = numpy.frombuffer(b"".join(one.keys for one in asked), numpy.uint8)
         keys = keys.reshape(-1, _KEY_BYTES)
@@ -71,7 +75,10 @@ class Requests:
         self._members = _members(asked, first)
 
     def rows(self, asked: Sequence[Questions]) -> list[Ragged]:
-        """Return the request indices of each subject, for each description in `asked`."""
+        """Return for each description in `asked` the requests about each of its images or groups.
+
+        Requests are given by their indices.
+        """
         ends = numpy.cumsum([len(one.samples) for one in asked])
         return [
             Ragged(self._places[end - len(one.samples) : end], numpy.cumsum(one.counts))
@@ -79,7 +86,7 @@ class Requests:
         ]
 
     def key(self, index: int) -> str:
-        """Return the key of request `index`."""
+        """Return the key under which the answer to request `index` is stored."""
         key: bytes = self._keys[index].tobytes()
         return key.hex()
 
@@ -100,10 +107,10 @@ class Requests:
 
 
 def _distinct(keys: NDArray[numpy.uint8]) -> tuple[NDArray[numpy.int64], NDArray[numpy.int64]]:
-    """Return two index arrays for `keys` (M, 16), of which R are distinct.
+    """Find the R distinct rows of `keys` (M, 16); return two index arrays.
 
-    The first array (R,) has the row of each distinct key's first occurrence, ascending. The second
-    (M,) has, for each row of `keys`, the index of its key in the first array.
+    The first array (R,) has, in ascending order, the row at which each distinct key occurs first.
+    The second array (M,) has for each row of `keys` the position of its key in the first array.
     """
     halves = keys.view(numpy.uint64)
     order = numpy.lexsort((halves[:, 1], halves[:, 0]))
@@ -121,13 +128,16 @@ def _distinct(keys: NDArray[numpy.uint8]) -> tuple[NDArray[numpy.int64], NDArray
 def _picked(
     columns: Sequence[array[int]], kind: type[numpy.integer], rows: NDArray[numpy.int64]
 ) -> NDArray[numpy.integer]:
-    """Concatenate the columns and return their values at the indices `rows`."""
+    """Concatenate `columns`, and return the values at the indices `rows`."""
     parts = [numpy.zeros(0, kind), *(numpy.frombuffer(one, kind) for one in columns if one)]
     return numpy.concatenate(parts)[rows]
 
 
 def _members(asked: Sequence[Questions], first: NDArray[numpy.int64]) -> Ragged:
-    """Return the shown images of R questions; `first` (R,) are their indices in all of `asked`."""
+    """Return the shown images of R questions.
+
+    `first` (R,) has the positions of these questions among all questions in `asked`.
+    """
     values, sizes, begin = [numpy.zeros(0, numpy.int32)], [numpy.zeros(0, numpy.int64)], 0
     for one in asked:
         subjects = numpy.repeat(numpy.arange(len(one.counts)), one.counts)
@@ -139,9 +149,9 @@ def _members(asked: Sequence[Questions], first: NDArray[numpy.int64]) -> Ragged:
 
 
 class Ragged:
-    """R integer tuples in two arrays: 4 bytes per number and 8 per tuple.
+    """Sequence of R integer tuples of different lengths, stored in two arrays.
 
-    Tuple i is `values[ends[i - 1]:ends[i]]`.
+    It takes 4 bytes per number and 8 bytes per tuple. Tuple i is `values[ends[i - 1]:ends[i]]`.
     """
 
     def __init__(self, values: NDArray[numpy.integer], ends: NDArray[numpy.integer]) -> None:
@@ -150,7 +160,7 @@ class Ragged:
 
     @classmethod
     def even(cls, rows: NDArray[numpy.integer]) -> Ragged:
-        """Build from an array (R, size), whose rows become R tuples of equal length."""
+        """Return R tuples of equal length, which are the rows of an array (R, size)."""
         count, size = rows.shape
         return cls(rows.reshape(-1), numpy.arange(1, count + 1) * size)
 
@@ -163,7 +173,7 @@ class Ragged:
         return tuple(self.values[self._bounds[index] : self._bounds[index + 1]].tolist())
 
     def __iter__(self) -> Iterator[tuple[int, ...]]:
-        """Yield all tuples, converting the arrays in chunks for speed."""
+        """Yield all tuples; the arrays are converted in chunks, which is faster."""
         for first in range(0, len(self), _CHUNK):
             bounds = self._bounds[first : first + _CHUNK + 1]
             values = self.values[bounds[0] : bounds[-1]].tolist()

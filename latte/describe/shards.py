@@ -1,4 +1,4 @@
-"""Shards: disjoint parts of the requests, for processes that describe in parallel."""
+"""Shards: disjoint shares of the requests, for processes that describe images in parallel."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from latte.interfaces import LatteError
 from latte.io.files import digest
 
 Key = Callable[[int], str]
-"""Function that maps the index of a request to the key of its answer."""
+"""Function that returns the key of the answer to the request with a given index."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Shard:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Parse a shard such as `2/4`. Raises `LatteError`."""
+        """Parse a shard such as `2/4`. Raises `LatteError` for other texts."""
         match = re.fullmatch(r"\s*(\d{1,9})\s*/\s*(\d{1,9})\s*", text, re.ASCII)
         index, count = map(int, match.groups()) if match else (0, 0)
         if not 1 <= index <= count:
@@ -45,7 +45,7 @@ class Shard:
         return None if start is None else cls(start.rank + 1, start.world_size)
 
     def holds(self, key: str) -> bool:
-        """Return True if this shard contains the request `key`; the key alone decides."""
+        """Return True if this shard contains the request `key`; it depends on the key only."""
         return int(digest("shard", key)[:16], 16) % self.count == self.index - 1
 
     def of(self, rows: Sequence[int], key: Key) -> Sequence[int]:
@@ -65,11 +65,12 @@ def wait_for_answers(
     written: int,
     spent: Mapping[str, int],
 ) -> tuple[int, Mapping[str, int]]:
-    """Wait until the answers of all processes are in `store`; return summed counts.
+    """Wait until the answers of all processes are in `store`; return counts of all processes.
 
-    `rows` are the request indices of all processes, and `own` those of this process. The counts are
-    the number of `written` texts and the counters `spent` of the describer, each summed over all
-    processes. Raises `LatteError` if answers of another process do not appear in `store`.
+    `rows` are the indices of all requests, and `own` the indices of the requests that this process
+    sent. The counts are the number of `written` texts and the describer's counters `spent`, each
+    summed over all processes. Raises `LatteError` if answers of another process do not appear in
+    `store`.
     """
     if distributed.world_size() == 1:
         return written, spent

@@ -1,6 +1,6 @@
-"""Store of descriptions in append-only JSONL files, so that each request is sent only once.
+"""Store of describers' answers, in append-only JSONL files, so that no request is sent again.
 
-Each process writes its own file, `part-*.jsonl`, and reads the files of all processes.
+Each process writes its own part file, `part-*.jsonl`, and reads the files of all processes.
 """
 
 from __future__ import annotations
@@ -25,15 +25,16 @@ from latte.interfaces import LatteError
 from latte.io.files import digest
 
 SINGLE, SEPARATE, GRID = "single", "separate", "grid-1"
-"""Arrangements of the images in a request. The key of a stored text contains the arrangement, so a
-grid with another cell size or gap needs another name."""
+"""Arrangements of the images in a request: one image, several images, several images in one grid.
+The key of a stored text depends on this name, so a grid with another cell size or gap must get
+another name."""
 SCHEMA = 1
 NO_REASON = "no reason given"
 MIN_FREE_BYTES = 2**20
-"""Smallest free disk space, in bytes, with which requests are sent."""
+"""Free disk space, in bytes, that is needed to send requests."""
 MAX_CHARACTERS = 600
-"""Largest length of a stored text in characters, about eight times what describers are asked for;
-CLIP reads at most 77 tokens."""
+"""Largest length of a stored text in characters. It is about eight times the length that prompts
+request; CLIP reads at most 77 tokens."""
 
 _FIELD_TYPES: Mapping[str, type | UnionType] = {
     "key": str,
@@ -51,11 +52,11 @@ _FIELD_TYPES: Mapping[str, type | UnionType] = {
 def request_key(
     images: Sequence[str], prompt: str, fingerprint: str, layout: str, sample: int = 0
 ) -> str:
-    """Return the key of a text: a digest of everything that the text depends on.
+    """Return the key under which a text is stored: a digest of everything that it depends on.
 
-    `images` are content hashes in the order shown (another order gives another key), `fingerprint`
-    is that of the describer, `layout` is the arrangement of the images, and `sample` is the number
-    of the sample if the same question is asked several times.
+    `images` are content hashes in the order shown; another order gives another key. `fingerprint`
+    is the describer's, `layout` is the arrangement of the images, and `sample` is the index of the
+    answer if the same question is asked several times.
     """
     if sample == 0:
         return digest("description", layout, fingerprint, prompt, *images)
@@ -63,7 +64,7 @@ def request_key(
 
 
 def clean(text: str) -> str:
-    """Return `text` as one printable line, cut between words to at most `MAX_CHARACTERS`."""
+    """Return `text` as one printable line, truncated after a word to at most `MAX_CHARACTERS`."""
     if not text.isprintable():
         dropped = ("Cc", "Cs")  # control characters and surrogates, but no white space
         text = "".join(
@@ -78,49 +79,52 @@ def clean(text: str) -> str:
 
 @dataclass(frozen=True)
 class StoredText:
-    """One answer: a text, or the reason why there is none."""
+    """One stored answer of a describer: a text, or the reason why there is no text."""
 
     key: str
     """Key of the request, from `request_key`."""
     text: str | None
     failure: str | None = None
-    """Reason why `text` is None, for people who read the file."""
+    """Reason why `text` is None; shown to the user."""
     describer: str = ""
     """Fingerprint of the describer."""
     prompt: str = ""
     images: tuple[str, ...] = ()
-    """Content hashes of the images."""
+    """Content hashes of the images, in the order shown."""
     layout: str = ""
-    """Arrangement of the images."""
+    """Arrangement of the images: `single`, `separate` or `grid-1`."""
     sample: int = 0
     refused: bool = False
-    """True if sending the request again cannot give a text; False after a crash, for example."""
+    """True if the describer refused, so that asking again is useless; False for a failure."""
 
     @property
     def has_own_key(self) -> bool:
-        """True if `key` follows from the other fields."""
+        """True if `key` is the key that `request_key` computes from the other fields."""
         return self.key == request_key(
             self.images, self.prompt, self.describer, self.layout, self.sample
         )
 
     def line(self) -> bytes:
-        """Return the record as one line of JSON, ASCII only."""
+        """Return the record as one line of a part file: JSON in ASCII."""
         return json.dumps({"schema": SCHEMA, **vars(self)}).encode("ascii") + b"\n"
 
 
 def part_files(folder: Path) -> list[Path]:
-    """Return all part files in reading order: of two texts with equal keys, the first is used."""
+    """Return all part files of a store in the order in which they are read.
+
+    If two files have a text with the same key, the text that is read first is used.
+    """
     return sorted(folder.glob("part-*.jsonl"))
 
 
 def part_name() -> str:
-    """Return a file name that no other process uses, on this machine or another."""
+    """Return a name for a part file that no other process uses, on any machine."""
     host = re.sub(r"[^A-Za-z0-9]+", "-", socket.gethostname()).strip("-")[:40] or "host"
     return f"part-{host}-{os.getpid()}-{secrets.token_hex(4)}.jsonl"
 
 
 def complete_lines(path: Path, start: int = 0) -> Iterator[bytes]:
-    """Yield the lines of `path` from the byte `start` on.
+    """Yield the complete lines of the file `path` from the byte `start` on.
 
     A last line without a line feed is not yielded: it was truncated by a crash, or another process
     is still writing it.
@@ -157,17 +161,16 @@ def parse_line(line: bytes) -> StoredText | None:
 
 
 class DescriptionStore:
-    """In-memory index of all part files in a folder, and the part file of this process.
+    """Reads all stored answers of a folder into memory, and appends new ones to a part file.
 
     Several processes, also on several machines, may use one folder at the same time. Each sees the
-    texts that were stored before its last `refresh`. All texts are in memory; a million short texts
-    fit.
+    answers that were stored before its last `refresh`. A million short texts fit into memory.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.skipped_lines = 0
-        """Number of unreadable lines so far, except last lines that a crash truncated."""
+        """Number of unreadable lines so far; last lines that a crash truncated do not count."""
         self._texts: dict[str, str] = {}
         self._refusals: dict[str, str] = {}
         self._failures: dict[str, str] = {}
@@ -176,40 +179,43 @@ class DescriptionStore:
         self.refresh()
 
     def refresh(self) -> None:
-        """Read the bytes that other processes have written since the last call."""
+        """Read the answers that other processes have written since the last call."""
         for path in part_files(self.folder):
             known = self._read.get(path, 0)
             if path.stat().st_size > known:
                 self._read[path] = known + self._index(path, known)
 
     def get(self, key: str) -> str | None:
-        """Return the text under `key`, or None."""
+        """Return the text stored under `key`; None if there is no text."""
         return self._texts.get(key)
 
     def refusal(self, key: str) -> str | None:
-        """Return the reason if the describer refused the request `key`, else None."""
+        """Return the reason why the describer refused the request `key`; None if it did not."""
         return self._refusals.get(key)
 
     def failure(self, key: str) -> str | None:
-        """Return the reason if the request `key` failed or was refused, else None."""
+        """Return the reason why the request `key` failed or was refused; None if it did not."""
         return self._refusals.get(key, self._failures.get(key))
 
     def is_answered(self, key: str) -> bool:
-        """Return True if `key` has a text or was refused."""
+        """Return True if the request `key` got a text or was refused."""
         return key in self._texts or key in self._refusals
 
     def prepare(self) -> None:
-        """Check that texts can be written before the describer is asked. Raises `LatteError`."""
+        """Check, before a describer is asked, that answers can be written.
+
+        Raises `LatteError` if the folder cannot be written or the disk is full.
+        """
         with self._explained():
             self._own_file()
             if shutil.disk_usage(self.folder).free < MIN_FREE_BYTES:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def put_many(self, records: Sequence[StoredText]) -> None:
-        """Append `records`, and return when they are on the disk.
+        """Append `records` to the part file, and return when they are on the disk.
 
-        A record is dropped if the store has a text under its key. A record without text is also
-        dropped if the store has a refusal under its key. Raises `LatteError` if writing fails.
+        A record is dropped if the store already has a text under its key. A record without text is
+        also dropped if the store has a refusal under its key. Raises `LatteError` if writing fails.
         """
         fresh = {record.key: record for record in records if self._is_news(record)}
         if not fresh:
@@ -225,7 +231,7 @@ class DescriptionStore:
             self._file = None
 
     def __len__(self) -> int:
-        """Number of texts, without refusals and failures."""
+        """Number of stored texts; refusals and failures do not count."""
         return len(self._texts)
 
     def __enter__(self) -> Self:
@@ -252,7 +258,7 @@ class DescriptionStore:
             reasons[key] = record.failure or NO_REASON
 
     def _index(self, path: Path, start: int) -> int:
-        """Index the complete lines from the byte `start` on; return their size in bytes."""
+        """Read the complete lines of `path` from the byte `start` on; return their total size."""
         size = 0
         for line in complete_lines(path, start):
             size += len(line)
@@ -282,9 +288,10 @@ class DescriptionStore:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """Close the part file after any error in the block, and raise `OSError` as `LatteError`.
+        """Close the part file if the `with` block raises; convert `OSError` to `LatteError`.
 
-        The last line of the file may then be incomplete, so nothing more may be appended to it.
+        After an error, the last line of the file may be incomplete, so nothing more may be appended
+        to it.
         """
         try:
             yield

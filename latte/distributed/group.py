@@ -1,7 +1,7 @@
-"""The processes of this run: their ranks, barriers, and exchange of values and tensors.
+"""Functions for several processes of one run: ranks, barriers, exchange of values and tensors.
 
-The function names are those of torch.distributed. In a single process, no function waits, and
-exchanges return the value of this process.
+The names are as in torch.distributed. If the run has only one process, no function waits, and an
+exchange returns the value of this process.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ _FILE_POLL_SECONDS = 0.2
 _FILE_TIMEOUT_SECONDS = 90.0
 """Longest wait for a file, in seconds; network file systems cache folders for a shorter time."""
 _BUCKET_NUMBERS = 2**24
-"""Most numbers that one call sums (64 MiB of fp32), unless a single tensor has more."""
+"""Largest number of entries that one call sums (64 MiB in fp32); a larger tensor gets one call."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Rank, size and key-value store of the group of processes that this process has joined."""
+    """The group of processes to which this process belongs: rank, size and key-value store."""
 
     rank: int
     world_size: int
     store: Any
     """A `torch.distributed.Store` whose keys belong to this run only."""
     waits: Iterator[int]
-    """Counter that numbers barriers and broadcasts, which all processes call in the same order."""
+    """Counter that numbers barriers and broadcasts; all processes call them in the same order."""
 
 
 _group: Group | None = None
@@ -47,7 +47,7 @@ _group: Group | None = None
 
 @contextmanager
 def entered(rank: int, world_size: int, store: Any) -> Iterator[None]:
-    """Make the functions of this module use this group within the block."""
+    """Make the functions of this module use a group of processes inside the `with` block."""
     global _group
     _group = Group(rank, world_size, store, count())
     try:
@@ -62,12 +62,12 @@ def rank() -> int:
 
 
 def world_size() -> int:
-    """Return the number of processes; 1 without torchrun."""
+    """Return the number of processes of this run; 1 if torchrun did not start it."""
     return 1 if _group is None else _group.world_size
 
 
 def is_main_process() -> bool:
-    """Return True in the process that writes files and prints."""
+    """Return True in the main process (rank 0), the only one that writes files and prints."""
     return rank() == 0
 
 
@@ -78,7 +78,7 @@ def share(items: range) -> range: ...
 @overload
 def share(items: Sequence[ItemT]) -> Sequence[ItemT]: ...
 def share(items: Any) -> Any:
-    """Return this process's share: items with index `rank`, `rank + world_size` and so on."""
+    """Return this process's share of `items`: indices `rank`, `rank + world_size` and so on."""
     return items if _group is None else items[_group.rank :: _group.world_size]
 
 
@@ -96,7 +96,7 @@ def barrier() -> None:
 def broadcast(work: Callable[[], ValueT]) -> ValueT:
     """Call `work` in the main process only, and return its result in every process.
 
-    The result must be small, plain JSON.
+    The result must be small JSON data.
     """
     if _group is None:
         return work()
@@ -112,10 +112,10 @@ def broadcast(work: Callable[[], ValueT]) -> ValueT:
 
 
 def all_gather_rows(own: Tensor, total: int) -> Tensor:
-    """Return the rows (total, ...) of all processes, in the order of the items.
+    """Gather rows that the processes computed for their shares; return the rows of all items.
 
-    There is one row per item, for `total` items; `own` contains the rows of this process's `share`
-    of the items. The result has no gradient and is on the device of `own`.
+    There are `total` items with one row each. `own` has the rows of this process's `share` of the
+    items. The result (total, ...) has the order of the items, no gradient, and the device of `own`.
     """
     if _group is None or total == 0:
         return own
@@ -130,7 +130,7 @@ def all_gather_rows(own: Tensor, total: int) -> Tensor:
 
 
 def all_gather_object(own: ValueT) -> list[ValueT]:
-    """Return the values of all processes, plain JSON of any size, in the order of ranks."""
+    """Return the values `own` of all processes, in the order of ranks: JSON data of any size."""
     if _group is None:
         return [own]
     import torch
@@ -144,7 +144,7 @@ def all_gather_object(own: ValueT) -> list[ValueT]:
 
 
 def broadcast_tensors(own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the main process's tensors in every process.
+    """Return the tensors of the main process in every process.
 
     Names, shapes and dtypes must be the same in all processes.
     """
@@ -154,7 +154,7 @@ def broadcast_tensors(own: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def all_reduce(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Return the sum of each tensor over all processes, with the same bits in every process.
+    """Return the sum of each tensor over all processes; it is bit-identical in every process.
 
     Tensors are concatenated, so that a few large calls sum all of them.
     """
@@ -164,7 +164,7 @@ def all_reduce(tensors: Sequence[Tensor]) -> list[Tensor]:
 
 
 def any_process(flags: Sequence[bool]) -> list[bool]:
-    """Return one bool per flag: True if at least one process sets this flag."""
+    """Return one bool per flag: True if the flag is set in at least one process."""
     if _group is None or not flags:
         return list(flags)
     import torch
@@ -187,7 +187,7 @@ def _broadcast_tensor(own: Tensor) -> Tensor:
 
 
 def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-    """Split `tensors`, in their order, into lists of one dtype; see `_BUCKET_NUMBERS`."""
+    """Split `tensors`, in order, into lists of one dtype with at most `_BUCKET_NUMBERS` entries."""
     bucket: list[Tensor] = []
     for tensor in tensors:
         size = sum(one.numel() for one in bucket) + tensor.numel()
@@ -218,7 +218,10 @@ def _peer_lost_on_error() -> Iterator[None]:
 
 
 def wait_until(condition: Callable[[], bool]) -> bool:
-    """Wait for files on a network file system: poll `condition`, and return False after 90 s."""
+    """Wait until `condition` is true, for files on a network file system.
+
+    Returns False if it is not true within 90 seconds.
+    """
     deadline = time.monotonic() + _FILE_TIMEOUT_SECONDS
     while not condition():
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""Connect the processes that `torchrun` started, and end all of them if one fails."""
+"""Connect the processes that `torchrun` started; if one of them fails, end all of them."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _DEFAULT_PATIENCE = 600.0
 
 @dataclass(frozen=True)
 class Start:
-    """Settings of one process that torchrun started, from its environment variables."""
+    """Settings of one process of a run, from the environment variables that torchrun sets."""
 
     rank: int
     """Rank of the process, from 0."""
     world_size: int
     patience: float
-    """Seconds without a heartbeat from another process after which that process counts as dead."""
+    """Seconds without a heartbeat after which another process counts as dead."""
 
 
 def start_of(environment: Mapping[str, str]) -> Start | None:
@@ -44,10 +44,11 @@ def start_of(environment: Mapping[str, str]) -> Start | None:
 
 
 def local_device(wanted: str) -> str:
-    """Return this process's GPU if torchrun started it and `wanted` is `auto` or `cuda`.
+    """Return the device of this process: its own GPU if torchrun started it, else `wanted`.
 
-    The number of the GPU is the process's local rank. In all other cases, and on a machine without
-    GPUs, `wanted` is returned. Raises `LatteError` for more processes than GPUs.
+    The process gets a GPU only if `wanted` is `auto` or `cuda` and the machine has GPUs; the number
+    of the GPU is the process's local rank. Raises `LatteError` if there are more processes than
+    GPUs.
     """
     import torch
 
@@ -66,10 +67,10 @@ def local_device(wanted: str) -> str:
 
 @contextmanager
 def joined(start: Start) -> Iterator[None]:
-    """Join the other processes within the block, and end all processes together.
+    """Connect to the other processes for the `with` block, and end together with them.
 
     If a process fails, it raises its own error, and all others raise `EndedElsewhere`. If a process
-    dies, the first process to notice raises a `LatteError`.
+    dies, the first process that notices it raises a `LatteError`.
     """
     from torch import distributed as torch_distributed
 
@@ -94,9 +95,9 @@ def joined(start: Start) -> Iterator[None]:
 
 
 def _join(start: Start) -> Any:
-    """Initialise the process group, and return a key-value store with keys of this run only.
+    """Initialise torch's process group, and return a key-value store for this run only.
 
-    The store has a separate connection to torchrun's store, so that its calls do not have to wait.
+    The store has its own connection to torchrun's store, so that its calls do not wait for others.
     """
     import torch
     from torch import distributed as torch_distributed

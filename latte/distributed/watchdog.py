@@ -1,6 +1,6 @@
-"""End all processes of a run together; only the first that fails reports its error.
+"""End all processes of a run together; only the first process that fails reports its error.
 
-`Watchdog` is a background thread that aborts this process if another one dies.
+`Watchdog` is a background thread that ends this process if another process dies.
 """
 
 from __future__ import annotations
@@ -17,32 +17,32 @@ from typing import Any, Self
 from latte.interfaces import LatteError
 
 ENDED = "ended"
-"""Key in the store for the rank of the first process that failed."""
+"""Key in the store shared by all processes; its value is the rank of the first failed process."""
 _CONTINUE = (
     "the same command goes on from where this stopped, also with another number of processes"
 )
 _POLL_SECONDS = 0.5
 _HEARTBEAT_SECONDS = 5.0
 _GRACE_SECONDS = 10.0
-"""Seconds after SIGTERM after which a process that has not ended is killed, because it may wait for
-ever for a dead process. Files are written atomically, so the kill damages no file."""
+"""Seconds after which a process that got SIGTERM and has not ended is killed. It may otherwise wait
+for ever for a dead process. Files are written atomically, so the kill damages no file."""
 _FORCED_EXIT_CODE = 2
 
 
 class PeerLost(BaseException):  # so that no `except Exception` catches it
-    """Another process does not answer, or this process received SIGTERM."""
+    """Exception: another process does not answer, or this process received SIGTERM."""
 
 
 class EndedElsewhere(LatteError):  # noqa: N818 - another process has the error
-    """Another process failed and reports its error, so this process prints nothing."""
+    """Exception: another process failed and reports its error, so this process prints nothing."""
 
 
 def error_to_report(store: Any, rank: int, error: BaseException) -> BaseException:
-    """Return the error to raise in process `rank` in place of `error`.
+    """Return the error that process `rank` raises instead of `error`.
 
     The first process that fails reports its error; processes that fail later get `EndedElsewhere`.
-    If the first process hosted the store, the store cannot be reached any more, and every process
-    reports its own error.
+    If the first failed process hosted the store, the store cannot be reached any more, and every
+    process reports its own error.
     """
     if not _is_first_to_end(store, rank):
         return EndedElsewhere("another process of this run has failed")
@@ -50,7 +50,7 @@ def error_to_report(store: Any, rank: int, error: BaseException) -> BaseExceptio
 
 
 def _is_first_to_end(store: Any, rank: int) -> bool:
-    """Record in the store that process `rank` ends; return True if none has ended before."""
+    """Record in the store that process `rank` ends; return True if it is the first to end."""
     mine = str(rank)
     try:
         return bool(store.compare_set(ENDED, "", mine).decode() == mine)
@@ -63,11 +63,11 @@ def _peer_lost_error() -> LatteError:
 
 
 class Watchdog:
-    """Raise `PeerLost` in the main thread, within the block, on SIGTERM or if another process ends.
+    """Inside a `with` block, raises `PeerLost` in the main thread if another process ends.
 
-    When a process ends, torchrun sends SIGTERM to the other processes on its machine. Processes on
-    other machines read the store: a process that fails writes its rank there, and a process without
-    a heartbeat for `patience` seconds counts as dead.
+    On the same machine, torchrun sends SIGTERM to the other processes when one of them ends, and
+    this signal raises `PeerLost`. On other machines, processes read the store: a process that fails
+    writes its rank there, and a process without a heartbeat for `patience` seconds counts as dead.
     """
 
     def __init__(self, store: Any, rank: int, world_size: int, patience: float) -> None:

@@ -1,4 +1,4 @@
-"""Interface of a CLIP with two towers, a logit scale and named groups of trainable parameters."""
+"""Interface of a CLIP model: image tower, text tower, logit scale, groups of parameters."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class PixelFormat:
 
 @dataclass(frozen=True, slots=True)
 class Trunk(Generic[InputT]):
-    """A tower in two parts: layers that training does not change, then the other layers.
+    """A tower split into two functions: its frozen first layers, then its other layers.
 
     Example:
         >>> from latte.api import Trunk
@@ -51,7 +51,7 @@ class Trunk(Generic[InputT]):
     """
 
     width: int
-    """Width W of the states, which are the outputs of the unchanged layers."""
+    """Width W of the states, which are the outputs of the frozen layers."""
     states: Callable[[InputT], Tensor]
     """Maps pixels (B, 3, S, S) to states (B, W), or M distinct texts to states (M, W)."""
     features: Callable[[Tensor], Tensor]
@@ -95,24 +95,26 @@ class Backbone(ABC):
     def encode_images(self, pixels: Tensor) -> Tensor:
         """Encode pixels (B, 3, S, S), normalised by `pixel_format`, to unit features (B, D), fp32.
 
-        Pixels may be on the CPU; features are on the model's device, with gradient if a parameter
-        of the image tower trains. The feature of an image must not depend on the other images.
+        Pixels may be on the CPU; features are on the model's device, with gradient if the image
+        tower has a trainable parameter. The feature of an image must not depend on the other
+        images of the batch.
         """
 
     @abstractmethod
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """Encode M texts to unit features (M, D), fp32; equal texts are encoded once.
 
-        Features are on the model's device, with gradient if a parameter of the text tower trains.
-        The feature of a text must not depend on the other texts. M may be 0. Texts of any length
-        are allowed: cut what the text tower cannot read, and count such texts in `count_cut`.
+        Features are on the model's device, with gradient if the text tower has a trainable
+        parameter. The feature of a text must not depend on the other texts. M may be 0. Texts of
+        any length are allowed: truncate a text that is too long for the text tower, and count it
+        in `count_cut`.
         """
 
     def count_cut(self, texts: Sequence[str]) -> int:
         """Return the number of texts whose end the text tower ignores because they are too long.
 
-        latte calls it once before training, with the descriptions, and warns of cut texts. The
-        default returns 0.
+        latte calls this method once before training, with the texts of all descriptions, and warns
+        if the result is above 0. The default returns 0.
         """
         return 0
 
@@ -121,7 +123,7 @@ class Backbone(ABC):
     def logit_scale(self) -> Tensor:
         """Scalar (shape `()`) that multiplies cosine similarities: exp of CLIP's parameter.
 
-        It has gradient if the parameter trains.
+        It carries a gradient if the parameter is trainable.
         """
 
     @property
@@ -134,32 +136,34 @@ class Backbone(ABC):
 
     @abstractmethod
     def clamp_logit_scale(self) -> None:
-        """Clamp a logit scale that trains to [1, 100]; latte calls it after every training step.
+        """Clamp a trainable logit scale to [1, 100]; latte calls this after every training step.
 
-        A frozen logit scale does not change. If the loaded logit scale of a sigmoid model is above
-        100, it is the upper limit.
+        A frozen logit scale does not change. If a sigmoid model was loaded with a logit scale above
+        100, the loaded value is the upper limit instead.
         """
 
     @abstractmethod
     def train_only(self, group: TrainableGroup) -> Mapping[str, nn.Parameter]:
         """Unfreeze `group`, freeze the rest, and return the trainable parameters by name.
 
-        Components of kind `trainable` call it on the copy of a learner, before training. Names must
-        be equal in all copies, because checkpoints store the parameters by name. Raise `LatteError`
-        if the model has no such parameters; `none` returns an empty mapping.
+        Components of kind `trainable` call this method on each learner's copy of the backbone,
+        before training. Names must be equal in all copies, because checkpoints store the parameters
+        by name. Raise `LatteError` if the model has no parameters in `group`. For the group `none`,
+        return an empty mapping.
         """
 
     def image_trunk(self) -> Trunk[Tensor] | None:
-        """Return the image tower in two parts, or None if training changes all of its layers.
+        """Return the image tower split after its frozen layers, or None if it is not split.
 
-        latte calls it when the parameters that train are chosen. With a trunk, the states of each
-        image are computed once instead of in every step. So the unchanged layers must not draw
-        random numbers, as dropout does. The default returns None, which is always correct.
+        latte calls this method after the trainable parameters have been chosen. With a `Trunk`, the
+        outputs of the frozen layers are computed once per image instead of in every step. The
+        frozen layers must therefore be deterministic: no dropout. The default returns None, which
+        is always correct.
         """
         return None
 
     def text_trunk(self) -> Trunk[Sequence[str]] | None:
-        """Return the text tower in two parts, or None; see `image_trunk`.
+        """Return the text tower split after its frozen layers, or None; see `image_trunk`.
 
         The default returns None.
         """
@@ -178,9 +182,10 @@ class Backbone(ABC):
     def recompute_activations(self) -> bool:
         """Recompute activations in the backward pass (gradient checkpointing) to save memory.
 
-        latte calls it before training if `train.gradient_checkpointing` is true, or if memory does
-        not suffice otherwise. Features and gradients change by rounding only. Return True if the
-        backbone supports this. The default does nothing and returns False.
+        latte calls this method before training if `train.gradient_checkpointing` is true, or, with
+        `auto`, if not even one image fits into memory without it. Features and gradients may change
+        by rounding only. Return True if the backbone supports gradient checkpointing. The default
+        does nothing and returns False.
         """
         return False
 
@@ -188,15 +193,15 @@ class Backbone(ABC):
     def fork(self) -> Backbone:
         """Return an independent, frozen copy with equal weights and an equal fingerprint.
 
-        latte calls it once per learner. Training the copy must not change the original.
+        latte calls this method once per learner. Training the copy must not change the original.
         """
 
     @abstractmethod
     def state(self) -> dict[str, Tensor]:
         """Return every weight and buffer by name, detached, without copying them.
 
-        latte calls it to measure memory. Checkpoints of a run contain only the parameters that
-        `train_only` returned, so training must not change other tensors.
+        latte calls this method to measure memory. Checkpoints of a run contain only the parameters
+        that `train_only` returned, so training must not change other tensors.
         """
 
     @abstractmethod

@@ -34,15 +34,15 @@ class BackboneLoader(Component[OptionsT]):
     def check(self) -> None:
         """Raise `LatteError` for an error that can be found without a download.
 
-        `latte check` calls it, and so does the default of `fetch`. Do not import torch in it. The
-        default raises nothing.
+        `latte check` calls this method, and so does the default of `fetch`. Do not import torch
+        here. The default raises nothing.
         """
 
     def fetch(self) -> None:
         """Download the files that `load` needs, unless they are cached.
 
-        Raises `LatteError` if a file is missing. A run calls it before it reads images, and then
-        `load`. Do not import torch in it, so that a run without a network fails at once. The
+        Raises `LatteError` if a file is missing. latte calls `fetch` before it reads any image, and
+        `load` later. Do not import torch here, so that a run without a network fails at once. The
         default calls `check`.
         """
         self.check()
@@ -67,7 +67,8 @@ class BackboneLoader(Component[OptionsT]):
     def load_saved(cls, folder: Path, device: str) -> Backbone:
         """Return the backbone that `Backbone.save` wrote to `folder`, with equal outputs.
 
-        It is frozen, in fp32, on `device`. `latte.load`, predictions and exports call it, also on
-        another machine: the folder must contain all that the model needs, options included. Raises
-        `LatteError` if the folder is damaged.
+        The backbone is frozen, in fp32, on `device`. `latte.load`, `latte predict` and
+        `latte export` call this method, possibly on another machine. So `folder` must contain
+        everything that the model needs, including its options. Raises `LatteError` if the folder is
+        damaged.
         """

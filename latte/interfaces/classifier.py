@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 class Classifier:
     """Linear classifier: a weight row w with bias b gives an image feature x the score x·w + b.
 
-    A row may have any norm except 0. Rows of norm 1 without bias score by cosine, as CLIP does.
+    A class scores the largest score of its rows. A row may have any norm except 0. If all rows have
+    norm 1 and there is no bias, scores are cosine similarities, as in CLIP.
 
     Example:
         >>> import torch
@@ -35,7 +36,7 @@ class Classifier:
 
     @property
     def classes(self) -> int:
-        """Number of classes C, copied from the device only once per `owners` tensor."""
+        """Number of classes C; copied from the GPU only once per `owners` tensor."""
         return _number_of_classes(self.owners)
 
     @property
@@ -46,9 +47,10 @@ class Classifier:
         return normalize(self.weights, dim=1)
 
     def similarities(self, image_features: Tensor) -> Tensor:
-        """Return the scores (B, C) of unit features (B, D), not multiplied by the logit scale.
+        """Return the unscaled scores (B, C) of unit features x (B, D).
 
-        The score of a class is the largest x·w + b of its rows.
+        The score of a class is the largest x·w + b of its rows w with bias b. Multiply by the logit
+        scale to get logits.
         """
         if self.weights.shape[0] == self.classes:
             order = self.owners.argsort()

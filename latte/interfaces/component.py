@@ -36,23 +36,24 @@ class Options(BaseModel):
 
     @property
     def questions_to(self) -> str | None:
-        """Name of the describer that a labeler asks questions; None if it asks none.
+        """Name of the describer that the labeler asks; None if the labeler asks no questions.
 
-        An empty name is the recipe's first describer. The recipe then needs a `budget`.
+        An empty name stands for the recipe's first describer. A recipe whose labeler asks questions
+        must set `budget`.
         """
         return None
 
     @property
     def sends_images_to(self) -> str | None:
-        """Address of another machine that the component sends images to; None if it sends none.
+        """Address of the machine to which the component sends images; None if it sends none.
 
-        The dataset may refuse to send its images: see `Dataset.check_sending`.
+        The dataset may forbid sending its images: see `Dataset.check_sending`.
         """
         return None
 
 
 class NoOptions(Options):
-    """Options of a component that has none.
+    """Empty options, for a component without options.
 
     Example:
         >>> from latte.api import Component, NoOptions
@@ -63,7 +64,7 @@ class NoOptions(Options):
 
 @dataclass(frozen=True)
 class IsPath:
-    """Marks a text option as a path, which the component opens with `Context.path`.
+    """Marks a text option as a path; the component resolves it with `Context.path`.
 
     A relative path in a recipe is relative to the recipe's folder. A path from an environment
     variable, as in `root: ${IMAGES}`, is relative to the folder where the command runs; the option
@@ -93,7 +94,7 @@ def _no_model_folder(name: str) -> Path:
 
 @dataclass(frozen=True)
 class Context:
-    """Facts about a run that its components may use.
+    """Folders, device, seed and frozen CLIP of a run, which every component receives.
 
     Example:
         >>> from pathlib import Path

@@ -141,9 +141,10 @@ class Dataset(Component[OptionsT]):
         return ()
 
     def audit_labels(self) -> Mapping[str, int]:
-        """Return the known true labels of training images, by image id.
+        """Return the known true labels (class indices) of training images, by image id.
 
-        Reports show these labels. Only a recipe with `oracle: true` also uses them, to draw groups.
+        Reports show these labels. Only a recipe with `oracle: true` also uses them for training: it
+        forms groups of images by true label.
         """
         return {}
 
@@ -157,12 +158,13 @@ class Dataset(Component[OptionsT]):
     def check_sending(self, address: str) -> None:
         """Raise `LatteError` if the training images must not be sent to the machine `address`.
 
-        Called before a component whose options have `sends_images_to` gets the first image.
+        latte calls this method before the first image is passed to a component that sends images to
+        another machine (`Options.sends_images_to`).
         """
 
 
 class ImageAugmentation(Component[OptionsT]):
-    """Makes the views of training images, in place of `train.augment`.
+    """Makes random views (augmented copies) of training images; replaces `train.augment`.
 
     Example:
         >>> import numpy, torch

@@ -1,4 +1,4 @@
-"""Interfaces of describers, which write texts, and of description types, which ask for them."""
+"""Interfaces of describers, which write texts, and of description types, which define questions."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Describer(Component[OptionsT]):
 
     @property
     def max_images(self) -> int:
-        """Largest number of images in one request. If 1, a group is sent as one grid image."""
+        """Largest number of images in one request. If 1, several images are sent as one grid."""
         return 1
 
     @property
@@ -46,8 +46,8 @@ class Describer(Component[OptionsT]):
     def counters(self) -> Mapping[str, int]:
         """Amounts used so far, such as `{"tokens": 1200}`; shown beside the progress bar.
 
-        A budget in tokens or money needs `tokens`, those of answers, and `prompt tokens`, those of
-        questions and images.
+        For a recipe whose budget is in tokens or money, return two counters: `tokens` (output
+        tokens) and `prompt tokens` (input tokens, including those of images).
         """
         return {}
 
@@ -66,10 +66,10 @@ class Describer(Component[OptionsT]):
     def choose(self, requests: Sequence[ChoiceRequest]) -> Sequence[Choice | Refusal]:
         """Return the probabilities of the options of each request, in order.
 
-        This implementation asks for a letter through `describe`. The option with this letter gets
-        probability 1; an answer without a letter becomes a refusal. Override this method if the
-        model can give probabilities. Equal fingerprints must also guarantee equal choices.
-        Exceptions are handled as in `describe`.
+        The default asks for the letter of an option through `describe`. The option with the
+        answered letter gets probability 1; an answer without a letter becomes a refusal. Override
+        this method if the model can compute probabilities. Equal fingerprints must also guarantee
+        equal choices. Exceptions are handled as in `describe`.
 
         Example:
             >>> from latte.api import ChoiceRequest, Describer, NoOptions
@@ -120,7 +120,7 @@ class DescriptionType(Component[OptionsT]):
 
     @property
     def groups_per_class(self) -> int | None:
-        """Number of groups drawn per zero-shot label; None: one group per image."""
+        """Number of groups drawn per zero-shot label; None draws one group per image."""
         return None
 
     @property
@@ -144,5 +144,5 @@ class DescriptionType(Component[OptionsT]):
         """
 
     def prompts(self, class_name: str) -> Sequence[str]:
-        """Return all questions (at least one); used for the scopes `image` and `group` only."""
+        """Return all questions about an image or group (at least one); unused for scope `class`."""
         return (self.prompt(class_name),)

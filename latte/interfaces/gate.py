@@ -1,4 +1,4 @@
-"""Interface of gates, which hold back texts that are unusable for training."""
+"""Interface of gates: filters that hold back (exclude from training) unusable texts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from latte.interfaces.descriptions import Scope
 
 @dataclass(frozen=True)
 class GatedText:
-    """One text of a description, as a describer wrote it.
+    """One text that a describer wrote, with its question and the class of its images.
 
     Example:
         >>> from latte.api import GatedText
@@ -30,7 +30,7 @@ class GatedText:
 
 @dataclass(frozen=True)
 class GateSubject:
-    """The description, its scope and the class names, for all texts in one call of `Gate.judge`.
+    """Context that all texts of one `Gate.judge` call share: description, scope, class names.
 
     Example:
         >>> from latte.api import GateSubject
@@ -48,7 +48,7 @@ class GateSubject:
 
 @dataclass(frozen=True)
 class HeldBack:
-    """Number of texts of one description that one gate held back.
+    """Number of texts of one description that one gate held back, that is, filtered out.
 
     Example:
         >>> from latte.api import HeldBack
@@ -71,10 +71,11 @@ class HeldBack:
 
 
 class Gate(Component[OptionsT]):
-    """Judges texts before they are used, without changing them.
+    """Filters a describer's texts before training; does not change them.
 
-    A text that is held back is treated like a refusal of the describer. It remains in the store, so
-    that a run with other gates can use it without asking the describer again.
+    A text that a gate holds back (filters out) is treated like a refusal of the describer. It
+    remains in the store of texts, so that a run with other gates can use it without asking the
+    describer again.
 
     Example:
         >>> from latte.api import Gate, NoOptions
@@ -85,9 +86,9 @@ class Gate(Component[OptionsT]):
 
     @abstractmethod
     def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> Sequence[str | None]:
-        """Return a verdict per text, in order: None if it passes, else a reason in a few words.
+        """Return one verdict per text, in order: None if the text passes, else a short reason.
 
         `texts` are the answers to all distinct questions of one description, without the answers
-        that earlier gates held back. They are judged in one call, so that a gate can compare them.
+        that earlier gates held back. All texts come in one call, so that a gate can compare them.
         Equal texts must get equal verdicts, regardless of earlier calls.
         """

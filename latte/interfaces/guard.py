@@ -1,4 +1,4 @@
-"""Interface of guards, which judge without labels whether adapting improved on zero-shot."""
+"""Interface of guards, which judge without labels whether the adapted model beats zero-shot."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from latte.interfaces.classifier import Classifier
 
 LIKELY = 0.8
-"""Smallest probability for the outcome `likely better`."""
+"""The outcome is `likely better` if `Verdict.probability` is at least this value."""
 
 Outcome = Literal["likely better", "cannot tell", "kept zero-shot"]
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One adapted learner that a guard judges; its tensors are on the CPU.
+    """Features, classifier and logit scale of one adapted learner, for a guard; on the CPU.
 
     Example:
         >>> import torch
@@ -34,7 +34,7 @@ class Candidate:
     """
 
     image_features: Tensor
-    """(N, D'): the training images' unit features from this learner, whose width is D'."""
+    """(N, D'): this learner's unit features of the training images; D' is the learner's width."""
     classifier: Classifier
     logit_scale: float
 
@@ -67,12 +67,14 @@ class Evidence:
     candidates: Mapping[str, Candidate]
     """Adapted learners by name; the run averages their similarities."""
     labels: Tensor
-    """(N,) int64: adapted class of each training image, from the posterior if there is one."""
+    """(N,) int64: class that the adapted model gives each training image; from the labeler's
+    posterior (class probabilities of training images) if there is one."""
     trained: bool
-    """True if the recipe trained the CLIP; candidates are then accepted in full or not at all."""
+    """True if the recipe trained the CLIP's weights; the guard then accepts the candidates in full
+    or not at all."""
     corrections: Tensor | None = None
-    """(N,) int64: classes that a person gave to images, and -1 elsewhere; None if the recipe has no
-    corrections. A candidate may have trained on these classes, so do not use them to judge it."""
+    """(N,) int64: class that a person gave to the image, or -1; None if the recipe has no
+    corrections. Candidates may have been trained on these classes, so do not use them as a test."""
 
     @property
     def divisible(self) -> bool:
@@ -86,7 +88,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Judgement of a guard about the candidates of a run.
+    """Decision of a guard: how far the run uses the adapted model, and why.
 
     Example:
         >>> from latte.api import Verdict
@@ -123,7 +125,7 @@ class Verdict:
 
 
 def check_verdict(verdict: Verdict, *, divisible: bool = True) -> None:
-    """Raise `ValueError` if `verdict` is invalid; unless `divisible`, strength must be 0 or 1."""
+    """Raise `ValueError` if `verdict` is invalid; if not `divisible`, strength must be 0 or 1."""
     if not 0 <= verdict.strength <= 1:
         raise ValueError(f"the strength {verdict.strength} is not between 0 and 1")
     if not divisible and verdict.strength not in (0, 1):
@@ -140,7 +142,7 @@ def check_verdict(verdict: Verdict, *, divisible: bool = True) -> None:
 
 
 class Guard(Component[OptionsT]):
-    """Decides without labels whether a run uses the adapted model, zero-shot or a mixture.
+    """Decides, without labels, which classifier a run uses: adapted, zero-shot or a mixture.
 
     Example:
         >>> from latte.api import Guard, NoOptions, Verdict
@@ -152,7 +154,7 @@ class Guard(Component[OptionsT]):
 
     @abstractmethod
     def judge(self, evidence: Evidence) -> Verdict:
-        """Return a verdict; equal evidence must get equal verdicts.
+        """Return the decision of the guard; equal `evidence` must get equal verdicts.
 
         Do not write into the tensors of `evidence`. There may be a single image or a single class,
         and images may be identical.

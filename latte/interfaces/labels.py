@@ -24,7 +24,9 @@ Refresh = Literal["never", "epoch", "step"]
 
 
 class PseudoLabeler(Component[OptionsT]):
-    """Assigns pseudo-labels. All learners share one labeler, so it can compare the learners.
+    """Assigns pseudo-labels: a class and a weight per training image.
+
+    All learners share one labeler, so it can compare the learners.
 
     Example:
         >>> from latte.api import NoOptions, PseudoLabeler, full_stream
@@ -35,10 +37,11 @@ class PseudoLabeler(Component[OptionsT]):
     """
 
     refresh: Refresh = "step"
-    """`epoch`: `on_epoch_start` runs before every epoch. `never` and `step`: `on_epoch_start` runs
-    once, at the start; with `step`, `assign` computes new labels in each step."""
+    """Schedule of `on_epoch_start`. `epoch`: before every epoch. `never`: once, before the first
+    epoch; labels then stay fixed. `step`: once, before the first epoch, and `assign` also computes
+    new labels in each step."""
     needs_feature_banks: bool = False
-    """True if `on_epoch_start` needs every learner's features of the whole training set."""
+    """True if `on_epoch_start` needs the features of all training images from every learner."""
 
     def start(self, start: TrainingStart) -> None:
         """Prepare the labeler; called once, before all other methods."""
@@ -49,21 +52,20 @@ class PseudoLabeler(Component[OptionsT]):
         aggregators: Mapping[str, PrototypeAggregator[Any]],
         epoch: int,
     ) -> EpochInfo:
-        """Compute labels from the features of all learners; return results for the aggregators.
+        """Compute labels from the features of all learners; return classifiers for aggregators.
 
-        Keys of `banks` and `aggregators` are learner names. `banks` is empty unless
-        `needs_feature_banks` is True.
+        Keys of `banks` and `aggregators` are learner names. A bank holds the learner's features of
+        all training images. `banks` is empty unless `needs_feature_banks` is True.
         """
         return EpochInfo()
 
     def posterior(self, learner: str) -> Posterior | None:
         """Return the class probabilities of all training images, or None if there are none.
 
-        Only a labeler that labels all images jointly has a posterior. The result is valid after
-        `on_epoch_start`, for the named learner. Training would change the features, so the engine
-        calls this method only in runs without training steps. In such runs all learners have equal
-        features, so the engine asks for the first learner only. If several labelers return a
-        posterior, the engine uses the last one.
+        Override this method only if the labeler labels all images jointly. The engine calls it
+        after `on_epoch_start`, and only in runs without training steps, because training would
+        change the features. Without steps all learners have equal features, so `learner` is always
+        the first learner. If several labelers return a posterior, the engine uses the last one.
         """
         return None
 
@@ -71,7 +73,10 @@ class PseudoLabeler(Component[OptionsT]):
     def assign(
         self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
     ) -> list[LabelStream]:
-        """Return the label streams of `batch`; `image_features` (B, D) are detached."""
+        """Return the labels and weights of `batch`, one `LabelStream` per source of labels.
+
+        `image_features` (B, D) are the learner's features of the batch, detached.
+        """
 
     def state(self) -> dict[str, Tensor]:
         """Return all tensors that `load_state` needs to resume exactly."""

@@ -36,9 +36,9 @@ class Progress(Protocol):
     def task(
         self, name: str, total: int | None, unit: str, done: int = 0
     ) -> AbstractContextManager[ProgressTask]:
-        """Show a task of `total` units called `unit`; an earlier run finished `done` of them.
+        """Show a progress bar inside a `with` block, for `total` units called `unit`.
 
-        `total` is None if it is unknown. The task is shown within the `with` block.
+        `total` is None if it is unknown. `done` units were finished by an earlier run.
         """
 
     def say(self, line: str) -> None:
@@ -52,7 +52,7 @@ class SilentProgress:
     def task(
         self, name: str, total: int | None, unit: str, done: int = 0
     ) -> Iterator[ProgressTask]:
-        """Yield a task that is not shown."""
+        """Yield a `SilentTask`."""
         yield SilentTask()
 
     def say(self, line: str) -> None:
@@ -60,7 +60,7 @@ class SilentProgress:
 
 
 class SilentTask:
-    """A task that is not shown."""
+    """Implementation of `ProgressTask` that shows nothing."""
 
     def advance(self, amount: int = 1, **figures: float | str) -> None:
         """Show nothing."""

@@ -19,7 +19,9 @@ ClassFeatureRefresh = Literal["start", "epoch", "step"]
 
 @dataclass(frozen=True)
 class Supervision:
-    """Supervision of one label stream; a loss reads the field named in its `requires`.
+    """Labels of a batch from one source, with the targets or the classifier that a loss needs.
+
+    A loss names in `Loss.requires` the field that it reads: `targets` or `classifier`.
 
     Example:
         >>> import torch
@@ -40,7 +42,7 @@ class Supervision:
 
 
 class PrototypeAggregator(Component[OptionsT]):
-    """Holds one learner's prototypes: K vectors for each of C classes.
+    """Holds one learner's prototypes: K vectors that represent each of C classes.
 
     Example:
         >>> import torch
@@ -60,16 +62,19 @@ class PrototypeAggregator(Component[OptionsT]):
 
     class_features_refresh: ClassFeatureRefresh = "start"
     """Schedule on which the engine encodes the C class texts with the learner's text tower and
-    calls `refresh_class_features`. `start`: never, so the features given to `start` stay. `epoch`:
-    before every epoch and at the end of training, without gradient. `step`: before every step, with
-    gradient, and at the end of training."""
+    calls `refresh_class_features`. `start`: never; the features passed to `start()` stay in use.
+    `epoch`: before every epoch and at the end of training, without gradient. `step`: before every
+    step, with gradient, and at the end of training."""
 
     @abstractmethod
     def start(self, start: TrainingStart) -> None:
         """Set the initial prototypes from the frozen CLIP's features."""
 
     def refresh_class_features(self, class_features: Tensor) -> None:
-        """Use newly encoded class text features (C, D); see `class_features_refresh`."""
+        """Replace the class text features by newly encoded ones (C, D).
+
+        `class_features_refresh` says how often the engine calls this method.
+        """
 
     @abstractmethod
     def classifier(self) -> Classifier:
@@ -83,17 +88,18 @@ class PrototypeAggregator(Component[OptionsT]):
     def supervise(
         self, stream: LabelStream, texts: Mapping[str, Tensor], image_features: Tensor
     ) -> Supervision:
-        """Turn one stream's labels and texts into targets, a classifier, or both.
+        """Return the targets that image features should match, a classifier, or both.
 
-        `texts` maps each description's name to unit text features (B, D) with gradient. Texts of
-        scope `class` are those of the stream's labels. `image_features` (B, D) are detached.
+        `stream` has the labels of the B images from one source. `texts` maps each description's
+        name to unit text features (B, D) with gradient. For a description of scope `class`, row b
+        is the text feature of the class `stream.labels[b]`. `image_features` (B, D) are detached.
         """
 
     def update(self, supervisions: Sequence[Supervision]) -> None:
         """Update the prototypes from all label streams; called once per step, after `backward`."""
 
     def on_epoch_start(self, info: EpochInfo, learner: str) -> None:
-        """Use the classifier that a labeler returned for `learner` in `info`, if there is one."""
+        """Replace the prototypes by `info.classifiers[learner]`, if a labeler returned one."""
 
     @abstractmethod
     def state(self) -> dict[str, Tensor]:
@@ -105,7 +111,9 @@ class PrototypeAggregator(Component[OptionsT]):
 
 
 class Loss(Component[OptionsT]):
-    """Scalar loss of one label stream; the engine multiplies it by the stream's `scale`.
+    """Scalar loss of a batch for one label stream (labels and weights from one source).
+
+    The engine multiplies the loss by the `scale` of the stream and adds up the streams.
 
     Example:
         >>> from latte.api import Loss, NoOptions
@@ -119,11 +127,15 @@ class Loss(Component[OptionsT]):
     requires: ClassVar[Literal["targets", "classifier"]]
     """Field of `Supervision` that this loss reads."""
     sigmoid: ClassVar[bool] = False
-    """True if the loss needs `Supervision.logit_bias`, which only sigmoid models have; recipes with
-    another model are refused. If this is False and the model is a sigmoid model, latte warns."""
+    """True if the loss needs `Supervision.logit_bias`, which only sigmoid models have. latte then
+    refuses recipes with a softmax model. If False, latte warns of recipes with a sigmoid model."""
 
     @abstractmethod
     def __call__(
         self, image_features: Tensor, supervision: Supervision, logit_scale: Tensor
     ) -> Tensor:
-        """Return a differentiable scalar for unit features (B, D) and a scalar logit scale."""
+        """Return the loss (scalar, with gradient) of unit image features (B, D).
+
+        `supervision` holds the labels and weights of the B images, and their targets or classifier.
+        `logit_scale` is a scalar.
+        """

@@ -48,7 +48,8 @@ class DescribedImage:
 class DescribeRequest:
     """One question about up to `max_images` images, or about one grid image of several images.
 
-    A question about no image is about texts only. Describers that cannot answer it refuse it.
+    Without images, the question is about texts only. A describer that cannot answer such questions
+    returns a `Refusal`.
 
     Example:
         >>> from latte.api import DescribeRequest
@@ -59,12 +60,13 @@ class DescribeRequest:
     images: tuple[DescribedImage, ...]
     prompt: str
     sample: int = 0
-    """Index of this answer, from 0, among the answers that the recipe asks for."""
+    """Index (from 0) of this answer among the `samples` answers that the recipe requests for the
+    question."""
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Answer of a describer that will never write the text; the engine does not ask again.
+    """A describer's final answer that it will not write the text; the engine does not ask again.
 
     Example:
         >>> from latte.api import Refusal
@@ -73,15 +75,16 @@ class Refusal:
     """
 
     reason: str
-    """Reason in a few words, such as `content filter`; stored, so that people can read it."""
+    """Reason in a few words, such as `content filter`; stored, and shown to the user."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Probabilities of the options of a `ChoiceRequest`; they and `none` sum to 1.
+    """Probability of each option of a `ChoiceRequest`; `probabilities` and `none` sum to 1.
 
-    Many multimodal models prefer the first option, and some always choose it. To notice this, ask
-    twice, with the options in different orders: such a model then chooses different options.
+    Many multimodal models prefer the first option, and some always choose it. To detect this
+    bias, ask twice, with the options in different orders: a biased model then chooses a different
+    option.
 
     Example:
         >>> from latte.api import Choice
@@ -99,9 +102,9 @@ class Choice:
 class ChoiceRequest:
     """Question with 2 to 26 options about 1 to `max_images` images, or about one grid image.
 
-    If the options or their order change, the question is asked again and the answer is stored
-    separately. White space in options is collapsed. Raises `LatteError` if there are too few or too
-    many options, or if options are empty or equal.
+    A request with other options, or with the options in another order, is a new question: the
+    engine asks it and stores its answer separately. White space in options is collapsed. Raises
+    `LatteError` if there are too few or too many options, or if options are empty or equal.
 
     Example:
         >>> from latte.api import ChoiceRequest
@@ -119,7 +122,7 @@ class ChoiceRequest:
     images: tuple[DescribedImage, ...]
     prompt: str
     options: tuple[str, ...]
-    """Class names or short texts, in the order shown."""
+    """Class names or short texts, in the order in which the describer sees them."""
     none_allowed: bool = False
     """If True, "none of these" is added as the last option."""
 
@@ -139,7 +142,7 @@ class ChoiceRequest:
 
     @property
     def letters(self) -> str:
-        """Letters of the options in order, then that of "none of these" if `none_allowed`."""
+        """Letters of the options in order, then the letter of "none of these" if it is allowed."""
         return ascii_uppercase[: len(self._shown)]
 
     def question(self) -> DescribeRequest:
@@ -151,10 +154,10 @@ class ChoiceRequest:
         return DescribeRequest(self.images, prompt)
 
     def choice(self, weights: Sequence[float]) -> Choice:
-        """Return the choice with probabilities proportional to the `weights` of the letters.
+        """Return a `Choice` with probabilities proportional to `weights`, one weight per letter.
 
-        Raises `ValueError` unless there is one finite weight per letter, none of them negative, and
-        one of them above 0.
+        Raises `ValueError` unless there is one finite weight per letter, no weight is negative, and
+        at least one is above 0.
         """
         total = sum(weights)
         valid = len(weights) == len(self.letters) and min(weights) >= 0
@@ -164,9 +167,10 @@ class ChoiceRequest:
         return Choice(shares[:-1], shares[-1]) if self.none_allowed else Choice(shares)
 
     def letter(self, text: str) -> str | None:
-        """Return the letter that `text` names, such as `B`, `(B)`, `B.` or `B. dog`, else None.
+        """Return the option's letter in a describer's answer such as `B`, `(B)`, `B.` or `B. dog`.
 
-        The letter may be followed by the text of its option, but by no other text.
+        The letter may be followed by the text of its option, but by no other text. The result is
+        None if `text` is not of this form.
         """
         found = _LETTER.fullmatch(" ".join(text.split()))
         if found is None or found[1] not in self.letters:
@@ -176,9 +180,10 @@ class ChoiceRequest:
         return found[1] if is_own else None
 
     def read(self, text: str) -> Choice | Refusal:
-        """Return a choice with probability 1 for the option whose letter `text` names.
+        """Return a `Choice` with probability 1 for the option whose letter is in `text`.
 
-        A text without the letter of an option is a refusal: asking again would give the same text.
+        A text without the letter of an option becomes a `Refusal`, because asking again would give
+        the same text.
         """
         letter = self.letter(text)
         if letter is None:
@@ -209,9 +214,9 @@ class QuestionCounts:
     unanswered: int
     """Questions that the describer refused or could not answer."""
     kept: int = 0
-    """Subjects (images or clusters) whose answers agree and are used."""
+    """Number of images or clusters whose two answers agree, so that they are used."""
     contradictory: int = 0
-    """Subjects whose answers contradict each other."""
+    """Number of images or clusters whose two answers contradict each other."""
     input_tokens: int = 0
     """Tokens of prompts and images that the describer counted, also for stored answers."""
     output_tokens: int = 0
@@ -221,10 +226,11 @@ class QuestionCounts:
 
 
 class Questions(Protocol):
-    """Questions about training images to a describer of the run, within the run's budget.
+    """Lets a labeler ask a describer about training images, within the run's budget.
 
-    The engine stores answers, and does not ask again what is stored. Each distinct question counts
-    against the budget, even if its answer is stored, so that a repeated run has the same results.
+    The engine stores answers, and does not ask a question again if its answer is stored. Each
+    distinct question counts against the budget even if its answer is stored, so that a repeated run
+    has the same results.
 
     Example:
         >>> from latte.api import ChoiceRequest, Questions
@@ -236,32 +242,34 @@ class Questions(Protocol):
 
     @property
     def budget(self) -> int:
-        """Largest number of distinct questions of the run.
+        """Largest number of distinct questions that the run may ask.
 
-        For a budget in tokens or money this is an estimate, which changes as tokens are counted.
+        If the recipe's budget is in tokens or money, this number is an estimate. It changes while
+        tokens are counted.
         """
 
     @property
     def asked(self) -> int:
-        """Number of distinct questions so far."""
+        """Number of distinct questions that were asked so far."""
 
     def image(self, index: int) -> DescribedImage:
-        """Return the training image `index`."""
+        """Return the training image with this index, for the `images` of a request."""
 
     def sheet(self, indices: Sequence[int]) -> DescribedImage:
-        """Return one grid image of several training images."""
+        """Return one grid image that shows the training images `indices`."""
 
     def choose(self, purpose: str, requests: Sequence[ChoiceRequest]) -> list[Choice | None]:
-        """Return the choice for each request; None without an answer, or beyond the budget."""
+        """Return one choice per request, in order; None if there is no answer or no budget left."""
 
     def ask(self, purpose: str, requests: Sequence[DescribeRequest]) -> list[str | None]:
-        """Return the text for each request; None without an answer, or beyond the budget.
+        """Return one text per request, in order; None if there is no answer or no budget left.
 
-        A request may have no image. Texts are cut to 500 characters or fewer.
+        A request may have no image. Texts are truncated so that, as JSON, they have at most 500
+        characters.
         """
 
     def note(self, purpose: str, *, kept: int, contradictory: int) -> None:
-        """Add `kept` and `contradictory` to the counts of `QuestionCounts` for `purpose`."""
+        """Add these numbers to `kept` and `contradictory` in the `QuestionCounts` of `purpose`."""
 
     def close(self) -> None:
         """Free the memory of the describer; a later question loads the describer again."""

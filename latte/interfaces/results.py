@@ -17,12 +17,12 @@ from latte.interfaces.progress import Figures, RunStart, StageEnd
 from latte.interfaces.questions import QuestionCounts
 
 OWN_IMAGES = ", own images"
-"""Suffix of the names of evaluations that use only test images that are also training images."""
+"""Suffix of an evaluation's name if it uses only test images that are also training images."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Measured value and the ends of its 95 % interval, as fractions of 1.
+    """Measured value with its 95 % confidence interval, as fractions: 0.61 is 61 %.
 
     Example:
         >>> from latte.api import Interval
@@ -80,9 +80,11 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Scale at which a run's mean confidence equals its accuracy as estimated without labels.
+    """Calibration of a run's confidence, computed without labels.
 
-    Only the calibration error needs labels; it is measured on the evaluation images.
+    `scale` replaces the model's logit scale. With it, the mean confidence equals an accuracy that
+    latte estimates without labels. Only the calibration error needs labels: it is measured on the
+    evaluation images.
 
     Example:
         >>> from latte.api import Calibration
@@ -103,20 +105,20 @@ class Calibration:
     uncalibrated_error: float | None = None
     """Expected calibration error with the model's logit scale."""
     own_exponent: float | None = None
-    """Exponent for the posterior's probabilities of a training image, which are then divided by
-    their sum. It makes the posterior's mean confidence equal to its estimated accuracy. None if
-    there is no posterior, if the posterior has one class per image, or if a person gave the class
-    of every image."""
+    """Exponent that calibrates the posterior: each probability of an image is raised to it, then
+    the image's probabilities are divided by their sum. With it, the posterior's mean confidence
+    equals its estimated accuracy. None if there is no posterior, if the posterior has one class per
+    image, or if a person gave the class of every image."""
 
     @property
     def temperature(self) -> float:
-        """Divisor of the model's logits; above 1 if the model is overconfident."""
+        """Number by which calibration divides the logits; above 1 if the model is overconfident."""
         return self.logit_scale / self.scale
 
 
 @dataclass(frozen=True)
 class PresentNames:
-    """Estimated number of classes with at least one training image.
+    """Estimate of how many classes have at least one training image.
 
     Example:
         >>> from latte.api import PresentNames
@@ -125,7 +127,7 @@ class PresentNames:
     """
 
     expected: int
-    """Estimated number of these classes."""
+    """Estimated number of classes with at least one training image."""
     low: int
     """Lower end of the 95 % interval; `high` is its upper end."""
     high: int
@@ -135,7 +137,7 @@ class PresentNames:
 
 @dataclass(frozen=True)
 class Described:
-    """Texts of one description of a recipe for one training image.
+    """Texts about one training image, from one description of the recipe.
 
     Example:
         >>> from latte.api import Described
@@ -189,7 +191,7 @@ class GalleryEntry:
 
 @dataclass(frozen=True)
 class ClassifiedImage:
-    """Image with the likeliest classes of the run's classifier.
+    """Image with the one or two most probable classes, as the run predicts them.
 
     Example:
         >>> from pathlib import Path
@@ -241,7 +243,7 @@ class LabelFlow:
 
 @dataclass(frozen=True)
 class LearnerPrototypes:
-    """Class prototypes of one learner before and after adapting, on the CPU; D is their width.
+    """Classifier of one learner before and after adapting, on the CPU; D is the feature width.
 
     Example:
         >>> import torch
@@ -260,7 +262,7 @@ class LearnerPrototypes:
 
 @dataclass(frozen=True)
 class RunResults:
-    """Results of one run for its reports; a result that was not measured is None or empty.
+    """Everything that a reporter may show about a run; a result not measured is None or empty.
 
     Example:
         >>> from latte.api import RunResults
@@ -282,22 +284,24 @@ class RunResults:
     metrics: tuple[Mapping[str, Any], ...]
     """Lines of `metrics.jsonl`; `event` is `step` or `epoch` (`latte/results/metrics_log.py`)."""
     evaluations: tuple[Evaluation, ...]
-    """Evaluations of zero-shot, adapted, then controls; empty without an evaluation split.
+    """Evaluations of zero-shot CLIP, the adapted model, then control runs; empty if the dataset has
+    no evaluation split.
 
-    If the guard did not accept the adapted model in full, its evaluation `candidate` follows
-    `adapted`. If a posterior classifies test images that are also training images, further
-    evaluations follow, which use only these images and whose names end with `OWN_IMAGES`. All other
-    evaluations then use the remaining test images, or all test images if none remain."""
+    If the guard did not accept the adapted model in full, the evaluation `candidate` of this model
+    follows `adapted`. Some test images may also be training images. If the run has a posterior, it
+    classifies these images, and further evaluations use only them; their names end with
+    `OWN_IMAGES`. All other evaluations then use the remaining test images, or all test images if
+    none remain."""
     gallery: tuple[GalleryEntry, ...]
     """Random sample of the training images, drawn with the run's seed."""
     pseudo_label_counts: tuple[tuple[int, int], ...]
-    """Per class, in label order: the numbers of training images with this zero-shot label and with
-    this adapted label."""
+    """For each class, in label order: (number of training images with this zero-shot label, number
+    of training images with this adapted label)."""
     verdict: Verdict | None = None
-    """Verdict of the recipe's guard; None without a guard. If its strength is below 1, the
-    adapted model is in the folder `candidate/` of the run."""
+    """Verdict of the recipe's guard; None if the recipe has no guard. If `strength` is below 1, the
+    adapted model is in the run's folder `candidate/`."""
     held_back: tuple[HeldBack, ...] = ()
-    """Number of texts held back, per description and gate, in the recipe's order."""
+    """Number of texts that gates filtered out, per description and gate, in the recipe's order."""
     cut_texts: tuple[CutTexts, ...] = ()
     """Descriptions with texts that the text tower cuts, in the recipe's order."""
     questions: tuple[QuestionCounts, ...] = ()
@@ -305,12 +309,13 @@ class RunResults:
     calibration: Calibration | None = None
     """Calibration of confidence; None in runs of older versions."""
     present: PresentNames | None = None
-    """Estimated number of classes with training images; None in runs of older versions."""
+    """Estimated number of classes with at least one training image; None in runs of older
+    versions."""
     confusions: Mapping[str, tuple[Confusion, ...]] = field(default_factory=dict)
-    """For `zero-shot` and `adapted`: the pairs of true and predicted class that occur in the
-    evaluation split, those with most images first; empty without labels."""
+    """For `zero-shot` and for `adapted`: pairs of true and predicted class, the pair with the most
+    images first; empty if there is no evaluation split."""
     label_flows: tuple[LabelFlow, ...] = ()
-    """Pairs of zero-shot and adapted label among all training images, most frequent first."""
+    """Pairs of zero-shot and adapted label of the training images, most frequent first."""
     mistakes: tuple[ClassifiedImage, ...] = ()
     """Evaluation images that `predictions.csv` classifies wrongly, the most confident first."""
     uncertain: tuple[ClassifiedImage, ...] = ()
@@ -356,10 +361,14 @@ class Reporter(Component[OptionsT]):
         """
 
     def on_epoch_end(self, epoch: Figures) -> None:
-        """Called after an epoch; `epoch.values` has `top1`, `confidence`, `margin` if evaluated."""
+        """Called after an epoch.
+
+        `epoch.values` has the keys `top1`, `confidence` and `margin` if the model was evaluated
+        after this epoch.
+        """
 
     def on_stage_end(self, stage: StageEnd) -> None:
-        """Called after a stage, also after a reused stage, which has no `on_stage_start`."""
+        """Called after a stage, and for each reused stage, which gets no `on_stage_start`."""
 
     @abstractmethod
     def report(self, results: RunResults) -> list[Path]:
@@ -372,7 +381,7 @@ class Reporter(Component[OptionsT]):
         """Called after all requested stages, including `report` if it was requested."""
 
     def on_run_failure(self, error: BaseException) -> None:
-        """Called instead of `on_run_end` if `error`, also a `KeyboardInterrupt`, ends the run.
+        """Called instead of `on_run_end` if an exception ends the run, even `KeyboardInterrupt`.
 
         If the process is killed, neither method is called.
         """

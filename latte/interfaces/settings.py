@@ -32,7 +32,7 @@ class BackboneSettings(Options):
 
 
 class AugmentSettings(Options):
-    """Random augmentation of training images; defaults are those of LatteCLIP's released code."""
+    """Random augmentation of training images; defaults are taken from LatteCLIP's released code."""
 
     crop_scale: tuple[Fraction, Fraction] = Field(
         default=(0.9, 1.0), description="share of the image's area that a random crop keeps"
@@ -81,8 +81,8 @@ class TrainSettings(Options):
     batch_size: PositiveInt | Literal["auto"] = Field(
         default=PUBLISHED_BATCH_SIZE,
         description=(
-            "images per step, or all images if there are fewer. auto: the published 512, in parts "
-            "that fit into memory, as with `micro_batch_size: auto`"
+            "images per step, or all images if there are fewer. auto: the published 512, in "
+            "micro-batches that fit into memory, as with `micro_batch_size: auto`"
         ),
     )
     max_steps: int = Field(
@@ -170,7 +170,7 @@ class TrainSettings(Options):
         description=(
             "steps between checkpoints. A run in one process also saves a checkpoint when about "
             "two minutes have passed since the last one, so that a stopped run loses little work; "
-            "later if saving takes long. Results have the same bits wherever a run was stopped"
+            "less often if saving is slow. Results are bit-identical wherever a run was stopped"
         ),
     )
     evaluate_every: int = Field(
@@ -185,12 +185,12 @@ class TrainSettings(Options):
         return views
 
     def view_of(self, epoch: int) -> int:
-        """Return the number of the random views that `epoch` uses, counted from 0."""
+        """Return the index (from 0) of the random view that `epoch` uses for each image."""
         return epoch if self.views is None else epoch % self.views
 
     @property
     def takes_steps(self) -> bool:
-        """True if the recipe has training steps; labelers and prototypes need none."""
+        """True if the recipe has training steps; without steps, no weight of the model changes."""
         return self.max_steps > 0 and self.max_epochs > 0
 
     @property
@@ -200,7 +200,7 @@ class TrainSettings(Options):
 
     @property
     def fits_by_trying(self) -> bool:
-        """True if latte finds the largest micro-batch that fits into memory by trial."""
+        """True if latte searches for the largest micro-batch that fits into memory."""
         auto = self.batch_size == "auto" and self.micro_batch_size is None
         return auto or self.micro_batch_size == "auto"
 
@@ -211,7 +211,7 @@ class TrainSettings(Options):
 
 
 class EvaluateSettings(Options):
-    """Settings of feature extraction and classification."""
+    """Settings of encoding and classifying images outside training."""
 
     batch_size: PositiveInt = Field(default=64, description="images per forward pass")
     top_k: PositiveInt = Field(default=5, description="number of classes per prediction")
@@ -239,7 +239,10 @@ class Price(Options):
 
 
 class Budget(Options):
-    """Largest number of questions, of tokens, or amount of money; set exactly one of the three."""
+    """Limit of a labeler's questions: a number of questions, of tokens, or an amount of money.
+
+    Exactly one of the three must be set.
+    """
 
     questions: int | None = Field(default=None, ge=0, description="distinct questions")
     tokens: int | None = Field(default=None, ge=0, description="input and output tokens together")
@@ -268,7 +271,7 @@ class Budget(Options):
         return (tokens[0] * self.price.input + tokens[1] * self.price.output) / 1e6
 
     def allowed(self, tokens: tuple[float, float]) -> int:
-        """Return the number of questions in the budget if each has `tokens`: (input, output)."""
+        """Return how many questions the budget pays for; each uses `tokens` = (input, output)."""
         if self.questions is not None:
             return self.questions
         if self.tokens is not None:
@@ -322,7 +325,7 @@ class GeneralSettings(Options):
     @field_validator("budget")
     @classmethod
     def _in_short(cls, budget: int | Budget | None) -> int | Budget | None:
-        """Return N for a budget `{questions: N}`, so that both spellings give the same run ID."""
+        """Return N for `{questions: N}`, so that `budget: N` gives the same run ID."""
         if isinstance(budget, Budget) and budget.questions is not None and budget.price is None:
             return budget.questions
         return budget

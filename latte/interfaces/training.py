@@ -32,7 +32,7 @@ class FeatureBank:
 
 
 def _no_names(names: Sequence[str]) -> Tensor:
-    """Raise `RuntimeError`, because this start has no text tower."""
+    """Raise `RuntimeError`: the default of `TrainingStart.encode_names` has no text tower."""
     raise RuntimeError("this `TrainingStart` was made without `encode_names`")
 
 
@@ -43,7 +43,7 @@ def _no_texts(labels: Tensor) -> Mapping[str, Tensor]:
 
 @dataclass(frozen=True)
 class TrainingStart:
-    """Data known before the first training step, computed by the frozen CLIP only.
+    """Input of labelers and aggregators before the first step, computed by the frozen CLIP.
 
     Example:
         >>> import torch
@@ -66,26 +66,29 @@ class TrainingStart:
     zero_shot_labels: Tensor
     """(N,) int64: the top-1 zero-shot class of each training image."""
     description_features: Callable[[str], Tensor]
-    """Returns the frozen CLIP's text features (N, D) of the named description, encoded at the first
-    call. Row i belongs to training image i. For scope `group`, row i is the feature of the text
-    drawn for the image; if an image has several texts, row i is their normalised mean feature."""
+    """Returns the frozen CLIP's text features (N, D) of the description with the given name. Row i
+    belongs to training image i. For scope `group`, row i is the feature of the text drawn for the
+    image. If an image has several texts, row i is their normalised mean feature. Texts are encoded
+    at the first call."""
     texts: Callable[[Tensor], Mapping[str, Tensor]] = _no_texts
-    """Returns the argument `texts` of `PrototypeAggregator.supervise` for labels (N,) of all
-    training images: frozen features (N, D) by description name, in the recipe's order. Texts of
-    scope `class` follow the labels; features of other scopes equal `description_features`. Texts
-    are encoded at the first call."""
+    """Maps labels (N,) of all training images to the mapping that `PrototypeAggregator.supervise`
+    receives as `texts`: description name to features (N, D) of the frozen CLIP, in the recipe's
+    order. For a description of scope `class`, row i is the text feature of label i. For other
+    scopes, features equal `description_features`. Texts are encoded at the first call."""
     description_weights: Mapping[str, float] = field(default_factory=dict)
-    """Weight of each description, by name, when an aggregator mixes texts; 1 for absent names."""
+    """Weight of each description, by name, when an aggregator mixes texts. A description that is
+    not in the mapping has weight 1."""
     corrections: Tensor | None = None
-    """(N,) int64, on the run's device: classes that a person gave to images, and -1 elsewhere; None
-    if the recipe has no corrections. The engine puts them into all label streams. A labeler may
-    also use them to label other images."""
+    """(N,) int64, on the run's device: class that a person gave to the image, or -1; None if the
+    recipe has no corrections. The engine replaces the labels of these images by the person's class
+    in all label streams. A labeler may also use the classes to label other images."""
     questions: Questions | None = None
-    """Questions to a describer, for `on_epoch_start`; None unless a labeler's options name the
-    describer that it asks (`Options.questions_to`)."""
+    """Lets a labeler ask a describer about images in `on_epoch_start`; None unless the options of
+    a labeler name a describer (`Options.questions_to`)."""
     encode_names: Callable[[Sequence[str]], Tensor] = _no_names
-    """Returns the frozen CLIP's unit features (K, D) of K other names or short descriptions of
-    classes, in the dataset's templates; for labelers with `questions`."""
+    """Returns the frozen CLIP's unit text features (K, D) of K alternative class names or short
+    descriptions of classes, each inserted into the dataset's templates; for labelers that use
+    `questions`."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,7 @@ class LabelStream:
 
 
 def full_stream(name: str, labels: Tensor, image_features: Tensor, scale: float) -> LabelStream:
-    """Return the stream `name` of `labels` (B,) with weight 1 for each of B samples.
+    """Return a `LabelStream` of `labels` (B,) in which every label has weight 1.
 
     The weights have the device and dtype of `image_features` (B, D). `scale` multiplies the
     stream's loss.
@@ -143,7 +146,7 @@ def full_stream(name: str, labels: Tensor, image_features: Tensor, scale: float)
 
 @dataclass(frozen=True)
 class EpochInfo:
-    """Results of a labeler at the start of an epoch, for the aggregators.
+    """Classifiers that a labeler returns at the start of an epoch, for prototype aggregators.
 
     Example:
         >>> import torch
@@ -154,15 +157,15 @@ class EpochInfo:
     """
 
     classifiers: Mapping[str, Classifier] = field(default_factory=dict)
-    """Classifiers for unseen images, by learner name and without gradient; for aggregators that use
-    a labeler's classifier."""
+    """Classifiers for unseen images, by learner name and without gradient. An aggregator may use
+    them as its prototypes."""
 
 
 @dataclass(frozen=True)
 class Posterior:
     """The most probable classes of each of the N training images, with their probabilities.
 
-    A labeler computes them from all images together. Both tensors are on the CPU.
+    A labeler that labels all images together computes them. Both tensors are on the CPU.
 
     Example:
         >>> import torch
@@ -176,11 +179,12 @@ class Posterior:
     labels: Tensor
     """(N, K) int64: the K most probable classes of each image, the most probable first."""
     probabilities: Tensor
-    """(N, K) floats: probabilities of `labels`; with those of all other classes, they sum to 1."""
+    """(N, K) floats: probabilities of `labels`. A row sums to at most 1, because less probable
+    classes are left out."""
 
 
 class Trainable(Component[OptionsT]):
-    """Chooses the parameters of a learner's backbone that train, and may add some.
+    """Chooses the trainable parameters of a learner's backbone; may also add parameters.
 
     Example:
         >>> from latte.api import NoOptions, Trainable
@@ -197,11 +201,13 @@ class Trainable(Component[OptionsT]):
         """Choose parameters of `backbone` to train, and return these parameters by name.
 
         Set `requires_grad` of the chosen parameters, and freeze all others. `backbone` is the
-        learner's own copy of the frozen CLIP. Equal seeds must give equal bits.
+        learner's own copy of the frozen CLIP. With equal seeds, the returned parameters must be
+        bit-identical.
         """
 
     def merge(self, backbone: Backbone) -> None:
-        """Fold parameters that `select` added into the weights; called once, after training.
+        """Merge parameters that `select` added into the model's weights; called after training.
 
-        Features may change by rounding. The backbone can then be saved. The default does nothing.
+        latte calls this method once, before it saves the model. Features may change by rounding.
+        The default does nothing.
         """

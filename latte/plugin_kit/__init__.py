@@ -1,1 +1,1 @@
-"""Write the files of a new plugin, and check an installed plugin."""
+"""Tools for plugin authors: write the files of a new plugin, and check an installed plugin."""

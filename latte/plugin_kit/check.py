@@ -1,4 +1,4 @@
-"""Check a plugin before it is published: imports, options, dependencies, contract tests."""
+"""Check a plugin before it is published: imports, options, dependencies and contract tests."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Finding:
     """The result of one check."""
 
     subject: str
-    """The package, or `kind name` of a component."""
+    """Checked object: the package, or a component as `KIND NAME`."""
     check: str
     problem: str | None = None
     """Reason of the failure; None if the check passed."""
@@ -42,7 +42,10 @@ class Finding:
 
 
 def check_plugin(registry: Registry, plugin: Plugin) -> Iterator[Finding]:
-    """Yield results of checks that run no component: discovery, dependencies, imports, options."""
+    """Yield the results of checks that do not run the plugin's components.
+
+    The checks are about discovery, dependencies, imports and options.
+    """
     problem = None if plugin.status == "ok" else f"{plugin.status}: {plugin.error}"
     yield Finding(plugin.package, "is found, and made for this plugin interface", problem)
     yield from _dependencies(plugin.distribution)
@@ -84,7 +87,7 @@ def _finding(subject: str, check: str, look: Callable[[], object]) -> Finding:
 
 
 def _dependencies(name: str) -> Iterator[Finding]:
-    """Check that dependencies are installed, and that latte's version has an upper bound."""
+    """Check that a plugin's dependencies are installed, and that it limits latte's version."""
     requirements = [Requirement(text) for text in distribution(name).requires or ()]
     wanted = [one for one in requirements if one.marker is None or one.marker.evaluate()]
     problems = []
@@ -130,7 +133,7 @@ def run_tests(plugin: Plugin, folder: Path, progress: Progress) -> Finding:
 
 
 def needs_pytest() -> None:
-    """Raise `LatteError` if pytest, which is not a dependency of latte, is not installed."""
+    """Raise `LatteError` if pytest is not installed; it is not a dependency of latte."""
     if importlib.util.find_spec("pytest") is None:
         raise LatteError("contract tests need pytest", hint="pip install pytest, or --no-contract")
 
@@ -156,7 +159,10 @@ def _contract(registry: Registry, one: Registered, progress: Progress) -> Findin
 
 
 def _pytest(arguments: Sequence[str], name: str, progress: Progress) -> str | None:
-    """Run pytest as the task `name`; return None if it passes, else its first errors or output."""
+    """Run pytest and return None if all tests pass, else the first errors or the end of the output.
+
+    `name` is the title of the progress bar.
+    """
     command = [sys.executable, "-u", "-m", "pytest", *_OPTIONS, *arguments]
     output: list[str] = []
     pipe = subprocess.PIPE

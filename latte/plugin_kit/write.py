@@ -1,4 +1,7 @@
-"""Write the files of a new plugin from templates; its package name determines all names."""
+"""Write the files of a new plugin from templates.
+
+Module, entry point, component and classes are named after the pip package.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ _SUFFIX = ".jinja"
 
 @dataclass(frozen=True)
 class Names:
-    """Names of a plugin's package, module and component."""
+    """Names of a plugin's package, module, component and classes, from the name of its package."""
 
     distribution: str
     """Name of the pip package, for example `latte-warm-colours`."""
@@ -48,7 +51,7 @@ class Names:
 
 
 def plugin_names(text: str) -> Names:
-    """Return the names for the package name `text`. Raises `LatteError` if it is unusable."""
+    """Return the names for a package called `text`. Raises `LatteError` for an unusable name."""
     wanted = text.strip().lower().replace("_", "-").replace(" ", "-")
     if not _DISTRIBUTION.fullmatch(wanted):
         raise LatteError(
@@ -80,17 +83,17 @@ SUMMARIES: dict[Kind, str] = {
     "reporter": "writes the result as one line of text",
     "model": "a CLIP with random weights, to be replaced",
 }
-"""Summary of the component in the template of each kind."""
+"""One-line summary of the example component that the templates of each kind contain."""
 
 
 def contract_of(kind: Kind) -> str:
-    """Return the class of a kind's contract tests: the interface's name and `Contract`."""
+    """Return the name of the class of contract tests for a kind, such as `DescriberContract`."""
     name = "Model" if kind == "model" else INTERFACES[kind].__name__
     return f"{name.removesuffix('Loader')}Contract"
 
 
 def write_plugin(names: Names, kind: Kind, folder: Path) -> list[Path]:
-    """Write a package with a component of `kind` to `folder`; returns its relative file paths.
+    """Write a package with one component to `folder`; return the paths of its files in `folder`.
 
     Writes all files or none. Raises `LatteError` if `folder` exists: nothing is overwritten.
     """
@@ -111,7 +114,10 @@ def write_plugin(names: Names, kind: Kind, folder: Path) -> list[Path]:
 
 
 def _files(names: Names, kind: Kind) -> Iterator[tuple[str, str]]:
-    """Yield file names and contents; templates for the kind replace those for all kinds."""
+    """Yield name and content of each file of the plugin.
+
+    A template for the kind replaces the template of the same name for all kinds.
+    """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         undefined=jinja2.StrictUndefined,

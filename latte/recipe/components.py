@@ -15,14 +15,14 @@ from latte.registry.registry import Registry
 from latte.registry.spec import BUILTIN_DISTRIBUTION, BY, NAME, USE, Kind, Registered, reserved_keys
 
 LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
-"""Names of list items and controls; they are parts of file names."""
+"""Pattern of valid names of list items and controls, which become parts of file names."""
 _ASKING: tuple[Kind, ...] = ("describer", "description")
 _PROMPT = "prompt"
-"""Text that is in the name of each option that holds a prompt, such as `system_prompt`."""
+"""An option whose name contains this text, such as `system_prompt`, holds a prompt."""
 
 
 class Components:
-    """Components of one recipe, by key path."""
+    """Looks up the components that one recipe names, and validates their options."""
 
     def __init__(self, root: Node, registry: Registry, validator: Validator) -> None:
         self._root = root
@@ -35,7 +35,7 @@ class Components:
                 validator.sections.add(path, found[1])
 
     def choice(self, path: KeyPath) -> Choice | None:
-        """Return the component at `path`; None if it is absent or invalid, which is reported."""
+        """Return the component at `path`; None if there is none, or if a mistake was reported."""
         found, node = self._found.get(path), find(self._root, path)
         if found is None or node is None:
             return None
@@ -54,7 +54,10 @@ class Components:
         return Choice(spec, registered.distribution, registered.version, label, options, describer)
 
     def _refuse_variables_in_prompts(self, component: Node, path: KeyPath) -> None:
-        """Report each prompt with a variable: prompts are stored and exported with the texts."""
+        """Report each prompt that contains an environment variable.
+
+        Prompts are stored and exported together with the texts, so they must not contain secrets.
+        """
         for key, node in component.items():
             prompts = [node, *(below for _, below in node.items())] if _PROMPT in str(key) else []
             for prompt in prompts:
@@ -67,7 +70,7 @@ class Components:
                     self._mistakes.add(prompt.origin, (*path, key), what, hint)
 
     def _look_up(self, path: KeyPath) -> tuple[Registered, type[Options]] | None:
-        """Return the component at `path` and its options model; None after reporting a mistake."""
+        """Return the component at `path` and its options class; None if a mistake is reported."""
         kind, node = kind_at(path), find(self._root, path)
         assert kind is not None
         assert node is not None
@@ -88,9 +91,9 @@ class Components:
         return None
 
     def _registered(self, kind: Kind, node: Node, path: KeyPath) -> Registered | None:
-        """Return the component that `node` names; None after reporting a value of the wrong type.
+        """Return the component that `node` names.
 
-        Raises `LatteError` for a missing key `use`, or a name that is no component.
+        Returns None if a mistake is already reported. Raises `LatteError` for other mistakes.
         """
         if not isinstance(node.value, dict):
             what, _ = wrong_type(["the name of a component or a mapping with use: NAME"], node)
@@ -124,7 +127,10 @@ def component_paths(root: Node) -> Iterator[KeyPath]:
 
 
 def find_component(registry: Registry, kind: Kind, name: str) -> Registered:
-    """Return the component that a recipe calls `name`. Raises `LatteError` for other names."""
+    """Return the installed component that a recipe calls `name`.
+
+    Raises `LatteError` if there is none, or if `name` is a path to code.
+    """
     if ":" in name or "." in name:
         raise LatteError(
             f'"{name}" is a path to code, and a recipe can name registered components only',
@@ -136,8 +142,8 @@ def find_component(registry: Registry, kind: Kind, name: str) -> Registered:
 def written_name(registry: Registry, registered: Registered) -> str:
     """Return a component's name for a resolved recipe.
 
-    It is the short name of a built-in component if no other package has that name, else the full
-    name, which stays unique if packages are installed later.
+    A built-in component gets its short name if no other package has a component of this name.
+    Otherwise the result is the full name, which stays unique if packages are installed later.
     """
     if registered.distribution != BUILTIN_DISTRIBUTION:
         return registered.full_name
@@ -147,7 +153,10 @@ def written_name(registry: Registry, registered: Registered) -> str:
 
 
 def label_of(node: Node, path: KeyPath, mistakes: Mistakes) -> str | None:
-    """Return the label in `node`, usable in a file name; None after reporting a mistake."""
+    """Return the label in `node`; None if a mistake is reported.
+
+    A label must be usable as a part of a file name. `path` is the key path of `node`.
+    """
     if node.broken:
         return None
     if not isinstance(node.value, str):
@@ -160,7 +169,7 @@ def label_of(node: Node, path: KeyPath, mistakes: Mistakes) -> str | None:
 
 
 def unusable_label(name: str) -> tuple[str, str]:
-    """Return error and hint for a name that cannot be part of a file name."""
+    """Return message and hint for a name that cannot be part of a file name."""
     return f'"{name}" cannot be used as a name', "Use letters, digits, _ - and . (not in front)."
 
 

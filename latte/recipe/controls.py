@@ -1,7 +1,7 @@
 """Merge a control into its recipe, or a recipe into the recipe that it extends.
 
-A control is a variant of a recipe that runs for comparison. A control lists only the keys whose
-values differ from those in its recipe.
+A control is a variant of a recipe that runs for comparison. It lists only the keys whose values
+differ from the recipe's.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _TAKEN = ("zero-shot", "adapted", "candidate")
 def merged(base: Node, change: Node, registry: Registry) -> Node:
     """Return `base` with the values of `change` merged over it.
 
-    Two mappings are merged key by key, unless they name different components; every other value is
-    replaced. If two keys exclude each other, such as `learners` and `prototypes`, the key in
-    `change` is kept. The package requirements of `base` and `change` are both kept. `controls: {}`
-    in `change` removes all controls.
+    Two mappings are merged key by key, unless they name different components. All other values of
+    `change` replace the values of `base`. If a key of `change` excludes a key of `base`, as
+    `learners` excludes `prototypes`, the key of `base` is dropped. The package requirements of both
+    are kept. `controls: {}` in `change` removes all controls.
     """
     whole = _merged(_without_excluded(base, change), change, (), registry)
     own, others = change.child("requires"), base.child("requires")
@@ -45,7 +45,7 @@ def merged(base: Node, change: Node, registry: Registry) -> Node:
 
 
 def component_name(node: Node, path: KeyPath, registry: Registry) -> str | None:
-    """Return the unique name of the component that `node` names; None if it names none."""
+    """Return the unique name of the component that `node` uses; None if `node` is no component."""
     kind, use = kind_at(path), node.child(USE)
     if kind is None or use is None or not isinstance(use.value, str):
         return None
@@ -70,7 +70,7 @@ def _merged(base: Node | None, change: Node, path: KeyPath, registry: Registry) 
 
 
 def _without_excluded(base: Node, change: Node) -> Node:
-    """Return `base` without keys that a recipe with the keys of `change` cannot have."""
+    """Return `base` without the keys that a key of `change` excludes."""
     written = {*change.plain()}
     if LEARNERS in written:
         base = base.without(ONE_LEARNER)
@@ -111,7 +111,7 @@ def controls_of(root: Node, mistakes: Mistakes) -> dict[str, Node]:
 
 
 def with_written_names(node: Node, registry: Registry, path: KeyPath = ()) -> Node:
-    """Return a control's keys, with components named as in a resolved recipe."""
+    """Return a copy of a control in which components have their unique names."""
     named, use = component_name(node, path, registry), node.child(USE)
     node = node.mapped(lambda key, below: with_written_names(below, registry, (*path, key)))
     return node.replaced(USE, Node(named, use.origin)) if named and use else node
@@ -132,7 +132,7 @@ def _is_usable(control: Node, name: str, mistakes: Mistakes) -> bool:
 
 
 def _without_shared_keys(control: Node, name: str, mistakes: Mistakes) -> Node:
-    """Return the control without the keys that no control can set; each of them is reported."""
+    """Return the control without keys that a control cannot set; report each of these keys."""
     taken = (*SHARED, "controls")
     for key, node in control.items():
         if key in taken:

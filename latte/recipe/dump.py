@@ -18,7 +18,7 @@ _PLAIN = re.compile(r"[A-Za-z_./][A-Za-z0-9_./+@()%-]*(?:[ :][A-Za-z0-9_./+@()%-
 _MISREAD = re.compile(
     r"y|n|yes|no|on|off|true|false|null|[-+]?\.(inf|nan)|\.[\d_].*|\.+", re.IGNORECASE
 )
-"""Text that some YAML parsers read as another type, so that it must be quoted."""
+"""Texts that some YAML parsers read as a number, a boolean or null; they must be quoted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +32,15 @@ class Line:
 
 
 def dump_yaml(value: Any) -> str:
-    """Return plain data as YAML; `load_recipe` reads it back unchanged, even text with `${`."""
+    """Return plain data as YAML; `load_recipe` reads it back unchanged, even texts with `${`."""
     return "".join(f"{line.text}\n" for line in yaml_lines(value))
 
 
 def yaml_lines(value: Any, path: KeyPath = (), indent: int = 0) -> Iterator[Line]:
-    """Yield the YAML lines of `value`, which is at the key path `path`; `indent` counts spaces."""
+    """Yield the lines of `value` in YAML, indented by `indent` spaces.
+
+    `path` is the key path of `value` in the recipe.
+    """
     if _is_block(value, indent, ""):
         entries = value.items() if isinstance(value, dict) else enumerate(value)
         for key, below in entries:

@@ -1,4 +1,4 @@
-"""Read a recipe and its bases, which are the files or shipped recipes that its `extends` names."""
+"""Read a recipe and its bases: the files or shipped recipes that its key `extends` names."""
 
 from __future__ import annotations
 
@@ -33,11 +33,15 @@ class RecipeFiles:
     environment: Mapping[str, str]
     mistakes: Mistakes
     bases: dict[Path, Node] = field(default_factory=dict)
-    """Bases of the recipe by file, each merged over its own bases."""
+    """Bases of the recipe, by file. The values of a base are merged over the values of its own
+    bases."""
     _broken: set[Origin] = field(default_factory=set)
 
     def read(self, path: Path) -> Node:
-        """Return the recipe in `path`, merged over its bases. Raises `LatteError`."""
+        """Return the recipe in the file `path`, merged over its bases.
+
+        Raises `LatteError` if a file cannot be read or is not a recipe.
+        """
         text = read_text(path, LARGEST_FILE)
         root = self._built(compose(text, str(path)), path, self.mistakes)
         if not isinstance(root.value, dict):
@@ -46,12 +50,18 @@ class RecipeFiles:
         return self._with_bases(root, path, (path,))
 
     def forget_replaced(self, root: Node) -> None:
-        """Drop mistakes in values that the merged recipe `root` does not contain."""
+        """Drop mistakes in values that an extending recipe or `--set` has replaced.
+
+        `root` is the merged recipe, with overrides applied.
+        """
         replaced = self._broken - _broken_origins(root)
         self.mistakes.found = [one for one in self.mistakes.found if one.origin not in replaced]
 
     def _with_bases(self, root: Node, path: Path, chain: tuple[Path, ...]) -> Node:
-        """Return `root` of the file `path`, merged over its bases; later bases win over earlier."""
+        """Return `root`, the content of the file `path`, merged over its bases.
+
+        If several bases set a key, the last base is used.
+        """
         whole: Node | None = None
         for reference, place in _references(root):
             base = self._base(reference, path, chain, self.mistakes.where(reference.origin, place))
@@ -60,7 +70,10 @@ class RecipeFiles:
         return own if whole is None else merged(whole, own, self.registry)
 
     def _base(self, reference: Node, path: Path, chain: tuple[Path, ...], where: str) -> Node:
-        """Return the base that `reference` in `path` names, merged, without its key `name`."""
+        """Return the base that `reference` names, merged over its own bases; drop its key `name`.
+
+        `path` is the file that contains `reference`.
+        """
         found = _find(reference, path, where)
         _refuse_circle(found, chain, where)
         if found not in self.bases:
@@ -70,7 +83,10 @@ class RecipeFiles:
         return self.bases[found]
 
     def _base_tree(self, path: Path, where: str) -> Node:
-        """Return the recipe in a base's file; errors do not quote files that are not recipes."""
+        """Return the recipe in the file of a base.
+
+        If the file is not a recipe, the error does not quote its content.
+        """
         text = read_text(path, LARGEST_FILE)
         try:
             document = compose(text, str(path))
@@ -93,7 +109,10 @@ class RecipeFiles:
 
 
 def _references(root: Node) -> Iterator[tuple[Node, KeyPath]]:
-    """Yield each name or path in `extends` of `root`, and its key path. Raises `LatteError`."""
+    """Yield each name or path in the key `extends` of `root`, with its key path.
+
+    Raises `LatteError` if a value is not a plain text.
+    """
     extends = root.child("extends")
     if extends is None or extends.value is None:
         return
@@ -110,7 +129,10 @@ def _references(root: Node) -> Iterator[tuple[Node, KeyPath]]:
 
 
 def _find(reference: Node, path: Path, where: str) -> Path:
-    """Return the file, or shipped recipe, that `reference` in the file `path` names."""
+    """Return the path of the recipe that `reference` names: a file, or a shipped recipe.
+
+    `path` is the file that contains `reference`.
+    """
     name = str(reference.value)
     if not name.endswith(SUFFIXES):
         shipped = shipped_path(name)
@@ -146,7 +168,10 @@ def _beside(path: Path, name: str) -> Path | None:
 
 
 def _unknown(name: str, beside: str | None, where: str) -> LatteError:
-    """Return the error for a name without a recipe; `beside` is a file with this name."""
+    """Return the error for a name that is not a shipped recipe.
+
+    `beside` is a file of this name in the recipe's folder, if there is one.
+    """
     if beside is None:
         return unknown_recipe(name, where)
     hint = f"A file needs its ending: extends: {beside}"

@@ -9,14 +9,14 @@ from latte.registry.spec import BUILTIN_DISTRIBUTION, NAME, USE, Kind
 GENERAL = tuple(GeneralSettings.model_fields)
 LEARNERS = "learners"
 SHARED = tuple(key for key in GENERAL if key != "oracle")
-"""Keys that controls inherit from their recipe and cannot set."""
+"""Keys that controls (variants of the recipe) inherit from their recipe and cannot set."""
 BACKBONE = "backbone"
 TRAIN = "train"
 AUGMENT = "augment"
 AUGMENTATION = "augmentation"
 """Key of the component that makes training views, in place of the key `augment` of `train`."""
 DEFAULT_BACKBONE = f"{BUILTIN_DISTRIBUTION}/open_clip"
-"""Backbone of a recipe whose section `backbone` has no `use`."""
+"""Backbone component of a recipe whose section `backbone` has no key `use`."""
 SINGLE: dict[str, Kind] = {
     BACKBONE: "backbone",
     "dataset": "dataset",
@@ -58,12 +58,15 @@ KEYS = (
     "reporters",
     "controls",
 )
-"""Every top-level key of a merged recipe, in the order of a resolved recipe."""
+"""All top-level keys of a recipe except `extends`, in the order in which they are written."""
 CONTROL_KEYS = tuple(key for key in KEYS if key not in (*SHARED, "controls"))
 
 
 def kind_at(path: KeyPath) -> Kind | None:
-    """Return the kind of component at `path` in a recipe or in one of its controls, else None."""
+    """Return the kind of component that belongs at `path` in a recipe; None for other paths.
+
+    `path` may also lead into one of the recipe's controls.
+    """
     match path:
         case ("controls", str(), *below):
             return kind_at(tuple(below))
@@ -75,14 +78,14 @@ def kind_at(path: KeyPath) -> Kind | None:
 
 
 def spelled_out(node: Node, path: KeyPath = ()) -> Node:
-    """Return the recipe with `{use: NAME}` in place of each component that is only a name."""
+    """Return a copy of the recipe that writes each component `NAME` as `{use: NAME}`."""
     if kind_at(path) and isinstance(node.value, str):
         return Node({USE: node}, node.origin)
     return node.mapped(lambda key, below: spelled_out(below, (*path, key)))
 
 
 def item_names(node: Node) -> list[str | None]:
-    """Return the name of each item of a list: its `name`, or the component that it uses."""
+    """Return the name of each item of a list: its key `name`, else its component's name."""
     names: list[str | None] = []
     for _, item in node.items():
         name, use = (node.value if node else None for node in (item.child(NAME), item.child(USE)))

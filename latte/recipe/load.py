@@ -1,4 +1,4 @@
-"""Load a recipe from a file into validated settings, or raise an error with all mistakes."""
+"""Load a recipe file into a validated `Recipe`, or raise one error that lists all mistakes."""
 
 from __future__ import annotations
 
@@ -78,7 +78,10 @@ def _read_recipe(
 def _read_variant(
     written: Node, registry: Registry, mistakes: Mistakes, path: Path
 ) -> Recipe | None:
-    """Return a recipe, or a control's recipe, without controls; None after reporting mistakes."""
+    """Return the recipe, or the recipe of one of its controls; None if mistakes were reported.
+
+    The result has no controls of its own.
+    """
     root = mistakes.root = with_defaults(written)
     recipe = RecipeReader(root, registry, mistakes, path).read()
     if recipe is None:
@@ -92,7 +95,7 @@ def _read_variant(
 
 
 def refuse_absent_file(path: Path) -> None:
-    """Raise `LatteError` with the nearest name if there is no recipe `path`."""
+    """Raise `LatteError` with the most similar name if the file `path` does not exist."""
     if path.exists():
         return
     if not path.parent.is_dir():
@@ -107,7 +110,11 @@ def refuse_absent_file(path: Path) -> None:
 
 
 def with_defaults(root: Node) -> Node:
-    """Return the recipe, with defaults for a missing backbone, reporters and parts of learners."""
+    """Return the recipe with default components added where the recipe names none.
+
+    There are defaults for the backbone's component, reporters, and each learner's `trainable` and
+    `prototypes`.
+    """
     backbone = root.child(BACKBONE)
     if backbone is not None and isinstance(backbone.value, dict) and backbone.child(USE) is None:
         use = Node(DEFAULT_BACKBONE, _DEFAULT)
@@ -136,9 +143,10 @@ def _named(component: str) -> Node:
 
 
 def resolved_data(recipe: Recipe, registry: Registry, root: Node) -> dict[str, Any]:
-    """Return `recipe` without controls as plain data, which loads as the same recipe.
+    """Return `recipe` without controls as plain data; loading these data gives the same recipe.
 
-    `root` is the recipe as written: a list of one learner or describer stays a list.
+    `root` is the recipe as the user wrote it: if it has a list of one learner or one describer, the
+    result has a list, too.
     """
 
     def component(choice: Choice) -> dict[str, Any]:
@@ -194,7 +202,10 @@ def _plain(options: Options) -> dict[str, Any]:
 
 
 def without_secret_values(plain: Any, root: Node | None) -> Any:
-    """Return plain data in which text with a secret keeps `${VAR}` as written in the file."""
+    """Return plain data in which each text with a secret is replaced by the text in the file.
+
+    The text in the file has `${VAR}` in place of the secret.
+    """
     if root is None:
         return plain
     if isinstance(plain, str):
@@ -207,7 +218,7 @@ def without_secret_values(plain: Any, root: Node | None) -> Any:
 
 
 def origins(resolved: Mapping[str, Any], root: Node) -> dict[str, str]:
-    """Return each value's origin by dotted path; `default` for values that the recipe lacks."""
+    """Return the origin of each value by dotted key path, such as `recipe.yaml:3` or `default`."""
     found = {}
     for path in leaves(resolved):
         node = find(root, path)

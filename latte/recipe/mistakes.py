@@ -23,7 +23,7 @@ EXPECTED = {
     **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "a mapping (key: value)"),
     "none_required": "null",
 }
-"""Expected type in plain words, by pydantic's type of error."""
+"""Expected type in plain words, by pydantic's error code."""
 
 _MESSAGES = {
     "greater_than": "must be greater than {gt}, got {value}",
@@ -38,7 +38,7 @@ _MESSAGES = {
     "too_short": "needs at least {min_length} items, got {count}",
     "missing": "needs more items than the {count} that are given",
 }
-"""Message by pydantic's type of error; pydantic's context fills in the limits."""
+"""Message by pydantic's error code; pydantic's error context gives the limits in braces."""
 _CHOICE = re.compile(r"'([^']*)'|([^\s,]+)")
 _SWITCHES = {
     **dict.fromkeys(("true", "yes", "on", "y"), "true"),
@@ -48,23 +48,23 @@ _SWITCHES = {
 
 @dataclass(frozen=True)
 class Mistake:
-    """One error in a recipe, with its origin and key path."""
+    """One error in a recipe, with the place where it is written and its key path."""
 
     origin: Origin
     path: KeyPath
-    """Key path within the recipe, or within the control that is wrong."""
+    """Key path within the recipe, or within the control that has the mistake."""
     error: LatteError
 
     @property
     def order(self) -> tuple[bool, str, int, int]:
-        """Sort key: mistakes in files by line and column, then those of the command line."""
+        """Sort key: mistakes in files, by line and column, come before mistakes in `--set`."""
         origin = self.origin
         return (origin.line is None, origin.source, origin.line or 0, origin.column)
 
 
 @dataclass
 class Mistakes:
-    """Collection of the mistakes found so far."""
+    """Collection of the mistakes found so far in a recipe, raised together at the end."""
 
     found: list[Mistake] = field(default_factory=list)
     prefix: KeyPath = ()
@@ -73,12 +73,15 @@ class Mistakes:
     """The recipe or control that is checked; messages use the names of its list items."""
 
     def add(self, origin: Origin, path: KeyPath, what: str, hint: str | None = None) -> None:
-        """Report a mistake at `path`, written at `origin`."""
+        """Report a mistake at the key path `path`; `origin` is the place where it is written."""
         error = LatteError(what, where=self.where(origin, path), hint=hint)
         self.found.append(Mistake(origin, path, error))
 
     def add_at(self, path: KeyPath, what: str, hint: str | None = None) -> None:
-        """Report a mistake at `path`, with the line of the deepest key that `root` contains."""
+        """Report a mistake at the key path `path`, which the recipe need not contain.
+
+        The reported line is that of the nearest parent key that the recipe contains.
+        """
         assert self.root is not None, "the recipe is read before its sections are checked"
         self.add(deepest(self.root, path).origin, path, what, hint)
 
@@ -88,7 +91,7 @@ class Mistakes:
         return f"{origin.position} {dotted((*self.prefix, *named))}".rstrip()
 
     def adopt(self, others: Mistakes) -> None:
-        """Add the mistakes of a control, except those that are already reported for its recipe."""
+        """Add the mistakes of a control, except mistakes that the recipe itself has, too."""
         known = {(mistake.path, mistake.error.what) for mistake in self.found}
         self.found += [
             mistake for mistake in others.found if (mistake.path, mistake.error.what) not in known
@@ -102,7 +105,7 @@ class Mistakes:
 
 
 def in_words(value: Any) -> str:
-    """Return the words for a value in messages, such as `the number 3` or `a mapping`."""
+    """Return a value in words for messages, such as `the number 3` or `a mapping`."""
     if value is None:
         return "nothing (null)"
     if isinstance(value, bool):
@@ -115,7 +118,7 @@ def in_words(value: Any) -> str:
 
 
 def explain(errors: Sequence[ErrorDetails], node: Node) -> tuple[str, str | None]:
-    """Return message and hint for `node`; `errors` are all of pydantic's errors about it."""
+    """Return message and hint for pydantic's `errors`, which are all about the value `node`."""
     expected = [EXPECTED[error["type"]] for error in errors if error["type"] in EXPECTED]
     choices = [error["ctx"]["expected"] for error in errors if error["type"] == "literal_error"]
     if expected and len(expected) + len(choices) == len(errors):
@@ -133,7 +136,7 @@ def explain(errors: Sequence[ErrorDetails], node: Node) -> tuple[str, str | None
 
 
 def wrong_type(expected: Sequence[str], node: Node) -> tuple[str, str | None]:
-    """Return message and hint for a value of the wrong type."""
+    """Return message and hint for a value of the wrong type; `expected` names the right types."""
     wanted = [*dict.fromkeys(expected)]
     return f"expected {' or '.join(wanted)}, got {in_words(node.plain())}", _retype(wanted, node)
 

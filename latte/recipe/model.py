@@ -1,4 +1,4 @@
-"""A valid recipe: settings and chosen components, ready to build."""
+"""Data classes of a valid recipe: its settings, and the components that it uses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Choice(Registered):
     """One component that a recipe uses: `{use: NAME, name: LABEL, ...options}`."""
 
     label: str
-    """`name:` in the recipe, else the component's short name; unique among its siblings."""
+    """The key `name` in the recipe, else the component's short name; unique within its list."""
     options: Options
     by: str | None = None
     """Label of the describer that a description asks; None means the recipe's first describer."""
@@ -30,18 +30,18 @@ class Choice(Registered):
 
 @dataclass(frozen=True)
 class LearnerChoice:
-    """One learner: its settings, the parameters that train, its prototypes and its loss."""
+    """One learner (adapted copy of CLIP): settings, trainable parameters, prototypes and loss."""
 
     settings: LearnerSettings
     trainable: Choice
     prototypes: Choice
     loss: Choice | None
-    """Chosen loss; None only if the recipe trains nothing."""
+    """Chosen loss; None only if the recipe has no training steps."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that a run needs, complete and valid."""
+    """A complete and valid recipe: all settings and components that a run needs."""
 
     path: Path
     general: GeneralSettings
@@ -49,25 +49,26 @@ class Recipe:
     dataset: Choice
     guard: Choice | None
     describers: tuple[Choice, ...]
-    """Describers; descriptions that name no describer ask the first one."""
+    """Describers; a description that names no describer asks the first one."""
     descriptions: tuple[Choice, ...]
     gates: tuple[Choice, ...]
-    """Gates, which judge the texts of describers one after another."""
+    """Gates, which filter the texts of describers one after another."""
     labels: tuple[Choice, ...]
     learners: tuple[LearnerChoice, ...]
-    """Learners, at least one; `trainable`, `prototypes` and `loss` at the top define `main`."""
+    """Learners, at least one. If the recipe has no key `learners`, its top-level keys `trainable`,
+    `prototypes` and `loss` define the single learner `main`."""
     augmentation: Choice | None
     """Component that makes training views; if None, `train.augment` says how views are made."""
     train: TrainSettings
     evaluate: EvaluateSettings
     reporters: tuple[Choice, ...]
     controls: Mapping[str, Recipe] = field(default_factory=dict)
-    """Variants that run for comparison, by name; they have no controls themselves."""
+    """Variants of the recipe that run for comparison, by name; they have no controls themselves."""
     resolved: Mapping[str, Any] = field(default_factory=dict)
-    """The complete recipe as plain data with every default, loadable as a recipe."""
+    """The complete recipe with every default as plain data, which can be loaded as a recipe."""
     origins: Mapping[str, str] = field(default_factory=dict)
-    """Origin of each value by dotted key path: `file:line`, `--set` or `default`, followed by each
-    `${VAR}` that was expanded in the value."""
+    """Origin of each value by dotted key path: `file:line`, `--set` or `default`. After it come the
+    names of environment variables that were expanded in the value, such as `${VAR}`."""
     bases: tuple[Path, ...] = ()
     """Files that the recipe extends, directly or through another file."""
 
@@ -78,19 +79,22 @@ class Recipe:
 
     @property
     def choices(self) -> tuple[Choice, ...]:
-        """All components of all kinds, without those of controls."""
+        """All components of the recipe, of all kinds; components of controls are not included."""
         return tuple(_choices(getattr(self, one.name) for one in fields(self)))
 
     @property
     def asked(self) -> dict[str, str]:
-        """Label of the describer to ask, by description label; empty if there is no describer."""
+        """For each description: the describer that it asks; empty if there is no describer.
+
+        Keys are labels of descriptions, values labels of describers.
+        """
         first = next((one.label for one in self.describers), None)
         asked = {choice.label: choice.by or first for choice in self.descriptions}
         return {label: describer for label, describer in asked.items() if describer}
 
     @property
     def questioned(self) -> Choice | None:
-        """Describer that a labeler asks questions; None if no labeler asks."""
+        """Describer that a labeler asks questions; None if no labeler asks questions."""
         names = [one.options.questions_to for one in self.labels]
         name = next((one for one in names if one is not None), None)
         return next((one for one in self.describers if name in ("", one.label)), None)

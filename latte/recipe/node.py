@@ -1,4 +1,4 @@
-"""A recipe as written: a tree of values, each with the line that it comes from."""
+"""A recipe as a tree of nodes: each node is a value with the file and line where it is written."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ Scalar: TypeAlias = str | int | float | bool | None
 KeyPath: TypeAlias = tuple[str | int, ...]
 
 OVERRIDE = "--set"
-"""Source of values that come from the command line."""
+"""`Origin.source` of values that come from the command line."""
 DEFAULT = "default"
-"""Source of values that the recipe does not contain."""
+"""`Origin.source` of default values."""
 
 
 _NULL = {"", "~", "null", "Null", "NULL"}
@@ -35,7 +35,7 @@ class Origin:
     """Origin of a value: a line of a file, the command line, or a default."""
 
     source: str
-    """A file's path as the user gave it, or `--set`."""
+    """A file's path as the user gave it, `--set` or `default`."""
     line: int | None = None
     column: int = 0
     variables: tuple[str, ...] = ()
@@ -43,7 +43,7 @@ class Origin:
 
     @property
     def position(self) -> str:
-        """`file:line`, or `--set`."""
+        """The place of the value, for messages: `file:line`, or `--set`."""
         return self.source if self.line is None else f"{self.source}:{self.line}"
 
     def __str__(self) -> str:
@@ -52,7 +52,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One value of a recipe, with the origin of its key."""
+    """One value of a recipe, with the place where its key is written."""
 
     value: Scalar | dict[str, Node] | list[Node]
     origin: Origin
@@ -61,10 +61,10 @@ class Node:
     written: str | None = None
     """The text before expansion, if one of its variables holds a secret."""
     filled: tuple[tuple[int, int], ...] = ()
-    """Parts of the text that come from environment variables, as (start, end) in characters."""
+    """Ranges (start, end) of characters of the text that come from environment variables."""
 
     def child(self, key: str | int) -> Node | None:
-        """Return the value of a mapping at `key`, or of a list at index `key`, or None."""
+        """Return the value at `key` of a mapping, or at index `key` of a list; None if absent."""
         if isinstance(self.value, dict) and isinstance(key, str):
             return self.value.get(key)
         if isinstance(self.value, list) and isinstance(key, int) and 0 <= key < len(self.value):
@@ -72,14 +72,14 @@ class Node:
         return None
 
     def items(self) -> Iterator[tuple[str | int, Node]]:
-        """Yield keys or indices with their values; nothing for scalars."""
+        """Yield the entries of a mapping (key, value) or a list (index, value); none of scalars."""
         if isinstance(self.value, dict):
             yield from self.value.items()
         elif isinstance(self.value, list):
             yield from enumerate(self.value)
 
     def plain(self) -> Any:
-        """Return the value as dicts, lists and scalars."""
+        """Return the value as plain Python data: dicts, lists and scalars."""
         if isinstance(self.value, dict):
             return {key: node.plain() for key, node in self.value.items()}
         if isinstance(self.value, list):
@@ -87,7 +87,7 @@ class Node:
         return self.value
 
     def replaced(self, key: str | int, node: Node) -> Node:
-        """Return a copy with `node` at `key`."""
+        """Return a copy of this mapping or list in which the value at `key` is `node`."""
         if isinstance(self.value, list) and isinstance(key, int):
             return Node([*self.value[:key], node, *self.value[key + 1 :]], self.origin)
         entries = self.value if isinstance(self.value, dict) else {}
@@ -110,7 +110,7 @@ class Node:
 
 
 def find(root: Node, path: KeyPath) -> Node | None:
-    """Return the node at `path`, or None."""
+    """Return the node at the key path `path` below `root`; None if there is none."""
     node: Node | None = root
     for key in path:
         node = node.child(key) if node else None
@@ -118,7 +118,7 @@ def find(root: Node, path: KeyPath) -> Node | None:
 
 
 def deepest(root: Node, path: KeyPath) -> Node:
-    """Return the node at `path`, or the deepest existing node on the way to it."""
+    """Return the node at `path`; if it does not exist, its nearest existing ancestor."""
     node = root
     for key in path:
         child = node.child(key)
@@ -129,12 +129,15 @@ def deepest(root: Node, path: KeyPath) -> Node:
 
 
 def dotted(path: KeyPath) -> str:
-    """Return `labels.0.use` for `("labels", 0, "use")`."""
+    """Return the key path as text: `labels.0.use` for `("labels", 0, "use")`."""
     return ".".join(str(key) for key in path)
 
 
 def leaves(value: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
-    """Yield every key path in plain data, parents included, except the root."""
+    """Yield the key path of every value in plain data; mappings and lists count as values too.
+
+    The root itself is left out.
+    """
     if path:
         yield path
     entries: Any = value.items() if isinstance(value, Mapping) else ()
@@ -143,7 +146,9 @@ def leaves(value: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
 
 
 def resolve(text: str) -> Scalar:
-    """Return the value of an unquoted scalar by the core schema (YAML 1.2.2, section 10.3.2).
+    """Return the value of an unquoted scalar: null, a boolean, a number or text.
+
+    The rules are those of the core schema (YAML 1.2.2, section 10.3.2).
 
     Raises `ValueError` for numbers that a recipe cannot use.
     """

@@ -19,11 +19,11 @@ _ORIGIN = Origin(OVERRIDE)
 def apply_overrides(
     root: Node, overrides: Sequence[str], environment: Mapping[str, str], mistakes: Mistakes
 ) -> Node:
-    """Return `root` with each `key.path=value` set, in order.
+    """Return the recipe `root` changed by `overrides`, texts such as `train.max_steps=100`.
 
     The key of a list item is its index or its name, for example `descriptions.image.prompt=...`.
-    If `.use=` names another component, the options of the previous component are dropped. A new
-    `augmentation` removes the recipe's `train.augment`, and the other way round.
+    If `.use=` names another component, the options of the previous component are dropped. An
+    override of `augmentation` removes the recipe's `train.augment`, and the other way round.
     """
     written: set[KeyPath] = set()
     for text in overrides:
@@ -61,7 +61,7 @@ def _with_one_description_of_views(root: Node, written: set[KeyPath]) -> Node:
 
 
 def _parse(text: str, path: KeyPath, environment: Mapping[str, str], mistakes: Mistakes) -> Node:
-    """Parse `text` like a value in a file: quoted, a list, a mapping, or a plain scalar."""
+    """Parse the value of an override like a value in a YAML file."""
     builder = TreeBuilder(OVERRIDE, environment, mistakes)
     text = text.strip()
     if not text.startswith(("[", "{", '"', "'")):
@@ -72,7 +72,10 @@ def _parse(text: str, path: KeyPath, environment: Mapping[str, str], mistakes: M
 
 
 def _put(node: Node, path: KeyPath, rest: KeyPath, new: Node) -> Node:
-    """Return `node` at `path`, with `new` at the keys `rest` below it. Raises `LatteError`."""
+    """Return a copy of `node` in which the value at the key path `rest` is `new`.
+
+    `path` is the key path of `node` itself. Raises `LatteError` if `rest` does not fit `node`.
+    """
     if not rest:
         return new
     node, key, below = spelled_out(node, path), rest[0], rest[1:]
@@ -96,7 +99,10 @@ def _put(node: Node, path: KeyPath, rest: KeyPath, new: Node) -> Node:
 
 
 def _index(node: Node, path: KeyPath, key: str | int) -> int:
-    """Return an item's index by index or name. Raises `LatteError` if there is no such item."""
+    """Return the index of the item of a list that `key` names by index or by name.
+
+    Raises `LatteError` if there is no such item, or more than one.
+    """
     names = item_names(node)
     found = [key] if isinstance(key, int) else [i for i, name in enumerate(names) if name == key]
     if len(found) > 1:

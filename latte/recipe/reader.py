@@ -1,4 +1,4 @@
-"""Read a recipe, or a control's recipe, from nodes: validate sections and their combination."""
+"""Build a `Recipe` from a tree of nodes: validate each section, and their combination."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _EXAMPLES = {
 
 
 class RecipeReader:
-    """Reader of one recipe from its root node; it reports mistakes and reads on."""
+    """Builds one `Recipe` from its root node; reports each mistake and goes on reading."""
 
     def __init__(self, root: Node, registry: Registry, mistakes: Mistakes, path: Path) -> None:
         self.root = _without_default_tag(root)
@@ -64,7 +64,7 @@ class RecipeReader:
         self.components = Components(self.root, registry, self.validator)
 
     def read(self) -> Recipe | None:
-        """Return the recipe without controls; None after reporting mistakes."""
+        """Return the recipe without its controls; None if mistakes were reported."""
         self._refuse_unknown_keys()
         general, backbone = self._general(), self._backbone()
         train = self._settings(TrainSettings, "train")
@@ -120,12 +120,12 @@ class RecipeReader:
         return self.validator.validated(GeneralSettings, Node(entries, self.root.origin), ())
 
     def _settings(self, model: type[ModelT], key: str) -> ModelT | None:
-        """Return the settings in the section `key`; None after reporting mistakes."""
+        """Return the settings in the section `key`; None if mistakes were reported."""
         node = self.root.child(key) or Node({}, self.root.origin)
         return self.validator.validated(model, node, (key,))
 
     def _required(self, key: str) -> Choice | None:
-        """Return the component at `key`; None if it is missing or wrong, which is reported."""
+        """Return the component at `key`; report a missing or invalid one, and return None."""
         if not _holds_value(self.root.child(key)):
             self.mistakes.add_at((key,), f'the key "{key}" is missing', f"As in: {_EXAMPLES[key]}")
         return self.components.choice((key,))
@@ -151,7 +151,7 @@ class RecipeReader:
         return self.components.choice((AUGMENTATION,))
 
     def _list(self, key: str) -> list[Listed]:
-        """Return the components listed at `key`, without wrong ones, which are reported."""
+        """Return the components listed at `key`; report invalid ones, and leave them out."""
         node = self.root.child(key)
         if node is None:
             return []
@@ -166,7 +166,7 @@ class RecipeReader:
         return found
 
     def _refuse_duplicates(self, labelled: Sequence[tuple[str, KeyPath]]) -> None:
-        """Report labels that occur twice: labels must be unique, as they name results and files."""
+        """Report labels that occur twice; results and files are named after labels."""
         seen: set[str] = set()
         for label, path in labelled:
             if label in seen:
@@ -242,12 +242,12 @@ class RecipeReader:
                 )
 
     def _check_oracle(self, is_allowed: bool, descriptions: Sequence[Listed]) -> None:
-        """Report a missing `oracle: true`, and one that no option needs.
+        """Report a missing `oracle: true`, and an `oracle: true` that no option needs.
 
-        Only options of descriptions need it: those that use true labels of training images. It
-        marks results as those of an oracle, so it must not be set without need. This is reported
-        only if nothing else is wrong, because a description that needs it may be wrong itself, and
-        is then missing in `descriptions`.
+        Only options of descriptions that use true labels of training images need the key. A key
+        without need would mark the results as those of an oracle. It is reported only if nothing
+        else is wrong: a description that needs it may itself be invalid, and is then missing in
+        `descriptions`.
         """
         paths = [
             (*path, key)
@@ -273,9 +273,10 @@ class RecipeReader:
     def _resolve_describers(
         self, descriptions: Sequence[Listed], describers: Sequence[Listed]
     ) -> list[Listed]:
-        """Return `descriptions`, each with `by` set to None if it names the first of `describers`.
+        """Return `descriptions`, each with the name of the describer that it asks (`by`) checked.
 
-        Reports descriptions that name an unknown describer, or that need one if there is none.
+        If `by` names the first describer, it becomes None. Reports descriptions that name an
+        unknown describer, and descriptions that need a describer if there is none.
         """
         single, several = self.root.child("describer"), self.root.child("describers")
         if _holds_value(single) and several is not None:
@@ -299,7 +300,7 @@ class RecipeReader:
         return [*descriptions]
 
     def _check_questions(self, labels: Sequence[Listed], describers: Sequence[Listed]) -> None:
-        """Report labelers that ask questions, if they have no describer or no budget."""
+        """Report labelers that ask questions: more than one, or without a describer or budget."""
         asking = [
             (choice, path) for choice, path in labels if choice.options.questions_to is not None
         ]
@@ -323,7 +324,10 @@ class RecipeReader:
             self.mistakes.add_at(path, what, hint)
 
     def _are_incomplete(self, describers: Sequence[Listed]) -> bool:
-        """Return True if a describer was refused; unknown describers are then not reported."""
+        """Return True if an invalid describer was left out of `describers`.
+
+        Then a description that names it must not be reported again.
+        """
         single, several = self.root.child("describer"), self.root.child("describers")
         written = int(_holds_value(single))
         if several is not None:
@@ -331,7 +335,11 @@ class RecipeReader:
         return written != len(describers)
 
     def _checked(self, choice: Choice, labels: Sequence[str], path: KeyPath) -> Choice:
-        """Report a wrong `by`; return the description, without a `by` that names the default."""
+        """Report an invalid `by` of a description; return the description.
+
+        `labels` are the labels of all describers. A `by` that names the first describer, which is
+        the default, becomes None.
+        """
         if choice.by is None:
             return choice
         if _scope(choice) == "class":
@@ -344,11 +352,11 @@ class RecipeReader:
 
 
 def _without_default_tag(root: Node) -> Node:
-    """Return the recipe without a default `pretrained` tag that its model cannot use.
+    """Return the recipe without the default of `pretrained` if the model has its own weights.
 
-    In `pretrained: ${NAME:-TAG}`, `TAG` is a default for models that open_clip knows by name. A
-    model with its own weights needs no tag. A tag that is set explicitly stays, and is refused
-    later.
+    In `pretrained: ${NAME:-TAG}`, `TAG` is a default for open_clip model names. A model such as
+    `local-dir:FOLDER` includes its weights and needs no tag. A tag that the user set stays, and is
+    refused later.
     """
     backbone = root.child(BACKBONE) or Node(None, root.origin)
     model, tag = backbone.child("model"), backbone.child("pretrained")

@@ -1,7 +1,7 @@
-"""JSON Schema of recipes for editors, from the models of settings and installed components.
+"""JSON Schema of recipes for editors, from the settings and the installed components.
 
-Editors then mark misspelt keys, wrong types and wrong names, and show every default. Mistakes that
-concern a complete recipe, such as a missing option, are found by `latte check`.
+With the schema, editors mark misspelt keys, wrong types and wrong names, and show every default.
+Mistakes that concern a complete recipe, such as a missing option, are found by `latte check`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _RESERVED: dict[str, Schema] = {
 
 
 def recipe_schema(registry: Registry) -> Schema:
-    """Return the schema, as plain data, of recipes with the components in `registry`."""
+    """Return the JSON Schema, as plain data, of recipes that use the components in `registry`."""
     options = {one: _options(registry, one) for one in registry.all() if one.spec.kind != "model"}
     definitions = _Definitions([*_SETTINGS, *options.values()])
     for kind in dict.fromkeys((*SINGLE.values(), *SEVERAL.values())):
@@ -68,7 +68,7 @@ def recipe_schema(registry: Registry) -> Schema:
 
 
 class _Definitions:
-    """Schemas for `$defs`, by name, to which other schemas refer."""
+    """Schemas for the section `$defs`, by name; other schemas refer to them."""
 
     def __init__(self, models: Sequence[type[Options]]) -> None:
         unique = [*dict.fromkeys(models)]
@@ -89,14 +89,14 @@ class _Definitions:
         return dict(self.schemas[name].get("properties", {}))
 
     def referred_to(self, body: Schema) -> dict[str, Schema]:
-        """Return the definitions to which `body` or another definition refers."""
+        """Return the definitions that `body` or another definition uses."""
         text = json.dumps([body, self.schemas])
         named = sorted(self.schemas.items())
         return {name: schema for name, schema in named if f'"{_REFERENCE}{name}"' in text}
 
 
 def _options(registry: Registry, registered: Registered) -> type[Options]:
-    """Return a component's options model, or `NoOptions` if that model cannot be imported."""
+    """Return the class of a component's options; `NoOptions` if it cannot be imported."""
     try:
         return registry.options_model(registered)
     except LatteError:
@@ -104,7 +104,7 @@ def _options(registry: Registry, registered: Registered) -> type[Options]:
 
 
 def _keys(definitions: _Definitions) -> dict[str, Schema]:
-    """Return the schema of every key except `extends` and `controls`."""
+    """Return the schemas of all top-level keys except `extends` and `controls`, by key."""
     learner = definitions.properties(LearnerSettings)
     components = {key: _nullable(_refer(kind)) for key, kind in SINGLE.items()}
     listed = {key: components[key] for key in ONE_LEARNER}
@@ -121,9 +121,9 @@ def _keys(definitions: _Definitions) -> dict[str, Schema]:
 def _component(
     kind: Kind, options: Mapping[Registered, type[Options]], definitions: _Definitions
 ) -> Schema:
-    """Return the schema of a component: its name, or a mapping whose `use` decides its options.
+    """Return the schema of a component of `kind`: its name, or a mapping with `use` and options.
 
-    If no component of this kind is installed, no value is valid.
+    If no component of this kind is installed, the schema accepts no value.
     """
     if not options:
         return {"not": {}}

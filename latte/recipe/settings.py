@@ -1,4 +1,4 @@
-"""Validate settings and options against their models; report every mistake with its line."""
+"""Validate settings and options by their pydantic models; report every mistake with its line."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ ModelT = TypeVar("ModelT", bound=Options)
 
 _MOST_PLACES = 3
 _DEEPEST = 6
-"""Maximum depth of nested models, because a model may contain itself."""
+"""Largest depth to which nested models are searched, because a model may contain itself."""
 
 
 @dataclass
 class Validator:
-    """Validator of nodes against pydantic models, which collects mistakes."""
+    """Validates parts of a recipe by pydantic models, and collects the mistakes."""
 
     mistakes: Mistakes
     sections: Sections
@@ -35,10 +35,10 @@ class Validator:
     def validated(
         self, model: type[ModelT], node: Node, path: KeyPath, reserved: Iterable[str] = ()
     ) -> ModelT | None:
-        """Validate `node`, which is at `path`, and return it as an object of the class `model`.
+        """Return the values in `node` as an object of the class `model`.
 
-        Mistakes are reported, and None is returned. `reserved` keys, such as `use`, are allowed
-        beside the keys of `model`.
+        If there are mistakes, they are reported, and None is returned. `path` is the key path of
+        `node`. `reserved` keys, such as `use`, are allowed beside the keys of `model`.
         """
         if not isinstance(node.value, dict):
             self._report(*wrong_type([EXPECTED["model_type"]], node), node, path)
@@ -91,10 +91,10 @@ class Validator:
 
 
 def _errors_in_values(model: type[Options], values: Any, node: Node) -> list[ErrorDetails]:
-    """Return the errors of `values` under pydantic's strict rules for JSON.
+    """Return the errors that pydantic finds in `values` in its strict JSON mode.
 
-    These rules accept a list as a tuple and text as a path, but not text as a number or `true` as
-    1. Errors in defaults are ignored, because defaults are Python values, which the rules refuse.
+    This mode accepts a list for a tuple and text for a path, but not text for a number or `true`
+    for 1. Errors in defaults are ignored: defaults are Python values, which this mode refuses.
     """
     try:
         model.model_validate_json(json.dumps(values), strict=True)
@@ -108,7 +108,10 @@ def _errors_in_values(model: type[Options], values: Any, node: Node) -> list[Err
 
 
 def _place(error: ErrorDetails, model: type[Options], root: Node) -> KeyPath:
-    """Return the key path of an error: its location without the names of union members."""
+    """Return the key path of a pydantic error.
+
+    In pydantic's location, the names of union members are mixed with the keys; they are removed.
+    """
     place: KeyPath = ()
     for key in error["loc"]:
         if find(root, (*place, key)) is not None:
@@ -121,9 +124,10 @@ def _place(error: ErrorDetails, model: type[Options], root: Node) -> KeyPath:
 def _by_place(
     errors: list[ErrorDetails], model: type[Options], root: Node
 ) -> dict[KeyPath, list[ErrorDetails]]:
-    """Group errors by key path, because a union reports one error for each of its members.
+    """Group errors by key path, because pydantic reports one error per member of a union type.
 
-    If a member of a union reports an error deeper in the value, wrong types above are not reported.
+    If one member of a union finds an error deeper inside the value, the other members' errors about
+    a wrong type of the whole value are dropped.
     """
     groups: dict[KeyPath, list[ErrorDetails]] = {}
     for error in errors:
@@ -140,7 +144,10 @@ def _by_place(
 def _is_misspelt_elsewhere(
     place: KeyPath, errors: list[ErrorDetails], model: type[Options], places: Iterable[KeyPath]
 ) -> bool:
-    """Return True if a missing key was written with a misspelling, which is reported instead."""
+    """Return True if the key at `place` is missing because it was misspelt.
+
+    The misspelt key is reported instead.
+    """
     if not any(error["type"] == "missing" for error in errors):
         return False
     names = field_names(model, place[:-1])
@@ -149,7 +156,7 @@ def _is_misspelt_elsewhere(
 
 
 class Sections:
-    """Keys of settings and of the recipe's components, for hints about misplaced keys."""
+    """All known keys and the sections to which they belong, for hints about misplaced keys."""
 
     def __init__(self) -> None:
         self._places: dict[str, list[str]] = {key: [""] for key in (*KEYS, "extends")}
@@ -157,7 +164,7 @@ class Sections:
         self.add(("evaluate",), EvaluateSettings)
 
     def add(self, place: KeyPath, model: type[BaseModel]) -> None:
-        """Add the keys of `model` and of its nested models, as keys at the key path `place`."""
+        """Add the keys of `model` and of its nested models; `place` is the section's key path."""
         for name, field in model.model_fields.items():
             places = self._places.setdefault(name, [])
             if dotted(place) not in places:
@@ -180,12 +187,12 @@ class Sections:
 
 
 def field_names(model: type[BaseModel], place: KeyPath) -> list[str]:
-    """Return the keys that `model` allows in the mapping at the key path `place`."""
+    """Return the keys that `model` allows in the mapping at `place`, a key path inside `model`."""
     return [*dict.fromkeys(name for one in models_at(model, place) for name in one.model_fields)]
 
 
 def models_at(model: type[BaseModel], place: KeyPath) -> list[type[BaseModel]]:
-    """Return the nested models that `model` allows at the key path `place`."""
+    """Return the classes of nested models at `place`, a key path inside `model`."""
     models = [model]
     for key in place:
         if isinstance(key, str):
@@ -195,7 +202,7 @@ def models_at(model: type[BaseModel], place: KeyPath) -> list[type[BaseModel]]:
 
 
 def models_in(annotation: Any) -> list[type[BaseModel]]:
-    """Return the pydantic models in an annotation such as `list[Model] | None`."""
+    """Return the pydantic model classes in a type annotation such as `list[Model] | None`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [model for argument in get_args(annotation) for model in models_in(argument)]

@@ -1,4 +1,4 @@
-"""Recipes and tables that come with latte, by name, such as `demo` or `flyp/sun397`."""
+"""Shipped recipes and tables, which come with latte, by names such as `demo` or `flyp/sun397`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ SUFFIXES = (".yaml", ".yml")
 PARTS = "parts"
 """Folder of recipe parts: incomplete recipes that other recipes extend and that cannot be run."""
 DATA = "paper"
-"""Folder of published tables, which are not recipes."""
+"""Folder of tables of published results; these files are not recipes."""
 TOP = "recipes"
 _COMMAND = ": latte "
-"""Beginning of the command in a recipe's first comment; the summary ends before it."""
+"""Start of the command in a shipped recipe's first comment; the text before it is the summary."""
 
 
 @cache
@@ -30,7 +30,7 @@ def recipe_folder() -> Path | None:
 
 @cache
 def shipped_names() -> tuple[str, ...]:
-    """Return the names of all shipped recipes and parts: top level first, then by folder."""
+    """Return the names of all shipped recipes and recipe parts, sorted by folder, then by name."""
     folder = recipe_folder()
     if folder is None:
         return ()
@@ -46,13 +46,13 @@ def shipped_path(name: str) -> Path | None:
 
 
 def unknown_recipe(name: str, where: str | None = None) -> LatteError:
-    """Return the error for a name that no shipped recipe has."""
+    """Return the error for an unknown name of a shipped recipe."""
     hint = f"{did_you_mean(name, shipped_names())} All names: latte recipes ls".strip()
     return LatteError(f'no recipe called "{name}" comes with latte', where=where, hint=hint)
 
 
 def is_part(name: str) -> bool:
-    """Return True if the shipped recipe `name` is a part that recipes extend."""
+    """Return True if `name` is a recipe part: incomplete, only for recipes that extend it."""
     return name.startswith(f"{PARTS}/")
 
 
@@ -63,15 +63,15 @@ def is_shipped(path: Path) -> bool:
 
 
 def shown(path: Path) -> str:
-    """Return a path for messages; a shipped recipe's path is relative to the recipes' folder."""
+    """Return `path` as text for messages; a shipped recipe gets a path relative to its folder."""
     folder = recipe_folder()
     return str(path.relative_to(folder)) if folder and path.is_relative_to(folder) else str(path)
 
 
 def recipes_by_folder(*, parts: bool) -> dict[str, list[tuple[str, str]]]:
-    """Return names and summaries of shipped recipes by the heading of their folder.
+    """Return names and summaries of shipped recipes, grouped by folder.
 
-    If `parts` is true, the parts that recipes extend follow at the end.
+    Keys are headings for the folders. If `parts` is true, recipe parts follow at the end.
     """
     found: dict[str, list[tuple[str, str]]] = {}
     for name in sorted(shipped_names(), key=is_part):
@@ -94,9 +94,9 @@ def find(name: str) -> Path:
 
 
 def find_file(path: Path) -> Path:
-    """Return `path` if it is a file, else the shipped file of that name with published numbers.
+    """Return `path` if it is a file, else the shipped table of published numbers with this name.
 
-    Raises `LatteError` with the most similar name if there is neither.
+    Raises `LatteError` with the most similar name if there is no such table either.
     """
     if path.is_file():
         return path

@@ -1,4 +1,7 @@
-"""Read YAML 1.2 into nodes: PyYAML parses it, tags are refused, variables are expanded."""
+"""Read YAML 1.2 into `Node` objects, which keep the line of each value.
+
+PyYAML parses the text; tags are refused, and environment variables are expanded.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ _HINTS = {
     "undefined alias": "Name something with &NAME before using it as *NAME, or put the text in "
     "quotes.",
 }
-"""Fix of a mistake, by a part of PyYAML's message."""
+"""Hint on how to fix a mistake, by a part of PyYAML's message about it."""
 LARGEST_FILE = 1_000_000
 """Maximum size of a file in bytes."""
 DEEPEST_NESTING = 50
@@ -42,7 +45,7 @@ MOST_VALUES = 100_000
 
 
 class _Composer(Reader, Scanner, Parser, Composer, BaseResolver):
-    """PyYAML's parser up to its nodes; it constructs no Python objects."""
+    """PyYAML's parser without the last stage, which would construct Python objects."""
 
     def __init__(self, text: str, source: str) -> None:
         Reader.__init__(self, text)
@@ -74,7 +77,10 @@ class _Composer(Reader, Scanner, Parser, Composer, BaseResolver):
         return node
 
     def compose_only_document(self) -> YamlNode | None:
-        """Return the only document, or None if there is none. Raises `LatteError` for several."""
+        """Return the YAML document, or None for an empty text.
+
+        Raises `LatteError` if there are several documents.
+        """
         self.get_event()  # type: ignore[no-untyped-call]
         document = None if self.check_event(StreamEndEvent) else self.compose_document()
         if not self.check_event(StreamEndEvent):
@@ -88,7 +94,10 @@ class _Composer(Reader, Scanner, Parser, Composer, BaseResolver):
 
 
 def compose(text: str, source: str) -> YamlNode | None:
-    """Return the only document in `text`, or None. Raises `LatteError` with line and column."""
+    """Parse the YAML document in `text`; return None for an empty text.
+
+    Raises `LatteError` with line and column for invalid YAML and for several documents.
+    """
     try:
         return _Composer(text, source).compose_only_document()
     except ReaderError as error:
@@ -115,7 +124,7 @@ def position(source: str, mark: Any) -> str:
 
 
 def _hint(error: MarkedYAMLError, text: str) -> str | None:
-    """Return a hint about the most common cause of PyYAML's error, or None."""
+    """Return a hint about the most common cause of PyYAML's error; None if there is no hint."""
     problem = error.problem or ""
     mark = error.problem_mark
     line = text.splitlines()[mark.line] if mark and mark.line < len(text.splitlines()) else ""
@@ -125,7 +134,7 @@ def _hint(error: MarkedYAMLError, text: str) -> str | None:
 
 
 class TreeBuilder:
-    """Builder of the nodes of one file, or of one `--set`; it collects mistakes."""
+    """Builds the nodes of one file, or of one `--set`, and collects mistakes."""
 
     def __init__(self, source: str, environment: Mapping[str, str], mistakes: Mistakes) -> None:
         self.source = source
@@ -136,9 +145,10 @@ class TreeBuilder:
         """IDs of collections that are being expanded; if one occurs again, it contains itself."""
 
     def build(self, yaml_node: YamlNode, path: KeyPath = (), mark: Mark | None = None) -> Node:
-        """Return `yaml_node` as a node with all its children; `mark` is the position of its key.
+        """Convert PyYAML's node and all its children to a `Node`.
 
-        Raises `LatteError` for anchors that contain themselves or expand without bound.
+        `mark` is the position of the key, if the node is a value of a mapping. Raises `LatteError`
+        for an anchor that contains itself, and for more than `MOST_VALUES` values.
         """
         self.values += 1
         if self.values > MOST_VALUES:
@@ -166,7 +176,7 @@ class TreeBuilder:
         return node
 
     def _entries(self, mapping: MappingNode, path: KeyPath) -> dict[str, Node]:
-        """Return the entries of a mapping; unusable and repeated keys are reported."""
+        """Return the entries of a mapping; report invalid and repeated keys, and leave them out."""
         entries: dict[str, Node] = {}
         lines: dict[str, int] = {}
         for key_node, value in mapping.value:
@@ -181,7 +191,7 @@ class TreeBuilder:
         return entries
 
     def _key(self, key_node: YamlNode, path: KeyPath) -> str | None:
-        """Return the key's text; None if the key is refused, which is reported."""
+        """Return the text of a key; report an invalid key and return None."""
         origin = self._origin(key_node.start_mark)
         if not isinstance(key_node, ScalarNode):
             self.mistakes.add(origin, path, "a key must be text, not a list or a mapping")
@@ -198,7 +208,10 @@ class TreeBuilder:
         return text if self._encodable(text, origin, path) else None
 
     def scalar(self, text: str, origin: Origin, path: KeyPath, *, quoted: bool) -> Node:
-        """Return the node of a scalar written as `text`."""
+        """Return the node for the scalar `text`; report a mistake in it.
+
+        If the text was not `quoted`, it may be a number, a boolean or null.
+        """
         try:
             value = text if quoted else resolve(text)
             if isinstance(value, str):
@@ -212,7 +225,7 @@ class TreeBuilder:
             return Node(text, origin, broken=True)
 
     def _encodable(self, text: str, origin: Origin, path: KeyPath) -> bool:
-        """Return True if `text` can be encoded as UTF-8; report half of a surrogate pair."""
+        """Return True if `text` can be encoded as UTF-8, else report half of a surrogate pair."""
         try:
             text.encode()
         except UnicodeEncodeError:
@@ -227,9 +240,9 @@ class TreeBuilder:
 
 
 def read_nodes(path: Path, environment: Mapping[str, str] = MappingProxyType({})) -> Node:
-    """Read a YAML file, such as a recipe, into nodes. Raises `LatteError`.
+    """Read a YAML file, such as a recipe, into a tree of nodes, and return the root.
 
-    `environment` holds the values of `${VAR}`.
+    `environment` holds the values of `${VAR}`. Raises `LatteError` for invalid YAML.
     """
     document, mistakes = compose(read_text(path, LARGEST_FILE), str(path)), Mistakes()
     root = build_tree(document, str(path), environment, mistakes)
@@ -240,7 +253,7 @@ def read_nodes(path: Path, environment: Mapping[str, str] = MappingProxyType({})
 def build_tree(
     document: YamlNode | None, source: str, environment: Mapping[str, str], mistakes: Mistakes
 ) -> Node:
-    """Return the nodes of the file `source`; an empty file is an empty mapping."""
+    """Return the root node of the file `source`; an empty file gives an empty mapping."""
     if document is None:
         return Node({}, Origin(source, 1))
     return TreeBuilder(source, environment, mistakes).build(document)

@@ -1,4 +1,4 @@
-"""Expand environment variables in strings, and make paths that come from variables absolute.
+"""Expand environment variables in texts of a recipe, and make paths from variables absolute.
 
 A recipe writes `${VAR}`, `${VAR:-default}`, and `$${` for a literal `${`.
 """
@@ -27,24 +27,25 @@ _REFERENCE = re.compile(
 
 
 class Written(str):
-    """Text whose variables stay unexpanded, because they hold a secret."""
+    """Text in which variables such as `${NAME}` are not expanded, because they hold a secret."""
 
     __slots__ = ()
 
 
 class AsWritten(dict[str, str]):
-    """Environment that leaves every `${NAME}` unexpanded."""
+    """Environment in which every variable NAME has the value `${NAME}`, so nothing is expanded."""
 
     def get(self, name: str, default: Any = None) -> Any:
-        """Return `${NAME}`."""
+        """Return the reference `${name}` itself in place of a value."""
         return f"${{{name}}}"
 
 
 def expand(text: str, environment: Mapping[str, str], origin: Origin) -> Node:
-    """Return `text` as a node with its variables expanded; their values are not expanded again.
+    """Return a node with `text`, in which environment variables are replaced by their values.
 
-    As in a shell, the default after `:-` also replaces an empty variable. Raises `LatteError` for
-    an unset variable without a default, and for a malformed reference.
+    The values are not expanded again. As in a shell, the default after `:-` also replaces an empty
+    variable. Raises `LatteError` for an unset variable without a default, and for a malformed
+    reference.
     """
     names: list[str] = []
     filled: list[tuple[int, int]] = []
@@ -72,7 +73,7 @@ def expand(text: str, environment: Mapping[str, str], origin: Origin) -> Node:
 
 
 def escape(text: str) -> str:
-    """Return the string that expands to `text`."""
+    """Return `text` with each `${` escaped, so that `expand` returns `text` itself."""
     return text.replace("${", "$${")
 
 
@@ -91,10 +92,11 @@ def _look_up(name: str, default: str | None, environment: Mapping[str, str]) -> 
 def with_shell_paths(node: Node, *types: Any) -> Node:
     """Return a copy of `node` in which paths from environment variables are absolute.
 
-    Such a path is relative to the working directory, not to the recipe. `types` are the possible
-    types of the value, such as a pydantic model. An option is a path if its type is `Path`, or
-    text marked with `IsPath`. A path comes from the environment if its first character does;
-    `photos/${NAME}`, or a default in `${NAME:-default}`, does not.
+    A path from an environment variable is relative to the working directory; other paths are
+    relative to the recipe. `types` are the possible types of the value, such as a pydantic model.
+    An option is a path if its type is `Path`, or text marked with `IsPath`. A path counts as coming
+    from a variable if its first character does: `${NAME}/photos` does, `photos/${NAME}` and the
+    default in `${NAME:-default}` do not.
     """
     if isinstance(node.value, list):
         items = _arguments(types, (list, tuple))
@@ -119,7 +121,7 @@ def _absolute(node: Node, types: Sequence[Any]) -> Node:
 
 
 def _from_shell(text: str) -> str:
-    """Return the absolute path; `photos`, `./photos/` and `$PWD/photos` give the same path."""
+    """Return `text` as an absolute path, normalised: `photos` and `./photos/` give equal paths."""
     try:
         path = Path(text).expanduser().absolute()
     except RuntimeError:  # `~name` of an unknown user
@@ -132,7 +134,10 @@ def _from_shell(text: str) -> str:
 
 
 def _values(types: Sequence[Any], key: str) -> Iterator[Any]:
-    """Yield the types of the value at `key`, for each model or mapping in `types`."""
+    """Yield the possible types of the value at `key` of a mapping.
+
+    `types` are the possible types of the mapping, such as pydantic models.
+    """
     for one in _members(types):
         if isinstance(one, type) and issubclass(one, BaseModel) and key in one.model_fields:
             field = one.model_fields[key]
@@ -142,7 +147,10 @@ def _values(types: Sequence[Any], key: str) -> Iterator[Any]:
 
 
 def _arguments(types: Sequence[Any], kinds: tuple[Any, ...]) -> list[Any]:
-    """Return the type arguments of each generic type in `types` that is one of `kinds`."""
+    """Return the type arguments, such as `int` in `list[int]`, of generic types in `types`.
+
+    Only generic types of the given `kinds`, such as `list`, count.
+    """
     return [
         argument
         for one in _members(types)
@@ -152,7 +160,7 @@ def _arguments(types: Sequence[Any], kinds: tuple[Any, ...]) -> list[Any]:
 
 
 def _members(types: Sequence[Any]) -> Iterator[Any]:
-    """Yield each type; for a union its members, for `Annotated` the type and the metadata."""
+    """Yield each type; replace a union by its members, and `Annotated` by its type and metadata."""
     for one in types:
         if get_origin(one) in (Annotated, Union, UnionType):
             yield from _members(get_args(one))

@@ -1,1 +1,1 @@
-"""Registry of components: declare, find, name and build them."""
+"""Registry of installed components: plugins declare them, recipes name them, runs build them."""

@@ -1,4 +1,4 @@
-"""Find installed plugins and the components they declare; broken plugins do not affect others.
+"""Find installed plugins and the components that they declare; a broken plugin is only reported.
 
 This module reads entry points itself. Pluggy's loader would silently drop a second package with
 the same entry-point name, and would stop at the first plugin that cannot be imported.
@@ -86,12 +86,12 @@ def discover_plugins(environment: Mapping[str, str] = os.environ) -> tuple[Plugi
 
 
 def is_strict(environment: Mapping[str, str] = os.environ) -> bool:
-    """Return True if errors of plugins are to be raised unchanged."""
+    """Return True if `LATTE_STRICT_PLUGINS=1` asks to raise errors of plugins unchanged."""
     return environment.get(_STRICT) == "1"
 
 
 def installed_distributions() -> tuple[str, ...]:
-    """Return the packages that declare components, latte first; imports none of them."""
+    """Return the names of packages that declare components, latte first, without importing them."""
     return tuple(dict.fromkeys(one.distribution for one in _installed()))
 
 
@@ -147,7 +147,7 @@ def _load(one: _Installed, installed: Sequence[_Installed], *, strict: bool) -> 
 
 
 def raise_plugin_error(package: str, error: BaseException) -> NoReturn:
-    """Raise `error` with its plugin's name; a `SystemExit` is raised as `RuntimeError`."""
+    """Raise `error` with the plugin's name added; raise `SystemExit` as `RuntimeError`."""
     if isinstance(error, LatteError):
         raise LatteError(error.what, where=f"plugin {package}", hint=error.hint) from error
     if isinstance(error, Exception):
@@ -159,9 +159,9 @@ def raise_plugin_error(package: str, error: BaseException) -> NoReturn:
 
 
 def _check_entry_point(one: _Installed, installed: Sequence[_Installed]) -> None:
-    """Raise `LatteError` unless the package has one entry point, whose name is unique.
+    """Raise `LatteError` unless the package has exactly one entry point, with a valid name.
 
-    The entry point must have the name of the import package that it loads.
+    The name must be unique and equal the name of the import package that the entry point loads.
     """
     key, module = one.entry_point.name, one.entry_point.module
     if module != key and not module.startswith(f"{key}."):
@@ -180,7 +180,10 @@ def _check_entry_point(one: _Installed, installed: Sequence[_Installed]) -> None
 
 
 def _declarations(plugin: ModuleType) -> tuple[object, ...]:
-    """Return all specs that the plugin's hooks return. Raises `LatteError` for unknown hooks."""
+    """Return the declarations (specs) that the plugin's hook functions return.
+
+    Raises `LatteError` for a hook function that latte does not define.
+    """
     manager = pluggy.PluginManager("latte")
     manager.add_hookspecs(Hooks)
     known = [hook for hook in vars(Hooks) if not hook.startswith("_")]
@@ -226,7 +229,7 @@ def check_declarations(
 
 
 def _component(spec: object) -> ComponentSpec:
-    """Return `spec`. Raises `LatteError` if it is not a `ComponentSpec` or has an invalid field."""
+    """Return `spec` unchanged. Raises `LatteError` unless it is a valid `ComponentSpec`."""
     if not isinstance(spec, ComponentSpec):
         raise LatteError(
             "a hook must return ComponentSpecs or CommandSpecs, "
@@ -264,9 +267,10 @@ def _check_version(spec: ComponentSpec | CommandSpec) -> None:
 
 
 def import_target(target: str) -> Any:
-    """Import the object that `"package.module:Name"` names; passes on the module's exceptions.
+    """Return the object that a text such as `"package.module:Name"` names.
 
-    Output that a module prints during its import goes to stderr, because stdout is for results.
+    Exceptions of the import are not caught. Output that a module prints while it is imported goes
+    to stderr, because stdout is for results.
     """
     module, _, name = target.partition(":")
     with contextlib.redirect_stdout(sys.stderr):
@@ -302,7 +306,7 @@ def read_disabled(environment: Mapping[str, str] = os.environ) -> frozenset[str]
 
 
 def write_disabled(names: frozenset[str]) -> Path:
-    """Store `names` as the names of all disabled packages; return the file's path."""
+    """Store `names` as the complete set of disabled packages; returns the path of the file."""
     path = disabled_file()
     write_json(path, {"disabled": sorted(names)})
     return path

@@ -39,12 +39,16 @@ INTERFACES: dict[Kind, type[Component[Any]]] = {
     "augmentation": interfaces.ImageAugmentation,
     "reporter": interfaces.Reporter,
 }
-"""Base class of the components of each kind, except `model`, whose components are functions."""
+"""Base class of the components of each kind. Components of kind `model` are functions and have no
+base class."""
 
 
 @functools.cache
 def load_registry() -> Registry:
-    """Return this process's registry without importing torch; warns once per broken plugin."""
+    """Return the registry of this process, which is created at the first call.
+
+    Does not import torch. Logs a warning for each broken plugin.
+    """
     registry = Registry(discover_plugins())
     for plugin in registry.plugins:
         if plugin.failed:
@@ -67,14 +71,14 @@ class Registry:
         self._components = sorted(components, key=lambda one: KINDS.index(one.spec.kind))
 
     def all(self, kind: Kind | None = None) -> list[Registered]:
-        """Return every component, or those of one kind, in the order of `KINDS`, built-in first."""
+        """Return all components, or all of one `kind`, in the order of `KINDS`, built-in first."""
         return [one for one in self._components if kind in (None, one.spec.kind)]
 
     def get(self, kind: Kind, name: str, where: str | None = None) -> Registered:
-        """Return the component called `name`: a unique short name, or `distribution/name`.
+        """Return the component with this name: a short name, or the full `distribution/name`.
 
-        Raises `LatteError` if no package or several packages provide it; `where` is the error's
-        location.
+        Raises `LatteError` if no package, or more than one, provides such a component. `where` is
+        the place that the error names, such as `recipe.yaml:3 loss.use`.
         """
         known = self.all(kind)
         distribution, slash, short = name.rpartition("/")
@@ -98,7 +102,7 @@ class Registry:
         raise LatteError(what, where=where, hint=hint)
 
     def options_model(self, registered: Registered) -> type[Options]:
-        """Return the model of a component's options; imports only the module of the options."""
+        """Return the pydantic class of a component's options; imports only the module with it."""
         target = registered.spec.options
         if target is None:
             return NoOptions
@@ -108,9 +112,10 @@ class Registry:
         return model
 
     def load(self, registered: Registered) -> type[Component[Any]]:
-        """Return the component's class, for every kind except `model`, which has none.
+        """Return the component's class, for every kind except `model`, which has no classes.
 
-        Raises `LatteError` if it cannot be imported or does not implement its kind's interface.
+        Raises `LatteError` if the class cannot be imported or does not implement the interface of
+        its kind.
         """
         interface = INTERFACES[registered.spec.kind]
         target = registered.spec.target
@@ -123,7 +128,10 @@ class Registry:
         return loaded
 
     def build(self, registered: Registered, options: Options, context: Context) -> Component[Any]:
-        """Build the component; if its constructor fails, add the package's name to the error."""
+        """Create the component. If its constructor fails, add the package's name to the exception.
+
+        A `LatteError` is raised unchanged.
+        """
         component = self.load(registered)
         try:
             return component(options, context)
@@ -180,7 +188,7 @@ def failed_component(registered: Registered, cause: str, error: BaseException) -
 
 
 def _absent(kind: Kind, name: str, plugins: Sequence[Plugin]) -> list[str]:
-    """Return hints that name plugins which are not loaded and declare, or may declare, `name`."""
+    """Return hints about plugins that are not loaded and that may declare the component `name`."""
     missing = [plugin for plugin in plugins if plugin.status != "ok"]
     certain = [
         one
@@ -197,7 +205,7 @@ def _absent(kind: Kind, name: str, plugins: Sequence[Plugin]) -> list[str]:
 
 
 def _not_installed(distribution: str, plugins: Sequence[Plugin]) -> list[str]:
-    """Return a hint to install the package of a full name, unless it is installed."""
+    """Return a hint to install the package `distribution`; empty if it is installed."""
     wanted = canonicalize_name(distribution)
     installed = any(plugin.distribution == wanted for plugin in plugins)
     if installed or not is_normalized_name(wanted):

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import pluggy
 
 API_VERSION = 2
-"""Version of the plugin interface; plugins for another version are refused with a message."""
+"""Version of the plugin interface; a plugin for a different version is refused with a message."""
 
 ENTRY_POINT_GROUP = "latte.plugins"
 
@@ -33,7 +33,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 USE = "use"
 NAME = "name"
 BY = "by"
-"""Key by which a description names the describer that it asks."""
+"""Recipe key `by` of a description: the name of the describer that it asks."""
 
 hookspec = pluggy.HookspecMarker("latte")
 hookimpl = pluggy.HookimplMarker("latte")
@@ -41,14 +41,15 @@ hookimpl = pluggy.HookimplMarker("latte")
 
 @dataclass(frozen=True, slots=True)
 class ComponentSpec:
-    """One component, declared without importing it.
+    """Declaration of one component; reading it does not import the component.
 
-    `target` and `options` are `"package.module:Name"`. For every kind but `model`, the target is
-    the component's class, and `options` is its options model (None: it has no options). Keep the
-    options in a module that does not import torch, so that recipes can be checked quickly. For
-    kind `model`, the target is a function without arguments that returns the `Path` of a model
-    folder. A recipe names the folder `plugin:NAME`: in `backbone.model` for a model of open_clip,
-    or in the `model` option of a component that reads the folder with another library.
+    `target` and `options` are texts of the form `"package.module:Name"`. For every kind except
+    `model`, `target` names the component's class, and `options` names the class of its options
+    (None if it has no options). Keep the options in a module that does not import torch, so that
+    recipes can be checked quickly. For kind `model`, `target` names a function without arguments
+    that returns the `Path` of a model folder. Recipes refer to the folder as `plugin:NAME`: in
+    `backbone.model` for a model of open_clip, or in the `model` option of a component that reads
+    the folder with another library.
 
     Example:
         >>> from latte.api import ComponentSpec, hookimpl
@@ -72,10 +73,11 @@ class ComponentSpec:
 
 @dataclass(frozen=True, slots=True)
 class CommandSpec:
-    """One command, `latte NAME`, declared without importing it.
+    """Declaration of one command, `latte NAME`; reading it does not import the command.
 
-    `target` is `"package.module:name"`: a function whose annotations typer reads, or a
-    `typer.Typer` of subcommands. It is imported when the command is called, but not for the help.
+    `target` has the form `"package.module:name"` and names a function whose annotations typer
+    reads, or a `typer.Typer` with subcommands. latte imports the target when the command is called,
+    but not to show the list of commands.
 
     Example:
         >>> from latte.api import CommandSpec, hookimpl
@@ -91,7 +93,7 @@ class CommandSpec:
 
 
 class Hooks:
-    """Hooks that a plugin may implement."""
+    """Hook functions that a plugin's module may implement; latte calls them to list components."""
 
     @hookspec
     def latte_components(self) -> Iterable[ComponentSpec]:
@@ -100,12 +102,15 @@ class Hooks:
 
     @hookspec
     def latte_commands(self) -> Iterable[CommandSpec]:
-        """Return the commands that this package adds to `latte`; it cannot replace latte's own."""
+        """Return the commands that this package adds to `latte`.
+
+        A plugin cannot replace latte's own commands.
+        """
         raise NotImplementedError
 
 
 def reserved_keys(kind: Kind) -> tuple[str, ...]:
-    """Return the keys of a component in a recipe that are not its options."""
+    """Return the keys of a component's section in a recipe that are not options, such as `use`."""
     if kind == "backbone":
         return (USE,)
     return (USE, NAME, BY) if kind == "description" else (USE, NAME)
@@ -118,7 +123,7 @@ Status = Literal["ok", "broken", "incompatible", "blocked", "disabled"]
 
 @dataclass(frozen=True)
 class Plugin:
-    """An installed package that declares components, loaded or not."""
+    """An installed package that declares components, whether it could be loaded or not."""
 
     key: str
     """Name of the package's entry point, which is also the name of its import package."""
@@ -128,8 +133,8 @@ class Plugin:
     status: Status
     """Result of loading the plugin.
 
-    A plugin that the environment variable `LATTE_PLUGINS` leaves out is `blocked`, and one that
-    `latte plugins disable` names is `disabled`; neither is loaded."""
+    A plugin is `blocked` if the environment variable `LATTE_PLUGINS` leaves it out, and `disabled`
+    if the user ran `latte plugins disable` for it. Such plugins are not loaded."""
     error: str | None = None
     """Reason for the status in one line, for every status except `ok`."""
     detail: str | None = None

@@ -1,1 +1,1 @@
-"""Run recipes: plan, run and resume the stages, and load the results of a run."""
+"""Run recipes: plan, run and resume the stages of a run, and load its results."""

@@ -32,7 +32,7 @@ from latte.train.precision import Arithmetic, choose_arithmetic, encoding_in
 
 @dataclass(frozen=True)
 class Member:
-    """One learner's model and prototypes."""
+    """Model and prototypes of one learner, which is one adapted copy of CLIP."""
 
     name: str
     backbone: Backbone
@@ -42,7 +42,7 @@ class Member:
     """Number format, such as bf16, in which a GPU encodes images; see `encoding_in`."""
 
     def encoding(self) -> AbstractContextManager[Any]:
-        """Return the context manager for encoding without gradient."""
+        """Return a context manager in which the model encodes without gradient, in `arithmetic`."""
         return encoding_in(self.arithmetic, self.backbone.logit_scale.device)
 
 
@@ -55,15 +55,15 @@ class Adapted:
 
     @property
     def logit_scale(self) -> float:
-        """The factor from similarities to logits: the mean of the learners' logit scales."""
+        """Factor that turns similarities into logits: the mean of the learners' logit scales."""
         scales = [float(member.backbone.logit_scale.detach()) for member in self.members]
         return sum(scales) / len(scales)
 
     @cached_property
     def logit_bias(self) -> float | None:
-        """The mean of the learners' logit biases.
+        """Mean of the logit biases of the learners' models, which only sigmoid models have.
 
-        None unless all models have a bias, and all similarities are cosines.
+        None if a model has no bias, or if similarities of a learner are not cosines.
         """
         biases = [member.backbone.logit_bias for member in self.members]
         found = [float(bias.detach()) for bias in biases if bias is not None]
@@ -71,10 +71,9 @@ class Adapted:
         return sum(found) / len(found) if len(found) == len(biases) and cosines else None
 
     def matches(self, similarities: Tensor) -> Tensor | None:
-        """Return sigmoid(scale * similarity + bias) (B, C), or None if `logit_bias` is None.
+        """Return the probabilities (B, C) that a class fits an image; only for sigmoid models.
 
-        Models with a bias were trained with a sigmoid loss. The result is the probability that a
-        class fits an image.
+        They are sigmoid(scale * similarity + bias). Returns None if `logit_bias` is None.
         """
         bias = self.logit_bias
         return None if bias is None else (self.logit_scale * similarities + bias).sigmoid()
@@ -99,7 +98,10 @@ class Adapted:
         return mean_similarities([member.classifier for member in self.members], features)
 
     def in_blocks(self, features: Sequence[Tensor]) -> Similarities:
-        """Return all images' similarities, in blocks, from each learner's features (N, D)."""
+        """Return the similarities of all images, computed in blocks when they are used.
+
+        `features` are the features (N, D) of each learner.
+        """
         return Similarities(
             len(features[0]),
             len(self.class_names),
@@ -113,7 +115,10 @@ def _gives_cosines(classifier: Classifier) -> bool:
 
 
 def mean_similarities(classifiers: Sequence[Classifier], features: Sequence[Tensor]) -> Tensor:
-    """Return similarities (B, C), averaged over learners, from each learner's features (B, D)."""
+    """Return the similarities (B, C) of B images, averaged over the learners.
+
+    `classifiers` and `features` (B, D) have one entry per learner.
+    """
     found = [own.similarities(one) for own, one in zip(classifiers, features, strict=True)]
     return found[0] if len(found) == 1 else torch.stack(found).mean(dim=0)
 
@@ -133,7 +138,7 @@ def from_learners(learners: Sequence[Learner], class_names: Sequence[str]) -> Ad
 
 
 def save_adapted(folder: RunFolder, adapted: Adapted) -> list[Path]:
-    """Write the model folders and `prototypes.safetensors`; return both paths."""
+    """Write the models and `prototypes.safetensors`; return the model folder and this file."""
     for member in adapted.members:
         member.backbone.save(_model_folder(folder, member.name, len(adapted.members)))
     return [folder.model, save_classifiers(folder, adapted)]
@@ -150,9 +155,10 @@ def save_classifiers(folder: RunFolder, adapted: Adapted) -> Path:
 
 
 def write_prototypes(path: Path, adapted: Adapted, about: Mapping[str, Any]) -> None:
-    """Write the prototypes as safetensors, with `about` as JSON in the metadata `latte`.
+    """Write the prototypes of all learners to a safetensors file.
 
-    The tensors of each learner are `NAME.weights`, `NAME.owners` and, with a bias, `NAME.bias`.
+    The tensors of each learner are `NAME.weights`, `NAME.owners` and, if there is a bias,
+    `NAME.bias`. `about` is stored as JSON in the metadata entry `latte`.
     """
     tensors: dict[str, Tensor] = {}
     for member in adapted.members:
@@ -170,11 +176,12 @@ def write_prototypes(path: Path, adapted: Adapted, about: Mapping[str, Any]) -> 
 def load_adapted(
     run: FinishedRun, device: str, progress: Progress | None, *, candidate: bool = False
 ) -> Adapted:
-    """Load a run's models and prototypes, or those of its candidate if `candidate` is true.
+    """Load the models and prototypes of a run.
 
-    `FinishedRun.candidate` defines the candidate. A candidate without a model folder did not change
-    CLIP; for such a candidate, the run's own model, which is the frozen CLIP, is loaded.
-    Raises `LatteError` if the files are missing or damaged.
+    If `candidate` is true, load the run's candidate instead: the adapted model that the guard
+    did not accept in full. A candidate without a model folder did not change CLIP; its model is
+    then the frozen CLIP in the run's own model folder. Raises `LatteError` if the files are missing
+    or damaged.
     """
     source = run.candidate if candidate else run
     classifiers = load_classifiers(source)
@@ -200,7 +207,10 @@ def load_adapted(
 
 
 def _arithmetic(run: FinishedRun, device: torch.device) -> Arithmetic:
-    """Return the arithmetic of the recipe, or that of `auto` if `device` does not support it."""
+    """Return the arithmetic (number format) in which the run's models encode on `device`.
+
+    It is the recipe's `precision`, or the choice of `auto` if `device` does not support this.
+    """
     train = run.recipe.get("train")
     found = train.get("precision") if isinstance(train, Mapping) else None
     precision: Any = found if found in get_args(Precision) else "auto"

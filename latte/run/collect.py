@@ -1,4 +1,4 @@
-"""Results of a run, collected from its folder for reporters."""
+"""Collect the results of a run from its folder, for reporters."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ GALLERY = 200
 def collect_results(
     workspace: Workspace, images: Images, controls: Mapping[str, Sequence[Evaluation]]
 ) -> RunResults:
-    """Return all results that a report may show, from a run whose stages are finished.
+    """Return all results of a finished run that a report may show.
 
-    `controls` are the evaluations of each control, by name. Raises `LatteError` if a file of the
-    run is damaged, or belongs to other images or classes.
+    `controls` are the evaluations of each control run, by name. Raises `LatteError` if a file of
+    the run is damaged, or belongs to other images or classes.
     """
     folder, run = workspace.folder, FinishedRun(workspace.folder)
     with explained(folder.prototypes):
@@ -121,13 +121,16 @@ def _gallery(
 
 
 def _counts(labels: PseudoLabels, classes: int) -> tuple[tuple[int, int], ...]:
-    """Return, per class, the number of zero-shot labels and the number of adapted labels."""
+    """Return for each class: (images with this zero-shot label, images with this adapted label)."""
     frozen, adapted = Counter(labels.frozen), Counter(labels.adapted)
     return tuple((frozen[index], adapted[index]) for index in range(classes))
 
 
 def _mistakes(run: FinishedRun, images: Images, before: Tensor) -> tuple[ClassifiedImage, ...]:
-    """Return the wrongly classified evaluation images; `before` (M,) are the zero-shot labels."""
+    """Return the evaluation images that the run classifies wrongly, the most confident first.
+
+    `before` (M,) are the zero-shot labels of all evaluation images.
+    """
     if not images.labels:
         return ()
     found = [
@@ -145,7 +148,10 @@ def _mistakes(run: FinishedRun, images: Images, before: Tensor) -> tuple[Classif
 def _uncertain(
     run: FinishedRun, images: Images, labels: PseudoLabels
 ) -> tuple[ClassifiedImage, ...]:
-    """Return the least certain training images. Raises `LatteError` for unknown image IDs."""
+    """Return the training images in `uncertain.jsonl`, which have the lowest confidence.
+
+    Raises `LatteError` if the file names an unknown image.
+    """
     wanted = {answer.image for answer in run.uncertain}
     rows = {image.id: row for row, image in enumerate(images.training.images) if image.id in wanted}
     with explained(run.folder.uncertain):
@@ -168,10 +174,10 @@ def _confusions(
     before: Tensor,
     classifiers: Sequence[Classifier],
 ) -> dict[str, tuple[Confusion, ...]]:
-    """Count pairs of true and predicted class, for zero-shot CLIP and the adapted model.
+    """Count pairs of true and predicted class, for zero-shot CLIP and for the adapted model.
 
-    `before` (M,) are the zero-shot labels. Only images on which the accuracy of the adapted
-    model is measured are counted, for both classifiers; see `split_rows`. Without an
+    `before` (M,) are the zero-shot labels of the evaluation images. Both counts use only the images
+    on which the accuracy of the adapted model is measured; see `split_rows`. If there is no
     evaluation split, the result is empty.
     """
     if not images.labels:
@@ -180,7 +186,7 @@ def _confusions(
     same_count(run.folder.predictions, "test images", [len(after), len(images.labels)])
     rows, answered = split_rows(read_own_images(run), images.evaluation.keys)
     if len(answered):
-        # The file then has the posterior's answers, not those of the classifier.
+        # The file then has the posterior's predictions, not the classifier's.
         features = zero_shot.evaluation
         after = Similarities(
             len(features),
@@ -197,6 +203,6 @@ def _confusions(
 
 
 def _pairs(first: Sequence[int], second: Sequence[int]) -> list[tuple[tuple[int, int], int]]:
-    """Return each pair of labels and its count, by falling count, then in label order."""
+    """Return each pair of labels and its count; most frequent first, then in label order."""
     found = Counter(zip(first, second, strict=True))
     return sorted(found.items(), key=lambda item: (-item[1], item[0]))

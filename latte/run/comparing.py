@@ -1,4 +1,4 @@
-"""Measure a model on unlabelled images, to compare models: score, verdict, time and licence."""
+"""Measure one model on unlabelled images, so that the user can compare several models."""
 
 from __future__ import annotations
 
@@ -53,17 +53,20 @@ class MeasuredModel:
     """Measurements of one model on the given images."""
 
     score: float
-    """Frequency, beyond chance, of equal zero-shot labels for similar images; see `model_score`."""
+    """Agreement, beyond chance, of the zero-shot labels of similar images; see `model_score`."""
     verdict: Verdict | None
-    """The guard's verdict on the adapted model; None without a guard."""
+    """The guard's verdict on the adapted model; None if the recipe has no guard."""
     seconds: float
-    """Seconds per image, to encode decoded images."""
+    """Seconds per image that the model needs to encode images; decoding is not included."""
     licence: str | None
     """Licence of the weights; None if unknown."""
 
 
 def measure_model(workspace: Workspace) -> MeasuredModel:
-    """Run the stages up to `train`, and measure the model; its features stay in the cache."""
+    """Run the stages up to `train`, and measure the recipe's model.
+
+    The model's features stay in the cache.
+    """
     images = find_images(workspace)
     with workspace.folder.lock():
         job = Job(workspace, images)
@@ -80,7 +83,7 @@ def measure_model(workspace: Workspace) -> MeasuredModel:
 
 
 def _seconds(workspace: Workspace, images: ImageCache) -> float:
-    """Return the seconds per image for encoding decoded images, after a warm-up."""
+    """Return the seconds per image for encoding, without decoding, after a warm-up."""
     clip, count, quiet = workspace.frozen_clip, min(len(images), _TIMED_IMAGES), SilentProgress()
     with workspace.encoding():
         encode_cached_images(clip, images, count, quiet, "", range(1))

@@ -1,4 +1,7 @@
-"""Stage `describe`: generate texts about training images and groups; all runs share the texts."""
+"""Stage `describe`: generate texts about training images and groups of images.
+
+A describer, which is a model that looks at images, writes the texts. All runs share them.
+"""
 
 from __future__ import annotations
 
@@ -33,9 +36,9 @@ def describe(
 ) -> DescriptionBank | None:
     """Read texts from the store, generate missing texts, and write the run's description bank.
 
-    Texts that the recipe's gates hold back stay in the store, but the bank leaves them out. Several
-    processes each generate a share of the texts. The main process returns the bank; the other
-    processes return None.
+    The bank is the list of texts that this run uses. Texts that the recipe's gates filter out stay
+    in the store, but not in the bank. Several processes each generate a share of the texts. The
+    main process returns the bank; the other processes return None.
 
     Args:
         workspace: the workspace of the run.
@@ -76,7 +79,7 @@ def build_descriptions(workspace: Workspace, template: str) -> dict[str, Descrip
 
 
 def training_set(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> TrainingSet:
-    """Return the training images, as requests to describers need them."""
+    """Return the training images with the features and labels that requests are made from."""
     return TrainingSet(
         images=images.training.images,
         keys=images.training.keys,
@@ -141,7 +144,7 @@ def _hold_back(
     results: Mapping[str, GenerateResult],
     descriptions: Mapping[str, DescriptionType[Any]],
 ) -> dict[str, GenerateResult]:
-    """Return `results` without the texts that gates hold back; write and report their counts."""
+    """Return `results` without the texts that gates filter out; write and report their number."""
     path = workspace.folder.gates
     if not workspace.recipe.gates:
         path.unlink(missing_ok=True)
@@ -155,7 +158,10 @@ def _hold_back(
 
 
 def _gate_lines(records: Sequence[HeldBack]) -> Iterator[str]:
-    """Yield a message per description, and a warning if no text of a description is left."""
+    """Yield messages on how many texts gates filtered out, per description.
+
+    If no text of a description is left, also yield a warning.
+    """
     for description, group in groupby(records, key=lambda record: record.description):
         gates = [*group]
         active = [record for record in gates if record.held_back]
@@ -184,7 +190,7 @@ def describe_shard(
     limit: int | None = None,
     ask_again: bool = False,
 ) -> str:
-    """Answer one shard of a recipe's requests, and return a line with the counts.
+    """Generate the texts for one shard (share) of a recipe's requests; return a summary line.
 
     Processes for different shards share only the description store. Each process writes its own
     file in the store and has its own folder below the run folder, so no process waits for a lock. A

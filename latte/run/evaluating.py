@@ -1,4 +1,4 @@
-"""Stage `evaluate`: measure the adapted model, and label every image with this model."""
+"""Stage `evaluate`: measure the adapted model, and label all images with it."""
 
 from __future__ import annotations
 
@@ -40,25 +40,26 @@ from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot
 
 LEAST_CERTAIN = 200
-"""Number of training images in `uncertain.jsonl`: those with the lowest confidence."""
+"""Number of training images in `uncertain.jsonl`: the images with the lowest confidence."""
 MOST_CLASSES = 5
-"""Number of likeliest classes per training image; used to estimate which classes occur."""
+"""Number of most probable classes per training image from which latte estimates which classes
+occur."""
 _ENOUGH = 10_000
 """Number of training images that suffice for calibration; more images only make it slower."""
 _MOST_NUMBERS = 2**25
-"""Largest number of similarities for calibration; with many classes, fewer images are used."""
+"""Largest number of similarities (images times classes) that are used for calibration."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A classifier's similarities (M, C) for the M evaluation images, and its posterior."""
+    """Similarities (M, C) of M evaluation images by one classifier, and its posterior."""
 
     similarities: Similarities
     own: OwnImages | None
-    """The posterior of the training images; None if the classifier has no posterior."""
+    """Posterior (class probabilities) of the training images; None if there is none."""
 
     def calibrated_own(self, calibration: Calibration) -> OwnImages | None:
-        """Return the posterior, if there is one, with the exponent of `calibration`."""
+        """Return the posterior, calibrated with the exponent of `calibration`, if there is one."""
         return None if self.own is None else replace(self.own, exponent=calibration.own_exponent)
 
 
@@ -77,18 +78,20 @@ class _Answers:
     """Predicted classes of the N training images."""
 
     labels: Tensor
-    """(N,): the likeliest class; if several classes are equally likely, the first of them."""
+    """(N,): the most probable class; if several classes are equally probable, the first of them."""
     likeliest: Tensor
-    """(N, K): the `MOST_CLASSES` likeliest classes, or all classes if there are fewer."""
+    """(N, K): the K = `MOST_CLASSES` most probable classes, or all classes if there are fewer."""
     probabilities: Tensor
-    """(N, K): the probabilities of the likeliest classes, as a posterior gives them."""
+    """(N, K): probabilities of the classes in `likeliest`. They are the posterior's probabilities
+    if there is a posterior, else equal to `confidences`."""
     confidences: Tensor
-    """(N, K): the calibrated probabilities of the likeliest classes."""
+    """(N, K): calibrated probabilities of the classes in `likeliest`."""
 
     def corrected(self, given: Tensor) -> _Answers:
-        """Replace predictions by the classes `given` (N,), except where `given` is -1.
+        """Replace predictions by classes that a person gave, except where `given` (N,) is -1.
 
-        All K likeliest classes of a corrected image become the given class.
+        All K entries of `likeliest` of such an image become the given class, with probabilities 1,
+        0, ..., 0.
         """
         known = given >= 0
         first = torch.zeros_like(self.probabilities)
@@ -104,10 +107,10 @@ class _Answers:
 def evaluate(
     workspace: Workspace, images: Images, zero_shot: ZeroShot, outcome: Outcome
 ) -> list[Path]:
-    """Measure zero-shot and the adapted model, label every image, and return the written files.
+    """Measure zero-shot CLIP and the adapted model, label all images; return the written files.
 
-    If the guard did not accept the candidate in full, the candidate is also measured, and also
-    labels the training images.
+    If the guard did not accept the adapted model in full, this model, called the candidate, is also
+    measured, and also labels the training images.
     """
     folder, run = workspace.folder, FinishedRun(workspace.folder)
     trained, rejected = trains_clip(workspace), outcome.rejected
@@ -153,14 +156,13 @@ def evaluate(
 def compare(
     images: Images, zero_shot: ZeroShot, adapted: Measured, candidate: Measured | None = None
 ) -> list[Evaluation]:
-    """Measure zero-shot, the adapted model and the `candidate`, if given, on the same images.
+    """Measure zero-shot CLIP, the adapted model, and the `candidate` if there is one.
 
-    Test images that are also training images can have a posterior (class probabilities that a
-    labeler computed from all training images together). If some test images have a posterior, it is
-    measured on these images, and the classifiers on the other test images. If all test images have
-    a posterior, the classifiers are also measured on all of them, as if the images were new. If a
-    `candidate` is given, only the candidate can have a posterior, and all classifiers are measured
-    on all test images.
+    The posterior (class probabilities that a labeler computed from all training images together)
+    exists only for test images that are also training images. It is measured on these images, and
+    the classifiers on the other test images. If all test images have a posterior, the classifiers
+    are also measured on all of them, as if the images were new. If a `candidate` is given, only the
+    candidate can have a posterior, and all classifiers are measured on all test images.
     """
     labels, classes = torch.tensor(images.labels), len(images.class_names)
     texts, features = zero_shot.classifier, zero_shot.evaluation
@@ -192,10 +194,12 @@ def compare(
 
 
 def split_rows(own: OwnImages | None, keys: Sequence[str]) -> tuple[Tensor, Tensor]:
-    """Return row indices of test images: those for the classifier, and those with a posterior.
+    """Choose the test images on which the classifier, and on which the posterior, is measured.
 
-    `keys` are the content keys of all test images, and `own` has the posterior. If all test images
-    have a posterior, the classifier is measured on all of them too.
+    `own` has the posterior, which exists for training images only, and `keys` are the content
+    hashes of all test images. The posterior is measured on the test images that it contains. The
+    classifier is measured on the other test images, or on all if there are no others. Returns both
+    as indices of test images.
     """
     known = [False] * len(keys) if own is None else [row is not None for row in own.rows(keys)]
     answered = torch.tensor(known, dtype=torch.bool)
@@ -211,10 +215,10 @@ def _similarities(
     features: Sequence[Tensor] | None,
     encodes: bool,
 ) -> tuple[Similarities, Similarities]:
-    """Return similarities of training and evaluation images.
+    """Return similarities of the training images and of the evaluation images to the classes.
 
     If `encodes` is false, the features of the frozen CLIP are used. If it is true, `adapted`
-    encodes the images; if `features` of the training images are given, they are not encoded again.
+    encodes the images. The training images are not encoded again if their `features` are given.
     """
     if not encodes:
         every = len(adapted.members)
@@ -244,11 +248,12 @@ def _label_training(
 def _calibrate(
     workspace: Workspace, images: Images, zero_shot: ZeroShot, found: _Classified
 ) -> Calibration:
-    """Find the calibrated scale of the similarities on the training images, without labels.
+    """Find, without labels, the scale of the similarities that calibrates the confidence.
 
-    A posterior is calibrated in the same way. Images to which a person gave a class are left out,
-    unless there are no others: their labels agree with the person, not with zero-shot CLIP. If
-    there are true classes of evaluation images, they only serve to measure the calibration error.
+    A posterior is calibrated in the same way, by an exponent. Training images to which a person
+    gave a class are left out, unless there are no other images: their labels agree with the person,
+    not with zero-shot CLIP. If evaluation images have true classes, they only serve to measure the
+    calibration error.
     """
     enough = min(_ENOUGH, max(1, _MOST_NUMBERS // found.training.classes))
     every = -(-found.training.images // enough)
@@ -265,7 +270,7 @@ def _calibrate(
     scale = matching_scale(training, expected, found.logit_scale)
     calibration = Calibration(scale, found.logit_scale, expected, len(training))
     own = found.evaluation.own
-    # With one stored class per image, nothing is known about the others.
+    # With one stored class per image, the probabilities of all other classes are unknown.
     if own is not None and own.posterior.labels.shape[1] > 1:
         likeliest, probabilities = (one[rows][kept] for one in vars(own.posterior).values())
         wanted = expected_accuracy(before, likeliest[:, 0])
@@ -282,7 +287,10 @@ def _calibrate(
 
 
 def _answers(found: _Classified, calibration: Calibration) -> _Answers:
-    """Return the predictions of the posterior, or of the calibrated classifier if there is none."""
+    """Return the predictions for training images.
+
+    They come from the posterior or, if there is none, from the calibrated classifier.
+    """
     own = found.evaluation.calibrated_own(calibration)
     if own is not None:
         every = (own.posterior.labels, own.posterior.probabilities, own.confidences)
@@ -315,7 +323,7 @@ def _write_pseudo_labels(
 
 
 def _write_uncertain(path: Path, answers: _Answers, images: Images) -> None:
-    """Write the two likeliest classes of the images with the lowest confidence, as JSON lines."""
+    """Write the two most probable classes of the images with the lowest confidence to `path`."""
     names = images.class_names
     confidences = answers.confidences
     order = confidences[:, 0].sort(stable=True).indices[:LEAST_CERTAIN].tolist()
@@ -351,7 +359,7 @@ def _write_present(path: Path, answers: _Answers, class_names: Sequence[str]) ->
 def _predictions(
     images: Images, found: Measured, calibration: Calibration, top_k: int
 ) -> Iterator[Prediction]:
-    """Yield the rows of `predictions.csv`, with only one block of rows in memory at a time."""
+    """Yield the rows of `predictions.csv`; only one block of rows is in memory at a time."""
     scan, names = images.evaluation, images.class_names
     own = found.calibrated_own(calibration)
     true_labels = iter(images.labels)

@@ -1,8 +1,8 @@
 """Disk cache of frozen-CLIP features: each image and text is encoded once, for all runs.
 
-The last bit of a feature can depend on the batch in which the feature was encoded. If an image
-folder grows between runs, its cached features were encoded in other batches than in a run that
-encodes the whole folder at once, so features of the two runs can differ in the last bit.
+The last bit of a feature can depend on the other images in its batch. If an image folder grows
+between runs, old and new images are encoded in separate batches. Their features can then differ in
+the last bit from a run that encodes the whole folder at once.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ from latte.toolkit.blocks import rows_per_block
 
 _KEY_BYTES = 16
 _FULL = 4
-"""Size of the largest file, in blocks of `latte.toolkit.blocks`: 64 MiB."""
+"""Largest size of a file, in blocks as `latte.toolkit.blocks` defines them; it is 64 MiB."""
 _MOST_SMALL = 8
-"""Files are merged if this many of them are smaller than a quarter of the largest size."""
+"""Small files are merged if there are this many; small means below a quarter of the largest
+size."""
 
 
 def cached_features(
@@ -47,7 +48,7 @@ def cached_features(
 
     Args:
         cache: the cache folder of all runs.
-        identity: everything except the image or text that features depend on, such as the CLIP.
+        identity: everything that features depend on besides the image or text, such as the CLIP.
         keys: one key per image or text, equal if the content is equal.
         encode: takes distinct indices into `keys`; returns their features (M, width).
         width: width of a feature.
@@ -85,10 +86,10 @@ def cached_features(
 
 
 def _distinct(keys: Sequence[str]) -> tuple[Sequence[int], Tensor | None]:
-    """Number the distinct keys from 0, in the order of their first occurrence.
+    """Find repeated keys, so that equal images or texts are encoded only once.
 
-    Returns the index of the first occurrence of each distinct key, and the numbers (N,) of all N
-    keys. The numbers are None if all keys are distinct.
+    Returns the index of the first occurrence of each distinct key, and for each of the N keys the
+    position (N,) of its distinct key. The positions are None if all keys are distinct.
     """
     numbers: dict[str, int] = {}
     inverse = [numbers.setdefault(key, len(numbers)) for key in keys]
@@ -100,7 +101,7 @@ def _distinct(keys: Sequence[str]) -> tuple[Sequence[int], Tensor | None]:
 
 @dataclass(frozen=True)
 class FeatureBlocks:
-    """Features that share an identity, in fp32, stored by key in the files of `folder`.
+    """Files of features in `folder`, in fp32, stored by the key of their image or text.
 
     Files are never changed: new features are written to a new file. Small files are merged into
     larger files, so an image folder that grows by an image per day does not cause a thousand files.
@@ -132,7 +133,10 @@ class FeatureBlocks:
         return known
 
     def add(self, keys: Sequence[str], features: Tensor) -> None:
-        """Store `features` (R, width) under distinct `keys`. Raises `OSError` if writing fails."""
+        """Store R features (R, width), one per key; keys are distinct.
+
+        Raises `OSError` if writing fails.
+        """
         merged = self._small_ones()
         names = numpy.concatenate([*(stored for _, stored, _ in merged), _hashed(keys)])
         rows = torch.cat([*(rows for *_, rows in merged), features]) if merged else features
@@ -166,7 +170,10 @@ class FeatureBlocks:
         return _read(path, "features", torch.float32, self.width, count)
 
     def _small_ones(self) -> list[tuple[Path, NDArray[Any], Tensor]]:
-        """Return small files, their keys and rows, to merge them; empty if there are only a few."""
+        """Return the path, keys and features of all small files that are to be merged.
+
+        The list is empty if there are only a few small files.
+        """
         found = [(path, keys) for path in self._paths() if (keys := self._keys(path)) is not None]
         small = [(path, keys) for path, keys in found if len(keys) < self._full // 4]
         if len(small) < _MOST_SMALL:
@@ -186,7 +193,7 @@ class FeatureBlocks:
 def _read(
     path: Path, name: str, dtype: torch.dtype, width: int, count: int | None = None
 ) -> Tensor | None:
-    """Return the memory-mapped matrix `name` of a file. Remove a damaged file and return None."""
+    """Return the matrix `name` of a file, memory-mapped; remove a damaged file and return None."""
     try:
         with safe_open(path, framework="pt") as file:
             found: Tensor = file.get_tensor(name)

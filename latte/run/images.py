@@ -42,16 +42,16 @@ class Images:
     labels: tuple[int, ...]
     """True labels of the evaluation images."""
     templates: tuple[str, ...] = ()
-    """All templates if there are several; otherwise empty."""
+    """All templates if the dataset has several; otherwise empty."""
     aliases: tuple[tuple[str, ...], ...] = ()
-    """All names of each class if a class has several; otherwise empty."""
+    """All names of each class, if at least one class has several names; otherwise empty."""
     corrections: tuple[int, ...] | None = None
-    """Labels (N,) that a person gave to training images, -1 elsewhere; None if the recipe uses
-    none."""
+    """(N,): class that a person gave to the training image, or -1; None if the recipe has no
+    corrections."""
 
     @property
     def class_texts(self) -> ClassTexts:
-        """The texts of each class: all its names in all templates."""
+        """The texts of each class: all its names, each in all templates."""
         names = self.aliases or [(name,) for name in self.class_names]
         return ClassTexts.of(self.templates or (self.template,), names)
 
@@ -62,7 +62,7 @@ class Images:
 
     @property
     def fingerprint(self) -> str:
-        """Digest of ids, contents, order, class names, templates and evaluation labels."""
+        """Digest of the images (ids, contents, order), class names, templates and test labels."""
         several = [self.templates, self.aliases] if self.templates or self.aliases else []
         return digest_json(
             [
@@ -110,9 +110,9 @@ def find_images(workspace: Workspace) -> Images:
 
 
 def changed_inputs(folder: RunFolder, images: Images) -> list[str]:
-    """Return the kinds of inputs that differ from those of an earlier run in `folder`.
+    """Return what has changed since an earlier run in `folder`: `class names`, `images` or both.
 
-    The list is empty if neither class names nor images differ, or if the earlier files are damaged.
+    The list is empty if nothing has changed, or if the files of the earlier run are damaged.
     """
     before, found = FinishedRun(folder), []
     with suppress(LatteError):
@@ -139,10 +139,10 @@ def write_images(workspace: Workspace, images: Images) -> list[Path]:
 
 
 def _skipped_lines(skipped: Sequence[SkippedImage], path: Path) -> Iterator[str]:
-    """Yield the number of skipped images, then one line per reason, the most frequent first.
+    """Yield lines about skipped images: first their number, then one line per reason.
 
-    Each line has a reason, the number of images and an example. The last line counts the images
-    with rarer reasons.
+    The most frequent reasons come first, each with its number of images and an example. The last
+    line counts the images with rarer reasons.
     """
     if not skipped:
         return
@@ -160,7 +160,7 @@ def _images(count: int) -> str:
 
 
 def _sample(items: Sequence[ItemT], workspace: Workspace, split: str) -> Sequence[ItemT]:
-    """Return all items, or a sample of `limit` items drawn with the run's seed, in order."""
+    """Return all items, or, if the run has a `limit`, a random sample in the original order."""
     limit = workspace.limit
     if limit is None or limit >= len(items):
         return items
@@ -177,10 +177,11 @@ def _lines(scan: Scan, labels: Sequence[int] | None) -> Iterator[str]:
 
 
 def with_corrections(workspace: Workspace, images: Images) -> Images:
-    """Return `images` with the labels of the recipe's `corrections`; unchanged without the key.
+    """Return `images` with the labels that a person gave, from the recipe's file `corrections`.
 
-    Only the main process reads the file, and only once, because a reviewer may extend it during the
-    run. Images are identified by their content, so all copies of an image get the same label.
+    If the recipe has no such key, `images` is returned unchanged. Only the main process reads the
+    file, and only once, because a reviewer may extend it during the run. Images are identified by
+    their content, so all copies of an image get the same label.
 
     Raises `LatteError` if the file is missing or is not the review.jsonl of a run, or if it names a
     class that the recipe does not have.
@@ -213,7 +214,9 @@ def _read_corrections(workspace: Workspace, images: Images) -> tuple[int, ...]:
 
 
 def oracle_labels(workspace: Workspace, images: Images) -> Tensor | None:
-    """Return the true classes (N,) int64 of the training images; None without `oracle: true`.
+    """Return the true classes (N,) int64 of the training images if the recipe has `oracle: true`.
+
+    For other recipes, return None.
 
     Raises `LatteError` if the dataset lacks the label of a training image.
     """

@@ -36,20 +36,24 @@ from latte.run.zero_shot import ZeroShot
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of stage `train`. The candidate is the classifier that the guard judged."""
+    """The result of stage `train`: the classifier that the run uses, after the guard's decision.
+
+    The candidate is the adapted model that the guard judged.
+    """
 
     adapted: Adapted
     """The classifier that the run uses: the candidate, zero-shot CLIP, or a mixture of both."""
     rejected: Adapted | None = None
     """The candidate, if the guard did not accept it in full; otherwise None."""
     features: tuple[Tensor, ...] | None = None
-    """The candidate's features of the training images, if they were encoded for the guard."""
+    """The candidate's features of the training images, one tensor per learner; None if the guard
+    did not need them."""
 
 
 def trains_clip(workspace: Workspace) -> bool:
-    """Return True if the run can change the weights of CLIP, and so the image features.
+    """Return True if the run may change the weights of CLIP.
 
-    Returns False if the recipe has no training steps, or if it trains no parameter of CLIP.
+    Returns False if the recipe has no training steps, or no trainable parameter of CLIP.
     """
     recipe = workspace.recipe
     trains = any(learner.trainable.spec.name != "none" for learner in recipe.learners)
@@ -63,10 +67,10 @@ def judge_and_save(
     candidate: Adapted,
     posterior: Posterior | None,
 ) -> tuple[Outcome, list[Path]]:
-    """Let the guard judge the candidate and save the result; return the outcome and the files.
+    """Let the guard judge the adapted model, and save the classifier that the run uses.
 
-    Only the main process calls the guard and writes files. Without a guard, the candidate is
-    accepted in full.
+    Returns the outcome and the written files. Only the main process calls the guard and writes
+    files. If the recipe has no guard, the adapted model is accepted in full.
     """
     folder, trained = workspace.folder, trains_clip(workspace)
     written: list[Path] = []
@@ -92,7 +96,7 @@ def judge_and_save(
 
 
 def load_outcome(run: FinishedRun, device: str, progress: Progress) -> Outcome:
-    """Load the outcome that `judge_and_save` saved, without features."""
+    """Load the outcome that `judge_and_save` saved; features are not saved, so they are None."""
     adapted = load_adapted(run, device, progress)
     if not run.has_candidate:
         return Outcome(adapted)
@@ -107,9 +111,9 @@ def _judge(
     posterior: Posterior | None,
     features: Sequence[Tensor] | None,
 ) -> Verdict:
-    """Return the guard's verdict after writing it to `verdict.json` and reporting it.
+    """Call the guard, write its verdict to `verdict.json`, print it, and return it.
 
-    Raises `LatteError` if the verdict is unusable.
+    Raises `LatteError` if the verdict is invalid.
     """
     choice = workspace.recipe.guard
     assert choice is not None, "only called with a guard"
@@ -157,11 +161,11 @@ def _evidence(
 def _blend(
     workspace: Workspace, zero_shot: ZeroShot, candidate: Adapted, strength: float
 ) -> Adapted:
-    """Mix zero-shot CLIP and the candidate, whose share is `strength`, from 0 to below 1.
+    """Return a mixture of zero-shot CLIP and the candidate, with weights 1 - strength and strength.
 
-    Strength 0 gives the frozen CLIP with its class texts as prototypes. A strength above 0 requires
-    that CLIP was not trained: both classifiers then have the logit scale of the frozen CLIP, so the
-    mean of similarities is also the mean of logits.
+    `strength` is below 1. If it is 0, the result is zero-shot CLIP: the frozen CLIP with its class
+    texts as prototypes. If it is above 0, CLIP must not have been trained. Both classifiers then
+    have the logit scale of the frozen CLIP, so mixing similarities also mixes logits.
     """
     if strength == 0:
         member = Member(
@@ -177,10 +181,10 @@ def _blend(
 
 
 def blend_classifier(texts: Tensor, own: Classifier, strength: float) -> Classifier:
-    """Mix the class texts' features (C, D) with the classifier `own`, whose share is `strength`.
+    """Return a mixture of the zero-shot classifier `texts` (C, D) and the classifier `own`.
 
     With s = `strength`, a prototype w of a class with the text feature t becomes (1 - s) t + s w,
-    and a bias b becomes s b.
+    and its bias b becomes s b.
     """
     return Classifier(
         (1 - strength) * texts[own.owners].to(own.weights) + strength * own.weights,
@@ -192,7 +196,10 @@ def blend_classifier(texts: Tensor, own: Classifier, strength: float) -> Classif
 def _save(
     folder: RunFolder, outcome: Outcome, posterior: Posterior | None, trained: bool
 ) -> list[Path]:
-    """Save the run's classifier, and separately a candidate that was not accepted in full."""
+    """Save the classifier that the run uses; return the written files.
+
+    A candidate that was not accepted in full is saved to a folder of its own.
+    """
     apart = folder.candidate
     shutil.rmtree(apart.path, ignore_errors=True)
     if outcome.rejected is None:

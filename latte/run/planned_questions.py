@@ -23,15 +23,15 @@ from latte.run.zero_shot import ZeroShot, compute_zero_shot
 
 @dataclass(frozen=True)
 class PlannedQuestions:
-    """Questions of one description or of one purpose of a labeler."""
+    """Number of questions that one description needs, or that a labeler asks for one purpose."""
 
     describer: str
     purpose: str
     questions: int
     stored: int
-    """Questions that have an answer in the store."""
+    """Number of questions whose answer is already stored."""
     tokens: tuple[float, float] | None
-    """Mean or assumed input and output tokens of a question; None if they are not counted."""
+    """Input and output tokens per question, measured or assumed; None if tokens are not counted."""
 
     @property
     def to_ask(self) -> int:
@@ -42,10 +42,11 @@ class PlannedQuestions:
 def plan_questions(
     recipe: Recipe, registry: Registry, progress: Progress, limit: int | None
 ) -> list[PlannedQuestions]:
-    """Return what the recipe would ask; nothing is asked or written, except cached features.
+    """Return the questions that the recipe would ask, without asking them.
 
-    A labeler chooses each question from the answers to earlier questions. Only stored answers are
-    known here, so the run may ask other questions than these.
+    Nothing is written except features in the cache. A labeler chooses each question from the
+    answers to earlier questions. Only stored answers are known here, so the run may ask different
+    questions.
     """
     keep_freed_memory()
     workspace = Workspace(recipe, registry, progress, run_folder(recipe, limit), limit=limit)

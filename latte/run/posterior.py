@@ -1,7 +1,7 @@
-"""Posterior and corrected classes of a run's training images: save, load and predict with them.
+"""Known classes of a run's training images: save, load and predict with them.
 
-The posterior has the class probabilities that a labeler computed from all training images together.
-Corrected classes are those that a person gave to images.
+They come from two sources: the posterior, which is the class probabilities that a labeler computed
+from all training images together, and corrections, which are classes that a person gave to images.
 """
 
 from __future__ import annotations
@@ -27,34 +27,37 @@ from latte.run.images import Images
 
 @dataclass(frozen=True)
 class OwnImages:
-    """The posterior of the run's training images, with a look-up of images by content key."""
+    """Posterior of the run's training images; finds an image by the hash of its content."""
 
     posterior: Posterior
     keys: tuple[str, ...]
-    """The content key of each of the N images, as in `data/training.jsonl`."""
+    """Content hash of each of the N training images, as in `data/training.jsonl`."""
     exponent: float | None = None
-    """Power of the probabilities in predictions; see `Calibration.own_exponent`."""
+    """Exponent that calibrates the posterior's probabilities; see `Calibration.own_exponent`."""
 
     @cached_property
     def _rows(self) -> dict[str, int]:
-        """Row by content key; of several images with equal content, the row of the first."""
+        """Row of the posterior by content hash; the first row if images have equal content."""
         return {key: row for row, key in reversed([*enumerate(self.keys)])}
 
     @cached_property
     def confidences(self) -> Tensor:
-        """(N, K): the calibrated probabilities of the posterior's classes."""
+        """(N, K): calibrated probabilities of the classes in `posterior.labels`."""
         if self.exponent is None:
             return self.posterior.probabilities
         return calibrated(self.posterior.probabilities, self.exponent)
 
     def rows(self, keys: Sequence[str | None]) -> list[int | None]:
-        """Return the row of each content key in `keys`; None for an unknown or missing key."""
+        """Return the posterior's row for each content hash; None if the image is unknown."""
         return [None if key is None else self._rows.get(key) for key in keys]
 
     def prediction(
         self, image: str, row: int, class_names: Sequence[str], top_k: int
     ) -> Prediction:
-        """Return the posterior's prediction for the row `row`; `image` is the name of its image."""
+        """Return the prediction for the training image at index `row`: its `top_k` best classes.
+
+        `image` is the name of the image.
+        """
         labels = self.posterior.labels[row, :top_k].tolist()
         scores = self.confidences[row, :top_k].tolist()
         classes = (ClassScore(class_names[c], s, c) for c, s in zip(labels, scores, strict=True))
@@ -67,15 +70,18 @@ class OwnImages:
         class_names: Sequence[str],
         top_k: int,
     ) -> Iterator[Prediction]:
-        """Yield `predictions`; for training images, yield the prediction of the posterior."""
+        """Yield `predictions`, but replace those for training images by the posterior's.
+
+        `keys` are the content hashes of the images.
+        """
         for one, row in zip(predictions, self.rows(keys), strict=True):
             yield one if row is None else self.prediction(one.image, row, class_names, top_k)
 
     def ranks(self, rows: Tensor, labels: Tensor, classes: int) -> Tensor:
-        """Return the rank (B,) of the true class in the posterior of the images `rows` (B,).
+        """Return the rank (B,) of the true class of B images in the order of their probabilities.
 
-        `labels` (B,) are the true classes. The likeliest class has rank 0. A class that the
-        posterior does not contain has the rank `classes`.
+        `rows` (B,) are the indices of the images, `labels` (B,) the true classes. The most probable
+        class has rank 0. A class that the posterior does not contain has the rank `classes`.
         """
         hits = self.posterior.labels[rows] == labels.unsqueeze(1)
         ranks = hits.long().argmax(dim=1)
@@ -83,7 +89,7 @@ class OwnImages:
 
 
 def save_posterior(folder: RunFolder, posterior: Posterior | None) -> list[Path]:
-    """Write `posterior.safetensors` and return its path; without a posterior, remove the file."""
+    """Write `posterior.safetensors` and return its path; remove the file if there is none."""
     if posterior is None:
         folder.posterior.unlink(missing_ok=True)
         return []
@@ -93,11 +99,12 @@ def save_posterior(folder: RunFolder, posterior: Posterior | None) -> list[Path]
 
 
 def read_own_images(run: FinishedRun, *, candidate: bool = False) -> OwnImages | None:
-    """Read the posterior of a run or of its candidate, and the content keys of the images.
+    """Read the posterior of a run, and the content hashes of its training images.
 
-    The probabilities are not calibrated: stage `evaluate` calibrates them, and must not read the
-    file of an earlier calibration. Returns None if there is no posterior. Raises `LatteError` if
-    the file is missing or damaged, or belongs to other images or classes.
+    If `candidate` is true, read the posterior of the run's candidate, which is the adapted model
+    that the guard did not accept in full. The probabilities are not calibrated: stage `evaluate`
+    calibrates them, and must not use an earlier calibration. Returns None if there is no posterior.
+    Raises `LatteError` if the file is missing or damaged, or belongs to other images or classes.
     """
     path = (run.candidate if candidate else run).folder.posterior
     if not run.folder.wrote("train", path):
@@ -113,7 +120,8 @@ def read_own_images(run: FinishedRun, *, candidate: bool = False) -> OwnImages |
 def save_corrected(folder: RunFolder, images: Images) -> list[Path]:
     """Write the classes that a person gave to training images, and return the file's path.
 
-    The file has the index of the class by content key. Without corrections it is removed.
+    The file maps content hashes of images to class indices. If the recipe uses no corrections, the
+    file is removed.
     """
     if images.corrections is None:
         folder.corrected.unlink(missing_ok=True)
@@ -124,11 +132,11 @@ def save_corrected(folder: RunFolder, images: Images) -> list[Path]:
 
 
 def read_predicted(run: FinishedRun, *, candidate: bool = False) -> OwnImages | None:
-    """Read the predictions for training images: the calibrated posterior with a person's classes.
+    """Read the predictions for training images: the calibrated posterior, with a person's classes.
 
-    A class that a person gave to an image has probability 1, even if the posterior's likeliest
-    class is another one. Without a posterior, the result has only the images whose class a person
-    gave; it is None if there are no such images. Raises `LatteError` as `read_own_images` does.
+    If a person gave the class of an image, this class has probability 1, whatever the posterior
+    says. In a run without a posterior, the result has only the images whose class a person gave.
+    Returns None if there is neither. Raises `LatteError` as `read_own_images` does.
     """
     own, given = read_own_images(run, candidate=candidate), _read_corrected(run)
     if own is None:
@@ -142,7 +150,7 @@ def read_predicted(run: FinishedRun, *, candidate: bool = False) -> OwnImages | 
 
 
 def _read_corrected(run: FinishedRun) -> dict[str, int]:
-    """Read the classes that a person gave, by content key; empty without corrections."""
+    """Read the classes that a person gave, by content hash; empty if there are none."""
     path, classes = run.folder.corrected, len(run.class_names)
     if not run.folder.wrote("train", path):
         return {}
@@ -154,7 +162,10 @@ def _read_corrected(run: FinishedRun) -> dict[str, int]:
 
 
 def _with_given(own: OwnImages, given: Mapping[str, int]) -> Posterior:
-    """Return the posterior with the classes `given` by content key, which have probability 1."""
+    """Return the posterior, in which the classes `given` by a person have probability 1.
+
+    `given` maps content hashes of images to class indices.
+    """
     labels, probabilities = own.posterior.labels.clone(), own.posterior.probabilities.clone()
     for row, key in enumerate(own.keys):
         if key in given:
@@ -167,7 +178,7 @@ def _with_given(own: OwnImages, given: Mapping[str, int]) -> Posterior:
 
 
 def _check(found: Posterior, classes: int) -> None:
-    """Raise `ValueError` unless the tensors are a posterior over `classes` classes."""
+    """Raise `ValueError` unless `found` is a valid posterior for C = `classes` classes."""
     labels, probabilities = found.labels, found.probabilities
     if labels.dtype != torch.int64 or labels.ndim != 2 or not 1 <= labels.shape[1] <= classes:
         raise ValueError("its labels are not a matrix of classes")

@@ -23,7 +23,7 @@ _PACKAGES = ("torch", "torchvision", "open_clip_torch", "timm", "pillow", "safet
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
 _RESET_PEAK = "5"
-"""Value that resets the peak resident set size of this process; see proc(5)."""
+"""Value that resets the peak memory (resident set size) of this process; see proc(5)."""
 _MEGABYTE = 2**20
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
@@ -33,7 +33,7 @@ _PAD_BYTES = 64 * 1024**2
 
 _WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 _FIXED_WORKSPACE = ":4096:8"
-"""Setting for reproducible results; see Results Reproducibility in NVIDIA's cuBLAS manual."""
+"""Value that makes cuBLAS deterministic; see Results Reproducibility in NVIDIA's manual."""
 _NO_OTHER_WAY = "deterministic implementation"
 """Part of torch's message about an operation that has no deterministic implementation."""
 
@@ -70,7 +70,10 @@ def _version(package: str) -> str | None:
 
 
 def share_folder(folder: RunFolder) -> None:
-    """Raise `LatteError` if this process does not see the run folder of the main process."""
+    """Raise `LatteError` if this process cannot read the run folder of the main process.
+
+    Processes on several machines must share the folder.
+    """
     if distributed.world_size() == 1:
         return
     sign = distributed.broadcast(folder.sign)
@@ -83,7 +86,7 @@ def share_folder(folder: RunFolder) -> None:
 
 
 def take_device(device: str) -> None:
-    """Make `device` the default GPU of this process; with several processes, NCCL requires this.
+    """Make `device` the default GPU of this process, as NCCL requires with several processes.
 
     Does nothing in a single process or on a CPU. Raises `LatteError` if several processes cannot
     use `device` together.
@@ -103,7 +106,7 @@ def take_device(device: str) -> None:
 
 
 def keep_freed_memory() -> bool:
-    """Let glibc keep freed memory for the next batch; return True if glibc accepts the options.
+    """Let glibc keep freed memory for the next batch; return True if this works.
 
     By default glibc maps new memory for every large tensor, and the operating system clears each
     new page at its first access. On a CPU, the clearing takes as long as the arithmetic of a small
@@ -120,7 +123,8 @@ def keep_freed_memory() -> bool:
 def return_freed_memory() -> None:
     """Let glibc return freed memory to the system; do nothing with another C library.
 
-    Otherwise, memory that a finished thread freed stays unused in glibc's arena for this thread.
+    Without this call, memory that a finished thread freed stays reserved in glibc's arena for this
+    thread.
     """
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)
@@ -139,8 +143,8 @@ def start_measuring(device: str) -> None:
 def peak_memory_mb(device: str) -> float | None:
     """Return the peak memory since `start_measuring` in MiB, of the GPU or else of this process.
 
-    Returns None if the system does not report the peak. If the process keeps freed memory, the peak
-    includes memory that an earlier run in this process needed.
+    Returns None if the system does not report the peak. If the process keeps freed memory (see
+    `keep_freed_memory`), the peak also includes memory of earlier runs in this process.
     """
     if device.startswith("cuda"):
         import torch
@@ -155,11 +159,11 @@ def peak_memory_mb(device: str) -> float | None:
 
 @contextmanager
 def deterministic(wanted: bool) -> Iterator[None]:
-    """Use torch's deterministic algorithms within the block if `wanted` is true.
+    """Use torch's deterministic algorithms inside the `with` block if `wanted` is true.
 
     They are needed only on GPUs, where some operations add numbers in varying order; CPU runs are
-    already bit-identical. The cost in time depends on the model, and was not measured on a GPU.
-    Raises `LatteError` if an operation has no deterministic implementation.
+    already bit-identical. They are slower; how much was not measured on a GPU. Raises `LatteError`
+    if an operation has no deterministic implementation.
     """
     if not wanted:
         yield

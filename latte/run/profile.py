@@ -18,13 +18,13 @@ from latte.train.precision import Arithmetic, backward_in, choose_arithmetic
 from latte.train.timing import PARTS, WAITING, Stopwatch, measuring, wait_for
 
 _SIDES = {"cpu": 2048, "cuda": 8192}
-"""Sides of the square matrices to multiply: overhead is negligible compared with the product."""
+"""Rows and columns of the matrices to multiply: so large that call overhead is negligible."""
 _REPEATS = 5
 _DTYPES: Mapping[Arithmetic, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class RunProfile:
-    """Time measurements during a run, which change neither the run's results nor the run ID."""
+    """Time measurements during a run; they do not change the results or the run ID."""
 
     def __init__(self, workspace: Workspace) -> None:
         self.device = workspace.device
@@ -32,14 +32,14 @@ class RunProfile:
             workspace.recipe.train.precision, torch.device(self.device)
         )
         self.stages: dict[str, tuple[StageRecord, bool]] = {}
-        """Record of each stage, and True if the stage was reused, by stage name."""
+        """For each stage name: (record of the stage, True if the stage was reused)."""
         self.watch: Stopwatch | None = None
-        """Times of the training steps; None if this process did no training."""
+        """Times of the training steps; None if this process did not run the stage `train`."""
         self._trace = workspace.folder.trace
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Measure the training steps inside the block if the stage `name` is `train`."""
+        """Measure the training steps inside the `with` block; only if the stage is `train`."""
         if name != "train":
             yield
             return
@@ -49,7 +49,7 @@ class RunProfile:
 
 
 def write_profile(folder: RunFolder, profile: RunProfile) -> None:
-    """Write `profile.json`; if all stages were reused, keep the earlier measurements."""
+    """Write the measurements to `profile.json`; keep earlier ones if all stages were reused."""
     if folder.profile.exists() and all(reused for _, reused in profile.stages.values()):
         earlier = read_stored(folder.profile, dict[str, Any])
         with explained(folder.profile):
@@ -98,9 +98,10 @@ def _stages(folder: RunFolder, profile: RunProfile) -> list[dict[str, Any]]:
 
 
 def _steps(profile: RunProfile, watch: Stopwatch) -> dict[str, Any]:
-    """Return the measurements of the steps.
+    """Return times and FLOPs of the training steps, for `profile.json`.
 
-    Steps that were traced, or whose FLOPs were counted, are used only if there are no others.
+    Tracing and counting FLOPs slow a step down. So the times of such steps are used only if there
+    are no other steps.
     """
     times = watch.measured if watch.measured.steps else watch.looked_into
     counted_images = watch.looked_into.images / max(1, watch.looked_into.steps)
@@ -160,9 +161,9 @@ def matmul_throughput(
     clock: Callable[[], float] = time.perf_counter,
     side: int | None = None,
 ) -> float:
-    """Return the FLOPs per second of a product of two square matrices: the best of five trials.
+    """Return the FLOPs per second of multiplying two square matrices: the best of five trials.
 
-    If `clock` is `time.process_time`, the FLOPs are those per second of CPU time.
+    If `clock` is `time.process_time`, the result is FLOPs per second of CPU time.
     """
     kind = torch.device(device).type
     side = side or _SIDES.get(kind, _SIDES["cpu"])

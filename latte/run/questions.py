@@ -40,15 +40,15 @@ _FEWEST_AT_ONCE = 16
 
 
 class StoredQuestions:
-    """Implementation of `Questions` on the description store.
+    """Implementation of `Questions`: asks a describer, and stores each answer for later runs.
 
     Args:
-        build: function that returns the describer; called at the first question.
+        build: returns the describer; called at the first question.
         training: the training images.
-        budget: largest number of distinct questions, or of tokens or money.
+        budget: largest number of distinct questions, of tokens, or amount of money.
         store: folder of the description store.
         progress: shows messages and a progress bar.
-        path: file for the counts; None: they are not written.
+        path: file to which counts of questions are written; if None, they are not written.
         ask: False in a dry run, in which only stored answers are returned.
     """
 
@@ -75,7 +75,7 @@ class StoredQuestions:
         self._counts: dict[str, QuestionCounts] = {}
         self._tokens: list[tuple[int, int]] = []
         self.counts_tokens = False
-        """True if the describer, which was asked, counts input and output tokens."""
+        """True if a describer was created and it counts input and output tokens."""
 
     @property
     def budget(self) -> int:
@@ -84,9 +84,10 @@ class StoredQuestions:
 
     @property
     def tokens(self) -> tuple[float, float]:
-        """Mean input and output tokens of the run's questions; assumed until some are counted.
+        """Mean numbers of input and output tokens per question of this run.
 
-        Only stored counts are used, so that a repeated run asks the same questions.
+        Until tokens are counted, these are assumed numbers. Only stored counts are used, so that a
+        repeated run asks the same questions.
         """
         if not self._tokens:
             return ASSUMED_TOKENS
@@ -95,36 +96,39 @@ class StoredQuestions:
 
     @property
     def asked(self) -> int:
-        """Number of distinct questions so far."""
+        """Number of distinct questions that were asked so far."""
         return len(self._keys)
 
     @property
     def counts(self) -> tuple[QuestionCounts, ...]:
-        """Counts per purpose, in the order of their first question."""
+        """Counts of questions and answers, one entry per purpose, in the order of first use."""
         return tuple(self._counts.values())
 
     def image(self, index: int) -> DescribedImage:
-        """Return the training image `index`."""
+        """Return the training image with this index, for the `images` of a request."""
         return shown_images(self._training, [index])[0]
 
     def sheet(self, indices: Sequence[int]) -> DescribedImage:
-        """Return one grid image of several training images."""
+        """Return one grid image that shows the training images `indices`."""
         return grid_image(shown_images(self._training, indices))
 
     def choose(self, purpose: str, requests: Sequence[ChoiceRequest]) -> list[Choice | None]:
-        """Return the choice for each request; None without an answer, or beyond the budget."""
+        """Return one choice per request, in order; None if there is no answer or no budget left."""
         return self._answers(ChoicePlan, purpose, requests)
 
     def ask(self, purpose: str, requests: Sequence[DescribeRequest]) -> list[str | None]:
-        """Return the text for each request; None without an answer, or beyond the budget."""
+        """Return one text per request, in order; None if there is no answer or no budget left."""
         return self._answers(TextPlan, purpose, requests)
 
     def note(self, purpose: str, *, kept: int, contradictory: int) -> None:
-        """Add to the counts of subjects that the report shows for `purpose`."""
+        """Add to the numbers of images or clusters that the report shows for `purpose`.
+
+        `kept` were labelled by two agreeing answers; `contradictory` got two different answers.
+        """
         self._add(QuestionCounts(purpose, 0, 0, 0, kept, contradictory))
 
     def save(self) -> None:
-        """Write the counts."""
+        """Write the counts of questions and answers to the file `path`."""
         if self._path is not None and distributed.is_main_process():
             write_json(self._path, [asdict(one) for one in self.counts])
 
@@ -140,7 +144,10 @@ class StoredQuestions:
         purpose: str,
         requests: Sequence[RequestT],
     ) -> list[AnswerT | None]:
-        """Return the answer to each request of a plan of this `kind`, within the budget."""
+        """Return one answer per request, in order; None if there is no answer or no budget left.
+
+        `kind` is the class that sends this kind of request: for choices or for texts.
+        """
         if self._describer is None:
             self._describer = self._build()
             self.counts_tokens = counted_tokens(self._describer) is not None
@@ -163,7 +170,11 @@ class StoredQuestions:
         ]
 
     def _at_once(self) -> int:
-        """Return the largest number of questions to send before their tokens are counted."""
+        """Return how many questions to send before tokens are counted again.
+
+        With a budget in tokens or money, few questions are sent at once, because the number that
+        the budget allows changes with the counts.
+        """
         left = self.budget - self.asked
         if self._limit.questions is not None:
             return left
@@ -174,8 +185,8 @@ class StoredQuestions:
     ) -> None:
         """Ask all questions of `plan`, and count questions, missing answers and tokens.
 
-        The caller has limited the plan to the remaining budget. In a dry run, which asks nothing,
-        only stored answers count.
+        The plan must be within the remaining budget. A dry run asks nothing; it counts only stored
+        answers.
         """
         stored = sum(map(store.is_answered, plan.keys))
         unanswered = 0

@@ -1,4 +1,4 @@
-"""Check the paths and the model of a recipe before a run. Imports no torch."""
+"""Check before a run that the images and models of a recipe exist. Imports no torch."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def refuse_unready(
 ) -> None:
     """Raise `LatteError` if images, a model or a package that the run needs cannot be found.
 
-    This includes the models of controls, if the run reaches them. Datasets of plugins are not
-    checked, because opening them may be slow.
+    The models of controls are checked if the run includes the last stage. Datasets of plugins are
+    not checked, because opening them may be slow.
     """
     if recipe.dataset.distribution == BUILTIN_DISTRIBUTION:
         unloaded_dataset(recipe, registry)
@@ -61,12 +61,11 @@ def check_models(recipe: Recipe, registry: Registry) -> None:
 
 
 def check_dataset(recipe: Recipe, registry: Registry) -> Dataset[Any] | None:
-    """Return the dataset after listing its images; None if it is not checked.
+    """List the images of the recipe's dataset, and return the dataset; None if it is not checked.
 
     No image is opened. Datasets of plugins are not checked, because opening them may be slow. If a
-    recipe that ships with latte uses a published dataset that is missing, this raises no error,
-    because such a recipe names no path. Raises `LatteError` if paths, class names or lists of
-    images are wrong.
+    shipped recipe uses a published dataset that is missing, no error is raised, because such a
+    recipe names no path. Raises `LatteError` if paths, class names or lists of images are wrong.
     """
     if recipe.dataset.distribution != BUILTIN_DISTRIBUTION:
         return None
@@ -89,7 +88,7 @@ def _chosen_by_user(recipe: Recipe) -> bool:
 
 
 def check_trainables(recipe: Recipe, registry: Registry) -> None:
-    """Raise `LatteError` if a component that chooses what trains cannot work on this machine."""
+    """Raise `LatteError` if a component of kind `trainable` cannot work on this machine."""
     if recipe.train.takes_steps:
         for number, learner in enumerate(recipe.learners):
             with naming_line(recipe, number):
@@ -98,9 +97,9 @@ def check_trainables(recipe: Recipe, registry: Registry) -> None:
 
 @contextmanager
 def naming_line(recipe: Recipe, learner: int = 0) -> Iterator[None]:
-    """Add to a `LatteError` of the block the file and line of the recipe key that it names.
+    """Add file and line of the recipe to a `LatteError` that the `with` block raises about a key.
 
-    If `learner` is given, the key may belong to the learner with this index.
+    The key may also belong to the learner with the index `learner`.
     """
     try:
         yield

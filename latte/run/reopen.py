@@ -28,10 +28,11 @@ def open_workspace(path: Path, registry: Registry, progress: Progress) -> Worksp
 def load_adapted_run(
     path: Path, device: str, progress: Progress | None, *, candidate: bool = False
 ) -> tuple[FinishedRun, Adapted, str]:
-    """Return a run, its adapted model (or its candidate's), and the device of the model.
+    """Return a run, its adapted model, and the device of the model.
 
-    This needs neither the recipe's plugins nor its images. Raises `LatteError` if there is no
-    model, or if `candidate` is true and the run has no separate candidate.
+    If `candidate` is true, return the run's candidate instead: the adapted model that the guard did
+    not accept in full. The recipe's images are not needed, and of its plugins only the backbone's.
+    Raises `LatteError` if there is no model, or no candidate.
     """
     keep_freed_memory()
     run, found = open_run(path), find_device(device)

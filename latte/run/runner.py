@@ -1,4 +1,4 @@
-"""Run the stages of a recipe in order, and reuse those whose inputs have not changed."""
+"""Run the stages of a recipe in order, and reuse stages whose inputs have not changed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from latte.run.training import refuse_kernels
 from latte.run.workspace import Workspace, check_sending, run_folder
 
 _SAME_BITS = ("cpus", "platform", "seed")
-"""Keys of `environment.json` that cannot change the bits of a run's results."""
+"""Keys of `environment.json` that do not affect results; no warning if they change."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class PlannedStage:
 
     name: str
     seconds: float | None
-    """Seconds that a stage took whose result is reused; None for a stage that will run."""
+    """Seconds that the stage took in an earlier run; None if the stage will run again."""
 
 
 def run_recipe(
@@ -62,7 +62,7 @@ def run_recipe(
     ask_again: bool = False,
     profile: bool = False,
 ) -> RunResults | None:
-    """Run the stages up to `until`; finished stages whose inputs have not changed are reused.
+    """Run the stages up to `until`; reuse finished stages whose inputs have not changed.
 
     Args:
         recipe: the recipe to run.
@@ -95,7 +95,10 @@ def run_recipe(
 def plan_run(
     recipe: Recipe, registry: Registry, progress: Progress, limit: int | None
 ) -> tuple[Path, list[PlannedStage]]:
-    """Return the run folder and the planned stages, without writing to the run folder."""
+    """Return the run folder, and for each stage whether it would be run or reused.
+
+    Nothing is written to the run folder.
+    """
     folder = run_folder(recipe, limit)
     workspace = Workspace(recipe, registry, progress, folder, limit=limit)
     job = Job(workspace, with_corrections(workspace, find_images(workspace)))
@@ -108,7 +111,7 @@ def plan_run(
 
 @dataclass
 class _Runner:
-    """Runner of the stages of one run, up to the stage with index `last`."""
+    """Runs the stages of one run, up to the stage with index `last`."""
 
     workspace: Workspace
     last: int
@@ -119,7 +122,7 @@ class _Runner:
         self.folder, self.progress = self.workspace.folder, self.workspace.progress
 
     def run(self) -> RunResults | None:
-        """Run the stages in order; return the results of stage `report`, or None without it."""
+        """Run the stages in order; return the results if the stage `report` is run, else None."""
         keep_freed_memory()
         take_device(self.workspace.device)
         began = time.perf_counter()
@@ -159,7 +162,7 @@ class _Runner:
         return job
 
     def _trains(self, job: Job) -> bool:
-        """Return True if this run will train, and not reuse an earlier training."""
+        """Return True if the stage `train` will be run, and not be reused from an earlier run."""
         train = STAGES.index("train")
         return self.last >= train and not all(map(job.reusable, STAGES[: train + 1]))
 
@@ -187,7 +190,7 @@ class _Runner:
         )
 
     def _forget_changed(self, job: Job) -> None:
-        """Delete the record of the first unfinished or changed stage, and those of later stages."""
+        """Delete the records of the first unfinished or changed stage and of all later stages."""
         for index, stage in enumerate(STAGES):
             if job.reusable(stage):
                 continue
@@ -203,7 +206,7 @@ class _Runner:
             return
 
     def _note_environment(self) -> None:
-        """Write `environment.json` unless training is finished; warn of changes since the start.
+        """Write `environment.json` unless training is finished; warn if the environment changed.
 
         If only the report is written again, changes affect no result and cause no warning.
         """
@@ -220,8 +223,8 @@ class _Runner:
             old, new = (", ".join(f"{name} {of[name]}" for name in changed) for of in (one, other))
             if changed:
                 self.progress.say(
-                    f"warning: this run started with {old} and resumed with {new}, so bits may "
-                    "differ"
+                    f"warning: this run started with {old} and resumed with {new}, so results may "
+                    "not be bit-identical"
                 )
         if before is None or "train" not in kept:
             write_json(path, now)
@@ -229,7 +232,7 @@ class _Runner:
     def _stage(self, name: str, job: Job, began: float | None = None) -> None:
         """Run a stage and record that it is finished, or reuse it if it is already finished.
 
-        `began` is the time at which the stage's work began, if that was before this call.
+        `began` is the time at which the work of the stage began, if it began before this call.
         """
         listeners, record = self.workspace.listeners, self.folder.finished(name)
         before = distributed.broadcast(lambda: None if record is None else record.seconds)
@@ -266,7 +269,7 @@ class _Runner:
     def _controls(self) -> dict[str, tuple[Evaluation, ...]]:
         """Run each control up to stage `evaluate`, in its own folder below the run folder.
 
-        Returns the evaluations by control; empty in all processes except the main one.
+        Returns the evaluations by name of the control; empty in all but the main process.
         """
         evaluations = {}
         for name, recipe in self.workspace.recipe.controls.items():

@@ -1,4 +1,4 @@
-"""The stages of a run, in order: how to run each stage, and how to load its result."""
+"""Functions that run each stage of a run, and the data that stages pass to each other."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Job:
     images: Images
     ask_again: bool = False
     controls: Mapping[str, Sequence[Evaluation]] = field(default_factory=dict)
-    """Evaluations of the recipe's controls, for the report."""
+    """Evaluations of the recipe's controls (variants run for comparison), for the report."""
 
     def __post_init__(self) -> None:
         labels = oracle_labels(self.workspace, self.images)
@@ -59,17 +59,17 @@ class Job:
 
     @cached_property
     def zero_shot(self) -> ZeroShot:
-        """The result of stage `zero-shot`."""
+        """The result of stage `zero-shot`: features and labels by the frozen CLIP."""
         return load_zero_shot(self.workspace.folder.zero_shot, self.images)
 
     @cached_property
     def bank(self) -> DescriptionBank:
-        """The result of stage `describe`."""
+        """The result of stage `describe`: the texts about training images."""
         return load_bank(self.workspace, self.images)
 
     @cached_property
     def outcome(self) -> Outcome:
-        """The result of stage `train`."""
+        """The result of stage `train`: the adapted model, after the guard's decision."""
         run = FinishedRun(self.workspace.folder)
         return load_outcome(run, self.workspace.device, self.workspace.progress)
 
@@ -92,7 +92,7 @@ class Job:
 
 
 def _write_images(job: Job) -> Sequence[Path]:
-    """Write the lists of images. The images were listed when the run started."""
+    """Write the lists of images, which were made when the run started."""
     return write_images(job.workspace, job.images) if distributed.is_main_process() else []
 
 
@@ -106,7 +106,7 @@ def _encode(job: Job) -> Sequence[Path]:
 
 
 def _describe(job: Job) -> Sequence[Path]:
-    """Write `descriptions.jsonl`, and the counts of texts that gates held back."""
+    """Generate texts; write `descriptions.jsonl`, and how many texts gates filtered out."""
     folder, gates = job.workspace.folder, job.workspace.recipe.gates
     bank = describe(job.workspace, job.images, job.zero_shot, job.ask_again)
     if bank is not None:

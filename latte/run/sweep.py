@@ -1,4 +1,7 @@
-"""Sweeps over recipes x values x seeds; all runs are checked before the first one starts."""
+"""Sweeps: runs of all combinations of recipes, values of keys, and seeds.
+
+All recipes are checked before the first run starts.
+"""
 
 from __future__ import annotations
 
@@ -24,13 +27,13 @@ _TOKEN = re.compile(
     r"""(?<![^ \t,:\[{])"(?:\\.|[^"\\])*(?:"|\\?\Z)|(?<![^ \t,:\[{])'(?:''|[^'])*(?:'|\Z)|.""",
     re.DOTALL,
 )
-"""A text in quotes, by YAML's rules, or one character. A quote starts such a text only after white
-space, a comma, a colon or an opening bracket; elsewhere it is an apostrophe."""
+"""Pattern of one token: a text in quotes, by YAML's rules, or one character. A quote opens a text
+only after white space, a comma, a colon or an opening bracket; elsewhere it is an apostrophe."""
 
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run of a sweep."""
+    """One planned run of a sweep: recipe, overrides, and largest number of images."""
 
     recipe: Recipe
     overrides: tuple[str, ...]
@@ -39,12 +42,12 @@ class PlannedRun:
 
     @property
     def folder(self) -> RunFolder:
-        """The run folder. Its name depends on the run alone, so sweeps can share the folder."""
+        """The run folder, whose name does not depend on the sweep: sweeps share equal runs."""
         return run_folder(self.recipe, self.limit)
 
     @property
     def finished(self) -> bool:
-        """True if the run was evaluated; False if it was not or its folder is damaged."""
+        """True if the run has finished the stage `evaluate`; False if its folder is damaged."""
         try:
             return self.folder.finished("evaluate") is not None
         except LatteError:
@@ -52,7 +55,7 @@ class PlannedRun:
 
     @property
     def title(self) -> str:
-        """The recipe's name and the overrides."""
+        """The recipe's name and the overrides, for messages."""
         return " ".join([self.recipe.general.name, *self.overrides])
 
     @property
@@ -96,7 +99,10 @@ def plan_sweep(
 
 
 def _located(error: LatteError, path: Path, *, ambiguous: bool) -> list[LatteError]:
-    """Return the errors in `error`; if `ambiguous`, errors about `--set` also name the recipe."""
+    """Return the single errors in `error`.
+
+    If `ambiguous` is true, the path of the recipe is added to errors about `--set`.
+    """
     errors = error.errors if isinstance(error, RecipeErrors) else [error]
     return [
         LatteError(one.what, where=f"{path}: {one.where}", hint=one.hint)
@@ -130,10 +136,11 @@ def run_sweep(
     on_start: Callable[[int, PlannedRun], None],
     on_failure: Callable[[Failure], None],
 ) -> list[Failure]:
-    """Run the planned runs one after another in this process; return those that failed.
+    """Run the planned runs one after another in this process; return the failed runs.
 
-    A failed run does not stop the others, and finished stages are reused. `on_start` is called
-    with the number of each run, counted from 1, and the run. Raises `SweepInterrupted` on Ctrl-C.
+    A failed run does not stop the other runs, and finished stages are reused. Before each run,
+    `on_start` is called with its number, counted from 1, and the run. Raises `SweepInterrupted` on
+    Ctrl-C.
     """
     failures = []
     for index, run in enumerate(planned):
@@ -150,9 +157,9 @@ def run_sweep(
 
 
 def _error_of(run: PlannedRun, registry: Registry, progress: Progress) -> str | None:
-    """Run a planned run; return its error, or None if it succeeds.
+    """Run a planned run; return the text of its error, or None if it succeeds.
 
-    The error is returned as text, because its traceback would keep models in memory.
+    The exception itself is not returned, because its traceback would keep models in memory.
     """
     from latte.run.process import return_freed_memory
     from latte.run.runner import run_recipe  # imports torch, which planning does not need

@@ -41,8 +41,8 @@ def train_learners(
 ) -> tuple[Adapted, Posterior | None]:
     """Train the recipe's learners to the end, from the newest checkpoint if there is one.
 
-    Returns the adapted model and the posterior of the training images, which is None if no
-    labeler has one.
+    Returns the adapted classifier, and the class probabilities of the training images (posterior).
+    The posterior is None if no labeler returns one.
     """
     recipe = workspace.recipe
     trainable: list[Trainable[Any]] = [workspace.build(one.trainable) for one in recipe.learners]
@@ -94,9 +94,10 @@ def train_learners(
 
 
 def refuse_kernels(workspace: Workspace) -> None:
-    """Raise `LatteError` with a line of the recipe if kernels that it asks for cannot work here.
+    """Raise `LatteError` if GPU kernels that the recipe requests cannot work on this machine.
 
-    Call this before the first stage, because describing images may be expensive.
+    The error names the line of the recipe. Call this function before the first stage, because
+    describing images may be expensive.
     """
     recipe = workspace.recipe
     if not asks_for_kernels(recipe.train):
@@ -112,9 +113,10 @@ def refuse_kernels(workspace: Workspace) -> None:
 
 
 def count_cut(workspace: Workspace, bank: DescriptionBank) -> Sequence[Path]:
-    """Count the texts that the text tower truncates; return the written file, if there are any.
+    """Count the texts that are too long for the text tower; return the paths of written files.
 
-    The counts are reported, too. Each text is counted once per description.
+    The counts are also printed. A text that several descriptions share is counted once for each of
+    them. If no text is too long, no file is written.
     """
     counts = []
     for choice in workspace.recipe.descriptions:
@@ -140,9 +142,10 @@ def count_cut(workspace: Workspace, bank: DescriptionBank) -> Sequence[Path]:
 
 
 def _learner(workspace: Workspace, number: int, own: Trainable[Any]) -> Learner:
-    """Build the learner with index `number`, which trains what `own` selects.
+    """Build the learner with index `number`; `own` selects its trainable parameters.
 
-    Raises `LatteError` with a line of the recipe if the backbone does not fit.
+    Raises `LatteError`, which names the line of the recipe, if the loss or `own` does not work with
+    the backbone.
     """
     recipe = workspace.recipe
     choice, clip = recipe.learners[number], workspace.frozen_clip
@@ -174,7 +177,10 @@ def training_start(
     questions: StoredQuestions | None,
     texts: FrozenTexts | None = None,
 ) -> TrainingStart:
-    """Return what components receive before training; without `texts`, class texts replace them."""
+    """Return the input of labelers and aggregators before training.
+
+    If `texts` is None, class texts stand in for the texts about images.
+    """
     device = workspace.device
     classes, labels = zero_shot.class_features, zero_shot.zero_shot_labels
     start = TrainingStart(
@@ -203,7 +209,10 @@ def training_start(
 def build_questions(
     workspace: Workspace, images: Images, zero_shot: ZeroShot, *, ask: bool = True
 ) -> StoredQuestions | None:
-    """Return the questions that a labeler may ask; None if none asks. See `StoredQuestions`."""
+    """Return the object by which a labeler asks a describer; None if no labeler asks questions.
+
+    If `ask` is false, only stored answers are returned, and nothing is asked.
+    """
     choice, budget = workspace.recipe.questioned, workspace.recipe.general.budget
     if choice is None:
         return None
@@ -219,7 +228,10 @@ def build_questions(
 
 
 def _evaluation(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> Evaluate:
-    """Return a function that measures the learners on the evaluation split."""
+    """Return a function that measures the learners together on the evaluation split.
+
+    It returns top-1 accuracy, mean confidence and mean margin, by name.
+    """
     labels = torch.tensor(images.labels)
     size = workspace.recipe.evaluate.batch_size
     cached: dict[str, CachedStates | None] = {}

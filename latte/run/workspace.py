@@ -40,15 +40,16 @@ if TYPE_CHECKING:
 
 
 def cache_folder() -> Path:
-    """Return the cache folder of all runs: `LATTE_CACHE`, or latte's folder in the user's cache."""
+    """Return the cache folder of all runs: `LATTE_CACHE`, else `latte` in the user's cache."""
     chosen = os.environ.get("LATTE_CACHE")
     return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("latte"))
 
 
 def description_folder(cache: Path | None = None, *, must_exist: bool = True) -> Path:
-    """Return the folder of the description store, below `cache` or the cache folder of all runs.
+    """Return the folder in which all runs store descriptions, below the folder `cache`.
 
-    Raises `LatteError` if `must_exist` is true and the folder `cache` does not exist.
+    If `cache` is None, the cache folder of all runs is used. Raises `LatteError` if `must_exist` is
+    true and the folder `cache` does not exist.
     """
     if cache is not None and must_exist and not cache.is_dir():
         raise LatteError(
@@ -81,14 +82,14 @@ class Workspace:
         self.registry = registry
         self.progress = progress
         self.limit = limit
-        """Use at most this many training and evaluation images, for a quick look at a recipe."""
+        """Largest number of training images and of evaluation images to use; None means all."""
         self.folder = folder
         self._parent: Workspace | None = None
 
     def control(self, recipe: Recipe, folder: RunFolder) -> Workspace:
-        """Return the workspace of a control of this run.
+        """Return the workspace of a control: a variant of this run's recipe, for comparison.
 
-        Both share the image cache, and the CLIP if it is the same.
+        Both workspaces share the image cache, and the frozen CLIP if both recipes use the same.
         """
         control = Workspace(recipe, self.registry, self.progress, folder, limit=self.limit)
         control._parent = self
@@ -96,7 +97,7 @@ class Workspace:
 
     @property
     def is_control(self) -> bool:
-        """True if this is the run of a control."""
+        """True if this is the workspace of a control."""
         return self._parent is not None
 
     @property
@@ -147,7 +148,7 @@ class Workspace:
         return choose_arithmetic(self.recipe.train.precision, torch.device(self.device))
 
     def encoding(self) -> AbstractContextManager[Any]:
-        """Return the context manager for encoding without gradient."""
+        """Return a context manager in which the frozen CLIP encodes without gradient."""
         import torch
 
         from latte.train.precision import encoding_in
@@ -156,7 +157,10 @@ class Workspace:
 
     @property
     def feature_identity(self) -> tuple[str, ...]:
-        """Everything that features of the frozen CLIP depend on, except the encoded content."""
+        """Everything except images and texts that determines the frozen CLIP's features.
+
+        Features in the cache are found by this identity and by the content of the image or text.
+        """
         import torch
 
         own, name = (self.frozen_clip.fingerprint,), self.device
@@ -167,14 +171,14 @@ class Workspace:
         return (*own, name, self.arithmetic)
 
     def shares_clip(self, other: Workspace) -> bool:
-        """Return True if both runs start from the same CLIP, on the same device."""
+        """Return True if both workspaces use the same frozen CLIP, on the same device."""
         mine, its = self.recipe, other.recipe
         same_place = (mine.base_dir, self.device) == (its.base_dir, other.device)
         return same_place and mine.backbone == its.backbone
 
     @cached_property
     def pixels(self) -> DiskStore:
-        """The cache of decoded images; a control uses the cache object of its main run."""
+        """Cache of decoded images on disk; a control shares it with the run that it belongs to."""
         if self._parent:
             return self._parent.pixels
         from latte.data.disk_cache import DiskStore, bound_from_environment
@@ -189,18 +193,24 @@ class Workspace:
 
     @cached_property
     def listeners(self) -> Listeners:
-        """The recipe's reporters; empty in a control run and outside the main process."""
+        """The recipe's reporters, to call their hooks.
+
+        In controls, and in all processes but the main process, there are no reporters.
+        """
         silent = self._parent is not None or not distributed.is_main_process()
         chosen = [] if silent else self.recipe.reporters
         return Listeners([(one.label, self.build(one)) for one in chosen], self.progress)
 
     def build(self, choice: Choice, options: Any = None) -> Any:
-        """Build the component that `choice` names; `options` replace its options in the recipe."""
+        """Build the component that `choice` names; if given, `options` replace the recipe's."""
         return self.registry.build(choice, options or choice.options, self.context)
 
 
 def find_device(wanted: str) -> str:
-    """Return the torch device called `wanted`. Raises `LatteError` if this machine lacks it."""
+    """Return the torch device `wanted`; for `auto`, `cuda` if there is a GPU, else `cpu`.
+
+    Raises `LatteError` if this machine does not have the device.
+    """
     import torch
 
     if wanted == "auto":
@@ -217,7 +227,7 @@ def find_device(wanted: str) -> str:
 
 
 def saved_recipe(run: FinishedRun, registry: Registry, overrides: Sequence[str] = ()) -> Recipe:
-    """Load the recipe of a run, changed by `overrides` as `load_recipe` does.
+    """Load the recipe that a run saved in its folder; apply `overrides` as `load_recipe` does.
 
     Relative paths in the recipe are relative to the folder of the original recipe file.
     """
@@ -226,10 +236,11 @@ def saved_recipe(run: FinishedRun, registry: Registry, overrides: Sequence[str] 
 
 
 def load_recipe_or_saved(path: Path, registry: Registry, overrides: Sequence[str]) -> Recipe:
-    """Load a recipe, which may be the `recipe.yaml` of a run folder.
+    """Load a recipe file, which may also be the `recipe.yaml` of a run folder.
 
-    The output of a run folder's recipe goes beside that run folder, unless `overrides` name another
-    place. Its relative paths start at the folder of the original recipe file, see `saved_recipe`.
+    A recipe in a run folder is handled differently: new runs are written beside that run folder,
+    unless `overrides` set `output`, and relative paths start at the folder of the original recipe
+    file (see `saved_recipe`).
     """
     folder = RunFolder(path.absolute().parent)
     if path.name != folder.recipe.name or not folder.source.is_file():
@@ -260,7 +271,7 @@ def unloaded(recipe: Recipe, registry: Registry, choice: Choice) -> Any:
 
 
 def check_sending(recipe: Recipe, dataset: Dataset[Any]) -> None:
-    """Raise `LatteError` if a describer sends images to a machine that the dataset forbids."""
+    """Raise `LatteError` if a describer sends images to a machine and the dataset forbids this."""
     for describer in recipe.describers:
         if address := describer.options.sends_images_to:
             dataset.check_sending(address)
@@ -275,7 +286,7 @@ _POSITIONS = ("event", "step", "epoch")
 
 
 class Listeners:
-    """The reporters of one run, by label; one whose hook fails does not stop the run."""
+    """Calls the hooks of the reporters of one run."""
 
     def __init__(self, reporters: Sequence[tuple[str, Reporter[Any]]], progress: Progress) -> None:
         self.reporters = [reporter for _, reporter in reporters]
@@ -284,7 +295,7 @@ class Listeners:
 
     @contextmanager
     def run(self) -> Iterator[None]:
-        """Call `on_run_end` when the block ends, or `on_run_failure` if it raises."""
+        """Call `on_run_end` when the `with` block ends, or `on_run_failure` if it raises."""
         try:
             yield
         except BaseException as error:
@@ -293,7 +304,7 @@ class Listeners:
         self.call("on_run_end")
 
     def rows(self, rows: Rows) -> None:
-        """Report new rows of `metrics.jsonl`: call `on_steps` and `on_epoch_end`."""
+        """Pass new rows of `metrics.jsonl` to the hooks `on_steps` and `on_epoch_end`."""
         steps = [_figures(row) for row in rows if row["event"] == "step"]
         if steps:
             self.call("on_steps", steps)
@@ -302,7 +313,11 @@ class Listeners:
                 self.call("on_epoch_end", _figures(row))
 
     def call(self, hook: str, *details: Any) -> None:
-        """Call a hook of every reporter; warn of a failing reporter and do not call it again."""
+        """Call a hook of every reporter.
+
+        If the hook of a reporter raises an exception, print a warning and call no further hook of
+        this reporter.
+        """
         for name, reporter in [*self._listening]:
             try:
                 getattr(reporter, hook)(*details)

@@ -1,4 +1,4 @@
-"""Features of images, classes and descriptions by the frozen CLIP; stage `zero-shot`."""
+"""Stage `zero-shot`, and features of images, classes and descriptions by the frozen CLIP."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from latte.run.workspace import Workspace
 from latte.toolkit.blocks import row_blocks
 
 _SAME = 1 - 5e-6
-"""Cosine similarity above which two texts count as equal, apart from rounding."""
+"""Cosine similarity above which two text features count as equal up to rounding."""
 
 _UNIT = 1e-2
-"""Largest difference of a unit feature's length from 1."""
+"""Largest accepted difference between the length of a stored unit feature and 1."""
 
 
 @dataclass(frozen=True)
 class ZeroShot:
-    """Unit features of the frozen CLIP, on the CPU."""
+    """Unit features and zero-shot labels by the frozen CLIP, on the CPU."""
 
     training: Tensor
     """(N, D): the training images."""
@@ -45,7 +45,7 @@ class ZeroShot:
     class_features: Tensor
     """(C, D): the class texts."""
     zero_shot_labels: Tensor
-    """(N,) int64: the nearest class of each training image."""
+    """(N,) int64: the class of each training image whose text feature is nearest."""
 
     @property
     def classifier(self) -> Classifier:
@@ -71,7 +71,7 @@ def compute_zero_shot(workspace: Workspace, images: Images) -> ZeroShot:
 
 
 def encode_names(workspace: Workspace, images: Images, names: Sequence[str]) -> Tensor:
-    """Return the frozen CLIP's unit features (K, D) of names in the dataset's templates."""
+    """Return the frozen CLIP's unit features (K, D) of K `names`, inserted into the templates."""
     templates = images.templates or (images.template,)
     texts = ClassTexts.of(templates, [(name,) for name in names])
     with workspace.encoding():
@@ -79,7 +79,7 @@ def encode_names(workspace: Workspace, images: Images, names: Sequence[str]) -> 
 
 
 def zero_shot_labels(image_features: Tensor, class_features: Tensor) -> Tensor:
-    """Return the nearest class (N,) of each image, from unit features (N, D) and (C, D)."""
+    """Return the nearest class (N,) of N images, from unit features (N, D) and (C, D)."""
     blocks = row_blocks(len(image_features), len(class_features))
     nearest = [(image_features[rows] @ class_features.T).argmax(dim=1) for rows in blocks]
     return torch.cat([torch.zeros(0, dtype=torch.int64), *nearest])
@@ -94,7 +94,7 @@ def save_zero_shot(path: Path, zero_shot: ZeroShot) -> None:
 def load_zero_shot(path: Path, images: Images | None = None) -> ZeroShot:
     """Load the features and labels that `save_zero_shot` wrote.
 
-    Raises `LatteError` if the file is damaged, or has another number of images or classes than
+    Raises `LatteError` if the file is damaged, or if its number of images or classes differs from
     `images`.
     """
     with explained(path):
@@ -137,10 +137,10 @@ def encode_images(
 ) -> Tensor:
     """Return the frozen CLIP's unit features (N, D) of the images of a split.
 
-    Features that an earlier run stored in the cache are not computed again. If `trunk` is given,
-    return the outputs (N, W) of its frozen layers instead of features. `trained` are the names of
-    the parameters that train. These names determine where the frozen layers end, so they are part
-    of the cache key of the outputs.
+    Features that an earlier run stored in the cache are not computed again. If `trunk` (the image
+    tower, split after its frozen layers) is given, return the outputs (N, W) of the frozen layers
+    instead of features. `trained` are the names of the trained parameters. They determine where the
+    frozen layers end, so they are part of the cache key.
     """
     clip = workspace.frozen_clip
     width = clip.embedding_width if trunk is None else trunk.width
@@ -167,7 +167,7 @@ def encode_images(
 def _warn_of_equal_classes(
     progress: Progress, class_names: Sequence[str], class_features: Tensor
 ) -> None:
-    """Warn of classes with equal text features (C, D).
+    """Print a warning if several classes have equal text features; `class_features` is (C, D).
 
     Different names can give equal features: CLIP ignores case and truncates texts to 77 tokens.
     """
@@ -194,9 +194,10 @@ def _equal_to_earlier(features: Tensor, rows: slice) -> Iterator[tuple[int, int]
 
 
 class FrozenTexts:
-    """Features of a bank's texts; each description type is encoded when it is first used.
+    """Frozen CLIP's features of the texts about training images, by description.
 
-    If a description type has several texts about an image, the feature is their normalised mean.
+    The texts of a description are encoded when they are first used. If a description has several
+    texts about an image, the feature is their normalised mean.
     """
 
     def __init__(self, workspace: Workspace, bank: DescriptionBank) -> None:
@@ -206,14 +207,17 @@ class FrozenTexts:
         self._encoded: dict[str, tuple[Tensor, Tensor]] = {}
 
     def named(self, name: str) -> Tensor:
-        """Return unit features (N, D) of description type `name`. Raises `KeyError` if unknown."""
+        """Return unit features (N, D) of the description `name`; row i belongs to image i.
+
+        Raises `KeyError` for an unknown name.
+        """
         return self._features(name, self._bank.own_rows(name))
 
     def of(self, labels: Tensor) -> Mapping[str, Tensor]:
-        """Return unit features (N, D) of each description type, in the order of the recipe.
+        """Return unit features (N, D) of each description, by name, in the order of the recipe.
 
-        Row i belongs to training image i. For descriptions of scope `class`, it is the feature of
-        the class with index `labels[i]`.
+        Row i belongs to training image i. For descriptions of scope `class`, row i is the text
+        feature of the class with index `labels[i]`.
         """
         names = [choice.label for choice in self._workspace.recipe.descriptions]
         return {name: self._features(name, self._bank.own_rows(name, labels)) for name in names}
@@ -262,10 +266,10 @@ class FrozenTexts:
 
 
 def _mean(features: Tensor, known: Tensor, rows: Tensor) -> Tensor:
-    """Return normalised mean features (N, D) of the texts in each row of `rows` (N, V).
+    """Return for each image the normalised mean of the features of its texts, (N, D).
 
-    A row has up to V text indices, padded with `ABSENT`. `features` (U, D) belong to the texts with
-    the sorted indices `known` (U,).
+    Row i of `rows` (N, V) has the indices of the texts of image i, padded with `ABSENT`. `features`
+    (U, D) are the features of the texts with the sorted indices `known` (U,).
     """
     total = features.new_zeros(len(rows), features.shape[1])
     for column in rows.unbind(1):

@@ -1,4 +1,4 @@
-"""Contract tests of augmentations, which make views of training images, on several image shapes."""
+"""Contract tests of augmentations, which make random views (crops) of training images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SIZE = 32
 
 
 class ImageAugmentationContract(ComponentContract):
-    """Tests that views have the right format and depend on the image and the generator alone.
+    """Tests that views have the right format and depend only on the image and the random seed.
 
     Example:
         >>> from latte.testing import ImageAugmentationContract
@@ -33,7 +33,7 @@ class ImageAugmentationContract(ComponentContract):
     def test_views_are_bytes_of_the_size_of_the_tower(
         self, tmp_path: Path, width: int, height: int
     ) -> None:
-        """Views are (3, S, S) uint8 for large, small and narrow images, which do not change."""
+        """Views are (3, S, S) uint8, also for small and narrow images; the image is unchanged."""
         augmentation: ImageAugmentation[Any] = self.make(tmp_path)
         image = _noise(width, height)
         before = image.tobytes()
@@ -44,7 +44,7 @@ class ImageAugmentationContract(ComponentContract):
         assert image.tobytes() == before, "the image changed"
 
     def test_equal_generators_give_equal_views_in_all_threads(self, tmp_path: Path) -> None:
-        """Views depend on the generator's seed, and on no earlier view or other thread."""
+        """Views depend on the seed of `random` only, not on earlier views or other threads."""
         augmentation: ImageAugmentation[Any] = self.make(tmp_path)
         image = _noise(64, 48)
 

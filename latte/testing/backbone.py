@@ -41,7 +41,7 @@ class BackboneContract(ComponentContract):
     """Trainable groups that the backbone has; `none` is always tested."""
 
     def loader(self, folder: Path) -> BackboneLoader[Any]:
-        """Return a new loader; its recipe's folder is `folder`."""
+        """Return a new loader, for a recipe in `folder`."""
         loader: BackboneLoader[Any] = self.make(folder)
         return loader
 
@@ -50,7 +50,7 @@ class BackboneContract(ComponentContract):
         return self.loader(folder).load()
 
     def test_the_model_is_found_without_loading_it(self, tmp_path: Path) -> None:
-        """`check` accepts the model; `identity` is equal for equal options."""
+        """`check` accepts the model; equal options give equal results of `identity`."""
         loader = self.loader(tmp_path)
         loader.check()
         assert loader.title
@@ -73,17 +73,20 @@ class BackboneContract(ComponentContract):
             assert len({tuple(row) for row in features.tolist()}) == 3
 
     def test_it_is_deterministic(self, tmp_path: Path) -> None:
-        """Equal inputs give the same bits, also after the model is loaded again."""
+        """Equal inputs give bit-identical features, also after the model is loaded again."""
         backbone = self.load(tmp_path)
         first = _outputs(backbone)
-        assert _equal(first, _outputs(backbone)), "a second pass gives other bits"
+        assert _equal(first, _outputs(backbone)), "a second pass gives different features"
         again = self.load(tmp_path)
-        assert _equal(first, _outputs(again)), "a second load gives other bits"
+        assert _equal(first, _outputs(again)), "a second load gives different features"
         assert backbone.fingerprint == again.fingerprint
 
     @pytest.mark.parametrize("text", ["", "W" * 3, "word " * 2000, "ü 写真 🦊"])
     def test_a_feature_does_not_depend_on_other_texts(self, tmp_path: Path, text: str) -> None:
-        """Other texts in the call change a text's feature by rounding only, for any length."""
+        """Other texts in the same call change a text's feature by rounding at most.
+
+        This holds for texts of any length.
+        """
         backbone = self.load(tmp_path)
         with torch.no_grad():
             alone = backbone.encode_texts([text])
@@ -100,7 +103,10 @@ class BackboneContract(ComponentContract):
         assert torch.allclose(alone[0], together[1], atol=1e-5)
 
     def test_it_is_frozen_when_loaded(self, tmp_path: Path) -> None:
-        """A loaded model and its copies record no gradient; `train_only("none")` freezes it."""
+        """A loaded model and its copies record no gradient: they are frozen.
+
+        After `train_only("none")`, a model is frozen again.
+        """
         backbone = self.load(tmp_path)
         for one in (backbone, backbone.fork()):
             assert not any(output.requires_grad for output in _outputs(one, gradient=True))
@@ -109,7 +115,10 @@ class BackboneContract(ComponentContract):
         assert not any(output.requires_grad for output in _outputs(backbone, gradient=True))
 
     def test_gradient_reaches_each_group(self, tmp_path: Path) -> None:
-        """Every group is a part of `all`, and gets gradient from the features of its tower."""
+        """A loss gives a gradient to the parameters of the trained group, and to no others.
+
+        Every group is a subset of the group `all`.
+        """
         backbone = self.load(tmp_path).fork()
         every = {*backbone.train_only("all")}
         for group in self.groups:
@@ -124,7 +133,10 @@ class BackboneContract(ComponentContract):
                 one.grad = None
 
     def test_trunks_give_the_features_of_their_towers(self, tmp_path: Path) -> None:
-        """States of a trunk have no gradient, and give the features of the whole tower."""
+        """A tower split by `image_trunk` or `text_trunk` gives the features of the whole tower.
+
+        The outputs of its frozen layers carry no gradient.
+        """
         backbone = self.load(tmp_path).fork()
         for group in (*self.groups, "none"):
             backbone.train_only(group)
@@ -143,7 +155,7 @@ class BackboneContract(ComponentContract):
                     assert torch.allclose(features, expected, atol=1e-5)
 
     def test_layer_norms_belong_to_their_tower(self, tmp_path: Path) -> None:
-        """Layer norms of one tower do not change features of the other."""
+        """Training the layer norms of one tower affects only the features of this tower."""
         backbone = self.load(tmp_path).fork()
         expected: Mapping[TrainableGroup, tuple[bool, bool]] = {
             "visual_layer_norms": (True, False),
@@ -156,7 +168,7 @@ class BackboneContract(ComponentContract):
                 assert (images.requires_grad, texts.requires_grad) == trains
 
     def test_the_logit_scale_is_limited(self, tmp_path: Path) -> None:
-        """The logit scale is a positive scalar, and is clamped only while it trains."""
+        """The logit scale is a positive scalar, and is clamped only if it is trainable."""
         backbone = self.load(tmp_path).fork()
         before = backbone.logit_scale.detach().clone()
         assert before.shape == ()
@@ -181,7 +193,7 @@ class BackboneContract(ComponentContract):
         assert copy.fingerprint == backbone.fingerprint
 
     def test_its_state_restores_it(self, tmp_path: Path) -> None:
-        """`load_state` restores features and logit scale to the same bits."""
+        """`load_state` restores features and logit scale bit for bit."""
         backbone = self.load(tmp_path)
         trained, other = backbone.fork(), backbone.fork()
         _train(trained)
@@ -190,7 +202,10 @@ class BackboneContract(ComponentContract):
         assert torch.equal(trained.logit_scale, other.logit_scale)
 
     def test_a_saved_model_has_the_same_bits(self, tmp_path: Path) -> None:
-        """A trained model that is saved and loaded has equal outputs and a new fingerprint."""
+        """Saving and loading a trained model keeps its outputs bit for bit.
+
+        The loaded model has a new fingerprint.
+        """
         loader = self.loader(tmp_path)
         backbone = loader.load()
         trained = backbone.fork()
@@ -246,7 +261,7 @@ class BackboneContract(ComponentContract):
             ) from error
 
     def test_blocks_are_listed_by_tower_and_in_order(self, tmp_path: Path) -> None:
-        """Each list of `blocks()` has blocks of one tower, in the order of the forward pass."""
+        """`blocks()` returns one list per tower, with blocks in the order of the forward pass."""
         backbone = self.load(tmp_path).fork()
         if not isinstance(backbone, ModuleBackbone) or not any(backbone.blocks()):
             pytest.skip("the backbone lists no blocks: `last_blocks` and `lora` do not work")
@@ -312,7 +327,9 @@ CONFIG, WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"
 
 
 class ModelContract:
-    """Tests that the plugin returns a folder that open_clip opens as `local-dir:FOLDER`.
+    """Tests of a plugin that provides a model folder, which recipes name as `plugin:NAME`.
+
+    open_clip must be able to open the folder as `local-dir:FOLDER`.
 
     Example:
         >>> from latte.testing import ModelContract
@@ -324,7 +341,7 @@ class ModelContract:
     """Name of the model, which follows `plugin:` in recipes."""
 
     def test_its_folder_holds_a_model(self) -> None:
-        """The folder has a configuration, and weights as safetensors, not as a pickle."""
+        """The folder holds a configuration file and weights in the safetensors format."""
         try:
             folder = load_registry().model_folder(self.component)
         except LatteError as error:

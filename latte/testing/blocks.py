@@ -1,4 +1,4 @@
-"""Check `ModuleBackbone.blocks()` against the gradients of the image and text features."""
+"""Check that `ModuleBackbone.blocks()` lists the blocks of each tower, by means of gradients."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def check_blocks(backbone: ModuleBackbone, encoders: Encoders) -> None:
 def _parameters(
     blocks: Sequence[str], every: Mapping[str, nn.Parameter]
 ) -> dict[str, list[nn.Parameter]]:
-    """Return the parameters of each block, without blocks that have no parameters."""
+    """Return the parameters of each block; a block without parameters is left out."""
     found = {
         block: [one for name, one in every.items() if name.startswith(f"{block}.")]
         for block in blocks
@@ -77,7 +77,7 @@ def _order(
 
 
 def _check_towers(lists: Sequence[Sequence[str]], towers: Mapping[str, Sequence[str]]) -> None:
-    """Raise `AssertionError` unless each list has blocks of one tower, and each tower one list."""
+    """Raise `AssertionError` unless there is one list per tower, with blocks of this tower only."""
     first: dict[str, str] = {}
     for blocks in lists:
         for name in blocks:

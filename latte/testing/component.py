@@ -37,15 +37,18 @@ class ComponentContract:
     """Options of the component, as in a recipe."""
 
     def build(self) -> tuple[type[Component[Any]], Options]:
-        """Return the component's class and options; override it for uninstalled components."""
+        """Return the component's class and options.
+
+        Override this method to test a component that is not installed as a plugin.
+        """
         registered = self.registered()
         return load_registry().load(registered), self.valid(self.options)
 
     def write_files(self, folder: Path) -> None:
-        """Write the files that the options name; relative paths in options start at `folder`."""
+        """Write the files that the options name; paths in options are relative to `folder`."""
 
     def make(self, folder: Path, seed: int = 0) -> Any:
-        """Return a new component; its recipe's folder is `folder`."""
+        """Return a new component, for a recipe in `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
         self.write_files(folder)
         component, options = self.build()
@@ -65,7 +68,7 @@ class ComponentContract:
         return load_registry().options_model(self.registered()).model_validate(dict(options))
 
     def test_it_is_registered(self) -> None:
-        """A recipe can name the component, and its class implements all abstract methods."""
+        """The component is registered, and its class implements all abstract methods."""
         load_registry().load(self.registered())
 
     def test_checking_a_recipe_does_not_import_torch(self) -> None:
@@ -97,7 +100,7 @@ class ComponentContract:
         assert not taken, f"recipes keep the key {', '.join(sorted(taken))} for themselves"
 
     def test_options_survive_a_resolved_recipe(self) -> None:
-        """Options stay equal when they are written to a run folder's recipe and read again."""
+        """Options are unchanged after they are written to a run folder's recipe and read again."""
         _, options = self.build()
         again = type(options).model_validate(options.model_dump(mode="json"))
         assert again == options, f"{options!r} comes back from JSON as {again!r}"

@@ -30,7 +30,7 @@ class DatasetContract(ComponentContract):
     kind: ClassVar[Kind] = "dataset"
 
     def test_class_names_are_distinct(self, tmp_path: Path) -> None:
-        """`class_names` is a tuple of C different names, none of them empty."""
+        """`class_names` is a tuple of different, non-empty names."""
         names = self.make(tmp_path).class_names
         assert isinstance(names, tuple), "class_names must be a tuple"
         assert names, "there are no classes"
@@ -54,7 +54,7 @@ class DatasetContract(ComponentContract):
             assert not known, f"a training image also knows {', '.join(sorted(known))}"
 
     def test_training_images_are_sorted_by_id(self, tmp_path: Path) -> None:
-        """Images are sorted by id: their order depends on neither labels nor the file system."""
+        """Images are sorted by id, so their order depends on neither labels nor file system."""
         ids = [image.id for image in self.make(tmp_path).training_images()]
         assert ids == sorted(ids), "training images must be sorted by their id"
 
@@ -69,7 +69,7 @@ class DatasetContract(ComponentContract):
         assert not shared, f"in both splits: {', '.join(sorted(shared)[:3])}"
 
     def test_ids_stay_when_the_folder_moves(self, tmp_path: Path) -> None:
-        """Ids are relative paths with `/`, and equal if the dataset is built in another folder."""
+        """Ids are relative paths with `/`, and do not change if the dataset's folder moves."""
         here, there = self.make(tmp_path / "here"), self.make(tmp_path / "there")
         ids = [image.id for image in here.training_images()]
         assert ids == [image.id for image in there.training_images()], "ids are not stable"

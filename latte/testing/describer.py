@@ -1,4 +1,4 @@
-"""Contract tests of describers, which write texts about images: fingerprints, order, failures."""
+"""Contract tests of describers, which write texts about images."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ PROMPTS = ("What is this?", "Qu'est-ce que c'est ?\n写真 🦊 {class} {0}")
 
 
 class DescriberContract(ComponentContract):
-    """Tests that texts are valid, and equal for equal fingerprints, because texts are stored.
+    """Tests that texts are valid and that describers with equal fingerprints write equal texts.
+
+    latte stores texts under the fingerprint and uses them again in later runs.
 
     Example:
         >>> from latte.testing import DescriberContract
@@ -61,7 +63,10 @@ class DescriberContract(ComponentContract):
         assert len(texts) == len(requests), f"{len(texts)} texts for {len(requests)} requests"
 
     def test_texts_do_not_depend_on_the_batch_or_its_order(self, tmp_path: Path) -> None:
-        """A resumed run sends requests in other batches and must get the same texts."""
+        """A text does not depend on the other requests of the batch, or on their order.
+
+        This is needed because a resumed run forms different batches.
+        """
         requests, describer = self.requests(tmp_path), self.make(tmp_path)
         texts = describer.describe(requests)
         alone = [describer.describe([request])[0] for request in requests]
@@ -91,7 +96,7 @@ class DescriberContract(ComponentContract):
             assert request.none_allowed or choice.none == 0, "`none` was not allowed"
 
     def test_choices_do_not_depend_on_the_batch_or_its_order(self, tmp_path: Path) -> None:
-        """Batch and order change probabilities by rounding only."""
+        """Other requests in the batch, and their order, change probabilities by rounding only."""
         requests, describer = self.choices(tmp_path), self.make(tmp_path)
         choices = describer.choose(requests)
         alone = [describer.choose([request])[0] for request in requests]
@@ -105,7 +110,7 @@ class DescriberContract(ComponentContract):
         assert list(self.make(tmp_path).choose([])) == []
 
     def test_equal_fingerprints_promise_equal_texts(self, tmp_path: Path) -> None:
-        """If the recipe's folder or the seed changes texts, it also changes the fingerprint."""
+        """If texts depend on the recipe's folder or the seed, the fingerprint depends on it too."""
         one, other = self.make(tmp_path / "a"), self.make(tmp_path / "b", seed=1)
         requests = self.requests(tmp_path)
         if one.fingerprint == other.fingerprint:
@@ -124,7 +129,7 @@ class DescriberContract(ComponentContract):
         assert again == before, "the same options must give the same fingerprint"
 
     def test_options_that_change_texts_change_the_fingerprint(self, tmp_path: Path) -> None:
-        """Each option in `changes` changes the fingerprint; else outdated texts would be reused."""
+        """Each option in `changes` changes the fingerprint, so that no outdated text is reused."""
         if not self.changes:
             pytest.skip("`changes` names no option that changes texts")
         component, options = self.build()
@@ -208,7 +213,7 @@ class DescriberContract(ComponentContract):
 
 
 def _equal(one: Choice | Refusal, other: Choice | Refusal) -> bool:
-    """Return True for two refusals, and for probabilities that differ by rounding errors only."""
+    """Return True for two refusals, or for two choices with equal probabilities up to rounding."""
     if isinstance(one, Refusal) or isinstance(other, Refusal):
         return type(one) is type(other)
     shares = [*one.probabilities, one.none]
@@ -218,7 +223,10 @@ def _equal(one: Choice | Refusal, other: Choice | Refusal) -> bool:
 def _watched(
     requests: Sequence[RequestT], then: Callable[[Image.Image], Image.Image]
 ) -> tuple[list[RequestT], list[str]]:
-    """Return requests that apply `then` to each opened image, and the list of opened keys."""
+    """Return copies of `requests` whose images call `then` when a describer opens them.
+
+    Also returns a list to which the key of each opened image is appended.
+    """
     opened: list[str] = []
 
     def watched(key: str, usual: Callable[[], Image.Image]) -> Callable[[], Image.Image]:

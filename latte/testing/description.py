@@ -11,7 +11,7 @@ from latte.testing.fixtures import HOSTILE_NAMES
 
 
 class DescriptionTypeContract(ComponentContract):
-    """Tests of the scope, and of prompts for unusual class names.
+    """Tests of a description type: its scope, its group sizes, and prompts for unusual names.
 
     Example:
         >>> from latte.testing import DescriptionTypeContract
@@ -22,7 +22,7 @@ class DescriptionTypeContract(ComponentContract):
     kind: ClassVar[Kind] = "description"
 
     def test_it_has_a_scope(self, tmp_path: Path) -> None:
-        """The scope is `class`, `image` or `group`, and equals the scope in the options' class."""
+        """The scope is `class`, `image` or `group`; the class of the options has the same scope."""
         description: DescriptionType[Any] = self.make(tmp_path)
         scopes = get_args(Scope)
         assert description.scope in scopes, f"the scope must be one of {', '.join(scopes)}"
@@ -51,7 +51,7 @@ class DescriptionTypeContract(ComponentContract):
             assert 0 <= correct <= most, f"correct_images is {correct}, in a group of {most}"
 
     def test_a_prompt_is_never_empty(self, tmp_path: Path) -> None:
-        """For every class name, the prompt is a non-empty text, equal on each call."""
+        """For every class name, the prompt is not empty, and each call returns the same prompt."""
         description: DescriptionType[Any] = self.make(tmp_path)
         for name in HOSTILE_NAMES:
             prompt = description.prompt(name)
@@ -60,7 +60,10 @@ class DescriptionTypeContract(ComponentContract):
             assert description.prompt(name) == prompt, f"two prompts for {name!r}"
 
     def test_all_prompts_begin_with_the_first(self, tmp_path: Path) -> None:
-        """`prompts` begins with `prompt` and has no duplicates; counts and weight are in range."""
+        """`prompts` begins with `prompt` and has no duplicates.
+
+        Also, `samples`, `weight` and `groups_per_class` are in their valid ranges.
+        """
         description: DescriptionType[Any] = self.make(tmp_path)
         prompts = [*description.prompts("cat")]
         assert prompts[:1] == [description.prompt("cat")], "prompts must begin with prompt"

@@ -48,7 +48,7 @@ class FixedPrototypes(PrototypeAggregator[NoOptions]):
 
 
 class EchoDescriber(Describer[NoOptions]):
-    """Describer whose texts are the prompt and the keys of the images."""
+    """Describer that answers with the prompt and the keys of the images."""
 
     max_images = 4
 

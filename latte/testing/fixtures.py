@@ -141,7 +141,7 @@ HOSTILE_NAMES = (
 
 
 def make_context(folder: Path, seed: int = 0) -> Context:
-    """Return a context on the CPU; the recipe is in `folder`, the frozen CLIP is a `StubClip`."""
+    """Return a context on the CPU for a recipe in `folder`; the frozen CLIP is a `StubClip`."""
     cache = folder / "cache"
     cache.mkdir(parents=True, exist_ok=True)
     return Context(base_dir=folder, cache_dir=cache, device="cpu", seed=seed, frozen_clip=StubClip)
@@ -168,7 +168,7 @@ def _tiny_image(folder: Path, number: int) -> ImageReference:
 
 
 def described_images(folder: Path, count: int = 3) -> list[DescribedImage]:
-    """Return `count` images as in requests to a describer, with random features."""
+    """Return `count` images for requests to a describer, with random features."""
     references = tiny_images(folder, count)
     features = unit_rows(count, seed=11)
     return [
@@ -189,9 +189,9 @@ def _open(path: Path) -> Image.Image:
 def training_start(
     classes: int = 4, images: int = 12, descriptions: Sequence[str] = ("class", "image", "group")
 ) -> TrainingStart:
-    """Return random features and labels to start labelers and prototype aggregators with.
+    """Return a `TrainingStart` with random features, for tests of labelers and aggregators.
 
-    If there are several classes, no image belongs to the last one.
+    If there are several classes, no image belongs to the last class.
     """
     class_features = unit_rows(classes, seed=1)
     nearest = torch.arange(images) % max(classes - 1, 1)
@@ -223,10 +223,11 @@ def guard_evidence(
     learners: int = 1,
     corrected: int = 0,
 ) -> Evidence:
-    """Return evidence whose prototypes are the normalised sums of each class's text and images.
+    """Return input for tests of guards, computed from random features.
 
-    If `trained` is True, each learner has different image features. A person gave the class of the
-    first `corrected` images.
+    The prototype of a class is the normalised sum of its text feature and its image features. If
+    `trained` is True, each learner has different image features. The first `corrected` images have
+    a class that a person gave.
     """
     start = training_start(classes, images)
     frozen, texts = start.image_features, start.class_features

@@ -1,4 +1,4 @@
-"""Contract tests of gates, which hold back unusable texts: one deterministic verdict per text."""
+"""Contract tests of gates, which filter out unusable texts before training."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _TEXTS = (
 
 
 class GateContract(ComponentContract):
-    """Tests that a gate judges every text, and that verdicts depend on the texts alone.
+    """Tests that a gate judges every text, and that its verdicts depend on the texts only.
 
     Example:
         >>> from latte.testing import GateContract
@@ -45,7 +45,7 @@ class GateContract(ComponentContract):
         return ("dog", "cat", *HOSTILE_NAMES)
 
     def texts(self) -> list[GatedText]:
-        """Return plain, repetitive and foreign texts, refusals, and texts with bad characters."""
+        """Return texts to judge: plain, repetitive or foreign texts, refusals, bad characters."""
         names = self.class_names()
         return [
             GatedText(text, names[row % len(names)], "What is shown?")
@@ -57,7 +57,7 @@ class GateContract(ComponentContract):
         return [*gate.judge(texts, GateSubject("image", "image", self.class_names()))]
 
     def test_every_text_gets_a_verdict(self, tmp_path: Path) -> None:
-        """Each verdict is None or one line of text, in the order of the texts."""
+        """`judge` returns one verdict per text, in order: None, or one line of text."""
         texts = self.texts()
         verdicts = self.judged(self.make(tmp_path), texts)
         assert len(verdicts) == len(texts), f"{len(verdicts)} verdicts on {len(texts)} texts"
@@ -68,17 +68,17 @@ class GateContract(ComponentContract):
 
     @pytest.mark.parametrize("count", [0, 1])
     def test_a_description_may_have_hardly_any_text(self, tmp_path: Path, count: int) -> None:
-        """The gate accepts an empty list and a single text, as a describer may refuse the rest."""
+        """The gate accepts an empty list and a single text: a describer may refuse all others."""
         verdicts = self.judged(self.make(tmp_path), self.texts()[:count])
         assert len(verdicts) == count, f"{len(verdicts)} verdicts on {count} texts"
 
     def test_verdicts_are_deterministic(self, tmp_path: Path) -> None:
-        """Equal texts get equal verdicts, whatever the seed is."""
+        """Equal texts get equal verdicts for every seed."""
         verdicts = [self.judged(self.make(tmp_path, seed), self.texts()) for seed in (0, 1)]
         assert verdicts[0] == verdicts[1], "the same texts get another verdict"
 
     def test_nothing_is_remembered(self, tmp_path: Path) -> None:
-        """Earlier texts, such as those of another description, do not change verdicts."""
+        """Texts of earlier calls, such as texts of another description, do not change verdicts."""
         gate: Gate[Any] = self.make(tmp_path)
         self.judged(gate, self.texts()[:6])
         again = self.judged(gate, self.texts())

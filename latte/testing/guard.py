@@ -1,4 +1,4 @@
-"""Contract tests of guards, which judge if adapting helps: valid and deterministic verdicts."""
+"""Contract tests of guards, which judge without labels whether the adapted model is better."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from latte.testing.fixtures import guard_evidence
 
 
 class GuardContract(ComponentContract):
-    """Tests that a guard returns a valid verdict for any evidence, and the same one each time.
+    """Tests that a guard returns a valid verdict for any evidence, and always the same verdict.
 
     Example:
         >>> from latte.testing import GuardContract
@@ -44,23 +44,23 @@ class GuardContract(ComponentContract):
     def test_a_trained_candidate_is_taken_whole_or_not_at_all(
         self, tmp_path: Path, learners: int
     ) -> None:
-        """The strength is 0 or 1, because image towers cannot be mixed."""
+        """If CLIP was trained, the strength is 0 or 1, because two towers cannot be mixed."""
         evidence = guard_evidence(trained=True, learners=learners)
         _check(self.judged(tmp_path, evidence), evidence)
 
     @pytest.mark.parametrize("corrected", [1, 12])
     def test_corrected_images_are_judged(self, tmp_path: Path, corrected: int) -> None:
-        """A person may have given the class of some images, or of all of them."""
+        """A guard returns a valid verdict if a person gave the class of some or all images."""
         evidence = guard_evidence(corrected=corrected)
         _check(self.judged(tmp_path, evidence), evidence)
 
     def test_one_image_is_judged(self, tmp_path: Path) -> None:
-        """The variance over a single image is undefined; the guard still returns a verdict."""
+        """A guard judges a single image, although the variance of one value is undefined."""
         evidence = guard_evidence(images=1)
         _check(self.judged(tmp_path, evidence), evidence)
 
     def test_identical_images_are_judged(self, tmp_path: Path) -> None:
-        """All variances are 0; the guard still returns a verdict."""
+        """A guard judges identical images, although all variances are 0."""
         given = guard_evidence()
         same = given.image_features[:1].repeat(len(given.image_features), 1)
         candidates = {
@@ -71,13 +71,13 @@ class GuardContract(ComponentContract):
         _check(self.judged(tmp_path, evidence), evidence)
 
     def test_verdicts_are_deterministic(self, tmp_path: Path) -> None:
-        """Equal evidence gets equal verdicts."""
+        """Equal inputs get equal verdicts."""
         message = "the same evidence gets another verdict"
         first, second = (self.judged(tmp_path, guard_evidence()) for _ in range(2))
         assert first == second, message
 
     def test_the_evidence_is_left_as_it_is(self, tmp_path: Path) -> None:
-        """The guard does not change the tensors of the evidence, which the run still needs."""
+        """The guard does not change the tensors of `evidence`, because the run still needs them."""
         evidence, same = guard_evidence(), guard_evidence()
         self.judged(tmp_path, evidence)
         for mine, its in zip(_tensors(evidence), _tensors(same), strict=True):

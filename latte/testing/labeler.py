@@ -59,7 +59,7 @@ class PseudoLabelerContract(ComponentContract):
     def assign(
         self, labeler: PseudoLabeler[Any], start: TrainingStart, size: int, first: int = 0
     ) -> list[LabelStream]:
-        """Return the streams for `size` training images, beginning at index `first`."""
+        """Return the labeler's streams for `size` training images, beginning at index `first`."""
         indices = (torch.arange(size) + first) % len(start.image_features)
         batch = Batch(LEARNERS[0], indices, epoch=0, step=0)
         features = start.image_features[indices]
@@ -70,7 +70,7 @@ class PseudoLabelerContract(ComponentContract):
 
     @pytest.mark.parametrize(("classes", "size"), [(4, 5), (4, 1), (1, 3)])
     def test_streams_are_well_formed(self, tmp_path: Path, classes: int, size: int) -> None:
-        """Shapes, types and ranges are valid, also for a batch of one image and for one class."""
+        """Labels and weights are valid, also for a batch of one image and for a single class."""
         start = training_start(classes)
         labeler = self.started(tmp_path, start)
         self.begin(labeler, start, epoch=0)
@@ -109,7 +109,7 @@ class PseudoLabelerContract(ComponentContract):
     def test_a_posterior_is_well_formed_and_survives_a_stop(
         self, tmp_path: Path, classes: int
     ) -> None:
-        """`posterior` is None or has valid probabilities, which are equal after `load_state`."""
+        """`posterior` is None or has valid probabilities; `load_state` restores the same values."""
         start = training_start(classes)
         one, other = self.started(tmp_path, start), self.started(tmp_path, start)
         self.begin(one, start, epoch=0)
@@ -129,7 +129,7 @@ class PseudoLabelerContract(ComponentContract):
     def test_a_stopped_run_goes_on_with_the_same_labels(self, tmp_path: Path) -> None:
         """A labeler that is resumed within an epoch gives the same labels.
 
-        It gets `start` and `load_state`, and no call of `on_epoch_start`.
+        On the resumed labeler, `start` and `load_state` are called, but not `on_epoch_start`.
         """
         start = training_start()
         one, other = self.started(tmp_path, start), self.started(tmp_path, start)
@@ -152,7 +152,7 @@ def _aggregators(
 
 
 def _feature_banks(start: TrainingStart) -> Mapping[str, FeatureBank]:
-    """Return one `FeatureBank` per learner; the learners disagree about some images."""
+    """Return one `FeatureBank` per learner, with different features of the same images."""
     count, width = start.image_features.shape
     noise = [0.3 * unit_rows(count, width, seed=5 + place) for place in range(len(LEARNERS))]
     rows = [normalize(start.image_features + one, dim=1) for one in noise]

@@ -18,7 +18,7 @@ SCALE = torch.tensor(100.0)
 
 
 class LossContract(ComponentContract):
-    """Tests that a loss is a finite scalar with gradient, for any order and weights of images.
+    """Tests that a loss is a finite scalar with gradient and depends on weights, not on order.
 
     Example:
         >>> from latte.testing import LossContract
@@ -46,7 +46,7 @@ class LossContract(ComponentContract):
         assert bool(gradient.any()), "no gradient reaches the image features"
 
     def test_it_reads_no_more_than_it_requires(self, tmp_path: Path) -> None:
-        """A supervision without the required field raises `LatteError`."""
+        """The loss raises `LatteError` if the field that it requires is None."""
         loss: Loss[Any] = self.make(tmp_path)
         wanted = ("targets", "classifier")
         assert loss.requires in wanted, f"requires must be one of {', '.join(wanted)}"
@@ -56,7 +56,7 @@ class LossContract(ComponentContract):
             loss(images, lacking, SCALE)
 
     def test_the_order_of_the_batch_does_not_matter(self, tmp_path: Path) -> None:
-        """Another order of the batch changes the loss by rounding only."""
+        """Shuffling the batch changes the loss by rounding only."""
         loss: Loss[Any] = self.make(tmp_path)
         images, supervision = example(loss)
         shuffled = torch.tensor([4, 2, 0, 5, 3, 1])
@@ -91,7 +91,7 @@ class LossContract(ComponentContract):
 
 
 def example(loss: Loss[Any], classes: int = 4, size: int = 6) -> tuple[Tensor, Supervision]:
-    """Return image features (B, D) that need gradient, and the supervision that `loss` requires."""
+    """Return image features (B, D) that require gradient, and a `Supervision` for `loss`."""
     labels = torch.arange(size) % classes
     weights = torch.linspace(0.5, 1.0, size)
     stream = LabelStream("stream", labels, weights)

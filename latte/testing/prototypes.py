@@ -1,4 +1,4 @@
-"""Contract tests of prototype aggregators, which hold the vectors that stand for classes.
+"""Contract tests of prototype aggregators, which hold the vectors that represent classes.
 
 The classifier must be valid, and a resumed aggregator must take bit-identical steps.
 """
@@ -52,7 +52,7 @@ class PrototypeAggregatorContract(ComponentContract):
     def test_the_classifier_is_whole_from_the_start(
         self, tmp_path: Path, classes: int, size: int
     ) -> None:
-        """The classifier covers all classes; the aggregator has its similarities (B, C)."""
+        """The classifier covers all classes, and `similarities` returns its scores (B, C)."""
         start = training_start(classes)
         aggregator = self.started(tmp_path, start)
         refreshes = get_args(ClassFeatureRefresh)
@@ -77,7 +77,7 @@ class PrototypeAggregatorContract(ComponentContract):
                 check_classifier(_detached(supervision.classifier), classes)
 
     def test_a_recipe_without_descriptions_is_served_or_refused(self, tmp_path: Path) -> None:
-        """Without texts, `supervise` works or raises a `LatteError` that names what it lacks."""
+        """Without texts, `supervise` works or raises a `LatteError`."""
         start = training_start()
         aggregator = self.started(tmp_path, start)
         try:
@@ -96,7 +96,7 @@ class PrototypeAggregatorContract(ComponentContract):
             check_classifier(aggregator.classifier(), classes)
 
     def test_samples_of_weight_zero_do_no_harm(self, tmp_path: Path) -> None:
-        """A batch with all weights 0 does not change the classifier."""
+        """A batch whose label weights are all 0 does not change the classifier."""
         start = training_start()
         aggregator = self.started(tmp_path, start)
         before = aggregator.classifier().weights.clone()
@@ -106,7 +106,7 @@ class PrototypeAggregatorContract(ComponentContract):
         assert same, "prototypes moved, although every weight is 0"
 
     def test_handed_out_prototypes_stay_as_they_were(self, tmp_path: Path) -> None:
-        """A step does not write into tensors that were returned before."""
+        """`update` does not write into tensors that the aggregator returned or received earlier."""
         start = training_start()
         aggregator = self.started(tmp_path, start)
         given = aggregator.classifier().weights
@@ -116,7 +116,7 @@ class PrototypeAggregatorContract(ComponentContract):
         assert torch.equal(start.class_features, frozen), "it wrote into TrainingStart"
 
     def test_steps_are_deterministic(self, tmp_path: Path) -> None:
-        """Equal steps give equal prototypes, to the bit."""
+        """Repeating the same steps gives bit-identical prototypes."""
         start = training_start()
         one, other = self.started(tmp_path, start), self.started(tmp_path, start)
         for step in range(3):
@@ -127,7 +127,7 @@ class PrototypeAggregatorContract(ComponentContract):
     def test_a_stopped_run_goes_on_to_the_bit(self, tmp_path: Path) -> None:
         """An aggregator that is resumed within an epoch takes bit-identical steps.
 
-        It gets `start` and `load_state`, and no call of `on_epoch_start`.
+        On the resumed aggregator, `start` and `load_state` are called, but not `on_epoch_start`.
         """
         start = training_start()
         one, other = self.started(tmp_path, start), self.started(tmp_path, start)
@@ -147,7 +147,7 @@ class PrototypeAggregatorContract(ComponentContract):
                 assert torch.equal(mine.targets, theirs.targets), "targets differ after load_state"
 
     def test_epochs_may_bring_nothing_or_classifiers(self, tmp_path: Path) -> None:
-        """Aggregators accept epochs without a classifier, and classifiers of other learners."""
+        """`on_epoch_start` works without a classifier, and with any valid classifier."""
         start = training_start()
         aggregator = self.started(tmp_path, start)
         rows = unit_rows(len(start.class_names), seed=9)
@@ -166,7 +166,10 @@ def supervise(
     weight: float = 1.0,
     texts: Sequence[str] = ("class", "image", "group"),
 ) -> list[Supervision]:
-    """Return the supervisions of the streams `frozen` and `current` in training step `step`."""
+    """Call `supervise` for two label streams, as training step `step` does.
+
+    `frozen` has zero-shot labels, `current` the labels that the aggregator's prototypes give.
+    """
     rows = (torch.arange(size) + step * size) % len(start.image_features)
     images = start.image_features[rows]
     if aggregator.class_features_refresh == "step":
@@ -200,7 +203,10 @@ def take_step(
     size: int = 5,
     weight: float = 1.0,
 ) -> list[Supervision]:
-    """Supervise, run backward, update the prototypes, and return the supervisions."""
+    """Take one training step and return what `supervise` returned for each label stream.
+
+    A step calls `supervise`, the backward pass and `update`.
+    """
     supervisions = supervise(aggregator, start, step, size, weight)
     given = [
         tensor.sum()
@@ -230,7 +236,7 @@ def _tensors(supervision: Supervision) -> list[Tensor | None]:
 
 
 def check_classifier(classifier: Classifier, classes: int) -> None:
-    """Fail unless rows are finite, not zero, without gradient, and cover every class."""
+    """Fail unless the classifier's rows are finite, not zero, detached, and cover every class."""
     weights, owners = classifier.weights, classifier.owners
     assert weights.dim() == 2, "classifier weights must be (C·K, D)"
     assert owners.shape == weights.shape[:1], "a classifier needs one owner for each row"

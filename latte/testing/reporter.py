@@ -1,4 +1,4 @@
-"""Contract tests of reporters, which write files about a run, in the run folder only."""
+"""Contract tests of reporters, which write files about a run into the run folder."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from latte.testing.results import run_results, without_evaluation
 
 
 class ReporterContract(ComponentContract):
-    """Tests that a reporter writes in the run folder only, also for unusual or missing values.
+    """Tests that a reporter writes only into the run folder and accepts unusual or missing values.
 
     Example:
         >>> from latte.testing import ReporterContract
@@ -58,7 +58,7 @@ class ReporterContract(ComponentContract):
         self.report(tmp_path, run_results(tmp_path), monkeypatch)
 
     def test_it_can_report_again(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A second report works although the files of the first exist, as in `latte report`."""
+        """`report` works again although the files of the first call exist, as in `latte report`."""
         results = run_results(tmp_path)
         self.report(tmp_path, results, monkeypatch)
         self.report(tmp_path, results, monkeypatch)
@@ -74,14 +74,14 @@ class ReporterContract(ComponentContract):
     def test_hooks_are_called_during_a_run(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Call every hook in order on one object, with one step sent twice, then `report`."""
+        """All hooks and then `report` work on one object, even if a step is sent twice."""
         results = run_results(tmp_path)
         self.observe(tmp_path, results, monkeypatch, ends=True)
 
     def test_hooks_are_called_when_a_run_fails(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """After `on_run_failure` without a report, a later run in the same folder works."""
+        """After a failed run, whose report was never written, a second run in its folder works."""
         results = run_results(tmp_path)
         self.observe(tmp_path, results, monkeypatch, ends=False)
         self.observe(tmp_path, results, monkeypatch, ends=True)
@@ -105,9 +105,10 @@ class ReporterContract(ComponentContract):
 
 
 def call_hooks(reporter: Reporter[Any], results: RunResults, *, ends: bool = True) -> list[Path]:
-    """Call every hook as a run does, with the steps of `results`; the first step is sent twice.
+    """Call the hooks of `reporter` in the order of a run, and `report`; return the written paths.
 
-    Returns the paths that `report` wrote. With `ends=False`, the run fails and the list is empty.
+    Hooks receive the steps of `results`; the first step is sent twice, as after resuming. With
+    `ends=False`, the run fails before the report, and the list is empty.
     """
     rows = [(row["event"], _figures(row)) for row in results.metrics]
     steps = [figures for event, figures in rows if event == "step"]

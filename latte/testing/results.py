@@ -26,7 +26,10 @@ CLASSES = ("cat", "dog", "fish")
 
 
 def run_results(folder: Path) -> RunResults:
-    """Return results of a run that gained 10 points on 60 images; write its images to `folder`."""
+    """Return synthetic results of a run, and write the images that they name to `folder`.
+
+    Top-1 accuracy rises by 10 points on 60 evaluation images.
+    """
     run = folder / "run"
     run.mkdir(parents=True, exist_ok=True)
     gallery = _gallery(folder / "photos")
@@ -92,9 +95,9 @@ def without_evaluation(results: RunResults) -> RunResults:
 
 
 def _confusions(*right: int) -> tuple[Confusion, ...]:
-    """Return confusions of 20 images per class, of which `right[c]` of class c are correct.
+    """Return confusions for 20 images per class; `right[c]` images of class c are correct.
 
-    All other images of a class are classified as the next class.
+    All other images of class c are classified as the next class.
     """
     own = [Confusion(label, label, images) for label, images in enumerate(right)]
     wrong = [Confusion(label, (label + 1) % 3, 20 - images) for label, images in enumerate(right)]

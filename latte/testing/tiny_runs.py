@@ -1,7 +1,7 @@
-"""Complete runs of recipes within seconds, and their contract: resuming is bit-identical.
+"""Complete runs of recipes within seconds, and contract tests: resumed runs are bit-identical.
 
-Runs use 12 images of coloured squares and a tiny CLIP. They go through the command line, in this
-process.
+Runs use 12 images of coloured squares and a tiny CLIP. They call latte's command line inside the
+test process.
 """
 
 from __future__ import annotations
@@ -69,10 +69,11 @@ class Said:
 
 
 class TinyRuns:
-    r"""Folder with 12 images of squares in `images`, six labelled in `test`, a CLIP in `clip`.
+    r"""Folder with a tiny CLIP and images of squares, in which latte can run recipes.
 
-    The CLIP has random weights, width 16 and an image size of 32 pixels; recipes name it
-    `local-dir:clip`. Caches and runs are in the same folder.
+    `images` has 12 training images, `test` six labelled images, and `clip` the CLIP, which recipes
+    name `local-dir:clip`. The CLIP has random weights, width 16 and an image size of 32 pixels.
+    Caches and runs are in the same folder.
 
     Example:
         >>> from pathlib import Path
@@ -122,13 +123,13 @@ class TinyRuns:
         """Run `recipe`, given as YAML text, and return its run folder.
 
         Args:
-            recipe: a complete recipe, or one without `dataset`; `SQUARES` then adds this section,
-                and `backbone` if it is missing too.
+            recipe: a complete recipe, or a recipe without the section `dataset`, which is then
+                added; the section `backbone` is also added if both are missing.
             changes: changes of the recipe, `KEY=VALUE`, as for `--set`.
             output: folder for run folders.
             until: the last stage to run.
-            stop_after: number of training steps after which Ctrl-C stops the run, counted over
-                all learners.
+            stop_after: number of training steps, of all learners together, after which the run is
+                stopped as by Ctrl-C.
 
         Raises:
             AssertionError: with the output of latte, if the exit code is not the expected one.
@@ -163,7 +164,10 @@ def write_square(path: Path, colour: str, number: int) -> None:
 
 @contextmanager
 def stopped_after(steps: int | None) -> Iterator[None]:
-    """Within the block, raise `KeyboardInterrupt` after `steps` training steps, if not None."""
+    """Inside the `with` block, raise `KeyboardInterrupt` after `steps` training steps.
+
+    If `steps` is None, do nothing.
+    """
     if steps is None:
         yield
         return
@@ -181,7 +185,7 @@ def stopped_after(steps: int | None) -> Iterator[None]:
 
 
 def results(run: Path) -> dict[str, bytes]:
-    """Return the content of files that must be bit-identical in equal runs, by file name."""
+    """Return the result files that equal runs must reproduce bit for bit: contents by file name."""
     names = (
         "descriptions.jsonl",
         "evaluation.json",
@@ -214,18 +218,19 @@ class RunContract:
     """
 
     recipe: ClassVar[str]
-    """Recipe without `dataset`, which names the images of `TinyRuns`. Without `backbone` it uses
-    their CLIP. Use batches of 4 of the 12 images, several epochs and `checkpoint_every: 2`."""
+    """Recipe without the section `dataset`: it then uses the images of `TinyRuns`, and without
+    `backbone` the CLIP of `TinyRuns`. Use batches of 4 of the 12 images, several epochs and
+    `checkpoint_every: 2`."""
     stops: ClassVar[Sequence[int]] = (1, 4)
-    """Numbers of training steps after which runs are stopped; counts the steps of all learners."""
+    """Runs are stopped after each of these numbers of training steps (of all learners together)."""
 
     def write_files(self, folder: Path) -> None:
-        """Write the files that the recipe names; relative paths in it start at `folder`."""
+        """Write the files that the recipe names; paths in the recipe are relative to `folder`."""
 
     @pytest.fixture(scope="class")
     @classmethod
     def runs(cls, tmp_path_factory: pytest.TempPathFactory) -> TinyRuns:
-        """Return the runner that all tests of a class share; each test has its own `output`."""
+        """Return the `TinyRuns` that all tests of a class share; each uses its own `output`."""
         runs = TinyRuns(tmp_path_factory.mktemp("runs"))
         cls().write_files(runs.folder)
         return runs
@@ -239,7 +244,10 @@ class RunContract:
     def test_resume_after_a_stopped_step_gives_identical_results(
         self, runs: TinyRuns, whole: Path
     ) -> None:
-        """Checkpoints restore the components' state, optimiser, labels and random draws."""
+        """A run that is stopped after any step and resumed gives bit-identical results.
+
+        For this, checkpoints must restore components, optimiser, labels and random draws.
+        """
         for steps in self.stops:
             output = f"stopped-{steps}"
             runs.run(self.recipe, output=output, stop_after=steps)
@@ -250,7 +258,7 @@ class RunContract:
     def test_resume_after_each_stage_gives_identical_results(
         self, runs: TinyRuns, whole: Path
     ) -> None:
-        """A run that stops after any stage can be continued, as stages exchange files only."""
+        """A run that is stopped after any stage and resumed gives bit-identical results."""
         for stage in ("zero-shot", "describe", "train", "report"):
             found = runs.run(self.recipe, output="stages", until=stage)
         assert_same(results(found), results(whole), "stage by stage")
@@ -280,7 +288,7 @@ def assert_same(found: dict[str, bytes], expected: dict[str, bytes], when: str) 
 
 
 def swap(one: Path, other: Path) -> None:
-    """Exchange the names of two folders."""
+    """Swap the names of two folders."""
     aside = one.with_name("aside")
     one.rename(aside)
     other.rename(one)

@@ -9,7 +9,7 @@ BLOCK_ENTRIES = 2**22
 
 
 def rows_per_block(columns: int) -> int:
-    """Return the number of rows per block (at least 1), if a row has `columns` entries.
+    """Return how many rows of `columns` entries fit into a block of 2**22 entries; at least 1.
 
     Example:
         >>> from latte.api import rows_per_block

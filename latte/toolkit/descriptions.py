@@ -205,7 +205,7 @@ def fill(sentence: str, class_name: str) -> str:
 
 
 class ClassDescription(DescriptionType[ClassOptions]):
-    """Description of a class: its template with the class name. No describer is asked.
+    """Description of a class: a template filled with the class name. No describer is asked.
 
     Example:
         >>> from latte.api import ClassDescription
@@ -218,7 +218,7 @@ class ClassDescription(DescriptionType[ClassOptions]):
 
     @property
     def weight(self) -> float:
-        """Weight of the template when prototypes mix descriptions."""
+        """Weight of this description when prototypes mix the texts of several descriptions."""
         return self.options.weight
 
     def prompt(self, class_name: str) -> str:
@@ -229,11 +229,11 @@ class ClassDescription(DescriptionType[ClassOptions]):
 
 
 class AskedDescription(DescriptionType[AskedT]):
-    """Description of an image or a group by a describer, from one or several prompts."""
+    """Description of an image or a group that a describer writes in answer to the prompts."""
 
     @property
     def weight(self) -> float:
-        """Weight of the texts when prototypes mix descriptions."""
+        """Weight of this description when prototypes mix the texts of several descriptions."""
         return self.options.weight
 
     @property
@@ -266,7 +266,7 @@ class ImageDescription(AskedDescription[ImageT]):
 
 
 class GroupDescription(AskedDescription[GroupT]):
-    """Base of descriptions of a group: images to which zero-shot CLIP gives the same class.
+    """Base class of descriptions of a group: images that zero-shot CLIP gives the same class.
 
     The describer writes what these images have in common (LatteCLIP, section 3.1).
 
@@ -286,13 +286,14 @@ class GroupDescription(AskedDescription[GroupT]):
 
     @property
     def correct_images(self) -> int | None:
-        """Number of images per group whose true label is the group's class; None: not controlled.
+        """Number of images per group whose true label is the group's class.
 
-        Source: LatteCLIP, supplementary material, table 1.
+        None if groups are drawn without true labels. Source: LatteCLIP, supplementary material,
+        table 1.
         """
         return self.options.correct
 
     @property
     def groups_per_class(self) -> int | None:
-        """Number of groups drawn per zero-shot label; None: one group per image."""
+        """Number of groups drawn per zero-shot label; None draws one group per image."""
         return self.options.groups_per_class

@@ -1,4 +1,4 @@
-"""LatteCLIP's dynamic feature mixer: a text's weight is the margin between its nearest classes."""
+"""LatteCLIP's dynamic feature mixer: a text's weight is the margin of its two nearest classes."""
 
 from __future__ import annotations
 
@@ -62,10 +62,10 @@ def mix(texts: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
 def mix_descriptions(
     texts: Mapping[str, Tensor], weights: Mapping[str, float], classifier: Classifier | None
 ) -> Tensor:
-    """Return the weighted mean (B, D) of text features (B, D), given by description name.
+    """Return the weighted mean (B, D) of `texts`: text features (B, D) by description name.
 
-    The weight of a description is its entry in `weights` (1 if absent) times its margin under
-    `classifier`; without a classifier, margins are not used.
+    The weight of a text is the entry of its description in `weights` (1 if absent), multiplied by
+    its margin (`margin_weights`). If `classifier` is None, margins are not used.
 
     Example:
         >>> import torch

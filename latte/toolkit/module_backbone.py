@@ -22,12 +22,12 @@ _LARGEST_LOGIT_SCALE = math.log(100)
 
 
 class ModuleBackbone(Backbone):
-    """Backbone around one torch module, which is frozen at first; subclasses encode and save.
+    """Base class of backbones that wrap one torch module, which is frozen at first.
 
-    The module has a parameter `logit_scale`, which is the logarithm of the logit scale. A sigmoid
-    model also has a parameter `logit_bias`. Dropout is active only while a gradient is recorded and
-    parameters train. BatchNorm statistics are constant, because small unlabelled batches would
-    change them too much.
+    Subclasses implement encoding and saving. The module has a parameter `logit_scale`, which is the
+    logarithm of the logit scale. A sigmoid model also has a parameter `logit_bias`. Dropout is
+    active only if a gradient is recorded and parameters are trainable. BatchNorm statistics are
+    constant, because small unlabelled batches would change them too much.
 
     Example:
         from latte.api import ModuleBackbone
@@ -60,13 +60,16 @@ class ModuleBackbone(Backbone):
 
     @abstractmethod
     def architecture(self) -> Any:
-        """Return JSON data that, with the weights and the pixel format, determine all outputs."""
+        """Return JSON data about the architecture; a part of the fingerprint.
+
+        Together with the weights and the pixel format, these data must determine all outputs.
+        """
 
     @abstractmethod
     def parameters_of(self, group: TrainableGroup) -> Mapping[str, nn.Parameter]:
         """Return the parameters of `group` by name, in the model's order; empty for `none`.
 
-        Raises `LatteError` if the model has no such parameters.
+        Raises `LatteError` if the model has no parameters in `group`.
         """
 
     @abstractmethod
@@ -78,8 +81,8 @@ class ModuleBackbone(Backbone):
     ) -> Tensor:
         """Return features (M, D) of M texts with `lengths` (M,).
 
-        `encode` maps the indices (P,) of at most `per_pass` texts of similar length, the shortest
-        first, to features (P, D).
+        `encode` takes the indices (P,) of at most `per_pass` texts of similar length and returns
+        their features (P, D). It is called for the shortest texts first.
         """
         order = lengths.argsort(stable=True)
         features = torch.cat([encode(part) for part in torch.split(order, per_pass)])
@@ -115,7 +118,7 @@ class ModuleBackbone(Backbone):
 
     @property
     def logit_scale(self) -> Tensor:
-        """The scalar that multiplies cosine similarities, with gradient if it trains."""
+        """Logit scale (scalar); carries a gradient if the parameter is trainable."""
         return self.model.logit_scale.exp().reshape(())  # type: ignore[no-any-return]
 
     @property
@@ -125,10 +128,10 @@ class ModuleBackbone(Backbone):
         return None if bias is None else bias.reshape(())
 
     def clamp_logit_scale(self) -> None:
-        """Clamp the logit scale to [1, 100] if it trains; a frozen logit scale does not change.
+        """Clamp a trainable logit scale to [1, 100]; a frozen one does not change.
 
-        A sigmoid model may have been pretrained with a logit scale above 100. Then the logit scale
-        as loaded is the upper limit.
+        A sigmoid model may have been pretrained with a logit scale above 100. Then the loaded value
+        is the upper limit.
         """
         if self.model.logit_scale.requires_grad:
             with torch.no_grad():
@@ -138,14 +141,14 @@ class ModuleBackbone(Backbone):
         """Make `group` trainable, freeze the rest, and return the trainable parameters by name.
 
         Raises:
-            LatteError: if the model has no such parameters.
+            LatteError: if the model has no parameters in `group`.
         """
         return self.train_parameters(self.parameters_of(group))
 
     def train_parameters(self, names: Collection[str]) -> Mapping[str, nn.Parameter]:
         """Make the parameters `names` trainable, freeze the rest, and return the trainable ones.
 
-        Parameters that the model itself never trains stay frozen.
+        Parameters that were already frozen in the module when it was wrapped stay frozen.
         """
         chosen = {
             name: weight
@@ -206,7 +209,10 @@ class ModuleBackbone(Backbone):
             ) from error
 
     def choose_mode(self) -> None:
-        """Turn dropout on if parameters train with gradient, else off; call it before encoding."""
+        """Switch dropout on if parameters are trainable and a gradient is recorded, else off.
+
+        Call this method before encoding.
+        """
         training = self._trains and torch.is_grad_enabled()
         if self.model.training == training:
             return

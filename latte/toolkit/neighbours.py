@@ -22,9 +22,10 @@ def nearest_neighbours(
 ) -> tuple[Tensor, Tensor]:
     """Find the nearest other rows of each query row, by exact search over all rows.
 
-    Memory for similarities is bounded by `block_bytes` (at least one row of N), so it does not grow
-    with N². Results are bit-identical on the same device with the same `block_bytes`. Among rows
-    with equal cosines, torch's `topk` chooses deterministically, but not always the lowest index.
+    Similarities are computed in blocks of at most `block_bytes` (but at least one query), so memory
+    does not grow with N². Results are bit-identical on the same device with the same `block_bytes`.
+    Among rows with equal cosines, torch's `topk` chooses deterministically, but not always the
+    lowest index.
 
     Args:
         rows: unit rows (N, D), floating point.
@@ -35,7 +36,7 @@ def nearest_neighbours(
 
     Returns:
         Cosines (Q, k) in the dtype of `rows` and row indices (Q, k) int64, nearest first, with
-        k = min(count, N - 1). A row is never its own neighbour; another, identical row may be.
+        k = min(count, N - 1). A row is never its own neighbour, but an identical copy of it may be.
 
     Example:
         >>> import torch

@@ -1,4 +1,4 @@
-"""Base classes for prototypes that are estimated once, or that a labeler returns in each epoch."""
+"""Base classes of prototypes: estimated once, or returned by a labeler in each epoch."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class LabelerPrototypes(PrototypeAggregator[NoOptions]):
         return Supervision(stream, targets, self._classifier)
 
     def _rows_of(self, labels: Tensor, image_features: Tensor) -> Tensor:
-        """Return the index of the classifier row to use for each label, (B,)."""
+        """Return the index of the classifier row that is the target of each label, (B,)."""
         own = self._classifier
         if len(own.owners) == own.classes:
             return own.owners.argsort()[labels]
@@ -68,7 +68,7 @@ class LabelerPrototypes(PrototypeAggregator[NoOptions]):
         return scores.masked_fill(labels.unsqueeze(1) != own.owners, -torch.inf).argmax(dim=1)
 
     def on_epoch_start(self, info: EpochInfo, learner: str) -> None:
-        """Use the classifier that a labeler returned for `learner`, if there is one."""
+        """Replace the classifier by `info.classifiers[learner]`, if a labeler returned one."""
         found = info.classifiers.get(learner)
         if found is not None:
             self._take(found)
@@ -92,7 +92,7 @@ class LabelerPrototypes(PrototypeAggregator[NoOptions]):
 
 
 class EstimatedPrototypes(PrototypeAggregator[OptionsT]):
-    """Base of prototypes that are estimated once, from frozen features, and do not change.
+    """Base class of prototypes that are estimated once, from frozen features, and never change.
 
     A run with training steps uses them as fixed targets.
 
@@ -139,11 +139,12 @@ class EstimatedPrototypes(PrototypeAggregator[OptionsT]):
 
 
 def shift_to_texts(image_features: Tensor, class_features: Tensor) -> Tensor:
-    """Return mean text feature minus mean image feature, (D,), to shift images to the texts.
+    """Return the modality gap (D,): mean text feature minus mean image feature.
 
-    CLIP's image features (N, D) and class texts (C, D) form two separate cones (Liang et al. 2022,
-    NeurIPS: Mind the gap). Without the shift, a prototype that moves towards images would be nearer
-    to every image than the prototype of a class without images.
+    Add the gap to image features to move them to the texts. The gap exists because CLIP's image
+    features (N, D) and class texts (C, D) form two separate cones (Liang et al. 2022, NeurIPS: Mind
+    the gap). Without the shift, a prototype that moves towards images would be nearer to every
+    image than the prototype of a class without images.
 
     Example:
         >>> import torch

@@ -1,1 +1,1 @@
-"""Training: learners, the training loop and step, encoding, checkpoints, precision."""
+"""Training: learners, the training loop, the step, checkpoints, precision and memory."""

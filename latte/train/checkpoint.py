@@ -1,4 +1,4 @@
-"""Checkpoints: all tensors that a run needs to continue with identical bits, as safetensors.
+"""Checkpoints: files with all tensors that a run needs to continue with bit-identical results.
 
 A checkpoint contains only the tensors that training changes, so no frozen weights. It needs no
 state of random generators: a run derives all random numbers from (seed, epoch, step, image).
@@ -25,25 +25,25 @@ from latte.train.training import Training
 
 _log = logging.getLogger("latte.train")
 KEPT = 2
-"""Number of checkpoints on disk: the newest, and one more in case the newest is damaged."""
+"""Number of checkpoints that stay on disk: the newest, and one more in case it is damaged."""
 _FILE = "state.safetensors"
 _SECONDS = 120.0
 _LARGEST_SHARE = 1 / 20
-"""Largest share of training time for saving the checkpoints that are due by time, not by step."""
+"""Largest share of the training time that may be spent on saving checkpoints due by time."""
 
 
 class Checkpoints:
-    """The checkpoints of one training: save them when they are due.
+    """Decides when checkpoints of a training are due, and saves them.
 
     A checkpoint is due every `checkpoint_every` steps and after the last step. In a run with one
     process, a checkpoint is also due two minutes after the last checkpoint or the start. If saving
-    is slow, the interval is longer than two minutes, so that checkpoints by time take at most a
-    twentieth of the training time. Several processes only count steps, because all of them must
-    save at the same step and their clocks differ.
+    is slow, this interval is longer, so that saving takes at most a twentieth of the training time.
+    With several processes, only steps count, because all processes must save at the same step and
+    their clocks differ.
     """
 
     def __init__(self, training: Training, step: int) -> None:
-        """Start the clock; `step` is the step of the checkpoint that was loaded, 0 without one."""
+        """Start the clock; `step` is the step of the loaded checkpoint, or 0 if none was loaded."""
         self.step = step
         """Step of the newest checkpoint, from which a stopped training continues."""
         self._training = training
@@ -68,7 +68,7 @@ class Checkpoints:
         self._seconds = max(_SECONDS, (self._saved_at - started) / _LARGEST_SHARE)
 
     def continuation(self) -> str:
-        """Return where the training continues if it is stopped now, for a message."""
+        """Return a sentence that says from which step a stopped training would continue."""
         if self.step:
             return f"training continues after step {self.step} of {self._training.total_steps}"
         return "training starts from its beginning, finished stages are reused"
@@ -79,8 +79,9 @@ def save_and_broadcast(
 ) -> None:
     """Save a checkpoint in the main process; copy prototypes and labelers to all processes.
 
-    GPUs add numbers in varying order, so the processes' prototypes can differ by rounding. This
-    call makes them equal. So a resumed run has the same bits as a run that never stopped.
+    GPUs add numbers in varying order, so the prototypes of the processes can differ by rounding.
+    The copy makes them equal, as resuming does. So a resumed run is bit-identical to a run that
+    never stopped.
     """
     if distributed.is_main_process():
         save_checkpoint(folder, step, learners, labelers)
@@ -95,9 +96,9 @@ def save_and_broadcast(
 def resume(
     folder: Path, learners: Sequence[Learner], labelers: Sequence[PseudoLabeler[Any]]
 ) -> int:
-    """Load one checkpoint into all processes: the newest that the main process can read.
+    """Load the same checkpoint in all processes: the newest that the main process can read.
 
-    Returns the step of the checkpoint, or 0 without a checkpoint.
+    Returns the step of the checkpoint, or 0 if there is none.
     """
     step = distributed.broadcast(lambda: load_checkpoint(folder, learners, labelers))
     if step and not distributed.is_main_process():

@@ -1,4 +1,4 @@
-"""Features for a training step: encoded during the step, or looked up in a cache."""
+"""Features of images and texts for a training step: encoded in the step, or cached."""
 
 from __future__ import annotations
 
@@ -17,37 +17,41 @@ from latte.train.timing import TEXTS, timed
 BankFeatures = Callable[[], Tensor]
 """Function that returns the frozen CLIP's features (M, D) of `DescriptionBank.unique_texts`."""
 ImageStates = Callable[[Trunk[Tensor], Sequence[str]], Tensor]
-"""Function that returns the outputs (N, W) of a trunk's frozen layers for the training images.
+"""Function that returns the outputs (N, W) of the image tower's frozen layers for the training
+images.
 
-The function's arguments are the trunk and the names of the trained parameters."""
+Its arguments are the tower, split after its frozen layers, and the names of the trained
+parameters."""
 LARGEST_STATES = 4 * 2**30
-"""Largest size in bytes of the states of a split. It does not depend on the memory of the machine,
-because results with and without cached states can differ by rounding."""
+"""Largest size in bytes of cached outputs of frozen layers for one split of the dataset. It does
+not depend on the machine's memory, because results with and without the cache can differ by
+rounding."""
 _NEVER = -1
 
 
 @dataclass(frozen=True)
 class StepInputs:
-    """Labelers and texts that every step of a run reads."""
+    """Labelers and texts that every training step of a run uses."""
 
     labelers: Sequence[PseudoLabeler[Any]]
     bank: DescriptionBank
     descriptions: Sequence[str]
     """Names of the descriptions, in the order of the recipe."""
     class_texts: ClassTexts
-    """Sentences of each class, for aggregators that need new class features during training."""
+    """Sentences of each class, for aggregators whose class features are encoded again in
+    training."""
     seed: int
     corrections: Tensor | None = None
-    """(N,) int64, on the CPU: classes that a person gave to images, and -1 elsewhere."""
+    """(N,) int64, on the CPU: class that a person gave to the image, or -1."""
 
 
 @dataclass(frozen=True)
 class CachedStates:
-    """Outputs of a trunk (the frozen layers of a tower), computed once before the first step."""
+    """Outputs of the frozen layers of a tower, computed once before the first step."""
 
     trunk: Trunk[Any]
     states: Tensor
-    """(N, W), on the device in training, on the CPU for evaluations."""
+    """(N, W): one row per image or text; on the device in training, on the CPU in evaluations."""
 
     def features(self, rows: Tensor) -> Tensor:
         """Return unit features (B, D), with gradient, of the images or texts `rows` (B,)."""
@@ -56,21 +60,21 @@ class CachedStates:
 
 @dataclass(frozen=True)
 class CachedViews:
-    """Outputs of a trunk (a tower's frozen layers) for a fixed number of views of each image.
+    """Outputs of the image tower's frozen layers, for a fixed number of views of each image.
 
     The outputs for view v of all training images are computed together, when an epoch first uses
-    view v. A resumed run computes them again in the same batches, so that the bits are the same.
+    view v. A resumed run computes them again in the same batches, so that they are bit-identical.
     """
 
     trunk: Trunk[Tensor]
     size: int
-    """Size in bytes of the states of all views."""
+    """Size in bytes of the outputs for all views."""
     states: dict[int, CachedStates] = field(default_factory=dict)
-    """Outputs (N, W) of the frozen layers by number of the view, counted from 0."""
+    """Outputs (N, W) of the frozen layers, by index of the view (from 0)."""
 
 
 def state_bytes(trunk: Trunk[Any], images: int) -> int:
-    """Return the size in bytes of the states of `images` images, which are stored in fp32."""
+    """Return the size in bytes, in fp32, of the frozen layers' outputs for `images` images."""
     return images * trunk.width * torch.float32.itemsize
 
 
@@ -83,14 +87,14 @@ class CachedTexts:
         self.names = frozenset(names)
 
     def look_up(self, rows: Tensor, step: int) -> Tensor:
-        """Return the unit features (B, D) of the texts with indices `rows` (B,).
+        """Return the unit features (B, D) of the texts with the indices `rows` (B,).
 
-        `rows` is on the CPU; `step` is counted from 0.
+        `rows` is on the CPU; `step` is the index (from 0) of the training step.
         """
         return self._features.index_select(0, rows.to(self._features.device, non_blocking=True))
 
     def state(self) -> dict[str, Tensor]:
-        """Return an empty dict: these features are constant, so a checkpoint does not need them."""
+        """Return an empty dict, because constant features need not be in a checkpoint."""
         return {}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
@@ -98,7 +102,7 @@ class CachedTexts:
 
 
 class RefreshedTexts(CachedTexts):
-    """Cached text features, each of which is encoded again when it is `lifetime` steps old."""
+    """Cache of text features in which a text is encoded again when it is `lifetime` steps old."""
 
     def __init__(
         self,
@@ -108,7 +112,7 @@ class RefreshedTexts(CachedTexts):
         lifetime: int,
         like: Tensor,
     ) -> None:
-        """Start with an empty cache for features with the width D and device of `like` (any, D)."""
+        """Start with an empty cache; `like` (any, D) gives the width D and device of features."""
         super().__init__(like.new_zeros(len(texts), like.shape[-1]), names)
         self._texts = texts
         self._encode = encode
@@ -127,7 +131,10 @@ class RefreshedTexts(CachedTexts):
         return super().look_up(rows, step)
 
     def state(self) -> dict[str, Tensor]:
-        """Return the cached features, which cannot be computed again: the weights have changed."""
+        """Return the cached features for a checkpoint.
+
+        They cannot be computed again, because the weights have changed since.
+        """
         oldest = max(int(self._encoded_in.max()) - self._lifetime + 1, 0)
         rows = (self._encoded_in >= oldest).nonzero().flatten()
         features = self._features[rows.to(self._features.device)]
@@ -142,7 +149,7 @@ class RefreshedTexts(CachedTexts):
 
 
 class StepTexts:
-    """Text features of one step, with gradient if the text tower trains."""
+    """Text features of one step, with gradient if the text tower has trainable parameters."""
 
     def __init__(self, encode: Callable[[Sequence[str]], Tensor]) -> None:
         self._encode = encode
@@ -150,7 +157,7 @@ class StepTexts:
         self._features: list[Tensor] = []
 
     def encode(self, texts: Sequence[str]) -> Tensor:
-        """Return the unit features (M, D) of M texts; a distinct text is encoded once per step."""
+        """Return the unit features (M, D) of M texts; encode each distinct text once per step."""
         new = [text for text in dict.fromkeys(texts) if text not in self._rows]
         if new:
             for text in new:
@@ -171,10 +178,11 @@ def description_features(
     cached: CachedTexts | None,
     step: int,
 ) -> list[Tensor]:
-    """Return the unit features (B, D) of each column.
+    """Return the unit text features (B, D) of each column.
 
-    A column is the name of a description and B indices of `bank.unique_texts`. The texts of all
-    descriptions in `cached` are looked up in one call; `texts` encodes all others in one call.
+    A column is the name of a description with the indices (B,), in `bank.unique_texts`, of the
+    texts that the batch uses. The texts of descriptions in `cached` are looked up in one call, and
+    `texts` encodes all other texts in one call.
     """
     names = frozenset[str]() if cached is None else cached.names
     features: dict[int, Tensor] = {}

@@ -1,4 +1,4 @@
-"""Memory that this process can still use: on the machine, and in its control groups (Linux)."""
+"""Find how much memory this process can still use, on the machine and in its control groups."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def free_memory(
 ) -> int | None:
     """Return the memory in bytes that this process can still use; None if unknown (not Linux).
 
-    This is the minimum of the free memory of the machine and of all control groups of the process.
-    Memory in which a group caches files counts as free, because the kernel reclaims it first.
+    The result is the minimum of the free memory of the machine and of all control groups of the
+    process. Memory in which a group caches files counts as free, because the kernel can reclaim it.
     """
     found = [_free_on_machine(meminfo), *_free_in_groups(own_groups, groups)]
     known = [value for value in found if value is not None]

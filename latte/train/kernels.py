@@ -1,7 +1,8 @@
-"""Faster kernels for a GPU: one attention call for all texts of a pass, and compiled blocks.
+"""Optional faster kernels for a GPU: attention in one call for all texts, and compiled blocks.
 
-Both are off by default, because no GPU has run them yet. Backbones support them by the methods of
-`Accelerated`, which are not part of the plugin interface until a GPU has shown what they gain.
+Both are off by default, because they have not been tested on a GPU yet. Backbones support them by
+the methods of `Accelerated`. These are not part of the plugin interface until their benefit has
+been measured on a GPU.
 """
 
 from __future__ import annotations
@@ -23,18 +24,21 @@ class Accelerated(Protocol):
     """A backbone that can switch to faster kernels."""
 
     def check_kernels(self, text_attention: TextAttention, mode: CompileMode | None) -> None:
-        """Raise `LatteError` if this model cannot use the kernels of these settings."""
+        """Raise `LatteError` if this model cannot use the requested kernels.
+
+        The arguments are the settings `train.text_attention` and `train.compile`.
+        """
 
     def use_kernels(self, text_attention: TextAttention, mode: CompileMode | None) -> None:
-        """Use the kernels in all later passes; copies that were made before do not change.
+        """Use the requested kernels in all later passes; earlier copies of this model do not.
 
-        In fp32, attention is always computed by text length. Passes without gradient are not
+        In fp32, attention always takes one call per text length. Passes without gradient are not
         compiled.
         """
 
 
 def asks_for_kernels(settings: TrainSettings) -> bool:
-    """Return True if training steps must use kernels other than the default ones."""
+    """Return True if the settings request optional kernels and there are training steps."""
     asked = settings.text_attention != "by_length" or settings.compile is not None
     return asked and settings.takes_steps
 
@@ -47,11 +51,11 @@ def check_kernels(
     *,
     deterministic: bool = False,
 ) -> None:
-    """Raise `LatteError` if the kernels that the settings ask for cannot work here.
+    """Raise `LatteError` if the kernels that the settings request cannot work on this machine.
 
     Args:
-        settings: of the training.
-        backbone: the model, which does not change.
+        settings: settings of the training.
+        backbone: the model to be trained; it is not changed.
         device: device of the training.
         arithmetic: arithmetic of the towers on this device.
         deterministic: True if results must be bit-identical on a GPU.
@@ -69,8 +73,8 @@ def check_kernels(
     if settings.compile is not None:
         if settings.compile == "max-autotune" and deterministic:
             raise LatteError(
-                "`max-autotune` chooses kernels by their measured speed, so bits could differ "
-                "between runs",
+                "`max-autotune` chooses kernels by their measured speed, so runs might not be "
+                "bit-identical",
                 where="train.compile",
                 hint="write `compile: default`, or remove `deterministic`",
             )
@@ -85,17 +89,17 @@ def check_kernels(
 
 
 def use_kernels(settings: TrainSettings, learners: Sequence[Learner]) -> None:
-    """Let the learners' backbones use the kernels that the settings ask for.
+    """Switch the learners' backbones to the kernels that the settings request.
 
-    Call this after the search for a micro-batch size: CUDA graphs of the sizes that do not fit
-    would keep their memory.
+    Call this function after the search for a micro-batch size. Otherwise CUDA graphs would be
+    recorded for sizes that do not fit, and would keep their memory.
     """
     if not asks_for_kernels(settings):
         return
     if settings.compile is not None:
         compiled.forget_compiled()
     for learner in learners:
-        # Found by passes of a single image and a single text, which are not worth compiling.
+        # Computed here, by passes of a single image and a single text: not worth compiling.
         _ = learner.image_tower_trains, learner.text_tower_trains
         assert isinstance(learner.backbone, Accelerated), "see `check_kernels`"
         learner.backbone.use_kernels(settings.text_attention, settings.compile)

@@ -46,12 +46,15 @@ from latte.train.precision import (
 
 @dataclass
 class Learner:
-    """Backbone to train, with its prototypes, loss and optimiser; most recipes have one learner."""
+    """One copy of the backbone that is trained, with its prototypes, loss and optimiser.
+
+    Most recipes have one learner.
+    """
 
     name: str
     backbone: Backbone
     parameters: Mapping[str, nn.Parameter]
-    """Trainable parameters by name; empty if training changes only prototypes."""
+    """Trainable parameters by name; empty if training changes prototypes only."""
     aggregator: PrototypeAggregator[Any]
     loss: Loss[Any] | None
     """The loss of each step; None only if the run takes no training step."""
@@ -63,33 +66,34 @@ class Learner:
     micro_batch_size: int | None = None
     """Number of images or texts per forward pass of a tower; None for the whole batch."""
     constant_features: Tensor | None = None
-    """(N, D) features of all training images; None with random views or a trained image tower."""
+    """(N, D): features of all training images, if they are constant; None if the image tower is
+    trained or views are random."""
     constant_class_features: Tensor | None = None
-    """(C, D) features of the class texts; None if the text tower trains, or if the aggregator does
-    not need them in every step."""
+    """(C, D): features of the class texts; None if the text tower is trained, or if the aggregator
+    does not need these features in every step."""
     cached_texts: CachedTexts | None = None
-    """Features of descriptions that are not encoded in every step."""
+    """Features of texts that are not encoded in every step."""
     image_states: CachedStates | None = None
-    """Outputs of the image tower's frozen layers for all training images or, with a fixed number of
-    views, for the epoch's views. None if training changes them or if all features are constant."""
+    """Outputs of the image tower's frozen layers for the current view of all training images; None
+    if they are not cached."""
     cached_views: CachedViews | None = None
     """Outputs of the frozen layers for all views; None unless the number of views is fixed."""
     text_states: CachedStates | None = None
-    """Outputs of the text tower's frozen layers for all texts; None without `image_states`."""
+    """Outputs of the text tower's frozen layers for all texts; None if they are not cached."""
     text_rows: Mapping[str, int] = field(default_factory=dict)
     """Row of each text in `text_states`."""
     records_graphs: bool = False
-    """True if compiled blocks record CUDA graphs, whose outputs are overwritten in a later step."""
+    """True if compiled blocks record CUDA graphs, whose outputs the next step overwrites."""
 
     @property
     def needs_pixels(self) -> bool:
-        """True if a step encodes views of images."""
+        """True if a step encodes images from pixels instead of using cached features or outputs."""
         return self.constant_features is None and self.image_states is None
 
     def encode_images(self, indices: Tensor, pixels: Tensor | None) -> Tensor:
-        """Return unit features (B, D) of the training images `indices`, whose views are `pixels`.
+        """Return unit features (B, D) of the training images with the indices `indices` (B,).
 
-        `pixels` (B, 3, S, S) may be None unless `needs_pixels` is true.
+        `pixels` (B, 3, S, S) are views of these images; they may be None unless `needs_pixels`.
         """
         if self.constant_features is not None:
             known = self.constant_features
@@ -101,7 +105,10 @@ class Learner:
             return self.backbone.encode_images(pixels)
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
-        """Return unit features (M, D) of M distinct texts, with gradient if the tower trains."""
+        """Return unit features (M, D) of M distinct texts.
+
+        They carry a gradient if the text tower has trainable parameters.
+        """
         with forward_in(self.arithmetic, self.device):
             if self.text_states is not None and texts:
                 rows = torch.tensor([self.text_rows[text] for text in texts])
@@ -120,12 +127,12 @@ class Learner:
 
     @cached_property
     def scaler(self) -> LossScaler:
-        """The loss scaler of fp16; its state is part of a checkpoint."""
+        """Loss scaler, which is active for fp16 only; its state is part of a checkpoint."""
         return LossScaler(self.arithmetic, self.device)
 
     @cached_property
     def image_tower_trains(self) -> bool:
-        """True if a forward pass shows that image features depend on trained parameters."""
+        """True if image features depend on trained parameters; found by one forward pass."""
         if not self.parameters:
             return False
         side = self.backbone.pixel_format.size
@@ -136,14 +143,14 @@ class Learner:
 
     @cached_property
     def text_tower_trains(self) -> bool:
-        """True if a forward pass shows that text features depend on trained parameters."""
+        """True if text features depend on trained parameters; found by one forward pass."""
         if not self.parameters:
             return False
         with torch.enable_grad():
             return self.backbone.encode_texts(["a photo"]).requires_grad
 
     def similarities(self, image_features: Tensor) -> Tensor:
-        """Return the cosine similarities (B, C) of unit features (B, D), without gradient."""
+        """Return the similarities (B, C) of unit features (B, D) to classes, without gradient."""
         with torch.no_grad():
             return self.aggregator.similarities(image_features)
 
@@ -156,9 +163,10 @@ class Learner:
         progress: Progress,
         image_states: ImageStates | None,
     ) -> None:
-        """Cache features, and outputs of frozen layers, that steps look up instead of computing.
+        """Cache features, or outputs of frozen layers, so that steps need not compute them.
 
-        The outputs for `settings.views` random views are computed later; see `CachedViews`.
+        If `settings.views` fixes the number of random views, the outputs for these views are
+        computed later; see `CachedViews`.
 
         Features of frozen towers are computed from the evaluation view and without dropout. They
         differ by rounding from features that a training step would compute in its own batches.
@@ -212,7 +220,10 @@ class Learner:
             self.text_rows = {text: row for row, text in enumerate(texts)}
 
     def _fits(self, trunk: Trunk[Tensor], images: int, progress: Progress) -> bool:
-        """Return True if the states of `images` views are small enough; report their size."""
+        """Return True if the frozen layers' outputs for `images` views may be cached.
+
+        Their size must be at most `LARGEST_STATES`; it is printed.
+        """
         size = state_bytes(trunk, images)
         taken = f"train: outputs of frozen layers take {size / 2**20:,.0f} MiB for {images:,} views"
         fits = size <= LARGEST_STATES
@@ -221,11 +232,12 @@ class Learner:
         return fits
 
     def features_of(self, trunk: Trunk[Tensor], states: Tensor, size: int | None = None) -> Tensor:
-        """Return unit features (N, D) of states (N, W) of the image `trunk`, without gradient.
+        """Return unit features (N, D) of N images, without gradient, from cached `states` (N, W).
 
-        If states are processed in batches of `size`, the features are bit-identical to those of the
-        whole tower with batches of `size`.
-        Raises `LatteError` if a feature is zero or not finite, because training diverged.
+        `states` are the outputs of the frozen layers of `trunk`. If `size` is given, they are
+        processed in batches of this size, and the features are bit-identical to those of the whole
+        tower with the same batches. Raises `LatteError` if a feature is zero or not finite, because
+        training diverged.
         """
         with torch.no_grad(), encoding_in(self.arithmetic, self.device):
             parts = torch.split(states, size or rows_per_block(trunk.width))
@@ -234,7 +246,7 @@ class Learner:
         return features
 
     def _refreshed_texts(self, inputs: StepInputs, lifetime: int) -> RefreshedTexts:
-        """Return an empty cache for all descriptions except those of scope `class`.
+        """Return an empty cache for all descriptions except descriptions of scope `class`.
 
         Texts about classes are few, so every step encodes them with gradient.
         """
@@ -259,7 +271,10 @@ def build_learner(
     precision: Precision = "auto",
     micro_batch_size: int | None = None,
 ) -> Learner:
-    """Return a learner with a copy of the frozen CLIP; `select` returns its trained parameters."""
+    """Return a learner with a copy of the frozen CLIP.
+
+    `select` makes parameters of the copy trainable and returns them.
+    """
     backbone = frozen.fork()
     parameters = select(backbone)
     return Learner(
@@ -299,7 +314,7 @@ def build_optimizer(
 
 
 def learning_rate_factor(step: int, total_steps: int, settings: TrainSettings) -> float:
-    """Return the factor for the peak learning rate in step `step`, counted from 0.
+    """Return the learning rate of step `step` (from 0), as a factor of the peak learning rate.
 
     The factor rises linearly during warm-up. After warm-up it stays constant, or it follows half a
     cosine down to 0 at `total_steps` (Loshchilov & Hutter 2017, without restarts).

@@ -1,8 +1,8 @@
 """The training loop: epochs, steps, checkpoints and evaluations, the same for every method.
 
-A run that was stopped continues from its newest checkpoint. Its results have the same bits as those
-of an uninterrupted run: batches, views, random draws and dropout depend only on (seed, epoch, step,
-image).
+A run that was stopped continues from its newest checkpoint. Its results are bit-identical to an
+uninterrupted run, because batches, views, random draws and dropout depend only on (seed, epoch,
+step, image).
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ from latte.train.timing import (
 from latte.train.training import Training
 
 Figures = dict[str, float | Tensor]
-"""Numbers for the log. A tensor stays on the device until its row is written, because reading it
-waits until the device has finished the step."""
+"""Numbers for the log. A tensor stays on the device until its row is written, because reading the
+tensor would wait until the device has finished the step."""
 _SECONDS_BETWEEN_LOSSES = 1.0
 _SIGMOID = (
-    "this CLIP was pretrained with a sigmoid loss, and its weights now train with another one. "
+    "this CLIP was pretrained with a sigmoid loss, and is now trained with another loss. "
     "Users report difficulties with that (github.com/mlfoundations/open_clip/issues/1076): "
     "use loss: sigmoid, or compare with trainable: none"
 )
@@ -61,8 +61,8 @@ _SIGMOID = (
 def train(training: Training, progress: Progress) -> None:
     """Train all learners to the end, continuing from a checkpoint if there is one.
 
-    A run without steps only calls `on_epoch_start` of labelers and prototypes, with the frozen
-    features. It encodes no image and writes no checkpoint.
+    If there are no steps, only `on_epoch_start` of labelers and prototypes is called, with the
+    features of the frozen CLIP. No image is encoded, and no checkpoint is written.
     """
     _start(training, progress)
     with timed(MICRO_BATCH_SEARCH):
@@ -91,7 +91,7 @@ def train(training: Training, progress: Progress) -> None:
 
 
 def _notes(learner: Learner) -> Iterator[str]:
-    """Yield the backbone's notes, and a warning if a sigmoid model trains with a softmax loss."""
+    """Yield the backbone's notes; warn if a sigmoid model is trained with a softmax loss."""
     yield from learner.backbone.notes
     fits = learner.loss is None or learner.loss.sigmoid
     if learner.parameters and learner.backbone.logit_bias is not None and not fits:
@@ -99,10 +99,10 @@ def _notes(learner: Learner) -> Iterator[str]:
 
 
 def own_posterior(training: Training) -> Posterior | None:
-    """Return the posterior of the training images after `train`; see `PseudoLabeler.posterior`.
+    """Return the class probabilities of the training images (posterior) that a labeler computed.
 
-    Returns None if the run takes training steps, or if no labeler has a posterior. If several
-    labelers have one, the posterior of the last labeler is returned.
+    Call this function after `train`. The result is None if the run has training steps, or if no
+    labeler has a posterior. If several labelers have a posterior, the last labeler's is returned.
     """
     if training.total_steps:
         return None
@@ -145,7 +145,7 @@ def _epoch(
     progress: Progress,
     checkpoints: Checkpoints,
 ) -> int:
-    """Train from `step` to the end of its epoch, and return the total number of steps so far."""
+    """Train from step number `step` to the end of its epoch; return the steps done so far."""
     per_epoch, total = training.steps_per_epoch, training.total_steps
     epoch, done = divmod(step, per_epoch)
     if done == 0:
@@ -179,7 +179,10 @@ def _batches(training: Training, epoch: int) -> list[Tensor]:
 
 
 def _encode_views(training: Training, view: int, progress: Progress) -> None:
-    """Let the steps of an epoch look up the frozen layers' outputs for `view`, computed once."""
+    """Compute the frozen layers' outputs for view number `view` of all images, if not yet cached.
+
+    The steps of the epoch then look up these outputs.
+    """
     count = len(training.images)
     for learner in training.learners:
         cached = learner.cached_views
@@ -210,9 +213,10 @@ def _encode_views(training: Training, view: int, progress: Progress) -> None:
 def _views(
     training: Training, batches: Sequence[Tensor], epoch: int
 ) -> Generator[tuple[Tensor, Tensor | None], None, None]:
-    """Yield each batch's indices (B,), and the pixels of this process's share of the batch.
+    """Yield for each batch the indices (B,) of its images, and their pixels.
 
-    Pixels are None if no learner needs them.
+    With several processes, the pixels are those of this process's share of the batch. Pixels are
+    None if no learner needs them.
     """
     if any(learner.needs_pixels for learner in training.learners):
         yield from _pixels(training, batches, training.settings.view_of(epoch))
@@ -235,7 +239,7 @@ def _pixels(
 
 
 def _start_epoch(training: Training, epoch: int, progress: Progress) -> None:
-    """Update class features, labelers and prototypes at the start of an epoch."""
+    """Call the methods of labelers and prototypes that run at the start of an epoch."""
     if epoch:
         _refresh_class_features(training)
     due = [one for one in training.labelers if epoch == 0 or one.refresh == "epoch"]

@@ -1,8 +1,8 @@
-"""Find the largest micro-batch for which memory suffices, before the first step.
+"""Find the largest micro-batch that fits into memory, before the first step.
 
-The search tries the whole batch, then a half, a quarter and so on. On a GPU, it makes views of the
-largest images, and runs a forward and a backward pass with the longest texts; torch raises an error
-if memory does not suffice. On a CPU, the system would kill the process instead. So on a CPU the
+The search tries the whole batch, then a half, a quarter and so on. On a GPU, a trial makes views of
+the largest images, and runs a forward and a backward pass with the longest texts. If memory does
+not suffice, torch raises an error. On a CPU, the system would kill the process instead, so the
 search measures the memory of a few samples and extrapolates.
 """
 
@@ -30,7 +30,7 @@ from latte.train.training import Training
 
 RECORD_FILE = "fitting.json"
 MARGIN = 0.1
-"""Share of memory that stays free: a training step needs slightly more than a trial step."""
+"""Share of memory that must stay free, because a training step needs slightly more than a trial."""
 _SAMPLES = 4
 _WORKING_MEMORY = 1.5
 """Memory of a forward and backward pass on a CPU, divided by the memory that autograd stores."""
@@ -38,14 +38,17 @@ _WORKING_MEMORY = 1.5
 
 @dataclass(frozen=True)
 class LargestStep:
-    """Largest number of images, and longest texts, that one step can send through the towers."""
+    """Largest number of images, and longest texts, that one training step may encode."""
 
     images: int
     texts: Sequence[str]
     """Distinct texts, the longest first."""
 
     def passes(self, size: int | None) -> list[LargestStep]:
-        """Return the largest forward passes with micro-batches of `size` (None: whole batch)."""
+        """Return the largest forward passes of a step with micro-batches of `size`.
+
+        If `size` is None, there is one pass with the whole batch.
+        """
         if size is None:
             return [self]
         return [LargestStep(min(size, self.images), []), LargestStep(0, self.texts[:size])]
@@ -53,23 +56,24 @@ class LargestStep:
 
 @dataclass(frozen=True)
 class Found:
-    """Training settings with which a step fits into memory."""
+    """Result of the search: settings with which a training step fits into memory."""
 
     micro_batch_size: int | None
     gradient_checkpointing: bool
 
 
 Fits = Callable[[int | None], bool]
-"""Function that returns True if micro-batches of a size fit into memory (None: whole batch)."""
+"""Function that returns True if a micro-batch size fits into memory; None is the whole batch."""
 
 
 def find_micro_batch_size(training: Training, progress: Progress) -> None:
-    """Set each learner's micro-batch size to the largest that fits, if the settings ask for it.
+    """Set each learner's micro-batch size to the largest size that fits into memory.
 
-    A resumed run uses no larger size than before, so that its results have the same bits.
+    Does so only if the settings request the search. A resumed run uses no larger size than before,
+    so that its results are bit-identical.
 
     Raises:
-        LatteError: if memory does not suffice for a single image or text.
+        LatteError: if not even a single image or text fits into memory.
     """
     settings = training.settings
     if settings.gradient_checkpointing is True:
@@ -87,7 +91,10 @@ def find_micro_batch_size(training: Training, progress: Progress) -> None:
 
 
 def largest_step(training: Training, learner: Learner) -> LargestStep:
-    """Return images and texts that the largest step encodes, without those with cached features."""
+    """Return the images and texts that the largest step encodes.
+
+    Images and texts with cached features are left out.
+    """
     size = min(training.settings.images_a_step, len(training.images))
     inputs, cached = training.inputs, learner.cached_texts
     names = [one for one in inputs.descriptions if cached is None or one not in cached.names]
@@ -103,7 +110,10 @@ def largest_step(training: Training, learner: Learner) -> LargestStep:
 
 
 def _smallest_of_all_processes(learner: Learner, own: Found) -> Found:
-    """Return settings that fit into the memory of every process, and apply them to `learner`."""
+    """Combine the settings that all processes found, and apply the result to `learner`.
+
+    The result fits into the memory of every process. `own` is what this process found.
+    """
     found = [Found(**one) for one in distributed.all_gather_object(asdict(own))]
     sizes = [one.micro_batch_size for one in found if one.micro_batch_size is not None]
     learner.micro_batch_size = min(sizes, default=None)
@@ -127,7 +137,7 @@ def _fit(training: Training, learner: Learner, before: Found | None, progress: P
         first = "" if training.device_views is None else "write `augment_on: cpu`, "
         if largest.images and learner.device.type == "cuda":
             first += "write a smaller `train.batch_size`, because all its views are in memory, "
-        rest = "take a smaller model, let less of it train, or stop what else needs memory"
+        rest = "take a smaller model, train fewer parameters, or stop what else needs memory"
         raise LatteError(
             "memory does not hold one image or text on its way through the towers",
             where="train.micro_batch_size",
@@ -140,12 +150,12 @@ def _fit(training: Training, learner: Learner, before: Found | None, progress: P
             f"{size} images or texts at a time pass through the towers"
         )
     if again:
-        progress.say("train: activations are computed a second time in the backward pass, to fit")
+        progress.say("train: to save memory, the backward pass computes activations again")
     return Found(size, again)
 
 
 def _largest_size(fits: Fits, largest: LargestStep, known: int | None) -> int | None:
-    """Return the largest micro-batch size that fits into memory, at most `known`.
+    """Return the largest micro-batch size that fits into memory, at most `known` if it is given.
 
     The result None means the whole batch; 0 means that no size fits.
     """
@@ -168,8 +178,9 @@ def _fits_on_gpu(
 ) -> bool:
     """Return True if a step with micro-batches of `size` fits into memory and leaves `MARGIN` free.
 
-    The views of the whole batch and the optimiser's state are in memory during each pass. Views are
-    made twice, because the training loop holds one batch of views until it gets the next.
+    As in training, the views of the whole batch and the optimiser's state are in memory during each
+    pass. Views are made twice, because the training loop holds one batch of views until it gets the
+    next batch.
     """
     device = learner.device
     spare = int(MARGIN * torch.cuda.get_device_properties(device).total_memory)
@@ -199,7 +210,7 @@ def _largest_views(training: Training, learner: Learner, count: int) -> Tensor:
 
 
 def _estimate_on_cpu(learner: Learner, largest: LargestStep) -> Fits:
-    """Return a function that estimates memory from the measured memory of a few samples."""
+    """Return a function that estimates, from a few measured samples, if a micro-batch size fits."""
     images, texts = min(largest.images, _SAMPLES), largest.texts[:_SAMPLES]
     per_image = activation_bytes(learner, LargestStep(images, [])) / max(images, 1)
     per_letter = activation_bytes(learner, LargestStep(0, texts)) / max(_letters(texts), 1)
@@ -218,15 +229,16 @@ def _estimate_on_cpu(learner: Learner, largest: LargestStep) -> Fits:
 
 
 def _letters(texts: Sequence[str]) -> int:
-    """Return the number of characters in all texts, plus one per text for its end."""
+    """Return the number of characters in all texts, plus one per text for the end-of-text token."""
     return sum(len(text) + 1 for text in texts)
 
 
 def activation_bytes(learner: Learner, one: LargestStep, pixels: Tensor | None = None) -> int:
     """Run a forward and a backward pass, and return the bytes that autograd stored.
 
-    `pixels` (B, 3, S, S) are the views of the images of `one`; zeros by default. Afterwards,
-    gradients are None and random generators are restored.
+    `one` has the number of images and the texts of the passes. `pixels` (B, 3, S, S) are the views
+    of the images; zeros by default. Afterwards, gradients are None and random generators are
+    restored.
 
     Raises:
         torch.OutOfMemoryError: if the memory of a GPU does not suffice.
@@ -254,7 +266,10 @@ def activation_bytes(learner: Learner, one: LargestStep, pixels: Tensor | None =
 
 @contextmanager
 def _saved_tensors(learner: Learner, stored: dict[int, int]) -> Iterator[None]:
-    """Record in `stored` the bytes of each storage that autograd keeps, except weights."""
+    """Inside the `with` block, record the bytes of each storage that autograd keeps, by address.
+
+    The storages of weights are not recorded.
+    """
     weights = {value.untyped_storage().data_ptr() for value in learner.backbone.state().values()}
 
     def pack(tensor: Tensor) -> Tensor:
@@ -268,7 +283,7 @@ def _saved_tensors(learner: Learner, stored: dict[int, int]) -> Iterator[None]:
 
 
 def _state_bytes(learner: Learner) -> int:
-    """Return the bytes of the optimiser's state, and of views that epochs will cache."""
+    """Return the bytes of the optimiser's state, and of outputs that epochs will cache."""
     views = learner.cached_views.size if learner.cached_views else 0
     if learner.optimizer is None:
         return views
@@ -285,7 +300,7 @@ def _read(path: Path) -> dict[str, Found]:
 
 @contextmanager
 def explain_out_of_memory(settings: TrainSettings) -> Iterator[None]:
-    """Raise a `LatteError` with advice in place of torch's out-of-memory error."""
+    """Replace torch's out-of-memory error in the `with` block by a `LatteError` with advice."""
     try:
         yield
     except torch.OutOfMemoryError as error:
@@ -297,6 +312,6 @@ def explain_out_of_memory(settings: TrainSettings) -> Iterator[None]:
                 "something else took memory since it was tried; the same command goes on from the "
                 "last checkpoint"
                 if tried
-                else "write `micro_batch_size: auto`: the same results up to rounding, in parts"
+                else "write `micro_batch_size: auto`: less memory, equal results up to rounding"
             ),
         ) from error

@@ -1,7 +1,8 @@
-"""The arithmetic of the two towers. Weights, labels, prototypes and losses are always fp32.
+"""The arithmetic (fp32, TF32, bf16 or fp16) of the two towers.
 
-At the published learning rate, a step changes a weight by less than the precision of bf16.
-Therefore weights are always stored in fp32; autocast rounds only the inputs of matrix products.
+Weights, labels, prototypes and losses are always fp32. At the published learning rate, a step
+changes a weight by less than the precision of bf16. So weights are stored in fp32, and autocast
+rounds only the inputs of matrix products.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ _FIRST_WITH_TF32 = 8
 
 
 def choose_arithmetic(wanted: Precision, device: torch.device) -> Arithmetic:
-    """Return the arithmetic for `wanted`; `auto` and `tf32` give fp32 on devices without TF32.
+    """Return the arithmetic for the setting `wanted` on `device`.
+
+    `auto` and `tf32` mean TF32 if the device supports it, else fp32.
 
     Raises:
         LatteError: for bf16 on a GPU that cannot compute in it.
@@ -42,14 +45,14 @@ def choose_arithmetic(wanted: Precision, device: torch.device) -> Arithmetic:
 
 
 def has_tf32(device: torch.device) -> bool:
-    """Return True if `device` can multiply fp32 matrices as TF32: Nvidia's GPUs since Ampere."""
+    """Return True if `device` supports TF32 products, as Nvidia's GPUs since Ampere do."""
     if device.type != "cuda" or torch.version.cuda is None:
         return False
     return torch.cuda.get_device_capability(device)[0] >= _FIRST_WITH_TF32
 
 
 def forward_in(arithmetic: Arithmetic, device: torch.device) -> AbstractContextManager[Any]:
-    """Return the context manager for the forward pass of a tower."""
+    """Return a context manager in which a tower's forward pass uses `arithmetic`."""
     match arithmetic:
         case "fp32" | "tf32":
             return backward_in(arithmetic)
@@ -60,17 +63,18 @@ def forward_in(arithmetic: Arithmetic, device: torch.device) -> AbstractContextM
 
 
 def encoding_in(arithmetic: Arithmetic, device: torch.device) -> AbstractContextManager[Any]:
-    """Return the context manager for encoding without gradient.
+    """Return a context manager in which a tower encodes without gradient, in `arithmetic`.
 
-    A CPU encodes in fp32 with every setting, so a model's features do not depend on the setting.
+    A CPU always encodes in fp32, so that there a model's features do not depend on the setting.
     """
     return nullcontext() if device.type == "cpu" else forward_in(arithmetic, device)
 
 
 def backward_in(arithmetic: Arithmetic) -> AbstractContextManager[Any]:
-    """Return the context manager for `backward`, which selects fp32 or TF32 products.
+    """Return a context manager in which the backward pass uses `arithmetic`.
 
-    With bf16 and fp16 it does nothing, because autograd has recorded the casts of autocast.
+    For fp32 and TF32, it selects the kind of matrix products. For bf16 and fp16, it does nothing,
+    because autograd has recorded the casts of autocast.
     """
     match arithmetic:
         case "fp32":
@@ -83,9 +87,9 @@ def backward_in(arithmetic: Arithmetic) -> AbstractContextManager[Any]:
 
 @contextmanager
 def fp32_products(mode: Literal["ieee", "tf32"]) -> Iterator[None]:
-    """Let CUDA multiply and convolve fp32 tensors in `mode` within the block.
+    """Let CUDA multiply and convolve fp32 tensors in fp32 (`ieee`) or TF32 in the `with` block.
 
-    By default, torch lets cuDNN convolve fp32 tensors in TF32.
+    Without this, torch lets cuDNN convolve fp32 tensors in TF32.
     """
     before = _read_modes()
     try:
@@ -110,9 +114,9 @@ def _read_modes() -> _Modes:
 
 
 def _write_modes(modes: _Modes) -> None:
-    """Set torch's modes by their old names and, since torch 2.9, by their new names.
+    """Set torch's modes by their old names and, since torch 2.9, also by their new names.
 
-    Torch raises an error if the two do not agree.
+    Torch raises an error if the old and the new settings do not agree.
     """
     matmul: Any = torch.backends.cuda.matmul
     cudnn: Any = torch.backends.cudnn
@@ -126,10 +130,11 @@ def _mode(allows_tf32: bool) -> str:
 
 
 class LossScaler:
-    """Scale the loss so that small fp16 gradients do not become 0; inactive without fp16.
+    """Multiplies the loss by a factor so that small fp16 gradients do not become 0.
 
-    Gradients are divided by the same factor. A step with a gradient that is not finite is skipped
-    and halves the factor; 2000 steps with finite gradients double the factor.
+    Gradients are divided by the same factor before the step. A step with a gradient that is not
+    finite is skipped and halves the factor; 2000 steps with finite gradients double the factor. For
+    other arithmetic than fp16, the scaler is inactive.
     """
 
     def __init__(self, arithmetic: Arithmetic, device: torch.device) -> None:
@@ -139,15 +144,15 @@ class LossScaler:
 
     @property
     def enabled(self) -> bool:
-        """True for fp16."""
+        """True if the arithmetic is fp16; otherwise the loss is not scaled."""
         return self._scaler.is_enabled()
 
     def scaled(self, loss: Tensor) -> Tensor:
-        """Return the loss to call `backward` on."""
+        """Return the scaled loss, on which `backward` is called."""
         return self._scaler.scale(loss)
 
     def unscale(self, optimizer: torch.optim.Optimizer) -> None:
-        """Divide the gradients by the scale, once per step and before they are clipped."""
+        """Divide the gradients by the factor; call this once per step, before clipping."""
         self._scaler.unscale_(optimizer)
 
     def step(self, optimizer: torch.optim.Optimizer) -> None:
@@ -158,7 +163,7 @@ class LossScaler:
         self.skipped += self._scaler.get_scale() < before
 
     def figures(self) -> dict[str, float]:
-        """Return the scale and the number of skipped steps for the log; empty unless enabled."""
+        """Return the factor and the number of skipped steps, for the log; empty unless enabled."""
         if not self.enabled:
             return {}
         return {"loss_scale": self._scaler.get_scale(), "skipped_steps": self.skipped}
@@ -175,7 +180,10 @@ class LossScaler:
         }
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Restore the tensors of `state`; raise `KeyError` if another arithmetic saved them."""
+        """Restore the tensors that `state` returned.
+
+        Raises `KeyError` if they were saved with another arithmetic.
+        """
         if not self.enabled:
             return
         restored = self._scaler.state_dict()

@@ -17,7 +17,7 @@ from latte.train.towers import Towers, towers_of
 
 @dataclass(frozen=True)
 class StepOutcome:
-    """Loss and label agreement of a step; tensors stay on the device until the log is written."""
+    """Loss and label agreement of a step; both stay on the device until the log is written."""
 
     loss: Tensor
     agreement: Tensor | None
@@ -30,11 +30,11 @@ def training_step(
     """Encode and label a batch, compute the loss, and update weights and prototypes.
 
     Args:
-        learner: its parameters and prototypes change.
+        learner: the learner, whose parameters and prototypes change.
         inputs: labelers and texts of the run.
         batch: B training images.
-        pixels: (B, 3, S, S); with several processes, only those of this process's share of the
-            batch. None unless the learner needs pixels.
+        pixels: (B, 3, S, S), views of the images; with several processes, only the views of this
+            process's share of the batch. None unless the learner needs pixels.
     """
     assert learner.loss is not None, "a recipe with steps has a loss"
     towers = towers_of(learner)
@@ -62,7 +62,7 @@ def training_step(
 def _supervise(
     learner: Learner, towers: Towers, inputs: StepInputs, batch: Batch, image_features: Tensor
 ) -> list[Supervision]:
-    """Label the batch, and return one `Supervision` per label stream, with its descriptions."""
+    """Label the batch and choose its texts; return the targets or classifier per label stream."""
     texts = StepTexts(towers.encode_texts)
     aggregator = learner.aggregator
     if aggregator.class_features_refresh == "step":
@@ -98,7 +98,7 @@ def _supervise(
 def _labels_for_texts(
     inputs: StepInputs, streams: Sequence[LabelStream]
 ) -> Sequence[Tensor | None]:
-    """Return each stream's labels (B,) on the CPU, or None if no description depends on labels.
+    """Return the labels (B,) of each stream on the CPU; None if no description depends on labels.
 
     The labels of all streams are copied in one transfer, because each transfer from a GPU waits
     until the GPU has encoded the images.
@@ -109,7 +109,7 @@ def _labels_for_texts(
 
 
 def _corrected(stream: LabelStream, given: Tensor) -> LabelStream:
-    """Replace the stream's labels by a person's labels `given` (B,), except where `given` is -1."""
+    """Replace labels of the stream by those that a person gave, except where `given` (B,) is -1."""
     known = given >= 0
     return replace(
         stream,

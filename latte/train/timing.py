@@ -1,7 +1,7 @@
-"""Time and FLOPs of the parts of training, measured only within `measuring`.
+"""Time and FLOPs of the parts of training, measured only inside a `measuring` block.
 
-The engine marks the parts with `timed`, `timed_items` and `timed_step`. Measuring draws no random
-number and changes no computation, so a measured run has the same bits as any other.
+The training code marks the parts with `timed`, `timed_items` and `timed_step`. Measuring draws no
+random number and changes no computation, so results are bit-identical with and without it.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ _COUNTED_STEP, _TRACED_STEPS = 1, (2, 3)
 
 @dataclass
 class StepTimes:
-    """Total times of several steps."""
+    """Times of several training steps, added up."""
 
     steps: int = 0
     images: int = 0
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    """Seconds by part, including `WAITING`; a part's time excludes the parts that run inside it."""
+    """Seconds by part of a step; the time of a part does not include other parts inside it."""
     cpu_seconds: float = 0.0
     """CPU time of all threads of the process."""
 
@@ -57,11 +57,11 @@ class StepTimes:
 
 
 class Stopwatch:
-    """Measurements of one training run.
+    """Measures the parts of one training.
 
-    FLOPs are counted in the first step; the second and third step are written to `trace`. Both
-    slow a step down, so the times of these three steps are summed in `looked_into`. The times of
-    all other steps are summed in `measured`.
+    FLOPs are counted in the first step; the second and third step are written to the file `trace`.
+    Counting and tracing slow a step down, so the times of these three steps are added up in
+    `looked_into`. The times of all other steps are added up in `measured`.
     """
 
     def __init__(self, device: str, trace: Path | None = None) -> None:
@@ -70,7 +70,7 @@ class Stopwatch:
         self.flops: dict[str, int] = defaultdict(int)
         """FLOPs of the first step by part; see `count_flops`."""
         self.beside: dict[str, float] = defaultdict(float)
-        """Seconds by part, for the parts outside of training steps."""
+        """Seconds of the parts of training outside steps, such as evaluations, by part."""
         self._device = device
         self._trace = trace
         self._pending: dict[str, float] = defaultdict(float)
@@ -88,7 +88,7 @@ class Stopwatch:
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """Add the time of the block to the part `name`."""
+        """Add the time of the `with` block to the part `name`."""
         outer = self._open
         self._charge()
         self._open = name
@@ -100,7 +100,10 @@ class Stopwatch:
 
     @contextmanager
     def step(self, images: int) -> Iterator[None]:
-        """Measure a training step; time that no other part of `PARTS` covers counts as `LABELS`."""
+        """Measure the `with` block as a training step on `images` images.
+
+        Time that belongs to no other part in `PARTS` counts as the part `LABELS`.
+        """
         number = self.steps + 1
         with self.part(LABELS), ExitStack() as stack:
             if number == _COUNTED_STEP:
@@ -118,7 +121,7 @@ class Stopwatch:
         self._pending, self._pending_cpu = defaultdict(float), 0.0
 
     def close(self) -> None:
-        """Write the trace if there is one, and count the time since the last part ended."""
+        """Write the trace if there is one, and add the time since the last part ended."""
         profiler, self._profiler = self._profiler, None
         if profiler is not None and self._trace is not None:
             profiler.stop()
@@ -154,7 +157,7 @@ _OFF = nullcontext()
 
 @contextmanager
 def measuring(watch: Stopwatch) -> Iterator[None]:
-    """Let `watch` measure every part within the block."""
+    """Let `watch` measure all marked parts of training inside the `with` block."""
     global _running
     before, _running = _running, watch
     try:
@@ -165,7 +168,7 @@ def measuring(watch: Stopwatch) -> Iterator[None]:
 
 
 def timed(part: str) -> AbstractContextManager[None]:
-    """Return a context manager that measures its block as `part`."""
+    """Return a context manager that measures its block as the part `part`."""
     return _OFF if _running is None else _running.part(part)
 
 
@@ -175,7 +178,7 @@ def timed_step(images: int) -> AbstractContextManager[None]:
 
 
 def timed_items(part: str, items: Iterable[ItemT]) -> Iterator[ItemT]:
-    """Yield `items`; the time spent waiting for each item counts as `part`."""
+    """Yield `items`; the time spent waiting for each item is added to the part `part`."""
     iterator = iter(items)
     while True:
         with timed(part):
@@ -218,9 +221,10 @@ def _convolution_backward(
     wanted: Sequence[bool],
     **ignored: Any,
 ) -> int:
-    """Return the FLOPs of the wanted gradients; each takes as many as the forward pass.
+    """Return the FLOPs of a convolution's backward pass.
 
-    Torch's own formula counts a grouped convolution as a dense convolution.
+    `wanted` says which gradients are computed; each takes as many FLOPs as the forward pass. The
+    formula of torch itself counts a grouped convolution as a dense convolution.
     """
     places = (given if transposed else gradient)[2:]
     forward = 2 * given[0] * prod(places) * prod(weight)

@@ -1,9 +1,9 @@
-"""The two towers of a learner during one step: whole batches, micro-batches, several processes.
+"""Encode a batch and propagate gradients: at once, in micro-batches, or in several processes.
 
-`Learner` encodes a whole batch and keeps the autograd graph. `CachedTowers` encodes in its place if
-a batch does not fit into memory, and `SharedTowers` if several processes share a batch. Both first
-compute the loss on the features of the whole batch, without the towers' graphs. They then propagate
-the gradients of the features back through the towers.
+`Learner` encodes a whole batch and keeps the autograd graph. `CachedTowers` replaces it if a batch
+does not fit into memory, and `SharedTowers` if several processes share a batch. Both first encode
+the batch without keeping the towers' graphs, so that the loss can be computed on the features of
+the whole batch. Then they propagate the gradients of the features back through the towers.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from latte.train.precision import backward_in
 
 
 class CachedTowers:
-    """Encode at most `size` images or texts at once, for a loss on the whole batch.
+    """Encodes a batch in micro-batches of at most `size`, for a loss on the whole batch.
 
     This is GradCache (Gao et al. 2021, Scaling deep contrastive learning batch size under memory
     limited setup). First, all micro-batches are encoded without keeping their graphs. The loss is
     computed on the features of the whole batch. Then each micro-batch is encoded again with its
-    graph, through which the gradients of its features are propagated.
+    graph, and the gradients of its features are propagated through this graph.
     """
 
     def __init__(self, learner: Learner, size: int) -> None:
@@ -55,7 +55,10 @@ class CachedTowers:
         return torch.cat([self._first_pass(partial(encode, part)) for part in parts])
 
     def backward(self, loss: Tensor) -> None:
-        """Add the gradients of `loss`, encoding each micro-batch again with the same dropout."""
+        """Add the gradients of `loss` to those of the parameters.
+
+        Each micro-batch is encoded again, with the same dropout.
+        """
         self._learner.backward(loss)
         for part in self._parts:
             if part.features.grad is not None:
@@ -66,7 +69,10 @@ class CachedTowers:
         self._parts.clear()
 
     def _first_pass(self, encode: Callable[[], Tensor]) -> Tensor:
-        """Return features without their graph; gradients are enabled, so that dropout is active."""
+        """Encode a micro-batch, and return its features without their graph.
+
+        Gradients are enabled during encoding, so that dropout is active.
+        """
         random = RandomState(self._learner.device)
         features = encode()
         if not features.requires_grad:
@@ -77,11 +83,11 @@ class CachedTowers:
 
 
 class SharedTowers:
-    """Encode this process's share of a batch with `inner`, and gather the features of all shares.
+    """Encodes this process's share of a batch with `inner`, and gathers all processes' features.
 
     Every process computes the same labels, loss and prototypes on the whole batch. It propagates
-    the gradients of its share's features through its towers. The weight gradients are then summed
-    over the processes, which gives the gradients of the loss on the whole batch.
+    the gradients of its share's features through its towers. The gradients of the weights are then
+    summed over the processes, which gives the gradients of the loss on the whole batch.
     """
 
     def __init__(self, learner: Learner, inner: Learner | CachedTowers) -> None:
@@ -92,7 +98,7 @@ class SharedTowers:
     def encode_images(self, indices: Tensor, pixels: Tensor | None) -> Tensor:
         """Return unit features (B, D) of the whole batch, of which this process encodes a share.
 
-        `indices` (B,) are those of the whole batch; `pixels` are those of the share.
+        `indices` (B,) are the images of the whole batch; `pixels` are the views of the share only.
         """
         learner = self._learner
         if learner.constant_features is not None:
@@ -114,7 +120,7 @@ class SharedTowers:
         return self._gather(own, len(texts), self._learner.text_tower_trains)
 
     def backward(self, loss: Tensor) -> None:
-        """Add the gradients of `loss`; afterwards they are equal in every process."""
+        """Add the gradients of `loss` to those of the parameters, equally in every process."""
         self._learner.backward(loss)
         if not distributed.is_main_process():
             # The loss also uses parameters outside the towers, such as the logit scale. Every
@@ -134,7 +140,8 @@ class SharedTowers:
     def _backward_through_towers(self) -> None:
         """Propagate the gradients of this process's features through the inner towers.
 
-        This calls backward on the scalar sum(features * gradients), with constant gradients.
+        The backward pass starts at the scalar sum(features * gradients), in which the gradients are
+        constant.
         """
         with backward_in(self._learner.arithmetic):
             products = [
@@ -146,7 +153,10 @@ class SharedTowers:
             self._inner.backward(torch.stack(products).sum())
 
     def _sum_gradients(self) -> None:
-        """Sum gradients over all processes; a gradient that is None in every process stays None."""
+        """Replace each gradient by its sum over all processes.
+
+        A gradient that is None in every process stays None.
+        """
         parameters = list(self._learner.parameters.values())
         known = distributed.any_process([one.grad is not None for one in parameters])
         moving = [one for one, there in zip(parameters, known, strict=True) if there]
@@ -159,7 +169,7 @@ Towers = Learner | CachedTowers | SharedTowers
 
 
 def towers_of(learner: Learner) -> Towers:
-    """Return the towers for one step of `learner`."""
+    """Return the object that encodes in a step: `learner` itself, or one of the classes above."""
     size = learner.micro_batch_size
     towers = learner if size is None else CachedTowers(learner, size)
     return towers if distributed.world_size() == 1 else SharedTowers(learner, towers)
@@ -170,7 +180,7 @@ class _Part:
     encode: Callable[[], Tensor]
     random: RandomState
     features: Tensor
-    """Leaf of the loss's graph; its gradient goes back through `encode`."""
+    """Features (leaf of the loss's graph); their gradient is propagated through `encode`."""
 
 
 @dataclass(frozen=True)
@@ -178,11 +188,12 @@ class _Encoded:
     own: Tensor
     """Features of this process's share, with their graph if there is one."""
     all: Tensor
-    """Leaf (B, D) of the loss's graph; its gradient is the same in every process."""
+    """Features (B, D) of all shares (leaf of the loss's graph), with the same gradient in every
+    process."""
 
 
 class RandomState:
-    """State of torch's global generators, on the CPU and on `device`."""
+    """Copy of the state of torch's global random generators, on the CPU and on `device`."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -191,7 +202,7 @@ class RandomState:
 
     @contextmanager
     def again(self) -> Iterator[None]:
-        """Draw the same numbers again in the block, and restore the generators after it."""
+        """Draw the same random numbers again in the `with` block; then restore the generators."""
         with torch.random.fork_rng(devices=[] if self._gpu is None else [self._device]):
             torch.set_rng_state(self._cpu)
             if self._gpu is not None:
@@ -201,9 +212,9 @@ class RandomState:
 
 @contextmanager
 def _own_random_numbers(device: torch.device, place: int) -> Iterator[None]:
-    """Within the block, seed dropout differently in each process; then restore the generators.
+    """In the `with` block, seed dropout differently in each process; then restore the generators.
 
-    Components outside the block draw the same random numbers in every process.
+    Outside the block, components draw the same random numbers in every process.
     """
     gpus = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=gpus):

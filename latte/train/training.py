@@ -1,4 +1,4 @@
-"""The inputs of the training loop: settings, images, learners, and the run folder."""
+"""The inputs of the training loop: settings, images, learners and run folder."""
 
 from __future__ import annotations
 
@@ -36,21 +36,23 @@ class Training:
     """The run folder, for metrics and checkpoints."""
     evaluation_batch_size: int
     evaluate: Evaluate | None
-    """Function that measures the current learners; None without labelled images."""
+    """Measures the current learners; None if there are no labelled images."""
     bank_features: BankFeatures | None = None
-    """Function that returns features of descriptions; if None, training encodes them itself."""
+    """Returns the frozen CLIP's features of all texts; if None, training encodes the texts."""
     image_states: ImageStates | None = None
-    """Function that returns states of the training images; if None, no states are cached."""
+    """Returns the outputs of the frozen layers for all training images; if None, they are not
+    cached."""
     listen: Listen | None = None
-    """Function that is called with rows of metrics after they are written."""
+    """Called with rows of metrics after they are written."""
     device_views: DeviceViews | None = None
-    """Views of images that are stored on the device; if given, they are used instead of `view`."""
+    """Makes views on the device, from images stored there; if given, it is used instead of
+    `view`."""
     clock: Callable[[], float] = time.monotonic
-    """Function that returns the time in seconds; it decides when checkpoints are due."""
+    """Returns the time in seconds; it determines when checkpoints are due."""
 
     @property
     def labelers(self) -> Sequence[PseudoLabeler[Any]]:
-        """The pseudo-labelers, shared by all learners."""
+        """The pseudo-labelers, which all learners share."""
         return self.inputs.labelers
 
     @property

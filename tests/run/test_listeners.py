@@ -158,7 +158,7 @@ def test_failing_reporter_is_a_warning_and_the_run_goes_on(recipe: Path, diary: 
     assert (folder / "report" / "index.html").exists()
     assert [line for line in progress.lines if "warning" in line] == [
         "warning: reporter diary failed in on_steps (ValueError: two lines); "
-        "the run goes on without telling it more"
+        "the run goes on and calls no further hook of it"
     ]
     heard = [one[0] for one in diary.read()]
     assert heard.count("steps") == 1

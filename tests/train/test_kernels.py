@@ -88,7 +88,7 @@ class TestRefusals:
 
     def test_max_autotune_with_deterministic(self, tiny_backbone: OpenClipBackbone) -> None:
         settings = TrainSettings(compile="max-autotune")
-        with pytest.raises(LatteError, match="bits could differ"):
+        with pytest.raises(LatteError, match="might not be bit-identical"):
             check_kernels(settings, tiny_backbone, GPU, "bf16", deterministic=True)
 
     @pytest.mark.usefixtures("aot_eager")

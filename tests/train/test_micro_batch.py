@@ -110,7 +110,7 @@ def test_activations_are_recomputed_only_if_one_image_does_not_fit(
         free(monkeypatch, left)
         training, progress = make(name), RecordedProgress()
         train(training, progress)
-        said = [line for line in progress.lines if "computed a second time" in line]
+        said = [line for line in progress.lines if "computes activations again" in line]
         assert bool(said) == again
         (learner,) = training.learners
         assert isinstance(learner.backbone, OpenClipBackbone)

@@ -35,7 +35,7 @@ _EVALUATION = "dataset.evaluation"
 
 
 class FolderOptions(SourceOptions):
-    """Options of dataset `folder`: a folder of training images without labels, and class names."""
+    """Options of dataset `folder`: a folder of unlabelled training images, and class names."""
 
     root: PathText = Field(
         description="folder of the training images, searched with its sub-folders"
@@ -54,7 +54,7 @@ class FolderOptions(SourceOptions):
 
 
 class ImageFolderDataset(ImageSource[FolderOptions]):
-    """Trains on all images below option `root`; evaluates on labelled images of `evaluation`."""
+    """Dataset of all images below the folder `root`; `evaluation` holds labelled test images."""
 
     def __init__(self, options: FolderOptions, context: Context) -> None:
         self._root = existing_folder(context.path(options.root), "dataset.root")
@@ -70,11 +70,11 @@ class ImageFolderDataset(ImageSource[FolderOptions]):
         return self._training_images
 
     def evaluation_images(self) -> Sequence[LabelledImage]:
-        """Return the labelled images of option `evaluation`, sorted by id; empty without it."""
+        """Return the labelled images of the option `evaluation`, sorted by id; empty if not set."""
         return self._evaluation_images
 
     def audit_labels(self) -> Mapping[str, int]:
-        """Return labels from the sub-folders of `root`, if the recipe says `classes: folders`."""
+        """Return labels from the sub-folders of `root`; empty unless `classes` is `folders`."""
         if self.options.classes != CLASS_FOLDERS:
             return {}
         labels = {name: label for label, name in enumerate(self.class_names)}
@@ -89,7 +89,7 @@ class ImageFolderDataset(ImageSource[FolderOptions]):
         return found
 
     def warnings(self) -> Sequence[str]:
-        """Return sentences about files that are not read, and about links to outside of `root`."""
+        """Return warnings about files that are not read, and about links that leave `root`."""
         found = [self._links] if self._links else []
         _ = self._evaluation_images
         return [*self._left_out.warnings(), *found]
@@ -105,7 +105,10 @@ class ImageFolderDataset(ImageSource[FolderOptions]):
 
     @cached_property
     def _links(self) -> str | None:
-        """Sentence with the number of images outside `root` and one link's target, or None."""
+        """Warning with the number of images outside `root` and one example; None if all are inside.
+
+        An image is outside if a link leads to it.
+        """
         paths = ListedPaths(self._root, absolute=False)
         outside = [one for one in self._training_images if not paths.stays_inside(one.path)]
         if not outside:
@@ -152,7 +155,7 @@ _OWN_COLUMNS = "Name yours in the recipe, as in: path_column: NAME, class_column
 
 @contextmanager
 def naming_columns(advice: str) -> Iterator[None]:
-    """Add `advice` to the hint of each error from the block about a column that a file lacks."""
+    """If the `with` block raises an error about a missing column, add `advice` to its hint."""
     try:
         yield
     except MissingColumnError as error:
@@ -161,7 +164,7 @@ def naming_columns(advice: str) -> Iterator[None]:
 
 
 class ListOptions(SourceOptions):
-    """Options of dataset `list`: files that name the images, whose paths may be absolute."""
+    """Options of dataset `list`: the files that list the images; paths may be absolute."""
 
     images: PathText = Field(description="CSV or JSONL file that names the training images")
     root: PathText | None = Field(
@@ -202,7 +205,7 @@ class ListDataset(ImageSource[ListOptions]):
         return self._training_images
 
     def evaluation_images(self) -> Sequence[LabelledImage]:
-        """Return the labelled images in the file `evaluation`, sorted by id; empty without it."""
+        """Return the labelled images in the file `evaluation`, sorted by id; empty if not set."""
         return self._evaluation_images
 
     def audit_labels(self) -> Mapping[str, int]:
@@ -239,7 +242,7 @@ class ListDataset(ImageSource[ListOptions]):
 
 
 class CoopOptions(SourceOptions):
-    """Options of dataset `coop`: train and val are for training, test is for evaluation."""
+    """Options of dataset `coop`: train and val are used for training, test for evaluation."""
 
     split: PathText = Field(description="split_zhou_*.json")
     root: PathText = Field(description="folder at which the paths of the split start")
@@ -249,7 +252,7 @@ class CoopOptions(SourceOptions):
 
 
 class CoopDataset(SplitDataset[CoopOptions]):
-    """Dataset of the images below a folder that a split file lists."""
+    """Dataset of the images that a CoOp split file lists, with paths relative to `root`."""
 
     def __init__(self, options: CoopOptions, context: Context) -> None:
         file = existing_file(context.path(options.split), "dataset.split")

@@ -1,4 +1,4 @@
-"""Gate `language`: holds back texts that are not in the required script or language."""
+"""Gate `language`: holds back (filters out) texts in another script or language."""
 
 from __future__ import annotations
 
@@ -52,19 +52,20 @@ class LanguageOptions(Options):
 
 
 class LanguageGate(Gate[LanguageOptions]):
-    """Holds back texts that are not in the required script or, for Latin script, language.
+    """Filters out texts that are not in the required script or, for Latin script, language.
 
     At least the fraction `share` of a text's letters must belong to the script of the option
-    `language`. For Latin script, the text's words are looked up in `COMMON_WORDS`: the text is held
-    back if another language has at least two matches, and more than the required language.
+    `language`. For Latin script, the text's words are also looked up in `COMMON_WORDS`. The text is
+    held back if at least two words match another language, and fewer words match the required
+    language.
 
     Limits: languages that share a script other than Latin, such as Russian and Ukrainian, are not
-    distinguished; Latin-script languages without an entry in `COMMON_WORDS` are not recognised; a
+    distinguished. Latin-script languages without an entry in `COMMON_WORDS` are not recognised. A
     list of nouns without frequent words passes, and so does a text with a small foreign part.
     """
 
     def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:
-        """Return a reason for each text that is held back; see `Gate`."""
+        """Return for each text None if it passes, else the reason why it is filtered out."""
         return [self._script(one.text) or self._language(one.text) for one in texts]
 
     def _script(self, text: str) -> str | None:
@@ -131,7 +132,7 @@ COMMON_WORDS: dict[Language, frozenset[str]] = {
 """Frequent words per Latin-script language; some words occur in several languages."""
 
 _BY_ACCIDENT = 1
-"""Number of matches with another language that are ignored: `die` and `no` are English too."""
+"""Number of words that may match another language: `die` and `no` are also English words."""
 
 _LANGUAGES_OF = {
     word: [name for name, common in COMMON_WORDS.items() if word in common]
@@ -149,6 +150,6 @@ SCRIPTS: dict[Language, tuple[str, ...]] = {
     "japanese": ("CJK", "HIRAGANA", "KATAKANA"),
     "korean": ("HANGUL",),
 }
-"""Prefixes of the Unicode names of a language's letters; `LATIN` for other languages."""
+"""Prefixes of the Unicode names of each language's letters; languages not here use `LATIN`."""
 
 LATIN = ("LATIN",)

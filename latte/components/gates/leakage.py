@@ -1,4 +1,7 @@
-"""Gate `leakage`: holds back texts that name a class, which may just repeat the pseudo-label."""
+"""Gate `leakage`: holds back (filters out) texts that name a class.
+
+Such a text may only repeat the pseudo-label, which the prompt may have contained.
+"""
 
 from __future__ import annotations
 
@@ -25,16 +28,15 @@ class LeakageOptions(Options):
 
 
 class LeakageGate(Gate[LeakageOptions]):
-    """Holds back texts that name a class; option `names` says which classes count.
+    """Filters out texts that name a class.
 
-    The classes are the image's zero-shot class (`own`), all others (`other`) or all (`any`).
-
-    `NameFinder` finds the names. If several classes have the same name and the zero-shot class is
-    among them, the name counts as the zero-shot class.
+    The option `names` says which class names count: the image's zero-shot class (`own`), all other
+    classes (`other`) or all classes (`any`). `NameFinder` finds the names. If several classes have
+    the same name and the zero-shot class is among them, the name counts as the zero-shot class.
     """
 
     def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:
-        """Return a reason for each text that is held back; see `Gate`.
+        """Return for each text None if it passes, else the reason why it is filtered out.
 
         Raises `LatteError` if the option `ignore` names an unknown class.
         """
@@ -62,13 +64,15 @@ class LeakageGate(Gate[LeakageOptions]):
 class NameFinder:
     """Finds class names in texts, as whole words.
 
-    Case is ignored, and hyphens, underscores and punctuation count as spaces: `T-shirt` is in "a t
-    shirt", `golden_retriever` in "Golden Retrievers". The last word of a name may be a plural, in
-    the text or in the name. Of names that begin at the same word, only the longest is found; the
-    search continues after it: "a polar bear" does not contain `bear`. Not found: other spellings,
-    synonyms, names without letters or digits, and names in scripts without spaces between words.
+    Case is ignored, and hyphens, underscores and punctuation count as spaces: `T-shirt` is found in
+    "a t shirt", `golden_retriever` in "Golden Retrievers". The last word of a name may be a plural,
+    in the text or in the name. If several names begin at the same word of the text, only the
+    longest is found, and the search continues after it: in "a polar bear", `bear` is not found.
+    Other spellings, synonyms, names without letters or digits, and names in scripts without spaces
+    between words are not found.
 
-    Construction is linear in the number of classes; the search depends on the text's length only.
+    Building the finder takes time linear in the number of classes; the time of a search depends
+    only on the length of the text.
     """
 
     def __init__(self, class_names: Sequence[str]) -> None:
@@ -83,12 +87,12 @@ class NameFinder:
             if head:
                 lengths[head[0]].add(len(head) + 1)
         self._lengths = {word: sorted(found, reverse=True) for word, found in lengths.items()}
-        """Numbers of words of the names with several words, by first word, largest first."""
+        """For each first word of a name with several words: the names' word counts, descending."""
         self._single: dict[str, frozenset[str]] = {}
-        """Cache of `_called` for single words, because texts share most of their words."""
+        """Cache of `_called` for single words; texts have most of their words in common."""
 
     def found(self, text: str) -> Iterator[frozenset[str]]:
-        """Yield, for each class name in `text` from left to right, the classes of this name."""
+        """Yield for each class name in `text`, from left to right, the classes with this name."""
         written = words(text)
         place = 0
         while place < len(written):
@@ -98,9 +102,9 @@ class NameFinder:
             place += length
 
     def _longest_at(self, written: Sequence[str], place: int) -> tuple[int, frozenset[str]]:
-        """Return length and classes of the longest name at `place`.
+        """Return the longest name that begins at word `place`: its word count and its classes.
 
-        Without a name there, the length is 1 and the set of classes is empty.
+        If no name begins there, return 1 and an empty set.
         """
         first = written[place]
         for length in self._lengths.get(first, ()):
@@ -112,7 +116,7 @@ class NameFinder:
         return 1, self._single[first]
 
     def _called(self, name: tuple[str, ...]) -> frozenset[str]:
-        """Return the classes with this name; its last word may be a plural."""
+        """Return the classes with this name, whose last word may be a plural."""
         *head, last = name
         keys = ((*head, form) for form in singulars(last))
         return frozenset(one for key in keys for one in self._classes.get(key, ()))
@@ -135,7 +139,7 @@ _HISSING = ("ses", "xes", "zes", "ches", "shes", "oes")
 
 @lru_cache(maxsize=65536)
 def singulars(word: str) -> tuple[str, ...]:
-    """Return `word` and its possible English singulars, which need not be real words.
+    """Return `word` and its possible English singulars; not every result is a real word.
 
     Covers regular plurals, -men, -i and a few irregular plurals, and removes a possessive 's.
     """

@@ -1,4 +1,4 @@
-"""Gates that hold back unusable texts: `length`, `repetition` and `refusal`."""
+"""Gates that hold back (filter out) unusable texts: `length`, `repetition` and `refusal`."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def folded(text: str) -> str:
 
 
 def words(text: str) -> list[str]:
-    """Return runs of letters and digits in the `folded` text, with apostrophes: `don't`, `3d`.
+    """Split a text into words: runs of letters and digits, as in `don't` or `3d`.
 
-    Hyphens and underscores separate words. Scripts without spaces between words, such as Chinese,
-    give one word per clause.
+    Words are `folded`, so their case does not matter. Hyphens and underscores separate words.
+    Scripts without spaces between words, such as Chinese, give one word per clause.
     """
     return _WORD.findall(folded(text))
 
@@ -47,14 +47,14 @@ class LengthOptions(Options):
 
 
 class LengthGate(Gate[LengthOptions]):
-    """Holds back texts by their number of words, separated by white space.
+    """Filters out texts with too few or too many words; words are separated by white space.
 
     In scripts without spaces between words, such as Chinese, a whole text is one word: use other
     limits for such texts, or remove the gate from the recipe.
     """
 
     def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:
-        """Return a reason for each text that is held back; see `Gate`."""
+        """Return for each text None if it passes, else the reason why it is filtered out."""
         return [self._verdict(len(one.text.split())) for one in texts]
 
     def _verdict(self, words: int) -> str | None:
@@ -92,13 +92,14 @@ class RepetitionOptions(Options):
 
 
 class RepetitionGate(Gate[RepetitionOptions]):
-    """Holds back texts that repeat word sequences, and texts that many images share.
+    """Filters out texts that repeat word sequences, and texts that many images have in common.
 
-    Comparisons ignore case, punctuation and spaces. A text that occurs once never counts as shared.
+    Comparisons ignore case, punctuation and spaces. A text that occurs only once never counts as a
+    text that many images have in common.
     """
 
     def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:
-        """Return a reason for each text that is held back; see `Gate`."""
+        """Return for each text None if it passes, else the reason why it is filtered out."""
         split = [tuple(words(one.text)) or (one.text,) for one in texts]
         counts = Counter(split)
         return [self._loop(one) or self._share(counts[one], len(texts)) for one in split]
@@ -154,7 +155,8 @@ PATTERNS = (
     r"\bplease (?:provide|upload|attach|share|send) (?:\w+ ){0,4}" + _PICTURE + r"\b",
     r"\bagainst (?:my|the|our|openai's) (?:\w+ )?(?:guidelines|polic(?:y|ies)|programming)\b",
 )
-"""Patterns of refusals, applied to `folded` text: a model mentions itself or a missing image."""
+"""Regular expressions that find refusals in `folded` texts: a model mentions itself, its
+instructions or a missing image."""
 
 
 class RefusalOptions(Options):
@@ -173,14 +175,14 @@ class RefusalOptions(Options):
 
 
 class RefusalGate(Gate[RefusalOptions]):
-    """Holds back texts with a phrase of `PATTERNS` or of the option `also`.
+    """Filters out refusals: texts that match `PATTERNS` or contain a phrase of the option `also`.
 
-    The patterns are English. They require that the model mentions itself, its instructions or a
+    The patterns are English. They match only if the model mentions itself, its instructions or a
     missing image, so that "a dog that cannot see over the fence" passes.
     """
 
     def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:
-        """Return a reason for each text that is held back; see `Gate`."""
+        """Return for each text None if it passes, else the reason why it is filtered out."""
         also = (re.escape(_spaced(folded(phrase))) for phrase in self.options.also)
         refusal = re.compile("|".join((*PATTERNS, *(rf"(?<!\w){one}(?!\w)" for one in also))))
         found = (refusal.search(_spaced(folded(one.text))) for one in texts)

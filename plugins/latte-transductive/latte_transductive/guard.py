@@ -33,9 +33,9 @@ _BELOW_MIN_MARGIN = 0.55
 
 
 class EvidenceGuard(Guard[EvidenceOptions]):
-    """Guard that judges the adapted classifier without labels.
+    """Guard that judges the adapted model without labels.
 
-    The guard accepts the adapted classifier, replaces it by its mean with the zero-shot classifier,
+    The guard accepts the adapted model, replaces it by its mean with the zero-shot classifier,
     or rejects it. Two signals decide. `stability` is the agreement of two mixtures, each fitted to
     a half of the images. `relative_margin` is the lead of the best class over the second, in units
     of the lead with unrelated class names.
@@ -45,12 +45,12 @@ class EvidenceGuard(Guard[EvidenceOptions]):
     adapted labels fit the clusters of the frozen features.
 
     If a person gave the class of `MIN_GIVEN` images or more, the mixtures use these classes, and an
-    adapted classifier that passes the last check is accepted in full (README, "After a review").
+    adapted model that passes the last check is accepted in full (README, "After a review").
     """
 
     @torch.no_grad()
     def judge(self, evidence: Evidence) -> Verdict:
-        """Return the verdict on the adapted classifier; see `Guard`."""
+        """Return the verdict on the adapted model; see `Guard`."""
         images, texts = evidence.image_features, evidence.class_features
         scale = evidence.logit_scale
         margin = relative_margin(images, texts)

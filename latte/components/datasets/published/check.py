@@ -1,4 +1,4 @@
-"""Check a dataset's folder: missing and misplaced files, and the split."""
+"""Check the folder of a published dataset: missing and misplaced files, and the split."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from latte.components.datasets.published.dataset import missing, read_published,
 from latte.components.datasets.published.facts import SPLITS_PAGE, Facts
 
 _DEPTH = 3
-"""Levels of subfolders in which missing files are searched."""
+"""Number of levels of subfolders in which a missing file is searched."""
 
 _SHOWN = 3
 
@@ -140,7 +140,7 @@ def _present(folder: Path, paths: Iterable[str]) -> set[str]:
 
 
 MADE_BY = "made_by"
-"""Key that latte adds to splits that it makes; CoOp's readers ignore it."""
+"""Key that latte adds to a split file that it made; its text says how. CoOp's code ignores it."""
 
 
 def split_digest(splits: Splits) -> str:
@@ -157,7 +157,10 @@ def split_digest(splits: Splits) -> str:
 
 
 def maker(file: Path) -> str | None:
-    """Return a split file's `made_by` text or None. Raises `LatteError` for unreadable files."""
+    """Return the text at the key `made_by` of a split file; None if latte did not make the file.
+
+    Raises `LatteError` if the file cannot be read.
+    """
     try:
         content: Any = json.loads(read_text(file))
     except (ValueError, RecursionError) as error:
@@ -167,11 +170,11 @@ def maker(file: Path) -> str | None:
 
 
 def sizes(splits: Splits) -> tuple[int, int, int, int]:
-    """Return the numbers of images in train, val and test, and of classes."""
+    """Return four counts: images in train, in val and in test, and classes."""
     train, val, test = map(len, splits.values())
     return train, val, test, len(splits.names_by_label())
 
 
 def expected_sizes(facts: Facts) -> tuple[int, int, int, int]:
-    """Return the `sizes` of the published split."""
+    """Return the four counts that `sizes` gives for the published split."""
     return facts.train, facts.val, facts.test, facts.classes

@@ -1,4 +1,4 @@
-"""Published datasets: folder, files and splits, and one class per dataset."""
+"""Published datasets of LatteCLIP's experiments: find their files, read splits, define classes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,10 @@ def default_root(facts: Facts) -> Path | None:
 
 
 def find_root(facts: Facts, chosen: Path | None, where: str) -> Path:
-    """Return `chosen` or, if None, the default folder. Raises `LatteError` if it is missing."""
+    """Return the folder `chosen`; if it is None, the dataset's default folder.
+
+    Raises `LatteError` if the folder does not exist.
+    """
     root = chosen or default_root(facts)
     if root is None:
         raise LatteError(
@@ -67,9 +70,10 @@ def missing(facts: Facts, root: Path, split: str | None = None) -> list[str]:
 
 
 def split_files(facts: Facts, root: Path, split: str | None = None) -> list[Path]:
-    """Return the files that list the images: `split`, CoOp's split, or FGVC-Aircraft's lists.
+    """Return the files that list the images: the file `split`, or else CoOp's split file.
 
-    FGVC-Aircraft has a list of class names, and one of image ids per split.
+    FGVC-Aircraft has several files instead: a list of class names, and one list of images per
+    split.
     """
     name = split or facts.split
     if name:
@@ -93,8 +97,8 @@ def read_published(facts: Facts, root: Path, split: str | None = None) -> Splits
 def read_variants(root: Path) -> Splits:
     """Read FGVC-Aircraft's splits; a label is the index of a class name in `variants.txt`.
 
-    Paths are relative to `images/`. Raises `LatteError`, with file and line, for a class name that
-    is not in `variants.txt`.
+    Paths are relative to `images/`. If a class name is not in `variants.txt`, raises `LatteError`
+    with file and line.
     """
     names = read_text(existing_file(root / VARIANTS, "dataset.root")).split("\n")
     labels = {name: label for label, name in enumerate(filter(None, map(str.strip, names)))}
@@ -121,7 +125,7 @@ def _entries(file: Path, labels: Mapping[str, int]) -> Iterator[Entry]:
 
 
 class PublishedOptions(SourceOptions):
-    """Options of the datasets of LatteCLIP's experiments, in CoOp's layout."""
+    """Options of the datasets of LatteCLIP's experiments: folder, text template and split file."""
 
     root: PathText | None = Field(
         default=None,
@@ -152,9 +156,10 @@ class PublishedOptions(SourceOptions):
 
 
 class PublishedDataset(SplitDataset[PublishedOptions]):
-    """Dataset in CoOp's layout: train and val are for training, test is for evaluation.
+    """Published dataset in CoOp's folder layout.
 
-    Class names are spelled as in LatteCLIP's code.
+    The splits train and val are used for training, test for evaluation. Class names are spelled as
+    in LatteCLIP's code.
     """
 
     facts: ClassVar[Facts]
@@ -173,7 +178,7 @@ class PublishedDataset(SplitDataset[PublishedOptions]):
 
     @property
     def templates(self) -> tuple[str, ...]:
-        """All templates as sentences, also those named `released`, `coop` or `supplement`."""
+        """All templates as sentences; names such as `released` are replaced by their template."""
         return tuple(map(self.facts.template, super().templates))
 
 

@@ -30,16 +30,16 @@ from latte.components.datasets.published.facts import Facts
 PART = ".part"
 """Suffix of an unfinished download."""
 STALL_SECONDS = 60.0
-"""Seconds in which `LEAST_BYTES` must arrive; also the time limit to connect and of each read."""
+"""Seconds within which `LEAST_BYTES` must arrive; also the timeout of connecting and reading."""
 LEAST_BYTES = 1 << 16
 
 
 class Watch:
-    """Watches one request, and closes its connection if too few bytes arrive."""
+    """Watches one download request, and closes its connection if too few bytes arrive."""
 
     def __init__(self) -> None:
         self.received = 0
-        """Number of bytes of the body so far; the reader of the body updates it."""
+        """Number of bytes received so far, without headers; the code that reads them updates it."""
         self.stalled = False
         """True if the connection was closed because of the limit."""
         self._socket: socket.socket | None = None
@@ -47,9 +47,9 @@ class Watch:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Watch in a background thread until the block ends.
+        """Watch the request in a background thread until the `with` block ends.
 
-        Raises one of `_CUT` if the connection was closed because of the limit.
+        Raises `_CutError` if the connection was closed because too few bytes arrived.
         """
         thread = threading.Thread(target=self._watch, daemon=True)
         thread.start()
@@ -67,9 +67,10 @@ class Watch:
             )
 
     def open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
-        """Send `request`, and return the response after its headers.
+        """Send `request`; return the response when its headers have arrived.
 
-        `http.client` limits headers to 100 lines of 64 KiB. Redirects lead to HTTP only.
+        `http.client` limits headers to 100 lines of 64 KiB. Redirects are followed to HTTP and
+        HTTPS addresses only.
         """
         opener = urllib.request.OpenerDirector()
         for handler in (
@@ -85,7 +86,7 @@ class Watch:
         return response
 
     def connect(self, connection: socket.socket) -> None:
-        """Watch this connection; a redirect opens another one."""
+        """Watch `connection` from now on; called again if a redirect opens a new connection."""
         self._socket = connection
 
     def _watch(self) -> None:
@@ -136,7 +137,7 @@ _CHUNK = 1 << 20
 
 
 class _CutError(ConnectionError):
-    """Error for a download that ended before all bytes arrived; it is tried again."""
+    """Error for a download that ended before all bytes arrived; the download is tried again."""
 
 
 _CUT = (
@@ -150,16 +151,16 @@ _CUT = (
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """One file to download."""
+    """One file to download: address, file name and checksum."""
 
     url: str
     name: str
     md5: str | None
-    """Lower-case hex digest; None if torchvision has none."""
+    """MD5 checksum as lower-case hex digits; None if torchvision gives none."""
 
 
 def remote_files(facts: Facts) -> list[RemoteFile]:
-    """Return the files that torchvision would download; imports torch.
+    """Return the files that torchvision would download for a dataset; imports torch.
 
     Raises `LatteError` if torchvision has no download of the dataset.
     """
@@ -185,7 +186,10 @@ def remote_files(facts: Facts) -> list[RemoteFile]:
 
 @contextmanager
 def _recorded(module_name: str, found: list[RemoteFile]) -> Iterator[None]:
-    """Within the block, add a torchvision module's downloads to `found` instead of downloading."""
+    """Inside the `with` block, make a torchvision module record downloads instead of starting them.
+
+    The recorded files are appended to `found`.
+    """
     module = importlib.import_module(module_name)
 
     def record(
@@ -210,7 +214,9 @@ def _recorded(module_name: str, found: list[RemoteFile]) -> Iterator[None]:
 def download(
     file: RemoteFile, folder: Path, progress: Progress, wait: Callable[[float], None] = time.sleep
 ) -> Path:
-    """Download `file` into `folder`, verify it, and return its path; only verify an existing file.
+    """Download `file` into `folder`, verify its checksum, and return its path.
+
+    If the file exists already, it is only verified.
 
     Bytes are written to `NAME.part`, which a later call completes. Raises `LatteError` if the
     server refuses or does not answer, the disk is full, or the checksum is wrong.
@@ -277,7 +283,10 @@ def _fetch(file: RemoteFile, part: Path, progress: Progress) -> None:
 
 
 def _range(response: http.client.HTTPResponse, have: int) -> tuple[int, int | None]:
-    """Return the offset of the response's bytes in the file, and the file's length or None."""
+    """Return the file offset at which the response's bytes start, and the file's length.
+
+    The length is None if the server does not send it.
+    """
     if response.status == http.HTTPStatus.PARTIAL_CONTENT:
         found = re.match(
             r"bytes (\d{1,18})-\d+/(\d{1,18}|\*)$", response.headers.get("Content-Range", "")

@@ -1,4 +1,4 @@
-"""Facts about each published dataset, from `table.toml`; imports no torch."""
+"""Facts about each published dataset, read from `table.toml`; importing this loads no torch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SUPPLEMENT = "a photo of a {class}."
 
 MadeFrom = Literal["folders", "flowers", "pets", "cars", "scenes", "actions"]
 RANDOM_SPLITS: tuple[MadeFrom, ...] = ("folders", "flowers")
-"""Sources from which CoOp drew random splits; the other sources have an official test set."""
+"""Kinds of dataset that CoOp split at random; the other kinds have an official test set."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Facts:
     image_folders: tuple[str, ...] = ()
     """Required subfolders of the dataset's folder; if empty, only `images`."""
     dots: bool = False
-    """True if LatteCLIP replaces dots in class names by spaces."""
+    """True if LatteCLIP's code replaces dots in class names by spaces."""
     torchvision: str = ""
     """Class of `torchvision.datasets` that downloads the archives; empty if there is none."""
     inside: str = ""
@@ -88,7 +88,7 @@ class Facts:
 
     @property
     def templates(self) -> dict[str, str]:
-        """Templates by name."""
+        """The dataset's templates by name: `released`, `coop` and `supplement`."""
         return {"released": self.released, "coop": self.coop, "supplement": SUPPLEMENT}
 
 

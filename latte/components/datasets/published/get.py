@@ -1,4 +1,4 @@
-"""Download, verify and unpack a dataset into CoOp's layout; make its split file if missing.
+"""Download, verify and unpack a dataset into CoOp's folder layout; make a missing split file.
 
 Archives are untrusted: nothing is written outside the folder into which they are unpacked.
 """
@@ -33,7 +33,7 @@ _DAMAGED = (
     ValueError,
     RuntimeError,
 )
-"""Exceptions that libraries raise for damaged, encrypted and unknown archives."""
+"""Exceptions that Python's archive modules raise for damaged, encrypted or unknown archives."""
 
 _MOST_TIMES = 100
 
@@ -51,7 +51,7 @@ def get_dataset(
     *,
     archives: Callable[[Facts], Sequence[RemoteFile]] = remote_files,
 ) -> None:
-    """Complete the dataset in `root` as far as possible, and print the steps that remain for you.
+    """Download what is missing in `root`, as far as possible; print what is left to do by hand.
 
     Archives are deleted after they are unpacked; other existing files are not changed. Raises
     `LatteError` if a download or an archive fails.
@@ -81,7 +81,7 @@ def _get_images(facts: Facts, root: Path, progress: Progress, files: Sequence[Re
 
 
 def _content(facts: Facts, unpacked: Path, progress: Progress) -> Path:
-    """Return the folder whose content is moved into the dataset's folder."""
+    """Return the unpacked folder whose content belongs into the dataset's folder."""
     inside = unpacked / facts.inside
     if not inside.name.endswith(ARCHIVES) or not inside.is_file():
         return inside

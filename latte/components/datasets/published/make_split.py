@@ -1,6 +1,7 @@
-"""Make a missing split file as CoOp's code does, from the dataset's own lists.
+"""Make a missing split file (train, val, test) in the same way as CoOp's code.
 
-All functions raise `LatteError` for a list that is missing or malformed.
+The images and labels come from lists that belong to the dataset. All functions raise `LatteError`
+for a list that is missing or malformed.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ _OFFICIAL = (
 
 @dataclass(frozen=True)
 class MadeSplit:
-    """Train, val and test of a split file."""
+    """Images of a split file: train, val and test."""
 
     train: Sequence[Labelled]
     val: Sequence[Labelled]
@@ -55,7 +56,7 @@ class MadeSplit:
 
 
 def make_split(facts: Facts, root: Path) -> str:
-    """Write `facts.split` into `root` and return a sentence about its origin.
+    """Write the split file `facts.split` into `root`; return a sentence on how it was made.
 
     Raises `LatteError` if lists or images of the dataset are missing.
     """
@@ -86,7 +87,7 @@ def split_at_random(images: Iterable[Labelled], generator: random.Random) -> Mad
 def hold_out(
     training: Iterable[Labelled], test: Sequence[Labelled], generator: random.Random
 ) -> MadeSplit:
-    """Hold out a random 20 % of each class's training images for validation; keep the test set."""
+    """Use a random 20 % of each class's training images for validation; keep the test set."""
     train, val = [], []
     for members in _by_label(training):
         generator.shuffle(members)
@@ -104,7 +105,10 @@ def _by_label(images: Iterable[Labelled]) -> list[list[Labelled]]:
 
 
 def image_folders(facts: Facts, root: Path) -> list[Labelled]:
-    """Return every image of the class folders except `facts.ignored`, sorted by folder."""
+    """Return all images of a dataset with one folder per class, sorted by folder.
+
+    The folders `facts.ignored` are left out.
+    """
     images = existing_folder(root / facts.images, "root")
     folders = [folder for folder in list_folders(images) if folder.name not in facts.ignored]
     return [
@@ -115,9 +119,10 @@ def image_folders(facts: Facts, root: Path) -> list[Labelled]:
 
 
 def flowers(facts: Facts, root: Path) -> list[Labelled]:
-    """Read labels, counted from 1, in `imagelabels.mat`, and class names in `cat_to_name.json`.
+    """Read all images of Flowers102: labels from `imagelabels.mat`, names from `cat_to_name.json`.
 
-    If `cat_to_name.json` is missing, use torchvision's class names, which are the same.
+    Labels in the file count from 1. If `cat_to_name.json` is missing, torchvision's class names are
+    used, which are the same.
     """
     file = root / "imagelabels.mat"
     names = _flower_names(root / "cat_to_name.json")
@@ -130,7 +135,7 @@ def flowers(facts: Facts, root: Path) -> list[Labelled]:
 
 
 def pets(root: Path) -> Official:
-    """Read the files `trainval.txt` and `test.txt` in `annotations/`.
+    """Read the splits of Oxford Pets from `trainval.txt` and `test.txt` in `annotations/`.
 
     Each line describes one image: file name, label (counted from 1), species and breed.
     """
@@ -146,7 +151,7 @@ def pets(root: Path) -> Official:
 
 
 def cars(root: Path) -> Official:
-    """Read the annotations of devkit and test set; class names start with the year, as in CoOp."""
+    """Read the splits of Stanford Cars; class names start with the year, as in CoOp."""
     meta = root / "devkit" / "cars_meta.mat"
     with _as_expected(meta):
         names = [
@@ -165,7 +170,7 @@ def cars(root: Path) -> Official:
 
 
 def scenes(root: Path) -> Official:
-    """Read SUN397's `ClassName.txt` and first partition; `/a/apse/indoor` becomes `indoor apse`."""
+    """Read the first official partition of SUN397; class `/a/apse/indoor` becomes `indoor apse`."""
     classes = [found for _, found in _lines(root / "ClassName.txt", r"/(\S+)")]
     labels = {name: label for label, name in enumerate(classes)}
 
@@ -184,7 +189,7 @@ def scenes(root: Path) -> Official:
 
 
 def actions(root: Path) -> Official:
-    """Read UCF101's first partition of videos; each image is a video's middle frame."""
+    """Read the first official partition of UCF101; each image is a video's middle frame."""
     folder = root / "ucfTrainTestlist"
     labels = {
         action: int(label) - 1
@@ -209,7 +214,10 @@ def _label(labels: Mapping[str, int], name: str, file: Path) -> int:
 
 
 def _lines(file: Path, pattern: str) -> list[tuple[str, ...]]:
-    """Return the groups of `pattern` per line. Comments are skipped; other lines must match."""
+    """Return for each line of `file` the line itself and the groups of `pattern`.
+
+    Empty lines and comments are skipped; all other lines must match `pattern`.
+    """
     found = []
     for number, line in enumerate(read_text(existing_file(file, "root")).splitlines(), start=1):
         if not line.strip() or line.startswith("#"):
@@ -239,7 +247,7 @@ def _flower_names(file: Path) -> Sequence[str]:
 
 @contextmanager
 def _as_expected(file: Path) -> Iterator[None]:
-    """Convert exceptions that the content of `file` causes in the block to `LatteError`."""
+    """Convert all exceptions of the `with` block, which reads `file`, to `LatteError`."""
     try:
         yield
     except LatteError:
@@ -273,11 +281,11 @@ _ALL: dict[MadeFrom, Callable[[Facts, Path], list[Labelled]]] = {
     "folders": image_folders,
     "flowers": flowers,
 }
-"""Functions that read all images, by source; for the sources in `RANDOM_SPLITS`."""
+"""Functions that read all images, by kind of dataset, for the kinds in `RANDOM_SPLITS`."""
 _OFFICIAL_SPLITS: dict[MadeFrom, Callable[[Path], Official]] = {
     "pets": pets,
     "cars": cars,
     "scenes": scenes,
     "actions": actions,
 }
-"""Functions that read training and test images, for the other sources."""
+"""Functions that read training and test images, for the other kinds of dataset."""
