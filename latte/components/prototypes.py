@@ -16,7 +16,6 @@ from latte.api import (
     Context,
     EpochInfo,
     EstimatedPrototypes,
-    LabelerPrototypes,
     LabelStream,
     PrototypeAggregator,
     Supervision,
@@ -80,10 +79,6 @@ class TemplatePrototypes(PrototypeAggregator[TemplateOptions]):
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Restore the tensors that `state` returned."""
         self.refresh_class_features(state["class_features"])
-
-
-class FromLabelerPrototypes(LabelerPrototypes):
-    """The labeler's latest classifier; until it returns one, the zero-shot classifier."""
 
 
 class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
