@@ -52,21 +52,21 @@ _SPECS = (
     ComponentSpec(
         kind="description",
         name="class",
-        target="latte.components.descriptions:ClassTemplate",
+        target="latte.api:ClassDescription",
         options="latte.api:ClassOptions",
         summary="the class template of an image's pseudo-label",
     ),
     ComponentSpec(
         kind="description",
         name="image",
-        target="latte.components.descriptions:AboutImage",
+        target="latte.api:ImageDescription",
         options="latte.api:ImageOptions",
         summary="a text about one image",
     ),
     ComponentSpec(
         kind="description",
         name="group",
-        target="latte.components.descriptions:AboutGroup",
+        target="latte.api:GroupDescription",
         options="latte.api:GroupOptions",
         summary="a text about several images of one zero-shot label",
     ),
@@ -136,7 +136,7 @@ _SPECS = (
     ComponentSpec(
         kind="prototypes",
         name="from-labeler",
-        target="latte.components.prototypes:FromLabelerPrototypes",
+        target="latte.api:LabelerPrototypes",
         summary="the classifier that a labeler returns in each epoch",
     ),
     ComponentSpec(

@@ -16,7 +16,6 @@ from latte.api import (
     Context,
     EpochInfo,
     EstimatedPrototypes,
-    LabelerPrototypes,
     LabelStream,
     PrototypeAggregator,
     Supervision,
@@ -90,10 +89,6 @@ class TemplatePrototypes(PrototypeAggregator[TemplateOptions]):
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Restore the tensors that `state` returned."""
         self.refresh_class_features(state["class_features"])
-
-
-class FromLabelerPrototypes(LabelerPrototypes):
-    """The classifier that a labeler returned last; the zero-shot classifier if there is none."""
 
 
 class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):

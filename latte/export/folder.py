@@ -1,4 +1,4 @@
-"""What all exports share: atomic folders, required packages, metadata, and the README."""
+"""Parts that all exports share: atomic folders, required packages, metadata, and the README."""
 
 from __future__ import annotations
 

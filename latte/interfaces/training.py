@@ -1,4 +1,4 @@
-"""What trains, and the data that labelers, prototypes and losses exchange during training."""
+"""Choice of parameters that train, and data that labelers, prototypes and losses exchange."""
 
 from __future__ import annotations
 

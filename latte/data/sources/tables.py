@@ -14,7 +14,13 @@ from latte.io.paths import read_text, some
 
 
 class MissingColumnError(LatteError):
-    """Error of a row whose file lacks a column; the hint lists the columns that it has."""
+    """Error of a row whose file lacks a column; the hint lists the columns that it has.
+
+    Example:
+        >>> from latte.api.sources import MissingColumnError
+        >>> print(MissingColumnError("no column 'path'", where="images.csv:2"))
+        images.csv:2: no column 'path'
+    """
 
 
 @dataclass(frozen=True, slots=True)
