@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -12,7 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from latte import distributed
-from latte.backbone.encode import check_features, encode_many_texts
+from latte.backbone.encode import (
+    check_features,
+    count_rows,
+    encode_many_texts,
+    encode_text_states,
+)
 from latte.interfaces import (
     Backbone,
     Loss,
@@ -28,6 +33,7 @@ from latte.train.features import (
     BankFeatures,
     CachedStates,
     CachedTexts,
+    CachedTextStates,
     CachedViews,
     ImageStates,
     RefreshedTexts,
@@ -74,10 +80,8 @@ class Learner:
     views, for the epoch's views. None if training changes them or if all features are constant."""
     cached_views: CachedViews | None = None
     """Outputs of the frozen layers for all views; None unless the number of views is fixed."""
-    text_states: CachedStates | None = None
-    """Outputs of the text tower's frozen layers for all texts; None without `image_states`."""
-    text_rows: Mapping[str, int] = field(default_factory=dict)
-    """Row of each text in `text_states`."""
+    text_states: CachedTextStates | None = None
+    """Outputs of the text tower's frozen layers for all texts; None if they are not cached."""
     records_graphs: bool = False
     """True if compiled blocks record CUDA graphs, whose outputs are overwritten in a later step."""
 
@@ -104,8 +108,7 @@ class Learner:
         """Return unit features (M, D) of M distinct texts, with gradient if the tower trains."""
         with forward_in(self.arithmetic, self.device):
             if self.text_states is not None and texts:
-                rows = torch.tensor([self.text_rows[text] for text in texts])
-                return self.text_states.features(rows)
+                return self.text_states.features(texts)
             return self.backbone.encode_texts(texts)
 
     def backward(self, loss: Tensor) -> None:
@@ -155,10 +158,14 @@ class Learner:
         bank_features: BankFeatures | None,
         progress: Progress,
         image_states: ImageStates | None,
+        *,
+        text_states: bool,
     ) -> None:
         """Cache features, and outputs of frozen layers, that steps look up instead of computing.
 
-        The outputs for `settings.views` random views are computed later; see `CachedViews`.
+        The outputs for images are cached if `image_states` is given, and those for texts if
+        `text_states` is true. The outputs for `settings.views` random views are computed later; see
+        `CachedViews`.
 
         Features of frozen towers are computed from the evaluation view and without dropout. They
         differ by rounding from features that a training step would compute in its own batches.
@@ -166,8 +173,10 @@ class Learner:
         if settings.augment is None and not self.image_tower_trains:
             self.constant_features = start.image_features
         elif image_states is not None and (settings.augment is None or settings.views):
-            self._cache_states(inputs, settings.views, start, image_states, progress)
+            self._cache_image_states(settings.views, start, image_states, progress)
         if self.text_tower_trains:
+            if text_states:
+                self._cache_text_states(inputs, progress)
             if settings.refresh_captions is not None:
                 self.cached_texts = self._refreshed_texts(inputs, settings.refresh_captions)
             return
@@ -186,41 +195,37 @@ class Learner:
                 )
             self.cached_texts = CachedTexts(features.to(self.device), inputs.descriptions)
 
-    def _cache_states(
+    def _cache_image_states(
         self,
-        inputs: StepInputs,
         views: int | None,
         start: TrainingStart,
         image_states: ImageStates,
         progress: Progress,
     ) -> None:
-        trunk, text_trunk = self.backbone.image_trunk(), self.backbone.text_trunk()
+        trunk = self.backbone.image_trunk()
         images = (views or 1) * len(start.image_features)
-        if trunk is not None and self._fits(trunk, images, progress):
-            if views:
-                self.cached_views = CachedViews(trunk, state_bytes(trunk, images))
-            else:
-                states = image_states(trunk, [*self.parameters])
-                self.image_states = CachedStates(trunk, states.to(self.device))
-        if text_trunk is not None and self.text_tower_trains:
-            texts = [*dict.fromkeys([*inputs.bank.unique_texts, *inputs.class_texts.sentences])]
+        if trunk is None or not _fits(state_bytes(trunk, images), f"{images:,} views", progress):
+            return
+        if views:
+            self.cached_views = CachedViews(trunk, state_bytes(trunk, images))
+        else:
+            states = image_states(trunk, [*self.parameters])
+            self.image_states = CachedStates(trunk, states.to(self.device))
+
+    def _cache_text_states(self, inputs: StepInputs, progress: Progress) -> None:
+        trunk = self.backbone.text_trunk()
+        if trunk is None:
+            return
+        texts = [*dict.fromkeys([*inputs.bank.unique_texts, *inputs.class_texts.sentences])]
+        lengths = count_rows(trunk, texts)
+        size = state_bytes(trunk, int(lengths.sum()))
+        if _fits(size, f"{len(texts):,} texts", progress):
             with encoding_in(self.arithmetic, self.device):
-                states = encode_many_texts(
-                    self.backbone, texts, progress, "encode texts", text_trunk
-                )
-            self.text_states = CachedStates(text_trunk, states.to(self.device))
-            self.text_rows = {text: row for row, text in enumerate(texts)}
+                states = encode_text_states(trunk, texts, lengths, progress, self.device)
+            indices = {text: index for index, text in enumerate(texts)}
+            self.text_states = CachedTextStates(trunk, states, lengths, indices)
 
-    def _fits(self, trunk: Trunk[Tensor], images: int, progress: Progress) -> bool:
-        """Return True if the states of `images` views are small enough; report their size."""
-        size = state_bytes(trunk, images)
-        taken = f"train: outputs of frozen layers take {size / 2**20:,.0f} MiB for {images:,} views"
-        fits = size <= LARGEST_STATES
-        then = "and are computed once" if fits else "too much to cache: every step computes them"
-        progress.say(f"{taken}, {then}")
-        return fits
-
-    def features_of(self, trunk: Trunk[Tensor], states: Tensor, size: int | None = None) -> Tensor:
+    def features_of(self, trunk: Trunk, states: Tensor, size: int | None = None) -> Tensor:
         """Return unit features (N, D) of states (N, W) of the image `trunk`, without gradient.
 
         If states are processed in batches of `size`, the features are bit-identical to those of the
@@ -247,6 +252,15 @@ class Learner:
             return distributed.all_gather_rows(own, len(texts))
 
         return RefreshedTexts(bank.unique_texts, names, encode, lifetime, like)
+
+
+def _fits(size: int, inputs: str, progress: Progress) -> bool:
+    """Return True if the states of `inputs` take few enough bytes; report their size."""
+    taken = f"train: outputs of frozen layers take {size / 2**20:,.0f} MiB for {inputs}"
+    fits = size <= LARGEST_STATES
+    then = "and are computed once" if fits else "too much to cache: every step computes them"
+    progress.say(f"{taken}, {then}")
+    return fits
 
 
 def build_learner(

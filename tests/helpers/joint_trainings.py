@@ -85,7 +85,7 @@ def training(folder: Path, name: str, run: str) -> Training:
     images = folder / "images"
     made = make_training(frozen, images, folder / run, RecordedProgress(), **TRAININGS[name]())
 
-    def states(trunk: Trunk[Tensor], trained: Sequence[str]) -> Tensor:
+    def states(trunk: Trunk, trained: Sequence[str]) -> Tensor:
         return encode_cached_images(
             frozen, made.images, 5, RecordedProgress(), "states", trunk=trunk
         )
