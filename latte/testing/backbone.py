@@ -288,7 +288,7 @@ def _check_trunks(backbone: Backbone, trained: str) -> None:
         assert not states.requires_grad, f"the text trunk trains with {trained}"
         _check_same(texts.features(states, lengths), whole[1], f"the text trunk with {trained}")
         # Steps read the rows of some texts, in another order than the states were computed in.
-        parts = states.split(lengths.tolist())
+        parts = torch.split(states, lengths.tolist())
         chosen = texts.features(torch.cat([parts[2], parts[0]]), lengths[[2, 0]])
         _check_same(chosen, whole[1][[2, 0]], f"the text trunk with {trained}, for some texts")
 
