@@ -70,6 +70,10 @@ TRAININGS: Mapping[str, Callable[[], Mapping[str, Any]]] = {
         "parts": [latteclip_part(trainable=LastBlocks(LastBlocksOptions(blocks=1), CONTEXT))],
         **settings(views=1, batch_size=3),
     },
+    "cached-texts": lambda: {
+        "parts": [latteclip_part(trainable=LastBlocks(LastBlocksOptions(blocks=1), CONTEXT))],
+        **settings(batch_size=5),
+    },
     "sgd": lambda: settings(optimizer=OptimizerSettings(name="sgd", learning_rate=0.01)),
     "clipped": lambda: settings(
         optimizer=OptimizerSettings(name="sgd", learning_rate=0.05, gradient_clip=0.1)
