@@ -17,9 +17,10 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from latte import distributed
+from latte.backbone.packed import rows_of
 from latte.data.batches import evaluation_batches
 from latte.data.cache import ImageCache
-from latte.interfaces import Backbone, LatteError, Progress, Trunk
+from latte.interfaces import Backbone, LatteError, Progress, TextTrunk, Trunk
 from latte.toolkit.descriptions import fill
 
 _TEXTS_PER_PASS = 1024
@@ -90,7 +91,7 @@ def encode_image_batches(
     total: int,
     progress: Progress,
     name: str,
-    trunk: Trunk[Tensor] | None = None,
+    trunk: Trunk | None = None,
 ) -> Tensor:
     """Return the unit features (N, D) of N = `total` images, from batches in any order.
 
@@ -137,7 +138,7 @@ def encode_cached_images(
     progress: Progress,
     name: str,
     only: Sequence[int] | None = None,
-    trunk: Trunk[Tensor] | None = None,
+    trunk: Trunk | None = None,
 ) -> Tensor:
     """Return the unit features (N, D) of all `images`, without augmentation, on the CPU.
 
@@ -166,30 +167,55 @@ def _renumbered(batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tens
 
 
 def encode_many_texts(
-    backbone: Backbone,
-    texts: Sequence[str],
-    progress: Progress,
-    name: str,
-    trunk: Trunk[Sequence[str]] | None = None,
+    backbone: Backbone, texts: Sequence[str], progress: Progress, name: str
 ) -> Tensor:
     """Return the unit features (M, D) of M distinct texts, on the CPU, without gradient.
 
-    If `trunk` (the text tower, split after its frozen layers) is given, return the outputs (M, W)
-    of the frozen layers instead of features. Each process encodes a share of the texts; `progress`
-    shows the share of the main process.
+    Each process encodes a share of the texts; `progress` shows the share of the main process.
     """
     own = distributed.share(texts)
-    encode = backbone.encode_texts if trunk is None else trunk.states
-    parts = [torch.empty(0, backbone.embedding_width if trunk is None else trunk.width)]
+    parts = [torch.empty(0, backbone.embedding_width)]
     with torch.no_grad(), progress.task(name, len(own), "texts") as task:
         for first in range(0, len(own), _TEXTS_PER_PASS):
             part = own[first : first + _TEXTS_PER_PASS]
-            parts.append(encode(part).float().cpu())
+            parts.append(backbone.encode_texts(part).float().cpu())
             task.advance(len(part))
     distributed.barrier()
     features = distributed.all_gather_rows(torch.cat(parts), len(texts))
     check_features(features, "text")
     return features
+
+
+def count_rows(trunk: TextTrunk, texts: Sequence[str]) -> Tensor:
+    """Return the number of rows (M,) of each text's states, on the CPU; M is above 0."""
+    blocks = range(0, len(texts), _TEXTS_PER_PASS)
+    return torch.cat([trunk.lengths(texts[first : first + _TEXTS_PER_PASS]) for first in blocks])
+
+
+def encode_text_states(
+    trunk: TextTrunk,
+    texts: Sequence[str],
+    lengths: Tensor,
+    progress: Progress,
+    device: torch.device,
+) -> Tensor:
+    """Return the outputs (T, W) of the frozen layers for M distinct texts, on `device`.
+
+    `lengths` (M,) are the numbers of rows of the texts. Each process encodes a share of the texts;
+    `progress` shows the share of the main process.
+    """
+    own = distributed.share(range(len(texts)))
+    states = torch.zeros(int(lengths.sum()), trunk.width, device=device)
+    with torch.no_grad(), progress.task("encode texts", len(own), "texts") as task:
+        for first in range(0, len(own), _TEXTS_PER_PASS):
+            part = own[first : first + _TEXTS_PER_PASS]
+            rows = rows_of(lengths, torch.tensor(part)).to(device)
+            states[rows] = trunk.states([texts[index] for index in part]).float()
+            task.advance(len(part))
+    distributed.barrier()
+    (states,) = distributed.all_reduce([states])
+    check_features(states, "text")
+    return states
 
 
 def encode_class_texts(backbone: Backbone, texts: ClassTexts) -> Tensor:

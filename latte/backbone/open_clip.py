@@ -17,15 +17,18 @@ from torch.nn import functional
 from latte.backbone.compiled import compile_in
 from latte.backbone.groups import parameters_of
 from latte.backbone.hub import CONFIG_FILE
-from latte.backbone.packed import can_run, is_vision_transformer, reads_class_token
+from latte.backbone.packed import can_run, is_vision_transformer, reads_class_token, rows_of
 from latte.backbone.source import WEIGHTS_FILE
 from latte.backbone.texts import (
     TextPath,
     TokenCache,
     Tokenizer,
     count_cut,
+    frozen_text_blocks,
+    packed_outputs,
     packed_states,
     project_text,
+    states_after_blocks,
     text_features,
     text_heads,
     text_lengths,
@@ -44,7 +47,7 @@ from latte.backbone.trunk import (
     trunk_width,
 )
 from latte.backbone.varlen import check_heads
-from latte.interfaces import LatteError, PixelFormat, TrainableGroup, Trunk
+from latte.interfaces import LatteError, PixelFormat, TextTrunk, TrainableGroup, Trunk
 from latte.interfaces.settings import CompileMode, TextAttention
 from latte.io.files import write_atomically, write_json
 from latte.toolkit.module_backbone import ModuleBackbone
@@ -122,7 +125,7 @@ class OpenClipBackbone(ModuleBackbone):
         self.choose_mode()
         return _unit(self.model.encode_image(self._on_device(pixels), normalize=False))
 
-    def image_trunk(self) -> Trunk[Tensor] | None:
+    def image_trunk(self) -> Trunk | None:
         """Return the image tower split after its frozen layers, or None if it cannot be split.
 
         If all blocks are frozen, the frozen part is every layer before the projection; otherwise it
@@ -137,16 +140,31 @@ class OpenClipBackbone(ModuleBackbone):
         count = frozen_blocks(visual)
         return self._blocks_trunk(count) if count else None
 
-    def text_trunk(self) -> Trunk[Sequence[str]] | None:
-        """Return the text tower split before its projection, or None if it cannot be split.
+    def text_trunk(self) -> TextTrunk | None:
+        """Return the text tower split after its frozen layers, or None if it cannot be split.
 
-        Returns None if a layer before the projection is trained, or if texts are padded.
+        If all blocks are frozen, the frozen part is every layer before the projection, and a text
+        has one row of states. Otherwise it is every layer before the first trained block, and a
+        text has a row per token. Returns None if this part is empty, or if texts are padded.
         """
-        if not text_trunk_is_constant(self.model, self.text_path):
+        if text_trunk_is_constant(self.model, self.text_path):
+            return TextTrunk(
+                text_width(self.model),
+                lambda texts: torch.ones(len(texts), dtype=torch.int64),
+                self._text_states,
+                lambda states, lengths: _unit(project_text(self.model, states)),
+            )
+        count = frozen_text_blocks(self.model, self.text_path)
+        if not count:
             return None
-        return Trunk(text_width(self.model), self._text_states, self._projected_texts)
+        return TextTrunk(
+            text_width(self.model),
+            lambda texts: text_lengths(self.model, self._tokens(texts)),
+            partial(self._text_outputs, count=count),
+            partial(self._features_after_blocks, count=count),
+        )
 
-    def _blocks_trunk(self, count: int) -> Trunk[Tensor]:
+    def _blocks_trunk(self, count: int) -> Trunk:
         """Return the image tower split after its first `count` blocks."""
         visual, side = self.model.visual, self.pixel_format.size
 
@@ -176,8 +194,30 @@ class OpenClipBackbone(ModuleBackbone):
         encode = partial(packed_states, self.model, at_once=self._attends_at_once)
         return self._in_passes(texts, encode)
 
-    def _projected_texts(self, states: Tensor) -> Tensor:
-        return _unit(project_text(self.model, states))
+    def _text_outputs(self, texts: Sequence[str], count: int) -> Tensor:
+        """Return the outputs (T, W) of the first `count` blocks; there is a row per token."""
+        self.choose_mode()
+        tokens = self._tokens(texts)
+        lengths = text_lengths(self.model, tokens)
+        order = lengths.argsort(stable=True)
+        encode = partial(packed_outputs, self.model, count=count, at_once=self._attends_at_once)
+        parts = torch.split(order, self._texts_per_pass)
+        outputs = torch.cat([encode(tokens[part], lengths[part]) for part in parts])
+        back = rows_of(lengths[order], order.argsort())
+        return outputs.index_select(0, back.to(self.device, non_blocking=True))
+
+    def _features_after_blocks(self, outputs: Tensor, lengths: Tensor, count: int) -> Tensor:
+        """Return unit features (M, D) of the outputs (T, W) of the first `count` blocks."""
+        self.choose_mode()
+        encode = partial(
+            states_after_blocks, self.model, start=count, at_once=self._attends_at_once
+        )
+
+        def features(part: Tensor) -> Tensor:
+            rows = rows_of(lengths, part).to(self.device, non_blocking=True)
+            return _unit(project_text(self.model, encode(outputs[rows], lengths[part])))
+
+        return self.encode_by_length(lengths, self._texts_per_pass, features)
 
     def _on_device(self, pixels: Tensor) -> Tensor:
         return pixels.to(self.device, non_blocking=True, memory_format=self._memory_format)

@@ -93,6 +93,25 @@ def run_blocks(transformer: Any, states: Tensor, packing: Packing, start: int = 
     return _run(run_last, last, states, packing, again=again)
 
 
+def run_first_blocks(transformer: Any, states: Tensor, packing: Packing, count: int) -> Tensor:
+    """Run rows (T, W) through the first `count` blocks; return the outputs (T, W) of all rows."""
+    for block in transformer.resblocks[:count]:
+        states = _block(block, states, packing)
+    return states
+
+
+def rows_of(lengths: Tensor, chosen: Tensor) -> Tensor:
+    """Return the row indices of `chosen` sequences, one sequence after another.
+
+    `lengths` (N,) are the numbers of rows of packed sequences, and `chosen` (M,) are indices of
+    these sequences. All tensors are int64, on the CPU.
+    """
+    own = lengths[chosen]
+    first = (lengths.cumsum(0) - lengths)[chosen]
+    shifts = first - (own.cumsum(0) - own)
+    return torch.arange(int(own.sum())) + shifts.repeat_interleave(own)
+
+
 def _run(
     function: Callable[[Any, Tensor, Packing], Tensor],
     block: Any,
@@ -217,9 +236,7 @@ def token_states(visual: Any, pixels: Tensor, count: int) -> Tensor:
     """Return the outputs (B, L, W), for all tokens, of the first `count` blocks."""
     states = visual._embeds(pixels)
     rows, packing = _image_rows(states)
-    for block in visual.transformer.resblocks[:count]:
-        rows = _block(block, rows, packing)
-    return rows.view(states.shape)
+    return run_first_blocks(visual.transformer, rows, packing, count).view(states.shape)
 
 
 def _image_rows(states: Tensor) -> tuple[Tensor, Packing]:

@@ -17,7 +17,8 @@ from open_clip.transformer import TextTransformer
 from torch import Tensor, nn
 from torch.nn import functional
 
-from latte.backbone.packed import Packing, can_run, run_blocks
+from latte.backbone.packed import Packing, can_run, run_blocks, run_first_blocks
+from latte.backbone.trunk import trained_blocks
 from latte.backbone.varlen import boundaries_of
 
 Tokenizer = Callable[[list[str]], Tensor]
@@ -103,6 +104,18 @@ def text_trunk_is_constant(model: nn.Module, path: TextPath) -> bool:
     return path == "packed" and not any(one.requires_grad for one in trunk)
 
 
+def frozen_text_blocks(model: nn.Module, path: TextPath) -> int:
+    """Return the number of blocks before the first trained one, if no earlier layer is trained.
+
+    0 means that outputs of blocks cannot be cached: an earlier layer is trained, or texts are padded.
+    """
+    if path != "packed":
+        return 0
+    prefix = "" if type(model) is CLIP else "text."
+    after = ("visual.", "logit_", f"{prefix}ln_final.", f"{prefix}text_projection")
+    return min(trained_blocks(model, f"{prefix}transformer.resblocks.", after), default=0)
+
+
 def text_width(model: nn.Module) -> int:
     """Return the width W of the text tower's outputs before the projection."""
     return int(_tower(model).ln_final.normalized_shape[0])
@@ -145,18 +158,50 @@ def packed_states(
     The arguments are as in `text_features`. If `at_once` is true, attention in half precision takes
     one call per block instead of one per text length; see `varlen`.
     """
+    return states_after_blocks(model, _embedded(model, tokens, lengths), lengths, at_once=at_once)
+
+
+def packed_outputs(
+    model: nn.Module, tokens: Tensor, lengths: Tensor, count: int, *, at_once: bool = False
+) -> Tensor:
+    """Return the outputs (T, W) of the first `count` blocks; see `packed_states`.
+
+    There is a row per token; T is the sum of `lengths`.
+    """
+    rows = _embedded(model, tokens, lengths)
+    packing = _packing(lengths, rows.device, at_once=at_once)
+    return run_first_blocks(_tower(model).transformer, rows, packing, count)
+
+
+def states_after_blocks(
+    model: nn.Module, rows: Tensor, lengths: Tensor, start: int = 0, *, at_once: bool = False
+) -> Tensor:
+    """Return the states (M, W) before the projection, of outputs (T, W) of the first blocks.
+
+    `rows` are the outputs of the first `start` blocks for texts with `lengths` (M,).
+    """
+    text = _tower(model)
+    packing = _packing(lengths, rows.device, at_once=at_once)
+    return text.ln_final(run_blocks(text.transformer, rows, packing, start))  # type: ignore[no-any-return]
+
+
+def _embedded(model: nn.Module, tokens: Tensor, lengths: Tensor) -> Tensor:
+    """Return the embeddings (T, W) of all tokens, without padding."""
     text, device = _tower(model), next(model.parameters()).device
     places = torch.arange(tokens.shape[1]).expand_as(tokens)
     real = places < lengths[:, None]
     flat, positions = (each[real].to(device, non_blocking=True) for each in (tokens, places))
-    states = text.token_embedding(flat) + functional.embedding(positions, text.positional_embedding)
+    embeddings: Tensor = text.token_embedding(flat)
+    return embeddings + functional.embedding(positions, text.positional_embedding)
+
+
+def _packing(lengths: Tensor, device: torch.device, *, at_once: bool) -> Packing:
+    """Return the positions of texts with `lengths` (M,), which is on the CPU."""
     different, counts = torch.unique_consecutive(lengths, return_counts=True)
     groups = list(zip(counts.tolist(), different.tolist(), strict=True))
     ends = (lengths.cumsum(0) - 1).to(device, non_blocking=True)
     boundaries = boundaries_of(lengths, device) if at_once else None
-    packing = Packing(groups, ends, causal=True, boundaries=boundaries)
-    pooled = run_blocks(text.transformer, states, packing)
-    return text.ln_final(pooled)  # type: ignore[no-any-return]
+    return Packing(groups, ends, causal=True, boundaries=boundaries)
 
 
 def project_text(model: nn.Module, pooled: Tensor) -> Tensor:

@@ -64,12 +64,22 @@ def frozen_blocks(visual: Any) -> int:
         blocks, after = "transformer.resblocks.", ("ln_post.", "proj")
     else:
         return 0
-    trained = list(_trained(visual, after))
-    if not trained or not all(name.startswith(blocks) for name in trained):
+    trained = trained_blocks(visual, blocks, after)
+    if not trained:
         return 0
-    numbers = [int(name.removeprefix(blocks).split(".")[0]) for name in trained]
-    later = tuple(f"{blocks}{number}." for number in range(min(numbers), max(numbers) + 1))
-    return 0 if _has_dropout(visual, (*after, *later)) else min(numbers)
+    later = tuple(f"{blocks}{number}." for number in range(min(trained), max(trained) + 1))
+    return 0 if _has_dropout(visual, (*after, *later)) else min(trained)
+
+
+def trained_blocks(tower: nn.Module, blocks: str, after: tuple[str, ...]) -> set[int]:
+    """Return the numbers of the blocks that train; empty if a layer before all blocks trains.
+
+    Names of the blocks' parameters start with `blocks`, and names of later layers with `after`.
+    """
+    trained = list(_trained(tower, after))
+    if not all(name.startswith(blocks) for name in trained):
+        return set()
+    return {int(name.removeprefix(blocks).split(".")[0]) for name in trained}
 
 
 def block_states(visual: Any, pixels: Tensor, count: int) -> Tensor:
@@ -113,9 +123,9 @@ def _states(visual: Any, pixels: Tensor) -> Tensor:
     return class_token_states(visual, pixels)
 
 
-def _trained(visual: nn.Module, after: tuple[str, ...]) -> Iterator[str]:
+def _trained(tower: nn.Module, after: tuple[str, ...]) -> Iterator[str]:
     """Yield the names of trained parameters, except names that start with a prefix in `after`."""
-    for name, weight in visual.named_parameters():
+    for name, weight in tower.named_parameters():
         if weight.requires_grad and not name.startswith(after):
             yield name
 

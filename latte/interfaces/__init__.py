@@ -3,7 +3,7 @@
 This package imports nothing else of latte.
 """
 
-from latte.interfaces.backbone import Backbone, PixelFormat, TrainableGroup, Trunk
+from latte.interfaces.backbone import Backbone, PixelFormat, TextTrunk, TrainableGroup, Trunk
 from latte.interfaces.backbone_loader import BackboneLoader
 from latte.interfaces.classifier import Classifier
 from latte.interfaces.component import (
@@ -126,6 +126,7 @@ __all__ = [
     "Scope",
     "StageEnd",
     "Supervision",
+    "TextTrunk",
     "Trainable",
     "TrainableGroup",
     "TrainingStart",

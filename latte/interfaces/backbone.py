@@ -6,12 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-InputT = TypeVar("InputT")
 
 TrainableGroup = Literal["all", "visual_layer_norms", "text_layer_norms", "projections", "none"]
 
@@ -40,8 +38,8 @@ class PixelFormat:
 
 
 @dataclass(frozen=True, slots=True)
-class Trunk(Generic[InputT]):
-    """A tower split into two functions: its frozen first layers, then its other layers.
+class Trunk:
+    """An image tower split into two functions: its frozen first layers, then its other layers.
 
     Example:
         >>> from latte.api import Trunk
@@ -52,10 +50,41 @@ class Trunk(Generic[InputT]):
 
     width: int
     """Width W of the states, which are the outputs of the frozen layers."""
-    states: Callable[[InputT], Tensor]
-    """Maps pixels (B, 3, S, S) to states (B, W), or M distinct texts to states (M, W)."""
+    states: Callable[[Tensor], Tensor]
+    """Maps pixels (B, 3, S, S) to states (B, W)."""
     features: Callable[[Tensor], Tensor]
     """Maps states (B, W) to unit features (B, D), with gradient."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextTrunk:
+    """A text tower in two parts: layers that training does not change, then the other layers.
+
+    The states of a text have one row or several, for example a row per token. The rows of all texts
+    form one matrix (T, W), in the order of the texts.
+
+    Example:
+        >>> import torch
+        >>> from latte.api import TextTrunk
+        >>> def lengths(texts):
+        ...     return torch.tensor([len(text) for text in texts])
+        >>> def states(texts):
+        ...     return torch.tensor([[float(ord(letter))] for text in texts for letter in text])
+        >>> def features(rows, lengths):
+        ...     return torch.stack([part.mean(0) for part in rows.split(lengths.tolist())])
+        >>> letters = TextTrunk(1, lengths, states, features)
+        >>> letters.features(letters.states(["ab", "c"]), letters.lengths(["ab", "c"])).tolist()
+        [[97.5], [99.0]]
+    """
+
+    width: int
+    """Width W of the rows, which are the outputs of the unchanged layers."""
+    lengths: Callable[[Sequence[str]], Tensor]
+    """Maps M texts to their numbers of rows: (M,), int64, on the CPU. It computes no states."""
+    states: Callable[[Sequence[str]], Tensor]
+    """Maps M distinct texts to states (T, W); T is the sum of their lengths."""
+    features: Callable[[Tensor, Tensor], Tensor]
+    """Maps states (T, W) and lengths (M,) to unit features (M, D), with gradient."""
 
 
 class Backbone(ABC):
@@ -152,7 +181,7 @@ class Backbone(ABC):
         return an empty mapping.
         """
 
-    def image_trunk(self) -> Trunk[Tensor] | None:
+    def image_trunk(self) -> Trunk | None:
         """Return the image tower split after its frozen layers, or None if it is not split.
 
         latte calls this method after the trainable parameters have been chosen. With a `Trunk`, the
@@ -162,10 +191,11 @@ class Backbone(ABC):
         """
         return None
 
-    def text_trunk(self) -> Trunk[Sequence[str]] | None:
-        """Return the text tower split after its frozen layers, or None; see `image_trunk`.
+    def text_trunk(self) -> TextTrunk | None:
+        """Return the text tower split after its frozen layers, or None if it is not split.
 
-        The default returns None.
+        With a trunk, the states of each distinct text are computed once instead of in every step;
+        see `image_trunk`. The default returns None, which is always correct.
         """
         return None
 

@@ -245,7 +245,7 @@ def _evaluation(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> Ev
         return CachedStates(trunk, states)
 
     def features_of(learner: Learner) -> Tensor:
-        if not learner.image_tower_trains:
+        if not learner.image_tower_is_trained:
             return zero_shot.evaluation
         if learner.name not in cached:
             cached[learner.name] = states_of(learner)

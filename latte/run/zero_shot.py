@@ -132,7 +132,7 @@ def encode_images(
     workspace: Workspace,
     images: Scan,
     name: str,
-    trunk: Trunk[Tensor] | None = None,
+    trunk: Trunk | None = None,
     trained: Sequence[str] = (),
 ) -> Tensor:
     """Return the frozen CLIP's unit features (N, D) of the images of a split.

@@ -135,24 +135,18 @@ class BackboneContract(ComponentContract):
     def test_trunks_give_the_features_of_their_towers(self, tmp_path: Path) -> None:
         """A tower split by `image_trunk` or `text_trunk` gives the features of the whole tower.
 
-        The outputs of its frozen layers carry no gradient.
+        The outputs of its frozen layers carry no gradient. This is tested with each group of
+        trainable parameters and, if the backbone lists blocks, with its last blocks trained.
         """
         backbone = self.load(tmp_path).fork()
         for group in (*self.groups, "none"):
             backbone.train_only(group)
-            images, texts = backbone.image_trunk(), backbone.text_trunk()
-            states = [
-                None if images is None else images.states(_pixels(backbone)),
-                None if texts is None else texts.states(TEXTS),
-            ]
-            whole = _outputs(backbone, gradient=True)
-            for trunk, state, expected in zip((images, texts), states, whole, strict=True):
-                if trunk is not None and state is not None:
-                    assert state.shape == (3, trunk.width), f"shape {state.shape}"
-                    assert not state.requires_grad, f"the trunk trains with {group}"
-                    features = trunk.features(state)
-                    assert features.requires_grad == expected.requires_grad
-                    assert torch.allclose(features, expected, atol=1e-5)
+            _check_trunks(backbone, group)
+        if isinstance(backbone, ModuleBackbone) and any(backbone.blocks()):
+            last = tuple(f"{tower[-1]}." for tower in backbone.blocks() if tower)
+            names = [one for one in backbone.parameters_of("all") if one.startswith(last)]
+            backbone.train_parameters(names)
+            _check_trunks(backbone, "the last blocks")
 
     def test_layer_norms_belong_to_their_tower(self, tmp_path: Path) -> None:
         """Training the layer norms of one tower affects only the features of this tower."""
@@ -282,6 +276,32 @@ def _pixels(backbone: Backbone) -> Tensor:
 def _outputs(backbone: Backbone, *, gradient: bool = False) -> tuple[Tensor, Tensor]:
     with torch.set_grad_enabled(gradient):
         return backbone.encode_images(_pixels(backbone)), backbone.encode_texts(TEXTS)
+
+
+def _check_trunks(backbone: Backbone, trained: str) -> None:
+    """Compare features of the trunks' states with those of whole towers; `trained` is trained."""
+    images, texts = backbone.image_trunk(), backbone.text_trunk()
+    whole = _outputs(backbone, gradient=True)
+    if images is not None:
+        states = images.states(_pixels(backbone))
+        assert states.shape == (3, images.width), f"shape {states.shape}"
+        assert not states.requires_grad, f"the image trunk trains with {trained}"
+        _check_same(images.features(states), whole[0], f"the image trunk with {trained}")
+    if texts is not None:
+        lengths, states = texts.lengths(TEXTS), texts.states(TEXTS)
+        assert lengths.shape == (3,), f"lengths have the shape {lengths.shape}"
+        assert states.shape == (int(lengths.sum()), texts.width), f"shape {states.shape}"
+        assert not states.requires_grad, f"the text trunk trains with {trained}"
+        _check_same(texts.features(states, lengths), whole[1], f"the text trunk with {trained}")
+        # Steps read the rows of some texts, in another order than the states were computed in.
+        parts = torch.split(states, lengths.tolist())
+        chosen = texts.features(torch.cat([parts[2], parts[0]]), lengths[[2, 0]])
+        _check_same(chosen, whole[1][[2, 0]], f"the text trunk with {trained}, for some texts")
+
+
+def _check_same(features: Tensor, expected: Tensor, of: str) -> None:
+    assert features.requires_grad == expected.requires_grad, f"{of}: gradient is missing, or wrong"
+    assert torch.allclose(features, expected, atol=1e-5), f"{of}: features differ"
 
 
 def _check_image_tower(backbone: Backbone, difference: str) -> None:

@@ -10,22 +10,23 @@ import torch
 from torch import Tensor
 
 from latte.backbone.encode import ClassTexts
+from latte.backbone.packed import rows_of
 from latte.describe.bank import DescriptionBank
-from latte.interfaces import PseudoLabeler, Trunk
+from latte.interfaces import PseudoLabeler, TextTrunk, Trunk
 from latte.train.timing import TEXTS, timed
 
 BankFeatures = Callable[[], Tensor]
 """Function that returns the frozen CLIP's features (M, D) of `DescriptionBank.unique_texts`."""
-ImageStates = Callable[[Trunk[Tensor], Sequence[str]], Tensor]
+ImageStates = Callable[[Trunk, Sequence[str]], Tensor]
 """Function that returns the outputs (N, W) of the image tower's frozen layers for the training
 images.
 
 Its arguments are the tower, split after its frozen layers, and the names of the trained
 parameters."""
 LARGEST_STATES = 4 * 2**30
-"""Largest size in bytes of cached outputs of frozen layers for one split of the dataset. It does
-not depend on the machine's memory, because results with and without the cache can differ by
-rounding."""
+"""Largest size in bytes of the cached outputs of frozen layers: for the images of one split of the
+dataset, and again for all texts. It does not depend on the machine's memory, because results with
+and without the cache can differ by rounding."""
 _NEVER = -1
 
 
@@ -47,35 +48,57 @@ class StepInputs:
 
 @dataclass(frozen=True)
 class CachedStates:
-    """Outputs of the frozen layers of a tower, computed once before the first step."""
+    """Outputs of the image tower's frozen layers, computed once before the first step."""
 
-    trunk: Trunk[Any]
+    trunk: Trunk
     states: Tensor
     """(N, W): one row per image or text; on the device in training, on the CPU in evaluations."""
 
     def features(self, rows: Tensor) -> Tensor:
-        """Return unit features (B, D), with gradient, of the images or texts `rows` (B,)."""
+        """Return unit features (B, D), with gradient, of the images `rows` (B,)."""
         return self.trunk.features(self.states[rows.to(self.states.device, non_blocking=True)])
 
 
 @dataclass(frozen=True)
+class CachedTextStates:
+    """Outputs of the text tower's frozen layers for M texts, computed once before the first step.
+
+    The outputs of a text have one row or several; the rows of all texts form one matrix.
+    """
+
+    trunk: TextTrunk
+    states: Tensor
+    """(T, W), on the device."""
+    lengths: Tensor
+    """(M,) int64, on the CPU: number of rows of each text; T is their sum."""
+    indices: Mapping[str, int]
+    """Index of each text."""
+
+    def features(self, texts: Sequence[str]) -> Tensor:
+        """Return unit features (B, D), with gradient, of B > 0 texts."""
+        chosen = torch.tensor([self.indices[text] for text in texts])
+        rows = rows_of(self.lengths, chosen).to(self.states.device, non_blocking=True)
+        return self.trunk.features(self.states[rows], self.lengths[chosen])
+
+
+@dataclass(frozen=True)
 class CachedViews:
-    """Outputs of the image tower's frozen layers, for a fixed number of views of each image.
+    """Outputs of the image tower's frozen layers for a fixed number of views of each image.
 
     The outputs for view v of all training images are computed together, when an epoch first uses
     view v. A resumed run computes them again in the same batches, so that they are bit-identical.
     """
 
-    trunk: Trunk[Tensor]
+    trunk: Trunk
     size: int
     """Size in bytes of the outputs for all views."""
     states: dict[int, CachedStates] = field(default_factory=dict)
     """Outputs (N, W) of the frozen layers, by index of the view (from 0)."""
 
 
-def state_bytes(trunk: Trunk[Any], images: int) -> int:
-    """Return the size in bytes, in fp32, of the frozen layers' outputs for `images` images."""
-    return images * trunk.width * torch.float32.itemsize
+def state_bytes(trunk: Trunk | TextTrunk, rows: int) -> int:
+    """Return the size in bytes, in fp32, of `rows` rows of the frozen layers' outputs."""
+    return rows * trunk.width * torch.float32.itemsize
 
 
 class CachedTexts:

@@ -100,7 +100,7 @@ def use_kernels(settings: TrainSettings, learners: Sequence[Learner]) -> None:
         compiled.forget_compiled()
     for learner in learners:
         # Computed here, by passes of a single image and a single text: not worth compiling.
-        _ = learner.image_tower_trains, learner.text_tower_trains
+        _ = learner.image_tower_is_trained, learner.text_tower_is_trained
         assert isinstance(learner.backbone, Accelerated), "see `check_kernels`"
         learner.backbone.use_kernels(settings.text_attention, settings.compile)
         learner.records_graphs = settings.compile in ("reduce-overhead", "max-autotune")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -12,7 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from latte import distributed
-from latte.backbone.encode import check_features, encode_many_texts
+from latte.backbone.encode import (
+    check_features,
+    count_rows,
+    encode_many_texts,
+    encode_text_states,
+)
 from latte.interfaces import (
     Backbone,
     Loss,
@@ -28,6 +33,7 @@ from latte.train.features import (
     BankFeatures,
     CachedStates,
     CachedTexts,
+    CachedTextStates,
     CachedViews,
     ImageStates,
     RefreshedTexts,
@@ -78,10 +84,8 @@ class Learner:
     if they are not cached."""
     cached_views: CachedViews | None = None
     """Outputs of the frozen layers for all views; None unless the number of views is fixed."""
-    text_states: CachedStates | None = None
+    text_states: CachedTextStates | None = None
     """Outputs of the text tower's frozen layers for all texts; None if they are not cached."""
-    text_rows: Mapping[str, int] = field(default_factory=dict)
-    """Row of each text in `text_states`."""
     records_graphs: bool = False
     """True if compiled blocks record CUDA graphs, whose outputs the next step overwrites."""
 
@@ -111,8 +115,7 @@ class Learner:
         """
         with forward_in(self.arithmetic, self.device):
             if self.text_states is not None and texts:
-                rows = torch.tensor([self.text_rows[text] for text in texts])
-                return self.text_states.features(rows)
+                return self.text_states.features(texts)
             return self.backbone.encode_texts(texts)
 
     def backward(self, loss: Tensor) -> None:
@@ -131,7 +134,7 @@ class Learner:
         return LossScaler(self.arithmetic, self.device)
 
     @cached_property
-    def image_tower_trains(self) -> bool:
+    def image_tower_is_trained(self) -> bool:
         """True if image features depend on trained parameters; found by one forward pass."""
         if not self.parameters:
             return False
@@ -142,7 +145,7 @@ class Learner:
         return features.requires_grad
 
     @cached_property
-    def text_tower_trains(self) -> bool:
+    def text_tower_is_trained(self) -> bool:
         """True if text features depend on trained parameters; found by one forward pass."""
         if not self.parameters:
             return False
@@ -162,20 +165,25 @@ class Learner:
         bank_features: BankFeatures | None,
         progress: Progress,
         image_states: ImageStates | None,
+        *,
+        text_states: bool,
     ) -> None:
         """Cache features, or outputs of frozen layers, so that steps need not compute them.
 
-        If `settings.views` fixes the number of random views, the outputs for these views are
-        computed later; see `CachedViews`.
+        The outputs for images are cached if `image_states` is given, and those for texts if
+        `text_states` is true. The outputs for `settings.views` random views are computed later; see
+        `CachedViews`.
 
         Features of frozen towers are computed from the evaluation view and without dropout. They
         differ by rounding from features that a training step would compute in its own batches.
         """
-        if settings.augment is None and not self.image_tower_trains:
+        if settings.augment is None and not self.image_tower_is_trained:
             self.constant_features = start.image_features
         elif image_states is not None and (settings.augment is None or settings.views):
-            self._cache_states(inputs, settings.views, start, image_states, progress)
-        if self.text_tower_trains:
+            self._cache_image_states(settings.views, start, image_states, progress)
+        if self.text_tower_is_trained:
+            if text_states:
+                self._cache_text_states(inputs, progress)
             if settings.refresh_captions is not None:
                 self.cached_texts = self._refreshed_texts(inputs, settings.refresh_captions)
             return
@@ -194,45 +202,38 @@ class Learner:
                 )
             self.cached_texts = CachedTexts(features.to(self.device), inputs.descriptions)
 
-    def _cache_states(
+    def _cache_image_states(
         self,
-        inputs: StepInputs,
         views: int | None,
         start: TrainingStart,
         image_states: ImageStates,
         progress: Progress,
     ) -> None:
-        trunk, text_trunk = self.backbone.image_trunk(), self.backbone.text_trunk()
+        trunk = self.backbone.image_trunk()
         images = (views or 1) * len(start.image_features)
-        if trunk is not None and self._fits(trunk, images, progress):
-            if views:
-                self.cached_views = CachedViews(trunk, state_bytes(trunk, images))
-            else:
-                states = image_states(trunk, [*self.parameters])
-                self.image_states = CachedStates(trunk, states.to(self.device))
-        if text_trunk is not None and self.text_tower_trains:
-            texts = [*dict.fromkeys([*inputs.bank.unique_texts, *inputs.class_texts.sentences])]
+        if trunk is None or not _fits(state_bytes(trunk, images), f"{images:,} views", progress):
+            return
+        if views:
+            self.cached_views = CachedViews(trunk, state_bytes(trunk, images))
+        else:
+            states = image_states(trunk, [*self.parameters])
+            self.image_states = CachedStates(trunk, states.to(self.device))
+
+    def _cache_text_states(self, inputs: StepInputs, progress: Progress) -> None:
+        trunk = self.backbone.text_trunk()
+        if trunk is None:
+            return
+        texts = [*dict.fromkeys([*inputs.bank.unique_texts, *inputs.class_texts.sentences])]
+        lengths = count_rows(trunk, texts)
+        size = state_bytes(trunk, int(lengths.sum()))
+        if _fits(size, f"{len(texts):,} texts", progress):
             with encoding_in(self.arithmetic, self.device):
-                states = encode_many_texts(
-                    self.backbone, texts, progress, "encode texts", text_trunk
-                )
-            self.text_states = CachedStates(text_trunk, states.to(self.device))
-            self.text_rows = {text: row for row, text in enumerate(texts)}
+                states = encode_text_states(trunk, texts, lengths, progress, self.device)
+            indices = {text: index for index, text in enumerate(texts)}
+            self.text_states = CachedTextStates(trunk, states, lengths, indices)
 
-    def _fits(self, trunk: Trunk[Tensor], images: int, progress: Progress) -> bool:
-        """Return True if the frozen layers' outputs for `images` views may be cached.
-
-        Their size must be at most `LARGEST_STATES`; it is printed.
-        """
-        size = state_bytes(trunk, images)
-        taken = f"train: outputs of frozen layers take {size / 2**20:,.0f} MiB for {images:,} views"
-        fits = size <= LARGEST_STATES
-        then = "and are computed once" if fits else "too much to cache: every step computes them"
-        progress.say(f"{taken}, {then}")
-        return fits
-
-    def features_of(self, trunk: Trunk[Tensor], states: Tensor, size: int | None = None) -> Tensor:
-        """Return unit features (N, D) of N images, without gradient, from cached `states` (N, W).
+    def features_of(self, trunk: Trunk, states: Tensor, size: int | None = None) -> Tensor:
+        """Return unit features (N, D) of states (N, W) of the image `trunk`, without gradient.
 
         `states` are the outputs of the frozen layers of `trunk`. If `size` is given, they are
         processed in batches of this size, and the features are bit-identical to those of the whole
@@ -259,6 +260,15 @@ class Learner:
             return distributed.all_gather_rows(own, len(texts))
 
         return RefreshedTexts(bank.unique_texts, names, encode, lifetime, like)
+
+
+def _fits(size: int, inputs: str, progress: Progress) -> bool:
+    """Return True if the states of `inputs` take few enough bytes; report their size."""
+    taken = f"train: outputs of frozen layers take {size / 2**20:,.0f} MiB for {inputs}"
+    fits = size <= LARGEST_STATES
+    then = "and are computed once" if fits else "too much to cache: every step computes them"
+    progress.say(f"{taken}, {then}")
+    return fits
 
 
 def build_learner(

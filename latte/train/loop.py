@@ -112,18 +112,12 @@ def own_posterior(training: Training) -> Posterior | None:
 
 
 def _start(training: Training, progress: Progress) -> None:
-    # Encoding each view once must not cost more than the steps.
-    if views := training.settings.views:
-        worth_it = training.total_steps > views * training.steps_per_epoch
-    else:
-        seen = training.total_steps * training.settings.images_a_step
-        worth_it = seen >= len(training.images)
-    image_states = training.image_states if worth_it else None
+    image_states = training.image_states if _reuses_images(training) else None
     for learner in training.learners:
         learner.aggregator.start(training.start)
         if distributed.world_size() > 1:
             # Cached here, because the forward passes would change the dropout of a step.
-            _ = learner.image_tower_trains, learner.text_tower_trains
+            _ = learner.image_tower_is_trained, learner.text_tower_is_trained
         if training.total_steps:
             learner.cache_features(
                 training.inputs,
@@ -132,9 +126,32 @@ def _start(training: Training, progress: Progress) -> None:
                 training.bank_features,
                 progress,
                 image_states,
+                text_states=_reuses_texts(training),
             )
     for labeler in training.labelers:
         labeler.start(training.start)
+
+
+def _reuses_images(training: Training) -> bool:
+    """Return True if encoding each view once does not cost more than encoding it in steps."""
+    if views := training.settings.views:
+        return training.total_steps > views * training.steps_per_epoch
+    return training.total_steps * training.settings.images_a_step >= len(training.images)
+
+
+def _reuses_texts(training: Training) -> bool:
+    """Return True if encoding each text once does not cost more than encoding it in steps.
+
+    Each epoch reads one of the texts of an image per description.
+    """
+    inputs = training.inputs
+    variants = [
+        inputs.bank.own_rows(name).shape[1]
+        for name in inputs.descriptions
+        if name not in inputs.bank.of_class
+    ]
+    seen = training.total_steps * training.settings.images_a_step
+    return seen >= len(training.images) * max(variants, default=1)
 
 
 def _epoch(
@@ -314,7 +331,7 @@ def _end_epoch(training: Training, step: int, epoch: int, log: MetricsLog) -> No
 
 
 def _feature_bank(training: Training, learner: Learner, progress: Progress) -> FeatureBank:
-    if training.total_steps == 0 or not learner.image_tower_trains:
+    if training.total_steps == 0 or not learner.image_tower_is_trained:
         return FeatureBank(training.start.image_features)
     if learner.image_states is not None and learner.cached_views is None:
         features = learner.features_of(learner.image_states.trunk, learner.image_states.states)

@@ -101,7 +101,7 @@ def largest_step(training: Training, learner: Learner) -> LargestStep:
     texts = [*inputs.bank.unique_texts] if names else []
     most = size * len(names) * max(1, len(inputs.labelers))
     longest = sorted(texts, key=len, reverse=True)[:most]
-    if learner.aggregator.class_features_refresh == "step" and learner.text_tower_trains:
+    if learner.aggregator.class_features_refresh == "step" and learner.text_tower_is_trained:
         longest = sorted(
             {*longest, *inputs.class_texts.sentences}, key=lambda one: (-len(one), one)
         )

@@ -108,7 +108,7 @@ class SharedTowers:
         if len(share):
             with _own_random_numbers(learner.device, len(self._encoded)):
                 own = self._inner.encode_images(share, pixels)
-        return self._gather(own, len(indices), learner.image_tower_trains)
+        return self._gather(own, len(indices), learner.image_tower_is_trained)
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """Return unit features (M, D) of all texts, of which this process encodes a share.
@@ -117,7 +117,7 @@ class SharedTowers:
         """
         with _own_random_numbers(self._learner.device, len(self._encoded)):
             own = self._inner.encode_texts(distributed.share(texts))
-        return self._gather(own, len(texts), self._learner.text_tower_trains)
+        return self._gather(own, len(texts), self._learner.text_tower_is_trained)
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of `loss` to those of the parameters, equally in every process."""

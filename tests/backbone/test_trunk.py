@@ -102,7 +102,7 @@ def test_states_of_a_block_give_the_bits_of_its_features_and_gradients(
 ) -> None:
     backbone = build_clip(config)
     weights = backbone.train_only("projections")
-    # The shortest text first: a pass sorts texts by length, and a gradient sums them in this order.
+    # The shortest text first: whole towers sort texts by length, and gradients sum in this order.
     batch, texts = pixels(backbone, 5), ["hi", "a dog", "a photo of a big dog"]
     images, sentences = backbone.image_trunk(), backbone.text_trunk()
     assert images is not None
@@ -115,7 +115,9 @@ def test_states_of_a_block_give_the_bits_of_its_features_and_gradients(
                 weights, backbone.encode_images(batch), backbone.encode_texts(texts)
             ),
             features_and_gradients(
-                weights, images.features(states[0]), sentences.features(states[1])
+                weights,
+                images.features(states[0]),
+                sentences.features(states[1], sentences.lengths(texts)),
             ),
             strict=True,
         )

@@ -70,6 +70,10 @@ TRAININGS: Mapping[str, Callable[[], Mapping[str, Any]]] = {
         "parts": [latteclip_part(trainable=LastBlocks(LastBlocksOptions(blocks=1), CONTEXT))],
         **settings(views=1, batch_size=3),
     },
+    "cached-texts": lambda: {
+        "parts": [latteclip_part(trainable=LastBlocks(LastBlocksOptions(blocks=1), CONTEXT))],
+        **settings(batch_size=5),
+    },
     "sgd": lambda: settings(optimizer=OptimizerSettings(name="sgd", learning_rate=0.01)),
     "clipped": lambda: settings(
         optimizer=OptimizerSettings(name="sgd", learning_rate=0.05, gradient_clip=0.1)
@@ -85,7 +89,7 @@ def training(folder: Path, name: str, run: str) -> Training:
     images = folder / "images"
     made = make_training(frozen, images, folder / run, RecordedProgress(), **TRAININGS[name]())
 
-    def states(trunk: Trunk[Tensor], trained: Sequence[str]) -> Tensor:
+    def states(trunk: Trunk, trained: Sequence[str]) -> Tensor:
         return encode_cached_images(
             frozen, made.images, 5, RecordedProgress(), "states", trunk=trunk
         )

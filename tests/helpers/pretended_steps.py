@@ -38,9 +38,11 @@ from latte.components.options import (
     ContrastiveOptions,
     CurrentOptions,
     FrozenOptions,
+    LastBlocksOptions,
     MomentumOptions,
 )
 from latte.components.prototypes import MomentumPrototypes
+from latte.components.trainable import LastBlocks
 from latte.data import batches, device_crops
 from latte.data.device_crops import ResidentImages
 from latte.data.device_views import DeviceViews
@@ -130,6 +132,7 @@ TRAININGS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "refreshed captions": partial(with_train, refresh_captions=3),
     "frozen texts": lambda: {"parts": [part("visual_layer_norms")]},
     "frozen images": lambda: {"parts": [part("text_layer_norms")]} | with_train(augment=None),
+    "last block": lambda: {"parts": [part(LastBlocks(LastBlocksOptions(blocks=1), CONTEXT))]},
     "class texts": class_texts,
     VIEWS_ON_CPU: dict,
     "flyp": flyp,

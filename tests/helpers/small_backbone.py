@@ -17,6 +17,7 @@ from latte.api import (
     ModuleBackbone,
     NoOptions,
     PixelFormat,
+    TextTrunk,
     TrainableGroup,
     Trunk,
 )
@@ -65,7 +66,7 @@ class SmallModel(nn.Module):
         super().__init__()
         self.patches = nn.Linear(3 * _SIDE**2, WIDTH)
         self.image = Tower()
-        self.words = nn.EmbeddingBag(256, WIDTH, mode="mean")
+        self.words = nn.Embedding(256, WIDTH)
         self.text = Tower()
         self.unused = nn.Linear(WIDTH, WIDTH)
         self.logit_scale = nn.Parameter(torch.tensor(2.0))
@@ -100,24 +101,39 @@ class SmallBackbone(ModuleBackbone):
 
     def encode_distinct_texts(self, texts: Sequence[str]) -> Tensor:
         self.choose_mode()
-        return normalize(self.model.text(self.words(texts)), dim=1)
+        return self.text_features(self.token_states(texts), self.token_counts(texts))
 
-    def words(self, texts: Sequence[str]) -> Tensor:
-        """Return the mean embedding (M, D) of the bytes of each text."""
-        tokens = [[0, *text.encode()] for text in texts]
-        starts = torch.tensor([0, *map(len, tokens[:-1])]).cumsum(0)
-        found: Tensor = self.model.words(torch.tensor([*chain(*tokens)]), starts)
+    def tokens(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the bytes of each text after a zero, which marks the start."""
+        return [[0, *text.encode()] for text in texts]
+
+    def token_counts(self, texts: Sequence[str]) -> Tensor:
+        return torch.tensor([len(one) for one in self.tokens(texts)])
+
+    def token_states(self, texts: Sequence[str]) -> Tensor:
+        """Return the embeddings (T, W) of all tokens."""
+        found: Tensor = self.model.words(torch.tensor([*chain(*self.tokens(texts))]))
         return found
+
+    def text_features(self, states: Tensor, counts: Tensor) -> Tensor:
+        """Return unit features (M, D) of the mean state of each text."""
+        means = [one.mean(dim=0) for one in states.split(counts.tolist())]
+        return normalize(self.model.text(torch.stack(means)), dim=1)
 
     def parameters_of(self, group: TrainableGroup) -> Mapping[str, nn.Parameter]:
         starts = _PARTS.get(group, ())
         return {name: one for name, one in self.model.named_parameters() if name.startswith(starts)}
 
-    def image_trunk(self) -> Trunk[Tensor] | None:
+    def image_trunk(self) -> Trunk | None:
         names = {name for name, one in self.model.named_parameters() if one.requires_grad}
         if not names <= {*self.parameters_of("projections")}:
             return None
         return Trunk(WIDTH, self.image_states, self.projected)
+
+    def text_trunk(self) -> TextTrunk | None:
+        if any(one.requires_grad for one in self.model.words.parameters()):
+            return None
+        return TextTrunk(WIDTH, self.token_counts, self.token_states, self.text_features)
 
     def image_states(self, pixels: Tensor) -> Tensor:
         return self.model.image.frozen_part(self.model.pooled(pixels))

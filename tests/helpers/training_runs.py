@@ -13,6 +13,7 @@ from torch import Tensor
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.interfaces import NoOptions
 from latte.toolkit.prototypes import LabelerPrototypes
+from latte.train import learner as learner_module
 from latte.train import loop
 from latte.train.loop import train
 from latte.train.training import Training
@@ -44,6 +45,16 @@ def assert_same_bits(first: dict[str, Tensor], second: dict[str, Tensor]) -> Non
 
 def run(training: Training) -> Training:
     train(training, RecordedProgress())
+    return training
+
+
+def run_whole_towers(training: Training) -> Training:
+    """Run a training whose steps compute all layers, because no outputs are small enough."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(learner_module, "LARGEST_STATES", -1)
+        run(training)
+    for learner in training.learners:
+        assert (learner.image_states, learner.cached_views, learner.text_states) == (None,) * 3
     return training
 
 

@@ -87,7 +87,7 @@ def test_micro_batch_size_limits_images_and_texts_per_pass(
         return texts(self, sentences)
 
     training = make(4)
-    assert training.learners[0].text_tower_trains  # encodes a text, so before the first step
+    assert training.learners[0].text_tower_is_trained  # encodes a text, so before the first step
     monkeypatch.setattr(OpenClipBackbone, "encode_images", encode_images)
     monkeypatch.setattr(OpenClipBackbone, "encode_texts", encode_texts)
     run(training)
@@ -139,7 +139,7 @@ def test_frozen_tower_runs_once_per_micro_batch(
         return original(self, pixels)
 
     training = make(5, parts=[latteclip_part(trainable="text_layer_norms")])
-    assert not training.learners[0].image_tower_trains
+    assert not training.learners[0].image_tower_is_trained
     monkeypatch.setattr(OpenClipBackbone, "encode_images", counted)
     run(training)
     assert calls == 3

@@ -47,10 +47,10 @@ def make(make: Callable[..., Training]) -> Callable[..., Training]:
     ("group", "trains"),
     [("all", True), ("text_layer_norms", True), ("visual_layer_norms", False), ("none", False)],
 )
-def test_a_text_tower_trains_if_its_features_have_a_gradient(
+def test_a_text_tower_is_trained_if_its_features_have_a_gradient(
     make: Callable[..., Training], group: TrainableGroup, trains: bool
 ) -> None:
-    assert make(group).learners[0].text_tower_trains == trains
+    assert make(group).learners[0].text_tower_is_trained == trains
 
 
 @pytest.mark.parametrize("group", ["visual_layer_norms", "none"])
@@ -84,7 +84,7 @@ def test_cached_texts_equal_encoded_ones_up_to_rounding(
 ) -> None:
     looked_up = run(make("visual_layer_norms", "looked up"))
     encoded = make("visual_layer_norms", "encoded")
-    encoded.learners[0].text_tower_trains = True
+    encoded.learners[0].text_tower_is_trained = True
     run(encoded)
     assert looked_up.learners[0].cached_texts is not None
     assert encoded.learners[0].cached_texts is None
@@ -102,7 +102,7 @@ def test_given_bank_features_are_not_encoded_again(
     backbone, texts = training.learners[0].backbone, training.inputs.bank.unique_texts
     features = encode_many_texts(backbone, texts, RecordedProgress(), "encode")
     monkeypatch.delattr(ModuleBackbone, "encode_texts")
-    training.learners[0].text_tower_trains = False
+    training.learners[0].text_tower_is_trained = False
     assert_same_bits(
         outcome(plain), outcome(run(replace(training, bank_features=lambda: features)))
     )

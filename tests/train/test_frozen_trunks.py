@@ -32,6 +32,7 @@ from tests.helpers.training_runs import (
     count_texts_in_steps,
     outcome,
     run,
+    run_whole_towers,
     stop_after,
 )
 
@@ -62,7 +63,7 @@ def make(
             settings=with_settings(SETTINGS, **{"augment": None, **changes}),
         )
 
-        def states(trunk: Trunk[Tensor], trained: Sequence[str]) -> Tensor:
+        def states(trunk: Trunk, trained: Sequence[str]) -> Tensor:
             assert trained == [*training.learners[0].parameters]
             return encode_cached_images(
                 tiny_backbone, training.images, 5, RecordedProgress(), "states", trunk=trunk
@@ -76,10 +77,10 @@ def make(
 def test_steps_with_cached_states_give_the_weights_of_whole_towers(
     make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = run(replace(make("whole"), image_states=None))
+    whole = run_whole_towers(make("whole"))
     training = make("states")
     in_steps = count_texts_in_steps(monkeypatch)
-    assert training.learners[0].image_tower_trains
+    assert training.learners[0].image_tower_is_trained
     monkeypatch.delattr(OpenClipBackbone, "encode_images")
     run(training)
     assert in_steps == []
@@ -91,9 +92,9 @@ def test_steps_with_cached_states_give_the_weights_of_whole_towers(
 def test_steps_of_last_blocks_give_the_weights_of_whole_towers(
     make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch, size: int | None
 ) -> None:
-    whole = run(replace(make("whole", LAST_BLOCK, micro_batch_size=size), image_states=None))
+    whole = run_whole_towers(make("whole", LAST_BLOCK, micro_batch_size=size))
     training = make("states", LAST_BLOCK, micro_batch_size=size)
-    assert training.learners[0].image_tower_trains
+    assert training.learners[0].image_tower_is_trained
     monkeypatch.delattr(OpenClipBackbone, "encode_images")
     parts = images_of_passes(monkeypatch)
     run(training)
@@ -119,12 +120,12 @@ def images_of_passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_too_large_states_are_reported_and_not_cached(
     make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch, fits: bool
 ) -> None:
-    bytes_of_states = 12 * 5 * 32 * 4
+    bytes_of_states = 12 * 5 * 32 * 4  # images; the texts take more
     monkeypatch.setattr(learner_module, "LARGEST_STATES", bytes_of_states - (not fits))
     training, progress = make("run", LAST_BLOCK), RecordedProgress()
     train(training, progress)
     assert (training.learners[0].image_states is not None) == fits
-    (line,) = [line for line in progress.lines if "outputs of frozen layers" in line]
+    (line,) = [line for line in progress.lines if "for 12 views" in line]
     assert ("too much to cache" in line) != fits
 
 
@@ -154,7 +155,7 @@ def test_fewer_steps_than_images_cache_no_states(make: Callable[..., Training]) 
     training = make("few", max_steps=2)
     assert 2 * training.settings.images_a_step < len(training.images)
     learner = run(training).learners[0]
-    assert learner.image_tower_trains
+    assert learner.image_tower_is_trained
     assert learner.image_states is None
     assert learner.text_states is None
 
@@ -191,7 +192,7 @@ def test_no_states_are_cached_if_views_or_the_trunk_change(
 ) -> None:
     learner = run(make("run", group, augment=augment)).learners[0]
     assert learner.image_states is None
-    assert learner.text_states is None
+    assert (learner.text_states is not None) == (group == "projections")
     assert learner.needs_pixels
 
 
@@ -216,7 +217,7 @@ def test_cached_views_give_the_weights_of_whole_towers(
 ) -> None:
     made = views_of_batches(monkeypatch)
     changes = {"augment": SETTINGS.augment, "views": 2, "max_steps": 13}
-    whole = run(replace(make("whole", group, **changes), image_states=None))
+    whole = run_whole_towers(make("whole", group, **changes))
     assert made == [0, 1, 0, 1, 0]
     made.clear()
     training = run(make("views", group, **changes))

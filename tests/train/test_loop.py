@@ -190,8 +190,8 @@ def test_two_learners_share_a_labeler_that_sees_both_feature_banks(make: Make) -
     )
     run(training)
     text, visual = training.learners
-    assert not text.image_tower_trains
-    assert visual.image_tower_trains
+    assert not text.image_tower_is_trained
+    assert visual.image_tower_is_trained
     steps = [row for row in metrics(training) if row["event"] == "step"]
     assert {"text.loss", "visual.loss"} <= steps[0].keys()
     start = training.start.class_features
@@ -215,7 +215,7 @@ def test_constant_image_features_are_not_encoded_again(
         parts=[latteclip_part(trainable="text_layer_norms")],
         settings=with_settings(SETTINGS, augment=None),
     )
-    assert not training.learners[0].image_tower_trains
+    assert not training.learners[0].image_tower_is_trained
     monkeypatch.delattr(OpenClipBackbone, "encode_images")
     run(training)
     (learner,) = training.learners
@@ -248,7 +248,7 @@ def test_each_distinct_text_is_encoded_once_per_step(
         return original(self, texts)
 
     training = make(settings=with_settings(SETTINGS, max_steps=1, evaluate_every=0))
-    assert training.learners[0].text_tower_trains  # encodes a text, so before the first step
+    assert training.learners[0].text_tower_is_trained  # encodes a text, so before the first step
     monkeypatch.setattr(OpenClipBackbone, "encode_texts", counted)
     run(training)
     encoded = [text for call in calls for text in call]

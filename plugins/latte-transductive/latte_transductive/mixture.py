@@ -96,30 +96,41 @@ def fit_mixture(
     """
     anchors = normalize(texts + (images.mean(dim=0) - texts.mean(dim=0)), dim=1)
     text = text_logits(images)
+    heard = text if evidence is None else text + evidence
+    fixed = _Fixed.of(given, evidence, len(texts), images)
+    return _fit(images, anchors, text, heard, fixed, options)
+
+
+def _fit(
+    images: Tensor,
+    anchors: Tensor,
+    text: Tensor,
+    heard: Tensor,
+    fixed: _Fixed | None,
+    options: MixtureOptions,
+) -> Mixture:
+    """Return the mixture after all iterations; see `fit_mixture`.
+
+    `anchors` are a_c (C, D), `text` the text logits (N, C), and `heard` these with the evidence.
+    """
     zero_shot, middle = text.argmax(dim=1), text.mean(dim=0)
     spread = float(text.var(dim=1, correction=0).mean().sqrt())
     moments = _Moments.of(images)
-    fixed = _Fixed.of(given, evidence, len(texts), images)
     lift = torch.zeros_like(middle) if fixed is None else fixed.lift(text)
-    heard = text if evidence is None else text + evidence
     # In the variances, a given image has the weight that it has in the means.
     counted = moments if fixed is None else _Moments.of(fixed.weights.sqrt() * images)
-    term = _NeighbourTerm.of(images, zero_shot, len(texts), options)
+    term = _NeighbourTerm.of(images, zero_shot, len(anchors), options)
     posteriors = heard.softmax(dim=1) if fixed is None else fixed.put(heard.softmax(dim=1))
     assigned = _Assigned.of(images, posteriors, zero_shot, fixed)
-    rows, bias = torch.zeros_like(texts), torch.zeros_like(middle)
+    rows, bias = torch.zeros_like(anchors), torch.zeros_like(middle)
     variances = torch.full_like(images[0], 1 / images.shape[1])
     for iteration in range(options.iterations):
         evenness = assigned.evenness
         means = normalize(assigned.features + _anchoring(assigned, options) * anchors, dim=1)
         if iteration:
             variances = _variances(counted, assigned, means)
-        rows = means / variances
-        bias = -0.5 * (means * rows).sum(dim=1)
-        own = moments.spread(rows, bias)
-        weight = options.image_weight * spread / own if own > 0 else 0.0
-        rows = weight * rows
-        bias = weight * bias - evenness**2 * options.debias * (middle - middle.mean())
+        rows, bias = _classifier(means, variances, moments, options.image_weight * spread)
+        bias = bias - evenness**2 * options.debias * (middle - middle.mean())
         if fixed is not None:
             bias = bias + (1 - evenness) * lift
         posteriors = term.posteriors(torch.addmm(heard + bias, images, rows.T), fixed)
@@ -293,6 +304,17 @@ def _anchoring(assigned: _Assigned, options: MixtureOptions) -> Tensor:
     even, few = options.anchor_images
     images = assigned.evenness * even + (1 - assigned.evenness) * few
     return (images / assigned.support.square()).clamp_max(_MOST_ANCHOR).unsqueeze(1)
+
+
+def _classifier(
+    means: Tensor, variances: Tensor, moments: _Moments, spread: float
+) -> tuple[Tensor, Tensor]:
+    """Return rows (C, D) and bias (C,) of the Gaussians' logits, which are scaled to `spread`."""
+    rows = means / variances
+    bias = -0.5 * (means * rows).sum(dim=1)
+    own = moments.spread(rows, bias)
+    weight = spread / own if own > 0 else 0.0
+    return weight * rows, weight * bias
 
 
 def _variances(moments: _Moments, assigned: _Assigned, means: Tensor) -> Tensor:

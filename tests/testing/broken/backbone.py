@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
-from latte.api import TrainableGroup, Trunk
+from latte.api import TextTrunk, TrainableGroup, Trunk
 from latte.testing import BackboneContract
 from tests.helpers.small_backbone import (
     ImageTower,
@@ -48,8 +49,8 @@ class TestImageFeaturesOfLengthTwo(Fault, BackboneContract):
 class Forgetful(SmallBackbone):
     """Reads the first two characters of texts."""
 
-    def words(self, texts: Sequence[str]) -> Tensor:
-        return super().words([text[:2] for text in texts])
+    def tokens(self, texts: Sequence[str]) -> list[list[int]]:
+        return super().tokens([text[:2] for text in texts])
 
 
 class TestTextsWithEqualFeatures(Fault, BackboneContract):
@@ -70,9 +71,9 @@ class TestRandomWeights(Fault, BackboneContract):
 class Padded(SmallBackbone):
     """Pads texts to the longest of the call, and averages over the padding too."""
 
-    def words(self, texts: Sequence[str]) -> Tensor:
+    def tokens(self, texts: Sequence[str]) -> list[list[int]]:
         longest = max(map(len, texts))
-        return super().words([text.ljust(longest) for text in texts])
+        return super().tokens([text.ljust(longest) for text in texts])
 
 
 class TestTextsDependOnOtherTexts(Fault, BackboneContract):
@@ -147,7 +148,7 @@ class TestAGroupWithoutParameters(Fault, BackboneContract):
 class Stale(SmallBackbone):
     """Returns a trunk also if its blocks train."""
 
-    def image_trunk(self) -> Trunk[Tensor]:
+    def image_trunk(self) -> Trunk:
         return Trunk(8, self._frozen_states, self.projected)
 
     def _frozen_states(self, pixels: Tensor) -> Tensor:
@@ -156,6 +157,23 @@ class Stale(SmallBackbone):
 
 class TestATrunkThatTrains(Fault, BackboneContract):
     broken = loader_of(Stale)
+    fails: ClassVar = {"trunks_give_the_features_of_their_towers"}
+
+
+class Exchanged(SmallBackbone):
+    """Exchanges the states of two tokens of different texts."""
+
+    def text_trunk(self) -> TextTrunk | None:
+        trunk = super().text_trunk()
+        return None if trunk is None else replace(trunk, states=self._exchanged)
+
+    def _exchanged(self, texts: Sequence[str]) -> Tensor:
+        states = self.token_states(texts)
+        return torch.cat([states[-1:], states[1:-1], states[:1]])
+
+
+class TestATextTrunkWithExchangedStates(Fault, BackboneContract):
+    broken = loader_of(Exchanged)
     fails: ClassVar = {"trunks_give_the_features_of_their_towers"}
 
 

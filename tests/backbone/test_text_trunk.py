@@ -1,0 +1,141 @@
+"""Outputs of the text tower's frozen blocks, which are cached with a row per token."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from latte.backbone import open_clip
+from latte.backbone.open_clip import OpenClipBackbone
+from latte.backbone.packed import rows_of
+from latte.components.options import LastBlocksOptions
+from latte.components.trainable import LastBlocks
+from latte.interfaces import TextTrunk
+from tests.helpers import clip_models
+from tests.helpers.clip_models import build_clip
+from tests.helpers.plain_varlen import replace_kernel
+from tests.helpers.training_driver import CONTEXT
+
+TEXTS = ["a photo of a dog", "hi", "", "a dog, big", "word " * 60, "yes", "a photo of a cat"]
+LAST_BLOCK = LastBlocks(LastBlocksOptions(blocks=1), CONTEXT)
+TOWERS = {
+    "CLIP": clip_models.TINY_CLIP,
+    "text tower apart": clip_models.SEPARATE_TEXT,
+    "linear projection": clip_models.LINEAR_TEXT_PROJECTION,
+    "pools the end token": clip_models.END_POOLING,
+    "three layers": clip_models.with_parts(text={"layers": 3}),
+}
+
+
+def trunk_of(backbone: OpenClipBackbone) -> TextTrunk:
+    trunk = backbone.text_trunk()
+    assert trunk is not None
+    return trunk
+
+
+def cached(trunk: TextTrunk, texts: Sequence[str]) -> Tensor:
+    return trunk.features(trunk.states(texts), trunk.lengths(texts))
+
+
+def features_and_gradients(backbone: OpenClipBackbone, features: Tensor) -> list[Tensor]:
+    loss = features.cumsum(0).sin().sum()
+    weights = [one for one in backbone.model.parameters() if one.requires_grad]
+    found = torch.autograd.grad(loss, weights, allow_unused=True)
+    gradients = [one for one in found if one is not None]
+    assert len(gradients) > 5
+    return [features.detach(), *gradients]
+
+
+def assert_same_bits(first: Sequence[Tensor], second: Sequence[Tensor]) -> None:
+    assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("recompute", [False, True], ids=["stored", "recomputed"])
+@pytest.mark.parametrize("per_pass", [256, 3], ids="{} per pass".format)
+@pytest.mark.parametrize("config", TOWERS.values(), ids=TOWERS)
+def test_outputs_of_frozen_blocks_give_the_bits_of_the_tower(
+    config: dict[str, Any], per_pass: int, recompute: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(open_clip, "_TEXTS_PER_PASS", per_pass)
+    backbone = build_clip(config)
+    LAST_BLOCK.select(backbone)
+    if recompute:
+        backbone.recompute_activations()
+    expected = features_and_gradients(backbone, backbone.encode_texts(TEXTS))
+    trunk = trunk_of(backbone)
+    states, lengths = trunk.states(TEXTS), trunk.lengths(TEXTS)
+    assert states.shape == (int(lengths.sum()), trunk.width)
+    assert len({*lengths.tolist()}) > 3
+    assert not states.requires_grad
+    found = features_and_gradients(backbone, trunk.features(states, lengths))
+    assert_same_bits(found, expected)
+
+
+@pytest.mark.parametrize("config", TOWERS.values(), ids=TOWERS)
+def test_features_agree_with_open_clip_on_one_padded_text_at_a_time(config: dict[str, Any]) -> None:
+    backbone = build_clip(config)
+    LAST_BLOCK.select(backbone)
+    trunk, chosen = trunk_of(backbone), torch.tensor([5, 0, 4, 2])
+    states, lengths = trunk.states(TEXTS), trunk.lengths(TEXTS)
+    found = trunk.features(states[rows_of(lengths, chosen)], lengths[chosen])
+    for features, index in zip(found, chosen.tolist(), strict=True):
+        tokens = backbone.tokenizer([TEXTS[index]])
+        expected = normalize(backbone.model.encode_text(tokens), dim=1)[0]
+        torch.testing.assert_close(features, expected, rtol=0, atol=1e-6)
+
+
+def test_exchanged_rows_of_one_token_change_the_features() -> None:
+    backbone = build_clip(clip_models.TINY_CLIP)
+    LAST_BLOCK.select(backbone)
+    trunk = trunk_of(backbone)
+    states, lengths = trunk.states(TEXTS), trunk.lengths(TEXTS)
+    expected = trunk.features(states, lengths)
+    second = int(lengths[0])
+    order = torch.arange(len(states))
+    order[2], order[second + 1] = second + 1, 2
+    found = trunk.features(states[order], lengths)
+    changed = (found - expected).abs().amax(dim=1) > 1e-4
+    assert changed.tolist() == [True, True] + [False] * (len(TEXTS) - 2)
+
+
+def test_rows_of_chosen_sequences_follow_each_other() -> None:
+    lengths = torch.tensor([2, 3, 1, 4])
+    assert rows_of(lengths, torch.tensor([3, 0, 3])).tolist() == [6, 7, 8, 9, 0, 1, 6, 7, 8, 9]
+    assert rows_of(lengths, torch.tensor([], dtype=torch.int64)).tolist() == []
+
+
+@pytest.mark.parametrize("config", [clip_models.BIDIRECTIONAL, clip_models.CUSTOM_BLOCKS])
+def test_padded_texts_have_no_trunk(config: dict[str, Any]) -> None:
+    backbone = build_clip(config)
+    LAST_BLOCK.select(backbone)
+    assert backbone.text_trunk() is None
+
+
+@pytest.mark.parametrize("config", [clip_models.TINY_CLIP, clip_models.SEPARATE_TEXT])
+@pytest.mark.parametrize("layer", ["token_embedding", "positional_embedding", "resblocks.0"])
+def test_texts_whose_first_layers_train_have_no_trunk(config: dict[str, Any], layer: str) -> None:
+    backbone = build_clip(config)
+    last = [*LAST_BLOCK.select(backbone)]
+    names = [name for name, _ in backbone.model.named_parameters()]
+    first = [name for name in names if layer in name and not name.startswith("visual.")]
+    backbone.train_parameters([*last, *first])
+    assert backbone.text_trunk() is None
+
+
+def test_remaining_blocks_attend_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = replace_kernel(monkeypatch, torch.float32)
+    backbone = build_clip(clip_models.with_parts(text={"layers": 3}))
+    LAST_BLOCK.select(backbone)
+    trunk = trunk_of(backbone)
+    states, lengths = trunk.states(TEXTS), trunk.lengths(TEXTS)
+    expected = trunk.features(states, lengths)
+    assert calls.queries == []
+    backbone.use_kernels("varlen", None)
+    found = trunk.features(states, lengths)
+    assert len(calls.queries) == 1
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)

@@ -1,0 +1,210 @@
+"""Outputs of the text tower's frozen layers are computed once per text, also with random views."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from latte.components.options import LastBlocksOptions
+from latte.components.trainable import LastBlocks
+from latte.describe.bank import DescriptionBank
+from latte.describe.columns import Column
+from latte.interfaces import NoOptions, Trainable, TrainableGroup
+from latte.toolkit.descriptions import ImageDescription, ImageOptions
+from latte.train import features as features_module
+from latte.train import learner as learner_module
+from latte.train.features import CachedTextStates
+from latte.train.loop import train
+from latte.train.training import Training
+from tests.helpers.method_doubles import MaskedCrossEntropy, StepTemplates
+from tests.helpers.recorded import RecordedProgress
+from tests.helpers.training_driver import CONTEXT
+from tests.helpers.training_engine import CLASSES, SETTINGS, TEMPLATE, Part, latteclip_part
+from tests.helpers.training_engine import with_settings as changed
+from tests.helpers.training_runs import (
+    StoppedError,
+    assert_same_bits,
+    count_texts_in_steps,
+    outcome,
+    run,
+    run_whole_towers,
+    stop_after,
+)
+
+pytestmark = pytest.mark.thorough
+
+LAST_BLOCK = LastBlocks(LastBlocksOptions(blocks=1), CONTEXT)
+VARIANTS = 3
+"""Texts about each image in trainings with several texts per image."""
+
+
+@pytest.fixture
+def make_last(make: Callable[..., Training]) -> Callable[..., Training]:
+    """Return a function that makes trainings of the last block with random views."""
+
+    def build(
+        name: str, group: TrainableGroup | Trainable[Any] = LAST_BLOCK, **settings: Any
+    ) -> Training:
+        parts = [latteclip_part(trainable=group)]
+        return make(name, parts=parts, settings=changed(SETTINGS, **settings))
+
+    return build
+
+
+def with_variants(training: Training) -> Training:
+    """Return the training with several texts per image, of which an epoch reads one."""
+    texts = [
+        tuple(f"picture {'big ' * variant}{number}" for variant in range(VARIANTS))
+        for number in range(len(training.images))
+    ]
+    bank = DescriptionBank(
+        training.inputs.bank.ids,
+        training.start.zero_shot_labels,
+        CLASSES,
+        TEMPLATE,
+        {"image": ImageDescription(ImageOptions(), CONTEXT)},
+        {"image": Column(texts)},
+    )
+    return replace(training, inputs=replace(training.inputs, bank=bank, descriptions=["image"]))
+
+
+def assert_close(found: Training, expected: Training) -> None:
+    for name, value in outcome(expected).items():
+        torch.testing.assert_close(outcome(found)[name], value, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"augment": None}, {"micro_batch_size": 3}, {"refresh_captions": 3}, {"views": 1}],
+    ids=lambda one: ", ".join(map(str, one)) or "random views",
+)
+def test_steps_give_the_weights_of_whole_towers(
+    make_last: Callable[..., Training], monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
+) -> None:
+    whole = run_whole_towers(make_last("whole", **settings))
+    in_steps = count_texts_in_steps(monkeypatch)
+    training = run(make_last("cached", **settings))
+    assert in_steps == []
+    assert_close(training, whole)
+
+
+def test_projections_with_random_views_read_one_row_per_text(
+    make_last: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run_whole_towers(make_last("whole", "projections"))
+    in_steps = count_texts_in_steps(monkeypatch)
+    training = run(make_last("cached", "projections"))
+    assert in_steps == []
+    cached = training.learners[0].text_states
+    assert cached is not None
+    assert cached.lengths.tolist() == [1] * len(cached.states)
+    assert_close(training, whole)
+
+
+def test_class_texts_in_every_step_give_the_weights_of_whole_towers(
+    make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(name: str) -> Training:
+        aggregator = StepTemplates(NoOptions(), CONTEXT)
+        loss = MaskedCrossEntropy(NoOptions(), CONTEXT)
+        return make(name, parts=[Part("main", LAST_BLOCK, aggregator, loss)], described=False)
+
+    whole = run_whole_towers(build("whole"))
+    in_steps = count_texts_in_steps(monkeypatch)
+    training = run(build("cached"))
+    assert in_steps == []
+    assert_close(training, whole)
+
+
+def test_several_texts_per_image_give_the_weights_of_whole_towers(
+    make_last: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"max_steps": VARIANTS * 4, "batch_size": 4}
+    whole = run_whole_towers(with_variants(make_last("whole", **settings)))
+    in_steps = count_texts_in_steps(monkeypatch)
+    training = run(with_variants(make_last("cached", **settings)))
+    assert in_steps == []
+    assert_close(training, whole)
+
+
+@pytest.mark.parametrize(("epochs", "cached"), [(VARIANTS, True), (VARIANTS - 1, False)])
+def test_texts_that_few_epochs_do_not_read_are_not_encoded(
+    make_last: Callable[..., Training], epochs: int, cached: bool
+) -> None:
+    training = run(with_variants(make_last("run", max_steps=epochs * 3, batch_size=5)))
+    assert (training.learners[0].text_states is not None) == cached
+
+
+@pytest.mark.parametrize("group", ["projections", LAST_BLOCK], ids=["projections", "last block"])
+def test_resume_gives_identical_bits(
+    make_last: Callable[..., Training],
+    monkeypatch: pytest.MonkeyPatch,
+    group: TrainableGroup | Trainable[Any],
+) -> None:
+    whole = run(make_last("whole", group))
+    stop_after(monkeypatch, 5)
+    with pytest.raises(StoppedError):
+        run(make_last("stopped", group))
+    monkeypatch.undo()
+    assert_same_bits(outcome(whole), outcome(run(make_last("stopped", group))))
+
+
+@pytest.mark.parametrize("fits", [True, False])
+def test_outputs_over_the_limit_are_reported_and_not_cached(
+    make_last: Callable[..., Training], monkeypatch: pytest.MonkeyPatch, fits: bool
+) -> None:
+    whole = run_whole_towers(make_last("whole"))
+    cached = run(make_last("cached")).learners[0].text_states
+    assert cached is not None
+    limit = cached.states.nbytes - (not fits)
+    monkeypatch.setattr(learner_module, "LARGEST_STATES", limit)
+    training, progress = make_last("run"), RecordedProgress()
+    train(training, progress)
+    assert (training.learners[0].text_states is not None) == fits
+    (line,) = [line for line in progress.lines if "outputs of frozen layers" in line]
+    assert line.startswith("train: outputs of frozen layers take 0 MiB for 33 texts, ")
+    assert line.endswith(
+        "and are computed once" if fits else "too much to cache: every step computes them"
+    )
+    if not fits:
+        assert_same_bits(outcome(training), outcome(whole))
+
+
+def test_exchanged_rows_of_one_token_change_the_weights(
+    make_last: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run_whole_towers(make_last("whole"))
+    rows_of = features_module.rows_of
+
+    def exchanged(lengths: Tensor, chosen: Tensor) -> Tensor:
+        rows = rows_of(lengths, chosen)
+        second = int(lengths[chosen[0]])
+        rows[[1, second + 1]] = rows[[second + 1, 1]]
+        return rows
+
+    monkeypatch.setattr(features_module, "rows_of", exchanged)
+    with pytest.raises(AssertionError, match="not close"):
+        assert_close(run(make_last("exchanged")), whole)
+
+
+@pytest.mark.parametrize("size", [None, 3])
+def test_each_step_reads_its_distinct_texts_once(
+    make_last: Callable[..., Training], monkeypatch: pytest.MonkeyPatch, size: int | None
+) -> None:
+    found: list[Sequence[str]] = []
+    look_up = CachedTextStates.features
+
+    def counted(self: CachedTextStates, texts: Sequence[str]) -> Tensor:
+        found.append(texts)
+        return look_up(self, texts)
+
+    monkeypatch.setattr(CachedTextStates, "features", counted)
+    run(make_last("run", max_steps=4, micro_batch_size=size))
+    assert found
+    assert all(len({*texts}) == len(texts) for texts in found)
+    assert size is None or max(map(len, found)) == size
