@@ -187,7 +187,7 @@ class DeviceViews:
         passes = plan_crops(self._images, indices, boxes, size, most_bytes)
         rows = torch.tensor([row for one in passes for row in one.rows], dtype=torch.int64)
         tensors = plan_changes([augmentations[row] for row in rows.tolist()])
-        tensors["back"] = rows.argsort()
+        tensors["back"] = tensors["back"][rows.argsort()]
         for number, one in enumerate(passes):
             tensors |= {f"{number} {name}": value for name, value in one.tensors.items()}
         return passes, tensors
@@ -209,5 +209,4 @@ class DeviceViews:
             own = {name: tensors[f"{number} {name}"] for name in one.tensors}
             parts.append(resized_crops(self._images, one, own, size))
         views = parts[0] if len(parts) == 1 else torch.cat(parts)
-        views = change_colours(views, tensors)
-        return normalise(views.index_select(0, tensors["back"]), pixel_format)
+        return normalise(change_colours(views, tensors), pixel_format)

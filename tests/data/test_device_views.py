@@ -24,7 +24,7 @@ from latte.data.augmentation import (
 )
 from latte.data.batches import training_batches
 from latte.data.cache import ImageCache
-from latte.data.device_colours import change_colours, plan_changes
+from latte.data.device_colours import _mean, change_colours, plan_changes
 from latte.data.device_crops import ResidentImages, plan_crops, resized_crops
 from latte.data.device_views import DeviceViews, make_device_views, resident_images
 from latte.data.views import TrainingView
@@ -94,14 +94,45 @@ def test_changes_in_every_order_have_pillows_bits() -> None:
     amounts = {ColourChange.BRIGHTNESS: 1.2, ColourChange.CONTRAST: 0.7}
     amounts |= {ColourChange.SATURATION: 1.4, ColourChange.HUE: -0.2}
     gray = (ColourChange.GRAY, 0.0)
-    orders = [tuple((kind, amounts[kind]) for kind in one) for one in permutations(amounts)]
-    changes = [(), (gray,), *orders, *((*one, gray) for one in orders)]
+    orders = [
+        tuple((kind, amounts[kind]) for kind in one)
+        for length in range(5)
+        for one in permutations(amounts, length)
+    ]
+    changes = [*orders, *((*one, gray) for one in orders)]
+    Random(0).shuffle(changes)
     draws = [Augmentation((0, 0, 31, 31), one) for one in changes]
     image = array(5, 31, 31)
     views = image.permute(2, 0, 1).float().repeat(len(draws), 1, 1, 1)
     changed = change_colours(views, plan_changes(draws))
     for view, draw in zip(changed, draws, strict=True):
         assert torch.equal(view, by_pillow(image, draw, 31)), draw.changes
+
+
+@pytest.mark.parametrize("count", [65_536, 65_999])
+def test_mean_gray_of_large_views_is_exact(count: int) -> None:
+    """The sum is just large enough for a mean of 255; fp32 would round a sum above 2^24."""
+    gray = torch.full((2, 1, count), 255.0)
+    least = 255 * count - count // 2
+    for row, total in enumerate((least, least - 1)):
+        left = 255 * count - total
+        gray[row, 0, : left // 255] = 0
+        gray[row, 0, left // 255] = 255 - left % 255
+    assert gray.double().sum(dim=2).flatten().tolist() == [least, least - 1]
+    assert _mean(gray).flatten().tolist() == [255, 254]
+
+
+def test_colours_read_and_write_few_views_that_they_do_not_change() -> None:
+    jitter = (0.5, 0.5, 0.5, 0.1)
+    settings = AugmentSettings(jitter=jitter, jitter_probability=0.5)
+    draws = [sample_augmentation(60, 50, settings, Random(seed)) for seed in range(64)]
+    planned = plan_changes(draws)
+    jittered = sum(any(kind is ColourChange.HUE for kind, _ in one.changes) for one in draws)
+    assert 0 < jittered < 64
+    assert [len(planned[f"factor {number}"]) for number in range(3)] == [jittered] * 3
+    assert sum(len(planned[f"steps {number}"]) for number in range(4)) == jittered
+    gray = sum(any(kind is ColourChange.GRAY for kind, _ in one.changes) for one in draws)
+    assert len(planned["gray"]) == gray
 
 
 def test_large_crops_share_no_pass() -> None:
