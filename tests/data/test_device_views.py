@@ -32,6 +32,7 @@ from latte.interfaces import LatteError, PixelFormat
 from latte.interfaces.settings import AugmentSettings, TrainSettings
 from tests.helpers.pictures import CountingProgress, picture, references
 from tests.helpers.recorded import RecordedProgress
+from tests.helpers.recorded_streams import RecordedStreams
 
 FORMAT = PixelFormat(size=32, mean=(0.48, 0.46, 0.41), std=(0.27, 0.26, 0.28))
 CPU = torch.device("cpu")
@@ -229,6 +230,30 @@ def test_device_views_on_cpu_only_if_augment_on_is_device(cache: ImageCache) -> 
     assert progress.lines == []
     assert made(cache, progress, augment_on="device") is not None
     assert "train: 9 images stay on cpu, where their views are made" in progress.lines
+
+
+def test_device_views_on_cuda_are_made_on_a_side_stream(
+    cache: ImageCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    streams = RecordedStreams(monkeypatch)
+    on_cpu = resident_images(cache, CPU, None, CountingProgress())
+    monkeypatch.setattr(module, "_share_of_memory", lambda share, device: 2**28)
+    monkeypatch.setattr(module, "resident_images", lambda *given: on_cpu)
+    view = TrainingView(FORMAT, AugmentSettings(), seed=0)
+    views = make_device_views(view, cache, "cuda", TrainSettings(), RecordedProgress())
+    assert views is not None
+    make_views = DeviceViews._views
+
+    def made(*given: Any) -> Tensor:
+        streams.launch(f"views {len(streams.before)}")
+        return make_views(*given)
+
+    monkeypatch.setattr(DeviceViews, "_views", made)
+    batches = views.batches([torch.tensor([index]) for index in range(4)], epoch=0)
+    next(batches)
+    assert [*streams.before] == ["views 0", "views 1"]
+    assert streams.main.ended == {"views 0"}
+    batches.close()
 
 
 @pytest.mark.parametrize("settings", [{"augment": None}, {"max_steps": 0}, {"max_epochs": 0}])
