@@ -20,11 +20,12 @@ import torch
 from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor
 
-from benchmarks import describe, epoch, gpu_kernels, step
+from benchmarks import describe, epoch, gpu_kernels, gpu_views, step
 from benchmarks.latte_step import LatteStep
 from benchmarks.step_problem import make_problem
 from latte.data.device_crops import ResidentImages
 from latte.data.device_views import DeviceViews
+from latte.data.prefetch import side_stream
 from latte.data.views import TrainingView
 from latte.interfaces import Batch, LatteError
 from latte.interfaces.progress import SilentProgress
@@ -118,6 +119,16 @@ def compare_kernels(
         raise
 
 
+def compare_views(place: Place) -> Figures:
+    """Compare steps whose views are made on a side stream or before the step; see `gpu_views`."""
+    return gpu_views.compare_views(
+        device=place.device,
+        shape="tiny" if place.small else "ViT-B-32",
+        batch=int(place.size(512, 8)),
+        rounds=int(place.size(5, 1)),
+    )
+
+
 def measure_epoch(precision: str, place: Place) -> Figures:
     """Measure whole epochs, from image files to prototypes."""
     sizes = ["--images", place.size(1024, 6), "--batch", place.size(512, 3)]
@@ -175,7 +186,8 @@ def count_waits(place: Place) -> Figures:
     pixels = torch.randint(256, (batch, 375, 500, 3), dtype=torch.uint8).to(place.device)
     pixel_format = ours.learner.backbone.pixel_format
     view = TrainingView(pixel_format, AugmentSettings(), 0)
-    views = DeviceViews(view, ResidentImages.of([*pixels]))
+    side = side_stream(torch.device(place.device))
+    views = DeviceViews(view, ResidentImages.of([*pixels]), side)
 
     def take_step(number: int) -> None:
         given = Batch("main", ours.indices, 0, number)
@@ -314,6 +326,7 @@ PARTS: Mapping[str, Callable[[Place], Figures]] = {
     "varlen": partial(compare_kernels, "varlen", None),
     **{f"compile {one}": partial(compare_kernels, "by_length", one) for one in _MODES},
     "varlen and compile": partial(compare_kernels, "varlen", "reduce-overhead"),
+    "views ahead": compare_views,
     **{f"epoch {one}": partial(measure_epoch, one) for one in step.PRECISIONS},
     **{
         f"describe {one}": partial(measure_describing, one)

@@ -1,26 +1,23 @@
 """Colour changes of a batch of views on a device, bit-identical to Pillow's.
 
-A fixed sequence of operations (slots) processes all images together: blends, hue shifts, and
-conversion to gray. If an image has no change in a slot, its pixels stay as they are. So the number
-of operations does not depend on the number of images or on the order of their changes.
+Views are sorted by the number of blends before their hue shift. So each operation changes adjacent
+views: a blend the first views of the batch, a hue shift the views with the same number. Views
+without a change are not read. The number of operations does not depend on the number of views or
+on the order of their changes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
 
 import numpy
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from latte.data.augmentation import Augmentation, ColourChange, rounded_amount
 
-_SLOTS = ("blend", "hue", "blend", "blend", "hue", "blend", "gray")
-"""Slots that allow any order of three blends and a hue shift, then conversion to gray."""
-_OF_CHANGE = {ColourChange.HUE: "hue", ColourChange.GRAY: "gray"}
+_BLENDS = (ColourChange.BRIGHTNESS, ColourChange.CONTRAST, ColourChange.SATURATION)
 _GRAY = (19595 / 65536, 38470 / 65536, 7471 / 65536)
 """Pillow's weights of red, green and blue; fp32 holds weighted sums of 8-bit values exactly."""
 _COLOURS = 1 << 24
@@ -28,23 +25,32 @@ _CHUNK = 1 << 20
 
 
 def plan_changes(augmentations: Sequence[Augmentation]) -> dict[str, Tensor]:
-    """Return tensors with the colour changes of B views, on the CPU, named by slot.
+    """Return the changes of B views, on the CPU: blends, a hue shift among them, then gray.
 
-    A slot is a position in the fixed sequence of operations. A slot without changes has no tensors.
+    `order` (B,) sorts the views. `back` (B,) restores their order; with other indices, views are
+    returned in another order. `steps K` (M, 1) shifts hues of M views, those with K blends before.
+    `factor K` (M, 1, 1), `weights K` (M, 1, 3) and `contrast K` (M, 1, 1) are blend K of the first
+    M views. `gray` (M,) are the sorted views without colour.
     """
-    used: dict[int, dict[int, tuple[ColourChange, float]]] = {}
-    for row, one in enumerate(augmentations):
-        slot = -1
-        for change in one.changes:
-            slot = _SLOTS.index(_OF_CHANGE.get(change[0], "blend"), slot + 1)
-            used.setdefault(slot, {})[row] = change
+    sorts = [_sort_key(one) for one in augmentations]
+    order = sorted(range(len(augmentations)), key=sorts.__getitem__)
+    changes = [augmentations[row].changes for row in order]
+    gray = [row for row, one in enumerate(changes) if one and one[-1][0] is ColourChange.GRAY]
     tensors = {
+        "order": torch.tensor(order, dtype=torch.int64),
         "half": torch.full((1, 1, 1), 0.5),
         "places": torch.tensor([65536.0, 256.0, 1.0]).view(1, 1, 3),
+        "gray": torch.tensor(gray, dtype=torch.int64),
+        "gray weights": torch.tensor(_GRAY).view(1, 1, 3),
     }
-    for slot, changes in used.items():
-        found = _slot_tensors(_SLOTS[slot], changes, len(augmentations))
-        tensors |= {f"{name} {slot}": value for name, value in found.items()}
+    tensors["back"] = tensors["order"].argsort()
+    for number in range(len(_BLENDS) + 1):
+        rows = [row for row in order if sorts[row][0] == number]
+        tensors[f"steps {number}"] = _hue_steps([augmentations[row] for row in rows])
+    blends = [[one for one in each if one[0] in _BLENDS] for each in changes]
+    for number in range(len(_BLENDS)):
+        own = {row: one[number] for row, one in enumerate(blends) if number < len(one)}
+        tensors |= {f"{name} {number}": value for name, value in _blend_tensors(own).items()}
     return tensors
 
 
@@ -53,76 +59,99 @@ def change_colours(views: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
 
     Views are float32 with whole numbers from 0 to 255, rounded after each change as in Pillow.
     """
-    pixels = views.flatten(2)
-    for slot, kind in enumerate(_SLOTS):
-        if f"chosen {slot}" not in tensors:
-            continue
-        chosen = tensors[f"chosen {slot}"]
-        if kind == "hue":
-            pixels = torch.where(chosen, _shifted_hue(pixels, tensors, slot), pixels)
-        elif kind == "gray":
-            pixels = torch.where(chosen, _gray(pixels, tensors, slot), pixels)
-        else:
-            gray = _gray(pixels, tensors, slot)
-            pixels = _blended(pixels, gray, tensors[f"factor {slot}"], chosen)
-    return pixels.view(views.shape)
+    pixels, first = views.flatten(2).index_select(0, tensors["order"]), 0
+    for number in range(len(_BLENDS) + 1):
+        steps = tensors[f"steps {number}"]
+        _shift_hue(pixels[first : first + len(steps)], steps, tensors["places"])
+        first += len(steps)
+        if number < len(_BLENDS):
+            _blend(pixels[: len(tensors[f"factor {number}"])], tensors, number)
+    if len(rows := tensors["gray"]):
+        chosen = pixels.index_select(0, rows)
+        gray = _gray(chosen, tensors["gray weights"].expand(len(rows), 1, 3), tensors["half"])
+        pixels.index_copy_(0, rows, gray.expand_as(chosen))
+    return pixels.index_select(0, tensors["back"]).view(views.shape)
 
 
-def _slot_tensors(
-    kind: str, changes: Mapping[int, tuple[ColourChange, float]], count: int
-) -> dict[str, Tensor]:
-    """Return the tensors with the changes of one slot, for B = `count` views.
+def _sort_key(augmentation: Augmentation) -> tuple[int, int]:
+    """Return the number of blends before the hue shift, and minus the number of all blends.
 
-    `steps` (B, 1) are hue shifts in 256ths of a turn, multiplied by 65,536. `chosen` (B, 1, 1) is
-    True for views that change in this slot; in a blend slot, only for views whose contrast changes.
-    `weights` (B, 1, 3) convert a view to the gray that it is blended with: black (all weights 0) to
-    change brightness, the mean gray to change contrast, each pixel's gray to change saturation.
+    Without a hue shift, the first number is larger than that of every view with one.
     """
-    chosen = numpy.zeros((count, 1, 1), numpy.bool_)
-    steps = numpy.zeros((count, 1), numpy.int32)
+    kinds = [kind for kind, _ in augmentation.changes]
+    assert len({*kinds}) == len(kinds), "each change occurs at most once"
+    assert ColourChange.GRAY not in kinds[:-1], "nothing follows gray"
+    before = kinds.index(ColourChange.HUE) if ColourChange.HUE in kinds else len(_BLENDS) + 1
+    return before, -sum(kind in _BLENDS for kind in kinds)
+
+
+def _hue_steps(augmentations: Sequence[Augmentation]) -> Tensor:
+    """Return hue shifts (M, 1) in 256ths of a turn, from -256 to -1, multiplied by 65,536.
+
+    They are negative, because tables can be read at negative indices, but not beyond their end.
+    """
+    shifts = [dict(one.changes)[ColourChange.HUE] for one in augmentations]
+    steps = [int(rounded_amount(ColourChange.HUE, one)) - 256 for one in shifts]
+    return torch.tensor(steps, dtype=torch.int32).view(-1, 1) << 16
+
+
+def _blend_tensors(blends: Mapping[int, tuple[ColourChange, float]]) -> dict[str, Tensor]:
+    """Return one blend by row, as tensors for the rows up to the last one with a blend.
+
+    Brightness blends with black, contrast with the mean gray, saturation with gray. Rows without
+    this blend stay unchanged.
+    """
+    count = max(blends, default=-1) + 1
     factor = numpy.ones((count, 1, 1), numpy.float32)
     weights = numpy.zeros((count, 1, 3), numpy.float32)
-    for row, (change, amount) in changes.items():
-        chosen[row] = kind != "blend" or change is ColourChange.CONTRAST
-        if change is ColourChange.HUE:
-            steps[row] = int(rounded_amount(change, amount)) << 16
-        elif change is not ColourChange.BRIGHTNESS:
-            weights[row] = _GRAY
+    contrast = numpy.zeros((count, 1, 1), numpy.bool_)
+    for row, (kind, amount) in blends.items():
         factor[row] = amount
-    names: dict[str, dict[str, NDArray[Any]]] = {
-        "blend": {"chosen": chosen, "factor": factor, "weights": weights},
-        "hue": {"chosen": chosen, "steps": steps},
-        "gray": {"chosen": chosen, "weights": weights},
-    }
-    return {name: torch.from_numpy(value) for name, value in names[kind].items()}
+        contrast[row] = kind is ColourChange.CONTRAST
+        if kind is not ColourChange.BRIGHTNESS:
+            weights[row] = _GRAY
+    found = {"factor": factor, "weights": weights, "contrast": contrast}
+    return {name: torch.from_numpy(value) for name, value in found.items()}
 
 
-def _gray(pixels: Tensor, tensors: Mapping[str, Tensor], slot: int) -> Tensor:
-    """Convert pixels (B, 3, P) to gray (B, 1, P) with a slot's weights; zero weights give black."""
-    return torch.baddbmm(tensors["half"], tensors[f"weights {slot}"], pixels).floor_()
+def _gray(pixels: Tensor, weights: Tensor, half: Tensor) -> Tensor:
+    """Convert pixels (B, 3, P) to gray (B, 1, P); weights of zero give black."""
+    return torch.baddbmm(half, weights, pixels).floor_()
 
 
-def _blended(pixels: Tensor, gray: Tensor, factor: Tensor, contrast: Tensor) -> Tensor:
-    count = pixels.shape[2]
-    total = gray.sum(dim=2, keepdim=True, dtype=torch.int64)
-    mean = total.add_(count // 2).div_(count, rounding_mode="floor")
-    start = torch.where(contrast, mean, gray)
-    return (pixels - start).mul_(factor).add_(start).clamp_(0, 255).trunc_()
+def _blend(pixels: Tensor, tensors: Mapping[str, Tensor], number: int) -> None:
+    """Blend pixels (M, 3, P) in place with black, their mean gray, or their gray."""
+    if not len(pixels):
+        return
+    gray = _gray(pixels, tensors[f"weights {number}"], tensors["half"])
+    start = torch.where(tensors[f"contrast {number}"], _mean(gray), gray)
+    blended = (pixels - start).mul_(tensors[f"factor {number}"]).add_(start).clamp_(0, 255)
+    torch.trunc(blended, out=pixels)
 
 
-def _shifted_hue(pixels: Tensor, tensors: Mapping[str, Tensor], slot: int) -> Tensor:
-    """Shift the hue of pixels (B, 3, P) through 8-bit HSV as Pillow does.
+def _mean(gray: Tensor) -> Tensor:
+    """Return the rounded mean (M, 1, 1) of whole numbers (M, 1, P) from 0 to 255."""
+    count = gray.shape[2]
+    # Sums in fp32 are exact up to 2^24; sums in int64 first copy all values to 8 bytes each.
+    exact = torch.float32 if 255 * count + count // 2 < 1 << 24 else torch.int64
+    total = gray.sum(dim=2, keepdim=True, dtype=exact)
+    return total.add_(count // 2).div_(count, rounding_mode="floor")
+
+
+def _shift_hue(pixels: Tensor, steps: Tensor, places: Tensor) -> None:
+    """Shift the hue of pixels (M, 3, P) in place, through 8-bit HSV as Pillow does.
 
     On a GPU two tables of all colours replace about a hundred operations.
     """
-    steps = tensors[f"steps {slot}"]
+    if not len(pixels):
+        return
     if pixels.device.type == "cpu":
-        return _from_hsv((_to_hsv(*pixels.unbind(1)) + steps) & (_COLOURS - 1)).transpose(1, 2)
-    to_hsv, from_hsv = _hue_tables(pixels.device)
-    places = tensors["places"].expand(len(pixels), 1, 3)
-    colours = torch.bmm(places, pixels).int().squeeze(1)
-    shifted = to_hsv[colours].add_(steps).bitwise_and_(_COLOURS - 1)
-    return from_hsv[shifted].transpose(1, 2)
+        shifted = _from_hsv((_to_hsv(*pixels.unbind(1)) + steps) & (_COLOURS - 1))
+    else:
+        to_hsv, from_hsv = _hue_tables(pixels.device)
+        colours = torch.bmm(places.expand(len(pixels), 1, 3), pixels).int().squeeze(1)
+        shifted = from_hsv[to_hsv[colours].add_(steps)]
+    pixels.copy_(shifted.transpose(1, 2))
 
 
 @lru_cache(maxsize=1)

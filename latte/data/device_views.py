@@ -7,7 +7,7 @@ colour changes may change this difference. Colour changes alone are bit-identica
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 
 import torch
@@ -17,7 +17,13 @@ from latte.data.augmentation import Augmentation
 from latte.data.cache import ImageCache
 from latte.data.device_colours import change_colours, plan_changes
 from latte.data.device_crops import CropPass, ResidentImages, plan_crops, resized_crops
-from latte.data.prefetch import BATCHES_AHEAD, all_to_device, ordered_map
+from latte.data.prefetch import (
+    BATCHES_AHEAD,
+    SideStream,
+    all_to_device,
+    ordered_map,
+    side_stream,
+)
 from latte.data.views import TrainingView, normalise
 from latte.interfaces import ImageAugmentation, LatteError, Progress
 from latte.interfaces.settings import TrainSettings
@@ -69,7 +75,7 @@ def make_device_views(
     resident = resident_images(images, place, _share_of_memory(_MEMORY_SHARE, place), progress)
     if resident is not None:
         progress.say(f"train: {len(resident)} images stay on {device}, where their views are made")
-        return DeviceViews(view, resident)
+        return DeviceViews(view, resident, side_stream(place))
     if settings.augment_on == "device":
         raise LatteError(
             f"the images take more than {_MEMORY_SHARE:.0%} of the memory of {device}",
@@ -121,11 +127,18 @@ _Plan = tuple[Sequence[CropPass], Mapping[str, Tensor]]
 class DeviceViews:
     """Random views of N images that stay on one device."""
 
-    def __init__(self, view: TrainingView, images: ResidentImages) -> None:
-        """Use augmentations of `view` for `images`."""
+    def __init__(
+        self, view: TrainingView, images: ResidentImages, side: SideStream | None = None
+    ) -> None:
+        """Use augmentations of `view` for `images`.
+
+        With a `side` stream, the views of a batch are made while the batch before is in use;
+        without one, when they are due. Both ways give the same bits.
+        """
         self._view = view
         self._images = images
         self._device = images.pixels.device
+        self._side = side
 
     def batches(
         self, batches: Sequence[Tensor], epoch: int
@@ -136,13 +149,34 @@ class DeviceViews:
             return indices, self._plan(indices.tolist(), epoch)
 
         with closing(ordered_map(plan, batches, threads=1, ahead=BATCHES_AHEAD)) as planned:
-            for indices, one in planned:
-                yield indices, self._views(one)
+            yield from self._made(planned)
 
-    def of_largest(self, count: int) -> Tensor:
-        """Make views (B, 3, S, S) of the `count` largest images, which take the most memory."""
+    def of_largest(self, count: int, times: int) -> Generator[Tensor, None, None]:
+        """Yield views (B, 3, S, S) of the `count` largest images, `times` times, as in training.
+
+        Views of the largest images take the most memory.
+        """
         sizes = torch.tensor(self._images.sizes).prod(dim=1)
-        return self._views(self._plan(sizes.argsort(descending=True)[:count].tolist(), epoch=0))
+        indices = sizes.argsort(descending=True)[:count]
+        plan = self._plan(indices.tolist(), epoch=0)
+        for _, views in self._made([(indices, plan)] * times):
+            yield views
+
+    def bytes_beside_steps(self) -> int:
+        """Return the bytes of free memory that torch keeps for a side stream, so not for steps."""
+        if self._side is None:
+            return 0
+        reserved = torch.cuda.memory_reserved(self._device)
+        return reserved - torch.cuda.memory_allocated(self._device)
+
+    def _made(
+        self, planned: Iterable[tuple[Tensor, _Plan]]
+    ) -> Generator[tuple[Tensor, Tensor], None, None]:
+        if self._side is not None:
+            yield from self._side.made_ahead(lambda one: (one[0], self._views(one[1])), planned)
+            return
+        for indices, one in planned:
+            yield indices, self._views(one)
 
     def _plan(self, indices: Sequence[int], epoch: int) -> _Plan:
         """Sample the augmentations of a batch, and plan how its crops are resized together."""
@@ -153,7 +187,7 @@ class DeviceViews:
         passes = plan_crops(self._images, indices, boxes, size, most_bytes)
         rows = torch.tensor([row for one in passes for row in one.rows], dtype=torch.int64)
         tensors = plan_changes([augmentations[row] for row in rows.tolist()])
-        tensors["back"] = rows.argsort()
+        tensors["back"] = tensors["back"][rows.argsort()]
         for number, one in enumerate(passes):
             tensors |= {f"{number} {name}": value for name, value in one.tensors.items()}
         return passes, tensors
@@ -175,5 +209,4 @@ class DeviceViews:
             own = {name: tensors[f"{number} {name}"] for name in one.tensors}
             parts.append(resized_crops(self._images, one, own, size))
         views = parts[0] if len(parts) == 1 else torch.cat(parts)
-        views = change_colours(views, tensors)
-        return normalise(views.index_select(0, tensors["back"]), pixel_format)
+        return normalise(change_colours(views, tensors), pixel_format)

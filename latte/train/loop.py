@@ -211,7 +211,6 @@ def _encode_views(training: Training, view: int, progress: Progress) -> None:
             with (
                 torch.no_grad(),
                 explain_out_of_memory(training.settings),
-                encoding_in(learner.arithmetic, learner.device),
                 progress.task(name, count, "images") as task,
                 contextlib.closing(_pixels(training, batches, view)) as views,
             ):
@@ -220,7 +219,9 @@ def _encode_views(training: Training, view: int, progress: Progress) -> None:
                     own = torch.split(distributed.share(indices), size)
                     for rows, part in zip(own, torch.split(pixels, size), strict=True):
                         if len(rows):
-                            states[rows] = cached.trunk.states(part).float()
+                            # Around the trunk alone, as views need products in fp32.
+                            with encoding_in(learner.arithmetic, learner.device):
+                                states[rows] = cached.trunk.states(part).float()
                     task.advance(len(indices))
             (states,) = distributed.all_reduce([states])
             cached.states[view] = CachedStates(cached.trunk, states)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -178,20 +179,18 @@ def _fits_on_gpu(
 ) -> bool:
     """Return True if a step with micro-batches of `size` fits into memory and leaves `MARGIN` free.
 
-    As in training, the views of the whole batch and the optimiser's state are in memory during each
-    pass. Views are made twice, because the training loop holds one batch of views until it gets the
-    next batch.
+    The views of the whole batch, the optimiser's state, and memory that only views can use are in
+    memory during each pass.
     """
     device = learner.device
     spare = int(MARGIN * torch.cuda.get_device_properties(device).total_memory)
     try:
         held = torch.empty(spare + _state_bytes(learner), dtype=torch.uint8, device=device)
-        for _ in range(2):
-            seen = largest.images if learner.needs_pixels else 0
-            pixels = _largest_views(training, learner, seen)
+        seen = largest.images if learner.needs_pixels else 0
+        pixels, beside = _largest_views(training, learner, seen)
         for one in largest.passes(size):
             activation_bytes(learner, one, pixels[: one.images])
-        del held, pixels
+        del held, pixels, beside
     except torch.OutOfMemoryError:
         fits = False
     else:
@@ -202,11 +201,24 @@ def _fits_on_gpu(
     return fits
 
 
-def _largest_views(training: Training, learner: Learner, count: int) -> Tensor:
-    if count and training.device_views is not None:
-        return training.device_views.of_largest(count)
-    side = learner.backbone.pixel_format.size
-    return torch.zeros(count, 3, side, side, device=learner.device)
+def _largest_views(training: Training, learner: Learner, count: int) -> tuple[Tensor, Tensor]:
+    """Make views of the largest images; return them, and as many bytes as only views can use.
+
+    The training loop holds one batch of views until it gets the next; a side stream already makes
+    the one after that.
+    """
+    side, device = learner.backbone.pixel_format.size, learner.device
+    views = training.device_views if count else None
+    torch.cuda.empty_cache()
+    if views is None:
+        made = (torch.zeros(count, 3, side, side, device=device) for _ in range(2))
+    else:
+        made = views.of_largest(count, times=3)
+    pixels = deque(made, maxlen=1).pop()
+    beside = views.bytes_beside_steps() if views else 0
+    # Otherwise a pass that lacks memory takes what views need again in training.
+    torch.cuda.empty_cache()
+    return pixels, torch.empty(beside, dtype=torch.uint8, device=device)
 
 
 def _estimate_on_cpu(learner: Learner, largest: LargestStep) -> Fits:

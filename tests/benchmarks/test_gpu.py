@@ -6,11 +6,13 @@ import json
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
-from benchmarks import gpu, gpu_kernels, gpu_parts
+from benchmarks import gpu, gpu_kernels, gpu_parts, gpu_views
 from benchmarks.__main__ import main
 from benchmarks.gpu_parts import PARTS, Place
 from latte.backbone import compiled, varlen
@@ -18,7 +20,10 @@ from tests.helpers.plain_varlen import replace_kernel
 
 pytestmark = pytest.mark.thorough
 
-SMALL = ["describe float32", "step bf16", "waits", "varlen", "compile reduce-overhead"]
+SMALL = [
+    *("describe float32", "step bf16", "waits", "varlen", "compile reduce-overhead"),
+    "views ahead",
+]
 
 
 def test_without_a_gpu_the_error_names_the_way_to_try_the_command(
@@ -110,6 +115,23 @@ def test_kernels_with_other_gradients_are_found(
     )
     with pytest.raises(gpu_parts.LatteError, match="of their norm"):
         PARTS["varlen"](Place("cpu", tmp_path))
+
+
+def test_views_with_other_bits_are_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Views are compared after their step, in which their memory might be overwritten."""
+    take_step = gpu_views.training_step
+    steps: list[int] = []
+
+    def overwrites(learner: Any, inputs: Any, batch: Any, pixels: Tensor) -> Any:
+        outcome = take_step(learner, inputs, batch, pixels)
+        steps.append(batch.step)
+        if len(steps) == 4 * gpu_views._STEPS:
+            pixels[0, 0, 0, 0] += 1
+        return outcome
+
+    monkeypatch.setattr(gpu_views, "training_step", overwrites)
+    with pytest.raises(gpu_parts.LatteError, match="differ in 1 of 6 batches"):
+        PARTS["views ahead"](Place("cpu", tmp_path))
 
 
 def test_waits_of_a_gpu_are_counted_by_line(monkeypatch: pytest.MonkeyPatch) -> None:

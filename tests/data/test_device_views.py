@@ -24,7 +24,7 @@ from latte.data.augmentation import (
 )
 from latte.data.batches import training_batches
 from latte.data.cache import ImageCache
-from latte.data.device_colours import change_colours, plan_changes
+from latte.data.device_colours import _mean, change_colours, plan_changes
 from latte.data.device_crops import ResidentImages, plan_crops, resized_crops
 from latte.data.device_views import DeviceViews, make_device_views, resident_images
 from latte.data.views import TrainingView
@@ -32,6 +32,7 @@ from latte.interfaces import LatteError, PixelFormat
 from latte.interfaces.settings import AugmentSettings, TrainSettings
 from tests.helpers.pictures import CountingProgress, picture, references
 from tests.helpers.recorded import RecordedProgress
+from tests.helpers.recorded_streams import RecordedStreams
 
 FORMAT = PixelFormat(size=32, mean=(0.48, 0.46, 0.41), std=(0.27, 0.26, 0.28))
 CPU = torch.device("cpu")
@@ -94,14 +95,45 @@ def test_changes_in_every_order_have_pillows_bits() -> None:
     amounts = {ColourChange.BRIGHTNESS: 1.2, ColourChange.CONTRAST: 0.7}
     amounts |= {ColourChange.SATURATION: 1.4, ColourChange.HUE: -0.2}
     gray = (ColourChange.GRAY, 0.0)
-    orders = [tuple((kind, amounts[kind]) for kind in one) for one in permutations(amounts)]
-    changes = [(), (gray,), *orders, *((*one, gray) for one in orders)]
+    orders = [
+        tuple((kind, amounts[kind]) for kind in one)
+        for length in range(5)
+        for one in permutations(amounts, length)
+    ]
+    changes = [*orders, *((*one, gray) for one in orders)]
+    Random(0).shuffle(changes)
     draws = [Augmentation((0, 0, 31, 31), one) for one in changes]
     image = array(5, 31, 31)
     views = image.permute(2, 0, 1).float().repeat(len(draws), 1, 1, 1)
     changed = change_colours(views, plan_changes(draws))
     for view, draw in zip(changed, draws, strict=True):
         assert torch.equal(view, by_pillow(image, draw, 31)), draw.changes
+
+
+@pytest.mark.parametrize("count", [65_536, 65_999])
+def test_mean_gray_of_large_views_is_exact(count: int) -> None:
+    """The sum is just large enough for a mean of 255; fp32 would round a sum above 2^24."""
+    gray = torch.full((2, 1, count), 255.0)
+    least = 255 * count - count // 2
+    for row, total in enumerate((least, least - 1)):
+        left = 255 * count - total
+        gray[row, 0, : left // 255] = 0
+        gray[row, 0, left // 255] = 255 - left % 255
+    assert gray.double().sum(dim=2).flatten().tolist() == [least, least - 1]
+    assert _mean(gray).flatten().tolist() == [255, 254]
+
+
+def test_colours_read_and_write_few_views_that_they_do_not_change() -> None:
+    jitter = (0.5, 0.5, 0.5, 0.1)
+    settings = AugmentSettings(jitter=jitter, jitter_probability=0.5)
+    draws = [sample_augmentation(60, 50, settings, Random(seed)) for seed in range(64)]
+    planned = plan_changes(draws)
+    jittered = sum(any(kind is ColourChange.HUE for kind, _ in one.changes) for one in draws)
+    assert 0 < jittered < 64
+    assert [len(planned[f"factor {number}"]) for number in range(3)] == [jittered] * 3
+    assert sum(len(planned[f"steps {number}"]) for number in range(4)) == jittered
+    gray = sum(any(kind is ColourChange.GRAY for kind, _ in one.changes) for one in draws)
+    assert len(planned["gray"]) == gray
 
 
 def test_large_crops_share_no_pass() -> None:
@@ -198,6 +230,30 @@ def test_device_views_on_cpu_only_if_augment_on_is_device(cache: ImageCache) -> 
     assert progress.lines == []
     assert made(cache, progress, augment_on="device") is not None
     assert "train: 9 images stay on cpu, where their views are made" in progress.lines
+
+
+def test_device_views_on_cuda_are_made_on_a_side_stream(
+    cache: ImageCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    streams = RecordedStreams(monkeypatch)
+    on_cpu = resident_images(cache, CPU, None, CountingProgress())
+    monkeypatch.setattr(module, "_share_of_memory", lambda share, device: 2**28)
+    monkeypatch.setattr(module, "resident_images", lambda *given: on_cpu)
+    view = TrainingView(FORMAT, AugmentSettings(), seed=0)
+    views = make_device_views(view, cache, "cuda", TrainSettings(), RecordedProgress())
+    assert views is not None
+    make_views = DeviceViews._views
+
+    def made(*given: Any) -> Tensor:
+        streams.launch(f"views {len(streams.before)}")
+        return make_views(*given)
+
+    monkeypatch.setattr(DeviceViews, "_views", made)
+    batches = views.batches([torch.tensor([index]) for index in range(4)], epoch=0)
+    next(batches)
+    assert [*streams.before] == ["views 0", "views 1"]
+    assert streams.main.ended == {"views 0"}
+    batches.close()
 
 
 @pytest.mark.parametrize("settings", [{"augment": None}, {"max_steps": 0}, {"max_epochs": 0}])

@@ -21,6 +21,7 @@ from typing import Any
 from unittest import mock
 
 import numpy
+import pytest
 import torch
 from latte_flyp.options import FlypOptions
 from latte_flyp.prototypes import FlypPrototypes
@@ -62,6 +63,7 @@ from tests.helpers.pretended_device import (
     to_device,
 )
 from tests.helpers.recorded import RecordedProgress, write_colour_images
+from tests.helpers.recorded_streams import RecordedStreams
 from tests.helpers.training_driver import CONTEXT
 from tests.helpers.training_engine import SETTINGS, Part, make_training, with_settings
 
@@ -123,6 +125,7 @@ def with_train(**changes: Any) -> dict[str, Any]:
 
 
 VIEWS_ON_CPU = "views on the CPU"
+VIEWS_AHEAD = "views on a side stream"
 VARLEN = "bf16, varlen"
 TRAININGS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "published": dict,
@@ -135,6 +138,7 @@ TRAININGS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "last block": lambda: {"parts": [part(LastBlocks(LastBlocksOptions(blocks=1), CONTEXT))]},
     "class texts": class_texts,
     VIEWS_ON_CPU: dict,
+    VIEWS_AHEAD: dict,
     "flyp": flyp,
     "reclip": reclip,
     "transductive": transductive,
@@ -177,6 +181,13 @@ MUTANTS: Mapping[str, tuple[Any, str, str, str]] = {
 
 def train(folder: Path, counts: Counts, name: str, run: str = "run") -> dict[str, Any]:
     """Run a training with views on the device; return the counts of its steps and batches."""
+    with pytest.MonkeyPatch.context() as patch:
+        return _train(folder, counts, name, run, patch)
+
+
+def _train(
+    folder: Path, counts: Counts, name: str, run: str, patch: pytest.MonkeyPatch
+) -> dict[str, Any]:
     given = {
         "parts": [part()],
         "labelers": [
@@ -196,9 +207,9 @@ def train(folder: Path, counts: Counts, name: str, run: str = "run") -> dict[str
             torch.tensor(training.images.pixels(index), device=DEVICE)
             for index in range(len(training.images))
         ]
-        training = replace(
-            training, device_views=DeviceViews(training.view, ResidentImages.of(pixels))
-        )
+        side = RecordedStreams(patch).side if name == VIEWS_AHEAD else None
+        views = DeviceViews(training.view, ResidentImages.of(pixels), side)
+        training = replace(training, device_views=views)
     found: dict[str, list[Any]] = {"steps": [], "views": []}
     with (
         counted(found["steps"], counts, loop, "_step"),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -235,6 +236,43 @@ def test_views_that_are_used_once_give_the_bits_of_fresh_views(
     fresh, fixed = make("fresh", **changes), make("fixed", views=views, **changes)
     assert_same_bits(outcome(run(fresh)), outcome(run(fixed)))
     assert fixed.learners[0].cached_views is None
+
+
+def test_views_are_made_outside_of_the_arithmetic_of_the_trunk(
+    make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU, autocast and TF32 would round the products that resize views."""
+    inside: list[str] = []
+    seen: list[tuple[str, bool]] = []
+    batches = training_batches
+
+    @contextmanager
+    def encoding_in(*given: Any) -> Iterator[None]:
+        inside.append("")
+        yield
+        inside.pop()
+
+    def made(*given: Any) -> Iterator[tuple[Tensor, Tensor]]:
+        for indices, pixels in batches(*given):
+            seen.append(("views", bool(inside)))
+            yield indices, pixels
+
+    monkeypatch.setattr(loop, "encoding_in", encoding_in)
+    monkeypatch.setattr(loop, "training_batches", made)
+    training = make("views", augment=SETTINGS.augment, views=1)
+    loop._start(training, RecordedProgress())
+    cached = training.learners[0].cached_views
+    assert cached is not None
+    states = cached.trunk.states
+
+    def encoded(pixels: Tensor) -> Tensor:
+        seen.append(("states", bool(inside)))
+        return states(pixels)
+
+    trunk = replace(cached.trunk, states=encoded)
+    training.learners[0].cached_views = replace(cached, trunk=trunk)
+    loop._encode_views(training, 0, RecordedProgress())
+    assert seen == [("views", False), ("states", True)] * training.steps_per_epoch
 
 
 def test_views_are_encoded_in_micro_batches(make: Callable[..., Training]) -> None:

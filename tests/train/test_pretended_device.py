@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.helpers.pretended_device import ROOT, available
-from tests.helpers.pretended_steps import MUTANTS, TRAININGS, VARLEN
+from tests.helpers.pretended_steps import MUTANTS, TRAININGS, VARLEN, VIEWS_AHEAD
 
 pytestmark = [
     pytest.mark.thorough,
@@ -45,6 +45,14 @@ def test_views_never_wait_for_the_device(found: Any, name: str) -> None:
     views = found["trainings"][name]["views"]
     assert len(views) >= (0 if name == "frozen images" else 7)
     assert [one["lines"] for one in views] == [{}] * len(views)
+
+
+def test_views_on_a_side_stream_cost_as_much_as_views_made_when_due(found: Any) -> None:
+    ahead, due = (found["trainings"][name] for name in (VIEWS_AHEAD, "published"))
+    for kind in ("steps", "views"):
+        # The first views of the process also make the tables of hues.
+        for one, other in zip(ahead[kind][1:], due[kind][1:], strict=True):
+            assert (one["launches"], one["waits"]) == (other["launches"], other["waits"])
 
 
 @pytest.mark.parametrize("precision", MOST_LAUNCHES)
