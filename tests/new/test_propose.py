@@ -71,6 +71,38 @@ def test_look_at_counts_images_classes_and_broken_files(
         assert words in said, words
 
 
+def test_sub_folder_without_class_name_is_a_warning(colour_images: Images, tmp_path: Path) -> None:
+    root = colour_images(per_class=4)
+    assert "seem to be no class" not in " ".join(look_at(root, None, None).warnings())
+    (root / "red").rename(root / "Unlabelled")
+    said = " ".join(look_at(root, None, None).warnings())
+    assert "1 class name (Unlabelled) from sub-folders that seem to be no class" in said
+    given = tmp_path / "classes.txt"
+    given.write_text("green\nblue\nother\n")
+    assert "seem to be no class" not in " ".join(look_at(root, given, None).warnings())
+
+
+def test_labelled_folder_names_the_classes_of_a_flat_folder(
+    colour_images: Images, tmp_path: Path
+) -> None:
+    labelled = colour_images(per_class=2, folder="labelled")
+    (labelled / "red").rename(labelled / "dark_red")
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for number, image in enumerate(colour_images(per_class=5).rglob("*.jpg")):
+        (flat / f"{number}.jpg").write_bytes(image.read_bytes())
+    found = look_at(flat, None, labelled)
+    assert set(found.class_names) == {"dark red", "green", "blue"}
+    assert found.named_by == labelled
+    assert set(written(found, CPU, BARE, tmp_path).dataset.options.classes) == {  # type: ignore[attr-defined]
+        *found.class_names
+    }
+    reasons = " ".join(choose(found, CPU, BARE, "auto").reasons)
+    assert f"class names: sub-folders of {labelled} (blue, dark red, green)" in reasons
+    with pytest.raises(LatteError, match="0 class names"):
+        look_at(flat, None, None)
+
+
 def test_left_out_files_of_both_folders_are_counted(colour_images: Images) -> None:
     root = colour_images(per_class=4)
     labelled = colour_images(per_class=2, folder="labelled")
