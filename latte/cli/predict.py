@@ -41,7 +41,6 @@ _STARTS = {
 _JSON_LINES = (".jsonl", ".ndjson")
 _OTHER_FORMATS = (".json", ".parquet", ".xls", ".xlsx")
 """Suffixes of files that other programs would not read as CSV."""
-_EMPTY = "is a variable of the shell not set? The current folder is `.`"
 """First characters of the files that `latte predict` writes, by format."""
 
 
@@ -185,8 +184,6 @@ def predict(
 def _check_paths(images: Sequence[str], priors: str | None) -> None:
     """Raise `LatteError` if an image, or the file of priors, does not exist."""
     for path in images:
-        if not path:
-            raise LatteError("an empty path is no image", where="IMAGES", hint=_EMPTY)
         if path != STDIN and not _exists(Path(path)):
             raise LatteError("there is no such image or folder", where=f"IMAGES {path}")
     if priors is not None and priors != AUTO:

@@ -86,14 +86,6 @@ def test_list_with_null_characters_is_refused(
     assert "write one path per line, as `find -print` does" in capsys.readouterr().err
 
 
-def test_empty_path_is_not_the_current_folder(
-    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(model.parent / "photos")
-    assert latte("predict", model, "") == 2
-    assert "is a variable of the shell not set?" in capsys.readouterr().err
-
-
 def test_suffix_of_the_output_selects_the_format(
     model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
