@@ -274,7 +274,10 @@ def test_the_written_recipe_runs(
     assert run_command_line(["new", "--images", "images", "-o", "my.yaml", "--method", method]) == 0
     tiny = f"backbone={{model: 'local-dir:{tiny_clip_folder}'}}"
     assert run_command_line(["run", "my.yaml", "-q", "--set", tiny]) == 0
-    assert "labels of your images" in capsys.readouterr().out
+    (run,) = Path("runs").iterdir()
+    said = capsys.readouterr().out
+    assert f"labels of your images: {run}/pseudo_labels.csv\n" in said
+    assert f"classify new images: latte predict {run} IMAGES\n" in said
 
 
 def test_few_images_select_a_method_without_training_and_texts(
