@@ -267,11 +267,17 @@ def _refuse_empty(arguments: Sequence[str]) -> None:
         )
 
 
+_LONGEST_USAGE_ERROR = 300
+"""Number of characters of a usage error that are printed; it quotes all superfluous arguments."""
+
+
 def _usage_error(error: typer.TyperException) -> LatteError:
     """Return the error for a wrong option or argument; its hint names the most similar options."""
     path = getattr(getattr(error, "ctx", None), "command_path", "latte")
     possible: Sequence[str] = getattr(error, "possibilities", None) or ()
     what = error.message if possible else error.format_message()
     what = what.replace(": Value error, ", ": ")  # by pydantic, for a choice that does not exist
+    if len(what) > _LONGEST_USAGE_ERROR:  # such as all files that the shell found for *.jpg
+        what = f"{what[:_LONGEST_USAGE_ERROR]} ..."
     suggestion = f"Did you mean {' or '.join(possible)}? " if possible else ""
     return LatteError(what, hint=f"{suggestion}All options: {path} --help")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -36,6 +37,10 @@ _NO_CLASSES = frozenset(
     )
 )
 """Names of sub-folders that seldom name a class; `latte predict --sort-into` makes two of them."""
+
+
+_LISTED = re.compile(r"[\d\s]+[.,;:)]\s*[^\W\d]|[-*•]\s|[\"'„“]|.*[;\t]")
+"""Class names with the marks of a numbered list or a table, as in `1. cat` and `1,cat`."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,11 @@ class Findings:
             yield f"{_counted(scores)} with an underscore: CLIP understands spaces better"
         if codes := [name for name in names if not any(letter.isalpha() for letter in name)]:
             yield f"{_counted(codes)} without a letter: CLIP needs words"
+        if listed := [name for name in names if _LISTED.match(name)]:
+            yield (
+                f"{_counted(listed)} with a number, a bullet or a quotation mark: write nothing "
+                "but the name in each line"
+            )
         spellings = Counter(" ".join(name.casefold().replace("_", " ").split()) for name in names)
         if twins := [name for name, count in spellings.items() if count > 1]:
             yield f"{_counted(twins)} in several spellings: keep one spelling for each class"

@@ -183,6 +183,13 @@ def test_a_wrong_choice_lists_all_choices(latte: Latte) -> None:
     assert "Invalid value for '--format': 'json' is not one of 'csv', 'jsonl'" in err
 
 
+def test_many_superfluous_arguments_are_cut(latte: Latte) -> None:
+    code, _, err = latte("adapt", *(f"photos/{number}.jpg" for number in range(300)))
+    assert code == 2
+    assert "Got unexpected extra argument" in err
+    assert len(err) < 400
+
+
 def test_a_broken_pipe_prints_no_error() -> None:
     read, write = os.pipe()
     os.close(read)

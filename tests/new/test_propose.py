@@ -71,6 +71,15 @@ def test_look_at_counts_images_classes_and_broken_files(
         assert words in said, words
 
 
+def test_numbers_and_marks_of_lists_are_warnings(colour_images: Images) -> None:
+    root = colour_images(per_class=4)
+    plain = ("2000 Ford F-150", "tench, Tinca tinca", "3.5 inch disk", "7-spot ladybird", "t-shirt")
+    assert "quotation" not in " ".join(look_at(root, plain, None).warnings())
+    marked = ("1. cat", "2) dog", "3,cow", "- pig", '"hen"', "ox;7")
+    said = " ".join(look_at(root, marked, None).warnings())
+    assert '6 class names (1. cat, 2) dog, 3,cow, - pig, "hen" and 1 more) with a number' in said
+
+
 def test_sub_folder_without_class_name_is_a_warning(colour_images: Images, tmp_path: Path) -> None:
     root = colour_images(per_class=4)
     assert "seem to be no class" not in " ".join(look_at(root, None, None).warnings())
