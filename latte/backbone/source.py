@@ -162,7 +162,8 @@ def _by_name(settings: BackboneSettings, base_dir: Path) -> ModelSource:
         raise LatteError(
             f"{name} has only random weights without pretrained",
             where="backbone.pretrained",
-            hint=f"set pretrained to a weights file or to {_tags(name)}",
+            hint=f"set pretrained to a weights file or to {_tags(name)}\n"
+            f"on the command line: --model {name}:PRETRAINED",
         )
     tag = weight_tag(name, settings.pretrained)
     if not tag:

@@ -227,6 +227,7 @@ def run_command_line(arguments: Sequence[str]) -> int:
 def _run_command_line(arguments: Sequence[str]) -> int:
     try:
         refuse_removed_folder()
+        _refuse_empty(arguments)
         command = typer.main.get_command(app)
         result = command.main(list(arguments), prog_name="latte", standalone_mode=False)
         sys.stdout.flush()
@@ -250,10 +251,28 @@ def _run_command_line(arguments: Sequence[str]) -> int:
     return result if isinstance(result, int) else 0
 
 
+def _refuse_empty(arguments: Sequence[str]) -> None:
+    """Raise `LatteError` for an empty argument, which as a path would be the current folder."""
+    if "" in arguments:
+        place = list(arguments).index("") + 1
+        raise LatteError(
+            f"argument {place} is empty",
+            where="latte",
+            hint="is a variable of the shell not set? The current folder is `.`",
+        )
+
+
+_LONGEST_USAGE_ERROR = 300
+"""Number of characters of a usage error that are printed; it quotes all superfluous arguments."""
+
+
 def _usage_error(error: typer.TyperException) -> LatteError:
     """Return the error for a wrong option or argument; its hint names the most similar options."""
     path = getattr(getattr(error, "ctx", None), "command_path", "latte")
     possible: Sequence[str] = getattr(error, "possibilities", None) or ()
     what = error.message if possible else error.format_message()
+    what = what.replace(": Value error, ", ": ")  # by pydantic, for a choice that does not exist
+    if len(what) > _LONGEST_USAGE_ERROR:  # such as all files that the shell found for *.jpg
+        what = f"{what[:_LONGEST_USAGE_ERROR]} ..."
     suggestion = f"Did you mean {' or '.join(possible)}? " if possible else ""
     return LatteError(what, hint=f"{suggestion}All options: {path} --help")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
@@ -32,6 +32,9 @@ _STARTS = {
     "csv": tuple(f"image,{own}class_1," for own in ("", "source,", "match,", "source,match,")),
     "jsonl": ('{"image": ',),
 }
+_JSON_LINES = (".jsonl", ".ndjson")
+_OTHER_FORMATS = (".json", ".parquet", ".xls", ".xlsx")
+"""Suffixes of files that other programs would not read as CSV."""
 """First characters of the files that `latte predict` writes, by format."""
 
 
@@ -42,8 +45,14 @@ ImagesArgument = Annotated[
         "input, one per line; an empty list gives no rows."
     ),
 ]
+RowsFormat: TypeAlias = Literal["csv", "jsonl"]
 FormatOption = Annotated[
-    Literal["csv", "jsonl"], typer.Option("--format", help="The format of the rows.")
+    RowsFormat | None,
+    typer.Option(
+        "--format",
+        help="The format of the rows. Default: jsonl for a file .jsonl or .ndjson, else csv.",
+        show_default=False,
+    ),
 ]
 OutputOption = Annotated[
     Path | None,
@@ -96,7 +105,7 @@ MinConfidenceOption = Annotated[
 def predict(
     run: RunArgument,
     images: ImagesArgument,
-    format_: FormatOption = "csv",
+    format_: FormatOption = None,
     output: OutputOption = None,
     top_k: Annotated[int, typer.Option(min=1, help="Classes per image.")] = 5,
     unknown_below: UnknownOption = None,
@@ -124,8 +133,9 @@ def predict(
     _check_sorting(images, sort_into, link, min_confidence)
     require_run(run)
     _check_paths(images, priors)
+    rows_format = format_ or _format_of(output)
     if output is not None:
-        refuse_other_kind(output, *_STARTS[format_], force=force)
+        refuse_other_kind(output, *_STARTS[rows_format], force=force)
     from latte.evaluate.predictions import with_unknown
     from latte.predict.predictor import load
     from latte.predict.priors import shares_line
@@ -147,7 +157,7 @@ def predict(
     rows = with_unknown(rows, unknown_below or 0.0)
     sorter = _sorter(sort_into, model.classes, link, min_confidence, say)
     rows = _with_progress(sorter.sort(rows) if sorter else rows, progress, total, skipped)
-    _write(rows, output, format_, model.columns(top_k))
+    _write(rows, output, rows_format, model.columns(top_k))
     if priors == AUTO and shares:
         echo(shares_line(shares[0], model.classes), err=True)
     if sorter:
@@ -158,10 +168,32 @@ def predict(
 def _check_paths(images: Sequence[str], priors: str | None) -> None:
     """Raise `LatteError` if an image, or the file of priors, does not exist."""
     for path in images:
-        if path != STDIN and not Path(path).exists():
+        if path != STDIN and not _exists(Path(path)):
             raise LatteError("there is no such image or folder", where=f"IMAGES {path}")
     if priors is not None and priors != AUTO:
         existing_file(Path(priors).absolute(), "--priors")
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that no file can have, such as a very long one
+        return False
+
+
+def _format_of(output: Path | None) -> RowsFormat:
+    """Return the format of the rows in `output` by its suffix; CSV without a file.
+
+    Raises `LatteError` for a suffix of a format that is not written.
+    """
+    suffix = output.suffix.lower() if output else ""
+    if suffix in _OTHER_FORMATS:
+        raise LatteError(
+            f"rows are not written as {suffix}",
+            where=f"--output {output}",
+            hint="name the file .csv or .jsonl (one JSON object per line), or add --format",
+        )
+    return "jsonl" if suffix in _JSON_LINES else "csv"
 
 
 def _priors(given: str | None, class_names: Sequence[str]) -> Priors | None:
@@ -177,7 +209,7 @@ def _priors(given: str | None, class_names: Sequence[str]) -> Priors | None:
 def _write(
     rows: Iterator[Prediction],
     output: Path | None,
-    format_: Literal["csv", "jsonl"],
+    format_: RowsFormat,
     columns: Columns,
 ) -> None:
     from latte.evaluate.predictions import stream_predictions
@@ -250,7 +282,7 @@ def _found(images: Sequence[str], sort_into: Path | None, skipped: _Skipped) -> 
                 yield path
                 continue
             lines = (line.rstrip("\r\n") for line in sys.stdin)
-            for given in map(path_from_text, filter(None, lines)):
+            for given in map(_listed_path, filter(None, lines)):
                 if sort_into:
                     refuse_inside(sort_into, given)
                 yield given
@@ -258,6 +290,17 @@ def _found(images: Sequence[str], sort_into: Path | None, skipped: _Skipped) -> 
     for one in named_images(paths(), unlisted, skipped.left_out):
         if isinstance(one.content, Path):
             yield one.content
+
+
+def _listed_path(line: str) -> str:
+    """Return the path in a line of standard input. Raises `LatteError` if it cannot be a path."""
+    if "\0" in line:
+        raise LatteError(
+            "a line contains a null character, so it is no path",
+            where="standard input",
+            hint="write one path per line, as `find -print` does and `find -print0` does not",
+        )
+    return path_from_text(line)
 
 
 def _check_sorting(

@@ -96,6 +96,7 @@ def print_results(measured: RunResults, folder: Path) -> None:
     ):
         if path.exists():
             echo(f"{title}: {relative(path)}")
+    echo(f"classify new images: {shlex.join(['latte', 'predict', relative(folder), 'IMAGES'])}")
     if not measured.evaluations and read_evidence(folder) is None:
         echo(f"measure the gain: {shlex.join(['latte', 'review', relative(folder)])}")
     _print_learning(folder)

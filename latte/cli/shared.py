@@ -182,7 +182,7 @@ ClassesOption = Annotated[
     typer.Option(
         metavar="FILE",
         help="Text file with one class name per line, or the names: cat,dog. "
-        "Default: the names of the sub-folders.",
+        "Default: the names of the sub-folders, or else of the folders of labelled images.",
     ),
 ]
 MethodOption = Annotated[

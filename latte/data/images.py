@@ -84,7 +84,8 @@ def decode_image(data: bytes, at_least: int | None = None) -> Image.Image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise UnreadableImageError(
-                    f"{width} x {height} pixels, more than the {MAX_PIXELS:,} that are decoded"
+                    f"{width} x {height} pixels, more than the {MAX_PIXELS:,} that are decoded: "
+                    "make it smaller"
                 )
             if at_least is not None:
                 image.draft(None, (at_least, at_least))
@@ -95,7 +96,7 @@ def decode_image(data: bytes, at_least: int | None = None) -> Image.Image:
         reason = f"not an image of a known format (starts with {data[:12]!r})"
         raise UnreadableImageError(reason) from error
     except Image.DecompressionBombError as error:
-        raise UnreadableImageError(f"more than {MAX_PIXELS:,} pixels") from error
+        raise UnreadableImageError(f"more than {MAX_PIXELS:,} pixels: make it smaller") from error
     except Exception as error:  # decoders raise anything for a damaged file
         raise UnreadableImageError(
             f"damaged or cut short: {error_line(error, with_type=False)}"

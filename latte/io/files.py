@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import hashlib
 import json
@@ -17,6 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from latte.interfaces import LatteError
+
+_FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+"""Numbers of the errors of a full disk, an exceeded quota, and a file that is too large."""
 
 
 def _read_umask() -> int:
@@ -99,8 +103,9 @@ def write_atomically(path: Path, unfinished: Path | None = None) -> Iterator[Pat
 
     The content reaches the disk before the rename, so a crash leaves the old file or the new file.
     If several processes write `path` at once, the file of the last process stays. If the block
-    fails, the temporary file is renamed to `unfinished`, or removed if `unfinished` is None. Raises
-    `LatteError` if `path` is a device or a pipe, which a rename would replace.
+    fails, the temporary file is renamed to `unfinished`, or removed if `unfinished` is None. If the
+    disk is full, the error gets the name of the temporary file. Raises `LatteError` if `path` is a
+    device or a pipe, which a rename would replace.
     """
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise LatteError(
@@ -114,12 +119,20 @@ def write_atomically(path: Path, unfinished: Path | None = None) -> Iterator[Pat
         # Some libraries, such as safetensors, write files that only their owner can read.
         temporary.chmod(0o666 & ~_UMASK)
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         if unfinished is not None and temporary.exists() and temporary.stat().st_size:
             temporary.replace(unfinished)
+        _name_file(error, temporary)
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _name_file(error: BaseException, path: Path) -> None:
+    """Store `path` in an error of a full disk that names no file; users then know which disk."""
+    full = isinstance(error, OSError) and error.errno in _FULL and error.filename is None
+    if full or type(error).__name__ == "SafetensorError":
+        error.filename = str(path)  # type: ignore[attr-defined]
 
 
 def write_text(path: Path, text: str) -> None:

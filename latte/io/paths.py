@@ -176,17 +176,27 @@ def _missing(path: Path, kind: str, where: str) -> NoReturn:
     parent = path.parent
     while not is_folder(parent):
         parent = parent.parent
-    raise LatteError(f"no such {kind}: {path}", where=where, hint=_nearest(path, parent, kind))
+    what, hint = f"no such {kind}: {path}", _nearest(path, parent, kind)
+    if kind == "folder" and is_file(path):
+        what = f"this is a file, not a folder: {path}"
+        hint = hint or f"its folder is {parent}"
+    raise LatteError(what, where=where, hint=hint or _content(parent))
 
 
-def _nearest(path: Path, parent: Path, kind: str) -> str:
+def _nearest(path: Path, parent: Path, kind: str) -> str | None:
+    """Return a hint with the entry of `parent` whose name is similar, or None."""
     names = [entry.name for entry in visible_entries(parent)]
     first, *inner = path.relative_to(parent).parts
     test = is_folder if inner or kind == "folder" else is_file
     close = get_close_matches(first, [name for name in names if test(parent / name)], n=1)
     if close and parent / close[0] != path:
         return f"Did you mean {parent / close[0]}?"
-    return f"{parent} holds {some(names)}." if names else f"{parent} is empty."
+    return None
+
+
+def _content(folder: Path) -> str:
+    names = [entry.name for entry in visible_entries(folder)]
+    return f"{folder} holds {some(names)}." if names else f"{folder} is empty."
 
 
 def _holds(test: Callable[[Path], bool], path: Path) -> bool:

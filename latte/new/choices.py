@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Literal
@@ -9,6 +10,7 @@ from typing import Literal
 from packaging.version import Version
 
 from latte.data.few_images import warn_of_few
+from latte.io.paths import some
 from latte.new.images import Findings
 from latte.new.methods import AUTO, CONTROL, METHODS, NAMES, Method
 from latte.new.models import Machine, propose_model
@@ -75,8 +77,7 @@ def choose(
         _choose_training(chosen, found, machine)
     if chosen.method.adapts:
         _choose_guard(chosen, registry)
-    if not found.evaluation:
-        chosen.reasons.append("gain: not measured, because there are no labelled images")
+    chosen.reasons.extend(_about_labels(found))
     others = (one for one in NAMES if one not in (method, chosen.method.name))
     texts = (
         "latteclip trains with texts from CLIP itself (texts by a multimodal model need "
@@ -86,6 +87,15 @@ def choose(
         texts = "latteclip trains with texts by a multimodal model (LMM) on this GPU"
     chosen.others = f"other methods: {', '.join(others)}; {texts}"
     return chosen
+
+
+def _about_labels(found: Findings) -> Iterator[str]:
+    """Yield the origin of class names that were not given, and why a gain is not measured."""
+    if found.named_by:
+        yield f"class names: sub-folders of {found.named_by} ({some(found.class_names)})"
+    if not found.evaluation:
+        reason = "gain: not measured, because there are no labelled images"
+        yield f"{reason}; sub-folders only give class names" if found.named_by else reason
 
 
 def _choose_guard(chosen: Choices, registry: Registry) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -12,10 +13,15 @@ from typing import Any, cast
 
 from latte.data.few_images import warn_of_few
 from latte.data.images import UnreadableImageError, open_image
-from latte.data.sources.classes import CLASS_FOLDERS, ClassLookup, read_classes
+from latte.data.sources.classes import (
+    CLASS_FOLDERS,
+    ClassLookup,
+    folder_class_name,
+    read_classes,
+)
 from latte.data.sources.walk import list_folders
 from latte.interfaces import Context, Dataset, ImageReference, LatteError
-from latte.io.paths import existing_file, existing_folder, is_file, some
+from latte.io.paths import existing_file, existing_folder, is_file, is_folder, some
 from latte.registry.registry import load_registry
 from latte.report.numbers import plural
 
@@ -23,6 +29,18 @@ SAMPLE = 64
 """Number of images that are opened, spread evenly over the folder."""
 _SMALL = 100
 """Length of an image's shorter side in pixels, below which CLIP recognises little."""
+_NO_CLASSES = frozenset(
+    (
+        *("unlabelled", "unlabeled", "labelled", "labeled", "unsorted", "images"),
+        *("unknown", "uncertain", "other", "others", "misc"),
+        *("train", "training", "test", "testing", "val", "valid", "validation"),
+    )
+)
+"""Names of sub-folders that seldom name a class; `latte predict --sort-into` makes two of them."""
+
+
+_LISTED = re.compile(r"[\d\s]+[.,;:)]\s*[^\W\d]|[-*•]\s|[\"'„“]|.*[;\t]")
+"""Class names with the marks of a numbered list or a table, as in `1. cat` and `1,cat`."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +58,8 @@ class Findings:
     size: tuple[int, int] | None
     """Median width and height of the images that could be opened."""
     class_names: tuple[str, ...]
+    named_by: Path | None
+    """Folder whose sub-folders give the class names; None if the names were given."""
     in_class_folders: int
     """Number of images in sub-folders of `root` that have the name of a class."""
     labelled: int
@@ -66,10 +86,20 @@ class Findings:
                 "to another folder of labelled images"
             )
         names = self.class_names
+        if self.named_by and (odd := [name for name in names if name.casefold() in _NO_CLASSES]):
+            yield (
+                f"{_counted(odd)} from sub-folders that seem to be no class, and images will get "
+                "such labels: name the classes with --classes"
+            )
         if scores := [name for name in names if "_" in name]:
             yield f"{_counted(scores)} with an underscore: CLIP understands spaces better"
         if codes := [name for name in names if not any(letter.isalpha() for letter in name)]:
             yield f"{_counted(codes)} without a letter: CLIP needs words"
+        if listed := [name for name in names if _LISTED.match(name)]:
+            yield (
+                f"{_counted(listed)} with a number, a bullet or a quotation mark: write nothing "
+                "but the name in each line"
+            )
         spellings = Counter(" ".join(name.casefold().replace("_", " ").split()) for name in names)
         if twins := [name for name, count in spellings.items() if count > 1]:
             yield f"{_counted(twins)} in several spellings: keep one spelling for each class"
@@ -84,7 +114,8 @@ def look_at(
 ) -> Findings:
     """Return facts about a folder, about `SAMPLE` of its images, and about the class names.
 
-    `arguments` are the names of `root` and `evaluation` in errors.
+    Without `classes`, the names are those of the sub-folders of `root` or, if `root` has fewer than
+    two, of the sub-folders of `evaluation`. `arguments` are the names of both folders in errors.
 
     Raises `LatteError` if there are no images, if class names are unusable, or if the evaluation
     folder has other classes or contains training images.
@@ -94,6 +125,9 @@ def look_at(
         existing_file(classes.absolute(), "--classes")
     if evaluation is not None and not is_file(evaluation):
         existing_folder(evaluation.absolute(), arguments[1])
+    named_by = root if classes is None else None
+    if classes is None and evaluation and (names := _names_beside(root, evaluation)):
+        classes, named_by = names, evaluation
     dataset = _dataset(root, classes, evaluation)
     try:
         images = sorted(dataset.training_images(), key=lambda image: image.path)
@@ -112,10 +146,19 @@ def look_at(
         broken=tuple(broken),
         size=(round(median(widths)), round(median(heights))) if sizes else None,
         class_names=dataset.class_names,
+        named_by=named_by,
         in_class_folders=_in_class_folders(images, dataset.class_names),
         labelled=len(dataset.evaluation_images()),
         left_out=tuple(dataset.warnings()),
     )
+
+
+def _names_beside(root: Path, evaluation: Path) -> tuple[str, ...]:
+    """Return the class folders of `evaluation` if `root` has none, else ()."""
+    if not is_folder(evaluation) or len(list_folders(root)) > 1:
+        return ()
+    names = tuple(map(folder_class_name, list_folders(evaluation)))
+    return names if len(names) > 1 else ()
 
 
 def _dataset(

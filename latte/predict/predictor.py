@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from os import PathLike
 from pathlib import Path
@@ -20,6 +21,21 @@ from latte.run.posterior import OwnImages, read_predicted
 from latte.run.reopen import load_adapted_run
 
 BATCH_SIZE = 64
+
+
+class _Forks:
+    """Number of forks between the process that imported this module and this process."""
+
+    count = 0
+
+    @classmethod
+    def add(cls) -> None:
+        """Count a fork; called in the child process."""
+        cls.count += 1
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_Forks.add)
 
 
 class Predictor:
@@ -49,6 +65,7 @@ class Predictor:
         self.verdict: Verdict | None = run.verdict
         """The guard's verdict on the adapted model, for example `verdict.outcome`; None if the
         recipe has no guard."""
+        self._forks = _Forks.count
 
     def __repr__(self) -> str:
         """Return the number of classes, the first class names, and the device."""
@@ -121,7 +138,8 @@ class Predictor:
         Raises:
             LatteError: for an unreadable image without `on_unreadable`; for a value that is no
                 image; for `auto` with more images times classes than fit into 1 GiB; for a `top_k`
-                or `batch_size` below 1.
+                or `batch_size` below 1; in a forked process, if the model was loaded before the
+                fork and torch uses several threads, because torch would wait for ever.
         """
         _check_positive("top_k", top_k)
         scored: Iterator[Scored] = (
@@ -157,12 +175,23 @@ class Predictor:
         self, images: Images, batch_size: int, on_unreadable: Unreadable | None
     ) -> Iterator[Encoded]:
         _check_positive("batch_size", batch_size)
+        self._refuse_after_fork()
         return encode_stream(
             self.adapted,
             named_images(images, _as_skipped(on_unreadable)),
             batch_size=batch_size,
             on_unreadable=on_unreadable,
         )
+
+    def _refuse_after_fork(self) -> None:
+        """Raise `LatteError` in a forked process in which torch would wait for lost threads."""
+        if _Forks.count > self._forks and self.device == "cpu" and torch.get_num_threads() > 1:
+            raise LatteError(
+                "the model was loaded before this process was forked, so PyTorch would hang",
+                where="latte.load",
+                hint="load the model in each process, or start the processes with "
+                'multiprocessing.get_context("spawn"); or call torch.set_num_threads(1) first',
+            )
 
 
 def joint_features(batch: Encoded) -> Tensor:

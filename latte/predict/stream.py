@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from latte.evaluate.predictions import (
 )
 from latte.interfaces import ImageReference, LatteError, PixelFormat
 from latte.io.files import digest, write_atomically
-from latte.io.paths import path_as_text
+from latte.io.paths import is_folder, path_as_text
 from latte.run.adapted import Adapted, Member
 
 Unreadable = Callable[[SkippedImage], None]
@@ -58,7 +59,8 @@ def named_images(
     The path of a single file is always yielded; if the file is missing, an error is raised when it
     is read. Of the files in a folder, only those with an image suffix are yielded; the others are
     added to `left_out`. If a folder cannot be listed, `unlisted` is called with a `LatteError`;
-    without `unlisted`, the error is raised. Raises `LatteError` for a value that is no image.
+    without `unlisted`, the error is raised. Raises `LatteError` for a value that is no image, and
+    for an empty path.
     """
     for number, content in enumerate(_contents(images, unlisted, left_out)):
         name = path_as_text(str(content)) if isinstance(content, Path) else str(number)
@@ -71,14 +73,16 @@ def _contents(
     if isinstance(images, Image.Image):
         yield images
     elif isinstance(images, str | os.PathLike):
+        if not os.fspath(images):  # Path("") would be the current folder
+            raise LatteError("an empty path is no image", hint="the current folder is `.`")
         path = Path(images)
-        if path.is_dir():
+        if is_folder(path):
             yield from iterate_images(path, unlisted, left_out)
         else:
             yield path
     elif (
         isinstance(images, Iterable)
-        and not isinstance(images, bytes)
+        and not isinstance(images, bytes | bytearray | memoryview | io.IOBase)
         and not hasattr(images, "__array__")
     ):
         for one in images:
@@ -87,7 +91,8 @@ def _contents(
         raise LatteError(
             f"{type(images).__name__} is no image",
             hint="give paths, folders, Pillow images, or an iterable of these; for an array of "
-            "8-bit RGB values: PIL.Image.fromarray(array)",
+            "8-bit RGB values: PIL.Image.fromarray(array); for the bytes of an image file: "
+            "PIL.Image.open(io.BytesIO(data)); for an open file: PIL.Image.open(file)",
         )
 
 

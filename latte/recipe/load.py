@@ -102,7 +102,8 @@ def refuse_absent_file(path: Path) -> None:
         raise LatteError(f"the folder {path.parent} does not exist", where=str(path))
     recipes = [file.name for file in path.parent.iterdir() if file.suffix in SUFFIXES]
     hint = None
-    if near := nearest(path.name, recipes):
+    without_suffix = [name for name in recipes if Path(name).stem == path.name]
+    if near := next(iter(without_suffix), None) or nearest(path.name, recipes):
         hint = f'Did you mean "{path.parent / near}"?'
     elif near := nearest(path.with_suffix("").as_posix(), shipped_names()):
         hint = f'Did you mean "{near}", which comes with latte?'

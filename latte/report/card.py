@@ -27,6 +27,7 @@ from latte.report.numbers import count, plural
 from latte.report.sentences import (
     ADAPTED,
     ALL_OCCUR,
+    CHECK_NAMES,
     headline,
     named,
     oracle_note,
@@ -248,7 +249,7 @@ def _unseen_classes(results: RunResults) -> list[str]:
     unseen = sum(adapted == 0 for _, adapted in results.pseudo_label_counts)
     lines = [f"Classes that it gives to no training image: {count(unseen)}."] if unseen else []
     if present := present_sentence(results.present, len(results.class_names)):
-        lines.append(f"{escaped(present)}.")
+        lines.append(f"{escaped(present)}. {CHECK_NAMES}")
     elif results.present is not None:
         lines.append(ALL_OCCUR)
     return lines

@@ -19,6 +19,8 @@ ADAPTED = "adapted"
 CANDIDATE = "candidate"
 
 ALL_OCCUR = "Images were found for every class name."
+CHECK_NAMES = "Check these names: most CLIP models know only correctly spelt English words."
+"""Advice on names without an image, which are often names that CLIP does not know."""
 NO_GUARD = "No verdict: this recipe has no guard that estimates whether adapting helps."
 ORACLE_STATEMENT = (
     "group descriptions used ground-truth labels of the training images; "

@@ -10,6 +10,7 @@ from latte.report.evidence import read_evidence
 from latte.report.facts import asked, peak_memory
 from latte.report.numbers import bare_percent, count, duration, points_with_range
 from latte.report.sentences import (
+    CHECK_NAMES,
     VerdictWords,
     headline,
     oracle_note,
@@ -41,7 +42,7 @@ def summary_table(results: RunResults, run: str | None = None) -> str:
         measured.sentence,
         measured.control,
         own_note(results.evaluations),
-        present_sentence(results.present, len(results.class_names)),
+        _absent_names(results),
         _questions(results),
         oracle_note(results.recipe),
     )
@@ -59,6 +60,11 @@ def cost_line(results: RunResults, seconds: float) -> str:
     if not results.peak_memory_mb:
         return time
     return f"{time}; peak memory: {peak_memory(results.peak_memory_mb)}"
+
+
+def _absent_names(results: RunResults) -> str | None:
+    sentence = present_sentence(results.present, len(results.class_names))
+    return f"{sentence}. {CHECK_NAMES}" if sentence else None
 
 
 def _questions(results: RunResults) -> str | None:

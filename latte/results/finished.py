@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import glob
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from latte.interfaces import (
     Verdict,
 )
 from latte.interfaces.guard import check_verdict
+from latte.io.paths import relative
 from latte.recipe.components import is_label
 from latte.recipe.tree import read_nodes
 from latte.recipe.variables import AsWritten
@@ -46,6 +48,8 @@ from latte.results.stored import (
 )
 
 PSEUDO_LABEL_COLUMNS = ("image", "zero_shot", "adapted", "confidence")
+_DEPTH_IN_RUN = 2
+"""Depth of the folders in a run folder, as in `RUN/candidate/model`."""
 _SHOWN_RUNS = 3
 
 
@@ -307,7 +311,18 @@ def open_run(path: Path) -> FinishedRun:
 
 
 def _near_runs(path: Path) -> str | None:
-    """Return a hint with the newest run folders in the folder `path`, or else beside `path`."""
+    """Return a hint: the run folder that contains `path`, or run folders that `path` may mean.
+
+    These are a run folder of the same name one folder deeper, because reports name a run folder
+    without its parent, then the newest run folders in `path`, then those beside it.
+    """
+    for parent in path.absolute().parents[:_DEPTH_IN_RUN]:
+        run = RunFolder(parent)
+        if run.recipe.exists() and run.source.exists():  # not a folder with any recipe.yaml
+            return f"it is part of the run folder {relative(parent)}: name that"
+    deeper = sorted(path.parent.glob(f"*/{glob.escape(path.name)}/recipe.yaml"))
+    if path.name and deeper:
+        return f"Did you mean {' or '.join(str(one.parent) for one in deeper[:_SHOWN_RUNS])}?"
     inside = sorted(path.glob("*/recipe.yaml"), key=lambda one: one.stat().st_mtime, reverse=True)
     if inside:
         shown = ", ".join(str(one.parent) for one in inside[:_SHOWN_RUNS])

@@ -141,17 +141,18 @@ def write_images(workspace: Workspace, images: Images) -> list[Path]:
 def _skipped_lines(skipped: Sequence[SkippedImage], path: Path) -> Iterator[str]:
     """Yield lines about skipped images: first their number, then one line per reason.
 
-    The most frequent reasons come first, each with its number of images and an example. The last
-    line counts the images with rarer reasons.
+    The most frequent reasons come first, each with its number of images and an example. If more
+    than one reason is left, the last line counts the images with these reasons.
     """
     if not skipped:
         return
     yield f"skipped {_images(len(skipped))}; all: {path}"
     reasons = Counter(one.reason for one in skipped).most_common()
-    for reason, count in reasons[:_SHOWN_REASONS]:
+    shown = len(reasons) if len(reasons) == _SHOWN_REASONS + 1 else _SHOWN_REASONS
+    for reason, count in reasons[:shown]:
         example = next(one.id for one in skipped if one.reason == reason)
         yield f"  {_images(count)}, such as {example}: {reason}"
-    if rest := sum(count for _, count in reasons[_SHOWN_REASONS:]):
+    if rest := sum(count for _, count in reasons[shown:]):
         yield f"  {_images(rest)} for other reasons"
 
 

@@ -180,6 +180,11 @@ class TestNames:
         backbone = open_model("tiny-vit", tmp_path, "weights.safetensors")
         assert same_images(backbone, build_clip(clip_models.TINY_CLIP))
 
+    def test_name_without_weights_lists_tags_and_the_option(self, tmp_path: Path) -> None:
+        hint = str(refusal("ViT-B-32", tmp_path).hint)
+        assert "set pretrained to a weights file or to one of openai, " in hint
+        assert "on the command line: --model ViT-B-32:PRETRAINED" in hint
+
     def test_a_file_of_a_model_folder_points_to_the_folder(self, folder: Path) -> None:
         error = refusal("tiny-vit", folder, pretrained=WEIGHTS)
         assert f"local-dir:{folder}" in str(error.hint)

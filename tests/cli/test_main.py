@@ -169,6 +169,27 @@ def test_a_value_of_the_wrong_type_names_its_option(latte: Latte) -> None:
     assert "integer" in err
 
 
+def test_an_empty_argument_is_not_the_current_folder(latte: Latte) -> None:
+    code, _, err = latte("adapt", "", "--classes", "cat,dog")
+    assert code == 2
+    assert err.startswith(
+        "error: latte: argument 2 is empty\n  is a variable of the shell not set?"
+    )
+
+
+def test_a_wrong_choice_lists_all_choices(latte: Latte) -> None:
+    code, _, err = latte("predict", "run", "photos", "--format", "json")
+    assert code == 2
+    assert "Invalid value for '--format': 'json' is not one of 'csv', 'jsonl'" in err
+
+
+def test_many_superfluous_arguments_are_cut(latte: Latte) -> None:
+    code, _, err = latte("adapt", *(f"photos/{number}.jpg" for number in range(300)))
+    assert code == 2
+    assert "Got unexpected extra argument" in err
+    assert len(err) < 400
+
+
 def test_a_broken_pipe_prints_no_error() -> None:
     read, write = os.pipe()
     os.close(read)

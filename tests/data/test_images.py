@@ -244,7 +244,7 @@ def png_header_of(width: int, height: int) -> bytes:
 @pytest.mark.parametrize("side", [10_001, 13_000, 100_000])
 def test_decompression_bombs_are_rejected_by_their_header(side: int) -> None:
     limit = Image.MAX_IMAGE_PIXELS
-    assert "pixels" in reason(png_header_of(side, side))
+    assert reason(png_header_of(side, side)).endswith("make it smaller")
     assert limit == Image.MAX_IMAGE_PIXELS
     assert MAX_PIXELS == 100_000_000
 

@@ -38,7 +38,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_python_blocks_run_in_order(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scope: dict[str, Any] = {}
     code = blocks("python")
-    assert len(code) == 5
+    assert len(code) == 6
     for number, block in enumerate(code):
         if "on_unreadable" in block:
             (folder / "photos" / "broken.jpg").write_bytes(b"")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -11,9 +12,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import zeros
 
+from latte.cli.errors import machine_error
 from latte.interfaces import LatteError
 from latte.io.files import (
     digest,
@@ -127,3 +130,24 @@ def test_a_temporary_file_of_a_living_process_is_never_removed(tmp_path: Path) -
     os.utime(temporary, (old, old))
     remove_leftovers(tmp_path)
     assert temporary.read_text() == "kept"
+
+
+def on_full_disk(number: int) -> OSError:
+    return OSError(number, os.strerror(number))
+
+
+@pytest.mark.parametrize(
+    "error", [on_full_disk(errno.ENOSPC), SafetensorError("I/O error (os error 28)")]
+)
+def test_error_of_a_full_disk_names_the_file(tmp_path: Path, error: Exception) -> None:
+    with pytest.raises(type(error)) as caught, write_atomically(tmp_path / "model"):
+        raise error
+    found = machine_error(caught.value)
+    assert found is not None
+    assert found.where == str(tmp_path)
+
+
+def test_other_errors_name_no_file(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="Broken pipe") as caught, write_atomically(tmp_path / "x"):
+        raise on_full_disk(errno.EPIPE)
+    assert caught.value.filename is None

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latte.io.paths import path_as_text, path_from_text
+from latte.interfaces import LatteError
+from latte.io.paths import existing_folder, path_as_text, path_from_text
 
 
 @given(st.binary(min_size=1).filter(lambda name: b"\0" not in name and b"\\" not in name))
@@ -24,3 +26,15 @@ def test_a_file_whose_name_contains_an_escape_is_found(tmp_path: Path) -> None:
     assert path_from_text(name, tmp_path) == "a\udcff.png"
     (tmp_path / name).touch()
     assert path_from_text(name, tmp_path) == name
+
+
+def test_file_in_place_of_a_folder_is_an_error_with_a_hint(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    for name, hint in (
+        ("1234.jpg", f"its folder is {tmp_path}"),
+        ("photos.zip", f"Did you mean {tmp_path / 'photos'}?"),
+    ):
+        (tmp_path / name).touch()
+        with pytest.raises(LatteError, match="this is a file, not a folder") as caught:
+            existing_folder(tmp_path / name, "PHOTOS")
+        assert caught.value.hint == hint

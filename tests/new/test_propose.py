@@ -71,6 +71,47 @@ def test_look_at_counts_images_classes_and_broken_files(
         assert words in said, words
 
 
+def test_numbers_and_marks_of_lists_are_warnings(colour_images: Images) -> None:
+    root = colour_images(per_class=4)
+    plain = ("2000 Ford F-150", "tench, Tinca tinca", "3.5 inch disk", "7-spot ladybird", "t-shirt")
+    assert "quotation" not in " ".join(look_at(root, plain, None).warnings())
+    marked = ("1. cat", "2) dog", "3,cow", "- pig", '"hen"', "ox;7")
+    said = " ".join(look_at(root, marked, None).warnings())
+    assert '6 class names (1. cat, 2) dog, 3,cow, - pig, "hen" and 1 more) with a number' in said
+
+
+def test_sub_folder_without_class_name_is_a_warning(colour_images: Images, tmp_path: Path) -> None:
+    root = colour_images(per_class=4)
+    assert "seem to be no class" not in " ".join(look_at(root, None, None).warnings())
+    (root / "red").rename(root / "Unlabelled")
+    said = " ".join(look_at(root, None, None).warnings())
+    assert "1 class name (Unlabelled) from sub-folders that seem to be no class" in said
+    given = tmp_path / "classes.txt"
+    given.write_text("green\nblue\nother\n")
+    assert "seem to be no class" not in " ".join(look_at(root, given, None).warnings())
+
+
+def test_labelled_folder_names_the_classes_of_a_flat_folder(
+    colour_images: Images, tmp_path: Path
+) -> None:
+    labelled = colour_images(per_class=2, folder="labelled")
+    (labelled / "red").rename(labelled / "dark_red")
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for number, image in enumerate(colour_images(per_class=5).rglob("*.jpg")):
+        (flat / f"{number}.jpg").write_bytes(image.read_bytes())
+    found = look_at(flat, None, labelled)
+    assert set(found.class_names) == {"dark red", "green", "blue"}
+    assert found.named_by == labelled
+    assert set(written(found, CPU, BARE, tmp_path).dataset.options.classes) == {  # type: ignore[attr-defined]
+        *found.class_names
+    }
+    reasons = " ".join(choose(found, CPU, BARE, "auto").reasons)
+    assert f"class names: sub-folders of {labelled} (blue, dark red, green)" in reasons
+    with pytest.raises(LatteError, match="0 class names"):
+        look_at(flat, None, None)
+
+
 def test_left_out_files_of_both_folders_are_counted(colour_images: Images) -> None:
     root = colour_images(per_class=4)
     labelled = colour_images(per_class=2, folder="labelled")
@@ -242,7 +283,10 @@ def test_the_written_recipe_runs(
     assert run_command_line(["new", "--images", "images", "-o", "my.yaml", "--method", method]) == 0
     tiny = f"backbone={{model: 'local-dir:{tiny_clip_folder}'}}"
     assert run_command_line(["run", "my.yaml", "-q", "--set", tiny]) == 0
-    assert "labels of your images" in capsys.readouterr().out
+    (run,) = Path("runs").iterdir()
+    said = capsys.readouterr().out
+    assert f"labels of your images: {run}/pseudo_labels.csv\n" in said
+    assert f"classify new images: latte predict {run} IMAGES\n" in said
 
 
 def test_few_images_select_a_method_without_training_and_texts(

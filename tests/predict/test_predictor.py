@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -227,3 +228,41 @@ def test_importing_latte_imports_no_torch() -> None:
     assert latte.LatteError is LatteError
     with pytest.raises(AttributeError, match="lod"):
         _ = latte.lod  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def threads() -> Iterator[None]:
+    """Let torch use two threads on any machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+@pytest.mark.usefixtures("threads")
+def test_forked_process_is_refused_instead_of_waiting_for_ever(
+    model: Predictor, folder: Path
+) -> None:
+    child = os.fork()
+    if child == 0:
+        try:
+            model.predict(folder)
+        except LatteError as error:
+            os._exit(7 if "before this process was forked" in str(error) else 8)
+        finally:
+            os._exit(9)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    assert len(model.predict(folder)) == len(SIZES)
+
+
+def test_forked_process_with_one_thread_predicts(
+    model: Predictor, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("latte.predict.predictor._Forks.count", 1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    assert len(model.predict(folder)) == len(SIZES)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    with pytest.raises(LatteError, match="forked"):
+        model.features(folder)

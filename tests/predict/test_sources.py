@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -60,7 +61,9 @@ def test_images_are_found_lazily() -> None:
     assert len(taken) == 3
 
 
-@pytest.mark.parametrize("wrong", [3, None, b"bytes", numpy.zeros((4, 4, 3)), [3]])
+@pytest.mark.parametrize(
+    "wrong", [3, None, b"bytes", bytearray(3), io.BytesIO(b"1"), numpy.zeros((4, 4, 3)), [3], ""]
+)
 def test_value_that_is_no_image_is_an_error(wrong: Any) -> None:
     with pytest.raises(LatteError, match="is no image"):
         names(wrong)

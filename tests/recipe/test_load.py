@@ -21,6 +21,15 @@ def test_a_missing_file_suggests_the_nearest(tmp_path: Path, registry: Registry)
         assert caught.value.hint == f'Did you mean "{tmp_path / "latteclip.yaml"}"?'
 
 
+def test_a_missing_suffix_is_suggested_before_a_shipped_recipe(
+    tmp_path: Path, registry: Registry
+) -> None:
+    (tmp_path / "sat.yaml").write_text(MINIMAL)
+    with pytest.raises(LatteError, match="there is no such file") as caught:
+        load_recipe(tmp_path / "sat", registry)
+    assert caught.value.hint == f'Did you mean "{tmp_path / "sat.yaml"}"?'
+
+
 def test_a_missing_folder_is_an_error(tmp_path: Path, registry: Registry) -> None:
     with pytest.raises(LatteError, match=r"the folder .* does not exist"):
         load_recipe(tmp_path / "nowhere" / "r.yaml", registry)

@@ -207,6 +207,8 @@ class TestPresent:
         words = document.by_id("result").words
         assert "names that no image clearly shows: tabby cat, <b>fox</b>, c and 1 more" in words
         assert "last name" in words
+        for text in (words, model_card(results), squashed(summary_table(results))):
+            assert "only correctly spelt English words" in text
         assert "names that no image clearly shows: tabby cat" in model_card(results)
         assert "<b>" not in model_card(results)
         assert "About 2 of 3 classes occur" in squashed(summary_table(results))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,25 @@ def test_other_folder_is_an_error_that_names_run_folders_beside_it(tmp_path: Pat
     run_folder(tmp_path / "run")
     with pytest.raises(LatteError, match="run folders beside it: run"):
         open_run(tmp_path / "other")
+
+
+def test_folder_inside_a_run_folder_is_an_error_that_names_the_run(tmp_path: Path) -> None:
+    run = run_folder(tmp_path / "run")
+    for inside in ("model", "report/index.html"):
+        with pytest.raises(LatteError, match=rf"part of the run folder {re.escape(str(run))}"):
+            open_run(run / inside)
+    (tmp_path / "recipe.yaml").touch()
+    with pytest.raises(LatteError, match="run folders beside it: run"):
+        open_run(tmp_path / "other")
+
+
+def test_name_of_a_run_one_folder_deeper_is_suggested(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_folder(tmp_path / "adapted" / "birds-[1a]")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(LatteError, match=r"Did you mean adapted/birds-\[1a\]\?"):
+        open_run(Path("birds-[1a]"))
 
 
 def test_a_table_with_an_open_quote_is_damaged(tmp_path: Path) -> None:

@@ -66,6 +66,45 @@ def test_empty_list_on_standard_input_gives_a_header_and_code_0(
     assert "predict: 0 images" in said.err
 
 
+def test_impossible_paths_on_standard_input_are_left_out(
+    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(model.parent)
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{'long' * 1000}\nphotos/003.png\n"))
+    assert latte("predict", model, "-") == 3
+    out, err = capsys.readouterr()
+    assert [row["image"] for row in csv.DictReader(io.StringIO(out))] == ["photos/003.png"]
+    assert "the file cannot be read: File name too long" in err
+    assert latte("predict", model, "long" * 1000) == 2
+
+
+def test_list_with_null_characters_is_refused(
+    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("photos/000.png\0photos/003.png\0"))
+    assert latte("predict", model, "-") == 2
+    assert "write one path per line, as `find -print` does" in capsys.readouterr().err
+
+
+def test_suffix_of_the_output_selects_the_format(
+    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(model.parent)
+    for name, options, begin in (
+        ("labels.jsonl", (), '{"image": '),
+        ("labels.ndjson", (), '{"image": '),
+        ("labels.jsonl", ("--format", "csv", "--force"), "image,source,"),
+        ("labels.txt", (), "image,source,"),
+        ("labels.json", ("--format", "jsonl"), '{"image": '),
+    ):
+        assert latte("predict", model, "photos", "-o", name, *options) == 0
+        assert Path(name).read_text().startswith(begin)
+    capsys.readouterr()
+    assert latte("predict", model, "photos", "-o", "labels.xlsx") == 2
+    assert "rows are not written as .xlsx" in capsys.readouterr().err
+    assert not Path("labels.xlsx").exists()
+
+
 def test_all_images_read_is_code_0_and_counts_are_known(
     model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -30,6 +30,7 @@ from latte.report.page.labels import flows, label_counts
 from latte.report.page.prototypes import moved_prototypes
 from latte.report.sentences import (
     ALL_OCCUR,
+    CHECK_NAMES,
     headline,
     main_name,
     oracle_note,
@@ -106,7 +107,11 @@ def _present(results: RunResults) -> dict[str, Any] | None:
     if results.present is None:
         return None
     sentence = present_sentence(results.present, len(results.class_names))
-    return {"sentence": sentence or ALL_OCCUR, "unsupported": results.present.unsupported}
+    return {
+        "sentence": sentence or ALL_OCCUR,
+        "unsupported": results.present.unsupported,
+        "advice": CHECK_NAMES,
+    }
 
 
 def _accuracy_chart(evaluations: Sequence[Evaluation]) -> Markup | None:
