@@ -176,6 +176,8 @@ def _kept(evaluations: Sequence[Evaluation], after: Evaluation) -> Headline:
         f" The candidate reaches {percent(candidate.top1.value, images)}: "
         f"{points(gain.value, images)} points (95 % interval {points_range(gain, images)})."
     )
+    if _tone(gain) == "better":
+        sentence += " The candidate is measurably better: `latte predict --candidate` uses it."
     sentence += _at_chance(after, candidate)
     rival = _stronger_control(evaluations, candidate, guarded=True)
     return Headline("same", sentence, rival)

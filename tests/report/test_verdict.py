@@ -154,10 +154,15 @@ class TestKeptZeroShot:
             "This run uses zero-shot CLIP: top-1 55.0 % on 400 labelled images (95 % interval 50.0 "
             "to 60.0 %). The candidate reaches 59.5 %: +4.5 points (95 % interval +1.2 to +7.8)."
         ) in text
+        assert "The candidate is measurably better: `latte predict --candidate` uses it." in text
         assert "No measurable gain" not in text
         assert "did at least as well" not in text
         card = model_card(judged(tmp_path, KEPT))
         assert "The CLIP that the recipe names, with its class texts as classifier" in card
+
+    def test_a_candidate_is_recommended_only_if_labels_show_a_gain(self, tmp_path: Path) -> None:
+        unclear = replace(ADAPTED, name="candidate", gain=Interval(0.02, -0.01, 0.05))
+        assert "measurably better" not in self.summary(tmp_path, unclear)
 
     def test_a_control_is_compared_with_the_candidate(self, tmp_path: Path) -> None:
         assert "did at least as well" not in self.summary(tmp_path, CONTROL)
