@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from latte.api import Classifier, Kind, LabelStream, LatteError, Loss, Supervision
 from latte.testing.component import ComponentContract
@@ -44,6 +45,19 @@ class LossContract(ComponentContract):
         images, supervision = example(loss)
         gradient = _gradient(loss(images, supervision, SCALE), images)
         assert bool(gradient.any()), "no gradient reaches the image features"
+
+    def test_every_parameter_of_the_loss_trains(self, tmp_path: Path) -> None:
+        """`parameters` returns each `nn.Parameter` of the loss, and each one gets gradient."""
+        loss: Loss[Any] = self.make(tmp_path)
+        trained = loss.parameters()
+        known = {id(value) for value in trained.values()}
+        forgotten = [name for name, value in _held(loss) if id(value) not in known]
+        assert not forgotten, f"parameters() does not return {', '.join(forgotten)}: never trained"
+        for name, value in trained.items():
+            images, supervision = example(loss)
+            loss(images, supervision, SCALE).backward()  # type: ignore[no-untyped-call]
+            assert value.grad is not None, f"no gradient reaches the parameter {name}"
+            assert bool(value.grad.isfinite().all()), f"the gradient of {name} is not finite"
 
     def test_it_reads_no_more_than_it_requires(self, tmp_path: Path) -> None:
         """A supervision without the required field raises `LatteError`."""
@@ -101,6 +115,17 @@ def example(loss: Loss[Any], classes: int = 4, size: int = 6) -> tuple[Tensor, S
         bias = torch.tensor(-10.0)
         return images, Supervision(stream, targets=class_rows[labels], logit_bias=bias)
     return images, Supervision(stream, classifier=Classifier(class_rows, torch.arange(classes)))
+
+
+def _held(loss: Loss[Any]) -> Iterator[tuple[str, nn.Parameter]]:
+    """Yield the trainable parameters among the loss's attributes and in its modules, with names."""
+    for name, value in vars(loss).items():
+        if isinstance(value, nn.Parameter) and value.requires_grad:
+            yield name, value
+        elif isinstance(value, nn.Module):
+            for inner, one in value.named_parameters():
+                if one.requires_grad:
+                    yield f"{name}.{inner}", one
 
 
 def _others(loss: Loss[Any]) -> dict[str, Any]:
