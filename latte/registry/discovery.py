@@ -93,6 +93,12 @@ def installed_distributions() -> tuple[str, ...]:
     return tuple(dict.fromkeys(one.distribution for one in _installed()))
 
 
+def plugin_packages() -> dict[str, str]:
+    """Return name and version of each installed plugin by its import package; imports none."""
+    plugins = [one for one in _installed() if not one.builtin]
+    return {one.entry_point.name: f"{one.distribution} {one.version}" for one in plugins}
+
+
 def _installed() -> list[_Installed]:
     found = []
     for entry_point in entry_points(group=ENTRY_POINT_GROUP):
