@@ -52,7 +52,8 @@ class PseudoLabeler(Component[OptionsT]):
         """Compute labels from the features of all learners; return results for the aggregators.
 
         Keys of `banks` and `aggregators` are learner names. `banks` is empty unless
-        `needs_feature_banks` is True.
+        `needs_feature_banks` is True. A run that resumes within an epoch calls `start` and
+        `load_state`, and not this method, so `state` must return what `assign` needs.
         """
         return EpochInfo()
 
@@ -71,7 +72,10 @@ class PseudoLabeler(Component[OptionsT]):
     def assign(
         self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
     ) -> list[LabelStream]:
-        """Return the label streams of `batch`; `image_features` (B, D) are detached."""
+        """Return the label streams of `batch`; `image_features` (B, D) are detached.
+
+        Labels and weights are on the device of `image_features`; `batch.indices` are on the CPU.
+        """
 
     def state(self) -> dict[str, Tensor]:
         """Return all tensors that `load_state` needs to resume exactly."""

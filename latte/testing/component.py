@@ -56,14 +56,29 @@ class ComponentContract:
         """Return the component's entry in the registry; skip the test if `component` is empty."""
         if not self.component:
             pytest.skip("`component` is not set: the registration is not tested")
+        known = load_registry()
         try:
-            return load_registry().get(self.kind, self.component)
+            return known.get(self.kind, self.component)
         except LatteError as error:
+            short = self.component.rpartition("/")[2]
+            if any(one.spec.name == short for one in known.all(self.kind)):
+                raise AssertionError(f"`component` of {type(self).__name__}: {error}") from None
             raise AssertionError(f"is the plugin installed (latte plugins)? {error}") from None
 
     def valid(self, options: Mapping[str, Any]) -> Options:
-        """Validate `options` with the component's options model."""
-        return load_registry().options_model(self.registered()).model_validate(dict(options))
+        """Validate `options` with the component's options model.
+
+        Raises `AssertionError` with every invalid option, and the names of all options.
+        """
+        model = load_registry().options_model(self.registered())
+        try:
+            return model.model_validate(dict(options))
+        except ValidationError as error:
+            wrong = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
+            raise AssertionError(
+                f"`options` of {type(self).__name__} do not fit {model.__name__}: "
+                f"{'; '.join(wrong)}. All options: {', '.join(model.model_fields) or 'none'}"
+            ) from None
 
     def test_it_is_registered(self) -> None:
         """A recipe can name the component, and its class implements all abstract methods."""
