@@ -146,8 +146,19 @@ def _load(one: _Installed, installed: Sequence[_Installed], *, strict: bool) -> 
                 status = "incompatible"
             return one.plugin(status, error=error.what, specs=usable)
         detail = "".join(traceback.format_exception(error))
-        return one.plugin("broken", error=error_line(error), detail=detail, specs=usable)
+        what = error_line(error) + _of_another_interface(error)
+        return one.plugin("broken", error=what, detail=detail, specs=usable)
     return one.plugin("ok", specs=specs, commands=commands)
+
+
+def _of_another_interface(error: BaseException) -> str:
+    """Return a hint if `error` is an import of a name that this latte's interface does not have."""
+    if not isinstance(error, ImportError) or error.name not in ("latte.api", "latte.testing"):
+        return ""
+    return (
+        f". This latte has version {API_VERSION} of the plugin interface; "
+        "if the plugin was written for another version, upgrade the plugin or latte-clip"
+    )
 
 
 def raise_plugin_error(package: str, error: BaseException) -> NoReturn:
