@@ -72,7 +72,8 @@ class Evidence:
     """True if the recipe trained the CLIP; candidates are then accepted in full or not at all."""
     corrections: Tensor | None = None
     """(N,) int64: classes that a person gave to images, and -1 elsewhere; None if the recipe has no
-    corrections. A candidate may have trained on these classes, so do not use them to judge it."""
+    corrections. A candidate may have trained on these classes, so do not judge it by how many of
+    them it predicts."""
 
     @property
     def divisible(self) -> bool:
