@@ -12,6 +12,7 @@ from typing import Any, ClassVar, get_args
 
 import pytest
 from pydantic import ValidationError
+from torch import Tensor, nn
 
 from latte.api import Component, Kind, LatteError, Options
 from latte.registry.plugin import Registered
@@ -117,6 +118,21 @@ class ComponentContract:
         _, options = self.build()
         again = type(options).model_validate(options.model_dump(mode="json"))
         assert again == options, f"{options!r} comes back from JSON as {again!r}"
+
+
+def own_leaves(component: Component[Any]) -> Iterator[tuple[str, Tensor]]:
+    """Yield the tensors that a component holds to be trained, with their names.
+
+    They are attributes that are leaves with gradient, and such parameters of attributes that are
+    modules.
+    """
+    for name, value in vars(component).items():
+        if isinstance(value, Tensor) and value.is_leaf and value.requires_grad:
+            yield name, value
+        elif isinstance(value, nn.Module):
+            for inner, one in value.named_parameters():
+                if one.requires_grad:
+                    yield f"{name}.{inner}", one
 
 
 def _undescribed(model: type[Options], prefix: str = "") -> Iterator[str]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from latte.api import Classifier, Kind, LabelStream, LatteError, Loss, Supervision
-from latte.testing.component import ComponentContract
+from latte.testing.component import ComponentContract, own_leaves
 from latte.testing.fixtures import unit_rows
 
 SCALE = torch.tensor(100.0)
@@ -51,7 +50,7 @@ class LossContract(ComponentContract):
         loss: Loss[Any] = self.make(tmp_path)
         trained = loss.parameters()
         known = {id(value) for value in trained.values()}
-        forgotten = [name for name, value in _held(loss) if id(value) not in known]
+        forgotten = [name for name, value in own_leaves(loss) if id(value) not in known]
         assert not forgotten, f"parameters() does not return {', '.join(forgotten)}: never trained"
         for name, value in trained.items():
             images, supervision = example(loss)
@@ -115,17 +114,6 @@ def example(loss: Loss[Any], classes: int = 4, size: int = 6) -> tuple[Tensor, S
         bias = torch.tensor(-10.0)
         return images, Supervision(stream, targets=class_rows[labels], logit_bias=bias)
     return images, Supervision(stream, classifier=Classifier(class_rows, torch.arange(classes)))
-
-
-def _held(loss: Loss[Any]) -> Iterator[tuple[str, nn.Parameter]]:
-    """Yield the trainable parameters among the loss's attributes and in its modules, with names."""
-    for name, value in vars(loss).items():
-        if isinstance(value, nn.Parameter) and value.requires_grad:
-            yield name, value
-        elif isinstance(value, nn.Module):
-            for inner, one in value.named_parameters():
-                if one.requires_grad:
-                    yield f"{name}.{inner}", one
 
 
 def _others(loss: Loss[Any]) -> dict[str, Any]:
