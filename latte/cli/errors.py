@@ -20,6 +20,7 @@ from rich.text import Text
 from latte.cli.output import SafeConsole
 from latte.interfaces import LatteError, RecipeErrors
 from latte.io.redaction import on_terminal, redact
+from latte.registry.discovery import plugin_packages
 from latte.report.terminal import in_lines
 
 UNEXPECTED = 1
@@ -46,6 +47,7 @@ _HINTS = {
     errno.ENFILE: "stop other programs that have files open, and run the same command again",
     errno.ENOMEM: _MEMORY,
 }
+_CALLED_BY_PLUGINS = ("latte.api", "latte.interfaces", "latte.toolkit")
 _RUST_ERROR_NUMBER = re.compile(r"\(os error (\d+)\)")
 
 
@@ -96,9 +98,26 @@ def print_unexpected(error: BaseException) -> None:
     """Print the traceback of a bug, and whether the bug is in latte or in a plugin."""
     with suppress(OSError):
         sys.stderr.write(on_terminal(redact("".join(traceback.format_exception(error)))))
-    blamed = any(note.startswith("In plugin ") for note in getattr(error, "__notes__", ()))
-    culprit = "the plugin named above" if blamed else "latte"
-    _print("error: ", f"this is a bug in {culprit}; please report it with the lines above.")
+    _print("error: ", f"this is a bug in {_culprit(error)}; please report it with the lines above.")
+
+
+def _culprit(error: BaseException) -> str:
+    """Return the plugin whose code raised `error`, or `latte`.
+
+    Code that plugins call is skipped, because most of its errors come from wrong arguments.
+    """
+    if any(note.startswith("In plugin ") for note in getattr(error, "__notes__", ())):
+        return "the plugin named above"
+    packages = plugin_packages()
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    for frame in reversed(frames):
+        module = str(frame.f_globals.get("__name__", ""))
+        package = module.partition(".")[0]
+        if package in packages:
+            return f"the plugin {packages[package]}"
+        if package == "latte" and not module.startswith(_CALLED_BY_PLUGINS):
+            return "latte"
+    return "latte"
 
 
 def discard_unwritten_output() -> None:

@@ -126,6 +126,12 @@ class Verdict:
 
 def check_verdict(verdict: Verdict, *, divisible: bool = True) -> None:
     """Raise `ValueError` if `verdict` is invalid; if not `divisible`, strength must be 0 or 1."""
+    numbers = {"strength": verdict.strength, **verdict.signals}
+    if verdict.probability is not None:
+        numbers["probability"] = verdict.probability
+    for name, value in numbers.items():
+        if not isinstance(value, int | float):
+            raise ValueError(f"{name} is a {type(value).__name__}, not a float: write float(...)")
     if not 0 <= verdict.strength <= 1:
         raise ValueError(f"the strength {verdict.strength} is not between 0 and 1")
     if not divisible and verdict.strength not in (0, 1):

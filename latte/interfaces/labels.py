@@ -55,7 +55,9 @@ class PseudoLabeler(Component[OptionsT]):
         """Compute labels from the features of all learners; return classifiers for aggregators.
 
         Keys of `banks` and `aggregators` are learner names. A bank holds the learner's features of
-        all training images. `banks` is empty unless `needs_feature_banks` is True.
+        all training images. `banks` is empty unless `needs_feature_banks` is True. A run that
+        resumes within an epoch calls `start` and `load_state`, but not this method, so `state` must
+        return what `assign` needs.
         """
         return EpochInfo()
 
@@ -75,7 +77,8 @@ class PseudoLabeler(Component[OptionsT]):
     ) -> list[LabelStream]:
         """Return the labels and weights of `batch`, one `LabelStream` per source of labels.
 
-        `image_features` (B, D) are the learner's features of the batch, detached.
+        `image_features` (B, D) are the learner's features of the batch, detached. Labels and
+        weights are on their device; `batch.indices` are on the CPU.
         """
 
     def state(self) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ from latte.interfaces.component import Component, OptionsT
 from latte.interfaces.training import EpochInfo, LabelStream, TrainingStart
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 ClassFeatureRefresh = Literal["start", "epoch", "step"]
 
@@ -129,6 +129,28 @@ class Loss(Component[OptionsT]):
     sigmoid: ClassVar[bool] = False
     """True if the loss needs `Supervision.logit_bias`, which only sigmoid models have. latte then
     refuses recipes with a softmax model. If False, latte warns of recipes with a sigmoid model."""
+
+    def parameters(self) -> Mapping[str, nn.Parameter]:
+        """Return the loss's own trained parameters by name, such as a temperature.
+
+        Create them in `__init__`, on `context.device`. The learner's optimiser trains them together
+        with the parameters of the backbone, at the same learning rate. Checkpoints contain them;
+        `metrics.jsonl` records those with one element in each step, as `loss.NAME`. The saved model
+        does not contain them. Parameters that this method does not return are not trained.
+
+        Example:
+            >>> import torch
+            >>> from latte.api import Loss, NoOptions
+            >>> class Warm(Loss[NoOptions]):
+            ...     requires = "classifier"
+            ...     def __init__(self, options, context):
+            ...         super().__init__(options, context)
+            ...         start = torch.zeros((), device=context.device)
+            ...         self.log_temperature = torch.nn.Parameter(start)
+            ...     def parameters(self):
+            ...         return {"log_temperature": self.log_temperature}
+        """
+        return {}
 
     @abstractmethod
     def __call__(

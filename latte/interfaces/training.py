@@ -28,7 +28,8 @@ class FeatureBank:
     """
 
     features: Tensor
-    """(N, D), L2-normalised, without gradient; images go through the evaluation transform."""
+    """(N, D), L2-normalised, without gradient, on the run's device; images go through the
+    evaluation transform."""
 
 
 def _no_names(names: Sequence[str]) -> Tensor:

@@ -18,7 +18,7 @@ import jinja2
 from latte.interfaces import LatteError
 from latte.io.files import temporary_beside
 from latte.registry.registry import INTERFACES
-from latte.registry.spec import Kind
+from latte.registry.spec import API_VERSION, Kind
 from latte.version import __version__
 
 _DISTRIBUTION = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -135,6 +135,7 @@ def _files(names: Names, kind: Kind) -> Iterator[tuple[str, str]]:
         "contract": contract_of(kind),
         "summary": SUMMARIES[kind],
         "latte": series,
+        "api_version": API_VERSION,
     }
     found = {
         path.relative_to(_TEMPLATES / part).as_posix(): path.relative_to(_TEMPLATES).as_posix()

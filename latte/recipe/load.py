@@ -20,7 +20,7 @@ from latte.recipe.model import Choice, LearnerChoice, Recipe
 from latte.recipe.node import DEFAULT, Node, Origin, dotted, find, leaves
 from latte.recipe.overrides import apply_overrides
 from latte.recipe.reader import RecipeReader
-from latte.recipe.shipped import SUFFIXES, shipped_names
+from latte.recipe.shipped import SUFFIXES, is_part, shipped_names
 from latte.recipe.variables import Written
 from latte.registry.registry import Registry
 from latte.registry.spec import BY, NAME, USE
@@ -101,12 +101,15 @@ def refuse_absent_file(path: Path) -> None:
     if not path.parent.is_dir():
         raise LatteError(f"the folder {path.parent} does not exist", where=str(path))
     recipes = [file.name for file in path.parent.iterdir() if file.suffix in SUFFIXES]
+    runnable = [name for name in shipped_names() if not is_part(name)]
     hint = None
     without_suffix = [name for name in recipes if Path(name).stem == path.name]
     if near := next(iter(without_suffix), None) or nearest(path.name, recipes):
         hint = f'Did you mean "{path.parent / near}"?'
-    elif near := nearest(path.with_suffix("").as_posix(), shipped_names()):
-        hint = f'Did you mean "{near}", which comes with latte?'
+    elif near := nearest(path.with_suffix("").as_posix(), runnable):
+        hint = f'Did you mean "{near}", which comes with latte? All recipes: latte recipes ls'
+    elif not path.suffix:
+        hint = "All recipes that come with latte: latte recipes ls"
     raise LatteError("there is no such file", where=str(path), hint=hint)
 
 

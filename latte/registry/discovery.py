@@ -95,6 +95,12 @@ def installed_distributions() -> tuple[str, ...]:
     return tuple(dict.fromkeys(one.distribution for one in _installed()))
 
 
+def plugin_packages() -> dict[str, str]:
+    """Return name and version of each installed plugin by its import package; imports none."""
+    plugins = [one for one in _installed() if not one.builtin]
+    return {one.entry_point.name: f"{one.distribution} {one.version}" for one in plugins}
+
+
 def _installed() -> list[_Installed]:
     found = []
     for entry_point in entry_points(group=ENTRY_POINT_GROUP):
@@ -142,8 +148,19 @@ def _load(one: _Installed, installed: Sequence[_Installed], *, strict: bool) -> 
                 status = "incompatible"
             return one.plugin(status, error=error.what, specs=usable)
         detail = "".join(traceback.format_exception(error))
-        return one.plugin("broken", error=error_line(error), detail=detail, specs=usable)
+        what = error_line(error) + _of_another_interface(error)
+        return one.plugin("broken", error=what, detail=detail, specs=usable)
     return one.plugin("ok", specs=specs, commands=commands)
+
+
+def _of_another_interface(error: BaseException) -> str:
+    """Return a hint if `error` is an import of a name that this latte's interface does not have."""
+    if not isinstance(error, ImportError) or error.name not in ("latte.api", "latte.testing"):
+        return ""
+    return (
+        f". This latte has version {API_VERSION} of the plugin interface; "
+        "if the plugin was written for another version, upgrade the plugin or latte-clip"
+    )
 
 
 def raise_plugin_error(package: str, error: BaseException) -> NoReturn:

@@ -69,6 +69,8 @@ class ComponentSpec:
     summary: str
     options: str | None = None
     api_version: int = API_VERSION
+    """Version of the plugin interface that the component was written for. Write the number, as in
+    `api_version=2`: the default is the version of the installed latte, so it is never refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ class CommandSpec:
     target: str
     summary: str
     api_version: int = API_VERSION
+    """Version of the plugin interface that the command was written for; see `ComponentSpec`."""
 
 
 class Hooks:

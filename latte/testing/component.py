@@ -12,6 +12,7 @@ from typing import Any, ClassVar, get_args
 
 import pytest
 from pydantic import ValidationError
+from torch import Tensor, nn
 
 from latte.api import Component, Kind, LatteError, Options
 from latte.registry.registry import load_registry
@@ -58,14 +59,29 @@ class ComponentContract:
         """Return the component's entry in the registry; skip the test if `component` is empty."""
         if not self.component:
             pytest.skip("`component` is not set: the registration is not tested")
+        known = load_registry()
         try:
-            return load_registry().get(self.kind, self.component)
+            return known.get(self.kind, self.component)
         except LatteError as error:
+            short = self.component.rpartition("/")[2]
+            if any(one.spec.name == short for one in known.all(self.kind)):
+                raise AssertionError(f"`component` of {type(self).__name__}: {error}") from None
             raise AssertionError(f"is the plugin installed (latte plugins)? {error}") from None
 
     def valid(self, options: Mapping[str, Any]) -> Options:
-        """Validate `options` with the component's options model."""
-        return load_registry().options_model(self.registered()).model_validate(dict(options))
+        """Validate `options` with the component's options model.
+
+        Raises `AssertionError` with every invalid option, and the names of all options.
+        """
+        model = load_registry().options_model(self.registered())
+        try:
+            return model.model_validate(dict(options))
+        except ValidationError as error:
+            wrong = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
+            raise AssertionError(
+                f"`options` of {type(self).__name__} do not fit {model.__name__}: "
+                f"{'; '.join(wrong)}. All options: {', '.join(model.model_fields) or 'none'}"
+            ) from None
 
     def test_it_is_registered(self) -> None:
         """The component is registered, and its class implements all abstract methods."""
@@ -104,6 +120,21 @@ class ComponentContract:
         _, options = self.build()
         again = type(options).model_validate(options.model_dump(mode="json"))
         assert again == options, f"{options!r} comes back from JSON as {again!r}"
+
+
+def own_leaves(component: Component[Any]) -> Iterator[tuple[str, Tensor]]:
+    """Yield the tensors that a component holds to be trained, with their names.
+
+    They are attributes that are leaves with gradient, and such parameters of attributes that are
+    modules.
+    """
+    for name, value in vars(component).items():
+        if isinstance(value, Tensor) and value.is_leaf and value.requires_grad:
+            yield name, value
+        elif isinstance(value, nn.Module):
+            for inner, one in value.named_parameters():
+                if one.requires_grad:
+                    yield f"{name}.{inner}", one
 
 
 def _undescribed(model: type[Options], prefix: str = "") -> Iterator[str]:

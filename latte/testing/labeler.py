@@ -139,7 +139,15 @@ class PseudoLabelerContract(ComponentContract):
         expected = self.assign(one, start, 5, first=5)
         other.load_state(state)
         message = "state() misses something that assign() needs"
-        _check_equal(expected, self.assign(other, start, 5, first=5), message)
+        try:
+            resumed = self.assign(other, start, 5, first=5)
+        except Exception as error:
+            what = f"{type(error).__name__}: {error}"
+            raise AssertionError(
+                f"{message}: assign() failed after start() and load_state(), because a run that "
+                f"resumes within an epoch does not call on_epoch_start() again ({what})"
+            ) from error
+        _check_equal(expected, resumed, message)
 
 
 def _aggregators(
@@ -187,7 +195,8 @@ def _check_stream(stream: LabelStream, classes: int, size: int) -> None:
     assert bool(((labels >= 0) & (labels < classes)).all()), f"{where} labels outside [0, C)"
     assert weights.shape == (size,), f"{where} weights are {tuple(weights.shape)}, not ({size},)"
     assert weights.is_floating_point(), f"{where} weights are {weights.dtype}"
-    assert bool(((weights >= 0) & (weights <= 1)).all()), f"{where} weights outside [0, 1]"
+    low, high = weights.min().item(), weights.max().item()
+    assert low >= 0 and high <= 1, f"{where} weights from {low!r} to {high!r}, not in [0, 1]"
     assert torch.isfinite(torch.tensor(stream.scale)), f"{where} the scale is {stream.scale}"
     assert not weights.requires_grad, f"{where} weights must not carry gradient"
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from latte.api import Classifier, Kind, LabelStream, LatteError, Loss, Supervision
-from latte.testing.component import ComponentContract
+from latte.testing.component import ComponentContract, own_leaves
 from latte.testing.fixtures import unit_rows
 
 SCALE = torch.tensor(100.0)
@@ -44,6 +44,19 @@ class LossContract(ComponentContract):
         images, supervision = example(loss)
         gradient = _gradient(loss(images, supervision, SCALE), images)
         assert bool(gradient.any()), "no gradient reaches the image features"
+
+    def test_every_parameter_of_the_loss_trains(self, tmp_path: Path) -> None:
+        """`parameters` returns each `nn.Parameter` of the loss, and each one gets gradient."""
+        loss: Loss[Any] = self.make(tmp_path)
+        trained = loss.parameters()
+        known = {id(value) for value in trained.values()}
+        forgotten = [name for name, value in own_leaves(loss) if id(value) not in known]
+        assert not forgotten, f"parameters() does not return {', '.join(forgotten)}: never trained"
+        for name, value in trained.items():
+            images, supervision = example(loss)
+            loss(images, supervision, SCALE).backward()  # type: ignore[no-untyped-call]
+            assert value.grad is not None, f"no gradient reaches the parameter {name}"
+            assert bool(value.grad.isfinite().all()), f"the gradient of {name} is not finite"
 
     def test_it_reads_no_more_than_it_requires(self, tmp_path: Path) -> None:
         """The loss raises `LatteError` if the field that it requires is None."""

@@ -24,7 +24,7 @@ from latte.api import (
     Supervision,
     TrainingStart,
 )
-from latte.testing.component import ComponentContract
+from latte.testing.component import ComponentContract, own_leaves
 from latte.testing.fixtures import training_start, unit_rows
 
 LEARNER = "main"
@@ -62,6 +62,14 @@ class PrototypeAggregatorContract(ComponentContract):
         assert found.shape == (size, classes), f"similarities are {tuple(found.shape)}, not (B, C)"
         expected = aggregator.classifier().similarities(start.image_features[:size])
         assert torch.allclose(found, expected, atol=1e-5), "similarities must be the classifier's"
+
+    def test_no_tensor_waits_for_an_optimiser(self, tmp_path: Path) -> None:
+        """The aggregator holds no parameter, because the optimiser does not train prototypes."""
+        idle = [name for name, _ in own_leaves(self.started(tmp_path, training_start()))]
+        assert not idle, (
+            f"{', '.join(idle)} would never be trained: an optimiser trains only what `trainable` "
+            "selects and what a loss returns from parameters(); change prototypes in update()"
+        )
 
     @SIZES
     def test_supervision_is_what_a_loss_reads(

@@ -60,7 +60,8 @@ class Learner:
     name: str
     backbone: Backbone
     parameters: Mapping[str, nn.Parameter]
-    """Trainable parameters by name; empty if training changes prototypes only."""
+    """Trained parameters by name; those of the loss are named `loss.NAME`. Empty if training changes
+    prototypes only."""
     aggregator: PrototypeAggregator[Any]
     loss: Loss[Any] | None
     """The loss of each step; None only if the run takes no training step."""
@@ -286,7 +287,7 @@ def build_learner(
     `select` makes parameters of the copy trainable and returns them.
     """
     backbone = frozen.fork()
-    parameters = select(backbone)
+    parameters = {**select(backbone), **loss_parameters(loss)}
     return Learner(
         name=name,
         backbone=backbone,
@@ -299,6 +300,12 @@ def build_learner(
         arithmetic=choose_arithmetic(precision, backbone.logit_scale.device),
         micro_batch_size=micro_batch_size,
     )
+
+
+def loss_parameters(loss: Loss[Any] | None) -> dict[str, nn.Parameter]:
+    """Return the loss's own parameters, named `loss.NAME`."""
+    own = {} if loss is None else loss.parameters()
+    return {f"loss.{name}": value for name, value in own.items()}
 
 
 def build_optimizer(

@@ -32,7 +32,7 @@ from latte.toolkit.seeds import seed_from
 from latte.train.checkpoint import Checkpoints, resume
 from latte.train.features import CachedStates
 from latte.train.kernels import use_kernels
-from latte.train.learner import Learner, learning_rate_factor
+from latte.train.learner import Learner, learning_rate_factor, loss_parameters
 from latte.train.micro_batch import explain_out_of_memory, find_micro_batch_size
 from latte.train.precision import encoding_in
 from latte.train.step import training_step
@@ -293,6 +293,11 @@ def _step(
             own["agreement"] = outcome.agreement
         # Cloned, as a backbone may return the tensor that the optimiser changes in place.
         own["logit_scale"] = learner.backbone.logit_scale.detach().clone()
+        own |= {
+            name: value.detach().clone()
+            for name, value in loss_parameters(learner.loss).items()
+            if value.numel() == 1
+        }
         own |= learner.scaler.figures()
         own["learning_rate"] = rate
         prefix = "" if len(training.learners) == 1 else f"{learner.name}."

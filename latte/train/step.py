@@ -11,7 +11,7 @@ from torch import Tensor
 from latte.interfaces import Batch, LabelStream, Supervision
 from latte.train.features import StepInputs, StepTexts, description_features
 from latte.train.learner import Learner
-from latte.train.timing import BACKWARD, IMAGES, OPTIMISER, timed
+from latte.train.timing import BACKWARD, IMAGES, LOSS, OPTIMISER, PROTOTYPES, timed
 from latte.train.towers import Towers, towers_of
 
 
@@ -47,11 +47,15 @@ def training_step(
         image_features = towers.encode_images(batch.indices, pixels)
     supervisions = _supervise(learner, towers, inputs, batch, image_features.detach())
     scale = learner.backbone.logit_scale
-    losses = [one.stream.scale * learner.loss(image_features, one, scale) for one in supervisions]
-    loss = torch.stack(losses).sum() if losses else image_features.sum() * 0.0
+    with timed(LOSS):
+        losses = [
+            one.stream.scale * learner.loss(image_features, one, scale) for one in supervisions
+        ]
+        loss = torch.stack(losses).sum() if losses else image_features.sum() * 0.0
     if learner.optimizer is not None and loss.requires_grad:
         _update_weights(learner, learner.optimizer, towers, loss)
-    learner.aggregator.update(supervisions)
+    with timed(PROTOTYPES):
+        learner.aggregator.update(supervisions)
     agreement = None
     if len(supervisions) > 1:
         first, second = (one.stream.labels for one in supervisions[:2])
@@ -85,12 +89,13 @@ def _supervise(
     features = iter(
         description_features(columns, inputs.bank, texts, learner.cached_texts, batch.step)
     )
-    supervisions = [
-        aggregator.supervise(
-            stream, {name: next(features) for name in inputs.descriptions}, image_features
-        )
-        for stream in streams
-    ]
+    with timed(PROTOTYPES):
+        supervisions = [
+            aggregator.supervise(
+                stream, {name: next(features) for name in inputs.descriptions}, image_features
+            )
+            for stream in streams
+        ]
     bias = learner.backbone.logit_bias
     return [replace(one, logit_bias=bias) for one in supervisions]
 

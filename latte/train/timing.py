@@ -25,10 +25,12 @@ Shape = Sequence[int]
 WAITING = "waiting for images"
 IMAGES = "image tower"
 TEXTS = "texts"
-LABELS = "labels, prototypes, loss"
+LABELS = "labels and the rest"
+PROTOTYPES = "prototypes"
+LOSS = "loss"
 BACKWARD = "backward"
 OPTIMISER = "optimiser"
-PARTS = (WAITING, IMAGES, TEXTS, LABELS, BACKWARD, OPTIMISER)
+PARTS = (WAITING, IMAGES, TEXTS, LABELS, PROTOTYPES, LOSS, BACKWARD, OPTIMISER)
 """The parts of a training step."""
 EPOCH_STARTS, EVALUATION, CHECKPOINTS = "start of epochs", "evaluation", "checkpoints"
 MICRO_BATCH_SEARCH, REST = "finding what fits", "rest"

@@ -106,3 +106,12 @@ def test_a_file_precedes_a_shipped_recipe_of_the_same_name(latte: Latte) -> None
     assert "comes with latte" not in err
     code, _, err = latte("check dmo")
     assert (code, "Did you mean" in err) == (2, True)
+
+
+def test_an_absent_recipe_suggests_only_recipes_that_run(latte: Latte) -> None:
+    """Parts that recipes extend do not run alone."""
+    code, _, err = latte("check latteclip")
+    assert (code, "parts/" in err) == (2, False)
+    assert "latte recipes ls" in err
+    code, _, err = latte("check nothing-like-it")
+    assert (code, "All recipes that come with latte: latte recipes ls" in err) == (2, True)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from latte import distributed
 from latte.backbone.encode import encode_cached_images
-from latte.components.options import LastBlocksOptions
+from latte.components.options import ContrastiveOptions, LastBlocksOptions
 from latte.components.trainable import LastBlocks
 from latte.distributed.joining import joined
 from latte.interfaces import NoOptions, Trunk
@@ -25,7 +25,12 @@ from latte.interfaces.settings import OptimizerSettings
 from latte.train.loop import train
 from latte.train.training import Training
 from tests.helpers.clip_models import open_model
-from tests.helpers.method_doubles import AgreementLabeler, MaskedCrossEntropy, StepTemplates
+from tests.helpers.method_doubles import (
+    AgreementLabeler,
+    MaskedCrossEntropy,
+    StepTemplates,
+    TemperatureLoss,
+)
 from tests.helpers.recorded import RecordedProgress, RecordedTask
 from tests.helpers.training_driver import CONTEXT
 from tests.helpers.training_engine import (
@@ -45,6 +50,11 @@ def class_texts_with_gradient() -> Part:
     return Part("main", "all", prototypes, MaskedCrossEntropy(NoOptions(), CONTEXT))
 
 
+def trained_temperature() -> Part:
+    loss = TemperatureLoss(ContrastiveOptions(), CONTEXT)
+    return replace(latteclip_part(), loss=loss)
+
+
 def two_learners() -> dict[str, Any]:
     return {"parts": reclip_parts(), "labelers": [AgreementLabeler(NoOptions(), CONTEXT)]}
 
@@ -57,6 +67,10 @@ TRAININGS: Mapping[str, Callable[[], Mapping[str, Any]]] = {
     "latteclip": dict,
     "class-texts": lambda: {"parts": [class_texts_with_gradient()]},
     "two-learners": two_learners,
+    "loss-parameters": lambda: {
+        "parts": [trained_temperature()],
+        **settings(micro_batch_size=2),
+    },
     "micro-batches": lambda: settings(micro_batch_size=1),
     "refreshed-captions": lambda: settings(refresh_captions=3),
     "one-image": lambda: settings(batch_size=1),

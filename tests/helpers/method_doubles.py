@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
-from latte.components.options import TemplateOptions
+from latte.components.losses import ContrastiveLoss
+from latte.components.options import ContrastiveOptions, TemplateOptions
 from latte.components.prototypes import TemplatePrototypes
 from latte.interfaces import (
     Batch,
@@ -114,6 +115,23 @@ class MaskedCrossEntropy(Loss[NoOptions]):
         each = cross_entropy(logits, supervision.stream.labels, reduction="none")
         weights = supervision.stream.weights
         return (each * weights).sum() / weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)
+
+
+class TemperatureLoss(ContrastiveLoss):
+    """Contrastive loss with a temperature of its own, which is trained."""
+
+    def __init__(self, options: ContrastiveOptions, context: Context) -> None:
+        super().__init__(options, context)
+        self.log_temperature = nn.Parameter(torch.zeros((), device=context.device))
+
+    def parameters(self) -> Mapping[str, nn.Parameter]:
+        return {"log_temperature": self.log_temperature}
+
+    def __call__(
+        self, image_features: Tensor, supervision: Supervision, logit_scale: Tensor
+    ) -> Tensor:
+        scale = logit_scale.detach() / self.log_temperature.exp()
+        return super().__call__(image_features, supervision, scale)
 
 
 class TwoPrototypes(PrototypeAggregator[NoOptions]):

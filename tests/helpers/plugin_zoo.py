@@ -198,6 +198,7 @@ ZOO = [
     ),
     Package("latte-echoes", "latte_echoes", commands(both="latte_echoes.words:echo")),
     Package("latte-unimportable", "latte_unimportable", "import a_package_that_nobody_has"),
+    Package("latte-outdated", "latte_outdated", "from latte.api import RemovedName"),
     Package("latte-exits", "latte_exits", "print('bye')\nraise SystemExit(3)"),
     Package(
         "latte-misspelt",

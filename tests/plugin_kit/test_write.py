@@ -9,10 +9,11 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from latte.interfaces import LatteError
 from latte.plugin_kit.write import SUMMARIES, contract_of, plugin_names, write_plugin
-from latte.registry.spec import KINDS, Kind
+from latte.registry.spec import API_VERSION, KINDS, Kind
 from latte.testing import __all__ as contracts
 
 ROOT = Path(__file__).parents[2]
@@ -36,6 +37,22 @@ def test_a_package_is_complete(kind: Kind, tmp_path: Path) -> None:
     project = tomllib.loads((tmp_path / f"latte-own-{kind}/pyproject.toml").read_text())["project"]
     assert project["entry-points"]["latte.plugins"] == {module: module}
     assert any(">=" in one and "<" in one for one in project["dependencies"])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_component_states_the_version_of_the_interface(kind: Kind, tmp_path: Path) -> None:
+    """The default is always the version of the installed latte, so it would never be refused."""
+    write(tmp_path, kind)
+    package = tmp_path / f"latte-own-{kind}" / f"latte_own_{kind}" / "__init__.py"
+    assert f"api_version={API_VERSION}," in package.read_text()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_runs_of_the_recipe_are_named_after_the_component(kind: Kind, tmp_path: Path) -> None:
+    """A comparison lists runs by the name of their recipe."""
+    write(tmp_path, kind)
+    recipe = yaml.safe_load((tmp_path / f"latte-own-{kind}" / "recipe.yaml").read_text())
+    assert recipe["name"] == f"own-{kind}"
 
 
 def test_written_files_pass_ruff(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ def test_a_good_plugin_is_listed_with_its_normalised_name_and_version(registry: 
     ("distribution", "status", "words"),
     [
         ("latte-unimportable", "broken", "No module named 'a_package_that_nobody_has'"),
+        ("latte-outdated", "broken", "written for another version, upgrade the plugin"),
         ("latte-exits", "broken", "SystemExit: 3"),
         ("latte-misspelt", "broken", 'no hook latte_componets(). Did you mean "latte_components"?'),
         ("latte-unmarked", "broken", "mark latte_components() with @hookimpl"),

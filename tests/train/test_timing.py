@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
+from latte.components.losses import ContrastiveLoss
+from latte.components.options import ContrastiveOptions
 from latte.train import timing
 from latte.train.timing import (
     BACKWARD,
     CHECKPOINTS,
     IMAGES,
     LABELS,
+    LOSS,
     OPTIMISER,
     PARTS,
+    PROTOTYPES,
     TEXTS,
     WAITING,
     Stopwatch,
@@ -29,6 +36,8 @@ from latte.train.timing import (
     timed_step,
 )
 from latte.train.training import Training
+from tests.helpers.training_driver import CONTEXT
+from tests.helpers.training_engine import latteclip_part
 from tests.helpers.training_runs import assert_same_bits, metrics, outcome, run
 
 pytestmark = pytest.mark.thorough
@@ -115,6 +124,37 @@ def test_measured_training_gives_identical_bits(
     assert not watch.flops[OPTIMISER]
     trace = json.loads(gzip.decompress((tmp_path / "trace.json.gz").read_bytes()))
     assert trace["traceEvents"]
+
+
+@pytest.mark.parametrize("method", ["supervise", "update"])
+def test_slow_aggregator_counts_as_prototypes(make: Callable[..., Training], method: str) -> None:
+    training = make()
+    component = training.learners[0].aggregator
+    quick = getattr(component, method)
+
+    def slow(*arguments: Any) -> Any:
+        time.sleep(0.05)
+        return quick(*arguments)
+
+    setattr(component, method, slow)
+    watch = Stopwatch("cpu")
+    with measuring(watch):
+        run(training)
+    assert watch.measured.seconds[PROTOTYPES] >= 0.05 * watch.measured.steps
+
+
+def test_slow_loss_counts_as_loss(make: Callable[..., Training]) -> None:
+    class Slow(ContrastiveLoss):
+        def __call__(self, *arguments: Any) -> Any:
+            time.sleep(0.05)
+            return super().__call__(*arguments)
+
+    loss = Slow(ContrastiveOptions(), CONTEXT)
+    training = make(parts=[replace(latteclip_part(), loss=loss)])
+    watch = Stopwatch("cpu")
+    with measuring(watch):
+        run(training)
+    assert watch.measured.seconds[LOSS] >= 0.05 * watch.measured.steps
 
 
 def test_trace_is_written_if_training_ends_early(tmp_path: Path) -> None:

@@ -39,6 +39,16 @@ class TestNoReason(Fault, GuardContract):
     fails: ClassVar = ALWAYS
 
 
+class InTensor(Sure):
+    def judge(self, evidence: Evidence) -> Verdict:
+        return Verdict(torch.ones(1), "of the images")  # type: ignore[arg-type]
+
+
+class TestStrengthIsATensor(Fault, GuardContract):
+    broken = InTensor
+    fails: ClassVar = ALWAYS
+
+
 class Exaggerating(Sure):
     def judge(self, evidence: Evidence) -> Verdict:
         return Verdict(1.0, "of the images", 1.1)

@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from latte.components.losses import ContrastiveLoss
 from latte.components.options import ContrastiveOptions
-from latte.interfaces import Supervision
+from latte.interfaces import Context, Supervision
 from latte.testing import LossContract
 from tests.testing.broken.fault import Fault
 
@@ -114,3 +114,21 @@ class Crashing(ContrastiveLoss):
 class TestItCrashesWithoutTargets(FaultyLoss, LossContract):
     broken = Crashing
     fails: ClassVar = {"it_reads_no_more_than_it_requires"}
+
+
+class WithTemperature(ContrastiveLoss):
+    """Has a parameter that `parameters` does not return."""
+
+    def __init__(self, options: ContrastiveOptions, context: Context) -> None:
+        super().__init__(options, context)
+        self.temperature = nn.Parameter(torch.ones(()))
+
+    def __call__(
+        self, image_features: Tensor, supervision: Supervision, logit_scale: Tensor
+    ) -> Tensor:
+        return super().__call__(image_features, supervision, logit_scale) * self.temperature
+
+
+class TestAnUntrainedParameter(FaultyLoss, LossContract):
+    broken = WithTemperature
+    fails: ClassVar = {"every_parameter_of_the_loss_trains"}

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from latte.components.options import MomentumOptions
@@ -45,6 +45,19 @@ class Cleared(MomentumPrototypes):
 class TestPrototypesAreCleared(FaultyPrototypes, PrototypeAggregatorContract):
     broken = Cleared
     fails: ClassVar = {"steps_keep_the_classifier_whole"}
+
+
+class Learned(MomentumPrototypes):
+    """Has an offset that no optimiser knows."""
+
+    def start(self, start: TrainingStart) -> None:
+        super().start(start)
+        self.offset = nn.Parameter(torch.zeros_like(start.class_features))
+
+
+class TestALearnedOffset(FaultyPrototypes, PrototypeAggregatorContract):
+    broken = Learned
+    fails: ClassVar = {"no_tensor_waits_for_an_optimiser"}
 
 
 class Misbiased(MomentumPrototypes):
