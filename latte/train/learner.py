@@ -60,8 +60,8 @@ class Learner:
     name: str
     backbone: Backbone
     parameters: Mapping[str, nn.Parameter]
-    """Trained parameters by name; those of the loss are named `loss.NAME`. Empty if training changes
-    prototypes only."""
+    """Trained parameters by name; those of the loss are named `loss.NAME`. Empty if training
+    changes prototypes only."""
     aggregator: PrototypeAggregator[Any]
     loss: Loss[Any] | None
     """The loss of each step; None only if the run takes no training step."""

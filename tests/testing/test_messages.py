@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
+from latte.registry.plugin import Plugin
 
 from latte.api import Batch, ComponentSpec, EpochInfo, LabelStream, NoOptions, PseudoLabeler
-from latte.registry.plugin import Plugin
 from latte.registry.registry import Registry
 from latte.testing import PseudoLabelerContract
 from latte.testing import component as module
