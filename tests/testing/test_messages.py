@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
-from latte.registry.plugin import Plugin
 
 from latte.api import Batch, ComponentSpec, EpochInfo, LabelStream, NoOptions, PseudoLabeler
 from latte.registry.registry import Registry
+from latte.registry.spec import Plugin
 from latte.testing import PseudoLabelerContract
 from latte.testing import component as module
 
