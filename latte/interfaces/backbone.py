@@ -157,9 +157,9 @@ class Backbone(ABC):
 
     @property
     def logit_bias(self) -> Tensor | None:
-        """Scalar (shape `()`) that a sigmoid model (SigLIP) adds to its logits, else None.
+        """Scalar (shape `()`) that a sigmoid model (SigLIP) adds to its logits; None for others.
 
-        The default returns None, which means a softmax model.
+        The default returns None.
         """
         return None
 
@@ -168,7 +168,7 @@ class Backbone(ABC):
         """Clamp a trainable logit scale to [1, 100]; latte calls this after every training step.
 
         A frozen logit scale does not change. If a sigmoid model was loaded with a logit scale above
-        100, the loaded value is the upper limit instead.
+        100, this loaded scale is the upper limit instead of 100.
         """
 
     @abstractmethod
@@ -182,7 +182,7 @@ class Backbone(ABC):
         """
 
     def image_trunk(self) -> Trunk | None:
-        """Return the image tower split after its frozen layers, or None if it is not split.
+        """Return the image tower split after its frozen layers; None means that it is not split.
 
         latte calls this method after the trainable parameters have been chosen. With a `Trunk`, the
         outputs of the frozen layers are computed once per image instead of in every step. The
@@ -192,10 +192,11 @@ class Backbone(ABC):
         return None
 
     def text_trunk(self) -> TextTrunk | None:
-        """Return the text tower split after its frozen layers, or None if it is not split.
+        """Return the text tower split after its frozen layers; None means that it is not split.
 
-        With a trunk, the states of each distinct text are computed once instead of in every step;
-        see `image_trunk`. The default returns None, which is always correct.
+        With a `TextTrunk`, the outputs of the frozen layers are computed once per distinct text
+        instead of in every step; see `image_trunk`. The default returns None, which is always
+        correct.
         """
         return None
 
@@ -240,4 +241,4 @@ class Backbone(ABC):
 
     @abstractmethod
     def save(self, folder: Path) -> None:
-        """Write the model to `folder`; `BackboneLoader.load_saved` opens it, with equal outputs."""
+        """Write the model to `folder`; `BackboneLoader.load_saved` loads it with equal outputs."""

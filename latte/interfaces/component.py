@@ -45,7 +45,7 @@ class Options(BaseModel):
 
     @property
     def sends_images_to(self) -> str | None:
-        """Address of the machine to which the component sends images; None if it sends none.
+        """Address of the machine to which the component sends images; None if it sends no images.
 
         The dataset may forbid sending its images: see `Dataset.check_sending`.
         """
@@ -108,7 +108,8 @@ class Context:
     base_dir: Path
     """Folder of the recipe; relative paths in options are relative to this folder."""
     cache_dir: Path
-    """Cache folder of all runs; a component writes only to the subfolder with its own name."""
+    """Cache folder of all runs; a component writes only to the subfolder named after the component.
+    """
     device: str
     """A torch device, such as `cpu` or `cuda:0`."""
     seed: int

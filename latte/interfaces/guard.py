@@ -125,7 +125,11 @@ class Verdict:
 
 
 def check_verdict(verdict: Verdict, *, divisible: bool = True) -> None:
-    """Raise `ValueError` if `verdict` is invalid; if not `divisible`, strength must be 0 or 1."""
+    """Raise `ValueError` if `verdict` is invalid.
+
+    If the run cannot mix classifiers (`divisible` is False), a strength other than 0 or 1 is
+    invalid too.
+    """
     if not 0 <= verdict.strength <= 1:
         raise ValueError(f"the strength {verdict.strength} is not between 0 and 1")
     if not divisible and verdict.strength not in (0, 1):

@@ -37,9 +37,9 @@ class PseudoLabeler(Component[OptionsT]):
     """
 
     refresh: Refresh = "step"
-    """Schedule of `on_epoch_start`. `epoch`: before every epoch. `never`: once, before the first
-    epoch; labels then stay fixed. `step`: once, before the first epoch, and `assign` also computes
-    new labels in each step."""
+    """When the engine calls `on_epoch_start`. `epoch`: before every epoch. `never`: once, before
+    the first epoch; labels then stay fixed. `step`: once, before the first epoch, and `assign` also
+    computes new labels in each step."""
     needs_feature_banks: bool = False
     """True if `on_epoch_start` needs the features of all training images from every learner."""
 

@@ -61,8 +61,8 @@ class PrototypeAggregator(Component[OptionsT]):
     """
 
     class_features_refresh: ClassFeatureRefresh = "start"
-    """Schedule on which the engine encodes the C class texts with the learner's text tower and
-    calls `refresh_class_features`. `start`: never; the features passed to `start()` stay in use.
+    """When the engine encodes the C class texts again with the learner's text tower, and calls
+    `refresh_class_features`. `start`: not again; the features passed to `start()` stay in use.
     `epoch`: before every epoch and at the end of training, without gradient. `step`: before every
     step, with gradient, and at the end of training."""
 

@@ -244,8 +244,8 @@ class Questions(Protocol):
     def budget(self) -> int:
         """Largest number of distinct questions that the run may ask.
 
-        If the recipe's budget is in tokens or money, this number is an estimate. It changes while
-        tokens are counted.
+        If the recipe's budget is in tokens or money, this number is an estimate. The estimate
+        changes during the run, because it uses the tokens of the questions so far.
         """
 
     @property
@@ -259,17 +259,24 @@ class Questions(Protocol):
         """Return one grid image that shows the training images `indices`."""
 
     def choose(self, purpose: str, requests: Sequence[ChoiceRequest]) -> list[Choice | None]:
-        """Return one choice per request, in order; None if there is no answer or no budget left."""
+        """Return one choice per request, in order.
+
+        An entry is None if the describer gave no answer or the budget is spent.
+        """
 
     def ask(self, purpose: str, requests: Sequence[DescribeRequest]) -> list[str | None]:
-        """Return one text per request, in order; None if there is no answer or no budget left.
+        """Return one text per request, in order.
 
-        A request may have no image. Texts are truncated so that, as JSON, they have at most 500
-        characters.
+        An entry is None if the describer gave no answer or the budget is spent. A request may have
+        no image. Texts are truncated so that, as JSON, they have at most 500 characters.
         """
 
     def note(self, purpose: str, *, kept: int, contradictory: int) -> None:
-        """Add these numbers to `kept` and `contradictory` in the `QuestionCounts` of `purpose`."""
+        """Count images or clusters for the report on `purpose`.
+
+        `kept` of them have two answers that agree, and `contradictory` two answers that contradict
+        each other.
+        """
 
     def close(self) -> None:
         """Free the memory of the describer; a later question loads the describer again."""

@@ -32,12 +32,12 @@ class FeatureBank:
 
 
 def _no_names(names: Sequence[str]) -> Tensor:
-    """Raise `RuntimeError`: the default of `TrainingStart.encode_names` has no text tower."""
+    """Default of `TrainingStart.encode_names`: raise `RuntimeError`, as no encoder was given."""
     raise RuntimeError("this `TrainingStart` was made without `encode_names`")
 
 
 def _no_texts(labels: Tensor) -> Mapping[str, Tensor]:
-    """Return no texts, as in a recipe without descriptions."""
+    """Default of `TrainingStart.texts`: return no texts, as in a recipe without descriptions."""
     return {}
 
 
