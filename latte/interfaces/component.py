@@ -108,7 +108,7 @@ class Context:
     base_dir: Path
     """Folder of the recipe; relative paths in options are relative to this folder."""
     cache_dir: Path
-    """Cache folder of all runs; a component writes only to the subfolder named after the component.
+    """Cache folder of all runs; a component writes only to the subfolder with the component's name.
     """
     device: str
     """A torch device, such as `cpu` or `cuda:0`."""
