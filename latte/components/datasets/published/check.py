@@ -170,11 +170,11 @@ def maker(file: Path) -> str | None:
 
 
 def sizes(splits: Splits) -> tuple[int, int, int, int]:
-    """Return four counts: images in train, in val and in test, and classes."""
+    """Return the numbers of images in train, val and test, and the number of classes."""
     train, val, test = map(len, splits.values())
     return train, val, test, len(splits.names_by_label())
 
 
 def expected_sizes(facts: Facts) -> tuple[int, int, int, int]:
-    """Return the four counts that `sizes` gives for the published split."""
+    """Return the numbers that `sizes` gives for the published split."""
     return facts.train, facts.val, facts.test, facts.classes
