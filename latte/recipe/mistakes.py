@@ -52,7 +52,8 @@ class Mistake:
 
     origin: Origin
     path: KeyPath
-    """Key path within the recipe, or within the control that has the mistake."""
+    """Key path within the recipe, or within the control (variant of the recipe) that has the
+    mistake."""
     error: LatteError
 
     @property

@@ -245,9 +245,9 @@ class RecipeReader:
         """Report a missing `oracle: true`, and an `oracle: true` that no option needs.
 
         Only options of descriptions that use true labels of training images need the key. A key
-        without need would mark the results as those of an oracle. It is reported only if nothing
-        else is wrong: a description that needs it may itself be invalid, and is then missing in
-        `descriptions`.
+        without need would mark the results as those of an oracle. Such a key is reported only if
+        nothing else is wrong: a description that needs the key may itself be invalid, and is then
+        missing in `descriptions`.
         """
         paths = [
             (*path, key)
@@ -326,7 +326,8 @@ class RecipeReader:
     def _are_incomplete(self, describers: Sequence[Listed]) -> bool:
         """Return True if an invalid describer was left out of `describers`.
 
-        Then a description that names it must not be reported again.
+        A description that names this describer must then not be reported as naming an unknown
+        describer.
         """
         single, several = self.root.child("describer"), self.root.child("describers")
         written = int(_holds_value(single))
