@@ -48,7 +48,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Adapted:
-    """The classifier of a run: the mean of its learners' similarities (ReCLIP, section 3.4)."""
+    """Classifier of a run: averages the similarities of its learners (ReCLIP, section 3.4)."""
 
     class_names: tuple[str, ...]
     members: tuple[Member, ...]
@@ -209,7 +209,8 @@ def load_adapted(
 def _arithmetic(run: FinishedRun, device: torch.device) -> Arithmetic:
     """Return the arithmetic (number format) in which the run's models encode on `device`.
 
-    It is the recipe's `precision`, or the choice of `auto` if `device` does not support this.
+    It is the recipe's `precision`. If `device` does not support this precision, it is the one that
+    `auto` chooses.
     """
     train = run.recipe.get("train")
     found = train.get("precision") if isinstance(train, Mapping) else None

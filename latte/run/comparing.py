@@ -22,7 +22,7 @@ from latte.toolkit.neighbours import nearest_neighbours
 
 _NEIGHBOURS = 10
 _QUERIES = 2000
-"""Smallest number of images whose neighbours are looked up; if there are fewer, all images are."""
+"""Number of images, at least, whose neighbours are looked up; all images if there are fewer."""
 
 
 def model_score(image_features: Tensor, labels: Tensor) -> float:

@@ -158,7 +158,7 @@ def _hold_back(
 
 
 def _gate_lines(records: Sequence[HeldBack]) -> Iterator[str]:
-    """Yield messages on how many texts gates filtered out, per description.
+    """Yield, for each description, messages on how many texts gates filtered out.
 
     If no text of a description is left, also yield a warning.
     """

@@ -136,7 +136,7 @@ class _Runner:
         return None
 
     def _start(self) -> Job:
-        """Find the images and delete the records of changed stages; return the job."""
+        """Find the images and delete the records of changed stages; return the stages' `Job`."""
         share_folder(self.folder)
         check_sending(self.workspace.recipe, self.workspace.dataset)
         fetch_model(self.workspace.recipe, self.workspace.registry, self.folder, STAGES[self.last])

@@ -99,7 +99,7 @@ def plan_sweep(
 
 
 def _located(error: LatteError, path: Path, *, ambiguous: bool) -> list[LatteError]:
-    """Return the single errors in `error`.
+    """Return the errors of which `error` consists: several if it is a `RecipeErrors`.
 
     If `ambiguous` is true, the path of the recipe is added to errors about `--set`.
     """
