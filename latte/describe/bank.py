@@ -112,7 +112,7 @@ class DescriptionBank:
     def texts(
         self, label: str, indices: Tensor, class_labels: Tensor | None, epoch: int, seed: int
     ) -> list[str]:
-        """Return the B texts that `rows` chooses, for the same arguments."""
+        """Return B texts, one per image: `rows` with the same arguments gives their indices."""
         rows = self.rows(label, indices, class_labels, epoch, seed)
         return [self.unique_texts[row] for row in rows.tolist()]
 

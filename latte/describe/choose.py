@@ -32,7 +32,8 @@ _CHARACTERS = 500
 _MOST_TOKENS = 10**9
 """Stored token counts above this number are invalid and are not counted."""
 _DIGITS = 6
-"""Decimal places of stored probabilities; with more, 26 probabilities exceed a text's length."""
+"""Decimal places of stored probabilities; with more, 26 probabilities could exceed the largest
+length of a stored text."""
 
 
 RequestT = TypeVar("RequestT", ChoiceRequest, DescribeRequest)
@@ -226,7 +227,7 @@ class ChoicePlan(QuestionPlan[ChoiceRequest, Choice]):
         return answers
 
     def read(self, request: ChoiceRequest, value: Any) -> Choice:
-        """Return the choice with the probabilities in `value`, one per letter (option)."""
+        """Return a `Choice`; `value` is the stored list of one probability per letter (option)."""
         return request.choice(value)
 
 

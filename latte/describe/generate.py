@@ -50,9 +50,10 @@ class Planned(Protocol[RequestT]):
 
 @dataclass(frozen=True)
 class GenerateResult:
-    """Texts for the requests of a plan, and counts of requests.
+    """Texts for the requests of a plan, and numbers of requests by outcome.
 
-    If only a shard (share) of the plan was requested, the counts are about the shard.
+    The outcomes are: answered from the store, answered now, refused, failed. If only a shard
+    (share) of the plan was requested, the numbers are about the shard.
     """
 
     texts: tuple[str | None, ...]
