@@ -29,7 +29,8 @@ KEPT = 2
 _FILE = "state.safetensors"
 _SECONDS = 120.0
 _LARGEST_SHARE = 1 / 20
-"""Largest share of the training time that may be spent on saving checkpoints due by time."""
+"""Largest share of the training time that may be spent on saving the checkpoints that are due by
+time."""
 
 
 class Checkpoints:

@@ -25,8 +25,9 @@ Its arguments are the tower, split after its frozen layers, and the names of the
 parameters."""
 LARGEST_STATES = 4 * 2**30
 """Largest size in bytes of the cached outputs of frozen layers: for the images of one split of the
-dataset, and again for all texts. It does not depend on the machine's memory, because results with
-and without the cache can differ by rounding."""
+dataset, and again for all texts. The limit does not depend on the machine's memory, so that a
+recipe uses the cache on all machines or on none: results with and without the cache can differ by
+rounding."""
 _NEVER = -1
 
 

@@ -121,7 +121,10 @@ class Stopwatch:
         self._pending, self._pending_cpu = defaultdict(float), 0.0
 
     def close(self) -> None:
-        """Write the trace if there is one, and add the time since the last part ended."""
+        """Stop measuring: write the trace, if there is one.
+
+        Also adds the time since the last part ended to its part.
+        """
         profiler, self._profiler = self._profiler, None
         if profiler is not None and self._trace is not None:
             profiler.stop()
