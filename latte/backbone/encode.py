@@ -76,7 +76,7 @@ class ClassTexts:
     def _places(self) -> Tensor:
         """(C, V): indices of the sentences of each class, for at most V sentences per class.
 
-        Padded with the index of a row of zeros.
+        Rows of classes with fewer sentences are padded with the index of a row of zeros.
         """
         most = max(len(sentences) for sentences in self.of_class)
         places = torch.full((len(self.of_class), most), len(self.sentences))
