@@ -60,8 +60,9 @@ class Trunk:
 class TextTrunk:
     """A text tower in two parts: layers that training does not change, then the other layers.
 
-    The states of a text have one row or several, for example a row per token. The rows of all texts
-    form one matrix (T, W), in the order of the texts.
+    The outputs of the first part are called states. The states of a text have one row or several,
+    for example a row per token. The rows of all texts form one matrix (T, W), in the order of the
+    texts.
 
     Example:
         >>> import torch

@@ -127,7 +127,7 @@ class ChoiceRequest:
     """If True, "none of these" is added as the last option."""
 
     def __post_init__(self) -> None:
-        """Check the options."""
+        """Raise `LatteError` for too few, too many, empty or equal options."""
         shown, most = self._shown, len(ascii_uppercase)
         if len(self.options) < 2 or len(shown) > most:
             raise LatteError(
@@ -198,7 +198,7 @@ class ChoiceRequest:
 
 @dataclass(frozen=True)
 class QuestionCounts:
-    """Counts of the questions that a labeler asked for one purpose, and of their answers.
+    """Numbers of questions that a labeler asked for one purpose, and of their answers.
 
     Example:
         >>> from latte.api import QuestionCounts
@@ -208,19 +208,20 @@ class QuestionCounts:
 
     purpose: str
     questions: int
-    """Distinct questions within the budget."""
+    """Number of distinct questions, including those whose answers were already in the store."""
     stored: int
-    """Questions whose answers were already in the store, and were not asked again."""
+    """Number of questions whose answers were already in the store; they were not asked again."""
     unanswered: int
-    """Questions that the describer refused or could not answer."""
+    """Number of questions that the describer refused or could not answer."""
     kept: int = 0
-    """Number of images or clusters whose two answers agree, so that they are used."""
+    """Number of images or clusters whose two answers agree, so that the answers are used."""
     contradictory: int = 0
     """Number of images or clusters whose two answers contradict each other."""
     input_tokens: int = 0
-    """Tokens of prompts and images that the describer counted, also for stored answers."""
+    """Number of tokens of prompts and images that the describer counted, also for stored answers.
+    """
     output_tokens: int = 0
-    """Tokens of answers that the describer counted, also for stored answers."""
+    """Number of tokens of answers that the describer counted, also for stored answers."""
     money: float | None = None
     """Price of these tokens; None if the recipe's budget names no price."""
 

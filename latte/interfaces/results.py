@@ -305,7 +305,8 @@ class RunResults:
     cut_texts: tuple[CutTexts, ...] = ()
     """Descriptions with texts that the text tower cuts, in the recipe's order."""
     questions: tuple[QuestionCounts, ...] = ()
-    """Counts of the questions that a labeler asked a describer, by purpose."""
+    """Numbers of questions that a labeler asked a describer, and of their answers; one entry per
+    purpose."""
     calibration: Calibration | None = None
     """Calibration of confidence; None in runs of older versions."""
     present: PresentNames | None = None

@@ -126,7 +126,7 @@ class LabelStream:
     weights: Tensor
     """(B,) in [0, 1]: 0 excludes an image from the loss and from the prototypes."""
     scale: float = 1.0
-    """Factor of this stream's loss."""
+    """Factor by which the engine multiplies the loss of this stream."""
 
 
 def full_stream(name: str, labels: Tensor, image_features: Tensor, scale: float) -> LabelStream:
@@ -165,7 +165,8 @@ class EpochInfo:
 class Posterior:
     """The most probable classes of each of the N training images, with their probabilities.
 
-    A labeler that labels all images together computes them. Both tensors are on the CPU.
+    A labeler that labels all images together computes these classes and probabilities. Both tensors
+    are on the CPU.
 
     Example:
         >>> import torch
