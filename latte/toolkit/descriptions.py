@@ -36,7 +36,7 @@ def check_template(template: str) -> str:
 
 
 def check_prompts(prompts: str | tuple[str, ...]) -> str | tuple[str, ...]:
-    """Return `prompts`; raise `ValueError` if there is no prompt or one is repeated."""
+    """Return `prompts`; raise `ValueError` if there is no prompt or a prompt is repeated."""
     if isinstance(prompts, str):
         return check_placeholders(prompts)
     if not prompts:

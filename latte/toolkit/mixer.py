@@ -48,8 +48,8 @@ def _margins(similarities: Tensor) -> Tensor:
 def mix(texts: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
     """Return the weighted mean (B, D) of text features, not scaled to unit length.
 
-    `texts` has at least one tensor (B, D), and `weights` has one positive tensor (B,) per text. The
-    weights of each sample are normalised to sum to 1.
+    `texts` has at least one tensor (B, D). `weights` has a tensor (B,) of positive weights for each
+    tensor in `texts`. The weights of each sample are normalised to sum to 1.
 
     Example:
         >>> import torch

@@ -129,7 +129,7 @@ class ModuleBackbone(Backbone):
         return None if bias is None else bias.reshape(())
 
     def clamp_logit_scale(self) -> None:
-        """Clamp a trainable logit scale to [1, 100]; a frozen one does not change.
+        """Clamp a trainable logit scale to [1, 100]; a frozen logit scale does not change.
 
         A sigmoid model may have been pretrained with a logit scale above 100. Then this loaded
         scale is the upper limit instead of 100.
@@ -147,7 +147,7 @@ class ModuleBackbone(Backbone):
         return self.train_parameters(self.parameters_of(group))
 
     def train_parameters(self, names: Collection[str]) -> Mapping[str, nn.Parameter]:
-        """Make the parameters `names` trainable, freeze the rest, and return the trainable ones.
+        """Make the parameters `names` trainable, freeze the rest, and return those made trainable.
 
         Parameters that were already frozen in the module when it was wrapped stay frozen.
         """
