@@ -41,7 +41,7 @@ class GateContract(ComponentContract):
     kind: ClassVar[Kind] = "gate"
 
     def class_names(self) -> tuple[str, ...]:
-        """Return the class names; override it if the options name classes."""
+        """Return the class names; override this method if the options name classes."""
         return ("dog", "cat", *HOSTILE_NAMES)
 
     def texts(self) -> list[GatedText]:
