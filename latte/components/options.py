@@ -41,7 +41,7 @@ class CurrentOptions(Options):
 
 
 class TemplateOptions(Options):
-    """Options of the prototypes `templates`: how often the text tower encodes them again."""
+    """Options of the prototypes `templates`: how often the class texts are encoded again."""
 
     refresh: ClassFeatureRefresh = Field(
         default="start",

@@ -140,7 +140,8 @@ def _present(folder: Path, paths: Iterable[str]) -> set[str]:
 
 
 MADE_BY = "made_by"
-"""Key that latte adds to a split file that it made; its text says how. CoOp's code ignores it."""
+"""Key in split files that latte made; its value says how the file was made. CoOp's code ignores the
+key."""
 
 
 def split_digest(splits: Splits) -> str:
