@@ -38,7 +38,7 @@ _MESSAGES = {
     "too_short": "needs at least {min_length} items, got {count}",
     "missing": "needs more items than the {count} that are given",
 }
-"""Message by pydantic's error code; pydantic's error context gives the limits in braces."""
+"""Message by pydantic's error code; values in braces come from pydantic's error context."""
 _CHOICE = re.compile(r"'([^']*)'|([^\s,]+)")
 _SWITCHES = {
     **dict.fromkeys(("true", "yes", "on", "y"), "true"),

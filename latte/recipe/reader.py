@@ -125,7 +125,7 @@ class RecipeReader:
         return self.validator.validated(model, node, (key,))
 
     def _required(self, key: str) -> Choice | None:
-        """Return the component at `key`; report a missing or invalid one, and return None."""
+        """Return the component at `key`; report a missing or invalid component, and return None."""
         if not _holds_value(self.root.child(key)):
             self.mistakes.add_at((key,), f'the key "{key}" is missing', f"As in: {_EXAMPLES[key]}")
         return self.components.choice((key,))
@@ -151,7 +151,7 @@ class RecipeReader:
         return self.components.choice((AUGMENTATION,))
 
     def _list(self, key: str) -> list[Listed]:
-        """Return the components listed at `key`; report invalid ones, and leave them out."""
+        """Return the components listed at `key`; report invalid components, and leave them out."""
         node = self.root.child(key)
         if node is None:
             return []
@@ -300,7 +300,7 @@ class RecipeReader:
         return [*descriptions]
 
     def _check_questions(self, labels: Sequence[Listed], describers: Sequence[Listed]) -> None:
-        """Report labelers that ask questions: more than one, or without a describer or budget."""
+        """Report a second labeler that asks questions, and one without a describer or a budget."""
         asking = [
             (choice, path) for choice, path in labels if choice.options.questions_to is not None
         ]

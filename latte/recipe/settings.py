@@ -110,7 +110,8 @@ def _errors_in_values(model: type[Options], values: Any, node: Node) -> list[Err
 def _place(error: ErrorDetails, model: type[Options], root: Node) -> KeyPath:
     """Return the key path of a pydantic error.
 
-    In pydantic's location, the names of union members are mixed with the keys; they are removed.
+    In pydantic's location, the names of union members are mixed with the keys; these names are
+    removed.
     """
     place: KeyPath = ()
     for key in error["loc"]:

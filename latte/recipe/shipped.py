@@ -15,7 +15,8 @@ DATA = "paper"
 """Folder of tables of published results; these files are not recipes."""
 TOP = "recipes"
 _COMMAND = ": latte "
-"""Start of the command in a shipped recipe's first comment; the text before it is the summary."""
+"""Start of the command in a shipped recipe's first comment; the text before the command is the
+summary."""
 
 
 @cache
