@@ -209,8 +209,8 @@ def load_adapted(
 def _arithmetic(run: FinishedRun, device: torch.device) -> Arithmetic:
     """Return the arithmetic (number format) in which the run's models encode on `device`.
 
-    It is the recipe's `precision`. If `device` does not support this precision, it is the one that
-    `auto` chooses.
+    The arithmetic is the recipe's `precision` or, if `device` does not support this precision, the
+    choice of `auto`.
     """
     train = run.recipe.get("train")
     found = train.get("precision") if isinstance(train, Mapping) else None

@@ -1,6 +1,6 @@
 """Stage `describe`: generate texts about training images and groups of images.
 
-A describer, which is a model that looks at images, writes the texts. All runs share them.
+A describer, which is a model that looks at images, writes the texts. All runs share the texts.
 """
 
 from __future__ import annotations

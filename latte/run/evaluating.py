@@ -45,14 +45,14 @@ MOST_CLASSES = 5
 """Number of classes per training image, the most probable ones, from which latte estimates which
 classes occur."""
 _ENOUGH = 10_000
-"""Number of training images that suffice for calibration; more images only make it slower."""
+"""Number of training images that suffice for calibration; with more images it only takes longer."""
 _MOST_NUMBERS = 2**25
 """Largest number of similarities (images times classes) that are used for calibration."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Similarities (M, C) of M evaluation images by one classifier, and its posterior."""
+    """One classifier's similarities (M, C) for M evaluation images, and the posterior, if any."""
 
     similarities: Similarities
     own: OwnImages | None

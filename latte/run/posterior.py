@@ -89,7 +89,7 @@ class OwnImages:
 
 
 def save_posterior(folder: RunFolder, posterior: Posterior | None) -> list[Path]:
-    """Write `posterior.safetensors` and return its path; remove the file if there is none."""
+    """Write `posterior.safetensors` and return its path; without a posterior, remove the file."""
     if posterior is None:
         folder.posterior.unlink(missing_ok=True)
         return []

@@ -48,7 +48,7 @@ class StoredQuestions:
         budget: largest number of distinct questions, of tokens, or amount of money.
         store: folder of the description store.
         progress: shows messages and a progress bar.
-        path: file to which counts of questions are written; if None, they are not written.
+        path: file to which `counts` is written; if None, it is not written.
         ask: False in a dry run, in which only stored answers are returned.
     """
 

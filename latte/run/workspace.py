@@ -89,7 +89,8 @@ class Workspace:
     def control(self, recipe: Recipe, folder: RunFolder) -> Workspace:
         """Return the workspace of a control: a variant of this run's recipe, for comparison.
 
-        Both workspaces share the image cache, and the frozen CLIP if both recipes use the same.
+        Both workspaces share the image cache, and the frozen CLIP if both recipes use the same
+        CLIP.
         """
         control = Workspace(recipe, self.registry, self.progress, folder, limit=self.limit)
         control._parent = self
@@ -193,7 +194,7 @@ class Workspace:
 
     @cached_property
     def listeners(self) -> Listeners:
-        """The recipe's reporters, to call their hooks.
+        """Object that calls the hooks of the recipe's reporters.
 
         In controls, and in all processes but the main process, there are no reporters.
         """
