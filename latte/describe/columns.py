@@ -128,7 +128,7 @@ class _Row:
     id: str
     frozen_label: int
     texts: Mapping[str, tuple[str | None, ...]]
-    """Texts by description, at least one each; None stands for a refused text."""
+    """Texts by description, at least one per description; None stands for a refused text."""
     groups: Mapping[str, tuple[str, ...]]
     """Ids of the images that are shown together, for each group description."""
     numbers: Mapping[str, int]

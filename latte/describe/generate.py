@@ -1,4 +1,4 @@
-"""Answer planned requests: use stored answers, ask the describer for the rest, and store these."""
+"""Answer planned requests from the store or by asking the describer; store all new answers."""
 
 from __future__ import annotations
 

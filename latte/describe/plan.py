@@ -31,7 +31,10 @@ from latte.toolkit.seeds import seed_from
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """The N training images, with what stage `describe` needs; row i of a tensor is image i."""
+    """The N training images, with the data that stage `describe` needs.
+
+    Row i of each tensor belongs to image i.
+    """
 
     images: Sequence[ImageReference]
     keys: Sequence[str]

@@ -40,7 +40,7 @@ class Shard:
 
     @classmethod
     def of_torchrun(cls, environment: Mapping[str, str]) -> Self | None:
-        """Return the shard of this process if `torchrun` started several, else None."""
+        """Return the shard of this process if `torchrun` started several processes, else None."""
         start = distributed.start_of(environment)
         return None if start is None else cls(start.rank + 1, start.world_size)
 

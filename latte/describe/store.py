@@ -258,7 +258,7 @@ class DescriptionStore:
             reasons[key] = record.failure or NO_REASON
 
     def _index(self, path: Path, start: int) -> int:
-        """Read the complete lines of `path` from the byte `start` on; return their total size."""
+        """Read the complete lines of `path` from the byte `start` on; return the bytes read."""
         size = 0
         for line in complete_lines(path, start):
             size += len(line)
