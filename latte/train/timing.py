@@ -123,7 +123,7 @@ class Stopwatch:
     def close(self) -> None:
         """Stop measuring: write the trace, if there is one.
 
-        Also adds the time since the last part ended to its part.
+        Also add the time since the last measurement to the current part.
         """
         profiler, self._profiler = self._profiler, None
         if profiler is not None and self._trace is not None:
