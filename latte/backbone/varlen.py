@@ -23,7 +23,7 @@ DTYPES = (torch.bfloat16, torch.float16)
 _WIDEST_HEAD = 256
 _HEADS_ARE_MULTIPLES_OF = 8
 _CAUSAL = (-1, 0)
-"""Numbers of keys before and after its position to which a query attends; -1 means all keys."""
+"""Keys to which a query attends: the number before its position (-1 means all), and after it."""
 _KEY = "train.text_attention"
 
 
