@@ -40,7 +40,8 @@ class Group:
     store: Any
     """A `torch.distributed.Store` whose keys belong to this run only."""
     waits: Iterator[int]
-    """Counter that numbers barriers and broadcasts; all processes call them in the same order."""
+    """Counter that numbers barriers and broadcasts. All processes make these calls in the same
+    order, so a call has the same number in every process."""
 
 
 _group: Group | None = None
