@@ -288,10 +288,10 @@ class RunResults:
     no evaluation split.
 
     If the guard did not accept the adapted model in full, the evaluation `candidate` of this model
-    follows `adapted`. Some test images may also be training images. If the run has a posterior, it
-    classifies these images, and further evaluations use only them; their names end with
-    `OWN_IMAGES`. All other evaluations then use the remaining test images, or all test images if
-    none remain."""
+    follows `adapted`. Some test images may also be training images. If the run has a posterior
+    (class probabilities of the training images), the posterior classifies these test images.
+    Further evaluations, whose names end with `OWN_IMAGES`, then use only these images. All other
+    evaluations then use the remaining test images, or all test images if none remain."""
     gallery: tuple[GalleryEntry, ...]
     """Random sample of the training images, drawn with the run's seed."""
     pseudo_label_counts: tuple[tuple[int, int], ...]
