@@ -193,8 +193,8 @@ _AT_REST = 1e-6
 class ReEstimatedPrototypes(EstimatedPrototypes[ReEstimatedOptions]):
     """LatteCLIP's prototype update over the whole training set, repeated until a fixed point.
 
-    The towers are frozen, and there are no training steps. At the published learning rate,
-    LatteCLIP's towers hardly change anyway, while its prototypes follow the texts.
+    The towers are frozen, and there are no training steps. LatteCLIP itself changes mainly its
+    prototypes: at the published learning rate, its towers hardly change.
     """
 
     @torch.no_grad()
