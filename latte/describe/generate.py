@@ -91,8 +91,8 @@ def generate(
     one run divide the requests among themselves, and each process returns all answers.
 
     Raises `LatteError` if too many requests fail in a row, or if no request got a text. For a shard
-    and for a labeler's questions, refusals are allowed: the second error is then raised only if
-    every request failed.
+    and for a labeler's questions, refusals are allowed; if there is no text, the error is then
+    raised only if every request failed.
     """
     store.refresh()
     rows: Sequence[int] = range(len(plan))
