@@ -1,9 +1,9 @@
 """Split an image tower into frozen layers, whose outputs can be cached, and the other layers.
 
 The trunk of a tower is all layers before the projection into the joint space. The frozen part is
-the whole trunk, or the layers before the first trained block. The outputs of the trunk are called
-states. On a CPU, a frozen trunk processes a large batch in several pieces, which takes less memory
-and is faster.
+the whole trunk, or the layers before the first trained block. The outputs of the trunk, or of its
+frozen part, are called states. On a CPU, a frozen trunk processes a large batch in several pieces,
+which takes less memory and is faster.
 """
 
 from __future__ import annotations
