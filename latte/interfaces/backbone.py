@@ -81,7 +81,7 @@ class TextTrunk:
     width: int
     """Width W of the rows, which are the outputs of the unchanged layers."""
     lengths: Callable[[Sequence[str]], Tensor]
-    """Maps M texts to their numbers of rows: (M,), int64, on the CPU. It computes no states."""
+    """Maps M texts to their numbers of rows: (M,), int64, on the CPU, without computing states."""
     states: Callable[[Sequence[str]], Tensor]
     """Maps M distinct texts to states (T, W); T is the sum of their lengths."""
     features: Callable[[Tensor, Tensor], Tensor]

@@ -37,7 +37,7 @@ class Classifier:
 
     @property
     def classes(self) -> int:
-        """Number of classes C; copied from the GPU only once per `owners` tensor."""
+        """Number of classes C; `owners` is copied from the GPU for it only once."""
         return _number_of_classes(self.owners)
 
     @property

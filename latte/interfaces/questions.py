@@ -254,7 +254,7 @@ class Questions(Protocol):
         """Number of distinct questions that were asked so far."""
 
     def image(self, index: int) -> DescribedImage:
-        """Return the training image with this index, for the `images` of a request."""
+        """Return the training image with the given index, for the `images` of a request."""
 
     def sheet(self, indices: Sequence[int]) -> DescribedImage:
         """Return one grid image that shows the training images `indices`."""

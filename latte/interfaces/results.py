@@ -149,7 +149,7 @@ class Described:
     group: tuple[ImageReference, ...] = ()
     """For scope `group`: the images shown to the describer, in order; empty for scope `image`."""
     others: tuple[str, ...] = ()
-    """Further texts, if the recipe asks for several prompts or samples."""
+    """Further texts, if the recipe asks several prompts, or for several answers per prompt."""
 
 
 @dataclass(frozen=True)
@@ -313,10 +313,10 @@ class RunResults:
     """Estimated number of classes with at least one training image; None in runs of older
     versions."""
     confusions: Mapping[str, tuple[Confusion, ...]] = field(default_factory=dict)
-    """For `zero-shot` and for `adapted`: pairs of true and predicted class, the pair with the most
-    images first; empty if there is no evaluation split."""
+    """For `zero-shot` and for `adapted`: the number of images for each pair of true and predicted
+    class, the largest first; empty if there is no evaluation split."""
     label_flows: tuple[LabelFlow, ...] = ()
-    """Pairs of zero-shot and adapted label of the training images, most frequent first."""
+    """Number of training images for each pair of zero-shot and adapted label, the largest first."""
     mistakes: tuple[ClassifiedImage, ...] = ()
     """Evaluation images that `predictions.csv` classifies wrongly, the most confident first."""
     uncertain: tuple[ClassifiedImage, ...] = ()

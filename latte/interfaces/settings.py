@@ -185,9 +185,9 @@ class TrainSettings(Options):
         return views
 
     def view_of(self, epoch: int) -> int:
-        """Return the index (from 0) of the random view in `epoch`.
+        """Return the index (from 0) of the random view of each image that `epoch` uses.
 
-        This is `epoch` itself, or `epoch` modulo `views` if `views` is set.
+        This index is `epoch` itself, or `epoch` modulo `views` if `views` is set.
         """
         return epoch if self.views is None else epoch % self.views
 
@@ -329,7 +329,7 @@ class GeneralSettings(Options):
     @field_validator("budget")
     @classmethod
     def _in_short(cls, budget: int | Budget | None) -> int | Budget | None:
-        """Return N for `{questions: N}`, so that `budget: N` gives the same run ID."""
+        """Return N for `{questions: N}`, so that this form and `budget: N` give the same run ID."""
         if isinstance(budget, Budget) and budget.questions is not None and budget.price is None:
             return budget.questions
         return budget
