@@ -18,7 +18,7 @@ SCALE = torch.tensor(100.0)
 
 
 class LossContract(ComponentContract):
-    """Tests that a loss is a finite scalar with gradient and depends on weights, not on order.
+    """Tests that a loss is a finite scalar with gradient, and uses weights but not the order.
 
     Example:
         >>> from latte.testing import LossContract
