@@ -155,7 +155,7 @@ LONGEST_PHRASE = 7
 
 @dataclass(frozen=True)
 class PhraseBank:
-    """Phrases by section, in the order of the file; only the section `objects` must have any."""
+    """Phrases by section, in the order of the file; only the section `objects` must have some."""
 
     sections: Mapping[str, tuple[str, ...]]
 
