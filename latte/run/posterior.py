@@ -37,7 +37,7 @@ class OwnImages:
 
     @cached_property
     def _rows(self) -> dict[str, int]:
-        """Row of the posterior by content hash; the first row if images have equal content."""
+        """Index of the posterior's row by content hash; the first if images have equal content."""
         return {key: row for row, key in reversed([*enumerate(self.keys)])}
 
     @cached_property
@@ -48,7 +48,7 @@ class OwnImages:
         return calibrated(self.posterior.probabilities, self.exponent)
 
     def rows(self, keys: Sequence[str | None]) -> list[int | None]:
-        """Return the posterior's row for each content hash; None if the image is unknown."""
+        """Return one index of a row of the posterior per content hash; None for unknown images."""
         return [None if key is None else self._rows.get(key) for key in keys]
 
     def prediction(

@@ -269,7 +269,8 @@ class _Runner:
     def _controls(self) -> dict[str, tuple[Evaluation, ...]]:
         """Run each control up to stage `evaluate`, in its own folder below the run folder.
 
-        Returns the evaluations by name of the control; empty in all but the main process.
+        A control is a variant of the recipe that runs for comparison. Returns the evaluations by
+        name of the control; empty in all processes but the main process.
         """
         evaluations = {}
         for name, recipe in self.workspace.recipe.controls.items():

@@ -42,7 +42,7 @@ class PlannedRun:
 
     @property
     def folder(self) -> RunFolder:
-        """The run folder, whose name does not depend on the sweep: sweeps share equal runs."""
+        """The run folder; its name does not depend on the sweep, so sweeps share equal runs."""
         return run_folder(self.recipe, self.limit)
 
     @property
