@@ -30,7 +30,8 @@ class Column:
     """
 
     texts: Sequence[tuple[str | None, ...]]
-    """For each subject, one text per prompt and sample; None where the describer refused."""
+    """For each subject, one text per prompt and sample (repeated answer); None where the describer
+    refused."""
     groups: Tensor | None = None
     """(S, size) int64: indices of the training images in each group; None for scope `image`."""
     own: Tensor | None = None
@@ -132,7 +133,8 @@ class _Row:
     groups: Mapping[str, tuple[str, ...]]
     """Ids of the images that are shown together, for each group description."""
     numbers: Mapping[str, int]
-    """Number of the image's group, by description, if several images share a group."""
+    """Number that identifies the image's group, by description; only for groups that several images
+    share."""
 
 
 class _ColumnBuilder:

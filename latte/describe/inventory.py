@@ -18,7 +18,7 @@ class FoundText:
 
     record: StoredText
     modified: float
-    """Unix time, in seconds."""
+    """Time of this change, as Unix time in seconds."""
 
 
 @dataclass

@@ -89,12 +89,13 @@ class PlannedDescription:
     """
 
     rows: Ragged
-    """Indices of the requests about each subject: one request per prompt and sample."""
+    """Indices of the requests about each subject: one request per prompt and sample (repeated
+    answer)."""
     groups: Tensor | None
     """(S, size) int64: indices of the training images in each group; None for scope `image`."""
     own: Tensor | None = None
-    """(N,) int64: index of the subject of each training image, which has the same zero-shot label;
-    None means that image i has subject i."""
+    """(N,) int64: index of each training image's subject; the subject has the image's zero-shot
+    label. None means that image i has subject i."""
 
 
 @dataclass(frozen=True)

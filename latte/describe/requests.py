@@ -52,7 +52,7 @@ class Questions:
         self.samples.append(sample)
 
     def end_subject(self, questions: int) -> None:
-        """Go on to the next subject; `questions` is the number of questions about this one."""
+        """Go on to the next subject; `questions` is the number of questions about the last one."""
         self.counts.append(questions)
 
 
