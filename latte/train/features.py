@@ -73,7 +73,7 @@ class CachedTextStates:
     lengths: Tensor
     """(M,) int64, on the CPU: number of rows of each text; T is their sum."""
     indices: Mapping[str, int]
-    """Index of each text."""
+    """Position of each text among the M texts."""
 
     def features(self, texts: Sequence[str]) -> Tensor:
         """Return unit features (B, D), with gradient, of B > 0 texts."""

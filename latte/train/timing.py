@@ -45,7 +45,7 @@ class StepTimes:
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     """Seconds by part of a step; the time of a part does not include other parts inside it."""
     cpu_seconds: float = 0.0
-    """CPU time of all threads of the process."""
+    """CPU time in seconds, summed over all threads of the process."""
 
     def add(self, images: int, seconds: dict[str, float], cpu_seconds: float) -> None:
         """Add the times of one step."""
