@@ -72,7 +72,7 @@ def frozen_blocks(visual: Any) -> int:
 
 
 def trained_blocks(tower: nn.Module, blocks: str, after: tuple[str, ...]) -> set[int]:
-    """Return the numbers of the blocks that train; empty if a layer before all blocks trains.
+    """Return the indices of the blocks that train; empty if a layer before all blocks trains.
 
     Names of the blocks' parameters start with `blocks`, and names of later layers with `after`.
     """
