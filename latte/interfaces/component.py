@@ -38,8 +38,9 @@ class Options(BaseModel):
     def questions_to(self) -> str | None:
         """Name of the describer that the labeler asks; None if the labeler asks no questions.
 
-        An empty name stands for the recipe's first describer. A recipe whose labeler asks questions
-        must set `budget`.
+        A labeler assigns pseudo-labels; a describer is a model that looks at images. An empty name
+        stands for the recipe's first describer. A recipe whose labeler asks questions must set
+        `budget`.
         """
         return None
 

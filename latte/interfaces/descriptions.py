@@ -137,7 +137,7 @@ class DescriptionType(Component[OptionsT]):
 
     @property
     def weight(self) -> float:
-        """Weight of this description's texts when an aggregator mixes descriptions; above 0."""
+        """Weight of this description's texts when prototypes mix several descriptions; above 0."""
         return 1.0
 
     @abstractmethod

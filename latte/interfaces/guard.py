@@ -1,4 +1,8 @@
-"""Interface of guards, which judge without labels whether the adapted model beats zero-shot."""
+"""Interface of guards, which judge without labels whether the adapted model beats zero-shot.
+
+The decision of a guard is its verdict. The adapted learners that the guard judges are called
+candidates.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Interfaces of prototype aggregators, which make targets, and of losses, which use them."""
+"""Interfaces of prototype aggregators, which make targets, and of losses, which use them.
+
+A label stream has one label and one weight per image, from one source. A labeler computes it.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Questions to describers (models that look at images and write text), and their answers.
 
-A question asks for a text or for a choice among options; an answer may be a refusal.
+A question asks for a text or for a choice among options; an answer may be a refusal. Labelers,
+which assign pseudo-labels, may ask such questions.
 """
 
 from __future__ import annotations

@@ -1,4 +1,9 @@
-"""Results of a finished run, and the reporters that present them."""
+"""Results of a finished run, and the reporters that present them.
+
+A guard decides, without labels, whether the run uses the adapted model. A labeler assigns
+pseudo-labels, and may ask a describer, a model that looks at images. A control run is a run of a
+variant of the recipe, for comparison.
+"""
 
 from __future__ import annotations
 
@@ -149,7 +154,7 @@ class Described:
     group: tuple[ImageReference, ...] = ()
     """For scope `group`: the images shown to the describer, in order; empty for scope `image`."""
     others: tuple[str, ...] = ()
-    """Further texts, if the recipe asks several prompts, or for several answers per prompt."""
+    """Further texts, if the recipe has several prompts, or asks for several answers per prompt."""
 
 
 @dataclass(frozen=True)
@@ -186,7 +191,8 @@ class GalleryEntry:
     frozen_label: int
     adapted_label: int
     true_label: int | None
-    """True label, if the dataset has it; training does not see it, except in oracle recipes."""
+    """True label, if the dataset has it. Training does not see it, except in recipes with `oracle:
+    true`."""
 
 
 @dataclass(frozen=True)

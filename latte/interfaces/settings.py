@@ -245,7 +245,8 @@ class Price(Options):
 class Budget(Options):
     """Limit of a labeler's questions: a number of questions, of tokens, or an amount of money.
 
-    Exactly one of the three must be set.
+    A labeler assigns pseudo-labels, and may ask a model that looks at images. Exactly one of the
+    three limits must be set.
     """
 
     questions: int | None = Field(default=None, ge=0, description="distinct questions")

@@ -1,4 +1,8 @@
-"""Choice of parameters that train, and data that labelers, prototypes and losses exchange."""
+"""Choice of parameters that train, and data that labelers, prototypes and losses exchange.
+
+A labeler assigns pseudo-labels to training images. An aggregator computes prototypes, the vectors
+that represent classes. A label stream has one label and one weight per image, from one source.
+"""
 
 from __future__ import annotations
 
@@ -83,8 +87,8 @@ class TrainingStart:
     recipe has no corrections. The engine replaces the labels of these images by the person's class
     in all label streams. A labeler may also use the classes to label other images."""
     questions: Questions | None = None
-    """Lets a labeler ask a describer about images in `on_epoch_start`; None unless the options of
-    a labeler name a describer (`Options.questions_to`)."""
+    """Lets a labeler ask a describer, a model that looks at images, in `on_epoch_start`; None
+    unless the options of a labeler name a describer (`Options.questions_to`)."""
     encode_names: Callable[[Sequence[str]], Tensor] = _no_names
     """Returns the frozen CLIP's unit text features (K, D) of K alternative class names or short
     descriptions of classes, each inserted into the dataset's templates; for labelers that use
