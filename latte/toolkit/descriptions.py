@@ -1,6 +1,6 @@
 """Description types for a class, an image and a group, with their options.
 
-Importing this module does not load torch.
+A describer is a model that writes texts about images. Importing this module does not load torch.
 """
 
 from __future__ import annotations

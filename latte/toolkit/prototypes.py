@@ -1,4 +1,7 @@
-"""Base classes of prototypes: estimated once, or returned by a labeler in each epoch."""
+"""Base classes of prototypes: estimated once, or returned by a labeler in each epoch.
+
+A labeler assigns pseudo-labels to training images, and may also return a classifier.
+"""
 
 from __future__ import annotations
 
