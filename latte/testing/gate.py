@@ -1,4 +1,7 @@
-"""Contract tests of gates, which filter out unusable texts before training."""
+"""Contract tests of gates, which filter out unusable texts before training.
+
+The verdict on a text is None if the text passes, else the reason why it is filtered out.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Contract tests of guards, which judge without labels whether the adapted model is better."""
+"""Contract tests of guards, which judge without labels whether the adapted model is better.
+
+The input of a guard is an `Evidence`, and its decision is a `Verdict`.
+"""
 
 from __future__ import annotations
 
