@@ -1,4 +1,7 @@
-"""Options of components whose modules import torch; this module does not import torch."""
+"""Options of components whose modules import torch; this module does not import torch.
+
+Labelers assign pseudo-labels to training images; describers write texts about images.
+"""
 
 from __future__ import annotations
 

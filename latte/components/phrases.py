@@ -155,7 +155,7 @@ LONGEST_PHRASE = 7
 
 @dataclass(frozen=True)
 class PhraseBank:
-    """Phrases by section, in the order of the file; only the section `objects` must have some."""
+    """Phrases by section, in the order of the file; only `objects` must have phrases."""
 
     sections: Mapping[str, tuple[str, ...]]
 

@@ -1,6 +1,7 @@
 """Built-in prototypes: class texts, LatteCLIP's momentum, and estimates without training.
 
-A prototype is a vector that represents a class. An image gets the class of the nearest prototype.
+A prototype is a vector that represents a class. A label stream has one label and one weight per
+image, from one source. An image gets the class of the nearest prototype.
 """
 
 from __future__ import annotations
