@@ -1,4 +1,7 @@
-"""Load a recipe file into a validated `Recipe`, or raise one error that lists all mistakes."""
+"""Load a recipe file into a validated `Recipe`, or raise one error that lists all mistakes.
+
+A control is a variant of a recipe that runs for comparison; the key `controls` lists them.
+"""
 
 from __future__ import annotations
 

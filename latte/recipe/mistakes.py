@@ -1,4 +1,7 @@
-"""Collect all mistakes of a recipe, and explain pydantic's errors in plain words."""
+"""Collect all mistakes of a recipe, and explain pydantic's errors in plain words.
+
+A control is a variant of the recipe that runs for comparison.
+"""
 
 from __future__ import annotations
 
@@ -52,8 +55,7 @@ class Mistake:
 
     origin: Origin
     path: KeyPath
-    """Key path within the recipe, or within the control (variant of the recipe) that has the
-    mistake."""
+    """Key path within the recipe, or within the control that has the mistake."""
     error: LatteError
 
     @property

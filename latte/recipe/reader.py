@@ -1,4 +1,7 @@
-"""Build a `Recipe` from a tree of nodes: validate each section, and their combination."""
+"""Build a `Recipe` from a tree of nodes: validate each section, and their combination.
+
+Describers are models that write texts about images; controls are variants of the recipe.
+"""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ summary."""
 
 @cache
 def recipe_folder() -> Path | None:
-    """Return the folder of shipped recipes: in the package or, in a checkout, next to it."""
+    """Return the folder of shipped recipes: in the package, or beside it in a checkout."""
     package = Path(__file__).parents[1]
     for folder in (package / "_recipes", package.parent / "recipes"):
         if (folder / PARTS).is_dir():
