@@ -1,4 +1,7 @@
-"""The adapted model: models and prototypes, saved to a run folder and loaded from it."""
+"""The adapted model: models and prototypes, saved to a run folder and loaded from it.
+
+A guard decides, without labels, whether a run uses its adapted model in full.
+"""
 
 from __future__ import annotations
 

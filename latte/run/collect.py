@@ -1,4 +1,7 @@
-"""Collect the results of a run from its folder, for reporters."""
+"""Collect the results of a run from its folder, for reporters.
+
+A control run is a run of a variant of the recipe, for comparison.
+"""
 
 from __future__ import annotations
 
@@ -41,9 +44,8 @@ def collect_results(
 ) -> RunResults:
     """Return all results of a finished run that a report may show.
 
-    `controls` has the evaluations of each control run (a run of a variant of the recipe, for
-    comparison), by name. Raises `LatteError` if a file of the run is damaged, or belongs to other
-    images or classes.
+    `controls` has the evaluations of each control run, by name. Raises `LatteError` if a file of
+    the run is damaged, or belongs to other images or classes.
     """
     folder, run = workspace.folder, FinishedRun(workspace.folder)
     with explained(folder.prototypes):

@@ -1,4 +1,8 @@
-"""Measure one model on unlabelled images, so that the user can compare several models."""
+"""Measure one model on unlabelled images, so that the user can compare several models.
+
+A guard decides, without labels, whether the adapted model is better than zero-shot CLIP. This
+decision is its verdict.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Stage `evaluate`: measure the adapted model, and label all images with it."""
+"""Stage `evaluate`: measure the adapted model, and label all images with it.
+
+The posterior is the class probabilities that a labeler computed from all training images together;
+most runs have none. A guard decides, without labels, whether the run uses the adapted model.
+"""
 
 from __future__ import annotations
 
@@ -158,11 +162,11 @@ def compare(
 ) -> list[Evaluation]:
     """Measure zero-shot CLIP, the adapted model, and the `candidate` if there is one.
 
-    The posterior (class probabilities that a labeler computed from all training images together)
-    exists only for test images that are also training images. It is measured on these images, and
-    the classifiers on the other test images. If all test images have a posterior, the classifiers
-    are also measured on all of them, as if the images were new. If a `candidate` is given, only the
-    candidate can have a posterior, and all classifiers are measured on all test images.
+    The posterior exists only for test images that are also training images. It is measured on these
+    images, and the classifiers on the other test images. If all test images have a posterior, the
+    classifiers are also measured on all of them, as if the images were new. If a `candidate` is
+    given, only the candidate can have a posterior, and all classifiers are measured on all test
+    images.
     """
     labels, classes = torch.tensor(images.labels), len(images.class_names)
     texts, features = zero_shot.classifier, zero_shot.evaluation

@@ -1,4 +1,8 @@
-"""Questions that a recipe would ask its describers, for `latte describe --dry-run`."""
+"""Questions that a recipe would ask its describers, for `latte describe --dry-run`.
+
+A describer is a model that looks at images and writes texts. A labeler assigns pseudo-labels to
+training images, and may also ask a describer.
+"""
 
 from __future__ import annotations
 

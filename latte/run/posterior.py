@@ -2,6 +2,9 @@
 
 They come from two sources: the posterior, which is the class probabilities that a labeler computed
 from all training images together, and corrections, which are classes that a person gave to images.
+
+A labeler assigns pseudo-labels. A guard decides, without labels, whether a run uses its adapted
+model in full.
 """
 
 from __future__ import annotations
@@ -48,7 +51,7 @@ class OwnImages:
         return calibrated(self.posterior.probabilities, self.exponent)
 
     def rows(self, keys: Sequence[str | None]) -> list[int | None]:
-        """Return one index of a row of the posterior per content hash; None for unknown images."""
+        """Return, per content hash, the index of the posterior's row; None for unknown images."""
         return [None if key is None else self._rows.get(key) for key in keys]
 
     def prediction(

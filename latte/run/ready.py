@@ -1,4 +1,7 @@
-"""Check before a run that the images and models of a recipe exist. Imports no torch."""
+"""Check before a run that the images and models of a recipe exist. Imports no torch.
+
+Controls are variants of the recipe that run for comparison.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +26,8 @@ def refuse_unready(
 ) -> None:
     """Raise `LatteError` if images, a model or a package that the run needs cannot be found.
 
-    The models of controls (variants of the recipe, for comparison) are checked too if the run
-    includes the last stage, which runs the controls. Datasets of plugins are not checked, because
-    opening them may be slow.
+    The models of controls are checked too if the run includes the last stage, which runs the
+    controls. Datasets of plugins are not checked, because opening them may be slow.
     """
     if recipe.dataset.distribution == BUILTIN_DISTRIBUTION:
         unloaded_dataset(recipe, registry)

@@ -1,4 +1,7 @@
-"""Reopen a finished run: load its model, measure the model again, or write the reports again."""
+"""Reopen a finished run: load its model, measure the model again, or write the reports again.
+
+A guard decides, without labels, whether a run uses its adapted model in full.
+"""
 
 from __future__ import annotations
 

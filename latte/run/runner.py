@@ -1,4 +1,7 @@
-"""Run the stages of a recipe in order, and reuse stages whose inputs have not changed."""
+"""Run the stages of a recipe in order, and reuse stages whose inputs have not changed.
+
+A control is a variant of the recipe that runs for comparison.
+"""
 
 from __future__ import annotations
 
@@ -269,8 +272,7 @@ class _Runner:
     def _controls(self) -> dict[str, tuple[Evaluation, ...]]:
         """Run each control up to stage `evaluate`, in its own folder below the run folder.
 
-        A control is a variant of the recipe that runs for comparison. Returns the evaluations by
-        name of the control; empty in all processes but the main process.
+        Returns the evaluations by name of the control; empty in all processes but the main process.
         """
         evaluations = {}
         for name, recipe in self.workspace.recipe.controls.items():

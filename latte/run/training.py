@@ -1,4 +1,8 @@
-"""Stage `train`: build the learners and train them."""
+"""Stage `train`: build the learners and train them.
+
+A labeler assigns pseudo-labels to training images, and may ask a describer, a model that looks at
+images. An aggregator computes prototypes, the vectors that represent classes.
+"""
 
 from __future__ import annotations
 
