@@ -1,7 +1,8 @@
 """Read and write the texts that a run uses: `descriptions.jsonl` in the run folder.
 
-The file has one line per training image, for people and programs. In memory, texts are held in
-columns: a column has the texts of one description for all training images.
+A describer, which is a model that looks at images, wrote the texts. The file has one line per
+training image, for people and programs. In memory, texts are held in columns: a column has the
+texts of one description for all training images.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ class Column:
     """
 
     texts: Sequence[tuple[str | None, ...]]
-    """For each subject, one text per prompt and sample (repeated answer); None where the describer
-    refused."""
+    """For each subject (image or group), one text per prompt and sample (repeated answer); None
+    where the describer refused."""
     groups: Tensor | None = None
     """(S, size) int64: indices of the training images in each group; None for scope `image`."""
     own: Tensor | None = None

@@ -1,4 +1,7 @@
-"""Answer planned requests from the store or by asking the describer; store all new answers."""
+"""Answer planned requests from the store or by asking the describer; store all new answers.
+
+A describer is a model that looks at images and writes texts about them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Read the records of a description store, and count them; nothing is written."""
+"""Read the records of a description store, and count them; nothing is written.
+
+The store keeps the answers of describers, which are models that write texts about images.
+"""
 
 from __future__ import annotations
 

@@ -89,8 +89,8 @@ class PlannedDescription:
     """
 
     rows: Ragged
-    """Indices of the requests about each subject: one request per prompt and sample (repeated
-    answer)."""
+    """Indices of the requests about each subject (image or group): one request per prompt and
+    sample (repeated answer)."""
     groups: Tensor | None
     """(S, size) int64: indices of the training images in each group; None for scope `image`."""
     own: Tensor | None = None
@@ -266,7 +266,7 @@ class Subjects:
     """
 
     members: Tensor
-    """(S, size) indices of the training images that are shown for each subject, in order."""
+    """(S, size) indices of the training images that are shown for each image or group, in order."""
     groups: Tensor | None = None
     """The same as `members` if the subjects are groups; None if they are images."""
     own: Tensor | None = None

@@ -1,6 +1,7 @@
 """Store of describers' answers, in append-only JSONL files, so that no request is sent again.
 
-Each process writes its own part file, `part-*.jsonl`, and reads the files of all processes.
+A describer is a model that writes texts about images. Each process writes its own part file,
+`part-*.jsonl`, and reads the files of all processes.
 """
 
 from __future__ import annotations
