@@ -1,4 +1,7 @@
-"""Features of images and texts for a training step: encoded in the step, or cached."""
+"""Features of images and texts for a training step: encoded in the step, or cached.
+
+Class texts are encoded for aggregators, which compute the vectors that represent classes.
+"""
 
 from __future__ import annotations
 

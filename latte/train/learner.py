@@ -1,4 +1,7 @@
-"""A learner: one adapted copy of the backbone with its prototypes, loss and optimiser."""
+"""A learner: one adapted copy of the backbone with its prototypes, loss and optimiser.
+
+An aggregator computes the prototypes, which are the vectors that represent classes.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The training loop: epochs, steps, checkpoints and evaluations, the same for every method.
 
-A run that was stopped continues from its newest checkpoint. Its results are bit-identical to an
-uninterrupted run, because batches, views, random draws and dropout depend only on (seed, epoch,
-step, image).
+A labeler assigns pseudo-labels to the training images. A run that was stopped continues from its
+newest checkpoint. Its results are bit-identical to an uninterrupted run, because batches, views,
+random draws and dropout depend only on (seed, epoch, step, image).
 """
 
 from __future__ import annotations
