@@ -1,7 +1,7 @@
 """Stage `evaluate`: measure the adapted model, and label all images with it.
 
-The posterior is the class probabilities that a labeler computed from all training images together;
-most runs have none. A guard decides, without labels, whether the run uses the adapted model.
+The posterior, if a run has one, is the class probabilities that a labeler computed from all
+training images together. A guard decides, without labels, whether the run uses the adapted model.
 """
 
 from __future__ import annotations
