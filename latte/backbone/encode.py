@@ -76,7 +76,7 @@ class ClassTexts:
     def _places(self) -> Tensor:
         """(C, V): indices of the sentences of each class, for at most V sentences per class.
 
-        Padded with the index of a row of zeros.
+        Rows of classes with fewer sentences are padded with the index of a row of zeros.
         """
         most = max(len(sentences) for sentences in self.of_class)
         places = torch.full((len(self.of_class), most), len(self.sentences))
@@ -187,7 +187,7 @@ def encode_many_texts(
 
 
 def count_rows(trunk: TextTrunk, texts: Sequence[str]) -> Tensor:
-    """Return the number of rows (M,) of each text's states, on the CPU; M is above 0."""
+    """Return how many rows (M,) each of M > 0 texts has in the frozen layers' outputs."""
     blocks = range(0, len(texts), _TEXTS_PER_PASS)
     return torch.cat([trunk.lengths(texts[first : first + _TEXTS_PER_PASS]) for first in blocks])
 

@@ -20,7 +20,10 @@ _PATIENCE = 3.0
 
 
 def weights_files(place: str) -> tuple[str, Sequence[str]]:
-    """Split `place`, a `REPOSITORY/[FILE]`, into the repository and possible weights files."""
+    """Split `place` into the repository and the weights files to try, in order of preference.
+
+    `place` is `REPOSITORY/FILE`, in which `FILE` may be missing.
+    """
     repository, file = os.path.split(place)
     if file in ("", WEIGHTS_FILES[-1]):
         return repository, WEIGHTS_FILES

@@ -54,7 +54,8 @@ from latte.toolkit.module_backbone import ModuleBackbone
 
 _TEXTS_PER_PASS = 256
 _PACKED_TEXTS_PER_PASS = 4096
-"""Number of unpadded texts per forward pass on a GPU; with fewer, most time is kernel launches."""
+"""Number of unpadded texts per forward pass on a GPU; with fewer texts, kernel launches take most
+of the time."""
 _NOTES: Mapping[TextPath, tuple[str, ...]] = {
     "packed": (),
     "cut": ("texts are padded to the longest of a pass, for this text tower needs it",),
@@ -195,7 +196,7 @@ class OpenClipBackbone(ModuleBackbone):
         return self._in_passes(texts, encode)
 
     def _text_outputs(self, texts: Sequence[str], count: int) -> Tensor:
-        """Return the outputs (T, W) of the first `count` blocks; there is a row per token."""
+        """Return the outputs (T, W) of the text tower's first `count` blocks, a row per token."""
         self.choose_mode()
         tokens = self._tokens(texts)
         lengths = text_lengths(self.model, tokens)
@@ -207,7 +208,7 @@ class OpenClipBackbone(ModuleBackbone):
         return outputs.index_select(0, back.to(self.device, non_blocking=True))
 
     def _features_after_blocks(self, outputs: Tensor, lengths: Tensor, count: int) -> Tensor:
-        """Return unit features (M, D) of the outputs (T, W) of the first `count` blocks."""
+        """Return unit text features (M, D), from the outputs (T, W) of the first `count` blocks."""
         self.choose_mode()
         encode = partial(
             states_after_blocks, self.model, start=count, at_once=self._attends_at_once

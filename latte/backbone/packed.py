@@ -27,9 +27,9 @@ _HALF = (torch.bfloat16, torch.float16)
 def attend(queries: Tensor, keys: Tensor, values: Tensor, *, causal: bool) -> Tensor:
     """Return attention outputs (N, H, Q, d) of queries (N, H, Q, d), keys, values (N, H, L, d).
 
-    Causal attention requires Q = L. Torch's fused kernel computes it, except when training in half
-    precision on a CPU: there the kernel's backward pass takes two to three times as long as two
-    matrix products, which are used instead.
+    Causal attention requires Q = L. Torch's fused kernel computes the attention, except when
+    training in half precision on a CPU: there the kernel's backward pass takes two to three times
+    as long as two matrix products, which are used instead.
     """
     trains = torch.is_grad_enabled() and queries.requires_grad
     if trains and queries.device.type == "cpu" and queries.dtype in _HALF:

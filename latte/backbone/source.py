@@ -27,7 +27,7 @@ _WHERE = "backbone.model"
 
 @dataclass(frozen=True)
 class ModelSource:
-    """The place of the model that a recipe names, in the form that open_clip needs."""
+    """Model that a recipe names, as open_clip finds it: its name, configuration and weights."""
 
     name: str
     """Name of the model for open_clip; it may start with a schema, as in `local-dir:FOLDER`."""

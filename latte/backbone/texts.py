@@ -177,9 +177,9 @@ def packed_outputs(
 def states_after_blocks(
     model: nn.Module, rows: Tensor, lengths: Tensor, start: int = 0, *, at_once: bool = False
 ) -> Tensor:
-    """Return the states (M, W) before the projection, of outputs (T, W) of the first blocks.
+    """Return the tower's outputs (M, W) before the projection, from those of its first blocks.
 
-    `rows` are the outputs of the first `start` blocks for texts with `lengths` (M,).
+    `rows` (T, W) are the outputs of the first `start` blocks for texts with `lengths` (M,).
     """
     text = _tower(model)
     packing = _packing(lengths, rows.device, at_once=at_once)
@@ -197,7 +197,7 @@ def _embedded(model: nn.Module, tokens: Tensor, lengths: Tensor) -> Tensor:
 
 
 def _packing(lengths: Tensor, device: torch.device, *, at_once: bool) -> Packing:
-    """Return the positions of texts with `lengths` (M,), which is on the CPU."""
+    """Return the `Packing` of texts with `lengths` (M,), a tensor on the CPU."""
     different, counts = torch.unique_consecutive(lengths, return_counts=True)
     groups = list(zip(counts.tolist(), different.tolist(), strict=True))
     ends = (lengths.cumsum(0) - 1).to(device, non_blocking=True)

@@ -1,9 +1,9 @@
 """Split an image tower into frozen layers, whose outputs can be cached, and the other layers.
 
 The trunk of a tower is all layers before the projection into the joint space. The frozen part is
-the whole trunk, or the layers before the first trained block. The outputs of the trunk are called
-states. On a CPU, a frozen trunk processes a large batch in several pieces, which takes less memory
-and is faster.
+the whole trunk, or the layers before the first trained block. The outputs of the trunk, or of its
+frozen part, are called states. On a CPU, a frozen trunk processes a large batch in several pieces,
+which takes less memory and is faster.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def frozen_blocks(visual: Any) -> int:
 
 
 def trained_blocks(tower: nn.Module, blocks: str, after: tuple[str, ...]) -> set[int]:
-    """Return the numbers of the blocks that train; empty if a layer before all blocks trains.
+    """Return the indices of the blocks that train; empty if a layer before all blocks trains.
 
     Names of the blocks' parameters start with `blocks`, and names of later layers with `after`.
     """

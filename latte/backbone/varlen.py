@@ -1,8 +1,8 @@
 """Attention in one call for packed sequences (concatenated without padding) of different lengths.
 
-Torch's kernel `varlen_attn` gets the first row of each sequence as a tensor on the GPU. Without
-this kernel, packed texts need one call for each text length. This module has not been tested on a
-GPU: tests replace the kernel.
+Torch's kernel `varlen_attn` reads the index of each sequence's first row from a tensor on the GPU.
+Without this kernel, packed texts need one call for each text length. This module has not been
+tested on a GPU: tests replace the kernel.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ DTYPES = (torch.bfloat16, torch.float16)
 _WIDEST_HEAD = 256
 _HEADS_ARE_MULTIPLES_OF = 8
 _CAUSAL = (-1, 0)
-"""Numbers of keys before and after its position to which a query attends; -1 means all keys."""
+"""Keys to which a query attends: the number before its position (-1 means all), and after it."""
 _KEY = "train.text_attention"
 
 
@@ -32,7 +32,7 @@ class Boundaries:
     """Positions of N packed sequences in a matrix of rows, for torch's kernel."""
 
     rows: Tensor
-    """(N + 1,) int32: the first row of each sequence, then the number of all rows."""
+    """(N + 1,) int32: the index of each sequence's first row, then the number of all rows."""
     reads: Tensor
     """(N + 1,) int32: the numbers 0 to N, for calls with one query per sequence."""
     longest: int

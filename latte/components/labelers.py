@@ -1,6 +1,7 @@
 """Labelers `frozen` (LatteCLIP's c_zs) and `current` (LatteCLIP's c_ft).
 
-A labeler assigns a pseudo-label, which is a class with a weight, to each training image.
+A labeler assigns a pseudo-label, which is a class with a weight, to each training image. Labels
+from one source are a label stream.
 
 To write your own labeler, copy one of the two classes. `FrozenLabeler` computes labels once, in
 `start`; `CurrentLabeler` has no state, and computes labels in each step. A labeler whose labels

@@ -1,4 +1,7 @@
-"""Options of components whose modules import torch; this module does not import torch."""
+"""Options of components whose modules import torch; this module does not import torch.
+
+Labelers assign pseudo-labels to training images; describers write texts about images.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,7 @@ class CurrentOptions(Options):
 
 
 class TemplateOptions(Options):
-    """Options of the prototypes `templates`: how often the text tower encodes them again."""
+    """Options of the prototypes `templates`: how often the class texts are encoded again."""
 
     refresh: ClassFeatureRefresh = Field(
         default="start",

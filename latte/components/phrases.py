@@ -33,7 +33,7 @@ VERSION = 1
 """Part of the fingerprint; increase it if a code change gives other sentences for equal inputs."""
 
 STANDS_OUT = 2.2
-"""A phrase is used if its similarity has at least this z-score within its section."""
+"""A phrase is used if its similarity to the image has at least this z-score within its section."""
 
 
 class PhraseDescriber(Describer[PhraseOptions]):
@@ -118,7 +118,7 @@ def distinctive(features: Tensor) -> Tensor:
 
 
 def standard_scores(similarities: Tensor) -> Tensor:
-    """Return similarities (P,) as z-scores: standard deviations above their mean."""
+    """Return similarities (P,) as z-scores: the number of standard deviations above the mean."""
     deviation = similarities.std(correction=0).clamp_min(1e-6)
     return (similarities - similarities.mean()) / deviation
 
@@ -155,7 +155,7 @@ LONGEST_PHRASE = 7
 
 @dataclass(frozen=True)
 class PhraseBank:
-    """Phrases by section, in the order of the file; only the section `objects` must have any."""
+    """Phrases by section, in the order of the file; only `objects` must have phrases."""
 
     sections: Mapping[str, tuple[str, ...]]
 

@@ -1,6 +1,7 @@
 """Built-in prototypes: class texts, LatteCLIP's momentum, and estimates without training.
 
-A prototype is a vector that represents a class. An image gets the class of the nearest prototype.
+A prototype is a vector that represents a class. A label stream has one label and one weight per
+image, from one source. An image gets the class of the nearest prototype.
 """
 
 from __future__ import annotations
@@ -193,8 +194,8 @@ _AT_REST = 1e-6
 class ReEstimatedPrototypes(EstimatedPrototypes[ReEstimatedOptions]):
     """LatteCLIP's prototype update over the whole training set, repeated until a fixed point.
 
-    The towers are frozen, and there are no training steps. At the published learning rate,
-    LatteCLIP's towers hardly change anyway, while its prototypes follow the texts.
+    The towers are frozen, and there are no training steps. LatteCLIP itself changes mainly its
+    prototypes: at the published learning rate, its towers hardly change.
     """
 
     @torch.no_grad()

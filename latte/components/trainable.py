@@ -24,7 +24,7 @@ class _Group(Trainable[NoOptions]):
     group: ClassVar[TrainableGroup]
 
     def select(self, backbone: Backbone) -> Mapping[str, nn.Parameter]:
-        """Make the parameters of the group trainable, freeze the rest, and return the group."""
+        """Freeze all parameters outside the group, and return the group's parameters by name."""
         return backbone.train_only(self.group)
 
 

@@ -1,4 +1,7 @@
-"""Description bank: all distinct texts of a run, and for each image the indices of its texts."""
+"""Description bank: all distinct texts of a run, and for each image the indices of its texts.
+
+A describer, which is a model that looks at images, wrote the texts.
+"""
 
 from __future__ import annotations
 
@@ -112,7 +115,7 @@ class DescriptionBank:
     def texts(
         self, label: str, indices: Tensor, class_labels: Tensor | None, epoch: int, seed: int
     ) -> list[str]:
-        """Return the B texts that `rows` chooses, for the same arguments."""
+        """Return B texts, one per image: `rows` with the same arguments gives their indices."""
         rows = self.rows(label, indices, class_labels, epoch, seed)
         return [self.unique_texts[row] for row in rows.tolist()]
 
@@ -168,7 +171,7 @@ class DescriptionBank:
         return _TextSampler(label, self._padded(texts), own, self.zero_shot_labels, redraw)
 
     def _padded(self, texts: Sequence[Sequence[str]]) -> Tensor:
-        """Return indices (S, V) of the texts about S subjects, padded with `ABSENT`."""
+        """Return indices (S, V) of the texts about S images or groups, padded with `ABSENT`."""
         counts = torch.tensor([len(of) for of in texts], dtype=torch.int64)
         most = int(counts.max()) if len(texts) else 1
         rows = torch.full((len(texts), most), ABSENT, dtype=torch.int64)

@@ -30,9 +30,10 @@ INPUT, OUTPUT = "prompt tokens", "tokens"
 _CHARACTERS = 500
 """Largest number of characters of a text answer as JSON, so that the store does not truncate it."""
 _MOST_TOKENS = 10**9
-"""Stored token counts above this number are invalid and are not counted."""
+"""Stored token counts above this number are invalid and are ignored."""
 _DIGITS = 6
-"""Decimal places of stored probabilities; with more, 26 probabilities exceed a text's length."""
+"""Decimal places of stored probabilities; with more, 26 probabilities could exceed the largest
+length of a stored text."""
 
 
 RequestT = TypeVar("RequestT", ChoiceRequest, DescribeRequest)
@@ -151,7 +152,7 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
         )
 
     def _read(self, request: RequestT, text: str | None) -> AnswerT | None:
-        """Return the answer in the stored `text`; None if there is no text or it is invalid."""
+        """Return the answer in the stored `text`; None if the text is missing or invalid."""
         if text is None:
             return None
         try:
@@ -226,7 +227,7 @@ class ChoicePlan(QuestionPlan[ChoiceRequest, Choice]):
         return answers
 
     def read(self, request: ChoiceRequest, value: Any) -> Choice:
-        """Return the choice with the probabilities in `value`, one per letter (option)."""
+        """Return a `Choice`; `value` is the stored list of one probability per letter (option)."""
         return request.choice(value)
 
 

@@ -1,7 +1,8 @@
 """Read and write the texts that a run uses: `descriptions.jsonl` in the run folder.
 
-The file has one line per training image, for people and programs. In memory, texts are held in
-columns: a column has the texts of one description for all training images.
+A describer, which is a model that looks at images, wrote the texts. The file has one line per
+training image, for people and programs. In memory, texts are held in columns: a column has the
+texts of one description for all training images.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ class Column:
     """
 
     texts: Sequence[tuple[str | None, ...]]
-    """For each subject, one text per prompt and sample; None where the describer refused."""
+    """For each subject (image or group), one text per prompt and sample (repeated answer); None
+    where the describer refused."""
     groups: Tensor | None = None
     """(S, size) int64: indices of the training images in each group; None for scope `image`."""
     own: Tensor | None = None
@@ -128,11 +130,12 @@ class _Row:
     id: str
     frozen_label: int
     texts: Mapping[str, tuple[str | None, ...]]
-    """Texts by description, at least one each; None stands for a refused text."""
+    """Texts by description, at least one per description; None stands for a refused text."""
     groups: Mapping[str, tuple[str, ...]]
     """Ids of the images that are shown together, for each group description."""
     numbers: Mapping[str, int]
-    """Number of the image's group, by description, if several images share a group."""
+    """Number that identifies the image's group, by description; only for groups that several images
+    share."""
 
 
 class _ColumnBuilder:

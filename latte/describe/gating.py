@@ -24,11 +24,11 @@ def apply_gates(
     results: Mapping[str, GenerateResult],
     descriptions: Mapping[str, DescriptionType[Any]],
 ) -> tuple[dict[str, GenerateResult], list[HeldBack]]:
-    """Return `results` without the texts that gates filter out, and the counts of these texts.
+    """Return `results` without the texts that gates hold back, and how many each gate held back.
 
-    There is one `HeldBack` count per gate and description. Keys of `plans` and `results` are names
-    of describers. A text that a gate filters out for one description is also removed from all other
-    descriptions that use it.
+    There is one `HeldBack`, with the number of texts, per gate and description. Keys of `plans` and
+    `results` are names of describers. A text that a gate holds back for one description is also
+    removed from all other descriptions that use it.
     """
     passing, records = {}, []
     for name, plan in plans.items():
@@ -49,9 +49,10 @@ def apply_gates(
 def judge_texts(
     gates: Gates, texts: Mapping[int, GatedText], subject: GateSubject
 ) -> tuple[set[int], list[HeldBack]]:
-    """Return the keys of the texts that pass all gates, and the counts of each gate.
+    """Return the keys of the texts that pass all gates, and one `HeldBack` per gate.
 
-    Each gate judges only the texts that passed all earlier gates.
+    A `HeldBack` has the number of texts that the gate held back. Each gate judges only the texts
+    that passed all earlier gates.
     """
     left, records = dict(texts), []
     for name, gate in gates.items():

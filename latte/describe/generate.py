@@ -1,4 +1,7 @@
-"""Answer planned requests: use stored answers, ask the describer for the rest, and store these."""
+"""Answer planned requests from the store or by asking the describer; store all new answers.
+
+A describer is a model that looks at images and writes texts about them.
+"""
 
 from __future__ import annotations
 
@@ -50,9 +53,10 @@ class Planned(Protocol[RequestT]):
 
 @dataclass(frozen=True)
 class GenerateResult:
-    """Texts for the requests of a plan, and counts of requests.
+    """Texts for the requests of a plan, and numbers of requests by outcome.
 
-    If only a shard (share) of the plan was requested, the counts are about the shard.
+    The outcomes are: answered from the store, answered now, refused, failed. If only a shard
+    (share) of the plan was requested, the numbers are about the shard.
     """
 
     texts: tuple[str | None, ...]
@@ -90,8 +94,8 @@ def generate(
     one run divide the requests among themselves, and each process returns all answers.
 
     Raises `LatteError` if too many requests fail in a row, or if no request got a text. For a shard
-    and for a labeler's questions, refusals are allowed: the second error is then raised only if
-    every request failed.
+    and for a labeler's questions, refusals are allowed; if there is no text, the error is then
+    raised only if every request failed.
     """
     store.refresh()
     rows: Sequence[int] = range(len(plan))

@@ -29,7 +29,8 @@ from latte.io.paths import refuse_other_kind
 Format = Literal["jsonl", "parquet"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 MAX_MISTAKES = 20
-"""Largest number of reported mistakes: a file that is not an export has one per line."""
+"""Largest number of mistakes that are reported; a file that is not an export has one in each line.
+"""
 _ROWS_AT_ONCE = 10_000
 
 
@@ -66,8 +67,8 @@ def write_records(path: Path, format_: Format, records: Iterable[StoredText]) ->
 def read_rows(path: Path) -> Iterator[tuple[str, Any]]:
     """Yield for each row of a file its place, such as `texts.jsonl:3`, and its content.
 
-    The content is unchecked JSON data; for a line that is not JSON, it is a `ValueError`. Raises
-    `LatteError` for a file that cannot be read.
+    The content is unchecked JSON data; for a line that is not JSON, a `ValueError` is yielded
+    instead. Raises `LatteError` for a file that cannot be read.
     """
     with _explained(path, "read"):
         with path.open("rb") as file:
@@ -153,7 +154,8 @@ class Exported:
     texts: int
     refused: int
     left_out: int
-    """Records that were not written, because their key does not match their other fields."""
+    """Number of records that were not written, because their key does not match their other fields.
+    """
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""Read the records of a description store, and count them; nothing is written."""
+"""Read the records of a description store, and count them; nothing is written.
+
+The store keeps the answers of describers, which are models that write texts about images.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ class FoundText:
 
     record: StoredText
     modified: float
-    """Unix time, in seconds."""
+    """Time of this change, as Unix time in seconds."""
 
 
 @dataclass
@@ -83,7 +86,7 @@ class Holding:
     """Unix time, in seconds, of the newest file that contains one of these records."""
 
     def count(self, found: FoundText) -> None:
-        """Add one record to the counts."""
+        """Count one more record."""
         if found.record.text is not None:
             self.texts += 1
         elif found.record.refused:
@@ -94,9 +97,10 @@ class Holding:
 
 
 def holdings(archive: Archive) -> list[Holding]:
-    """Return the counts of each describer and prompt.
+    """Return, for each describer and prompt, the numbers of texts, refusals and failures.
 
-    They are sorted by describer; for each describer, the prompt with the most texts comes first.
+    The entries are sorted by describer; for each describer, the prompt with the most texts comes
+    first.
     """
     found: dict[tuple[str, str], Holding] = {}
     for one in archive.texts():
@@ -107,7 +111,7 @@ def holdings(archive: Archive) -> list[Holding]:
 
 @dataclass(frozen=True)
 class StoreStatistics:
-    """Counts and text lengths of a store."""
+    """Numbers of texts, refusals, failures and files of a store, and lengths of its texts."""
 
     texts: int
     refused: int
@@ -117,7 +121,7 @@ class StoreStatistics:
     median_words: float | None
     max_words: int | None
     duplicate_share: float | None
-    """Fraction of the texts that are exact copies of another text."""
+    """Fraction of the texts that repeat an earlier text exactly."""
     files: int
     bytes: int
     torn_lines: int
@@ -126,7 +130,7 @@ class StoreStatistics:
 
 
 def statistics(archive: Archive) -> StoreStatistics:
-    """Return counts of all records in `archive`, and the lengths of their texts."""
+    """Return how many records and files `archive` has, and the lengths of its texts."""
     total = Holding("", "")
     words: list[int] = []
     distinct: set[int] = set()

@@ -31,7 +31,10 @@ from latte.toolkit.seeds import seed_from
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """The N training images, with what stage `describe` needs; row i of a tensor is image i."""
+    """The N training images, with the data that stage `describe` needs.
+
+    Row i of each tensor belongs to image i.
+    """
 
     images: Sequence[ImageReference]
     keys: Sequence[str]
@@ -86,12 +89,13 @@ class PlannedDescription:
     """
 
     rows: Ragged
-    """Indices of the requests about each subject: one request per prompt and sample."""
+    """Indices of the requests about each subject (image or group): one request per prompt and
+    sample (repeated answer)."""
     groups: Tensor | None
     """(S, size) int64: indices of the training images in each group; None for scope `image`."""
     own: Tensor | None = None
-    """(N,) int64: index of the subject of each training image, which has the same zero-shot label;
-    None means that image i has subject i."""
+    """(N,) int64: index of each training image's subject; the subject has the image's zero-shot
+    label. None means that image i has subject i."""
 
 
 @dataclass(frozen=True)
@@ -262,7 +266,7 @@ class Subjects:
     """
 
     members: Tensor
-    """(S, size) indices of the training images that are shown for each subject, in order."""
+    """(S, size) indices of the training images that are shown for each image or group, in order."""
     groups: Tensor | None = None
     """The same as `members` if the subjects are groups; None if they are images."""
     own: Tensor | None = None

@@ -1,7 +1,7 @@
 """Compact storage of the requests to a describer: about 40 bytes each, plus 4 per shown image.
 
-There may be millions of requests. So a request is stored as entries of arrays, and an object is
-built only when the request is used.
+A describer is a model that writes texts about images. There may be millions of requests. So a
+request is stored as entries of arrays, and an object is built only when the request is used.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ class Questions:
         self.prompts, self.samples, self.counts = array("i"), array("B"), array("i")
 
     def add(self, key: str, prompt: int, sample: int) -> None:
-        """Add a question about the current subject; `prompt` is the index of its prompt."""
+        """Add a question about the current image or group; `prompt` is the index of its prompt."""
         self.keys += bytes.fromhex(key)
         self.prompts.append(prompt)
         self.samples.append(sample)
 
     def end_subject(self, questions: int) -> None:
-        """Go on to the next subject; `questions` is the number of questions about this one."""
+        """End the current image or group; `questions` is the number of questions about it."""
         self.counts.append(questions)
 
 

@@ -40,12 +40,15 @@ class Shard:
 
     @classmethod
     def of_torchrun(cls, environment: Mapping[str, str]) -> Self | None:
-        """Return the shard of this process if `torchrun` started several, else None."""
+        """Return the shard of this process if `torchrun` started several processes, else None."""
         start = distributed.start_of(environment)
         return None if start is None else cls(start.rank + 1, start.world_size)
 
     def holds(self, key: str) -> bool:
-        """Return True if this shard contains the request `key`; it depends on the key only."""
+        """Return True if this shard contains the request `key`.
+
+        The shard of a request depends only on the key.
+        """
         return int(digest("shard", key)[:16], 16) % self.count == self.index - 1
 
     def of(self, rows: Sequence[int], key: Key) -> Sequence[int]:
@@ -65,12 +68,12 @@ def wait_for_answers(
     written: int,
     spent: Mapping[str, int],
 ) -> tuple[int, Mapping[str, int]]:
-    """Wait until the answers of all processes are in `store`; return counts of all processes.
+    """Wait until the answers of all processes are in `store`; return sums over all processes.
 
     `rows` are the indices of all requests, and `own` the indices of the requests that this process
-    sent. The counts are the number of `written` texts and the describer's counters `spent`, each
-    summed over all processes. Raises `LatteError` if answers of another process do not appear in
-    `store`.
+    sent. The sums are the number of new texts, of which this process wrote `written`, and the
+    describer's counters, of which this process used `spent`. Raises `LatteError` if answers of
+    another process do not appear in `store`.
     """
     if distributed.world_size() == 1:
         return written, spent

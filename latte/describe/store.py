@@ -1,6 +1,7 @@
 """Store of describers' answers, in append-only JSONL files, so that no request is sent again.
 
-Each process writes its own part file, `part-*.jsonl`, and reads the files of all processes.
+A describer is a model that writes texts about images. Each process writes its own part file,
+`part-*.jsonl`, and reads the files of all processes.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from latte.io.files import digest
 
 SINGLE, SEPARATE, GRID = "single", "separate", "grid-1"
 """Arrangements of the images in a request: one image, several images, several images in one grid.
-The key of a stored text depends on this name, so a grid with another cell size or gap must get
-another name."""
+The key of a stored text depends on the name of the arrangement, so a grid with another cell size or
+gap must get another name."""
 SCHEMA = 1
 NO_REASON = "no reason given"
 MIN_FREE_BYTES = 2**20
@@ -258,7 +259,7 @@ class DescriptionStore:
             reasons[key] = record.failure or NO_REASON
 
     def _index(self, path: Path, start: int) -> int:
-        """Read the complete lines of `path` from the byte `start` on; return their total size."""
+        """Read complete lines of `path` from the byte `start` on; return their size in bytes."""
         size = 0
         for line in complete_lines(path, start):
             size += len(line)

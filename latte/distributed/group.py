@@ -25,7 +25,8 @@ ValueT = TypeVar("ValueT")
 _POLL_SECONDS = 0.02
 _FILE_POLL_SECONDS = 0.2
 _FILE_TIMEOUT_SECONDS = 90.0
-"""Longest wait for a file, in seconds; network file systems cache folders for a shorter time."""
+"""Longest wait for a file, in seconds; longer than network file systems cache the content of
+folders."""
 _BUCKET_NUMBERS = 2**24
 """Largest number of entries that one call sums (64 MiB in fp32); a larger tensor gets one call."""
 
@@ -39,7 +40,8 @@ class Group:
     store: Any
     """A `torch.distributed.Store` whose keys belong to this run only."""
     waits: Iterator[int]
-    """Counter that numbers barriers and broadcasts; all processes call them in the same order."""
+    """Counter that numbers barriers and broadcasts. All processes make these calls in the same
+    order, so a call has the same number in every process."""
 
 
 _group: Group | None = None
@@ -130,7 +132,7 @@ def all_gather_rows(own: Tensor, total: int) -> Tensor:
 
 
 def all_gather_object(own: ValueT) -> list[ValueT]:
-    """Return the values `own` of all processes, in the order of ranks: JSON data of any size."""
+    """Return the values of all processes, by rank; `own` is this process's value, as JSON data."""
     if _group is None:
         return [own]
     import torch
@@ -220,7 +222,7 @@ def _peer_lost_on_error() -> Iterator[None]:
 def wait_until(condition: Callable[[], bool]) -> bool:
     """Wait until `condition` is true, for files on a network file system.
 
-    Returns False if it is not true within 90 seconds.
+    Returns False if the condition is not true within 90 seconds.
     """
     deadline = time.monotonic() + _FILE_TIMEOUT_SECONDS
     while not condition():

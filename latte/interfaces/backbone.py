@@ -60,8 +60,9 @@ class Trunk:
 class TextTrunk:
     """A text tower in two parts: layers that training does not change, then the other layers.
 
-    The states of a text have one row or several, for example a row per token. The rows of all texts
-    form one matrix (T, W), in the order of the texts.
+    The outputs of the first part are called states. The states of a text have one row or several,
+    for example a row per token. The rows of all texts form one matrix (T, W), in the order of the
+    texts.
 
     Example:
         >>> import torch
@@ -80,7 +81,7 @@ class TextTrunk:
     width: int
     """Width W of the rows, which are the outputs of the unchanged layers."""
     lengths: Callable[[Sequence[str]], Tensor]
-    """Maps M texts to their numbers of rows: (M,), int64, on the CPU. It computes no states."""
+    """Maps M texts to their numbers of rows: (M,), int64, on the CPU, without computing states."""
     states: Callable[[Sequence[str]], Tensor]
     """Maps M distinct texts to states (T, W); T is the sum of their lengths."""
     features: Callable[[Tensor, Tensor], Tensor]
@@ -157,9 +158,9 @@ class Backbone(ABC):
 
     @property
     def logit_bias(self) -> Tensor | None:
-        """Scalar (shape `()`) that a sigmoid model (SigLIP) adds to its logits, else None.
+        """Scalar (shape `()`) that a sigmoid model (SigLIP) adds to its logits; None for others.
 
-        The default returns None, which means a softmax model.
+        The default returns None.
         """
         return None
 
@@ -168,7 +169,7 @@ class Backbone(ABC):
         """Clamp a trainable logit scale to [1, 100]; latte calls this after every training step.
 
         A frozen logit scale does not change. If a sigmoid model was loaded with a logit scale above
-        100, the loaded value is the upper limit instead.
+        100, this loaded scale is the upper limit instead of 100.
         """
 
     @abstractmethod
@@ -182,7 +183,7 @@ class Backbone(ABC):
         """
 
     def image_trunk(self) -> Trunk | None:
-        """Return the image tower split after its frozen layers, or None if it is not split.
+        """Return the image tower split after its frozen layers; None means that it is not split.
 
         latte calls this method after the trainable parameters have been chosen. With a `Trunk`, the
         outputs of the frozen layers are computed once per image instead of in every step. The
@@ -192,10 +193,11 @@ class Backbone(ABC):
         return None
 
     def text_trunk(self) -> TextTrunk | None:
-        """Return the text tower split after its frozen layers, or None if it is not split.
+        """Return the text tower split after its frozen layers; None means that it is not split.
 
-        With a trunk, the states of each distinct text are computed once instead of in every step;
-        see `image_trunk`. The default returns None, which is always correct.
+        With a `TextTrunk`, the outputs of the frozen layers are computed once per distinct text
+        instead of in every step; see `image_trunk`. The default returns None, which is always
+        correct.
         """
         return None
 
@@ -240,4 +242,4 @@ class Backbone(ABC):
 
     @abstractmethod
     def save(self, folder: Path) -> None:
-        """Write the model to `folder`; `BackboneLoader.load_saved` opens it, with equal outputs."""
+        """Write the model to `folder`; `BackboneLoader.load_saved` loads it with equal outputs."""

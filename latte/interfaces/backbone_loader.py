@@ -42,8 +42,8 @@ class BackboneLoader(Component[OptionsT]):
         """Download the files that `load` needs, unless they are cached.
 
         Raises `LatteError` if a file is missing. latte calls `fetch` before it reads any image, and
-        `load` later. Do not import torch here, so that a run without a network fails at once. The
-        default calls `check`.
+        `load` later. Do not import torch here: the import takes seconds, and a run without a
+        network should fail at once. The default calls `check`.
         """
         self.check()
 

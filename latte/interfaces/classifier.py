@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class Classifier:
     """Linear classifier: a weight row w with bias b gives an image feature x the score x·w + b.
 
-    A class scores the largest score of its rows. A row may have any norm except 0. If all rows have
-    norm 1 and there is no bias, scores are cosine similarities, as in CLIP.
+    The score of a class is the largest score of its rows. A row may have any norm except 0. If all
+    rows have norm 1 and there is no bias, scores are cosine similarities, as in CLIP.
 
     Example:
         >>> import torch
@@ -32,11 +32,12 @@ class Classifier:
     owners: Tensor
     """(C·K,) int64: the class of each row; every class has at least one row."""
     bias: Tensor | None = None
-    """(C·K,) in the dtype of `weights`, added before the logit scale; None means zeros."""
+    """(C·K,) in the dtype of `weights`, added to the score of each row; None means zeros. The logit
+    scale multiplies the sum."""
 
     @property
     def classes(self) -> int:
-        """Number of classes C; copied from the GPU only once per `owners` tensor."""
+        """Number of classes C; `owners` is copied from the GPU for it only once."""
         return _number_of_classes(self.owners)
 
     @property

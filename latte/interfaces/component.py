@@ -38,14 +38,15 @@ class Options(BaseModel):
     def questions_to(self) -> str | None:
         """Name of the describer that the labeler asks; None if the labeler asks no questions.
 
-        An empty name stands for the recipe's first describer. A recipe whose labeler asks questions
-        must set `budget`.
+        A labeler assigns pseudo-labels; a describer is a model that looks at images. An empty name
+        stands for the recipe's first describer. A recipe whose labeler asks questions must set
+        `budget`.
         """
         return None
 
     @property
     def sends_images_to(self) -> str | None:
-        """Address of the machine to which the component sends images; None if it sends none.
+        """Address of the machine to which the component sends images; None if it sends no images.
 
         The dataset may forbid sending its images: see `Dataset.check_sending`.
         """
@@ -108,7 +109,8 @@ class Context:
     base_dir: Path
     """Folder of the recipe; relative paths in options are relative to this folder."""
     cache_dir: Path
-    """Cache folder of all runs; a component writes only to the subfolder with its own name."""
+    """Cache folder of all runs; a component writes only to the subfolder with the component's name.
+    """
     device: str
     """A torch device, such as `cpu` or `cuda:0`."""
     seed: int

@@ -106,7 +106,10 @@ class DescriptionType(Component[OptionsT]):
 
     @property
     def group_size(self) -> int:
-        """Number of images per group, all with equal zero-shot label; 1 unless scope is `group`."""
+        """Number of images per group; 1 unless the scope is `group`.
+
+        All images of a group have the same zero-shot label.
+        """
         return 1
 
     @property
@@ -125,15 +128,16 @@ class DescriptionType(Component[OptionsT]):
 
     @property
     def samples(self) -> int:
-        """Number of answers per question; if above 1, the describer's `varies` must be True.
+        """Number of answers per question.
 
-        In each step, one text per image is drawn from all answers to all prompts.
+        If it is above 1, the describer must be one whose answers differ (`Describer.varies`). In
+        each step, one text per image is drawn from all answers to all prompts.
         """
         return 1
 
     @property
     def weight(self) -> float:
-        """Weight of this description's texts when an aggregator mixes descriptions; above 0."""
+        """Weight of this description's texts when prototypes mix several descriptions; above 0."""
         return 1.0
 
     @abstractmethod

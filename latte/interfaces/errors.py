@@ -76,6 +76,6 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
 
 
 def suggestion(name: str, names: Iterable[str], title: str) -> str:
-    """Return a hint: the most similar of `names`, then `title` and all of `names`."""
+    """Return a hint: `did_you_mean(name, names)`, then `title` and the list of all `names`."""
     candidates = [*names]
     return f"{did_you_mean(name, candidates)} {title}: {', '.join(candidates)}.".lstrip()

@@ -1,4 +1,7 @@
-"""Interface of gates: filters that hold back (exclude from training) unusable texts."""
+"""Interface of gates: filters that hold back (exclude from training) unusable texts.
+
+A describer is a model that writes texts about images.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Interface of guards, which judge without labels whether the adapted model beats zero-shot."""
+"""Interface of guards, which judge without labels whether the adapted model beats zero-shot.
+
+The decision of a guard is its verdict. The adapted learners that the guard judges are called
+candidates.
+"""
 
 from __future__ import annotations
 
@@ -125,7 +129,11 @@ class Verdict:
 
 
 def check_verdict(verdict: Verdict, *, divisible: bool = True) -> None:
-    """Raise `ValueError` if `verdict` is invalid; if not `divisible`, strength must be 0 or 1."""
+    """Raise `ValueError` if `verdict` is invalid.
+
+    If the run cannot mix classifiers (`divisible` is False), a strength other than 0 or 1 is
+    invalid too.
+    """
     numbers = {"strength": verdict.strength, **verdict.signals}
     if verdict.probability is not None:
         numbers["probability"] = verdict.probability

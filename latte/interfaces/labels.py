@@ -1,4 +1,7 @@
-"""Interface of pseudo-labelers, which assign a class and a weight to each training image."""
+"""Interface of pseudo-labelers, which assign a class and a weight to each training image.
+
+An aggregator holds the prototypes, which are vectors that represent classes.
+"""
 
 from __future__ import annotations
 
@@ -37,9 +40,9 @@ class PseudoLabeler(Component[OptionsT]):
     """
 
     refresh: Refresh = "step"
-    """Schedule of `on_epoch_start`. `epoch`: before every epoch. `never`: once, before the first
-    epoch; labels then stay fixed. `step`: once, before the first epoch, and `assign` also computes
-    new labels in each step."""
+    """When the engine calls `on_epoch_start`. `epoch`: before every epoch. `never`: once, before
+    the first epoch; labels then stay fixed. `step`: once, before the first epoch, and `assign` also
+    computes new labels in each step."""
     needs_feature_banks: bool = False
     """True if `on_epoch_start` needs the features of all training images from every learner."""
 
@@ -62,7 +65,7 @@ class PseudoLabeler(Component[OptionsT]):
         return EpochInfo()
 
     def posterior(self, learner: str) -> Posterior | None:
-        """Return the class probabilities of all training images, or None if there are none.
+        """Return the posterior: class probabilities of all training images; None if there is none.
 
         Override this method only if the labeler labels all images jointly. The engine calls it
         after `on_epoch_start`, and only in runs without training steps, because training would

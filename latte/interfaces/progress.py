@@ -38,7 +38,8 @@ class Progress(Protocol):
     ) -> AbstractContextManager[ProgressTask]:
         """Show a progress bar inside a `with` block, for `total` units called `unit`.
 
-        `total` is None if it is unknown. `done` units were finished by an earlier run.
+        `total` is None if the number of units is unknown. `done` units were finished by an earlier
+        run.
         """
 
     def say(self, line: str) -> None:

@@ -1,4 +1,7 @@
-"""Interfaces of prototype aggregators, which make targets, and of losses, which use them."""
+"""Interfaces of prototype aggregators, which make targets, and of losses, which use them.
+
+A label stream has one label and one weight per image, from one source. A labeler computes it.
+"""
 
 from __future__ import annotations
 
@@ -61,8 +64,8 @@ class PrototypeAggregator(Component[OptionsT]):
     """
 
     class_features_refresh: ClassFeatureRefresh = "start"
-    """Schedule on which the engine encodes the C class texts with the learner's text tower and
-    calls `refresh_class_features`. `start`: never; the features passed to `start()` stay in use.
+    """When the engine encodes the C class texts again with the learner's text tower, and calls
+    `refresh_class_features`. `start`: not again; the features passed to `start()` stay in use.
     `epoch`: before every epoch and at the end of training, without gradient. `step`: before every
     step, with gradient, and at the end of training."""
 

@@ -1,6 +1,7 @@
 """Questions to describers (models that look at images and write text), and their answers.
 
-A question asks for a text or for a choice among options; an answer may be a refusal.
+A question asks for a text or for a choice among options; an answer may be a refusal. Labelers,
+which assign pseudo-labels, may ask such questions.
 """
 
 from __future__ import annotations
@@ -127,7 +128,7 @@ class ChoiceRequest:
     """If True, "none of these" is added as the last option."""
 
     def __post_init__(self) -> None:
-        """Check the options."""
+        """Raise `LatteError` for too few, too many, empty or equal options."""
         shown, most = self._shown, len(ascii_uppercase)
         if len(self.options) < 2 or len(shown) > most:
             raise LatteError(
@@ -198,7 +199,7 @@ class ChoiceRequest:
 
 @dataclass(frozen=True)
 class QuestionCounts:
-    """Counts of the questions that a labeler asked for one purpose, and of their answers.
+    """Numbers of questions that a labeler asked for one purpose, and of their answers.
 
     Example:
         >>> from latte.api import QuestionCounts
@@ -208,19 +209,20 @@ class QuestionCounts:
 
     purpose: str
     questions: int
-    """Distinct questions within the budget."""
+    """Number of distinct questions, including those whose answers were already in the store."""
     stored: int
-    """Questions whose answers were already in the store, and were not asked again."""
+    """Number of questions whose answers were already in the store; they were not asked again."""
     unanswered: int
-    """Questions that the describer refused or could not answer."""
+    """Number of questions that the describer refused or could not answer."""
     kept: int = 0
-    """Number of images or clusters whose two answers agree, so that they are used."""
+    """Number of images or clusters whose two answers agree, so that the answers are used."""
     contradictory: int = 0
     """Number of images or clusters whose two answers contradict each other."""
     input_tokens: int = 0
-    """Tokens of prompts and images that the describer counted, also for stored answers."""
+    """Number of tokens of prompts and images that the describer counted, also for stored answers.
+    """
     output_tokens: int = 0
-    """Tokens of answers that the describer counted, also for stored answers."""
+    """Number of tokens of answers that the describer counted, also for stored answers."""
     money: float | None = None
     """Price of these tokens; None if the recipe's budget names no price."""
 
@@ -244,8 +246,8 @@ class Questions(Protocol):
     def budget(self) -> int:
         """Largest number of distinct questions that the run may ask.
 
-        If the recipe's budget is in tokens or money, this number is an estimate. It changes while
-        tokens are counted.
+        If the recipe's budget is in tokens or money, this number is an estimate. The estimate
+        changes during the run, because it uses the tokens of the questions so far.
         """
 
     @property
@@ -253,23 +255,30 @@ class Questions(Protocol):
         """Number of distinct questions that were asked so far."""
 
     def image(self, index: int) -> DescribedImage:
-        """Return the training image with this index, for the `images` of a request."""
+        """Return the training image with the given index, for the `images` of a request."""
 
     def sheet(self, indices: Sequence[int]) -> DescribedImage:
         """Return one grid image that shows the training images `indices`."""
 
     def choose(self, purpose: str, requests: Sequence[ChoiceRequest]) -> list[Choice | None]:
-        """Return one choice per request, in order; None if there is no answer or no budget left."""
+        """Return one choice per request, in order.
+
+        An entry is None if the describer gave no answer or the budget is spent.
+        """
 
     def ask(self, purpose: str, requests: Sequence[DescribeRequest]) -> list[str | None]:
-        """Return one text per request, in order; None if there is no answer or no budget left.
+        """Return one text per request, in order.
 
-        A request may have no image. Texts are truncated so that, as JSON, they have at most 500
-        characters.
+        An entry is None if the describer gave no answer or the budget is spent. A request may have
+        no image. Texts are truncated so that, as JSON, they have at most 500 characters.
         """
 
     def note(self, purpose: str, *, kept: int, contradictory: int) -> None:
-        """Add these numbers to `kept` and `contradictory` in the `QuestionCounts` of `purpose`."""
+        """Count images or clusters for the report on `purpose`.
+
+        `kept` of them have two answers that agree, and `contradictory` two answers that contradict
+        each other.
+        """
 
     def close(self) -> None:
         """Free the memory of the describer; a later question loads the describer again."""

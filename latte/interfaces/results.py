@@ -1,4 +1,9 @@
-"""Results of a finished run, and the reporters that present them."""
+"""Results of a finished run, and the reporters that present them.
+
+A guard decides, without labels, whether the run uses the adapted model. A labeler assigns
+pseudo-labels, and may ask a describer, a model that looks at images. A control run is a run of a
+variant of the recipe, for comparison.
+"""
 
 from __future__ import annotations
 
@@ -149,7 +154,7 @@ class Described:
     group: tuple[ImageReference, ...] = ()
     """For scope `group`: the images shown to the describer, in order; empty for scope `image`."""
     others: tuple[str, ...] = ()
-    """Further texts, if the recipe asks for several prompts or samples."""
+    """Further texts, if the recipe has several prompts, or asks for several answers per prompt."""
 
 
 @dataclass(frozen=True)
@@ -186,7 +191,8 @@ class GalleryEntry:
     frozen_label: int
     adapted_label: int
     true_label: int | None
-    """True label, if the dataset has it; training does not see it, except in oracle recipes."""
+    """True label, if the dataset has it. Training does not see it, except in recipes with `oracle:
+    true`."""
 
 
 @dataclass(frozen=True)
@@ -288,10 +294,10 @@ class RunResults:
     no evaluation split.
 
     If the guard did not accept the adapted model in full, the evaluation `candidate` of this model
-    follows `adapted`. Some test images may also be training images. If the run has a posterior, it
-    classifies these images, and further evaluations use only them; their names end with
-    `OWN_IMAGES`. All other evaluations then use the remaining test images, or all test images if
-    none remain."""
+    follows `adapted`. Some test images may also be training images. If the run has a posterior
+    (class probabilities of the training images), the posterior classifies these test images.
+    Further evaluations, whose names end with `OWN_IMAGES`, then use only these images. All other
+    evaluations then use the remaining test images, or all test images if none remain."""
     gallery: tuple[GalleryEntry, ...]
     """Random sample of the training images, drawn with the run's seed."""
     pseudo_label_counts: tuple[tuple[int, int], ...]
@@ -305,17 +311,18 @@ class RunResults:
     cut_texts: tuple[CutTexts, ...] = ()
     """Descriptions with texts that the text tower cuts, in the recipe's order."""
     questions: tuple[QuestionCounts, ...] = ()
-    """Counts of the questions that a labeler asked a describer, by purpose."""
+    """Numbers of questions that a labeler asked a describer, and of their answers; one entry per
+    purpose."""
     calibration: Calibration | None = None
     """Calibration of confidence; None in runs of older versions."""
     present: PresentNames | None = None
     """Estimated number of classes with at least one training image; None in runs of older
     versions."""
     confusions: Mapping[str, tuple[Confusion, ...]] = field(default_factory=dict)
-    """For `zero-shot` and for `adapted`: pairs of true and predicted class, the pair with the most
-    images first; empty if there is no evaluation split."""
+    """For `zero-shot` and for `adapted`: the number of images for each pair of true and predicted
+    class, the largest first; empty if there is no evaluation split."""
     label_flows: tuple[LabelFlow, ...] = ()
-    """Pairs of zero-shot and adapted label of the training images, most frequent first."""
+    """Number of training images for each pair of zero-shot and adapted label, the largest first."""
     mistakes: tuple[ClassifiedImage, ...] = ()
     """Evaluation images that `predictions.csv` classifies wrongly, the most confident first."""
     uncertain: tuple[ClassifiedImage, ...] = ()

@@ -185,7 +185,10 @@ class TrainSettings(Options):
         return views
 
     def view_of(self, epoch: int) -> int:
-        """Return the index (from 0) of the random view that `epoch` uses for each image."""
+        """Return the index (from 0) of the random view of each image that `epoch` uses.
+
+        This index is `epoch` itself, or `epoch` modulo `views` if `views` is set.
+        """
         return epoch if self.views is None else epoch % self.views
 
     @property
@@ -227,8 +230,9 @@ class LearnerSettings(Options):
 
 
 ASSUMED_TOKENS = (3000.0, 80.0)
-"""Assumed input and output tokens of a question, until a describer has counted some: LLaVA-NeXT
-reads an image of 672 x 672 pixels as 2,880 tokens, and `latte-openai` writes at most 77."""
+"""Input and output tokens that a question is assumed to use, until a describer has counted some.
+LLaVA-NeXT reads an image of 672 x 672 pixels as 2,880 tokens, and `latte-openai` writes at most 77.
+"""
 
 
 class Price(Options):
@@ -241,7 +245,8 @@ class Price(Options):
 class Budget(Options):
     """Limit of a labeler's questions: a number of questions, of tokens, or an amount of money.
 
-    Exactly one of the three must be set.
+    A labeler assigns pseudo-labels, and may ask a model that looks at images. Exactly one of the
+    three limits must be set.
     """
 
     questions: int | None = Field(default=None, ge=0, description="distinct questions")
@@ -265,13 +270,13 @@ class Budget(Options):
         return self
 
     def cost(self, tokens: tuple[float, float]) -> float | None:
-        """Return the price of input and output tokens; None if the budget names no price."""
+        """Return the price of `tokens` (input, output); None if the budget names no price."""
         if self.price is None:
             return None
         return (tokens[0] * self.price.input + tokens[1] * self.price.output) / 1e6
 
     def allowed(self, tokens: tuple[float, float]) -> int:
-        """Return how many questions the budget pays for; each uses `tokens` = (input, output)."""
+        """Return how many questions the budget allows if each uses `tokens` (input, output)."""
         if self.questions is not None:
             return self.questions
         if self.tokens is not None:
@@ -325,7 +330,7 @@ class GeneralSettings(Options):
     @field_validator("budget")
     @classmethod
     def _in_short(cls, budget: int | Budget | None) -> int | Budget | None:
-        """Return N for `{questions: N}`, so that `budget: N` gives the same run ID."""
+        """Return N for `{questions: N}`, so that this form and `budget: N` give the same run ID."""
         if isinstance(budget, Budget) and budget.questions is not None and budget.price is None:
             return budget.questions
         return budget

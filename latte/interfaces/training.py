@@ -1,4 +1,8 @@
-"""Choice of parameters that train, and data that labelers, prototypes and losses exchange."""
+"""Choice of parameters that train, and data that labelers, prototypes and losses exchange.
+
+A labeler assigns pseudo-labels to training images. An aggregator computes prototypes, the vectors
+that represent classes. A label stream has one label and one weight per image, from one source.
+"""
 
 from __future__ import annotations
 
@@ -33,12 +37,12 @@ class FeatureBank:
 
 
 def _no_names(names: Sequence[str]) -> Tensor:
-    """Raise `RuntimeError`: the default of `TrainingStart.encode_names` has no text tower."""
+    """Default of `TrainingStart.encode_names`: raise `RuntimeError`, as no encoder was given."""
     raise RuntimeError("this `TrainingStart` was made without `encode_names`")
 
 
 def _no_texts(labels: Tensor) -> Mapping[str, Tensor]:
-    """Return no texts, as in a recipe without descriptions."""
+    """Default of `TrainingStart.texts`: return no texts, as in a recipe without descriptions."""
     return {}
 
 
@@ -84,8 +88,8 @@ class TrainingStart:
     recipe has no corrections. The engine replaces the labels of these images by the person's class
     in all label streams. A labeler may also use the classes to label other images."""
     questions: Questions | None = None
-    """Lets a labeler ask a describer about images in `on_epoch_start`; None unless the options of
-    a labeler name a describer (`Options.questions_to`)."""
+    """Lets a labeler ask a describer, a model that looks at images, in `on_epoch_start`; None
+    unless the options of a labeler name a describer (`Options.questions_to`)."""
     encode_names: Callable[[Sequence[str]], Tensor] = _no_names
     """Returns the frozen CLIP's unit text features (K, D) of K alternative class names or short
     descriptions of classes, each inserted into the dataset's templates; for labelers that use
@@ -127,7 +131,7 @@ class LabelStream:
     weights: Tensor
     """(B,) in [0, 1]: 0 excludes an image from the loss and from the prototypes."""
     scale: float = 1.0
-    """Factor of this stream's loss."""
+    """Factor by which the engine multiplies the loss of this stream."""
 
 
 def full_stream(name: str, labels: Tensor, image_features: Tensor, scale: float) -> LabelStream:
@@ -166,7 +170,8 @@ class EpochInfo:
 class Posterior:
     """The most probable classes of each of the N training images, with their probabilities.
 
-    A labeler that labels all images together computes them. Both tensors are on the CPU.
+    A labeler that labels all images together computes these classes and probabilities. Both tensors
+    are on the CPU.
 
     Example:
         >>> import torch

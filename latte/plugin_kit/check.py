@@ -87,7 +87,7 @@ def _finding(subject: str, check: str, look: Callable[[], object]) -> Finding:
 
 
 def _dependencies(name: str) -> Iterator[Finding]:
-    """Check that a plugin's dependencies are installed, and that it limits latte's version."""
+    """Check that a plugin's dependencies are installed, and that it limits the version of latte."""
     requirements = [Requirement(text) for text in distribution(name).requires or ()]
     wanted = [one for one in requirements if one.marker is None or one.marker.evaluate()]
     problems = []

@@ -153,9 +153,10 @@ def written_name(registry: Registry, registered: Registered) -> str:
 
 
 def label_of(node: Node, path: KeyPath, mistakes: Mistakes) -> str | None:
-    """Return the label in `node`; None if a mistake is reported.
+    """Return the text in `node`, a label; None if a mistake is reported.
 
-    A label must be usable as a part of a file name. `path` is the key path of `node`.
+    A label is the name of an item of a list, and must be usable as a part of a file name. `path` is
+    the key path of `node`.
     """
     if node.broken:
         return None

@@ -1,7 +1,7 @@
 """Merge a control into its recipe, or a recipe into the recipe that it extends.
 
-A control is a variant of a recipe that runs for comparison. It lists only the keys whose values
-differ from the recipe's.
+A control is a variant of a recipe that runs for comparison. A control lists only the keys whose
+values differ from the recipe's.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from latte.registry.registry import Registry
 from latte.registry.spec import USE
 
 _TAKEN = ("zero-shot", "adapted", "candidate")
-"""Names that reports give to the run's models, so that no control may have them."""
+"""Names that no control may have, because reports give them to the run's own models."""
 
 
 def merged(base: Node, change: Node, registry: Registry) -> Node:

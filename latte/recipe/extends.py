@@ -70,7 +70,7 @@ class RecipeFiles:
         return own if whole is None else merged(whole, own, self.registry)
 
     def _base(self, reference: Node, path: Path, chain: tuple[Path, ...], where: str) -> Node:
-        """Return the base that `reference` names, merged over its own bases; drop its key `name`.
+        """Return the base that `reference` names, merged over its bases, without the key `name`.
 
         `path` is the file that contains `reference`.
         """

@@ -1,4 +1,8 @@
-"""Keys of a recipe, and the key paths at which a recipe names components."""
+"""Keys of a recipe, and the key paths at which a recipe names components.
+
+Describers are models that write texts about images; controls are variants of a recipe that run for
+comparison.
+"""
 
 from __future__ import annotations
 

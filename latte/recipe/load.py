@@ -1,4 +1,7 @@
-"""Load a recipe file into a validated `Recipe`, or raise one error that lists all mistakes."""
+"""Load a recipe file into a validated `Recipe`, or raise one error that lists all mistakes.
+
+A control is a variant of a recipe that runs for comparison; the key `controls` lists them.
+"""
 
 from __future__ import annotations
 
@@ -222,7 +225,7 @@ def without_secret_values(plain: Any, root: Node | None) -> Any:
 
 
 def origins(resolved: Mapping[str, Any], root: Node) -> dict[str, str]:
-    """Return the origin of each value by dotted key path, such as `recipe.yaml:3` or `default`."""
+    """Return each value's origin, such as `recipe.yaml:3` or `default`, by dotted key path."""
     found = {}
     for path in leaves(resolved):
         node = find(root, path)

@@ -1,4 +1,7 @@
-"""Collect all mistakes of a recipe, and explain pydantic's errors in plain words."""
+"""Collect all mistakes of a recipe, and explain pydantic's errors in plain words.
+
+A control is a variant of the recipe that runs for comparison.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,7 @@ _MESSAGES = {
     "too_short": "needs at least {min_length} items, got {count}",
     "missing": "needs more items than the {count} that are given",
 }
-"""Message by pydantic's error code; pydantic's error context gives the limits in braces."""
+"""Message by pydantic's error code; values in braces come from pydantic's error context."""
 _CHOICE = re.compile(r"'([^']*)'|([^\s,]+)")
 _SWITCHES = {
     **dict.fromkeys(("true", "yes", "on", "y"), "true"),

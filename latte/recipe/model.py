@@ -1,4 +1,8 @@
-"""Data classes of a valid recipe: its settings, and the components that it uses."""
+"""Data classes of a valid recipe: its settings, and the components that it uses.
+
+A control is a variant of the recipe that runs for comparison. A describer is a model that writes
+texts about images; a labeler assigns pseudo-labels to training images.
+"""
 
 from __future__ import annotations
 

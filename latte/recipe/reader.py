@@ -1,4 +1,7 @@
-"""Build a `Recipe` from a tree of nodes: validate each section, and their combination."""
+"""Build a `Recipe` from a tree of nodes: validate each section, and their combination.
+
+Describers are models that write texts about images; controls are variants of the recipe.
+"""
 
 from __future__ import annotations
 
@@ -125,7 +128,7 @@ class RecipeReader:
         return self.validator.validated(model, node, (key,))
 
     def _required(self, key: str) -> Choice | None:
-        """Return the component at `key`; report a missing or invalid one, and return None."""
+        """Return the component at `key`; report a missing or invalid component, and return None."""
         if not _holds_value(self.root.child(key)):
             self.mistakes.add_at((key,), f'the key "{key}" is missing', f"As in: {_EXAMPLES[key]}")
         return self.components.choice((key,))
@@ -151,7 +154,7 @@ class RecipeReader:
         return self.components.choice((AUGMENTATION,))
 
     def _list(self, key: str) -> list[Listed]:
-        """Return the components listed at `key`; report invalid ones, and leave them out."""
+        """Return the components listed at `key`; report invalid components, and leave them out."""
         node = self.root.child(key)
         if node is None:
             return []
@@ -245,9 +248,9 @@ class RecipeReader:
         """Report a missing `oracle: true`, and an `oracle: true` that no option needs.
 
         Only options of descriptions that use true labels of training images need the key. A key
-        without need would mark the results as those of an oracle. It is reported only if nothing
-        else is wrong: a description that needs it may itself be invalid, and is then missing in
-        `descriptions`.
+        without need would mark the results as those of an oracle. Such a key is reported only if
+        nothing else is wrong: a description that needs the key may itself be invalid, and is then
+        missing in `descriptions`.
         """
         paths = [
             (*path, key)
@@ -300,7 +303,7 @@ class RecipeReader:
         return [*descriptions]
 
     def _check_questions(self, labels: Sequence[Listed], describers: Sequence[Listed]) -> None:
-        """Report labelers that ask questions: more than one, or without a describer or budget."""
+        """Report a second labeler that asks questions, and one without a describer or a budget."""
         asking = [
             (choice, path) for choice, path in labels if choice.options.questions_to is not None
         ]
@@ -326,7 +329,8 @@ class RecipeReader:
     def _are_incomplete(self, describers: Sequence[Listed]) -> bool:
         """Return True if an invalid describer was left out of `describers`.
 
-        Then a description that names it must not be reported again.
+        A description that names this describer must then not be reported as naming an unknown
+        describer.
         """
         single, several = self.root.child("describer"), self.root.child("describers")
         written = int(_holds_value(single))

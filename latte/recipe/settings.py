@@ -110,7 +110,8 @@ def _errors_in_values(model: type[Options], values: Any, node: Node) -> list[Err
 def _place(error: ErrorDetails, model: type[Options], root: Node) -> KeyPath:
     """Return the key path of a pydantic error.
 
-    In pydantic's location, the names of union members are mixed with the keys; they are removed.
+    In pydantic's location, the names of union members are mixed with the keys; these names are
+    removed.
     """
     place: KeyPath = ()
     for key in error["loc"]:
@@ -144,7 +145,7 @@ def _by_place(
 def _is_misspelt_elsewhere(
     place: KeyPath, errors: list[ErrorDetails], model: type[Options], places: Iterable[KeyPath]
 ) -> bool:
-    """Return True if the key at `place` is missing because it was misspelt.
+    """Return True if a misspelt key explains why the key at the path `place` is missing.
 
     The misspelt key is reported instead.
     """
@@ -187,12 +188,12 @@ class Sections:
 
 
 def field_names(model: type[BaseModel], place: KeyPath) -> list[str]:
-    """Return the keys that `model` allows in the mapping at `place`, a key path inside `model`."""
+    """Return the keys allowed at the key path `place` inside `model`."""
     return [*dict.fromkeys(name for one in models_at(model, place) for name in one.model_fields)]
 
 
 def models_at(model: type[BaseModel], place: KeyPath) -> list[type[BaseModel]]:
-    """Return the classes of nested models at `place`, a key path inside `model`."""
+    """Return the model classes at the key path `place` inside `model`."""
     models = [model]
     for key in place:
         if isinstance(key, str):

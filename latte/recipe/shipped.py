@@ -15,12 +15,13 @@ DATA = "paper"
 """Folder of tables of published results; these files are not recipes."""
 TOP = "recipes"
 _COMMAND = ": latte "
-"""Start of the command in a shipped recipe's first comment; the text before it is the summary."""
+"""Start of the command in a shipped recipe's first comment; the text before the command is the
+summary."""
 
 
 @cache
 def recipe_folder() -> Path | None:
-    """Return the folder of shipped recipes: in the package or, in a checkout, beside it."""
+    """Return the folder of shipped recipes: in the package, or beside it in a checkout."""
     package = Path(__file__).parents[1]
     for folder in (package / "_recipes", package.parent / "recipes"):
         if (folder / PARTS).is_dir():
@@ -86,7 +87,7 @@ def recipes_by_folder(*, parts: bool) -> dict[str, list[tuple[str, str]]]:
 
 
 def find(name: str) -> Path:
-    """Return the file of the shipped recipe `name`. Raises `LatteError` with a suggestion."""
+    """Return the file of the shipped recipe `name`. Raises `LatteError` if there is none."""
     path = shipped_path(name.removesuffix(".yaml"))
     if path is None:
         raise unknown_recipe(name)

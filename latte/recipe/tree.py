@@ -142,7 +142,8 @@ class TreeBuilder:
         self.mistakes = mistakes
         self.values = 0
         self.open: set[int] = set()
-        """IDs of collections that are being expanded; if one occurs again, it contains itself."""
+        """IDs of collections that are being expanded; a collection that occurs again contains
+        itself."""
 
     def build(self, yaml_node: YamlNode, path: KeyPath = (), mark: Mark | None = None) -> Node:
         """Convert PyYAML's node and all its children to a `Node`.

@@ -57,7 +57,7 @@ class _Installed:
         return self.distribution == BUILTIN_DISTRIBUTION
 
     def plugin(self, status: Status, **facts: Any) -> Plugin:
-        """Return the package as a `Plugin` with this status."""
+        """Return the package as a `Plugin` with the given status."""
         return Plugin(self.entry_point.name, self.distribution, self.version, status, **facts)
 
 

@@ -102,7 +102,7 @@ class Registry:
         raise LatteError(what, where=where, hint=hint)
 
     def options_model(self, registered: Registered) -> type[Options]:
-        """Return the pydantic class of a component's options; imports only the module with it."""
+        """Return the pydantic class of a component's options; imports only the class's module."""
         target = registered.spec.options
         if target is None:
             return NoOptions

@@ -1,4 +1,7 @@
-"""The adapted model: models and prototypes, saved to a run folder and loaded from it."""
+"""The adapted model: models and prototypes, saved to a run folder and loaded from it.
+
+A guard decides, without labels, whether a run uses its adapted model in full.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Adapted:
-    """The classifier of a run: the mean of its learners' similarities (ReCLIP, section 3.4)."""
+    """Classifier of a run: averages the similarities of its learners (ReCLIP, section 3.4)."""
 
     class_names: tuple[str, ...]
     members: tuple[Member, ...]
@@ -209,7 +212,8 @@ def load_adapted(
 def _arithmetic(run: FinishedRun, device: torch.device) -> Arithmetic:
     """Return the arithmetic (number format) in which the run's models encode on `device`.
 
-    It is the recipe's `precision`, or the choice of `auto` if `device` does not support this.
+    The arithmetic is the recipe's `precision` or, if `device` does not support this precision, the
+    choice of `auto`.
     """
     train = run.recipe.get("train")
     found = train.get("precision") if isinstance(train, Mapping) else None

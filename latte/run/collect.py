@@ -1,4 +1,7 @@
-"""Collect the results of a run from its folder, for reporters."""
+"""Collect the results of a run from its folder, for reporters.
+
+A control run is a run of a variant of the recipe, for comparison.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,7 @@ def collect_results(
 ) -> RunResults:
     """Return all results of a finished run that a report may show.
 
-    `controls` are the evaluations of each control run, by name. Raises `LatteError` if a file of
+    `controls` has the evaluations of each control run, by name. Raises `LatteError` if a file of
     the run is damaged, or belongs to other images or classes.
     """
     folder, run = workspace.folder, FinishedRun(workspace.folder)
@@ -95,7 +98,7 @@ def collect_results(
 
 
 def _of_controls(controls: Mapping[str, Sequence[Evaluation]]) -> Iterator[Evaluation]:
-    """Yield the evaluation of each control's adapted model, under the name of the control."""
+    """Yield the evaluation of each control run's adapted model, named after the control."""
     for name, evaluations in controls.items():
         yield from (replace(one, name=name) for one in evaluations if one.name == "adapted")
 
@@ -121,7 +124,7 @@ def _gallery(
 
 
 def _counts(labels: PseudoLabels, classes: int) -> tuple[tuple[int, int], ...]:
-    """Return for each class: (images with this zero-shot label, images with this adapted label)."""
+    """Return two numbers per class: images with this zero-shot label, and with this adapted one."""
     frozen, adapted = Counter(labels.frozen), Counter(labels.adapted)
     return tuple((frozen[index], adapted[index]) for index in range(classes))
 
@@ -203,6 +206,9 @@ def _confusions(
 
 
 def _pairs(first: Sequence[int], second: Sequence[int]) -> list[tuple[tuple[int, int], int]]:
-    """Return each pair of labels and its count; most frequent first, then in label order."""
+    """Return each pair of labels and its number of images.
+
+    The most frequent pair comes first; equally frequent pairs are in label order.
+    """
     found = Counter(zip(first, second, strict=True))
     return sorted(found.items(), key=lambda item: (-item[1], item[0]))

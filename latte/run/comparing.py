@@ -1,4 +1,8 @@
-"""Measure one model on unlabelled images, so that the user can compare several models."""
+"""Measure one model on unlabelled images, so that the user can compare several models.
+
+A guard decides, without labels, whether the adapted model is better than zero-shot CLIP. This
+decision is its verdict.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,7 @@ from latte.toolkit.neighbours import nearest_neighbours
 
 _NEIGHBOURS = 10
 _QUERIES = 2000
-"""Smallest number of images whose neighbours are looked up; if there are fewer, all images are."""
+"""Number of images, at least, whose neighbours are looked up; all images if there are fewer."""
 
 
 def model_score(image_features: Tensor, labels: Tensor) -> float:

@@ -1,6 +1,6 @@
 """Stage `describe`: generate texts about training images and groups of images.
 
-A describer, which is a model that looks at images, writes the texts. All runs share them.
+A describer, which is a model that looks at images, writes the texts. All runs share the texts.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ def _hold_back(
 
 
 def _gate_lines(records: Sequence[HeldBack]) -> Iterator[str]:
-    """Yield messages on how many texts gates filtered out, per description.
+    """Yield, for each description, messages on how many texts gates filtered out.
 
     If no text of a description is left, also yield a warning.
     """

@@ -1,4 +1,8 @@
-"""Stage `evaluate`: measure the adapted model, and label all images with it."""
+"""Stage `evaluate`: measure the adapted model, and label all images with it.
+
+The posterior, if a run has one, is the class probabilities that a labeler computed from all
+training images together. A guard decides, without labels, whether the run uses the adapted model.
+"""
 
 from __future__ import annotations
 
@@ -42,17 +46,17 @@ from latte.run.zero_shot import ZeroShot
 LEAST_CERTAIN = 200
 """Number of training images in `uncertain.jsonl`: the images with the lowest confidence."""
 MOST_CLASSES = 5
-"""Number of most probable classes per training image from which latte estimates which classes
-occur."""
+"""Number of classes per training image, the most probable ones, from which latte estimates which
+classes occur."""
 _ENOUGH = 10_000
-"""Number of training images that suffice for calibration; more images only make it slower."""
+"""Number of training images that suffice for calibration; with more images it only takes longer."""
 _MOST_NUMBERS = 2**25
 """Largest number of similarities (images times classes) that are used for calibration."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Similarities (M, C) of M evaluation images by one classifier, and its posterior."""
+    """One classifier's similarities (M, C) for M evaluation images, and the posterior, if any."""
 
     similarities: Similarities
     own: OwnImages | None
@@ -158,11 +162,11 @@ def compare(
 ) -> list[Evaluation]:
     """Measure zero-shot CLIP, the adapted model, and the `candidate` if there is one.
 
-    The posterior (class probabilities that a labeler computed from all training images together)
-    exists only for test images that are also training images. It is measured on these images, and
-    the classifiers on the other test images. If all test images have a posterior, the classifiers
-    are also measured on all of them, as if the images were new. If a `candidate` is given, only the
-    candidate can have a posterior, and all classifiers are measured on all test images.
+    The posterior exists only for test images that are also training images. It is measured on these
+    images, and the classifiers on the other test images. If all test images have a posterior, the
+    classifiers are also measured on all of them, as if the images were new. If a `candidate` is
+    given, only the candidate can have a posterior, and all classifiers are measured on all test
+    images.
     """
     labels, classes = torch.tensor(images.labels), len(images.class_names)
     texts, features = zero_shot.classifier, zero_shot.evaluation
@@ -198,8 +202,8 @@ def split_rows(own: OwnImages | None, keys: Sequence[str]) -> tuple[Tensor, Tens
 
     `own` has the posterior, which exists for training images only, and `keys` are the content
     hashes of all test images. The posterior is measured on the test images that it contains. The
-    classifier is measured on the other test images, or on all if there are no others. Returns both
-    as indices of test images.
+    classifier is measured on the other test images, or on all if there are no others. Returns the
+    indices of the test images for the classifier, then those for the posterior.
     """
     known = [False] * len(keys) if own is None else [row is not None for row in own.rows(keys)]
     answered = torch.tensor(known, dtype=torch.bool)
@@ -251,9 +255,10 @@ def _calibrate(
     """Find, without labels, the scale of the similarities that calibrates the confidence.
 
     A posterior is calibrated in the same way, by an exponent. Training images to which a person
-    gave a class are left out, unless there are no other images: their labels agree with the person,
-    not with zero-shot CLIP. If evaluation images have true classes, they only serve to measure the
-    calibration error.
+    gave a class are left out, unless there are no other images. The reason is that latte estimates
+    the accuracy from the probabilities that zero-shot CLIP gives to the predicted classes, but the
+    classes of these images come from the person. True classes of evaluation images, if there are
+    any, only serve to measure the calibration error.
     """
     enough = min(_ENOUGH, max(1, _MOST_NUMBERS // found.training.classes))
     every = -(-found.training.images // enough)

@@ -29,7 +29,7 @@ from latte.toolkit.blocks import rows_per_block
 
 _KEY_BYTES = 16
 _FULL = 4
-"""Largest size of a file, in blocks as `latte.toolkit.blocks` defines them; it is 64 MiB."""
+"""Largest size of a file, in blocks (see `latte.toolkit.blocks`): together 64 MiB."""
 _MOST_SMALL = 8
 """Small files are merged if there are this many; small means below a quarter of the largest
 size."""

@@ -198,7 +198,7 @@ def _save(
 ) -> list[Path]:
     """Save the classifier that the run uses; return the written files.
 
-    A candidate that was not accepted in full is saved to a folder of its own.
+    A candidate that was not accepted in full is saved to another folder, `candidate/`.
     """
     apart = folder.candidate
     shutil.rmtree(apart.path, ignore_errors=True)

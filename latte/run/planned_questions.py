@@ -1,4 +1,8 @@
-"""Questions that a recipe would ask its describers, for `latte describe --dry-run`."""
+"""Questions that a recipe would ask its describers, for `latte describe --dry-run`.
+
+A describer is a model that looks at images and writes texts. A labeler assigns pseudo-labels to
+training images, and may also ask a describer.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +33,7 @@ class PlannedQuestions:
     purpose: str
     questions: int
     stored: int
-    """Number of questions whose answer is already stored."""
+    """Number of questions whose answers are already stored."""
     tokens: tuple[float, float] | None
     """Input and output tokens per question, measured or assumed; None if tokens are not counted."""
 

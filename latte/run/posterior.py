@@ -2,6 +2,9 @@
 
 They come from two sources: the posterior, which is the class probabilities that a labeler computed
 from all training images together, and corrections, which are classes that a person gave to images.
+
+A labeler assigns pseudo-labels. A guard decides, without labels, whether a run uses its adapted
+model in full.
 """
 
 from __future__ import annotations
@@ -37,7 +40,7 @@ class OwnImages:
 
     @cached_property
     def _rows(self) -> dict[str, int]:
-        """Row of the posterior by content hash; the first row if images have equal content."""
+        """Index of the posterior's row by content hash; the first if images have equal content."""
         return {key: row for row, key in reversed([*enumerate(self.keys)])}
 
     @cached_property
@@ -48,7 +51,7 @@ class OwnImages:
         return calibrated(self.posterior.probabilities, self.exponent)
 
     def rows(self, keys: Sequence[str | None]) -> list[int | None]:
-        """Return the posterior's row for each content hash; None if the image is unknown."""
+        """Return, per content hash, the index of the posterior's row; None for unknown images."""
         return [None if key is None else self._rows.get(key) for key in keys]
 
     def prediction(
@@ -89,7 +92,7 @@ class OwnImages:
 
 
 def save_posterior(folder: RunFolder, posterior: Posterior | None) -> list[Path]:
-    """Write `posterior.safetensors` and return its path; remove the file if there is none."""
+    """Write `posterior.safetensors` and return its path; without a posterior, remove the file."""
     if posterior is None:
         folder.posterior.unlink(missing_ok=True)
         return []

@@ -162,8 +162,8 @@ def deterministic(wanted: bool) -> Iterator[None]:
     """Use torch's deterministic algorithms inside the `with` block if `wanted` is true.
 
     They are needed only on GPUs, where some operations add numbers in varying order; CPU runs are
-    already bit-identical. They are slower; how much was not measured on a GPU. Raises `LatteError`
-    if an operation has no deterministic implementation.
+    already bit-identical. They are slower; the slowdown on a GPU was not measured. Raises
+    `LatteError` if an operation has no deterministic implementation.
     """
     if not wanted:
         yield

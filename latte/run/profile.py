@@ -49,7 +49,11 @@ class RunProfile:
 
 
 def write_profile(folder: RunFolder, profile: RunProfile) -> None:
-    """Write the measurements to `profile.json`; keep earlier ones if all stages were reused."""
+    """Write the measurements to `profile.json`.
+
+    If all stages were reused, the measurements of the earlier run stay in the file, and its stages
+    are marked as reused.
+    """
     if folder.profile.exists() and all(reused for _, reused in profile.stages.values()):
         earlier = read_stored(folder.profile, dict[str, Any])
         with explained(folder.profile):

@@ -48,7 +48,7 @@ class StoredQuestions:
         budget: largest number of distinct questions, of tokens, or amount of money.
         store: folder of the description store.
         progress: shows messages and a progress bar.
-        path: file to which counts of questions are written; if None, they are not written.
+        path: file to which `counts` is written; if None, it is not written.
         ask: False in a dry run, in which only stored answers are returned.
     """
 
@@ -86,8 +86,9 @@ class StoredQuestions:
     def tokens(self) -> tuple[float, float]:
         """Mean numbers of input and output tokens per question of this run.
 
-        Until tokens are counted, these are assumed numbers. Only stored counts are used, so that a
-        repeated run asks the same questions.
+        The means are computed from the token counts that are stored with the answers. So a repeated
+        run, which reads the stored answers, asks the same questions. The means are assumed numbers
+        as long as no answer has counts.
         """
         if not self._tokens:
             return ASSUMED_TOKENS
@@ -101,7 +102,7 @@ class StoredQuestions:
 
     @property
     def counts(self) -> tuple[QuestionCounts, ...]:
-        """Counts of questions and answers, one entry per purpose, in the order of first use."""
+        """Numbers of questions and answers of each purpose, in the order of first use."""
         return tuple(self._counts.values())
 
     def image(self, index: int) -> DescribedImage:
@@ -113,22 +114,28 @@ class StoredQuestions:
         return grid_image(shown_images(self._training, indices))
 
     def choose(self, purpose: str, requests: Sequence[ChoiceRequest]) -> list[Choice | None]:
-        """Return one choice per request, in order; None if there is no answer or no budget left."""
+        """Return one choice per request, in order.
+
+        An entry is None if the describer gave no answer or the budget is spent.
+        """
         return self._answers(ChoicePlan, purpose, requests)
 
     def ask(self, purpose: str, requests: Sequence[DescribeRequest]) -> list[str | None]:
-        """Return one text per request, in order; None if there is no answer or no budget left."""
+        """Return one text per request, in order.
+
+        An entry is None if the describer gave no answer or the budget is spent.
+        """
         return self._answers(TextPlan, purpose, requests)
 
     def note(self, purpose: str, *, kept: int, contradictory: int) -> None:
-        """Add to the numbers of images or clusters that the report shows for `purpose`.
+        """Count images or clusters, for the report on `purpose`.
 
         `kept` were labelled by two agreeing answers; `contradictory` got two different answers.
         """
         self._add(QuestionCounts(purpose, 0, 0, 0, kept, contradictory))
 
     def save(self) -> None:
-        """Write the counts of questions and answers to the file `path`."""
+        """Write the numbers in `counts` to the questions file of the run."""
         if self._path is not None and distributed.is_main_process():
             write_json(self._path, [asdict(one) for one in self.counts])
 
@@ -144,9 +151,10 @@ class StoredQuestions:
         purpose: str,
         requests: Sequence[RequestT],
     ) -> list[AnswerT | None]:
-        """Return one answer per request, in order; None if there is no answer or no budget left.
+        """Return one answer per request, in order.
 
-        `kind` is the class that sends this kind of request: for choices or for texts.
+        An entry is None if the describer gave no answer or the budget is spent. `kind` is the class
+        that sends this kind of request: for choices or for texts.
         """
         if self._describer is None:
             self._describer = self._build()
@@ -172,8 +180,8 @@ class StoredQuestions:
     def _at_once(self) -> int:
         """Return how many questions to send before tokens are counted again.
 
-        With a budget in tokens or money, few questions are sent at once, because the number that
-        the budget allows changes with the counts.
+        With a budget in tokens or money, few questions are sent at once, because the tokens of each
+        answer change the number of questions that the budget allows.
         """
         left = self.budget - self.asked
         if self._limit.questions is not None:

@@ -1,4 +1,7 @@
-"""Check before a run that the images and models of a recipe exist. Imports no torch."""
+"""Check before a run that the images and models of a recipe exist. Imports no torch.
+
+Controls are variants of the recipe that run for comparison.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +26,8 @@ def refuse_unready(
 ) -> None:
     """Raise `LatteError` if images, a model or a package that the run needs cannot be found.
 
-    The models of controls are checked if the run includes the last stage. Datasets of plugins are
-    not checked, because opening them may be slow.
+    The models of controls are checked too if the run includes the last stage, which runs the
+    controls. Datasets of plugins are not checked, because opening them may be slow.
     """
     if recipe.dataset.distribution == BUILTIN_DISTRIBUTION:
         unloaded_dataset(recipe, registry)
@@ -61,11 +64,12 @@ def check_models(recipe: Recipe, registry: Registry) -> None:
 
 
 def check_dataset(recipe: Recipe, registry: Registry) -> Dataset[Any] | None:
-    """List the images of the recipe's dataset, and return the dataset; None if it is not checked.
+    """List the images of the recipe's dataset; return the dataset, or None if it was not checked.
 
-    No image is opened. Datasets of plugins are not checked, because opening them may be slow. If a
-    shipped recipe uses a published dataset that is missing, no error is raised, because such a
-    recipe names no path. Raises `LatteError` if paths, class names or lists of images are wrong.
+    No image is opened. Datasets of plugins are not checked, because opening them may be slow.
+    Raises `LatteError` if paths, class names or lists of images are wrong. For a shipped recipe,
+    such an error is raised only if `--set` or an environment variable set an option of the dataset.
+    Otherwise the function returns None, because the user gave no path that could be wrong.
     """
     if recipe.dataset.distribution != BUILTIN_DISTRIBUTION:
         return None

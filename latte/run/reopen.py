@@ -1,4 +1,7 @@
-"""Reopen a finished run: load its model, measure the model again, or write the reports again."""
+"""Reopen a finished run: load its model, measure the model again, or write the reports again.
+
+A guard decides, without labels, whether a run uses its adapted model in full.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +34,8 @@ def load_adapted_run(
     """Return a run, its adapted model, and the device of the model.
 
     If `candidate` is true, return the run's candidate instead: the adapted model that the guard did
-    not accept in full. The recipe's images are not needed, and of its plugins only the backbone's.
-    Raises `LatteError` if there is no model, or no candidate.
+    not accept in full. The recipe's images are not needed. Of the recipe's plugins, only the plugin
+    of the backbone is needed. Raises `LatteError` if there is no model, or no candidate.
     """
     keep_freed_memory()
     run, found = open_run(path), find_device(device)

@@ -1,4 +1,7 @@
-"""Run the stages of a recipe in order, and reuse stages whose inputs have not changed."""
+"""Run the stages of a recipe in order, and reuse stages whose inputs have not changed.
+
+A control is a variant of the recipe that runs for comparison.
+"""
 
 from __future__ import annotations
 
@@ -136,7 +139,7 @@ class _Runner:
         return None
 
     def _start(self) -> Job:
-        """Find the images and delete the records of changed stages; return the job."""
+        """Find the images and delete the records of changed stages; return the stages' `Job`."""
         share_folder(self.folder)
         check_sending(self.workspace.recipe, self.workspace.dataset)
         fetch_model(self.workspace.recipe, self.workspace.registry, self.folder, STAGES[self.last])
@@ -269,7 +272,7 @@ class _Runner:
     def _controls(self) -> dict[str, tuple[Evaluation, ...]]:
         """Run each control up to stage `evaluate`, in its own folder below the run folder.
 
-        Returns the evaluations by name of the control; empty in all but the main process.
+        Returns the evaluations by name of the control; empty in all processes but the main process.
         """
         evaluations = {}
         for name, recipe in self.workspace.recipe.controls.items():

@@ -1,4 +1,8 @@
-"""Functions that run each stage of a run, and the data that stages pass to each other."""
+"""Functions that run each stage of a run, and the data that stages pass to each other.
+
+A guard decides, without labels, whether the run uses the adapted model. An oracle recipe uses true
+labels, for ablations.
+"""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class PlannedRun:
 
     @property
     def folder(self) -> RunFolder:
-        """The run folder, whose name does not depend on the sweep: sweeps share equal runs."""
+        """The run folder; its name does not depend on the sweep, so sweeps share equal runs."""
         return run_folder(self.recipe, self.limit)
 
     @property
@@ -99,7 +99,7 @@ def plan_sweep(
 
 
 def _located(error: LatteError, path: Path, *, ambiguous: bool) -> list[LatteError]:
-    """Return the single errors in `error`.
+    """Return the errors of which `error` consists: several if it is a `RecipeErrors`.
 
     If `ambiguous` is true, the path of the recipe is added to errors about `--set`.
     """

@@ -1,4 +1,8 @@
-"""Stage `train`: build the learners and train them."""
+"""Stage `train`: build the learners and train them.
+
+A labeler assigns pseudo-labels to training images, and may ask a describer, a model that looks at
+images. An aggregator computes prototypes, the vectors that represent classes.
+"""
 
 from __future__ import annotations
 
@@ -96,8 +100,8 @@ def train_learners(
 def refuse_kernels(workspace: Workspace) -> None:
     """Raise `LatteError` if GPU kernels that the recipe requests cannot work on this machine.
 
-    The error names the line of the recipe. Call this function before the first stage, because
-    describing images may be expensive.
+    The error names the line of the recipe. Call this function before the first stage: describing
+    images may be expensive, and would be in vain.
     """
     recipe = workspace.recipe
     if not asks_for_kernels(recipe.train):

@@ -1,4 +1,7 @@
-"""The workspace of a run: recipe, folder, device, reporters, and components built on demand."""
+"""The workspace of a run: recipe, folder, device, reporters, and components built on demand.
+
+A control is a variant of a recipe that runs for comparison; it has its own workspace.
+"""
 
 from __future__ import annotations
 
@@ -87,9 +90,10 @@ class Workspace:
         self._parent: Workspace | None = None
 
     def control(self, recipe: Recipe, folder: RunFolder) -> Workspace:
-        """Return the workspace of a control: a variant of this run's recipe, for comparison.
+        """Return the workspace of a control.
 
-        Both workspaces share the image cache, and the frozen CLIP if both recipes use the same.
+        This workspace and the control's share the image cache, and the frozen CLIP if both recipes
+        use the same CLIP.
         """
         control = Workspace(recipe, self.registry, self.progress, folder, limit=self.limit)
         control._parent = self
@@ -193,7 +197,7 @@ class Workspace:
 
     @cached_property
     def listeners(self) -> Listeners:
-        """The recipe's reporters, to call their hooks.
+        """Object that calls the hooks of the recipe's reporters.
 
         In controls, and in all processes but the main process, there are no reporters.
         """

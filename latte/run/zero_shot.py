@@ -45,7 +45,7 @@ class ZeroShot:
     class_features: Tensor
     """(C, D): the class texts."""
     zero_shot_labels: Tensor
-    """(N,) int64: the class of each training image whose text feature is nearest."""
+    """(N,) int64: for each training image, the class with the nearest text feature."""
 
     @property
     def classifier(self) -> Classifier:

@@ -18,7 +18,8 @@ from latte.testing.blocks import check_blocks
 from latte.testing.component import ComponentContract, imports_torch
 
 _OLD_TORCH = Version(torch.__version__) < Version("2.10")
-"""True if torch may make the traced batch size a constant; the ONNX export refuses it."""
+"""True if this version of torch may make the traced batch size a constant; the ONNX export refuses
+such versions."""
 TEXTS = ("a photo of a cat", "a dog", "the small red house beside a river, seen from above")
 
 
@@ -41,7 +42,10 @@ class BackboneContract(ComponentContract):
     """Trainable groups that the backbone has; `none` is always tested."""
 
     def loader(self, folder: Path) -> BackboneLoader[Any]:
-        """Return a new loader, for a recipe in `folder`."""
+        """Create `folder` and its files, and return a new loader.
+
+        Relative paths in the loader's options start at `folder`.
+        """
         loader: BackboneLoader[Any] = self.make(folder)
         return loader
 
@@ -50,7 +54,7 @@ class BackboneContract(ComponentContract):
         return self.loader(folder).load()
 
     def test_the_model_is_found_without_loading_it(self, tmp_path: Path) -> None:
-        """`check` accepts the model; equal options give equal results of `identity`."""
+        """`check` accepts the model; two loaders with equal options have an equal `identity`."""
         loader = self.loader(tmp_path)
         loader.check()
         assert loader.title
@@ -279,7 +283,10 @@ def _outputs(backbone: Backbone, *, gradient: bool = False) -> tuple[Tensor, Ten
 
 
 def _check_trunks(backbone: Backbone, trained: str) -> None:
-    """Compare features of the trunks' states with those of whole towers; `trained` is trained."""
+    """Fail unless a tower that is split by a trunk gives the features of the whole tower.
+
+    `trained` says in messages which parameters are trainable.
+    """
     images, texts = backbone.image_trunk(), backbone.text_trunk()
     whole = _outputs(backbone, gradient=True)
     if images is not None:

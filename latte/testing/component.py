@@ -49,7 +49,10 @@ class ComponentContract:
         """Write the files that the options name; paths in options are relative to `folder`."""
 
     def make(self, folder: Path, seed: int = 0) -> Any:
-        """Return a new component, for a recipe in `folder`."""
+        """Create `folder` and its files, and return a new component.
+
+        Relative paths in the component's options start at `folder`.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         self.write_files(folder)
         component, options = self.build()

@@ -110,7 +110,7 @@ class DescriberContract(ComponentContract):
         assert list(self.make(tmp_path).choose([])) == []
 
     def test_equal_fingerprints_promise_equal_texts(self, tmp_path: Path) -> None:
-        """If texts depend on the recipe's folder or the seed, the fingerprint depends on it too."""
+        """If the recipe's folder or the seed changes texts, it also changes the fingerprint."""
         one, other = self.make(tmp_path / "a"), self.make(tmp_path / "b", seed=1)
         requests = self.requests(tmp_path)
         if one.fingerprint == other.fingerprint:

@@ -141,7 +141,10 @@ HOSTILE_NAMES = (
 
 
 def make_context(folder: Path, seed: int = 0) -> Context:
-    """Return a context on the CPU for a recipe in `folder`; the frozen CLIP is a `StubClip`."""
+    """Return a context on the CPU whose relative paths start at `folder`.
+
+    Its frozen CLIP is a `StubClip`.
+    """
     cache = folder / "cache"
     cache.mkdir(parents=True, exist_ok=True)
     return Context(base_dir=folder, cache_dir=cache, device="cpu", seed=seed, frozen_clip=StubClip)

@@ -1,4 +1,7 @@
-"""Contract tests of gates, which filter out unusable texts before training."""
+"""Contract tests of gates, which filter out unusable texts before training.
+
+The verdict on a text is None if the text passes, else the reason why it is filtered out.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,7 @@ class GateContract(ComponentContract):
     kind: ClassVar[Kind] = "gate"
 
     def class_names(self) -> tuple[str, ...]:
-        """Return the class names; override it if the options name classes."""
+        """Return the class names; override this method if the options name classes."""
         return ("dog", "cat", *HOSTILE_NAMES)
 
     def texts(self) -> list[GatedText]:

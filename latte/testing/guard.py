@@ -1,4 +1,7 @@
-"""Contract tests of guards, which judge without labels whether the adapted model is better."""
+"""Contract tests of guards, which judge without labels whether the adapted model is better.
+
+The input of a guard is an `Evidence`, and its decision is a `Verdict`.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from latte.testing.fixtures import guard_evidence
 
 
 class GuardContract(ComponentContract):
-    """Tests that a guard returns a valid verdict for any evidence, and always the same verdict.
+    """Tests that a guard's verdict is valid for any `Evidence`, and equal for equal `Evidence`.
 
     Example:
         >>> from latte.testing import GuardContract
@@ -36,7 +39,7 @@ class GuardContract(ComponentContract):
 
     @pytest.mark.parametrize("classes", [1, 2, 4])
     def test_a_verdict_is_valid(self, tmp_path: Path, classes: int) -> None:
-        """Numbers are finite and in range, and the reason is one line."""
+        """The numbers of the verdict are finite and in range, and its reason is one line."""
         evidence = guard_evidence(classes)
         _check(self.judged(tmp_path, evidence), evidence)
 
@@ -71,7 +74,7 @@ class GuardContract(ComponentContract):
         _check(self.judged(tmp_path, evidence), evidence)
 
     def test_verdicts_are_deterministic(self, tmp_path: Path) -> None:
-        """Equal inputs get equal verdicts."""
+        """A guard gives equal verdicts for equal `Evidence`."""
         message = "the same evidence gets another verdict"
         first, second = (self.judged(tmp_path, guard_evidence()) for _ in range(2))
         assert first == second, message

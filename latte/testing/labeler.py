@@ -82,7 +82,7 @@ class PseudoLabelerContract(ComponentContract):
             _check_stream(stream, classes, size)
 
     def test_labels_are_deterministic(self, tmp_path: Path) -> None:
-        """Two equal labelers give equal labels, and so do two calls of one labeler."""
+        """Equal options give equal labels, and so do two calls of the same labeler."""
         start = training_start()
         one, other = self.started(tmp_path, start), self.started(tmp_path, start)
         for labeler in (one, other):

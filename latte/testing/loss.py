@@ -18,7 +18,7 @@ SCALE = torch.tensor(100.0)
 
 
 class LossContract(ComponentContract):
-    """Tests that a loss is a finite scalar with gradient and depends on weights, not on order.
+    """Tests that a loss is a finite scalar with gradient, and uses weights but not the order.
 
     Example:
         >>> from latte.testing import LossContract
@@ -117,7 +117,7 @@ def example(loss: Loss[Any], classes: int = 4, size: int = 6) -> tuple[Tensor, S
 
 
 def _others(loss: Loss[Any]) -> dict[str, Any]:
-    """Return the field of `Supervision` that `loss` does not require, as a keyword argument."""
+    """Return a value for the one of `targets` and `classifier` that `loss` does not require."""
     if loss.requires == "targets":
         return {"classifier": Classifier(unit_rows(4, seed=3), torch.arange(4))}
     return {"targets": unit_rows(6, seed=3)}

@@ -1,6 +1,7 @@
 """Contract tests of prototype aggregators, which hold the vectors that represent classes.
 
-The classifier must be valid, and a resumed aggregator must take bit-identical steps.
+A label stream has one label and one weight per image, from one source. The classifier must be
+valid, and a resumed aggregator must take bit-identical steps.
 """
 
 from __future__ import annotations

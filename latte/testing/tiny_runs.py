@@ -218,11 +218,11 @@ class RunContract:
     """
 
     recipe: ClassVar[str]
-    """Recipe without the section `dataset`: it then uses the images of `TinyRuns`, and without
-    `backbone` the CLIP of `TinyRuns`. Use batches of 4 of the 12 images, several epochs and
-    `checkpoint_every: 2`."""
+    """Recipe as YAML text, without the section `dataset`, because latte adds the images of
+    `TinyRuns`. If the section `backbone` is missing too, the CLIP of `TinyRuns` is added. Use
+    batches of 4 of the 12 images, several epochs and `checkpoint_every: 2`."""
     stops: ClassVar[Sequence[int]] = (1, 4)
-    """Runs are stopped after each of these numbers of training steps (of all learners together)."""
+    """For each number, a run is stopped after so many training steps (of all learners together)."""
 
     def write_files(self, folder: Path) -> None:
         """Write the files that the recipe names; paths in the recipe are relative to `folder`."""

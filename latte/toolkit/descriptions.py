@@ -1,6 +1,6 @@
 """Description types for a class, an image and a group, with their options.
 
-Importing this module does not load torch.
+A describer is a model that writes texts about images. Importing this module does not load torch.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def check_template(template: str) -> str:
 
 
 def check_prompts(prompts: str | tuple[str, ...]) -> str | tuple[str, ...]:
-    """Return `prompts`; raise `ValueError` if there is no prompt or one is repeated."""
+    """Return `prompts`; raise `ValueError` if there is no prompt or a prompt is repeated."""
     if isinstance(prompts, str):
         return check_placeholders(prompts)
     if not prompts:

@@ -1,4 +1,7 @@
-"""LatteCLIP's dynamic feature mixer: a text's weight is the margin of its two nearest classes."""
+"""LatteCLIP's dynamic feature mixer: weigh texts by the margin between their two nearest classes.
+
+A text that is much nearer to one class than to all others gets a large weight.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +20,10 @@ MARGIN_FLOOR = 1e-6
 def margin_weights(text_features: Tensor, classifier: Classifier) -> Tensor:
     """Return the margins (M,) of unit text features (M, D) between their two nearest classes.
 
-    A margin is the difference of the two similarities. If a class has several prototypes, only the
-    prototype nearest to the text counts, so that prototypes of one class do not compete. If there
-    is only one class, all margins are 1. The result carries no gradient. Source: LatteCLIP, dynamic
-    feature mixer.
+    A margin is the difference of the two similarities, plus 1e-6. If a class has several
+    prototypes, only the prototype nearest to the text counts, so that prototypes of one class do
+    not compete. If there is only one class, all margins are 1. The result carries no gradient.
+    Source: LatteCLIP, dynamic feature mixer.
 
     Example:
         >>> import torch
@@ -45,8 +48,8 @@ def _margins(similarities: Tensor) -> Tensor:
 def mix(texts: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
     """Return the weighted mean (B, D) of text features, not scaled to unit length.
 
-    `texts` has at least one tensor (B, D), and `weights` has one positive tensor (B,) per text. The
-    weights of each sample are normalised to sum to 1.
+    `texts` has at least one tensor (B, D). `weights` has a tensor (B,) of positive weights for each
+    tensor in `texts`. The weights of each sample are normalised to sum to 1.
 
     Example:
         >>> import torch

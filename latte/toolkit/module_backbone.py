@@ -79,10 +79,11 @@ class ModuleBackbone(Backbone):
     def encode_by_length(
         self, lengths: Tensor, per_pass: int, encode: Callable[[Tensor], Tensor]
     ) -> Tensor:
-        """Return features (M, D) of M texts with `lengths` (M,).
+        """Return features (M, D) of M texts; texts of similar length share a pass.
 
-        `encode` takes the indices (P,) of at most `per_pass` texts of similar length and returns
-        their features (P, D). It is called for the shortest texts first.
+        `lengths` (M,) has the length of each text. `encode` takes the indices (P,) of at most
+        `per_pass` texts of similar length and returns their features (P, D). It is called for the
+        shortest texts first.
         """
         order = lengths.argsort(stable=True)
         features = torch.cat([encode(part) for part in torch.split(order, per_pass)])
@@ -128,10 +129,10 @@ class ModuleBackbone(Backbone):
         return None if bias is None else bias.reshape(())
 
     def clamp_logit_scale(self) -> None:
-        """Clamp a trainable logit scale to [1, 100]; a frozen one does not change.
+        """Clamp a trainable logit scale to [1, 100]; a frozen logit scale does not change.
 
-        A sigmoid model may have been pretrained with a logit scale above 100. Then the loaded value
-        is the upper limit.
+        A sigmoid model may have been pretrained with a logit scale above 100. Then this loaded
+        scale is the upper limit instead of 100.
         """
         if self.model.logit_scale.requires_grad:
             with torch.no_grad():
@@ -146,7 +147,7 @@ class ModuleBackbone(Backbone):
         return self.train_parameters(self.parameters_of(group))
 
     def train_parameters(self, names: Collection[str]) -> Mapping[str, nn.Parameter]:
-        """Make the parameters `names` trainable, freeze the rest, and return the trainable ones.
+        """Make the parameters `names` trainable, freeze the rest, and return those made trainable.
 
         Parameters that were already frozen in the module when it was wrapped stay frozen.
         """

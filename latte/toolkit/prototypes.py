@@ -1,4 +1,7 @@
-"""Base classes of prototypes: estimated once, or returned by a labeler in each epoch."""
+"""Base classes of prototypes: estimated once, or returned by a labeler in each epoch.
+
+A labeler assigns pseudo-labels to training images, and may also return a classifier.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,8 @@ class LabelerPrototypes(PrototypeAggregator[NoOptions]):
         """Return the classifier and one target per image, (B, D).
 
         The target is the classifier row of the image's label, scaled to unit length. If a class has
-        several rows, it is the row with the highest score for the image. `texts` is not used.
+        several rows, the target is the row with the highest score for the image. `texts` is not
+        used.
         """
         rows = self._rows_of(stream.labels, image_features)
         targets = normalize(self._classifier.weights[rows], dim=1)
@@ -74,7 +78,7 @@ class LabelerPrototypes(PrototypeAggregator[NoOptions]):
             self._take(found)
 
     def state(self) -> dict[str, Tensor]:
-        """Return the classifier's rows (C·K, D), owners (C·K,) and bias (C·K,), if it has one."""
+        """Return the weights, owners and, if there is one, the bias of the `Classifier`."""
         own = self._classifier
         state = {"weights": own.weights.clone(), "owners": own.owners.clone()}
         return state if own.bias is None else state | {"bias": own.bias.clone()}

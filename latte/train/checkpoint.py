@@ -29,7 +29,8 @@ KEPT = 2
 _FILE = "state.safetensors"
 _SECONDS = 120.0
 _LARGEST_SHARE = 1 / 20
-"""Largest share of the training time that may be spent on saving checkpoints due by time."""
+"""Largest share of the training time that may be spent on saving the checkpoints that are due by
+time."""
 
 
 class Checkpoints:
@@ -80,8 +81,8 @@ def save_and_broadcast(
     """Save a checkpoint in the main process; copy prototypes and labelers to all processes.
 
     GPUs add numbers in varying order, so the prototypes of the processes can differ by rounding.
-    The copy makes them equal, as resuming does. So a resumed run is bit-identical to a run that
-    never stopped.
+    The copy makes them equal, as loading a checkpoint does. So a resumed run is bit-identical to a
+    run that never stopped.
     """
     if distributed.is_main_process():
         save_checkpoint(folder, step, learners, labelers)

@@ -1,4 +1,7 @@
-"""Features of images and texts for a training step: encoded in the step, or cached."""
+"""Features of images and texts for a training step: encoded in the step, or cached.
+
+Class texts are encoded for aggregators, which compute the vectors that represent classes.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +28,9 @@ Its arguments are the tower, split after its frozen layers, and the names of the
 parameters."""
 LARGEST_STATES = 4 * 2**30
 """Largest size in bytes of the cached outputs of frozen layers: for the images of one split of the
-dataset, and again for all texts. It does not depend on the machine's memory, because results with
-and without the cache can differ by rounding."""
+dataset, and again for all texts. The limit does not depend on the machine's memory, so that a
+recipe uses the cache on all machines or on none: results with and without the cache can differ by
+rounding."""
 _NEVER = -1
 
 
@@ -72,7 +76,7 @@ class CachedTextStates:
     lengths: Tensor
     """(M,) int64, on the CPU: number of rows of each text; T is their sum."""
     indices: Mapping[str, int]
-    """Index of each text."""
+    """Position of each text among the M texts."""
 
     def features(self, texts: Sequence[str]) -> Tensor:
         """Return unit features (B, D), with gradient, of B > 0 texts."""

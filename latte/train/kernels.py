@@ -1,8 +1,8 @@
 """Optional faster kernels for a GPU: attention in one call for all texts, and compiled blocks.
 
 Both are off by default, because they have not been tested on a GPU yet. Backbones support them by
-the methods of `Accelerated`. These are not part of the plugin interface until their benefit has
-been measured on a GPU.
+the methods of `Accelerated`. These methods are not part of the plugin interface until their benefit
+has been measured on a GPU.
 """
 
 from __future__ import annotations
@@ -30,10 +30,9 @@ class Accelerated(Protocol):
         """
 
     def use_kernels(self, text_attention: TextAttention, mode: CompileMode | None) -> None:
-        """Use the requested kernels in all later passes; earlier copies of this model do not.
+        """Use the requested kernels in all later passes.
 
-        In fp32, attention always takes one call per text length. Passes without gradient are not
-        compiled.
+        Earlier copies of this model go on without the kernels.
         """
 
 

@@ -1,4 +1,7 @@
-"""A learner: one adapted copy of the backbone with its prototypes, loss and optimiser."""
+"""A learner: one adapted copy of the backbone with its prototypes, loss and optimiser.
+
+An aggregator computes the prototypes, which are the vectors that represent classes.
+"""
 
 from __future__ import annotations
 
@@ -98,7 +101,8 @@ class Learner:
     def encode_images(self, indices: Tensor, pixels: Tensor | None) -> Tensor:
         """Return unit features (B, D) of the training images with the indices `indices` (B,).
 
-        `pixels` (B, 3, S, S) are views of these images; they may be None unless `needs_pixels`.
+        `pixels` (B, 3, S, S) are views of these images; they are needed only if `needs_pixels` is
+        True, and may be None otherwise.
         """
         if self.constant_features is not None:
             known = self.constant_features
@@ -264,7 +268,10 @@ class Learner:
 
 
 def _fits(size: int, inputs: str, progress: Progress) -> bool:
-    """Return True if the states of `inputs` take few enough bytes; report their size."""
+    """Return True if `size` bytes of frozen layers' outputs are few enough to cache; report it.
+
+    `inputs` names the inputs of the layers, such as images, in the message.
+    """
     taken = f"train: outputs of frozen layers take {size / 2**20:,.0f} MiB for {inputs}"
     fits = size <= LARGEST_STATES
     then = "and are computed once" if fits else "too much to cache: every step computes them"

@@ -1,8 +1,8 @@
 """The training loop: epochs, steps, checkpoints and evaluations, the same for every method.
 
-A run that was stopped continues from its newest checkpoint. Its results are bit-identical to an
-uninterrupted run, because batches, views, random draws and dropout depend only on (seed, epoch,
-step, image).
+A labeler assigns pseudo-labels to the training images. A run that was stopped continues from its
+newest checkpoint. Its results are bit-identical to an uninterrupted run, because batches, views,
+random draws and dropout depend only on (seed, epoch, step, image).
 """
 
 from __future__ import annotations
@@ -133,16 +133,20 @@ def _start(training: Training, progress: Progress) -> None:
 
 
 def _reuses_images(training: Training) -> bool:
-    """Return True if encoding each view once does not cost more than encoding it in steps."""
+    """Return True if encoding each view once costs less than encoding views in every step.
+
+    Without random views, an equal cost suffices.
+    """
     if views := training.settings.views:
         return training.total_steps > views * training.steps_per_epoch
     return training.total_steps * training.settings.images_a_step >= len(training.images)
 
 
 def _reuses_texts(training: Training) -> bool:
-    """Return True if encoding each text once does not cost more than encoding it in steps.
+    """Return True if encoding each text once does not cost more than encoding texts in steps.
 
-    Each epoch reads one of the texts of an image per description.
+    An image may have several texts per description, but an epoch uses only one of them. So a short
+    training may encode fewer texts than there are.
     """
     inputs = training.inputs
     variants = [

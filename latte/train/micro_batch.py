@@ -92,7 +92,7 @@ def find_micro_batch_size(training: Training, progress: Progress) -> None:
 
 
 def largest_step(training: Training, learner: Learner) -> LargestStep:
-    """Return the images and texts that the largest step encodes.
+    """Return the most images, and the longest texts, that one step of this process encodes.
 
     Images and texts with cached features are left out.
     """
@@ -202,10 +202,10 @@ def _fits_on_gpu(
 
 
 def _largest_views(training: Training, learner: Learner, count: int) -> tuple[Tensor, Tensor]:
-    """Make views of the largest images; return them, and as many bytes as only views can use.
+    """Return views of the largest images, and a tensor that takes the memory only views can use.
 
-    The training loop holds one batch of views until it gets the next; a side stream already makes
-    the one after that.
+    The training loop holds one batch of views until it gets the next batch; meanwhile, a side
+    stream already makes the batch after that.
     """
     side, device = learner.backbone.pixel_format.size, learner.device
     views = training.device_views if count else None

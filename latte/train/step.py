@@ -1,4 +1,7 @@
-"""One training step of one learner: the same for every method."""
+"""One training step of one learner: the same for every method.
+
+Labelers return label streams: one label and one weight per image of the batch, from one source.
+"""
 
 from __future__ import annotations
 

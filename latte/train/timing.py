@@ -47,7 +47,7 @@ class StepTimes:
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     """Seconds by part of a step; the time of a part does not include other parts inside it."""
     cpu_seconds: float = 0.0
-    """CPU time of all threads of the process."""
+    """CPU time in seconds, summed over all threads of the process."""
 
     def add(self, images: int, seconds: dict[str, float], cpu_seconds: float) -> None:
         """Add the times of one step."""
@@ -123,7 +123,10 @@ class Stopwatch:
         self._pending, self._pending_cpu = defaultdict(float), 0.0
 
     def close(self) -> None:
-        """Write the trace if there is one, and add the time since the last part ended."""
+        """Stop measuring: write the trace, if there is one.
+
+        Also add the time since the last measurement to the current part.
+        """
         profiler, self._profiler = self._profiler, None
         if profiler is not None and self._trace is not None:
             profiler.stop()

@@ -1,9 +1,10 @@
 """Encode a batch and propagate gradients: at once, in micro-batches, or in several processes.
 
-`Learner` encodes a whole batch and keeps the autograd graph. `CachedTowers` replaces it if a batch
-does not fit into memory, and `SharedTowers` if several processes share a batch. Both first encode
-the batch without keeping the towers' graphs, so that the loss can be computed on the features of
-the whole batch. Then they propagate the gradients of the features back through the towers.
+A micro-batch is a part of a batch that is small enough for the memory. `Learner` encodes a whole
+batch and keeps the autograd graph. `CachedTowers` replaces it if a batch does not fit into memory,
+and `SharedTowers` if several processes share a batch. Both first encode the batch without keeping
+the towers' graphs, so that the loss can be computed on the features of the whole batch. Then they
+propagate the gradients of the features back through the towers.
 """
 
 from __future__ import annotations

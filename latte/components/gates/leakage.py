@@ -87,7 +87,8 @@ class NameFinder:
             if head:
                 lengths[head[0]].add(len(head) + 1)
         self._lengths = {word: sorted(found, reverse=True) for word, found in lengths.items()}
-        """For each first word of a name with several words: the names' word counts, descending."""
+        """For each word with which names of several words begin: the numbers of words of these
+        names, in descending order."""
         self._single: dict[str, frozenset[str]] = {}
         """Cache of `_called` for single words; texts have most of their words in common."""
 

@@ -117,7 +117,7 @@ class RepetitionGate(Gate[RepetitionOptions]):
 
 
 def repeated_share(written: Sequence[str]) -> float:
-    """Return the share of three-word sequences that occurred earlier in the text.
+    """Return the share of the text's three-word sequences that repeat an earlier sequence.
 
     The share is 0 without repetition, about 0.5 for a sentence written twice, and near 1 for a
     sentence that is repeated many times.

@@ -140,7 +140,8 @@ def _present(folder: Path, paths: Iterable[str]) -> set[str]:
 
 
 MADE_BY = "made_by"
-"""Key that latte adds to a split file that it made; its text says how. CoOp's code ignores it."""
+"""Key in split files that latte made; its value says how the file was made. CoOp's code ignores the
+key."""
 
 
 def split_digest(splits: Splits) -> str:
@@ -170,11 +171,11 @@ def maker(file: Path) -> str | None:
 
 
 def sizes(splits: Splits) -> tuple[int, int, int, int]:
-    """Return four counts: images in train, in val and in test, and classes."""
+    """Return the numbers of images in train, val and test, and the number of classes."""
     train, val, test = map(len, splits.values())
     return train, val, test, len(splits.names_by_label())
 
 
 def expected_sizes(facts: Facts) -> tuple[int, int, int, int]:
-    """Return the four counts that `sizes` gives for the published split."""
+    """Return the numbers that `sizes` gives for the published split."""
     return facts.train, facts.val, facts.test, facts.classes

@@ -70,7 +70,7 @@ def missing(facts: Facts, root: Path, split: str | None = None) -> list[str]:
 
 
 def split_files(facts: Facts, root: Path, split: str | None = None) -> list[Path]:
-    """Return the files that list the images: the file `split`, or else CoOp's split file.
+    """Return the files that list the images: `split` if it is set, else CoOp's file.
 
     FGVC-Aircraft has several files instead: a list of class names, and one list of images per
     split.

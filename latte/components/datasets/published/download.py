@@ -41,7 +41,7 @@ class Watch:
         self.received = 0
         """Number of bytes received so far, without headers; the code that reads them updates it."""
         self.stalled = False
-        """True if the connection was closed because of the limit."""
+        """True if the connection was closed because too few bytes arrived."""
         self._socket: socket.socket | None = None
         self._done = threading.Event()
 

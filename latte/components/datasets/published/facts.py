@@ -27,7 +27,7 @@ class Facts:
     """Facts about one dataset: sizes, layout below `root`, class names, templates and prompts."""
 
     name: str
-    """Name in recipes."""
+    """The dataset's name in recipes."""
     title: str
     classes: int
     train: int
@@ -45,13 +45,13 @@ class Facts:
     group_prompt: str
     licence: str
     source: str
-    """Home page."""
+    """Address of the dataset's home page."""
     split: str = ""
     """Split file in the dataset's folder; empty for FGVC-Aircraft, which has one list per split."""
     digest: str = ""
     """`split_digest` of the published split; empty if it is not known."""
     image_folders: tuple[str, ...] = ()
-    """Required subfolders of the dataset's folder; if empty, only `images`."""
+    """Required subfolders of the dataset's folder; if empty, only `images` is required."""
     dots: bool = False
     """True if LatteCLIP's code replaces dots in class names by spaces."""
     torchvision: str = ""

@@ -26,7 +26,7 @@ Labelled = tuple[str, int, str]
 """Path relative to the image folder, label (counted from 0), and class name as in CoOp's splits."""
 
 Official = tuple[list[Labelled], list[Labelled]]
-"""Training and test images."""
+"""Training images, and test images."""
 
 SEED = 1
 
