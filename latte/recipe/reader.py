@@ -7,12 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from pathlib import Path
 from typing import TypeAlias, TypeVar
-
-from packaging.requirements import InvalidRequirement, Requirement
 
 from latte.interfaces import LatteError, Options
 from latte.interfaces.errors import suggestion
@@ -39,7 +36,7 @@ from latte.recipe.layout import (
 from latte.recipe.mistakes import EXPECTED, Mistakes, wrong_type
 from latte.recipe.model import Choice, LearnerChoice, Recipe
 from latte.recipe.node import KeyPath, Node, find
-from latte.recipe.settings import Sections, Validator
+from latte.recipe.settings import Sections, Validator, check_requirement
 from latte.registry.registry import Registry
 from latte.registry.spec import BY
 
@@ -380,31 +377,3 @@ def _choices(listed: Iterable[Listed]) -> tuple[Choice, ...]:
 
 def _scope(choice: Choice) -> str | None:
     return getattr(type(choice.options), "scope", None)
-
-
-def check_requirement(text: str) -> None:
-    """Raise `LatteError` if the package that `text` names is missing or has another version."""
-    try:
-        requirement = Requirement(text)
-    except InvalidRequirement:
-        requirement = None
-    if requirement is None or requirement.url:
-        raise LatteError(
-            f'"{text}" is not a package with a range of versions',
-            hint='As in: requires: ["latte-tiny>=0.1,<1"]',
-        )
-    if requirement.marker and not requirement.marker.evaluate():
-        return
-    install = f'pip install "{requirement.name}{requirement.specifier}"'
-    try:
-        installed = version(requirement.name)
-    except PackageNotFoundError:
-        raise LatteError(
-            f"this recipe needs {requirement.name}, which is not installed", hint=install
-        ) from None
-    if not requirement.specifier.contains(installed, prereleases=True):
-        raise LatteError(
-            f"this recipe needs {requirement.name} {requirement.specifier}, "
-            f"and {installed} is installed",
-            hint=install,
-        )

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeVar, get_args
 
+from packaging.requirements import InvalidRequirement, Requirement
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
@@ -207,3 +209,31 @@ def models_in(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [model for argument in get_args(annotation) for model in models_in(argument)]
+
+
+def check_requirement(text: str) -> None:
+    """Raise `LatteError` if the package that `text` names is missing or has another version."""
+    try:
+        requirement = Requirement(text)
+    except InvalidRequirement:
+        requirement = None
+    if requirement is None or requirement.url:
+        raise LatteError(
+            f'"{text}" is not a package with a range of versions',
+            hint='As in: requires: ["latte-tiny>=0.1,<1"]',
+        )
+    if requirement.marker and not requirement.marker.evaluate():
+        return
+    install = f'pip install "{requirement.name}{requirement.specifier}"'
+    try:
+        installed = version(requirement.name)
+    except PackageNotFoundError:
+        raise LatteError(
+            f"this recipe needs {requirement.name}, which is not installed", hint=install
+        ) from None
+    if not requirement.specifier.contains(installed, prereleases=True):
+        raise LatteError(
+            f"this recipe needs {requirement.name} {requirement.specifier}, "
+            f"and {installed} is installed",
+            hint=install,
+        )
