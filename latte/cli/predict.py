@@ -32,7 +32,8 @@ _STARTS = {
     "csv": tuple(f"image,{own}class_1," for own in ("", "source,", "match,", "source,match,")),
     "jsonl": ('{"image": ',),
 }
-"""First characters of the files that `latte predict` writes, by format."""
+"""First characters of the files that `latte predict` writes, by format; other files are not
+replaced."""
 
 
 ImagesArgument = Annotated[

@@ -153,7 +153,7 @@ def print_profile(path: Path) -> None:
 
 
 def _print_steps(profile: Mapping[str, Any], steps: Mapping[str, Any], earlier: str) -> None:
-    """Print the time in ms, the share and the throughput of each part of a training step."""
+    """Print each part of a training step: its time, its share of the whole step, its GFLOP/s."""
     console, count = results(), steps["steps"]
     alone = steps["timed_alone"]
     kind = "timed alone" if alone else "timed while FLOPs were counted, which takes longer"
