@@ -17,7 +17,7 @@ from latte.registry.spec import Kind
 from latte.report.numbers import plural
 
 _MIXTURE, _TRAINING_FREE = METHODS["mixture"], METHODS["training-free"]
-"""The methods that are proposed with and without the plugin of the mixture."""
+"""The methods that `auto` chooses with and without the plugin of the transductive mixture."""
 _GUARD: tuple[Kind, str] = ("guard", "evidence")
 """Guard that suits every method that adapts."""
 
@@ -35,7 +35,7 @@ _STEPS_PER_EPOCH = 10
 
 @dataclass
 class Choices:
-    """The choices for a recipe, with a reason for each."""
+    """Settings that were chosen for a recipe, and the reasons."""
 
     method: Method
     model: str = ""
