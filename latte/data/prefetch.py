@@ -60,9 +60,9 @@ class SideStream:
     The streams wait for each other on the device; Python never waits. Making a result starts after
     all work that the current stream had at that time, which is all work on the result before the
     one in use. So the side stream is at most one result ahead, and the memory of a result is
-    overwritten only after its last use: torch gives memory that a stream has allocated to this
-    stream again. `Tensor.record_stream` is not needed; with it, the memory that a run takes would
-    depend on how far the GPU is behind Python.
+    overwritten only after its last use: torch reuses the memory of a stream only for the same
+    stream. `Tensor.record_stream` is not needed; with it, the memory that a run takes would depend
+    on how far the GPU is behind Python.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -73,7 +73,7 @@ class SideStream:
     def made_ahead(
         self, make: Callable[[ItemT], ResultT], items: Iterable[ItemT]
     ) -> Generator[ResultT, None, None]:
-        """Yield `make` of each item, in order; all work on a result is on the current stream.
+        """Yield `make` of each item, in order; callers use each result on the current stream.
 
         When a result is yielded, the next one has been launched. If `make` or `items` raises an
         exception, it is raised when the result is due. Up to three results are in memory: the next

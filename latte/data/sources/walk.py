@@ -57,7 +57,7 @@ class LeftOut:
         self._counts[kind][suffix] += 1
 
     def update(self, other: LeftOut) -> None:
-        """Add the counts of `other`."""
+        """Add the files that `other` counted to these."""
         for kind, counts in other._counts.items():
             self._counts[kind].update(counts)
         self._examples = {**other._examples, **self._examples}
