@@ -95,7 +95,7 @@ def population(
     *,
     learned: bool,
 ) -> Population:
-    """Return the population of a run's N training images, given as columns of length N.
+    """Return the population of a run's N training images; each argument has one value per image.
 
     `learned` is true if the adapted model was trained with answers of a review as labels.
     """
