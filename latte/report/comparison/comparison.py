@@ -31,7 +31,7 @@ class Comparison:
     skipped: tuple[LatteError, ...]
     """An error per folder that is not in the table."""
     reviewed: tuple[Group, ...]
-    """The gains and differences that a person's answers measure."""
+    """The gains, and the differences of two runs, that a person's answers measure."""
 
     @property
     def evidence(self) -> Mapping[Path, Evidence]:

@@ -145,9 +145,9 @@ def make_rows(runs: Sequence[Run]) -> tuple[list[Row], list[LatteError]]:
 def gain_of(scores: Sequence[Score]) -> tuple[Interval, Over]:
     """Return the mean gain with its 95 % interval, and the source of variation of this interval.
 
-    For a single run, it is the run's paired interval over `images`. For several runs, it is the
-    t-interval over `seeds`. If all seeds have exactly the same gain, the t-interval would have
-    width zero, so the widest of the runs' intervals over `images` is returned.
+    For a single run, the interval is the run's paired interval over `images`. For several runs, it
+    is the t-interval over `seeds`. If all seeds have exactly the same gain, the t-interval would
+    have width zero, so the widest of the runs' intervals over `images` is returned.
     """
     gains = [score.gain for score in scores]
     values = [gain.value for gain in gains]
