@@ -10,7 +10,7 @@ from torch import Tensor
 
 BINS = 15
 _FARTHEST = 100.0
-"""The search covers the model's own scale divided and multiplied by this factor."""
+"""The search covers the model's own scale divided by this factor up to it times this factor."""
 _HALVINGS = 40
 
 

@@ -38,7 +38,7 @@ class Prediction:
     """The image's id in its dataset, or the path that the user gave."""
     classes: tuple[ClassScore, ...]
     source: Source = "classifier"
-    """`own` for a training image, if a labeler of the run has a posterior."""
+    """`own` for a training image of a run that has a posterior of its training images."""
     true_class: str | None = None
     """Name of the true class in a run's predictions of its labelled images; otherwise None."""
     match: float | None = None
