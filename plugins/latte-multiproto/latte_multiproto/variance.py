@@ -11,12 +11,12 @@ from torch.nn.functional import normalize
 
 @dataclass(frozen=True)
 class ClassView:
-    """Images of one class, grouped by nearest prototype, and their variance."""
+    """Images of one class, grouped by nearest prototype; variances in the class and the groups."""
 
     nearest: tuple[Tensor, ...]
     """One tensor per prototype: indices of its images, nearest first."""
     total: float | None
-    """Mean squared distance of the class's unit features to their mean; None if it is empty."""
+    """Mean squared distance of the class's unit features to their mean; None without images."""
     within: float | None
     """Mean squared distance to the mean of the image's group; None if the class has no images."""
     likeness: float | None

@@ -97,7 +97,7 @@ class LabelPropagationLabeler(PseudoLabeler[LabelPropagationOptions]):
         return found.labels[classes:].cpu(), reached
 
     def _counted(self, reached: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return each learner's weights (N,): 1 for images that training uses, otherwise 0."""
+        """Return each learner's weights (N,) of the images: 1 if training uses them, else 0."""
         if not self.options.agreement:
             return {name: one.float() for name, one in reached.items()}
         opinions = torch.stack(list(self._labels.values()))

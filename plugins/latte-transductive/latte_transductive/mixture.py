@@ -243,9 +243,10 @@ class _Moments:
         return cls(len(images), images.mean(dim=0), images.T @ images / len(images))
 
     def spread(self, rows: Tensor, bias: Tensor) -> float:
-        """Return the standard deviation over classes of the logits `images @ rows.T + bias`.
+        """Return how much an image's logits `images @ rows.T + bias` differ between classes.
 
-        It is the root mean square over all images, computed from the moments alone.
+        Each image's logits have a standard deviation over the classes; the number is the root mean
+        square of these. It is computed without the images, from the moments of their features.
         """
         rows, bias = rows - rows.mean(dim=0), bias - bias.mean()
         squares = ((rows @ self.second) * rows).sum(dim=1) + 2 * bias * (rows @ self.mean)
@@ -289,7 +290,7 @@ class _Assigned:
 
 
 def _support(labels: Tensor, zero_shot: Tensor, total: Tensor) -> Tensor:
-    """Return `_Assigned.support`; half an image is added to numerator and denominator."""
+    """Return `_Assigned.support`; its two numbers of images are each increased by a half."""
     classes = len(total)
     pairs, images = torch.unique(labels * classes + zero_shot, return_counts=True)
     label, name = pairs // classes, pairs % classes
@@ -300,7 +301,7 @@ def _support(labels: Tensor, zero_shot: Tensor, total: Tensor) -> Tensor:
 
 
 def _anchoring(assigned: _Assigned, options: MixtureOptions) -> Tensor:
-    """Return the number of images (C, 1) that each class's text counts as in the class's mean."""
+    """Return, per class (C, 1), how many images its text counts as when its mean is computed."""
     even, few = options.anchor_images
     images = assigned.evenness * even + (1 - assigned.evenness) * few
     return (images / assigned.support.square()).clamp_max(_MOST_ANCHOR).unsqueeze(1)
