@@ -202,7 +202,7 @@ def _run_cells(
     dry_run: bool,
     changed: bool,
 ) -> None:
-    """Run the cells of a table (a method on a dataset each), then print the table.
+    """Run the cells of a table (one per method and dataset), then print the table.
 
     With `dry_run`, only list the runs.
     """

@@ -6,8 +6,8 @@ killed process leaves no partial file; checksums detect corruption by a power cu
 
 When the cache is full, the least recently used files are removed, except those that any process
 used within the last hour: processes touch a file before they read it, and again every ten minutes.
-A removed file is no longer read: its memory map would stay valid on a local disk, but not on a
-network file system. Errors of the cache never stop a run.
+A process stops reading a file that another process has removed: its memory map would stay valid on
+a local disk, but not on a network file system. Errors of the cache never stop a run.
 """
 
 from __future__ import annotations

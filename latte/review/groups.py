@@ -17,7 +17,8 @@ from latte.results.stored import open_tensors, same_count
 from latte.review.population import ReviewImage, draw
 
 LARGEST = 24
-"""Largest number of images of a group, except a cluster; each image has a key on the page."""
+"""Largest number of images of a group, except a cluster; a person selects each image by its own
+key."""
 _TYPICAL, _DOUBTFUL = 9, 3
 """Numbers of a cluster's most confident and least confident images on a sheet (a page with the
 images of one question)."""
@@ -37,7 +38,8 @@ class Group:
     options: tuple[int, ...]
     """Class labels that the person can choose from."""
     examples: tuple[ReviewImage | None, ...] = ()
-    """For each of these labels, an image that probably shows the class; empty without examples."""
+    """For each label in `options`, an image that probably shows the class; empty without
+    examples."""
 
 
 @dataclass(frozen=True)

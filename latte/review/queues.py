@@ -38,7 +38,8 @@ class Question:
     options: tuple[int, ...]
     """Class labels to choose from, in an order that does not show which model gave which label."""
     examples: tuple[ReviewImage | None, ...] = ()
-    """For each of these labels, an image that probably shows the class; empty without examples."""
+    """For each label in `options`, an image that probably shows the class; empty without
+    examples."""
 
 
 class Queue(ABC):

@@ -196,7 +196,7 @@ class Review:
     def evidence(self, answers: Mapping[str, Answer] | None = None) -> tuple[Evidence, ...]:
         """Return each run's gain, in the order of the runs, then the difference of each two runs.
 
-        `answers` are the answers of the files, if they were read already.
+        `answers` are the answers in the files, if the files were read already.
         """
         answers = self.answers() if answers is None else answers
         teaching = sum(one.use == "teaching" for one in answers.values())

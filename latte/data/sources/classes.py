@@ -283,7 +283,7 @@ class ImageSource(Dataset[SourceOptionsT]):
 
     @property
     def templates(self) -> tuple[str, ...]:
-        """All sentences that stand for a class; a class is the mean of their text features."""
+        """All sentences for a class; the mean of their text features represents the class."""
         return self.options.templates
 
     @property

@@ -52,7 +52,7 @@ class Published:
     rows: Mapping[str, Mapping[str, float]]
     """Top-1 accuracy as a fraction, by method and dataset."""
     averages: Mapping[str, float] = field(default_factory=dict)
-    """Mean top-1 over all datasets, by method; only methods without numbers per dataset."""
+    """Mean top-1 over all datasets, by method, for methods without numbers per dataset."""
 
 
 @dataclass(frozen=True)
