@@ -36,7 +36,7 @@ class Answer:
 
 @dataclass
 class Record:
-    """Counts that show without labels how often a describer is right."""
+    """Numbers of answers that show, without labels, how often a describer is right."""
 
     pairs: int = 0
     """Number of answered pairs of questions; both questions of a pair are about the same image."""

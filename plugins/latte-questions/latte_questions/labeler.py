@@ -1,4 +1,4 @@
-"""Labelers that ask a describer to choose between likely classes, and use its answers."""
+"""Labeler that asks a describer to choose between likely classes, and uses the answers."""
 
 from __future__ import annotations
 

@@ -30,7 +30,8 @@ _MOST_ANCHOR = 1e4
 _CORRECTION = 10.0
 """An image whose class a person gave counts as this many images."""
 _EVIDENCE = 3.0
-"""At this logit of evidence, the certainty of an image's class is 63 % (1 - 1/e)."""
+"""If the largest evidence logit of an image has this value, the certainty of its class is 63 % (1 -
+1/e)."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,8 @@ def _fit(
 ) -> Mixture:
     """Return the mixture after all iterations; see `fit_mixture`.
 
-    `anchors` are a_c (C, D), `text` the text logits (N, C), and `heard` these with the evidence.
+    `anchors` are a_c (C, D), `text` are the text logits (N, C), and `heard` is `text` plus the
+    evidence.
     """
     zero_shot, middle = text.argmax(dim=1), text.mean(dim=0)
     spread = float(text.var(dim=1, correction=0).mean().sqrt())
@@ -149,13 +151,13 @@ class _Fixed:
     weights: Tensor
     """(N, 1): number of images that each image counts as."""
     given: int
-    """Number of images, the first of `rows`, whose class a person gave."""
+    """Number of images whose class a person gave; they come first in `rows`."""
 
     @classmethod
     def of(
         cls, given: Tensor | None, evidence: Tensor | None, classes: int, images: Tensor
     ) -> _Fixed | None:
-        """Return these images, from arguments of `fit_mixture`; None if both are None."""
+        """Return the images whose class the arguments give; None without `given` and `evidence`."""
         if given is None and evidence is None:
             return None
         if given is None:
@@ -211,7 +213,7 @@ class _NeighbourTerm:
         return cls(found, options.neighbour_weight * found.agreement(zero_shot, classes) ** 2)
 
     def posteriors(self, evidence: Tensor, fixed: _Fixed | None) -> Tensor:
-        """Return class probabilities (N, C); `evidence` (N, C) are the logits without this term."""
+        """Return class probabilities (N, C) for the logits `evidence` (N, C) plus this term."""
 
         def put(probabilities: Tensor) -> Tensor:
             return probabilities if fixed is None else fixed.put(probabilities)

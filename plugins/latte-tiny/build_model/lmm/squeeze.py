@@ -1,8 +1,9 @@
 """Low-rank approximation of the ImageNet head, with a rank that fits the language model.
 
-A language model with random weights hardly learns to use the image in a short training. These two
-factors give it a start: a projection of image tokens, and an embedding of each class. Products of
-projected tokens and class embeddings are close to the head's logits.
+The approximation has two factors: a projection of image tokens, and an embedding of each class.
+Products of projected tokens and class embeddings are close to the head's logits. The language model
+starts with these two factors, because with random weights it would hardly learn to use the image in
+a short training.
 """
 
 from __future__ import annotations
