@@ -102,7 +102,7 @@ def print_results(measured: RunResults, folder: Path) -> None:
 
 
 def _print_learning(folder: Path) -> None:
-    """Print the runs that used a review's answers as labels, and the command that starts one."""
+    """Print the runs that used a review's answers as labels, and the command for a new such run."""
     from latte.results.answers import teaching_labels
     from latte.results.folder import RunFolder
     from latte.review.learning import learned_runs

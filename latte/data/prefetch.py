@@ -106,8 +106,7 @@ class SideStream:
         remaining: Iterator[ItemT],
         current: torch.cuda.Stream,
     ) -> tuple[ResultT, torch.cuda.Event] | None:
-        """Launch the next result; return it and the event of its end, or None without a next
-        item."""
+        """Launch the next result; return it and the event of its end. None without another item."""
         for item in remaining:
             self._stream.wait_stream(current)
             with torch.cuda.stream(self._stream):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 BINS = 15
 _FARTHEST = 100.0
-"""The search covers the model's own scale divided by this factor up to it times this factor."""
+"""Largest factor between the model's own scale and a scale that the search tries."""
 _HALVINGS = 40
 
 

@@ -50,7 +50,8 @@ class Choices:
     requires: list[str] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     others: str = ""
-    """Sentence on the other methods, and on the texts that `latteclip` would use."""
+    """Sentence for the user about the other methods, and about the texts that `latteclip` would
+    use."""
 
 
 def choose(

@@ -19,7 +19,7 @@ class Group:
     gains: dict[Path, Evidence]
     """The gain of each run with answers, by run folder."""
     differences: tuple[Evidence, ...]
-    """The difference of each pair of runs with answers."""
+    """The measured difference in accuracy of each pair of runs with answers."""
     unasked: tuple[Path, ...]
     """The folders of runs without an answer."""
     contradictions: str

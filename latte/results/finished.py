@@ -205,7 +205,7 @@ class FinishedRun:
 
     @cached_property
     def pseudo_labels(self) -> PseudoLabels:
-        """The frozen and adapted labels of the training images."""
+        """The zero-shot labels and the adapted labels of the training images."""
         labels, confidences = array("l"), array("d")
         for frozen, answer in self.pseudo_label_rows():
             labels.extend((frozen, answer.labels[0]))

@@ -41,7 +41,7 @@ _ROUNDING = 1e-9
 
 
 def check_numbers(data: bytes) -> None:
-    """Check that all numbers in a JSON text are finite, and that a float can store each integer."""
+    """Raise `ValueError` unless all numbers in a JSON text are finite and fit into a float."""
     json.loads(data, parse_constant=_finite, parse_float=_finite, parse_int=_whole)
 
 

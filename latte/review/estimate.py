@@ -32,7 +32,7 @@ class Estimate:
     disagreements: int
     """D: number of images to which the two models give different classes."""
     answered: int
-    """m: number of these images that have an answer, `unsure` included."""
+    """m: number of these disagreements that have an answer, `unsure` included."""
     unsure: int
     """Number of images whose class the person could not tell; the interval allows for any class."""
     neither: int
@@ -124,7 +124,11 @@ class _Asked:
 
 
 def _gain_bounds(image: ReviewImage, asked: _Asked) -> tuple[float, float]:
-    """Return the bounds of adapted minus zero-shot correctness (0 or 1) on an answered image."""
+    """Return the smallest and the largest possible contribution of an answered image to the gain.
+
+    The contribution is 1 if only the adapted model is right, -1 if only zero-shot CLIP is right,
+    else 0.
+    """
     if asked.is_unsure(image):
         return -1, 1
     true = asked.label(image)

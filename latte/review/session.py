@@ -207,7 +207,8 @@ class Review:
 
     @cached_property
     def _comparisons(self) -> tuple[tuple[Population, str, str], ...]:
-        """Images, name of the measured model, and name of the baseline, of each estimate."""
+        """For each estimate: the images, and the names of the measured model and of the
+        baseline."""
         names = [
             _compared(one, name if len(self.runs) > 1 else None)
             for one, name in zip(self.runs, self._names, strict=True)

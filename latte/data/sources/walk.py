@@ -30,7 +30,7 @@ _SENTENCES = {
 
 
 class LeftOut:
-    """Counts of files that are not read as images, some of which look like images.
+    """Numbers of files that are not read as images, by suffix; some of them look like images.
 
     Example:
         >>> from pathlib import Path

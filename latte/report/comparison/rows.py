@@ -76,11 +76,12 @@ class Row:
     published: float | None = None
     """Top-1 that a paper reports, as a fraction."""
     has_oracle: bool = False
-    """True if the row or one of its controls used labels of training images."""
+    """True if the row or one of its control runs used labels of training images."""
     runs: tuple[Run, ...] = ()
     """The averaged runs, by seed."""
     own: Result | None = None
-    """The posterior's result on the test images that were also training images, or None."""
+    """The posterior's result on test images that are also training images; None without a
+    posterior."""
     candidate: Result | None = None
     """Result of the candidates (models that guards did not accept in full), on the same images as
     `adapted`."""

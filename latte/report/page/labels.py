@@ -54,7 +54,7 @@ class Flow:
     end: str
     images: int
     share: str
-    """These images as a share of all images with the zero-shot label `start`."""
+    """The number `images`, as a share of all images with the zero-shot label `start`."""
 
 
 @dataclass(frozen=True)
