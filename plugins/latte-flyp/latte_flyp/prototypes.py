@@ -98,7 +98,7 @@ class FlypPrototypes(PrototypeAggregator[FlypOptions]):
         return torch.randint(templates, (len(stream.labels),), generator=generator)
 
     def update(self, supervisions: Sequence[Supervision]) -> None:
-        """Count the finished step, and release the autograd graph of its features."""
+        """Count the step, and detach the class texts' features from its autograd graph."""
         self._features = self._features.detach()
         self._steps += 1
 

@@ -25,7 +25,7 @@ FILES = (
 
 @dataclass(frozen=True)
 class RunFiles:
-    """The content of a run folder with N training images that the page shows."""
+    """The parts of a run folder that the page shows; the run has N training images."""
 
     classifiers: Mapping[str, Classifier]
     """Prototypes by name of the learner."""

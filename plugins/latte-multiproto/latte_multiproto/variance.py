@@ -18,7 +18,8 @@ class ClassView:
     total: float | None
     """Mean squared distance of the class's unit features to their mean; None without images."""
     within: float | None
-    """Mean squared distance to the mean of the image's group; None if the class has no images."""
+    """Mean squared distance of the class's unit features to the means of their groups; None without
+    images."""
     likeness: float | None
     """Mean cosine of all pairs of the class's prototypes; None if the class has one prototype."""
 

@@ -24,7 +24,8 @@ VERSION = 1
 Asked = DescribeRequest | ChoiceRequest
 
 _BATCHES = 4
-"""Batch size divided by concurrency; with larger values, fewer slots are idle between batches."""
+"""Batch size divided by the number of concurrent requests. At the end of a batch, fewer requests
+run at once; larger batches have fewer such ends."""
 
 
 class OpenAIDescriber(Describer[OpenAIOptions]):

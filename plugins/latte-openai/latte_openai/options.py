@@ -68,7 +68,11 @@ def check_variable(name: str) -> str:
 
 
 def check_extra_body(extra: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `extra`; raise `ValueError` for keys, headers, fields that latte sets, non-JSON."""
+    """Return `extra` unchanged.
+
+    Raises `ValueError` for API keys, headers, fields that latte sets, and values that JSON
+    lacks.
+    """
     for name in extra:
         if name in _OWN:
             raise ValueError(f"must not hold `{name}`, which has an option or is set by latte")

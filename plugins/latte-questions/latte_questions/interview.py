@@ -38,7 +38,7 @@ _SHEET_NAMES = 10
 """Largest number of class names to offer for a cluster."""
 _IMAGE_NAMES = 5
 _FEWEST = 3
-"""Number of images from which the labeler asks about a cluster."""
+"""Smallest number of images in a cluster that the labeler asks about."""
 _CONTROLS = 8
 """Largest number of control questions."""
 _CONTROL_NAMES = 3

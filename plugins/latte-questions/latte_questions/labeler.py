@@ -56,7 +56,7 @@ class ChoicesLabeler(TransductiveLabeler):
     def _label(
         self, learner: str, images: Tensor, aggregator: PrototypeAggregator[Any]
     ) -> Classifier:
-        """Label the images of a learner; the first call asks all questions before."""
+        """Label the images of a learner; the first call asks all questions first."""
         questions = self._start.questions
         if self._evidence is None and questions is not None and len(self._start.class_names) > 1:
             self._ask(questions, images, aggregator)

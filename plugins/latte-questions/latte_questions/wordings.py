@@ -1,4 +1,8 @@
-"""Other wordings of classes: names and differences, which a describer writes without images."""
+"""Other wordings of classes, which a describer writes without images.
+
+Purpose `class-names` asks for other names of a class, and `differences` for descriptions of how two
+classes differ.
+"""
 
 from __future__ import annotations
 

@@ -18,7 +18,8 @@ from torch import Tensor
 RIDGE = 1e-3
 RATE = 0.02
 MIXED, MOST = 0.7, 0.6
-"""Share of pictures that are mixed with another picture, and the largest weight of the latter."""
+"""Share of pictures that are mixed with another picture, and the largest weight of that other
+picture."""
 
 
 @dataclass(frozen=True)
