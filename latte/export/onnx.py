@@ -35,9 +35,9 @@ class ImageClassifier(nn.Module):
     """Module that maps pixels (B, 3, S, S) to probabilities (B, C) and unit features (B, D).
 
     For each learner (adapted copy of the CLIP), the similarity of an image and a class is the
-    image's largest similarity to a prototype of the class. The mean over the learners counts. The
-    features of all learners are concatenated and divided by the square root of the number of
-    learners.
+    image's largest similarity to a prototype of the class. The classifier uses the mean of these
+    similarities over the learners. The features of all learners are concatenated and divided by the
+    square root of the number of learners.
     """
 
     def __init__(self, exported: Exported) -> None:

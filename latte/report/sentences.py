@@ -221,8 +221,8 @@ def _stronger_control(
 def oracle_note(recipe: Mapping[str, Any]) -> str | None:
     """Return a line that says which models used labels of training images; None if none did.
 
-    The models are the adapted model and the controls. Labels that a person gave in a review count
-    too.
+    The models are the adapted model and those of control runs. Labels that a person gave in a
+    review count too.
     """
     notes = []
     if recipe.get("corrections"):

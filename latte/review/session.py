@@ -207,8 +207,7 @@ class Review:
 
     @cached_property
     def _comparisons(self) -> tuple[tuple[Population, str, str], ...]:
-        """For each estimate: the images, and the names of the measured model and of the
-        baseline."""
+        """For each estimate: its images, the measured model's name and the baseline's name."""
         names = [
             _compared(one, name if len(self.runs) > 1 else None)
             for one, name in zip(self.runs, self._names, strict=True)
