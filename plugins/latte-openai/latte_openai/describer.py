@@ -192,7 +192,7 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
     ) -> Answer | None:
         """Return the answer to `fields` plus `more`; None if the server rejects `more`.
 
-        If so, the names in `more` are added to `rejected`.
+        If the server rejects `more`, its names are added to `rejected`.
         """
         if not self._rejected.isdisjoint(more):
             return None

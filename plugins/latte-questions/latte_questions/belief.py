@@ -1,4 +1,8 @@
-"""Estimate without labels of how often a describer is right, and the weight of its answers."""
+"""Estimate without labels of how often a describer is right, and the weight of its answers.
+
+The *mixture* is the Gaussian mixture of the labeler `transductive`, fitted without these
+answers.
+"""
 
 from __future__ import annotations
 

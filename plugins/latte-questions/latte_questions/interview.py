@@ -1,7 +1,8 @@
 """Questions of the labeler `choices` to a describer.
 
-Clusters of images come first, then control questions, whose right answer is "none of these", and
-then single images in rounds.
+Questions about clusters of images come first, then control questions, whose right answer is "none
+of these", and then questions about single images in several rounds. The *mixture* is the Gaussian
+mixture of the labeler `transductive`.
 """
 
 from __future__ import annotations

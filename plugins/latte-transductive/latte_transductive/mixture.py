@@ -266,9 +266,10 @@ class _Assigned:
     labels: Tensor
     """(C,): number of images whose most probable class this is."""
     support: Tensor
-    """(C,) in (0, 1]: of the images labelled with the class, the number whose zero-shot label is
-    also this class, divided by the number with their commonest zero-shot label. It is 1 for a class
-    without images, and for a class that a person gave to an image."""
+    """(C,) in (0, 1]: n / m, both counted among the images labelled with the class. n is the number
+    of images whose zero-shot label is this class too, and m is the number of images with the most
+    frequent zero-shot label. The support is 1 for a class without images, and for a class that a
+    person gave to an image."""
 
     @classmethod
     def of(
@@ -292,7 +293,7 @@ class _Assigned:
 
 
 def _support(labels: Tensor, zero_shot: Tensor, total: Tensor) -> Tensor:
-    """Return `_Assigned.support`; its two numbers of images are each increased by a half."""
+    """Return `_Assigned.support`, with n and m each increased by a half."""
     classes = len(total)
     pairs, images = torch.unique(labels * classes + zero_shot, return_counts=True)
     label, name = pairs // classes, pairs % classes
