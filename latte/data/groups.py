@@ -1,4 +1,4 @@
-"""Groups of images with equal zero-shot labels, and the grid that shows a group to a describer."""
+"""Groups of images with equal zero-shot labels, and the grid that shows a group."""
 
 from __future__ import annotations
 

@@ -51,9 +51,11 @@ def evaluate_ranks(
     """Return the accuracies of one classifier, and its gain over the zero-shot classifier.
 
     Args:
-        name: `zero-shot`, `adapted`, or the name of a control run. ranks: (M,), from `label_ranks`.
-        labels: (M,) int64 true classes. number_of_classes: C. baseline: (M,) bool, True where the
-        zero-shot classifier is right; None for zero-shot.
+        name: `zero-shot`, `adapted`, or the name of a control run.
+        ranks: (M,), from `label_ranks`.
+        labels: (M,) int64 true classes.
+        number_of_classes: C.
+        baseline: (M,) bool, True where the zero-shot classifier is right; None for zero-shot.
     """
     correct, gain = ranks == 0, None
     if baseline is not None:

@@ -39,7 +39,8 @@ class Prediction:
     """The image's id in its dataset, or the path that the user gave."""
     classes: tuple[ClassScore, ...]
     source: Source = "classifier"
-    """`own` for a training image whose class comes from a person or from the run's posterior."""
+    """`own` for a training image whose class comes from a person or from the run's posterior (the
+    class probabilities that a labeler gave all training images together)."""
     true_class: str | None = None
     """Name of the true class in a run's predictions of its labelled images; otherwise None."""
     match: float | None = None

@@ -1,4 +1,7 @@
-"""Choose method, describer and training for a folder of images on this machine, with reasons."""
+"""Choose method, describer and training for a folder of images on this machine, with reasons.
+
+A describer is a component that writes texts about the images, such as a large multimodal model.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Show the gain that a person's answers in a review measure, beside the guard's verdict."""
+"""Show the gain that a person's answers in a review measure, beside the guard's verdict.
+
+A guard's *verdict* says what a run uses (the adapted model, zero-shot CLIP or a mixture of both),
+and why.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Summaries of finished runs for comparisons, read without torch or plugins."""
+"""Summaries of finished runs for comparisons, read without torch or plugins.
+
+The *posterior* of a run has class probabilities of its training images; it exists if a labeler
+labelled all of them together.
+"""
 
 from __future__ import annotations
 

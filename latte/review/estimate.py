@@ -100,7 +100,7 @@ class _Asked:
         self._labels = {name: label for label, name in enumerate(class_names)}
 
     def first(self, images: Sequence[ReviewImage]) -> list[ReviewImage]:
-        """Return the `images` before the first one that has no answer with the use `evidence`."""
+        """Return the `images` before the first one without an answer that measures the gain."""
         found = []
         for one in images:
             answer = self._answers.get(one.key)
@@ -110,7 +110,7 @@ class _Asked:
         return found
 
     def evidence(self, images: Sequence[ReviewImage]) -> int:
-        """Return the number of images that have an answer with the use `evidence`."""
+        """Return the number of images with an answer that measures the gain (use `evidence`)."""
         answers = (self._answers.get(one.key) for one in images)
         return sum(answer is not None and answer.use == "evidence" for answer in answers)
 

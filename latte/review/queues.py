@@ -21,7 +21,7 @@ from latte.review.groups import Features, Group
 from latte.review.population import Population, ReviewImage, draw, teaches
 
 _AGREED_EVERY = 4
-"""Every fourth evidence question is about an image on which the models agree."""
+"""Every fourth question that measures the gain is about an image on which the models agree."""
 _WHICH_CLASS = "Which class is the most common here? Deselect images that show something else."
 
 SheetName = Literal["clusters", "confident", "confused", "duplicates", "unsupported"]

@@ -2,6 +2,9 @@
 
 A queue is a list of questions of one kind. The answers give an estimate of each run's gain over
 zero-shot CLIP, and of the difference between each two runs.
+
+Answers with the use `evidence` measure the gain; answers with the use `teaching` become training
+labels.
 """
 
 from __future__ import annotations
@@ -86,7 +89,7 @@ class Stored:
             ]
 
     def check_use(self, key: str, use: Use, where: str) -> None:
-        """Raise `LatteError` if an answer about the image `key` cannot have this use.
+        """Raise `LatteError` if an answer about the image `key` cannot have the use `use`.
 
         An image never gets answers of both uses, and a random draw chooses the images for teaching.
         """
