@@ -25,7 +25,7 @@ UNCERTAIN = "uncertain"
 
 
 class Sorter:
-    """Copies images, or makes links to them, in a folder with one sub-folder per class.
+    """Sorter that copies images, or makes links to them, in a folder with a sub-folder per class.
 
     No existing file is overwritten, and no image is moved or deleted.
     """

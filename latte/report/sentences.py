@@ -88,7 +88,7 @@ def named(evaluations: Sequence[Evaluation], name: str) -> Evaluation | None:
 
 
 def main_name(evaluation: Evaluation) -> str | None:
-    """Return `zero-shot`, `adapted` or `candidate`: the model of an evaluation.
+    """Return the model that an evaluation measured: `zero-shot`, `adapted` or `candidate`.
 
     The result is None for an evaluation of a control run.
     """

@@ -260,7 +260,7 @@ def _components(settings: Mapping[str, Any], keys: Sequence[str]) -> tuple[str, 
 
 
 def _marks(run: Run) -> tuple[str, ...]:
-    """Return `ORACLE`, `CORRECTED`, both or none: the training labels that a run used."""
+    """Return the marks for the labels that a run trained on: `ORACLE`, `CORRECTED`, both, none."""
     corrected = run.settings.get("corrections") is not None
     return (*((ORACLE,) if run.oracle else ()), *((CORRECTED,) if corrected else ()))
 
