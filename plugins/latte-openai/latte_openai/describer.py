@@ -24,8 +24,8 @@ VERSION = 1
 Asked = DescribeRequest | ChoiceRequest
 
 _BATCHES = 4
-"""Batch size divided by the number of concurrent requests. At the end of a batch, fewer requests
-run at once; larger batches have fewer such ends."""
+"""Batch size divided by the number of concurrent requests. Near the end of each batch, fewer
+requests run at once, so larger batches waste less time."""
 
 
 class OpenAIDescriber(Describer[OpenAIOptions]):

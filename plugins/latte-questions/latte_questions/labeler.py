@@ -25,7 +25,8 @@ from latte_questions.options import ChoicesOptions
 
 _EVIDENCE, _TEXTS = "evidence", "texts"
 FEWEST_QUESTIONS = 30
-"""Smallest budget above 0: with fewer answers, a describer that guesses may seem reliable."""
+"""Smallest allowed budget, except 0: with fewer answers, a describer that guesses may seem
+reliable."""
 
 
 class ChoicesLabeler(TransductiveLabeler):
