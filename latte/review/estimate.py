@@ -32,7 +32,7 @@ class Estimate:
     disagreements: int
     """D: number of images to which the two models give different classes."""
     answered: int
-    """m: number of these disagreements that have an answer, `unsure` included."""
+    """m: number of disagreements that have an answer, `unsure` included."""
     unsure: int
     """Number of images whose class the person could not tell; the interval allows for any class."""
     neither: int
