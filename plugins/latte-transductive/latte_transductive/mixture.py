@@ -145,7 +145,7 @@ class _Fixed:
     """Images whose class is known: for certain if a person gave it, else with less certainty."""
 
     rows: Tensor
-    """(M,): indices of these images."""
+    """(M,): indices of the images whose class is known."""
     classes: Tensor
     """(M, C): certainty of the image's class, 1 if a person gave it; 0 in the other columns."""
     weights: Tensor
