@@ -134,7 +134,8 @@ def unsupported(
 ) -> tuple[Group, ...]:
     """Return, for each class that is not in `predicted`, a group of images that may show it.
 
-    Each image is in the group of the class whose text it fits best, relative to other images.
+    Each image is in the group of the class whose text fits it best, in comparison with how well
+    this text fits other images.
     """
     missing = [label for label in range(len(features.classes)) if label not in predicted]
     if not missing or not images:

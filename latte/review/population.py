@@ -32,7 +32,7 @@ class ReviewImage:
     zero_shot: int
     """The label by zero-shot CLIP."""
     adapted: int
-    """The label by the adapted model; by the candidate if the guard did not accept it."""
+    """The label by the adapted model, also if the guard did not accept this model in full."""
     confidence: float
     """The confidence of the adapted model."""
     others: tuple[int, ...] = ()
