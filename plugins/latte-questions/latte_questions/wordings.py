@@ -26,8 +26,8 @@ _FEWEST = 3
 """Smallest number of images that are uncertain between two classes, for a question about this
 pair."""
 _LEAST = 0.1
-"""An image is uncertain between its two most probable classes if the second has a probability above
-this."""
+"""An image is uncertain between its two most probable classes if the second one is more probable
+than this."""
 _MOST_WORDS = 6
 """Largest number of words in a name."""
 _MOST_CHARACTERS = 200
