@@ -48,7 +48,8 @@ def components(
 def in_recipe(kind: Kind, name: str, rows: Sequence[OptionRow] = ()) -> str:
     """Return the line of a recipe that names a component, for example `labels: [current]`.
 
-    With `rows`, the line is `loss: {use: NAME, OPTION: ...}` with each required option.
+    With `rows`, the component's options, the line is `loss: {use: NAME, OPTION: ...}`, which has
+    each required option.
     """
     if kind == "model":
         return f"model: plugin:{name}"
@@ -176,7 +177,7 @@ def _words(annotation: Any) -> str:
 
 
 def _limits(item: object) -> Sequence[object]:
-    """Return the limits, such as `Ge(0)`, in one item of `Annotated`, such as `Field(ge=0)`."""
+    """Return the limits that one item of an `Annotated` type sets; `Field(ge=0)` sets `Ge(0)`."""
     return item.metadata if isinstance(item, FieldInfo) else (item,)
 
 

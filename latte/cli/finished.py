@@ -139,10 +139,11 @@ def _write(path: Path, text: str) -> None:
 
 
 def diagnose(runs: RunsArgument, json: JsonOption = False, quiet: QuietOption = False) -> None:
-    """Show the guard's verdict, measures without labels, and the gain if test images have labels.
+    """Show what the guard decided, label-free measures, and the gain if test images have labels.
 
-    One run: prints the verdict with its signals, then the measures, each with an explanation.
-    Several runs: prints them side by side. Nothing is trained, and no image is read.
+    For one run, prints the guard's verdict (what the run uses, and why) with the numbers behind it,
+    then the measures, each with an explanation. Several runs are printed side by side. Nothing is
+    trained, and no image is read.
     """
     require_runs(runs)
     from latte.report.diagnosis.diagnosis import diagnose_runs

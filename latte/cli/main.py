@@ -55,9 +55,9 @@ GROUPS = {
 }
 """Commands under the headings of the help, each as `module:name`.
 
-In the module below `latte.cli`, `name` is the command's function or its `typer.Typer` of
-subcommands. The module is imported when the command is called or listed. Slow imports are inside
-the commands' functions, so that the help is fast and does not import torch."""
+`module` is a module of the package `latte.cli`; `name` is the command's function in it, or a
+`typer.Typer` with subcommands. The module is imported when the command is called or listed. Slow
+imports are inside the commands' functions, so that the help is fast and does not import torch."""
 
 COMMANDS = {
     command.partition(":")[2]: f"latte.cli.{command}"

@@ -32,10 +32,11 @@ _STARTS = {
     "csv": tuple(f"image,{own}class_1," for own in ("", "source,", "match,", "source,match,")),
     "jsonl": ('{"image": ',),
 }
+"""First characters of the files that `latte predict` writes, by format; other files are not
+replaced."""
 _JSON_LINES = (".jsonl", ".ndjson")
 _OTHER_FORMATS = (".json", ".parquet", ".xls", ".xlsx")
 """Suffixes of files that other programs would not read as CSV."""
-"""First characters of the files that `latte predict` writes, by format."""
 
 
 ImagesArgument = Annotated[
@@ -124,11 +125,14 @@ def predict(
     In folders, files that look like images but have an unsupported format or another suffix count
     as images that could not be read.
 
-    Scores are probabilities. If the run has a calibration.json, they are calibrated without labels:
-    the classifier's scores by a scale, the posterior's scores of training images by an exponent.
-    For sigmoid models, the column match is the probability that the best class fits. If the run has
-    a posterior (the labeler labelled all training images together), training images among IMAGES
-    get its classes. The column source is `own` in their rows, else `classifier`.
+    The classifier labels all images, except training images in two cases: those whose class a
+    person gave get this class; and if a labeler of the run labelled all training images together,
+    the others get the class probabilities that the labeler found (the posterior). In the rows of
+    these training images, the column source is `own`; in all other rows, it is `classifier`.
+
+    Scores are probabilities. If the run has a calibration.json, scores are calibrated without
+    labels: the classifier's scores by a scale, and the posterior's scores by an exponent. For
+    sigmoid models, the column match is the probability that the best class fits.
     """
     _check_sorting(images, sort_into, link, min_confidence)
     require_run(run)

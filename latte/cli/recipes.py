@@ -156,7 +156,7 @@ def annotated(recipe: Recipe) -> str:
 
 
 def _warn(recipe: Recipe, dataset: Dataset[Any]) -> None:
-    """Print warnings about the images. Raises `LatteError` if a describer must not get them."""
+    """Print warnings about images; raise `LatteError` if they must not be sent to a describer."""
     from latte.data.few_images import warn_of_few
     from latte.run.workspace import check_sending
 

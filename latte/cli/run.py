@@ -103,7 +103,7 @@ def print_results(measured: RunResults, folder: Path) -> None:
 
 
 def _print_learning(folder: Path) -> None:
-    """Print the runs that used a review's answers as labels, and the command that starts one."""
+    """Print the runs that used a review's answers as labels, and the command for a new such run."""
     from latte.results.answers import teaching_labels
     from latte.results.folder import RunFolder
     from latte.review.learning import learned_runs
@@ -154,7 +154,7 @@ def print_profile(path: Path) -> None:
 
 
 def _print_steps(profile: Mapping[str, Any], steps: Mapping[str, Any], earlier: str) -> None:
-    """Print the time in ms, the share and the throughput of each part of a training step."""
+    """Print each part of a training step: its time, its share of the whole step, its GFLOP/s."""
     console, count = results(), steps["steps"]
     alone = steps["timed_alone"]
     kind = "timed alone" if alone else "timed while FLOPs were counted, which takes longer"

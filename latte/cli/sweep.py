@@ -202,7 +202,7 @@ def _run_cells(
     dry_run: bool,
     changed: bool,
 ) -> None:
-    """Run the cells of a table (a method on a dataset each), then print the table.
+    """Run the cells of a table (one per method and dataset), then print the table.
 
     With `dry_run`, only list the runs.
     """
@@ -228,7 +228,7 @@ def _run_cells(
 
 
 def _by_reason(absent: Mapping[str, str]) -> list[str]:
-    """Return one line per reason with the datasets that are missing for it, and how to fix it."""
+    """Return a line per reason with the datasets that are left out for it, and a remedy."""
     from latte.components.datasets.published.dataset import UNSET, what_to_set
 
     names: dict[str, list[str]] = {}
@@ -241,7 +241,7 @@ def _by_reason(absent: Mapping[str, str]) -> list[str]:
 def print_table(
     table: Table, cells: Sequence[Cell], absent: Mapping[str, str], *, changed: bool
 ) -> None:
-    """Print measured numbers beside published ones: per dataset, then averages, then notes.
+    """Print measured beside published accuracies: per dataset, then averages, then notes.
 
     `changed` is True if the runs have other settings than the table. Then the verdicts, such as
     `agrees`, are not printed.

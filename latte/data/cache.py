@@ -104,7 +104,7 @@ class PixelStore:
         return name in self._pixels or (self._disk is not None and name in self._disk)
 
     def get(self, name: str) -> Pixels | None:
-        """Return the read-only pixels that are stored as `name`, not a copy, or None."""
+        """Return the pixels stored as `name`: read-only and not copied; None if there are none."""
         found = None if self._disk is None else self._disk.get(name)
         return self._pixels.get(name) if found is None else found
 

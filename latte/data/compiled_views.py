@@ -31,7 +31,8 @@ from latte.data.images import Pixels
 from latte.interfaces.settings import AugmentSettings
 
 ENTRY_POINT_GROUP = "latte.views"
-"""Each entry point names a function without arguments that returns a `ViewWriter`."""
+"""Group of entry points. Each of them names a function without arguments that returns a
+`ViewWriter`."""
 
 UNCHANGED = numpy.tile(numpy.arange(256, dtype=numpy.float32), (3, 1))
 """A lookup for `CompiledViews.write` that keeps 8-bit values."""

@@ -1,9 +1,10 @@
 """Colour changes of a batch of views on a device, bit-identical to Pillow's.
 
-Views are sorted by the number of blends before their hue shift. So each operation changes adjacent
-views: a blend the first views of the batch, a hue shift the views with the same number. Views
-without a change are not read. The number of operations does not depend on the number of views or
-on the order of their changes.
+Changes of brightness, contrast and saturation are blends of a view with another image. Views are
+sorted by the number of blends before their hue shift. Therefore each operation changes adjacent
+views: a blend changes the first views of the batch, and a hue shift changes the views that have the
+same number of blends before it. Views without a change are not read. The number of operations does
+not depend on the number of views or on the order of their changes.
 """
 
 from __future__ import annotations
@@ -25,12 +26,14 @@ _CHUNK = 1 << 20
 
 
 def plan_changes(augmentations: Sequence[Augmentation]) -> dict[str, Tensor]:
-    """Return the changes of B views, on the CPU: blends, a hue shift among them, then gray.
+    """Return the colour changes of B views as tensors by name, on the CPU.
 
-    `order` (B,) sorts the views. `back` (B,) restores their order; with other indices, views are
-    returned in another order. `steps K` (M, 1) shifts hues of M views, those with K blends before.
-    `factor K` (M, 1, 1), `weights K` (M, 1, 3) and `contrast K` (M, 1, 1) are blend K of the first
-    M views. `gray` (M,) are the sorted views without colour.
+    A view has up to three blends, at most one hue shift before, between or after them, and then
+    perhaps a conversion to gray. `order` (B,) sorts the views, and `back` (B,) restores their
+    order; a caller may replace `back` by other indices to get the views in another order. `steps K`
+    (M, 1) are the hue shifts of the M views that have K blends before the shift. `factor K` (M, 1,
+    1), `weights K` (M, 1, 3) and `contrast K` (M, 1, 1) describe blend K of the first M views.
+    `gray` (M,) are the indices of the sorted views that become gray.
     """
     sorts = [_sort_key(one) for one in augmentations]
     order = sorted(range(len(augmentations)), key=sorts.__getitem__)
@@ -76,7 +79,8 @@ def change_colours(views: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
 def _sort_key(augmentation: Augmentation) -> tuple[int, int]:
     """Return the number of blends before the hue shift, and minus the number of all blends.
 
-    Without a hue shift, the first number is larger than that of every view with one.
+    Views are sorted by these numbers. A view without a hue shift gets a first number that is larger
+    than that of every view with a hue shift.
     """
     kinds = [kind for kind, _ in augmentation.changes]
     assert len({*kinds}) == len(kinds), "each change occurs at most once"
@@ -86,9 +90,10 @@ def _sort_key(augmentation: Augmentation) -> tuple[int, int]:
 
 
 def _hue_steps(augmentations: Sequence[Augmentation]) -> Tensor:
-    """Return hue shifts (M, 1) in 256ths of a turn, from -256 to -1, multiplied by 65,536.
+    """Return hue shifts (M, 1) to add to 24-bit HSV colours, whose upper 8 bits are the hue.
 
-    They are negative, because tables can be read at negative indices, but not beyond their end.
+    A shift is from -256 to -1, in 256ths of a turn, times 65,536. The shifts are negative because
+    the sums are indices of a table, and an index may be negative but not beyond the table's end.
     """
     shifts = [dict(one.changes)[ColourChange.HUE] for one in augmentations]
     steps = [int(rounded_amount(ColourChange.HUE, one)) - 256 for one in shifts]
@@ -96,10 +101,10 @@ def _hue_steps(augmentations: Sequence[Augmentation]) -> Tensor:
 
 
 def _blend_tensors(blends: Mapping[int, tuple[ColourChange, float]]) -> dict[str, Tensor]:
-    """Return one blend by row, as tensors for the rows up to the last one with a blend.
+    """Return one blend per row (view) as tensors; rows after the last one in `blends` are left out.
 
-    Brightness blends with black, contrast with the mean gray, saturation with gray. Rows without
-    this blend stay unchanged.
+    Brightness blends with black, contrast with the mean gray, saturation with gray. The tensors
+    leave rows without a blend unchanged.
     """
     count = max(blends, default=-1) + 1
     factor = numpy.ones((count, 1, 1), numpy.float32)

@@ -30,7 +30,8 @@ from latte.interfaces.settings import TrainSettings
 
 _SUPPORTED = ("cpu", "cuda")
 _MEMORY_SHARE = 0.25
-"""Largest share of a GPU's total memory for images; its free memory would differ between runs."""
+"""Largest share of a GPU's total memory for images; a share of the free memory would vary by
+run."""
 _PASS_SHARE = 1 / 16
 """Largest share of a GPU's total memory for crops that are resized together."""
 _PASS_BYTES = 256 * 2**20
@@ -114,7 +115,7 @@ def resident_images(
 
 
 def _share_of_memory(share: float, device: torch.device) -> int | None:
-    """Return a share of a GPU's total memory in bytes; None for a CPU."""
+    """Return `share` of a GPU's total memory, in bytes; None for a CPU."""
     if device.type != "cuda":
         return None
     return int(share * torch.cuda.get_device_properties(device).total_memory)
@@ -132,8 +133,9 @@ class DeviceViews:
     ) -> None:
         """Use augmentations of `view` for `images`.
 
-        With a `side` stream, the views of a batch are made while the batch before is in use;
-        without one, when they are due. Both ways give the same bits.
+        If there is a `side` stream (a second CUDA stream), it makes the views of a batch while the
+        batch before is in use. Otherwise views are made when they are due. Both ways give the same
+        bits.
         """
         self._view = view
         self._images = images
@@ -163,7 +165,7 @@ class DeviceViews:
             yield views
 
     def bytes_beside_steps(self) -> int:
-        """Return the bytes of free memory that torch keeps for a side stream, so not for steps."""
+        """Return the bytes of free memory that only the side stream can use, not training steps."""
         if self._side is None:
             return 0
         reserved = torch.cuda.memory_reserved(self._device)

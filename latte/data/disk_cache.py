@@ -5,9 +5,10 @@ memory-mapped for reading. It is written under a temporary name and renamed when
 killed process leaves no partial file; checksums detect corruption by a power cut or the disk.
 
 When the cache is full, the least recently used files are removed, except those that any process
-used within the last hour: processes touch a file before they read it, and again every ten minutes.
-A removed file is no longer read: its memory map would stay valid on a local disk, but not on a
-network file system. Errors of the cache never stop a run.
+used within the last hour: processes update a file's time stamp before they read the file, and again
+every ten minutes. A process stops reading a file that another process has removed: its memory map
+would stay valid on a local disk, but not on a network file system. Errors of the cache never stop a
+run.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Groups of images with equal zero-shot labels, and the grid that shows a group to a describer."""
+"""Groups of images with equal zero-shot labels, and the grid that shows a group."""
 
 from __future__ import annotations
 
@@ -66,9 +66,10 @@ def distinct_ranks(available: Tensor, uniform: Tensor) -> Tensor:
     """Draw `size` distinct whole numbers below `available` (N,) in each of N rows.
 
     `uniform` (N, size) are random numbers from [0, 1), which determine the result. If `available`
-    is less than `size`, the numbers of the row may repeat. Each number is uniform among the numbers
-    that are still free. It is first drawn as an index into the free numbers. Adding 1 for each
-    earlier number at or below it, in ascending order, turns the index into the number.
+    is less than `size`, the numbers of the row may repeat. Otherwise each number is uniform among
+    the free numbers, which do not occur earlier in its row. First, an index into the sorted free
+    numbers is drawn. Then, for each earlier number in ascending order, 1 is added if the sum so far
+    is not below that number. The result is the free number with this index.
     """
     size = uniform.shape[1]
     repeats = available < size
@@ -134,7 +135,7 @@ def _groups_of_class(
 
 
 def _wrong(confused: Tensor, others: Tensor, uniform: Tensor) -> Tensor:
-    """Draw images for groups from `confused`; if these are too few, use all and add `others`."""
+    """Draw wrong images from `confused`; if these are too few, use all and some of `others`."""
     if len(confused) >= uniform.shape[1] or not len(others):
         return _choose(confused, uniform)
     every = confused.expand(len(uniform), -1)

@@ -57,12 +57,12 @@ def ordered_map(
 class SideStream:
     """A second CUDA stream, which makes the next result while the current stream uses this one.
 
-    The streams wait for each other on the device; Python never waits. Making a result starts after
-    all work that the current stream had at that time, which is all work on the result before the
-    one in use. So the side stream is at most one result ahead, and the memory of a result is
-    overwritten only after its last use: torch gives memory that a stream has allocated to this
-    stream again. `Tensor.record_stream` is not needed; with it, the memory that a run takes would
-    depend on how far the GPU is behind Python.
+    The streams wait for each other on the device; Python never waits. Result k + 1 is launched
+    before result k is used, and the device starts to make it when all work on result k - 1 is done.
+    So the side stream is at most one result ahead, and the memory of a result is overwritten only
+    after its last use: torch reuses the memory of a stream only for the same stream.
+    `Tensor.record_stream` is not needed; with it, the memory that a run takes would depend on how
+    far the GPU is behind Python.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -73,11 +73,11 @@ class SideStream:
     def made_ahead(
         self, make: Callable[[ItemT], ResultT], items: Iterable[ItemT]
     ) -> Generator[ResultT, None, None]:
-        """Yield `make` of each item, in order; all work on a result is on the current stream.
+        """Yield `make` of each item, in order; callers use each result on the current stream.
 
-        When a result is yielded, the next one has been launched. If `make` or `items` raises an
-        exception, it is raised when the result is due. Up to three results are in memory: the next
-        one is launched while the caller may still hold the one before the result that is due.
+        When result k is yielded, result k + 1 has been launched. If `make` or `items` raises an
+        exception, this exception is raised when the result is due. Up to three results are in
+        memory: result k + 1 is launched while the caller may still hold result k - 1.
         """
         current, remaining = torch.cuda.current_stream(self._device), iter(items)
         failed: Exception | None = None
@@ -106,7 +106,7 @@ class SideStream:
         remaining: Iterator[ItemT],
         current: torch.cuda.Stream,
     ) -> tuple[ResultT, torch.cuda.Event] | None:
-        """Launch the next result; return it with the event of its end, or None without an item."""
+        """Launch the next result; return it and the event of its end. None without another item."""
         for item in remaining:
             self._stream.wait_stream(current)
             with torch.cuda.stream(self._stream):

@@ -60,8 +60,8 @@ def scan_images(
     are cached in memory. If the key of an image is in `verified`, the image is decoded only when
     its pixels are first needed. Unreadable images raise no error; they are listed in `skipped`.
 
-    Each process of a run reads its share of the images, and returns the scan of all images. It can
-    read the pixels that the other processes stored in `disk`.
+    Each process of a run reads its share of the images, and returns the scan of all images. Each
+    process can read the pixels that the other processes stored in `disk`.
     """
     store, share = PixelStore(max_bytes, disk), distributed.share(images)
     threads = image_threads()

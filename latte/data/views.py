@@ -110,7 +110,7 @@ class TrainingView:
         out.copy_(make(Image.fromarray(pixels), index, epoch))
 
     def augmentation(self, width: int, height: int, index: int, epoch: int) -> Augmentation:
-        """Sample the augmentation of training image `index`; `augment` must not be a component."""
+        """Sample the augmentation of training image `index`, if no component replaces it."""
         assert isinstance(self.augment, AugmentSettings), "only settings describe a crop"
         return sample_augmentation(width, height, self.augment, self._random(index, epoch))
 

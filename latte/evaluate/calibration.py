@@ -10,7 +10,7 @@ from torch import Tensor
 
 BINS = 15
 _FARTHEST = 100.0
-"""The search covers the model's own scale divided and multiplied by this factor."""
+"""Largest factor between the model's own scale and a scale that the search tries."""
 _HALVINGS = 40
 
 
@@ -34,9 +34,9 @@ def expected_accuracy(zero_shot: Tensor, labels: Tensor) -> float:
     """Estimate the accuracy of `labels` (N,) from zero-shot probabilities (N, C).
 
     The estimate is a mean over images, where p is the probability of an image's zero-shot class. An
-    image counts with p if its label is the zero-shot class, and with 1 - p if not. The result is
-    limited to the share of images whose label is the zero-shot class, because without true labels
-    there is no evidence for a higher accuracy.
+    image counts with p if its label is the zero-shot class, and with 1 - p if not. The result is at
+    most the share of images whose label is the zero-shot class: without true labels, nothing shows
+    that labels other than the zero-shot class are right.
     """
     confidence, own = zero_shot.double().max(dim=1)
     agrees = own == labels

@@ -51,7 +51,7 @@ def evaluate_ranks(
     """Return the accuracies of one classifier, and its gain over the zero-shot classifier.
 
     Args:
-        name: `zero-shot`, `adapted`, or a control's name.
+        name: `zero-shot`, `adapted`, or the name of a control run.
         ranks: (M,), from `label_ranks`.
         labels: (M,) int64 true classes.
         number_of_classes: C.

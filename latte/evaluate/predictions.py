@@ -15,7 +15,8 @@ from latte.io.files import write_atomically
 
 PredictionFormat = Literal["csv", "jsonl"]
 Source = Literal["classifier", "own"]
-"""Source of a prediction: the classifier, or (`own`) the posterior of the training images."""
+"""Source of a prediction: `classifier`, or `own` for a training image that is not classified
+again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,8 @@ class Prediction:
     """The image's id in its dataset, or the path that the user gave."""
     classes: tuple[ClassScore, ...]
     source: Source = "classifier"
-    """`own` for a training image, if a labeler of the run has a posterior."""
+    """`own` for a training image whose class comes from a person or from the run's posterior (the
+    class probabilities that a labeler gave all training images together)."""
     true_class: str | None = None
     """Name of the true class in a run's predictions of its labelled images; otherwise None."""
     match: float | None = None

@@ -87,7 +87,7 @@ def _write(folder: Path, config: Any, model: str, weights: dict[str, Tensor]) ->
 
 
 def _image_processor(pixels: PixelFormat) -> Any:
-    """Build the image processor. Raises `LatteError` if transformers cannot resize as `pixels`."""
+    """Return the image processor for the format `pixels`. Raises `LatteError` if there is none."""
     from transformers import CLIPImageProcessorPil
 
     if pixels.resize_mode == "longest":

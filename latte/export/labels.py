@@ -153,7 +153,7 @@ def _answers(run: FinishedRun) -> list[RankedClasses]:
 
 
 def _images(run: FinishedRun, answers: Sequence[RankedClasses]) -> list[ImageReference]:
-    """Return the image of each answer. Raises `LatteError` if the dataset lacks some of them."""
+    """Return the dataset's image for each of `answers`. Raises `LatteError` for a missing image."""
     registry = load_registry()
     dataset = unloaded_dataset(saved_recipe(run, registry), registry)
     there = {image.id: image for image in dataset.training_images()}

@@ -34,9 +34,10 @@ _EXAMPLES = 2
 class ImageClassifier(nn.Module):
     """Module that maps pixels (B, 3, S, S) to probabilities (B, C) and unit features (B, D).
 
-    The similarity of an image and a class is the largest similarity of any prototype of the class,
-    averaged over the learners (the adapted copies of the CLIP). The features of all learners are
-    concatenated and divided by the square root of the number of learners.
+    For each learner (adapted copy of the CLIP), the similarity of an image and a class is the
+    image's largest similarity to a prototype of the class. The classifier uses the mean of these
+    similarities over the learners. The features of all learners are concatenated and divided by the
+    square root of the number of learners.
     """
 
     def __init__(self, exported: Exported) -> None:

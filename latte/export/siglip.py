@@ -38,7 +38,7 @@ _PROBES = (
 def siglip_model(backbone: OpenClipBackbone) -> tuple[Any, Any]:
     """Return a `SiglipModel` with the features, scale and bias of `backbone`, and its tokenizer.
 
-    Raises `LatteError` if transformers cannot represent them.
+    Raises `LatteError` if transformers cannot represent the model or the tokenizer.
     """
     from transformers import SiglipConfig, SiglipModel
 

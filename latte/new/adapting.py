@@ -62,9 +62,10 @@ def adapt(
 ) -> Predictor:
     """Adapt CLIP to unlabelled images and return the classifier, as `latte.load` does.
 
-    The recipe is written to OUTPUT/NAME.yaml, where NAME is the name of the images' folder. The
-    run folder is below OUTPUT. A repeated call continues or reuses this run. Nothing is printed;
-    the classifier has the guard's verdict as `verdict` and the run folder as `folder`.
+    The recipe is written to OUTPUT/NAME.yaml, where NAME is the name of the images' folder. The run
+    folder is below OUTPUT. A repeated call continues or reuses this run. Nothing is printed. The
+    classifier has the attributes `folder` (the run folder) and `verdict`: the decision of the
+    guard, which estimates whether the adapted model is better than zero-shot CLIP.
 
     Args:
         images: a folder of images, searched with its sub-folders.
@@ -176,7 +177,7 @@ def naming_model() -> Iterator[None]:
 
 
 def _write(path: Path, text: str, registry: Registry) -> None:
-    """Write the recipe `text` to `path`, if it is valid; the last line has the text's digest.
+    """Write the recipe `text` to `path`, if it is valid, with a digest that shows later edits.
 
     Raises `LatteError` if the file cannot be written, or was edited after `latte adapt` wrote it.
     """

@@ -1,4 +1,7 @@
-"""Choose method, describer and training for a folder of images on this machine, with reasons."""
+"""Choose method, describer and training for a folder of images on this machine, with reasons.
+
+A describer is a component that writes texts about the images, such as a large multimodal model.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ from latte.registry.spec import Kind
 from latte.report.numbers import plural
 
 _MIXTURE, _TRAINING_FREE = METHODS["mixture"], METHODS["training-free"]
-"""The methods that are proposed with and without the plugin of the mixture."""
+"""The methods that `auto` chooses with and without the plugin of the transductive mixture."""
 _GUARD: tuple[Kind, str] = ("guard", "evidence")
 """Guard that suits every method that adapts."""
 
@@ -37,7 +40,7 @@ _STEPS_PER_EPOCH = 10
 
 @dataclass
 class Choices:
-    """The choices for a recipe, with a reason for each."""
+    """Settings that were chosen for a recipe, and the reasons."""
 
     method: Method
     model: str = ""
@@ -52,7 +55,8 @@ class Choices:
     requires: list[str] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     others: str = ""
-    """Sentence on the other methods, and on the texts that `latteclip` would use."""
+    """Sentence for the user about the other methods, and about the texts that `latteclip` would
+    use."""
 
 
 def choose(

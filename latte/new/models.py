@@ -107,11 +107,12 @@ KNOWN = (
 
 
 def propose_model(images: int, machine: Machine, *, trains: bool) -> tuple[str, str]:
-    """Return the name of a model that is fast enough for this number of images, and the reason.
+    """Return the name of a model that suits this number of images, and the reason.
 
-    If `trains` is true (the method trains the model), this is the fastest model; otherwise the most
-    accurate model that encodes all images within ten minutes. If that model is not cached and the
-    Hugging Face hub does not answer, a cached model is proposed, if there is one.
+    The most accurate model that encodes all images within ten minutes is proposed. If there is
+    none, or if `trains` is true (the method trains the model), it is the fastest model. If this
+    model is not cached and the Hugging Face hub does not answer, a cached model is proposed, if
+    there is one.
     """
     fast = [one for one in KNOWN if machine.minutes(images * one.seconds) <= _MOST_MINUTES]
     best = KNOWN[-1] if trains or not fast else fast[0]

@@ -58,13 +58,13 @@ class Predictor:
         self.device = device
         """Name of the torch device that holds the models."""
         self.own = own
-        """Posterior of the run's training images; in a run without one, only the images whose class
-        a person gave. None if there is neither."""
+        """Class probabilities (posterior) of the run's training images. In a run without a
+        posterior, only those of images whose class a person gave. None if there are neither."""
         self.folder: Path = run.folder.path
         """The run folder; its report is `folder / "report" / "index.html"`."""
         self.verdict: Verdict | None = run.verdict
-        """The guard's verdict on the adapted model, for example `verdict.outcome`; None if the
-        recipe has no guard."""
+        """The guard's verdict: what the run uses (`verdict.outcome`), and why. None if the recipe
+        has no guard."""
         self._forks = _Forks.count
 
     def __repr__(self) -> str:
@@ -118,12 +118,12 @@ class Predictor:
         """Yield predictions in the order of the images, while the next images are read.
 
         Memory does not grow with the number of images, except with `priors="auto"`. The classifier
-        predicts all images except files with the same content as a training image. Such a file
-        gets the class that a person gave to the training image. If no person gave a class, but the
-        run has a posterior (class probabilities of all training images together), the file gets
-        the posterior's classes, which may be fewer than `top_k`. In both cases
-        `Prediction.source` is `own`. A Pillow image is never recognised as a training image,
-        because its pixels may have been changed, so its prediction can differ from its file's.
+        predicts all images except files with the same content as a training image. Such a file gets
+        the class that a person gave to the training image. If no person gave a class, but the run
+        has a posterior (class probabilities of all training images together), the file gets the
+        posterior's classes, which may be fewer than `top_k`. In both cases `Prediction.source` is
+        `own`. A Pillow image is never recognised as a training image, because its pixels may have
+        been changed, so its prediction can differ from the prediction for its file.
 
         Args:
             images: a file, a folder (with everything below it), a Pillow image, or an iterable or

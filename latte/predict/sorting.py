@@ -25,7 +25,7 @@ UNCERTAIN = "uncertain"
 
 
 class Sorter:
-    """Copies images, or makes links to them, in a folder with one sub-folder per class.
+    """Sorter that copies images, or makes links to them, in a folder with a sub-folder per class.
 
     No existing file is overwritten, and no image is moved or deleted.
     """
@@ -39,7 +39,10 @@ class Sorter:
         min_confidence: float = 0.0,
         warn: Callable[[str], None] = lambda line: None,
     ) -> None:
-        """Call `warn` before the first copy of an image that is also in another sub-folder."""
+        """Prepare to sort images into `folder`.
+
+        `warn` is called before the first copy of an image that is also in another sub-folder.
+        """
         self.folder = folder
         self.counts: Counter[str] = Counter()
         """Number of images per sub-folder."""

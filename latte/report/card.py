@@ -1,4 +1,8 @@
-"""The model card: `README.md` beside the exported model."""
+"""The model card: `README.md` beside the exported model.
+
+The *posterior* of a run has class probabilities of its training images; it exists if a labeler
+labelled all of them together.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Show the gain that a person's answers in a review measure, beside the guard's verdict."""
+"""Show the gain that a person's answers in a review measure, beside the guard's verdict.
+
+A guard's *verdict* says what a run uses (the adapted model, zero-shot CLIP or a mixture of both),
+and why.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +23,7 @@ class Group:
     gains: dict[Path, Evidence]
     """The gain of each run with answers, by run folder."""
     differences: tuple[Evidence, ...]
-    """The difference of each pair of runs with answers."""
+    """The measured difference in accuracy of each pair of runs with answers."""
     unasked: tuple[Path, ...]
     """The folders of runs without an answer."""
     contradictions: str

@@ -1,4 +1,10 @@
-"""Write sentences about a run's result, for terminal, page and model card."""
+"""Write sentences about a run's result, for terminal, page and model card.
+
+A guard's *verdict* says what a run uses (the adapted model, zero-shot CLIP or a mixture of both),
+and why. An adapted model that a guard did not accept in full is called *candidate*. The *posterior*
+of a run has class probabilities of its training images; it exists if a labeler labelled all of them
+together.
+"""
 
 from __future__ import annotations
 
@@ -84,7 +90,7 @@ def named(evaluations: Sequence[Evaluation], name: str) -> Evaluation | None:
 
 
 def main_name(evaluation: Evaluation) -> str | None:
-    """Return `zero-shot`, `adapted` or `candidate`: the model of an evaluation.
+    """Return the model that an evaluation measured: `zero-shot`, `adapted` or `candidate`.
 
     The result is None for an evaluation of a control run.
     """
@@ -225,8 +231,8 @@ def _stronger_control(
 def oracle_note(recipe: Mapping[str, Any]) -> str | None:
     """Return a line that says which models used labels of training images; None if none did.
 
-    The models are the adapted model and the controls. Labels that a person gave in a review count
-    too.
+    The models are the adapted model and those of control runs. Labels that a person gave in a
+    review count too.
     """
     notes = []
     if recipe.get("corrections"):

@@ -1,4 +1,8 @@
-"""Write the summary that a run prints: verdict, accuracies, headline and notes."""
+"""Write the summary that a run prints: verdict, accuracies, headline and notes.
+
+A guard's *verdict* says what a run uses (the adapted model, zero-shot CLIP or a mixture of both),
+and why.
+"""
 
 from __future__ import annotations
 

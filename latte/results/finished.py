@@ -64,7 +64,7 @@ class Source:
 
 @dataclass(frozen=True)
 class PseudoLabels:
-    """Labels that the frozen model and the adapted model give the N training images."""
+    """Labels that zero-shot CLIP and the adapted model give the N training images."""
 
     frozen: tuple[int, ...]
     adapted: tuple[int, ...]
@@ -167,7 +167,7 @@ class FinishedRun:
 
     @cached_property
     def verdict(self) -> Verdict | None:
-        """The guard's verdict; None if the recipe has no guard."""
+        """The guard's verdict (what the run uses, and why); None if the recipe has no guard."""
         return self._optional("train", self.folder.verdict, Verdict, check_verdict)
 
     @property
@@ -177,25 +177,25 @@ class FinishedRun:
 
     @cached_property
     def held_back(self) -> tuple[HeldBack, ...]:
-        """Counts of the texts that gates rejected, per description and gate."""
+        """Numbers of texts that gates (checks of texts) held back, per description and gate."""
         found = self._optional("describe", self.folder.gates, list[HeldBack], check_held_back)
         return tuple(found or ())
 
     @cached_property
     def cut_texts(self) -> tuple[CutTexts, ...]:
-        """Counts of the texts that the text tower truncates, per description with such texts."""
+        """Number of texts that the text tower truncates, per description with such texts."""
         found = self._optional("train", self.folder.cut_texts, list[CutTexts], check_cut_texts)
         return tuple(found or ())
 
     @cached_property
     def questions(self) -> tuple[QuestionCounts, ...]:
-        """Counts of the questions that a labeler asked, by purpose; empty if it asked none."""
+        """Numbers of questions that a labeler asked, by purpose; empty without questions."""
         path = self.folder.questions
         return tuple(self._optional("train", path, list[QuestionCounts], check_questions) or ())
 
     @cached_property
     def calibration(self) -> Calibration | None:
-        """The calibrated scale of the similarities; None in runs of older versions of latte."""
+        """The scale at which confidence matches accuracy; None in runs of older versions."""
         return self._optional("evaluate", self.folder.calibration, Calibration, check_calibration)
 
     @cached_property
@@ -209,7 +209,7 @@ class FinishedRun:
 
     @cached_property
     def pseudo_labels(self) -> PseudoLabels:
-        """The frozen and adapted labels of the training images."""
+        """The zero-shot labels and the adapted labels of the training images."""
         labels, confidences = array("l"), array("d")
         for frozen, answer in self.pseudo_label_rows():
             labels.extend((frozen, answer.labels[0]))
@@ -228,7 +228,7 @@ class FinishedRun:
 
     @cached_property
     def predicted_labels(self) -> tuple[int, ...]:
-        """The likeliest class of each evaluation image, from `predictions.csv`."""
+        """The likeliest class (label) of each evaluation image, from `predictions.csv`."""
         return tuple(answer.labels[0] for answer in self.prediction_rows())
 
     def prediction_rows(self) -> Iterator[RankedClasses]:
@@ -263,7 +263,7 @@ class FinishedRun:
         return _checked(path, kind, check) if self.folder.wrote(stage, path) else None
 
     def _answer(self, image: str, classes: Sequence[tuple[str, float]]) -> RankedClasses:
-        """Return one image's classes (name, confidence) as `RankedClasses`, after checking them.
+        """Check one image's classes (name, confidence) and return them as `RankedClasses`.
 
         Raises `ValueError` or `KeyError` if a class is unknown or a confidence is impossible.
         """

@@ -37,7 +37,7 @@ class StageRecord:
     outputs: tuple[str, ...]
     """Paths of files and folders that the stage wrote, relative to the run folder."""
     peak_memory_mb: float | None = None
-    """Peak in MiB, of the GPU or else of the process; None if unknown."""
+    """Peak memory in MiB, of the GPU if there is one, else of the process; None if unknown."""
 
 
 class _Below:
@@ -71,15 +71,15 @@ class RunFolder:
     zero_shot = _Below("zero_shot.safetensors")
     """Features of the frozen CLIP, and the zero-shot labels."""
     verdict = _Below("verdict.json")
-    """The guard's verdict, if the recipe has a guard."""
+    """The guard's verdict (what the run uses, and why), if the recipe has a guard."""
     descriptions = _Below("descriptions.jsonl")
     """The descriptions of each training image."""
     gates = _Below("gates.json")
-    """Counts of the texts that gates rejected, if the recipe has gates."""
+    """Numbers of texts that gates (checks of texts) held back, if the recipe has gates."""
     cut_texts = _Below("cut_texts.json")
-    """Counts of the texts that the text tower truncates, if there are any."""
+    """Numbers of texts that the text tower truncates, if there are any."""
     questions = _Below("questions.json")
-    """Counts of the questions that a labeler asked, if it asked any."""
+    """Numbers of questions that a labeler asked, if it asked any."""
     profile = _Below("profile.json")
     """Times of the stages and of the parts of a training step, written by `--profile`."""
     trace = _Below("trace.json.gz")
@@ -99,7 +99,7 @@ class RunFolder:
     evaluation = _Below("evaluation.json")
     """Accuracy of zero-shot and the adapted model, if there are labels."""
     calibration = _Below("calibration.json")
-    """The scale of similarities at which confidence is calibrated."""
+    """The scale of similarities at which confidence matches accuracy."""
     present = _Below("present.json")
     """An estimate of which named classes occur among the training images."""
     predictions = _Below("predictions.csv")
@@ -111,7 +111,7 @@ class RunFolder:
     uncertain = _Below("uncertain.jsonl")
     """The two likeliest classes of the training images with the lowest confidence."""
     controls = _Below("controls")
-    """Run folders of the recipe's controls."""
+    """Run folders of control runs: variants of the recipe, run for comparison."""
     shards = _Below("shards")
     """Folders for the processes of `latte describe --shard`; each folder has a lock."""
 
@@ -124,7 +124,7 @@ class RunFolder:
         return RunFolder(self.path / "candidate")
 
     def finished(self, stage: str) -> StageRecord | None:
-        """Return the record of a finished stage; None if unfinished, or outputs are gone."""
+        """Return the record of a finished stage; None if unfinished, or if outputs are missing."""
         record = self.recorded(stage)
         if record is None:
             return None
@@ -285,7 +285,7 @@ class RunFolder:
 
 
 def _noted(path: Path) -> str | None:
-    """Return the fingerprint of a stage that a file contains; None if the file is damaged."""
+    """Return the stage fingerprint that a file contains; None if the file is damaged."""
     try:
         return read_stored(path, str)
     except LatteError:

@@ -41,7 +41,7 @@ _ROUNDING = 1e-9
 
 
 def check_numbers(data: bytes) -> None:
-    """Check that all numbers in a JSON text are finite, and that a float can store each integer."""
+    """Raise `ValueError` unless all numbers in a JSON text are finite and fit into a float."""
     json.loads(data, parse_constant=_finite, parse_float=_finite, parse_int=_whole)
 
 
@@ -59,7 +59,7 @@ def _whole(text: str) -> int:
 
 
 def check_evaluations(found: Sequence[Evaluation]) -> None:
-    """Check names, counts and shares of the evaluations of a run."""
+    """Raise `ValueError` if names, numbers of images, or accuracies of a run cannot be true."""
     by_name = {one.name: one for one in found}
     if len(by_name) < len(found):
         raise ValueError("a classifier occurs twice")
@@ -95,7 +95,7 @@ def _is_share(value: float) -> bool:
 
 
 def check_calibration(found: Calibration) -> None:
-    """Check that the scales and shares of a calibration are possible."""
+    """Raise `ValueError` if a scale, exponent or accuracy of a calibration is impossible."""
     for scale in (found.scale, found.logit_scale):
         if not 1 / LARGEST_SCALE <= scale <= LARGEST_SCALE:
             raise ValueError(f"the scale {scale:g} is not between 1e-6 and 1e6")
@@ -110,19 +110,19 @@ def check_calibration(found: Calibration) -> None:
 
 
 def check_held_back(found: Sequence[HeldBack]) -> None:
-    """Check the counts of the texts that gates rejected."""
+    """Raise `ValueError` if a gate held back more texts than there are."""
     if not all(0 <= one.held_back <= one.texts for one in found):
         raise ValueError("a gate held back more texts than there are")
 
 
 def check_cut_texts(found: Sequence[CutTexts]) -> None:
-    """Check the counts of the texts that the text tower truncates."""
+    """Raise `ValueError` if more texts were truncated than there are."""
     if not all(0 < one.cut <= one.texts for one in found):
         raise ValueError("more texts are cut than there are")
 
 
 def check_questions(found: Sequence[QuestionCounts]) -> None:
-    """Check the counts of questions."""
+    """Raise `ValueError` if the numbers of questions, answers and tokens cannot be true."""
     for one in found:
         if not (0 <= one.unanswered <= one.questions and 0 <= one.stored <= one.questions):
             raise ValueError("more questions were answered or refused than asked")
@@ -132,7 +132,7 @@ def check_questions(found: Sequence[QuestionCounts]) -> None:
 
 
 def check_present(found: PresentNames, class_names: Sequence[str]) -> None:
-    """Check the estimate of the classes that occur."""
+    """Raise `ValueError` if the estimate of the classes that occur cannot be true."""
     if not 0 <= found.low <= found.expected <= found.high <= len(class_names):
         raise ValueError("its number of classes is not within its interval")
     if len({*found.unsupported}) < len(found.unsupported):
@@ -232,7 +232,7 @@ def metadata(file: Any) -> Any:
 
 
 def same_count(path: Path, what: str, counts: Sequence[int]) -> None:
-    """Raise `LatteError` about the file `path` unless all `counts` of `what` are equal."""
+    """Raise `LatteError` that `path` is damaged unless all `counts` of `what` are equal."""
     if len(set(counts)) > 1:
         numbers = " and ".join(map(str, dict.fromkeys(counts)))
         raise _damaged(f"it is about {numbers} {what}", str(path), DO_AGAIN)

@@ -1,4 +1,8 @@
-"""Summaries of finished runs for comparisons, read without torch or plugins."""
+"""Summaries of finished runs for comparisons, read without torch or plugins.
+
+The *posterior* of a run has class probabilities of its training images; it exists if a labeler
+labelled all of them together.
+"""
 
 from __future__ import annotations
 
@@ -70,13 +74,14 @@ class Run:
 
     Classes are in label order."""
     own: Score | None = None
-    """The posterior's score on test images that are also training images; None if none are."""
+    """The posterior's score on test images that are also training images; None without such
+    images."""
     own_images: int = 0
-    """The number of test images that are training images with a posterior."""
+    """The number of test images that are also training images and have a posterior."""
     verdict: Verdict | None = None
-    """The guard's verdict; None if the recipe has no guard."""
+    """The guard's verdict (what the run uses, and why); None if the recipe has no guard."""
     candidate: Score | None = None
-    """The candidate's score, if the guard did not accept it in full."""
+    """Score of the candidate: the adapted model, if the guard did not accept it in full."""
 
     @property
     def files(self) -> FinishedRun:
@@ -218,9 +223,9 @@ def _controls(files: FinishedRun, data: Data) -> dict[str, Run]:
 
 
 def _newest_run(folder: Path) -> Run | None:
-    """Return the newest run in the folder of a control; None if there is none, or it is damaged.
+    """Return the newest run in a control run's folder; None if there is no run, or it is damaged.
 
-    Older run folders there belong to earlier versions of the control's recipe.
+    Older run folders there belong to earlier versions of the control run's recipe.
     """
     recipes = sorted(folder.glob("*/recipe.yaml"), key=lambda path: path.stat().st_mtime_ns)
     try:

@@ -1,9 +1,10 @@
 """Estimate the gain of the adapted model from a person's answers.
 
-Zero-shot CLIP and the adapted model have different accuracies only where they disagree. With D
-disagreements among N images, m of them answered in random order, the gain is estimated by
-D / N * (adapted right - zero-shot right) / m. The accuracies themselves also need answers on
-images where the models agree; these are drawn from two strata by confidence.
+Zero-shot CLIP and the adapted model have different accuracies only where they disagree. If they
+disagree on D of N images and a person has answered m of these D in random order, the estimated gain
+is D / N * (a - z) / m: the adapted model is right on a of the m images, and zero-shot CLIP on z.
+The accuracies themselves also need answers on images where the models agree. These images are drawn
+from two strata: low and high confidence.
 
 All intervals are confidence sequences: they hold at the same time for every number of answers.
 """
@@ -31,11 +32,11 @@ class Estimate:
     disagreements: int
     """D: number of images to which the two models give different classes."""
     answered: int
-    """m: number of these images that have an answer, `unsure` included."""
+    """m: number of disagreements that have an answer, `unsure` included."""
     unsure: int
-    """Images whose class the person could not tell; the interval allows for any class."""
+    """Number of images whose class the person could not tell; the interval allows for any class."""
     neither: int
-    """Disagreements on which neither model is right."""
+    """Number of answered disagreements on which neither model is right."""
     gain: Interval
     """Accuracy of the adapted model minus accuracy of zero-shot CLIP."""
     zero_shot: Interval
@@ -43,7 +44,7 @@ class Estimate:
     adapted: Interval
     """Accuracy of the adapted model."""
     agreeing: int = 0
-    """Number of `evidence` answers about images to which both models give the same class."""
+    """Number of answers that measure the gain (`evidence`), on images where the models agree."""
     waiting: int = 0
     """Number of answered disagreements after the first unanswered one, in the order of asking.
 
@@ -99,7 +100,7 @@ class _Asked:
         self._labels = {name: label for label, name in enumerate(class_names)}
 
     def first(self, images: Sequence[ReviewImage]) -> list[ReviewImage]:
-        """Return the `images` before the first one that has no answer with the use `evidence`."""
+        """Return the `images` before the first one without an answer that measures the gain."""
         found = []
         for one in images:
             answer = self._answers.get(one.key)
@@ -109,7 +110,7 @@ class _Asked:
         return found
 
     def evidence(self, images: Sequence[ReviewImage]) -> int:
-        """Return the number of images that have an answer with the use `evidence`."""
+        """Return the number of images with an answer that measures the gain (use `evidence`)."""
         answers = (self._answers.get(one.key) for one in images)
         return sum(answer is not None and answer.use == "evidence" for answer in answers)
 
@@ -123,7 +124,11 @@ class _Asked:
 
 
 def _gain_bounds(image: ReviewImage, asked: _Asked) -> tuple[float, float]:
-    """Return the lowest and the highest value that the image may add to the gain."""
+    """Return the smallest and the largest possible contribution of an answered image to the gain.
+
+    The contribution is 1 if only the adapted model is right, -1 if only zero-shot CLIP is right,
+    else 0.
+    """
     if asked.is_unsure(image):
         return -1, 1
     true = asked.label(image)

@@ -17,12 +17,13 @@ from latte.results.stored import open_tensors, same_count
 from latte.review.population import ReviewImage, draw
 
 LARGEST = 24
-"""Largest number of images of a group, except a cluster; each image has a key on the page."""
+"""Largest number of images of a group, except a cluster; a person selects each image by its own
+key."""
 _TYPICAL, _DOUBTFUL = 9, 3
-"""A sheet (a page with the images of one question) shows this many of a cluster's most
-confident, and of its least confident images."""
+"""Numbers of a cluster's most confident and least confident images on a sheet (a page with the
+images of one question)."""
 _OPTIONS = 5
-"""Largest number of classes to offer."""
+"""Largest number of classes that a question offers as answers."""
 _SAME = 0.95
 """Cosine similarity from which two images count as near-duplicates."""
 _BLOCK = 256
@@ -37,7 +38,8 @@ class Group:
     options: tuple[int, ...]
     """Class labels that the person can choose from."""
     examples: tuple[ReviewImage | None, ...] = ()
-    """For each of these labels, an image that probably shows the class; empty without examples."""
+    """For each label in `options`, an image that probably shows the class; empty without
+    examples."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def read_features(run: FinishedRun) -> Features:
 
 
 def clusters(images: Iterable[ReviewImage]) -> tuple[Group, ...]:
-    """Return the images of each predicted class as a group, the largest group first."""
+    """Return one group per class that the adapted model predicts, the largest group first."""
     found = _by_class(images)
     return tuple(
         Group(tuple(found[label]), _likely(found[label], label))
@@ -132,7 +134,8 @@ def unsupported(
 ) -> tuple[Group, ...]:
     """Return, for each class that is not in `predicted`, a group of images that may show it.
 
-    Each image is in the group of the class whose text it fits best, relative to other images.
+    Each image is in the group of the class whose text fits it best, in comparison with how well
+    this text fits other images.
     """
     missing = [label for label in range(len(features.classes)) if label not in predicted]
     if not missing or not images:
@@ -174,7 +177,7 @@ def _batches(images: Sequence[ReviewImage]) -> Iterator[tuple[ReviewImage, ...]]
 
 
 def _likely(images: Sequence[ReviewImage], first: int) -> tuple[int, ...]:
-    """Return `first` and the most common zero-shot classes, in a random but fixed order."""
+    """Return `first` and the images' commonest zero-shot classes, in a random but fixed order."""
     common = Counter(one.zero_shot for one in images)
     ranked = sorted(common, key=lambda label: (label != first, -common[label], label))
     likely = [*dict.fromkeys([first, *ranked])][:_OPTIONS]

@@ -6,8 +6,8 @@ decides the use of answers about an image: answers for *teaching* become trainin
 answers as *evidence* measure the gain in accuracy.
 
 If several runs are reviewed together, the questions are about the images to which at least two of
-the runs' models give different labels, in the same order. For any two models, consider the images
-on which these two differ: those that were asked about so far are a random sample of them.
+the runs' models give different labels, in the same order. For any two models, this holds: of the
+images on which these two differ, those that were asked about so far are a random sample.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class ReviewImage:
     zero_shot: int
     """The label by zero-shot CLIP."""
     adapted: int
-    """The label by the adapted model; by the candidate if the guard did not accept it."""
+    """The label by the adapted model, also if the guard did not accept this model in full."""
     confidence: float
     """The confidence of the adapted model."""
     others: tuple[int, ...] = ()
@@ -95,7 +95,7 @@ def population(
     *,
     learned: bool,
 ) -> Population:
-    """Return the population of a run's N training images, given as columns of length N.
+    """Return the population of a run's N training images; each argument has one value per image.
 
     `learned` is true if the adapted model was trained with answers of a review as labels.
     """
@@ -127,7 +127,8 @@ def joint(runs: Sequence[Population]) -> Population:
 def difference(baseline: Population, other: Population) -> Population:
     """Return the population that compares the adapted models of two runs.
 
-    It has the images of both runs, with `baseline`'s adapted labels in place of zero-shot labels.
+    It has the images that both runs have, with `baseline`'s adapted labels in place of zero-shot
+    labels.
     """
     adapted = {one.key: one.adapted for one in baseline.images}
     return Population(

@@ -21,7 +21,7 @@ from latte.review.groups import Features, Group
 from latte.review.population import Population, ReviewImage, draw, teaches
 
 _AGREED_EVERY = 4
-"""Every fourth evidence question is about an image on which the models agree."""
+"""Every fourth question that measures the gain is about an image on which the models agree."""
 _WHICH_CLASS = "Which class is the most common here? Deselect images that show something else."
 
 SheetName = Literal["clusters", "confident", "confused", "duplicates", "unsupported"]
@@ -38,7 +38,8 @@ class Question:
     options: tuple[int, ...]
     """Class labels to choose from, in an order that does not show which model gave which label."""
     examples: tuple[ReviewImage | None, ...] = ()
-    """For each of these labels, an image that probably shows the class; empty without examples."""
+    """For each label in `options`, an image that probably shows the class; empty without
+    examples."""
 
 
 class Queue(ABC):

@@ -20,7 +20,7 @@ class Evidence:
     compared: str
     """The model whose gain is estimated, in words."""
     baseline: str = ZERO_SHOT
-    """The model that it is compared with, in words: zero-shot CLIP or another run's model."""
+    """The other model of the comparison, in words: zero-shot CLIP or another run's model."""
     teaching: int = 0
     """Number of answers that become training labels, and so do not measure the gain."""
 

@@ -2,6 +2,9 @@
 
 A queue is a list of questions of one kind. The answers give an estimate of each run's gain over
 zero-shot CLIP, and of the difference between each two runs.
+
+Answers with the use `evidence` measure the gain; answers with the use `teaching` become training
+labels.
 """
 
 from __future__ import annotations
@@ -86,7 +89,7 @@ class Stored:
             ]
 
     def check_use(self, key: str, use: Use, where: str) -> None:
-        """Raise `LatteError` if an answer about the image `key` cannot have this use.
+        """Raise `LatteError` if an answer about the image `key` cannot have the use `use`.
 
         An image never gets answers of both uses, and a random draw chooses the images for teaching.
         """
@@ -196,7 +199,7 @@ class Review:
     def evidence(self, answers: Mapping[str, Answer] | None = None) -> tuple[Evidence, ...]:
         """Return each run's gain, in the order of the runs, then the difference of each two runs.
 
-        `answers` are the answers of the files, if they were read already.
+        `answers` are the answers in the files, if the files were read already.
         """
         answers = self.answers() if answers is None else answers
         teaching = sum(one.use == "teaching" for one in answers.values())
@@ -207,7 +210,7 @@ class Review:
 
     @cached_property
     def _comparisons(self) -> tuple[tuple[Population, str, str], ...]:
-        """Images, name of the measured model, and name of the baseline, of each estimate."""
+        """For each estimate: its images, the measured model's name and the baseline's name."""
         names = [
             _compared(one, name if len(self.runs) > 1 else None)
             for one, name in zip(self.runs, self._names, strict=True)

@@ -168,10 +168,9 @@ def folder_class_name(folder: Path) -> str:
 def distinct(
     names: Sequence[tuple[str, str]], where: str, hint: str | None = None
 ) -> tuple[str, ...]:
-    """Return the names of (name, place) pairs, stripped; blank names are left out.
+    """Return the stripped, non-empty names of pairs (name, place); place is `FILE:LINE`.
 
-    Raises `LatteError` for a repeated name, and for fewer than two names; `hint` is the hint of the
-    latter error.
+    Raises `LatteError` for a repeated name, or for fewer than two names (with this `hint`).
     """
     first: dict[str, str] = {}
     for name, place in ((name.strip(), place) for name, place in names):
@@ -284,7 +283,7 @@ class ImageSource(Dataset[SourceOptionsT]):
 
     @property
     def templates(self) -> tuple[str, ...]:
-        """All sentences that stand for a class; a class is the mean of their text features."""
+        """All sentences for a class; the mean of their text features represents the class."""
         return self.options.templates
 
     @property

@@ -25,9 +25,9 @@ def image_reference(path: Path, root: Path) -> ImageReference:
 class ListedPaths:
     """Converter of the paths in a list file to references to images below `root`.
 
-    An untrusted file must not make latte read files outside the root, and perhaps send them to a
-    describer. So `..` and links that lead outside are refused. Absolute paths are allowed only
-    if `absolute` is true, for files that the user wrote.
+    An untrusted file must not make latte read files outside the root, which a describer might then
+    send to a server. So `..` and links that lead outside are refused. Absolute paths are allowed
+    only if `absolute` is true, for files that the user wrote.
 
     Example:
         >>> from pathlib import Path

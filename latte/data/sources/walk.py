@@ -30,7 +30,7 @@ _SENTENCES = {
 
 
 class LeftOut:
-    """Counts of files that are not read as images, some of which look like images.
+    """Numbers of files that are not read as images, by suffix; some of them look like images.
 
     Example:
         >>> from pathlib import Path
@@ -57,7 +57,7 @@ class LeftOut:
         self._counts[kind][suffix] += 1
 
     def update(self, other: LeftOut) -> None:
-        """Add the counts of `other`."""
+        """Add the files that `other` counted to these."""
         for kind, counts in other._counts.items():
             self._counts[kind].update(counts)
         self._examples = {**other._examples, **self._examples}

@@ -1,4 +1,10 @@
-"""A comparison of finished runs: its rows, and the notes that explain them."""
+"""A comparison of finished runs: its rows, and the notes that explain them.
+
+A guard's *verdict* says what a run uses (the adapted model, zero-shot CLIP or a mixture of both),
+and why. An adapted model that a guard did not accept in full is called *candidate*. The *posterior*
+of a run has class probabilities of its training images; it exists if a labeler labelled all of them
+together.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +37,7 @@ class Comparison:
     skipped: tuple[LatteError, ...]
     """An error per folder that is not in the table."""
     reviewed: tuple[Group, ...]
-    """The gains and differences that a person's answers measure."""
+    """The gains, and the differences of two runs, that a person's answers measure."""
 
     @property
     def evidence(self) -> Mapping[Path, Evidence]:
@@ -174,7 +180,7 @@ def _on_settings(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _on_own_images(rows: Sequence[Row]) -> Iterator[str]:
-    """Yield notes on test images that are also training images, if a run has a posterior for them.
+    """Yield notes on test images that are also training images, if a run has a posterior.
 
     The table does not show the accuracy of posteriors.
     """

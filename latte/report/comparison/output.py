@@ -45,7 +45,7 @@ def table(comparison: Comparison) -> str:
 
 
 def _table_lines(row: Row, title: str, comparison: Comparison) -> Iterator[list[RenderableType]]:
-    """Yield a line for the row's adapted model, one for its candidate, and one per control."""
+    """Yield a line for the row's adapted model, one for its candidate, and one per control run."""
     details = [*row.distinguishing, *([row.verdict] if comparison.has_verdicts else [])]
     yield [
         Group(Text(title), *map(indented, details)),

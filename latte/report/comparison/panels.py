@@ -100,7 +100,11 @@ def _default(rows: Sequence[Row]) -> tuple[int, int]:
 
 
 def _names(run: Run, classes: int) -> list[str]:
-    """Return the class names; if the run has no usable prototypes, return numbers as names."""
+    """Return the class names of `run`, or "class 0", "class 1", ... if they are missing.
+
+    The names are in the prototypes file. They count as missing if this file cannot be read, or if
+    it does not have `classes` names.
+    """
     try:
         names = run.files.class_names
     except LatteError:

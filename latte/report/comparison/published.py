@@ -22,7 +22,8 @@ from latte.results.summary import Run
 Verdict = Literal["agrees", "unclear", "differs"]
 
 LEAST_TOLERANCE = 0.01
-"""Smallest tolerance of top-1, as a fraction. It is not zero: texts of describers vary by run."""
+"""Smallest tolerated difference from a published top-1, as a fraction. It is not zero, because the
+texts of describers differ between runs."""
 _DEVIATIONS = 2
 
 _DIGITS = 6
@@ -51,7 +52,7 @@ class Published:
     rows: Mapping[str, Mapping[str, float]]
     """Top-1 accuracy as a fraction, by method and dataset."""
     averages: Mapping[str, float] = field(default_factory=dict)
-    """Mean top-1 over all datasets, by method; only methods without numbers per dataset."""
+    """Mean top-1 over all datasets, by method, for methods without numbers per dataset."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ def measured(runs: Sequence[Run]) -> Own | None:
 
 
 def beside(row: str, dataset: str, own: Own, published: Published) -> Beside:
-    """Return the measured accuracy `own` with the published one of this row and dataset."""
+    """Pair the measured accuracy `own` with the published one of this row and dataset."""
     number = published.rows.get(row, {}).get(dataset)
     return Beside(row, own, number, tolerance(dataset, published))
 
@@ -168,8 +169,8 @@ def tolerance(dataset: str, published: Published) -> float:
 def average(row: str, numbers: Sequence[tuple[str, Own]], published: Published) -> Beside:
     """Return the mean of measured accuracies over datasets, together with the published mean.
 
-    `numbers` are pairs (dataset, measured accuracy). The errors on different datasets are assumed
-    to be independent.
+    `numbers` are pairs (dataset, measured accuracy). The interval and the tolerance of the mean
+    assume that deviations on different datasets are independent.
     """
     names, own = [name for name, _ in numbers], [one for _, one in numbers]
     reaches = [one.reach for one in own if one.reach is not None]

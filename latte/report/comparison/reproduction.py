@@ -81,7 +81,7 @@ def read_changes(path: Path) -> dict[str, str]:
 
 
 def changes_of(texts: Sequence[str]) -> dict[str, str]:
-    """Parse `KEY=VALUE` texts; return the values by key. Raises `LatteError` for `KEY=A,B`."""
+    """Return the values of `KEY=VALUE` texts by key. Raises `LatteError` for several values."""
     found = {}
     for text in texts:
         key, _, value = text.partition("=")

@@ -1,4 +1,10 @@
-"""Make the rows of a comparison; runs that differ only in their seed are averaged."""
+"""Make the rows of a comparison; runs that differ only in their seed are averaged.
+
+A guard's *verdict* says what a run uses (the adapted model, zero-shot CLIP or a mixture of both),
+and why. An adapted model that a guard did not accept in full is called *candidate*. The *posterior*
+of a run has class probabilities of its training images; it exists if a labeler labelled all of them
+together.
+"""
 
 from __future__ import annotations
 
@@ -76,11 +82,12 @@ class Row:
     published: float | None = None
     """Top-1 that a paper reports, as a fraction."""
     has_oracle: bool = False
-    """True if the row or one of its controls used labels of training images."""
+    """True if the row or one of its control runs used labels of training images."""
     runs: tuple[Run, ...] = ()
     """The averaged runs, by seed."""
     own: Result | None = None
-    """The posterior's result on the test images that were also training images, or None."""
+    """The posterior's result on test images that are also training images; None without a
+    posterior."""
     candidate: Result | None = None
     """Result of the candidates (models that guards did not accept in full), on the same images as
     `adapted`."""
@@ -145,9 +152,9 @@ def make_rows(runs: Sequence[Run]) -> tuple[list[Row], list[LatteError]]:
 def gain_of(scores: Sequence[Score]) -> tuple[Interval, Over]:
     """Return the mean gain with its 95 % interval, and the source of variation of this interval.
 
-    For a single run, it is the run's paired interval over `images`. For several runs, it is the
-    t-interval over `seeds`. If all seeds have exactly the same gain, the t-interval would have
-    width zero, so the widest of the runs' intervals over `images` is returned.
+    For a single run, the interval is the run's paired interval over `images`. For several runs, it
+    is the t-interval over `seeds`. If all seeds have exactly the same gain, the t-interval would
+    have width zero, so the widest of the runs' intervals over `images` is returned.
     """
     gains = [score.gain for score in scores]
     values = [gain.value for gain in gains]
@@ -253,7 +260,7 @@ def _components(settings: Mapping[str, Any], keys: Sequence[str]) -> tuple[str, 
 
 
 def _marks(run: Run) -> tuple[str, ...]:
-    """Return `ORACLE`, `CORRECTED`, both or none: the training labels that a run used."""
+    """Return the marks for the labels that a run trained on: `ORACLE`, `CORRECTED`, both, none."""
     corrected = run.settings.get("corrections") is not None
     return (*((ORACLE,) if run.oracle else ()), *((CORRECTED,) if corrected else ()))
 

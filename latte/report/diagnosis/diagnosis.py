@@ -1,4 +1,8 @@
-"""Diagnose finished runs: the guard's verdict, label-free measures, and the gain if known."""
+"""Diagnose finished runs: the guard's verdict, label-free measures, and the gain if known.
+
+A guard's *verdict* says what a run uses (the adapted model, zero-shot CLIP or a mixture of both),
+and why.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Show diagnoses as plain text, at most 80 columns wide, or as data for JSON."""
+"""Show diagnoses as plain text, at most 80 columns wide, or as data for JSON.
+
+A guard's *verdict* says what a run uses (the adapted model, zero-shot CLIP or a mixture of both),
+and why.
+"""
 
 from __future__ import annotations
 

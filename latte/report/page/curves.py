@@ -24,8 +24,8 @@ from latte.report.numbers import percent, plural
 from latte.report.sentences import ZERO_SHOT, named
 
 _EVENTS = ("epoch", "step")
-"""Events of `metrics.jsonl` that have numbers. If a number is recorded per epoch and per step, the
-chart shows the numbers per epoch."""
+"""Events of `metrics.jsonl` whose rows have metrics. A metric that is recorded per epoch and per
+step is drawn per epoch."""
 
 
 @dataclass(frozen=True)

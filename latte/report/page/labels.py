@@ -29,13 +29,13 @@ class LabelRow:
 
     @property
     def change(self) -> str:
-        """Training images that adapting added to this class (`+3`) or took from it (`−3`)."""
+        """Number of training images that adapting added to this class (`+3`) or removed (`−3`)."""
         return signed_count(self.adapted - self.frozen)
 
 
 @dataclass(frozen=True)
 class LabelCounts:
-    """Pseudo-label counts of all classes in label order, and the classes that changed most."""
+    """Numbers of images per class, in label order, and the classes whose numbers changed most."""
 
     rows: tuple[LabelRow, ...]
     gained: tuple[LabelRow, ...]
@@ -54,7 +54,7 @@ class Flow:
     end: str
     images: int
     share: str
-    """These images as a share of all images with the zero-shot label `start`."""
+    """The number `images`, as a share of all images with the zero-shot label `start`."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Flows:
 
 
 def label_counts(names: Sequence[str], counts: Sequence[tuple[int, int]]) -> LabelCounts:
-    """Return the rows of all classes; `counts` is `RunResults.pseudo_label_counts`."""
+    """Return the label counts of all classes; `counts` is `RunResults.pseudo_label_counts`."""
     largest = max((number for pair in counts for number in pair), default=0)
     rows = [
         LabelRow(name, frozen, adapted, count_bars(frozen, adapted, largest))

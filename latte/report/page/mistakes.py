@@ -13,7 +13,8 @@ from latte.report.page.gallery import Thumbnail, thumbnail
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _DIGITS_OF = 100
-"""Sample size for formatting a confidence: as for a share of 100 images, no decimal is shown."""
+"""Sample size that is assumed when a confidence is formatted: for 100 images, no decimal is
+shown."""
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,10 @@ from latte_flyp.options import FlypOptions
 class FlypPrototypes(PrototypeAggregator[FlypOptions]):
     """Prototypes that give each image the text feature of a random class template as target.
 
-    The features carry a gradient, so that the loss also trains the text tower.
-    FLYP (Goyal et al. 2023, section 3) pairs each image with a text drawn uniformly from the texts
-    of its label. These texts are the recipe's descriptions, normally of scope `class`. The
-    classifier consists of the dataset's template, encoded by the current text tower.
+    The features carry a gradient, so that the loss also trains the text tower. FLYP (Goyal et al.
+    2023, section 3) pairs each image with a text drawn uniformly from the texts of its label. These
+    texts are the recipe's descriptions, normally of scope `class`. The classifier consists of the
+    class texts (the dataset's template with each class name), encoded by the current text tower.
     """
 
     _features: Tensor
@@ -91,14 +91,14 @@ class FlypPrototypes(PrototypeAggregator[FlypOptions]):
             )
 
     def _draw(self, stream: LabelStream, templates: int) -> Tensor:
-        """Draw one template index per image (B,), by the seed, the step and the stream's name."""
+        """Draw one template index per image (B,), determined by seed, step and label stream."""
         purpose = f"flyp {self.context.seed} {self._steps} {stream.name}".encode()
         seed = int.from_bytes(hashlib.blake2b(purpose, digest_size=7).digest())
         generator = torch.Generator().manual_seed(seed)
         return torch.randint(templates, (len(stream.labels),), generator=generator)
 
     def update(self, supervisions: Sequence[Supervision]) -> None:
-        """Release the step's autograd graph, and increase the number of finished steps."""
+        """Count the step, and detach the class texts' features from its autograd graph."""
         self._features = self._features.detach()
         self._steps += 1
 

@@ -16,8 +16,8 @@ from latte_llava.options import LlavaOptions
 from latte_llava.views import TILED
 
 UNQUANTISED = ("lm_head", "model.vision_tower", "model.vision_model", "model.visual")
-"""Modules whose weights `load_in` does not quantise: the output layer and, as in LLaVA, the image
-tower, which has one of these names in each model family."""
+"""Modules whose weights `load_in` does not quantise: the output layer and the image tower. The
+image tower has one of these names in each model family; LLaVA does not quantise it either."""
 
 
 @contextmanager
@@ -109,8 +109,8 @@ def one_tile_config(config: Any) -> Any:
 def generation_config(model: Any, tokenizer: Any, max_new_tokens: int) -> Any:
     """Return a configuration for greedy decoding with the checkpoint's end tokens.
 
-    The checkpoint's other settings, such as repetition penalties, are dropped, because the
-    fingerprint does not contain them.
+    The checkpoint's other settings, such as repetition penalties, would change texts, but are not
+    part of the fingerprint by which stored texts are found. So they are dropped.
     """
     ends = model.generation_config.eos_token_id
     ids = [ends] if isinstance(ends, int) else list(ends or [])

@@ -29,7 +29,10 @@ class View:
 
 
 def make_view(processor: Any, config: Any, resolution: Resolution) -> View:
-    """Return the view of `resolution` for a model with `config`; `processor` may be modified."""
+    """Return the view for the option `resolution` and a model's `config`.
+
+    The `processor` may be modified.
+    """
     if resolution == "full":
         return View(processor, lambda image: image)
     if config.model_type in TILED:
@@ -95,9 +98,9 @@ def _one_tile(processor: Any, config: Any) -> Any:
 
 
 def _square_side(pixels: Any) -> int | None:
-    """Return the side in pixels of the squares that `pixels`, an image processor, outputs.
+    """Return the side in pixels of the square images that the image processor `pixels` outputs.
 
-    None if its outputs are not square.
+    Returns None if the processor's outputs are not square.
     """
     crops = getattr(pixels, "do_center_crop", False) and getattr(pixels, "crop_size", None)
     size = dict(crops or getattr(pixels, "size", None) or {})

@@ -8,7 +8,8 @@ from torch.nn.functional import normalize
 
 ITERATIONS = 10
 SAME = 1e-4
-"""Text features count as equal below this cosine distance, which rounding can cause."""
+"""Text features with a smaller cosine distance count as equal: rounding can cause such a
+distance."""
 
 
 def cluster_centres(features: Tensor, count: int) -> Tensor:

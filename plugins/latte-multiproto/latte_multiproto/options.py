@@ -12,7 +12,8 @@ from latte.api import Options
 class MultiMomentumOptions(Options):
     """Options of `multi-momentum`: the options of `momentum`, and options for several prototypes.
 
-    The latter control how prototypes are initialised and when they are re-seeded.
+    The options for several prototypes control how prototypes are initialised, and when rarely used
+    ones are moved.
     """
 
     prototypes: int = Field(

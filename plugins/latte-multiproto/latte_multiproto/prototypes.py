@@ -158,7 +158,7 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
 
     @torch.no_grad()
     def on_epoch_start(self, info: EpochInfo, learner: str) -> None:
-        """Re-seed rarely chosen prototypes; store all prototypes for `margins: epoch_start`."""
+        """Re-seed rarely chosen prototypes; store all, for margins with `margins: epoch_start`."""
         self._reseed()
         self._usage = self._usage / 2
         self._rounds += 1

@@ -25,7 +25,7 @@ FILES = (
 
 @dataclass(frozen=True)
 class RunFiles:
-    """The content of a run folder with N training images that the page shows."""
+    """The parts of a run folder that the page shows; the run has N training images."""
 
     classifiers: Mapping[str, Classifier]
     """Prototypes by name of the learner."""
@@ -88,7 +88,7 @@ def _said(described: Mapping[str, Any]) -> Sequence[str | None]:
 class ImagePaths:
     """Finder of image files by image id.
 
-    A run folder stores ids without paths. The results' gallery has ids and paths of some images. If
+    A run folder stores ids without paths. `RunResults.gallery` has ids and paths of some images. If
     such a path ends in the image's id, the rest of the path is the folder of all images.
     """
 

@@ -11,14 +11,15 @@ from torch.nn.functional import normalize
 
 @dataclass(frozen=True)
 class ClassView:
-    """Images of one class, grouped by nearest prototype, and their variance."""
+    """Images of one class, grouped by nearest prototype; variances in the class and the groups."""
 
     nearest: tuple[Tensor, ...]
     """One tensor per prototype: indices of its images, nearest first."""
     total: float | None
-    """Mean squared distance of the class's unit features to their mean; None if it is empty."""
+    """Mean squared distance of the class's unit features to their mean; None without images."""
     within: float | None
-    """Mean squared distance to the mean of the image's group; None if the class has no images."""
+    """Mean squared distance of the class's unit features to the means of their groups; None without
+    images."""
     likeness: float | None
     """Mean cosine of all pairs of the class's prototypes; None if the class has one prototype."""
 

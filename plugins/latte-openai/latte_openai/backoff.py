@@ -10,8 +10,9 @@ from email.utils import parsedate_to_datetime
 def waiting_time(attempt: int, asked_for: float | None, max_wait: float, draw: float) -> float:
     """Return the seconds to wait after `attempt` (from 0) failed; `draw` is uniform in [0, 1).
 
-    The wait is a random time, uniform between 0 and 2^attempt seconds so that many clients do not
-    retry at once, plus the seconds `asked_for` by the server; at most `max_wait` seconds.
+    The wait is the sum of a random time and the seconds `asked_for` by the server, but at most
+    `max_wait` seconds. The random time is uniform between 0 and 2^attempt seconds, so that many
+    clients do not retry at once.
     """
     jitter = draw * min(max_wait, 2.0 ** min(attempt, 60))
     return min(max_wait, jitter + (asked_for or 0.0))

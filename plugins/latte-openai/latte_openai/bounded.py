@@ -24,7 +24,7 @@ class BoundedClient(httpx2.AsyncClient):
 
     * A request ends at the latest `deadline` seconds after it began.
     * A reply larger than `max_bytes` ends the request. `httpcore2` limits headers to 100 KiB.
-    * A successful reply must be JSON or plain text, in UTF-8 or ASCII, by its content type.
+    * The content type of a successful reply, if there is one, is JSON or text (UTF-8 or ASCII).
     * Redirects are not followed, and `key` is sent only to the server at `base_url`.
     * The headers that the `openai` package sets are not sent: they contain the operating system,
       the Python version and the values of `OPENAI_ORG_ID` and `OPENAI_CUSTOM_HEADERS`.
@@ -138,7 +138,7 @@ def _check_size(size: int, limit: int) -> None:
 
 
 def _check_type(content_type: str) -> None:
-    """Raise `httpx2.DecodingError` unless the header names JSON or plain text in UTF-8 or ASCII."""
+    """Raise `httpx2.DecodingError` for other types than JSON and text, and other charsets."""
     kind = content_type.partition(";")[0].strip().lower()
     if kind and not _CONTENT_TYPES.fullmatch(kind):
         raise httpx2.DecodingError(f"the reply has the content type {kind!r}, not application/json")

@@ -24,7 +24,8 @@ VERSION = 1
 Asked = DescribeRequest | ChoiceRequest
 
 _BATCHES = 4
-"""Batch size divided by concurrency; with larger values, fewer slots are idle between batches."""
+"""Batch size divided by the number of concurrent requests. Near the end of each batch, fewer
+requests run at once, so larger batches waste less time."""
 
 
 class OpenAIDescriber(Describer[OpenAIOptions]):
@@ -191,7 +192,7 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
     ) -> Answer | None:
         """Return the answer to `fields` plus `more`; None if the server rejects `more`.
 
-        If so, the names in `more` are added to `rejected`.
+        If the server rejects `more`, its names are added to `rejected`.
         """
         if not self._rejected.isdisjoint(more):
             return None

@@ -44,7 +44,7 @@ class RejectedError(RequestError):
 
 
 class TransientError(Exception):
-    """Failure after which a retry may succeed; the server requested a pause of `wait` seconds."""
+    """Failure after which a retry may succeed; `wait` are the seconds that the server asked for."""
 
     def __init__(self, what: str, wait: float | None = None) -> None:
         super().__init__(what)

@@ -1,4 +1,4 @@
-"""Options of the describer, with checks that reject keys; error messages never repeat a value.
+"""Options of the describer; API keys are rejected, and error messages never repeat a value.
 
 The options have their own module, so that listing them imports no HTTP client.
 """
@@ -27,7 +27,7 @@ _OWN = ("model", "messages", "max_tokens", "temperature", "top_p", "seed", "n", 
 
 
 def check_base_url(url: str) -> str:
-    """Return `url` without a final slash; raise `ValueError` if invalid or with a password."""
+    """Return `url` without a final slash; raise `ValueError` if it is invalid or has a password."""
     try:
         parts = urlsplit(url.strip())
         is_url = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
@@ -68,7 +68,11 @@ def check_variable(name: str) -> str:
 
 
 def check_extra_body(extra: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `extra`; raise `ValueError` for API keys, headers, latte's fields and non-JSON."""
+    """Return `extra` unchanged.
+
+    Raises `ValueError` for API keys, headers, fields that latte sets, and values that JSON
+    lacks.
+    """
     for name in extra:
         if name in _OWN:
             raise ValueError(f"must not hold `{name}`, which has an option or is set by latte")

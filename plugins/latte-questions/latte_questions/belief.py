@@ -1,4 +1,8 @@
-"""Estimate without labels of how often a describer is right, and the weight of its answers."""
+"""Estimate without labels of how often a describer is right, and the weight of its answers.
+
+The *mixture* is the Gaussian mixture of the labeler `transductive`, fitted without these
+answers.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from torch import Tensor
 _CHANGES = 0.4
 """Assumed share of wrong answers that change if the options are reversed."""
 _DOUBT = 0.2
-"""Answers are not used if the describer is mostly wrong with this probability or a larger one."""
+"""No answer is used if, with at least this probability, the describer is wrong in most cases."""
 _FEWEST_CONTROLS = 5
 _MOST = 0.95
 """Largest estimate of the probability that the describer is right."""
@@ -30,21 +34,22 @@ class Answer:
     options: int
     """Number of classes among the options."""
     agrees: bool
-    """True if the mixture without answers gives the images this class."""
+    """True if the labeler's Gaussian mixture, fitted without answers, gives the images this
+    class."""
 
 
 @dataclass
 class Record:
-    """Counts that show without labels how often a describer is right."""
+    """Numbers of answers that show, without labels, how often a describer is right."""
 
     pairs: int = 0
-    """Pairs of questions about the same image."""
+    """Number of answered pairs of questions; both questions of a pair are about the same image."""
     contradictory: int = 0
-    """Pairs whose two answers differ."""
+    """Number of pairs whose two answers differ."""
     controls: int = 0
-    """Questions whose options are unlikely names."""
+    """Number of answered control questions, whose options are all unlikely names."""
     passed: int = 0
-    """Control questions that were answered by "none of these", which is right."""
+    """Number of control questions that were answered by "none of these", which is right."""
     listed: float = 0.0
     """Probability that a control question lists the right class, if CLIP's labels are random."""
 
@@ -69,10 +74,10 @@ class Record:
     def reliability(self) -> float:
         """Probability that a class is right if both questions of a pair gave it; 0 if in doubt.
 
-        The result is 0 if the describer is right in less than half of the cases with a probability
-        of 20 % or more, if it answered fewer than five control questions, or if it passed fewer
-        than a third of them. Pairs alone are not enough: a describer that is always wrong in the
-        same way does not contradict itself.
+        The describer is in doubt, and the result 0, in three cases. With a probability of 20 % or
+        more, it is right in less than half of the cases. Or it answered fewer than five control
+        questions. Or it passed fewer than a third of the control questions. Pairs alone are not
+        enough: a describer that is always wrong in the same way does not contradict itself.
         """
         weights = self.posterior
         few = self.controls < _FEWEST_CONTROLS or 3 * self.passed < self.controls
@@ -91,7 +96,7 @@ def twice_right(right: float) -> float:
 
 
 def evidence(answers: Sequence[Answer], reliability: float, empty: Tensor) -> Tensor | None:
-    """Return the log-likelihood ratios (N, C) that `answers` imply; None if no answer counts.
+    """Return the log-likelihood ratios (N, C) that `answers` imply; None if no answer is used.
 
     The result is 0 for images without an answer. `empty` (N, C) are zeros of the wanted type and
     device. An answer is right with the probability `reliability`, and each of the other options has

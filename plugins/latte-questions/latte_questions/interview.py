@@ -1,7 +1,8 @@
 """Questions of the labeler `choices` to a describer.
 
-Clusters of images come first, then control questions, whose right answer is "none of these", and
-then single images in rounds.
+Questions about clusters of images come first, then control questions, whose right answer is "none
+of these", and then questions about single images in several rounds. The *mixture* is the Gaussian
+mixture of the labeler `transductive`.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ _SHEET_NAMES = 10
 """Largest number of class names to offer for a cluster."""
 _IMAGE_NAMES = 5
 _FEWEST = 3
-"""Smallest cluster to ask about."""
+"""Smallest number of images in a cluster that the labeler asks about."""
 _CONTROLS = 8
 """Largest number of control questions."""
 _CONTROL_NAMES = 3
@@ -87,7 +88,7 @@ class Interview:
         self.before = self.fit(self.texts, None).posteriors
 
     def evidence(self) -> Tensor | None:
-        """Ask until the budget is spent; return the answers as logits (N, C), None if none counts.
+        """Ask until the budget is spent; return logits (N, C), or None if no answer can be used.
 
         Afterwards, `texts` are the class texts to use: if the describer is reliable, they may
         include its wordings of classes.
@@ -187,7 +188,7 @@ class Interview:
         self._keep(CLUSTERS, requests, subjects)
 
     def _ask_controls(self, clusters: Sequence[Tensor]) -> None:
-        """Ask about typical images with unlikely names only; then "none of these" is right."""
+        """Ask control questions: about typical images, with unlikely names as the only options."""
         known = {name.casefold() for name in self.names}
         foreign = [name for name in _FOREIGN if name not in known]
         classes = min(1, len(self.names) // 3)
@@ -233,9 +234,10 @@ class Interview:
         return asked
 
     def _likely(self, rows: Tensor) -> Tensor:
-        """Return how likely each class (C,) is for a cluster of images.
+        """Return a score (C,) per class: how likely the cluster with the images `rows` shows it.
 
-        The score is the mean posterior plus the share of images with this zero-shot label.
+        The score is the mean posterior of these images, plus the share of them that have this class
+        as zero-shot label.
         """
         common = self.zero_shot[rows].bincount(minlength=len(self.names)) / len(rows)
         return self.before[rows].mean(dim=0) + common
@@ -255,7 +257,7 @@ class Interview:
         options: Sequence[int],
         other: tuple[str, ...] = (),
     ) -> list[ChoiceRequest]:
-        """Return two questions; the second one has the class names in reverse order."""
+        """Return a question per image in `shown`; the second one has the names in reverse order."""
         names = [self.names[label] for label in options]
         return [
             ChoiceRequest((image,), prompt, (*texts, *other), none_allowed=True)
@@ -268,7 +270,7 @@ class Interview:
         requests: Sequence[ChoiceRequest],
         subjects: Sequence[tuple[Tensor, list[int]]],
     ) -> None:
-        """Ask pairs of questions; keep each class that is chosen in both orders of the names."""
+        """Ask pairs of questions; store each class that both answers of a pair name."""
         found = self._choose(purpose, requests)
         answered = contradictory = kept = 0
         for (rows, options), one, two in zip(subjects, found[::2], found[1::2], strict=True):
@@ -292,7 +294,7 @@ class Interview:
 
 
 def _chosen(choice: Choice, options: Sequence[int]) -> int:
-    """Return the most probable class; `_NONE` if an option without class is as probable."""
+    """Return the most probable class; `_NONE` if another option is at least as probable."""
     named = choice.probabilities[: len(options)]
     best = max(range(len(options)), key=lambda index: named[index])
     others = (choice.none, *choice.probabilities[len(options) :])

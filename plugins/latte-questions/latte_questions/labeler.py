@@ -1,4 +1,4 @@
-"""Labelers that ask a describer to choose between likely classes, and use its answers."""
+"""Labeler that asks a describer to choose between likely classes, and uses the answers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ from latte_questions.options import ChoicesOptions
 
 _EVIDENCE, _TEXTS = "evidence", "texts"
 FEWEST_QUESTIONS = 30
-"""Smallest budget above 0: with fewer answers, a describer that guesses may seem reliable."""
+"""Smallest allowed budget, except 0: with fewer answers, a describer that guesses may seem
+reliable."""
 
 
 class ChoicesLabeler(TransductiveLabeler):
@@ -56,7 +57,7 @@ class ChoicesLabeler(TransductiveLabeler):
     def _label(
         self, learner: str, images: Tensor, aggregator: PrototypeAggregator[Any]
     ) -> Classifier:
-        """Label the images of a learner; the first call asks all questions before."""
+        """Label the images of a learner; the first call asks all questions first."""
         questions = self._start.questions
         if self._evidence is None and questions is not None and len(self._start.class_names) > 1:
             self._ask(questions, images, aggregator)

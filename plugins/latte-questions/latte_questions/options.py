@@ -32,7 +32,7 @@ class ChoicesOptions(TransductiveOptions):
 
     @property
     def questions_to(self) -> str:
-        """Name of the describer to ask; empty for the recipe's first."""
+        """Name of the describer to ask; empty for the recipe's first describer."""
         return self.describer
 
 

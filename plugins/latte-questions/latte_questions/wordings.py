@@ -1,4 +1,8 @@
-"""Other wordings of classes: names and differences, which a describer writes without images."""
+"""Other wordings of classes, which a describer writes without images.
+
+Purpose `class-names` asks for other names of a class, and `differences` for descriptions of how two
+classes differ.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +17,17 @@ from latte.api import DescribeRequest, Questions
 
 NAMES, DIFFERENCES = "class-names", "differences"
 _SHARE = 0.1
-"""Largest share of the remaining questions that each of the two purposes may use."""
+"""Largest share of the remaining questions that names, and then differences, may use."""
 _NAMES = 3
-"""Largest number of other names of a class."""
+"""Largest number of other names that are used for a class."""
 _PAIRS = 24
-"""Largest number of pairs of classes."""
+"""Largest number of pairs of classes to ask about."""
 _FEWEST = 3
-"""Smallest number of images that are likely to show either class of a pair."""
+"""Smallest number of images that are uncertain between two classes, for a question about this
+pair."""
 _LEAST = 0.1
-"""Smallest probability of the second class of an image that is doubtful between two classes."""
+"""An image is uncertain between its two most probable classes if the second one is more probable
+than this."""
 _MOST_WORDS = 6
 """Largest number of words in a name."""
 _MOST_CHARACTERS = 200
@@ -32,7 +38,7 @@ _MARK = re.compile(r"^\s*(?:[-*•–]|\(?\d{1,2}[.):])?\s*")
 Encode = Callable[[Sequence[str]], Tensor]
 """Function that returns the unit features (K, D) of K names or descriptions."""
 Written = Mapping[int, Sequence[str]]
-"""Other wordings of each class that has any."""
+"""Other wordings (names or descriptions) by class, for each class that has any."""
 
 
 def names_prompt(name: str) -> str:
@@ -124,7 +130,8 @@ def mean_texts(texts: Tensor, written: Written, encode: Encode) -> Tensor:
 def confused_pairs(posteriors: Tensor) -> list[tuple[int, int]]:
     """Return the pairs of classes that the mixture confuses, the most frequent pair first.
 
-    A pair counts the uncertain images whose two most probable classes are this pair.
+    The frequency of a pair is the number of uncertain images whose two most probable classes are
+    this pair.
     """
     best = posteriors.topk(2, dim=1)
     doubtful = best.values[:, 1] > _LEAST

@@ -29,10 +29,10 @@ class LabelPropagationLabeler(PseudoLabeler[LabelPropagationOptions]):
 
     Labels are propagated once per learner (an adapted copy of the CLIP), with its features. If a
     learner re-encodes class texts (prototypes `templates` with `refresh: step` or `epoch`), labels
-    spread from its adapted texts; otherwise from the zero-shot texts in all epochs. As published,
-    labels therefore spread from adapted texts for the learner with a trained text tower, and from
-    zero-shot texts for the learner with a trained image tower. An image that no label reaches has
-    weight 0.
+    spread from its adapted texts; otherwise from the zero-shot texts in all epochs. ReCLIP trains
+    the text tower of one learner and the image tower of another. As published, the labels of the
+    first learner therefore spread from its adapted texts, and those of the second from the
+    zero-shot texts. An image that no label reaches has weight 0.
     """
 
     refresh: Refresh = "epoch"
@@ -97,7 +97,7 @@ class LabelPropagationLabeler(PseudoLabeler[LabelPropagationOptions]):
         return found.labels[classes:].cpu(), reached
 
     def _counted(self, reached: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return each learner's weights (N,): 1 for images that training uses, otherwise 0."""
+        """Return each learner's weights (N,) of the images: 1 if training uses them, else 0."""
         if not self.options.agreement:
             return {name: one.float() for name, one in reached.items()}
         opinions = torch.stack(list(self._labels.values()))

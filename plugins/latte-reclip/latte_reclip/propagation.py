@@ -48,9 +48,9 @@ def class_directions(class_features: Tensor, cut_dim: int) -> Tensor:
 def project(features: Tensor, directions: Tensor) -> Tensor:
     """Return the coordinates (N, R) of features (N, D) in an orthonormal basis (D, R).
 
-    The lengths and angles of the coordinates are those of the projected features
-    `features @ directions @ directions.T`, which would take more memory and time. If the basis is
-    empty (a single class), the features are returned unchanged.
+    The coordinates have the same lengths and angles as the projected features `features @
+    directions @ directions.T` (N, D), and take less memory and time. If the basis is empty (a
+    single class), the features are returned unchanged.
     """
     return features @ directions if directions.shape[1] else features
 

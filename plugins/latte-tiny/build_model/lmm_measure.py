@@ -56,7 +56,7 @@ class Describer:
 
 
 def sentences_of(folder: Path, paths: list[Path], prompt: str, batch: int = 32) -> list[str]:
-    """Return the LMM's sentences, and print its speed including the reading of image files."""
+    """Return the LMM's sentences; print the LMM's speed, including the reading of image files."""
     describer = Describer(folder)
     began, sentences = time.perf_counter(), []
     for start in range(0, len(paths), batch):
@@ -79,7 +79,7 @@ def head_sentences(paths: list[Path]) -> list[str]:
 
 
 def accuracy(sentences: list[str], labels: Tensor, names: list[str]) -> tuple[float, float]:
-    """Return the top-1 accuracy of nearest class names in per cent, and its mean over classes."""
+    """Return top-1 accuracy of nearest class names in per cent: over images, and over classes."""
     classes = teacher.encode([f"a photo of a {name}." for name in names])
     right = (teacher.encode(sentences) @ classes.T).argmax(1) == labels
     each = torch.stack([right[labels == label].float().mean() for label in labels.unique()])

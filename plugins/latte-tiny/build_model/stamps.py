@@ -47,7 +47,8 @@ def find_stamps(folder: Path) -> list[Stamp]:
 def on_ground(stamp: Stamp, draw: random.Random, *, plain: bool) -> Image.Image:
     """Return the cut-out on a square background.
 
-    If `plain`, the square is white and slightly larger than the cut-out; otherwise random.
+    If `plain`, the square is white and slightly larger than the cut-out; otherwise its colour and
+    size are random, and the cut-out may be mirrored.
     """
     with Image.open(stamp.path) as image:
         cutout = image.convert("RGBA")

@@ -20,7 +20,7 @@ HALF = 0.5
 _NEARLY, _MOSTLY, _CLEARLY = 0.9, 0.6, 1.5
 
 MIN_GIVEN = 6
-"""If a person gave the class of at least this many images, stability and lead do not decide."""
+"""If a person gave the class of at least this many images, neither stability nor margin decides."""
 
 # Coefficients of the log odds that adapting raises the accuracy. They were fitted on 2,204
 # folders drawn from nine families of labelled sets, with two related CLIPs and the anchored mixture
@@ -29,20 +29,22 @@ _PER_STABILITY = 2.5
 _PER_MARGIN = 0.46
 _INTERCEPT = -1.4
 _BELOW_MIN_MARGIN = 0.55
-"""Probability below `MIN_MARGIN`: the share of such folders on which adapting raised accuracy."""
+"""Probability that adapting raises accuracy, if the relative margin is below `MIN_MARGIN`. It is
+the share of such folders on which adapting raised accuracy in measurements."""
 
 
 class EvidenceGuard(Guard[EvidenceOptions]):
     """Guard that judges the adapted model without labels.
 
-    The guard accepts the adapted model, replaces it by its mean with the zero-shot classifier,
-    or rejects it. Two signals decide. `stability` is the agreement of two mixtures, each fitted to
-    a half of the images. `relative_margin` is the lead of the best class over the second, in units
-    of the lead with unrelated class names.
+    The guard accepts the adapted model, replaces it by its mean with the zero-shot classifier, or
+    rejects it. Two signals decide. `stability` is the agreement of two mixtures, each fitted to a
+    half of the images. `relative_margin` says how well the class names fit the images: it is the
+    mean difference between an image's two highest similarities, divided by the expected difference
+    for unrelated names. The verdict calls it `lead`.
 
-    There is one more check: the adapted labels must agree more with the labels of a mixture of the
-    frozen features than the zero-shot labels do. If the recipe has training steps, this checks that
-    adapted labels fit the clusters of the frozen features.
+    There is one more check. A mixture of the frozen features labels all images; the adapted labels
+    must agree with these labels more than the zero-shot labels do. If the recipe has training
+    steps, this checks that adapted labels fit the clusters of the frozen features.
 
     If a person gave the class of `MIN_GIVEN` images or more, the mixtures use these classes, and an
     adapted model that passes the last check is accepted in full (README, "After a review").

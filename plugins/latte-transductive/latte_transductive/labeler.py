@@ -31,9 +31,9 @@ _STORED = 5
 class TransductiveLabeler(PseudoLabeler[TransductiveOptions]):
     """Labeler that fits an anchored Gaussian mixture to each learner's features of all images.
 
-    The prior is the softmax of the similarities with the zero-shot classifier, multiplied by the
-    frozen CLIP's logit scale. With `prior: current` the learner's current prototypes replace the
-    zero-shot classifier, so that labels change with the prototypes.
+    The prior is the softmax of text logits: the similarities with the zero-shot classifier times
+    the frozen CLIP's logit scale. With `prior: current` the learner's current prototypes replace
+    the zero-shot classifier, so that labels change with the prototypes.
     """
 
     refresh: Refresh = "epoch"

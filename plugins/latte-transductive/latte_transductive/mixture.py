@@ -30,7 +30,8 @@ _MOST_ANCHOR = 1e4
 _CORRECTION = 10.0
 """An image whose class a person gave counts as this many images."""
 _EVIDENCE = 3.0
-"""At this logit of evidence, the certainty of an image's class is 63 % (1 - 1/e)."""
+"""If the largest evidence logit of an image has this value, the certainty of its class is 63 % (1 -
+1/e)."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,8 @@ def _fit(
 ) -> Mixture:
     """Return the mixture after all iterations; see `fit_mixture`.
 
-    `anchors` are a_c (C, D), `text` the text logits (N, C), and `heard` these with the evidence.
+    `anchors` are a_c (C, D), `text` are the text logits (N, C), and `heard` is `text` plus the
+    evidence.
     """
     zero_shot, middle = text.argmax(dim=1), text.mean(dim=0)
     spread = float(text.var(dim=1, correction=0).mean().sqrt())
@@ -143,19 +145,19 @@ class _Fixed:
     """Images whose class is known: for certain if a person gave it, else with less certainty."""
 
     rows: Tensor
-    """(M,): indices of these images."""
+    """(M,): indices of the images whose class is known."""
     classes: Tensor
     """(M, C): certainty of the image's class, 1 if a person gave it; 0 in the other columns."""
     weights: Tensor
     """(N, 1): number of images that each image counts as."""
     given: int
-    """Number of images, the first of `rows`, whose class a person gave."""
+    """Number of images whose class a person gave; they come first in `rows`."""
 
     @classmethod
     def of(
         cls, given: Tensor | None, evidence: Tensor | None, classes: int, images: Tensor
     ) -> _Fixed | None:
-        """Return these images, from arguments of `fit_mixture`; None if both are None."""
+        """Return the images whose class the arguments give; None without `given` and `evidence`."""
         if given is None and evidence is None:
             return None
         if given is None:
@@ -211,7 +213,7 @@ class _NeighbourTerm:
         return cls(found, options.neighbour_weight * found.agreement(zero_shot, classes) ** 2)
 
     def posteriors(self, evidence: Tensor, fixed: _Fixed | None) -> Tensor:
-        """Return class probabilities (N, C); `evidence` (N, C) are the logits without this term."""
+        """Return class probabilities (N, C) for the logits `evidence` (N, C) plus this term."""
 
         def put(probabilities: Tensor) -> Tensor:
             return probabilities if fixed is None else fixed.put(probabilities)
@@ -243,9 +245,10 @@ class _Moments:
         return cls(len(images), images.mean(dim=0), images.T @ images / len(images))
 
     def spread(self, rows: Tensor, bias: Tensor) -> float:
-        """Return the standard deviation over classes of the logits `images @ rows.T + bias`.
+        """Return how much an image's logits `images @ rows.T + bias` differ between classes.
 
-        It is the root mean square over all images, computed from the moments alone.
+        Each image's logits have a standard deviation over the classes; the number is the root mean
+        square of these. It is computed without the images, from the moments of their features.
         """
         rows, bias = rows - rows.mean(dim=0), bias - bias.mean()
         squares = ((rows @ self.second) * rows).sum(dim=1) + 2 * bias * (rows @ self.mean)
@@ -263,9 +266,10 @@ class _Assigned:
     labels: Tensor
     """(C,): number of images whose most probable class this is."""
     support: Tensor
-    """(C,) in (0, 1]: of the images labelled with the class, the number whose zero-shot label is
-    also this class, divided by the number with their commonest zero-shot label. It is 1 for a class
-    without images, and for a class that a person gave to an image."""
+    """(C,) in (0, 1]: n / m, both counted among the images labelled with the class. n is the number
+    of images whose zero-shot label is this class too, and m is the number of images with the most
+    frequent zero-shot label. The support is 1 for a class without images, and for a class that a
+    person gave to an image."""
 
     @classmethod
     def of(
@@ -289,7 +293,7 @@ class _Assigned:
 
 
 def _support(labels: Tensor, zero_shot: Tensor, total: Tensor) -> Tensor:
-    """Return `_Assigned.support`; half an image is added to numerator and denominator."""
+    """Return `_Assigned.support`, with n and m each increased by a half."""
     classes = len(total)
     pairs, images = torch.unique(labels * classes + zero_shot, return_counts=True)
     label, name = pairs // classes, pairs % classes
@@ -300,7 +304,7 @@ def _support(labels: Tensor, zero_shot: Tensor, total: Tensor) -> Tensor:
 
 
 def _anchoring(assigned: _Assigned, options: MixtureOptions) -> Tensor:
-    """Return the number of images (C, 1) that each class's text counts as in the class's mean."""
+    """Return, per class (C, 1), how many images its text counts as when its mean is computed."""
     even, few = options.anchor_images
     images = assigned.evenness * even + (1 - assigned.evenness) * few
     return (images / assigned.support.square()).clamp_max(_MOST_ANCHOR).unsqueeze(1)

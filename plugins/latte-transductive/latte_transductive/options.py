@@ -63,7 +63,7 @@ class TransductiveOptions(MixtureOptions):
 
 
 class EvidenceOptions(MixtureOptions):
-    """Options of the guard `evidence`: the mixture's options, and the probabilities it requires."""
+    """Options of the guard `evidence`: the mixture's options, and two limits for its decision."""
 
     whole_from: float = Field(
         default=0.75,

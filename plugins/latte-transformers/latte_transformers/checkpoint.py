@@ -120,7 +120,7 @@ def _refuse_random_weights(model: str, loaded: Mapping[str, Any]) -> None:
 
 
 def _try(model: str, backbone: TransformersBackbone) -> None:
-    """Encode an image and two texts.
+    """Check that the model works: encode an image and two texts.
 
     Raises `LatteError` if model and processor do not fit, or if all texts have equal features.
     """

@@ -19,7 +19,8 @@ _CONFIG = "config.json"
 _LAYERS = "num_hidden_layers"
 _MOST_LAYERS = 1000
 _LARGEST = 2**20
-"""Largest allowed number in a configuration; an untrusted file could fill the memory."""
+"""Largest allowed number in a configuration; with a larger one, an untrusted file could fill the
+memory."""
 _WEIGHTS = "*.safetensors"
 _INDEX = "model.safetensors.index.json"
 _FILES = ("*.json", "*.txt", "*.model", _WEIGHTS)

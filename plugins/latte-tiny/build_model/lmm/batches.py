@@ -22,10 +22,10 @@ CELL = [6 * row + column for row in (0, 2, 4) for column in (0, 2, 4)]
 class Batch:
     """Batch of B samples: image tokens (B, images, T, W), one question, and answers per sample.
 
-    W is the number of image dimensions (CLASSES and LOOKS). `places` are the positions of the T
-    tokens among the 36 tokens of an image. `opinions` (B, C) are the class probabilities by the
-    ImageNet head. If `whole` is False, answers have no end token, because the rest of the sentence
-    is not known.
+    W is the number of image dimensions (CLASSES and LOOKS in `layout`). `places` are the positions
+    of the T tokens among the 36 tokens of an image. `opinions` (B, C) are the class probabilities
+    by the ImageNet head. If `whole` is False, answers have no end token, because the rest of the
+    sentence is not known.
     """
 
     tokens: Tensor

@@ -21,7 +21,7 @@ enables class tokens."""
 LARGE = 128.0
 """Value of the constant, so large that RMSNorm divides all tokens by nearly the same number."""
 UNIT = 0.25
-"""Standard deviation of the other dimensions."""
+"""Standard deviation of the dimensions of image content: CLASSES and LOOKS."""
 WORD = 0.1
 """Standard deviation of TEXT, which is smaller: otherwise each token would predict itself."""
 MARK = 2.0

@@ -43,7 +43,7 @@ TEXTURES = {
     "bottle": "glossy",
     "fruit": "ripe",
 }
-"""Usual texture by WordNet synset, for all classes below the synset."""
+"""Usual texture by WordNet synset, for all classes that are hyponyms of the synset."""
 
 
 PEOPLE = 1000

@@ -13,7 +13,8 @@ from build_model import image_tower
 from . import answers, batches, construct, model, pictures, sources, train
 
 NAME_REPEATS = 20
-"""A class name counts this many times for the vocabulary; a caption counts once."""
+"""Number of times that each class name is in the texts for the vocabulary; a caption is there
+once."""
 
 
 OBJECTS = 0.45

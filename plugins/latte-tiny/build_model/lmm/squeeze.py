@@ -1,8 +1,9 @@
 """Low-rank approximation of the ImageNet head, with a rank that fits the language model.
 
-A language model with random weights hardly learns to use the image in a short training. These two
-factors give it a start: a projection of image tokens, and an embedding of each class. Products of
-projected tokens and class embeddings are close to the head's logits.
+The approximation has two factors: a projection of image tokens, and an embedding of each class.
+Products of projected tokens and class embeddings are close to the head's logits. The language model
+starts with these two factors, because with random weights it would hardly learn to use the image in
+a short training.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from torch import Tensor
 RIDGE = 1e-3
 RATE = 0.02
 MIXED, MOST = 0.7, 0.6
-"""Share of pictures that are mixed with another picture, and the largest weight of the latter."""
+"""Share of pictures that are mixed with another picture, and the largest weight of that other
+picture."""
 
 
 @dataclass(frozen=True)

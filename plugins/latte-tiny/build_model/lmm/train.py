@@ -27,7 +27,7 @@ OBJECTS_FIRST = {
     "made-group": 0.06,
     "made-several": 0.03,
 }
-"""Probability of each kind of batch."""
+"""Probability of each kind of batch in the first phase of training."""
 MORE_SCENES = {
     "scene": 0.46,
     "photo": 0.18,
