@@ -69,12 +69,12 @@ class EvidenceOptions(MixtureOptions):
         default=0.75,
         ge=0.0,
         le=1.0,
-        description="least probability that adapting helps for using the candidate fully",
+        description="if adapting helps with at least this probability, the candidate is used in full",
     )
     half_from: float = Field(
         default=0.65,
         ge=0.0,
         le=1.0,
-        description="least probability for using half of it, in runs without training; below it "
-        "zero-shot is kept",
+        description="if adapting helps with at least this probability, half of the candidate is used, "
+        "in runs without training; below it, zero-shot CLIP is kept",
     )
