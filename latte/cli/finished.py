@@ -103,6 +103,9 @@ def compare(
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write it as one HTML page.")
     ] = None,
+    latex: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write it as LaTeX tables.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
     force: ForceOption = False,
 ) -> None:
@@ -119,6 +122,10 @@ def compare(
     if against is not None:
         with naming("--against"):
             against = find_file(against)
+    if latex:
+        from latte.report.comparison.latex import LATEX_START
+
+        refuse_other_kind(latex, LATEX_START, force=force)
     comparison = compare_runs(runs, against)
     print_skipped(comparison.skipped)
     if csv:
@@ -127,6 +134,10 @@ def compare(
         from latte.report.comparison.page import page
 
         _write(html, page(comparison, html))
+    if latex:
+        from latte.report.comparison.latex import as_latex
+
+        _write(latex, as_latex(comparison))
     if json:
         print_json(as_json(comparison))
     else:

@@ -39,12 +39,24 @@ def test_runs_can_be_named_one_by_one(latte: Latte) -> None:
 
 
 def test_files_are_written_beside_the_table(latte: Latte) -> None:
-    said = latte("compare", "runs", "--csv", "out/table.csv", "--html", "out/table.html")
+    files = ("--csv", "out/table.csv", "--html", "out/table.html", "--latex", "out/table.tex")
+    said = latte("compare", "runs", *files)
     assert said.out.startswith("folder, 1,000 images")
     assert Path("out/table.csv").read_text().startswith("method,settings,dataset")
     assert Path("out/table.html").read_text().startswith("<!doctype html>")
     assert "wrote out/table.csv" in said.err
-    assert {path.name for path in Path("out").iterdir()} == {"table.csv", "table.html"}
+    assert Path("out/table.tex").read_text().startswith("% Written by `latte compare`.")
+    names = {path.name for path in Path("out").iterdir()}
+    assert names == {"table.csv", "table.html", "table.tex"}
+
+
+def test_latex_overwrites_only_latex(latte: Latte) -> None:
+    for _ in range(2):
+        latte("compare", "runs", "--latex", "table.tex")
+    write(Path("paper.tex"), "\\documentclass{article}\n")
+    said = latte("compare", "runs", "--latex", "paper.tex", code=2)
+    assert "not overwritten" in said.err
+    assert Path("paper.tex").read_text().startswith("\\documentclass")
 
 
 def test_json_is_all_of_stdout(latte: Latte) -> None:
