@@ -69,12 +69,12 @@ class EvidenceOptions(MixtureOptions):
         default=0.75,
         ge=0.0,
         le=1.0,
-        description="the candidate is used in full if adapting helps with at least this probability",
+        description="the candidate is used in full from this probability that adapting helps",
     )
     half_from: float = Field(
         default=0.65,
         ge=0.0,
         le=1.0,
-        description="half of the candidate is used if adapting helps with at least this probability "
-        "and nothing was trained; below it, zero-shot CLIP is kept",
+        description="half of the candidate is used from this probability, if nothing was "
+        "trained; below it, zero-shot CLIP is kept",
     )
