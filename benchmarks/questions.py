@@ -10,49 +10,30 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 from tempfile import TemporaryDirectory
-from typing import Any, ClassVar
 
 import torch
-from latte_questions.belief import GRID, evidence, twice_right
 from latte_questions.interview import Interview
 from latte_questions.labeler import FEWEST_QUESTIONS, ChoicesLabeler
-from latte_questions.options import ChoicesOptions
 from torch import Tensor
 
 from benchmarks.folder_cells import NO_CLASS, Folder, can_draw, cells_called, draw
-from benchmarks.folder_methods import LEARNER, classify, context_of, no_descriptions, zero_shot
+from benchmarks.folder_methods import zero_shot
 from benchmarks.folder_sets import read_plans
 from benchmarks.measuring import say
-from benchmarks.question_describer import SimulatedDescriber, training_set
+from benchmarks.question_arms import Accuracy, accuracy, answered, fitted
+from benchmarks.question_describer import SimulatedDescriber
+from benchmarks.question_gains import say_calibration
 from benchmarks.question_runs import captions_recipe, choices_recipe, make_registry, run_accuracy
 from benchmarks.trained_draws import Drawn, draw_all_files, number
-from latte.api import LabelerPrototypes
 from latte.cli.progress import make_progress
-from latte.interfaces import FeatureBank, NoOptions, TrainingStart
-from latte.interfaces.settings import Budget
 from latte.registry.registry import load_registry
-from latte.run.questions import StoredQuestions
 
 _SHARE = 0.05
 """Share of the images that the budget of the arms `random` and `labels` is for."""
 _CHANCE = "chance"
-_OPTIONS = ChoicesOptions()
-
-
-@dataclass(frozen=True)
-class Accuracy:
-    """Accuracies in percent: of own images that show a name, and of unseen images."""
-
-    own: float
-    unseen: float
-    questions: float = 0
-
-    def __str__(self) -> str:
-        return f"{self.own:.1f} / {self.unseen:.1f}"
 
 
 class RandomInterview(Interview):
@@ -68,104 +49,10 @@ class RandomInterview(Interview):
         return order[~asked[order]][:count]
 
 
-class ExpectingInterview(Interview):
-    """Interview that computes the gain, in points, which its answers lead one to expect.
-
-    For each image whose label changes, the gain is the probability of the new label minus that of
-    the old one, under the mixture with the answers. The interval repeats this with the quantiles
-    2.5 % and 97.5 % of the describer's reliability, for the same change of labels.
-    """
-
-    found: ClassVar[list[float]] = []
-    """Expected gain, lower and upper end of the interval; zeros if no answer counts."""
-
-    def evidence(self) -> Tensor | None:
-        """Ask, and store the expected gain."""
-        heard = super().evidence()
-        self.found[:] = [0.0, 0.0, 0.0]
-        if heard is not None:
-            mass = self.record.posterior.cumsum(dim=0)
-            ends = [float(GRID[int((mass < share).sum())]) for share in (0.025, 0.975)]
-            labels = self.fit(self.texts, heard).posteriors.argmax(dim=1)
-            of_ends = sorted(self._gain(labels, twice_right(end)) for end in ends)
-            self.found[:] = [self._gain(labels, self.record.reliability), *of_ends]
-        return heard
-
-    def _gain(self, labels: Tensor, reliability: float) -> float:
-        heard = evidence(self.answers, reliability, torch.zeros_like(self.before))
-        rows, shares = torch.arange(len(labels)), self.fit(self.texts, heard).posteriors
-        gains = shares[rows, labels] - shares[rows, self.before.argmax(dim=1)]
-        return 100 * float(gains.mean())
-
-
-class ExpectingLabeler(ChoicesLabeler):
-    """Labeler `choices` that computes the expected gain."""
-
-    interview = ExpectingInterview
-
-
 class RandomLabeler(ChoicesLabeler):
     """Labeler `choices` that asks about random images only."""
 
     interview = RandomInterview
-
-
-def answered(folder: Folder, describer: SimulatedDescriber, budget: int, **how: Any) -> Accuracy:
-    """Return the accuracies after `budget` questions, through the store and budget of runs.
-
-    `how` are arguments of `fitted`.
-    """
-    with TemporaryDirectory() as path:
-        questions = StoredQuestions(
-            lambda: describer,
-            training_set(folder),
-            Budget(questions=budget),
-            Path(path),
-            make_progress(quiet=True),
-        )
-        found = fitted(folder, questions=questions, **how)
-    return Accuracy(found.own, found.unseen, questions.asked)
-
-
-def fitted(
-    folder: Folder,
-    labeler_class: type[ChoicesLabeler] = ChoicesLabeler,
-    options: ChoicesOptions = _OPTIONS,
-    **start: Any,
-) -> Accuracy:
-    """Return the accuracies of the labeler with these parts of its `TrainingStart`."""
-    context = context_of(folder)
-    labeler = labeler_class(options, context)
-    features = folder.own.features
-    labeler.start(
-        TrainingStart(
-            folder.names,
-            folder.texts,
-            features,
-            zero_shot(folder).own,
-            no_descriptions,
-            **start,
-        )
-    )
-    info = labeler.on_epoch_start(
-        {LEARNER: FeatureBank(features)}, {LEARNER: LabelerPrototypes(NoOptions(), context)}, 0
-    )
-    posterior = labeler.posterior(LEARNER)
-    assert posterior is not None
-    test = classify(info.classifiers[LEARNER], folder.test.features)
-    return _accuracy(folder, posterior.labels[:, 0], test)
-
-
-def _accuracy(folder: Folder, own: Tensor, test: Tensor) -> Accuracy:
-    counted = folder.own.labels != NO_CLASS
-    shares = [
-        100 * float((found == truth).double().mean())
-        for found, truth in (
-            (own[counted], folder.own.labels[counted]),
-            (test, folder.test.labels),
-        )
-    ]
-    return Accuracy(*shares)
 
 
 def curve(
@@ -175,7 +62,7 @@ def curve(
     count = len(folder.own)
     before, describer = zero_shot(folder), SimulatedDescriber(folder, right, seed)
     found = {
-        "zero-shot": _accuracy(folder, before.own, before.test),
+        "zero-shot": accuracy(folder, before.own, before.test),
         "no questions": fitted(folder),
     }
     for share in shares:
@@ -217,35 +104,25 @@ def trained(folder: Folder, drawn: Drawn, right: float | None, seed: int) -> dic
     return found
 
 
-def say_gains(name: str, folder: Folder, right: float | None, seed: int) -> None:
-    """Print expected gain, interval and measured gain of 5 % of the questions on own images."""
-    budget = int(2 * _SHARE * len(folder.own))
-    describer = SimulatedDescriber(folder, right, seed)
-    after = answered(folder, describer, budget, labeler_class=ExpectingLabeler)
-    expected, low, high = ExpectingInterview.found
-    gain = after.own - fitted(folder).own
-    cells = [name, str(seed), f"{expected:.1f}", f"{low:.1f} to {high:.1f}", f"{gain:.1f}"]
-    say(_line(cells))
-
-
 def main(arguments: Sequence[str]) -> None:
     """Draw folders, ask, fit, and print. Raises `LatteError` for a mistake in the arguments."""
     options = _arguments(arguments)
     torch.set_num_threads(1)
     sets = read_plans(options.set, options.subset, options.images_per_class)
     loaded = sets.load(options.model, load_registry(), make_progress())
+    cells = cells_called(options.cells)
+    if options.gains:
+        rights = [_right(name) for name in options.right]
+        say_calibration(loaded, cells, rights, options.shares, options.seeds)
+        return
     numbered = number(sets) if options.captions else None
-    for cell in cells_called(options.cells):
+    for cell in cells:
         for name in options.right:
-            right = None if name == _CHANCE else float(name)
+            right = _right(name)
             say(f"\n{cell.name}, p = {name}: own / unseen")
             head = False
             for whole in loaded:
                 if not can_draw(whole, cell, loaded):
-                    continue
-                if options.gains:
-                    for seed in range(options.seeds):
-                        say_gains(whole.name, draw(whole, cell, seed, loaded), right, seed)
                     continue
                 found = []
                 for seed in range(options.seeds):
@@ -260,6 +137,10 @@ def main(arguments: Sequence[str]) -> None:
                     say(_line(["---"] * (len(found[0]) + 2)))
                     head = True
                 say(_line([whole.name, *_cells(found)]))
+
+
+def _right(name: str) -> float | None:
+    return None if name == _CHANCE else float(name)
 
 
 def _cells(found: Sequence[Mapping[str, Accuracy]]) -> list[str]:
@@ -291,7 +172,7 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
         "--shares", nargs="+", type=float, default=[0.02, _SHARE, 0.1], help="of images asked about"
     )
     add("--no-bounds", dest="bounds", action="store_false", help="only the arms with a budget")
-    add("--gains", action="store_true", help="the expected and the measured gain at 5 %% instead")
+    add("--gains", action="store_true", help="calibrate the expected gain instead")
     add(
         "--captions",
         action="store_true",

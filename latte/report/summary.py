@@ -11,6 +11,7 @@ from latte.report.facts import asked, peak_memory
 from latte.report.numbers import bare_percent, count, duration, points_with_range
 from latte.report.sentences import (
     VerdictWords,
+    gain_sentence,
     headline,
     oracle_note,
     own_note,
@@ -43,6 +44,7 @@ def summary_table(results: RunResults, run: str | None = None) -> str:
         own_note(results.evaluations),
         present_sentence(results.present, len(results.class_names)),
         _questions(results),
+        gain_sentence(results),
         oracle_note(results.recipe),
     )
     return "\n".join([*lines, *(line for text in notes if text for line in _ascii_paragraph(text))])

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, cast
 
 from pydantic import Field
 
@@ -16,6 +16,7 @@ from latte.interfaces import (
     Calibration,
     CutTexts,
     Evaluation,
+    ExpectedGain,
     HeldBack,
     LatteError,
     PresentNames,
@@ -30,6 +31,7 @@ from latte.results.folder import RunFolder, StageRecord
 from latte.results.identity import STAGES
 from latte.results.metrics_log import read_metrics
 from latte.results.stored import (
+    AskedQuestions,
     StoredT,
     check_calibration,
     check_cut_texts,
@@ -47,6 +49,7 @@ from latte.results.stored import (
 
 PSEUDO_LABEL_COLUMNS = ("image", "zero_shot", "adapted", "confidence")
 _SHOWN_RUNS = 3
+_QUESTIONS = AskedQuestions | list[QuestionCounts]
 
 
 @dataclass(frozen=True)
@@ -183,11 +186,22 @@ class FinishedRun:
         found = self._optional("train", self.folder.cut_texts, list[CutTexts], check_cut_texts)
         return tuple(found or ())
 
-    @cached_property
+    @property
     def questions(self) -> tuple[QuestionCounts, ...]:
         """Counts of the questions that a labeler asked, by purpose; empty if none asked."""
-        path = self.folder.questions
-        return tuple(self._optional("train", path, list[QuestionCounts], check_questions) or ())
+        return tuple(self._asked.counts)
+
+    @property
+    def expected_gain(self) -> ExpectedGain | None:
+        """Gain that the labeler expects from the answers; None if it estimated none."""
+        return self._asked.expected_gain
+
+    @cached_property
+    def _asked(self) -> AskedQuestions:
+        """The content of `questions.json`, which is a list of counts if no gain was estimated."""
+        kind = cast("type[AskedQuestions | list[QuestionCounts]]", _QUESTIONS)
+        found = self._optional("train", self.folder.questions, kind, check_questions) or []
+        return found if isinstance(found, AskedQuestions) else AskedQuestions(found)
 
     @cached_property
     def calibration(self) -> Calibration | None:

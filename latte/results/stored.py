@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -21,6 +22,7 @@ from latte.interfaces import (
     Calibration,
     CutTexts,
     Evaluation,
+    ExpectedGain,
     HeldBack,
     Interval,
     LatteError,
@@ -121,8 +123,20 @@ def check_cut_texts(found: Sequence[CutTexts]) -> None:
         raise ValueError("more texts are cut than there are")
 
 
-def check_questions(found: Sequence[QuestionCounts]) -> None:
-    """Check the counts of questions."""
+@dataclass(frozen=True)
+class AskedQuestions:
+    """Content of `questions.json` if the labeler estimated the gain of the answers."""
+
+    counts: list[QuestionCounts]
+    expected_gain: ExpectedGain | None = None
+
+
+def check_questions(found: AskedQuestions | Sequence[QuestionCounts]) -> None:
+    """Check the counts of questions, and the expected gain."""
+    if isinstance(found, AskedQuestions):
+        gain, found = found.expected_gain, found.counts
+        if gain and not -1 <= gain.low <= gain.value <= gain.high <= 1:
+            raise ValueError("the expected gain is not within its interval")
     for one in found:
         if not (0 <= one.unanswered <= one.questions and 0 <= one.stored <= one.questions):
             raise ValueError("more questions were answered or refused than asked")

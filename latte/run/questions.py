@@ -28,6 +28,7 @@ from latte.interfaces import (
     DescribedImage,
     Describer,
     DescribeRequest,
+    ExpectedGain,
     LatteError,
     Progress,
     QuestionCounts,
@@ -74,6 +75,8 @@ class StoredQuestions:
         self._keys: set[str] = set()
         self._counts: dict[str, QuestionCounts] = {}
         self._tokens: list[tuple[int, int]] = []
+        self.expected_gain: ExpectedGain | None = None
+        """Gain that the labeler expects from the answers; None if it estimated none."""
         self.counts_tokens = False
         """True if the describer, which was asked, counts input and output tokens."""
 
@@ -123,10 +126,20 @@ class StoredQuestions:
         """Add to the counts of subjects that the report shows for `purpose`."""
         self._add(QuestionCounts(purpose, 0, 0, 0, kept, contradictory))
 
+    def note_gain(self, gain: ExpectedGain) -> None:
+        """Write and show the gain that the labeler expects from the answers."""
+        self.expected_gain = gain
+        self.save()
+        if self._ask:
+            self._progress.say(f"train: expected gain of the answers: {gain}")
+
     def save(self) -> None:
-        """Write the counts."""
-        if self._path is not None and distributed.is_main_process():
-            write_json(self._path, [asdict(one) for one in self.counts])
+        """Write the counts, and the expected gain if there is one."""
+        if self._path is None or not distributed.is_main_process():
+            return
+        counts, gain = [asdict(one) for one in self.counts], self.expected_gain
+        found = counts if gain is None else {"counts": counts, "expected_gain": asdict(gain)}
+        write_json(self._path, found)
 
     def close(self) -> None:
         """Free the memory of the describer; a later question builds the describer again."""

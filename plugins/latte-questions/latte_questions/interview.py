@@ -12,8 +12,9 @@ from latte_transductive.mixture import Mixture
 from latte_transductive.neighbours import neighbours_of
 from torch import Tensor
 
-from latte.api import Choice, ChoiceRequest, DescribedImage, Questions
+from latte.api import Choice, ChoiceRequest, DescribedImage, ExpectedGain, Questions
 from latte_questions.belief import Answer, Record, evidence
+from latte_questions.gain import calibrated, raw_gain
 from latte_questions.options import ChoicesOptions
 from latte_questions.wordings import (
     DIFFERENCES,
@@ -78,6 +79,8 @@ class Interview:
     fit: Fit
     answers: list[Answer] = field(default_factory=list)
     record: Record = field(default_factory=Record)
+    answered: int = 0
+    """Number of questions with options that were answered."""
 
     def __post_init__(self) -> None:
         self.before = self.fit(self.texts, None).posteriors
@@ -110,6 +113,16 @@ class Interview:
         if self.record.reliability == 0:
             self.texts = given
         return self._evidence()
+
+    def expected_gain(self, heard: Tensor | None) -> ExpectedGain:
+        """Return the gain to expect from the logits `heard` (N, C), which `evidence` returned."""
+        if heard is None or not bool(heard.any()):
+            return ExpectedGain(0.0, 0.0, 0.0, used=False)
+        return calibrated(self.raw_gain(heard))
+
+    def raw_gain(self, heard: Tensor) -> float:
+        """Return the gain from `heard` (N, C) by the mixture's own probabilities."""
+        return raw_gain(self.before, self.fit(self.texts, heard).posteriors)
 
     def choose(self, posteriors: Tensor, asked: Tensor, count: int) -> Tensor:
         """Return up to `count` of the images that were not `asked` (N,) about."""
@@ -277,7 +290,9 @@ class Interview:
             self.record.contradictory += contradictory
 
     def _choose(self, purpose: str, requests: Sequence[ChoiceRequest]) -> list[Choice | None]:
-        return self.questions.choose(purpose, requests) if requests else []
+        found = self.questions.choose(purpose, requests) if requests else []
+        self.answered += sum(one is not None for one in found)
+        return found
 
 
 def _chosen(choice: Choice, options: Sequence[int]) -> int:

@@ -86,7 +86,10 @@ class ChoicesLabeler(TransductiveLabeler):
         # Zeros mean that no answer counts; without them later epochs would ask again.
         self._evidence = images.new_zeros(len(images), len(texts)) if heard is None else heard
         if interview.texts is not texts:
+            # The expected gain was not calibrated for runs whose class texts change.
             self._reworded = interview.texts
+        elif interview.answered:
+            questions.note_gain(interview.expected_gain(heard))
         questions.close()
 
     def _texts(self, images: Tensor, aggregator: PrototypeAggregator[Any]) -> Tensor:

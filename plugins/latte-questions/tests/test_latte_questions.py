@@ -26,6 +26,7 @@ from latte.api import (
     Context,
     DescribedImage,
     DescribeRequest,
+    ExpectedGain,
     FeatureBank,
     LabelerPrototypes,
     LatteError,
@@ -59,6 +60,7 @@ class Asked:
         self.texts: list[tuple[str, DescribeRequest]] = []
         self.notes: dict[str, tuple[int, int]] = {}
         self.order: list[str] = []
+        self.gains: list[ExpectedGain] = []
         self.closed = False
 
     @property
@@ -86,6 +88,9 @@ class Asked:
 
     def note(self, purpose: str, *, kept: int, contradictory: int) -> None:
         self.notes[purpose] = (kept, contradictory)
+
+    def note_gain(self, gain: ExpectedGain) -> None:
+        self.gains.append(gain)
 
     def close(self) -> None:
         self.closed = True
