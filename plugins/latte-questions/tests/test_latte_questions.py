@@ -196,6 +196,30 @@ def test_a_useless_describer_changes_nothing(answer: Answering, budget: int) -> 
     assert torch.equal(found, without_questions())
 
 
+def test_the_expected_gain_of_good_answers_is_reported_with_its_interval() -> None:
+    asked = Asked(60, right)
+    found = labels(choices(), misnamed(), asked)
+    (gain,) = asked.gains
+    changed = float((found != without_questions()).double().mean())
+    assert gain.used
+    assert 0.2 < gain.value < changed
+    assert gain.low < gain.value < gain.high <= 1
+
+
+@pytest.mark.parametrize("answer", [first, lowest, none])
+def test_the_gain_of_a_useless_describer_is_zero(answer: Answering) -> None:
+    asked = Asked(60, answer)
+    labels(choices(), misnamed(), asked)
+    assert asked.gains == [ExpectedGain(0, 0, 0, used=False)]
+
+
+@pytest.mark.parametrize(("answer", "budget"), [(refusal, 60), (right, 0)])
+def test_no_gain_is_reported_if_nothing_was_answered(answer: Answering, budget: int) -> None:
+    asked = Asked(budget, answer)
+    labels(choices(), misnamed(), asked)
+    assert asked.gains == []
+
+
 @pytest.mark.parametrize("budget", [0, 30, 33, 1000])
 def test_no_more_is_asked_than_the_budget_and_the_images_allow(budget: int) -> None:
     asked = Asked(budget, right)
@@ -355,6 +379,7 @@ def test_wordings_that_fit_the_answers_change_the_class_texts() -> None:
     asked, labeler = Asked(130, right, fitting), ChoicesLabeler(WORDED, CONTEXT)
     found = worded(asked, labeler=labeler)
     assert asked.notes["class-names"] == (CLASSES, 0)
+    assert asked.gains == [], "the estimate is not calibrated for other class texts"
     assert float((found == TRUTH).double().mean()) > 0.95
     texts, start = labeler.state()["texts"], misnamed()
     accuracies = [
