@@ -95,3 +95,8 @@ def accuracy(folder: Folder, own: Tensor, test: Tensor) -> Accuracy:
         )
     ]
     return Accuracy(*shares)
+
+
+def every_question(folder: Folder) -> int:
+    """Return a budget for all questions about the images of `folder`."""
+    return 2 * len(folder.own) + 2 * len(folder.names) + 8

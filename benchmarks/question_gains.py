@@ -20,7 +20,7 @@ from torch import Tensor
 from benchmarks.folder_cells import Cell, Folder, LabelledSet, can_draw, draw
 from benchmarks.measuring import say
 from benchmarks.question_arms import answered, fitted
-from benchmarks.question_describer import SimulatedDescriber
+from benchmarks.question_describer import MakeDescriber, SimulatedDescriber
 
 _QUANTILES = (0.05, 0.95)
 """The interval contains nine of ten ratios of measured and raw gain."""
@@ -95,6 +95,7 @@ def cases_of(
     rights: Sequence[float | None],
     shares: Sequence[float],
     seed: int,
+    make: MakeDescriber = SimulatedDescriber,
 ) -> Iterator[GainCase | None]:
     """Yield a case for each p and each budget; None if the answers changed no label.
 
@@ -103,7 +104,7 @@ def cases_of(
     budgets = [int(2 * share * len(folder.own)) for share in shares]
     before = fitted(folder).own
     for right in rights:
-        describer = SimulatedDescriber(folder, right, seed)
+        describer = make(folder, right, seed)
         for budget in budgets:
             if budget < FEWEST_QUESTIONS:
                 continue
@@ -119,6 +120,7 @@ def say_calibration(
     rights: Sequence[float | None],
     shares: Sequence[float],
     seeds: int,
+    make: MakeDescriber = SimulatedDescriber,
 ) -> None:
     """Simulate all runs, and print the constants and how well they fit sets that were held back."""
     found = [
@@ -127,7 +129,7 @@ def say_calibration(
         for whole in loaded
         if can_draw(whole, cell, loaded)
         for seed in range(seeds)
-        for one in cases_of(whole, draw(whole, cell, seed, loaded), rights, shares, seed)
+        for one in cases_of(whole, draw(whole, cell, seed, loaded), rights, shares, seed, make)
     ]
     cases = [one for one in found if one is not None]
     head = ("set", "runs", "raw", "gain", "constants of the other sets", "bias", "error", "inside")

@@ -19,16 +19,19 @@ from latte_questions.interview import Interview
 from latte_questions.labeler import FEWEST_QUESTIONS, ChoicesLabeler
 from torch import Tensor
 
+from benchmarks.confused_describer import ConfusedDescriber
 from benchmarks.folder_cells import NO_CLASS, Folder, can_draw, cells_called, draw
 from benchmarks.folder_methods import zero_shot
 from benchmarks.folder_sets import read_plans
 from benchmarks.measuring import say
-from benchmarks.question_arms import Accuracy, accuracy, answered, fitted
+from benchmarks.question_arms import Accuracy, accuracy, answered, every_question, fitted
 from benchmarks.question_describer import SimulatedDescriber
 from benchmarks.question_gains import say_calibration
+from benchmarks.question_reliability import say_reliabilities
 from benchmarks.question_runs import captions_recipe, choices_recipe, make_registry, run_accuracy
 from benchmarks.trained_draws import Drawn, draw_all_files, number
 from latte.cli.progress import make_progress
+from latte.interfaces import LatteError
 from latte.registry.registry import load_registry
 
 _SHARE = 0.05
@@ -56,11 +59,11 @@ class RandomLabeler(ChoicesLabeler):
 
 
 def curve(
-    folder: Folder, right: float | None, seed: int, shares: Sequence[float], bounds: bool
+    folder: Folder, describer: SimulatedDescriber, seed: int, shares: Sequence[float], bounds: bool
 ) -> dict[str, Accuracy]:
     """Return the accuracies of all arms on one folder; without `bounds`, of the budgets only."""
     count = len(folder.own)
-    before, describer = zero_shot(folder), SimulatedDescriber(folder, right, seed)
+    before = zero_shot(folder)
     found = {
         "zero-shot": accuracy(folder, before.own, before.test),
         "no questions": fitted(folder),
@@ -73,17 +76,12 @@ def curve(
         return found
     budget = int(2 * _SHARE * count)
     found["random"] = answered(folder, describer, budget, labeler_class=RandomLabeler)
-    found["all"] = answered(folder, describer, _every(folder))
+    found["all"] = answered(folder, describer, every_question(folder))
     labelled = torch.randperm(count, generator=torch.Generator().manual_seed(seed))[: budget // 2]
     given = torch.full((count,), NO_CLASS)
     given[labelled] = folder.own.labels[labelled]
     found["labels"] = fitted(folder, corrections=given)
     return found
-
-
-def _every(folder: Folder) -> int:
-    """Return a budget for all questions about the images of `folder`."""
-    return 2 * len(folder.own) + 2 * len(folder.names) + 8
 
 
 def trained(folder: Folder, drawn: Drawn, right: float | None, seed: int) -> dict[str, Accuracy]:
@@ -92,7 +90,10 @@ def trained(folder: Folder, drawn: Drawn, right: float | None, seed: int) -> dic
     Runs sort the images by path, so the describer errs on other images than in `curve`. To compare
     the training, each budget is also run without it.
     """
-    budgets = {f"{100 * _SHARE:g} %": int(2 * _SHARE * len(folder.own)), "all": _every(folder)}
+    budgets = {
+        f"{100 * _SHARE:g} %": int(2 * _SHARE * len(folder.own)),
+        "all": every_question(folder),
+    }
     recipes = {"captions": captions_recipe(len(folder.own))}
     for name, budget in budgets.items():
         recipes[f"{name}, run"] = {**choices_recipe(budget), "train": {"max_steps": 0}}
@@ -111,14 +112,21 @@ def main(arguments: Sequence[str]) -> None:
     sets = read_plans(options.set, options.subset, options.images_per_class)
     loaded = sets.load(options.model, load_registry(), make_progress())
     cells = cells_called(options.cells)
+    make = ConfusedDescriber if options.confused else SimulatedDescriber
+    if options.confused and options.captions:
+        raise LatteError("the describer that confuses pairs writes no captions", where="--captions")
     if options.gains:
         rights = [_right(name) for name in options.right]
-        say_calibration(loaded, cells, rights, options.shares, options.seeds)
+        say_calibration(loaded, cells, rights, options.shares, options.seeds, make)
         return
     numbered = number(sets) if options.captions else None
     for cell in cells:
         for name in options.right:
             right = _right(name)
+            if options.reliability:
+                say(f"\n{cell.name}, p = {name}: own accuracy, one reliability / one per answer")
+                say_reliabilities(loaded, cell, right, options.shares, options.seeds, make)
+                continue
             say(f"\n{cell.name}, p = {name}: own / unseen")
             head = False
             for whole in loaded:
@@ -127,7 +135,8 @@ def main(arguments: Sequence[str]) -> None:
                 found = []
                 for seed in range(options.seeds):
                     folder = draw(whole, cell, seed, loaded)
-                    arms = curve(folder, right, seed, options.shares, options.bounds)
+                    describer = make(folder, right, seed)
+                    arms = curve(folder, describer, seed, options.shares, options.bounds)
                     if numbered is not None:
                         drawn = draw_all_files(numbered, whole.name, cell, seed)
                         arms |= trained(folder, drawn, right, seed)
@@ -172,6 +181,8 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
         "--shares", nargs="+", type=float, default=[0.02, _SHARE, 0.1], help="of images asked about"
     )
     add("--no-bounds", dest="bounds", action="store_false", help="only the arms with a budget")
+    add("--confused", action="store_true", help="a describer that confuses some pairs of classes")
+    add("--reliability", action="store_true", help="compare reliabilities of answers instead")
     add("--gains", action="store_true", help="calibrate the expected gain instead")
     add(
         "--captions",

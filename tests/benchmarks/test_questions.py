@@ -7,13 +7,15 @@ import torch
 from latte_questions.wordings import differences_prompt, names_prompt
 from torch.nn.functional import normalize
 
+from benchmarks.confused_describer import ConfusedDescriber
 from benchmarks.folder_cells import Folder, Images, LabelledSet, cells_called
 from benchmarks.names import NamingDescriber
 from benchmarks.question_arms import answered, fitted
 from benchmarks.question_describer import SimulatedDescriber, picture, shown_rows
 from benchmarks.question_gains import Constants, GainCase, cases_of, say_calibration
+from benchmarks.question_reliability import OverallLabeler, say_reliabilities
 from latte.data.groups import grid
-from latte.interfaces import DescribeRequest
+from latte.interfaces import DescribeRequest, LatteError
 
 CLASSES, EACH = 6, 20
 
@@ -46,6 +48,29 @@ def test_good_answers_help_and_chance_changes_nothing(
     found = answered(folder(), simulated(right), 60)
     assert least <= found.own <= most
     assert found.questions <= 60
+
+
+def test_a_confused_describer_errs_on_a_third_of_the_pairs_and_keeps_the_mean() -> None:
+    describer = ConfusedDescriber(folder(), 0.8, seed=0)
+    assert len(describer.bad) == CLASSES * (CLASSES - 1) / 6
+    assert 0.5 <= describer.right_if_bad < 0.8 < describer.right_elsewhere <= 0.99
+    found = answered(folder(), describer, 60)
+    assert found.own > fitted(folder()).own + 10
+    with pytest.raises(LatteError, match="needs a number p"):
+        ConfusedDescriber(folder(), None, seed=0)
+
+
+def test_reliabilities_of_answers_change_large_budgets_only(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    small = answered(folder(), simulated(0.8), 60)
+    assert small == answered(folder(), simulated(0.8), 60, labeler_class=OverallLabeler)
+    cell = cells_called(["all names"])[0]
+    say_reliabilities([whole()], cell, 0.8, [0.25, 1], 1, SimulatedDescriber)
+    rows = capsys.readouterr().out.splitlines()
+    assert rows[0] == "| set | 25 % | all |"
+    assert rows[2].replace("squares", "mean") == rows[3]
+    assert "(+0.0) |" in rows[2]
 
 
 def whole(name: str = "squares") -> LabelledSet:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
 
-_CHANGES = 0.4
+NONE = -1
+"""Answer that names no class."""
+CHANGES = 0.4
 """Assumed share of wrong answers that change if the options are reversed."""
 _DOUBT = 0.2
 """Largest probability that a believed describer is wrong more often than right."""
@@ -18,6 +21,7 @@ _MOST = 0.95
 """Largest estimate of p."""
 GRID = torch.linspace(0.01, 0.99, 99, dtype=torch.float64)
 """Values of p, the probability that the describer is right."""
+_NO_IMAGES: Mapping[int, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class Record:
         A wrong answer contradicts its pair with probability 0.4, and a right one never does. A
         control question is passed with probability p (1 - `listed`).
         """
-        contradiction, passed = _CHANGES * (1 - GRID), GRID * (1 - self.listed)
+        contradiction, passed = CHANGES * (1 - GRID), GRID * (1 - self.listed)
         log = (
             self.contradictory * contradiction.log()
             + (self.pairs - self.contradictory) * (1 - contradiction).log()
@@ -63,6 +67,11 @@ class Record:
             + (self.controls - self.passed) * (1 - passed).log()
         )
         return log.softmax(dim=0)
+
+    @property
+    def right(self) -> float:
+        """Most probable p, at most 0.95."""
+        return min(float(GRID[self.posterior.argmax()]), _MOST)
 
     @property
     def reliability(self) -> float:
@@ -76,23 +85,33 @@ class Record:
         few = self.controls < _FEWEST_CONTROLS or 3 * self.passed < self.controls
         if few or float(weights[GRID < 0.5].sum()) >= _DOUBT:
             return 0.0
-        return twice_right(float(GRID[weights.argmax()]))
+        return twice_right(self.right)
 
 
 def twice_right(right: float) -> float:
     """Return the probability that an answer which was given twice is right; p is at most 0.95."""
     right = min(right, _MOST)
-    return right / (right + (1 - _CHANGES) * (1 - right))
+    return right / (right + (1 - CHANGES) * (1 - right))
 
 
-def evidence(answers: Sequence[Answer], reliability: float, empty: Tensor) -> Tensor | None:
+def within_limits(share: float, options: int) -> float:
+    """Return a reliability at which the answer neither speaks against itself nor is certain."""
+    return min(max(share, 1 / (options + 1)), twice_right(_MOST))
+
+
+def evidence(
+    answers: Sequence[Answer],
+    reliability: float,
+    empty: Tensor,
+    of_images: Mapping[int, float] = _NO_IMAGES,
+) -> Tensor | None:
     """Return the log-likelihood ratios of `answers`, added to a copy of the zeros `empty` (N, C).
 
-    An answer is right with the probability `reliability`, and each of the other options has an
-    equal share of the rest. Answers that contradict the mixture are left out if the mixture is at
-    least as reliable. Two annotators with independent errors agree with the product of their
-    reliabilities, so this is the case if the share of agreements is the square of `reliability`
-    or larger. Returns None if no answer counts.
+    An answer is right with the probability `reliability`, or that of its image in `of_images`, and
+    each of the other options has an equal share of the rest. Answers that contradict the mixture
+    are left out if the mixture is at least as reliable. Two annotators with independent errors
+    agree with the product of their reliabilities, so this is the case if the share of agreements is
+    the square of `reliability` or larger. Returns None if no answer counts.
     """
     if reliability == 0 or not answers:
         return None
@@ -102,6 +121,7 @@ def evidence(answers: Sequence[Answer], reliability: float, empty: Tensor) -> Te
         agreements = (sum(one.agrees for one in own) + 1) / (len(own) + 2)
         for one in own:
             if one.agrees or agreements < reliability**2:
-                ratio = reliability * one.options / (1 - reliability)
+                right = of_images.get(int(one.rows[0]), reliability) if about_one else reliability
+                ratio = right * one.options / (1 - right)
                 found[one.rows, one.label] += math.log(ratio)
     return found

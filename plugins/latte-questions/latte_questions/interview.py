@@ -13,7 +13,8 @@ from latte_transductive.neighbours import neighbours_of
 from torch import Tensor
 
 from latte.api import Choice, ChoiceRequest, DescribedImage, ExpectedGain, Questions
-from latte_questions.belief import Answer, Record, evidence
+from latte_questions.annotators import Pair, reliabilities
+from latte_questions.belief import NONE, Answer, Record, evidence
 from latte_questions.gain import calibrated, raw_gain
 from latte_questions.options import ChoicesOptions
 from latte_questions.wordings import (
@@ -41,8 +42,6 @@ _CONTROLS = 8
 _CONTROL_NAMES = 3
 """Number of names in a control question: the least likely class, and names of `_FOREIGN`."""
 _FOREIGN = ("passport", "violin", "traffic light", "chess board", "tooth brush", "tractor")
-_NONE = -1
-"""Answer that names no class."""
 _ROUNDS = 3
 """Number of rounds of questions about images; the mixture is fitted again after each."""
 _NEIGHBOURS = 10
@@ -79,6 +78,7 @@ class Interview:
     fit: Fit
     answers: list[Answer] = field(default_factory=list)
     record: Record = field(default_factory=Record)
+    pairs: list[Pair] = field(default_factory=list)
     answered: int = 0
     """Number of questions with options that were answered."""
 
@@ -163,7 +163,15 @@ class Interview:
         return int(self.before[rows].mean(dim=0).argmax()) == label
 
     def _evidence(self) -> Tensor | None:
-        return evidence(self.answers, self.record.reliability, torch.zeros_like(self.before))
+        empty, record = torch.zeros_like(self.before), self.record
+        if record.reliability == 0:
+            return None
+        return evidence(self.answers, record.reliability, empty, self.of_images())
+
+    def of_images(self) -> dict[int, float]:
+        """Return the reliabilities of single answers, by image; see `reliabilities`."""
+        labels = self.before.argmax(dim=1)
+        return reliabilities(self.pairs, labels, len(self.names), self.record.right)
 
     def _pairs_left(self) -> int:
         return (self.questions.budget - self.questions.asked) // 2
@@ -277,10 +285,12 @@ class Interview:
             if one is None or two is None:
                 continue
             answered += 1
-            label = _chosen(one, options)
-            if label != _chosen(two, options[::-1]):
+            label, again = _chosen(one, options), _chosen(two, options[::-1])
+            if purpose == IMAGES:
+                self.pairs.append(Pair(int(rows[0]), label, again, tuple(options)))
+            if label != again:
                 contradictory += 1
-            elif label != _NONE:
+            elif label != NONE:
                 agrees = self._agrees(rows, label)
                 self.answers.append(Answer(rows, label, len(options), agrees))
                 kept += 1
@@ -296,11 +306,11 @@ class Interview:
 
 
 def _chosen(choice: Choice, options: Sequence[int]) -> int:
-    """Return the most probable class; `_NONE` if another answer is at least as probable."""
+    """Return the most probable class; `NONE` if another answer is at least as probable."""
     named = choice.probabilities[: len(options)]
     best = max(range(len(options)), key=lambda index: named[index])
     others = (choice.none, *choice.probabilities[len(options) :])
-    return options[best] if named[best] > max(others) else _NONE
+    return options[best] if named[best] > max(others) else NONE
 
 
 def choose_images(
