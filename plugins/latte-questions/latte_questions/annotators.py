@@ -20,7 +20,7 @@ FEWEST_ANSWERS = 16
 """Smallest number of pairs of answers that name a class, for reliabilities of its own."""
 _PRIOR = 10.0
 """Number of images as which the reliability of all answers counts for each class."""
-_CONFUSIONS = 2.0
+_CONFUSIONS = 20.0
 """Number of images per class as which a mixture that guesses counts."""
 _ITERATIONS = 30
 
