@@ -76,11 +76,10 @@ class RawInterview(Interview):
     found: ClassVar[list[float]] = []
     """The raw gain of the last run, in points; empty if no answer counted."""
 
-    def raw_gain(self, heard: Tensor) -> float:
-        """Return and store the raw gain."""
-        raw = super().raw_gain(heard)
-        self.found.append(100 * raw)
-        return raw
+    def expected_gain(self, heard: Tensor | None) -> None:
+        """Store the raw gain, also of budgets for which `choices` expects none."""
+        if heard is not None and bool(heard.any()):
+            self.found.append(100 * self.raw_gain(heard))
 
 
 class RawLabeler(ChoicesLabeler):

@@ -88,6 +88,12 @@ def test_a_case_has_the_measured_gain_and_a_useless_describer_changes_no_label()
     assert 0 < good.raw <= 100
 
 
+def test_budgets_for_which_no_gain_is_expected_are_cases_too() -> None:
+    (every,) = cases_of(whole(), folder(), [0.99], [1.0], seed=0)
+    assert every is not None
+    assert every.gain > 10
+
+
 def test_budgets_that_the_labeler_refuses_are_left_out() -> None:
     assert [*cases_of(whole(), folder(), [0.99], [0.1], seed=0)] == []
 

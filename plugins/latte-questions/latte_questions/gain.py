@@ -14,6 +14,8 @@ LOWEST = 0.0
 """5 % quantile of the ratio of gain and raw gain, over simulated runs."""
 HIGHEST = 0.90
 """95 % quantile of this ratio."""
+LARGEST_SHARE = 0.2
+"""Largest share of images that questions were about; with more, the raw gain is too small."""
 
 
 def raw_gain(before: Tensor, after: Tensor) -> float:

@@ -15,7 +15,7 @@ from torch import Tensor
 from latte.api import Choice, ChoiceRequest, DescribedImage, ExpectedGain, Questions
 from latte_questions.annotators import Pair, reliabilities
 from latte_questions.belief import NONE, Answer, Record, evidence
-from latte_questions.gain import calibrated, raw_gain
+from latte_questions.gain import LARGEST_SHARE, calibrated, raw_gain
 from latte_questions.options import ChoicesOptions
 from latte_questions.wordings import (
     DIFFERENCES,
@@ -114,10 +114,18 @@ class Interview:
             self.texts = given
         return self._evidence()
 
-    def expected_gain(self, heard: Tensor | None) -> ExpectedGain:
-        """Return the gain to expect from the logits `heard` (N, C), which `evidence` returned."""
+    def expected_gain(self, heard: Tensor | None) -> ExpectedGain | None:
+        """Return the gain to expect from the logits `heard` (N, C), which `evidence` returned.
+
+        Returns None if nothing was answered, or if the questions were about more images than the
+        estimate is calibrated for.
+        """
+        if self.answered == 0:
+            return None
         if heard is None or not bool(heard.any()):
             return ExpectedGain(0.0, 0.0, 0.0, used=False)
+        if len(self.pairs) > LARGEST_SHARE * len(self.images):
+            return None
         return calibrated(self.raw_gain(heard))
 
     def raw_gain(self, heard: Tensor) -> float:

@@ -88,8 +88,8 @@ class ChoicesLabeler(TransductiveLabeler):
         if interview.texts is not texts:
             # The expected gain was not calibrated for runs whose class texts change.
             self._reworded = interview.texts
-        elif interview.answered:
-            questions.note_gain(interview.expected_gain(heard))
+        elif (gain := interview.expected_gain(heard)) is not None:
+            questions.note_gain(gain)
         questions.close()
 
     def _texts(self, images: Tensor, aggregator: PrototypeAggregator[Any]) -> Tensor:

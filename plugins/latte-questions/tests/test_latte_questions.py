@@ -213,8 +213,10 @@ def test_the_gain_of_a_useless_describer_is_zero(answer: Answering) -> None:
     assert asked.gains == [ExpectedGain(0, 0, 0, used=False)]
 
 
-@pytest.mark.parametrize(("answer", "budget"), [(refusal, 60), (right, 0)])
-def test_no_gain_is_reported_if_nothing_was_answered(answer: Answering, budget: int) -> None:
+@pytest.mark.parametrize(("answer", "budget"), [(refusal, 60), (right, 0), (right, 130)])
+def test_no_gain_is_reported_without_answers_or_for_more_than_a_fifth_of_the_images(
+    answer: Answering, budget: int
+) -> None:
     asked = Asked(budget, answer)
     labels(choices(), misnamed(), asked)
     assert asked.gains == []
