@@ -25,8 +25,8 @@ from torch import Tensor
 from benchmarks.folder_cells import Folder, cells_called, draw
 from benchmarks.folder_sets import TEMPLATE, read_plans
 from benchmarks.measuring import say
+from benchmarks.question_arms import Accuracy, answered, fitted
 from benchmarks.question_describer import SimulatedDescriber
-from benchmarks.questions import Accuracy, answered, fitted
 from latte.backbone.encode import ClassTexts, encode_class_texts
 from latte.backbone.load import load_backbone
 from latte.cli.progress import make_progress

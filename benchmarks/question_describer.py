@@ -8,7 +8,8 @@ with the images.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
 
@@ -31,7 +32,21 @@ from latte.interfaces import (
 )
 from latte.io.files import digest
 
-_CORRELATION, _FIRST = 0.8, 0.3
+CORRELATION, FIRST = 0.8, 0.3
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Images that a question is about, and the right answer."""
+
+    key: str
+    """Errors about equal keys are correlated."""
+    label: int
+    """Commonest class of the images."""
+    names: tuple[str, ...]
+    """Class names and other names among the options."""
+    right_name: str | None
+    """The right option; None for "none of these"."""
 
 
 class SimulatedDescriber(Describer[NoOptions]):
@@ -68,23 +83,30 @@ class SimulatedDescriber(Describer[NoOptions]):
         return weights
 
     def _answer(self, request: ChoiceRequest) -> int:
-        """Return the index of the chosen option; the last one is "none of these"."""
         (image,) = request.images
         rows = shown_rows(image.open())
         label, count = Counter(self.folder.own.labels[rows].tolist()).most_common(1)[0]
         names = [one for one in request.options if one != MIXED]
-        right = len(request.letters) - 1
+        name = None
         if label != NO_CLASS and self.folder.names[label] in names and 2 * count >= len(rows):
-            right = request.options.index(self.folder.names[label])
+            name = self.folder.names[label]
         elif MIXED in request.options:
-            right = request.options.index(MIXED)
-        subject = image.key if len(rows) == 1 else f"{label} {sorted(names)}"
-        own = self.draws(subject, *request.options)
-        shared = own[0] < sqrt(_CORRELATION)
-        correct, first, confusion = self.draws(subject)[1:] if shared else own[1:]
+            name = MIXED
+        key = image.key if len(rows) == 1 else f"{label} {sorted(names)}"
+        return self.answer_about(request, Subject(key, label, tuple(names), name))
+
+    def answer_about(self, request: ChoiceRequest, subject: Subject) -> int:
+        """Return the index of the chosen option; the last one is "none of these"."""
+        (image,) = request.images
+        names, right = subject.names, len(request.letters) - 1
+        if subject.right_name is not None:
+            right = request.options.index(subject.right_name)
+        own = self.draws(subject.key, *request.options)
+        shared = own[0] < sqrt(CORRELATION)
+        correct, first, confusion = self.draws(subject.key)[1:] if shared else own[1:]
         if correct < (1 / len(request.letters) if self.right is None else self.right):
             return right
-        if first < _FIRST and right != 0:
+        if first < FIRST and right != 0:
             return 0
         wrong = sorted(one for one in names if request.options.index(one) != right)
         known = [one for one in wrong if one in self.folder.names]
@@ -103,6 +125,10 @@ class SimulatedDescriber(Describer[NoOptions]):
         seed = int(digest(f"{self.seed}", *parts)[:12], 16)
         found: list[float] = numpy.random.default_rng(seed).random(4).tolist()
         return found
+
+
+MakeDescriber = Callable[[Folder, float | None, int], SimulatedDescriber]
+"""Function from folder, p and seed to a describer."""
 
 
 def picture(row: int) -> Image.Image:

@@ -227,6 +227,43 @@ class QuestionCounts:
     """Price of these tokens; None if the recipe's budget names no price."""
 
 
+@dataclass(frozen=True)
+class ExpectedGain:
+    """Gain in accuracy on the training images that answers bring, estimated without labels.
+
+    Example:
+        >>> from latte.api import ExpectedGain
+        >>> print(ExpectedGain(value=0.22, low=-0.001, high=0.38))
+        +22 points on the training images (between 0 and +38 in nine of ten simulated runs)
+        >>> print(ExpectedGain(value=0, low=0, high=0, used=False))
+        exactly 0 points, because no answer was used
+    """
+
+    value: float
+    """Expected gain, as a fraction of 1."""
+    low: float
+    """Lower end of the interval that contains nine of ten gains measured in simulated runs."""
+    high: float
+    used: bool = True
+    """False if the labeler used no answer, for example because it does not trust the describer."""
+
+    def __str__(self) -> str:
+        if not self.used:
+            return "exactly 0 points, because no answer was used"
+        if self.low == self.high == 0:
+            return "exactly 0 points, because the answers changed no label"
+        value, low, high = map(_points, (self.value, self.low, self.high))
+        return (
+            f"{value} points on the training images "
+            f"(between {low} and {high} in nine of ten simulated runs)"
+        )
+
+
+def _points(fraction: float) -> str:
+    whole = round(100 * fraction)
+    return f"{whole:+d}" if whole else "0"
+
+
 class Questions(Protocol):
     """Lets a labeler ask a describer about training images, within the run's budget.
 
@@ -279,6 +316,9 @@ class Questions(Protocol):
         `kept` of them have two answers that agree, and `contradictory` two answers that contradict
         each other.
         """
+
+    def note_gain(self, gain: ExpectedGain) -> None:
+        """Report the gain that the labeler expects from the answers; replaces an earlier one."""
 
     def close(self) -> None:
         """Free the memory of the describer; a later question loads the describer again."""

@@ -19,7 +19,7 @@ from latte.interfaces.dataset import ImageReference
 from latte.interfaces.gate import HeldBack
 from latte.interfaces.guard import Verdict
 from latte.interfaces.progress import Figures, RunStart, StageEnd
-from latte.interfaces.questions import QuestionCounts
+from latte.interfaces.questions import ExpectedGain, QuestionCounts
 
 OWN_IMAGES = ", own images"
 """Suffix of an evaluation's name if it uses only test images that are also training images."""
@@ -333,6 +333,8 @@ class RunResults:
     peak_memory_mb: Mapping[str, float] = field(default_factory=dict)
     """Peak memory per stage in MiB, of the GPU if there is one, else of the process. The peak of
     the process may include memory that earlier stages freed. Stages without a peak are omitted."""
+    expected_gain: ExpectedGain | None = None
+    """Gain that a labeler expects from a describer's answers; None if it estimated none."""
 
 
 class Reporter(Component[OptionsT]):

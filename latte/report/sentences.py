@@ -23,6 +23,8 @@ from latte.results.identity import is_oracle
 ZERO_SHOT = "zero-shot"
 ADAPTED = "adapted"
 CANDIDATE = "candidate"
+NO_QUESTIONS = "no-questions"
+"""Name of the control that is the same run without a describer's answers."""
 
 ALL_OCCUR = "Images were found for every class name."
 CHECK_NAMES = "Check these names: most CLIP models know only correctly spelt English words."
@@ -133,6 +135,26 @@ def own_note(evaluations: Sequence[Evaluation]) -> str | None:
                 f"{plural(after.images, 'test image')}."
             )
     return None
+
+
+def gain_sentence(results: RunResults) -> str | None:
+    """Return a sentence on the expected gain of a describer's answers; None if none was estimated.
+
+    If the run has the control `no-questions`, the gain over it follows, as measured on the labelled
+    images. It says nothing if a guard mixed in zero-shot CLIP.
+    """
+    if results.expected_gain is None:
+        return None
+    sentence = f"Expected gain of the answers: {results.expected_gain}."
+    evaluations, verdict = results.evaluations, results.verdict
+    with_answers, without = named(evaluations, ADAPTED), named(evaluations, NO_QUESTIONS)
+    if with_answers is None or without is None or (verdict and verdict.strength < 1):
+        return sentence
+    gain = points(with_answers.top1.value - without.top1.value, with_answers.images)
+    return (
+        f"{sentence} Measured gain over the control “{NO_QUESTIONS}”: {gain} points on "
+        f"{plural(with_answers.images, 'labelled image')}."
+    )
 
 
 def _accuracy(one: Evaluation) -> str:

@@ -16,6 +16,7 @@ from latte.report.numbers import bare_percent, count, duration, points_with_rang
 from latte.report.sentences import (
     CHECK_NAMES,
     VerdictWords,
+    gain_sentence,
     headline,
     oracle_note,
     own_note,
@@ -48,6 +49,7 @@ def summary_table(results: RunResults, run: str | None = None) -> str:
         own_note(results.evaluations),
         _absent_names(results),
         _questions(results),
+        gain_sentence(results),
         oracle_note(results.recipe),
     )
     return "\n".join([*lines, *(line for text in notes if text for line in _ascii_paragraph(text))])

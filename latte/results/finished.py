@@ -17,6 +17,7 @@ from latte.interfaces import (
     Calibration,
     CutTexts,
     Evaluation,
+    ExpectedGain,
     HeldBack,
     LatteError,
     PresentNames,
@@ -32,6 +33,7 @@ from latte.results.folder import RunFolder, StageRecord
 from latte.results.identity import STAGES
 from latte.results.metrics_log import read_metrics
 from latte.results.stored import (
+    AskedQuestions,
     StoredT,
     check_calibration,
     check_cut_texts,
@@ -187,11 +189,19 @@ class FinishedRun:
         found = self._optional("train", self.folder.cut_texts, list[CutTexts], check_cut_texts)
         return tuple(found or ())
 
-    @cached_property
+    @property
     def questions(self) -> tuple[QuestionCounts, ...]:
-        """Numbers of questions that a labeler asked, by purpose; empty without questions."""
-        path = self.folder.questions
-        return tuple(self._optional("train", path, list[QuestionCounts], check_questions) or ())
+        """Numbers of questions that a labeler asked, by purpose; empty if it asked none."""
+        return () if self._asked is None else tuple(self._asked.counts)
+
+    @property
+    def expected_gain(self) -> ExpectedGain | None:
+        """Gain that the labeler expects from the answers; None if it estimated none."""
+        return None if self._asked is None else self._asked.expected_gain
+
+    @cached_property
+    def _asked(self) -> AskedQuestions | None:
+        return self._optional("train", self.folder.questions, AskedQuestions, check_questions)
 
     @cached_property
     def calibration(self) -> Calibration | None:

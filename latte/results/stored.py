@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -21,6 +22,7 @@ from latte.interfaces import (
     Calibration,
     CutTexts,
     Evaluation,
+    ExpectedGain,
     HeldBack,
     Interval,
     LatteError,
@@ -121,9 +123,20 @@ def check_cut_texts(found: Sequence[CutTexts]) -> None:
         raise ValueError("more texts are cut than there are")
 
 
-def check_questions(found: Sequence[QuestionCounts]) -> None:
-    """Raise `ValueError` if the numbers of questions, answers and tokens cannot be true."""
-    for one in found:
+@dataclass(frozen=True)
+class AskedQuestions:
+    """Content of `questions.json`: what a labeler asked, and what it expects of the answers."""
+
+    counts: list[QuestionCounts]
+    expected_gain: ExpectedGain | None
+
+
+def check_questions(found: AskedQuestions) -> None:
+    """Raise `ValueError` if numbers of questions, answers, tokens, or the gain cannot be true."""
+    gain = found.expected_gain
+    if gain and not -1 <= gain.low <= gain.value <= gain.high <= 1:
+        raise ValueError("the expected gain is not within its interval")
+    for one in found.counts:
         if not (0 <= one.unanswered <= one.questions and 0 <= one.stored <= one.questions):
             raise ValueError("more questions were answered or refused than asked")
         amounts = (one.input_tokens, one.output_tokens, one.money or 0)

@@ -77,6 +77,7 @@ def collect_results(
         held_back=run.held_back,
         cut_texts=run.cut_texts,
         questions=run.questions,
+        expected_gain=run.expected_gain,
         calibration=run.calibration,
         present=run.present,
         confusions=_confusions(run, images, zero_shot, before, [*classifiers.values()]),

@@ -28,12 +28,14 @@ from latte.interfaces import (
     DescribedImage,
     Describer,
     DescribeRequest,
+    ExpectedGain,
     LatteError,
     Progress,
     QuestionCounts,
 )
 from latte.interfaces.settings import ASSUMED_TOKENS, Budget
 from latte.io.files import write_json
+from latte.results.stored import AskedQuestions
 
 _FEWEST_AT_ONCE = 16
 """Smallest number of questions that are sent at once under a budget in tokens or money."""
@@ -74,6 +76,8 @@ class StoredQuestions:
         self._keys: set[str] = set()
         self._counts: dict[str, QuestionCounts] = {}
         self._tokens: list[tuple[int, int]] = []
+        self.expected_gain: ExpectedGain | None = None
+        """Gain that the labeler expects from the answers; None if it estimated none."""
         self.counts_tokens = False
         """True if a describer was created and it counts input and output tokens."""
 
@@ -134,10 +138,17 @@ class StoredQuestions:
         """
         self._add(QuestionCounts(purpose, 0, 0, 0, kept, contradictory))
 
+    def note_gain(self, gain: ExpectedGain) -> None:
+        """Write and show the gain that the labeler expects from the answers."""
+        self.expected_gain = gain
+        self.save()
+        if self._ask:
+            self._progress.say(f"train: expected gain of the answers: {gain}")
+
     def save(self) -> None:
-        """Write the numbers in `counts` to the questions file of the run."""
+        """Write the numbers in `counts`, and the expected gain, to the questions file of the run."""
         if self._path is not None and distributed.is_main_process():
-            write_json(self._path, [asdict(one) for one in self.counts])
+            write_json(self._path, asdict(AskedQuestions([*self.counts], self.expected_gain)))
 
     def close(self) -> None:
         """Free the memory of the describer; a later question builds the describer again."""

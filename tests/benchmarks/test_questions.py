@@ -7,12 +7,15 @@ import torch
 from latte_questions.wordings import differences_prompt, names_prompt
 from torch.nn.functional import normalize
 
-from benchmarks.folder_cells import Folder, Images
+from benchmarks.confused_describer import ConfusedDescriber
+from benchmarks.folder_cells import Folder, Images, LabelledSet, cells_called
 from benchmarks.names import NamingDescriber
+from benchmarks.question_arms import answered, fitted
 from benchmarks.question_describer import SimulatedDescriber, picture, shown_rows
-from benchmarks.questions import ExpectingInterview, ExpectingLabeler, answered
+from benchmarks.question_gains import Constants, GainCase, cases_of, say_calibration
+from benchmarks.question_reliability import OverallLabeler, say_reliabilities
 from latte.data.groups import grid
-from latte.interfaces import DescribeRequest
+from latte.interfaces import DescribeRequest, LatteError
 
 CLASSES, EACH = 6, 20
 
@@ -47,13 +50,75 @@ def test_good_answers_help_and_chance_changes_nothing(
     assert found.questions <= 60
 
 
-@pytest.mark.parametrize("right", [0.99, None])
-def test_the_expected_gain_is_zero_only_for_a_useless_describer(right: float | None) -> None:
-    found = answered(folder(), simulated(right), 60, labeler_class=ExpectingLabeler)
-    assert found == answered(folder(), simulated(right), 60)
-    expected, low, high = ExpectingInterview.found
-    assert low <= high
-    assert (expected > 0) == (right is not None)
+def test_a_confused_describer_errs_on_a_third_of_the_pairs_and_keeps_the_mean() -> None:
+    describer = ConfusedDescriber(folder(), 0.8, seed=0)
+    assert len(describer.bad) == CLASSES * (CLASSES - 1) / 6
+    assert 0.5 <= describer.right_if_bad < 0.8 < describer.right_elsewhere <= 0.99
+    found = answered(folder(), describer, 60)
+    assert found.own > fitted(folder()).own + 10
+    with pytest.raises(LatteError, match="needs a number p"):
+        ConfusedDescriber(folder(), None, seed=0)
+
+
+def test_reliabilities_of_answers_change_large_budgets_only(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    small = answered(folder(), simulated(0.8), 60)
+    assert small == answered(folder(), simulated(0.8), 60, labeler_class=OverallLabeler)
+    cell = cells_called(["all names"])[0]
+    say_reliabilities([whole()], cell, 0.8, [0.25, 1], 1, SimulatedDescriber)
+    rows = capsys.readouterr().out.splitlines()
+    assert rows[0] == "| set | 25 % | all |"
+    assert rows[2].replace("squares", "mean") == rows[3]
+    assert "(+0.0) |" in rows[2]
+
+
+def whole(name: str = "squares") -> LabelledSet:
+    own = folder()
+    return LabelledSet(name, name, own.names, own.texts, own.logit_scale, own.own, own.test)
+
+
+def test_a_case_has_the_measured_gain_and_a_useless_describer_changes_no_label() -> None:
+    good, useless = cases_of(whole(), folder(), [0.99, None], [0.25], seed=0)
+    assert useless is None
+    assert good is not None
+    measured = answered(folder(), simulated(0.99), 60).own - fitted(folder()).own
+    assert good.gain == pytest.approx(measured)
+    assert measured > 10
+    assert 0 < good.raw <= 100
+
+
+def test_budgets_for_which_no_gain_is_expected_are_cases_too() -> None:
+    (every,) = cases_of(whole(), folder(), [0.99], [1.0], seed=0)
+    assert every is not None
+    assert every.gain > 10
+
+
+def test_budgets_that_the_labeler_refuses_are_left_out() -> None:
+    assert [*cases_of(whole(), folder(), [0.99], [0.1], seed=0)] == []
+
+
+def test_constants_give_each_source_the_same_weight() -> None:
+    many = [GainCase("many", 10.0, 10.0)] * 30
+    few = [GainCase("few", 20.0, 0.0), GainCase("few", 20.0, 4.0)]
+    found = Constants.of([*many, *few])
+    assert found.share == pytest.approx((10 + 2) / (10 + 20))
+    assert (found.low, found.high) == pytest.approx((0.0, 1.0))
+    assert found.contain(GainCase("other", 7.0, 7.0))
+    assert not found.contain(GainCase("other", 7.0, 7.1))
+    assert not found.contain(GainCase("other", 7.0, -0.1))
+
+
+def test_each_set_is_judged_by_constants_of_the_others(capsys: pytest.CaptureFixture[str]) -> None:
+    sets = [whole("first"), whole("second")]
+    say_calibration(sets, cells_called(["all names"]), [0.99, None], [0.25], seeds=1)
+    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines()]
+    first, second, every = rows[2:5]
+    assert [first[0], second[0], every[0]] == ["| first", "| second", "| all"]
+    assert [int(row[1]) for row in (first, second, every)] == [1, 1, 2]
+    ratio = f"{float(second[3]) / float(second[2]):.2f}"
+    assert first[4].startswith(ratio)
+    assert rows[-1] == ["2 of 4 runs changed no label"]
 
 
 @pytest.mark.parametrize("right", [1.0, None])

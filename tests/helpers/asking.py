@@ -19,10 +19,12 @@ from latte.interfaces import (
     Describer,
     DescribeRequest,
     EpochInfo,
+    ExpectedGain,
     ImageReference,
     LabelStream,
     NoOptions,
     Options,
+    Progress,
     PseudoLabeler,
     Refusal,
     TrainingStart,
@@ -95,6 +97,7 @@ class Counting(First):
 
 class AskingOptions(Options):
     describer: str = ""
+    gain: float | None = None
 
     @property
     def questions_to(self) -> str:
@@ -120,6 +123,8 @@ class Asking(PseudoLabeler[AskingOptions]):
         asked = [ChoiceRequest((one,), "which?", self.start_.class_names) for one in images]
         found = questions.choose("images", asked)
         questions.note("images", kept=sum(one is not None for one in found), contradictory=1)
+        if (gain := self.options.gain) is not None:
+            questions.note_gain(ExpectedGain(gain, 0.0, 2 * gain))
         return EpochInfo()
 
     def assign(self, batch: Batch, image_features: Tensor, aggregator: Any) -> list[LabelStream]:
@@ -159,7 +164,11 @@ def training(count: int) -> TrainingSet:
 
 
 def questions(
-    folder: Path, budget: int | Budget, describer: type[First] = First, **options: Any
+    folder: Path,
+    budget: int | Budget,
+    describer: type[First] = First,
+    progress: Progress | None = None,
+    **options: Any,
 ) -> StoredQuestions:
     First.sent.clear()
     First.written.clear()
@@ -170,7 +179,7 @@ def questions(
         training(100),
         Budget(questions=budget) if isinstance(budget, int) else budget,
         folder / "store",
-        RecordedProgress(),
+        progress or RecordedProgress(),
         **options,
     )
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from latte.interfaces import OWN_IMAGES, Evaluation, Interval, Verdict
-from latte.report.sentences import headline, main_name, own_note
-from tests.helpers.report_examples import ADAPTED, CONTROL, ZERO_SHOT, evaluation
+from latte.interfaces import OWN_IMAGES, Evaluation, ExpectedGain, Interval, Verdict
+from latte.report.page.page import run_page
+from latte.report.sentences import gain_sentence, headline, main_name, own_note
+from latte.report.summary import summary_table
+from tests.helpers.report_examples import ADAPTED, CONTROL, ZERO_SHOT, evaluation, run_results
 
 
 def adapted(value: float, low: float, high: float) -> Evaluation:
@@ -100,3 +103,32 @@ def test_own_images_are_no_control_and_are_explained() -> None:
     assert "also training images: 27" in plain(note)
     assert "400 test images" in plain(note)
     assert own_note((ZERO_SHOT, ADAPTED)) is None
+
+
+GAIN = ExpectedGain(0.22, -0.03, 0.384)
+EXPECTED = (
+    "Expected gain of the answers: +22 points on the training images "
+    "(between -3 and +38 in nine of ten simulated runs)."
+)
+
+
+def test_the_expected_gain_is_in_the_summary_and_on_the_page(tmp_path: Path) -> None:
+    found = run_results(tmp_path, expected_gain=GAIN)
+    assert gain_sentence(found) == EXPECTED
+    assert EXPECTED in plain(summary_table(found))
+    assert EXPECTED in plain(run_page(found))
+    without = run_results(tmp_path)
+    assert gain_sentence(without) is None
+    assert "Expected gain" not in summary_table(without) + run_page(without)
+
+
+def test_the_control_without_questions_measures_the_gain(tmp_path: Path) -> None:
+    control = replace(CONTROL, name="no-questions", top1=ZERO_SHOT.top1)
+    evaluations = (ZERO_SHOT, ADAPTED, control)
+    measured = run_results(tmp_path, expected_gain=GAIN, evaluations=evaluations)
+    assert gain_sentence(measured) == (
+        f"{EXPECTED} Measured gain over the control “no-questions”: +4.5 points on "
+        "400 labelled images."
+    )
+    mixed = replace(measured, verdict=Verdict(0.5, "halves agree", 0.9))
+    assert gain_sentence(mixed) == EXPECTED

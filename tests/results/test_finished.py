@@ -7,11 +7,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from latte.interfaces import LatteError
-from latte.results.finished import open_run
+from latte.interfaces import ExpectedGain, LatteError, QuestionCounts
+from latte.results.finished import FinishedRun, open_run
 from tests.helpers.comparison_folders import run_folder
 
 
@@ -78,3 +79,30 @@ def test_an_impossible_power_of_the_posterior_is_refused(tmp_path: Path, power: 
     run.folder.calibration.write_text(json.dumps({**values, "own_exponent": power}))
     with pytest.raises(LatteError, match=r"damaged \(the exponent .* is not between"):
         _ = run.calibration
+
+
+def with_questions(folder: Path, content: Any) -> FinishedRun:
+    """Return a run with this `questions.json`."""
+    run = open_run(run_folder(folder))
+    run.folder.questions.write_text(json.dumps(content))
+    return run
+
+
+COUNTS: dict[str, Any] = {"purpose": "images", "questions": 3, "stored": 1, "unanswered": 0}
+
+
+def test_counts_of_questions_are_read_with_and_without_an_expected_gain(tmp_path: Path) -> None:
+    plain = with_questions(tmp_path / "plain", {"counts": [COUNTS], "expected_gain": None})
+    gain = {"value": 0.2, "low": 0.0, "high": 0.3, "used": True}
+    judged = with_questions(tmp_path / "judged", {"counts": [COUNTS], "expected_gain": gain})
+    assert plain.questions == judged.questions == (QuestionCounts(**COUNTS),)
+    assert plain.expected_gain is None
+    assert judged.expected_gain == ExpectedGain(0.2, 0.0, 0.3)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.21, 0.3), (0.0, 0.1), (-2.0, 0.3)])
+def test_an_impossible_expected_gain_is_refused(tmp_path: Path, low: float, high: float) -> None:
+    gain = {"value": 0.2, "low": low, "high": high}
+    run = with_questions(tmp_path / "run", {"counts": [COUNTS], "expected_gain": gain})
+    with pytest.raises(LatteError, match=r"damaged \(the expected gain is not within"):
+        _ = run.expected_gain

@@ -10,6 +10,7 @@ import pytest
 
 from latte.cli.main import run_command_line
 from latte.interfaces import (
+    ExpectedGain,
     LatteError,
     QuestionCounts,
 )
@@ -111,6 +112,27 @@ def test_a_run_asks_within_its_budget_and_reports_the_counts(
     assert again is not None
     assert len(First.sent) == 3
     assert [one.stored for one in again.questions] == [1, 2]
+    assert results.expected_gain is None
+
+
+@pytest.mark.thorough
+def test_the_gain_that_a_labeler_expects_is_in_the_run_folder_and_the_report(
+    tmp_path: Path, tiny_clip_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LATTE_CACHE", str(tmp_path / "cache"))
+    write_colour_images(tmp_path / "images", NAMES, 2, (40, 36))
+    write_colour_images(tmp_path / "test", NAMES, 1, (40, 36))
+    text = RECIPE.replace("CLIP", str(tiny_clip_folder))
+    text = text.replace("[asking]", "[{use: asking, gain: 0.25}]")
+    controls = "controls: {no-questions: {labels: [frozen]}}\n"
+    recipe, progress = recipe_of(text + controls, tmp_path), RecordedProgress()
+    results = run_recipe(recipe, registry(), progress, output=tmp_path / "runs")
+    assert results is not None
+    assert results.expected_gain == ExpectedGain(0.25, 0.0, 0.5)
+    assert any("expected gain of the answers: +25 points" in line for line in progress.lines)
+    said = " ".join(summary_table(results).split())
+    assert "+25 points on the training images (between 0 and +50 in nine of ten" in said
+    assert 'Measured gain over the control "no-questions": 0 points on 3 labelled images.' in said
 
 
 def test_a_dry_run_of_describe_lists_questions_and_asks_none(

@@ -11,6 +11,7 @@ import pytest
 
 from latte.interfaces import (
     DescribeRequest,
+    ExpectedGain,
     LatteError,
     QuestionCounts,
 )
@@ -22,6 +23,7 @@ from tests.helpers.asking import (
     about,
     questions,
 )
+from tests.helpers.recorded import RecordedProgress
 
 
 def test_questions_beyond_the_budget_are_not_sent(tmp_path: Path) -> None:
@@ -160,10 +162,38 @@ def test_counts_are_written_by_purpose(tmp_path: Path) -> None:
     door.note("clusters", kept=1, contradictory=2)
     door.choose("images", [about(door, 2)])
     found = json.loads((tmp_path / "questions.json").read_text())
-    assert [QuestionCounts(**one) for one in found] == [
+    assert found["expected_gain"] is None
+    assert [QuestionCounts(**one) for one in found["counts"]] == [
         QuestionCounts("clusters", 2, stored=0, unanswered=1, kept=1, contradictory=2),
         QuestionCounts("images", 1, stored=0, unanswered=0),
     ]
+
+
+def test_the_expected_gain_is_written_with_the_counts_and_said(tmp_path: Path) -> None:
+    path, gain = tmp_path / "questions.json", ExpectedGain(0.22, -0.001, 0.384)
+    progress = RecordedProgress()
+    door = questions(tmp_path, 9, path=path, progress=progress)
+    door.choose("images", [about(door, 2)])
+    door.note_gain(gain)
+    found = json.loads(path.read_text())
+    assert ExpectedGain(**found["expected_gain"]) == gain
+    assert [QuestionCounts(**one) for one in found["counts"]] == [*door.counts]
+    said = (
+        "train: expected gain of the answers: +22 points on the training images "
+        "(between 0 and +38 in nine of ten simulated runs)"
+    )
+    assert progress.lines[-1] == said
+
+
+def test_a_dry_run_says_no_expected_gain(tmp_path: Path) -> None:
+    progress = RecordedProgress()
+    questions(tmp_path, 9, ask=False, progress=progress).note_gain(ExpectedGain(0.2, 0, 0.3))
+    assert progress.lines == []
+
+
+def test_a_gain_of_zero_has_a_reason() -> None:
+    assert "no answer was used" in str(ExpectedGain(0, 0, 0, used=False))
+    assert "changed no label" in str(ExpectedGain(0, 0, 0))
 
 
 def test_a_sheet_shows_its_images_in_one_picture(tmp_path: Path) -> None:

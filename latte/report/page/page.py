@@ -31,6 +31,7 @@ from latte.report.page.prototypes import moved_prototypes
 from latte.report.sentences import (
     ALL_OCCUR,
     CHECK_NAMES,
+    gain_sentence,
     headline,
     main_name,
     oracle_note,
@@ -79,6 +80,7 @@ def _content(results: RunResults, gallery_images: int, thumbnail_size: int) -> d
         "verdict": verdict_words(results, results.folder.name),
         "evidence": evidence_lines(evidence, results.folder.name),
         "present": _present(results),
+        "expected_gain": gain_sentence(results),
         "oracle": oracle_note(results.recipe),
         "scores": [score_cells(evaluation) for evaluation in results.evaluations],
         "accuracy_chart": _accuracy_chart(results.evaluations),

@@ -7,13 +7,16 @@ answers.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
 
-_CHANGES = 0.4
+NONE = -1
+"""Answer that names no class."""
+CHANGES = 0.4
 """Assumed share of wrong answers that change if the options are reversed."""
 _DOUBT = 0.2
 """No answer is used if, with at least this probability, the describer is wrong in most cases."""
@@ -22,6 +25,7 @@ _MOST = 0.95
 """Largest estimate of the probability that the describer is right."""
 GRID = torch.linspace(0.01, 0.99, 99, dtype=torch.float64)
 """Values of p, the probability that the describer is right."""
+_NO_IMAGES: Mapping[int, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ class Record:
         means: never if the describer is right. A control question is passed with probability
         p (1 - `listed`).
         """
-        contradiction, passed = _CHANGES * (1 - GRID), GRID * (1 - self.listed)
+        contradiction, passed = CHANGES * (1 - GRID), GRID * (1 - self.listed)
         log = (
             self.contradictory * contradiction.log()
             + (self.pairs - self.contradictory) * (1 - contradiction).log()
@@ -69,6 +73,11 @@ class Record:
             + (self.controls - self.passed) * (1 - passed).log()
         )
         return log.softmax(dim=0)
+
+    @property
+    def right(self) -> float:
+        """Most probable p, at most 0.95."""
+        return min(float(GRID[self.posterior.argmax()]), _MOST)
 
     @property
     def reliability(self) -> float:
@@ -83,7 +92,7 @@ class Record:
         few = self.controls < _FEWEST_CONTROLS or 3 * self.passed < self.controls
         if few or float(weights[GRID < 0.5].sum()) >= _DOUBT:
             return 0.0
-        return twice_right(float(GRID[weights.argmax()]))
+        return twice_right(self.right)
 
 
 def twice_right(right: float) -> float:
@@ -92,20 +101,27 @@ def twice_right(right: float) -> float:
     `right` is the probability that a single answer is right; more than 0.95 counts as 0.95.
     """
     right = min(right, _MOST)
-    return right / (right + (1 - _CHANGES) * (1 - right))
+    return right / (right + (1 - CHANGES) * (1 - right))
 
 
-def evidence(answers: Sequence[Answer], reliability: float, empty: Tensor) -> Tensor | None:
-    """Return the log-likelihood ratios (N, C) that `answers` imply; None if no answer is used.
+def within_limits(share: float, options: int) -> float:
+    """Return a reliability at which the answer neither speaks against itself nor is certain."""
+    return min(max(share, 1 / (options + 1)), twice_right(_MOST))
 
-    The result is 0 for images without an answer. `empty` (N, C) are zeros of the wanted type and
-    device. An answer is right with the probability `reliability`, and each of the other options has
-    an equal share of the rest.
 
-    Answers that contradict the mixture are left out if the mixture is at least as reliable as the
-    describer. This is the case if the share of answers that agree with the mixture is at least the
-    square of `reliability`: if errors are independent, the describer and the mixture agree with a
-    probability that is the product of their reliabilities.
+def evidence(
+    answers: Sequence[Answer],
+    reliability: float,
+    empty: Tensor,
+    of_images: Mapping[int, float] = _NO_IMAGES,
+) -> Tensor | None:
+    """Return the log-likelihood ratios of `answers`, added to a copy of the zeros `empty` (N, C).
+
+    An answer is right with the probability `reliability`, or that of its image in `of_images`, and
+    each of the other options has an equal share of the rest. Answers that contradict the mixture
+    are left out if the mixture is at least as reliable. Two annotators with independent errors
+    agree with the product of their reliabilities, so this is the case if the share of agreements is
+    the square of `reliability` or larger. Returns None if no answer counts.
     """
     if reliability == 0 or not answers:
         return None
@@ -115,6 +131,7 @@ def evidence(answers: Sequence[Answer], reliability: float, empty: Tensor) -> Te
         agreements = (sum(one.agrees for one in own) + 1) / (len(own) + 2)
         for one in own:
             if one.agrees or agreements < reliability**2:
-                ratio = reliability * one.options / (1 - reliability)
+                right = of_images.get(int(one.rows[0]), reliability) if about_one else reliability
+                ratio = right * one.options / (1 - right)
                 found[one.rows, one.label] += math.log(ratio)
     return found

@@ -17,8 +17,10 @@ from latte_transductive.mixture import Mixture
 from latte_transductive.neighbours import neighbours_of
 from torch import Tensor
 
-from latte.api import Choice, ChoiceRequest, DescribedImage, Questions
-from latte_questions.belief import Answer, Record, evidence
+from latte.api import Choice, ChoiceRequest, DescribedImage, ExpectedGain, Questions
+from latte_questions.annotators import Pair, reliabilities
+from latte_questions.belief import NONE, Answer, Record, evidence
+from latte_questions.gain import LARGEST_SHARE, calibrated, raw_gain
 from latte_questions.options import ChoicesOptions
 from latte_questions.wordings import (
     DIFFERENCES,
@@ -45,8 +47,6 @@ _CONTROLS = 8
 _CONTROL_NAMES = 3
 """Number of names in a control question: the least likely class, and names of `_FOREIGN`."""
 _FOREIGN = ("passport", "violin", "traffic light", "chess board", "tooth brush", "tractor")
-_NONE = -1
-"""Answer that names no class."""
 _ROUNDS = 3
 """Number of rounds of questions about images; the mixture is fitted again after each."""
 _NEIGHBOURS = 10
@@ -83,6 +83,9 @@ class Interview:
     fit: Fit
     answers: list[Answer] = field(default_factory=list)
     record: Record = field(default_factory=Record)
+    pairs: list[Pair] = field(default_factory=list)
+    answered: int = 0
+    """Number of questions with options that were answered."""
 
     def __post_init__(self) -> None:
         self.before = self.fit(self.texts, None).posteriors
@@ -116,6 +119,24 @@ class Interview:
         if self.record.reliability == 0:
             self.texts = given
         return self._evidence()
+
+    def expected_gain(self, heard: Tensor | None) -> ExpectedGain | None:
+        """Return the gain to expect from the logits `heard` (N, C), which `evidence` returned.
+
+        Returns None if nothing was answered, or if the questions were about more images than the
+        estimate is calibrated for.
+        """
+        if self.answered == 0:
+            return None
+        if heard is None or not bool(heard.any()):
+            return ExpectedGain(0.0, 0.0, 0.0, used=False)
+        if len(self.pairs) > LARGEST_SHARE * len(self.images):
+            return None
+        return calibrated(self.raw_gain(heard))
+
+    def raw_gain(self, heard: Tensor) -> float:
+        """Return the gain from `heard` (N, C) by the mixture's own probabilities."""
+        return raw_gain(self.before, self.fit(self.texts, heard).posteriors)
 
     def choose(self, posteriors: Tensor, asked: Tensor, count: int) -> Tensor:
         """Choose up to `count` images to ask about, except those with True in `asked` (N,)."""
@@ -156,7 +177,15 @@ class Interview:
         return int(self.before[rows].mean(dim=0).argmax()) == label
 
     def _evidence(self) -> Tensor | None:
-        return evidence(self.answers, self.record.reliability, torch.zeros_like(self.before))
+        empty, record = torch.zeros_like(self.before), self.record
+        if record.reliability == 0:
+            return None
+        return evidence(self.answers, record.reliability, empty, self.of_images())
+
+    def of_images(self) -> dict[int, float]:
+        """Return the reliabilities of single answers, by image; see `reliabilities`."""
+        labels = self.before.argmax(dim=1)
+        return reliabilities(self.pairs, labels, len(self.names), self.record.right)
 
     def _pairs_left(self) -> int:
         return (self.questions.budget - self.questions.asked) // 2
@@ -277,10 +306,12 @@ class Interview:
             if one is None or two is None:
                 continue
             answered += 1
-            label = _chosen(one, options)
-            if label != _chosen(two, options[::-1]):
+            label, again = _chosen(one, options), _chosen(two, options[::-1])
+            if purpose == IMAGES:
+                self.pairs.append(Pair(int(rows[0]), label, again, tuple(options)))
+            if label != again:
                 contradictory += 1
-            elif label != _NONE:
+            elif label != NONE:
                 agrees = self._agrees(rows, label)
                 self.answers.append(Answer(rows, label, len(options), agrees))
                 kept += 1
@@ -290,15 +321,17 @@ class Interview:
             self.record.contradictory += contradictory
 
     def _choose(self, purpose: str, requests: Sequence[ChoiceRequest]) -> list[Choice | None]:
-        return self.questions.choose(purpose, requests) if requests else []
+        found = self.questions.choose(purpose, requests) if requests else []
+        self.answered += sum(one is not None for one in found)
+        return found
 
 
 def _chosen(choice: Choice, options: Sequence[int]) -> int:
-    """Return the most probable class; `_NONE` if another option is at least as probable."""
+    """Return the most probable class; `NONE` if another answer is at least as probable."""
     named = choice.probabilities[: len(options)]
     best = max(range(len(options)), key=lambda index: named[index])
     others = (choice.none, *choice.probabilities[len(options) :])
-    return options[best] if named[best] > max(others) else _NONE
+    return options[best] if named[best] > max(others) else NONE
 
 
 def choose_images(

@@ -88,7 +88,10 @@ class ChoicesLabeler(TransductiveLabeler):
         # Zeros mean that no answer counts; without them later epochs would ask again.
         self._evidence = images.new_zeros(len(images), len(texts)) if heard is None else heard
         if interview.texts is not texts:
+            # The expected gain was not calibrated for runs whose class texts change.
             self._reworded = interview.texts
+        elif (gain := interview.expected_gain(heard)) is not None:
+            questions.note_gain(gain)
         questions.close()
 
     def _texts(self, images: Tensor, aggregator: PrototypeAggregator[Any]) -> Tensor:

@@ -26,6 +26,7 @@ from latte.api import (
     Context,
     DescribedImage,
     DescribeRequest,
+    ExpectedGain,
     FeatureBank,
     LabelerPrototypes,
     LatteError,
@@ -59,6 +60,7 @@ class Asked:
         self.texts: list[tuple[str, DescribeRequest]] = []
         self.notes: dict[str, tuple[int, int]] = {}
         self.order: list[str] = []
+        self.gains: list[ExpectedGain] = []
         self.closed = False
 
     @property
@@ -86,6 +88,9 @@ class Asked:
 
     def note(self, purpose: str, *, kept: int, contradictory: int) -> None:
         self.notes[purpose] = (kept, contradictory)
+
+    def note_gain(self, gain: ExpectedGain) -> None:
+        self.gains.append(gain)
 
     def close(self) -> None:
         self.closed = True
@@ -189,6 +194,32 @@ def test_clusters_come_first_and_each_question_is_asked_in_two_orders() -> None:
 def test_a_useless_describer_changes_nothing(answer: Answering, budget: int) -> None:
     found = labels(choices(), misnamed(), Asked(budget, answer))
     assert torch.equal(found, without_questions())
+
+
+def test_the_expected_gain_of_good_answers_is_reported_with_its_interval() -> None:
+    asked = Asked(60, right)
+    found = labels(choices(), misnamed(), asked)
+    (gain,) = asked.gains
+    changed = float((found != without_questions()).double().mean())
+    assert gain.used
+    assert 0.2 < gain.value < changed
+    assert gain.low < gain.value < gain.high <= 1
+
+
+@pytest.mark.parametrize("answer", [first, lowest, none])
+def test_the_gain_of_a_useless_describer_is_zero(answer: Answering) -> None:
+    asked = Asked(60, answer)
+    labels(choices(), misnamed(), asked)
+    assert asked.gains == [ExpectedGain(0, 0, 0, used=False)]
+
+
+@pytest.mark.parametrize(("answer", "budget"), [(refusal, 60), (right, 0), (right, 130)])
+def test_no_gain_is_reported_without_answers_or_for_more_than_a_fifth_of_the_images(
+    answer: Answering, budget: int
+) -> None:
+    asked = Asked(budget, answer)
+    labels(choices(), misnamed(), asked)
+    assert asked.gains == []
 
 
 @pytest.mark.parametrize("budget", [0, 30, 33, 1000])
@@ -350,6 +381,7 @@ def test_wordings_that_fit_the_answers_change_the_class_texts() -> None:
     asked, labeler = Asked(130, right, fitting), ChoicesLabeler(WORDED, CONTEXT)
     found = worded(asked, labeler=labeler)
     assert asked.notes["class-names"] == (CLASSES, 0)
+    assert asked.gains == [], "the estimate is not calibrated for other class texts"
     assert float((found == TRUTH).double().mean()) > 0.95
     texts, start = labeler.state()["texts"], misnamed()
     accuracies = [

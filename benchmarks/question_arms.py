@@ -1,0 +1,102 @@
+"""Accuracy of the labeler `choices` on a folder of frozen features.
+
+Questions pass through the store and budget of runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from latte_questions.labeler import ChoicesLabeler
+from latte_questions.options import ChoicesOptions
+from torch import Tensor
+
+from benchmarks.folder_cells import NO_CLASS, Folder
+from benchmarks.folder_methods import LEARNER, classify, context_of, no_descriptions, zero_shot
+from benchmarks.question_describer import SimulatedDescriber, training_set
+from latte.api import LabelerPrototypes
+from latte.cli.progress import make_progress
+from latte.interfaces import FeatureBank, NoOptions, TrainingStart
+from latte.interfaces.settings import Budget
+from latte.run.questions import StoredQuestions
+
+_OPTIONS = ChoicesOptions()
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Accuracies in percent: of own images that show a name, and of unseen images."""
+
+    own: float
+    unseen: float
+    questions: float = 0
+
+    def __str__(self) -> str:
+        return f"{self.own:.1f} / {self.unseen:.1f}"
+
+
+def answered(folder: Folder, describer: SimulatedDescriber, budget: int, **how: Any) -> Accuracy:
+    """Return the accuracies after `budget` questions, through the store and budget of runs.
+
+    `how` are arguments of `fitted`.
+    """
+    with TemporaryDirectory() as path:
+        questions = StoredQuestions(
+            lambda: describer,
+            training_set(folder),
+            Budget(questions=budget),
+            Path(path),
+            make_progress(quiet=True),
+        )
+        found = fitted(folder, questions=questions, **how)
+    return Accuracy(found.own, found.unseen, questions.asked)
+
+
+def fitted(
+    folder: Folder,
+    labeler_class: type[ChoicesLabeler] = ChoicesLabeler,
+    options: ChoicesOptions = _OPTIONS,
+    **start: Any,
+) -> Accuracy:
+    """Return the accuracies of the labeler with these parts of its `TrainingStart`."""
+    context = context_of(folder)
+    labeler = labeler_class(options, context)
+    features = folder.own.features
+    labeler.start(
+        TrainingStart(
+            folder.names,
+            folder.texts,
+            features,
+            zero_shot(folder).own,
+            no_descriptions,
+            **start,
+        )
+    )
+    info = labeler.on_epoch_start(
+        {LEARNER: FeatureBank(features)}, {LEARNER: LabelerPrototypes(NoOptions(), context)}, 0
+    )
+    posterior = labeler.posterior(LEARNER)
+    assert posterior is not None
+    test = classify(info.classifiers[LEARNER], folder.test.features)
+    return accuracy(folder, posterior.labels[:, 0], test)
+
+
+def accuracy(folder: Folder, own: Tensor, test: Tensor) -> Accuracy:
+    """Return the accuracies of labels (N,) of own and (M,) of unseen images."""
+    counted = folder.own.labels != NO_CLASS
+    shares = [
+        100 * float((found == truth).double().mean())
+        for found, truth in (
+            (own[counted], folder.own.labels[counted]),
+            (test, folder.test.labels),
+        )
+    ]
+    return Accuracy(*shares)
+
+
+def every_question(folder: Folder) -> int:
+    """Return a budget for all questions about the images of `folder`."""
+    return 2 * len(folder.own) + 2 * len(folder.names) + 8

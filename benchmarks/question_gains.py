@@ -1,0 +1,167 @@
+"""Calibrate the expected gain of the labeler `choices` on simulated runs: `questions --gains`.
+
+A *case* is a run whose answers count, with its raw gain (`latte_questions.gain.raw_gain`) and the
+gain in own accuracy, measured by the true classes. The constants are judged on each set of images
+with those of the other sets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import mean
+from typing import ClassVar
+
+import numpy
+from latte_questions.interview import Interview
+from latte_questions.labeler import FEWEST_QUESTIONS, ChoicesLabeler
+from torch import Tensor
+
+from benchmarks.folder_cells import Cell, Folder, LabelledSet, can_draw, draw
+from benchmarks.measuring import say
+from benchmarks.question_arms import answered, fitted
+from benchmarks.question_describer import MakeDescriber, SimulatedDescriber
+
+_QUANTILES = (0.05, 0.95)
+"""The interval contains nine of ten ratios of measured and raw gain."""
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class GainCase:
+    """Raw and measured gain of one run, in points."""
+
+    source: str
+    """Set that the images come from; all its subsets are held back together."""
+    raw: float
+    gain: float
+
+    @property
+    def ratio(self) -> float:
+        """Measured gain as a share of the raw gain."""
+        return self.gain / self.raw
+
+
+@dataclass(frozen=True)
+class Constants:
+    """The constants of `latte_questions.gain`."""
+
+    share: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, cases: Sequence[GainCase]) -> Constants:
+        """Return the constants of cases, in which each source has the same weight."""
+        sources = [one.source for one in cases]
+        weights = numpy.array([1 / sources.count(one) for one in sources])
+        raw = numpy.array([one.raw for one in cases])
+        gain = numpy.array([one.gain for one in cases])
+        order = numpy.argsort(gain / raw, kind="stable")
+        mass = weights[order].cumsum() / weights.sum()
+        ends = [cases[order[int((mass < share).sum())]].ratio for share in _QUANTILES]
+        return cls(float((weights * gain).sum() / (weights * raw).sum()), *ends)
+
+    def contain(self, case: GainCase) -> bool:
+        """Return True if the interval contains the measured gain."""
+        return self.low - _ROUNDING <= case.ratio <= self.high + _ROUNDING
+
+    def __str__(self) -> str:
+        return f"{self.share:.2f} ({self.low:.2f} to {self.high:.2f})"
+
+
+class RawInterview(Interview):
+    """Interview that stores the raw gain of its answers."""
+
+    found: ClassVar[list[float]] = []
+    """The raw gain of the last run, in points; empty if no answer counted."""
+
+    def expected_gain(self, heard: Tensor | None) -> None:
+        """Store the raw gain, also of budgets for which `choices` expects none."""
+        if heard is not None and bool(heard.any()):
+            self.found.append(100 * self.raw_gain(heard))
+
+
+class RawLabeler(ChoicesLabeler):
+    """Labeler `choices` that stores the raw gain of its answers."""
+
+    interview = RawInterview
+
+
+def cases_of(
+    whole: LabelledSet,
+    folder: Folder,
+    rights: Sequence[float | None],
+    shares: Sequence[float],
+    seed: int,
+    make: MakeDescriber = SimulatedDescriber,
+) -> Iterator[GainCase | None]:
+    """Yield a case for each p and each budget; None if the answers changed no label.
+
+    A budget is a share of the images. Budgets that the labeler refuses are left out.
+    """
+    budgets = [int(2 * share * len(folder.own)) for share in shares]
+    before = fitted(folder).own
+    for right in rights:
+        describer = make(folder, right, seed)
+        for budget in budgets:
+            if budget < FEWEST_QUESTIONS:
+                continue
+            RawInterview.found.clear()
+            after = answered(folder, describer, budget, labeler_class=RawLabeler).own
+            raw = sum(RawInterview.found)
+            yield GainCase(whole.source, raw, after - before) if raw > 0 else None
+
+
+def say_calibration(
+    loaded: Sequence[LabelledSet],
+    cells: Sequence[Cell],
+    rights: Sequence[float | None],
+    shares: Sequence[float],
+    seeds: int,
+    make: MakeDescriber = SimulatedDescriber,
+) -> None:
+    """Simulate all runs, and print the constants and how well they fit sets that were held back."""
+    found = [
+        one
+        for cell in cells
+        for whole in loaded
+        if can_draw(whole, cell, loaded)
+        for seed in range(seeds)
+        for one in cases_of(whole, draw(whole, cell, seed, loaded), rights, shares, seed, make)
+    ]
+    cases = [one for one in found if one is not None]
+    head = ("set", "runs", "raw", "gain", "constants of the other sets", "bias", "error", "inside")
+    say(_line(head))
+    say(_line(["---"] * len(head)))
+    judged: list[tuple[GainCase, Constants]] = []
+    for source in dict.fromkeys(one.source for one in cases):
+        others = [one for one in cases if one.source != source]
+        if not others:
+            continue
+        constants = Constants.of(others)
+        pairs = [(one, constants) for one in cases if one.source == source]
+        say(_line([source, *_judged(pairs, str(constants))]))
+        judged += pairs
+    if judged:
+        say(_line(["all", *_judged(judged, str(Constants.of(cases)))]))
+    say(f"\n{len(found) - len(cases)} of {len(found)} runs changed no label")
+
+
+def _judged(pairs: Sequence[tuple[GainCase, Constants]], constants: str) -> list[str]:
+    """Return number, mean raw and measured gain, constants, bias, mean absolute error, coverage."""
+    errors = [which.share * one.raw - one.gain for one, which in pairs]
+    inside = mean(which.contain(one) for one, which in pairs)
+    numbers = [mean(one.raw for one, _ in pairs), mean(one.gain for one, _ in pairs)]
+    return [
+        str(len(pairs)),
+        *(f"{one:.1f}" for one in numbers),
+        constants,
+        f"{mean(errors):+.1f}",
+        f"{mean(map(abs, errors)):.1f}",
+        f"{100 * inside:.0f} %",
+    ]
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,129 @@
+"""Reliability of single answers, where a class was named often enough.
+
+Dawid and Skene (1979) estimate from the disagreements of annotators how often each of them confuses
+one class with another. Here the annotators are the describer and the mixture without answers. CLIP
+is no third annotator, because the mixture follows it and shares its errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from latte_questions.belief import CHANGES, NONE, within_limits
+
+FEWEST_ANSWERS = 16
+"""Smallest number of pairs of answers that name a class, for reliabilities of its own."""
+_PRIOR = 10.0
+"""Number of images as which the reliability of all answers counts for each class."""
+_CONFUSIONS = 20.0
+"""Number of images per class as which a mixture that guesses counts."""
+_ITERATIONS = 30
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Answers to the two questions about one image: classes, or `NONE`."""
+
+    row: int
+    first: int
+    second: int
+    options: tuple[int, ...]
+
+
+def reliabilities(
+    pairs: Sequence[Pair], mixture: Tensor, classes: int, right: float
+) -> dict[int, float]:
+    """Return the probability that an answer which was given twice is right, by image.
+
+    Images are left out if fewer than `FEWEST_ANSWERS` pairs name the class of the answer; a pair
+    whose answers differ counts half for each of its two classes.
+
+    Args:
+        pairs: the answers about images.
+        mixture: (N,) labels of all images by the mixture without answers.
+        classes: the number C of classes.
+        right: probability p that an answer is right, estimated from all answers.
+    """
+    named = [one for one in pairs if max(one.first, one.second) != NONE]
+    if not named:
+        return {}
+    answers = _Answers.of(named, mixture, classes)
+    often = (answers.first + answers.second).sum(dim=0) / 2 >= FEWEST_ANSWERS
+    if not bool(often.any()):
+        return {}
+    shares = answers.true_classes(right)
+    return {
+        one.row: within_limits(float(shares[place, one.first]), len(one.options))
+        for place, one in enumerate(named)
+        if one.first == one.second and bool(often[one.first])
+    }
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """Answers of both annotators about M images."""
+
+    first: Tensor
+    """(M, C): 1 at the first answer of the describer."""
+    second: Tensor
+    """(M, C): 1 at its second answer."""
+    offered: Tensor
+    """(M, C): 1 at the options."""
+    mixture: Tensor
+    """(M,): labels by the mixture."""
+
+    @classmethod
+    def of(cls, pairs: Sequence[Pair], mixture: Tensor, classes: int) -> _Answers:
+        # One more column for "none of these", which is then dropped.
+        def marked(labels: Sequence[int]) -> Tensor:
+            columns = torch.tensor([classes if one == NONE else one for one in labels])
+            return one_hot(columns, classes + 1)[:, :classes].double()
+
+        offered = torch.zeros(len(pairs), classes, dtype=torch.float64)
+        for place, one in enumerate(pairs):
+            offered[place, list(one.options)] = 1
+        return cls(
+            marked([one.first for one in pairs]),
+            marked([one.second for one in pairs]),
+            offered,
+            mixture[[one.row for one in pairs]].cpu(),
+        )
+
+    def true_classes(self, right: float) -> Tensor:
+        """Return the probability (M, C) of each class of each image, by expectation-maximisation.
+
+        Parameters are the probability p_c that the describer is right about class c, and the
+        probability that the mixture gives an image of class c each label.
+        """
+        same = ((self.first * self.second).sum(dim=1) > 0).unsqueeze(1)
+        options, classes = self.offered.sum(dim=1, keepdim=True), self.offered.shape[1]
+        reliable = torch.full((classes,), right, dtype=torch.float64)
+        confusions = torch.full((classes, classes), 1 / classes, dtype=torch.float64)
+        shares = self.offered / options
+        for _ in range(_ITERATIONS):
+            likelihood = self._likelihood(reliable, same, options)
+            shares = likelihood * confusions[:, self.mixture].T
+            shares = shares / shares.sum(dim=1, keepdim=True)
+            hits = (shares * self.first * same).sum(dim=0)
+            reliable = (_PRIOR * right + hits) / (_PRIOR + shares.sum(dim=0))
+            counts = torch.zeros_like(confusions).index_add(0, self.mixture, shares).T
+            counts = counts + _CONFUSIONS / classes
+            confusions = counts / counts.sum(dim=1, keepdim=True)
+        return shares
+
+    def _likelihood(self, reliable: Tensor, same: Tensor, options: Tensor) -> Tensor:
+        """Return the probability (M, C) of the describer's two answers for each true class.
+
+        A wrong answer is one of the other options, "none of these" among them, and changes with
+        the assumed probability if the options are reversed.
+        """
+        wrong = (1 - reliable).expand_as(self.first)
+        agreeing = torch.where(self.first > 0, reliable, (1 - CHANGES) * wrong / options)
+        named = self.first + self.second > 0
+        differing = CHANGES * wrong * torch.where(named, 0.5, 1 / options.square())
+        return torch.where(same, agreeing, differing) * self.offered

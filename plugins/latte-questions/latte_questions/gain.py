@@ -1,0 +1,34 @@
+"""Estimate without labels of how much accuracy the answers bring."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from latte.api import ExpectedGain
+
+# `python -m benchmarks questions --gains` prints these constants, and how well constants of other
+# sets of images predict the gains on each set; docs/questions.md has the whole command.
+SHARE = 0.56
+"""Mean gain, as a share of the mean raw gain."""
+LOWEST = 0.0
+"""5 % quantile of the ratio of gain and raw gain, over simulated runs."""
+HIGHEST = 0.90
+"""95 % quantile of this ratio."""
+LARGEST_SHARE = 0.2
+"""Largest share of images that questions were about; with more, the raw gain is too small."""
+
+
+def raw_gain(before: Tensor, after: Tensor) -> float:
+    """Return the gain in accuracy if the probabilities `after` (N, C) were right.
+
+    An image whose label changes from `before` (N, C) gains the probability of its new label minus
+    that of its old label. Both are from the mixture with the answers, which is too confident: it
+    believes a name for every image of a cluster, also for those of other classes.
+    """
+    old, new = (one.argmax(dim=1, keepdim=True) for one in (before, after))
+    return float((after.gather(1, new) - after.gather(1, old)).double().mean())
+
+
+def calibrated(raw: float) -> ExpectedGain:
+    """Return the gain to expect, and its interval, in proportion to the raw gain `raw`."""
+    return ExpectedGain(SHARE * raw, LOWEST * raw, min(1.0, HIGHEST * raw))
