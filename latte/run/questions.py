@@ -146,7 +146,7 @@ class StoredQuestions:
             self._progress.say(f"train: expected gain of the answers: {gain}")
 
     def save(self) -> None:
-        """Write the numbers in `counts`, and the expected gain, to the questions file of the run."""
+        """Write the numbers in `counts` and the expected gain to `questions.json` of the run."""
         if self._path is not None and distributed.is_main_process():
             write_json(self._path, asdict(AskedQuestions([*self.counts], self.expected_gain)))
 
