@@ -22,7 +22,7 @@ CELLS = {
     "30 % of no class": "30 % images of no class",
 }
 """Rows of the table, and their labels in the picture."""
-_HEAD = r"\| own images \|.*\| \*\*with the verdict\*\* \|$"
+_HEAD = r"\| own images \|.*\| \*\*with the guard\*\* \|$"
 _VALUE = r"(?P<mean>[+−-][\d.]+) \((?P<worst>[+−-][\d.]+), (?P<losing>\d+)\)"
 _LEFT, _UNIT, _ROW, _TOP, _WIDTH = 200, 36, 26, 58, 720
 
