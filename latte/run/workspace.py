@@ -329,7 +329,7 @@ class Listeners:
                 self._listening.remove((name, reporter))
                 self._progress.say(
                     f"warning: reporter {name} failed in {hook} ({error_line(error)}); "
-                    "the run goes on without telling it more"
+                    "the run goes on and calls no further hook of it"
                 )
 
 

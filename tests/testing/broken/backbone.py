@@ -248,7 +248,7 @@ class HiddenStates(nn.Module):
         self.model = model
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return self.model.image.trunk(self.model.pooled(pixels))
+        return self.model.image.frozen_part(self.model.pooled(pixels))
 
 
 class WithoutProjection(SmallBackbone):
