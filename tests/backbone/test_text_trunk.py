@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 
 from latte.backbone import open_clip
 from latte.backbone.open_clip import OpenClipBackbone
-from latte.backbone.packed import rows_of
+from latte.backbone.packed import rows_of, starts_of
 from latte.components.options import LastBlocksOptions
 from latte.components.trainable import LastBlocks
 from latte.interfaces import TextTrunk
@@ -82,7 +82,8 @@ def test_features_agree_with_open_clip_on_one_padded_text_at_a_time(config: dict
     LAST_BLOCK.select(backbone)
     trunk, chosen = trunk_of(backbone), torch.tensor([5, 0, 4, 2])
     states, lengths = trunk.states(TEXTS), trunk.lengths(TEXTS)
-    found = trunk.features(states[rows_of(lengths, chosen)], lengths[chosen])
+    rows = rows_of(starts_of(lengths)[chosen], lengths[chosen])
+    found = trunk.features(states[rows], lengths[chosen])
     for features, index in zip(found, chosen.tolist(), strict=True):
         tokens = backbone.tokenizer([TEXTS[index]])
         expected = normalize(backbone.model.encode_text(tokens), dim=1)[0]
@@ -105,8 +106,10 @@ def test_exchanged_rows_of_one_token_change_the_features() -> None:
 
 def test_rows_of_chosen_sequences_follow_each_other() -> None:
     lengths = torch.tensor([2, 3, 1, 4])
-    assert rows_of(lengths, torch.tensor([3, 0, 3])).tolist() == [6, 7, 8, 9, 0, 1, 6, 7, 8, 9]
-    assert rows_of(lengths, torch.tensor([], dtype=torch.int64)).tolist() == []
+    starts, chosen = starts_of(lengths), torch.tensor([3, 0, 3])
+    assert starts.tolist() == [0, 2, 5, 6]
+    assert rows_of(starts[chosen], lengths[chosen]).tolist() == [6, 7, 8, 9, 0, 1, 6, 7, 8, 9]
+    assert rows_of(starts[:0], lengths[:0]).tolist() == []
 
 
 @pytest.mark.parametrize("config", [clip_models.BIDIRECTIONAL, clip_models.CUSTOM_BLOCKS])

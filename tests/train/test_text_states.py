@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from latte.components.options import LastBlocksOptions
+from latte.components.options import LastBlocksOptions, TemplateOptions
+from latte.components.prototypes import TemplatePrototypes
 from latte.components.trainable import LastBlocks
 from latte.describe.bank import DescriptionBank
 from latte.describe.columns import Column
@@ -130,6 +131,32 @@ def test_several_texts_per_image_give_the_weights_of_whole_towers(
     training = run(with_variants(make_last("cached", **settings)))
     assert in_steps == []
     assert_close(training, whole)
+
+
+def test_texts_that_no_step_encodes_are_not_cached(make: Callable[..., Training]) -> None:
+    """Class texts of other aggregators are encoded between epochs only, by the whole tower."""
+
+    def cached_texts(name: str, aggregator: Any, *, described: bool) -> set[str] | None:
+        loss = MaskedCrossEntropy(NoOptions(), CONTEXT)
+        part = Part("main", LAST_BLOCK, aggregator, loss)
+        training = run(make(name, parts=[part], described=described))
+        cached = training.learners[0].text_states
+        assert training.learners[0].text_tower_is_trained
+        return None if cached is None else {*cached.indices}
+
+    templates = [
+        TemplatePrototypes(TemplateOptions(refresh=refresh), CONTEXT)
+        for refresh in ("start", "epoch", "step")
+    ]
+    classes = {TEMPLATE.replace("{class}", name) for name in CLASSES}
+    found = [
+        cached_texts(f"{number}", one, described=False) for number, one in enumerate(templates)
+    ]
+    assert found == [None, None, classes]
+    momentum = latteclip_part().aggregator
+    described = cached_texts("described", momentum, described=True)
+    assert described
+    assert not described & classes
 
 
 @pytest.mark.parametrize(("epochs", "cached"), [(VARIANTS, True), (VARIANTS - 1, False)])
