@@ -15,7 +15,7 @@ from latte.components.prototypes import TemplatePrototypes
 from latte.components.trainable import LastBlocks
 from latte.describe.bank import DescriptionBank
 from latte.describe.columns import Column
-from latte.interfaces import NoOptions, Trainable, TrainableGroup
+from latte.interfaces import ClassFeatureRefresh, NoOptions, Trainable, TrainableGroup
 from latte.toolkit.descriptions import ImageDescription, ImageOptions
 from latte.train import features as features_module
 from latte.train import learner as learner_module
@@ -133,30 +133,27 @@ def test_several_texts_per_image_give_the_weights_of_whole_towers(
     assert_close(training, whole)
 
 
-def test_texts_that_no_step_encodes_are_not_cached(make: Callable[..., Training]) -> None:
+def test_texts_that_no_step_encodes_are_not_cached(
+    make: Callable[..., Training], make_last: Callable[..., Training]
+) -> None:
     """Class texts of other aggregators are encoded between epochs only, by the whole tower."""
 
-    def cached_texts(name: str, aggregator: Any, *, described: bool) -> set[str] | None:
-        loss = MaskedCrossEntropy(NoOptions(), CONTEXT)
-        part = Part("main", LAST_BLOCK, aggregator, loss)
-        training = run(make(name, parts=[part], described=described))
-        cached = training.learners[0].text_states
-        assert training.learners[0].text_tower_is_trained
-        return None if cached is None else {*cached.indices}
+    def cached_texts(training: Training) -> set[str]:
+        (learner,) = run(training).learners
+        assert learner.text_tower_is_trained
+        return set() if learner.text_states is None else {*learner.text_states.indices}
 
-    templates = [
-        TemplatePrototypes(TemplateOptions(refresh=refresh), CONTEXT)
-        for refresh in ("start", "epoch", "step")
-    ]
+    def templates(refresh: ClassFeatureRefresh) -> set[str]:
+        aggregator = TemplatePrototypes(TemplateOptions(refresh=refresh), CONTEXT)
+        part = Part("main", LAST_BLOCK, aggregator, MaskedCrossEntropy(NoOptions(), CONTEXT))
+        return cached_texts(make(refresh, parts=[part], described=False))
+
     classes = {TEMPLATE.replace("{class}", name) for name in CLASSES}
-    found = [
-        cached_texts(f"{number}", one, described=False) for number, one in enumerate(templates)
-    ]
-    assert found == [None, None, classes]
-    momentum = latteclip_part().aggregator
-    described = cached_texts("described", momentum, described=True)
-    assert described
-    assert not described & classes
+    assert templates("step") == classes
+    assert templates("epoch") == templates("start") == set()
+    described = with_variants(make_last("described", max_steps=VARIANTS * 4))
+    assert cached_texts(described) == {*described.inputs.bank.unique_texts}
+    assert classes.isdisjoint(described.inputs.bank.unique_texts)
 
 
 @pytest.mark.parametrize(("epochs", "cached"), [(VARIANTS, True), (VARIANTS - 1, False)])
