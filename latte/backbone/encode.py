@@ -203,6 +203,9 @@ def encode_text_states(
 
     `lengths` (M,) are the numbers of rows of the texts. Each process encodes a share of the texts;
     `progress` shows the share of the main process.
+
+    Raises:
+        LatteError: if an output is zero or not finite, because the model's weights are damaged.
     """
     own, starts = distributed.share(range(len(texts))), starts_of(lengths)
     states = torch.zeros(int(lengths.sum()), trunk.width, device=device)
@@ -211,11 +214,13 @@ def encode_text_states(
             part = own[first : first + _TEXTS_PER_PASS]
             chosen = torch.tensor(part)
             rows = rows_of(starts[chosen], lengths[chosen]).to(device)
-            states[rows] = trunk.states([texts[index] for index in part]).float()
+            encoded = trunk.states([texts[index] for index in part]).float()
+            # Checking all states at once would need twice their memory.
+            check_features(encoded, "text")
+            states[rows] = encoded
             task.advance(len(part))
     distributed.barrier()
     (states,) = distributed.all_reduce([states])
-    check_features(states, "text")
     return states
 
 

@@ -17,7 +17,13 @@ from torch.nn import functional
 from latte.backbone.compiled import compile_in
 from latte.backbone.groups import parameters_of
 from latte.backbone.hub import CONFIG_FILE
-from latte.backbone.packed import can_run, is_vision_transformer, reads_class_token, rows_of, starts_of
+from latte.backbone.packed import (
+    can_run,
+    is_vision_transformer,
+    reads_class_token,
+    rows_of,
+    starts_of,
+)
 from latte.backbone.source import WEIGHTS_FILE
 from latte.backbone.texts import (
     TextPath,

@@ -11,11 +11,14 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from latte.backbone import open_clip
+from latte.backbone.encode import _TEXTS_PER_PASS as PASS
+from latte.backbone.encode import encode_text_states
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.backbone.packed import rows_of, starts_of
 from latte.components.options import LastBlocksOptions
 from latte.components.trainable import LastBlocks
-from latte.interfaces import TextTrunk
+from latte.interfaces import LatteError, TextTrunk
+from latte.interfaces.progress import SilentProgress
 from tests.helpers import clip_models
 from tests.helpers.clip_models import build_clip
 from tests.helpers.plain_varlen import replace_kernel
@@ -110,6 +113,20 @@ def test_rows_of_chosen_sequences_follow_each_other() -> None:
     assert starts.tolist() == [0, 2, 5, 6]
     assert rows_of(starts[chosen], lengths[chosen]).tolist() == [6, 7, 8, 9, 0, 1, 6, 7, 8, 9]
     assert rows_of(starts[:0], lengths[:0]).tolist() == []
+
+
+@pytest.mark.parametrize("value", [0.0, float("nan")])
+@pytest.mark.parametrize("damaged", [0, PASS, PASS + 2])
+def test_damaged_outputs_of_one_text_are_reported(damaged: int, value: float) -> None:
+    texts = [str(number) for number in range(PASS + 3)]
+
+    def states(part: Sequence[str]) -> Tensor:
+        return torch.tensor([[value if text == texts[damaged] else 1.0] for text in part])
+
+    lengths = torch.ones(len(texts), dtype=torch.int64)
+    trunk = TextTrunk(1, lambda part: lengths[: len(part)], states, lambda rows, _: rows)
+    with pytest.raises(LatteError, match="the text tower gives features that are zero or not"):
+        encode_text_states(trunk, texts, lengths, SilentProgress(), torch.device("cpu"))
 
 
 @pytest.mark.parametrize("config", [clip_models.BIDIRECTIONAL, clip_models.CUSTOM_BLOCKS])
