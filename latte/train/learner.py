@@ -144,9 +144,9 @@ class Learner:
         if not self.parameters:
             return False
         side = self.backbone.pixel_format.size
-        device = next(iter(self.parameters.values())).device
+        pixels = torch.zeros(1, 3, side, side, device=self.device)
         with torch.enable_grad():
-            features = self.backbone.encode_images(torch.zeros(1, 3, side, side, device=device))
+            features = self.backbone.encode_images(pixels)
         return features.requires_grad
 
     @cached_property
