@@ -152,7 +152,8 @@ class OpenClipBackbone(ModuleBackbone):
 
         If all blocks are frozen, the frozen part is every layer before the projection, and a text
         has one row of states. Otherwise it is every layer before the first trained block, and a
-        text has a row per token. Returns None if this part is empty, or if texts are padded.
+        text has a row per token. Returns None if this part is empty or has a trained parameter, or
+        if texts are padded.
         """
         if text_trunk_is_constant(self.model, self.text_path):
             return TextTrunk(
