@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from latte import distributed
-from latte.backbone.packed import rows_of
+from latte.backbone.packed import rows_of, starts_of
 from latte.data.batches import evaluation_batches
 from latte.data.cache import ImageCache
 from latte.interfaces import Backbone, LatteError, Progress, TextTrunk, Trunk
@@ -203,18 +203,24 @@ def encode_text_states(
 
     `lengths` (M,) are the numbers of rows of the texts. Each process encodes a share of the texts;
     `progress` shows the share of the main process.
+
+    Raises:
+        LatteError: if an output is zero or not finite, because the model's weights are damaged.
     """
-    own = distributed.share(range(len(texts)))
+    own, starts = distributed.share(range(len(texts))), starts_of(lengths)
     states = torch.zeros(int(lengths.sum()), trunk.width, device=device)
     with torch.no_grad(), progress.task("encode texts", len(own), "texts") as task:
         for first in range(0, len(own), _TEXTS_PER_PASS):
             part = own[first : first + _TEXTS_PER_PASS]
-            rows = rows_of(lengths, torch.tensor(part)).to(device)
-            states[rows] = trunk.states([texts[index] for index in part]).float()
+            chosen = torch.tensor(part)
+            rows = rows_of(starts[chosen], lengths[chosen]).to(device)
+            encoded = trunk.states([texts[index] for index in part]).float()
+            # Checking all states at once would need twice their memory.
+            check_features(encoded, "text")
+            states[rows] = encoded
             task.advance(len(part))
     distributed.barrier()
     (states,) = distributed.all_reduce([states])
-    check_features(states, "text")
     return states
 
 

@@ -17,7 +17,13 @@ from torch.nn import functional
 from latte.backbone.compiled import compile_in
 from latte.backbone.groups import parameters_of
 from latte.backbone.hub import CONFIG_FILE
-from latte.backbone.packed import can_run, is_vision_transformer, reads_class_token, rows_of
+from latte.backbone.packed import (
+    can_run,
+    is_vision_transformer,
+    reads_class_token,
+    rows_of,
+    starts_of,
+)
 from latte.backbone.source import WEIGHTS_FILE
 from latte.backbone.texts import (
     TextPath,
@@ -146,7 +152,8 @@ class OpenClipBackbone(ModuleBackbone):
 
         If all blocks are frozen, the frozen part is every layer before the projection, and a text
         has one row of states. Otherwise it is every layer before the first trained block, and a
-        text has a row per token. Returns None if this part is empty, or if texts are padded.
+        text has a row per token. Returns None if this part is empty or has a trained parameter, or
+        if texts are padded.
         """
         if text_trunk_is_constant(self.model, self.text_path):
             return TextTrunk(
@@ -204,7 +211,7 @@ class OpenClipBackbone(ModuleBackbone):
         encode = partial(packed_outputs, self.model, count=count, at_once=self._attends_at_once)
         parts = torch.split(order, self._texts_per_pass)
         outputs = torch.cat([encode(tokens[part], lengths[part]) for part in parts])
-        back = rows_of(lengths[order], order.argsort())
+        back = rows_of(starts_of(lengths[order])[order.argsort()], lengths)
         return outputs.index_select(0, back.to(self.device, non_blocking=True))
 
     def _features_after_blocks(self, outputs: Tensor, lengths: Tensor, count: int) -> Tensor:
@@ -213,9 +220,10 @@ class OpenClipBackbone(ModuleBackbone):
         encode = partial(
             states_after_blocks, self.model, start=count, at_once=self._attends_at_once
         )
+        starts = starts_of(lengths)
 
         def features(part: Tensor) -> Tensor:
-            rows = rows_of(lengths, part).to(self.device, non_blocking=True)
+            rows = rows_of(starts[part], lengths[part]).to(self.device, non_blocking=True)
             return _unit(project_text(self.model, encode(outputs[rows], lengths[part])))
 
         return self.encode_by_length(lengths, self._texts_per_pass, features)

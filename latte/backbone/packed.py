@@ -100,16 +100,19 @@ def run_first_blocks(transformer: Any, states: Tensor, packing: Packing, count: 
     return states
 
 
-def rows_of(lengths: Tensor, chosen: Tensor) -> Tensor:
-    """Return the row indices of `chosen` sequences, one sequence after another.
+def starts_of(lengths: Tensor) -> Tensor:
+    """Return the first rows (N,) of packed sequences with `lengths` (N,)."""
+    return lengths.cumsum(0) - lengths
 
-    `lengths` (N,) are the numbers of rows of packed sequences, and `chosen` (M,) are indices of
-    these sequences. All tensors are int64, on the CPU.
+
+def rows_of(starts: Tensor, lengths: Tensor) -> Tensor:
+    """Return the row indices of M sequences, one sequence after another.
+
+    `starts` (M,) are the first rows of the sequences, and `lengths` (M,) their numbers of rows. All
+    tensors are int64, on the CPU.
     """
-    own = lengths[chosen]
-    first = (lengths.cumsum(0) - lengths)[chosen]
-    shifts = first - (own.cumsum(0) - own)
-    return torch.arange(int(own.sum())) + shifts.repeat_interleave(own)
+    shifts = starts - starts_of(lengths)
+    return torch.arange(int(lengths.sum())) + shifts.repeat_interleave(lengths)
 
 
 def _run(

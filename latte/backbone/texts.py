@@ -107,8 +107,8 @@ def text_trunk_is_constant(model: nn.Module, path: TextPath) -> bool:
 def frozen_text_blocks(model: nn.Module, path: TextPath) -> int:
     """Return the number of blocks before the first trained one, if no earlier layer is trained.
 
-    0 means that outputs of blocks cannot be cached: an earlier layer is trained, or texts are
-    padded.
+    0 means that outputs of blocks cannot be cached: no block is trained, an earlier layer is
+    trained, or texts are padded.
     """
     if path != "packed":
         return 0

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from latte.backbone.encode import ClassTexts
-from latte.backbone.packed import rows_of
+from latte.backbone.packed import rows_of, starts_of
 from latte.describe.bank import DescriptionBank
 from latte.interfaces import PseudoLabeler, TextTrunk, Trunk
 from latte.train.timing import TEXTS, timed
@@ -81,8 +82,14 @@ class CachedTextStates:
     def features(self, texts: Sequence[str]) -> Tensor:
         """Return unit features (B, D), with gradient, of B > 0 texts."""
         chosen = torch.tensor([self.indices[text] for text in texts])
-        rows = rows_of(self.lengths, chosen).to(self.states.device, non_blocking=True)
-        return self.trunk.features(self.states[rows], self.lengths[chosen])
+        lengths = self.lengths[chosen]
+        rows = rows_of(self._starts[chosen], lengths).to(self.states.device, non_blocking=True)
+        return self.trunk.features(self.states[rows], lengths)
+
+    @cached_property
+    def _starts(self) -> Tensor:
+        """(M,): first row of each text."""
+        return starts_of(self.lengths)
 
 
 @dataclass(frozen=True)

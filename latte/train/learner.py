@@ -144,9 +144,9 @@ class Learner:
         if not self.parameters:
             return False
         side = self.backbone.pixel_format.size
-        device = next(iter(self.parameters.values())).device
+        pixels = torch.zeros(1, 3, side, side, device=self.device)
         with torch.enable_grad():
-            features = self.backbone.encode_images(torch.zeros(1, 3, side, side, device=device))
+            features = self.backbone.encode_images(pixels)
         return features.requires_grad
 
     @cached_property
@@ -225,10 +225,9 @@ class Learner:
             self.image_states = CachedStates(trunk, states.to(self.device))
 
     def _cache_text_states(self, inputs: StepInputs, progress: Progress) -> None:
-        trunk = self.backbone.text_trunk()
-        if trunk is None:
+        trunk, texts = self.backbone.text_trunk(), self._texts_of_steps(inputs)
+        if trunk is None or not texts:
             return
-        texts = [*dict.fromkeys([*inputs.bank.unique_texts, *inputs.class_texts.sentences])]
         lengths = count_rows(trunk, texts)
         size = state_bytes(trunk, int(lengths.sum()))
         if _fits(size, f"{len(texts):,} texts", progress):
@@ -236,6 +235,13 @@ class Learner:
                 states = encode_text_states(trunk, texts, lengths, progress, self.device)
             indices = {text: index for index, text in enumerate(texts)}
             self.text_states = CachedTextStates(trunk, states, lengths, indices)
+
+    def _texts_of_steps(self, inputs: StepInputs) -> Sequence[str]:
+        """Return all distinct texts that steps may encode."""
+        described = inputs.bank.unique_texts if inputs.descriptions else ()
+        in_steps = self.aggregator.class_features_refresh == "step"
+        classes = inputs.class_texts.sentences if in_steps else ()
+        return [*dict.fromkeys([*described, *classes])]
 
     def features_of(self, trunk: Trunk, states: Tensor, size: int | None = None) -> Tensor:
         """Return unit features (N, D) of states (N, W) of the image `trunk`, without gradient.

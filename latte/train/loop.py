@@ -94,7 +94,8 @@ def _notes(learner: Learner) -> Iterator[str]:
     """Yield the backbone's notes; warn if a sigmoid model is trained with a softmax loss."""
     yield from learner.backbone.notes
     fits = learner.loss is None or learner.loss.sigmoid
-    if learner.parameters and learner.backbone.logit_bias is not None and not fits:
+    trains_model = len(learner.parameters) > len(loss_parameters(learner.loss))
+    if trains_model and learner.backbone.logit_bias is not None and not fits:
         yield _SIGMOID
 
 
@@ -325,7 +326,9 @@ class _ShownLoss:
     def of(self, figures: Mapping[str, float | Tensor]) -> str:
         now = time.monotonic()
         if now >= self._fetched + _SECONDS_BETWEEN_LOSSES:
-            losses = [float(value) for name, value in figures.items() if name.endswith("loss")]
+            losses = [
+                float(value) for name, value in figures.items() if name.rpartition(".")[2] == "loss"
+            ]
             self._fetched, self._text = now, f"{sum(losses):.3f}"
         return self._text
 

@@ -11,11 +11,14 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from latte.backbone import open_clip
+from latte.backbone.encode import _TEXTS_PER_PASS as PASS
+from latte.backbone.encode import encode_text_states
 from latte.backbone.open_clip import OpenClipBackbone
-from latte.backbone.packed import rows_of
+from latte.backbone.packed import rows_of, starts_of
 from latte.components.options import LastBlocksOptions
 from latte.components.trainable import LastBlocks
-from latte.interfaces import TextTrunk
+from latte.interfaces import LatteError, TextTrunk
+from latte.interfaces.progress import SilentProgress
 from tests.helpers import clip_models
 from tests.helpers.clip_models import build_clip
 from tests.helpers.plain_varlen import replace_kernel
@@ -82,7 +85,8 @@ def test_features_agree_with_open_clip_on_one_padded_text_at_a_time(config: dict
     LAST_BLOCK.select(backbone)
     trunk, chosen = trunk_of(backbone), torch.tensor([5, 0, 4, 2])
     states, lengths = trunk.states(TEXTS), trunk.lengths(TEXTS)
-    found = trunk.features(states[rows_of(lengths, chosen)], lengths[chosen])
+    rows = rows_of(starts_of(lengths)[chosen], lengths[chosen])
+    found = trunk.features(states[rows], lengths[chosen])
     for features, index in zip(found, chosen.tolist(), strict=True):
         tokens = backbone.tokenizer([TEXTS[index]])
         expected = normalize(backbone.model.encode_text(tokens), dim=1)[0]
@@ -105,8 +109,24 @@ def test_exchanged_rows_of_one_token_change_the_features() -> None:
 
 def test_rows_of_chosen_sequences_follow_each_other() -> None:
     lengths = torch.tensor([2, 3, 1, 4])
-    assert rows_of(lengths, torch.tensor([3, 0, 3])).tolist() == [6, 7, 8, 9, 0, 1, 6, 7, 8, 9]
-    assert rows_of(lengths, torch.tensor([], dtype=torch.int64)).tolist() == []
+    starts, chosen = starts_of(lengths), torch.tensor([3, 0, 3])
+    assert starts.tolist() == [0, 2, 5, 6]
+    assert rows_of(starts[chosen], lengths[chosen]).tolist() == [6, 7, 8, 9, 0, 1, 6, 7, 8, 9]
+    assert rows_of(starts[:0], lengths[:0]).tolist() == []
+
+
+@pytest.mark.parametrize("value", [0.0, float("nan")])
+@pytest.mark.parametrize("damaged", [0, PASS, PASS + 2])
+def test_damaged_outputs_of_one_text_are_reported(damaged: int, value: float) -> None:
+    texts = [str(number) for number in range(PASS + 3)]
+
+    def states(part: Sequence[str]) -> Tensor:
+        return torch.tensor([[value if text == texts[damaged] else 1.0] for text in part])
+
+    lengths = torch.ones(len(texts), dtype=torch.int64)
+    trunk = TextTrunk(1, lambda part: lengths[: len(part)], states, lambda rows, _: rows)
+    with pytest.raises(LatteError, match="the text tower gives features that are zero or not"):
+        encode_text_states(trunk, texts, lengths, SilentProgress(), torch.device("cpu"))
 
 
 @pytest.mark.parametrize("config", [clip_models.BIDIRECTIONAL, clip_models.CUSTOM_BLOCKS])

@@ -9,7 +9,10 @@ import pytest
 import torch
 
 from latte.components.options import ContrastiveOptions
+from latte.interfaces import TrainableGroup
+from latte.train import loop
 from latte.train.training import Training
+from tests.helpers.clip_models import SIGLIP_LIKE, build_clip
 from tests.helpers.method_doubles import TemperatureLoss
 from tests.helpers.training_driver import CONTEXT
 from tests.helpers.training_engine import latteclip_part
@@ -28,9 +31,9 @@ Make = Callable[..., Training]
 NAME = "loss.log_temperature"
 
 
-def with_temperature(make: Make, name: str) -> Training:
+def with_temperature(make: Make, name: str, group: TrainableGroup = "all") -> Training:
     loss = TemperatureLoss(ContrastiveOptions(), CONTEXT)
-    return make(name, parts=[replace(latteclip_part(), loss=loss)])
+    return make(name, parts=[replace(latteclip_part(trainable=group), loss=loss)])
 
 
 def test_temperature_of_a_loss_is_trained_and_recorded(make: Make) -> None:
@@ -54,6 +57,17 @@ def test_loss_parameters_resume_with_identical_bits(
     assert_same_bits(outcome(whole), outcome(resumed))
     assert metrics(whole) == metrics(resumed)
     assert torch.is_nonzero(resumed.learners[0].parameters[NAME])
+
+
+@pytest.mark.parametrize(("group", "warns"), [("none", False), ("projections", True)])
+def test_temperature_alone_does_not_train_a_sigmoid_model(
+    make: Make, group: TrainableGroup, warns: bool
+) -> None:
+    training = with_temperature(make, "run", group)
+    (learner,) = training.learners
+    learner.backbone = build_clip(SIGLIP_LIKE)
+    notes = [*loop._notes(learner)]
+    assert any("pretrained with a sigmoid loss" in note for note in notes) == warns
 
 
 def test_loss_without_parameters_records_none(make: Make) -> None:

@@ -77,7 +77,7 @@ def test_displayed_loss_is_read_at_most_once_per_second(monkeypatch: pytest.Monk
     assert shown.of({"a.loss": torch.tensor(1.0), "b.loss": torch.tensor(2.0)}) == "3.000"
     assert shown.of({"loss": torch.tensor(9.0)}) == "3.000"
     now[0] = 1.0
-    assert shown.of({"loss": torch.tensor(9.0)}) == "9.000"
+    assert shown.of({"loss": torch.tensor(9.0), "loss.weight_of_loss": 3.0}) == "9.000"
 
 
 def test_notes_of_a_backbone_are_printed_once(

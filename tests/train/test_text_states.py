@@ -10,11 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from latte.components.options import LastBlocksOptions
+from latte.components.options import LastBlocksOptions, TemplateOptions
+from latte.components.prototypes import TemplatePrototypes
 from latte.components.trainable import LastBlocks
 from latte.describe.bank import DescriptionBank
 from latte.describe.columns import Column
-from latte.interfaces import NoOptions, Trainable, TrainableGroup
+from latte.interfaces import ClassFeatureRefresh, NoOptions, Trainable, TrainableGroup
 from latte.toolkit.descriptions import ImageDescription, ImageOptions
 from latte.train import features as features_module
 from latte.train import learner as learner_module
@@ -132,6 +133,29 @@ def test_several_texts_per_image_give_the_weights_of_whole_towers(
     assert_close(training, whole)
 
 
+def test_texts_that_no_step_encodes_are_not_cached(
+    make: Callable[..., Training], make_last: Callable[..., Training]
+) -> None:
+    """Class texts of other aggregators are encoded between epochs only, by the whole tower."""
+
+    def cached_texts(training: Training) -> set[str]:
+        (learner,) = run(training).learners
+        assert learner.text_tower_is_trained
+        return set() if learner.text_states is None else {*learner.text_states.indices}
+
+    def templates(refresh: ClassFeatureRefresh) -> set[str]:
+        aggregator = TemplatePrototypes(TemplateOptions(refresh=refresh), CONTEXT)
+        part = Part("main", LAST_BLOCK, aggregator, MaskedCrossEntropy(NoOptions(), CONTEXT))
+        return cached_texts(make(refresh, parts=[part], described=False))
+
+    classes = {TEMPLATE.replace("{class}", name) for name in CLASSES}
+    assert templates("step") == classes
+    assert templates("epoch") == templates("start") == set()
+    described = with_variants(make_last("described", max_steps=VARIANTS * 4))
+    assert cached_texts(described) == {*described.inputs.bank.unique_texts}
+    assert classes.isdisjoint(described.inputs.bank.unique_texts)
+
+
 @pytest.mark.parametrize(("epochs", "cached"), [(VARIANTS, True), (VARIANTS - 1, False)])
 def test_texts_that_few_epochs_do_not_read_are_not_encoded(
     make_last: Callable[..., Training], epochs: int, cached: bool
@@ -181,15 +205,31 @@ def test_exchanged_rows_of_one_token_change_the_weights(
     whole = run_whole_towers(make_last("whole"))
     rows_of = features_module.rows_of
 
-    def exchanged(lengths: Tensor, chosen: Tensor) -> Tensor:
-        rows = rows_of(lengths, chosen)
-        second = int(lengths[chosen[0]])
+    def exchanged(starts: Tensor, lengths: Tensor) -> Tensor:
+        rows = rows_of(starts, lengths)
+        second = int(lengths[0])
         rows[[1, second + 1]] = rows[[second + 1, 1]]
         return rows
 
     monkeypatch.setattr(features_module, "rows_of", exchanged)
     with pytest.raises(AssertionError, match="not close"):
         assert_close(run(make_last("exchanged")), whole)
+
+
+def test_first_rows_of_texts_are_computed_once_per_training(
+    make_last: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a million texts, computing them in every step would take 16 ms per step."""
+    starts_of, calls = features_module.starts_of, []
+
+    def counted(lengths: Tensor) -> Tensor:
+        calls.append(len(lengths))
+        return starts_of(lengths)
+
+    monkeypatch.setattr(features_module, "starts_of", counted)
+    cached = run(make_last("run")).learners[0].text_states
+    assert cached is not None
+    assert calls == [len(cached.lengths)]
 
 
 @pytest.mark.parametrize("size", [None, 3])
