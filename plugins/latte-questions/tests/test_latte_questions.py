@@ -377,7 +377,11 @@ def test_a_small_budget_goes_to_few_names() -> None:
     assert asked.asked <= 40
 
 
-def test_wordings_that_fit_the_answers_change_the_class_texts() -> None:
+def test_wordings_that_fit_the_answers_change_the_class_texts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Otherwise the many questions alone would leave no expected gain.
+    monkeypatch.setattr("latte_questions.interview.LARGEST_SHARE", 1.0)
     asked, labeler = Asked(130, right, fitting), ChoicesLabeler(WORDED, CONTEXT)
     found = worded(asked, labeler=labeler)
     assert asked.notes["class-names"] == (CLASSES, 0)
