@@ -121,6 +121,11 @@ def right_but_for_one_cluster(request: ChoiceRequest, truth: int) -> str:
     return NAMES[4] if truth == 3 and MIXED in request.options else right(request, truth)
 
 
+def contradictory_about_one_class(request: ChoiceRequest, truth: int) -> str:
+    is_image = MIXED not in request.options and set(request.options) <= set(NAMES)
+    return first(request, truth) if is_image and truth == CLASSES - 1 else right(request, truth)
+
+
 def refusal(request: ChoiceRequest, truth: int) -> None:
     return None
 
@@ -170,6 +175,20 @@ def test_right_answers_give_clusters_their_names() -> None:
     assert float((without_questions() == TRUTH).double().mean()) < 0.7
     assert float((labels(choices(), misnamed(), asked) == TRUTH).double().mean()) > 0.95
     assert asked.closed
+
+
+def test_enough_answers_about_a_class_change_their_weight(monkeypatch: pytest.MonkeyPatch) -> None:
+    def evidence() -> Tensor:
+        labeler = choices()
+        labels(labeler, misnamed(), Asked(1000, contradictory_about_one_class))
+        return labeler.state()["evidence"][:, 1:]
+
+    usual = evidence()
+    monkeypatch.setattr("latte_questions.annotators.FEWEST_ANSWERS", EACH // 2)
+    found = evidence()
+    assert torch.equal(found[:2], usual[:2])
+    assert len(found[2]) == len(TRUTH) - EACH
+    assert (found[2] - usual[2]).min() > 1, "all other classes are more reliable than all answers"
 
 
 def test_one_image_refutes_an_answer_about_a_cluster_that_the_mixture_names_well() -> None:
