@@ -104,7 +104,7 @@ class _Answers:
         options, classes = self.offered.sum(dim=1, keepdim=True), self.offered.shape[1]
         reliable = torch.full((classes,), right, dtype=torch.float64)
         # No other label is looked up; a matrix (C, C) would be slow for thousands of classes.
-        labels, columns = self.mixture.unique(return_inverse=True)
+        labels, columns = torch.unique(self.mixture, return_inverse=True)
         confusions = torch.full((len(labels), classes), 1 / classes, dtype=torch.float64)
         shares = self.offered / options
         for _ in range(_ITERATIONS):
