@@ -112,6 +112,11 @@ def say(*lines: str) -> None:
     sys.stdout.flush()
 
 
+def table_row(cells: Sequence[str]) -> str:
+    """Return a row of a table in Markdown."""
+    return f"| {' | '.join(cells)} |"
+
+
 def no_clip() -> Backbone:
     """Raise an `AssertionError`; used if no component may load the frozen CLIP."""
     raise AssertionError("nothing that is measured here needs the frozen CLIP")

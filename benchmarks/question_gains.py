@@ -18,7 +18,7 @@ from latte_questions.labeler import FEWEST_QUESTIONS, ChoicesLabeler
 from torch import Tensor
 
 from benchmarks.folder_cells import Cell, Folder, LabelledSet, can_draw, draw
-from benchmarks.measuring import say
+from benchmarks.measuring import say, table_row
 from benchmarks.question_arms import answered, fitted
 from benchmarks.question_describer import MakeDescriber, SimulatedDescriber
 
@@ -132,8 +132,8 @@ def say_calibration(
     ]
     cases = [one for one in found if one is not None]
     head = ("set", "runs", "raw", "gain", "constants of the other sets", "bias", "error", "inside")
-    say(_line(head))
-    say(_line(["---"] * len(head)))
+    say(table_row(head))
+    say(table_row(["---"] * len(head)))
     judged: list[tuple[GainCase, Constants]] = []
     for source in dict.fromkeys(one.source for one in cases):
         others = [one for one in cases if one.source != source]
@@ -141,10 +141,10 @@ def say_calibration(
             continue
         constants = Constants.of(others)
         pairs = [(one, constants) for one in cases if one.source == source]
-        say(_line([source, *_judged(pairs, str(constants))]))
+        say(table_row([source, *_judged(pairs, str(constants))]))
         judged += pairs
     if judged:
-        say(_line(["all", *_judged(judged, str(Constants.of(cases)))]))
+        say(table_row(["all", *_judged(judged, str(Constants.of(cases)))]))
     say(f"\n{len(found) - len(cases)} of {len(found)} runs changed no label")
 
 
@@ -161,7 +161,3 @@ def _judged(pairs: Sequence[tuple[GainCase, Constants]], constants: str) -> list
         f"{mean(map(abs, errors)):.1f}",
         f"{100 * inside:.0f} %",
     ]
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"

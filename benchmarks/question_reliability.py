@@ -9,7 +9,7 @@ from latte_questions.interview import Interview
 from latte_questions.labeler import FEWEST_QUESTIONS, ChoicesLabeler
 
 from benchmarks.folder_cells import Cell, Folder, LabelledSet, can_draw, draw
-from benchmarks.measuring import say
+from benchmarks.measuring import say, table_row
 from benchmarks.question_arms import answered, every_question
 from benchmarks.question_describer import MakeDescriber, SimulatedDescriber
 
@@ -41,8 +41,8 @@ def say_reliabilities(
     A share of 1 stands for all questions.
     """
     head = ["set", *("all" if share == 1 else f"{100 * share:g} %" for share in shares)]
-    say(_line(head))
-    say(_line(["---"] * len(head)))
+    say(table_row(head))
+    say(table_row(["---"] * len(head)))
     found: list[list[tuple[float, float]]] = []
     for whole in loaded:
         if not can_draw(whole, cell, loaded):
@@ -56,9 +56,9 @@ def say_reliabilities(
             ]
             own.append(_mean(pairs))
         found.append(own)
-        say(_line([whole.name, *map(_cell, own)]))
+        say(table_row([whole.name, *map(_cell, own)]))
     columns = zip(*found, strict=True)
-    say(_line(["mean", *(_cell(_mean(one)) for one in columns)]))
+    say(table_row(["mean", *(_cell(_mean(one)) for one in columns)]))
 
 
 def _pair(folder: Folder, share: float, describer: SimulatedDescriber) -> tuple[float, float]:
@@ -76,7 +76,3 @@ def _mean(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
 def _cell(own: tuple[float, float]) -> str:
     before, after = own
     return f"{before:.1f} / {after:.1f} ({after - before:+.1f})"
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"

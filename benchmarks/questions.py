@@ -23,7 +23,7 @@ from benchmarks.confused_describer import ConfusedDescriber
 from benchmarks.folder_cells import NO_CLASS, Folder, can_draw, cells_called, draw
 from benchmarks.folder_methods import zero_shot
 from benchmarks.folder_sets import read_plans
-from benchmarks.measuring import say
+from benchmarks.measuring import say, table_row
 from benchmarks.question_arms import Accuracy, accuracy, answered, every_question, fitted
 from benchmarks.question_describer import SimulatedDescriber
 from benchmarks.question_gains import say_calibration
@@ -142,10 +142,10 @@ def main(arguments: Sequence[str]) -> None:
                         arms |= trained(folder, drawn, right, seed)
                     found.append(arms)
                 if not head:
-                    say(_line(["set", *found[0], "recovered"]))
-                    say(_line(["---"] * (len(found[0]) + 2)))
+                    say(table_row(["set", *found[0], "recovered"]))
+                    say(table_row(["---"] * (len(found[0]) + 2)))
                     head = True
-                say(_line([whole.name, *_cells(found)]))
+                say(table_row([whole.name, *_cells(found)]))
 
 
 def _right(name: str) -> float | None:
@@ -161,10 +161,6 @@ def _cells(found: Sequence[Mapping[str, Accuracy]]) -> list[str]:
     every = means["all"].own if "all" in means else before
     recovered = f"{100 * (budget - before) / (every - before):.0f} %" if every > before + 1 else ""
     return [*map(str, means.values()), recovered]
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def _arguments(arguments: Sequence[str]) -> argparse.Namespace:

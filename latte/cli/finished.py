@@ -114,18 +114,15 @@ def compare(
     from latte.io.paths import refuse_other_kind
     from latte.recipe.shipped import find_file
     from latte.report.comparison.comparison import compare_runs
+    from latte.report.comparison.latex import LATEX_START, as_latex
     from latte.report.comparison.output import CSV_START, as_csv, as_json, table
 
-    for file, start in ((csv, CSV_START), (html, HTML_START)):
+    for file, start in ((csv, CSV_START), (html, HTML_START), (latex, LATEX_START)):
         if file:
             refuse_other_kind(file, start, force=force)
     if against is not None:
         with naming("--against"):
             against = find_file(against)
-    if latex:
-        from latte.report.comparison.latex import LATEX_START
-
-        refuse_other_kind(latex, LATEX_START, force=force)
     comparison = compare_runs(runs, against)
     print_skipped(comparison.skipped)
     if csv:
@@ -135,8 +132,6 @@ def compare(
 
         _write(html, page(comparison, html))
     if latex:
-        from latte.report.comparison.latex import as_latex
-
         _write(latex, as_latex(comparison))
     if json:
         print_json(as_json(comparison))

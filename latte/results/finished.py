@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import glob
+import os
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -326,19 +327,20 @@ def _near_runs(path: Path) -> str | None:
     These are a run folder of the same name one folder deeper, because reports name a run folder
     without its parent, then the newest run folders in `path`, then those beside it.
     """
-    for parent in path.absolute().parents[:_DEPTH_IN_RUN]:
+    place = Path(os.path.abspath(path))  # noqa: PTH100 - `absolute` keeps `..` as a parent
+    for parent in place.parents[:_DEPTH_IN_RUN]:
         run = RunFolder(parent)
         if run.recipe.exists() and run.source.exists():  # not a folder with any recipe.yaml
             return f"it is part of the run folder {relative(parent)}: name that"
-    deeper = sorted(path.parent.glob(f"*/{glob.escape(path.name)}/recipe.yaml"))
-    if path.name and deeper:
-        return f"Did you mean {' or '.join(str(one.parent) for one in deeper[:_SHOWN_RUNS])}?"
+    deeper = sorted(place.parent.glob(f"*/{glob.escape(place.name)}/recipe.yaml"))
+    if place.name and deeper:
+        return f"Did you mean {' or '.join(relative(one.parent) for one in deeper[:_SHOWN_RUNS])}?"
     inside = sorted(path.glob("*/recipe.yaml"), key=lambda one: one.stat().st_mtime, reverse=True)
     if inside:
         shown = ", ".join(str(one.parent) for one in inside[:_SHOWN_RUNS])
         more = f" and {len(inside) - _SHOWN_RUNS} more" if len(inside) > _SHOWN_RUNS else ""
         return f"name a run folder in it, the newest first: {shown}{more}"
-    beside = sorted(one.parent.name for one in path.absolute().parent.glob("*/recipe.yaml"))
+    beside = sorted(one.parent.name for one in place.parent.glob("*/recipe.yaml"))
     return f"run folders beside it: {', '.join(beside)}" if beside else None
 
 

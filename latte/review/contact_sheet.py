@@ -6,7 +6,6 @@ import base64
 import csv
 import io
 from collections.abc import Callable, Sequence
-from io import BytesIO
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -18,6 +17,9 @@ from latte.io.redaction import printable
 from latte.review.importing import NONE, UNSURE
 from latte.review.queues import QueueName
 from latte.review.session import Review
+
+_SIDE = 320
+"""Length of the longer side of a picture on a sheet, in pixels."""
 
 
 def picture_of(ids: Sequence[str], images: Sequence[ImageReference]) -> Callable[[int, int], bytes]:
@@ -36,15 +38,11 @@ def picture_of(ids: Sequence[str], images: Sequence[ImageReference]) -> Callable
         image = open_image(reference, at_least=side)
         image.thumbnail((side, side))
         # A new JPEG has none of the original's metadata, such as the place where a photo was taken.
-        buffer = BytesIO()
+        buffer = io.BytesIO()
         image.save(buffer, "JPEG", quality=88)
         return buffer.getvalue()
 
     return picture
-
-
-_SIDE = 320
-"""Length of the longer side of a picture in pixels."""
 
 
 def refuse_existing(folder: Path) -> None:

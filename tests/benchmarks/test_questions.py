@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from latte_questions.interview import Interview
 from latte_questions.wordings import differences_prompt, names_prompt
 from torch.nn.functional import normalize
 
@@ -60,11 +61,21 @@ def test_a_confused_describer_errs_on_a_third_of_the_pairs_and_keeps_the_mean() 
         ConfusedDescriber(folder(), None, seed=0)
 
 
-def test_reliabilities_of_answers_change_large_budgets_only(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    small = answered(folder(), simulated(0.8), 60)
-    assert small == answered(folder(), simulated(0.8), 60, labeler_class=OverallLabeler)
+def test_only_one_arm_has_a_reliability_per_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Interview] = []
+
+    def of_images(interview: Interview) -> dict[int, float]:
+        asked.append(interview)
+        return {}
+
+    monkeypatch.setattr(Interview, "of_images", of_images)
+    answered(folder(), simulated(0.8), 60, labeler_class=OverallLabeler)
+    assert asked == []
+    answered(folder(), simulated(0.8), 60)
+    assert asked
+
+
+def test_reliabilities_are_compared_for_each_share(capsys: pytest.CaptureFixture[str]) -> None:
     cell = cells_called(["all names"])[0]
     say_reliabilities([whole()], cell, 0.8, [0.25, 1], 1, SimulatedDescriber)
     rows = capsys.readouterr().out.splitlines()

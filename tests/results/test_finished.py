@@ -56,6 +56,17 @@ def test_folder_inside_a_run_folder_is_an_error_that_names_the_run(tmp_path: Pat
         open_run(tmp_path / "other")
 
 
+def test_parent_of_a_run_folder_is_not_part_of_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_folder(tmp_path / "runs" / "birds")
+    (run / "model").mkdir(exist_ok=True)
+    for folder, parent in ((run, Path("..")), (run / "model", Path("../.."))):
+        monkeypatch.chdir(folder)
+        with pytest.raises(LatteError, match=rf"in it, the newest first: {parent}/birds$"):
+            open_run(parent)
+
+
 def test_name_of_a_run_one_folder_deeper_is_suggested(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,6 +32,7 @@ from latte.api.sources import (
 )
 
 _EVALUATION = "dataset.evaluation"
+_OWN_COLUMNS = "Name yours in the recipe, as in: path_column: NAME, class_column: NAME"
 
 
 class FolderOptions(SourceOptions):
@@ -133,7 +134,7 @@ class ImageFolderDataset(ImageSource[FolderOptions]):
             labelled = labelled_tree(path, self._root, self.lookup, self._left_out)
         else:
             paths = ListedPaths(path.parent, absolute=True, id_root=self._root)
-            with naming_columns("Rename the columns to path and class."):
+            with _naming_columns("Rename the columns to path and class."):
                 labelled = paths.labelled(path, self.lookup, "path", "class")
         self.refuse_overlap(labelled, _EVALUATION)
         return labelled
@@ -150,11 +151,8 @@ def _refuse_nesting(evaluation: Path, root: Path) -> None:
         )
 
 
-_OWN_COLUMNS = "Name yours in the recipe, as in: path_column: NAME, class_column: NAME"
-
-
 @contextmanager
-def naming_columns(advice: str) -> Iterator[None]:
+def _naming_columns(advice: str) -> Iterator[None]:
     """If the `with` block raises an error about a missing column, add `advice` to its hint."""
     try:
         yield
@@ -221,7 +219,7 @@ class ListDataset(ImageSource[ListOptions]):
 
     @cached_property
     def _training_images(self) -> tuple[ImageReference, ...]:
-        with naming_columns(_OWN_COLUMNS):
+        with _naming_columns(_OWN_COLUMNS):
             return ListedPaths(self._root, absolute=True).images(self._entries, self._file)
 
     def _entries(self) -> Iterator[tuple[str, str]]:
@@ -235,7 +233,7 @@ class ListDataset(ImageSource[ListOptions]):
         start = self._root if self.options.root is not None else self._evaluation.parent
         paths = ListedPaths(start, absolute=True, id_root=self._root)
         columns = (self.options.path_column, self.options.class_column)
-        with naming_columns(_OWN_COLUMNS):
+        with _naming_columns(_OWN_COLUMNS):
             labelled = paths.labelled(self._evaluation, self.lookup, *columns)
         self.refuse_overlap(labelled, "dataset.evaluation")
         return labelled

@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator, Sequence
 
 from latte.report.comparison.comparison import Comparison, dataset_titles, notes, row_titles
-from latte.report.comparison.rows import Result, Row
-from latte.report.numbers import ABSENT, mean_percent, published_percent
+from latte.report.comparison.output import accuracy_cells, headings
+from latte.report.comparison.rows import Row
+from latte.report.numbers import mean_percent, published_percent
 
 LATEX_START = "% Written by `latte compare`."
 """First characters of each text that `as_latex` returns."""
-_HEADINGS = ("method", "seeds", "zero-shot", "adapted", "gain (95 % interval)")
 _ESCAPED = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -21,6 +21,8 @@ _ESCAPED = {
     "–": "--",
     **{one: f"\\{one}" for one in "&%$#_{}"},
     **{one: f"${one}$" for one in "<>|"},
+    # At the start of a row, LaTeX would read these as arguments of the `\\` before it.
+    **{one: f"{{{one}}}" for one in "[*"},
 }
 _SPECIAL = re.compile("|".join(map(re.escape, _ESCAPED)))
 _MINUS = re.compile(r"(?<![\w.])-(?=\d)")
@@ -31,7 +33,6 @@ def as_latex(comparison: Comparison) -> str:
 
     Numbers are those of the table in the terminal, in percent and points. The notes are comments.
     """
-    headings = [*_HEADINGS, *(["published"] if comparison.published else [])]
     titled = [*zip(comparison.rows, row_titles(comparison.rows), strict=True)]
     text = [LATEX_START, *_comments(notes(comparison))]
     for digest, title in dataset_titles(comparison.rows).items():
@@ -41,7 +42,7 @@ def as_latex(comparison: Comparison) -> str:
             if row.data.digest == digest
             for line in _lines(row, name, comparison)
         ]
-        text += ["", *_comments([title]), *_tabular(headings, cells)]
+        text += ["", *_comments([title]), *_tabular(headings(comparison), cells)]
     return "\n".join(text) + "\n"
 
 
@@ -58,17 +59,10 @@ def _lines(row: Row, title: str, comparison: Comparison) -> Iterator[list[str]]:
     name = f"{title} ({'; '.join(details)})" if details else title
     published = [published_percent(row.published)] if comparison.published else []
     baseline = mean_percent(row.baseline, row.data.images)
-    yield [name, str(len(row.seeds)), baseline, *_accuracy(row.adapted, row), *published]
+    yield [name, str(len(row.seeds)), baseline, *accuracy_cells(row.adapted, row), *published]
     for other, result in row.others.items():
         empty = [""] * len(published)
-        yield [f"  {other}", str(result.top1.runs), "", *_accuracy(result, row), *empty]
-
-
-def _accuracy(result: Result | None, row: Row) -> tuple[str, str]:
-    images = row.data.images
-    if result is None:
-        return ABSENT, ABSENT
-    return mean_percent(result.top1, images), result.gain_text(images)
+        yield [f"  {other}", str(result.top1.runs), "", *accuracy_cells(result, row), *empty]
 
 
 def escape(text: str) -> str:

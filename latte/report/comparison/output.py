@@ -22,13 +22,17 @@ from latte.review.sentences import Evidence
 _HEADINGS = ("method", "seeds", "zero-shot", "adapted", "gain (95 % interval)")
 
 
+def headings(comparison: Comparison) -> list[str]:
+    """Return the headings of the columns of `table`."""
+    return [*_HEADINGS, *(["published"] if comparison.published else [])]
+
+
 def table(comparison: Comparison) -> str:
     """Return the text of a comparison: a table per dataset, and the notes.
 
     The text leaves out time and memory, because 80 columns are too few. The page, the CSV and the
     JSON contain both.
     """
-    headings = [*_HEADINGS, *(["published"] if comparison.published else [])]
     text: list[str] = []
     titled = [*zip(comparison.rows, row_titles(comparison.rows), strict=True)]
     for digest, title in dataset_titles(comparison.rows).items():
@@ -38,7 +42,11 @@ def table(comparison: Comparison) -> str:
             if row.data.digest == digest
             for line in _table_lines(row, name, comparison)
         ]
-        text += [*([""] if text else []), *paragraph(title), *lines_of_table(headings, cells)]
+        text += [
+            *([""] if text else []),
+            *paragraph(title),
+            *lines_of_table(headings(comparison), cells),
+        ]
     for note in notes(comparison):
         text += ["", *paragraph(note)]
     return "\n".join(text)
@@ -51,14 +59,15 @@ def _table_lines(row: Row, title: str, comparison: Comparison) -> Iterator[list[
         Group(Text(title), *map(indented, details)),
         str(len(row.seeds)),
         mean_percent(row.baseline, row.data.images),
-        *_accuracy_cells(row.adapted, row),
+        *accuracy_cells(row.adapted, row),
         *([published_percent(row.published)] if comparison.published else []),
     ]
     for name, result in row.others.items():
-        yield [indented(name), str(result.top1.runs), "", *_accuracy_cells(result, row)]
+        yield [indented(name), str(result.top1.runs), "", *accuracy_cells(result, row)]
 
 
-def _accuracy_cells(result: Result | None, row: Row) -> tuple[str, str]:
+def accuracy_cells(result: Result | None, row: Row) -> tuple[str, str]:
+    """Return the cells `adapted` and `gain` of a result of `row`."""
     images = row.data.images
     if result is None:
         return ABSENT, ABSENT

@@ -103,17 +103,19 @@ class _Answers:
         same = ((self.first * self.second).sum(dim=1) > 0).unsqueeze(1)
         options, classes = self.offered.sum(dim=1, keepdim=True), self.offered.shape[1]
         reliable = torch.full((classes,), right, dtype=torch.float64)
-        confusions = torch.full((classes, classes), 1 / classes, dtype=torch.float64)
+        # No other label is looked up; a matrix (C, C) would be slow for thousands of classes.
+        labels, columns = torch.unique(self.mixture, return_inverse=True)
+        confusions = torch.full((len(labels), classes), 1 / classes, dtype=torch.float64)
         shares = self.offered / options
         for _ in range(_ITERATIONS):
             likelihood = self._likelihood(reliable, same, options)
-            shares = likelihood * confusions[:, self.mixture].T
+            shares = likelihood * confusions[columns]
             shares = shares / shares.sum(dim=1, keepdim=True)
             hits = (shares * self.first * same).sum(dim=0)
-            reliable = (_PRIOR * right + hits) / (_PRIOR + shares.sum(dim=0))
-            counts = torch.zeros_like(confusions).index_add(0, self.mixture, shares).T
-            counts = counts + _CONFUSIONS / classes
-            confusions = counts / counts.sum(dim=1, keepdim=True)
+            images = shares.sum(dim=0)
+            reliable = (_PRIOR * right + hits) / (_PRIOR + images)
+            counts = torch.zeros_like(confusions).index_add(0, columns, shares)
+            confusions = (counts + _CONFUSIONS / classes) / (images + _CONFUSIONS)
         return shares
 
     def _likelihood(self, reliable: Tensor, same: Tensor, options: Tensor) -> Tensor:

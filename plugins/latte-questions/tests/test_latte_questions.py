@@ -121,6 +121,11 @@ def right_but_for_one_cluster(request: ChoiceRequest, truth: int) -> str:
     return NAMES[4] if truth == 3 and MIXED in request.options else right(request, truth)
 
 
+def contradictory_about_one_class(request: ChoiceRequest, truth: int) -> str:
+    is_image = MIXED not in request.options and set(request.options) <= set(NAMES)
+    return first(request, truth) if is_image and truth == CLASSES - 1 else right(request, truth)
+
+
 def refusal(request: ChoiceRequest, truth: int) -> None:
     return None
 
@@ -170,6 +175,20 @@ def test_right_answers_give_clusters_their_names() -> None:
     assert float((without_questions() == TRUTH).double().mean()) < 0.7
     assert float((labels(choices(), misnamed(), asked) == TRUTH).double().mean()) > 0.95
     assert asked.closed
+
+
+def test_enough_answers_about_a_class_change_their_weight(monkeypatch: pytest.MonkeyPatch) -> None:
+    def evidence() -> Tensor:
+        labeler = choices()
+        labels(labeler, misnamed(), Asked(1000, contradictory_about_one_class))
+        return labeler.state()["evidence"][:, 1:]
+
+    usual = evidence()
+    monkeypatch.setattr("latte_questions.annotators.FEWEST_ANSWERS", EACH // 2)
+    found = evidence()
+    assert torch.equal(found[:2], usual[:2])
+    assert len(found[2]) == len(TRUTH) - EACH
+    assert (found[2] - usual[2]).min() > 1, "all other classes are more reliable than all answers"
 
 
 def test_one_image_refutes_an_answer_about_a_cluster_that_the_mixture_names_well() -> None:
@@ -377,7 +396,11 @@ def test_a_small_budget_goes_to_few_names() -> None:
     assert asked.asked <= 40
 
 
-def test_wordings_that_fit_the_answers_change_the_class_texts() -> None:
+def test_wordings_that_fit_the_answers_change_the_class_texts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Otherwise the many questions alone would leave no expected gain.
+    monkeypatch.setattr("latte_questions.interview.LARGEST_SHARE", 1.0)
     asked, labeler = Asked(130, right, fitting), ChoicesLabeler(WORDED, CONTEXT)
     found = worded(asked, labeler=labeler)
     assert asked.notes["class-names"] == (CLASSES, 0)

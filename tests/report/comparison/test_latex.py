@@ -20,6 +20,8 @@ HOSTILE = [
     "50 % _x_ ^2 ~ #1 $y$ {z}",
     "a\nb\x1b[31m",
     "<|>",
+    "[1] animals",
+    "* animals",
 ]
 
 
@@ -67,6 +69,7 @@ def test_hostile_name_stays_in_its_cell(name: str, comparison: Comparison) -> No
     lines = body(text)
     assert len(lines) == 3
     assert {len(cells(line)) for line in lines} == {6}
+    assert not [line for line in lines if line[0] in "[*"], "an argument of the row before"
     assert "\x1b" not in text
     outside = [line for line in text.splitlines() if line not in lines and line[:1] != "%"]
     assert {*outside} == {"", r"\hline", r"\begin{tabular}{lrrrrr}", r"\end{tabular}"}
