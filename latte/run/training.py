@@ -244,7 +244,7 @@ def _evaluation(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> Ev
         trunk = learner.backbone.image_trunk()
         if trunk is None or state_bytes(trunk, len(labels)) > LARGEST_STATES:
             return None
-        trained = [*learner.parameters]
+        trained = learner.trained_in_backbone
         states = encode_images(workspace, images.evaluation, "evaluate", trunk, trained)
         return CachedStates(trunk, states)
 

@@ -138,6 +138,12 @@ class Learner:
         """Loss scaler, which is active for fp16 only; its state is part of a checkpoint."""
         return LossScaler(self.arithmetic, self.device)
 
+    @property
+    def trained_in_backbone(self) -> list[str]:
+        """Names of the trained parameters of the backbone, without those of the loss."""
+        own = loss_parameters(self.loss)
+        return [name for name in self.parameters if name not in own]
+
     @cached_property
     def image_tower_is_trained(self) -> bool:
         """True if image features depend on trained parameters; found by one forward pass."""
@@ -221,7 +227,7 @@ class Learner:
         if views:
             self.cached_views = CachedViews(trunk, state_bytes(trunk, images))
         else:
-            states = image_states(trunk, [*self.parameters])
+            states = image_states(trunk, self.trained_in_backbone)
             self.image_states = CachedStates(trunk, states.to(self.device))
 
     def _cache_text_states(self, inputs: StepInputs, progress: Progress) -> None:

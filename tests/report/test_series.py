@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latte.report.charts import LONGEST, figures, series
+from latte.report.page.curves import recorded
 from tests.helpers.report_examples import steps
 
 
@@ -74,3 +75,18 @@ def test_only_numbers_of_the_event_are_figures() -> None:
     ]
     assert figures(rows, "step") == ["loss", "agreement"]
     assert figures(rows, "epoch") == ["top1"]
+
+
+def test_parameters_of_a_loss_are_no_figures_of_the_training() -> None:
+    row = {
+        "event": "step",
+        "step": 1,
+        "epoch": 0,
+        "loss": 1.0,
+        "loss.loss": 2.0,
+        "loss.margin": 3.0,
+    }
+    assert recorded([row], "loss") == [("step", "loss")]
+    assert recorded([row], "margin") == []
+    both = {"event": "step", "step": 1, "epoch": 0, "a.loss": 1.0, "a.loss.loss": 2.0}
+    assert recorded([both], "loss") == [("step", "a.loss")]

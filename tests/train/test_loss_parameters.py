@@ -43,6 +43,8 @@ def test_temperature_of_a_loss_is_trained_and_recorded(make: Make) -> None:
     assert len({*recorded}) == len(recorded) == 7
     assert 0 not in recorded
     assert learner.parameters[NAME].item() == recorded[-1]
+    assert NAME not in learner.trained_in_backbone
+    assert [*learner.parameters] == [*learner.trained_in_backbone, NAME]
 
 
 def test_loss_parameters_resume_with_identical_bits(

@@ -87,9 +87,13 @@ def curves(results: RunResults) -> Curves:
 
 
 def recorded(rows: Sequence[Row], figure: str) -> list[tuple[str, str]]:
-    """Return (event, name) of each recorded metric with the name `figure` or `LEARNER.figure`."""
+    """Return (event, name) of each recorded metric with the name `figure` or `LEARNER.figure`.
+
+    Parameters of a loss (`loss.NAME` or `LEARNER.loss.NAME`) do not count, whatever their name.
+    """
     for event in _EVENTS:
-        names = [name for name in figures(rows, event) if name.rpartition(".")[2] == figure]
+        parts = [(name, *name.rpartition(".")[::2]) for name in figures(rows, event)]
+        names = [name for name, start, last in parts if last == figure and not _is_loss(start)]
         if names:
             return [(event, name) for name in names]
     return []
@@ -103,6 +107,10 @@ def _drawn(results: RunResults, wanted: Iterable[tuple[Figure, str, str]]) -> It
             reference = _zero_shot_line(results) if name == "top1" else None
             chart = line_chart(found, _label(title, found, figure.tick), figure.tick, reference)
             yield Curve(title, " ".join((figure.note, *_caveats(found, event))).strip(), chart)
+
+
+def _is_loss(start: str) -> bool:
+    return start.rpartition(".")[2] == "loss"
 
 
 def _words(name: str) -> str:
