@@ -142,7 +142,6 @@ def predict(
         refuse_other_kind(output, *_STARTS[rows_format], force=force)
     from latte.evaluate.predictions import with_unknown
     from latte.predict.predictor import load
-    from latte.predict.priors import shares_line
 
     progress = make_progress(quiet)
     total = _count(images)
@@ -162,10 +161,7 @@ def predict(
     sorter = _sorter(sort_into, model.classes, link, min_confidence, say)
     rows = _with_progress(sorter.sort(rows) if sorter else rows, progress, total, skipped)
     _write(rows, output, rows_format, model.columns(top_k))
-    if priors == AUTO and shares:
-        echo(shares_line(shares[0], model.classes), err=True)
-    if sorter:
-        echo(sorter.summary(), err=True)
+    _print_notes(shares if priors == AUTO else (), model.classes, sorter)
     _exit_if_skipped(skipped)
 
 
@@ -227,6 +223,18 @@ def _write(
 
 def _print_partial(partial: Path) -> None:
     echo(f"the rows so far are in {partial}", err=True)
+
+
+def _print_notes(
+    shares: Sequence[Tensor], class_names: Sequence[str], sorter: Sorter | None
+) -> None:
+    """Print the estimated shares of the classes, and where images were sorted, if there are any."""
+    from latte.predict.priors import shares_line
+
+    if shares:
+        echo(shares_line(shares[0], class_names), err=True)
+    if sorter:
+        echo(sorter.summary(), err=True)
 
 
 def _exit_if_skipped(skipped: _Skipped) -> None:
