@@ -32,7 +32,7 @@ _KEY = "train.compile"
 
 
 def compile_in(transformer: torch.nn.Module, mode: CompileMode) -> None:
-    """Mark `transformer` so that `compiled_for` compiles functions for it in `mode`."""
+    """Store `mode` in `transformer`; `compiled_for` then compiles its functions in this mode."""
     setattr(transformer, _MODE, mode)
 
 

@@ -122,7 +122,10 @@ def _parts(
 
 
 def _bytes(side: int, size: int) -> int:
-    """Return the bytes of a crop and its resizing weights; `side` is the crop's longer side."""
+    """Return how many bytes of memory resizing one crop takes.
+
+    `side` is the longer side of the crop, and `size` the side of the result.
+    """
     weights = 2 * 4 * size * side
     taps = 2 * 5 * 8 * size * _most_taps(side, size)
     return _BYTES_PER_PIXEL * side * side + 12 * size * side + weights + taps

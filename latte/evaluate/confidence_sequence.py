@@ -1,6 +1,6 @@
 """Intervals for a mean that is sampled image by image, valid whenever sampling stops.
 
-The images are drawn without replacement from a finite population, and each has a value between
+The images are sampled without replacement from a finite population, and each has a value between
 two limits. With the given probability, all intervals of the sequence contain the population's mean.
 So a person who labels one image after the other may look at every interval and stop at any time.
 

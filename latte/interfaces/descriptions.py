@@ -44,7 +44,9 @@ class Describer(Component[OptionsT]):
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """Amounts used so far, such as `{"tokens": 1200}`; shown beside the progress bar.
+        """Amounts that this describer has used so far, such as `{"tokens": 1200}`.
+
+        The progress bar shows them.
 
         For a recipe whose budget is in tokens or money, return two counters: `tokens` (output
         tokens) and `prompt tokens` (input tokens, including those of images).

@@ -33,7 +33,10 @@ class ImageAugmentationContract(ComponentContract):
     def test_views_are_bytes_of_the_size_of_the_tower(
         self, tmp_path: Path, width: int, height: int
     ) -> None:
-        """Views are (3, S, S) uint8, also for small and narrow images; the image is unchanged."""
+        """Views must be (3, S, S) uint8, even for small and narrow images.
+
+        The image itself must not change.
+        """
         augmentation: ImageAugmentation[Any] = self.make(tmp_path)
         image = _noise(width, height)
         before = image.tobytes()

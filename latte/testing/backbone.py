@@ -77,7 +77,7 @@ class BackboneContract(ComponentContract):
             assert len({tuple(row) for row in features.tolist()}) == 3
 
     def test_it_is_deterministic(self, tmp_path: Path) -> None:
-        """Equal inputs give bit-identical features, also after the model is loaded again."""
+        """Equal inputs give bit-identical features, even after the model is loaded again."""
         backbone = self.load(tmp_path)
         first = _outputs(backbone)
         assert _equal(first, _outputs(backbone)), "a second pass gives different features"
@@ -285,7 +285,7 @@ def _outputs(backbone: Backbone, *, gradient: bool = False) -> tuple[Tensor, Ten
 def _check_trunks(backbone: Backbone, trained: str) -> None:
     """Fail unless a tower that is split by a trunk gives the features of the whole tower.
 
-    `trained` says in messages which parameters are trainable.
+    `trained` describes the trainable parameters, for messages.
     """
     images, texts = backbone.image_trunk(), backbone.text_trunk()
     whole = _outputs(backbone, gradient=True)

@@ -128,8 +128,8 @@ class ComponentContract:
 def own_leaves(component: Component[Any]) -> Iterator[tuple[str, Tensor]]:
     """Yield the tensors that a component holds to be trained, with their names.
 
-    They are attributes that are leaves with gradient, and such parameters of attributes that are
-    modules.
+    These are attributes that are leaf tensors with `requires_grad`, and trainable parameters of
+    attributes that are `nn.Module`s.
     """
     for name, value in vars(component).items():
         if isinstance(value, Tensor) and value.is_leaf and value.requires_grad:

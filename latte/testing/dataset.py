@@ -90,7 +90,11 @@ class DatasetContract(ComponentContract):
                 image.convert("RGB")
 
     def test_labels_are_class_indices(self, tmp_path: Path) -> None:
-        """Labels of evaluation images and of `audit_labels` are indices of classes."""
+        """Labels are class indices.
+
+        This includes labels of evaluation images, and the known true labels of training images
+        (`audit_labels`).
+        """
         dataset: Dataset[Any] = self.make(tmp_path)
         classes = range(len(dataset.class_names))
         for one in dataset.evaluation_images():

@@ -75,7 +75,7 @@ class DescriptionTypeContract(ComponentContract):
         assert groups is None or groups >= 1, "groups_per_class must be at least 1, or None"
 
     def test_class_names_arrive_unchanged(self, tmp_path: Path) -> None:
-        """A prompt contains the class name unchanged, also a name with braces."""
+        """A prompt must contain the class name unchanged, even if the name has braces."""
         description: DescriptionType[Any] = self.make(tmp_path)
         if description.prompt("cat") == description.prompt("dog"):
             assert description.scope != "class", "two classes must not share a description"

@@ -71,7 +71,10 @@ class GateContract(ComponentContract):
 
     @pytest.mark.parametrize("count", [0, 1])
     def test_a_description_may_have_hardly_any_text(self, tmp_path: Path, count: int) -> None:
-        """The gate accepts an empty list and a single text: a describer may refuse all others."""
+        """`judge` must accept an empty list and a single text.
+
+        A describer may have refused the other requests, or all requests.
+        """
         verdicts = self.judged(self.make(tmp_path), self.texts()[:count])
         assert len(verdicts) == count, f"{len(verdicts)} verdicts on {count} texts"
 

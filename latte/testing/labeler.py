@@ -70,7 +70,7 @@ class PseudoLabelerContract(ComponentContract):
 
     @pytest.mark.parametrize(("classes", "size"), [(4, 5), (4, 1), (1, 3)])
     def test_streams_are_well_formed(self, tmp_path: Path, classes: int, size: int) -> None:
-        """Labels and weights are valid, also for a batch of one image and for a single class."""
+        """Labels and weights are valid, even for a batch of one image and for a single class."""
         start = training_start(classes)
         labeler = self.started(tmp_path, start)
         self.begin(labeler, start, epoch=0)

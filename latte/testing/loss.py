@@ -18,7 +18,9 @@ SCALE = torch.tensor(100.0)
 
 
 class LossContract(ComponentContract):
-    """Tests that a loss is a finite scalar with gradient, and uses weights but not the order.
+    """Tests that a loss is a finite scalar with gradient.
+
+    The loss must depend on the weights of the labels, but not on the order of the batch.
 
     Example:
         >>> from latte.testing import LossContract
@@ -30,7 +32,7 @@ class LossContract(ComponentContract):
 
     @pytest.mark.parametrize(("classes", "size"), [(4, 6), (4, 1), (1, 3)])
     def test_it_is_a_finite_scalar(self, tmp_path: Path, classes: int, size: int) -> None:
-        """Loss and gradient are finite, also for a batch of one image and for one class."""
+        """Loss and gradient are finite, even for a batch of one image and for one class."""
         loss: Loss[Any] = self.make(tmp_path)
         images, supervision = example(loss, classes, size)
         value = loss(images, supervision, SCALE)
@@ -117,7 +119,7 @@ def example(loss: Loss[Any], classes: int = 4, size: int = 6) -> tuple[Tensor, S
 
 
 def _others(loss: Loss[Any]) -> dict[str, Any]:
-    """Return a value for the one of `targets` and `classifier` that `loss` does not require."""
+    """Return the field (`targets` or `classifier`) that `loss` does not require, with a value."""
     if loss.requires == "targets":
         return {"classifier": Classifier(unit_rows(4, seed=3), torch.arange(4))}
     return {"targets": unit_rows(6, seed=3)}

@@ -97,7 +97,7 @@ class PrototypeAggregatorContract(ComponentContract):
 
     @SIZES
     def test_steps_keep_the_classifier_whole(self, tmp_path: Path, classes: int, size: int) -> None:
-        """The classifier is valid after each update, also if a class has no image in the batch."""
+        """After each update the classifier is valid, even if a class has no image in the batch."""
         start = training_start(classes)
         aggregator = self.started(tmp_path, start)
         for step in range(3):

@@ -222,7 +222,7 @@ class RunContract:
     `TinyRuns`. If the section `backbone` is missing too, the CLIP of `TinyRuns` is added. Use
     batches of 4 of the 12 images, several epochs and `checkpoint_every: 2`."""
     stops: ClassVar[Sequence[int]] = (1, 4)
-    """For each number, a run is stopped after so many training steps (of all learners together)."""
+    """Steps, summed over all learners, after which runs are stopped: one stopped run per number."""
 
     def write_files(self, folder: Path) -> None:
         """Write the files that the recipe names; paths in the recipe are relative to `folder`."""
