@@ -82,7 +82,7 @@ class SigmoidLoss(Loss[NoOptions]):
     """Logistic loss of each pair of an image and a target (Zhai et al. 2023, SigLIP).
 
     A pair is positive if both have the same label, else negative. A sample of weight 0 is excluded,
-    also from the pairs of other samples.
+    including from the pairs of other samples.
     """
 
     requires: ClassVar[Literal["targets", "classifier"]] = "targets"

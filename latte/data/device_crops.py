@@ -1,8 +1,8 @@
 """Crop and resize many images of different sizes together, on the device that stores them.
 
 Resizing is bicubic with antialiasing, as in Pillow: along rows, then along columns, rounded after
-each step. Tall crops are resized in the other order if Pillow does so. The order changes results,
-because bicubic values overshoot and are clipped between the two steps.
+each step. Tall crops are resized in the other order if Pillow uses that order. The order changes
+results, because bicubic values overshoot and are clipped between the two steps.
 """
 
 from __future__ import annotations

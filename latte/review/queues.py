@@ -101,9 +101,9 @@ class EvidenceQueue(Queue):
         The models disagree on the images of the first list. They agree on the images of the other
         lists, with low confidence (second list) or high confidence (third list).
 
-        After the first answer for teaching, this queue no longer asks about images that were drawn
+        After the first answer for teaching, this queue no longer asks about images that were chosen
         for teaching. The estimate uses the answers of a list only up to the first image without an
-        answer. Therefore each list ends at the first image that was drawn for teaching.
+        answer. Therefore each list ends at the first image that was chosen for teaching.
         """
         learns = any(one.use == "teaching" for one in answers.values())
 

@@ -47,7 +47,7 @@ class ImageAugmentationContract(ComponentContract):
         assert image.tobytes() == before, "the image changed"
 
     def test_equal_generators_give_equal_views_in_all_threads(self, tmp_path: Path) -> None:
-        """Views depend on the seed of `random` only, not on earlier views or other threads."""
+        """Views must depend on the seed of `random` only, not on earlier views or other threads."""
         augmentation: ImageAugmentation[Any] = self.make(tmp_path)
         image = _noise(64, 48)
 

@@ -58,7 +58,7 @@ class ReporterContract(ComponentContract):
         self.report(tmp_path, run_results(tmp_path), monkeypatch)
 
     def test_it_can_report_again(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """`report` works again although the files of the first call exist, as in `latte report`."""
+        """`report` must work again if its files exist already, as in `latte report`."""
         results = run_results(tmp_path)
         self.report(tmp_path, results, monkeypatch)
         self.report(tmp_path, results, monkeypatch)
@@ -68,13 +68,13 @@ class ReporterContract(ComponentContract):
         self.report(tmp_path, without_evaluation(run_results(tmp_path)), monkeypatch)
 
     def test_names_may_be_hostile(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Class names and descriptions may contain any text."""
+        """The reporter must accept any text in class names and descriptions."""
         self.report(tmp_path, hostile(run_results(tmp_path)), monkeypatch)
 
     def test_hooks_are_called_during_a_run(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """All hooks and then `report` work on one object, even if a step is sent twice."""
+        """All hooks and then `report` must work on one object, even if a step is sent twice."""
         results = run_results(tmp_path)
         self.observe(tmp_path, results, monkeypatch, ends=True)
 
