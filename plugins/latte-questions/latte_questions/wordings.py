@@ -132,7 +132,7 @@ def mean_texts(texts: Tensor, written: Written, encode: Encode) -> Tensor:
 
 
 def confused_pairs(posteriors: Tensor) -> list[tuple[int, int]]:
-    """Return the pairs of classes that the mixture confuses, the most frequent pair first.
+    """Return the pairs of classes that the Gaussian mixture confuses, the most frequent first.
 
     The frequency of a pair is the number of uncertain images whose two most probable classes are
     this pair.

@@ -27,7 +27,7 @@ class Projection:
 
     squeezed: Squeezed
     rows: Tensor
-    """(CLASSES and LOOKS, 1280): matrix of the map."""
+    """Matrix (W, 1280) of the map: one row per column of the projected tokens."""
 
     def __call__(self, tokens: Tensor) -> Tensor:
         """Return projected tokens (..., W) for image tokens (..., 1280).
