@@ -81,7 +81,7 @@ def log_wealth(
         array([0.41, 0.94])
     """
     before = np.concatenate([[0.0], np.cumsum(values)[:-1]])
-    # Before each draw: mean value of the images not yet drawn, if the population has this mean.
+    # Per step: mean value of the images not yet sampled, if the population has this mean.
     left = np.minimum((population * mean - before) / (population - np.arange(len(values))), high)
     gains = 1 + _FRACTIONS[:, None] * (values - left) / np.maximum(left - low, 1e-12)
     shares = np.log(gains).cumsum(axis=1)

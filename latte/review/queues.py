@@ -1,8 +1,8 @@
 """Queues of a review: lists of questions for the person who reviews a run.
 
 Answers in the queue `evidence` measure the gain and never become training labels. Answers in all
-other queues (for *teaching*) become training labels; these queues ask only about images that a
-random draw has chosen for teaching.
+other queues (for *teaching*) become training labels; these queues ask only about images that were
+randomly chosen for teaching.
 """
 
 from __future__ import annotations
