@@ -32,7 +32,7 @@ _KEY = "train.compile"
 
 
 def compile_in(transformer: torch.nn.Module, mode: CompileMode) -> None:
-    """Mark `transformer` so that `compiled_for` compiles functions for it in `mode`."""
+    """Store `mode` in `transformer`; `compiled_for` then compiles its functions in this mode."""
     setattr(transformer, _MODE, mode)
 
 
@@ -40,8 +40,9 @@ def compiled_for(transformer: torch.nn.Module, function: FunctionT) -> FunctionT
     """Return `function`, compiled if the transformer has a mode and a gradient is recorded.
 
     Passes without gradient are not compiled, so that the trained model and its saved copy give
-    equal features in evaluation. `function` is also not compiled while a torch dispatch mode, such
-    as the FLOP counter of `--profile`, intercepts operations, because torch cannot compile then.
+    equal features in evaluation. `function` is not compiled either while a torch dispatch mode,
+    such as the FLOP counter of `--profile`, intercepts operations, because torch cannot compile
+    then.
     """
     mode: CompileMode | None = getattr(transformer, _MODE, None)
     if mode is None or not torch.is_grad_enabled() or _is_intercepted():

@@ -27,7 +27,7 @@ class OpenClip(BackboneLoader[BackboneSettings]):
         find_model(self.options, base_dir=context.base_dir, model_folder=context.model_folder)
 
     def identity(self) -> str:
-        """Return a digest of the options; for a model folder, also of the files in it."""
+        """Return a digest of the options and, for a model folder, of the files in it."""
         scheme, _, rest = self.options.model.partition(":")
         parts = [self.options.model_dump_json()]
         if scheme == "local-dir":

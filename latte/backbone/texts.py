@@ -105,10 +105,11 @@ def text_trunk_is_constant(model: nn.Module, path: TextPath) -> bool:
 
 
 def frozen_text_blocks(model: nn.Module, path: TextPath) -> int:
-    """Return the number of blocks before the first trained one, if no earlier layer is trained.
+    """Return the number of frozen blocks before the first trained block; these can be cached.
 
-    0 means that outputs of blocks cannot be cached: no block is trained, an earlier layer is
-    trained, or texts are padded.
+    The result is 0 if there is nothing to cache: texts are padded, the first block or a layer
+    before the blocks is trained, or no block is trained at all (`text_trunk_is_constant` handles
+    this case).
     """
     if path != "packed":
         return 0

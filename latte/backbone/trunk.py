@@ -72,7 +72,9 @@ def frozen_blocks(visual: Any) -> int:
 
 
 def trained_blocks(tower: nn.Module, blocks: str, after: tuple[str, ...]) -> set[int]:
-    """Return the indices of the blocks that train; empty if a layer before all blocks trains.
+    """Return the indices of the blocks that train.
+
+    The set is also empty if a layer before the blocks is trained.
 
     Names of the blocks' parameters start with `blocks`, and names of later layers with `after`.
     """

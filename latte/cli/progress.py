@@ -48,7 +48,7 @@ class PlainProgress:
     def task(
         self, name: str, total: int | None, unit: str, done: int = 0
     ) -> Iterator[ProgressTask]:
-        """Print the task's progress, also if it ends by an exception; nothing if `total` is 0."""
+        """Print the task's progress, even if an exception ends it; nothing if `total` is 0."""
         if total == 0:
             yield SilentTask()
             return

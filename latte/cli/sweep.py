@@ -228,7 +228,10 @@ def _run_cells(
 
 
 def _by_reason(absent: Mapping[str, str]) -> list[str]:
-    """Return a line per reason with the datasets that are left out for it, and a remedy."""
+    """Return one line per reason, with the datasets that are not on this machine for this reason.
+
+    If `LATTE_DATA` is not set, a last line says how to set it.
+    """
     from latte.components.datasets.published.dataset import UNSET, what_to_set
 
     names: dict[str, list[str]] = {}

@@ -15,10 +15,10 @@ from latte.components.options import ContrastiveOptions
 class ContrastiveLoss(Loss[ContrastiveOptions]):
     """Mean of the image-to-target and the target-to-image cross-entropy, weighted by sample.
 
-    A sample of weight 0 is excluded, also as a negative of other samples. The option `positives`
-    says how two samples with the same label are treated. `diagonal`: as negatives of each other, as
-    in CLIP, FLYP and LatteCLIP. `multi`: as positives of each other; all positives of a sample have
-    equal target probabilities. `ignore`: neither as positives nor as negatives.
+    A sample of weight 0 is excluded; it is not a negative of other samples either. The option
+    `positives` says how two samples with the same label are treated. `diagonal`: as negatives of
+    each other, as in CLIP, FLYP and LatteCLIP. `multi`: as positives of each other; all positives
+    of a sample have equal target probabilities. `ignore`: neither as positives nor as negatives.
     """
 
     requires: ClassVar[Literal["targets", "classifier"]] = "targets"
@@ -82,7 +82,7 @@ class SigmoidLoss(Loss[NoOptions]):
     """Logistic loss of each pair of an image and a target (Zhai et al. 2023, SigLIP).
 
     A pair is positive if both have the same label, else negative. A sample of weight 0 is excluded,
-    also from the pairs of other samples.
+    including from the pairs of other samples.
     """
 
     requires: ClassVar[Literal["targets", "classifier"]] = "targets"

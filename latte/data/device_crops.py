@@ -1,8 +1,8 @@
 """Crop and resize many images of different sizes together, on the device that stores them.
 
 Resizing is bicubic with antialiasing, as in Pillow: along rows, then along columns, rounded after
-each step. Tall crops are resized in the other order if Pillow does so. The order changes results,
-because bicubic values overshoot and are clipped between the two steps.
+each step. Tall crops are resized in the other order if Pillow uses that order. The order changes
+results, because bicubic values overshoot and are clipped between the two steps.
 """
 
 from __future__ import annotations
@@ -122,7 +122,10 @@ def _parts(
 
 
 def _bytes(side: int, size: int) -> int:
-    """Return the bytes of a crop and its resizing weights; `side` is the crop's longer side."""
+    """Return how many bytes of memory resizing one crop takes.
+
+    `side` is the longer side of the crop, and `size` the side of the result.
+    """
     weights = 2 * 4 * size * side
     taps = 2 * 5 * 8 * size * _most_taps(side, size)
     return _BYTES_PER_PIXEL * side * side + 12 * size * side + weights + taps

@@ -165,7 +165,10 @@ class DeviceViews:
             yield views
 
     def bytes_beside_steps(self) -> int:
-        """Return the bytes of free memory that only the side stream can use, not training steps."""
+        """Return how many bytes PyTorch has reserved on the GPU but not allocated.
+
+        Only the side stream can use this memory.
+        """
         if self._side is None:
             return 0
         reserved = torch.cuda.memory_reserved(self._device)

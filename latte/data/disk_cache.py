@@ -183,7 +183,7 @@ class DiskStore:
         return _PixelFileWriter(self._folder / name, room)
 
     def _make_room(self, needed: int) -> int:
-        """Remove least recently used files if needed. Returns the bytes that may then be added."""
+        """Remove least recently used files if needed; return how many bytes may then be added."""
         wanted = max(needed, min(_FILE_BYTES, self._max_bytes // 8))
         files = []
         for path in self._folder.iterdir():

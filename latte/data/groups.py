@@ -19,24 +19,24 @@ GRID_GAP = 20
 
 
 def draw_groups(labels: Tensor, size: int, seed: int) -> Tensor:
-    """Draw a group for each image: labels (N,) int64 -> image indices (N, size).
+    """Sample a group for each image: labels (N,) int64 -> image indices (N, size).
 
-    All `size` images of a group have the label of the image for which the group is drawn; the group
-    need not contain that image. Images are drawn without replacement, unless fewer than `size`
-    images have the label. Source: LatteCLIP's released group captioning, which draws without a
-    seed.
+    All `size` images of a group have the label of the image for which the group is sampled; the
+    group need not contain that image. Images are sampled without replacement, unless fewer than
+    `size` images have the label. Source: LatteCLIP's released group captioning, which samples
+    without a seed.
     """
     return _draw_with_labels(labels, labels, size, seed_from("groups", seed))
 
 
 def draw_class_groups(labels: Tensor, size: int, groups: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Draw up to `groups` groups of images per label, and assign each image to one of them.
+    """Sample up to `groups` groups of images per label, and assign each image to one of them.
 
-    From labels (N,) int64, return groups (G, size) of image indices, ordered by label and drawn as
-    in `draw_groups`, and the index (N,) of each image's group. A label has at most as many groups
-    as images. Images are assigned to the groups of their label at random and evenly, so every group
-    has at least one assigned image. A group shows random images of its label; these need not be the
-    images that are assigned to it.
+    From labels (N,) int64, return groups (G, size) of image indices, ordered by label and sampled
+    as in `draw_groups`, and the index (N,) of each image's group. A label has at most as many
+    groups as images. Images are assigned to the groups of their label at random and evenly, so
+    every group has at least one assigned image. A group shows random images of its label; these
+    need not be the images that are assigned to it.
     """
     counts = labels.bincount()
     shared = counts.clamp(max=groups)
@@ -53,7 +53,7 @@ def draw_class_groups(labels: Tensor, size: int, groups: int, seed: int) -> tupl
 
 
 def _draw_with_labels(labels: Tensor, wanted: Tensor, size: int, seed: int) -> Tensor:
-    """Draw `size` images for each label in `wanted` (M,): image indices (M, size)."""
+    """Sample `size` images for each label in `wanted` (M,): image indices (M, size)."""
     order = labels.argsort(stable=True)
     counts = labels.bincount()
     first = (counts.cumsum(0) - counts)[wanted]
@@ -63,7 +63,7 @@ def _draw_with_labels(labels: Tensor, wanted: Tensor, size: int, seed: int) -> T
 
 
 def distinct_ranks(available: Tensor, uniform: Tensor) -> Tensor:
-    """Draw `size` distinct whole numbers below `available` (N,) in each of N rows.
+    """Sample `size` distinct whole numbers below `available` (N,) in each of N rows.
 
     `uniform` (N, size) are random numbers from [0, 1), which determine the result. If `available`
     is less than `size`, the numbers of the row may repeat. Otherwise each number is uniform among
@@ -86,11 +86,11 @@ def distinct_ranks(available: Tensor, uniform: Tensor) -> Tensor:
 def draw_oracle_groups(
     labels: Tensor, true_labels: Tensor, size: int, correct: int, seed: int
 ) -> Tensor:
-    """Draw groups with a given number of correct images, for ablations with true labels.
+    """Sample groups with a given number of correct images, for ablations with true labels.
 
     From zero-shot `labels` (N,) and `true_labels` (N,), both int64, return image indices (N, size).
     The group of an image has, in random order, `correct` images whose true class is the image's
-    zero-shot label, and `size - correct` wrong images. Wrong images are drawn from those with the
+    zero-shot label, and `size - correct` wrong images. Wrong images are sampled from those with the
     same zero-shot label, as in groups without true labels. If these are too few, all of them are
     used, and the rest are images with another zero-shot label and another true class. Images repeat
     only if there are fewer than needed. If a class has no correct images, its groups have wrong
@@ -115,7 +115,7 @@ def draw_oracle_groups(
 def _groups_of_class(
     label: int, labels: Tensor, true_labels: Tensor, uniform: Tensor, correct: int
 ) -> Tensor:
-    """Draw groups (R, size) for the R images with zero-shot label `label`.
+    """Sample groups (R, size) for the R images with zero-shot label `label`.
 
     In each group, images whose true class is `label` come first.
     """
@@ -135,7 +135,7 @@ def _groups_of_class(
 
 
 def _wrong(confused: Tensor, others: Tensor, uniform: Tensor) -> Tensor:
-    """Draw wrong images from `confused`; if these are too few, use all and some of `others`."""
+    """Sample wrong images from `confused`; if these are too few, use all and some of `others`."""
     if len(confused) >= uniform.shape[1] or not len(others):
         return _choose(confused, uniform)
     every = confused.expand(len(uniform), -1)
@@ -143,7 +143,7 @@ def _wrong(confused: Tensor, others: Tensor, uniform: Tensor) -> Tensor:
 
 
 def _choose(pool: Tensor, uniform: Tensor) -> Tensor:
-    """Draw n items of `pool` for each of R groups, by uniform numbers (R, n) in [0, 1)."""
+    """Sample n items of `pool` for each of R groups, by uniform numbers (R, n) in [0, 1)."""
     available = torch.full((len(uniform),), len(pool), dtype=torch.int64)
     return pool[distinct_ranks(available, uniform)]
 

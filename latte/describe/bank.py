@@ -103,8 +103,8 @@ class DescriptionBank:
         The result has indices into `unique_texts`; the texts belong to the description `label`. For
         a description of scope `class`, the text depends only on `class_labels` (B,). With the
         option `redraw`, an image gets the text of a random group with the image's zero-shot label,
-        which may be the image's own group. If an image or group has several texts, one is drawn
-        uniformly. Draws depend on `seed`, `epoch`, `label` and the image, not on the batch.
+        which may be the image's own group. If an image or group has several texts, one is sampled
+        uniformly. The sample depends on `seed`, `epoch`, `label` and the image, not on the batch.
         """
         if label not in self._of_class:
             return self._samplers[label].sample(indices, epoch, seed)
@@ -185,7 +185,7 @@ class DescriptionBank:
 
 
 class _TextSampler:
-    """Draws one text of one description per epoch for each of N images.
+    """Samples one text of one description per epoch for each of N images.
 
     The texts are about S subjects, which are images or groups of images. `rows` (S, V) has the text
     indices of each subject (at least one), padded with `ABSENT`. `own` (N,) is the subject of each
@@ -217,7 +217,7 @@ class _TextSampler:
         return self._sampled(epoch, seed)[indices]
 
     def _sample_all(self, epoch: int, seed: int) -> Tensor:
-        """Draw text indices (N,) for all images at once, so that draws do not depend on batches."""
+        """Sample text indices (N,) for all images at once, independently of batches."""
         subjects = self.own
         if self._redraw:
             uniform = self._uniform("redraw", epoch, seed)

@@ -49,7 +49,7 @@ class TrainingSet:
     open: Callable[[ImageReference], Image.Image]
     """Decodes an image to RGB."""
     oracle_labels: Tensor | None = None
-    """(N,) int64: true classes, from which recipes with `oracle: true` draw groups; else None."""
+    """(N,) int64: true classes, from which recipes with `oracle: true` sample groups; else None."""
 
 
 def plan_requests(
@@ -315,7 +315,7 @@ def draw_subjects(
 def _group_of_each_image(
     training: TrainingSet, label: str, kind: DescriptionType[Any], seed: int
 ) -> Tensor:
-    """Draw one group of training images for each image; return their indices (N, size)."""
+    """Sample one group of training images for each image; return their indices (N, size)."""
     if kind.correct_images is None:
         return draw_groups(training.zero_shot_labels, kind.group_size, seed)
     if training.oracle_labels is None:

@@ -164,7 +164,7 @@ def parse_line(line: bytes) -> StoredText | None:
 class DescriptionStore:
     """Reads all stored answers of a folder into memory, and appends new ones to a part file.
 
-    Several processes, also on several machines, may use one folder at the same time. Each sees the
+    Several processes, even on several machines, may use one folder at the same time. Each sees the
     answers that were stored before its last `refresh`. A million short texts fit into memory.
     """
 

@@ -19,7 +19,7 @@ from latte.interfaces import LatteError
 ENDED = "ended"
 """Key in the store shared by all processes; its value is the rank of the first failed process."""
 _CONTINUE = (
-    "the same command goes on from where this stopped, also with another number of processes"
+    "the same command goes on from where this stopped, even with another number of processes"
 )
 _POLL_SECONDS = 0.5
 _HEARTBEAT_SECONDS = 5.0

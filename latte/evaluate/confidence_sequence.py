@@ -1,6 +1,6 @@
 """Intervals for a mean that is sampled image by image, valid whenever sampling stops.
 
-The images are drawn without replacement from a finite population, and each has a value between
+The images are sampled without replacement from a finite population, and each has a value between
 two limits. With the given probability, all intervals of the sequence contain the population's mean.
 So a person who labels one image after the other may look at every interval and stop at any time.
 
@@ -81,7 +81,7 @@ def log_wealth(
         array([0.41, 0.94])
     """
     before = np.concatenate([[0.0], np.cumsum(values)[:-1]])
-    # Before each draw: mean value of the images not yet drawn, if the population has this mean.
+    # Per step: mean value of the images not yet sampled, if the population has this mean.
     left = np.minimum((population * mean - before) / (population - np.arange(len(values))), high)
     gains = 1 + _FRACTIONS[:, None] * (values - left) / np.maximum(left - low, 1e-12)
     shares = np.log(gains).cumsum(axis=1)

@@ -65,9 +65,9 @@ _SUPPORT = 0.5
 """A class with fewer than this number of estimated images probably does not occur at all."""
 _ROUNDING = 1e-3
 _FEWEST, _MOST = 1 / 6, 2.0
-"""Range of the ratio (true number of classes) / (estimate) in the middle 95 % of 224 folders drawn
-from labelled sets. Wrong labels add classes that do not occur, so an estimate can be too high by a
-larger factor than too low."""
+"""Range of the ratio (true number of classes) / (estimate) in the middle 95 % of 224 folders
+sampled from labelled sets. Wrong labels add classes that do not occur, so an estimate can be too
+high by a larger factor than too low."""
 
 
 @dataclass(frozen=True)

@@ -116,9 +116,9 @@ class Backbone(ABC):
     def fingerprint(self) -> str:
         """Identifier of the loaded weights and of the code that computes features from them.
 
-        latte stores features of frozen models under this identifier, also for later runs. Equal
-        fingerprints must mean equal features. Training does not change the fingerprint; a saved
-        model that is loaded again has a new one.
+        latte stores features of frozen models under this identifier, and later runs reuse them.
+        Equal fingerprints must mean equal features. Training does not change the fingerprint; a
+        saved model that is loaded again has a new one.
         """
 
     @abstractmethod
@@ -206,7 +206,7 @@ class Backbone(ABC):
 
         The features are those of `encode_images` before normalisation. PyTorch must be able to
         trace the module for any B, so it contains no loop over images and no branch on values. Use
-        the weights of this backbone, not of the one that it was copied from. The default returns
+        the weights of this backbone, not those of the original if it is a copy. The default returns
         None, which means that `latte export --format onnx` is not possible.
         """
         return None

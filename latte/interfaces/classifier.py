@@ -37,7 +37,7 @@ class Classifier:
 
     @property
     def classes(self) -> int:
-        """Number of classes C; `owners` is copied from the GPU for it only once."""
+        """Number of classes C; computed once per `owners`, because it is read from the GPU."""
         return _number_of_classes(self.owners)
 
     @property

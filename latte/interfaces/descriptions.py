@@ -44,7 +44,9 @@ class Describer(Component[OptionsT]):
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """Amounts used so far, such as `{"tokens": 1200}`; shown beside the progress bar.
+        """Amounts that this describer has used so far, such as `{"tokens": 1200}`.
+
+        The progress bar shows them.
 
         For a recipe whose budget is in tokens or money, return two counters: `tokens` (output
         tokens) and `prompt tokens` (input tokens, including those of images).
@@ -116,14 +118,14 @@ class DescriptionType(Component[OptionsT]):
     def correct_images(self) -> int | None:
         """Number of images per group whose true label is the group's class.
 
-        None if groups are drawn without true labels. Otherwise the number is the value of one of
+        None if groups are sampled without true labels. Otherwise the number is the value of one of
         the `oracle_options`, and the recipe must set `oracle: true`.
         """
         return None
 
     @property
     def groups_per_class(self) -> int | None:
-        """Number of groups drawn per zero-shot label; None draws one group per image."""
+        """Number of groups sampled per zero-shot label; None samples one group per image."""
         return None
 
     @property
@@ -131,7 +133,7 @@ class DescriptionType(Component[OptionsT]):
         """Number of answers per question.
 
         If it is above 1, the describer must be one whose answers differ (`Describer.varies`). In
-        each step, one text per image is drawn from all answers to all prompts.
+        each step, one text per image is sampled from all answers to all prompts.
         """
         return 1
 

@@ -92,7 +92,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Decision of a guard: how far the run uses the adapted model, and why.
+    """Decision of a guard: the weight of the adapted model (0 to 1), and the reason.
 
     Example:
         >>> from latte.api import Verdict
@@ -106,7 +106,8 @@ class Verdict:
     reason: str
     """One clause without a full stop, for readers without a background in statistics."""
     probability: float | None = None
-    """Probability that adapting helps on images like these; None if the guard gives none."""
+    """Probability that the adapted model is better on images like the training images; None if the
+    guard gives none."""
     signals: Mapping[str, float] = field(default_factory=dict)
     """Measurements on which the verdict is based, by name; all are finite."""
 
@@ -156,7 +157,7 @@ def check_verdict(verdict: Verdict, *, divisible: bool = True) -> None:
 
 
 class Guard(Component[OptionsT]):
-    """Decides, without labels, which classifier a run uses: adapted, zero-shot or a mixture.
+    """Decides, without labels, which classifier a run uses: adapted, zero-shot or a mix.
 
     Example:
         >>> from latte.api import Guard, NoOptions, Verdict

@@ -81,7 +81,7 @@ class PseudoLabeler(Component[OptionsT]):
         """Return the labels and weights of `batch`, one `LabelStream` per source of labels.
 
         `image_features` (B, D) are the learner's features of the batch, detached. Labels and
-        weights are on their device; `batch.indices` are on the CPU.
+        weights are on the device of `image_features`; `batch.indices` are on the CPU.
         """
 
     def state(self) -> dict[str, Tensor]:

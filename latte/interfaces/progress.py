@@ -1,4 +1,4 @@
-"""Progress and events of a run, as people and reporters see them."""
+"""Progress display of a run, and the events that reporters get."""
 
 from __future__ import annotations
 
@@ -99,7 +99,8 @@ class StageEnd:
 
     stage: str
     seconds: float
-    """Wall-clock time in seconds, in the run that computed the stage."""
+    """Wall-clock seconds that the stage took when it was computed; a reused stage keeps its earlier
+    time."""
     reused: bool
     """True if the stage was skipped because an earlier run finished it."""
 

@@ -130,16 +130,17 @@ class Loss(Component[OptionsT]):
     requires: ClassVar[Literal["targets", "classifier"]]
     """Field of `Supervision` that this loss reads."""
     sigmoid: ClassVar[bool] = False
-    """True if the loss needs `Supervision.logit_bias`, which only sigmoid models have. latte then
-    refuses recipes with a softmax model. If False, latte warns of recipes with a sigmoid model."""
+    """True if the loss needs `Supervision.logit_bias`, which only sigmoid models have. If True,
+    latte rejects recipes with a softmax model; if False, latte warns if the model is sigmoid."""
 
     def parameters(self) -> Mapping[str, nn.Parameter]:
         """Return the loss's own trained parameters by name, such as a temperature.
 
         Create them in `__init__`, on `context.device`. The learner's optimiser trains them together
         with the parameters of the backbone, at the same learning rate. Checkpoints contain them;
-        `metrics.jsonl` records those with one element in each step, as `loss.NAME`. The saved model
-        does not contain them. Parameters that this method does not return are not trained.
+        in each step, `metrics.jsonl` records each parameter with one element as `loss.NAME`. The
+        saved model does not contain them. Parameters that this method does not return are not
+        trained.
 
         Example:
             >>> import torch

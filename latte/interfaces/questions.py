@@ -199,7 +199,7 @@ class ChoiceRequest:
 
 @dataclass(frozen=True)
 class QuestionCounts:
-    """Numbers of questions that a labeler asked for one purpose, and of their answers.
+    """Counts of the questions that a labeler asked for one purpose, and of the answers.
 
     Example:
         >>> from latte.api import QuestionCounts
@@ -215,21 +215,22 @@ class QuestionCounts:
     unanswered: int
     """Number of questions that the describer refused or could not answer."""
     kept: int = 0
-    """Number of images or clusters whose two answers agree, so that the answers are used."""
+    """Number of images or clusters whose two answers agree. Each image or cluster is asked about
+    twice, and only answers that agree can be used."""
     contradictory: int = 0
     """Number of images or clusters whose two answers contradict each other."""
     input_tokens: int = 0
-    """Number of tokens of prompts and images that the describer counted, also for stored answers.
-    """
+    """Number of tokens of prompts and images that the describer counted, including those of stored
+    answers."""
     output_tokens: int = 0
-    """Number of tokens of answers that the describer counted, also for stored answers."""
+    """Number of tokens of answers that the describer counted, including those of stored answers."""
     money: float | None = None
     """Price of these tokens; None if the recipe's budget names no price."""
 
 
 @dataclass(frozen=True)
 class ExpectedGain:
-    """Gain in accuracy on the training images that answers bring, estimated without labels.
+    """Gain in accuracy that answers bring on the training images, estimated without labels.
 
     Example:
         >>> from latte.api import ExpectedGain
@@ -242,7 +243,7 @@ class ExpectedGain:
     value: float
     """Expected gain, as a fraction of 1."""
     low: float
-    """Lower end of the interval that contains nine of ten gains measured in simulated runs."""
+    """Lower end of the interval that contained the measured gain in nine of ten simulated runs."""
     high: float
     used: bool = True
     """False if the labeler used no answer, for example because it does not trust the describer."""
@@ -313,12 +314,14 @@ class Questions(Protocol):
     def note(self, purpose: str, *, kept: int, contradictory: int) -> None:
         """Count images or clusters for the report on `purpose`.
 
-        `kept` of them have two answers that agree, and `contradictory` two answers that contradict
-        each other.
+        Args:
+            purpose: the purpose of the questions, as in `choose`.
+            kept: number of images or clusters whose two answers agree.
+            contradictory: number of those whose two answers contradict each other.
         """
 
     def note_gain(self, gain: ExpectedGain) -> None:
-        """Report the gain that the labeler expects from the answers; replaces an earlier one."""
+        """Report the gain that the labeler expects from the answers; a later call replaces it."""
 
     def close(self) -> None:
         """Free the memory of the describer; a later question loads the describer again."""

@@ -71,7 +71,7 @@ class Evaluation:
     """
 
     name: str
-    """`zero-shot`, `adapted` or `candidate`, each also followed by the suffix `OWN_IMAGES`; or the
+    """`zero-shot`, `adapted` or `candidate`; the same names with the suffix `OWN_IMAGES`; or the
     name of a control run."""
     images: int
     top1: Interval
@@ -137,7 +137,8 @@ class PresentNames:
     """Lower end of the 95 % interval; `high` is its upper end."""
     high: int
     unsupported: tuple[str, ...]
-    """Class names with fewer than 0.5 estimated images each, in label order."""
+    """Names of the classes for which fewer than 0.5 training images are estimated, in label
+    order."""
 
 
 @dataclass(frozen=True)
@@ -286,7 +287,8 @@ class RunResults:
     training_images: int
     skipped_images: int
     seconds: Mapping[str, float]
-    """Wall-clock seconds per stage, in the run that computed the stage."""
+    """Wall-clock seconds that each stage took when it was computed; a reused stage keeps its
+    earlier time."""
     metrics: tuple[Mapping[str, Any], ...]
     """Lines of `metrics.jsonl`; `event` is `step` or `epoch` (`latte/results/metrics_log.py`)."""
     evaluations: tuple[Evaluation, ...]
@@ -294,12 +296,12 @@ class RunResults:
     no evaluation split.
 
     If the guard did not accept the adapted model in full, the evaluation `candidate` of this model
-    follows `adapted`. Some test images may also be training images. If the run has a posterior
-    (class probabilities of the training images), the posterior classifies these test images.
-    Further evaluations, whose names end with `OWN_IMAGES`, then use only these images. All other
-    evaluations then use the remaining test images, or all test images if none remain."""
+    follows `adapted`. If the run has a posterior (class probabilities of the training images),
+    evaluations are split. Those whose name ends with `OWN_IMAGES` use the test images that are also
+    training images; the posterior classifies these images. All others use the remaining test
+    images, or all test images if none remain."""
     gallery: tuple[GalleryEntry, ...]
-    """Random sample of the training images, drawn with the run's seed."""
+    """Random sample of the training images, chosen with the run's seed."""
     pseudo_label_counts: tuple[tuple[int, int], ...]
     """For each class, in label order: (number of training images with this zero-shot label, number
     of training images with this adapted label)."""
@@ -311,7 +313,7 @@ class RunResults:
     cut_texts: tuple[CutTexts, ...] = ()
     """Descriptions with texts that the text tower cuts, in the recipe's order."""
     questions: tuple[QuestionCounts, ...] = ()
-    """Numbers of questions that a labeler asked a describer, and of their answers; one entry per
+    """Counts of the questions that a labeler asked a describer, and of the answers; one entry per
     purpose."""
     calibration: Calibration | None = None
     """Calibration of confidence; None in runs of older versions."""
@@ -320,9 +322,10 @@ class RunResults:
     versions."""
     confusions: Mapping[str, tuple[Confusion, ...]] = field(default_factory=dict)
     """For `zero-shot` and for `adapted`: the number of images for each pair of true and predicted
-    class, the largest first; empty if there is no evaluation split."""
+    class, the pair with most images first; empty if there is no evaluation split."""
     label_flows: tuple[LabelFlow, ...] = ()
-    """Number of training images for each pair of zero-shot and adapted label, the largest first."""
+    """Number of training images for each pair of zero-shot and adapted label, the pair with most
+    images first."""
     mistakes: tuple[ClassifiedImage, ...] = ()
     """Evaluation images that `predictions.csv` classifies wrongly, the most confident first."""
     uncertain: tuple[ClassifiedImage, ...] = ()

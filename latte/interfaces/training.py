@@ -72,7 +72,7 @@ class TrainingStart:
     """(N,) int64: the top-1 zero-shot class of each training image."""
     description_features: Callable[[str], Tensor]
     """Returns the frozen CLIP's text features (N, D) of the description with the given name. Row i
-    belongs to training image i. For scope `group`, row i is the feature of the text drawn for the
+    belongs to training image i. For scope `group`, row i is the feature of the text sampled for the
     image. If an image has several texts, row i is their normalised mean feature. Texts are encoded
     at the first call."""
     texts: Callable[[Tensor], Mapping[str, Tensor]] = _no_texts

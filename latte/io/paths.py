@@ -213,7 +213,7 @@ _DEVICES = frozenset(
     {"con", "prn", "aux", "nul"}
     | {f"{port}{number}" for port in ("com", "lpt") for number in "123456789¹²³"}
 )
-"""Names that Windows reserves, also with a suffix."""
+"""Names that Windows reserves, with or without a suffix."""
 
 
 def safe_name(text: str) -> str:

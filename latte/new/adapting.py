@@ -74,7 +74,7 @@ def adapt(
         test: a folder of labelled images by class, to measure the gain; never used for training.
         method: `auto`, or one of the methods that `latte adapt --help` lists.
         model: a CLIP, such as `ViT-B-32:laion2b_s34b_b79k`, `plugin:tiny` or `local-dir:FOLDER`;
-            None proposes one that suits this machine.
+            None chooses one that suits this machine.
         output: the folder for the recipe and the run.
         progress: an object that shows progress and messages; None shows nothing.
 

@@ -22,7 +22,7 @@ from latte.registry.spec import Kind
 from latte.report.numbers import plural
 
 _MIXTURE, _TRAINING_FREE = METHODS["mixture"], METHODS["training-free"]
-"""The methods that `auto` chooses with and without the plugin of the transductive mixture."""
+"""The methods that `auto` chooses with and without the plugin `latte-transductive`."""
 _GUARD: tuple[Kind, str] = ("guard", "evidence")
 """Guard that suits every method that adapts."""
 

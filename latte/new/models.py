@@ -132,9 +132,9 @@ def propose_model(images: int, machine: Machine, *, trains: bool) -> tuple[str, 
 
 
 def refuse_backbone(model: str, registry: Registry) -> None:
-    """Raise `LatteError` if `model` names a plugin's backbone and not a model of open_clip.
+    """Raise `LatteError` if `model` is a plugin's backbone and no open_clip model has this name.
 
-    The hint is the command that runs the recipe of `latte adapt` with this backbone.
+    The hint shows a `latte run adapt` command that selects this backbone with `--set`.
     """
     known = [one for one in registry.all("backbone") if one.distribution != BUILTIN_DISTRIBUTION]
     found = next((one for one in known if model in (one.spec.name, one.full_name)), None)

@@ -137,7 +137,7 @@ class Plugin:
     """Result of loading the plugin.
 
     A plugin is `blocked` if the environment variable `LATTE_PLUGINS` leaves it out, and `disabled`
-    if the user ran `latte plugins disable` for it. Such plugins are not loaded."""
+    if the user disabled it with `latte plugins disable`. Such plugins are not loaded."""
     error: str | None = None
     """Reason for the status in one line, for every status except `ok`."""
     detail: str | None = None

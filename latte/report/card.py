@@ -52,7 +52,7 @@ for prediction in model.predict_iter("photos"):
 
 _INTENDED_USE = (
     "This model classifies images like those that it was adapted to into the classes below. It "
-    "gives each image one of these classes, also an image that shows none of them. Do not use it "
+    "gives one of these classes to each image, even to an image that shows none. Do not use it "
     "for decisions about people or other important decisions, unless a person checks its answers "
     "on labelled images of exactly that kind."
 )

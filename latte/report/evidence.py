@@ -1,6 +1,6 @@
 """Show the gain that a person's answers in a review measure, beside the guard's verdict.
 
-A guard's *verdict* says what a run uses (the adapted model, zero-shot CLIP or a mixture of both),
+A guard's *verdict* says what a run uses (the adapted model, zero-shot CLIP or a mix of both),
 and why.
 """
 

@@ -1,6 +1,6 @@
 """Write the summary that a run prints: verdict, accuracies, headline and notes.
 
-A guard's *verdict* says what a run uses (the adapted model, zero-shot CLIP or a mixture of both),
+A guard's *verdict* says what a run uses (the adapted model, zero-shot CLIP or a mix of both),
 and why.
 """
 

@@ -206,7 +206,10 @@ class FinishedRun:
 
     @cached_property
     def calibration(self) -> Calibration | None:
-        """The scale at which confidence matches accuracy; None in runs of older versions."""
+        """The calibration of the run's confidence, with its scale and its measured error.
+
+        None in runs of older versions.
+        """
         return self._optional("evaluate", self.folder.calibration, Calibration, check_calibration)
 
     @cached_property

@@ -3,8 +3,8 @@
 Zero-shot CLIP and the adapted model have different accuracies only where they disagree. If they
 disagree on D of N images and a person has answered m of these D in random order, the estimated gain
 is D / N * (a - z) / m: the adapted model is right on a of the m images, and zero-shot CLIP on z.
-The accuracies themselves also need answers on images where the models agree. These images are drawn
-from two strata: low and high confidence.
+The accuracies themselves also need answers on images where the models agree. These images are
+sampled from two strata: low and high confidence.
 
 All intervals are confidence sequences: they hold at the same time for every number of answers.
 """

@@ -77,7 +77,7 @@ def import_answers(review: Review, path: Path) -> list[Answer]:
 
     The column `use` says whether an answer measures the gain (`evidence`) or becomes a training
     label (`teaching`). If the column is empty, the answer gets the use of an earlier answer about
-    the image; without an earlier answer, a random draw by the image's content decides.
+    the image; without an earlier answer, a random number from the image's content decides.
 
     Raises `LatteError` before anything is written if an image or a class is unknown, or if two
     answers of the file contradict each other.

@@ -6,8 +6,8 @@ decides the use of answers about an image: answers for *teaching* become trainin
 answers as *evidence* measure the gain in accuracy.
 
 If several runs are reviewed together, the questions are about the images to which at least two of
-the runs' models give different labels, in the same order. For any two models, this holds: of the
-images on which these two differ, those that were asked about so far are a random sample.
+the runs' models give different labels, in the same order. For any two models, the images asked
+about so far contain a random sample of the images on which the two differ.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class ReviewImage:
     zero_shot: int
     """The label by zero-shot CLIP."""
     adapted: int
-    """The label by the adapted model, also if the guard did not accept this model in full."""
+    """The label by the adapted model, even if the guard did not accept this model in full."""
     confidence: float
     """The confidence of the adapted model."""
     others: tuple[int, ...] = ()

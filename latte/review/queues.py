@@ -1,8 +1,8 @@
 """Queues of a review: lists of questions for the person who reviews a run.
 
 Answers in the queue `evidence` measure the gain and never become training labels. Answers in all
-other queues (for *teaching*) become training labels; these queues ask only about images that a
-random draw has chosen for teaching.
+other queues (for *teaching*) become training labels; these queues ask only about images that were
+randomly chosen for teaching.
 """
 
 from __future__ import annotations
@@ -101,9 +101,9 @@ class EvidenceQueue(Queue):
         The models disagree on the images of the first list. They agree on the images of the other
         lists, with low confidence (second list) or high confidence (third list).
 
-        After the first answer for teaching, this queue no longer asks about images that were drawn
+        After the first answer for teaching, this queue no longer asks about images that were chosen
         for teaching. The estimate uses the answers of a list only up to the first image without an
-        answer. Therefore each list ends at the first image that was drawn for teaching.
+        answer. Therefore each list ends at the first image that was chosen for teaching.
         """
         learns = any(one.use == "teaching" for one in answers.values())
 

@@ -66,7 +66,11 @@ class Evidence:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """The gain in words and, if zero-shot CLIP is the baseline, both accuracies in percent."""
+        """Sentence on the gain and, below it, the range of the accuracy of each model.
+
+        The second line is omitted if the baseline is another run, or if nothing is known about the
+        accuracies yet.
+        """
         one, other = self.estimate.zero_shot, self.estimate.adapted
         is_unknown = one.high - one.low > 1 - 1e-9  # no answer yet
         if is_unknown or not self.is_gain:

@@ -91,7 +91,7 @@ class Stored:
     def check_use(self, key: str, use: Use, where: str) -> None:
         """Raise `LatteError` if an answer about the image `key` cannot have the use `use`.
 
-        An image never gets answers of both uses, and a random draw chooses the images for teaching.
+        An image never gets answers of both uses, and the images for teaching are chosen at random.
         """
         if not all(_allows(own.get(key), use) for own in self.files):
             raise LatteError(

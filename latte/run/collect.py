@@ -36,7 +36,7 @@ from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot, load_zero_shot, zero_shot_labels
 
 GALLERY = 200
-"""Number of training images that are drawn with the run's seed as examples for reporters."""
+"""Number of training images that are sampled with the run's seed as examples for reporters."""
 
 
 def collect_results(

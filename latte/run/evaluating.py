@@ -198,12 +198,12 @@ def compare(
 
 
 def split_rows(own: OwnImages | None, keys: Sequence[str]) -> tuple[Tensor, Tensor]:
-    """Choose the test images on which the classifier, and on which the posterior, is measured.
+    """Split the test images: some measure the classifier, some measure the posterior.
 
-    `own` has the posterior, which exists for training images only, and `keys` are the content
-    hashes of all test images. The posterior is measured on the test images that it contains. The
-    classifier is measured on the other test images, or on all if there are no others. Returns the
-    indices of the test images for the classifier, then those for the posterior.
+    The posterior (class probabilities of the training images) is measured on the test images that
+    are also training images. The classifier is measured on the other test images, or on all if
+    there are no others. `own` holds the posterior or is None; `keys` are the content hashes of the
+    test images. Returns two tensors of indices: for the classifier, then for the posterior.
     """
     known = [False] * len(keys) if own is None else [row is not None for row in own.rows(keys)]
     answered = torch.tensor(known, dtype=torch.bool)

@@ -42,7 +42,7 @@ class Outcome:
     """
 
     adapted: Adapted
-    """The classifier that the run uses: the candidate, zero-shot CLIP, or a mixture of both."""
+    """The classifier that the run uses: the candidate, zero-shot CLIP, or a mix of both."""
     rejected: Adapted | None = None
     """The candidate, if the guard did not accept it in full; otherwise None."""
     features: tuple[Tensor, ...] | None = None
@@ -161,7 +161,7 @@ def _evidence(
 def _blend(
     workspace: Workspace, zero_shot: ZeroShot, candidate: Adapted, strength: float
 ) -> Adapted:
-    """Return a mixture of zero-shot CLIP and the candidate, with weights 1 - strength and strength.
+    """Return a mix of zero-shot CLIP and the candidate, with weights 1 - strength and strength.
 
     `strength` is below 1. If it is 0, the result is zero-shot CLIP: the frozen CLIP with its class
     texts as prototypes. If it is above 0, CLIP must not have been trained. Both classifiers then
@@ -181,7 +181,7 @@ def _blend(
 
 
 def blend_classifier(texts: Tensor, own: Classifier, strength: float) -> Classifier:
-    """Return a mixture of the zero-shot classifier `texts` (C, D) and the classifier `own`.
+    """Return a mix of the zero-shot classifier `texts` (C, D) and the classifier `own`.
 
     With s = `strength`, a prototype w of a class with the text feature t becomes (1 - s) t + s w,
     and its bias b becomes s b.

@@ -1,6 +1,6 @@
 """Check before a run that the images and models of a recipe exist. Imports no torch.
 
-Controls are variants of the recipe that run for comparison.
+The models of controls (variants of the recipe that run for comparison) are checked too.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def description_folder(cache: Path | None = None, *, must_exist: bool = True) ->
         raise LatteError(
             "there is no such cache folder",
             where=str(cache),
-            hint="leave --cache out for the one that runs use; latte doctor names it",
+            hint="leave out --cache to use the cache folder of your runs; latte doctor names it",
         )
     return (cache or cache_folder()) / "descriptions"
 

@@ -33,7 +33,10 @@ class ImageAugmentationContract(ComponentContract):
     def test_views_are_bytes_of_the_size_of_the_tower(
         self, tmp_path: Path, width: int, height: int
     ) -> None:
-        """Views are (3, S, S) uint8, also for small and narrow images; the image is unchanged."""
+        """Views must be (3, S, S) uint8, even for small and narrow images.
+
+        The image itself must not change.
+        """
         augmentation: ImageAugmentation[Any] = self.make(tmp_path)
         image = _noise(width, height)
         before = image.tobytes()
@@ -44,7 +47,7 @@ class ImageAugmentationContract(ComponentContract):
         assert image.tobytes() == before, "the image changed"
 
     def test_equal_generators_give_equal_views_in_all_threads(self, tmp_path: Path) -> None:
-        """Views depend on the seed of `random` only, not on earlier views or other threads."""
+        """Views must depend on the seed of `random` only, not on earlier views or other threads."""
         augmentation: ImageAugmentation[Any] = self.make(tmp_path)
         image = _noise(64, 48)
 

@@ -54,14 +54,14 @@ class BackboneContract(ComponentContract):
         return self.loader(folder).load()
 
     def test_the_model_is_found_without_loading_it(self, tmp_path: Path) -> None:
-        """`check` accepts the model; two loaders with equal options have an equal `identity`."""
+        """`check` must accept the model; equal options must give an equal `identity`."""
         loader = self.loader(tmp_path)
         loader.check()
         assert loader.title
         assert loader.identity() == self.loader(tmp_path).identity()
 
     def test_features_are_finite_unit_rows(self, tmp_path: Path) -> None:
-        """Images and texts have unit features (M, D) in fp32; no texts give features (0, D)."""
+        """Features must be unit vectors (M, D) in fp32; no texts must give features (0, D)."""
         backbone = self.load(tmp_path)
         for features in _outputs(backbone):
             assert features.shape == (3, backbone.embedding_width), f"shape {features.shape}"
@@ -72,12 +72,12 @@ class BackboneContract(ComponentContract):
         assert backbone.encode_texts([]).shape == (0, backbone.embedding_width)
 
     def test_features_differ(self, tmp_path: Path) -> None:
-        """Different images and different texts have different features."""
+        """Different images and different texts must have different features."""
         for features in _outputs(self.load(tmp_path)):
             assert len({tuple(row) for row in features.tolist()}) == 3
 
     def test_it_is_deterministic(self, tmp_path: Path) -> None:
-        """Equal inputs give bit-identical features, also after the model is loaded again."""
+        """Equal inputs must give bit-identical features, even after loading the model again."""
         backbone = self.load(tmp_path)
         first = _outputs(backbone)
         assert _equal(first, _outputs(backbone)), "a second pass gives different features"
@@ -87,7 +87,7 @@ class BackboneContract(ComponentContract):
 
     @pytest.mark.parametrize("text", ["", "W" * 3, "word " * 2000, "ü 写真 🦊"])
     def test_a_feature_does_not_depend_on_other_texts(self, tmp_path: Path, text: str) -> None:
-        """Other texts in the same call change a text's feature by rounding at most.
+        """Other texts in the same call may change a text's feature by rounding only.
 
         This holds for texts of any length.
         """
@@ -99,7 +99,7 @@ class BackboneContract(ComponentContract):
         assert torch.allclose(alone[0], mixed[1], atol=1e-5), "other texts change the feature"
 
     def test_an_image_feature_does_not_depend_on_other_images(self, tmp_path: Path) -> None:
-        """Images are encoded independently, up to rounding."""
+        """Images must be encoded independently, up to rounding."""
         backbone = self.load(tmp_path)
         pixels = _pixels(backbone)
         with torch.no_grad():
@@ -107,7 +107,7 @@ class BackboneContract(ComponentContract):
         assert torch.allclose(alone[0], together[1], atol=1e-5)
 
     def test_it_is_frozen_when_loaded(self, tmp_path: Path) -> None:
-        """A loaded model and its copies record no gradient: they are frozen.
+        """A loaded model and its copies must record no gradient: they are frozen.
 
         After `train_only("none")`, a model is frozen again.
         """
@@ -119,7 +119,7 @@ class BackboneContract(ComponentContract):
         assert not any(output.requires_grad for output in _outputs(backbone, gradient=True))
 
     def test_gradient_reaches_each_group(self, tmp_path: Path) -> None:
-        """A loss gives a gradient to the parameters of the trained group, and to no others.
+        """A loss must give a gradient to the parameters of the trained group only.
 
         Every group is a subset of the group `all`.
         """
@@ -137,7 +137,7 @@ class BackboneContract(ComponentContract):
                 one.grad = None
 
     def test_trunks_give_the_features_of_their_towers(self, tmp_path: Path) -> None:
-        """A tower split by `image_trunk` or `text_trunk` gives the features of the whole tower.
+        """A tower split by `image_trunk` or `text_trunk` must give equal features.
 
         The outputs of its frozen layers carry no gradient. This is tested with each group of
         trainable parameters and, if the backbone lists blocks, with its last blocks trained.
@@ -153,7 +153,7 @@ class BackboneContract(ComponentContract):
             _check_trunks(backbone, "the last blocks")
 
     def test_layer_norms_belong_to_their_tower(self, tmp_path: Path) -> None:
-        """Training the layer norms of one tower affects only the features of this tower."""
+        """Training the layer norms of one tower must affect only the features of this tower."""
         backbone = self.load(tmp_path).fork()
         expected: Mapping[TrainableGroup, tuple[bool, bool]] = {
             "visual_layer_norms": (True, False),
@@ -166,7 +166,7 @@ class BackboneContract(ComponentContract):
                 assert (images.requires_grad, texts.requires_grad) == trains
 
     def test_the_logit_scale_is_limited(self, tmp_path: Path) -> None:
-        """The logit scale is a positive scalar, and is clamped only if it is trainable."""
+        """The logit scale must be a positive scalar, and be clamped only if it is trainable."""
         backbone = self.load(tmp_path).fork()
         before = backbone.logit_scale.detach().clone()
         assert before.shape == ()
@@ -181,7 +181,7 @@ class BackboneContract(ComponentContract):
         assert backbone.logit_scale.item() == pytest.approx(limit, rel=1e-4)
 
     def test_a_copy_is_independent(self, tmp_path: Path) -> None:
-        """Training a copy changes neither the original nor the fingerprint."""
+        """Training a copy must change neither the original nor the fingerprint."""
         backbone = self.load(tmp_path)
         before, copy = _outputs(backbone), backbone.fork()
         assert _equal(before, _outputs(copy))
@@ -191,7 +191,7 @@ class BackboneContract(ComponentContract):
         assert copy.fingerprint == backbone.fingerprint
 
     def test_its_state_restores_it(self, tmp_path: Path) -> None:
-        """`load_state` restores features and logit scale bit for bit."""
+        """`load_state` must restore features and logit scale bit for bit."""
         backbone = self.load(tmp_path)
         trained, other = backbone.fork(), backbone.fork()
         _train(trained)
@@ -200,7 +200,7 @@ class BackboneContract(ComponentContract):
         assert torch.equal(trained.logit_scale, other.logit_scale)
 
     def test_a_saved_model_has_the_same_bits(self, tmp_path: Path) -> None:
-        """Saving and loading a trained model keeps its outputs bit for bit.
+        """Saving and loading a trained model must keep its outputs bit for bit.
 
         The loaded model has a new fingerprint.
         """
@@ -220,7 +220,7 @@ class BackboneContract(ComponentContract):
         assert twice.fingerprint == again.fingerprint
 
     def test_recomputed_activations_give_the_same_gradient(self, tmp_path: Path) -> None:
-        """Gradient checkpointing, if supported, changes gradients by rounding only."""
+        """Gradient checkpointing, if supported, may change gradients by rounding only."""
         plain, saving = self.load(tmp_path).fork(), self.load(tmp_path).fork()
         if not saving.recompute_activations():
             pytest.skip("the backbone does not recompute activations")
@@ -229,7 +229,7 @@ class BackboneContract(ComponentContract):
             assert torch.allclose(gradient, second[name], rtol=1e-3, atol=1e-5), name
 
     def test_the_image_tower_gives_the_image_features(self, tmp_path: Path) -> None:
-        """Outputs of `image_tower()` are the image features before normalisation.
+        """Outputs of `image_tower()` must be the image features before normalisation.
 
         This also holds for a trained copy, whose tower must have the weights of the copy.
         """
@@ -244,7 +244,7 @@ class BackboneContract(ComponentContract):
 
     @pytest.mark.skipif(_OLD_TORCH, reason="this torch is too old for the ONNX export")
     def test_the_image_tower_can_be_exported(self, tmp_path: Path) -> None:
-        """PyTorch traces `image_tower()` for any batch size, as the ONNX export requires."""
+        """PyTorch must be able to trace `image_tower()` for any batch size, for the ONNX export."""
         backbone = self.load(tmp_path)
         tower, side = backbone.image_tower(), backbone.pixel_format.size
         if tower is None:
@@ -259,7 +259,7 @@ class BackboneContract(ComponentContract):
             ) from error
 
     def test_blocks_are_listed_by_tower_and_in_order(self, tmp_path: Path) -> None:
-        """`blocks()` returns one list per tower, with blocks in the order of the forward pass."""
+        """`blocks()` must return one list per tower, in the order of the forward pass."""
         backbone = self.load(tmp_path).fork()
         if not isinstance(backbone, ModuleBackbone) or not any(backbone.blocks()):
             pytest.skip("the backbone lists no blocks: `last_blocks` and `lora` do not work")
@@ -285,7 +285,7 @@ def _outputs(backbone: Backbone, *, gradient: bool = False) -> tuple[Tensor, Ten
 def _check_trunks(backbone: Backbone, trained: str) -> None:
     """Fail unless a tower that is split by a trunk gives the features of the whole tower.
 
-    `trained` says in messages which parameters are trainable.
+    `trained` describes the trainable parameters, for messages.
     """
     images, texts = backbone.image_trunk(), backbone.text_trunk()
     whole = _outputs(backbone, gradient=True)
@@ -368,7 +368,7 @@ class ModelContract:
     """Name of the model, which follows `plugin:` in recipes."""
 
     def test_its_folder_holds_a_model(self) -> None:
-        """The folder holds a configuration file and weights in the safetensors format."""
+        """The folder must hold a configuration file and weights in the safetensors format."""
         try:
             folder = load_registry().model_folder(self.component)
         except LatteError as error:
@@ -377,7 +377,7 @@ class ModelContract:
             assert (folder / name).is_file(), f"{folder} has no {name}"
 
     def test_listing_does_not_import_torch(self) -> None:
-        """Listing the plugin's components does not import torch, so that the list appears fast."""
+        """Listing the plugin's components must not import torch, so that the list appears fast."""
         package = load_registry().get("model", self.component).distribution
         culprit = imports_torch(package)
         assert not culprit, f"{culprit} imports torch: keep options in a module that does not"

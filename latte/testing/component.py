@@ -87,16 +87,16 @@ class ComponentContract:
             ) from None
 
     def test_it_is_registered(self) -> None:
-        """The component is registered, and its class implements all abstract methods."""
+        """The component must be registered, and its class must implement all abstract methods."""
         load_registry().load(self.registered())
 
     def test_checking_a_recipe_does_not_import_torch(self) -> None:
-        """Listing the components and importing their options does not import torch."""
+        """Listing the components and importing their options must not import torch."""
         culprit = imports_torch(self.registered().distribution)
         assert not culprit, f"{culprit} imports torch: keep options in a module that does not"
 
     def test_an_unknown_option_is_refused(self) -> None:
-        """A misspelt option in a recipe raises an error."""
+        """A misspelt option in a recipe must raise an error."""
         _, options = self.build()
         model, unknown = type(options), {**options.model_dump(), "no_such_option": 1}
         try:
@@ -107,19 +107,19 @@ class ComponentContract:
             raise AssertionError(f'{model.__name__} must keep extra="forbid" of latte.api.Options')
 
     def test_every_option_has_a_description(self) -> None:
-        """`latte components` shows the description of each option."""
+        """Each option must have a description, which `latte components` shows."""
         _, options = self.build()
         silent = [*_undescribed(type(options))]
         assert not silent, f"no description= for {', '.join(silent)}"
 
     def test_no_option_is_called_like_a_key_of_recipes(self) -> None:
-        """No option has the name of a recipe key, such as `use`, because no recipe could set it."""
+        """No option may have the name of a recipe key, such as `use`: no recipe could set it."""
         _, options = self.build()
         taken = {*reserved_keys(self.kind)} & {*type(options).model_fields}
         assert not taken, f"recipes keep the key {', '.join(sorted(taken))} for themselves"
 
     def test_options_survive_a_resolved_recipe(self) -> None:
-        """Options are unchanged after they are written to a run folder's recipe and read again."""
+        """Options must not change when a run folder's recipe is written and read again."""
         _, options = self.build()
         again = type(options).model_validate(options.model_dump(mode="json"))
         assert again == options, f"{options!r} comes back from JSON as {again!r}"
@@ -128,8 +128,8 @@ class ComponentContract:
 def own_leaves(component: Component[Any]) -> Iterator[tuple[str, Tensor]]:
     """Yield the tensors that a component holds to be trained, with their names.
 
-    They are attributes that are leaves with gradient, and such parameters of attributes that are
-    modules.
+    These are attributes that are leaf tensors with `requires_grad`, and trainable parameters of
+    attributes that are `nn.Module`s.
     """
     for name, value in vars(component).items():
         if isinstance(value, Tensor) and value.is_leaf and value.requires_grad:

@@ -30,7 +30,7 @@ class DatasetContract(ComponentContract):
     kind: ClassVar[Kind] = "dataset"
 
     def test_class_names_are_distinct(self, tmp_path: Path) -> None:
-        """`class_names` is a tuple of different, non-empty names."""
+        """`class_names` must be a tuple of different, non-empty names."""
         names = self.make(tmp_path).class_names
         assert isinstance(names, tuple), "class_names must be a tuple"
         assert names, "there are no classes"
@@ -40,12 +40,12 @@ class DatasetContract(ComponentContract):
             assert name.strip(), "a class name is empty"
 
     def test_the_template_names_the_class(self, tmp_path: Path) -> None:
-        """The template contains `{class}`."""
+        """The template must contain `{class}`."""
         template = self.make(tmp_path).template
         assert "{class}" in template, f"{{class}} is missing in {template!r}"
 
     def test_training_images_carry_no_label(self, tmp_path: Path) -> None:
-        """Training images are `ImageReference` objects without further attributes."""
+        """Training images must be `ImageReference` objects without further attributes."""
         images = self.make(tmp_path).training_images()
         assert len(images), "there are no training images"
         for image in images:
@@ -54,12 +54,12 @@ class DatasetContract(ComponentContract):
             assert not known, f"a training image also knows {', '.join(sorted(known))}"
 
     def test_training_images_are_sorted_by_id(self, tmp_path: Path) -> None:
-        """Images are sorted by id, so their order depends on neither labels nor file system."""
+        """Images must be sorted by id; their order depends on neither labels nor file system."""
         ids = [image.id for image in self.make(tmp_path).training_images()]
         assert ids == sorted(ids), "training images must be sorted by their id"
 
     def test_ids_are_unique(self, tmp_path: Path) -> None:
-        """Ids are unique in each split, and no image is in both splits."""
+        """Ids must be unique in each split, and no image may be in both splits."""
         dataset: Dataset[Any] = self.make(tmp_path)
         training = [image.id for image in dataset.training_images()]
         evaluation = [one.image.id for one in dataset.evaluation_images()]
@@ -69,7 +69,7 @@ class DatasetContract(ComponentContract):
         assert not shared, f"in both splits: {', '.join(sorted(shared)[:3])}"
 
     def test_ids_stay_when_the_folder_moves(self, tmp_path: Path) -> None:
-        """Ids are relative paths with `/`, and do not change if the dataset's folder moves."""
+        """Ids must be relative paths with `/` that do not change if the dataset's folder moves."""
         here, there = self.make(tmp_path / "here"), self.make(tmp_path / "there")
         ids = [image.id for image in here.training_images()]
         assert ids == [image.id for image in there.training_images()], "ids are not stable"
@@ -80,7 +80,7 @@ class DatasetContract(ComponentContract):
             assert not Path(one).is_absolute(), f"the id {one!r} is an absolute path"
 
     def test_images_can_be_read(self, tmp_path: Path) -> None:
-        """The first three images of both splits can be decoded."""
+        """The first three images of both splits must be readable."""
         dataset: Dataset[Any] = self.make(tmp_path)
         evaluation = [one.image for one in dataset.evaluation_images()[:3]]
         for reference in [*dataset.training_images()[:3], *evaluation]:
@@ -90,7 +90,11 @@ class DatasetContract(ComponentContract):
                 image.convert("RGB")
 
     def test_labels_are_class_indices(self, tmp_path: Path) -> None:
-        """Labels of evaluation images and of `audit_labels` are indices of classes."""
+        """Labels must be class indices.
+
+        This includes labels of evaluation images, and the known true labels of training images
+        (`audit_labels`).
+        """
         dataset: Dataset[Any] = self.make(tmp_path)
         classes = range(len(dataset.class_names))
         for one in dataset.evaluation_images():

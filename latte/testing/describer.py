@@ -54,7 +54,7 @@ class DescriberContract(ComponentContract):
         ]
 
     def test_there_is_one_text_for_each_request(self, tmp_path: Path) -> None:
-        """`describe` returns a list with one `str` or `Refusal` per request."""
+        """`describe` must return a list with one `str` or `Refusal` per request."""
         requests = self.requests(tmp_path)
         texts = self.make(tmp_path).describe(requests)
         assert isinstance(texts, list | tuple), "describe() must return a list"
@@ -63,7 +63,7 @@ class DescriberContract(ComponentContract):
         assert len(texts) == len(requests), f"{len(texts)} texts for {len(requests)} requests"
 
     def test_texts_do_not_depend_on_the_batch_or_its_order(self, tmp_path: Path) -> None:
-        """A text does not depend on the other requests of the batch, or on their order.
+        """A text must not depend on the other requests of the batch, or on their order.
 
         This is needed because a resumed run forms different batches.
         """
@@ -75,11 +75,11 @@ class DescriberContract(ComponentContract):
         assert backwards[::-1] == texts, "texts must come in the order of the requests"
 
     def test_an_empty_batch_gets_no_texts(self, tmp_path: Path) -> None:
-        """`describe([])` returns an empty list."""
+        """`describe([])` must return an empty list."""
         assert list(self.make(tmp_path).describe([])) == []
 
     def test_there_is_one_choice_for_each_request(self, tmp_path: Path) -> None:
-        """`choose` returns a `Choice` or `Refusal` per request; probabilities sum to 1."""
+        """`choose` must return a `Choice` or `Refusal` per request; probabilities must sum to 1."""
         requests = self.choices(tmp_path)
         choices = self.make(tmp_path).choose(requests)
         assert len(choices) == len(requests), f"{len(choices)} choices for {len(requests)} requests"
@@ -96,7 +96,7 @@ class DescriberContract(ComponentContract):
             assert request.none_allowed or choice.none == 0, "`none` was not allowed"
 
     def test_choices_do_not_depend_on_the_batch_or_its_order(self, tmp_path: Path) -> None:
-        """Other requests in the batch, and their order, change probabilities by rounding only."""
+        """Other requests in the batch, and their order, may change probabilities by rounding."""
         requests, describer = self.choices(tmp_path), self.make(tmp_path)
         choices = describer.choose(requests)
         alone = [describer.choose([request])[0] for request in requests]
@@ -106,11 +106,11 @@ class DescriberContract(ComponentContract):
             assert _equal(reversed_, one), "choices must come in the order of the requests"
 
     def test_no_choices_are_made_for_an_empty_batch(self, tmp_path: Path) -> None:
-        """`choose([])` returns an empty list."""
+        """`choose([])` must return an empty list."""
         assert list(self.make(tmp_path).choose([])) == []
 
     def test_equal_fingerprints_promise_equal_texts(self, tmp_path: Path) -> None:
-        """If the recipe's folder or the seed changes texts, it also changes the fingerprint."""
+        """If the recipe's folder or the seed changes texts, it must change the fingerprint too."""
         one, other = self.make(tmp_path / "a"), self.make(tmp_path / "b", seed=1)
         requests = self.requests(tmp_path)
         if one.fingerprint == other.fingerprint:
@@ -118,7 +118,7 @@ class DescriberContract(ComponentContract):
             assert texts[0] == texts[1], "equal fingerprints, and yet other texts"
 
     def test_the_fingerprint_is_stable(self, tmp_path: Path) -> None:
-        """The same options give the same fingerprint, before and after describing."""
+        """The same options must give the same fingerprint, before and after describing."""
         describer: Describer[Any] = self.make(tmp_path / "a")
         before = describer.fingerprint
         assert isinstance(before, str), "the fingerprint must be a str"
@@ -129,7 +129,7 @@ class DescriberContract(ComponentContract):
         assert again == before, "the same options must give the same fingerprint"
 
     def test_options_that_change_texts_change_the_fingerprint(self, tmp_path: Path) -> None:
-        """Each option in `changes` changes the fingerprint, so that no outdated text is reused."""
+        """Each option in `changes` must change the fingerprint; else outdated texts are reused."""
         if not self.changes:
             pytest.skip("`changes` names no option that changes texts")
         component, options = self.build()
@@ -145,7 +145,7 @@ class DescriberContract(ComponentContract):
             )
 
     def test_a_request_may_hold_max_images(self, tmp_path: Path) -> None:
-        """A group of up to `max_images` images arrives as one request."""
+        """A group of up to `max_images` images must be accepted as one request."""
         describer: Describer[Any] = self.make(tmp_path)
         assert describer.max_images >= 1, "max_images must be at least 1"
         assert describer.batch_size >= 1, "batch_size must be at least 1"
@@ -154,7 +154,7 @@ class DescriberContract(ComponentContract):
         assert len(texts) == 1, f"{len(texts)} texts for one request of {len(images)} images"
 
     def test_a_request_may_have_no_image(self, tmp_path: Path) -> None:
-        """A question about no image gets a text or is refused."""
+        """A question about no image must get a text or be refused."""
         asked = [DescribeRequest((), prompt) for prompt in PROMPTS]
         texts = self.make(tmp_path).describe(asked)
         assert len(texts) == len(asked), f"{len(texts)} texts for {len(asked)} requests"
@@ -162,14 +162,14 @@ class DescriberContract(ComponentContract):
         assert answers, "a question about no image gets a str or a Refusal"
 
     def test_it_can_be_closed(self, tmp_path: Path) -> None:
-        """`close` works before and after the first request."""
+        """`close` must work before and after the first request."""
         self.make(tmp_path / "unused").close()
         used = self.make(tmp_path / "used")
         used.describe(self.requests(tmp_path))
         used.close()
 
     def test_an_unreadable_image_gets_no_text(self, tmp_path: Path) -> None:
-        """A request with an unreadable image fails or is refused; later requests work as usual."""
+        """A request with an unreadable image must fail or be refused; later ones must work."""
         requests, describer = self.requests(tmp_path), self.make(tmp_path)
 
         def fail(image: Image.Image) -> Image.Image:
@@ -189,7 +189,7 @@ class DescriberContract(ComponentContract):
         assert again == expected, "after a failure it writes other texts"
 
     def test_it_can_be_interrupted(self, tmp_path: Path) -> None:
-        """Ctrl-C while an image is opened ends `describe`, and `close` works afterwards."""
+        """Ctrl-C while an image is opened must end `describe`; `close` must work afterwards."""
         describer = self.make(tmp_path)
 
         def interrupt(image: Image.Image) -> Image.Image:

@@ -22,7 +22,7 @@ class DescriptionTypeContract(ComponentContract):
     kind: ClassVar[Kind] = "description"
 
     def test_it_has_a_scope(self, tmp_path: Path) -> None:
-        """The scope is `class`, `image` or `group`; the class of the options has the same scope."""
+        """The scope must be `class`, `image` or `group`, as in the class of the options."""
         description: DescriptionType[Any] = self.make(tmp_path)
         scopes = get_args(Scope)
         assert description.scope in scopes, f"the scope must be one of {', '.join(scopes)}"
@@ -30,7 +30,7 @@ class DescriptionTypeContract(ComponentContract):
         assert named == description.scope, f"the options say scope {named}"
 
     def test_only_groups_show_several_images(self, tmp_path: Path) -> None:
-        """`group_size` is at least 2 for scope `group`, and 1 for other scopes."""
+        """`group_size` must be at least 2 for scope `group`, and 1 for other scopes."""
         description: DescriptionType[Any] = self.make(tmp_path)
         if description.scope == "group":
             assert description.group_size >= 2, "a group must show at least 2 images"
@@ -38,7 +38,7 @@ class DescriptionTypeContract(ComponentContract):
             assert description.group_size == 1, "group_size must be 1 unless the scope is group"
 
     def test_labels_are_used_only_where_options_ask_for_them(self, tmp_path: Path) -> None:
-        """`correct_images` is None unless one of the `oracle_options` is set."""
+        """`correct_images` must be None unless one of the `oracle_options` is set."""
         description: DescriptionType[Any] = self.make(tmp_path)
         asking, options = description.options.oracle_options, description.options
         for key in asking:
@@ -51,7 +51,7 @@ class DescriptionTypeContract(ComponentContract):
             assert 0 <= correct <= most, f"correct_images is {correct}, in a group of {most}"
 
     def test_a_prompt_is_never_empty(self, tmp_path: Path) -> None:
-        """For every class name, the prompt is not empty, and each call returns the same prompt."""
+        """For every class name, the prompt must not be empty, and be the same in each call."""
         description: DescriptionType[Any] = self.make(tmp_path)
         for name in HOSTILE_NAMES:
             prompt = description.prompt(name)
@@ -60,7 +60,7 @@ class DescriptionTypeContract(ComponentContract):
             assert description.prompt(name) == prompt, f"two prompts for {name!r}"
 
     def test_all_prompts_begin_with_the_first(self, tmp_path: Path) -> None:
-        """`prompts` begins with `prompt` and has no duplicates.
+        """`prompts` must begin with `prompt` and have no duplicates.
 
         Also, `samples`, `weight` and `groups_per_class` are in their valid ranges.
         """
@@ -75,7 +75,7 @@ class DescriptionTypeContract(ComponentContract):
         assert groups is None or groups >= 1, "groups_per_class must be at least 1, or None"
 
     def test_class_names_arrive_unchanged(self, tmp_path: Path) -> None:
-        """A prompt contains the class name unchanged, also a name with braces."""
+        """A prompt must contain the class name unchanged, even if the name has braces."""
         description: DescriptionType[Any] = self.make(tmp_path)
         if description.prompt("cat") == description.prompt("dog"):
             assert description.scope != "class", "two classes must not share a description"

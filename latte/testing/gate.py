@@ -60,7 +60,7 @@ class GateContract(ComponentContract):
         return [*gate.judge(texts, GateSubject("image", "image", self.class_names()))]
 
     def test_every_text_gets_a_verdict(self, tmp_path: Path) -> None:
-        """`judge` returns one verdict per text, in order: None, or one line of text."""
+        """`judge` must return one verdict per text, in order: None, or one line of text."""
         texts = self.texts()
         verdicts = self.judged(self.make(tmp_path), texts)
         assert len(verdicts) == len(texts), f"{len(verdicts)} verdicts on {len(texts)} texts"
@@ -71,24 +71,27 @@ class GateContract(ComponentContract):
 
     @pytest.mark.parametrize("count", [0, 1])
     def test_a_description_may_have_hardly_any_text(self, tmp_path: Path, count: int) -> None:
-        """The gate accepts an empty list and a single text: a describer may refuse all others."""
+        """`judge` must accept an empty list and a single text.
+
+        A describer may have refused the other requests, or all requests.
+        """
         verdicts = self.judged(self.make(tmp_path), self.texts()[:count])
         assert len(verdicts) == count, f"{len(verdicts)} verdicts on {count} texts"
 
     def test_verdicts_are_deterministic(self, tmp_path: Path) -> None:
-        """Equal texts get equal verdicts for every seed."""
+        """Equal texts must get equal verdicts for every seed."""
         verdicts = [self.judged(self.make(tmp_path, seed), self.texts()) for seed in (0, 1)]
         assert verdicts[0] == verdicts[1], "the same texts get another verdict"
 
     def test_nothing_is_remembered(self, tmp_path: Path) -> None:
-        """Texts of earlier calls, such as texts of another description, do not change verdicts."""
+        """Texts of earlier calls, such as those of another description, must change nothing."""
         gate: Gate[Any] = self.make(tmp_path)
         self.judged(gate, self.texts()[:6])
         again = self.judged(gate, self.texts())
         assert again == self.judged(self.make(tmp_path), self.texts()), "earlier texts matter"
 
     def test_the_order_of_texts_does_not_matter(self, tmp_path: Path) -> None:
-        """The order of the texts does not change whether a text passes."""
+        """The order of the texts must not change whether a text passes."""
         texts = self.texts()
         passed = [one is None for one in self.judged(self.make(tmp_path), texts)]
         turned = [one is None for one in self.judged(self.make(tmp_path), texts[::-1])]

@@ -39,7 +39,7 @@ class GuardContract(ComponentContract):
 
     @pytest.mark.parametrize("classes", [1, 2, 4])
     def test_a_verdict_is_valid(self, tmp_path: Path, classes: int) -> None:
-        """The numbers of the verdict are finite and in range, and its reason is one line."""
+        """The verdict's numbers must be finite and in range, and its reason must be one line."""
         evidence = guard_evidence(classes)
         _check(self.judged(tmp_path, evidence), evidence)
 
@@ -47,23 +47,26 @@ class GuardContract(ComponentContract):
     def test_a_trained_candidate_is_taken_whole_or_not_at_all(
         self, tmp_path: Path, learners: int
     ) -> None:
-        """If CLIP was trained, the strength is 0 or 1, because two towers cannot be mixed."""
+        """If CLIP was trained, the strength must be 0 or 1.
+
+        Classifiers for the features of two different CLIPs cannot be averaged.
+        """
         evidence = guard_evidence(trained=True, learners=learners)
         _check(self.judged(tmp_path, evidence), evidence)
 
     @pytest.mark.parametrize("corrected", [1, 12])
     def test_corrected_images_are_judged(self, tmp_path: Path, corrected: int) -> None:
-        """A guard returns a valid verdict if a person gave the class of some or all images."""
+        """The verdict must be valid if a person gave the class of some or all images."""
         evidence = guard_evidence(corrected=corrected)
         _check(self.judged(tmp_path, evidence), evidence)
 
     def test_one_image_is_judged(self, tmp_path: Path) -> None:
-        """A guard judges a single image, although the variance of one value is undefined."""
+        """The verdict must be valid for a single image, for which variances are undefined."""
         evidence = guard_evidence(images=1)
         _check(self.judged(tmp_path, evidence), evidence)
 
     def test_identical_images_are_judged(self, tmp_path: Path) -> None:
-        """A guard judges identical images, although all variances are 0."""
+        """The verdict must be valid if all images are identical, so that all variances are 0."""
         given = guard_evidence()
         same = given.image_features[:1].repeat(len(given.image_features), 1)
         candidates = {
@@ -74,13 +77,13 @@ class GuardContract(ComponentContract):
         _check(self.judged(tmp_path, evidence), evidence)
 
     def test_verdicts_are_deterministic(self, tmp_path: Path) -> None:
-        """A guard gives equal verdicts for equal `Evidence`."""
+        """A guard must give equal verdicts for equal `Evidence`."""
         message = "the same evidence gets another verdict"
         first, second = (self.judged(tmp_path, guard_evidence()) for _ in range(2))
         assert first == second, message
 
     def test_the_evidence_is_left_as_it_is(self, tmp_path: Path) -> None:
-        """The guard does not change the tensors of `evidence`, because the run still needs them."""
+        """The guard must not change the tensors of `evidence`, which the run still needs."""
         evidence, same = guard_evidence(), guard_evidence()
         self.judged(tmp_path, evidence)
         for mine, its in zip(_tensors(evidence), _tensors(same), strict=True):

@@ -70,7 +70,7 @@ class PseudoLabelerContract(ComponentContract):
 
     @pytest.mark.parametrize(("classes", "size"), [(4, 5), (4, 1), (1, 3)])
     def test_streams_are_well_formed(self, tmp_path: Path, classes: int, size: int) -> None:
-        """Labels and weights are valid, also for a batch of one image and for a single class."""
+        """Labels and weights must be valid, even for a batch of one image and a single class."""
         start = training_start(classes)
         labeler = self.started(tmp_path, start)
         self.begin(labeler, start, epoch=0)
@@ -82,7 +82,7 @@ class PseudoLabelerContract(ComponentContract):
             _check_stream(stream, classes, size)
 
     def test_labels_are_deterministic(self, tmp_path: Path) -> None:
-        """Equal options give equal labels, and so do two calls of the same labeler."""
+        """Equal options must give equal labels, as must two calls of the same labeler."""
         start = training_start()
         one, other = self.started(tmp_path, start), self.started(tmp_path, start)
         for labeler in (one, other):
@@ -92,7 +92,7 @@ class PseudoLabelerContract(ComponentContract):
         _check_equal(first, self.assign(other, start, 7), "two equal labelers disagree")
 
     def test_on_epoch_start_returns_valid_classifiers(self, tmp_path: Path) -> None:
-        """Classifiers in the returned `EpochInfo` are valid and belong to known learners."""
+        """Classifiers in the returned `EpochInfo` must be valid and belong to known learners."""
         start = training_start()
         labeler = self.started(tmp_path, start)
         assert labeler.refresh in get_args(Refresh), f"refresh is {labeler.refresh!r}"
@@ -109,7 +109,7 @@ class PseudoLabelerContract(ComponentContract):
     def test_a_posterior_is_well_formed_and_survives_a_stop(
         self, tmp_path: Path, classes: int
     ) -> None:
-        """`posterior` is None or has valid probabilities; `load_state` restores the same values."""
+        """`posterior` must be None or valid, and `load_state` must restore the same values."""
         start = training_start(classes)
         one, other = self.started(tmp_path, start), self.started(tmp_path, start)
         self.begin(one, start, epoch=0)
@@ -127,7 +127,7 @@ class PseudoLabelerContract(ComponentContract):
                 assert torch.equal(posterior.probabilities, again.probabilities), message
 
     def test_a_stopped_run_goes_on_with_the_same_labels(self, tmp_path: Path) -> None:
-        """A labeler that is resumed within an epoch gives the same labels.
+        """A labeler that is resumed within an epoch must give the same labels.
 
         On the resumed labeler, `start` and `load_state` are called, but not `on_epoch_start`.
         """

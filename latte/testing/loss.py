@@ -18,7 +18,9 @@ SCALE = torch.tensor(100.0)
 
 
 class LossContract(ComponentContract):
-    """Tests that a loss is a finite scalar with gradient, and uses weights but not the order.
+    """Tests that a loss is a finite scalar with gradient.
+
+    The loss must depend on the weights of the labels, but not on the order of the batch.
 
     Example:
         >>> from latte.testing import LossContract
@@ -30,7 +32,7 @@ class LossContract(ComponentContract):
 
     @pytest.mark.parametrize(("classes", "size"), [(4, 6), (4, 1), (1, 3)])
     def test_it_is_a_finite_scalar(self, tmp_path: Path, classes: int, size: int) -> None:
-        """Loss and gradient are finite, also for a batch of one image and for one class."""
+        """Loss and gradient must be finite, even for a batch of one image and for one class."""
         loss: Loss[Any] = self.make(tmp_path)
         images, supervision = example(loss, classes, size)
         value = loss(images, supervision, SCALE)
@@ -39,14 +41,14 @@ class LossContract(ComponentContract):
         assert bool(_gradient(value, images).isfinite().all()), "the gradient is not finite"
 
     def test_images_get_gradient(self, tmp_path: Path) -> None:
-        """Gradient reaches the image features."""
+        """The image features must get a gradient."""
         loss: Loss[Any] = self.make(tmp_path)
         images, supervision = example(loss)
         gradient = _gradient(loss(images, supervision, SCALE), images)
         assert bool(gradient.any()), "no gradient reaches the image features"
 
     def test_every_parameter_of_the_loss_trains(self, tmp_path: Path) -> None:
-        """`parameters` returns each `nn.Parameter` of the loss, and each one gets gradient."""
+        """`parameters` must return each `nn.Parameter` of the loss, and each must get gradient."""
         loss: Loss[Any] = self.make(tmp_path)
         trained = loss.parameters()
         known = {id(value) for value in trained.values()}
@@ -59,7 +61,7 @@ class LossContract(ComponentContract):
             assert bool(value.grad.isfinite().all()), f"the gradient of {name} is not finite"
 
     def test_it_reads_no_more_than_it_requires(self, tmp_path: Path) -> None:
-        """The loss raises `LatteError` if the field that it requires is None."""
+        """The loss must raise `LatteError` if the field that it requires is None."""
         loss: Loss[Any] = self.make(tmp_path)
         wanted = ("targets", "classifier")
         assert loss.requires in wanted, f"requires must be one of {', '.join(wanted)}"
@@ -69,7 +71,7 @@ class LossContract(ComponentContract):
             loss(images, lacking, SCALE)
 
     def test_the_order_of_the_batch_does_not_matter(self, tmp_path: Path) -> None:
-        """Shuffling the batch changes the loss by rounding only."""
+        """Shuffling the batch may change the loss by rounding only."""
         loss: Loss[Any] = self.make(tmp_path)
         images, supervision = example(loss)
         shuffled = torch.tensor([4, 2, 0, 5, 3, 1])
@@ -80,7 +82,7 @@ class LossContract(ComponentContract):
         )
 
     def test_a_sample_of_weight_zero_does_not_count(self, tmp_path: Path) -> None:
-        """The image and the label of a sample of weight 0 do not change the loss."""
+        """The image and the label of a sample of weight 0 must not change the loss."""
         loss: Loss[Any] = self.make(tmp_path)
         images, supervision = example(loss)
         weights = supervision.stream.weights.clone()
@@ -94,7 +96,7 @@ class LossContract(ComponentContract):
         assert torch.allclose(one, other, rtol=1e-5, atol=1e-5), "a sample of weight 0 counts"
 
     def test_a_batch_without_weight_is_finite(self, tmp_path: Path) -> None:
-        """Loss and gradient are finite if all weights are 0."""
+        """Loss and gradient must be finite if all weights are 0."""
         loss: Loss[Any] = self.make(tmp_path)
         images, supervision = example(loss)
         nothing = torch.zeros_like(supervision.stream.weights)
@@ -117,7 +119,7 @@ def example(loss: Loss[Any], classes: int = 4, size: int = 6) -> tuple[Tensor, S
 
 
 def _others(loss: Loss[Any]) -> dict[str, Any]:
-    """Return a value for the one of `targets` and `classifier` that `loss` does not require."""
+    """Return the field (`targets` or `classifier`) that `loss` does not require, with a value."""
     if loss.requires == "targets":
         return {"classifier": Classifier(unit_rows(4, seed=3), torch.arange(4))}
     return {"targets": unit_rows(6, seed=3)}

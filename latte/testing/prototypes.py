@@ -53,7 +53,7 @@ class PrototypeAggregatorContract(ComponentContract):
     def test_the_classifier_is_whole_from_the_start(
         self, tmp_path: Path, classes: int, size: int
     ) -> None:
-        """The classifier covers all classes, and `similarities` returns its scores (B, C)."""
+        """The classifier must cover all classes; `similarities` must return its scores (B, C)."""
         start = training_start(classes)
         aggregator = self.started(tmp_path, start)
         refreshes = get_args(ClassFeatureRefresh)
@@ -65,7 +65,7 @@ class PrototypeAggregatorContract(ComponentContract):
         assert torch.allclose(found, expected, atol=1e-5), "similarities must be the classifier's"
 
     def test_no_tensor_waits_for_an_optimiser(self, tmp_path: Path) -> None:
-        """The aggregator holds no parameter, because the optimiser does not train prototypes."""
+        """The aggregator must hold no parameter: the optimiser does not train prototypes."""
         idle = [name for name, _ in own_leaves(self.started(tmp_path, training_start()))]
         assert not idle, (
             f"{', '.join(idle)} would never be trained: an optimiser trains only what `trainable` "
@@ -76,7 +76,7 @@ class PrototypeAggregatorContract(ComponentContract):
     def test_supervision_is_what_a_loss_reads(
         self, tmp_path: Path, classes: int, size: int
     ) -> None:
-        """`supervise` returns targets (B, D), a classifier of all classes, or both."""
+        """`supervise` must return targets (B, D), a classifier of all classes, or both."""
         start = training_start(classes)
         for supervision in supervise(self.started(tmp_path, start), start, 0, size):
             given = supervision.targets is not None or supervision.classifier is not None
@@ -86,7 +86,7 @@ class PrototypeAggregatorContract(ComponentContract):
                 check_classifier(_detached(supervision.classifier), classes)
 
     def test_a_recipe_without_descriptions_is_served_or_refused(self, tmp_path: Path) -> None:
-        """Without texts, `supervise` works or raises a `LatteError`."""
+        """Without texts, `supervise` must work or raise a `LatteError`."""
         start = training_start()
         aggregator = self.started(tmp_path, start)
         try:
@@ -97,7 +97,7 @@ class PrototypeAggregatorContract(ComponentContract):
 
     @SIZES
     def test_steps_keep_the_classifier_whole(self, tmp_path: Path, classes: int, size: int) -> None:
-        """The classifier is valid after each update, also if a class has no image in the batch."""
+        """The classifier must stay valid, even if a class has no image in the batch."""
         start = training_start(classes)
         aggregator = self.started(tmp_path, start)
         for step in range(3):
@@ -105,7 +105,7 @@ class PrototypeAggregatorContract(ComponentContract):
             check_classifier(aggregator.classifier(), classes)
 
     def test_samples_of_weight_zero_do_no_harm(self, tmp_path: Path) -> None:
-        """A batch whose label weights are all 0 does not change the classifier."""
+        """A batch whose label weights are all 0 must not change the classifier."""
         start = training_start()
         aggregator = self.started(tmp_path, start)
         before = aggregator.classifier().weights.clone()
@@ -115,7 +115,7 @@ class PrototypeAggregatorContract(ComponentContract):
         assert same, "prototypes moved, although every weight is 0"
 
     def test_handed_out_prototypes_stay_as_they_were(self, tmp_path: Path) -> None:
-        """`update` does not write into tensors that the aggregator returned or received earlier."""
+        """`update` must not write into tensors that the aggregator returned or received."""
         start = training_start()
         aggregator = self.started(tmp_path, start)
         given = aggregator.classifier().weights
@@ -125,7 +125,7 @@ class PrototypeAggregatorContract(ComponentContract):
         assert torch.equal(start.class_features, frozen), "it wrote into TrainingStart"
 
     def test_steps_are_deterministic(self, tmp_path: Path) -> None:
-        """Repeating the same steps gives bit-identical prototypes."""
+        """Repeating the same steps must give bit-identical prototypes."""
         start = training_start()
         one, other = self.started(tmp_path, start), self.started(tmp_path, start)
         for step in range(3):
@@ -134,7 +134,7 @@ class PrototypeAggregatorContract(ComponentContract):
         _check_equal(one, other, "equal steps give other prototypes")
 
     def test_a_stopped_run_goes_on_to_the_bit(self, tmp_path: Path) -> None:
-        """An aggregator that is resumed within an epoch takes bit-identical steps.
+        """An aggregator that is resumed within an epoch must take bit-identical steps.
 
         On the resumed aggregator, `start` and `load_state` are called, but not `on_epoch_start`.
         """
@@ -156,7 +156,7 @@ class PrototypeAggregatorContract(ComponentContract):
                 assert torch.equal(mine.targets, theirs.targets), "targets differ after load_state"
 
     def test_epochs_may_bring_nothing_or_classifiers(self, tmp_path: Path) -> None:
-        """`on_epoch_start` works without a classifier, and with any valid classifier."""
+        """`on_epoch_start` must work without a classifier, and with any valid classifier."""
         start = training_start()
         aggregator = self.started(tmp_path, start)
         rows = unit_rows(len(start.class_names), seed=9)

@@ -54,34 +54,34 @@ class ReporterContract(ComponentContract):
     def test_it_writes_into_the_run_folder_alone(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The reporter writes in the run folder only and returns the written paths."""
+        """The reporter must write in the run folder only and return the written paths."""
         self.report(tmp_path, run_results(tmp_path), monkeypatch)
 
     def test_it_can_report_again(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """`report` works again although the files of the first call exist, as in `latte report`."""
+        """`report` must work again if its files exist already, as in `latte report`."""
         results = run_results(tmp_path)
         self.report(tmp_path, results, monkeypatch)
         self.report(tmp_path, results, monkeypatch)
 
     def test_labels_may_be_missing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A run can be reported without evaluations, gallery images and training steps."""
+        """A run without evaluations, gallery images and training steps must be reported too."""
         self.report(tmp_path, without_evaluation(run_results(tmp_path)), monkeypatch)
 
     def test_names_may_be_hostile(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Class names and descriptions may contain any text."""
+        """The reporter must accept any text in class names and descriptions."""
         self.report(tmp_path, hostile(run_results(tmp_path)), monkeypatch)
 
     def test_hooks_are_called_during_a_run(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """All hooks and then `report` work on one object, even if a step is sent twice."""
+        """All hooks and then `report` must work on one object, even if a step is sent twice."""
         results = run_results(tmp_path)
         self.observe(tmp_path, results, monkeypatch, ends=True)
 
     def test_hooks_are_called_when_a_run_fails(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """After a failed run, whose report was never written, a second run in its folder works."""
+        """A second run in the folder of a failed run, which has no report, must work."""
         results = run_results(tmp_path)
         self.observe(tmp_path, results, monkeypatch, ends=False)
         self.observe(tmp_path, results, monkeypatch, ends=True)

@@ -95,9 +95,9 @@ def without_evaluation(results: RunResults) -> RunResults:
 
 
 def _confusions(*right: int) -> tuple[Confusion, ...]:
-    """Return the `Confusion` entries of classes with 20 images each.
+    """Return `Confusion` entries for classes of 20 images, of which `right[c]` are right.
 
-    `right[c]` images of class c are classified correctly, all others as the next class.
+    All other images of class c are classified as the next class.
     """
     own = [Confusion(label, label, images) for label, images in enumerate(right)]
     wrong = [Confusion(label, (label + 1) % 3, 20 - images) for label, images in enumerate(right)]

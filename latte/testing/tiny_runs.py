@@ -222,7 +222,7 @@ class RunContract:
     `TinyRuns`. If the section `backbone` is missing too, the CLIP of `TinyRuns` is added. Use
     batches of 4 of the 12 images, several epochs and `checkpoint_every: 2`."""
     stops: ClassVar[Sequence[int]] = (1, 4)
-    """For each number, a run is stopped after so many training steps (of all learners together)."""
+    """Steps, summed over all learners, after which runs are stopped: one stopped run per number."""
 
     def write_files(self, folder: Path) -> None:
         """Write the files that the recipe names; paths in the recipe are relative to `folder`."""
@@ -244,7 +244,7 @@ class RunContract:
     def test_resume_after_a_stopped_step_gives_identical_results(
         self, runs: TinyRuns, whole: Path
     ) -> None:
-        """A run that is stopped after any step and resumed gives bit-identical results.
+        """A run that is stopped after any step and resumed must give bit-identical results.
 
         For this, checkpoints must restore components, optimiser, labels and random draws.
         """
@@ -258,7 +258,7 @@ class RunContract:
     def test_resume_after_each_stage_gives_identical_results(
         self, runs: TinyRuns, whole: Path
     ) -> None:
-        """A run that is stopped after any stage and resumed gives bit-identical results."""
+        """A run that is stopped after any stage and resumed must give bit-identical results."""
         for stage in ("zero-shot", "describe", "train", "report"):
             found = runs.run(self.recipe, output="stages", until=stage)
         assert_same(results(found), results(whole), "stage by stage")
@@ -267,7 +267,7 @@ class RunContract:
     def test_labels_of_test_images_do_not_change_training(
         self, runs: TinyRuns, whole: Path
     ) -> None:
-        """Training and descriptions do not use labels of test images."""
+        """Training and descriptions must not use labels of test images."""
         test = runs.folder / "test"
         swap(test / "red", test / "blue")
         try:

@@ -28,7 +28,7 @@ class TrainableContract(ComponentContract):
     kind: ClassVar[Kind] = "trainable"
 
     def test_only_the_chosen_parameters_train(self, tmp_path: Path) -> None:
-        """Training changes chosen parameters only; all other weights stay bit-identical."""
+        """Training must change chosen parameters only; other weights must stay bit-identical."""
         backbone = self._backbone(tmp_path)
         trainable: Trainable[Any] = self.make(tmp_path)
         parameters = trainable.select(backbone)
@@ -41,7 +41,7 @@ class TrainableContract(ComponentContract):
         assert changed <= {*parameters}, f"{min(changed - {*parameters})} changed"
 
     def test_equal_seeds_give_equal_bits(self, tmp_path: Path) -> None:
-        """Two copies that are trained in the same way have bit-identical features."""
+        """Two copies that are trained in the same way must have bit-identical features."""
         found = []
         for _ in range(2):
             backbone = self._backbone(tmp_path)
@@ -51,7 +51,7 @@ class TrainableContract(ComponentContract):
         assert torch.equal(*found)
 
     def test_a_merged_model_is_saved_with_equal_features(self, tmp_path: Path) -> None:
-        """`merge` changes features by rounding only; saving and loading changes nothing."""
+        """`merge` may change features by rounding only; saving and loading must change nothing."""
         backbone = self._backbone(tmp_path)
         names = [*backbone.state()]
         trainable: Trainable[Any] = self.make(tmp_path)

@@ -288,12 +288,12 @@ class GroupDescription(AskedDescription[GroupT]):
     def correct_images(self) -> int | None:
         """Number of images per group whose true label is the group's class.
 
-        None if groups are drawn without true labels. Source: LatteCLIP, supplementary material,
+        None if groups are sampled without true labels. Source: LatteCLIP, supplementary material,
         table 1.
         """
         return self.options.correct
 
     @property
     def groups_per_class(self) -> int | None:
-        """Number of groups drawn per zero-shot label; None draws one group per image."""
+        """Number of groups sampled per zero-shot label; None samples one group per image."""
         return self.options.groups_per_class

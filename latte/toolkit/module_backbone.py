@@ -147,7 +147,7 @@ class ModuleBackbone(Backbone):
         return self.train_parameters(self.parameters_of(group))
 
     def train_parameters(self, names: Collection[str]) -> Mapping[str, nn.Parameter]:
-        """Make the parameters `names` trainable, freeze the rest, and return those made trainable.
+        """Make the parameters `names` trainable, freeze the rest, and return the trainable ones.
 
         Parameters that were already frozen in the module when it was wrapped stay frozen.
         """

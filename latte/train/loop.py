@@ -289,7 +289,7 @@ def _step(
         rate = learner.peak_learning_rate * factor
         for group in learner.optimizer.param_groups if learner.optimizer else []:
             group["lr"] = rate
-        # Makes dropout repeatable, and also plugins that use torch's global generator.
+        # Makes dropout repeatable, and plugins that use torch's global generator.
         torch.manual_seed(seed_from(f"step of {learner.name}", training.inputs.seed, step))
         batch = Batch(learner.name, indices, epoch, step)
         outcome = training_step(learner, training.inputs, batch, pixels)

@@ -70,8 +70,8 @@ Fits = Callable[[int | None], bool]
 def find_micro_batch_size(training: Training, progress: Progress) -> None:
     """Set each learner's micro-batch size to the largest size that fits into memory.
 
-    Does so only if the settings request the search. A resumed run uses no larger size than before,
-    so that its results are bit-identical.
+    Nothing is searched unless the settings request it. A resumed run uses no larger size than
+    before, so that its results are bit-identical.
 
     Raises:
         LatteError: if not even a single image or text fits into memory.
@@ -177,10 +177,11 @@ def _attempts(training: Training, learner: Learner, largest: LargestStep) -> Fit
 def _fits_on_gpu(
     training: Training, learner: Learner, largest: LargestStep, size: int | None
 ) -> bool:
-    """Return True if a step with micro-batches of `size` fits into memory and leaves `MARGIN` free.
+    """Return True if a step with micro-batches of `size` fits into GPU memory.
 
-    The views of the whole batch, the optimiser's state, and memory that only views can use are in
-    memory during each pass.
+    The share `MARGIN` of the memory must stay free. While each pass is tried, memory is also taken
+    for the views of the whole batch, for the optimiser's state, and for the memory that the CUDA
+    stream of the views has reserved.
     """
     device = learner.device
     spare = int(MARGIN * torch.cuda.get_device_properties(device).total_memory)
@@ -246,7 +247,7 @@ def _letters(texts: Sequence[str]) -> int:
 
 
 def activation_bytes(learner: Learner, one: LargestStep, pixels: Tensor | None = None) -> int:
-    """Run a forward and a backward pass, and return the bytes that autograd stored.
+    """Run a forward and a backward pass; return how many bytes autograd stores for the latter.
 
     `one` has the number of images and the texts of the passes. `pixels` (B, 3, S, S) are the views
     of the images; zeros by default. Afterwards, gradients are None and random generators are
@@ -278,7 +279,9 @@ def activation_bytes(learner: Learner, one: LargestStep, pixels: Tensor | None =
 
 @contextmanager
 def _saved_tensors(learner: Learner, stored: dict[int, int]) -> Iterator[None]:
-    """Inside the `with` block, record the bytes of each storage that autograd keeps, by address.
+    """Inside the `with` block, record the size of each storage that autograd keeps, by address.
+
+    A size is in bytes.
 
     The storages of weights are not recorded.
     """
@@ -295,7 +298,7 @@ def _saved_tensors(learner: Learner, stored: dict[int, int]) -> Iterator[None]:
 
 
 def _state_bytes(learner: Learner) -> int:
-    """Return the bytes of the optimiser's state, and of outputs that epochs will cache."""
+    """Return the memory, in bytes, of the optimiser's state and of outputs that will be cached."""
     views = learner.cached_views.size if learner.cached_views else 0
     if learner.optimizer is None:
         return views

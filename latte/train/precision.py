@@ -114,7 +114,7 @@ def _read_modes() -> _Modes:
 
 
 def _write_modes(modes: _Modes) -> None:
-    """Set torch's modes by their old names and, since torch 2.9, also by their new names.
+    """Set torch's modes by their old names and, since torch 2.9, by their new names too.
 
     Torch raises an error if the old and the new settings do not agree.
     """

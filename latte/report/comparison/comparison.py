@@ -1,6 +1,6 @@
 """A comparison of finished runs: its rows, and the notes that explain them.
 
-A guard's *verdict* says what a run uses (the adapted model, zero-shot CLIP or a mixture of both),
+A guard's *verdict* says what a run uses (the adapted model, zero-shot CLIP or a mix of both),
 and why. An adapted model that a guard did not accept in full is called *candidate*. The *posterior*
 of a run has class probabilities of its training images; it exists if a labeler labelled all of them
 together.

@@ -1,6 +1,6 @@
 """Diagnose finished runs: the guard's verdict, label-free measures, and the gain if known.
 
-A guard's *verdict* says what a run uses (the adapted model, zero-shot CLIP or a mixture of both),
+A guard's *verdict* says what a run uses (the adapted model, zero-shot CLIP or a mix of both),
 and why.
 """
 

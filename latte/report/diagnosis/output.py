@@ -1,6 +1,6 @@
 """Show diagnoses as plain text, at most 80 columns wide, or as data for JSON.
 
-A guard's *verdict* says what a run uses (the adapted model, zero-shot CLIP or a mixture of both),
+A guard's *verdict* says what a run uses (the adapted model, zero-shot CLIP or a mix of both),
 and why.
 """
 

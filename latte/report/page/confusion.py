@@ -84,8 +84,8 @@ def confusions(results: RunResults) -> Confusions | None:
 def chosen_classes(cells: Mapping[Pair, int], classes: int) -> list[int]:
     """Return the labels of a heat map's rows: all labels, or only those with the most errors.
 
-    All labels are in label order. If only some are returned, each label is followed by the label,
-    among those that are left, with which it is confused most often.
+    All labels are in label order. If only some are returned, after each label comes the remaining
+    label with which it is confused most often.
     """
     if classes <= DRAWN:
         return [*range(classes)]

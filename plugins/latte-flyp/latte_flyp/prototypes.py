@@ -1,4 +1,4 @@
-"""FLYP's targets: one class template per image and step, drawn at random."""
+"""FLYP's targets: one class template per image and step, sampled at random."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ class FlypPrototypes(PrototypeAggregator[FlypOptions]):
     """Prototypes that give each image the text feature of a random class template as target.
 
     The features carry a gradient, so that the loss also trains the text tower. FLYP (Goyal et al.
-    2023, section 3) pairs each image with a text drawn uniformly from the texts of its label. These
-    texts are the recipe's descriptions, normally of scope `class`. The classifier consists of the
-    class texts (the dataset's template with each class name), encoded by the current text tower.
+    2023, section 3) pairs each image with a text sampled uniformly from the texts of its label.
+    These texts are the recipe's descriptions, normally of scope `class`. The classifier consists of
+    the class texts (the dataset's template with each class name), encoded by the current text
+    tower.
     """
 
     _features: Tensor
@@ -55,7 +56,7 @@ class FlypPrototypes(PrototypeAggregator[FlypOptions]):
     def supervise(
         self, stream: LabelStream, texts: Mapping[str, Tensor], image_features: Tensor
     ) -> Supervision:
-        """Return targets (B, D): for each image, one template's text feature, drawn uniformly.
+        """Return targets (B, D): for each image, one template's text feature, sampled uniformly.
 
         Raises:
             LatteError: A template of the options is not a description of the recipe, or there are
@@ -91,7 +92,7 @@ class FlypPrototypes(PrototypeAggregator[FlypOptions]):
             )
 
     def _draw(self, stream: LabelStream, templates: int) -> Tensor:
-        """Draw one template index per image (B,), determined by seed, step and label stream."""
+        """Sample one template index per image (B,), determined by seed, step and label stream."""
         purpose = f"flyp {self.context.seed} {self._steps} {stream.name}".encode()
         seed = int.from_bytes(hashlib.blake2b(purpose, digest_size=7).digest())
         generator = torch.Generator().manual_seed(seed)

@@ -11,7 +11,7 @@ ResultT = TypeVar("ResultT")
 
 
 class LoopThread:
-    """Thread with an event loop that runs coroutines for synchronous callers, also in notebooks."""
+    """Thread with an event loop that runs coroutines for synchronous callers, even in notebooks."""
 
     def __init__(self) -> None:
         # With this factory the runner does not change the event loop of the calling thread.

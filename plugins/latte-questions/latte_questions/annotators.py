@@ -21,7 +21,7 @@ FEWEST_ANSWERS = 16
 _PRIOR = 10.0
 """Number of images as which the reliability of all answers counts for each class."""
 _CONFUSIONS = 20.0
-"""Number of images per class as which a mixture that guesses counts."""
+"""Number of images per class as which a Gaussian mixture that guesses counts."""
 _ITERATIONS = 30
 
 

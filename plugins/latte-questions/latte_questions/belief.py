@@ -83,10 +83,11 @@ class Record:
     def reliability(self) -> float:
         """Probability that a class is right if both questions of a pair gave it; 0 if in doubt.
 
-        The describer is in doubt, and the result 0, in three cases. With a probability of 20 % or
-        more, it is right in less than half of the cases. Or it answered fewer than five control
-        questions. Or it passed fewer than a third of the control questions. Pairs alone are not
-        enough: a describer that is always wrong in the same way does not contradict itself.
+        The result is 0 in three cases, because the describer is not trusted then. With a
+        probability of 20 % or more, it is right in less than half of the cases. Or it answered
+        fewer than five control questions. Or it passed fewer than a third of the control questions.
+        Pairs alone are not enough: a describer that is always wrong in the same way does not
+        contradict itself.
         """
         weights = self.posterior
         few = self.controls < _FEWEST_CONTROLS or 3 * self.passed < self.controls

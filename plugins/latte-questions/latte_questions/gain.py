@@ -23,7 +23,7 @@ def raw_gain(before: Tensor, after: Tensor) -> float:
 
     An image whose label changes from `before` (N, C) gains the probability of its new label minus
     that of its old label. Both are from the mixture with the answers, which is too confident: it
-    believes a name for every image of a cluster, also for those of other classes.
+    believes a name for every image of a cluster, including images of other classes.
     """
     old, new = (one.argmax(dim=1, keepdim=True) for one in (before, after))
     return float((after.gather(1, new) - after.gather(1, old)).double().mean())

@@ -48,11 +48,11 @@ _CONTROL_NAMES = 3
 """Number of names in a control question: the least likely class, and names of `_FOREIGN`."""
 _FOREIGN = ("passport", "violin", "traffic light", "chess board", "tooth brush", "tractor")
 _ROUNDS = 3
-"""Number of rounds of questions about images; the mixture is fitted again after each."""
+"""Number of rounds of questions about images; the Gaussian mixture is fitted again after each."""
 _NEIGHBOURS = 10
 
 Fit = Callable[[Tensor, Tensor | None], Mixture]
-"""Function that fits the mixture with the given class texts (C, D) and evidence (N, C)."""
+"""Function that fits the Gaussian mixture with the given class texts (C, D) and evidence (N, C)."""
 
 
 @dataclass

@@ -30,7 +30,7 @@ reliable."""
 
 
 class ChoicesLabeler(TransductiveLabeler):
-    """Labeler that fits the mixture of `transductive` with a describer's answers as evidence.
+    """Labeler that fits the Gaussian mixture of `transductive`, with a describer's answers.
 
     The labeler asks its questions once, at the start of the first epoch, and chooses them with the
     features of the first learner. All later fits use the same answers. `Interview` has the

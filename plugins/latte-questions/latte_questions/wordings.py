@@ -120,7 +120,11 @@ def ask_differences(questions: Questions, names: Sequence[str], posteriors: Tens
 
 
 def mean_texts(texts: Tensor, written: Written, encode: Encode) -> Tensor:
-    """Return class texts (C, D): the unit mean of each class's text and its wordings."""
+    """Return the class text features (C, D), with other names and descriptions averaged in.
+
+    Per class: the sum of its own feature and the features of its wordings (`written`), scaled to
+    unit length. Classes without wordings keep their feature.
+    """
     found = texts.clone()
     for label, wordings in written.items():
         found[label] = normalize(texts[label] + encode(wordings).to(texts).sum(dim=0), dim=0)
@@ -128,7 +132,7 @@ def mean_texts(texts: Tensor, written: Written, encode: Encode) -> Tensor:
 
 
 def confused_pairs(posteriors: Tensor) -> list[tuple[int, int]]:
-    """Return the pairs of classes that the mixture confuses, the most frequent pair first.
+    """Return the pairs of classes that the Gaussian mixture confuses, the most frequent first.
 
     The frequency of a pair is the number of uncertain images whose two most probable classes are
     this pair.

@@ -1,4 +1,4 @@
-"""Agreement of two labellings beyond chance, and stability of the mixture's labels."""
+"""Agreement of two labellings beyond chance, and stability of the Gaussian mixture's labels."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def fit_frozen(
     options: MixtureOptions,
     given: Tensor | None = None,
 ) -> Mixture:
-    """Return the mixture fitted to unit features (N, D), with class texts (C, D) as prior.
+    """Return the Gaussian mixture fitted to unit features (N, D), with class texts (C, D) as prior.
 
     `given` (N,) has the classes that a person gave to images, and -1 elsewhere.
     """
@@ -61,7 +61,7 @@ def fit_frozen(
 def stability(
     images: Tensor, texts: Tensor, logit_scale: float, options: MixtureOptions, seed: int
 ) -> float:
-    """Return the agreement of two mixtures, each fitted to a random half of N > 1 images.
+    """Return the agreement of two Gaussian mixtures, each fitted to a random half of N > 1 images.
 
     Both mixtures label all images; the result is the kappa of the two labellings, averaged over
     `HALVINGS` random splits. Near 1, other images of this kind would give nearly the same

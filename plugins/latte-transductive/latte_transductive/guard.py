@@ -23,8 +23,9 @@ MIN_GIVEN = 6
 """If a person gave the class of at least this many images, neither stability nor margin decides."""
 
 # Coefficients of the log odds that adapting raises the accuracy. They were fitted on 2,204
-# folders drawn from nine families of labelled sets, with two related CLIPs and the anchored mixture
-# without neighbours (README, "The verdict"). docs/results.md has the calibration with neighbours.
+# folders sampled from nine families of labelled sets, with two related CLIPs and the anchored
+# mixture without neighbours (README, "The verdict"). docs/results.md has the calibration with
+# neighbours.
 _PER_STABILITY = 2.5
 _PER_MARGIN = 0.46
 _INTERCEPT = -1.4
@@ -36,18 +37,21 @@ the share of such folders on which adapting raised accuracy in measurements."""
 class EvidenceGuard(Guard[EvidenceOptions]):
     """Guard that judges the adapted model without labels.
 
-    The guard accepts the adapted model, replaces it by its mean with the zero-shot classifier, or
-    rejects it. Two signals decide. `stability` is the agreement of two mixtures, each fitted to a
-    half of the images. `relative_margin` says how well the class names fit the images: it is the
-    mean difference between an image's two highest similarities, divided by the expected difference
-    for unrelated names. The verdict calls it `lead`.
+    The guard accepts the adapted model, uses a mix of the adapted and the zero-shot classifier in
+    equal parts, or keeps zero-shot CLIP. Two signals decide. `stability` is the agreement of two
+    Gaussian mixtures, each fitted to a half of the images. `relative_margin` says how well the
+    class names fit the images: it is the mean difference between an image's two highest
+    similarities, divided by the expected difference for unrelated names. The verdict calls it
+    `lead`.
 
-    There is one more check. A mixture of the frozen features labels all images; the adapted labels
-    must agree with these labels more than the zero-shot labels do. If the recipe has training
-    steps, this checks that adapted labels fit the clusters of the frozen features.
+    The guard also fits a Gaussian mixture to the frozen features of all images. It keeps zero-shot
+    CLIP unless the adapted labels agree more with the labels of this Gaussian mixture than the
+    zero-shot labels do. If the recipe has training steps, this checks that adapted labels fit the
+    clusters of the frozen features.
 
-    If a person gave the class of `MIN_GIVEN` images or more, the mixtures use these classes, and an
-    adapted model that passes the last check is accepted in full (README, "After a review").
+    If a person gave the class of `MIN_GIVEN` images or more, an adapted model that passes the last
+    check is accepted in full (README, "After a review"). The Gaussian mixture of this check uses
+    all classes that a person gave; the two mixtures of `stability` do not use them.
     """
 
     @torch.no_grad()
@@ -121,5 +125,5 @@ def _reason(signals: dict[str, float]) -> str:
     return (
         f"two halves of the images lead to {alike} the same labels (agreement {stable:.2f}; 0: by "
         f"chance, 1: always), and the class names fit {better} better than unrelated names (the "
-        f"best class leads the second {lead:.1f} times as far)"
+        f"margin between the best and the second class is {lead:.1f} times that of unrelated names)"
     )

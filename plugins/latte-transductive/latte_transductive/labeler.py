@@ -1,4 +1,4 @@
-"""Pseudo-labels from a mixture fitted to all training images, once per epoch."""
+"""Pseudo-labels from a Gaussian mixture fitted to all training images, once per epoch."""
 
 from __future__ import annotations
 

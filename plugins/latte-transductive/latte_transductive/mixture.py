@@ -36,7 +36,7 @@ _EVIDENCE = 3.0
 
 @dataclass(frozen=True)
 class Mixture:
-    """Fitted mixture: posteriors of N images, and a linear classifier for other images.
+    """Fitted Gaussian mixture: posteriors of N images, and a linear classifier for other images.
 
     `features @ rows.T + bias` are the logits of C Gaussians, which are added to the text logits.
     """
@@ -57,7 +57,7 @@ def fit_mixture(
     given: Tensor | None = None,
     evidence: Tensor | None = None,
 ) -> Mixture:
-    """Return the mixture fitted to unit features (N, D) of N > 0 images and class texts (C, D).
+    """Return the Gaussian mixture of unit features (N, D) of N > 0 images and class texts (C, D).
 
     Each iteration computes, from the labels so far,
 
@@ -177,7 +177,7 @@ class _Fixed:
         return cls(rows, known, weights, number)
 
     def put(self, posteriors: Tensor) -> Tensor:
-        """Return `posteriors` (N, C); images whose class a person gave get probability 1 for it."""
+        """Return `posteriors` (N, C) with probability 1 for each class that a person gave."""
         return posteriors.index_copy(0, self.rows[: self.given], self.classes[: self.given])
 
     @property

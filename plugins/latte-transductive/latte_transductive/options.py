@@ -12,7 +12,7 @@ Images = Annotated[float, Field(ge=0.0)]
 
 
 class MixtureOptions(Options):
-    """Options of the mixture, such as the weights of images, class texts and neighbours."""
+    """Options of the Gaussian mixture, such as the weights of images and class texts."""
 
     image_weight: float = Field(
         default=1.5,

@@ -195,4 +195,4 @@ def test_the_reason_says_both_signals_in_words(
     reason = guard().judge(evidence(*problem(gap=1.0, noise=0.9))).reason
     assert labels in reason
     assert f"the class names {names} than unrelated names" in reason
-    assert f"{lead:.1f} times as far" in reason
+    assert f"class is {lead:.1f} times that of unrelated names" in reason

@@ -76,7 +76,7 @@ def open_checkpoint(folder: Path, device: str, *, name: str) -> TransformersBack
 def _lower_case(tokenizer: Any) -> None:
     """Make the tokenizer ignore case, as in the pretraining of SigLIP and SigLIP 2.
 
-    `SiglipTokenizer` already does so; the tokenizer class of SigLIP 2 checkpoints does not.
+    `SiglipTokenizer` already ignores case; the tokenizer class of SigLIP 2 checkpoints does not.
     """
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None or "Lowercase" in str(backend.normalizer):

@@ -41,15 +41,15 @@ class Watch:
         self.received = 0
         """Number of bytes received so far, without headers; the code that reads them updates it."""
         self.stalled = False
-        """True if the connection was closed because too few bytes arrived."""
+        """True if this object closed the connection because the download stalled."""
         self._socket: socket.socket | None = None
         self._done = threading.Event()
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Watch the request in a background thread until the `with` block ends.
+        """Close the connection from a background thread if it stalls inside the `with` block.
 
-        Raises `_CutError` if the connection was closed because too few bytes arrived.
+        Raises `_CutError` if fewer than `LEAST_BYTES` bytes arrived within `STALL_SECONDS`.
         """
         thread = threading.Thread(target=self._watch, daemon=True)
         thread.start()

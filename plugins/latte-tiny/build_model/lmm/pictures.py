@@ -27,12 +27,13 @@ class Projection:
 
     squeezed: Squeezed
     rows: Tensor
-    """(CLASSES and LOOKS, 1280): matrix of the map."""
+    """Matrix (W, 1280) of the map: one row per column of the projected tokens."""
 
     def __call__(self, tokens: Tensor) -> Tensor:
         """Return projected tokens (..., W) for image tokens (..., 1280).
 
-        The W columns are the dimensions CLASSES and LOOKS (see `layout`).
+        The first of the W columns are the input of the low-rank ImageNet head (`layout.CLASSES`).
+        The others predict colours, background and texture (`layout.LOOKS`).
         """
         return (tokens - self.squeezed.center) @ self.rows.T
 
@@ -41,7 +42,9 @@ class Projection:
 class Pictures:
     """N pictures with their projected tokens and their class probabilities by the ImageNet head.
 
-    `tokens` are (N, T, W) in float16; the W columns are the dimensions CLASSES and LOOKS.
+    `tokens` are (N, T, W) in float16. The first of the W columns are the input of the low-rank
+    ImageNet head (`layout.CLASSES`); the others predict colours, background and texture
+    (`layout.LOOKS`).
     `opinions` are the probabilities (N, C). Real pictures also have `looks`; synthetic ones do not.
     """
 

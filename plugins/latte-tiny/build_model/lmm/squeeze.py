@@ -59,7 +59,7 @@ def squeeze(
     rank: int,
     steps: int = 1200,
 ) -> Squeezed:
-    """Return the head of rank `rank` that best approximates `head` on pictures and their mixtures.
+    """Return the head of rank `rank` that best approximates `head` on pictures and their blends.
 
     Features are centred on the mean of the first group and scaled by its standard deviation.
     """
@@ -97,7 +97,7 @@ def with_people(opinions: Tensor, shares: Tensor) -> Tensor:
 def _mixtures(groups: Sequence[Group]) -> tuple[Tensor, Tensor]:
     """Draw a batch; return its features, and the probabilities that its pictures show people.
 
-    Most samples are mixtures of two pictures.
+    Most samples are blends of two pictures.
     """
     drawn = [torch.randint(len(group.pooled), (group.size,)) for group in groups]
     pooled = torch.cat([group.pooled[rows] for group, rows in zip(groups, drawn, strict=True)])
