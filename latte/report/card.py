@@ -161,11 +161,11 @@ def _summary(results: RunResults) -> str:
     texts = ", and texts about the images" if described else ""
     if is_oracle(results.recipe):
         return (
-            f"A CLIP adapted to {images}, for {classes}. Its teachers were pseudo-labels that came "
-            f"from the CLIP itself{texts}, in groups that ground-truth labels chose."
+            f"A CLIP adapted to {images}, for {classes}. It was trained on pseudo-labels that "
+            f"came from the CLIP itself{texts}, in groups that were formed by ground-truth labels."
         )
     return (
-        f"A CLIP adapted to {images} without labels, for {classes}. Its only teachers were "
+        f"A CLIP adapted to {images} without labels, for {classes}. It was trained only on "
         f"pseudo-labels that came from the CLIP itself{texts}."
     )
 

@@ -145,7 +145,7 @@ def test_an_oracle_is_marked_first_and_not_called_unlabelled(tmp_path: Path) -> 
         "not an unsupervised result.**"
     )
     assert "without labels" not in body
-    assert "texts about the images, in groups that ground-truth labels chose." in body
+    assert "texts about the images, in groups that were formed by ground-truth labels." in body
     assert "Oracle" not in model_card(run_results(tmp_path))
 
 
