@@ -188,7 +188,7 @@ ClassesOption = Annotated[
 MethodOption = Annotated[
     str,
     typer.Option(
-        help=f"One of: {', '.join(NAMES)}; auto is the safe default.",
+        help=f"One of: {', '.join(NAMES)}; auto chooses a method without training.",
         autocompletion=complete_from(NAMES),
     ),
 ]

@@ -26,8 +26,8 @@ class BackboneSettings(Options):
     )
     pretrained: Annotated[str, IsPath(r"(?!\w+://)(?P<path>.*[/.].*)")] | None = Field(
         default=None,
-        description="open_clip weight tag or file, if `model` is an open_clip name; for other "
-        "models, `${NAME:-TAG}` is ignored unless NAME is set",
+        description="weight tag or file for an open_clip model name. Models with their own weights "
+        "(plugin:, local-dir:, hf-hub:) need none: for them, `TAG` in `${NAME:-TAG}` is ignored",
     )
 
 
@@ -40,8 +40,12 @@ class AugmentSettings(Options):
     jitter: tuple[float, float, float, float] = Field(
         default=(0.5, 0.5, 0.5, 0.1), description="brightness, contrast, saturation, hue"
     )
-    jitter_probability: Fraction = Field(default=0.8, description="how often colours are jittered")
-    grayscale_probability: Fraction = Field(default=0.2, description="how often colour is removed")
+    jitter_probability: Fraction = Field(
+        default=0.8, description="probability of the colour jitter"
+    )
+    grayscale_probability: Fraction = Field(
+        default=0.2, description="probability of conversion to grey"
+    )
 
     @field_validator("crop_scale")
     @classmethod
@@ -174,7 +178,9 @@ class TrainSettings(Options):
         ),
     )
     evaluate_every: int = Field(
-        default=1, ge=0, description="epochs between evaluations on labels; 0: only at the end"
+        default=1,
+        ge=0,
+        description="epochs between evaluations on the labelled images; 0: only at the end",
     )
 
     @field_validator("views")
@@ -294,7 +300,9 @@ class GeneralSettings(Options):
     )
     seed: int = Field(default=0, ge=0, lt=2**31, description="one seed for everything random")
     output: str = Field(
-        default="runs", description="parent of run folders, from the current folder"
+        default="runs",
+        description="folder in which run folders are created; a relative path is relative to the "
+        "current folder",
     )
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:N or mps")
     deterministic: bool = Field(
