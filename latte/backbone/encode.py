@@ -96,8 +96,8 @@ def encode_image_batches(
     """Return the unit features (N, D) of N = `total` images, from batches in any order.
 
     A batch is (indices (B,), pixels (B, 3, S, S)). Row i of the result belongs to the image with
-    index i. If `trunk` (the image tower, split after its frozen layers) is given, return the
-    outputs (N, W) of the frozen layers instead of features.
+    index i. If `trunk` (the image tower in two parts: frozen layers, other layers) is given, return
+    the outputs (N, W) of the frozen layers instead of features.
 
     Raises:
         LatteError: if a feature is zero or not finite, for example because training diverged.
@@ -143,9 +143,9 @@ def encode_cached_images(
     """Return the unit features (N, D) of all `images`, without augmentation, on the CPU.
 
     If `only` is given, encode only the images with these indices, in this order. If `trunk` (the
-    image tower, split after its frozen layers) is given, return the outputs (N, W) of the frozen
-    layers instead of features. Each process encodes a share of the images; `progress` shows the
-    share of the main process.
+    image tower in two parts: frozen layers, other layers) is given, return the outputs (N, W) of
+    the frozen layers instead of features. Each process encodes a share of the images; `progress`
+    shows the share of the main process.
     """
     chosen = range(len(images)) if only is None else only
     own = distributed.share(chosen)
@@ -201,8 +201,9 @@ def encode_text_states(
 ) -> Tensor:
     """Return the outputs (T, W) of the frozen layers for M distinct texts, on `device`.
 
-    `lengths` (M,) are the numbers of rows of the texts. Each process encodes a share of the texts;
-    `progress` shows the share of the main process.
+    A text has one row of outputs or several, for example one per token. `lengths` (M,) has the
+    number of rows of each text; T is their sum. The processes share the work, and each process gets
+    all outputs. `progress` shows the share of the main process.
 
     Raises:
         LatteError: if an output is zero or not finite, because the model's weights are damaged.

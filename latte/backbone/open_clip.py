@@ -133,7 +133,7 @@ class OpenClipBackbone(ModuleBackbone):
         return _unit(self.model.encode_image(self._on_device(pixels), normalize=False))
 
     def image_trunk(self) -> Trunk | None:
-        """Return the image tower split after its frozen layers, or None if it cannot be split.
+        """Return the image tower in two parts, frozen and other layers; None if it is in one part.
 
         If all blocks are frozen, the frozen part is every layer before the projection; otherwise it
         is every layer before the first trained block. Returns None if this part is empty, or if it
@@ -148,7 +148,7 @@ class OpenClipBackbone(ModuleBackbone):
         return self._blocks_trunk(count) if count else None
 
     def text_trunk(self) -> TextTrunk | None:
-        """Return the text tower split after its frozen layers, or None if it cannot be split.
+        """Return the text tower in two parts, frozen and other layers; None if it is in one part.
 
         If all blocks are frozen, the frozen part is every layer before the projection, and a text
         has one row of states. Otherwise it is every layer before the first trained block, and a

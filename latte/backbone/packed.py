@@ -245,7 +245,7 @@ def token_states(visual: Any, pixels: Tensor, count: int) -> Tensor:
 def _image_rows(states: Tensor) -> tuple[Tensor, Packing]:
     """Return the states (B, L, W) of B images as rows (B * L, W), and their `Packing`.
 
-    The row of each image that is used after the last block is its first row, the class token.
+    After the last block, only the first row of each image (the class token) is used.
     """
     count, length, width = states.shape
     first = torch.arange(0, count * length, length, device=states.device)

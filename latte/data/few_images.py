@@ -1,4 +1,4 @@
-"""Warning for too few images per class name, and a sensible `--limit` for a first try."""
+"""Warning for too few images per class name, and a value of `--limit` for a short first run."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def warn_of_few(images: int, names: int, whole: int | None = None) -> str | None
 
 
 def quick_look(images: int, names: int) -> int | None:
-    """Return a `--limit` for a first try; None if the folder has no more images than the limit."""
+    """Return a value of `--limit` for a short first run; None if the folder has no more images."""
     limit = max(_QUICK_LOOK, _rounded_up(names))
     return limit if limit < images else None
 

@@ -39,7 +39,7 @@ class PixelFormat:
 
 @dataclass(frozen=True, slots=True)
 class Trunk:
-    """An image tower split into two functions: its frozen first layers, then its other layers.
+    """An image tower in two parts: its frozen first layers, then its other layers.
 
     Example:
         >>> from latte.api import Trunk
@@ -81,7 +81,9 @@ class TextTrunk:
     width: int
     """Width W of the rows, which are the outputs of the unchanged layers."""
     lengths: Callable[[Sequence[str]], Tensor]
-    """Maps M texts to their numbers of rows: (M,), int64, on the CPU, without computing states."""
+    """Maps M texts to the number of state rows of each text: (M,), int64, on the CPU.
+
+    No states are computed."""
     states: Callable[[Sequence[str]], Tensor]
     """Maps M distinct texts to states (T, W); T is the sum of their lengths."""
     features: Callable[[Tensor, Tensor], Tensor]
@@ -183,7 +185,7 @@ class Backbone(ABC):
         """
 
     def image_trunk(self) -> Trunk | None:
-        """Return the image tower split after its frozen layers; None means that it is not split.
+        """Return the image tower in two parts, frozen layers and other layers; None means one part.
 
         latte calls this method after the trainable parameters have been chosen. With a `Trunk`, the
         outputs of the frozen layers are computed once per image instead of in every step. The
@@ -193,7 +195,7 @@ class Backbone(ABC):
         return None
 
     def text_trunk(self) -> TextTrunk | None:
-        """Return the text tower split after its frozen layers; None means that it is not split.
+        """Return the text tower in two parts, frozen layers and other layers; None means one part.
 
         With a `TextTrunk`, the outputs of the frozen layers are computed once per distinct text
         instead of in every step; see `image_trunk`. The default returns None, which is always

@@ -226,7 +226,10 @@ class TreeBuilder:
             return Node(text, origin, broken=True)
 
     def _encodable(self, text: str, origin: Origin, path: KeyPath) -> bool:
-        """Return True if `text` can be encoded as UTF-8, else report half of a surrogate pair."""
+        """Return True if `text` can be encoded as UTF-8; otherwise record a mistake, return False.
+
+        The YAML escape of a lone surrogate, for example, gives text that UTF-8 cannot encode.
+        """
         try:
             text.encode()
         except UnicodeEncodeError:

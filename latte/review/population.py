@@ -28,7 +28,7 @@ class ReviewImage:
     key: str
     """The content key; copies of an image are one `ReviewImage`."""
     row: int
-    """The row of the image's first copy among the training images."""
+    """Index of the image's first copy among the training images."""
     zero_shot: int
     """The label by zero-shot CLIP."""
     adapted: int

@@ -132,7 +132,10 @@ class SheetQueue(Queue):
         selected: bool = True,
         shown: Callable[[Sequence[ReviewImage]], tuple[ReviewImage, ...]] = tuple,
     ) -> None:
-        """Create a queue; `shown` chooses the images of a group that its sheet shows."""
+        """Create a queue; `shown` selects the images that a question about a group shows.
+
+        The default shows all images of the group.
+        """
         super().__init__(name, title)
         self._find_groups = find_groups
         self.prompt = prompt
@@ -144,7 +147,7 @@ class SheetQueue(Queue):
         return self._find_groups()
 
     def next(self, answers: Answers) -> Question | None:
-        """Return the sheet of the first group without an answer."""
+        """Return the question about the first group without an answer."""
         for group in self._groups:
             images = self._left(group, answers)
             if images:

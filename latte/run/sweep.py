@@ -42,7 +42,10 @@ class PlannedRun:
 
     @property
     def folder(self) -> RunFolder:
-        """The run folder; its name does not depend on the sweep, so sweeps share equal runs."""
+        """The run folder.
+
+        Its name does not depend on the sweep, so a sweep reuses an equal run of another sweep.
+        """
         return run_folder(self.recipe, self.limit)
 
     @property

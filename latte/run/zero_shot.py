@@ -135,12 +135,12 @@ def encode_images(
     trunk: Trunk | None = None,
     trained: Sequence[str] = (),
 ) -> Tensor:
-    """Return the frozen CLIP's unit features (N, D) of the images of a split.
+    """Return the frozen CLIP's unit features (N, D) of `images`, such as the training images.
 
     Features that an earlier run stored in the cache are not computed again. If `trunk` (the image
-    tower, split after its frozen layers) is given, return the outputs (N, W) of the frozen layers
-    instead of features. `trained` are the names of the trained parameters. They determine where the
-    frozen layers end, so they are part of the cache key.
+    tower in two parts: the frozen layers, then the other layers) is given, return the outputs
+    (N, W) of the frozen layers instead. The cache key of these outputs contains `trained`, the
+    names of the trained parameters, because they determine which layers are frozen.
     """
     clip = workspace.frozen_clip
     width = clip.embedding_width if trunk is None else trunk.width

@@ -25,7 +25,7 @@ ImageStates = Callable[[Trunk, Sequence[str]], Tensor]
 """Function that returns the outputs (N, W) of the image tower's frozen layers for the training
 images.
 
-Its arguments are the tower, split after its frozen layers, and the names of the trained
+Its arguments are the tower in two parts (frozen layers, other layers), and the names of the trained
 parameters."""
 LARGEST_STATES = 4 * 2**30
 """Largest size in bytes of the cached outputs of frozen layers: for the images of one split of the

@@ -279,11 +279,9 @@ def activation_bytes(learner: Learner, one: LargestStep, pixels: Tensor | None =
 
 @contextmanager
 def _saved_tensors(learner: Learner, stored: dict[int, int]) -> Iterator[None]:
-    """Inside the `with` block, record the size of each storage that autograd keeps, by address.
+    """Inside the `with` block, record in `stored` the bytes of each storage that autograd keeps.
 
-    A size is in bytes.
-
-    The storages of weights are not recorded.
+    The keys are the storages' addresses. The storages of weights are not recorded.
     """
     weights = {value.untyped_storage().data_ptr() for value in learner.backbone.state().values()}
 

@@ -87,8 +87,8 @@ class NameFinder:
             if head:
                 lengths[head[0]].add(len(head) + 1)
         self._lengths = {word: sorted(found, reverse=True) for word, found in lengths.items()}
-        """For each word with which names of several words begin: the numbers of words of these
-        names, in descending order."""
+        """First word of each name with several words, mapped to the lengths (in words) of these
+        names, longest first."""
         self._single: dict[str, frozenset[str]] = {}
         """Cache of `_called` for single words; texts have most of their words in common."""
 

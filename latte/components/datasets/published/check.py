@@ -177,5 +177,5 @@ def sizes(splits: Splits) -> tuple[int, int, int, int]:
 
 
 def expected_sizes(facts: Facts) -> tuple[int, int, int, int]:
-    """Return the numbers that `sizes` gives for the published split."""
+    """Return the published numbers of images in train, val and test, and the number of classes."""
     return facts.train, facts.val, facts.test, facts.classes

@@ -86,7 +86,7 @@ class Watch:
         return response
 
     def connect(self, connection: socket.socket) -> None:
-        """Watch `connection` from now on; called again if a redirect opens a new connection."""
+        """Store the socket to close if the download stalls; a redirect replaces it by its own."""
         self._socket = connection
 
     def _watch(self) -> None:

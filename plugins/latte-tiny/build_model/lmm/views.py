@@ -28,7 +28,7 @@ TOKEN_SCALE = 255 / 6
 class Views:
     """N views: pictures (N, S, S, 3) and tokens (N, T, 1280), both uint8.
 
-    `source` (N,) is the row of the photo or stamp that each view shows.
+    `source` (N,) is the index of the photo or stamp that each view shows.
     """
 
     pixels: Pixels
@@ -65,9 +65,9 @@ def random_crop(image: Image.Image, draw: random.Random) -> Pixels:
 def photo_pixels(
     paths: list[Path], crops: int, draw: random.Random
 ) -> Iterator[tuple[int, Pixels]]:
-    """Yield the pixels of each photo: first the whole photo, then random crops of it.
+    """Yield pairs (index in `paths`, pixels).
 
-    The values are pairs (row of the photo, pixels).
+    Each photo is shown once as a whole, then in `crops` random crops.
     """
     for row, path in enumerate(paths):
         with Image.open(path) as opened:
@@ -80,9 +80,9 @@ def photo_pixels(
 def stamp_pixels(
     found: list[stamps.Stamp], drawn: int, draw: random.Random
 ) -> Iterator[tuple[int, Pixels]]:
-    """Yield the pixels of each cut-out: first on white, then on random backgrounds.
+    """Yield pairs (index in `found`, pixels).
 
-    The values are pairs (row of the cut-out, pixels).
+    Each cut-out is shown once on white, then `drawn` times on random backgrounds.
     """
     for row, stamp in enumerate(found):
         for view in range(1 + drawn):
