@@ -28,7 +28,7 @@ _LEFT, _UNIT, _ROW, _TOP, _WIDTH = 200, 36, 26, 58, 720
 
 
 def measured() -> dict[str, tuple[str, str]]:
-    """Return the mean gain and the percent of folders that lose, as printed, by row."""
+    """Return the mean gain and the percent of folders that lose accuracy, as printed, by row."""
     lines = (DOCS / "results.md").read_text(encoding="utf-8").splitlines()
     start = next(place for place, line in enumerate(lines) if re.match(_HEAD, line))
     found = {}
@@ -50,9 +50,9 @@ def picture() -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {bottom + 30}" '
         f'width="{_WIDTH}" height="{bottom + 30}" font-family="sans-serif" font-size="13">',
         f'<rect width="{_WIDTH}" height="{bottom + 30}" fill="#ffffff"/>',
-        _text(12, 22, "latte run adapt: mean gain over zero-shot CLIP", size=15),
-        _text(12, 42, "points of top-1 on the folder's own images; tiny CLIP; no labels used"),
-        _text(_WIDTH - 12, 42, "folders that lose > 1 point", anchor="end"),
+        _text(12, 22, "latte adapt: mean gain over zero-shot CLIP", size=15),
+        _text(12, 42, "points of top-1 on own images; tiny CLIP; no labels used"),
+        _text(_WIDTH - 12, 42, "folders losing > 1 point of accuracy", anchor="end"),
     ]
     for place, (row, label) in enumerate(CELLS.items()):
         mean, losing = values[row]
