@@ -1,4 +1,4 @@
-"""Curve of a verdict: losses against forgone gains at several thresholds of the probability.
+"""Curve of a verdict: losses against missed gains at several thresholds of the probability.
 
 The verdict's probability is fitted again for each family of sets, on the folders of the other
 families. A family is a set with the subsets that are drawn from it.

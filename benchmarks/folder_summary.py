@@ -21,8 +21,8 @@ ABOUT: dict[Gain, str] = {
     "unseen": "unseen images with the folder's mix of classes",
     "balanced": "unseen images, all classes equally frequent",
 }
-GRAVE_POINTS, GRAVE_IMAGES = 5.0, 3
-"""A draw that loses more points and more images than these is a grave loss."""
+LARGE_LOSS_POINTS, LARGE_LOSS_IMAGES = 5.0, 3
+"""A draw that loses more points and more images than these is a large loss."""
 LOSS_POINTS, LOSS_IMAGES = 1.0, 2
 """A draw that loses more points, and at least this many images, is a loss."""
 LARGE_GAIN = 3.0
@@ -66,7 +66,7 @@ def summary(rows: Sequence[Row], methods: Sequence[str], families: Mapping[str, 
     parts = [
         "# Gains over zero-shot on folders as people have them",
         "Percentage points: mean over draws (worst draw, share of draws that lose more than a "
-        f"point). {len(sets)} sets, {len({row.key[:4] for row in rows})} folders.",
+        f"point of accuracy). {len(sets)} sets, {len({row.key[:4] for row in rows})} folders.",
     ]
     for gain, about in ABOUT.items():
         parts += [f"## All sets, {about}", table(rows, methods, gain)]
@@ -100,7 +100,7 @@ def losses_of_adapted(rows: Sequence[Row]) -> Share:
     return _share([row for row in rows if row.strength], _loses)
 
 
-def forgone_gains(rows: Sequence[Row]) -> Share:
+def missed_gains(rows: Sequence[Row]) -> Share:
     """Count folders that keep less than half of a large gain of the full candidate."""
     return _share(
         [row for row in rows if (row.full or 0) > LARGE_GAIN],
@@ -123,18 +123,18 @@ def calibration(rows: Sequence[Row]) -> list[tuple[float, float, int, int]]:
     ]
 
 
-def grave_losses(rows: Iterable[Row]) -> int:
+def large_losses(rows: Iterable[Row]) -> int:
     """Count draws that lose more than five points and more than three own images."""
-    return sum(row.own < -GRAVE_POINTS and row.lost_images > GRAVE_IMAGES for row in rows)
+    return sum(row.own < -LARGE_LOSS_POINTS and row.lost_images > LARGE_LOSS_IMAGES for row in rows)
 
 
 def _method_lines(rows: Sequence[Row], methods: Sequence[str]) -> Iterator[str]:
     yield (
         "Own images. Mean and lowest are over the means of cells, and leave out draws with fewer "
-        f"than {ENOUGH} images and names that mean nothing. A grave loss is more than "
-        f"{GRAVE_POINTS:.0f} points and more than {GRAVE_IMAGES} images, in any cell.\n"
+        f"than {ENOUGH} images and names that mean nothing. A large loss is more than "
+        f"{LARGE_LOSS_POINTS:.0f} points and more than {LARGE_LOSS_IMAGES} images, in any cell.\n"
     )
-    yield "| method | mean | lowest cell | grave losses |\n| --- | --- | --- | --- |"
+    yield "| method | mean | lowest cell | large losses |\n| --- | --- | --- | --- |"
     for method in methods:
         own = [row for row in rows if row.method == method]
         means = _cell_means(own)
@@ -144,7 +144,7 @@ def _method_lines(rows: Sequence[Row], methods: Sequence[str]) -> Iterator[str]:
         mean = numpy.mean([*means.values()])
         yield (
             f"| {method} | {mean:+.1f} | {means[lowest]:+.1f} ({lowest}) | "
-            f"{grave_losses(own)} of {len(own)} |"
+            f"{large_losses(own)} of {len(own)} |"
         )
 
 
@@ -159,10 +159,10 @@ def _cell_means(rows: Sequence[Row]) -> dict[str, float]:
 
 def _verdict_parts(rows: Sequence[Row]) -> Iterator[str]:
     yield (
-        f"- Adapted folders that lose (more than a point and at least {LOSS_IMAGES} images): "
-        f"{losses_of_adapted(rows)}\n"
-        f"- Folders that gain more than {LARGE_GAIN:.0f} points at full strength and keep less "
-        f"than half of that: {forgone_gains(rows)}\n\n"
+        "- Adapted folders that lose accuracy (more than a point and at least "
+        f"{LOSS_IMAGES} images): {losses_of_adapted(rows)}\n"
+        f"- Large gains (more than {LARGE_GAIN:.0f} points at full strength) that are missed, "
+        f"because less than half of them remained: {missed_gains(rows)}\n\n"
         "Intervals: bootstrap over data sets; none with a single set."
     )
     signals = list(dict.fromkeys(name for row in rows for name in row.signals))
@@ -188,18 +188,19 @@ def _calibration_lines(rows: Sequence[Row]) -> Iterator[str]:
 def _curve_lines(rows: Sequence[Row], families: Mapping[str, str]) -> Iterator[str]:
     yield (
         "Other thresholds, with the probability fitted again on the other families of sets:\n\n"
-        "| half from | full from | adapted | of these lose | grave losses | forgone | mean gain |\n"
+        "| mixed from | full from | adapted | of these lose accuracy (folders) | large losses "
+        "| missed | mean gain |\n"
         "| --- | --- | --- | --- | --- | --- | --- |"
     )
     probabilities = left_out_probabilities(rows, families)
     for half_from, whole_from in POINTS:
         found = at_point(rows, probabilities, half_from, whole_from)
-        lost, forgone = losses_of_adapted(found), forgone_gains(found)
+        lost, missed = losses_of_adapted(found), missed_gains(found)
         adapted = lost.folders / len(rows)
         half = "–" if half_from == whole_from else f"{half_from:.2f}"
         yield (
             f"| {half} | {whole_from:.2f} | {adapted:.0%} | {lost.rate:.1%} ({lost.hits}) | "
-            f"{grave_losses(found)} | {forgone.rate:.1%} | "
+            f"{large_losses(found)} | {missed.rate:.1%} | "
             f"{numpy.mean([*_cell_means(found).values()]):+.1f} |"
         )
 

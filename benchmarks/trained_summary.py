@@ -1,4 +1,4 @@
-"""Summarise the gains of recipes with and without the guard's verdict, as Markdown."""
+"""Summarise the gains of recipes with and without the guard, as Markdown."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def judged(recipe: str) -> str:
 
 
 def summary(rows: Sequence[Row], recipes: Sequence[str]) -> str:
-    """Return each set's table of cells, and the gains and losses with and without verdict."""
+    """Return each set's table of cells, and the gains and losses with and without the guard."""
     parts = [
         "# Recipes that train, on folders as people have them",
-        "Gains over zero-shot in percentage points, means over draws: adapted → with the verdict "
+        "Gains over zero-shot in percentage points, means over draws: adapted → with the guard "
         "(probability that adapting helps; outcomes).",
     ]
     for name in dict.fromkeys(row.set for row in rows):
@@ -47,7 +47,7 @@ def table(rows: Sequence[Row], recipes: Sequence[str], gain: Gain) -> str:
 def totals(rows: Sequence[Row], recipes: Sequence[str], gain: Gain) -> str:
     """Return, per recipe, mean, worst draw, and number of draws that lose more than a point."""
     lines = [
-        ["recipe", "draws", "mean", "worst", f"lose more than {LOSS_POINTS:.0f} point"],
+        ["recipe", "draws", "mean", "worst", f"lose more than {LOSS_POINTS:.0f} point of accuracy"],
         ["---"] * 5,
     ]
     for recipe in recipes:
@@ -77,12 +77,12 @@ def _pair(rows: Sequence[Row], recipe: str, gain: Gain) -> str:
 
 
 def _outcomes(rows: Sequence[Row]) -> str:
-    """Return the mean probability, and the numbers of draws adapted, half adapted and kept."""
+    """Return the mean probability, and the numbers of draws adapted, mixed and kept."""
     known = [row.probability for row in rows if row.probability is not None]
     strengths = [row.strength or 0.0 for row in rows]
     counts = {
         "adapted": sum(one == 1 for one in strengths),
-        "half": sum(0 < one < 1 for one in strengths),
+        "mixed": sum(0 < one < 1 for one in strengths),
         "kept": sum(one == 0 for one in strengths),
     }
     shown = [

@@ -23,9 +23,9 @@ from benchmarks.folder_rows import COLUMNS, Row, RowFile
 from benchmarks.folder_sets import SetPlan, SubsetPlan, capped, read_plans
 from benchmarks.folder_summary import (
     calibration,
-    forgone_gains,
-    grave_losses,
+    large_losses,
     losses_of_adapted,
+    missed_gains,
     summary,
     table,
 )
@@ -97,23 +97,23 @@ def test_gains_count_own_images_of_a_class_and_weigh_unseen_ones_by_the_mix() ->
     assert (row.strength, row.probability, row.signals) == (0.5, 0.9, {"lead": 2.0})
 
 
-def test_a_grave_loss_is_more_than_five_points_and_more_than_three_images() -> None:
+def test_a_large_loss_is_more_than_five_points_and_more_than_three_images() -> None:
     losses = [(100, -6.0), (50, -6.0), (1000, -4.0), (20, -25.0), (20, -15.0)]
     rows = [replace(ROW, counted=counted, own=own) for counted, own in losses]
-    assert [grave_losses([row]) for row in rows] == [1, 0, 0, 1, 0]
+    assert [large_losses([row]) for row in rows] == [1, 0, 0, 1, 0]
 
 
-def test_verdicts_are_judged_by_losses_of_adapted_and_by_forgone_gains() -> None:
+def test_verdicts_are_judged_by_losses_of_adapted_and_by_missed_gains() -> None:
     rows = [
         replace(JUDGED, own=-2.0),  # adapted, loses two images
         replace(JUDGED, own=-2.0, counted=50),  # a single image
-        replace(JUDGED, own=0.0, strength=0.0),  # kept, forgoes 4 points
+        replace(JUDGED, own=0.0, strength=0.0),  # kept, misses 4 points
         replace(JUDGED, own=0.0, strength=0.0, full=-20.0),
         replace(JUDGED, own=3.0),
     ]
-    lost, forgone = losses_of_adapted(rows), forgone_gains(rows)
+    lost, missed = losses_of_adapted(rows), missed_gains(rows)
     assert (lost.hits, lost.folders) == (1, 3)
-    assert (forgone.hits, forgone.folders) == (3, 4)
+    assert (missed.hits, missed.folders) == (3, 4)
     assert math.isnan(lost.low)
     assert str(losses_of_adapted([])) == "0 of 0"
 
