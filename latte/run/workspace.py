@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -22,18 +21,16 @@ from latte.interfaces import (
     BackboneLoader,
     Context,
     Dataset,
-    Figures,
     LatteError,
     Progress,
-    Reporter,
 )
-from latte.interfaces.errors import error_line
 from latte.recipe.load import load_recipe
 from latte.recipe.model import Choice, Recipe
 from latte.registry.registry import Registry
 from latte.results.finished import FinishedRun
 from latte.results.folder import RunFolder
 from latte.results.identity import run_hash
+from latte.run.listeners import Listeners
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -283,56 +280,3 @@ def check_sending(recipe: Recipe, dataset: Dataset[Any]) -> None:
 
 def _no_clip() -> NoReturn:
     raise LatteError("nothing is encoded here")
-
-
-Rows = Sequence[Mapping[str, Any]]
-_POSITIONS = ("event", "step", "epoch")
-
-
-class Listeners:
-    """Calls the hooks of the reporters of one run."""
-
-    def __init__(self, reporters: Sequence[tuple[str, Reporter[Any]]], progress: Progress) -> None:
-        self.reporters = [reporter for _, reporter in reporters]
-        self._listening = [*reporters]
-        self._progress = progress
-
-    @contextmanager
-    def run(self) -> Iterator[None]:
-        """Call `on_run_end` when the `with` block ends, or `on_run_failure` if it raises."""
-        try:
-            yield
-        except BaseException as error:
-            self.call("on_run_failure", error)
-            raise
-        self.call("on_run_end")
-
-    def rows(self, rows: Rows) -> None:
-        """Pass new rows of `metrics.jsonl` to the hooks `on_steps` and `on_epoch_end`."""
-        steps = [_figures(row) for row in rows if row["event"] == "step"]
-        if steps:
-            self.call("on_steps", steps)
-        for row in rows:
-            if row["event"] == "epoch":
-                self.call("on_epoch_end", _figures(row))
-
-    def call(self, hook: str, *details: Any) -> None:
-        """Call a hook of every reporter.
-
-        If the hook of a reporter raises an exception, print a warning and call no further hook of
-        this reporter.
-        """
-        for name, reporter in [*self._listening]:
-            try:
-                getattr(reporter, hook)(*details)
-            except Exception as error:
-                self._listening.remove((name, reporter))
-                self._progress.say(
-                    f"warning: reporter {name} failed in {hook} ({error_line(error)}); "
-                    "the run goes on and calls no further hook of it"
-                )
-
-
-def _figures(row: Mapping[str, Any]) -> Figures:
-    values = {name: float(value) for name, value in row.items() if name not in _POSITIONS}
-    return Figures(row["step"], row["epoch"], values)

@@ -11,7 +11,7 @@ import pytest
 
 from latte.interfaces import Figures, LatteError, StageEnd
 from latte.run import training
-from latte.run.workspace import Listeners
+from latte.run.listeners import Listeners
 from tests.helpers.guards import installed
 from tests.helpers.plugin_packages import write_package
 from tests.helpers.recorded import RecordedProgress
