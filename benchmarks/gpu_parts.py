@@ -25,7 +25,7 @@ from benchmarks.latte_step import LatteStep
 from benchmarks.step_problem import make_problem
 from latte.data.device_crops import ResidentImages
 from latte.data.device_views import DeviceViews
-from latte.data.prefetch import side_stream
+from latte.data.side_stream import side_stream
 from latte.data.views import TrainingView
 from latte.interfaces import Batch, LatteError
 from latte.interfaces.progress import SilentProgress

@@ -16,7 +16,7 @@ from benchmarks.measuring import Timed
 from benchmarks.step_problem import Problem, make_problem
 from latte.data.device_crops import ResidentImages
 from latte.data.device_views import DeviceViews
-from latte.data.prefetch import side_stream
+from latte.data.side_stream import side_stream
 from latte.data.views import TrainingView
 from latte.interfaces import Batch, LatteError
 from latte.interfaces.settings import AugmentSettings

@@ -17,13 +17,8 @@ from latte.data.augmentation import Augmentation
 from latte.data.cache import ImageCache
 from latte.data.device_colours import change_colours, plan_changes
 from latte.data.device_crops import CropPass, ResidentImages, plan_crops, resized_crops
-from latte.data.prefetch import (
-    BATCHES_AHEAD,
-    SideStream,
-    all_to_device,
-    ordered_map,
-    side_stream,
-)
+from latte.data.prefetch import BATCHES_AHEAD, all_to_device, ordered_map
+from latte.data.side_stream import SideStream, side_stream
 from latte.data.views import TrainingView, normalise
 from latte.interfaces import ImageAugmentation, LatteError, Progress
 from latte.interfaces.settings import TrainSettings

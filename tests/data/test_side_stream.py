@@ -12,7 +12,7 @@ from torch import Tensor
 
 from latte.data.device_crops import ResidentImages
 from latte.data.device_views import DeviceViews
-from latte.data.prefetch import side_stream
+from latte.data.side_stream import side_stream
 from latte.data.views import TrainingView
 from latte.interfaces import PixelFormat
 from latte.interfaces.settings import AugmentSettings

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 import torch
 
-from latte.data.prefetch import SideStream
+from latte.data.side_stream import SideStream
 
 
 @dataclass

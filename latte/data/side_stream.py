@@ -1,0 +1,77 @@
+"""A second CUDA stream, which makes views while the current stream runs a training step."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import TypeVar
+
+import torch
+
+ItemT = TypeVar("ItemT")
+ResultT = TypeVar("ResultT")
+
+
+class SideStream:
+    """A second CUDA stream, which makes the next result while the current stream uses this one.
+
+    The streams wait for each other on the device; Python never waits. Result k + 1 is launched
+    before result k is used, and the device starts to make it when all work on result k - 1 is done.
+    So the side stream is at most one result ahead, and the memory of a result is overwritten only
+    after its last use: torch reuses the memory of a stream only for the same stream.
+    `Tensor.record_stream` is not needed; with it, the memory that a run takes would depend on how
+    far the GPU is behind Python.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        """Create a stream on a CUDA `device`; torch keeps separate free memory for each stream."""
+        self._device = device
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+    def made_ahead(
+        self, make: Callable[[ItemT], ResultT], items: Iterable[ItemT]
+    ) -> Generator[ResultT, None, None]:
+        """Yield `make` of each item, in order; callers use each result on the current stream.
+
+        When result k is yielded, result k + 1 has been launched. If `make` or `items` raises an
+        exception, this exception is raised when the result is due. Up to three results are in
+        memory: result k + 1 is launched while the caller may still hold result k - 1.
+        """
+        current, remaining = torch.cuda.current_stream(self._device), iter(items)
+        failed: Exception | None = None
+        try:
+            due = self._launch(make, remaining, current)
+            while due is not None:
+                try:
+                    following = self._launch(make, remaining, current)
+                except Exception as error:
+                    # The traceback would keep tensors of the failed result in memory.
+                    traceback.clear_frames(error.__traceback__)
+                    following, failed = None, error
+                result, made = due
+                current.wait_event(made)
+                yield result
+                due = following
+            if failed is not None:
+                raise failed
+        finally:
+            # A result that nobody used may still be in work, on inputs that may be freed now.
+            current.wait_stream(self._stream)
+
+    def _launch(
+        self,
+        make: Callable[[ItemT], ResultT],
+        remaining: Iterator[ItemT],
+        current: torch.cuda.Stream,
+    ) -> tuple[ResultT, torch.cuda.Event] | None:
+        """Launch the next result; return it and the event of its end. None without another item."""
+        for item in remaining:
+            self._stream.wait_stream(current)
+            with torch.cuda.stream(self._stream):
+                return make(item), self._stream.record_event()
+        return None
+
+
+def side_stream(device: torch.device) -> SideStream | None:
+    """Return a second stream of a CUDA device; None for other devices."""
+    return SideStream(device) if device.type == "cuda" else None
