@@ -12,6 +12,7 @@ import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from latte.interfaces import LatteError
@@ -44,10 +45,19 @@ class Comparison:
         """The measured gain by run folder."""
         return {folder: one for group in self.reviewed for folder, one in group.gains.items()}
 
-    @property
+    @cached_property
     def has_verdicts(self) -> bool:
         """True if any run had a guard; every row then shows a verdict."""
         return any(run.verdict for row in self.rows for run in row.runs)
+
+    def details(self, row: Row) -> tuple[str, ...]:
+        """Return the settings in which `row` differs from other rows, and its verdict if shown."""
+        return (*row.distinguishing, *([row.verdict] if self.has_verdicts else []))
+
+    def titled(self, digest: str) -> list[tuple[Row, str]]:
+        """Return the rows about the evaluation images with this digest, each with its title."""
+        pairs = zip(self.rows, row_titles(self.rows), strict=True)
+        return [(row, title) for row, title in pairs if row.data.digest == digest]
 
 
 def compare_runs(paths: Sequence[Path], against: Path | None = None) -> Comparison:

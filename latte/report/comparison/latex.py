@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from latte.report.comparison.comparison import Comparison, dataset_titles, notes, row_titles
+from latte.report.comparison.comparison import Comparison, dataset_titles, notes
 from latte.report.comparison.output import accuracy_cells, headings
 from latte.report.comparison.rows import Row
 from latte.report.numbers import mean_percent, published_percent
@@ -33,13 +33,11 @@ def as_latex(comparison: Comparison) -> str:
 
     Numbers are those of the table in the terminal, in percent and points. The notes are comments.
     """
-    titled = [*zip(comparison.rows, row_titles(comparison.rows), strict=True)]
     text = [LATEX_START, *_comments(notes(comparison))]
     for digest, title in dataset_titles(comparison.rows).items():
         cells = [
             line
-            for row, name in titled
-            if row.data.digest == digest
+            for row, name in comparison.titled(digest)
             for line in _lines(row, name, comparison)
         ]
         text += ["", *_comments([title]), *_tabular(headings(comparison), cells)]
@@ -55,7 +53,7 @@ def _tabular(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> list[st
 
 def _lines(row: Row, title: str, comparison: Comparison) -> Iterator[list[str]]:
     """Yield a line for the row's adapted model, one for its candidate, and one per control."""
-    details = [*row.distinguishing, *([row.verdict] if comparison.has_verdicts else [])]
+    details = comparison.details(row)
     name = f"{title} ({'; '.join(details)})" if details else title
     published = [published_percent(row.published)] if comparison.published else []
     baseline = mean_percent(row.baseline, row.data.images)

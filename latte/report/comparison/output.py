@@ -12,7 +12,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from latte.evaluate.statistics import Spread
-from latte.report.comparison.comparison import Comparison, dataset_titles, notes, row_titles
+from latte.report.comparison.comparison import Comparison, dataset_titles, notes
 from latte.report.comparison.rows import Result, Row
 from latte.report.numbers import ABSENT, mean_percent, published_percent
 from latte.report.terminal import indented, paragraph
@@ -34,12 +34,10 @@ def table(comparison: Comparison) -> str:
     JSON contain both.
     """
     text: list[str] = []
-    titled = [*zip(comparison.rows, row_titles(comparison.rows), strict=True)]
     for digest, title in dataset_titles(comparison.rows).items():
         cells = [
             line
-            for row, name in titled
-            if row.data.digest == digest
+            for row, name in comparison.titled(digest)
             for line in _table_lines(row, name, comparison)
         ]
         text += [
@@ -54,9 +52,8 @@ def table(comparison: Comparison) -> str:
 
 def _table_lines(row: Row, title: str, comparison: Comparison) -> Iterator[list[RenderableType]]:
     """Yield a line for the row's adapted model, one for its candidate, and one per control run."""
-    details = [*row.distinguishing, *([row.verdict] if comparison.has_verdicts else [])]
     yield [
-        Group(Text(title), *map(indented, details)),
+        Group(Text(title), *map(indented, comparison.details(row))),
         str(len(row.seeds)),
         mean_percent(row.baseline, row.data.images),
         *accuracy_cells(row.adapted, row),

@@ -133,7 +133,7 @@ def _section(title: str, digest: str, comparison: Comparison, path: Path | None)
         "lines": [
             line
             for row, name in zip(rows, row_titles(rows), strict=True)
-            for line in _lines(row, name, path, comparison.has_verdicts)
+            for line in _lines(row, name, path, comparison)
         ],
         "chart": _gain_chart(title, rows),
         "shows_seeds": any(_seed_gains(row) for row in rows),
@@ -142,13 +142,13 @@ def _section(title: str, digest: str, comparison: Comparison, path: Path | None)
     }
 
 
-def _lines(row: Row, title: str, path: Path | None, verdicts: bool) -> list[dict[str, Any]]:
+def _lines(row: Row, title: str, path: Path | None, comparison: Comparison) -> list[dict[str, Any]]:
     images = row.data.images
     own = {
         "kind": "adapted",
         "name": title,
         "settings": row.labels if row.left_out else (),
-        "labels": (*row.distinguishing, *([row.verdict] if verdicts else [])),
+        "labels": comparison.details(row),
         "seeds": [
             (seed, report_link(path, folder) if path else None)
             for seed, folder in zip(row.seeds, row.folders, strict=True)
