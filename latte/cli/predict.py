@@ -13,7 +13,7 @@ from latte.cli.output import echo, rows_stream
 from latte.cli.progress import make_progress
 from latte.cli.shared import CandidateOption, ForceOption, QuietOption, RunArgument, require_run
 from latte.interfaces import LatteError
-from latte.io.paths import existing_file, path_from_text, refuse_other_kind
+from latte.io.paths import existing_file, exists, path_from_text, refuse_other_kind
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -168,17 +168,10 @@ def predict(
 def _check_paths(images: Sequence[str], priors: str | None) -> None:
     """Raise `LatteError` if an image, or the file of priors, does not exist."""
     for path in images:
-        if path != STDIN and not _exists(Path(path)):
+        if path != STDIN and not exists(Path(path)):
             raise LatteError("there is no such image or folder", where=f"IMAGES {path}")
     if priors is not None and priors != AUTO:
         existing_file(Path(priors).absolute(), "--priors")
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:  # a name that no file can have, such as a very long one
-        return False
 
 
 def _format_of(output: Path | None) -> RowsFormat:

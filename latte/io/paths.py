@@ -54,6 +54,18 @@ def is_file(path: Path) -> bool:
     return _holds(Path.is_file, path)
 
 
+def exists(path: Path) -> bool:
+    """Return True if `path` exists; a name that no file can have gives False instead of an error.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.io.paths import exists
+        >>> exists(Path("x" * 5000))
+        False
+    """
+    return _holds(Path.exists, path)
+
+
 def is_folder(path: Path) -> bool:
     """Return True if `path` is a folder or a link to one.
 
