@@ -97,8 +97,8 @@ class Findings:
             yield f"{_counted(codes)} without a letter: CLIP needs words"
         if listed := [name for name in names if _LISTED.match(name)]:
             yield (
-                f"{_counted(listed)} with a number, a bullet or a quotation mark: write nothing "
-                "but the name in each line"
+                f"{_counted(listed)} with a list number, a bullet, a quotation mark, a semicolon "
+                "or a tab: write nothing but the name in each line"
             )
         spellings = Counter(" ".join(name.casefold().replace("_", " ").split()) for name in names)
         if twins := [name for name, count in spellings.items() if count > 1]:

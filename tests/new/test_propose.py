@@ -77,7 +77,9 @@ def test_numbers_and_marks_of_lists_are_warnings(colour_images: Images) -> None:
     assert "quotation" not in " ".join(look_at(root, plain, None).warnings())
     marked = ("1. cat", "2) dog", "3,cow", "- pig", '"hen"', "ox;7")
     said = " ".join(look_at(root, marked, None).warnings())
-    assert '6 class names (1. cat, 2) dog, 3,cow, - pig, "hen" and 1 more) with a number' in said
+    assert (
+        '6 class names (1. cat, 2) dog, 3,cow, - pig, "hen" and 1 more) with a list number' in said
+    )
 
 
 def test_sub_folder_without_class_name_is_a_warning(colour_images: Images, tmp_path: Path) -> None:
