@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 
-from latte.backbone.names import pretrained
+from latte.backbone.names import HUB, pretrained
 from latte.interfaces.errors import error_line
 
 CONFIG_FILE = "open_clip_config.json"
@@ -154,7 +154,7 @@ def cached_models() -> list[str]:
     for config in sorted(configs):
         repository = config.parts[-4].removeprefix("models--").replace("--", "/")
         if repository not in named and cached_file(repository, WEIGHTS_FILES):
-            found.append(f"hf-hub:{repository}")
+            found.append(f"{HUB}{repository}")
             named.add(repository)
     return found
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from latte.backbone.hub import CONFIG_FILE, WEIGHTS_FILES, cached_models, fetch, weights_files
-from latte.backbone.names import model_config, model_names, weight_tag, weight_tags
+from latte.backbone.names import HUB, model_config, model_names, weight_tag, weight_tags
 from latte.backbone.untrusted import refuse_unsafe
 from latte.interfaces import LatteError
 from latte.interfaces.errors import error_line
@@ -95,7 +95,7 @@ def check_model(
     Raises `LatteError` for an error in them.
     """
     tag, name = settings.pretrained, settings.model.replace("/", "-")
-    if settings.model.startswith("hf-hub:"):
+    if settings.model.startswith(HUB):
         needs_download = tag is None
     else:
         needs_download = tag is not None and bool(weight_tag(name, tag))
@@ -150,7 +150,7 @@ def _on_hub(repository: str) -> ModelSource:
     except OSError as error:
         what = f"{CONFIG_FILE} and {WEIGHTS_FILE} of {repository}"
         raise _not_downloaded(what, error) from error
-    return ModelSource(f"hf-hub:{repository}", _read_config(config))
+    return ModelSource(f"{HUB}{repository}", _read_config(config))
 
 
 def _by_name(settings: BackboneSettings, base_dir: Path) -> ModelSource:

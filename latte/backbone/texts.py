@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from latte.backbone.packed import Packing, can_run, run_blocks, run_first_blocks
-from latte.backbone.trunk import trained_blocks
+from latte.backbone.trunk import trained_blocks, trained_parameters
 from latte.backbone.varlen import boundaries_of
 
 Tokenizer = Callable[[list[str]], Tensor]
@@ -100,8 +100,7 @@ def text_lengths(model: nn.Module, tokens: Tensor) -> Tensor:
 def text_trunk_is_constant(model: nn.Module, path: TextPath) -> bool:
     """Return True if all layers before the text projection are frozen and texts are not padded."""
     others = ("visual.", "logit_", "text_projection", "text.text_projection")
-    trunk = [one for name, one in model.named_parameters() if not name.startswith(others)]
-    return path == "packed" and not any(one.requires_grad for one in trunk)
+    return path == "packed" and not any(trained_parameters(model, others))
 
 
 def frozen_text_blocks(model: nn.Module, path: TextPath) -> int:

@@ -47,7 +47,7 @@ def trunk_width(visual: Any) -> int:
 def trunk_is_constant(visual: Any) -> bool:
     """Return True if all parameters of the trunk are frozen and it has no dropout."""
     after = ("head.",) if type(visual) is TimmModel else ("proj",)
-    return not any(_trained(visual, after)) and not _has_dropout(visual, after)
+    return not any(trained_parameters(visual, after)) and not _has_dropout(visual, after)
 
 
 def frozen_blocks(visual: Any) -> int:
@@ -78,7 +78,7 @@ def trained_blocks(tower: nn.Module, blocks: str, after: tuple[str, ...]) -> set
 
     Names of the blocks' parameters start with `blocks`, and names of later layers with `after`.
     """
-    trained = list(_trained(tower, after))
+    trained = list(trained_parameters(tower, after))
     if not all(name.startswith(blocks) for name in trained):
         return set()
     return {int(name.removeprefix(blocks).split(".")[0]) for name in trained}
@@ -125,7 +125,7 @@ def _states(visual: Any, pixels: Tensor) -> Tensor:
     return class_token_states(visual, pixels)
 
 
-def _trained(tower: nn.Module, after: tuple[str, ...]) -> Iterator[str]:
+def trained_parameters(tower: nn.Module, after: tuple[str, ...]) -> Iterator[str]:
     """Yield the names of trained parameters, except names that start with a prefix in `after`."""
     for name, weight in tower.named_parameters():
         if weight.requires_grad and not name.startswith(after):
