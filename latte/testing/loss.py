@@ -54,9 +54,10 @@ class LossContract(ComponentContract):
         known = {id(value) for value in trained.values()}
         forgotten = [name for name, value in own_leaves(loss) if id(value) not in known]
         assert not forgotten, f"parameters() does not return {', '.join(forgotten)}: never trained"
-        for name, value in trained.items():
+        if trained:
             images, supervision = example(loss)
             loss(images, supervision, SCALE).backward()  # type: ignore[no-untyped-call]
+        for name, value in trained.items():
             assert value.grad is not None, f"no gradient reaches the parameter {name}"
             assert bool(value.grad.isfinite().all()), f"the gradient of {name} is not finite"
 

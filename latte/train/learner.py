@@ -147,7 +147,7 @@ class Learner:
     @cached_property
     def image_tower_is_trained(self) -> bool:
         """True if image features depend on trained parameters; found by one forward pass."""
-        if not self.parameters:
+        if not self.trained_in_backbone:
             return False
         side = self.backbone.pixel_format.size
         pixels = torch.zeros(1, 3, side, side, device=self.device)
@@ -158,7 +158,7 @@ class Learner:
     @cached_property
     def text_tower_is_trained(self) -> bool:
         """True if text features depend on trained parameters; found by one forward pass."""
-        if not self.parameters:
+        if not self.trained_in_backbone:
             return False
         with torch.enable_grad():
             return self.backbone.encode_texts(["a photo"]).requires_grad

@@ -94,8 +94,7 @@ def _notes(learner: Learner) -> Iterator[str]:
     """Yield the backbone's notes; warn if a sigmoid model is trained with a softmax loss."""
     yield from learner.backbone.notes
     fits = learner.loss is None or learner.loss.sigmoid
-    trains_model = len(learner.parameters) > len(loss_parameters(learner.loss))
-    if trains_model and learner.backbone.logit_bias is not None and not fits:
+    if learner.trained_in_backbone and learner.backbone.logit_bias is not None and not fits:
         yield _SIGMOID
 
 
