@@ -200,10 +200,7 @@ def _priors(given: str | None, class_names: Sequence[str]) -> Priors | None:
 
 
 def _write(
-    rows: Iterator[Prediction],
-    output: Path | None,
-    format_: RowsFormat,
-    columns: Columns,
+    rows: Iterator[Prediction], output: Path | None, format_: RowsFormat, columns: Columns
 ) -> None:
     from latte.evaluate.predictions import stream_predictions
     from latte.predict.stream import write_rows

@@ -13,12 +13,7 @@ from typing import Any, cast
 
 from latte.data.few_images import warn_of_few
 from latte.data.images import UnreadableImageError, open_image
-from latte.data.sources.classes import (
-    CLASS_FOLDERS,
-    ClassLookup,
-    folder_class_name,
-    read_classes,
-)
+from latte.data.sources.classes import CLASS_FOLDERS, ClassLookup, folder_class_name, read_classes
 from latte.data.sources.walk import list_folders
 from latte.interfaces import Context, Dataset, ImageReference, LatteError
 from latte.io.paths import existing_file, existing_folder, is_file, is_folder, some
