@@ -1,8 +1,4 @@
-"""The model card: `README.md` beside the exported model.
-
-The *posterior* of a run has class probabilities of its training images; it exists if a labeler
-labelled all of them together.
-"""
+"""The model card: `README.md` beside the exported model."""
 
 from __future__ import annotations
 
@@ -18,7 +14,6 @@ from latte.report.facts import (
     Fact,
     backbone_use,
     gate_facts,
-    is_open_clip,
     learner_names,
     loading_code,
     method_facts,
@@ -109,12 +104,9 @@ def model_card(results: RunResults) -> str:
 
 
 def _starting_model(recipe: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """Return the Hugging Face repository and the licence of the CLIP that was adapted.
-
-    Each is None if it is unknown. Both are known for models of open_clip only.
-    """
-    backbone = recipe.get("backbone")
-    backbone = backbone if isinstance(backbone, Mapping) and is_open_clip(recipe) else {}
+    """Return the Hugging Face repository and the licence of the CLIP; None if unknown."""
+    backbone = recipe.get("backbone") if backbone_use(recipe) is None else None
+    backbone = backbone if isinstance(backbone, Mapping) else {}
     pretrained = backbone.get("pretrained")
     tag = pretrained if isinstance(pretrained, str) else None
     repository = repository_of(str(backbone.get("model", "")), tag)
@@ -207,56 +199,42 @@ def _confidence(calibration: Calibration | None) -> str:
             f"(15 bins) is {calibration.error:.3f}, and {calibration.uncalibrated_error:.3f} with "
             "the model's own scale."
         )
-    parts = (found, _own_confidence(calibration), _CALIBRATION_FAILS, measured)
-    return " ".join(filter(None, parts))
-
-
-def _own_confidence(calibration: Calibration) -> str:
-    """Return a text about the confidence of training images; empty if the run has no posterior."""
-    if calibration.own_exponent is None:
-        return ""
-    return (
-        "This is the confidence of new images. The training images have the probabilities of their "
-        f"posterior, raised to the power {calibration.own_exponent:.3g} and divided by their sum, "
-        "so that the mean confidence equals the accuracy that zero-shot CLIP implies for them."
-    )
+    if calibration.own_exponent is not None:
+        found += (
+            " This is the confidence of new images. The training images have the probabilities of "
+            f"their posterior, raised to the power {calibration.own_exponent:.3g} and divided by "
+            "their sum, so that the mean confidence equals the accuracy that zero-shot CLIP "
+            "implies for them."
+        )
+    return f"{found} {_CALIBRATION_FAILS} {measured}"
 
 
 def _limits(results: RunResults, evidence: Evidence | None) -> list[str]:
-    return [
+    limits = [
         "Its pseudo-labels and texts were not checked: where they are wrong in the same way for "
-        "many images, the model has learnt the mistake.",
-        *_evaluation_limits(results, evidence),
-        *_unseen_classes(results),
+        "many images, the model has learnt the mistake."
+    ]
+    if after := named(results.evaluations, ADAPTED):
+        limits.append(
+            f"The numbers hold for one evaluation split of {plural(after.images, 'image')} and one "
+            "run with one seed; the intervals cover the choice of images, not that of the seed."
+        )
+        if absent := sum(one.images == 0 for one in after.classes):
+            limits.append(f"Classes without a single evaluation image: {count(absent)}.")
+    else:
+        where = "measured on a sample of its training images only" if evidence else "not measured"
+        limits.append(f"Its accuracy was {where}.")
+    if unseen := sum(adapted == 0 for _, adapted in results.pseudo_label_counts):
+        limits.append(f"Classes that it gives to no training image: {count(unseen)}.")
+    if present := present_sentence(results.present, len(results.class_names)):
+        limits.append(f"{escaped(present)}. {CHECK_NAMES}")
+    elif results.present is not None:
+        limits.append(ALL_OCCUR)
+    return [
+        *limits,
         "Other classes, other kinds of images and other uses of the embeddings were not evaluated; "
         "the model may have become worse at them.",
     ]
-
-
-def _evaluation_limits(results: RunResults, evidence: Evidence | None) -> list[str]:
-    after = named(results.evaluations, ADAPTED)
-    if after is None and evidence is not None:
-        return ["Its accuracy was measured on a sample of its training images only."]
-    if after is None:
-        return ["Its accuracy was not measured."]
-    limits = [
-        f"The numbers hold for one evaluation split of {plural(after.images, 'image')} and one run "
-        "with one seed; the intervals cover the choice of images, not that of the seed."
-    ]
-    absent = sum(one.images == 0 for one in after.classes)
-    if absent:
-        limits.append(f"Classes without a single evaluation image: {count(absent)}.")
-    return limits
-
-
-def _unseen_classes(results: RunResults) -> list[str]:
-    unseen = sum(adapted == 0 for _, adapted in results.pseudo_label_counts)
-    lines = [f"Classes that it gives to no training image: {count(unseen)}."] if unseen else []
-    if present := present_sentence(results.present, len(results.class_names)):
-        lines.append(f"{escaped(present)}. {CHECK_NAMES}")
-    elif results.present is not None:
-        lines.append(ALL_OCCUR)
-    return lines
 
 
 def _licence(results: RunResults) -> str:
@@ -272,29 +250,26 @@ def _licence(results: RunResults) -> str:
 
 def _use(results: RunResults) -> list[str]:
     use = backbone_use(results.recipe)
-    exports, needs = "if its CLIP supports these towers", []
-    if use is not None:
+    needs, alone = list[str](), list[str]()
+    if use is None:
+        exports = "if its CLIP supports these towers"
+        several = len(learner_names(results.recipe)) > 1
+        shown = " Each learner has a folder of its own." if several else ""
+        code = loading_code(results.folder, results.recipe)
+        alone = [f"With open_clip alone.{shown}", f"```python\n{code}```"]
+    else:
         exports, needs = "if the backbone supports the export", _package(results, use)
     return [
         *needs,
         "With latte:",
         f"```python\n{_LATTE.format(run=results.folder.name)}```",
-        *(_alone(results) if use is None else ()),
+        *alone,
         f"For transformers ({exports}) and for ONNX runtimes:",
         "```console\nlatte export RUN --format transformers\nlatte export RUN --format onnx\n```",
     ]
 
 
-def _alone(results: RunResults) -> list[str]:
-    """Return Python code that loads the model with open_clip, without latte."""
-    several = len(learner_names(results.recipe)) > 1
-    shown = " Each learner has a folder of its own." if several else ""
-    code = loading_code(results.folder, results.recipe)
-    return [f"With open_clip alone.{shown}", f"```python\n{code}```"]
-
-
 def _package(results: RunResults, use: str) -> list[str]:
-    """Return the plugin package that loads the model, with the command that installs it."""
     name = f"The backbone {escaped(_short(use))}"
     distribution, slash, _ = use.rpartition("/")
     if not slash:
@@ -310,5 +285,4 @@ def _package(results: RunResults, use: str) -> list[str]:
 
 
 def _short(use: str) -> str:
-    """Return the name of a backbone without the name of its package."""
     return use.rpartition("/")[-1]

@@ -1,8 +1,4 @@
-"""Write the summary that a run prints: verdict, accuracies, headline and notes.
-
-A guard's *verdict* says what a run uses (the adapted model, zero-shot CLIP or a mix of both),
-and why.
-"""
+"""Write the summary that a run prints: verdict, accuracies, headline and notes."""
 
 from __future__ import annotations
 
@@ -43,12 +39,14 @@ def summary_table(results: RunResults, run: str | None = None) -> str:
     if results.evaluations:
         lines += [*evaluation_lines(results.evaluations), ""]
     measured = headline(results.evaluations, results.verdict, answered=evidence is not None)
+    absent = present_sentence(results.present, len(results.class_names))
+    asking = [f"{one_line(one.purpose)} {asked(one)}" for one in results.questions]
     notes = (
         measured.sentence,
         measured.control,
         own_note(results.evaluations),
-        _absent_names(results),
-        _questions(results),
+        f"{absent}. {CHECK_NAMES}" if absent else None,
+        f"Questions about {', '.join(asking)}." if asking else None,
         gain_sentence(results),
         oracle_note(results.recipe),
     )
@@ -66,16 +64,6 @@ def cost_line(results: RunResults, seconds: float) -> str:
     if not results.peak_memory_mb:
         return time
     return f"{time}; peak memory: {peak_memory(results.peak_memory_mb)}"
-
-
-def _absent_names(results: RunResults) -> str | None:
-    sentence = present_sentence(results.present, len(results.class_names))
-    return f"{sentence}. {CHECK_NAMES}" if sentence else None
-
-
-def _questions(results: RunResults) -> str | None:
-    parts = [f"{one_line(one.purpose)} {asked(one)}" for one in results.questions]
-    return f"Questions about {', '.join(parts)}." if parts else None
 
 
 def _verdict(words: VerdictWords) -> list[str]:

@@ -16,10 +16,7 @@ from latte.report.sentences import ADAPTED, ZERO_SHOT
 from latte.report.svg import Drawing, shortened, text_width
 
 DRAWN = 30
-"""Largest number of classes in a heat map.
-
-If there are more classes, those with most errors are shown, and the others form one group.
-"""
+"""Largest number of classes in a heat map; further classes form one group."""
 _LONGEST_NAME = 19
 _FAINTEST = 0.15
 
@@ -74,7 +71,7 @@ def confusions(results: RunResults) -> Confusions | None:
         changed=tuple(pair for pair in changed[:LISTED] if pair.after != pair.before),
         errors=(_errors(before), _errors(after)),
         pictures=tuple(
-            (name, _picture(name, cells, order, names), _squares(cells))
+            (name, _picture(name, cells, order, names), tuple(sorted({*map(_kind, cells)})))
             for name, cells in ((ZERO_SHOT, before), (ADAPTED, after))
         ),
         drawn=len(order),
@@ -82,10 +79,9 @@ def confusions(results: RunResults) -> Confusions | None:
 
 
 def chosen_classes(cells: Mapping[Pair, int], classes: int) -> list[int]:
-    """Return the labels of a heat map's rows: all labels, or only those with the most errors.
+    """Return the labels of a heat map's rows: all, or the `DRAWN` labels with the most errors.
 
-    All labels are in label order. If only some are returned, after each label comes the remaining
-    label with which it is confused most often.
+    In a selection, the label that a label is most often confused with follows it.
     """
     if classes <= DRAWN:
         return [*range(classes)]
@@ -105,10 +101,9 @@ def chosen_classes(cells: Mapping[Pair, int], classes: int) -> list[int]:
 
 
 def heat_map(cells: Mapping[Pair, int], names: Sequence[str], label: str) -> Markup:
-    """Draw a heat map of the numbers of images by true class (row) and predicted class (column).
+    """Draw the numbers of images by true class (row) and predicted class (column).
 
-    The shade of a cell shows its share of the images in the row, so that rare classes are visible
-    too.
+    The shade of a cell shows its share of the row, so that rare classes are visible too.
     """
     size = min(30, max(14, 420 // len(names)))
     texts = [shortened(name, _LONGEST_NAME) for name in names]
@@ -126,7 +121,7 @@ def heat_map(cells: Mapping[Pair, int], names: Sequence[str], label: str) -> Mar
             (margin + size * column, margin + size * row),
             size - 1,
             size - 1,
-            "right" if row == column else "wrong",
+            _kind((row, column)),
             opacity=_FAINTEST + (1 - _FAINTEST) * (images / totals[row]) ** 0.5,
             tip=f"{names[row]} → {names[column]}: {images} of {plural(totals[row], 'image')} "
             f"({percent(images / totals[row], totals[row])})",
@@ -172,8 +167,8 @@ def _picture(
     return heat_map(grouped, shown, label)
 
 
-def _squares(cells: Mapping[Pair, int]) -> tuple[str, ...]:
-    return tuple(sorted({"right" if true == predicted else "wrong" for true, predicted in cells}))
+def _kind(pair: Pair) -> str:
+    return "right" if pair[0] == pair[1] else "wrong"
 
 
 def _images_by_class(cells: Mapping[Pair, int]) -> Counter[int]:

@@ -74,16 +74,20 @@ MAIN = {
 
 def curves(results: RunResults) -> Curves:
     """Return the charts of a run's metrics."""
-    rows = results.metrics
+    rows, before = results.metrics, named(results.evaluations, ZERO_SHOT)
+    reference = None
+    if before is not None:
+        accuracy = before.top1.value
+        reference = Reference(accuracy, f"zero-shot {percent(accuracy, before.images)}")
     main = [(MAIN[figure], *where) for figure in MAIN for where in recorded(rows, figure)]
     shown = {(event, name) for _, event, name in main}
     others = [
-        (Figure(_words(name)), event, name)
+        (Figure(name.rpartition(".")[2].replace("_", " ").capitalize()), event, name)
         for event in _EVENTS
         for name in figures(rows, event)
         if (event, name) not in shown
     ]
-    return Curves(tuple(_drawn(results, main)), tuple(_drawn(results, others)))
+    return Curves(tuple(_drawn(rows, main, reference)), tuple(_drawn(rows, others, reference)))
 
 
 def recorded(rows: Sequence[Row], figure: str) -> list[tuple[str, str]]:
@@ -93,36 +97,32 @@ def recorded(rows: Sequence[Row], figure: str) -> list[tuple[str, str]]:
     """
     for event in _EVENTS:
         parts = [(name, *name.rpartition(".")[::2]) for name in figures(rows, event)]
-        names = [name for name, start, last in parts if last == figure and not _is_loss(start)]
+        names = [
+            name
+            for name, start, last in parts
+            if last == figure and start.rpartition(".")[2] != "loss"
+        ]
         if names:
             return [(event, name) for name in names]
     return []
 
 
-def _drawn(results: RunResults, wanted: Iterable[tuple[Figure, str, str]]) -> Iterator[Curve]:
+def _drawn(
+    rows: Sequence[Row], wanted: Iterable[tuple[Figure, str, str]], zero_shot: Reference | None
+) -> Iterator[Curve]:
     """Yield one chart per (figure, event, name) in `wanted` that has a finite value."""
     for figure, event, name in wanted:
-        found, title = series(results.metrics, event, name), figure.title_of(name)
-        if found.samples:
-            reference = _zero_shot_line(results) if name == "top1" else None
-            chart = line_chart(found, _label(title, found, figure.tick), figure.tick, reference)
-            yield Curve(title, " ".join((figure.note, *_caveats(found, event))).strip(), chart)
-
-
-def _is_loss(start: str) -> bool:
-    return start.rpartition(".")[2] == "loss"
-
-
-def _words(name: str) -> str:
-    """Return the name of a metric in words: `text.learning_rate` gives `Learning rate`."""
-    return name.rpartition(".")[2].replace("_", " ").capitalize()
-
-
-def _zero_shot_line(results: RunResults) -> Reference | None:
-    before = named(results.evaluations, ZERO_SHOT)
-    if before is None:
-        return None
-    return Reference(before.top1.value, f"zero-shot {percent(before.top1.value, before.images)}")
+        found, title = series(rows, event, name), figure.title_of(name)
+        if not found.samples:
+            continue
+        reference = zero_shot if name == "top1" else None
+        chart = line_chart(found, _label(title, found, figure.tick), figure.tick, reference)
+        size = found.steps_per_sample
+        notes = [figure.note]
+        notes.append(f"Mean and range of every {size} {event}s." if size > 1 else f"Every {event}.")
+        if found.unusable:
+            notes.append(f"Left out: {plural(found.unusable, 'infinite or undefined value')}.")
+        yield Curve(title, " ".join(filter(None, notes)), chart)
 
 
 def _label(title: str, found: Series, tick: Format) -> str:
@@ -130,11 +130,3 @@ def _label(title: str, found: Series, tick: Format) -> str:
     finest = max(abs(last.value), abs(first.value), 1e-12) / 100
     values = f"from {tick(first.value, finest)} to {tick(last.value, finest)}"
     return f"{title} over steps {first.step:.0f} to {last.step:.0f}: {values}"
-
-
-def _caveats(found: Series, event: str) -> list[str]:
-    size = found.steps_per_sample
-    texts = [f"Mean and range of every {size} {event}s." if size > 1 else f"Every {event}."]
-    if found.unusable:
-        texts.append(f"Left out: {plural(found.unusable, 'infinite or undefined value')}.")
-    return texts

@@ -12,7 +12,7 @@ from typing import Literal
 from PIL import Image, ImageOps
 
 from latte.data.images import open_image
-from latte.interfaces import Described, GalleryEntry, ImageReference, LatteError, RunResults
+from latte.interfaces import GalleryEntry, ImageReference, LatteError, RunResults
 from latte.io.redaction import one_line
 from latte.report.numbers import count, percent, plural
 from latte.results.identity import is_oracle
@@ -84,10 +84,9 @@ Thumbnails = Callable[[ImageReference, int, bool], Thumbnail | None]
 
 
 def thumbnail(image: ImageReference, size: int, square: bool) -> Thumbnail | None:
-    """Return a thumbnail of the image, or of the image's central square if `square` is true.
+    """Return the image, or its central square if `square`, at most `size` pixels long and wide.
 
-    The longer side of the thumbnail has `size` pixels. Returns None if the image cannot be read, or
-    has changed during the run.
+    The result is None if the image cannot be read, or has changed during the run.
     """
     try:
         picture = open_image(image, at_least=2 * size)
@@ -102,31 +101,30 @@ def thumbnail(image: ImageReference, size: int, square: bool) -> Thumbnail | Non
 
 
 def gallery(results: RunResults, images: int, size: int) -> Gallery:
-    """Return the gallery with at most `images` cards.
-
-    The longer side of a thumbnail has `size` pixels.
-    """
+    """Return at most `images` cards, with thumbnails whose longer side has `size` pixels."""
     thumbnails = cache(thumbnail)  # an image may be in many groups
-    cards = tuple(
-        _card(entry, results.class_names, thumbnails, size) for entry in results.gallery[:images]
-    )
-    audit = _audit(results.gallery, is_oracle(results.recipe))
-    return Gallery(cards, _classes(cards, results.class_names), audit)
-
-
-def _classes(cards: Sequence[Card], names: Sequence[str]) -> tuple[tuple[int, str], ...]:
+    names = results.class_names
+    cards = tuple(_card(entry, names, thumbnails, size) for entry in results.gallery[:images])
     labels = {label for card in cards for label in card.labels}
-    named = ((label, one_line(names[label])) for label in labels)
-    return tuple(sorted(named, key=lambda item: (item[1].lower(), item[0])))
+    classes = ((label, one_line(names[label])) for label in labels)
+    return Gallery(
+        cards,
+        tuple(sorted(classes, key=lambda item: (item[1].lower(), item[0]))),
+        _audit(results.gallery, is_oracle(results.recipe)),
+    )
 
 
 def _card(entry: GalleryEntry, names: Sequence[str], thumbnails: Thumbnails, size: int) -> Card:
-    labels = (entry.frozen_label, entry.adapted_label, entry.true_label)
+    labels, small = (entry.frozen_label, entry.adapted_label, entry.true_label), size * 2 // 5
     return Card(
         id=entry.image.id,
         picture=thumbnails(entry.image, size, False),
         descriptions=tuple(
-            _description(name, described, thumbnails, max(32, size * 2 // 5))
+            ShownDescription(
+                name,
+                tuple(one_line(text) for text in (described.text, *described.others)),
+                tuple((one.id, thumbnails(one, max(32, small), True)) for one in described.group),
+            )
             for name, described in entry.descriptions.items()
         ),
         frozen=_label(names, entry.frozen_label, entry.true_label),
@@ -134,14 +132,6 @@ def _card(entry: GalleryEntry, names: Sequence[str], thumbnails: Thumbnails, siz
         truth=None if entry.true_label is None else names[entry.true_label],
         labels=tuple(dict.fromkeys(label for label in labels if label is not None)),
     )
-
-
-def _description(
-    name: str, described: Described, thumbnails: Thumbnails, size: int
-) -> ShownDescription:
-    group = tuple((image.id, thumbnails(image, size, True)) for image in described.group)
-    texts = tuple(one_line(text) for text in (described.text, *described.others))
-    return ShownDescription(name, texts, group)
 
 
 def _label(names: Sequence[str], label: int, truth: int | None) -> ShownLabel:

@@ -8,12 +8,12 @@ from typing import Any
 
 from markupsafe import Markup
 
-from latte.interfaces import Evaluation, Interval, RunResults
+from latte.interfaces import Evaluation, RunResults
 from latte.io.redaction import as_yaml, printable
 from latte.report.charts import IntervalRow, interval_chart, percent_tick, points_tick
 from latte.report.evidence import evidence_lines, read_evidence
 from latte.report.facts import (
-    is_open_clip,
+    backbone_use,
     loading_code,
     method_facts,
     page_title,
@@ -66,13 +66,8 @@ def run_page(
             write_text(path, run_page(results, gallery_images=20))
             return [path]
     """
-    content = _content(results, gallery_images, thumbnail_size)
-    return filled(_TEMPLATES, "filter.js", {**content, "mistakes": mistakes})
-
-
-def _content(results: RunResults, gallery_images: int, thumbnail_size: int) -> dict[str, Any]:
-    evidence = read_evidence(results.folder)
-    return {
+    evidence, recipe = read_evidence(results.folder), results.recipe
+    content = {
         "results": results,
         "title": page_title(results),
         "headline": headline(results.evaluations, results.verdict, answered=evidence is not None),
@@ -81,10 +76,9 @@ def _content(results: RunResults, gallery_images: int, thumbnail_size: int) -> d
         "evidence": evidence_lines(evidence, results.folder.name),
         "present": _present(results),
         "expected_gain": gain_sentence(results),
-        "oracle": oracle_note(results.recipe),
+        "oracle": oracle_note(recipe),
         "scores": [score_cells(evaluation) for evaluation in results.evaluations],
-        "accuracy_chart": _accuracy_chart(results.evaluations),
-        "gain_chart": _gain_chart(results.evaluations),
+        **_charts(results.evaluations),
         "facts": run_facts(results),
         "curves": curves(results),
         "changes": class_changes(results),
@@ -95,13 +89,13 @@ def _content(results: RunResults, gallery_images: int, thumbnail_size: int) -> d
         "prototypes": moved_prototypes(results),
         "gates": results.held_back,
         "gallery": gallery(results, gallery_images, thumbnail_size),
-        "method": method_facts(results.recipe),
-        "loading": loading_code(results.folder, results.recipe)
-        if is_open_clip(results.recipe)
-        else None,
-        "recipe": as_yaml(results.recipe),
+        "method": method_facts(recipe),
+        "loading": loading_code(results.folder, recipe) if backbone_use(recipe) is None else None,
+        "recipe": as_yaml(recipe),
         "environment": as_yaml(results.environment),
+        "mistakes": mistakes,
     }
+    return filled(_TEMPLATES, "filter.js", content)
 
 
 def _present(results: RunResults) -> dict[str, Any] | None:
@@ -116,21 +110,17 @@ def _present(results: RunResults) -> dict[str, Any] | None:
     }
 
 
-def _accuracy_chart(evaluations: Sequence[Evaluation]) -> Markup | None:
-    rows = [_chart_row(one, one.top1, percent(one.top1.value, one.images)) for one in evaluations]
+def _charts(evaluations: Sequence[Evaluation]) -> dict[str, Markup | None]:
+    accuracies, gains = [], []
+    for one in evaluations:
+        name, kind = printable(one.name), main_name(one) or "control"
+        accuracy = percent(one.top1.value, one.images)
+        accuracies.append(IntervalRow(name, one.top1, accuracy, kind))
+        if one.gain:
+            gains.append(IntervalRow(name, one.gain, points(one.gain.value, one.images), kind))
     label = "Top-1 accuracy with 95 % intervals; the table has the same numbers"
-    return interval_chart(rows, label, percent_tick) if rows else None
-
-
-def _gain_chart(evaluations: Sequence[Evaluation]) -> Markup | None:
-    rows = [
-        _chart_row(one, one.gain, points(one.gain.value, one.images))
-        for one in evaluations
-        if one.gain
-    ]
-    label = "Gain over zero-shot in percentage points with 95 % intervals; the line is no change"
-    return interval_chart(rows, label, points_tick, reference=0.0) if rows else None
-
-
-def _chart_row(one: Evaluation, interval: Interval, text: str) -> IntervalRow:
-    return IntervalRow(printable(one.name), interval, text, main_name(one) or "control")
+    gain = "Gain over zero-shot in percentage points with 95 % intervals; the line is no change"
+    return {
+        "accuracy_chart": interval_chart(accuracies, label, percent_tick) if accuracies else None,
+        "gain_chart": interval_chart(gains, gain, points_tick, reference=0.0) if gains else None,
+    }
