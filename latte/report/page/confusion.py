@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import Any
 
 from markupsafe import Markup
 
@@ -24,37 +24,12 @@ Pair = tuple[int, int]
 """True class and predicted class, as labels or as rows of a heat map."""
 
 
-@dataclass(frozen=True)
-class ConfusedPair:
-    """A true and a predicted class, and how often each model makes this error."""
+def confusions(results: RunResults) -> dict[str, Any] | None:
+    """Return the confusions of a run; None if there is no labelled evaluation split.
 
-    true: str
-    predicted: str
-    before: int
-    after: int
-    change: str
-    share: str
-    """Errors after adapting as a share of the true class's images."""
-
-
-@dataclass(frozen=True)
-class Confusions:
-    """Confusions (errors by true and predicted class) of a run."""
-
-    frequent: tuple[ConfusedPair, ...]
-    """The pairs of classes that are confused most often after adapting."""
-    changed: tuple[ConfusedPair, ...]
-    """The pairs of classes whose number of errors changed most by adapting."""
-    errors: tuple[int, int]
-    """Numbers of images that zero-shot CLIP, and then the adapted model, classifies wrongly."""
-    pictures: tuple[tuple[str, Markup, tuple[str, ...]], ...]
-    """For each classifier: name, heat map, and the kinds of cells in the map (`right`, `wrong`)."""
-    drawn: int
-    """Number of classes that have their own row in the heat maps."""
-
-
-def confusions(results: RunResults) -> Confusions | None:
-    """Return the confusions of a run; None if there is no labelled evaluation split."""
+    `pictures` has name, heat map and kinds of cells (`right`, `wrong`) per classifier, and `drawn`
+    is the number of classes that have their own row in the heat maps.
+    """
     if not {ZERO_SHOT, ADAPTED} <= results.confusions.keys():
         return None
     before, after = (
@@ -63,19 +38,19 @@ def confusions(results: RunResults) -> Confusions | None:
     )
     names = [one_line(name) for name in results.class_names]
     pairs = _pairs(before, after, names)
-    frequent = sorted(pairs, key=lambda pair: -pair.after)
-    changed = sorted(pairs, key=lambda pair: -abs(pair.after - pair.before))
+    frequent = sorted(pairs, key=lambda pair: -pair["after"])
+    changed = sorted(pairs, key=lambda pair: -abs(pair["after"] - pair["before"]))
     order = chosen_classes(before + after, len(names))
-    return Confusions(
-        frequent=tuple(pair for pair in frequent[:LISTED] if pair.after),
-        changed=tuple(pair for pair in changed[:LISTED] if pair.after != pair.before),
-        errors=(_errors(before), _errors(after)),
-        pictures=tuple(
-            (name, _picture(name, cells, order, names), tuple(sorted({*map(_kind, cells)})))
+    return {
+        "frequent": [pair for pair in frequent[:LISTED] if pair["after"]],
+        "changed": [pair for pair in changed[:LISTED] if pair["after"] != pair["before"]],
+        "errors": [sum(pair[key] for pair in pairs) for key in ("before", "after")],
+        "pictures": [
+            (name, _picture(name, cells, order, names), sorted({*map(_kind, cells)}))
             for name, cells in ((ZERO_SHOT, before), (ADAPTED, after))
-        ),
-        drawn=len(order),
-    )
+        ],
+        "drawn": len(order),
+    }
 
 
 def chosen_classes(cells: Mapping[Pair, int], classes: int) -> list[int]:
@@ -129,24 +104,21 @@ def heat_map(cells: Mapping[Pair, int], names: Sequence[str], label: str) -> Mar
     return drawing.markup()
 
 
-def _errors(cells: Mapping[Pair, int]) -> int:
-    return sum(images for (true, predicted), images in cells.items() if true != predicted)
-
-
 def _pairs(
     before: Mapping[Pair, int], after: Mapping[Pair, int], names: Sequence[str]
-) -> list[ConfusedPair]:
+) -> list[dict[str, Any]]:
+    """Return how often each model makes each error, and its share of the true class's images."""
     totals = _images_by_class(after)
     found = sorted({pair for pair in (*before, *after) if pair[0] != pair[1]})
     return [
-        ConfusedPair(
-            true=names[true],
-            predicted=names[predicted],
-            before=was,
-            after=now,
-            change=signed_count(now - was),
-            share=percent(now / totals[true], totals[true]),
-        )
+        {
+            "true": names[true],
+            "predicted": names[predicted],
+            "before": was,
+            "after": now,
+            "change": signed_count(now - was),
+            "share": percent(now / totals[true], totals[true]),
+        }
         for true, predicted in found
         for was, now in [(before.get((true, predicted), 0), after.get((true, predicted), 0))]
     ]

@@ -28,21 +28,8 @@ _EVENTS = ("epoch", "step")
 step is drawn per epoch."""
 
 
-@dataclass(frozen=True)
-class Curve:
-    """One chart with its title and a note."""
-
-    title: str
-    note: str
-    chart: Markup
-
-
-@dataclass(frozen=True)
-class Curves:
-    """All charts of a run; the charts in `others` help to debug training."""
-
-    main: tuple[Curve, ...]
-    others: tuple[Curve, ...]
+Curve = tuple[str, str, Markup]
+"""A chart with its title and a note: (title, note, chart)."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +59,8 @@ MAIN = {
 }
 
 
-def curves(results: RunResults) -> Curves:
-    """Return the charts of a run's metrics."""
+def curves(results: RunResults) -> dict[str, list[Curve]]:
+    """Return the charts of a run's metrics: `main`, and `others`, which help to debug training."""
     rows, before = results.metrics, named(results.evaluations, ZERO_SHOT)
     reference = None
     if before is not None:
@@ -87,7 +74,8 @@ def curves(results: RunResults) -> Curves:
         for name in figures(rows, event)
         if (event, name) not in shown
     ]
-    return Curves(tuple(_drawn(rows, main, reference)), tuple(_drawn(rows, others, reference)))
+    drawn = {"main": main, "others": others}
+    return {key: [*_drawn(rows, wanted, reference)] for key, wanted in drawn.items()}
 
 
 def recorded(rows: Sequence[Row], figure: str) -> list[tuple[str, str]]:
@@ -122,7 +110,7 @@ def _drawn(
         notes.append(f"Mean and range of every {size} {event}s." if size > 1 else f"Every {event}.")
         if found.unusable:
             notes.append(f"Left out: {plural(found.unusable, 'infinite or undefined value')}.")
-        yield Curve(title, " ".join(filter(None, notes)), chart)
+        yield title, " ".join(filter(None, notes)), chart
 
 
 def _label(title: str, found: Series, tick: Format) -> str:
