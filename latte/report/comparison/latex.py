@@ -6,9 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from latte.report.comparison.comparison import Comparison, dataset_titles, notes
-from latte.report.comparison.output import accuracy_cells, headings
-from latte.report.comparison.rows import Row
-from latte.report.numbers import mean_percent, published_percent
+from latte.report.comparison.output import cells, headings
 
 LATEX_START = "% Written by `latte compare`."
 """First characters of each text that `as_latex` returns."""
@@ -29,38 +27,19 @@ _MINUS = re.compile(r"(?<![\w.])-(?=\d)")
 
 
 def as_latex(comparison: Comparison) -> str:
-    """Return LaTeX with a `tabular` per dataset; it needs no package.
-
-    Numbers are those of the table in the terminal, in percent and points. The notes are comments.
-    """
+    """Return LaTeX with a `tabular` per dataset, which needs no package, and notes as comments."""
     text = [LATEX_START, *_comments(notes(comparison))]
     for digest, title in dataset_titles(comparison.rows).items():
-        cells = [
-            line
-            for row, name in comparison.titled(digest)
-            for line in _lines(row, name, comparison)
-        ]
-        text += ["", *_comments([title]), *_tabular(headings(comparison), cells)]
+        lines = [heads := headings(comparison)]
+        for name, details, numbers in cells(comparison, digest):
+            first = f"  {name}" if details is None else name
+            first += f" ({'; '.join(details)})" if details else ""
+            lines.append([first, *numbers, *[""] * (len(heads) - 1 - len(numbers))])
+        head, *rows = (" & ".join(map(escape, line)) + r" \\" for line in lines)
+        columns = "l" + "r" * (len(heads) - 1)
+        text += ["", *_comments([title]), rf"\begin{{tabular}}{{{columns}}}", r"\hline", head]
+        text += [r"\hline", *rows, r"\hline", r"\end{tabular}"]
     return "\n".join(text) + "\n"
-
-
-def _tabular(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> list[str]:
-    columns = "l" + "r" * (len(headings) - 1)
-    head, *rows = (" & ".join(map(escape, line)) + r" \\" for line in (headings, *cells))
-    begin, end, line = rf"\begin{{tabular}}{{{columns}}}", r"\end{tabular}", r"\hline"
-    return [begin, line, head, line, *rows, line, end]
-
-
-def _lines(row: Row, title: str, comparison: Comparison) -> Iterator[list[str]]:
-    """Yield a line for the row's adapted model, one for its candidate, and one per control."""
-    details = comparison.details(row)
-    name = f"{title} ({'; '.join(details)})" if details else title
-    published = [published_percent(row.published)] if comparison.published else []
-    baseline = mean_percent(row.baseline, row.data.images)
-    yield [name, str(len(row.seeds)), baseline, *accuracy_cells(row.adapted, row), *published]
-    for other, result in row.others.items():
-        empty = [""] * len(published)
-        yield [f"  {other}", str(result.top1.runs), "", *accuracy_cells(result, row), *empty]
 
 
 def escape(text: str) -> str:

@@ -167,12 +167,10 @@ def confidence_measures(
     features: Tensor, classifier: Classifier, logit_scale: float
 ) -> list[Measurement]:
     """Return the mean confidence and margin of a classifier on unit features (N, D), N > 0."""
-    found = diagnose(
-        Similarities(
-            len(features), classifier.classes, lambda rows: classifier.similarities(features[rows])
-        ),
-        logit_scale,
+    similarities = Similarities(
+        len(features), classifier.classes, lambda rows: classifier.similarities(features[rows])
     )
+    found = diagnose(similarities, logit_scale)
     return [Measurement(CONFIDENCE, found.confidence), Measurement(MARGIN, found.margin)]
 
 
@@ -191,12 +189,9 @@ def closest_classes(classifier: Classifier) -> Measurement:
     if classifier.classes == 1:
         return Measurement(CLOSEST, math.nan)
     weights, owners = classifier.directions, classifier.owners
+    blocks = (torch.split(one, _PROTOTYPES_PER_BLOCK) for one in (weights, owners))
     largest = max(
         float((rows @ weights.T).where(own.unsqueeze(1) != owners, -torch.inf).max())
-        for rows, own in zip(
-            torch.split(weights, _PROTOTYPES_PER_BLOCK),
-            torch.split(owners, _PROTOTYPES_PER_BLOCK),
-            strict=True,
-        )
+        for rows, own in zip(*blocks, strict=True)
     )
     return Measurement(CLOSEST, largest)
