@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from latte.cli.output import results
 from latte.cli.progress import make_progress
 from latte.cli.shared import command_group
+from latte.components.datasets.published.dataset import (
+    DATA_VARIABLE,
+    UNSET,
+    default_root,
+    missing,
+    split_files,
+    what_to_set,
+)
+from latte.components.datasets.published.facts import (
+    RANDOM_SPLITS,
+    SPLITS_PAGE,
+    Facts,
+    all_facts,
+    find_facts,
+)
 from latte.interfaces import LatteError
+from latte.io.paths import is_folder
 from latte.report.terminal import fitted
-
-if TYPE_CHECKING:
-    from latte.components.datasets.published.facts import Facts
 
 _LEVELS = {"error": "error", "warning": "note", "ok": "ok"}
 
@@ -35,9 +48,6 @@ def list_(context: typer.Context) -> None:
     """List the published datasets that recipes name: size, licence, presence on this machine."""
     if context.invoked_subcommand is not None:
         return
-    from latte.components.datasets.published.dataset import DATA_VARIABLE, UNSET, what_to_set
-    from latte.components.datasets.published.facts import all_facts
-
     found = all_facts().values()
     rows = [
         (
@@ -66,8 +76,6 @@ def list_(context: typer.Context) -> None:
 @datasets.command()
 def show(name: NameArgument) -> None:
     """Show a dataset's layout, templates, prompts of the LatteCLIP paper, and how to get it."""
-    from latte.components.datasets.published.facts import find_facts
-
     facts = find_facts(name)
     console = results()
     console.print(facts.title, style="bold")
@@ -87,8 +95,6 @@ def check(
 
     The exit code is 2 if the dataset cannot be used as it was published.
     """
-    from latte.components.datasets.published.facts import find_facts
-
     facts = find_facts(name)
     _report(facts, _folder(facts, root), split)
 
@@ -101,7 +107,6 @@ def get(name: NameArgument, root: RootOption = None) -> None:
     interruption the same command continues. Archives that you put into the folder are used instead
     of a download.
     """
-    from latte.components.datasets.published.facts import find_facts
     from latte.components.datasets.published.get import get_dataset
 
     facts = find_facts(name)
@@ -111,7 +116,6 @@ def get(name: NameArgument, root: RootOption = None) -> None:
 
 
 def _report(facts: Facts, root: Path, split: str | None) -> None:
-    """Check a dataset and print the findings; exit with code 2 if it cannot be used."""
     from latte.components.datasets.published.check import check as find_faults
     from latte.components.datasets.published.check import usable
 
@@ -129,8 +133,6 @@ def _report(facts: Facts, root: Path, split: str | None) -> None:
 
 
 def _folder(facts: Facts, root: Path | None) -> Path:
-    from latte.components.datasets.published.dataset import default_root
-
     chosen = root.expanduser().absolute() if root else default_root(facts)
     if chosen is None:
         raise LatteError(
@@ -141,14 +143,7 @@ def _folder(facts: Facts, root: Path | None) -> Path:
 
 
 def presence(facts: Facts) -> str:
-    """Return `yes`, `part` or `no` for a dataset that is on this machine completely, partly or not.
-
-    The result is `?` if the dataset's folder is unknown. Only the folders and the split file are
-    checked, not the images.
-    """
-    from latte.components.datasets.published.dataset import default_root, missing
-    from latte.io.paths import is_folder
-
+    """Return `yes`, `part` or `no` by the dataset's folders and split file; `?` if unknown."""
     root = default_root(facts)
     if root is None:
         return "?"
@@ -158,9 +153,6 @@ def presence(facts: Facts) -> str:
 
 
 def _rows(facts: Facts) -> list[tuple[str, str]]:
-    from latte.components.datasets.published.dataset import DATA_VARIABLE, split_files
-    from latte.components.datasets.published.facts import RANDOM_SPLITS, SPLITS_PAGE
-
     split = "the official test images; CoOp divided the others into train and val"
     if not facts.split:
         split = "the official one; train and val are training"

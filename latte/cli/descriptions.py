@@ -23,7 +23,15 @@ from latte.cli.shared import (
     command_group,
     require_recipe,
 )
+from latte.describe.import_export import (
+    export_texts,
+    find_format,
+    import_texts,
+    refuse_other_file,
+)
+from latte.describe.inventory import Archive, holdings, statistics
 from latte.interfaces import LatteError
+from latte.io.paths import existing_file
 from latte.registry.registry import load_registry
 from latte.report.numbers import count, plural, size
 from latte.report.terminal import fitted
@@ -31,7 +39,6 @@ from latte.report.terminal import fitted
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from latte.describe.inventory import Archive
     from latte.describe.store import StoredText
     from latte.run.planned_questions import PlannedQuestions
 
@@ -93,10 +100,6 @@ def describe(
 def _print_questions(
     planned: Sequence[PlannedQuestions], price: Callable[[tuple[float, float]], float | None] | None
 ) -> None:
-    """Print the number of questions per describer and purpose, and the tokens that they would use.
-
-    `price` maps (input tokens, output tokens) to a price; it returns None if no price is known.
-    """
     if not planned:
         echo("this recipe asks no describer")
         return
@@ -136,8 +139,6 @@ PromptOption = Annotated[
 @descriptions.command("ls")
 def list_(cache: CacheOption = None) -> None:
     """List describers and prompts, with the number of texts of each."""
-    from latte.describe.inventory import holdings
-
     archive = _archive(cache)
     found = holdings(archive)
     if not found:
@@ -168,7 +169,6 @@ def show(
     from latte.data.images import read_image
     from latte.interfaces import ImageReference
     from latte.io.files import digest
-    from latte.io.paths import existing_file
 
     existing_file(image.absolute(), "IMAGE")
     key = digest(read_image(ImageReference(str(image), image)))
@@ -194,8 +194,6 @@ def show(
 @descriptions.command()
 def stats(cache: CacheOption = None) -> None:
     """Show the number of texts, their length, duplicates, and damaged lines."""
-    from latte.describe.inventory import statistics
-
     archive = _archive(cache)
     found = statistics(archive)
     words = "-"
@@ -233,8 +231,6 @@ def export(
     force: ForceOption = False,
 ) -> None:
     """Write texts and refusals to a file that another machine can import."""
-    from latte.describe.import_export import export_texts, find_format, refuse_other_file
-
     chosen = find_format(format_, file)
     refuse_other_file(file, chosen, force=force)
 
@@ -259,8 +255,6 @@ def import_(
     Texts that are already stored are kept. Files are checked first, and each mistake is
     reported with its line.
     """
-    from latte.describe.import_export import import_texts
-    from latte.io.paths import existing_file
     from latte.run.workspace import description_folder
 
     for file in files:
@@ -272,15 +266,13 @@ def import_(
 
 
 def _archive(cache: Path | None) -> Archive:
-    """Open the texts stored in the cache folder `cache`; None means this user's cache folder."""
-    from latte.describe.inventory import Archive
     from latte.run.workspace import description_folder
 
     return Archive(description_folder(cache, must_exist=True))
 
 
 def _print_paragraph(number: int, *lines: RenderableType) -> None:
-    """Print the lines of paragraph `number`, counted from 0; an empty line separates paragraphs."""
+    """Print paragraph `number`, counted from 0; an empty line separates paragraphs."""
     console = results()
     if number:
         console.print()

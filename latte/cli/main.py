@@ -88,16 +88,18 @@ class CommandGroup(SuggestingGroup):
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """List the commands in groups, with the first sentence of each command's help."""
-        for title, commands in GROUPS.items():
-            rows = []
-            for name in (command.partition(":")[2] for command in commands):
-                rows.append((name, self.get_command(ctx, name).get_short_help_str(limit=160)))
-            with formatter.section(title):
-                formatter.write_dl(rows)
-        added = {name: one.summary for name, one in plugin_commands().items()}
-        if added:
-            with formatter.section("Commands of plugins"):
-                formatter.write_dl(list(added.items()))
+        groups = {
+            title: [
+                (name, self.get_command(ctx, name).get_short_help_str(limit=160))
+                for name in (command.partition(":")[2] for command in commands)
+            ]
+            for title, commands in GROUPS.items()
+        }
+        added = [(name, one.summary) for name, one in plugin_commands().items()]
+        for title, rows in {**groups, "Commands of plugins": added}.items():
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return the command that `args` begins with. Raises `LatteError` for an unknown one."""
@@ -108,8 +110,7 @@ class CommandGroup(SuggestingGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command. Raises `typer.Abort` at Ctrl-C, with the interruption as its cause.
 
-        Typer would replace a `KeyboardInterrupt` by an exit code. The notes of the exception, which
-        say where the command continues, would then be lost.
+        Typer would lose the exception's notes, which say where the command continues.
         """
         try:
             return super().invoke(ctx)
@@ -128,14 +129,10 @@ def _command(name: str, target: str) -> Any:
 
 
 def plugin_commands() -> Mapping[str, CommandSpec]:
-    """Return the commands of working plugins by name, except names of latte's own commands.
-
-    The mapping is empty if the plugins cannot be listed, so that the help still works; a command
-    that needs the plugins reports the error.
-    """
+    """Return the commands of working plugins by name, except names of latte's own commands."""
     try:
         declared = _declared_commands()
-    except LatteError:
+    except LatteError:  # the help still works; a command that needs the plugins reports the error
         return {}
     return {name: found[0][1] for name, found in declared.items() if name not in COMMANDS}
 
@@ -150,11 +147,6 @@ def _declared_commands() -> Mapping[str, list[tuple[Plugin, CommandSpec]]]:
 
 
 def _plugin_command(name: str) -> Any:
-    """Return the command of a plugin.
-
-    Raises `LatteError` if several plugins have a command `name`, or if the command's module cannot
-    be imported.
-    """
     found = _declared_commands()[name]
     (plugin, spec), *others = found
     if others:
@@ -227,7 +219,12 @@ def run_command_line(arguments: Sequence[str]) -> int:
 def _run_command_line(arguments: Sequence[str]) -> int:
     try:
         refuse_removed_folder()
-        _refuse_empty(arguments)
+        if "" in arguments:  # as a path it would be the current folder
+            raise LatteError(
+                f"argument {list(arguments).index('') + 1} is empty",
+                where="latte",
+                hint="is a variable of the shell not set? The current folder is `.`",
+            )
         command = typer.main.get_command(app)
         result = command.main(list(arguments), prog_name="latte", standalone_mode=False)
         sys.stdout.flush()
@@ -249,17 +246,6 @@ def _run_command_line(arguments: Sequence[str]) -> int:
         print_error(known)
         return known.exit_code
     return result if isinstance(result, int) else 0
-
-
-def _refuse_empty(arguments: Sequence[str]) -> None:
-    """Raise `LatteError` for an empty argument, which as a path would be the current folder."""
-    if "" in arguments:
-        place = list(arguments).index("") + 1
-        raise LatteError(
-            f"argument {place} is empty",
-            where="latte",
-            hint="is a variable of the shell not set? The current folder is `.`",
-        )
 
 
 _LONGEST_USAGE_ERROR = 300

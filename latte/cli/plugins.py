@@ -62,10 +62,11 @@ def new_plugin(
     names, chosen = plugin_names(name), known_kind(kind)
     for one in load_registry().all(chosen):
         if one.spec.name == names.component:
-            what = f'{one.package} has a {chosen} called "{names.component}"'
-            other = f"try latte-my-{names.component}"
-            hint = f"recipes could not use the short name of either: {other}"
-            raise LatteError(what, hint=hint)
+            raise LatteError(
+                f'{one.package} has a {chosen} called "{names.component}"',
+                hint="recipes could not use the short name of either: "
+                f"try latte-my-{names.component}",
+            )
     folder = output or Path(names.distribution)
     for file in write_plugin(names, chosen, folder):
         echo(f"  {folder / file}")

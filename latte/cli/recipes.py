@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,7 +21,7 @@ from latte.cli.shared import (
     file_or_names,
     require_recipe,
 )
-from latte.interfaces import Dataset, LatteError, RecipeErrors
+from latte.interfaces import LatteError, RecipeErrors
 from latte.recipe.dump import dump_yaml, yaml_lines
 from latte.recipe.load import load_recipe
 from latte.recipe.node import dotted
@@ -63,11 +63,8 @@ def new(
 
     check_method(method)
     if output.exists():
-        raise LatteError(
-            "exists already, and is not overwritten",
-            where=str(output),
-            hint="Name another file: --output FILE",
-        )
+        hint = "Name another file: --output FILE"
+        raise LatteError("exists already, and is not overwritten", where=str(output), hint=hint)
     registry = load_registry()
     if model is not None:
         refuse_backbone(model, registry)
@@ -90,8 +87,7 @@ def new(
 
 def print_reasons(found: Findings, chosen: Choices) -> None:
     """Print the reasons for the chosen settings, then warnings, with long lines wrapped."""
-    warnings = [f"warning: {warning}" for warning in found.warnings()]
-    for line in [*chosen.reasons, *warnings]:
+    for line in (*chosen.reasons, *(f"warning: {warning}" for warning in found.warnings())):
         echo(in_lines(line))
 
 
@@ -108,8 +104,9 @@ def check(
     images are checked, except those of plugins. Warns of files that look like images and are not
     read, of links that leave the dataset's folder, and of too few images for the class names.
     """
+    from latte.data.few_images import warn_of_few
     from latte.run.ready import check_dataset, check_models
-    from latte.run.workspace import load_recipe_or_saved
+    from latte.run.workspace import check_sending, load_recipe_or_saved
 
     require_recipe(recipe)
     registry = load_registry()
@@ -130,7 +127,10 @@ def check(
     else:
         echo(annotated(replace(checked, path=recipe)), nl=False)
     if dataset is not None:
-        _warn(checked, dataset)
+        few = warn_of_few(len(dataset.training_images()), len(dataset.class_names))
+        for warning in [*dataset.warnings(), *([few] if few else [])]:
+            echo(f"warning: {warning}", err=True)
+        check_sending(checked, dataset)
 
 
 def annotated(recipe: Recipe) -> str:
@@ -153,17 +153,6 @@ def annotated(recipe: Recipe) -> str:
         else:
             text.append(beside)
     return "".join(f"{line}\n" for line in text)
-
-
-def _warn(recipe: Recipe, dataset: Dataset[Any]) -> None:
-    """Print warnings about images; raise `LatteError` if they must not be sent to a describer."""
-    from latte.data.few_images import warn_of_few
-    from latte.run.workspace import check_sending
-
-    few = warn_of_few(len(dataset.training_images()), len(dataset.class_names))
-    for warning in [*dataset.warnings(), *([few] if few else [])]:
-        echo(f"warning: {warning}", err=True)
-    check_sending(recipe, dataset)
 
 
 recipes = command_group(
@@ -229,9 +218,8 @@ def copy(
     if target is not None:
         file = target / file if target.is_dir() else target
     if file.exists() and not force:
-        raise LatteError(
-            "exists already", where=str(file), hint="Name another file, or overwrite: --force"
-        )
+        hint = "Name another file, or overwrite: --force"
+        raise LatteError("exists already", where=str(file), hint=hint)
     write_file(file, source.read_text(encoding="utf-8"))
     echo(f"wrote {file}; print it with every default: latte check {file}")
 

@@ -86,6 +86,9 @@ def print_results(measured: RunResults, folder: Path) -> None:
     """Print the results of a run and the paths of its files."""
     from latte.report.evidence import read_evidence
     from latte.report.summary import cost_line, summary_table
+    from latte.results.answers import teaching_labels
+    from latte.results.folder import RunFolder
+    from latte.review.learning import learned_runs
 
     echo(summary_table(measured, relative(folder)))
     echo(in_lines(cost_line(measured, waited())))
@@ -99,30 +102,16 @@ def print_results(measured: RunResults, folder: Path) -> None:
     echo(f"classify new images: {shlex.join(['latte', 'predict', relative(folder), 'IMAGES'])}")
     if not measured.evaluations and read_evidence(folder) is None:
         echo(f"measure the gain: {shlex.join(['latte', 'review', relative(folder)])}")
-    _print_learning(folder)
-
-
-def _print_learning(folder: Path) -> None:
-    """Print the runs that used a review's answers as labels, and the command for a new such run."""
-    from latte.results.answers import teaching_labels
-    from latte.results.folder import RunFolder
-    from latte.review.learning import learned_runs
-
     review = RunFolder(folder).review
-    answers = len(teaching_labels(review))
-    if not answers:
-        return
-    for run in learned_runs(review):
-        echo(f"run with your corrections: {relative(run)}")
-    command = shlex.join(["latte", "review", relative(folder), "--learn"])
-    echo(f"{plural(answers, 'answer')} for teaching; to use them: {command}")
+    if answers := len(teaching_labels(review)):
+        for run in learned_runs(review):
+            echo(f"run with your corrections: {relative(run)}")
+        command = shlex.join(["latte", "review", relative(folder), "--learn"])
+        echo(f"{plural(answers, 'answer')} for teaching; to use them: {command}")
 
 
 def print_profile(path: Path) -> None:
-    """Print `profile.json`: the time of each stage, and of each part of a training step.
-
-    Raises `LatteError` if the measurements of an earlier run in this file are damaged.
-    """
+    """Print `profile.json`: the time of each stage, and of each part of a training step."""
     from latte.results.stored import explained, read_stored
 
     with explained(path):
@@ -154,7 +143,6 @@ def print_profile(path: Path) -> None:
 
 
 def _print_steps(profile: Mapping[str, Any], steps: Mapping[str, Any], earlier: str) -> None:
-    """Print each part of a training step: its time, its share of the whole step, its GFLOP/s."""
     console, count = results(), steps["steps"]
     alone = steps["timed_alone"]
     kind = "timed alone" if alone else "timed while FLOPs were counted, which takes longer"

@@ -79,8 +79,7 @@ def sweep(
             line = f"{state(run):<8}  {relative(run.folder.path)}  {' '.join(run.overrides)}"
             echo(line.rstrip())
         return
-    titles = [run.title for run in planned]
-    failures = run_all(planned, titles, registry, quiet)
+    failures = run_all(planned, [run.title for run in planned], registry, quiet)
     folders = [Path(relative(run.folder.path)) for run in planned if run.finished]
     if folders:
         comparison = compare_runs(folders)
@@ -97,10 +96,7 @@ def state(run: PlannedRun) -> str:
 def run_all(
     planned: Sequence[PlannedRun], titles: Sequence[str], registry: Registry, quiet: bool
 ) -> list[Failure]:
-    """Run the planned runs one after another; return the failed ones.
-
-    Each run's title is printed to stderr when the run starts.
-    """
+    """Run the planned runs one after another; return the failed ones."""
     from latte.run.sweep import SweepInterrupted, run_sweep
 
     def announce(number: int, run: PlannedRun) -> None:
@@ -202,10 +198,7 @@ def _run_cells(
     dry_run: bool,
     changed: bool,
 ) -> None:
-    """Run the cells of a table (one per method and dataset), then print the table.
-
-    With `dry_run`, only list the runs.
-    """
+    """Run the cells of a table (one per method and dataset), then print the table."""
     if not cells:
         reasons = "\n  ".join(_by_reason(absent))
         raise LatteError("none of the table's datasets is on this machine", hint=reasons)
@@ -228,10 +221,7 @@ def _run_cells(
 
 
 def _by_reason(absent: Mapping[str, str]) -> list[str]:
-    """Return one line per reason, with the datasets that are not on this machine for this reason.
-
-    If `LATTE_DATA` is not set, a last line says how to set it.
-    """
+    """Return a line per reason why datasets are not on this machine."""
     from latte.components.datasets.published.dataset import UNSET, what_to_set
 
     names: dict[str, list[str]] = {}
@@ -246,8 +236,7 @@ def print_table(
 ) -> None:
     """Print measured beside published accuracies: per dataset, then averages, then notes.
 
-    `changed` is True if the runs have other settings than the table. Then the verdicts, such as
-    `agrees`, are not printed.
+    Runs whose settings were `changed` are not judged.
     """
     from latte.report.comparison.published import average, beside, measured
     from latte.results.summary import read_run
