@@ -75,9 +75,8 @@ class _Classification(BaseModel):
 def import_answers(review: Review, path: Path) -> list[Answer]:
     """Append the new answers of a file, and return them.
 
-    The column `use` says whether an answer measures the gain (`evidence`) or becomes a training
-    label (`teaching`). If the column is empty, the answer gets the use of an earlier answer about
-    the image; without an earlier answer, a random number from the image's content decides.
+    Without a value in the column `use` (`evidence` or `teaching`), an answer gets the use of an
+    earlier answer about the image; without one, a random number from the image's content decides.
 
     Raises `LatteError` before anything is written if an image or a class is unknown, or if two
     answers of the file contradict each other.
@@ -87,7 +86,10 @@ def import_answers(review: Review, path: Path) -> list[Answer]:
     keys = dict(zip(review.run.training_ids, review.run.training_keys, strict=True))
     found: dict[str, tuple[_Given, Answer]] = {}
     for one in _read(path, keys):
-        key = _key(one, keys)
+        if one.image not in keys:
+            hint = did_you_mean(one.image, keys) or "images are named as in pseudo_labels.csv"
+            raise LatteError(f'this run has no image "{one.image}"', where=one.where, hint=hint)
+        key = keys[one.image]
         kind, label = _meaning(one, names)
         use = _use(one, key, before.get(key))
         if use == "teaching" and len(review.runs) > 1:
@@ -137,14 +139,9 @@ def _label_studio(path: Path, text: str) -> Iterator[_Given]:
         tasks = TypeAdapter(list[_Task]).validate_json(text)
     for number, task in enumerate(tasks, 1):
         where = f"{path}: task {number}"
-        results = [
-            one.value.choices
-            for annotation in task.annotations
-            if not annotation.was_cancelled
-            for one in annotation.result
-            if one.value.choices
-        ]
-        for choices in results:
+        kept = (one for one in task.annotations if not one.was_cancelled)
+        found = (one.value.choices for annotation in kept for one in annotation.result)
+        for choices in filter(None, found):
             if len(choices) > 1:
                 raise LatteError("an image has one label, not several", where=where)
             yield _Given(where, task.data.image_id or task.data.image, choices[0])
@@ -177,13 +174,6 @@ def _ids_without_suffix(keys: Mapping[str, str]) -> dict[str, str]:
         for name, images in found.items()
         if len({keys[image] for image in images}) == 1
     }
-
-
-def _key(given: _Given, keys: Mapping[str, str]) -> str:
-    if given.image not in keys:
-        hint = did_you_mean(given.image, keys) or "images are named as in pseudo_labels.csv"
-        raise LatteError(f'this run has no image "{given.image}"', where=given.where, hint=hint)
-    return keys[given.image]
 
 
 def _meaning(given: _Given, names: Sequence[str]) -> tuple[Kind, str | None]:

@@ -20,7 +20,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from latte.interfaces import LatteError
 from latte.results.answers import Kind
-from latte.review.queues import Question, QueueName
+from latte.review.groups import Question
+from latte.review.queues import QueueName
 from latte.review.session import Review
 
 Picture = Callable[[int, int], bytes]
@@ -189,7 +190,6 @@ class _Guarded:
 
 
 def _shown(question: Question) -> Mapping[str, Any]:
-    """Return a question's data for the page, without confidences and without the models' names."""
     return {
         "rows": [one.row for one in question.images],
         "options": question.options,
