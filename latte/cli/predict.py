@@ -141,9 +141,9 @@ def predict(
     from latte.predict.predictor import load
     from latte.predict.priors import read_priors
 
-    progress = make_progress(quiet)
-    total = _count(images)
+    progress, total = make_progress(quiet), _count(images)
     model = load(run, device, progress, candidate=candidate)
+    classes = model.classes
     say = (lambda line: echo(line, err=True)) if quiet else progress.say
     skipped = _Skipped(say)
     shares: list[Tensor] = []
@@ -152,14 +152,14 @@ def predict(
         top_k=top_k,
         batch_size=batch_size,
         on_unreadable=skipped,
-        priors="auto" if priors == AUTO else priors and read_priors(Path(priors), model.classes),
+        priors="auto" if priors == AUTO else read_priors(Path(priors), classes) if priors else None,
         on_priors=shares.append,
     )
     rows = with_unknown(rows, unknown_below or 0.0)
-    sorter = _sorter(sort_into, model.classes, link, min_confidence, say)
+    sorter = _sorter(sort_into, classes, link, min_confidence, say)
     rows = _with_progress(sorter.sort(rows) if sorter else rows, progress, total, skipped)
     _write(rows, output, rows_format, model.columns(top_k))
-    _print_notes(shares if priors == AUTO else (), model.classes, sorter, skipped)
+    _print_notes(shares if priors == AUTO else (), classes, sorter, skipped)
 
 
 def _check(

@@ -20,6 +20,9 @@ if TYPE_CHECKING:  # this import loads torch, which exports of labels do not nee
     from latte.run.adapted import Adapted, Member
 
 PROTOTYPES = "prototypes.safetensors"
+NO_EXPORT_NEEDED = (
+    'no export is needed in Python, latte.load("RUN"), and for files: latte predict RUN'
+)
 
 
 @dataclass(frozen=True)
@@ -54,11 +57,8 @@ def whole_folder(folder: Path, *, replace: bool) -> Iterator[Path]:
     Raises `LatteError` if `folder` exists and is not an empty folder, unless `replace` is true.
     """
     if folder.exists() and not replace and (not folder.is_dir() or any(folder.iterdir())):
-        raise LatteError(
-            "something is here already",
-            where=str(folder),
-            hint="remove it, or give another --output",
-        )
+        hint = "remove it, or give another --output"
+        raise LatteError("something is here already", where=str(folder), hint=hint)
     temporary = temporary_beside(folder)
     temporary.mkdir()
     try:
@@ -80,10 +80,7 @@ def whole_folder(folder: Path, *, replace: bool) -> Iterator[Path]:
 
 
 def require(package: str, extra: str, oldest: str = "0") -> None:
-    """Raise `LatteError` unless `package` is installed in version `oldest` or newer.
-
-    `extra` is the extra of latte-clip that installs it.
-    """
+    """Raise `LatteError` unless `package`, which `extra` installs, is `oldest` or newer."""
     try:
         found = Version(version(package))
     except PackageNotFoundError:
@@ -98,19 +95,10 @@ def require(package: str, extra: str, oldest: str = "0") -> None:
 
 
 def no_export(member: Member, format_: str, other: str | None) -> LatteError:
-    """Return the error for a backbone that has no export to `format_`.
-
-    The hint is the command for the format `other` if the backbone can be exported to it. Otherwise
-    the hint says how to use the model without an export.
-    """
-    hint = (
-        f"export it to {other} instead: latte export RUN --format {other.lower()}"
-        if other
-        else 'no export is needed in Python, latte.load("RUN"), and for files: latte predict RUN'
-    )
-    return LatteError(
-        f"the backbone of learner {member.name} has no export to {format_}", hint=hint
-    )
+    """Return the error for a backbone that can be exported to `other`, but not to `format_`."""
+    instead = f"export it to {other} instead: latte export RUN --format {(other or '').lower()}"
+    what = f"the backbone of learner {member.name} has no export to {format_}"
+    return LatteError(what, hint=instead if other else NO_EXPORT_NEEDED)
 
 
 _INSTALL = "The code needs `pip install {packages}`; run it in the parent folder of this folder."

@@ -33,11 +33,7 @@ _RESAMPLE = {"bilinear": 2, "bicubic": 3}
 
 
 def export_transformers(exported: Exported, folder: Path, *, replace: bool) -> Path:
-    """Write the model to `folder`; if there are several learners, each gets a sub-folder.
-
-    Raises:
-        LatteError: if transformers is missing, or cannot hold the model.
-    """
+    """Write the model to `folder`; if there are several learners, each gets a sub-folder."""
     require("transformers", "transformers", _TRANSFORMERS)
     members = exported.adapted.members
     writers = [_writer(member) for member in members]

@@ -69,10 +69,8 @@ def export_labels(
     if format_ == "parquet":
         require("pyarrow", "parquet")
     write = {"csv": _write_csv, "jsonl": _write_jsonl, "parquet": _write_parquet}[format_]
-    labels = [
-        (answer.image, run.class_names[answer.labels[0]], answer.confidences[0])
-        for _, answer in run.pseudo_label_rows()
-    ]
+    names = run.class_names
+    labels = [(one.image, names[one.labels[0]], one.confidences[0]) for one in _answers(run)]
     with write_atomically(output) as temporary:
         write(temporary, labels)
     return ExportedLabels(len(labels), (output,))
@@ -131,9 +129,8 @@ def _export_folder(
         else:
             places = [folder / "data"] * len(answers)
         with progress.task("copy", len(images), "images") as task:
-            for image, key, stem, place in zip(
-                images, run.training_keys, stems, places, strict=True
-            ):
+            copied = zip(images, run.training_keys, stems, places, strict=True)
+            for image, key, stem, place in copied:
                 place.mkdir(exist_ok=True)
                 suffix = PurePosixPath(image.id).suffix or image.path.suffix
                 (place / f"{stem}{suffix}").write_bytes(_content(image, key))
@@ -202,10 +199,7 @@ def _tasks(
     root: Path,
     model: str,
 ) -> Iterator[dict[str, Any]]:
-    """Yield one task per image, with the run's label as a prediction of `model`.
-
-    `root` is the folder that Label Studio serves files from.
-    """
+    """Yield one task per image, with the run's label as a prediction of `model`."""
     for answer, image in zip(answers, images, strict=True):
         path = os.fsencode(image.path.resolve().relative_to(root).as_posix())
         result = {
@@ -222,11 +216,7 @@ def _tasks(
 
 
 def _local_root(images: Sequence[ImageReference]) -> Path:
-    """Return the document root for Label Studio, which must have all images in a sub-folder.
-
-    It is the parent of the deepest folder that contains all images. Raises `LatteError` for images
-    in archives, which Label Studio cannot read.
-    """
+    """Return the document root for Label Studio, which must have all images in a sub-folder."""
     for image in images:
         if image.span is not None:
             raise LatteError(

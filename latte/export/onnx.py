@@ -11,7 +11,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from latte.export.folder import PROTOTYPES, Exported, no_export, onnx_readme, require, whole_folder
+from latte.export.folder import (
+    NO_EXPORT_NEEDED,
+    PROTOTYPES,
+    Exported,
+    no_export,
+    onnx_readme,
+    require,
+    whole_folder,
+)
 from latte.interfaces import LatteError, PixelFormat
 from latte.interfaces.errors import error_line
 from latte.io.files import write_json, write_text
@@ -101,8 +109,7 @@ def export_onnx(exported: Exported, folder: Path, *, replace: bool) -> Path:
 def _by_class(weights: Tensor, owners: Tensor) -> tuple[Tensor, Tensor]:
     """Return the prototypes (C·K, D), sorted by class and padded to K per class, and a mask (C, K).
 
-    The mask is False for padding. With padding, the model needs no scatter operator, which some
-    ONNX runtimes lack.
+    The mask is False for padding, which replaces a scatter that some ONNX runtimes lack.
     """
     counts = owners.bincount()
     most = int(counts.max())
@@ -146,12 +153,11 @@ def _write_model(classifier: ImageClassifier, size: int, path: Path) -> None:
 def _not_exportable(reason: str) -> LatteError:
     return LatteError(
         f"PyTorch cannot convert the image tower to ONNX: {reason}",
-        hint='no export is needed in Python, latte.load("RUN"), and for files: latte predict RUN',
+        hint=NO_EXPORT_NEEDED,
     )
 
 
 def _metadata(exported: Exported, pixels: PixelFormat) -> dict[str, Any]:
-    """Return the content of `metadata.json`."""
     return {
         "format": 1,
         "name": exported.name,

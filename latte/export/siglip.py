@@ -17,11 +17,11 @@ from latte.backbone.open_clip import OpenClipBackbone
 from latte.export.clip import (
     activation,
     epsilon,
+    layer_weights,
     layers,
     named,
     no_counterpart,
     refuse_unless,
-    split_attention,
     transformer_config,
 )
 from latte.export.tokenizer import cleaning, lower_case, no_tokenizer
@@ -36,10 +36,7 @@ _PROBES = (
 
 
 def siglip_model(backbone: OpenClipBackbone) -> tuple[Any, Any]:
-    """Return a `SiglipModel` with the features, scale and bias of `backbone`, and its tokenizer.
-
-    Raises `LatteError` if transformers cannot represent the model or the tokenizer.
-    """
+    """Return a `SiglipModel` with the features, scale and bias of `backbone`, and its tokenizer."""
     from transformers import SiglipConfig, SiglipModel
 
     source = backbone.model
@@ -65,10 +62,7 @@ def siglip_model(backbone: OpenClipBackbone) -> tuple[Any, Any]:
 
 
 def _tokenizer(tokenizer: Any, context_length: int) -> Any:
-    """Return a transformers tokenizer that gives the same tokens as open_clip's `tokenizer`.
-
-    Raises `LatteError` if `tokenizer` is not a SigLIP tokenizer of open_clip, or the tokens differ.
-    """
+    """Return a transformers tokenizer that gives the same tokens as open_clip's `tokenizer`."""
     from tokenizers import Regex, Tokenizer, normalizers
     from transformers import PreTrainedTokenizerFast
 
@@ -81,17 +75,10 @@ def _tokenizer(tokenizer: Any, context_length: int) -> Any:
     copied.no_padding()
     copied.no_truncation()
     own = [] if copied.normalizer is None else [copied.normalizer]
+    marks = "".join(f"\\{one}" for one in string.punctuation)
+    bare = [normalizers.Replace("_", " "), normalizers.Replace(Regex(f"[{marks}]"), "")]
     copied.normalizer = normalizers.Sequence(
-        [
-            *cleaning(),
-            normalizers.Replace("_", " "),
-            normalizers.Replace(
-                Regex("[" + "".join(f"\\{one}" for one in string.punctuation) + "]"), ""
-            ),
-            *lower_case(),
-            normalizers.Strip(),
-            *own,
-        ]
+        [*cleaning(), *bare, *lower_case(), normalizers.Strip(), *own]
     )
     build: Any = PreTrainedTokenizerFast
     exported = build(
@@ -179,10 +166,7 @@ def _weights(model: Any) -> dict[str, Tensor]:
     }
     for number, block in enumerate(tower.blocks):
         layer = f"vision_model.encoder.layers.{number}"
-        weights |= split_attention(layer, block.attn.qkv.weight, block.attn.qkv.bias)
-        weights |= named(f"{layer}.self_attn.out_proj", block.attn.proj)
-        weights |= named(f"{layer}.layer_norm1", block.norm1)
-        weights |= named(f"{layer}.layer_norm2", block.norm2)
-        weights |= named(f"{layer}.mlp.fc1", block.mlp.fc1)
-        weights |= named(f"{layer}.mlp.fc2", block.mlp.fc2)
+        joint = block.attn.qkv.weight, block.attn.qkv.bias
+        parts = (block.attn.proj, block.norm1, block.norm2, block.mlp.fc1, block.mlp.fc2)
+        weights |= layer_weights(layer, *joint, *parts)
     return weights

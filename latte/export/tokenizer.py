@@ -70,32 +70,16 @@ def no_tokenizer(tokenizer: Any) -> LatteError:
 
 
 def _backend(tokenizer: Any) -> Any:
-    from tokenizers import (
-        AddedToken,
-        Regex,
-        Tokenizer,
-        decoders,
-        normalizers,
-        pre_tokenizers,
-        processors,
-    )
+    from tokenizers import AddedToken, Regex, Tokenizer, decoders, normalizers, processors
+    from tokenizers import pre_tokenizers as splitters
     from tokenizers.models import BPE
 
-    backend: Any = Tokenizer(
-        BPE(
-            vocab=tokenizer.encoder,
-            merges=list(tokenizer.bpe_ranks),
-            end_of_word_suffix="</w>",
-            unk_token=END,
-        )
-    )
+    pairs = {"vocab": tokenizer.encoder, "merges": list(tokenizer.bpe_ranks)}
+    backend: Any = Tokenizer(BPE(**pairs, end_of_word_suffix="</w>", unk_token=END))
     backend.normalizer = normalizers.Sequence([*cleaning(), *lower_case()])
-    backend.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(_WORDS), behavior="removed", invert=True),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
+    words = splitters.Split(Regex(_WORDS), behavior="removed", invert=True)
+    letters = splitters.ByteLevel(add_prefix_space=False, use_regex=False)
+    backend.pre_tokenizer = splitters.Sequence([words, letters])
     backend.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Replace("</w>", " ")])
     backend.add_special_tokens([AddedToken(one, normalized=True) for one in (START, END)])
     backend.post_processor = processors.RobertaProcessing(

@@ -111,9 +111,6 @@ def look_at(
 
     Without `classes`, the names are those of the sub-folders of `root` or, if `root` has fewer than
     two, of the sub-folders of `evaluation`. `arguments` are the names of both folders in errors.
-
-    Raises `LatteError` if there are no images, if class names are unusable, or if the evaluation
-    folder has other classes or contains training images.
     """
     existing_folder(root.absolute(), arguments[0])
     if isinstance(classes, Path):
@@ -130,7 +127,12 @@ def look_at(
         where = (error.where or "").replace("dataset.root", arguments[0])
         raise LatteError(error.what, where=where, hint=error.hint) from error
     opened = images[:: max(1, len(images) // SAMPLE)][:SAMPLE]
-    sizes, broken = _open(opened)
+    sizes, broken = list[tuple[int, int]](), []
+    for image in opened:
+        try:
+            sizes.append(open_image(image).size)
+        except UnreadableImageError as error:
+            broken.append(f"{image.id} ({error.reason})")
     widths, heights = zip(*sizes, strict=True) if sizes else ((), ())
     return Findings(
         root=root,
@@ -173,13 +175,9 @@ def _dataset(
         names = str(classes.absolute()) if isinstance(classes, Path) else tuple(classes)
     registry = load_registry()
     folder = registry.get("dataset", "folder")
-    options = registry.options_model(folder).model_validate(
-        {
-            "root": str(root.absolute()),
-            "classes": names,
-            "evaluation": str(evaluation.absolute()) if evaluation else None,
-        }
-    )
+    test = str(evaluation.absolute()) if evaluation else None
+    values = {"root": str(root.absolute()), "classes": names, "evaluation": test}
+    options = registry.options_model(folder).model_validate(values)
     return cast("Dataset[Any]", registry.build(folder, options, context))
 
 
@@ -195,17 +193,6 @@ def _check_class_folders(root: Path, context: Context) -> None:
             "  Name the classes: --classes classes.txt, or --classes cat,dog"
         )
         raise LatteError(error.what, where=error.where, hint=hint) from error
-
-
-def _open(images: Sequence[ImageReference]) -> tuple[list[tuple[int, int]], list[str]]:
-    """Return the sizes of the images that can be opened, and the others as `ID (REASON)`."""
-    sizes, broken = [], []
-    for image in images:
-        try:
-            sizes.append(open_image(image).size)
-        except UnreadableImageError as error:
-            broken.append(f"{image.id} ({error.reason})")
-    return sizes, broken
 
 
 def _in_class_folders(images: Sequence[ImageReference], names: Sequence[str]) -> int:

@@ -39,10 +39,7 @@ class Sorter:
         min_confidence: float = 0.0,
         warn: Callable[[str], None] = lambda line: None,
     ) -> None:
-        """Prepare to sort images into `folder`.
-
-        `warn` is called before the first copy of an image that is also in another sub-folder.
-        """
+        """Prepare to sort; `warn` is called before the first copy that another sub-folder has."""
         self.folder = folder
         self.counts: Counter[str] = Counter()
         """Number of images per sub-folder."""
@@ -96,7 +93,7 @@ class Sorter:
         """Put the image into `folder`; return False if a file with its content is already there."""
         try:
             key = digest(image.read_bytes())
-            self._count_elsewhere(self._elsewhere(image, key, folder), folder)
+            self._count_elsewhere(image, key, folder)
             for name in _possible_names(image, key):
                 target = folder / name
                 if not os.path.lexists(target):
@@ -108,18 +105,16 @@ class Sorter:
             raise _failed(folder / image.name, error) from error
         raise LatteError("other files have all names for this image", where=str(folder / name))
 
-    def _elsewhere(self, image: Path, key: str, folder: Path) -> Path | None:
-        """Return the image's copy that an earlier call put into another sub-folder, or None."""
-        for name in _possible_names(image, key):
-            for other in self._earlier.get(name, ()):
-                found = self.folder / other / name
-                is_other = other != folder.name and found.is_file()
-                if is_other and filecmp.cmp(image, found, shallow=False):
-                    return found
-        return None
-
-    def _count_elsewhere(self, found: Path | None, folder: Path) -> None:
-        """Count a copy in another sub-folder, and call `warn` for the first such copy."""
+    def _count_elsewhere(self, image: Path, key: str, folder: Path) -> None:
+        """Count a copy that an earlier call put into another sub-folder; `warn` of the first."""
+        copies = (
+            self.folder / other / name
+            for name in _possible_names(image, key)
+            for other in self._earlier.get(name, ())
+            if other != folder.name
+        )
+        same = (one for one in copies if one.is_file() and filecmp.cmp(image, one, shallow=False))
+        found = next(same, None)
         if found is None:
             return
         if not self.elsewhere:
@@ -131,11 +126,8 @@ class Sorter:
         self.elsewhere += 1
 
     def _write(self, image: Path, target: Path, temporary: Path) -> None:
-        """Write the image under the name `temporary`, then rename it.
-
-        The temporary name depends only on the image's content. So if a killed process leaves a file
-        with this name, a later call replaces the file.
-        """
+        """Write the image under the name `temporary`, then rename it."""
+        # The name depends only on the image's content: a later call replaces what was left.
         temporary.unlink(missing_ok=True)
         try:
             if self._link:

@@ -40,6 +40,11 @@ class StageRecord:
     """Peak memory in MiB, of the GPU if there is one, else of the process; None if unknown."""
 
 
+def open_no_link(path: str, flags: int) -> int:
+    """Open or create a file for `open(opener=...)`; fail if `path` is a symbolic link."""
+    return os.open(path, flags | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+
+
 class _Below:
     """Descriptor of a path below the run folder."""
 
@@ -117,20 +122,15 @@ class RunFolder:
 
     @property
     def candidate(self) -> RunFolder:
-        """Folder of the candidate: the adapted model, if the guard did not accept it in full.
-
-        This folder has no `state.json`.
-        """
+        """Folder of the candidate: the adapted model, if the guard did not accept it in full."""
         return RunFolder(self.path / "candidate")
 
     def finished(self, stage: str) -> StageRecord | None:
         """Return the record of a finished stage; None if unfinished, or if outputs are missing."""
         record = self.recorded(stage)
-        if record is None:
-            return None
         # Unlike `Path.exists`, `os.path.exists` returns False for a name that no file can have.
-        is_there = (os.path.exists(self.path / name) for name in record.outputs)  # noqa: PTH110
-        return record if all(is_there) else None
+        names = record.outputs if record else ()
+        return record if all(os.path.exists(self.path / one) for one in names) else None  # noqa: PTH110
 
     def recorded(self, stage: str) -> StageRecord | None:
         """Return the record of `stage` if there is one, even if the outputs no longer exist."""
@@ -149,14 +149,10 @@ class RunFolder:
             self._write_state({**self._state(), stage: record})
 
     def forget(self, stages: Sequence[str]) -> None:
-        """Delete the records of `stages`, so that these stages run again.
-
-        Does nothing outside the main process.
-        """
-        if not distributed.is_main_process():
-            return
-        kept = {name: value for name, value in self._state().items() if name not in stages}
-        self._write_state(kept)
+        """Delete the records of `stages`. Does nothing outside the main process."""
+        if distributed.is_main_process():
+            state = self._state()
+            self._write_state({name: state[name] for name in state if name not in stages})
 
     def relative(self, path: Path) -> str:
         """Return `path` relative to the run folder, with `/` as separator, as in `state.json`."""
@@ -170,19 +166,19 @@ class RunFolder:
         if not distributed.is_main_process():
             return
         note = self.checkpoints / "fingerprint.json"
-        if note.exists() and _noted(note) == fingerprint:
-            return
+        with suppress(LatteError):  # raised for a damaged file
+            if note.exists() and read_stored(note, str) == fingerprint:
+                return
         shutil.rmtree(self.checkpoints, ignore_errors=True)
         write_json(note, fingerprint)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Lock this folder against other processes until the block or the process ends.
+        """Lock this folder, in the main process, until the block or the process ends.
 
-        If a run has several processes, only the main process holds the lock. Raises `LatteError`
-        if another process holds the lock, or if a symbolic link leads out of the folder. If this
-        call creates the folder and the block fails before any stage is finished, the folder is
-        removed.
+        Raises `LatteError` if another process holds the lock, or if a symbolic link leads out of
+        the folder. A folder that this call creates is removed if the block fails before any stage
+        is finished.
         """
         if not distributed.is_main_process():
             yield
@@ -213,15 +209,13 @@ class RunFolder:
                         where=str(self.path),
                         hint="wait for it, or change the recipe's `seed` or `output`",
                     ) from error
-                self._remove_leftovers()
+                for place, folders, _ in os.walk(self.path):  # temporary files of killed processes
+                    folders[:] = [name for name in folders if name != self.shards.name]
+                    remove_leftovers(Path(place), locked=True)
             yield
 
     def refuse_links(self) -> None:
-        """Raise `LatteError` if a symbolic link leads out of this folder.
-
-        The folder may be untrusted. A run overwrites files in the folder, and through such a link
-        it would overwrite files elsewhere.
-        """
+        """Raise `LatteError` if a symbolic link leads out of this folder, where a run writes."""
         inside = self.path.resolve()
         for place, folders, files in os.walk(self.path):
             for name in (*folders, *files):
@@ -235,12 +229,6 @@ class RunFolder:
                         hint="replace it by what it points at, or remove it",
                     )
 
-    def _remove_leftovers(self) -> None:
-        """Remove temporary files of killed processes; call this only while holding the lock."""
-        for place, folders, _ in os.walk(self.path):
-            folders[:] = [name for name in folders if name != self.shards.name]
-            remove_leftovers(Path(place), locked=True)
-
     def sign(self) -> str:
         """Write a random token into the lock file, and return the token for `shows`."""
         sign = secrets.token_hex(8)
@@ -249,20 +237,14 @@ class RunFolder:
         return sign
 
     def shows(self, sign: str) -> bool:
-        """Return True if the lock file contains the token `sign`.
-
-        On a network file system, processes on different machines may see different content.
-        """
+        """Return True if the lock file contains the token `sign`, as this machine sees it."""
         try:
             return self._lock.read_text(encoding="ascii") == sign
         except OSError:
             return False
 
     def _open_lock(self, mode: str) -> IO[str]:
-        def itself(path: str, flags: int) -> int:
-            return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
-
-        return open(self._lock, mode, encoding="ascii", opener=itself)
+        return open(self._lock, mode, encoding="ascii", opener=open_no_link)
 
     @property
     def _lock(self) -> Path:
@@ -282,14 +264,6 @@ class RunFolder:
     def _write_state(self, state: Mapping[str, StageRecord]) -> None:
         plain = {stage: asdict(record) for stage, record in state.items()}
         write_json(self.path / "state.json", plain)
-
-
-def _noted(path: Path) -> str | None:
-    """Return the stage fingerprint that a file contains; None if the file is damaged."""
-    try:
-        return read_stored(path, str)
-    except LatteError:
-        return None
 
 
 def _target(link: Path) -> Path:

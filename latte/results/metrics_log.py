@@ -1,8 +1,7 @@
 """Read and write `metrics.jsonl`: one row per step and per epoch, without times.
 
 Each row has an `event`. A `step` row has step, epoch, and for each learner loss, learning_rate,
-logit_scale and agreement. An `epoch` row has epoch, step, and top1 if there are labels. An
-interrupted and resumed run writes the same bytes as an uninterrupted run.
+logit_scale and agreement. An `epoch` row has epoch, step, and top1 if there are labels.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""Summaries of finished runs for comparisons, read without torch or plugins.
-
-The *posterior* of a run has class probabilities of its training images; it exists if a labeler
-labelled all of them together.
-"""
+"""Summaries of finished runs for comparisons, read without torch or plugins."""
 
 from __future__ import annotations
 
@@ -20,11 +16,7 @@ from latte.results.folder import RunFolder
 from latte.results.identity import NOT_IDENTITY, is_oracle
 
 NOT_COMPARED = ("name", "seed", "oracle", "deterministic", *NOT_IDENTITY)
-"""Recipe keys that do not count as settings when runs are compared.
-
-Most of them do not change a run's results. The others are shown separately: a row of a comparison
-has the recipe's `name`, averages over `seed`, and has a mark for `oracle`.
-"""
+"""Recipe keys that do not count as settings when runs are compared."""
 
 INPUTS = "inputs"
 """Name of the setting whose value is a digest of the images, labels and CLIP weights."""
@@ -102,15 +94,14 @@ def read_run(path: Path) -> Run:
             )
         return _summary(files)
     except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
-        raise LatteError(
-            f"this run folder is broken ({type(error).__name__}: {error})", where=str(path)
-        ) from error
+        what = f"this run folder is broken ({type(error).__name__}: {error})"
+        raise LatteError(what, where=str(path)) from error
 
 
 def read_runs(paths: Sequence[Path]) -> tuple[list[Run], list[LatteError]]:
     """Return the finished runs in `paths`, each once, and an error per skipped folder.
 
-    Each path is a run folder, or a folder of run folders. Raises `LatteError` if no run is usable.
+    Raises `LatteError` if no run is usable.
     """
     folders, skipped = run_folders(paths)
     runs = []
@@ -125,10 +116,7 @@ def read_runs(paths: Sequence[Path]) -> tuple[list[Run], list[LatteError]]:
 
 
 def run_folders(paths: Iterable[Path]) -> tuple[list[Path], list[LatteError]]:
-    """Return the run folders in `paths`, each once, and an error for each path without one.
-
-    Raises `LatteError` if there is no run folder.
-    """
+    """Return the run folders in `paths`, each once, and an error for each path without one."""
     found: dict[Path, Path] = {}
     skipped = []
     for path in paths:
@@ -223,10 +211,7 @@ def _controls(files: FinishedRun, data: Data) -> dict[str, Run]:
 
 
 def _newest_run(folder: Path) -> Run | None:
-    """Return the newest run in a control run's folder; None if there is no run, or it is damaged.
-
-    Older run folders there belong to earlier versions of the control run's recipe.
-    """
+    """Return the newest run in a control run's folder; None if there is none, or it is damaged."""
     recipes = sorted(folder.glob("*/recipe.yaml"), key=lambda path: path.stat().st_mtime_ns)
     try:
         return read_run(recipes[-1].parent) if recipes else None
