@@ -35,6 +35,7 @@ def doctor(json: JsonOption = False) -> None:
 def examine() -> dict[str, Any]:
     """Return facts about machine and installation as plain data; imports torch to list devices."""
     from latte.new.models import main_memory, usable_cpus
+    from latte.run.workspace import cache_folder
 
     memory, packages = main_memory(), dict.fromkeys(_PACKAGES, "not installed")
     for name in _PACKAGES:
@@ -47,6 +48,9 @@ def examine() -> dict[str, Any]:
         ]
     except LatteError as error:
         plugins = [str(error)]
+    folder = cache_folder().absolute()
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    writable = "writable" if os.access(existing, os.W_OK) else "not writable"
     return {
         "latte": __version__,
         "python": f"{platform.python_version()} ({sys.executable})",
@@ -55,7 +59,7 @@ def examine() -> dict[str, Any]:
         "cpus": usable_cpus(),
         "memory": size(memory * 2**30) if memory else "unknown",
         "devices": _devices(),
-        "cache": _cache(),
+        "cache": f"{folder}, {writable}, {size(shutil.disk_usage(existing).free)} free",
         "plugins": plugins,
         "environment": {
             name: "(hidden)" if is_secret(name, value) else value
@@ -77,16 +81,6 @@ def _devices() -> list[str]:
     if torch.backends.mps.is_available():
         found.append("mps")
     return [*found, "cpu"]
-
-
-def _cache() -> str:
-    from latte.run.workspace import cache_folder
-
-    folder = cache_folder().absolute()
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
-    writable = "writable" if os.access(existing, os.W_OK) else "not writable"
-    free = size(shutil.disk_usage(existing).free)
-    return f"{folder}, {writable}, {free} free"
 
 
 def _in_words(value: object) -> str:

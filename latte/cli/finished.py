@@ -114,8 +114,14 @@ def compare(
     from latte.io.paths import refuse_other_kind
     from latte.recipe.shipped import find_file
     from latte.report.comparison.comparison import compare_runs
-    from latte.report.comparison.latex import LATEX_START, as_latex
-    from latte.report.comparison.output import CSV_START, as_csv, as_json, table
+    from latte.report.comparison.output import (
+        CSV_START,
+        LATEX_START,
+        as_csv,
+        as_json,
+        as_latex,
+        table,
+    )
 
     for file, start in ((csv, CSV_START), (html, HTML_START), (latex, LATEX_START)):
         if file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import shlex
 import socket
 from collections.abc import Callable
@@ -182,7 +183,7 @@ def _serve(opened: Review, host: str, port: int, open_: bool) -> None:
     try:
         import uvicorn
 
-        from latte.review.server import make_app, new_token
+        from latte.review.server import make_app
     except ImportError as error:
         raise LatteError(
             "the review page needs starlette and uvicorn", hint='pip install "latte-clip[review]"'
@@ -190,7 +191,7 @@ def _serve(opened: Review, host: str, port: int, open_: bool) -> None:
     picture = _picture(opened)
     with _listening(host, port) as listener:
         address = f"{host}:{listener.getsockname()[1]}"
-        token = new_token()
+        token = secrets.token_urlsafe(16)
         hosts = frozenset({address, address.replace("127.0.0.1", "localhost")})
         app = make_app(opened, picture, token, hosts)
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))

@@ -68,32 +68,27 @@ def export_labels(
     _refuse_existing(output, force)
     if format_ == "parquet":
         require("pyarrow", "parquet")
-    write = {"csv": _write_csv, "jsonl": _write_jsonl, "parquet": _write_parquet}[format_]
     names = run.class_names
     labels = [(one.image, names[one.labels[0]], one.confidences[0]) for one in _answers(run)]
     with write_atomically(output) as temporary:
-        write(temporary, labels)
+        _write(temporary, format_, labels)
     return ExportedLabels(len(labels), (output,))
 
 
-def _write_csv(path: Path, labels: Sequence[Label]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([_COLUMNS, *labels])
-
-
-def _write_jsonl(path: Path, labels: Sequence[Label]) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        for label in labels:
-            file.write(_json(dict(zip(_COLUMNS, label, strict=True))) + "\n")
-
-
-def _write_parquet(path: Path, labels: Sequence[Label]) -> None:
-    pyarrow: Any = import_module("pyarrow")
-    parquet: Any = import_module("pyarrow.parquet")
-    types = (pyarrow.string(), pyarrow.string(), pyarrow.float64())
-    schema = pyarrow.schema(list(zip(_COLUMNS, types, strict=True)))
-    rows = [dict(zip(_COLUMNS, label, strict=True)) for label in labels]
-    parquet.write_table(pyarrow.Table.from_pylist(rows, schema=schema), path)
+def _write(path: Path, format_: LabelFormat, labels: Sequence[Label]) -> None:
+    rows = (dict(zip(_COLUMNS, label, strict=True)) for label in labels)
+    if format_ == "parquet":
+        pyarrow: Any = import_module("pyarrow")
+        parquet: Any = import_module("pyarrow.parquet")
+        types = (pyarrow.string(), pyarrow.string(), pyarrow.float64())
+        schema = pyarrow.schema(list(zip(_COLUMNS, types, strict=True)))
+        parquet.write_table(pyarrow.Table.from_pylist([*rows], schema=schema), path)
+        return
+    with path.open("w", encoding="utf-8", newline="" if format_ == "csv" else None) as file:
+        if format_ == "csv":
+            csv.writer(file).writerows([_COLUMNS, *labels])
+        else:
+            file.writelines(f"{_json(row)}\n" for row in rows)
 
 
 def _export_tasks(run: FinishedRun, output: Path, force: bool) -> ExportedLabels:
@@ -103,7 +98,15 @@ def _export_tasks(run: FinishedRun, output: Path, force: bool) -> ExportedLabels
         _refuse_existing(path, force)
     answers = _answers(run)
     images = _images(run, answers)
-    root = _local_root(images)
+    for image in images:
+        if image.span is not None:
+            raise LatteError(
+                "Label Studio cannot read images in archives",
+                where=str(image.path),
+                hint="write the images to a folder first: --format imagefolder",
+            )
+    # The document root must have all images in a sub-folder.
+    root = Path(os.path.commonpath([image.path.resolve().parent for image in images])).parent
     with write_atomically(output) as temporary, temporary.open("w", encoding="utf-8") as file:
         found = _tasks(answers, images, run.class_names, root, run.folder.path.name)
         file.write("[\n" + ",\n".join(map(_json, found)) + "\n]\n")
@@ -213,18 +216,6 @@ def _tasks(
             "data": {"image": f"/data/local-files/?d={quote(path)}", "image_id": answer.image},
             "predictions": [{"model_version": model, "score": confidence, "result": [result]}],
         }
-
-
-def _local_root(images: Sequence[ImageReference]) -> Path:
-    """Return the document root for Label Studio, which must have all images in a sub-folder."""
-    for image in images:
-        if image.span is not None:
-            raise LatteError(
-                "Label Studio cannot read images in archives",
-                where=str(image.path),
-                hint="write the images to a folder first: --format imagefolder",
-            )
-    return Path(os.path.commonpath([image.path.resolve().parent for image in images])).parent
 
 
 def _interface(class_names: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import ftfy
@@ -92,9 +92,14 @@ def cleaning() -> list[Any]:
     """Return normalizers that clean texts as open_clip does before its tokenizers."""
     from tokenizers import Regex, normalizers
 
+    replaced = [(entity, html.unescape(entity)) for entity in _ENTITIES]
+    for code in chain(*_REPAIRED):
+        repaired = ftfy.fix_text(f"a{chr(code)}b")[1:-1]
+        if repaired != chr(code):
+            replaced.append((chr(code), repaired))
     return [
         normalizers.Replace(Regex(_DROPPED), ""),
-        *(normalizers.Replace(old, new) for old, new in _replacements()),
+        *(normalizers.Replace(old, new) for old, new in replaced),
         normalizers.NFC(),
     ]
 
@@ -108,13 +113,3 @@ def lower_case() -> list[Any]:
         normalizers.Replace(Regex(_FINAL_SIGMA), "ς"),
         normalizers.Lowercase(),
     ]
-
-
-def _replacements() -> Iterator[tuple[str, str]]:
-    """Yield each text that open_clip's cleaning replaces, and its replacement."""
-    for entity in _ENTITIES:
-        yield entity, html.unescape(entity)
-    for code in (one for part in _REPAIRED for one in part):
-        repaired = ftfy.fix_text(f"a{chr(code)}b")[1:-1]
-        if repaired != chr(code):
-            yield chr(code), repaired

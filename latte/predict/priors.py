@@ -80,7 +80,13 @@ def read_priors(path: Path, class_names: Sequence[str]) -> Tensor:
     if missing:
         hint = "Write 0 for a class that cannot occur."
         raise LatteError(f"no share for {some(missing)}", where=str(path), hint=hint)
-    return _normalised([shares[label] for label in range(len(class_names))], str(path))
+    numbers = [shares[label] for label in range(len(class_names))]
+    total = sum(numbers)
+    are_counts = all(number.is_integer() for number in numbers) and total > 0
+    if not (are_counts or abs(total - 1) <= _TOLERANCE):
+        what, hint = f"the shares sum to {total:.4g}, not to 1", "Or give whole counts."
+        raise LatteError(what, where=str(path), hint=hint)
+    return torch.tensor(numbers, dtype=torch.float64) / total
 
 
 def shares_line(priors: Tensor, class_names: Sequence[str], most: int = 5) -> str:
@@ -154,13 +160,3 @@ def _number(value: Any, name: str, where: str) -> float:
     if not math.isfinite(number) or number < 0:
         raise LatteError(f"the share of {name!r} is {value}, not 0 or more", where=where)
     return number
-
-
-def _normalised(shares: Sequence[float], where: str) -> Tensor:
-    total = sum(shares)
-    are_counts = all(share.is_integer() for share in shares) and total > 0
-    if not (are_counts or abs(total - 1) <= _TOLERANCE):
-        raise LatteError(
-            f"the shares sum to {total:.4g}, not to 1", where=where, hint="Or give whole counts."
-        )
-    return torch.tensor(shares, dtype=torch.float64) / total

@@ -51,7 +51,12 @@ class Sorter:
         self._link = link
         self._min_confidence = min_confidence
         self._warn = warn
-        self._earlier = _folders_by_file(folder, {*self._names, UNKNOWN, UNCERTAIN})
+        self._earlier: dict[str, list[str]] = {}
+        """The sub-folders that contain a file, by file name."""
+        for name in sorted({*self._names, UNKNOWN, UNCERTAIN}):
+            with suppress(OSError), os.scandir(folder / name) as entries:
+                for entry in entries:
+                    self._earlier.setdefault(entry.name, []).append(name)
 
     def sort(self, rows: Iterable[Prediction]) -> Iterator[Prediction]:
         """Yield each row after its image was sorted. Raises `LatteError` if that fails."""
@@ -161,16 +166,6 @@ def _possible_names(image: Path, key: str) -> Iterator[str]:
     yield f"{stem}{suffix}"
     for length in (8, len(key)):
         yield f"{stem}-{key[:length]}{suffix}"
-
-
-def _folders_by_file(folder: Path, names: Iterable[str]) -> dict[str, list[str]]:
-    """Return, by file name, the sub-folders among `names` that contain a file of this name."""
-    found: dict[str, list[str]] = {}
-    for name in sorted(names):
-        with suppress(OSError), os.scandir(folder / name) as entries:
-            for entry in entries:
-                found.setdefault(entry.name, []).append(name)
-    return found
 
 
 def _failed(path: Path, error: OSError) -> LatteError:

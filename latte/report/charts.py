@@ -114,7 +114,14 @@ def interval_chart(
     if reference is not None:
         drawing.line((scale(reference), 0), (scale(reference), height - bottom), "reference")
     for index, row in enumerate(rows):
-        _interval_row(drawing, scale, row, index * row_height, width)
+        (low, high), top = (row.interval.low, row.interval.high), index * row_height
+        y, kind = top + 30, row.css_class
+        drawing.text((4, top + 16), shortened(row.label, _LONGEST_LABEL), "label")
+        drawing.text((width - 4, top + 16), row.text, "value", "end")
+        drawing.line((scale(low), y), (scale(high), y), f"whisker {kind}")
+        drawing.circle((scale(row.interval.value), y), 5, f"dot {kind}")
+        for value in row.dots:
+            drawing.circle((scale(value), y), 2.5, "dot seed")
     return drawing.markup()
 
 
@@ -127,7 +134,7 @@ def line_chart(
     if series.steps_per_sample > 1:
         upper = [(x(sample.step), y(sample.high)) for sample in samples]
         lower = [(x(sample.step), y(sample.low)) for sample in reversed(samples)]
-        drawing.polygon(upper + lower, "band")
+        drawing.polyline(upper + lower, "band", "polygon")
     points = [(x(sample.step), y(sample.value)) for sample in samples]
     drawing.polyline(points, "curve")
     for point in points if len(points) <= _FEW else points[-1:]:
@@ -209,18 +216,6 @@ def _anchor(x: float, scale: Scale) -> str:
     if x < scale.start + 20:
         return "start"
     return "end" if x > scale.end - 20 else "middle"
-
-
-def _interval_row(
-    drawing: Drawing, scale: Scale, row: IntervalRow, top: float, width: float
-) -> None:
-    drawing.text((4, top + 16), shortened(row.label, _LONGEST_LABEL), "label")
-    drawing.text((width - 4, top + 16), row.text, "value", "end")
-    y, interval = top + 30, row.interval
-    drawing.line((scale(interval.low), y), (scale(interval.high), y), f"whisker {row.css_class}")
-    drawing.circle((scale(interval.value), y), 5, f"dot {row.css_class}")
-    for value in row.dots:
-        drawing.circle((scale(value), y), 2.5, "dot seed")
 
 
 def _framed(

@@ -43,13 +43,9 @@ class Drawing:
         (x1, y1), (x2, y2) = start, end
         self._add("line", css_class, x1=_n(x1), y1=_n(y1), x2=_n(x2), y2=_n(y2))
 
-    def polyline(self, points: Iterable[Point], css_class: str) -> None:
-        """Draw a line through all points."""
-        self._add("polyline", css_class, points=_point_list(points))
-
-    def polygon(self, points: Iterable[Point], css_class: str) -> None:
-        """Draw a filled area."""
-        self._add("polygon", css_class, points=_point_list(points))
+    def polyline(self, points: Iterable[Point], css_class: str, tag: str = "polyline") -> None:
+        """Draw a line through all points, or with the tag `polygon` a filled area."""
+        self._add(tag, css_class, points=" ".join(f"{_n(x)},{_n(y)}" for x, y in points))
 
     def circle(self, centre: Point, radius: float, css_class: str) -> None:
         """Draw a dot."""
@@ -144,7 +140,3 @@ def text_width(text: str) -> float:
 
 def _n(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0")
-
-
-def _point_list(points: Iterable[Point]) -> str:
-    return " ".join(f"{_n(x)},{_n(y)}" for x, y in points)

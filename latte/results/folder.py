@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
 
 from latte import distributed
 from latte.interfaces import LatteError
@@ -199,7 +198,7 @@ class RunFolder:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         self.refuse_links()
-        with self._open_lock("a") as file:
+        with open(self._lock, "a", encoding="ascii", opener=open_no_link) as file:
             if fcntl is not None:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -220,9 +219,13 @@ class RunFolder:
         for place, folders, files in os.walk(self.path):
             for name in (*folders, *files):
                 path = Path(place, name)
-                if path.is_symlink() and not (
-                    path != self._lock and _target(path).is_relative_to(inside)
-                ):
+                if not path.is_symlink():
+                    continue
+                try:
+                    target = path.resolve()
+                except (OSError, RuntimeError):
+                    target = path.parent.resolve()  # a loop of links
+                if path == self._lock or not target.is_relative_to(inside):
                     raise LatteError(
                         "this link leads out of the run folder, and nothing is written through it",
                         where=str(path),
@@ -232,7 +235,7 @@ class RunFolder:
     def sign(self) -> str:
         """Write a random token into the lock file, and return the token for `shows`."""
         sign = secrets.token_hex(8)
-        with self._open_lock("w") as file:
+        with open(self._lock, "w", encoding="ascii", opener=open_no_link) as file:
             file.write(sign)
         return sign
 
@@ -242,9 +245,6 @@ class RunFolder:
             return self._lock.read_text(encoding="ascii") == sign
         except OSError:
             return False
-
-    def _open_lock(self, mode: str) -> IO[str]:
-        return open(self._lock, mode, encoding="ascii", opener=open_no_link)
 
     @property
     def _lock(self) -> Path:
@@ -264,10 +264,3 @@ class RunFolder:
     def _write_state(self, state: Mapping[str, StageRecord]) -> None:
         plain = {stage: asdict(record) for stage, record in state.items()}
         write_json(self.path / "state.json", plain)
-
-
-def _target(link: Path) -> Path:
-    try:
-        return link.resolve()
-    except (OSError, RuntimeError):
-        return link.parent.resolve()  # a loop of links

@@ -40,11 +40,6 @@ _LARGEST_NUMBER = 2**53
 _ROUNDING = 1e-9
 
 
-def check_numbers(data: bytes) -> None:
-    """Raise `ValueError` unless all numbers in a JSON text are finite and fit into a float."""
-    json.loads(data, parse_constant=_finite, parse_float=_finite, parse_int=_whole)
-
-
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
@@ -178,7 +173,8 @@ def read_stored(path: Path, kind: type[StoredT], hint: str = DO_AGAIN) -> Stored
     """Return the value in a JSON file, of type `kind`. Raises `LatteError` for another type."""
     with explained(path, hint):
         data = read_bounded(path)
-        check_numbers(data)
+        # Raises `ValueError` unless all numbers are finite and fit into a float.
+        json.loads(data, parse_constant=_finite, parse_float=_finite, parse_int=_whole)
         return TypeAdapter(kind).validate_json(data, strict=True)
 
 

@@ -204,19 +204,16 @@ def _controls(files: FinishedRun, data: Data) -> dict[str, Run]:
     """Return, by name, the finished control runs of a recipe that were evaluated on `data`."""
     found = {}
     for name in filter(is_label, map(str, files.recipe.get("controls") or {})):
-        run = _newest_run(files.folder.controls / name)
+        # Older run folders belong to earlier versions of the control run's recipe.
+        recipes = (files.folder.controls / name).glob("*/recipe.yaml")
+        by_time = sorted(recipes, key=lambda path: path.stat().st_mtime_ns)
+        try:
+            run = read_run(by_time[-1].parent) if by_time else None
+        except LatteError:
+            continue
         if run and run.adapted and run.data == data:
             found[name] = run
     return found
-
-
-def _newest_run(folder: Path) -> Run | None:
-    """Return the newest run in a control run's folder; None if there is none, or it is damaged."""
-    recipes = sorted(folder.glob("*/recipe.yaml"), key=lambda path: path.stat().st_mtime_ns)
-    try:
-        return read_run(recipes[-1].parent) if recipes else None
-    except LatteError:
-        return None
 
 
 def flattened(value: Any, path: str = "") -> dict[str, Any]:

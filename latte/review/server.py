@@ -69,11 +69,6 @@ def make_app(review: Review, picture: Picture, token: str, hosts: frozenset[str]
     return _Guarded(Starlette(routes=routes), token, hosts)
 
 
-def new_token() -> str:
-    """Return a random token for the address of the page."""
-    return secrets.token_urlsafe(16)
-
-
 class _Server:
     """Endpoints of the server; Starlette calls them in threads, so a slow image blocks no other."""
 

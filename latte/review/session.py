@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import combinations
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from latte.results.answers import (
 from latte.results.finished import FinishedRun
 from latte.results.stored import same_count
 from latte.review.estimate import estimate
-from latte.review.groups import Features, Question, read_features
+from latte.review.groups import Question, read_features
 from latte.review.population import Population, ReviewImage, difference, joint, population, teaches
 from latte.review.queues import EvidenceQueue, Queue, QueueName, queues_of
 from latte.review.sentences import ZERO_SHOT, Evidence, run_names, uses
@@ -135,7 +135,10 @@ class Review:
         for at, other in enumerate(others, 1):
             if any(other.folder.path.samefile(one) for one in folders[:at]):
                 raise LatteError("the same run folder occurs twice", where=str(folders[at]))
-            _require_same_images(run, other)
+            same = set(run.training_keys) == set(other.training_keys)
+            if not same or run.class_names != other.class_names:
+                what = f"its {'classes' if same else 'images'} are not those of {folders[0].name}"
+                raise LatteError(what, where=str(folders[at]), hint="review it on its own")
         files = map(answers_file, self.runs)
         # A run that has learned from answers shares the file of another run.
         self.files = tuple({file.resolve(): file for file in files}.values())
@@ -161,11 +164,7 @@ class Review:
         """The queues of questions by name; with several runs, only the queue `evidence`."""
         if len(self.runs) > 1:
             return {"evidence": EvidenceQueue(self.population)}
-        return queues_of(self.population, lambda: self._features)
-
-    @cached_property
-    def _features(self) -> Features:
-        return read_features(self.run)
+        return queues_of(self.population, cache(lambda: read_features(self.run)))
 
     def stored(self) -> Stored:
         """Read the answers of all files."""
@@ -280,13 +279,3 @@ def _compared(run: FinishedRun, name: str | None) -> str:
     if name is not None:
         return f"the candidate of {name}" if run.has_candidate else name
     return "the candidate" if run.has_candidate else "the adapted model"
-
-
-def _require_same_images(run: FinishedRun, other: FinishedRun) -> None:
-    same = set(run.training_keys) == set(other.training_keys)
-    if not same or run.class_names != other.class_names:
-        raise LatteError(
-            f"its {'classes' if same else 'images'} are not those of {run.folder.path.name}",
-            where=str(other.folder.path),
-            hint="review it on its own",
-        )

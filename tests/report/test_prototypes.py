@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from latte.interfaces import Classifier, LearnerPrototypes
-from latte.report.page.prototypes import moved_prototypes
+from latte.report.page.labels import moved_prototypes
 from latte.testing.fixtures import unit_rows
 from tests.helpers.report_examples import PROTOTYPES, run_results
 

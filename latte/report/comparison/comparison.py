@@ -48,11 +48,6 @@ class Comparison:
         """Return the settings in which `row` differs from other rows, and its verdict if shown."""
         return (*row.distinguishing, *([row.verdict] if self.has_verdicts else []))
 
-    def titled(self, digest: str) -> list[tuple[Row, str]]:
-        """Return the rows about the evaluation images with this digest, each with its title."""
-        pairs = zip(self.rows, row_titles(self.rows), strict=True)
-        return [(row, title) for row, title in pairs if row.data.digest == digest]
-
 
 def compare_runs(paths: Sequence[Path], against: Path | None = None) -> Comparison:
     """Compare the finished runs in `paths`.

@@ -1,9 +1,10 @@
-"""Show a comparison as plain text, at most 80 columns wide, or as CSV or JSON."""
+"""Show a comparison as plain text, at most 80 columns wide, or as LaTeX, CSV or JSON."""
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from rich.text import Text
 
 from latte.evaluate.statistics import Spread
 from latte.interfaces import Interval
-from latte.report.comparison.comparison import Comparison, dataset_titles, notes
+from latte.report.comparison.comparison import Comparison, dataset_titles, notes, row_titles
 from latte.report.comparison.rows import Result, Row
 from latte.report.numbers import ABSENT, mean_percent, published_percent
 from latte.report.terminal import indented, paragraph
@@ -36,7 +37,9 @@ def cells(
     A line has a name, details and cells of numbers. Each row of the comparison has a line, and
     below it a line without details (None) for its candidate and for each control.
     """
-    for row, title in comparison.titled(digest):
+    for row, title in zip(comparison.rows, row_titles(comparison.rows), strict=True):
+        if row.data.digest != digest:
+            continue
         images, published = row.data.images, comparison.published
         numbers = [str(len(row.seeds)), mean_percent(row.baseline, images)]
         gain = [ABSENT, ABSENT]
@@ -64,6 +67,59 @@ def table(comparison: Comparison) -> str:
     for note in notes(comparison):
         text += ["", *paragraph(note)]
     return "\n".join(text)
+
+
+LATEX_START = "% Written by `latte compare`."
+"""First characters of each text that `as_latex` returns."""
+_ESCAPED = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    "−": "$-$",
+    "–": "--",
+    **{one: f"\\{one}" for one in "&%$#_{}"},
+    **{one: f"${one}$" for one in "<>|"},
+    # At the start of a row, LaTeX would read these as arguments of the `\\` before it.
+    **{one: f"{{{one}}}" for one in "[*"},
+}
+_SPECIAL = re.compile("|".join(map(re.escape, _ESCAPED)))
+_MINUS = re.compile(r"(?<![\w.])-(?=\d)")
+
+
+def as_latex(comparison: Comparison) -> str:
+    """Return LaTeX with a `tabular` per dataset, which needs no package, and notes as comments."""
+    text = [LATEX_START, *(f"% {_one_line(note)}" for note in notes(comparison))]
+    for digest, title in dataset_titles(comparison.rows).items():
+        lines = [heads := headings(comparison)]
+        for name, details, numbers in cells(comparison, digest):
+            first = f"  {name}" if details is None else name
+            first += f" ({'; '.join(details)})" if details else ""
+            lines.append([first, *numbers, *[""] * (len(heads) - 1 - len(numbers))])
+        head, *rows = (" & ".join(map(escape, line)) + r" \\" for line in lines)
+        columns = "l" + "r" * (len(heads) - 1)
+        text += ["", f"% {_one_line(title)}", rf"\begin{{tabular}}{{{columns}}}", r"\hline", head]
+        text += [r"\hline", *rows, r"\hline", r"\end{tabular}"]
+    return "\n".join(text) + "\n"
+
+
+def escape(text: str) -> str:
+    r"""Return `text` for LaTeX, with `$-$` for the minus sign of a number.
+
+    Control characters become spaces.
+
+    Example:
+        >>> escape("top_1: -0.5 ± 0.1 %")
+        'top\\_1: $-$0.5 $\\pm$ 0.1 \\%'
+    """
+    indent = r"\quad " if text.startswith("  ") else ""
+    escaped = _SPECIAL.sub(lambda found: _ESCAPED[found[0]], _one_line(text))
+    return indent + _MINUS.sub("$-$", escaped)
+
+
+def _one_line(text: str) -> str:
+    """Return `text` without control characters, and with single spaces between words."""
+    return " ".join("".join(one if one.isprintable() else " " for one in text).split())
 
 
 COLUMNS = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Annotated, Literal, TypeVar
@@ -170,19 +171,15 @@ def average(row: str, numbers: Sequence[tuple[str, Own]], published: Published) 
         min(one.seeds for one in own),
     )
     allowed = _of_mean([tolerance(name, published) for name in names])
-    return Beside(row, mean, _published_average(row, names, published), allowed)
+    known, everything = published.rows.get(row, {}), {*chain(*published.rows.values())}
+    number = published.averages.get(row) if everything == {*names} else None
+    if all(name in known for name in names):
+        number = fmean(known[name] for name in names)
+    return Beside(row, mean, number, allowed)
 
 
 def _plain(name: str) -> str:
     return name.casefold().replace("_", "-")
-
-
-def _published_average(row: str, datasets: Sequence[str], published: Published) -> float | None:
-    numbers = published.rows.get(row, {})
-    if all(name in numbers for name in datasets):
-        return fmean(numbers[name] for name in datasets)
-    everything = {name for columns in published.rows.values() for name in columns}
-    return published.averages.get(row) if everything == {*datasets} else None
 
 
 def _of_mean(errors: Sequence[float]) -> float:

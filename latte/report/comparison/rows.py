@@ -168,12 +168,22 @@ def distinguishing_keys(settings: Sequence[Mapping[str, Any]], keys: Sequence[st
     return [key for key in keys if key in found]
 
 
-def labels(settings: Mapping[str, Any], keys: Sequence[str]) -> tuple[str, ...]:
-    """Return `key=value` for each of `keys`, each key as short as it is unique."""
-    return tuple(
-        f"{_short(key, keys)}={_text(key, settings[key]) if key in settings else '(none)'}"
-        for key in keys
-    )
+def labels(
+    settings: Mapping[str, Any], keys: Sequence[str], *, components: bool = False
+) -> tuple[str, ...]:
+    """Return `key=value` for each of `keys`, each key as short as it is unique.
+
+    With `components`, `guard.use=latte-x/evidence` becomes `guard=evidence`.
+    """
+    found = []
+    for key in keys:
+        name, value = _short(key, keys), "(none)"
+        if key in settings:
+            value = _text(key, settings[key])
+            if components and key.endswith(_USE):
+                name, value = one_line(key.removesuffix(_USE)), value.rpartition("/")[2]
+        found.append(f"{name}={value}")
+    return tuple(found)
 
 
 def order(settings: Mapping[str, Any], keys: Sequence[str]) -> tuple[tuple[int, float, str], ...]:
@@ -207,19 +217,9 @@ def _family_rows(family: Sequence[Sequence[Run]]) -> list[Row]:
     for group in sorted(family, key=lambda group: order(group[0].settings, keys)):
         settings = group[0].settings
         every = labels(settings, keys)
-        few = every if distinguishing == keys else _components(settings, distinguishing)
-        rows.append(_row(group, every, few))
+        few = labels(settings, distinguishing, components=True)
+        rows.append(_row(group, every, every if distinguishing == keys else few))
     return rows
-
-
-def _components(settings: Mapping[str, Any], keys: Sequence[str]) -> tuple[str, ...]:
-    """Return `labels` with short names: `guard=evidence` for `guard.use=latte-x/evidence`."""
-    return tuple(
-        f"{one_line(key.removesuffix(_USE))}={_text(key, settings[key]).rpartition('/')[2]}"
-        if key.endswith(_USE) and key in settings
-        else label
-        for key, label in zip(keys, labels(settings, keys), strict=True)
-    )
 
 
 def _row(runs: Sequence[Run], row_labels: tuple[str, ...], distinguishing: tuple[str, ...]) -> Row:

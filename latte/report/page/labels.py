@@ -1,4 +1,4 @@
-"""Pseudo-labels of the training images: images per class, and changes from class to class."""
+"""What adapting changed without true labels: pseudo-labels per class, and prototypes."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from markupsafe import Markup
 
-from latte.interfaces import RunResults
+from latte.interfaces import LearnerPrototypes, RunResults
 from latte.io.redaction import one_line
 from latte.report.charts import count_bars
 from latte.report.numbers import count, percent, plural, signed_count
@@ -83,4 +84,42 @@ def flows(results: RunResults) -> dict[str, Any] | None:
         "rows": rows,
         "pairs": len(changed),
         "covered": percent(shown / moved, moved) if moved else "",
+    }
+
+
+def moved_prototypes(results: RunResults) -> list[dict[str, Any]]:
+    """Return, per learner, the classes whose prototypes moved most, farthest first.
+
+    `moved`, `before` and `after` of a class are cosines: of its text and its adapted prototypes
+    (their mean), and of it and the class whose adapted prototype is nearest. `still` is true if no
+    prototype moved.
+    """
+    names = [one_line(name) for name in results.class_names]
+    several = len(results.prototypes) > 1
+    return [_moved(one, names, several) for one in results.prototypes]
+
+
+def _moved(learner: LearnerPrototypes, names: Sequence[str], several: bool) -> dict[str, Any]:
+    texts, owners = learner.before.weights.double(), learner.after.owners
+    prototypes = learner.after.directions.double()
+    own = (prototypes * texts[owners]).sum(dim=1)
+    sums = torch.zeros(len(names), dtype=own.dtype).index_add(0, owners, own)
+    cosines = sums / owners.bincount(minlength=len(names)).clamp_min(1)
+
+    def moved_class(label: int) -> dict[str, str]:
+        likeness = (prototypes[owners == label] @ prototypes.T).amax(dim=0)
+        likeness = likeness.masked_fill(owners == label, -torch.inf)
+        nearest = int(owners[likeness.argmax()])
+        return {
+            "name": names[label],
+            "moved": f"{cosines[label]:.3f}",
+            "nearest": names[nearest] if len(names) > 1 else "",
+            "before": f"{float(texts[label] @ texts[nearest]):.3f}",
+            "after": f"{float(likeness.max()):.3f}",
+        }
+
+    return {
+        "learner": one_line(learner.learner) if several else None,
+        "classes": [*map(moved_class, cosines.argsort(stable=True).tolist()[:LISTED])],
+        "still": float(own.min()) > 1 - 1e-6,
     }

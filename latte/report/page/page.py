@@ -26,8 +26,7 @@ from latte.report.page.classes import MOST_CLASSES, class_changes
 from latte.report.page.confusion import confusions
 from latte.report.page.curves import curves
 from latte.report.page.gallery import gallery
-from latte.report.page.labels import flows, label_counts
-from latte.report.page.prototypes import moved_prototypes
+from latte.report.page.labels import flows, label_counts, moved_prototypes
 from latte.report.sentences import (
     ALL_OCCUR,
     CHECK_NAMES,
