@@ -135,10 +135,8 @@ def _report(facts: Facts, root: Path, split: str | None) -> None:
 def _folder(facts: Facts, root: Path | None) -> Path:
     chosen = root.expanduser().absolute() if root else default_root(facts)
     if chosen is None:
-        raise LatteError(
-            f"the folder of {facts.name} is unknown",
-            hint="Add --root DIR, or set LATTE_DATA to the folder that holds all datasets.",
-        )
+        hint = "Add --root DIR, or set LATTE_DATA to the folder that holds all datasets."
+        raise LatteError(f"the folder of {facts.name} is unknown", hint=hint)
     return chosen
 
 

@@ -175,11 +175,9 @@ def show(
     texts = _archive(cache).texts()
     found = [one.record for one in texts if key in one.record.images]
     if not found:
-        raise LatteError(
-            f"no describer was asked about this image (content hash {key})",
-            where=str(image),
-            hint="describe the images of a recipe: latte describe RECIPE",
-        )
+        what = f"no describer was asked about this image (content hash {key})"
+        hint = "describe the images of a recipe: latte describe RECIPE"
+        raise LatteError(what, where=str(image), hint=hint)
     for number, record in enumerate(found):
         place, images = record.images.index(key) + 1, len(record.images)
         group = f"[image {place} of a group of {images}] " if images > 1 else ""

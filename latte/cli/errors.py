@@ -237,10 +237,8 @@ def _explained(error: BaseException) -> LatteError | None:
     if name == "OutOfMemoryError":
         return LatteError("the GPU has not enough memory", hint=_MEMORY)
     if isinstance(error, ModuleNotFoundError) and error.name in ("torch", "torchvision"):
-        return LatteError(
-            f"{error.name} is not installed in this environment",
-            hint="pip install torch torchvision, in the build for your GPU",
-        )
+        hint = "pip install torch torchvision, in the build for your GPU"
+        return LatteError(f"{error.name} is not installed in this environment", hint=hint)
     number = error.errno if isinstance(error, OSError) else None
     if name == "SafetensorError" and (found := _RUST_ERROR_NUMBER.search(text)):
         number = int(found.group(1))

@@ -220,11 +220,9 @@ def _run_command_line(arguments: Sequence[str]) -> int:
     try:
         refuse_removed_folder()
         if "" in arguments:  # as a path it would be the current folder
-            raise LatteError(
-                f"argument {list(arguments).index('') + 1} is empty",
-                where="latte",
-                hint="is a variable of the shell not set? The current folder is `.`",
-            )
+            what = f"argument {list(arguments).index('') + 1} is empty"
+            hint = "is a variable of the shell not set? The current folder is `.`"
+            raise LatteError(what, where="latte", hint=hint)
         command = typer.main.get_command(app)
         result = command.main(list(arguments), prog_name="latte", standalone_mode=False)
         sys.stdout.flush()

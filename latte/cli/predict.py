@@ -191,11 +191,8 @@ def _format_of(output: Path | None) -> RowsFormat:
     """Return the format of the rows in `output` by its suffix; CSV without a file."""
     suffix = output.suffix.lower() if output else ""
     if suffix in _OTHER_FORMATS:
-        raise LatteError(
-            f"rows are not written as {suffix}",
-            where=f"--output {output}",
-            hint="name the file .csv or .jsonl (one JSON object per line), or add --format",
-        )
+        hint = "name the file .csv or .jsonl (one JSON object per line), or add --format"
+        raise LatteError(f"rows are not written as {suffix}", where=f"--output {output}", hint=hint)
     return "jsonl" if suffix in _JSON_LINES else "csv"
 
 
@@ -287,11 +284,9 @@ def _found(images: Sequence[str], sort_into: Path | None, skipped: _Skipped) -> 
 def _listed_path(line: str) -> str:
     """Return the path in a line of standard input. Raises `LatteError` if it cannot be a path."""
     if "\0" in line:
-        raise LatteError(
-            "a line contains a null character, so it is no path",
-            where="standard input",
-            hint="write one path per line, as `find -print` does and `find -print0` does not",
-        )
+        what = "a line contains a null character, so it is no path"
+        hint = "write one path per line, as `find -print` does and `find -print0` does not"
+        raise LatteError(what, where="standard input", hint=hint)
     return path_from_text(line)
 
 

@@ -196,10 +196,8 @@ def show(
         echo(path.read_text(encoding="utf-8"), nl=False)
         return
     if is_part(name):
-        raise LatteError(
-            f'"{name}" is a part of recipes, and not a complete recipe',
-            hint="Show a recipe that extends it, as in: latte recipes show sun397 --resolved",
-        )
+        hint = "Show a recipe that extends it, as in: latte recipes show sun397 --resolved"
+        raise LatteError(f'"{name}" is a part of recipes, and not a complete recipe', hint=hint)
     echo(dump_yaml(load_recipe(path, load_registry()).resolved), nl=False)
 
 

@@ -212,8 +212,6 @@ def _listening(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port))
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise LatteError(
-            f"cannot listen on {host}:{port}: {reason}",
-            where="--host, --port",
-            hint="check --host; leave --port out, which chooses a free port",
-        ) from error
+        what = f"cannot listen on {host}:{port}: {reason}"
+        hint = "check --host; leave --port out, which chooses a free port"
+        raise LatteError(what, where="--host, --port", hint=hint) from error

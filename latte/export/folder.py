@@ -70,11 +70,9 @@ def whole_folder(folder: Path, *, replace: bool) -> Iterator[Path]:
         try:
             temporary.replace(folder)
         except OSError as error:
-            raise LatteError(
-                f"cannot be replaced: {error.strerror}",
-                where=str(folder),
-                hint="remove it, and write to it with one command at a time",
-            ) from error
+            what = f"cannot be replaced: {error.strerror}"
+            hint = "remove it, and write to it with one command at a time"
+            raise LatteError(what, where=str(folder), hint=hint) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -87,11 +85,9 @@ def require(package: str, extra: str, oldest: str = "0") -> None:
         found = None
     if found is None or found < Version(oldest):
         needed = package if oldest == "0" else f"{package} {oldest} or newer"
-        raise LatteError(
-            f"this export needs the package {needed}",
-            where=f"{package} {found}" if found else None,
-            hint=f"pip install 'latte-clip[{extra}]'",
-        )
+        what = f"this export needs the package {needed}"
+        hint = f"pip install 'latte-clip[{extra}]'"
+        raise LatteError(what, where=f"{package} {found}" if found else None, hint=hint)
 
 
 def no_export(member: Member, format_: str, other: str | None) -> LatteError:

@@ -87,11 +87,9 @@ def _image_processor(pixels: PixelFormat) -> Any:
     from transformers import CLIPImageProcessorPil
 
     if pixels.resize_mode == "longest":
-        raise LatteError(
-            "transformers' CLIP cannot pad an image's short side, as this model needs it",
-            where="preprocessing",
-            hint="use latte.load, or `--format onnx`, whose metadata describes the padding",
-        )
+        what = "transformers' CLIP cannot pad an image's short side, as this model needs it"
+        hint = "use latte.load, or `--format onnx`, whose metadata describes the padding"
+        raise LatteError(what, where="preprocessing", hint=hint)
     square = {"height": pixels.size, "width": pixels.size}
     shortest = pixels.resize_mode == "shortest"
     return CLIPImageProcessorPil(

@@ -100,11 +100,9 @@ def _export_tasks(run: FinishedRun, output: Path, force: bool) -> ExportedLabels
     images = _images(run, answers)
     for image in images:
         if image.span is not None:
-            raise LatteError(
-                "Label Studio cannot read images in archives",
-                where=str(image.path),
-                hint="write the images to a folder first: --format imagefolder",
-            )
+            what = "Label Studio cannot read images in archives"
+            hint = "write the images to a folder first: --format imagefolder"
+            raise LatteError(what, where=str(image.path), hint=hint)
     # The document root must have all images in a sub-folder.
     root = Path(os.path.commonpath([image.path.resolve().parent for image in images])).parent
     with write_atomically(output) as temporary, temporary.open("w", encoding="utf-8") as file:
@@ -158,11 +156,8 @@ def _images(run: FinishedRun, answers: Sequence[RankedClasses]) -> list[ImageRef
     dataset = unloaded_dataset(saved_recipe(run, registry), registry)
     there = {image.id: image for image in dataset.training_images()}
     if missing := [one.image for one in answers if one.image not in there]:
-        raise LatteError(
-            f"{len(missing)} images of this run are not in its dataset any more",
-            where=missing[0],
-            hint="put them back, or run the recipe again",
-        )
+        what = f"{len(missing)} images of this run are not in its dataset any more"
+        raise LatteError(what, where=missing[0], hint="put them back, or run the recipe again")
     return [there[one.image] for one in answers]
 
 
@@ -174,11 +169,8 @@ def _content(image: ImageReference, key: str) -> bytes:
         what = f"the image cannot be read: {error.strerror or error}"
         raise LatteError(what, where=str(image.path)) from error
     if digest(data) != key:
-        raise LatteError(
-            "this image has changed since the run, so its label may be wrong",
-            where=str(image.path),
-            hint="run the recipe again",
-        )
+        what = "this image has changed since the run, so its label may be wrong"
+        raise LatteError(what, where=str(image.path), hint="run the recipe again")
     return data
 
 

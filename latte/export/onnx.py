@@ -151,10 +151,8 @@ def _write_model(classifier: ImageClassifier, size: int, path: Path) -> None:
 
 
 def _not_exportable(reason: str) -> LatteError:
-    return LatteError(
-        f"PyTorch cannot convert the image tower to ONNX: {reason}",
-        hint=NO_EXPORT_NEEDED,
-    )
+    what = f"PyTorch cannot convert the image tower to ONNX: {reason}"
+    return LatteError(what, hint=NO_EXPORT_NEEDED)
 
 
 def _metadata(exported: Exported, pixels: PixelFormat) -> dict[str, Any]:

@@ -132,8 +132,6 @@ def refuse_backbone(model: str, registry: Registry) -> None:
     needed = [name for name, option in fields.items() if option.is_required()]
     changes = [f"backbone.use={model}", *(f"backbone.{one}={one.upper()}" for one in needed)]
     command = " ".join(["latte run adapt", *(f"--set {one}" for one in changes)])
-    raise LatteError(
-        f"{model} is a backbone, and this option takes models of open_clip only",
-        where="--model",
-        hint=f"use the backbone in a recipe: IMAGES=DIR CLASSES=FILE {command}",
-    )
+    what = f"{model} is a backbone, and this option takes models of open_clip only"
+    hint = f"use the backbone in a recipe: IMAGES=DIR CLASSES=FILE {command}"
+    raise LatteError(what, where="--model", hint=hint)

@@ -87,11 +87,8 @@ class Sorter:
         except OSError as error:
             raise _failed(found, error) from error
         if found.resolve().parent != self.folder.resolve():
-            raise LatteError(
-                "this link leads out of the folder to sort into",
-                where=str(found),
-                hint="remove it, or give another folder",
-            )
+            what = "this link leads out of the folder to sort into"
+            raise LatteError(what, where=str(found), hint="remove it, or give another folder")
         return found
 
     def _place(self, image: Path, folder: Path) -> bool:
@@ -150,11 +147,8 @@ def refuse_inside(folder: Path, images: str) -> None:
     """Raise `LatteError` if `folder` is inside the folder `images`, or is a file."""
     source = Path(images)
     if source.is_dir() and folder.resolve().is_relative_to(source.resolve()):
-        raise LatteError(
-            f"the folder to sort into is inside {images}, whose images are read",
-            where=str(folder),
-            hint="give a folder outside of it",
-        )
+        what = f"the folder to sort into is inside {images}, whose images are read"
+        raise LatteError(what, where=str(folder), hint="give a folder outside of it")
     if folder.exists() and not folder.is_dir():
         raise LatteError("this is a file, not a folder", where=str(folder))
 

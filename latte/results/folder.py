@@ -203,11 +203,9 @@ class RunFolder:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError as error:
-                    raise LatteError(
-                        "another process is working on this run",
-                        where=str(self.path),
-                        hint="wait for it, or change the recipe's `seed` or `output`",
-                    ) from error
+                    what = "another process is working on this run"
+                    hint = "wait for it, or change the recipe's `seed` or `output`"
+                    raise LatteError(what, where=str(self.path), hint=hint) from error
                 for place, folders, _ in os.walk(self.path):  # temporary files of killed processes
                     folders[:] = [name for name in folders if name != self.shards.name]
                     remove_leftovers(Path(place), locked=True)

@@ -35,11 +35,9 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
         try:
             rows.append(_row(line))
         except (ValueError, RecursionError) as error:
-            raise LatteError(
-                f"this line is no row of metrics ({error})",
-                where=f"{path}:{number}",
-                hint="remove the run folder to start again; descriptions are kept elsewhere",
-            ) from error
+            what = f"this line is no row of metrics ({error})"
+            hint = "remove the run folder to start again; descriptions are kept elsewhere"
+            raise LatteError(what, where=f"{path}:{number}", hint=hint) from error
     return rows
 
 

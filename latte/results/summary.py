@@ -87,11 +87,8 @@ def read_run(path: Path) -> Run:
     try:
         if files.folder.finished("evaluate") is None:
             recipe = files.source.recipe if files.folder.source.exists() else "RECIPE"
-            raise LatteError(
-                "this run is not finished",
-                where=str(path),
-                hint=f"finish it with the command that began it: latte run {recipe}",
-            )
+            hint = f"finish it with the command that began it: latte run {recipe}"
+            raise LatteError("this run is not finished", where=str(path), hint=hint)
         return _summary(files)
     except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
         what = f"this run folder is broken ({type(error).__name__}: {error})"

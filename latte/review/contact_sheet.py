@@ -48,11 +48,9 @@ def refuse_existing(folder: Path) -> None:
     """Raise `LatteError` if the folder has an `answers.csv`, which may contain answers."""
     path = folder / "answers.csv"
     if path.exists():
-        raise LatteError(
-            "there is a sheet already, perhaps with answers",
-            where=str(path),
-            hint="import it first with --import and remove it, or give another folder",
-        )
+        what = "there is a sheet already, perhaps with answers"
+        hint = "import it first with --import and remove it, or give another folder"
+        raise LatteError(what, where=str(path), hint=hint)
 
 
 def write_sheet(

@@ -93,11 +93,9 @@ def import_answers(review: Review, path: Path) -> list[Answer]:
         kind, label = _meaning(one, names)
         use = _use(one, key, before.get(key))
         if use == "teaching" and len(review.runs) > 1:
-            raise LatteError(
-                "several runs are only measured, and this answer would teach",
-                where=one.where,
-                hint="write evidence in the column use, or import it into one run",
-            )
+            what = "several runs are only measured, and this answer would teach"
+            hint = "write evidence in the column use, or import it into one run"
+            raise LatteError(what, where=one.where, hint=hint)
         stored.check_use(key, use, one.where)
         queue = "evidence" if use == "evidence" else "import"
         answer = Answer(key, kind, label, use, queue, review.name, now(), one.image)
@@ -182,11 +180,8 @@ def _meaning(given: _Given, names: Sequence[str]) -> tuple[Kind, str | None]:
     if given.label in (NONE, UNSURE):
         return ("none" if given.label == NONE else "unsure"), None
     hint = did_you_mean(given.label, [*names, NONE, UNSURE])
-    raise LatteError(
-        f'"{given.label}" is none of the class names',
-        where=given.where,
-        hint=f'{hint} Other labels: "{NONE}" and "{UNSURE}".'.lstrip(),
-    )
+    hint = f'{hint} Other labels: "{NONE}" and "{UNSURE}".'.lstrip()
+    raise LatteError(f'"{given.label}" is none of the class names', where=given.where, hint=hint)
 
 
 def _use(given: _Given, key: str, before: Answer | None) -> Use:

@@ -94,11 +94,9 @@ class Stored:
         if not all(_allows(own.get(key), use) for own in self.files):
             raise LatteError(f"{never} an earlier answer about it has the other use", where=where)
         if use == "teaching" and not teaches(key):
-            raise LatteError(
-                f"{never} a random draw chose this one to measure the gain",
-                where=where,
-                hint="leave the column use empty; --sheet DIR --teach asks about images that teach",
-            )
+            what = f"{never} a random draw chose this one to measure the gain"
+            hint = "leave the column use empty; --sheet DIR --teach asks about images that teach"
+            raise LatteError(what, where=where, hint=hint)
 
 
 def _allows(before: Answer | None, use: Use) -> bool:
