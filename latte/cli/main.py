@@ -53,18 +53,15 @@ GROUPS = {
     "Research": ("sweep:sweep", "sweep:reproduce"),
     "Plugins and machine": ("components:components", "plugins:plugins", "doctor:doctor"),
 }
-"""Commands under the headings of the help, each as `module:name`.
+"""Commands under the headings of the help, each as `module:name` in the package `latte.cli`.
 
-`module` is a module of the package `latte.cli`; `name` is the command's function in it, or a
-`typer.Typer` with subcommands. The module is imported when the command is called or listed. Slow
-imports are inside the commands' functions, so that the help is fast and does not import torch."""
+A module is imported when its command is called or listed, so slow imports are inside functions."""
 
 COMMANDS = {
     command.partition(":")[2]: f"latte.cli.{command}"
     for commands in GROUPS.values()
     for command in commands
 }
-"""Import path of each command, by its name."""
 
 
 STARTS_AGAIN = frozenset(("predict", "export", "report", "evaluate", "diagnose", "compare"))

@@ -31,8 +31,7 @@ _STARTS = {
     "csv": tuple(f"image,{own}class_1," for own in ("", "source,", "match,", "source,match,")),
     "jsonl": ('{"image": ',),
 }
-"""First characters of the files that `latte predict` writes, by format; other files are not
-replaced."""
+"""First characters of the files that `latte predict` may replace, by format."""
 _JSON_LINES = (".jsonl", ".ndjson")
 _OTHER_FORMATS = (".json", ".parquet", ".xls", ".xlsx")
 """Suffixes of files that other programs would not read as CSV."""

@@ -35,9 +35,7 @@ if TYPE_CHECKING:
     from latte.recipe.model import Recipe
 
 _WIDEST = 44
-"""Largest column at which `latte check` aligns its comments.
-
-The comment of a longer line directly follows the line, or is on the line above."""
+"""Largest column at which `latte check` aligns its comments."""
 
 
 def new(

@@ -30,7 +30,6 @@ class Exported:
     """The model of a run, on the CPU, and the calibration of the model."""
 
     name: str
-    """Name of the run folder."""
     adapted: Adapted
     calibration: Calibration | None
 

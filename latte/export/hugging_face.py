@@ -29,7 +29,6 @@ from latte.run.adapted import Member, write_prototypes
 _TRANSFORMERS = "5.4"
 """First version of transformers with `CLIPImageProcessorPil`, which resizes with Pillow."""
 _RESAMPLE = {"bilinear": 2, "bicubic": 3}
-"""Pillow's number of each resampling filter."""
 
 
 def export_transformers(exported: Exported, folder: Path, *, replace: bool) -> Path:

@@ -31,7 +31,6 @@ Label: TypeAlias = tuple[str, str, float]
 """ID of an image, name of the image's class, and confidence of this class."""
 _COLUMNS = ("image", "label", "confidence")
 _IMAGE, _CHOICES = "image", "label"
-"""Names of the tags `Image` and `Choices` in the labelling interface."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,6 @@ from latte.registry.spec import Kind
 from latte.report.numbers import plural
 
 _MIXTURE, _TRAINING_FREE = METHODS["mixture"], METHODS["training-free"]
-"""The methods that `auto` chooses with and without the plugin `latte-transductive`."""
 _GUARD: tuple[Kind, str] = ("guard", "evidence")
 """Guard that suits every method that adapts."""
 
@@ -54,8 +53,7 @@ class Choices:
     requires: list[str] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     others: str = ""
-    """Sentence for the user about the other methods, and about the texts that `latteclip` would
-    use."""
+    """Sentence for the user about the other methods."""
 
 
 def choose(

@@ -58,7 +58,6 @@ class Findings:
     in_class_folders: int
     """Number of images in sub-folders of `root` that have the name of a class."""
     labelled: int
-    """Number of labelled images in the folder `evaluation`."""
     left_out: tuple[str, ...]
     """Warnings about files in `root` and `evaluation` that are not read; a run prints them too."""
 

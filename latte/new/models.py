@@ -29,7 +29,6 @@ class Machine:
     memory: float | None
     """Memory of the device in GiB."""
     cores: int = 1
-    """Number of CPU cores."""
 
     def __str__(self) -> str:
         memory = f", {self.memory:.0f} GiB" if self.memory else ""

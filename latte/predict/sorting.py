@@ -42,7 +42,6 @@ class Sorter:
         """Prepare to sort; `warn` is called before the first copy that another sub-folder has."""
         self.folder = folder
         self.counts: Counter[str] = Counter()
-        """Number of images per sub-folder."""
         self.present = 0
         """Number of images that were already in their sub-folder."""
         self.elsewhere = 0

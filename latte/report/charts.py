@@ -56,7 +56,6 @@ class IntervalRow:
     label: str
     interval: Interval
     text: str
-    """The value as text, at the right end of the row."""
     css_class: str
     dots: tuple[float, ...] = ()
     """The measurements from which the interval is computed, such as one per seed."""

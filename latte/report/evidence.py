@@ -17,11 +17,8 @@ class Group:
     """Runs on the same images and classes; a person has reviewed at least one of these runs."""
 
     gains: dict[Path, Evidence]
-    """The gain of each run with answers, by run folder."""
     differences: tuple[Evidence, ...]
-    """The measured difference in accuracy of each pair of runs with answers."""
     unasked: tuple[Path, ...]
-    """The folders of runs without an answer."""
     contradictions: str
     """The sentence on answers that contradict each other; empty if there are none."""
 

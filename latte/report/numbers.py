@@ -6,7 +6,6 @@ from latte.evaluate.statistics import Spread
 from latte.interfaces import Interval
 
 NARROW_SPACE = "\u202f"
-"""Narrow no-break space, before a percent sign."""
 MINUS = "\u2212"
 ABSENT = "–"
 """Text in place of a missing number."""

@@ -28,13 +28,11 @@ NO_QUESTIONS = "no-questions"
 
 ALL_OCCUR = "Images were found for every class name."
 CHECK_NAMES = "Check these names: most CLIP models know only correctly spelt English words."
-"""Advice on names without an image, which are often names that CLIP does not know."""
 NO_GUARD = "No verdict: this recipe has no guard that estimates whether adapting helps."
 ORACLE_STATEMENT = (
     "group descriptions used ground-truth labels of the training images; "
     "not an unsupervised result."
 )
-"""Sentence that marks results for which labels of the training images were used."""
 
 _NO_LABELS = "The accuracy is unknown, because there are no labelled images to measure it on."
 _ONLY_GUARD = "The accuracy was not measured, because there are no labelled images."
@@ -70,8 +68,7 @@ class VerdictWords:
     reason: str | None = None
     """The guard's reason as a full sentence; None if the recipe has no guard."""
     commands: tuple[tuple[str, str], ...] = ()
-    """Pairs (purpose, command), which use the candidate (the model that the guard did not accept in
-    full) instead; empty if not needed."""
+    """Pairs (purpose, command) that use the candidate instead; empty if not needed."""
     advice: str | None = None
     """Sentence on how to use zero-shot CLIP instead; None if not needed."""
 

@@ -42,7 +42,6 @@ class Answer:
     """One line of `review.jsonl`."""
 
     key: str
-    """The content key of the image."""
     kind: Kind
     label: str | None
     """The name of the class if `kind` is `class`, else None."""

@@ -61,7 +61,6 @@ class Source:
     """The fields of `source.json` that are read."""
 
     recipe: str
-    """Path of the recipe that was run."""
     limit: int | None
 
 
@@ -79,11 +78,9 @@ class RankedClasses(NamedTuple):
     """The one or two likeliest classes of an image."""
 
     image: str
-    """ID of the image in its dataset."""
     labels: tuple[int, ...]
     """The likeliest class, then the second likeliest if the file has it."""
     confidences: tuple[float, ...]
-    """Probability of each class in `labels`."""
 
 
 class FinishedRun:

@@ -56,16 +56,14 @@ class _Below:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A run folder: paths of its files, records of its stages, and its lock."""
+    """A run folder: its files (see docs/run-folder.md), records of its stages, and its lock."""
 
     path: Path
 
     recipe = _Below("recipe.yaml")
-    """The resolved recipe, which can be run again."""
     source = _Below("source.json")
     """The recipe's path, the limit of images, and the origins of the recipe's values."""
     environment = _Below("environment.json")
-    """Versions, plugins, device and threads."""
     training_images = _Below("data/training.jsonl")
     """Id and content key of each training image, one JSON line each."""
     evaluation_images = _Below("data/evaluation.jsonl")
@@ -75,45 +73,29 @@ class RunFolder:
     zero_shot = _Below("zero_shot.safetensors")
     """Features of the frozen CLIP, and the zero-shot labels."""
     verdict = _Below("verdict.json")
-    """The guard's verdict (what the run uses, and why), if the recipe has a guard."""
     descriptions = _Below("descriptions.jsonl")
-    """The descriptions of each training image."""
     gates = _Below("gates.json")
-    """Numbers of texts that gates (checks of texts) held back, if the recipe has gates."""
     cut_texts = _Below("cut_texts.json")
-    """Numbers of texts that the text tower truncates, if there are any."""
     questions = _Below("questions.json")
-    """Numbers of questions that a labeler asked, if it asked any."""
     profile = _Below("profile.json")
     """Times of the stages and of the parts of a training step, written by `--profile`."""
     trace = _Below("trace.json.gz")
     """Trace of two training steps in the format of chrome://tracing, written by `--profile`."""
     metrics = _Below("metrics.jsonl")
-    """Metrics: one row per step, and one per epoch."""
     checkpoints = _Below("checkpoints")
-    """The newest checkpoints of training."""
     model = _Below("model")
-    """The adapted CLIP, or one folder per learner if there are several learners."""
     prototypes = _Below("prototypes.safetensors")
-    """The prototypes of the classifier, for features of `model`."""
     posterior = _Below("posterior.safetensors")
     """Posterior of the training images, if a labeler classified all of them together."""
     corrected = _Below("corrected.json")
     """Classes that a person gave to training images, if the recipe has `corrections`."""
     evaluation = _Below("evaluation.json")
-    """Accuracy of zero-shot and the adapted model, if there are labels."""
     calibration = _Below("calibration.json")
-    """The scale of similarities at which confidence matches accuracy."""
     present = _Below("present.json")
-    """An estimate of which named classes occur among the training images."""
     predictions = _Below("predictions.csv")
-    """The likeliest classes of each evaluation image."""
     pseudo_labels = _Below("pseudo_labels.csv")
-    """Zero-shot and adapted class of each training image, and the adapted class's confidence."""
     review = _Below("review.jsonl")
-    """A person's answers about training images; see `latte review`."""
     uncertain = _Below("uncertain.jsonl")
-    """The two likeliest classes of the training images with the lowest confidence."""
     controls = _Below("controls")
     """Run folders of control runs: variants of the recipe, run for comparison."""
     shards = _Below("shards")

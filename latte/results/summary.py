@@ -47,7 +47,6 @@ class Run:
 
     folder: Path
     method: str
-    """The recipe's name."""
     seed: int
     data: Data
     settings: Mapping[str, Any]
@@ -57,21 +56,16 @@ class Run:
     adapted: Score | None
     controls: Mapping[str, Run]
     oracle: bool
-    """True if the run used ground-truth labels of its training images."""
     seconds: Mapping[str, float]
     """Seconds by stage, in order."""
     peak_memory_mb: float | None
     classes: Mapping[str, tuple[ClassAccuracy, ...]] = field(default_factory=dict)
-    """Accuracy of each class by `zero-shot` and `adapted`; empty without an evaluation split.
-
-    Classes are in label order."""
+    """Accuracy of each class, in label order, by `zero-shot` and `adapted`."""
     own: Score | None = None
-    """The posterior's score on test images that are also training images; None without such
-    images."""
+    """The posterior's score on test images that are also training images."""
     own_images: int = 0
     """The number of test images that are also training images and have a posterior."""
     verdict: Verdict | None = None
-    """The guard's verdict (what the run uses, and why); None if the recipe has no guard."""
     candidate: Score | None = None
     """Score of the candidate: the adapted model, if the guard did not accept it in full."""
 

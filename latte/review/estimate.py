@@ -38,11 +38,8 @@ class Estimate:
     neither: int
     """Number of answered disagreements on which neither model is right."""
     gain: Interval
-    """Accuracy of the adapted model minus accuracy of zero-shot CLIP."""
     zero_shot: Interval
-    """Accuracy of zero-shot CLIP."""
     adapted: Interval
-    """Accuracy of the adapted model."""
     agreeing: int = 0
     """Number of answers that measure the gain (`evidence`), on images where the models agree."""
     waiting: int = 0

@@ -17,17 +17,14 @@ from latte.results.stored import open_tensors, same_count
 from latte.review.population import ReviewImage, draw
 
 LARGEST = 24
-"""Largest number of images of a group, except a cluster; a person selects each image by its own
-key."""
+"""Largest number of images of a group, except a cluster: each has a key of the keyboard."""
 _TYPICAL, _DOUBTFUL = 9, 3
-"""Numbers of a cluster's most confident and least confident images on a sheet (a page with the
-images of one question)."""
+"""Numbers of a cluster's most confident and least confident images in a question."""
 _OPTIONS = 5
 """Largest number of classes that a question offers as answers."""
 _SAME = 0.95
 """Cosine similarity from which two images count as near-duplicates."""
 _BLOCK = 256
-"""Number of images in a block for which similarities are computed at once."""
 
 
 @dataclass(frozen=True)

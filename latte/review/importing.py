@@ -29,7 +29,6 @@ class _Given:
     """One answer of a file."""
 
     where: str
-    """Place in the file, for messages."""
     image: str
     label: str
     use: str | None = None

@@ -30,11 +30,9 @@ class ReviewImage:
     row: int
     """Index of the image's first copy among the training images."""
     zero_shot: int
-    """The label by zero-shot CLIP."""
     adapted: int
     """The label by the adapted model, even if the guard did not accept this model in full."""
     confidence: float
-    """The confidence of the adapted model."""
     others: tuple[int, ...] = ()
     """The labels by both models of each other run, if several runs are reviewed together."""
 

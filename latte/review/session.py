@@ -42,12 +42,9 @@ class Standing:
 
     question: Question | None
     answered: int
-    """Number of answers in the queue."""
     left: int
-    """Number of questions that the queue could still ask."""
     evidence: tuple[Evidence, ...]
     uses: str
-    """Text with the number of answers per use; empty if there are no answers."""
 
 
 @dataclass(frozen=True)

@@ -27,10 +27,8 @@ class Comparison:
     """Finished runs as rows of one table, skipped folders, and gains that reviews measured."""
 
     rows: tuple[Row, ...]
-    """The rows, ordered by dataset, method and settings."""
     published: Published | None
     skipped: tuple[LatteError, ...]
-    """An error per folder that is not in the table."""
     reviewed: tuple[Group, ...]
     """The gains, and the differences of two runs, that a person's answers measure."""
 

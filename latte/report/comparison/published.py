@@ -23,8 +23,7 @@ from latte.results.summary import Run
 Verdict = Literal["agrees", "unclear", "differs"]
 
 LEAST_TOLERANCE = 0.01
-"""Smallest tolerated difference from a published top-1, as a fraction. It is not zero, because the
-texts of describers differ between runs."""
+"""Smallest tolerance, as a fraction: the texts of describers differ between runs."""
 _DEVIATIONS = 2
 
 _DIGITS = 6

@@ -57,9 +57,7 @@ class Row:
 
     method: str
     labels: tuple[str, ...]
-    """`key=value` for each setting in which rows of this method and dataset differ.
-
-    If the recipe used labels of training images, `ORACLE` comes first."""
+    """`key=value` for each setting in which rows of this method and dataset differ, after marks."""
     distinguishing: tuple[str, ...]
     """The few `labels` that distinguish this row from the others; all `labels` if there are few."""
     data: Data
@@ -78,13 +76,10 @@ class Row:
     has_oracle: bool = False
     """True if the row or one of its control runs used labels of training images."""
     runs: tuple[Run, ...] = ()
-    """The averaged runs, by seed."""
     own: Result | None = None
-    """The posterior's result on test images that are also training images; None without a
-    posterior."""
+    """The posterior's result on test images that are also training images."""
     candidate: Result | None = None
-    """Result of the candidates (models that guards did not accept in full), on the same images as
-    `adapted`."""
+    """Result of the candidates: models that guards did not accept in full."""
 
     @property
     def name(self) -> str:

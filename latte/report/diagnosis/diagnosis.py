@@ -65,7 +65,6 @@ class Aligned:
 
     key: str
     section: str
-    """Title of the measure's section."""
     measure: Measure
     values: tuple[float, ...]
     """One value per run; NaN for a run without this measure."""
@@ -77,7 +76,6 @@ class Diagnoses:
 
     runs: tuple[Diagnosis, ...]
     skipped: tuple[LatteError, ...]
-    """An error for each folder that could not be read, and so is not in `runs`."""
 
 
 def diagnose_runs(paths: Sequence[Path], registry: Registry, progress: Progress) -> Diagnoses:

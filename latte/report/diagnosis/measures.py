@@ -40,7 +40,6 @@ class Measurement:
     chance: float | None = None
     """Expected value if labels are independent of images; None if it is 0 or undefined."""
     interval: Interval | None = None
-    """The 95 % interval; None if unknown."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +58,7 @@ class Section:
 
 NEIGHBOURS = 10
 QUERIES = 10_000
-"""Largest number of images whose neighbours are searched among all images. A mean over this number
-of images is accurate to one percentage point."""
+"""Largest number of images whose neighbours are searched; their mean is accurate to a point."""
 _BLOCK_ENTRIES = 2**24
 """Largest number of similarities that are in memory at once."""
 _PROTOTYPES_PER_BLOCK = 2048

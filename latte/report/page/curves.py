@@ -24,8 +24,7 @@ from latte.report.numbers import percent, plural
 from latte.report.sentences import ZERO_SHOT, named
 
 _EVENTS = ("epoch", "step")
-"""Events of `metrics.jsonl` whose rows have metrics. A metric that is recorded per epoch and per
-step is drawn per epoch."""
+"""Events whose rows have metrics; a metric of both events is drawn per epoch."""
 
 
 Curve = tuple[str, str, Markup]

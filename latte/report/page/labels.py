@@ -17,7 +17,6 @@ from latte.report.numbers import count, percent, plural, signed_count
 from latte.report.page.classes import LISTED
 
 MOST_FLOWS = 14
-"""Largest number of changes in the table of changes from class to class."""
 
 
 @dataclass(frozen=True)

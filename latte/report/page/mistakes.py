@@ -13,8 +13,7 @@ from latte.report.page.gallery import thumbnail
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _DIGITS_OF = 100
-"""Sample size that is assumed when a confidence is formatted: for 100 images, no decimal is
-shown."""
+"""Assumed sample size of a confidence, so that it is shown without a decimal."""
 
 
 Fact = tuple[str, str, str, bool]
