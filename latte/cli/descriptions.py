@@ -23,12 +23,7 @@ from latte.cli.shared import (
     command_group,
     require_recipe,
 )
-from latte.describe.import_export import (
-    export_texts,
-    find_format,
-    import_texts,
-    refuse_other_file,
-)
+from latte.describe import import_export
 from latte.describe.inventory import Archive, holdings, statistics
 from latte.interfaces import LatteError
 from latte.io.paths import existing_file
@@ -229,13 +224,13 @@ def export(
     force: ForceOption = False,
 ) -> None:
     """Write texts and refusals to a file that another machine can import."""
-    chosen = find_format(format_, file)
-    refuse_other_file(file, chosen, force=force)
+    chosen = import_export.find_format(format_, file)
+    import_export.refuse_other_file(file, chosen, force=force)
 
     def wanted(record: StoredText) -> bool:
         return (describer or "") in record.describer and (prompt or "") in record.prompt
 
-    done = export_texts(_archive(cache), file, chosen, wanted)
+    done = import_export.export_texts(_archive(cache), file, chosen, wanted)
     left_out = f", {done.left_out:,} left out as damaged" if done.left_out else ""
     echo(f"{done.texts:,} texts and {done.refused:,} refusals in {file}{left_out}")
 
@@ -257,7 +252,7 @@ def import_(
 
     for file in files:
         existing_file(file.absolute(), "FILE")
-    done = import_texts(description_folder(cache, must_exist=False), files)
+    done = import_export.import_texts(description_folder(cache, must_exist=False), files)
     failed = f", {done.failed:,} without an answer left out" if done.failed else ""
     known = f"{done.kept:,} already stored"
     echo(f"{done.new:,} new ({done.refused:,} of them refusals), {known}{failed}")

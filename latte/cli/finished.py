@@ -113,17 +113,10 @@ def compare(
     require_runs(runs)
     from latte.io.paths import refuse_other_kind
     from latte.recipe.shipped import find_file
+    from latte.report.comparison import output as shown
     from latte.report.comparison.comparison import compare_runs
-    from latte.report.comparison.output import (
-        CSV_START,
-        LATEX_START,
-        as_csv,
-        as_json,
-        as_latex,
-        table,
-    )
 
-    for file, start in ((csv, CSV_START), (html, HTML_START), (latex, LATEX_START)):
+    for file, start in ((csv, shown.CSV_START), (html, HTML_START), (latex, shown.LATEX_START)):
         if file:
             refuse_other_kind(file, start, force=force)
     if against is not None:
@@ -132,17 +125,17 @@ def compare(
     comparison = compare_runs(runs, against)
     print_skipped(comparison.skipped)
     if csv:
-        _write(csv, as_csv(comparison))
+        _write(csv, shown.as_csv(comparison))
     if html:
         from latte.report.comparison.page import page
 
         _write(html, page(comparison, html))
     if latex:
-        _write(latex, as_latex(comparison))
+        _write(latex, shown.as_latex(comparison))
     if json:
-        print_json(as_json(comparison))
+        print_json(shown.as_json(comparison))
     else:
-        echo(table(comparison))
+        echo(shown.table(comparison))
 
 
 def _write(path: Path, text: str) -> None:

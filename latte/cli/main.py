@@ -9,20 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from latte.cli.errors import (
-    BROKEN_PIPE,
-    INTERRUPTED,
-    UNEXPECTED,
-    discard_unwritten_output,
-    ended_by_signals,
-    machine_error,
-    open_standard_streams,
-    print_error,
-    print_stopped,
-    print_unexpected,
-    refuse_removed_folder,
-    warnings_shown,
-)
+from latte.cli import errors
 from latte.cli.output import echo
 from latte.cli.shared import HELP_OPTIONS, SuggestingGroup, refuse_several_processes
 from latte.interfaces import LatteError
@@ -193,29 +180,29 @@ def latte(
 
 def main() -> None:
     """Run the command line of this process."""
-    open_standard_streams()
+    errors.open_standard_streams()
     code = run_command_line(sys.argv[1:])
-    discard_unwritten_output()
+    errors.discard_unwritten_output()
     sys.exit(code)
 
 
 def run_command_line(arguments: Sequence[str]) -> int:
     """Run `latte ARGUMENTS`; return the exit code. Errors are printed, not raised."""
-    with ended_by_signals() as received, warnings_shown():
+    with errors.ended_by_signals() as received, errors.warnings_shown():
         stopped: BaseException | None = None
         try:
             code = _run_command_line(arguments)
         except (KeyboardInterrupt, typer.Abort) as error:
-            code, stopped = INTERRUPTED, error
-        if code != INTERRUPTED:
+            code, stopped = errors.INTERRUPTED, error
+        if code != errors.INTERRUPTED:
             return code
         continues = not STARTS_AGAIN.intersection(arguments[:1])
-        return print_stopped(received, stopped, continues=continues)
+        return errors.print_stopped(received, stopped, continues=continues)
 
 
 def _run_command_line(arguments: Sequence[str]) -> int:
     try:
-        refuse_removed_folder()
+        errors.refuse_removed_folder()
         if "" in arguments:  # as a path it would be the current folder
             what = f"argument {list(arguments).index('') + 1} is empty"
             hint = "is a variable of the shell not set? The current folder is `.`"
@@ -224,21 +211,21 @@ def _run_command_line(arguments: Sequence[str]) -> int:
         result = command.main(list(arguments), prog_name="latte", standalone_mode=False)
         sys.stdout.flush()
     except LatteError as error:
-        print_error(error)
+        errors.print_error(error)
         return error.exit_code
     except typer.TyperException as error:
-        print_error(_usage_error(error))
+        errors.print_error(_usage_error(error))
         return error.exit_code
     except typer.Abort:
         raise
     except BrokenPipeError:
-        return BROKEN_PIPE
+        return errors.BROKEN_PIPE
     except Exception as error:
-        known = machine_error(error)
+        known = errors.machine_error(error)
         if known is None:
-            print_unexpected(error)
-            return UNEXPECTED
-        print_error(known)
+            errors.print_unexpected(error)
+            return errors.UNEXPECTED
+        errors.print_error(known)
         return known.exit_code
     return result if isinstance(result, int) else 0
 

@@ -154,33 +154,26 @@ def reproduce(
 
     Datasets that are not on this machine are left out and listed.
     """
-    from latte.report.comparison.reproduction import (
-        changes_of,
-        chosen_datasets,
-        plan_dataset,
-        read_changes,
-        read_table,
-        why_absent,
-    )
+    from latte.report.comparison import reproduction
     from latte.results.identity import NOT_IDENTITY
     from latte.run.sweep import parse_seeds
 
     registry = load_registry()
     with naming("TABLE"):
-        read = read_table(table)
+        read = reproduction.read_table(table)
     numbers = parse_seeds(seeds) if seeds is not None else []
     changes: dict[str, str] = {}
     with naming("--with"):
         for file in with_ or ():
-            changes |= read_changes(file)
-    changes |= changes_of(set_ or ())
+            changes |= reproduction.read_changes(file)
+    changes |= reproduction.changes_of(set_ or ())
     same = (*NOT_IDENTITY, "seed")  # keys that leave a run comparable to the published one
     changed = limit is not None or any(key.partition(".")[0] not in same for key in changes)
     cells: list[Cell] = []
     absent: dict[str, str] = {}
-    for dataset in chosen_datasets(read, datasets):
-        column = plan_dataset(read, dataset, changes, numbers, registry, limit)
-        reason = why_absent(column[0].runs[0].recipe, registry, make_progress(quiet))
+    for dataset in reproduction.chosen_datasets(read, datasets):
+        column = reproduction.plan_dataset(read, dataset, changes, numbers, registry, limit)
+        reason = reproduction.why_absent(column[0].runs[0].recipe, registry, make_progress(quiet))
         if reason is not None:
             absent[dataset] = reason
         if dry_run or reason is None:

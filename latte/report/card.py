@@ -9,6 +9,7 @@ from typing import Any
 from latte.backbone.names import licence_of, repository_of
 from latte.interfaces import Calibration, RunResults
 from latte.io.redaction import one_line
+from latte.report import sentences
 from latte.report.evidence import evidence_lines, read_evidence
 from latte.report.facts import (
     Fact,
@@ -23,17 +24,6 @@ from latte.report.facts import (
 )
 from latte.report.markdown import escaped, quoted, table
 from latte.report.numbers import count, plural
-from latte.report.sentences import (
-    ADAPTED,
-    ALL_OCCUR,
-    CHECK_NAMES,
-    headline,
-    named,
-    oracle_note,
-    own_note,
-    present_sentence,
-    verdict_words,
-)
 from latte.results.identity import is_oracle
 from latte.review.sentences import Evidence
 
@@ -133,7 +123,10 @@ def _header(results: RunResults) -> str:
 
 
 def _notes(results: RunResults) -> list[str]:
-    words, oracle = verdict_words(results, results.folder.name), oracle_note(results.recipe)
+    words, oracle = (
+        sentences.verdict_words(results, results.folder.name),
+        sentences.oracle_note(results.recipe),
+    )
     strong = (words.sentence if results.verdict else None, oracle)
     normal = words.lines[1:] if results.verdict else words.lines
     return [
@@ -167,7 +160,9 @@ def _facts(facts: list[Fact]) -> str:
 
 
 def _numbers(results: RunResults, evidence: Evidence | None) -> list[str]:
-    measured = headline(results.evaluations, results.verdict, answered=evidence is not None)
+    measured = sentences.headline(
+        results.evaluations, results.verdict, answered=evidence is not None
+    )
     parts = [escaped(one) for one in (measured.sentence, measured.control) if one]
     if results.evaluations:
         header = ["", "Top-1", "95 % interval", "Images", "Gain, points", "95 % interval"]
@@ -175,7 +170,7 @@ def _numbers(results: RunResults, evidence: Evidence | None) -> list[str]:
         cells = [score_cells(evaluation) for evaluation in results.evaluations]
         rows = [[escaped(one["name"]), *(one[key] for key in columns)] for one in cells]
         parts += [table(header, rows), "The gain is over zero-shot, on the same images."]
-        if note := own_note(results.evaluations):
+        if note := sentences.own_note(results.evaluations):
             parts.append(escaped(note))
     return parts
 
@@ -214,7 +209,7 @@ def _limits(results: RunResults, evidence: Evidence | None) -> list[str]:
         "Its pseudo-labels and texts were not checked: where they are wrong in the same way for "
         "many images, the model has learnt the mistake."
     ]
-    if after := named(results.evaluations, ADAPTED):
+    if after := sentences.named(results.evaluations, sentences.ADAPTED):
         limits.append(
             f"The numbers hold for one evaluation split of {plural(after.images, 'image')} and one "
             "run with one seed; the intervals cover the choice of images, not that of the seed."
@@ -226,10 +221,10 @@ def _limits(results: RunResults, evidence: Evidence | None) -> list[str]:
         limits.append(f"Its accuracy was {where}.")
     if unseen := sum(adapted == 0 for _, adapted in results.pseudo_label_counts):
         limits.append(f"Classes that it gives to no training image: {count(unseen)}.")
-    if present := present_sentence(results.present, len(results.class_names)):
-        limits.append(f"{escaped(present)}. {CHECK_NAMES}")
+    if present := sentences.present_sentence(results.present, len(results.class_names)):
+        limits.append(f"{escaped(present)}. {sentences.CHECK_NAMES}")
     elif results.present is not None:
-        limits.append(ALL_OCCUR)
+        limits.append(sentences.ALL_OCCUR)
     return [
         *limits,
         "Other classes, other kinds of images and other uses of the embeddings were not evaluated; "

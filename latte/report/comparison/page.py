@@ -10,21 +10,12 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from latte.io.redaction import one_line, printable
+from latte.report import numbers
 from latte.report.charts import IntervalRow, interval_chart, points_tick
 from latte.report.comparison.comparison import Comparison, dataset_titles, notes, row_titles
 from latte.report.comparison.panels import differences, training_curves
 from latte.report.comparison.rows import Result, Row
 from latte.report.html import filled
-from latte.report.numbers import (
-    ABSENT,
-    duration,
-    mean_percent,
-    mebibytes,
-    plural,
-    points,
-    points_range,
-    published_percent,
-)
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -33,7 +24,7 @@ def page(comparison: Comparison, path: Path | None = None) -> str:
     """Return the page as HTML; stored at `path`, it links to the reports of runs near it."""
     content = {
         "title": page_title(comparison.rows),
-        "runs": plural(sum(len(row.seeds) for row in comparison.rows), "run"),
+        "runs": numbers.plural(sum(len(row.seeds) for row in comparison.rows), "run"),
         "overview": overview(comparison.rows),
         "sections": [
             _section(title, digest, comparison, path)
@@ -67,8 +58,8 @@ def overview(rows: Sequence[Row]) -> dict[str, Any] | None:
     }
     cells = {
         key: {
-            "top1": mean_percent(result.top1, row.data.images),
-            "gain": points(result.gain.value, row.data.images),
+            "top1": numbers.mean_percent(result.top1, row.data.images),
+            "gain": numbers.points(result.gain.value, row.data.images),
             "best": result.top1.mean >= best[row.data.digest],
         }
         for key, (row, result) in found.items()
@@ -125,12 +116,12 @@ def _lines(row: Row, title: str, path: Path | None, comparison: Comparison) -> l
             (seed, report_link(path, folder) if path else None)
             for seed, folder in zip(row.seeds, row.folders, strict=True)
         ],
-        "zero_shot": mean_percent(row.baseline, images),
+        "zero_shot": numbers.mean_percent(row.baseline, images),
         **_figures(row.adapted, images),
-        "published": published_percent(row.published),
-        "time": duration(sum(row.seconds.values())),
-        "stages": [(stage, duration(seconds)) for stage, seconds in row.seconds.items()],
-        "memory": mebibytes(row.peak_memory_mb),
+        "published": numbers.published_percent(row.published),
+        "time": numbers.duration(sum(row.seconds.values())),
+        "stages": [(stage, numbers.duration(seconds)) for stage, seconds in row.seconds.items()],
+        "memory": numbers.mebibytes(row.peak_memory_mb),
     }
     nothing = dict.fromkeys(("zero_shot", "published", "time", "memory"), "")
     others = [
@@ -151,11 +142,11 @@ def _lines(row: Row, title: str, path: Path | None, comparison: Comparison) -> l
 
 def _figures(result: Result | None, images: int) -> dict[str, str]:
     if result is None:
-        return {"top1": ABSENT, "gain": ABSENT, "gain_interval": ""}
+        return {"top1": numbers.ABSENT, "gain": numbers.ABSENT, "gain_interval": ""}
     return {
-        "top1": mean_percent(result.top1, images),
-        "gain": points(result.gain.value, images),
-        "gain_interval": points_range(result.gain, images) + result.mark,
+        "top1": numbers.mean_percent(result.top1, images),
+        "gain": numbers.points(result.gain.value, images),
+        "gain_interval": numbers.points_range(result.gain, images) + result.mark,
     }
 
 
@@ -168,7 +159,7 @@ def _gain_chart(title: str, rows: Sequence[Row]) -> Markup | None:
             (row.name, row.adapted, "adapted", _seed_gains(row)),
             *((name, one, "control", ()) for name, one in row.others.items()),
         )
-        for gain in [points(result.gain.value, row.data.images)]
+        for gain in [numbers.points(result.gain.value, row.data.images)]
     ]
     label = f"Gain over zero-shot on {title}, with 95 % intervals; the table has the same numbers"
     return interval_chart(drawn, printable(label), points_tick, reference=0.0) if drawn else None

@@ -9,17 +9,7 @@ from markupsafe import Markup
 
 from latte.interfaces import RunResults
 from latte.io.redaction import one_line
-from latte.report.charts import (
-    Format,
-    Reference,
-    Row,
-    Series,
-    figures,
-    line_chart,
-    percent_tick,
-    plain_tick,
-    series,
-)
+from latte.report import charts
 from latte.report.numbers import percent, plural
 from latte.report.sentences import ZERO_SHOT, named
 
@@ -37,7 +27,7 @@ class Figure:
 
     title: str
     note: str = ""
-    tick: Format = plain_tick
+    tick: charts.Format = charts.plain_tick
 
     def title_of(self, name: str) -> str:
         """Return the title, with the learner if the recorded name begins with a learner's name."""
@@ -46,12 +36,12 @@ class Figure:
 
 
 MAIN = {
-    "top1": Figure("Top-1 accuracy", "On the evaluation split.", percent_tick),
+    "top1": Figure("Top-1 accuracy", "On the evaluation split.", charts.percent_tick),
     "loss": Figure("Loss"),
     "agreement": Figure(
         "Label agreement",
         "Training images whose zero-shot and current pseudo-labels are the same.",
-        percent_tick,
+        charts.percent_tick,
     ),
     "confidence": Figure("Confidence", "Mean probability of the top class."),
     "margin": Figure("Margin", "Mean similarity of the top class minus that of the second."),
@@ -64,26 +54,26 @@ def curves(results: RunResults) -> dict[str, list[Curve]]:
     reference = None
     if before is not None:
         accuracy = before.top1.value
-        reference = Reference(accuracy, f"zero-shot {percent(accuracy, before.images)}")
+        reference = charts.Reference(accuracy, f"zero-shot {percent(accuracy, before.images)}")
     main = [(MAIN[figure], *where) for figure in MAIN for where in recorded(rows, figure)]
     shown = {(event, name) for _, event, name in main}
     others = [
         (Figure(name.rpartition(".")[2].replace("_", " ").capitalize()), event, name)
         for event in _EVENTS
-        for name in figures(rows, event)
+        for name in charts.figures(rows, event)
         if (event, name) not in shown
     ]
     drawn = {"main": main, "others": others}
     return {key: [*_drawn(rows, wanted, reference)] for key, wanted in drawn.items()}
 
 
-def recorded(rows: Sequence[Row], figure: str) -> list[tuple[str, str]]:
+def recorded(rows: Sequence[charts.Row], figure: str) -> list[tuple[str, str]]:
     """Return (event, name) of each recorded metric with the name `figure` or `LEARNER.figure`.
 
     Parameters of a loss (`loss.NAME` or `LEARNER.loss.NAME`) do not count, whatever their name.
     """
     for event in _EVENTS:
-        parts = [(name, *name.rpartition(".")[::2]) for name in figures(rows, event)]
+        parts = [(name, *name.rpartition(".")[::2]) for name in charts.figures(rows, event)]
         names = [
             name
             for name, start, last in parts
@@ -95,15 +85,17 @@ def recorded(rows: Sequence[Row], figure: str) -> list[tuple[str, str]]:
 
 
 def _drawn(
-    rows: Sequence[Row], wanted: Iterable[tuple[Figure, str, str]], zero_shot: Reference | None
+    rows: Sequence[charts.Row],
+    wanted: Iterable[tuple[Figure, str, str]],
+    zero_shot: charts.Reference | None,
 ) -> Iterator[Curve]:
     """Yield one chart per (figure, event, name) in `wanted` that has a finite value."""
     for figure, event, name in wanted:
-        found, title = series(rows, event, name), figure.title_of(name)
+        found, title = charts.series(rows, event, name), figure.title_of(name)
         if not found.samples:
             continue
         reference = zero_shot if name == "top1" else None
-        chart = line_chart(found, _label(title, found, figure.tick), figure.tick, reference)
+        chart = charts.line_chart(found, _label(title, found, figure.tick), figure.tick, reference)
         size = found.steps_per_sample
         notes = [figure.note]
         notes.append(f"Mean and range of every {size} {event}s." if size > 1 else f"Every {event}.")
@@ -112,7 +104,7 @@ def _drawn(
         yield title, " ".join(filter(None, notes)), chart
 
 
-def _label(title: str, found: Series, tick: Format) -> str:
+def _label(title: str, found: charts.Series, tick: charts.Format) -> str:
     first, last = found.samples[0], found.samples[-1]
     finest = max(abs(last.value), abs(first.value), 1e-12) / 100
     values = f"from {tick(first.value, finest)} to {tick(last.value, finest)}"

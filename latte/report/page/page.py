@@ -10,16 +10,9 @@ from markupsafe import Markup
 
 from latte.interfaces import Evaluation, RunResults
 from latte.io.redaction import as_yaml, printable
+from latte.report import facts, sentences
 from latte.report.charts import IntervalRow, interval_chart, percent_tick, points_tick
 from latte.report.evidence import evidence_lines, read_evidence
-from latte.report.facts import (
-    backbone_use,
-    loading_code,
-    method_facts,
-    page_title,
-    run_facts,
-    score_cells,
-)
 from latte.report.html import filled
 from latte.report.numbers import percent, points
 from latte.report.page.classes import MOST_CLASSES, class_changes
@@ -27,17 +20,6 @@ from latte.report.page.confusion import confusions
 from latte.report.page.curves import curves
 from latte.report.page.gallery import gallery
 from latte.report.page.labels import flows, label_counts, moved_prototypes
-from latte.report.sentences import (
-    ALL_OCCUR,
-    CHECK_NAMES,
-    gain_sentence,
-    headline,
-    main_name,
-    oracle_note,
-    own_note,
-    present_sentence,
-    verdict_words,
-)
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -68,17 +50,19 @@ def run_page(
     evidence, recipe = read_evidence(results.folder), results.recipe
     content = {
         "results": results,
-        "title": page_title(results),
-        "headline": headline(results.evaluations, results.verdict, answered=evidence is not None),
-        "own": own_note(results.evaluations),
-        "verdict": verdict_words(results, results.folder.name),
+        "title": facts.page_title(results),
+        "headline": sentences.headline(
+            results.evaluations, results.verdict, answered=evidence is not None
+        ),
+        "own": sentences.own_note(results.evaluations),
+        "verdict": sentences.verdict_words(results, results.folder.name),
         "evidence": evidence_lines(evidence, results.folder.name),
         "present": _present(results),
-        "expected_gain": gain_sentence(results),
-        "oracle": oracle_note(recipe),
-        "scores": [score_cells(evaluation) for evaluation in results.evaluations],
+        "expected_gain": sentences.gain_sentence(results),
+        "oracle": sentences.oracle_note(recipe),
+        "scores": [facts.score_cells(evaluation) for evaluation in results.evaluations],
         **_charts(results.evaluations),
-        "facts": run_facts(results),
+        "facts": facts.run_facts(results),
         "curves": curves(results),
         "changes": class_changes(results),
         "most_classes": MOST_CLASSES,
@@ -88,8 +72,10 @@ def run_page(
         "prototypes": moved_prototypes(results),
         "gates": results.held_back,
         "gallery": gallery(results, gallery_images, thumbnail_size),
-        "method": method_facts(recipe),
-        "loading": loading_code(results.folder, recipe) if backbone_use(recipe) is None else None,
+        "method": facts.method_facts(recipe),
+        "loading": facts.loading_code(results.folder, recipe)
+        if facts.backbone_use(recipe) is None
+        else None,
         "recipe": as_yaml(recipe),
         "environment": as_yaml(results.environment),
         "mistakes": mistakes,
@@ -101,18 +87,18 @@ def _present(results: RunResults) -> dict[str, Any] | None:
     """Return a sentence on the classes that occur, and the names of classes without an image."""
     if results.present is None:
         return None
-    sentence = present_sentence(results.present, len(results.class_names))
+    sentence = sentences.present_sentence(results.present, len(results.class_names))
     return {
-        "sentence": sentence or ALL_OCCUR,
+        "sentence": sentence or sentences.ALL_OCCUR,
         "unsupported": results.present.unsupported,
-        "advice": CHECK_NAMES,
+        "advice": sentences.CHECK_NAMES,
     }
 
 
 def _charts(evaluations: Sequence[Evaluation]) -> dict[str, Markup | None]:
     accuracies, gains = [], []
     for one in evaluations:
-        name, kind = printable(one.name), main_name(one) or "control"
+        name, kind = printable(one.name), sentences.main_name(one) or "control"
         accuracy = percent(one.top1.value, one.images)
         accuracies.append(IntervalRow(name, one.top1, accuracy, kind))
         if one.gain:
