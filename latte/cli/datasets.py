@@ -11,14 +11,7 @@ import typer
 from latte.cli.output import results
 from latte.cli.progress import make_progress
 from latte.cli.shared import command_group
-from latte.components.datasets.published.dataset import (
-    DATA_VARIABLE,
-    UNSET,
-    default_root,
-    missing,
-    split_files,
-    what_to_set,
-)
+from latte.components.datasets.published import dataset
 from latte.components.datasets.published.facts import (
     RANDOM_SPLITS,
     SPLITS_PAGE,
@@ -65,11 +58,11 @@ def list_(context: typer.Context) -> None:
     console.print()
     console.print(fitted(("", ""), [(facts.name, facts.source) for facts in found]))
     console.print()
-    if data := os.environ.get(DATA_VARIABLE):
-        place = f"here: below {DATA_VARIABLE}={data}"
+    if data := os.environ.get(dataset.DATA_VARIABLE):
+        place = f"here: below {dataset.DATA_VARIABLE}={data}"
         console.print(f"{place}; complete check: latte datasets check NAME")
     else:
-        console.print(f"{UNSET}. {what_to_set('eurosat')}")
+        console.print(f"{dataset.UNSET}. {dataset.what_to_set('eurosat')}")
     console.print("More about one: latte datasets show NAME")
 
 
@@ -133,7 +126,7 @@ def _report(facts: Facts, root: Path, split: str | None) -> None:
 
 
 def _folder(facts: Facts, root: Path | None) -> Path:
-    chosen = root.expanduser().absolute() if root else default_root(facts)
+    chosen = root.expanduser().absolute() if root else dataset.default_root(facts)
     if chosen is None:
         hint = "Add --root DIR, or set LATTE_DATA to the folder that holds all datasets."
         raise LatteError(f"the folder of {facts.name} is unknown", hint=hint)
@@ -142,12 +135,12 @@ def _folder(facts: Facts, root: Path | None) -> Path:
 
 def presence(facts: Facts) -> str:
     """Return `yes`, `part` or `no` by the dataset's folders and split file; `?` if unknown."""
-    root = default_root(facts)
+    root = dataset.default_root(facts)
     if root is None:
         return "?"
     if not is_folder(root):
         return "no"
-    return "part" if missing(facts, root) else "yes"
+    return "part" if dataset.missing(facts, root) else "yes"
 
 
 def _rows(facts: Facts) -> list[tuple[str, str]]:
@@ -160,7 +153,7 @@ def _rows(facts: Facts) -> list[tuple[str, str]]:
     if not facts.torchvision:
         to_get = f"not by a command; afterwards: latte datasets check {facts.name}"
     needed = [f"{name}/" for name in facts.needed_folders]
-    needed += [path.as_posix() for path in split_files(facts, Path())]
+    needed += [path.as_posix() for path in dataset.split_files(facts, Path())]
     return [
         ("name", f"{facts.name}   in a recipe: dataset: {{use: {facts.name}, root: DIR}}"),
         ("images", f"{facts.train:,} + {facts.val:,} training, {facts.test:,} test"),
@@ -168,7 +161,7 @@ def _rows(facts: Facts) -> list[tuple[str, str]]:
         ("licence", f"{facts.licence} (the terms of its source apply)"),
         ("source", facts.source),
         ("", ""),
-        ("folder", f"${DATA_VARIABLE}/{facts.folder}, or root; it holds"),
+        ("folder", f"${dataset.DATA_VARIABLE}/{facts.folder}, or root; it holds"),
         *(("", f"  {name}") for name in needed),
         ("split", split),
         ("", ""),

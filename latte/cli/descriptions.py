@@ -12,17 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
+from latte.cli import shared
 from latte.cli.output import echo, results
 from latte.cli.progress import make_progress
-from latte.cli.shared import (
-    ForceOption,
-    LimitOption,
-    QuietOption,
-    RecipeArgument,
-    SetOption,
-    command_group,
-    require_recipe,
-)
 from latte.describe import import_export
 from latte.describe.inventory import Archive, holdings, statistics
 from latte.interfaces import LatteError
@@ -39,8 +31,8 @@ if TYPE_CHECKING:
 
 
 def describe(
-    recipe: RecipeArgument,
-    set_: SetOption = None,
+    recipe: shared.RecipeArgument,
+    set_: shared.SetOption = None,
     shard: Annotated[
         str | None,
         typer.Option(
@@ -55,15 +47,15 @@ def describe(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List the recipe's questions; ask none.")
     ] = False,
-    limit: LimitOption = None,
-    quiet: QuietOption = False,
+    limit: shared.LimitOption = None,
+    quiet: shared.QuietOption = False,
 ) -> None:
     """Describe a recipe's images; the texts are stored, and `latte run` uses them."""
     from latte.describe.shards import Shard
     from latte.run.ready import refuse_unready
     from latte.run.workspace import load_recipe_or_saved
 
-    require_recipe(recipe)
+    shared.require_recipe(recipe)
     progress = make_progress(quiet)
     share = Shard.parse(shard) if shard is not None else Shard.of_torchrun(os.environ)
     if share is not None and shard is None:
@@ -114,7 +106,7 @@ def _print_questions(
     echo(f"to ask in all: {', '.join(amounts)}")
 
 
-descriptions = command_group(
+descriptions = shared.command_group(
     "descriptions", "List, show, export and import the texts that describers wrote."
 )
 
@@ -221,7 +213,7 @@ def export(
     describer: DescriberOption = None,
     prompt: PromptOption = None,
     cache: CacheOption = None,
-    force: ForceOption = False,
+    force: shared.ForceOption = False,
 ) -> None:
     """Write texts and refusals to a file that another machine can import."""
     chosen = import_export.find_format(format_, file)

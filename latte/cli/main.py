@@ -14,13 +14,7 @@ from latte.cli.output import echo
 from latte.cli.shared import HELP_OPTIONS, SuggestingGroup, refuse_several_processes
 from latte.interfaces import LatteError
 from latte.interfaces.errors import error_line
-from latte.registry.discovery import (
-    STRICT_HINT,
-    discover_plugins,
-    import_target,
-    is_strict,
-    raise_plugin_error,
-)
+from latte.registry import discovery
 from latte.registry.spec import CommandSpec, Plugin
 from latte.version import __version__
 
@@ -104,7 +98,7 @@ class CommandGroup(SuggestingGroup):
 
 @functools.cache
 def _command(name: str, target: str) -> Any:
-    loaded = import_target(target)
+    loaded = discovery.import_target(target)
     if isinstance(loaded, typer.Typer):
         return typer.main.get_command(loaded)
     single = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -124,7 +118,7 @@ def plugin_commands() -> Mapping[str, CommandSpec]:
 @functools.cache
 def _declared_commands() -> Mapping[str, list[tuple[Plugin, CommandSpec]]]:
     found: dict[str, list[tuple[Plugin, CommandSpec]]] = {}
-    for plugin in discover_plugins():
+    for plugin in discovery.discover_plugins():
         for command in plugin.commands:
             found.setdefault(command.name, []).append((plugin, command))
     return found
@@ -140,12 +134,12 @@ def _plugin_command(name: str) -> Any:
     try:
         return _command(name, spec.target)
     except Exception as error:
-        if is_strict():
-            raise_plugin_error(plugin.package, error)
+        if discovery.is_strict():
+            discovery.raise_plugin_error(plugin.package, error)
         raise LatteError(
             f'"latte {name}" of {plugin.package} cannot be used: {error_line(error)}',
             hint="the error is in that package: upgrade it, or report it to its authors\n  "
-            + STRICT_HINT,
+            + discovery.STRICT_HINT,
         ) from error
 
 

@@ -8,19 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from latte.cli import shared
 from latte.cli.output import echo, print_json, results, write_file
-from latte.cli.shared import (
-    ClassesOption,
-    ForceOption,
-    MethodOption,
-    ModelOption,
-    RecipeArgument,
-    SetOption,
-    command_group,
-    complete_shipped_recipe,
-    file_or_names,
-    require_recipe,
-)
 from latte.interfaces import LatteError, RecipeErrors
 from latte.recipe.dump import dump_yaml, yaml_lines
 from latte.recipe.load import load_recipe
@@ -40,7 +29,7 @@ _WIDEST = 44
 
 def new(
     images: Annotated[Path, typer.Option("--images", metavar="DIR", help="Your images.")],
-    classes: ClassesOption = None,
+    classes: shared.ClassesOption = None,
     evaluation: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Labelled images by class, to measure the gain."),
@@ -48,8 +37,8 @@ def new(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="The recipe to write.")
     ] = Path("recipe.yaml"),
-    method: MethodOption = "auto",
-    model: ModelOption = None,
+    method: shared.MethodOption = "auto",
+    model: shared.ModelOption = None,
 ) -> None:
     """Write a recipe that fits your images and this machine, with reasons for each choice."""
     from latte.data.few_images import quick_look
@@ -66,7 +55,7 @@ def new(
     registry = load_registry()
     if model is not None:
         refuse_backbone(model, registry)
-    found, machine = look_at(images, file_or_names(classes), evaluation), this_machine()
+    found, machine = look_at(images, shared.file_or_names(classes), evaluation), this_machine()
     chosen = choose(found, machine, registry, method, model)
     size = f", {found.size[0]} x {found.size[1]} pixels (median)" if found.size else ""
     echo(in_lines(f"images: {found.images:,}{size}"))
@@ -90,8 +79,8 @@ def print_reasons(found: Findings, chosen: Choices) -> None:
 
 
 def check(
-    recipe: RecipeArgument,
-    set_: SetOption = None,
+    recipe: shared.RecipeArgument,
+    set_: shared.SetOption = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print the recipe and the origins as JSON.")
     ] = False,
@@ -106,7 +95,7 @@ def check(
     from latte.run.ready import check_dataset, check_models
     from latte.run.workspace import check_sending, load_recipe_or_saved
 
-    require_recipe(recipe)
+    shared.require_recipe(recipe)
     registry = load_registry()
     checked = load_recipe_or_saved(recipe, registry, set_ or ())
     errors, dataset = [], None
@@ -153,14 +142,14 @@ def annotated(recipe: Recipe) -> str:
     return "".join(f"{line}\n" for line in text)
 
 
-recipes = command_group(
+recipes = shared.command_group(
     "recipes", "List, show and copy the recipes that come with latte; `latte run NAME` runs one."
 )
 
 NameArgument = Annotated[
     str,
     typer.Argument(
-        help="A recipe's name, as in `flyp/sun397`.", autocompletion=complete_shipped_recipe
+        help="A recipe's name, as in `flyp/sun397`.", autocompletion=shared.complete_shipped_recipe
     ),
 ]
 
@@ -225,7 +214,7 @@ def schema(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write it there; default: print it."),
     ] = None,
-    force: ForceOption = False,
+    force: shared.ForceOption = False,
 ) -> None:
     """Print a JSON Schema of recipes with every installed component, for your editor."""
     import json

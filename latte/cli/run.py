@@ -9,17 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from latte.cli import waited
+from latte.cli import shared, waited
 from latte.cli.output import echo, results
 from latte.cli.progress import make_progress, three_digits
-from latte.cli.shared import (
-    LimitOption,
-    QuietOption,
-    RecipeArgument,
-    SetOption,
-    require_recipe,
-    together,
-)
 from latte.interfaces import RunResults
 from latte.io.paths import relative
 from latte.registry.registry import load_registry
@@ -28,20 +20,20 @@ from latte.report.terminal import fitted, in_lines
 
 
 def run(
-    recipe: RecipeArgument,
-    set_: SetOption = None,
+    recipe: shared.RecipeArgument,
+    set_: shared.SetOption = None,
     until: Annotated[
         str, typer.Option(help="Stop after this stage: data, zero-shot, describe, train, evaluate.")
     ] = "report",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List the stages and which are reused; run nothing.")
     ] = False,
-    limit: LimitOption = None,
+    limit: shared.LimitOption = None,
     profile: Annotated[
         bool,
         typer.Option("--profile", help="Measure where the time goes, and print it at the end."),
     ] = False,
-    quiet: QuietOption = False,
+    quiet: shared.QuietOption = False,
 ) -> None:
     """Adapt a CLIP to the images of a recipe; finished stages are reused.
 
@@ -50,9 +42,9 @@ def run(
     from latte.results.identity import check_stage
     from latte.run.ready import refuse_unready
 
-    with together() as is_main:
+    with shared.together() as is_main:
         last = check_stage(until)
-        require_recipe(recipe)
+        shared.require_recipe(recipe)
         registry = load_registry()
         from latte.run.workspace import load_recipe_or_saved, run_folder
 

@@ -9,18 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
+from latte.cli import shared
 from latte.cli.finished import print_skipped
 from latte.cli.output import echo, results
 from latte.cli.progress import make_progress
-from latte.cli.shared import (
-    DryRunOption,
-    LimitOption,
-    QuietOption,
-    SeedsOption,
-    chosen_recipe,
-    complete_recipe,
-    naming,
-)
 from latte.interfaces import LatteError
 from latte.io.paths import relative
 from latte.io.redaction import one_line
@@ -41,11 +33,11 @@ def sweep(
         typer.Argument(
             metavar="RECIPE...",
             help="The recipes: YAML files, or names of recipes that come with latte.",
-            callback=lambda paths: [chosen_recipe(path) for path in paths],
-            autocompletion=complete_recipe,
+            callback=lambda paths: [shared.chosen_recipe(path) for path in paths],
+            autocompletion=shared.complete_recipe,
         ),
     ],
-    seeds: SeedsOption = None,
+    seeds: shared.SeedsOption = None,
     set_: Annotated[
         list[str] | None,
         typer.Option(
@@ -55,9 +47,9 @@ def sweep(
             "separate). May be repeated: every combination is run.",
         ),
     ] = None,
-    dry_run: DryRunOption = False,
-    limit: LimitOption = None,
-    quiet: QuietOption = False,
+    dry_run: shared.DryRunOption = False,
+    limit: shared.LimitOption = None,
+    quiet: shared.QuietOption = False,
 ) -> None:
     """Run recipes with several seeds and values, then compare; finished runs are reused.
 
@@ -136,7 +128,7 @@ def reproduce(
         str | None,
         typer.Option(metavar="A,B", help="Only these datasets; default: all of the table."),
     ] = None,
-    seeds: SeedsOption = None,
+    seeds: shared.SeedsOption = None,
     with_: Annotated[
         list[Path] | None,
         typer.Option(
@@ -146,9 +138,9 @@ def reproduce(
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A value for every run.")
     ] = None,
-    dry_run: DryRunOption = False,
-    limit: LimitOption = None,
-    quiet: QuietOption = False,
+    dry_run: shared.DryRunOption = False,
+    limit: shared.LimitOption = None,
+    quiet: shared.QuietOption = False,
 ) -> None:
     """Run a published table and print your results beside it; finished runs are reused.
 
@@ -159,11 +151,11 @@ def reproduce(
     from latte.run.sweep import parse_seeds
 
     registry = load_registry()
-    with naming("TABLE"):
+    with shared.naming("TABLE"):
         read = reproduction.read_table(table)
     numbers = parse_seeds(seeds) if seeds is not None else []
     changes: dict[str, str] = {}
-    with naming("--with"):
+    with shared.naming("--with"):
         for file in with_ or ():
             changes |= reproduction.read_changes(file)
     changes |= reproduction.changes_of(set_ or ())

@@ -11,15 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from latte.export.folder import (
-    NO_EXPORT_NEEDED,
-    PROTOTYPES,
-    Exported,
-    no_export,
-    onnx_readme,
-    require,
-    whole_folder,
-)
+from latte.export import folder as shared
 from latte.interfaces import LatteError, PixelFormat
 from latte.interfaces.errors import error_line
 from latte.io.files import write_json, write_text
@@ -48,7 +40,7 @@ class ImageClassifier(nn.Module):
     square root of the number of learners.
     """
 
-    def __init__(self, exported: Exported) -> None:
+    def __init__(self, exported: shared.Exported) -> None:
         super().__init__()
         members = exported.adapted.members
         self.towers = nn.ModuleList()
@@ -58,7 +50,7 @@ class ImageClassifier(nn.Module):
             tower = member.backbone.image_tower()
             if tower is None:
                 saves = member.backbone.saves_transformers
-                raise no_export(member, "ONNX", "transformers" if saves else None)
+                raise shared.no_export(member, "ONNX", "transformers" if saves else None)
             self.towers.append(tower)
             found = member.classifier
             rows, present = _by_class(found.weights, found.owners)
@@ -85,24 +77,24 @@ class ImageClassifier(nn.Module):
         return by_row.masked_fill(absent, torch.finfo(by_row.dtype).min).amax(dim=2)
 
 
-def export_onnx(exported: Exported, folder: Path, *, replace: bool) -> Path:
+def export_onnx(exported: shared.Exported, folder: Path, *, replace: bool) -> Path:
     """Write `folder` with `model.onnx`, `metadata.json`, the prototypes and a README.
 
     Raises:
         LatteError: if onnx is missing, torch too old, or the learners have different pixel formats.
     """
-    require("onnx", "onnx")
-    require("onnxscript", "onnx", _ONNXSCRIPT)
-    require("torch", "onnx", _TORCH)
+    shared.require("onnx", "onnx")
+    shared.require("onnxscript", "onnx", _ONNXSCRIPT)
+    shared.require("torch", "onnx", _TORCH)
     formats = {member.backbone.pixel_format for member in exported.adapted.members}
     if len(formats) > 1:
         raise LatteError("the learners take different pixels, so that no one input fits them all")
     pixels = formats.pop()
-    with whole_folder(folder, replace=replace) as temporary:
+    with shared.whole_folder(folder, replace=replace) as temporary:
         _write_model(ImageClassifier(exported).eval(), pixels.size, temporary / MODEL)
         write_json(temporary / METADATA, _metadata(exported, pixels))
-        write_prototypes(temporary / PROTOTYPES, exported.adapted, exported.about())
-        write_text(temporary / "README.md", onnx_readme(exported, folder.name, pixels))
+        write_prototypes(temporary / shared.PROTOTYPES, exported.adapted, exported.about())
+        write_text(temporary / "README.md", shared.onnx_readme(exported, folder.name, pixels))
     return folder
 
 
@@ -152,10 +144,10 @@ def _write_model(classifier: ImageClassifier, size: int, path: Path) -> None:
 
 def _not_exportable(reason: str) -> LatteError:
     what = f"PyTorch cannot convert the image tower to ONNX: {reason}"
-    return LatteError(what, hint=NO_EXPORT_NEEDED)
+    return LatteError(what, hint=shared.NO_EXPORT_NEEDED)
 
 
-def _metadata(exported: Exported, pixels: PixelFormat) -> dict[str, Any]:
+def _metadata(exported: shared.Exported, pixels: PixelFormat) -> dict[str, Any]:
     return {
         "format": 1,
         "name": exported.name,

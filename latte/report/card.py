@@ -9,19 +9,8 @@ from typing import Any
 from latte.backbone.names import licence_of, repository_of
 from latte.interfaces import Calibration, RunResults
 from latte.io.redaction import one_line
-from latte.report import sentences
+from latte.report import facts, sentences
 from latte.report.evidence import evidence_lines, read_evidence
-from latte.report.facts import (
-    Fact,
-    backbone_use,
-    gate_facts,
-    learner_names,
-    loading_code,
-    method_facts,
-    run_facts,
-    score_cells,
-    steps,
-)
 from latte.report.markdown import escaped, quoted, table
 from latte.report.numbers import count, plural
 from latte.results.identity import is_oracle
@@ -73,9 +62,9 @@ def model_card(results: RunResults) -> str:
         "## Intended use",
         _INTENDED_USE,
         "## Data",
-        _facts(run_facts(results)),
+        _listed(facts.run_facts(results)),
         "## Method",
-        _facts([*method_facts(results.recipe), *gate_facts(results.held_back)]),
+        _listed([*facts.method_facts(results.recipe), *facts.gate_facts(results.held_back)]),
         "The complete recipe is `recipe.yaml` in the run folder.",
         "## Numbers",
         *_numbers(results, evidence),
@@ -95,7 +84,7 @@ def model_card(results: RunResults) -> str:
 
 def _starting_model(recipe: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """Return the Hugging Face repository and the licence of the CLIP; None if unknown."""
-    backbone = recipe.get("backbone") if backbone_use(recipe) is None else None
+    backbone = recipe.get("backbone") if facts.backbone_use(recipe) is None else None
     backbone = backbone if isinstance(backbone, Mapping) else {}
     pretrained = backbone.get("pretrained")
     tag = pretrained if isinstance(pretrained, str) else None
@@ -106,7 +95,7 @@ def _starting_model(recipe: Mapping[str, Any]) -> tuple[str | None, str | None]:
 def _header(results: RunResults) -> str:
     """Return the YAML header that model hubs read; an unknown licence is written as `other`."""
     repository, licence = _starting_model(results.recipe)
-    use = backbone_use(results.recipe)
+    use = facts.backbone_use(results.recipe)
     library, tag = ("open_clip", "open_clip") if use is None else ("latte", quoted(_short(use)))
     lines = [
         "---",
@@ -139,7 +128,7 @@ def _summary(results: RunResults) -> str:
     classes = f"{count(len(results.class_names))} classes"
     if results.verdict is not None and not results.verdict.adapt:
         return f"The CLIP that the recipe names, with its class texts as classifier for {classes}."
-    if steps(results) == 0:
+    if facts.steps(results) == 0:
         return f"The CLIP that the recipe names, not trained, with prototypes for {classes}."
     images = plural(results.training_images, "image")
     described = results.recipe.get("describer") or results.recipe.get("describers")
@@ -155,8 +144,8 @@ def _summary(results: RunResults) -> str:
     )
 
 
-def _facts(facts: list[Fact]) -> str:
-    return "\n".join(f"- {escaped(term)}: {escaped(text)}" for term, text in facts)
+def _listed(pairs: list[facts.Fact]) -> str:
+    return "\n".join(f"- {escaped(term)}: {escaped(text)}" for term, text in pairs)
 
 
 def _numbers(results: RunResults, evidence: Evidence | None) -> list[str]:
@@ -167,7 +156,7 @@ def _numbers(results: RunResults, evidence: Evidence | None) -> list[str]:
     if results.evaluations:
         header = ["", "Top-1", "95 % interval", "Images", "Gain, points", "95 % interval"]
         columns = ("top1", "interval", "images", "gain", "gain_interval")
-        cells = [score_cells(evaluation) for evaluation in results.evaluations]
+        cells = [facts.score_cells(evaluation) for evaluation in results.evaluations]
         rows = [[escaped(one["name"]), *(one[key] for key in columns)] for one in cells]
         parts += [table(header, rows), "The gain is over zero-shot, on the same images."]
         if note := sentences.own_note(results.evaluations):
@@ -244,13 +233,13 @@ def _licence(results: RunResults) -> str:
 
 
 def _use(results: RunResults) -> list[str]:
-    use = backbone_use(results.recipe)
+    use = facts.backbone_use(results.recipe)
     needs, alone = list[str](), list[str]()
     if use is None:
         exports = "if its CLIP supports these towers"
-        several = len(learner_names(results.recipe)) > 1
+        several = len(facts.learner_names(results.recipe)) > 1
         shown = " Each learner has a folder of its own." if several else ""
-        code = loading_code(results.folder, results.recipe)
+        code = facts.loading_code(results.folder, results.recipe)
         alone = [f"With open_clip alone.{shown}", f"```python\n{code}```"]
     else:
         exports, needs = "if the backbone supports the export", _package(results, use)

@@ -1,4 +1,4 @@
-"""What adapting changed without true labels: pseudo-labels per class, and prototypes."""
+"""Changes by adapting that need no true labels: pseudo-labels per class, and prototypes."""
 
 from __future__ import annotations
 
