@@ -5,6 +5,7 @@ from __future__ import annotations
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -46,11 +47,7 @@ def components(
 
 
 def in_recipe(kind: Kind, name: str, rows: Sequence[OptionRow] = ()) -> str:
-    """Return the line of a recipe that names a component, for example `labels: [current]`.
-
-    With `rows`, the component's options, the line is `loss: {use: NAME, OPTION: ...}`, which has
-    each required option.
-    """
+    """Return the line of a recipe that names a component, with its required options in `rows`."""
     if kind == "model":
         return f"model: plugin:{name}"
     required = "".join(f", {row.name}: ..." for row in rows if row.required and "." not in row.name)
@@ -60,7 +57,6 @@ def in_recipe(kind: Kind, name: str, rows: Sequence[OptionRow] = ()) -> str:
 
 
 def _show(kind: Kind, name: str) -> None:
-    """Print everything about one component, with a row per option."""
     registry = load_registry()
     registered = registry.get(kind, name)
     spec = registered.spec
@@ -107,12 +103,18 @@ class OptionRow:
 def option_rows(
     model: type[Options], prefix: str = "", given: Mapping[str, Any] | None = None
 ) -> Iterator[OptionRow]:
-    """Yield the options of `model` in the order of its fields; options inside an option follow it.
+    """Yield the options of `model`, each followed by the options inside it.
 
-    The values in `given` override the defaults of `model`. If an option has a default value, this
-    value overrides the defaults of the options inside it.
+    The values in `given` override defaults, as an option's default value does for those inside it.
     """
-    defaults = {**_defaults(model), **(given or {})}
+    # Required fields have no default, and some defaults are computed from other fields.
+    values = {
+        name: field.get_default(call_default_factory=True)
+        for name, field in model.model_fields.items()
+        if not (field.is_required() or field.default_factory_takes_validated_data)
+    }
+    plain = model.model_construct(**values).model_dump(mode="json", include=set(values))
+    defaults = {**plain, **(given or {})}
     for name, field in model.model_fields.items():
         default = defaults.get(name)
         yield OptionRow(
@@ -158,8 +160,9 @@ def type_in_words(annotation: Any, metadata: Sequence[object] = ()) -> str:
 def _words(annotation: Any) -> str:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        inner, *metadata = arguments
-        return type_in_words(inner, [one for item in metadata for one in _limits(item)])
+        inner, *items = arguments
+        limits = [one.metadata if isinstance(one, FieldInfo) else (one,) for one in items]
+        return type_in_words(inner, [*chain(*limits)])
     if origin is Literal:
         return " or ".join(map(str, arguments))
     if origin in (Union, types.UnionType):
@@ -174,21 +177,3 @@ def _words(annotation: Any) -> str:
     if isinstance(annotation, type) and issubclass(annotation, Options):
         return "options"
     return _WORDS.get(annotation, getattr(annotation, "__name__", str(annotation)))
-
-
-def _limits(item: object) -> Sequence[object]:
-    """Return the limits that one item of an `Annotated` type sets; `Field(ge=0)` sets `Ge(0)`."""
-    return item.metadata if isinstance(item, FieldInfo) else (item,)
-
-
-def _defaults(model: type[Options]) -> dict[str, Any]:
-    """Return the default values of the fields by field name, as plain data.
-
-    Required fields are left out, and so are fields whose default is computed from other fields.
-    """
-    values = {
-        name: field.get_default(call_default_factory=True)
-        for name, field in model.model_fields.items()
-        if not (field.is_required() or field.default_factory_takes_validated_data)
-    }
-    return model.model_construct(**values).model_dump(mode="json", include=set(values))

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from latte.cli.output import results
 from latte.cli.progress import make_progress
 from latte.cli.shared import command_group
+from latte.components.datasets.published import dataset
+from latte.components.datasets.published.facts import (
+    RANDOM_SPLITS,
+    SPLITS_PAGE,
+    Facts,
+    all_facts,
+    find_facts,
+)
 from latte.interfaces import LatteError
+from latte.io.paths import is_folder
 from latte.report.terminal import fitted
-
-if TYPE_CHECKING:
-    from latte.components.datasets.published.facts import Facts
 
 _LEVELS = {"error": "error", "warning": "note", "ok": "ok"}
 
@@ -35,9 +41,6 @@ def list_(context: typer.Context) -> None:
     """List the published datasets that recipes name: size, licence, presence on this machine."""
     if context.invoked_subcommand is not None:
         return
-    from latte.components.datasets.published.dataset import DATA_VARIABLE, UNSET, what_to_set
-    from latte.components.datasets.published.facts import all_facts
-
     found = all_facts().values()
     rows = [
         (
@@ -55,19 +58,17 @@ def list_(context: typer.Context) -> None:
     console.print()
     console.print(fitted(("", ""), [(facts.name, facts.source) for facts in found]))
     console.print()
-    if data := os.environ.get(DATA_VARIABLE):
-        place = f"here: below {DATA_VARIABLE}={data}"
+    if data := os.environ.get(dataset.DATA_VARIABLE):
+        place = f"here: below {dataset.DATA_VARIABLE}={data}"
         console.print(f"{place}; complete check: latte datasets check NAME")
     else:
-        console.print(f"{UNSET}. {what_to_set('eurosat')}")
+        console.print(f"{dataset.UNSET}. {dataset.what_to_set('eurosat')}")
     console.print("More about one: latte datasets show NAME")
 
 
 @datasets.command()
 def show(name: NameArgument) -> None:
     """Show a dataset's layout, templates, prompts of the LatteCLIP paper, and how to get it."""
-    from latte.components.datasets.published.facts import find_facts
-
     facts = find_facts(name)
     console = results()
     console.print(facts.title, style="bold")
@@ -87,8 +88,6 @@ def check(
 
     The exit code is 2 if the dataset cannot be used as it was published.
     """
-    from latte.components.datasets.published.facts import find_facts
-
     facts = find_facts(name)
     _report(facts, _folder(facts, root), split)
 
@@ -101,7 +100,6 @@ def get(name: NameArgument, root: RootOption = None) -> None:
     interruption the same command continues. Archives that you put into the folder are used instead
     of a download.
     """
-    from latte.components.datasets.published.facts import find_facts
     from latte.components.datasets.published.get import get_dataset
 
     facts = find_facts(name)
@@ -111,7 +109,6 @@ def get(name: NameArgument, root: RootOption = None) -> None:
 
 
 def _report(facts: Facts, root: Path, split: str | None) -> None:
-    """Check a dataset and print the findings; exit with code 2 if it cannot be used."""
     from latte.components.datasets.published.check import check as find_faults
     from latte.components.datasets.published.check import usable
 
@@ -129,38 +126,24 @@ def _report(facts: Facts, root: Path, split: str | None) -> None:
 
 
 def _folder(facts: Facts, root: Path | None) -> Path:
-    from latte.components.datasets.published.dataset import default_root
-
-    chosen = root.expanduser().absolute() if root else default_root(facts)
+    chosen = root.expanduser().absolute() if root else dataset.default_root(facts)
     if chosen is None:
-        raise LatteError(
-            f"the folder of {facts.name} is unknown",
-            hint="Add --root DIR, or set LATTE_DATA to the folder that holds all datasets.",
-        )
+        hint = "Add --root DIR, or set LATTE_DATA to the folder that holds all datasets."
+        raise LatteError(f"the folder of {facts.name} is unknown", hint=hint)
     return chosen
 
 
 def presence(facts: Facts) -> str:
-    """Return `yes`, `part` or `no` for a dataset that is on this machine completely, partly or not.
-
-    The result is `?` if the dataset's folder is unknown. Only the folders and the split file are
-    checked, not the images.
-    """
-    from latte.components.datasets.published.dataset import default_root, missing
-    from latte.io.paths import is_folder
-
-    root = default_root(facts)
+    """Return `yes`, `part` or `no` by the dataset's folders and split file; `?` if unknown."""
+    root = dataset.default_root(facts)
     if root is None:
         return "?"
     if not is_folder(root):
         return "no"
-    return "part" if missing(facts, root) else "yes"
+    return "part" if dataset.missing(facts, root) else "yes"
 
 
 def _rows(facts: Facts) -> list[tuple[str, str]]:
-    from latte.components.datasets.published.dataset import DATA_VARIABLE, split_files
-    from latte.components.datasets.published.facts import RANDOM_SPLITS, SPLITS_PAGE
-
     split = "the official test images; CoOp divided the others into train and val"
     if not facts.split:
         split = "the official one; train and val are training"
@@ -170,7 +153,7 @@ def _rows(facts: Facts) -> list[tuple[str, str]]:
     if not facts.torchvision:
         to_get = f"not by a command; afterwards: latte datasets check {facts.name}"
     needed = [f"{name}/" for name in facts.needed_folders]
-    needed += [path.as_posix() for path in split_files(facts, Path())]
+    needed += [path.as_posix() for path in dataset.split_files(facts, Path())]
     return [
         ("name", f"{facts.name}   in a recipe: dataset: {{use: {facts.name}, root: DIR}}"),
         ("images", f"{facts.train:,} + {facts.val:,} training, {facts.test:,} test"),
@@ -178,7 +161,7 @@ def _rows(facts: Facts) -> list[tuple[str, str]]:
         ("licence", f"{facts.licence} (the terms of its source apply)"),
         ("source", facts.source),
         ("", ""),
-        ("folder", f"${DATA_VARIABLE}/{facts.folder}, or root; it holds"),
+        ("folder", f"${dataset.DATA_VARIABLE}/{facts.folder}, or root; it holds"),
         *(("", f"  {name}") for name in needed),
         ("split", split),
         ("", ""),

@@ -12,18 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
+from latte.cli import shared
 from latte.cli.output import echo, results
 from latte.cli.progress import make_progress
-from latte.cli.shared import (
-    ForceOption,
-    LimitOption,
-    QuietOption,
-    RecipeArgument,
-    SetOption,
-    command_group,
-    require_recipe,
-)
+from latte.describe import import_export
+from latte.describe.inventory import Archive, holdings, statistics
 from latte.interfaces import LatteError
+from latte.io.paths import existing_file
 from latte.registry.registry import load_registry
 from latte.report.numbers import count, plural, size
 from latte.report.terminal import fitted
@@ -31,14 +26,13 @@ from latte.report.terminal import fitted
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from latte.describe.inventory import Archive
     from latte.describe.store import StoredText
     from latte.run.planned_questions import PlannedQuestions
 
 
 def describe(
-    recipe: RecipeArgument,
-    set_: SetOption = None,
+    recipe: shared.RecipeArgument,
+    set_: shared.SetOption = None,
     shard: Annotated[
         str | None,
         typer.Option(
@@ -53,15 +47,15 @@ def describe(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List the recipe's questions; ask none.")
     ] = False,
-    limit: LimitOption = None,
-    quiet: QuietOption = False,
+    limit: shared.LimitOption = None,
+    quiet: shared.QuietOption = False,
 ) -> None:
     """Describe a recipe's images; the texts are stored, and `latte run` uses them."""
     from latte.describe.shards import Shard
     from latte.run.ready import refuse_unready
     from latte.run.workspace import load_recipe_or_saved
 
-    require_recipe(recipe)
+    shared.require_recipe(recipe)
     progress = make_progress(quiet)
     share = Shard.parse(shard) if shard is not None else Shard.of_torchrun(os.environ)
     if share is not None and shard is None:
@@ -93,10 +87,6 @@ def describe(
 def _print_questions(
     planned: Sequence[PlannedQuestions], price: Callable[[tuple[float, float]], float | None] | None
 ) -> None:
-    """Print the number of questions per describer and purpose, and the tokens that they would use.
-
-    `price` maps (input tokens, output tokens) to a price; it returns None if no price is known.
-    """
     if not planned:
         echo("this recipe asks no describer")
         return
@@ -116,7 +106,7 @@ def _print_questions(
     echo(f"to ask in all: {', '.join(amounts)}")
 
 
-descriptions = command_group(
+descriptions = shared.command_group(
     "descriptions", "List, show, export and import the texts that describers wrote."
 )
 
@@ -136,8 +126,6 @@ PromptOption = Annotated[
 @descriptions.command("ls")
 def list_(cache: CacheOption = None) -> None:
     """List describers and prompts, with the number of texts of each."""
-    from latte.describe.inventory import holdings
-
     archive = _archive(cache)
     found = holdings(archive)
     if not found:
@@ -168,18 +156,15 @@ def show(
     from latte.data.images import read_image
     from latte.interfaces import ImageReference
     from latte.io.files import digest
-    from latte.io.paths import existing_file
 
     existing_file(image.absolute(), "IMAGE")
     key = digest(read_image(ImageReference(str(image), image)))
     texts = _archive(cache).texts()
     found = [one.record for one in texts if key in one.record.images]
     if not found:
-        raise LatteError(
-            f"no describer was asked about this image (content hash {key})",
-            where=str(image),
-            hint="describe the images of a recipe: latte describe RECIPE",
-        )
+        what = f"no describer was asked about this image (content hash {key})"
+        hint = "describe the images of a recipe: latte describe RECIPE"
+        raise LatteError(what, where=str(image), hint=hint)
     for number, record in enumerate(found):
         place, images = record.images.index(key) + 1, len(record.images)
         group = f"[image {place} of a group of {images}] " if images > 1 else ""
@@ -194,8 +179,6 @@ def show(
 @descriptions.command()
 def stats(cache: CacheOption = None) -> None:
     """Show the number of texts, their length, duplicates, and damaged lines."""
-    from latte.describe.inventory import statistics
-
     archive = _archive(cache)
     found = statistics(archive)
     words = "-"
@@ -230,18 +213,16 @@ def export(
     describer: DescriberOption = None,
     prompt: PromptOption = None,
     cache: CacheOption = None,
-    force: ForceOption = False,
+    force: shared.ForceOption = False,
 ) -> None:
     """Write texts and refusals to a file that another machine can import."""
-    from latte.describe.import_export import export_texts, find_format, refuse_other_file
-
-    chosen = find_format(format_, file)
-    refuse_other_file(file, chosen, force=force)
+    chosen = import_export.find_format(format_, file)
+    import_export.refuse_other_file(file, chosen, force=force)
 
     def wanted(record: StoredText) -> bool:
         return (describer or "") in record.describer and (prompt or "") in record.prompt
 
-    done = export_texts(_archive(cache), file, chosen, wanted)
+    done = import_export.export_texts(_archive(cache), file, chosen, wanted)
     left_out = f", {done.left_out:,} left out as damaged" if done.left_out else ""
     echo(f"{done.texts:,} texts and {done.refused:,} refusals in {file}{left_out}")
 
@@ -259,28 +240,24 @@ def import_(
     Texts that are already stored are kept. Files are checked first, and each mistake is
     reported with its line.
     """
-    from latte.describe.import_export import import_texts
-    from latte.io.paths import existing_file
     from latte.run.workspace import description_folder
 
     for file in files:
         existing_file(file.absolute(), "FILE")
-    done = import_texts(description_folder(cache, must_exist=False), files)
+    done = import_export.import_texts(description_folder(cache, must_exist=False), files)
     failed = f", {done.failed:,} without an answer left out" if done.failed else ""
     known = f"{done.kept:,} already stored"
     echo(f"{done.new:,} new ({done.refused:,} of them refusals), {known}{failed}")
 
 
 def _archive(cache: Path | None) -> Archive:
-    """Open the texts stored in the cache folder `cache`; None means this user's cache folder."""
-    from latte.describe.inventory import Archive
     from latte.run.workspace import description_folder
 
     return Archive(description_folder(cache, must_exist=True))
 
 
 def _print_paragraph(number: int, *lines: RenderableType) -> None:
-    """Print the lines of paragraph `number`, counted from 0; an empty line separates paragraphs."""
+    """Print paragraph `number`, counted from 0; an empty line separates paragraphs."""
     console = results()
     if number:
         console.print()

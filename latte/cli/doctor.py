@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import sys
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -34,31 +35,38 @@ def doctor(json: JsonOption = False) -> None:
 def examine() -> dict[str, Any]:
     """Return facts about machine and installation as plain data; imports torch to list devices."""
     from latte.new.models import main_memory, usable_cpus
+    from latte.run.workspace import cache_folder
 
-    memory = main_memory()
+    memory, packages = main_memory(), dict.fromkeys(_PACKAGES, "not installed")
+    for name in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            packages[name] = version(name)
+    try:
+        plugins = [
+            ": ".join(filter(None, (f"{one.package} {one.status}", one.error)))
+            for one in discover_plugins()
+        ]
+    except LatteError as error:
+        plugins = [str(error)]
+    folder = cache_folder().absolute()
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    writable = "writable" if os.access(existing, os.W_OK) else "not writable"
     return {
         "latte": __version__,
         "python": f"{platform.python_version()} ({sys.executable})",
         "platform": platform.platform(),
-        **{name: _installed_version(name) for name in _PACKAGES},
+        **packages,
         "cpus": usable_cpus(),
         "memory": size(memory * 2**30) if memory else "unknown",
         "devices": _devices(),
-        "cache": _cache(),
-        "plugins": _plugins(),
+        "cache": f"{folder}, {writable}, {size(shutil.disk_usage(existing).free)} free",
+        "plugins": plugins,
         "environment": {
             name: "(hidden)" if is_secret(name, value) else value
             for name, value in sorted(os.environ.items())
             if name.startswith("LATTE_")
         },
     }
-
-
-def _installed_version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def _devices() -> list[str]:
@@ -73,24 +81,6 @@ def _devices() -> list[str]:
     if torch.backends.mps.is_available():
         found.append("mps")
     return [*found, "cpu"]
-
-
-def _cache() -> str:
-    from latte.run.workspace import cache_folder
-
-    folder = cache_folder().absolute()
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
-    writable = "writable" if os.access(existing, os.W_OK) else "not writable"
-    free = size(shutil.disk_usage(existing).free)
-    return f"{folder}, {writable}, {free} free"
-
-
-def _plugins() -> list[str]:
-    try:
-        found = discover_plugins()
-    except LatteError as error:
-        return [str(error)]
-    return [": ".join(filter(None, (f"{one.package} {one.status}", one.error))) for one in found]
 
 
 def _in_words(value: object) -> str:

@@ -75,9 +75,8 @@ def print_stopped(
 ) -> int:
     """Print that Ctrl-C or the signal `received` stopped the command; return the exit code.
 
-    `continues` is True if the same command would continue the work, and False if it would start
-    from the beginning. The notes of the exception `stopped` and of its causes are printed too; they
-    say at which step the command would continue.
+    `continues` is True if the same command would continue the work. The notes of the exception
+    `stopped` and of its causes say at which step.
     """
     word = _SIGNALS[received[0]] if received else "Interrupted"
     notes: list[str] = []
@@ -102,10 +101,8 @@ def print_unexpected(error: BaseException) -> None:
 
 
 def _culprit(error: BaseException) -> str:
-    """Return the plugin whose code raised `error`, or `latte`.
-
-    Code that plugins call is skipped, because most of its errors come from wrong arguments.
-    """
+    """Return the plugin whose code raised `error`, or `latte`."""
+    # Code that plugins call is skipped: most of its errors come from wrong arguments.
     if any(note.startswith("In plugin ") for note in getattr(error, "__notes__", ())):
         return "the plugin named above"
     packages = plugin_packages()
@@ -121,10 +118,7 @@ def _culprit(error: BaseException) -> str:
 
 
 def discard_unwritten_output() -> None:
-    """Discard buffered output that cannot be written, for example after `| head` or on a full disk.
-
-    Otherwise Python would try to write it again at exit, and print an error.
-    """
+    """Discard output that cannot be written, which Python would try to write again at exit."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -133,10 +127,10 @@ def discard_unwritten_output() -> None:
 
 
 def open_standard_streams() -> None:
-    """Replace each closed standard stream by the null device; a shell closes stdin with `<&-`.
+    """Replace closed standard streams by the null device, and make any file name printable.
 
     Otherwise the next opened file would get the file descriptor of the closed stream, and printed
-    text would be written into this file. Also make file names that are not valid text printable.
+    text would be written into this file.
     """
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         if getattr(sys, name) is None:
@@ -161,10 +155,7 @@ class WarningHandler(logging.Handler):
 
 @contextmanager
 def warnings_shown() -> Iterator[None]:
-    """While the block runs, print each warning of latte exactly once.
-
-    This holds for any logging configuration of the process.
-    """
+    """While the block runs, print each warning of latte exactly once."""
     logger = logging.getLogger("latte")
     before = logger.handlers, logger.propagate
     logger.handlers, logger.propagate = [WarningHandler(logging.WARNING)], False
@@ -196,9 +187,8 @@ if hasattr(signal, "SIGHUP"):  # not on Windows
 def ended_by_signals() -> Iterator[list[signal.Signals]]:
     """Raise `Terminated` in the block at the first SIGTERM or SIGHUP; yield the received signals.
 
-    A second signal ends the process at once. Files are written atomically, so no file is left
-    incomplete. A signal that the process ignores, such as SIGHUP after `nohup`, stays ignored. A
-    signal that has a handler keeps the handler.
+    A second signal ends the process at once. A signal that the process ignores, such as SIGHUP
+    after `nohup`, stays ignored, and a signal that has a handler keeps the handler.
     """
     received: list[signal.Signals] = []
 
@@ -226,8 +216,7 @@ def ended_by_signals() -> Iterator[list[signal.Signals]]:
 def machine_error(error: BaseException) -> LatteError | None:
     """Return a readable error if the machine caused `error` or one of its causes, else None.
 
-    Examples are a full disk, missing permission, too little memory, and missing torch. These errors
-    are not bugs, so they are printed without a traceback.
+    Examples are a full disk, missing permission, too little memory, and missing torch.
     """
     seen: set[int] = set()
     one: BaseException | None = error
@@ -240,11 +229,7 @@ def machine_error(error: BaseException) -> LatteError | None:
 
 
 def _explained(error: BaseException) -> LatteError | None:
-    """Return a readable error if the machine, such as a full disk, caused `error`; else None.
-
-    Errors of torch and safetensors are recognised by their names, because this module imports
-    neither.
-    """
+    # Errors of torch and safetensors are recognised by name: this module imports neither.
     name, text = type(error).__name__, str(error)
     refused = isinstance(error, RuntimeError) and "can't allocate memory" in text
     if isinstance(error, MemoryError) or refused:
@@ -252,23 +237,15 @@ def _explained(error: BaseException) -> LatteError | None:
     if name == "OutOfMemoryError":
         return LatteError("the GPU has not enough memory", hint=_MEMORY)
     if isinstance(error, ModuleNotFoundError) and error.name in ("torch", "torchvision"):
-        return LatteError(
-            f"{error.name} is not installed in this environment",
-            hint="pip install torch torchvision, in the build for your GPU",
-        )
+        hint = "pip install torch torchvision, in the build for your GPU"
+        return LatteError(f"{error.name} is not installed in this environment", hint=hint)
     number = error.errno if isinstance(error, OSError) else None
     if name == "SafetensorError" and (found := _RUST_ERROR_NUMBER.search(text)):
         number = int(found.group(1))
     if number is None or number not in _HINTS:
         return None
-    what = os.strerror(number)
-    return LatteError(what[0].lower() + what[1:], where=_file_of(error), hint=_HINTS[number])
-
-
-def _file_of(error: BaseException) -> str | None:
-    """Return the file that an error names; for a temporary file, the folder that contains it."""
-    name = getattr(error, "filename", None)
-    if not isinstance(name, str | bytes):
-        return None
-    path = Path(os.fsdecode(name))
-    return str(path.parent if path.suffix == ".tmp" else path)
+    what, where, file = os.strerror(number), None, getattr(error, "filename", None)
+    if isinstance(file, str | bytes):
+        path = Path(os.fsdecode(file))
+        where = str(path.parent if path.suffix == ".tmp" else path)
+    return LatteError(what[0].lower() + what[1:], where=where, hint=_HINTS[number])

@@ -9,20 +9,9 @@ from typing import Annotated, Literal
 
 import typer
 
+from latte.cli import shared
 from latte.cli.output import echo, print_json, write_file
 from latte.cli.progress import make_progress
-from latte.cli.shared import (
-    CandidateOption,
-    ForceOption,
-    JsonOption,
-    QuietOption,
-    RunArgument,
-    RunsArgument,
-    command_group,
-    naming,
-    require_run,
-    require_runs,
-)
 from latte.interfaces import LatteError
 from latte.io.paths import relative
 from latte.registry.registry import load_registry
@@ -30,9 +19,11 @@ from latte.registry.registry import load_registry
 HTML_START = "<!doctype html>"
 
 
-def evaluate(run: RunArgument, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
+def evaluate(
+    run: shared.RunArgument, as_json: shared.JsonOption = False, quiet: shared.QuietOption = False
+) -> None:
     """Compare a run's saved model with zero-shot CLIP on the run's labelled images."""
-    require_run(run)
+    shared.require_run(run)
     from latte.report.sentences import oracle_note
     from latte.report.summary import evaluation_lines
     from latte.results.finished import open_run
@@ -49,7 +40,7 @@ def evaluate(run: RunArgument, as_json: JsonOption = False, quiet: QuietOption =
 
 
 def export(
-    run: RunArgument,
+    run: shared.RunArgument,
     format_: Annotated[
         Literal["transformers", "onnx"],
         typer.Option(
@@ -64,19 +55,19 @@ def export(
             "--output", "-o", help="The folder to write; default: export/FORMAT in the run folder."
         ),
     ] = None,
-    candidate: CandidateOption = False,
-    quiet: QuietOption = False,
+    candidate: shared.CandidateOption = False,
+    quiet: shared.QuietOption = False,
 ) -> None:
     """Write a run's model, with its prototypes, for transformers or for ONNX runtimes."""
-    require_run(run)
+    shared.require_run(run)
     from latte.export.run import export_run
 
     echo(export_run(run, format_, output, make_progress(quiet), candidate=candidate))
 
 
-def report(run: RunArgument, quiet: QuietOption = False) -> None:
+def report(run: shared.RunArgument, quiet: shared.QuietOption = False) -> None:
     """Write the reports of a finished run again, and print its summary."""
-    require_run(run)
+    shared.require_run(run)
     from latte.report.summary import summary_table
     from latte.run.reopen import report_run
 
@@ -87,7 +78,7 @@ def report(run: RunArgument, quiet: QuietOption = False) -> None:
 
 
 def compare(
-    runs: RunsArgument,
+    runs: shared.RunsArgument,
     against: Annotated[
         Path | None,
         typer.Option(
@@ -107,36 +98,35 @@ def compare(
         Path | None, typer.Option(metavar="FILE", help="Also write it as LaTeX tables.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
-    force: ForceOption = False,
+    force: shared.ForceOption = False,
 ) -> None:
     """Show finished runs in one table; runs that differ only in their seed are averaged."""
-    require_runs(runs)
+    shared.require_runs(runs)
     from latte.io.paths import refuse_other_kind
     from latte.recipe.shipped import find_file
+    from latte.report.comparison import output as shown
     from latte.report.comparison.comparison import compare_runs
-    from latte.report.comparison.latex import LATEX_START, as_latex
-    from latte.report.comparison.output import CSV_START, as_csv, as_json, table
 
-    for file, start in ((csv, CSV_START), (html, HTML_START), (latex, LATEX_START)):
+    for file, start in ((csv, shown.CSV_START), (html, HTML_START), (latex, shown.LATEX_START)):
         if file:
             refuse_other_kind(file, start, force=force)
     if against is not None:
-        with naming("--against"):
+        with shared.naming("--against"):
             against = find_file(against)
     comparison = compare_runs(runs, against)
     print_skipped(comparison.skipped)
     if csv:
-        _write(csv, as_csv(comparison))
+        _write(csv, shown.as_csv(comparison))
     if html:
         from latte.report.comparison.page import page
 
         _write(html, page(comparison, html))
     if latex:
-        _write(latex, as_latex(comparison))
+        _write(latex, shown.as_latex(comparison))
     if json:
-        print_json(as_json(comparison))
+        print_json(shown.as_json(comparison))
     else:
-        echo(table(comparison))
+        echo(shown.table(comparison))
 
 
 def _write(path: Path, text: str) -> None:
@@ -144,14 +134,16 @@ def _write(path: Path, text: str) -> None:
     echo(f"wrote {path}", err=True)
 
 
-def diagnose(runs: RunsArgument, json: JsonOption = False, quiet: QuietOption = False) -> None:
+def diagnose(
+    runs: shared.RunsArgument, json: shared.JsonOption = False, quiet: shared.QuietOption = False
+) -> None:
     """Show what the guard decided, label-free measures, and the gain if test images have labels.
 
     For one run, prints the guard's verdict (what the run uses, and why) with the numbers behind it,
     then the measures, each with an explanation. Several runs are printed side by side. Nothing is
     trained, and no image is read.
     """
-    require_runs(runs)
+    shared.require_runs(runs)
     from latte.report.diagnosis.diagnosis import diagnose_runs
     from latte.report.diagnosis.output import as_json, text
 
@@ -169,12 +161,12 @@ def print_skipped(skipped: Sequence[LatteError]) -> None:
         echo(f"skipped {error}", err=True)
 
 
-labels = command_group("labels", "Export the labels that a run gave to its training images.")
+labels = shared.command_group("labels", "Export the labels that a run gave to its training images.")
 
 
 @labels.command("export")
 def export_own_labels(
-    run: RunArgument,
+    run: shared.RunArgument,
     format_: Annotated[
         Literal["csv", "jsonl", "parquet", "imagefolder", "label-studio", "fiftyone"],
         typer.Option(
@@ -187,14 +179,14 @@ def export_own_labels(
     force: Annotated[
         bool, typer.Option("--force", help="Replace a file that exists; folders are kept.")
     ] = False,
-    quiet: QuietOption = False,
+    quiet: shared.QuietOption = False,
 ) -> None:
     """Write the class and confidence of each training image of a run, for other tools.
 
     The labels are the column `adapted` of pseudo_labels.csv: predictions of the run's final
     classifier, not true labels.
     """
-    require_run(run)
+    shared.require_run(run)
     from latte.export.labels import export_labels
 
     done = export_labels(run, format_, output, make_progress(quiet), force=force)

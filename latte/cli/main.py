@@ -9,31 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
-from latte.cli.errors import (
-    BROKEN_PIPE,
-    INTERRUPTED,
-    UNEXPECTED,
-    discard_unwritten_output,
-    ended_by_signals,
-    machine_error,
-    open_standard_streams,
-    print_error,
-    print_stopped,
-    print_unexpected,
-    refuse_removed_folder,
-    warnings_shown,
-)
+from latte.cli import errors
 from latte.cli.output import echo
 from latte.cli.shared import HELP_OPTIONS, SuggestingGroup, refuse_several_processes
 from latte.interfaces import LatteError
 from latte.interfaces.errors import error_line
-from latte.registry.discovery import (
-    STRICT_HINT,
-    discover_plugins,
-    import_target,
-    is_strict,
-    raise_plugin_error,
-)
+from latte.registry import discovery
 from latte.registry.spec import CommandSpec, Plugin
 from latte.version import __version__
 
@@ -53,18 +34,15 @@ GROUPS = {
     "Research": ("sweep:sweep", "sweep:reproduce"),
     "Plugins and machine": ("components:components", "plugins:plugins", "doctor:doctor"),
 }
-"""Commands under the headings of the help, each as `module:name`.
+"""Commands under the headings of the help, each as `module:name` in the package `latte.cli`.
 
-`module` is a module of the package `latte.cli`; `name` is the command's function in it, or a
-`typer.Typer` with subcommands. The module is imported when the command is called or listed. Slow
-imports are inside the commands' functions, so that the help is fast and does not import torch."""
+A module is imported when its command is called or listed, so slow imports are inside functions."""
 
 COMMANDS = {
     command.partition(":")[2]: f"latte.cli.{command}"
     for commands in GROUPS.values()
     for command in commands
 }
-"""Import path of each command, by its name."""
 
 
 STARTS_AGAIN = frozenset(("predict", "export", "report", "evaluate", "diagnose", "compare"))
@@ -88,16 +66,18 @@ class CommandGroup(SuggestingGroup):
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """List the commands in groups, with the first sentence of each command's help."""
-        for title, commands in GROUPS.items():
-            rows = []
-            for name in (command.partition(":")[2] for command in commands):
-                rows.append((name, self.get_command(ctx, name).get_short_help_str(limit=160)))
-            with formatter.section(title):
-                formatter.write_dl(rows)
-        added = {name: one.summary for name, one in plugin_commands().items()}
-        if added:
-            with formatter.section("Commands of plugins"):
-                formatter.write_dl(list(added.items()))
+        groups = {
+            title: [
+                (name, self.get_command(ctx, name).get_short_help_str(limit=160))
+                for name in (command.partition(":")[2] for command in commands)
+            ]
+            for title, commands in GROUPS.items()
+        }
+        added = [(name, one.summary) for name, one in plugin_commands().items()]
+        for title, rows in {**groups, "Commands of plugins": added}.items():
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return the command that `args` begins with. Raises `LatteError` for an unknown one."""
@@ -108,8 +88,7 @@ class CommandGroup(SuggestingGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command. Raises `typer.Abort` at Ctrl-C, with the interruption as its cause.
 
-        Typer would replace a `KeyboardInterrupt` by an exit code. The notes of the exception, which
-        say where the command continues, would then be lost.
+        Typer would lose the exception's notes, which say where the command continues.
         """
         try:
             return super().invoke(ctx)
@@ -119,7 +98,7 @@ class CommandGroup(SuggestingGroup):
 
 @functools.cache
 def _command(name: str, target: str) -> Any:
-    loaded = import_target(target)
+    loaded = discovery.import_target(target)
     if isinstance(loaded, typer.Typer):
         return typer.main.get_command(loaded)
     single = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -128,14 +107,10 @@ def _command(name: str, target: str) -> Any:
 
 
 def plugin_commands() -> Mapping[str, CommandSpec]:
-    """Return the commands of working plugins by name, except names of latte's own commands.
-
-    The mapping is empty if the plugins cannot be listed, so that the help still works; a command
-    that needs the plugins reports the error.
-    """
+    """Return the commands of working plugins by name, except names of latte's own commands."""
     try:
         declared = _declared_commands()
-    except LatteError:
+    except LatteError:  # the help still works; a command that needs the plugins reports the error
         return {}
     return {name: found[0][1] for name, found in declared.items() if name not in COMMANDS}
 
@@ -143,18 +118,13 @@ def plugin_commands() -> Mapping[str, CommandSpec]:
 @functools.cache
 def _declared_commands() -> Mapping[str, list[tuple[Plugin, CommandSpec]]]:
     found: dict[str, list[tuple[Plugin, CommandSpec]]] = {}
-    for plugin in discover_plugins():
+    for plugin in discovery.discover_plugins():
         for command in plugin.commands:
             found.setdefault(command.name, []).append((plugin, command))
     return found
 
 
 def _plugin_command(name: str) -> Any:
-    """Return the command of a plugin.
-
-    Raises `LatteError` if several plugins have a command `name`, or if the command's module cannot
-    be imported.
-    """
     found = _declared_commands()[name]
     (plugin, spec), *others = found
     if others:
@@ -164,12 +134,12 @@ def _plugin_command(name: str) -> Any:
     try:
         return _command(name, spec.target)
     except Exception as error:
-        if is_strict():
-            raise_plugin_error(plugin.package, error)
+        if discovery.is_strict():
+            discovery.raise_plugin_error(plugin.package, error)
         raise LatteError(
             f'"latte {name}" of {plugin.package} cannot be used: {error_line(error)}',
             hint="the error is in that package: upgrade it, or report it to its authors\n  "
-            + STRICT_HINT,
+            + discovery.STRICT_HINT,
         ) from error
 
 
@@ -204,62 +174,54 @@ def latte(
 
 def main() -> None:
     """Run the command line of this process."""
-    open_standard_streams()
+    errors.open_standard_streams()
     code = run_command_line(sys.argv[1:])
-    discard_unwritten_output()
+    errors.discard_unwritten_output()
     sys.exit(code)
 
 
 def run_command_line(arguments: Sequence[str]) -> int:
     """Run `latte ARGUMENTS`; return the exit code. Errors are printed, not raised."""
-    with ended_by_signals() as received, warnings_shown():
+    with errors.ended_by_signals() as received, errors.warnings_shown():
         stopped: BaseException | None = None
         try:
             code = _run_command_line(arguments)
         except (KeyboardInterrupt, typer.Abort) as error:
-            code, stopped = INTERRUPTED, error
-        if code != INTERRUPTED:
+            code, stopped = errors.INTERRUPTED, error
+        if code != errors.INTERRUPTED:
             return code
         continues = not STARTS_AGAIN.intersection(arguments[:1])
-        return print_stopped(received, stopped, continues=continues)
+        return errors.print_stopped(received, stopped, continues=continues)
 
 
 def _run_command_line(arguments: Sequence[str]) -> int:
     try:
-        refuse_removed_folder()
-        _refuse_empty(arguments)
+        errors.refuse_removed_folder()
+        if "" in arguments:  # as a path it would be the current folder
+            what = f"argument {list(arguments).index('') + 1} is empty"
+            hint = "is a variable of the shell not set? The current folder is `.`"
+            raise LatteError(what, where="latte", hint=hint)
         command = typer.main.get_command(app)
         result = command.main(list(arguments), prog_name="latte", standalone_mode=False)
         sys.stdout.flush()
     except LatteError as error:
-        print_error(error)
+        errors.print_error(error)
         return error.exit_code
     except typer.TyperException as error:
-        print_error(_usage_error(error))
+        errors.print_error(_usage_error(error))
         return error.exit_code
     except typer.Abort:
         raise
     except BrokenPipeError:
-        return BROKEN_PIPE
+        return errors.BROKEN_PIPE
     except Exception as error:
-        known = machine_error(error)
+        known = errors.machine_error(error)
         if known is None:
-            print_unexpected(error)
-            return UNEXPECTED
-        print_error(known)
+            errors.print_unexpected(error)
+            return errors.UNEXPECTED
+        errors.print_error(known)
         return known.exit_code
     return result if isinstance(result, int) else 0
-
-
-def _refuse_empty(arguments: Sequence[str]) -> None:
-    """Raise `LatteError` for an empty argument, which as a path would be the current folder."""
-    if "" in arguments:
-        place = list(arguments).index("") + 1
-        raise LatteError(
-            f"argument {place} is empty",
-            where="latte",
-            hint="is a variable of the shell not set? The current folder is `.`",
-        )
 
 
 _LONGEST_USAGE_ERROR = 300

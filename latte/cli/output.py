@@ -53,10 +53,7 @@ def rows_stream() -> TextIO:
 
 
 def echo(text: object, *, nl: bool = True, err: bool = False) -> None:
-    """Print `text` with control characters escaped, to stdout or, with `err`, to stderr.
-
-    On stderr, secrets from environment variables are redacted too.
-    """
+    """Print `text` with control characters escaped, and secrets redacted if `err` (to stderr)."""
     shown = redact(str(text)) if err else str(text)
     typer.echo(on_terminal(shown), nl=nl, err=err)
 
@@ -72,11 +69,7 @@ def print_json(value: Any) -> None:
 
 
 def write_file(path: Path, text: str) -> None:
-    """Write `text` to a path that the user gave. Raises `LatteError` if that fails.
-
-    Call `refuse_other_kind` before computing `text`, so that an unusable path is refused before
-    work is done.
-    """
+    """Write `text` to a path that the user gave. Raises `LatteError` if that fails."""
     from latte.io.files import write_text
 
     try:

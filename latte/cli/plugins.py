@@ -16,12 +16,7 @@ from latte.cli.progress import make_progress
 from latte.cli.shared import command_group, complete_from, known_kind
 from latte.interfaces import LatteError
 from latte.interfaces.errors import suggestion
-from latte.registry.discovery import (
-    discover_plugins,
-    installed_distributions,
-    read_disabled,
-    write_disabled,
-)
+from latte.registry import discovery
 from latte.registry.registry import load_registry
 from latte.registry.spec import BUILTIN_DISTRIBUTION, KINDS, Plugin
 from latte.report.terminal import fitted
@@ -39,7 +34,7 @@ def list_plugins(
     """List installed plugins; write, check, disable and enable them."""
     if context.invoked_subcommand is not None:
         return
-    found = discover_plugins()
+    found = discovery.discover_plugins()
     if json:
         print_json([asdict(plugin) for plugin in found])
     else:
@@ -62,10 +57,11 @@ def new_plugin(
     names, chosen = plugin_names(name), known_kind(kind)
     for one in load_registry().all(chosen):
         if one.spec.name == names.component:
-            what = f'{one.package} has a {chosen} called "{names.component}"'
-            other = f"try latte-my-{names.component}"
-            hint = f"recipes could not use the short name of either: {other}"
-            raise LatteError(what, hint=hint)
+            raise LatteError(
+                f'{one.package} has a {chosen} called "{names.component}"',
+                hint="recipes could not use the short name of either: "
+                f"try latte-my-{names.component}",
+            )
     folder = output or Path(names.distribution)
     for file in write_plugin(names, chosen, folder):
         echo(f"  {folder / file}")
@@ -94,7 +90,7 @@ def check(
     from latte.plugin_kit.check import Finding, check_plugin, run_contracts, run_tests
     from latte.registry.registry import Registry
 
-    found = discover_plugins()
+    found = discovery.discover_plugins()
     plugin = next(one for one in found if one.distribution == _known(name))
     registry = Registry(found)
     progress = make_progress()
@@ -125,18 +121,18 @@ def disable(name: NameArgument) -> None:
     distribution = _known(name)
     if distribution == BUILTIN_DISTRIBUTION:
         raise LatteError("latte's own components cannot be disabled")
-    path = write_disabled(read_disabled() | {distribution})
+    path = discovery.write_disabled(discovery.read_disabled() | {distribution})
     echo(f"{distribution} is left out from now on ({path})")
 
 
 @plugins.command("enable")
 def enable(name: NameArgument) -> None:
     """Use a disabled plugin again."""
-    disabled, distribution = read_disabled(), canonicalize_name(name)
+    disabled, distribution = discovery.read_disabled(), canonicalize_name(name)
     if distribution not in disabled:
         hint = suggestion(distribution, sorted(disabled), "Disabled") if disabled else None
         raise LatteError(f"{distribution} is not disabled", hint=hint)
-    write_disabled(disabled - {distribution})
+    discovery.write_disabled(disabled - {distribution})
     echo(f"{distribution} is used from now on")
 
 
@@ -158,7 +154,7 @@ def print_table(found: Sequence[Plugin]) -> None:
 
 def _known(name: str) -> str:
     """Return the normalised name of an installed plugin. Raises `LatteError` if there is none."""
-    installed, wanted = installed_distributions(), canonicalize_name(name)
+    installed, wanted = discovery.installed_distributions(), canonicalize_name(name)
     if wanted in installed:
         return wanted
     hint = suggestion(wanted, installed, "Installed")

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from latte.data.scan import SkippedImage
     from latte.evaluate.predictions import Columns, Prediction
     from latte.interfaces import Progress
-    from latte.predict.priors import Priors
     from latte.predict.sorting import Sorter
 
 SOME_SKIPPED = 3
@@ -32,8 +31,7 @@ _STARTS = {
     "csv": tuple(f"image,{own}class_1," for own in ("", "source,", "match,", "source,match,")),
     "jsonl": ('{"image": ',),
 }
-"""First characters of the files that `latte predict` writes, by format; other files are not
-replaced."""
+"""First characters of the files that `latte predict` may replace, by format."""
 _JSON_LINES = (".jsonl", ".ndjson")
 _OTHER_FORMATS = (".json", ".parquet", ".xls", ".xlsx")
 """Suffixes of files that other programs would not read as CSV."""
@@ -134,18 +132,17 @@ def predict(
     labels: the classifier's scores by a scale, and the posterior's scores by an exponent. For
     sigmoid models, the column match is the probability that the best class fits.
     """
-    _check_sorting(images, sort_into, link, min_confidence)
-    require_run(run)
-    _check_paths(images, priors)
+    _check(run, images, priors, sort_into, link, min_confidence)
     rows_format = format_ or _format_of(output)
     if output is not None:
         refuse_other_kind(output, *_STARTS[rows_format], force=force)
     from latte.evaluate.predictions import with_unknown
     from latte.predict.predictor import load
+    from latte.predict.priors import read_priors
 
-    progress = make_progress(quiet)
-    total = _count(images)
+    progress, total = make_progress(quiet), _count(images)
     model = load(run, device, progress, candidate=candidate)
+    classes = model.classes
     say = (lambda line: echo(line, err=True)) if quiet else progress.say
     skipped = _Skipped(say)
     shares: list[Tensor] = []
@@ -154,19 +151,34 @@ def predict(
         top_k=top_k,
         batch_size=batch_size,
         on_unreadable=skipped,
-        priors=_priors(priors, model.classes),
+        priors="auto" if priors == AUTO else read_priors(Path(priors), classes) if priors else None,
         on_priors=shares.append,
     )
     rows = with_unknown(rows, unknown_below or 0.0)
-    sorter = _sorter(sort_into, model.classes, link, min_confidence, say)
+    sorter = _sorter(sort_into, classes, link, min_confidence, say)
     rows = _with_progress(sorter.sort(rows) if sorter else rows, progress, total, skipped)
     _write(rows, output, rows_format, model.columns(top_k))
-    _print_notes(shares if priors == AUTO else (), model.classes, sorter)
-    _exit_if_skipped(skipped)
+    _print_notes(shares if priors == AUTO else (), classes, sorter, skipped)
 
 
-def _check_paths(images: Sequence[str], priors: str | None) -> None:
-    """Raise `LatteError` if an image, or the file of priors, does not exist."""
+def _check(
+    run: Path,
+    images: Sequence[str],
+    priors: str | None,
+    sort_into: Path | None,
+    link: bool,
+    min_confidence: float | None,
+) -> None:
+    """Raise `LatteError` if a path does not exist, or options do not go together."""
+    from latte.predict.sorting import refuse_inside
+
+    if sort_into is None and (link or min_confidence is not None):
+        option = "--link" if link else "--min-confidence"
+        raise LatteError(f"{option} needs --sort-into DIR")
+    for path in images:
+        if sort_into and path != STDIN:
+            refuse_inside(sort_into, path)
+    require_run(run)
     for path in images:
         if path != STDIN and not exists(Path(path)):
             raise LatteError("there is no such image or folder", where=f"IMAGES {path}")
@@ -175,35 +187,16 @@ def _check_paths(images: Sequence[str], priors: str | None) -> None:
 
 
 def _format_of(output: Path | None) -> RowsFormat:
-    """Return the format of the rows in `output` by its suffix; CSV without a file.
-
-    Raises `LatteError` for a suffix of a format that is not written.
-    """
+    """Return the format of the rows in `output` by its suffix; CSV without a file."""
     suffix = output.suffix.lower() if output else ""
     if suffix in _OTHER_FORMATS:
-        raise LatteError(
-            f"rows are not written as {suffix}",
-            where=f"--output {output}",
-            hint="name the file .csv or .jsonl (one JSON object per line), or add --format",
-        )
+        hint = "name the file .csv or .jsonl (one JSON object per line), or add --format"
+        raise LatteError(f"rows are not written as {suffix}", where=f"--output {output}", hint=hint)
     return "jsonl" if suffix in _JSON_LINES else "csv"
 
 
-def _priors(given: str | None, class_names: Sequence[str]) -> Priors | None:
-    """Return the value of `--priors`: `auto`, the priors in a file, or None if it is not given.
-
-    Raises `LatteError` for an unusable file.
-    """
-    from latte.predict.priors import read_priors
-
-    return "auto" if given == AUTO else read_priors(Path(given), class_names) if given else None
-
-
 def _write(
-    rows: Iterator[Prediction],
-    output: Path | None,
-    format_: RowsFormat,
-    columns: Columns,
+    rows: Iterator[Prediction], output: Path | None, format_: RowsFormat, columns: Columns
 ) -> None:
     from latte.evaluate.predictions import stream_predictions
     from latte.predict.stream import write_rows
@@ -211,27 +204,20 @@ def _write(
     if output is None:
         stream_predictions(rows_stream(), rows, format_, columns)
     else:
-        write_rows(output, rows, format_, columns, _print_partial)
-
-
-def _print_partial(partial: Path) -> None:
-    echo(f"the rows so far are in {partial}", err=True)
+        said = "the rows so far are in"
+        write_rows(output, rows, format_, columns, lambda file: echo(f"{said} {file}", err=True))
 
 
 def _print_notes(
-    shares: Sequence[Tensor], class_names: Sequence[str], sorter: Sorter | None
+    shares: Sequence[Tensor], class_names: Sequence[str], sorter: Sorter | None, skipped: _Skipped
 ) -> None:
-    """Print the estimated shares of the classes, and where images were sorted, if there are any."""
+    """Print what was estimated, sorted and skipped; exit with `SOME_SKIPPED` if images were."""
     from latte.predict.priors import shares_line
 
     if shares:
         echo(shares_line(shares[0], class_names), err=True)
     if sorter:
         echo(sorter.summary(), err=True)
-
-
-def _exit_if_skipped(skipped: _Skipped) -> None:
-    """Print how many images could not be read; exit with `SOME_SKIPPED` if there are any."""
     for warning in skipped.left_out.warnings():
         echo(f"warning: {warning}", err=True)
     if count := skipped.count + skipped.left_out.images:
@@ -255,10 +241,7 @@ class _Skipped:
 
 
 def _count(images: Sequence[str]) -> int | None:
-    """Return the number of images; None if paths come from standard input.
-
-    Raises `LatteError` if there is no image at all.
-    """
+    """Return the number of images, at least one; None if paths come from standard input."""
     from latte.data.sources.walk import LeftOut
     from latte.predict.stream import named_images
 
@@ -300,29 +283,10 @@ def _found(images: Sequence[str], sort_into: Path | None, skipped: _Skipped) -> 
 def _listed_path(line: str) -> str:
     """Return the path in a line of standard input. Raises `LatteError` if it cannot be a path."""
     if "\0" in line:
-        raise LatteError(
-            "a line contains a null character, so it is no path",
-            where="standard input",
-            hint="write one path per line, as `find -print` does and `find -print0` does not",
-        )
+        what = "a line contains a null character, so it is no path"
+        hint = "write one path per line, as `find -print` does and `find -print0` does not"
+        raise LatteError(what, where="standard input", hint=hint)
     return path_from_text(line)
-
-
-def _check_sorting(
-    images: Sequence[str], sort_into: Path | None, link: bool, min_confidence: float | None
-) -> None:
-    """Raise `LatteError` if options are given that need --sort-into, and this option is missing.
-
-    Also raises it if the folder of --sort-into is inside IMAGES.
-    """
-    from latte.predict.sorting import refuse_inside
-
-    if sort_into is None and (link or min_confidence is not None):
-        option = "--link" if link else "--min-confidence"
-        raise LatteError(f"{option} needs --sort-into DIR")
-    for path in images:
-        if sort_into and path != STDIN:
-            refuse_inside(sort_into, path)
 
 
 def _sorter(
@@ -332,13 +296,12 @@ def _sorter(
     min_confidence: float | None,
     say: Callable[[str], None],
 ) -> Sorter | None:
-    """Return the sorter of images into subfolders of `folder`; None without a folder."""
     from latte.predict.sorting import Sorter
 
+    if folder is None:
+        return None
     least = min_confidence or 0.0
-    return (
-        Sorter(folder, class_names, link=link, min_confidence=least, warn=say) if folder else None
-    )
+    return Sorter(folder, class_names, link=link, min_confidence=least, warn=say)
 
 
 def _with_progress(

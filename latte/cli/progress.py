@@ -128,7 +128,15 @@ class _PlainTask:
         now = self.clock()
         if now - self.spoken >= SECONDS_BETWEEN_LINES and self._left != 0:
             self.spoken = now
-            self.say(self._line(now - self.started, figures))
+            seconds, new = now - self.started, self.done - self.first
+            left = self._left * seconds / new if new > 0 and self._left is not None else None
+            parts = [
+                f"{self.name}: {self._count}",
+                _rate(new, seconds, self.unit),
+                f"{duration(left)} left" if left is not None else "",
+                in_words(figures),
+            ]
+            self.say(", ".join(filter(None, parts)))
 
     def summary(self, prefix: str) -> str:
         """Return the number of finished units, such as images, with the time and the rate."""
@@ -145,17 +153,6 @@ class _PlainTask:
     @property
     def _left(self) -> int | None:
         return None if self.total is None else max(0, self.total - self.done)
-
-    def _line(self, seconds: float, figures: Mapping[str, float | str]) -> str:
-        new = self.done - self.first
-        left = self._left * seconds / new if new > 0 and self._left is not None else None
-        parts = [
-            f"{self.name}: {self._count}",
-            _rate(new, seconds, self.unit),
-            f"{duration(left)} left" if left is not None else "",
-            in_words(figures),
-        ]
-        return ", ".join(part for part in parts if part)
 
 
 class _RichTask:

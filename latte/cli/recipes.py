@@ -4,24 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from latte.cli import shared
 from latte.cli.output import echo, print_json, results, write_file
-from latte.cli.shared import (
-    ClassesOption,
-    ForceOption,
-    MethodOption,
-    ModelOption,
-    RecipeArgument,
-    SetOption,
-    command_group,
-    complete_shipped_recipe,
-    file_or_names,
-    require_recipe,
-)
-from latte.interfaces import Dataset, LatteError, RecipeErrors
+from latte.interfaces import LatteError, RecipeErrors
 from latte.recipe.dump import dump_yaml, yaml_lines
 from latte.recipe.load import load_recipe
 from latte.recipe.node import dotted
@@ -35,14 +24,12 @@ if TYPE_CHECKING:
     from latte.recipe.model import Recipe
 
 _WIDEST = 44
-"""Largest column at which `latte check` aligns its comments.
-
-The comment of a longer line directly follows the line, or is on the line above."""
+"""Largest column at which `latte check` aligns its comments."""
 
 
 def new(
     images: Annotated[Path, typer.Option("--images", metavar="DIR", help="Your images.")],
-    classes: ClassesOption = None,
+    classes: shared.ClassesOption = None,
     evaluation: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Labelled images by class, to measure the gain."),
@@ -50,8 +37,8 @@ def new(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="The recipe to write.")
     ] = Path("recipe.yaml"),
-    method: MethodOption = "auto",
-    model: ModelOption = None,
+    method: shared.MethodOption = "auto",
+    model: shared.ModelOption = None,
 ) -> None:
     """Write a recipe that fits your images and this machine, with reasons for each choice."""
     from latte.data.few_images import quick_look
@@ -63,15 +50,12 @@ def new(
 
     check_method(method)
     if output.exists():
-        raise LatteError(
-            "exists already, and is not overwritten",
-            where=str(output),
-            hint="Name another file: --output FILE",
-        )
+        hint = "Name another file: --output FILE"
+        raise LatteError("exists already, and is not overwritten", where=str(output), hint=hint)
     registry = load_registry()
     if model is not None:
         refuse_backbone(model, registry)
-    found, machine = look_at(images, file_or_names(classes), evaluation), this_machine()
+    found, machine = look_at(images, shared.file_or_names(classes), evaluation), this_machine()
     chosen = choose(found, machine, registry, method, model)
     size = f", {found.size[0]} x {found.size[1]} pixels (median)" if found.size else ""
     echo(in_lines(f"images: {found.images:,}{size}"))
@@ -90,14 +74,13 @@ def new(
 
 def print_reasons(found: Findings, chosen: Choices) -> None:
     """Print the reasons for the chosen settings, then warnings, with long lines wrapped."""
-    warnings = [f"warning: {warning}" for warning in found.warnings()]
-    for line in [*chosen.reasons, *warnings]:
+    for line in (*chosen.reasons, *(f"warning: {warning}" for warning in found.warnings())):
         echo(in_lines(line))
 
 
 def check(
-    recipe: RecipeArgument,
-    set_: SetOption = None,
+    recipe: shared.RecipeArgument,
+    set_: shared.SetOption = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print the recipe and the origins as JSON.")
     ] = False,
@@ -108,10 +91,11 @@ def check(
     images are checked, except those of plugins. Warns of files that look like images and are not
     read, of links that leave the dataset's folder, and of too few images for the class names.
     """
+    from latte.data.few_images import warn_of_few
     from latte.run.ready import check_dataset, check_models
-    from latte.run.workspace import load_recipe_or_saved
+    from latte.run.workspace import check_sending, load_recipe_or_saved
 
-    require_recipe(recipe)
+    shared.require_recipe(recipe)
     registry = load_registry()
     checked = load_recipe_or_saved(recipe, registry, set_ or ())
     errors, dataset = [], None
@@ -130,7 +114,10 @@ def check(
     else:
         echo(annotated(replace(checked, path=recipe)), nl=False)
     if dataset is not None:
-        _warn(checked, dataset)
+        few = warn_of_few(len(dataset.training_images()), len(dataset.class_names))
+        for warning in [*dataset.warnings(), *([few] if few else [])]:
+            echo(f"warning: {warning}", err=True)
+        check_sending(checked, dataset)
 
 
 def annotated(recipe: Recipe) -> str:
@@ -155,25 +142,14 @@ def annotated(recipe: Recipe) -> str:
     return "".join(f"{line}\n" for line in text)
 
 
-def _warn(recipe: Recipe, dataset: Dataset[Any]) -> None:
-    """Print warnings about images; raise `LatteError` if they must not be sent to a describer."""
-    from latte.data.few_images import warn_of_few
-    from latte.run.workspace import check_sending
-
-    few = warn_of_few(len(dataset.training_images()), len(dataset.class_names))
-    for warning in [*dataset.warnings(), *([few] if few else [])]:
-        echo(f"warning: {warning}", err=True)
-    check_sending(recipe, dataset)
-
-
-recipes = command_group(
+recipes = shared.command_group(
     "recipes", "List, show and copy the recipes that come with latte; `latte run NAME` runs one."
 )
 
 NameArgument = Annotated[
     str,
     typer.Argument(
-        help="A recipe's name, as in `flyp/sun397`.", autocompletion=complete_shipped_recipe
+        help="A recipe's name, as in `flyp/sun397`.", autocompletion=shared.complete_shipped_recipe
     ),
 ]
 
@@ -207,10 +183,8 @@ def show(
         echo(path.read_text(encoding="utf-8"), nl=False)
         return
     if is_part(name):
-        raise LatteError(
-            f'"{name}" is a part of recipes, and not a complete recipe',
-            hint="Show a recipe that extends it, as in: latte recipes show sun397 --resolved",
-        )
+        hint = "Show a recipe that extends it, as in: latte recipes show sun397 --resolved"
+        raise LatteError(f'"{name}" is a part of recipes, and not a complete recipe', hint=hint)
     echo(dump_yaml(load_recipe(path, load_registry()).resolved), nl=False)
 
 
@@ -229,9 +203,8 @@ def copy(
     if target is not None:
         file = target / file if target.is_dir() else target
     if file.exists() and not force:
-        raise LatteError(
-            "exists already", where=str(file), hint="Name another file, or overwrite: --force"
-        )
+        hint = "Name another file, or overwrite: --force"
+        raise LatteError("exists already", where=str(file), hint=hint)
     write_file(file, source.read_text(encoding="utf-8"))
     echo(f"wrote {file}; print it with every default: latte check {file}")
 
@@ -241,7 +214,7 @@ def schema(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write it there; default: print it."),
     ] = None,
-    force: ForceOption = False,
+    force: shared.ForceOption = False,
 ) -> None:
     """Print a JSON Schema of recipes with every installed component, for your editor."""
     import json

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import shlex
 import socket
 from collections.abc import Callable
@@ -104,13 +105,15 @@ def review(
         _write_sheet(opened, sheet, count, teach)
         return
     if teach:
-        raise LatteError(
-            "goes with --sheet", where="--teach", hint="to learn from answers: --learn"
-        )
+        hint = "to learn from answers: --learn"
+        raise LatteError("goes with --sheet", where="--teach", hint=hint)
     if import_ is not None:
         _import(opened, import_)
     if learn and not (show or as_json):
-        _learn(opened)
+        from latte.review.learning import learn as run_again
+
+        results = run_again(opened, load_registry(), make_progress(False))
+        print_results(results, results.folder)
         return
     if import_ is None and not (show or as_json):
         _serve(opened, host, port, open_)
@@ -128,13 +131,6 @@ def _import(opened: Review, file: Path) -> None:
         echo("a random draw decides which images may teach; the others only measure", err=True)
 
 
-def _learn(opened: Review) -> None:
-    from latte.review.learning import learn
-
-    results = learn(opened, load_registry(), make_progress(False))
-    print_results(results, results.folder)
-
-
 def _print(opened: Review, as_json: bool) -> None:
     """Print the result of the answers so far; with `as_json`, print the numbers as JSON."""
     from latte.review.sentences import contradictions
@@ -143,12 +139,9 @@ def _print(opened: Review, as_json: bool) -> None:
     found = opened.evidence(stored.answers)
     if as_json:
         rows = [
-            {
-                "compared": one.compared,
-                "baseline": one.baseline,
-                **asdict(one.estimate),
-                "better": one.estimate.better,
-            }
+            {"compared": one.compared, "baseline": one.baseline}
+            | asdict(one.estimate)
+            | {"better": one.estimate.better}
             for one in found
         ]
         print_json(rows if len(opened.runs) > 1 else rows[0])
@@ -177,10 +170,7 @@ def _write_sheet(opened: Review, folder: Path, count: int, teach: bool) -> None:
 
 
 def _picture(opened: Review) -> Callable[[int, int], bytes]:
-    """Return a function `picture(index, side)` that returns a training image as a JPEG.
-
-    The JPEG's longer side has at most `side` pixels.
-    """
+    """Return a function `picture(index, side)`; see `picture_of`."""
     from latte.review.contact_sheet import picture_of
     from latte.run.reopen import open_workspace
 
@@ -193,7 +183,7 @@ def _serve(opened: Review, host: str, port: int, open_: bool) -> None:
     try:
         import uvicorn
 
-        from latte.review.server import make_app, new_token
+        from latte.review.server import make_app
     except ImportError as error:
         raise LatteError(
             "the review page needs starlette and uvicorn", hint='pip install "latte-clip[review]"'
@@ -201,7 +191,7 @@ def _serve(opened: Review, host: str, port: int, open_: bool) -> None:
     picture = _picture(opened)
     with _listening(host, port) as listener:
         address = f"{host}:{listener.getsockname()[1]}"
-        token = new_token()
+        token = secrets.token_urlsafe(16)
         hosts = frozenset({address, address.replace("127.0.0.1", "localhost")})
         app = make_app(opened, picture, token, hosts)
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
@@ -216,17 +206,12 @@ def _serve(opened: Review, host: str, port: int, open_: bool) -> None:
 def _listening(host: str, port: int) -> socket.socket:
     """Return a listening socket. Raises `LatteError` if the address cannot be used."""
     if host in ("", "0.0.0.0", "::"):
-        raise LatteError(
-            "no browser can open this address",
-            where="--host",
-            hint="give this machine's own address in the network",
-        )
+        hint = "give this machine's own address in the network"
+        raise LatteError("no browser can open this address", where="--host", hint=hint)
     try:
         return socket.create_server((host, port))
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise LatteError(
-            f"cannot listen on {host}:{port}: {reason}",
-            where="--host, --port",
-            hint="check --host; leave --port out, which chooses a free port",
-        ) from error
+        what = f"cannot listen on {host}:{port}: {reason}"
+        hint = "check --host; leave --port out, which chooses a free port"
+        raise LatteError(what, where="--host, --port", hint=hint) from error

@@ -9,17 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from latte.cli import waited
+from latte.cli import shared, waited
 from latte.cli.output import echo, results
 from latte.cli.progress import make_progress, three_digits
-from latte.cli.shared import (
-    LimitOption,
-    QuietOption,
-    RecipeArgument,
-    SetOption,
-    require_recipe,
-    together,
-)
 from latte.interfaces import RunResults
 from latte.io.paths import relative
 from latte.registry.registry import load_registry
@@ -28,20 +20,20 @@ from latte.report.terminal import fitted, in_lines
 
 
 def run(
-    recipe: RecipeArgument,
-    set_: SetOption = None,
+    recipe: shared.RecipeArgument,
+    set_: shared.SetOption = None,
     until: Annotated[
         str, typer.Option(help="Stop after this stage: data, zero-shot, describe, train, evaluate.")
     ] = "report",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List the stages and which are reused; run nothing.")
     ] = False,
-    limit: LimitOption = None,
+    limit: shared.LimitOption = None,
     profile: Annotated[
         bool,
         typer.Option("--profile", help="Measure where the time goes, and print it at the end."),
     ] = False,
-    quiet: QuietOption = False,
+    quiet: shared.QuietOption = False,
 ) -> None:
     """Adapt a CLIP to the images of a recipe; finished stages are reused.
 
@@ -50,9 +42,9 @@ def run(
     from latte.results.identity import check_stage
     from latte.run.ready import refuse_unready
 
-    with together() as is_main:
+    with shared.together() as is_main:
         last = check_stage(until)
-        require_recipe(recipe)
+        shared.require_recipe(recipe)
         registry = load_registry()
         from latte.run.workspace import load_recipe_or_saved, run_folder
 
@@ -86,6 +78,9 @@ def print_results(measured: RunResults, folder: Path) -> None:
     """Print the results of a run and the paths of its files."""
     from latte.report.evidence import read_evidence
     from latte.report.summary import cost_line, summary_table
+    from latte.results.answers import teaching_labels
+    from latte.results.folder import RunFolder
+    from latte.review.learning import learned_runs
 
     echo(summary_table(measured, relative(folder)))
     echo(in_lines(cost_line(measured, waited())))
@@ -99,30 +94,16 @@ def print_results(measured: RunResults, folder: Path) -> None:
     echo(f"classify new images: {shlex.join(['latte', 'predict', relative(folder), 'IMAGES'])}")
     if not measured.evaluations and read_evidence(folder) is None:
         echo(f"measure the gain: {shlex.join(['latte', 'review', relative(folder)])}")
-    _print_learning(folder)
-
-
-def _print_learning(folder: Path) -> None:
-    """Print the runs that used a review's answers as labels, and the command for a new such run."""
-    from latte.results.answers import teaching_labels
-    from latte.results.folder import RunFolder
-    from latte.review.learning import learned_runs
-
     review = RunFolder(folder).review
-    answers = len(teaching_labels(review))
-    if not answers:
-        return
-    for run in learned_runs(review):
-        echo(f"run with your corrections: {relative(run)}")
-    command = shlex.join(["latte", "review", relative(folder), "--learn"])
-    echo(f"{plural(answers, 'answer')} for teaching; to use them: {command}")
+    if answers := len(teaching_labels(review)):
+        for run in learned_runs(review):
+            echo(f"run with your corrections: {relative(run)}")
+        command = shlex.join(["latte", "review", relative(folder), "--learn"])
+        echo(f"{plural(answers, 'answer')} for teaching; to use them: {command}")
 
 
 def print_profile(path: Path) -> None:
-    """Print `profile.json`: the time of each stage, and of each part of a training step.
-
-    Raises `LatteError` if the measurements of an earlier run in this file are damaged.
-    """
+    """Print `profile.json`: the time of each stage, and of each part of a training step."""
     from latte.results.stored import explained, read_stored
 
     with explained(path):
@@ -154,7 +135,6 @@ def print_profile(path: Path) -> None:
 
 
 def _print_steps(profile: Mapping[str, Any], steps: Mapping[str, Any], earlier: str) -> None:
-    """Print each part of a training step: its time, its share of the whole step, its GFLOP/s."""
     console, count = results(), steps["steps"]
     alone = steps["timed_alone"]
     kind = "timed alone" if alone else "timed while FLOPs were counted, which takes longer"

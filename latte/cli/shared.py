@@ -145,17 +145,14 @@ def complete_run(incomplete: str) -> list[str]:
 
 
 def _below(incomplete: str, wanted: Callable[[Path], bool]) -> list[str]:
-    """Return paths for shell completion: those beginning with `incomplete`, and their children.
+    """Return the `wanted` paths that begin with `incomplete`, or are in a folder that does."""
 
-    Only paths for which `wanted` is true are returned.
-    """
-    paths = _matching(f"{glob.escape(incomplete)}*")
-    inner = (_matching(f"{glob.escape(path)}/*") for path in paths)
+    def matching(pattern: str) -> list[str]:
+        return [*islice(glob.iglob(pattern), _MOST_ENTRIES)]  # noqa: PTH207 - keeps `./`
+
+    paths = matching(f"{glob.escape(incomplete)}*")
+    inner = (matching(f"{glob.escape(path)}/*") for path in paths)
     return sorted(path for path in chain(paths, *inner) if wanted(Path(path)))
-
-
-def _matching(pattern: str) -> list[str]:
-    return [*islice(glob.iglob(pattern), _MOST_ENTRIES)]  # noqa: PTH207 - keeps `./`
 
 
 RecipeArgument = Annotated[
@@ -250,9 +247,9 @@ def known_kind(kind: str) -> Kind:
 
 
 def refuse_several_processes(command: str) -> None:
-    """Raise an error if torchrun started several processes of a command that needs a single one.
+    """Raise `LatteError` if torchrun started several processes of a command for one process.
 
-    The main process raises `LatteError`; the others end silently with the same exit code.
+    All but the main process end silently with the same exit code.
     """
     start = start_of(os.environ)
     if start is None or command in _FOR_SEVERAL:
@@ -269,10 +266,7 @@ def refuse_several_processes(command: str) -> None:
 
 @contextmanager
 def together() -> Iterator[bool]:
-    """Connect torchrun's processes for the block; yield True in the main process, else False.
-
-    Processes that get False print neither results nor warnings. Without torchrun, yield True.
-    """
+    """Connect torchrun's processes for the block; yield True in the main process, else False."""
     start = start_of(os.environ)
     if start is None:
         yield True

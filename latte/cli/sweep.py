@@ -9,18 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
+from latte.cli import shared
 from latte.cli.finished import print_skipped
 from latte.cli.output import echo, results
 from latte.cli.progress import make_progress
-from latte.cli.shared import (
-    DryRunOption,
-    LimitOption,
-    QuietOption,
-    SeedsOption,
-    chosen_recipe,
-    complete_recipe,
-    naming,
-)
 from latte.interfaces import LatteError
 from latte.io.paths import relative
 from latte.io.redaction import one_line
@@ -41,11 +33,11 @@ def sweep(
         typer.Argument(
             metavar="RECIPE...",
             help="The recipes: YAML files, or names of recipes that come with latte.",
-            callback=lambda paths: [chosen_recipe(path) for path in paths],
-            autocompletion=complete_recipe,
+            callback=lambda paths: [shared.chosen_recipe(path) for path in paths],
+            autocompletion=shared.complete_recipe,
         ),
     ],
-    seeds: SeedsOption = None,
+    seeds: shared.SeedsOption = None,
     set_: Annotated[
         list[str] | None,
         typer.Option(
@@ -55,9 +47,9 @@ def sweep(
             "separate). May be repeated: every combination is run.",
         ),
     ] = None,
-    dry_run: DryRunOption = False,
-    limit: LimitOption = None,
-    quiet: QuietOption = False,
+    dry_run: shared.DryRunOption = False,
+    limit: shared.LimitOption = None,
+    quiet: shared.QuietOption = False,
 ) -> None:
     """Run recipes with several seeds and values, then compare; finished runs are reused.
 
@@ -79,8 +71,7 @@ def sweep(
             line = f"{state(run):<8}  {relative(run.folder.path)}  {' '.join(run.overrides)}"
             echo(line.rstrip())
         return
-    titles = [run.title for run in planned]
-    failures = run_all(planned, titles, registry, quiet)
+    failures = run_all(planned, [run.title for run in planned], registry, quiet)
     folders = [Path(relative(run.folder.path)) for run in planned if run.finished]
     if folders:
         comparison = compare_runs(folders)
@@ -97,10 +88,7 @@ def state(run: PlannedRun) -> str:
 def run_all(
     planned: Sequence[PlannedRun], titles: Sequence[str], registry: Registry, quiet: bool
 ) -> list[Failure]:
-    """Run the planned runs one after another; return the failed ones.
-
-    Each run's title is printed to stderr when the run starts.
-    """
+    """Run the planned runs one after another; return the failed ones."""
     from latte.run.sweep import SweepInterrupted, run_sweep
 
     def announce(number: int, run: PlannedRun) -> None:
@@ -140,7 +128,7 @@ def reproduce(
         str | None,
         typer.Option(metavar="A,B", help="Only these datasets; default: all of the table."),
     ] = None,
-    seeds: SeedsOption = None,
+    seeds: shared.SeedsOption = None,
     with_: Annotated[
         list[Path] | None,
         typer.Option(
@@ -150,41 +138,34 @@ def reproduce(
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A value for every run.")
     ] = None,
-    dry_run: DryRunOption = False,
-    limit: LimitOption = None,
-    quiet: QuietOption = False,
+    dry_run: shared.DryRunOption = False,
+    limit: shared.LimitOption = None,
+    quiet: shared.QuietOption = False,
 ) -> None:
     """Run a published table and print your results beside it; finished runs are reused.
 
     Datasets that are not on this machine are left out and listed.
     """
-    from latte.report.comparison.reproduction import (
-        changes_of,
-        chosen_datasets,
-        plan_dataset,
-        read_changes,
-        read_table,
-        why_absent,
-    )
+    from latte.report.comparison import reproduction
     from latte.results.identity import NOT_IDENTITY
     from latte.run.sweep import parse_seeds
 
     registry = load_registry()
-    with naming("TABLE"):
-        read = read_table(table)
+    with shared.naming("TABLE"):
+        read = reproduction.read_table(table)
     numbers = parse_seeds(seeds) if seeds is not None else []
     changes: dict[str, str] = {}
-    with naming("--with"):
+    with shared.naming("--with"):
         for file in with_ or ():
-            changes |= read_changes(file)
-    changes |= changes_of(set_ or ())
+            changes |= reproduction.read_changes(file)
+    changes |= reproduction.changes_of(set_ or ())
     same = (*NOT_IDENTITY, "seed")  # keys that leave a run comparable to the published one
     changed = limit is not None or any(key.partition(".")[0] not in same for key in changes)
     cells: list[Cell] = []
     absent: dict[str, str] = {}
-    for dataset in chosen_datasets(read, datasets):
-        column = plan_dataset(read, dataset, changes, numbers, registry, limit)
-        reason = why_absent(column[0].runs[0].recipe, registry, make_progress(quiet))
+    for dataset in reproduction.chosen_datasets(read, datasets):
+        column = reproduction.plan_dataset(read, dataset, changes, numbers, registry, limit)
+        reason = reproduction.why_absent(column[0].runs[0].recipe, registry, make_progress(quiet))
         if reason is not None:
             absent[dataset] = reason
         if dry_run or reason is None:
@@ -202,10 +183,7 @@ def _run_cells(
     dry_run: bool,
     changed: bool,
 ) -> None:
-    """Run the cells of a table (one per method and dataset), then print the table.
-
-    With `dry_run`, only list the runs.
-    """
+    """Run the cells of a table (one per method and dataset), then print the table."""
     if not cells:
         reasons = "\n  ".join(_by_reason(absent))
         raise LatteError("none of the table's datasets is on this machine", hint=reasons)
@@ -228,10 +206,7 @@ def _run_cells(
 
 
 def _by_reason(absent: Mapping[str, str]) -> list[str]:
-    """Return one line per reason, with the datasets that are not on this machine for this reason.
-
-    If `LATTE_DATA` is not set, a last line says how to set it.
-    """
+    """Return a line per reason why datasets are not on this machine."""
     from latte.components.datasets.published.dataset import UNSET, what_to_set
 
     names: dict[str, list[str]] = {}
@@ -246,8 +221,7 @@ def print_table(
 ) -> None:
     """Print measured beside published accuracies: per dataset, then averages, then notes.
 
-    `changed` is True if the runs have other settings than the table. Then the verdicts, such as
-    `agrees`, are not printed.
+    Runs whose settings were `changed` are not judged.
     """
     from latte.report.comparison.published import average, beside, measured
     from latte.results.summary import read_run

@@ -120,11 +120,14 @@ def _require_plain_image_tower(visual: Any) -> None:
 
 
 def transformer_config(transformer: Any, tower: str) -> dict[str, Any]:
-    """Return the configuration of a tower's transformer blocks: their sizes and activation.
-
-    Raises `LatteError` unless they are standard blocks of open_clip.
-    """
-    plain = type(transformer) is Transformer and all(map(_is_plain, transformer.resblocks))
+    """Return the configuration of a tower's transformer blocks: their sizes and activation."""
+    plain = type(transformer) is Transformer and all(
+        type(block) is ResidualAttentionBlock
+        and not hasattr(block, "ln_1_kv")
+        and isinstance(block.ls_1, nn.Identity)
+        and isinstance(block.ls_2, nn.Identity)
+        for block in transformer.resblocks
+    )
     refuse_unless(plain, f"the blocks of its {tower} tower are not CLIP's own", tower)
     block = transformer.resblocks[0]
     return {
@@ -136,23 +139,14 @@ def transformer_config(transformer: Any, tower: str) -> dict[str, Any]:
     }
 
 
-def _is_plain(block: nn.Module) -> bool:
-    return (
-        type(block) is ResidualAttentionBlock
-        and not hasattr(block, "ln_1_kv")
-        and isinstance(block.ls_1, nn.Identity)
-        and isinstance(block.ls_2, nn.Identity)
-    )
-
-
 def activation(layer: nn.Module, tower: str) -> str:
     """Return the name of an activation in transformers. Raises `LatteError` if it has no name."""
     if isinstance(layer, QuickGELU):
         return "quick_gelu"
-    if isinstance(layer, GELUTanh):
+    if isinstance(layer, nn.GELU) and layer.approximate == "none":
+        return "gelu"
+    if isinstance(layer, nn.GELU | GELUTanh):
         return "gelu_pytorch_tanh"
-    if isinstance(layer, nn.GELU):
-        return "gelu" if layer.approximate == "none" else "gelu_pytorch_tanh"
     raise no_counterpart(f"the activation of its {tower} tower is {type(layer).__name__}", tower)
 
 
@@ -167,25 +161,27 @@ def layers(prefix: str, transformer: Any) -> Mapping[str, Tensor]:
     """Return the weights of open_clip's blocks by their names in transformers."""
     weights: dict[str, Tensor] = {}
     for number, block in enumerate(transformer.resblocks):
-        layer = f"{prefix}.{number}"
-        attention = block.attn
-        weights |= split_attention(layer, attention.in_proj_weight, attention.in_proj_bias)
-        weights |= named(f"{layer}.self_attn.out_proj", attention.out_proj)
-        weights |= named(f"{layer}.layer_norm1", block.ln_1)
-        weights |= named(f"{layer}.layer_norm2", block.ln_2)
-        weights |= named(f"{layer}.mlp.fc1", block.mlp.c_fc)
-        weights |= named(f"{layer}.mlp.fc2", block.mlp.c_proj)
+        layer, mlp, attention = f"{prefix}.{number}", block.mlp, block.attn
+        joint = attention.in_proj_weight, attention.in_proj_bias
+        parts = (attention.out_proj, block.ln_1, block.ln_2, mlp.c_fc, mlp.c_proj)
+        weights |= layer_weights(layer, *joint, *parts)
     return weights
 
 
-def split_attention(layer: str, weight: Tensor, bias: Tensor) -> dict[str, Tensor]:
-    """Split the joint projection (3D, D) into weights and biases of query, key and value."""
-    parts = zip("qkv", weight.chunk(3), bias.chunk(3), strict=True)
-    return {
-        f"{layer}.self_attn.{name}_proj.{kind}": part
-        for name, *both in parts
-        for kind, part in zip(("weight", "bias"), both, strict=True)
-    }
+def layer_weights(layer: str, weight: Tensor, bias: Tensor, *parts: Any) -> dict[str, Tensor]:
+    """Return the weights of a block by their names in transformers.
+
+    `weight` (3D, D) and `bias` project to query, key and value together. The parts are the output
+    projection, both layer norms and both layers of the MLP.
+    """
+    weights: dict[str, Tensor] = {}
+    for letter, *both in zip("qkv", weight.chunk(3), bias.chunk(3), strict=True):
+        place = f"{layer}.self_attn.{letter}_proj"
+        weights |= {f"{place}.weight": both[0], f"{place}.bias": both[1]}
+    names = ("self_attn.out_proj", "layer_norm1", "layer_norm2", "mlp.fc1", "mlp.fc2")
+    for name, part in zip(names, parts, strict=True):
+        weights |= named(f"{layer}.{name}", part)
+    return weights
 
 
 def named(prefix: str, module: Any) -> dict[str, Tensor]:

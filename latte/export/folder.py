@@ -20,6 +20,9 @@ if TYPE_CHECKING:  # this import loads torch, which exports of labels do not nee
     from latte.run.adapted import Adapted, Member
 
 PROTOTYPES = "prototypes.safetensors"
+NO_EXPORT_NEEDED = (
+    'no export is needed in Python, latte.load("RUN"), and for files: latte predict RUN'
+)
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,6 @@ class Exported:
     """The model of a run, on the CPU, and the calibration of the model."""
 
     name: str
-    """Name of the run folder."""
     adapted: Adapted
     calibration: Calibration | None
 
@@ -54,11 +56,8 @@ def whole_folder(folder: Path, *, replace: bool) -> Iterator[Path]:
     Raises `LatteError` if `folder` exists and is not an empty folder, unless `replace` is true.
     """
     if folder.exists() and not replace and (not folder.is_dir() or any(folder.iterdir())):
-        raise LatteError(
-            "something is here already",
-            where=str(folder),
-            hint="remove it, or give another --output",
-        )
+        hint = "remove it, or give another --output"
+        raise LatteError("something is here already", where=str(folder), hint=hint)
     temporary = temporary_beside(folder)
     temporary.mkdir()
     try:
@@ -70,47 +69,31 @@ def whole_folder(folder: Path, *, replace: bool) -> Iterator[Path]:
         try:
             temporary.replace(folder)
         except OSError as error:
-            raise LatteError(
-                f"cannot be replaced: {error.strerror}",
-                where=str(folder),
-                hint="remove it, and write to it with one command at a time",
-            ) from error
+            what = f"cannot be replaced: {error.strerror}"
+            hint = "remove it, and write to it with one command at a time"
+            raise LatteError(what, where=str(folder), hint=hint) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
 def require(package: str, extra: str, oldest: str = "0") -> None:
-    """Raise `LatteError` unless `package` is installed in version `oldest` or newer.
-
-    `extra` is the extra of latte-clip that installs it.
-    """
+    """Raise `LatteError` unless `package`, which `extra` installs, is `oldest` or newer."""
     try:
         found = Version(version(package))
     except PackageNotFoundError:
         found = None
     if found is None or found < Version(oldest):
         needed = package if oldest == "0" else f"{package} {oldest} or newer"
-        raise LatteError(
-            f"this export needs the package {needed}",
-            where=f"{package} {found}" if found else None,
-            hint=f"pip install 'latte-clip[{extra}]'",
-        )
+        what = f"this export needs the package {needed}"
+        hint = f"pip install 'latte-clip[{extra}]'"
+        raise LatteError(what, where=f"{package} {found}" if found else None, hint=hint)
 
 
 def no_export(member: Member, format_: str, other: str | None) -> LatteError:
-    """Return the error for a backbone that has no export to `format_`.
-
-    The hint is the command for the format `other` if the backbone can be exported to it. Otherwise
-    the hint says how to use the model without an export.
-    """
-    hint = (
-        f"export it to {other} instead: latte export RUN --format {other.lower()}"
-        if other
-        else 'no export is needed in Python, latte.load("RUN"), and for files: latte predict RUN'
-    )
-    return LatteError(
-        f"the backbone of learner {member.name} has no export to {format_}", hint=hint
-    )
+    """Return the error for a backbone that can be exported to `other`, but not to `format_`."""
+    instead = f"export it to {other} instead: latte export RUN --format {(other or '').lower()}"
+    what = f"the backbone of learner {member.name} has no export to {format_}"
+    return LatteError(what, hint=instead if other else NO_EXPORT_NEEDED)
 
 
 _INSTALL = "The code needs `pip install {packages}`; run it in the parent folder of this folder."

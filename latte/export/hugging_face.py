@@ -11,15 +11,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from latte.backbone.open_clip import OpenClipBackbone
+from latte.export import folder as shared
 from latte.export.clip import clip_config, clip_weights, text_tower
-from latte.export.folder import (
-    PROTOTYPES,
-    Exported,
-    no_export,
-    require,
-    transformers_readme,
-    whole_folder,
-)
 from latte.export.siglip import siglip_model
 from latte.export.tokenizer import clip_tokenizer
 from latte.interfaces import LatteError, PixelFormat
@@ -29,23 +22,18 @@ from latte.run.adapted import Member, write_prototypes
 _TRANSFORMERS = "5.4"
 """First version of transformers with `CLIPImageProcessorPil`, which resizes with Pillow."""
 _RESAMPLE = {"bilinear": 2, "bicubic": 3}
-"""Pillow's number of each resampling filter."""
 
 
-def export_transformers(exported: Exported, folder: Path, *, replace: bool) -> Path:
-    """Write the model to `folder`; if there are several learners, each gets a sub-folder.
-
-    Raises:
-        LatteError: if transformers is missing, or cannot hold the model.
-    """
-    require("transformers", "transformers", _TRANSFORMERS)
+def export_transformers(exported: shared.Exported, folder: Path, *, replace: bool) -> Path:
+    """Write the model to `folder`; if there are several learners, each gets a sub-folder."""
+    shared.require("transformers", "transformers", _TRANSFORMERS)
     members = exported.adapted.members
     writers = [_writer(member) for member in members]
-    with whole_folder(folder, replace=replace) as temporary:
+    with shared.whole_folder(folder, replace=replace) as temporary:
         for member, write in zip(members, writers, strict=True):
             write(temporary if len(members) == 1 else temporary / member.name)
-        write_prototypes(temporary / PROTOTYPES, exported.adapted, exported.about())
-        write_text(temporary / "README.md", transformers_readme(exported, folder.name))
+        write_prototypes(temporary / shared.PROTOTYPES, exported.adapted, exported.about())
+        write_text(temporary / "README.md", shared.transformers_readme(exported, folder.name))
     return folder
 
 
@@ -56,7 +44,7 @@ def _writer(member: Member) -> Callable[[Path], None]:
         return backbone.save
     if not isinstance(backbone, OpenClipBackbone):
         other = None if backbone.image_tower() is None else "ONNX"
-        raise no_export(member, "transformers", other)
+        raise shared.no_export(member, "transformers", other)
     if backbone.logit_bias is None:
         return partial(_write_clip, backbone, clip_config(backbone.model))
     return partial(_write_siglip, backbone.pixel_format, *siglip_model(backbone))
@@ -91,11 +79,9 @@ def _image_processor(pixels: PixelFormat) -> Any:
     from transformers import CLIPImageProcessorPil
 
     if pixels.resize_mode == "longest":
-        raise LatteError(
-            "transformers' CLIP cannot pad an image's short side, as this model needs it",
-            where="preprocessing",
-            hint="use latte.load, or `--format onnx`, whose metadata describes the padding",
-        )
+        what = "transformers' CLIP cannot pad an image's short side, as this model needs it"
+        hint = "use latte.load, or `--format onnx`, whose metadata describes the padding"
+        raise LatteError(what, where="preprocessing", hint=hint)
     square = {"height": pixels.size, "width": pixels.size}
     shortest = pixels.resize_mode == "shortest"
     return CLIPImageProcessorPil(

@@ -31,7 +31,6 @@ Label: TypeAlias = tuple[str, str, float]
 """ID of an image, name of the image's class, and confidence of this class."""
 _COLUMNS = ("image", "label", "confidence")
 _IMAGE, _CHOICES = "image", "label"
-"""Names of the tags `Image` and `Choices` in the labelling interface."""
 
 
 @dataclass(frozen=True)
@@ -68,34 +67,27 @@ def export_labels(
     _refuse_existing(output, force)
     if format_ == "parquet":
         require("pyarrow", "parquet")
-    write = {"csv": _write_csv, "jsonl": _write_jsonl, "parquet": _write_parquet}[format_]
-    labels = [
-        (answer.image, run.class_names[answer.labels[0]], answer.confidences[0])
-        for _, answer in run.pseudo_label_rows()
-    ]
+    names = run.class_names
+    labels = [(one.image, names[one.labels[0]], one.confidences[0]) for one in _answers(run)]
     with write_atomically(output) as temporary:
-        write(temporary, labels)
+        _write(temporary, format_, labels)
     return ExportedLabels(len(labels), (output,))
 
 
-def _write_csv(path: Path, labels: Sequence[Label]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([_COLUMNS, *labels])
-
-
-def _write_jsonl(path: Path, labels: Sequence[Label]) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        for label in labels:
-            file.write(_json(dict(zip(_COLUMNS, label, strict=True))) + "\n")
-
-
-def _write_parquet(path: Path, labels: Sequence[Label]) -> None:
-    pyarrow: Any = import_module("pyarrow")
-    parquet: Any = import_module("pyarrow.parquet")
-    types = (pyarrow.string(), pyarrow.string(), pyarrow.float64())
-    schema = pyarrow.schema(list(zip(_COLUMNS, types, strict=True)))
-    rows = [dict(zip(_COLUMNS, label, strict=True)) for label in labels]
-    parquet.write_table(pyarrow.Table.from_pylist(rows, schema=schema), path)
+def _write(path: Path, format_: LabelFormat, labels: Sequence[Label]) -> None:
+    rows = (dict(zip(_COLUMNS, label, strict=True)) for label in labels)
+    if format_ == "parquet":
+        pyarrow: Any = import_module("pyarrow")
+        parquet: Any = import_module("pyarrow.parquet")
+        types = (pyarrow.string(), pyarrow.string(), pyarrow.float64())
+        schema = pyarrow.schema(list(zip(_COLUMNS, types, strict=True)))
+        parquet.write_table(pyarrow.Table.from_pylist([*rows], schema=schema), path)
+        return
+    with path.open("w", encoding="utf-8", newline="" if format_ == "csv" else None) as file:
+        if format_ == "csv":
+            csv.writer(file).writerows([_COLUMNS, *labels])
+        else:
+            file.writelines(f"{_json(row)}\n" for row in rows)
 
 
 def _export_tasks(run: FinishedRun, output: Path, force: bool) -> ExportedLabels:
@@ -105,7 +97,13 @@ def _export_tasks(run: FinishedRun, output: Path, force: bool) -> ExportedLabels
         _refuse_existing(path, force)
     answers = _answers(run)
     images = _images(run, answers)
-    root = _local_root(images)
+    for image in images:
+        if image.span is not None:
+            what = "Label Studio cannot read images in archives"
+            hint = "write the images to a folder first: --format imagefolder"
+            raise LatteError(what, where=str(image.path), hint=hint)
+    # The document root must have all images in a sub-folder.
+    root = Path(os.path.commonpath([image.path.resolve().parent for image in images])).parent
     with write_atomically(output) as temporary, temporary.open("w", encoding="utf-8") as file:
         found = _tasks(answers, images, run.class_names, root, run.folder.path.name)
         file.write("[\n" + ",\n".join(map(_json, found)) + "\n]\n")
@@ -131,9 +129,8 @@ def _export_folder(
         else:
             places = [folder / "data"] * len(answers)
         with progress.task("copy", len(images), "images") as task:
-            for image, key, stem, place in zip(
-                images, run.training_keys, stems, places, strict=True
-            ):
+            copied = zip(images, run.training_keys, stems, places, strict=True)
+            for image, key, stem, place in copied:
                 place.mkdir(exist_ok=True)
                 suffix = PurePosixPath(image.id).suffix or image.path.suffix
                 (place / f"{stem}{suffix}").write_bytes(_content(image, key))
@@ -158,11 +155,8 @@ def _images(run: FinishedRun, answers: Sequence[RankedClasses]) -> list[ImageRef
     dataset = unloaded_dataset(saved_recipe(run, registry), registry)
     there = {image.id: image for image in dataset.training_images()}
     if missing := [one.image for one in answers if one.image not in there]:
-        raise LatteError(
-            f"{len(missing)} images of this run are not in its dataset any more",
-            where=missing[0],
-            hint="put them back, or run the recipe again",
-        )
+        what = f"{len(missing)} images of this run are not in its dataset any more"
+        raise LatteError(what, where=missing[0], hint="put them back, or run the recipe again")
     return [there[one.image] for one in answers]
 
 
@@ -174,11 +168,8 @@ def _content(image: ImageReference, key: str) -> bytes:
         what = f"the image cannot be read: {error.strerror or error}"
         raise LatteError(what, where=str(image.path)) from error
     if digest(data) != key:
-        raise LatteError(
-            "this image has changed since the run, so its label may be wrong",
-            where=str(image.path),
-            hint="run the recipe again",
-        )
+        what = "this image has changed since the run, so its label may be wrong"
+        raise LatteError(what, where=str(image.path), hint="run the recipe again")
     return data
 
 
@@ -202,10 +193,7 @@ def _tasks(
     root: Path,
     model: str,
 ) -> Iterator[dict[str, Any]]:
-    """Yield one task per image, with the run's label as a prediction of `model`.
-
-    `root` is the folder that Label Studio serves files from.
-    """
+    """Yield one task per image, with the run's label as a prediction of `model`."""
     for answer, image in zip(answers, images, strict=True):
         path = os.fsencode(image.path.resolve().relative_to(root).as_posix())
         result = {
@@ -219,22 +207,6 @@ def _tasks(
             "data": {"image": f"/data/local-files/?d={quote(path)}", "image_id": answer.image},
             "predictions": [{"model_version": model, "score": confidence, "result": [result]}],
         }
-
-
-def _local_root(images: Sequence[ImageReference]) -> Path:
-    """Return the document root for Label Studio, which must have all images in a sub-folder.
-
-    It is the parent of the deepest folder that contains all images. Raises `LatteError` for images
-    in archives, which Label Studio cannot read.
-    """
-    for image in images:
-        if image.span is not None:
-            raise LatteError(
-                "Label Studio cannot read images in archives",
-                where=str(image.path),
-                hint="write the images to a folder first: --format imagefolder",
-            )
-    return Path(os.path.commonpath([image.path.resolve().parent for image in images])).parent
 
 
 def _interface(class_names: Sequence[str]) -> str:

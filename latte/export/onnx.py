@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from latte.export.folder import PROTOTYPES, Exported, no_export, onnx_readme, require, whole_folder
+from latte.export import folder as shared
 from latte.interfaces import LatteError, PixelFormat
 from latte.interfaces.errors import error_line
 from latte.io.files import write_json, write_text
@@ -40,7 +40,7 @@ class ImageClassifier(nn.Module):
     square root of the number of learners.
     """
 
-    def __init__(self, exported: Exported) -> None:
+    def __init__(self, exported: shared.Exported) -> None:
         super().__init__()
         members = exported.adapted.members
         self.towers = nn.ModuleList()
@@ -50,7 +50,7 @@ class ImageClassifier(nn.Module):
             tower = member.backbone.image_tower()
             if tower is None:
                 saves = member.backbone.saves_transformers
-                raise no_export(member, "ONNX", "transformers" if saves else None)
+                raise shared.no_export(member, "ONNX", "transformers" if saves else None)
             self.towers.append(tower)
             found = member.classifier
             rows, present = _by_class(found.weights, found.owners)
@@ -77,32 +77,31 @@ class ImageClassifier(nn.Module):
         return by_row.masked_fill(absent, torch.finfo(by_row.dtype).min).amax(dim=2)
 
 
-def export_onnx(exported: Exported, folder: Path, *, replace: bool) -> Path:
+def export_onnx(exported: shared.Exported, folder: Path, *, replace: bool) -> Path:
     """Write `folder` with `model.onnx`, `metadata.json`, the prototypes and a README.
 
     Raises:
         LatteError: if onnx is missing, torch too old, or the learners have different pixel formats.
     """
-    require("onnx", "onnx")
-    require("onnxscript", "onnx", _ONNXSCRIPT)
-    require("torch", "onnx", _TORCH)
+    shared.require("onnx", "onnx")
+    shared.require("onnxscript", "onnx", _ONNXSCRIPT)
+    shared.require("torch", "onnx", _TORCH)
     formats = {member.backbone.pixel_format for member in exported.adapted.members}
     if len(formats) > 1:
         raise LatteError("the learners take different pixels, so that no one input fits them all")
     pixels = formats.pop()
-    with whole_folder(folder, replace=replace) as temporary:
+    with shared.whole_folder(folder, replace=replace) as temporary:
         _write_model(ImageClassifier(exported).eval(), pixels.size, temporary / MODEL)
         write_json(temporary / METADATA, _metadata(exported, pixels))
-        write_prototypes(temporary / PROTOTYPES, exported.adapted, exported.about())
-        write_text(temporary / "README.md", onnx_readme(exported, folder.name, pixels))
+        write_prototypes(temporary / shared.PROTOTYPES, exported.adapted, exported.about())
+        write_text(temporary / "README.md", shared.onnx_readme(exported, folder.name, pixels))
     return folder
 
 
 def _by_class(weights: Tensor, owners: Tensor) -> tuple[Tensor, Tensor]:
     """Return the prototypes (C·K, D), sorted by class and padded to K per class, and a mask (C, K).
 
-    The mask is False for padding. With padding, the model needs no scatter operator, which some
-    ONNX runtimes lack.
+    The mask is False for padding, which replaces a scatter that some ONNX runtimes lack.
     """
     counts = owners.bincount()
     most = int(counts.max())
@@ -144,14 +143,11 @@ def _write_model(classifier: ImageClassifier, size: int, path: Path) -> None:
 
 
 def _not_exportable(reason: str) -> LatteError:
-    return LatteError(
-        f"PyTorch cannot convert the image tower to ONNX: {reason}",
-        hint='no export is needed in Python, latte.load("RUN"), and for files: latte predict RUN',
-    )
+    what = f"PyTorch cannot convert the image tower to ONNX: {reason}"
+    return LatteError(what, hint=shared.NO_EXPORT_NEEDED)
 
 
-def _metadata(exported: Exported, pixels: PixelFormat) -> dict[str, Any]:
-    """Return the content of `metadata.json`."""
+def _metadata(exported: shared.Exported, pixels: PixelFormat) -> dict[str, Any]:
     return {
         "format": 1,
         "name": exported.name,

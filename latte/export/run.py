@@ -23,9 +23,8 @@ def export_run(
     candidate's folder), and replaces an earlier export there.
 
     Raises:
-        LatteError: if there is no trained model or no candidate, `output` exists, a package is
-            missing, or the format cannot hold the model; or if the export is below the run folder
-            and a link leads out of the run folder.
+        LatteError: if there is no model, `output` exists, a package is missing, the format cannot
+            hold the model, or a link leads out of the run folder.
     """
     found, adapted, _ = load_adapted_run(run, "cpu", progress, candidate=candidate)
     source = found.candidate if candidate else found

@@ -14,16 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from latte.backbone.open_clip import OpenClipBackbone
-from latte.export.clip import (
-    activation,
-    epsilon,
-    layers,
-    named,
-    no_counterpart,
-    refuse_unless,
-    split_attention,
-    transformer_config,
-)
+from latte.export import clip
 from latte.export.tokenizer import cleaning, lower_case, no_tokenizer
 
 _PROBES = (
@@ -36,10 +27,7 @@ _PROBES = (
 
 
 def siglip_model(backbone: OpenClipBackbone) -> tuple[Any, Any]:
-    """Return a `SiglipModel` with the features, scale and bias of `backbone`, and its tokenizer.
-
-    Raises `LatteError` if transformers cannot represent the model or the tokenizer.
-    """
+    """Return a `SiglipModel` with the features, scale and bias of `backbone`, and its tokenizer."""
     from transformers import SiglipConfig, SiglipModel
 
     source = backbone.model
@@ -50,7 +38,7 @@ def siglip_model(backbone: OpenClipBackbone) -> tuple[Any, Any]:
         model = build(SiglipConfig(**_config(source, tokenizer))).eval()
         model.load_state_dict(_weights(source))
     except (AttributeError, RuntimeError, ValueError) as error:
-        raise no_counterpart("a tower has other layers than that of SigLIP", "text") from error
+        raise clip.no_counterpart("a tower has other layers than that of SigLIP", "text") from error
     side = backbone.pixel_format.size
     pixels = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0))
     tokens = backbone.tokenizer(list(_PROBES))
@@ -60,15 +48,12 @@ def siglip_model(backbone: OpenClipBackbone) -> tuple[Any, Any]:
             theirs = getattr(model, f"get_{tower}_features")(**inputs).pooler_output
             equal = torch.allclose(normalize(ours), normalize(theirs), rtol=0, atol=1e-4)
             what = f"its {tower} tower computes other features than that of SigLIP"
-            refuse_unless(equal, what, tower)
+            clip.refuse_unless(equal, what, tower)
     return model, tokenizer
 
 
 def _tokenizer(tokenizer: Any, context_length: int) -> Any:
-    """Return a transformers tokenizer that gives the same tokens as open_clip's `tokenizer`.
-
-    Raises `LatteError` if `tokenizer` is not a SigLIP tokenizer of open_clip, or the tokens differ.
-    """
+    """Return a transformers tokenizer that gives the same tokens as open_clip's `tokenizer`."""
     from tokenizers import Regex, Tokenizer, normalizers
     from transformers import PreTrainedTokenizerFast
 
@@ -81,17 +66,10 @@ def _tokenizer(tokenizer: Any, context_length: int) -> Any:
     copied.no_padding()
     copied.no_truncation()
     own = [] if copied.normalizer is None else [copied.normalizer]
+    marks = "".join(f"\\{one}" for one in string.punctuation)
+    bare = [normalizers.Replace("_", " "), normalizers.Replace(Regex(f"[{marks}]"), "")]
     copied.normalizer = normalizers.Sequence(
-        [
-            *cleaning(),
-            normalizers.Replace("_", " "),
-            normalizers.Replace(
-                Regex("[" + "".join(f"\\{one}" for one in string.punctuation) + "]"), ""
-            ),
-            *lower_case(),
-            normalizers.Strip(),
-            *own,
-        ]
+        [*cleaning(), *bare, *lower_case(), normalizers.Strip(), *own]
     )
     build: Any = PreTrainedTokenizerFast
     exported = build(
@@ -114,13 +92,13 @@ def _tokenizer(tokenizer: Any, context_length: int) -> Any:
 def _require_towers(model: Any) -> None:
     tower, text = getattr(model.visual, "trunk", None), getattr(model, "text", None)
     pools = isinstance(getattr(tower, "attn_pool", None), AttentionPoolLatent)
-    refuse_unless(
+    clip.refuse_unless(
         type(tower) is VisionTransformer and pools,
         "its logits have a bias, as those of SigLIP, but its image tower is no vision transformer "
         "of timm with attention pooling (vit_*_siglip_*)",
         "image",
     )
-    refuse_unless(
+    clip.refuse_unless(
         type(text) is TextTransformer and isinstance(text.text_projection, nn.Linear),
         f"its logits have a bias, as those of SigLIP, but its text tower ({type(text).__name__}) "
         "is not that of SigLIP",
@@ -137,14 +115,16 @@ def _config(model: Any, tokenizer: Any) -> dict[str, Any]:
             "intermediate_size": block.mlp.fc1.out_features,
             "num_hidden_layers": len(tower.blocks),
             "num_attention_heads": block.attn.num_heads,
-            "hidden_act": activation(block.mlp.act, "image"),
-            "layer_norm_eps": epsilon(tower, "image"),
+            "hidden_act": clip.activation(block.mlp.act, "image"),
+            "layer_norm_eps": clip.epsilon(tower, "image"),
             "image_size": embedding.img_size[0],
             "patch_size": embedding.patch_size[0],
         },
         "text_config": {
-            **transformer_config(text.transformer, "text"),
-            "layer_norm_eps": epsilon(nn.ModuleList([text.transformer, text.ln_final]), "text"),
+            **clip.transformer_config(text.transformer, "text"),
+            "layer_norm_eps": clip.epsilon(
+                nn.ModuleList([text.transformer, text.ln_final]), "text"
+            ),
             "vocab_size": text.vocab_size,
             "max_position_embeddings": text.positional_embedding.shape[0],
             "projection_size": text.text_projection.out_features,
@@ -167,22 +147,19 @@ def _weights(model: Any) -> dict[str, Tensor]:
         "vision_model.head.attention.in_proj_bias": torch.cat([pool.q.bias, pool.kv.bias]),
         "text_model.embeddings.token_embedding.weight": text.token_embedding.weight,
         "text_model.embeddings.position_embedding.weight": text.positional_embedding,
-        **named("vision_model.embeddings.patch_embedding", tower.patch_embed.proj),
-        **named("vision_model.post_layernorm", tower.norm),
-        **named("vision_model.head.attention.out_proj", pool.proj),
-        **named("vision_model.head.layernorm", pool.norm),
-        **named("vision_model.head.mlp.fc1", pool.mlp.fc1),
-        **named("vision_model.head.mlp.fc2", pool.mlp.fc2),
-        **named("text_model.final_layer_norm", text.ln_final),
-        **named("text_model.head", text.text_projection),
-        **layers("text_model.encoder.layers", text.transformer),
+        **clip.named("vision_model.embeddings.patch_embedding", tower.patch_embed.proj),
+        **clip.named("vision_model.post_layernorm", tower.norm),
+        **clip.named("vision_model.head.attention.out_proj", pool.proj),
+        **clip.named("vision_model.head.layernorm", pool.norm),
+        **clip.named("vision_model.head.mlp.fc1", pool.mlp.fc1),
+        **clip.named("vision_model.head.mlp.fc2", pool.mlp.fc2),
+        **clip.named("text_model.final_layer_norm", text.ln_final),
+        **clip.named("text_model.head", text.text_projection),
+        **clip.layers("text_model.encoder.layers", text.transformer),
     }
     for number, block in enumerate(tower.blocks):
         layer = f"vision_model.encoder.layers.{number}"
-        weights |= split_attention(layer, block.attn.qkv.weight, block.attn.qkv.bias)
-        weights |= named(f"{layer}.self_attn.out_proj", block.attn.proj)
-        weights |= named(f"{layer}.layer_norm1", block.norm1)
-        weights |= named(f"{layer}.layer_norm2", block.norm2)
-        weights |= named(f"{layer}.mlp.fc1", block.mlp.fc1)
-        weights |= named(f"{layer}.mlp.fc2", block.mlp.fc2)
+        joint = block.attn.qkv.weight, block.attn.qkv.bias
+        parts = (block.attn.proj, block.norm1, block.norm2, block.mlp.fc1, block.mlp.fc2)
+        weights |= clip.layer_weights(layer, *joint, *parts)
     return weights

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import ftfy
@@ -70,32 +70,16 @@ def no_tokenizer(tokenizer: Any) -> LatteError:
 
 
 def _backend(tokenizer: Any) -> Any:
-    from tokenizers import (
-        AddedToken,
-        Regex,
-        Tokenizer,
-        decoders,
-        normalizers,
-        pre_tokenizers,
-        processors,
-    )
+    from tokenizers import AddedToken, Regex, Tokenizer, decoders, normalizers, processors
+    from tokenizers import pre_tokenizers as splitters
     from tokenizers.models import BPE
 
-    backend: Any = Tokenizer(
-        BPE(
-            vocab=tokenizer.encoder,
-            merges=list(tokenizer.bpe_ranks),
-            end_of_word_suffix="</w>",
-            unk_token=END,
-        )
-    )
+    pairs = {"vocab": tokenizer.encoder, "merges": list(tokenizer.bpe_ranks)}
+    backend: Any = Tokenizer(BPE(**pairs, end_of_word_suffix="</w>", unk_token=END))
     backend.normalizer = normalizers.Sequence([*cleaning(), *lower_case()])
-    backend.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(_WORDS), behavior="removed", invert=True),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
+    words = splitters.Split(Regex(_WORDS), behavior="removed", invert=True)
+    letters = splitters.ByteLevel(add_prefix_space=False, use_regex=False)
+    backend.pre_tokenizer = splitters.Sequence([words, letters])
     backend.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Replace("</w>", " ")])
     backend.add_special_tokens([AddedToken(one, normalized=True) for one in (START, END)])
     backend.post_processor = processors.RobertaProcessing(
@@ -108,9 +92,14 @@ def cleaning() -> list[Any]:
     """Return normalizers that clean texts as open_clip does before its tokenizers."""
     from tokenizers import Regex, normalizers
 
+    replaced = [(entity, html.unescape(entity)) for entity in _ENTITIES]
+    for code in chain(*_REPAIRED):
+        repaired = ftfy.fix_text(f"a{chr(code)}b")[1:-1]
+        if repaired != chr(code):
+            replaced.append((chr(code), repaired))
     return [
         normalizers.Replace(Regex(_DROPPED), ""),
-        *(normalizers.Replace(old, new) for old, new in _replacements()),
+        *(normalizers.Replace(old, new) for old, new in replaced),
         normalizers.NFC(),
     ]
 
@@ -124,13 +113,3 @@ def lower_case() -> list[Any]:
         normalizers.Replace(Regex(_FINAL_SIGMA), "ς"),
         normalizers.Lowercase(),
     ]
-
-
-def _replacements() -> Iterator[tuple[str, str]]:
-    """Yield each text that open_clip's cleaning replaces, and its replacement."""
-    for entity in _ENTITIES:
-        yield entity, html.unescape(entity)
-    for code in (one for part in _REPAIRED for one in part):
-        repaired = ftfy.fix_text(f"a{chr(code)}b")[1:-1]
-        if repaired != chr(code):
-            yield chr(code), repaired

@@ -114,8 +114,7 @@ def propose(
 ) -> Proposal:
     """Look at the images, choose a method, and write the recipe with a reason for each choice.
 
-    Raises `LatteError` for images or class names that no run could use, and if the recipe file
-    exists and has been edited.
+    Raises `LatteError` if the recipe file exists and has been edited.
     """
     from latte.backbone.source import check_model
 
@@ -134,11 +133,7 @@ def propose(
 
 
 def run_proposal(proposed: Proposal, registry: Registry, progress: Progress) -> RunResults:
-    """Run all stages of a proposal's recipe and return the results; finished stages are reused.
-
-    Raises `LatteError` if the model is missing (checked before torch is imported), or if the run
-    fails.
-    """
+    """Run all stages of a proposal's recipe and return the results; finished stages are reused."""
     recipe, _ = _ready(proposed, registry)
     from latte.run.runner import run_recipe
 
@@ -177,10 +172,7 @@ def naming_model() -> Iterator[None]:
 
 
 def _write(path: Path, text: str, registry: Registry) -> None:
-    """Write the recipe `text` to `path`, if it is valid, with a digest that shows later edits.
-
-    Raises `LatteError` if the file cannot be written, or was edited after `latte adapt` wrote it.
-    """
+    """Write the recipe `text` to `path`, if it is valid, with a digest that shows later edits."""
     body, _, written = (read_text(path) if path.exists() else "").rpartition(_MARK)
     if path.exists() and written.strip() != digest(body):
         raise LatteError(
@@ -201,10 +193,7 @@ def compare_models(
 ) -> Mapping[str, MeasuredModel]:
     """Run the recipe of `latte adapt` with each model; return the results, the best score first.
 
-    Recipes and runs are temporary.
-
-    Raises `LatteError` for images, class names or models that no run could use; all models are
-    checked and downloaded before torch is imported.
+    Recipes and runs are temporary. All models are checked and downloaded before torch is imported.
     """
     with TemporaryDirectory(prefix="latte-choose-") as folder:
         runs = {}

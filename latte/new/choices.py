@@ -5,7 +5,6 @@ A describer is a component that writes texts about the images, such as a large m
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Literal
@@ -22,7 +21,6 @@ from latte.registry.spec import Kind
 from latte.report.numbers import plural
 
 _MIXTURE, _TRAINING_FREE = METHODS["mixture"], METHODS["training-free"]
-"""The methods that `auto` chooses with and without the plugin `latte-transductive`."""
 _GUARD: tuple[Kind, str] = ("guard", "evidence")
 """Guard that suits every method that adapts."""
 
@@ -55,18 +53,13 @@ class Choices:
     requires: list[str] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     others: str = ""
-    """Sentence for the user about the other methods, and about the texts that `latteclip` would
-    use."""
+    """Sentence for the user about the other methods."""
 
 
 def choose(
     found: Findings, machine: Machine, registry: Registry, method: str, model: str | None = None
 ) -> Choices:
-    """Return the settings for these images on this machine.
-
-    `method` is one of `NAMES`; `auto` chooses a method without training. If a guard is installed,
-    it checks without labels whether adapting helps. If `model` is None, a model is proposed.
-    """
+    """Return the settings for these images on this machine; `method` is one of `NAMES`."""
     chosen = _method(method, found, registry)
     if model is None:
         model, reason = propose_model(found.images, machine, trains=chosen.method.trains)
@@ -81,7 +74,12 @@ def choose(
         _choose_training(chosen, found, machine)
     if chosen.method.adapts:
         _choose_guard(chosen, registry)
-    chosen.reasons.extend(_about_labels(found))
+    if found.named_by:
+        names = f"sub-folders of {found.named_by} ({some(found.class_names)})"
+        chosen.reasons.append(f"class names: {names}")
+    if not found.evaluation:
+        only = "; sub-folders only give class names" if found.named_by else ""
+        chosen.reasons.append(f"gain: not measured, because there are no labelled images{only}")
     others = (one for one in NAMES if one not in (method, chosen.method.name))
     texts = (
         "latteclip trains with texts from CLIP itself (texts by a multimodal model need "
@@ -91,15 +89,6 @@ def choose(
         texts = "latteclip trains with texts by a multimodal model (LMM) on this GPU"
     chosen.others = f"other methods: {', '.join(others)}; {texts}"
     return chosen
-
-
-def _about_labels(found: Findings) -> Iterator[str]:
-    """Yield the origin of class names that were not given, and why a gain is not measured."""
-    if found.named_by:
-        yield f"class names: sub-folders of {found.named_by} ({some(found.class_names)})"
-    if not found.evaluation:
-        reason = "gain: not measured, because there are no labelled images"
-        yield f"{reason}; sub-folders only give class names" if found.named_by else reason
 
 
 def _choose_guard(chosen: Choices, registry: Registry) -> None:

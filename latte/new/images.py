@@ -13,12 +13,7 @@ from typing import Any, cast
 
 from latte.data.few_images import warn_of_few
 from latte.data.images import UnreadableImageError, open_image
-from latte.data.sources.classes import (
-    CLASS_FOLDERS,
-    ClassLookup,
-    folder_class_name,
-    read_classes,
-)
+from latte.data.sources.classes import CLASS_FOLDERS, ClassLookup, folder_class_name, read_classes
 from latte.data.sources.walk import list_folders
 from latte.interfaces import Context, Dataset, ImageReference, LatteError
 from latte.io.paths import existing_file, existing_folder, is_file, is_folder, some
@@ -63,7 +58,6 @@ class Findings:
     in_class_folders: int
     """Number of images in sub-folders of `root` that have the name of a class."""
     labelled: int
-    """Number of labelled images in the folder `evaluation`."""
     left_out: tuple[str, ...]
     """Warnings about files in `root` and `evaluation` that are not read; a run prints them too."""
 
@@ -116,9 +110,6 @@ def look_at(
 
     Without `classes`, the names are those of the sub-folders of `root` or, if `root` has fewer than
     two, of the sub-folders of `evaluation`. `arguments` are the names of both folders in errors.
-
-    Raises `LatteError` if there are no images, if class names are unusable, or if the evaluation
-    folder has other classes or contains training images.
     """
     existing_folder(root.absolute(), arguments[0])
     if isinstance(classes, Path):
@@ -135,7 +126,12 @@ def look_at(
         where = (error.where or "").replace("dataset.root", arguments[0])
         raise LatteError(error.what, where=where, hint=error.hint) from error
     opened = images[:: max(1, len(images) // SAMPLE)][:SAMPLE]
-    sizes, broken = _open(opened)
+    sizes, broken = list[tuple[int, int]](), []
+    for image in opened:
+        try:
+            sizes.append(open_image(image).size)
+        except UnreadableImageError as error:
+            broken.append(f"{image.id} ({error.reason})")
     widths, heights = zip(*sizes, strict=True) if sizes else ((), ())
     return Findings(
         root=root,
@@ -178,13 +174,9 @@ def _dataset(
         names = str(classes.absolute()) if isinstance(classes, Path) else tuple(classes)
     registry = load_registry()
     folder = registry.get("dataset", "folder")
-    options = registry.options_model(folder).model_validate(
-        {
-            "root": str(root.absolute()),
-            "classes": names,
-            "evaluation": str(evaluation.absolute()) if evaluation else None,
-        }
-    )
+    test = str(evaluation.absolute()) if evaluation else None
+    values = {"root": str(root.absolute()), "classes": names, "evaluation": test}
+    options = registry.options_model(folder).model_validate(values)
     return cast("Dataset[Any]", registry.build(folder, options, context))
 
 
@@ -200,17 +192,6 @@ def _check_class_folders(root: Path, context: Context) -> None:
             "  Name the classes: --classes classes.txt, or --classes cat,dog"
         )
         raise LatteError(error.what, where=error.where, hint=hint) from error
-
-
-def _open(images: Sequence[ImageReference]) -> tuple[list[tuple[int, int]], list[str]]:
-    """Return the sizes of the images that can be opened, and the others as `ID (REASON)`."""
-    sizes, broken = [], []
-    for image in images:
-        try:
-            sizes.append(open_image(image).size)
-        except UnreadableImageError as error:
-            broken.append(f"{image.id} ({error.reason})")
-    return sizes, broken
 
 
 def _in_class_folders(images: Sequence[ImageReference], names: Sequence[str]) -> int:

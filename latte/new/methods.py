@@ -9,8 +9,7 @@ from latte.registry.spec import Kind
 AUTO = "auto"
 """Name that lets latte choose a method without training."""
 CONTROL = "without-descriptions"
-"""Name of the control run of methods that train the CLIP: the same training without texts about
-images, for comparison."""
+"""Control run of methods that train the CLIP: the same training without texts about images."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,6 @@ class Method:
     component: tuple[Kind, str] | None = None
     """Kind and name of the component that the method needs from a plugin."""
     describes: bool = False
-    """True if describers write texts about the images."""
     trains: bool = False
     adapts: bool = True
     """True if the result differs from zero-shot CLIP, so that a guard could reject it."""
@@ -85,4 +83,3 @@ controls:
 )
 METHODS = {one.name: one for one in _METHODS}
 NAMES = (AUTO, *METHODS)
-"""The names that users may write."""

@@ -1,8 +1,4 @@
-"""Describe this machine, and propose a CLIP that is fast enough on it.
-
-The licences of proposed models allow commercial use. `refuse_backbone` raises an error if a user
-names a plugin's backbone where the name of a model is needed.
-"""
+"""Describe this machine, and propose a CLIP that is fast enough on it."""
 
 from __future__ import annotations
 
@@ -33,7 +29,6 @@ class Machine:
     memory: float | None
     """Memory of the device in GiB."""
     cores: int = 1
-    """Number of CPU cores."""
 
     def __str__(self) -> str:
         memory = f", {self.memory:.0f} GiB" if self.memory else ""
@@ -45,10 +40,7 @@ class Machine:
 
 
 def this_machine() -> Machine:
-    """Return the device that `device: auto` chooses.
-
-    Imports torch only if an NVIDIA GPU may be present.
-    """
+    """Return the device that `device: auto` chooses; import torch only if there may be a GPU."""
     if _may_have_nvidia():
         with suppress(ImportError):
             import torch
@@ -63,9 +55,8 @@ def this_machine() -> Machine:
 
 def usable_cpus() -> int:
     """Return the number of CPU cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    available = hasattr(os, "sched_getaffinity")
+    return len(os.sched_getaffinity(0)) if available else os.cpu_count() or 1
 
 
 def _may_have_nvidia() -> bool:
@@ -109,10 +100,9 @@ KNOWN = (
 def propose_model(images: int, machine: Machine, *, trains: bool) -> tuple[str, str]:
     """Return the name of a model that suits this number of images, and the reason.
 
-    The most accurate model that encodes all images within ten minutes is proposed. If there is
-    none, or if `trains` is true (the method trains the model), it is the fastest model. If this
-    model is not cached and the Hugging Face hub does not answer, a cached model is proposed, if
-    there is one.
+    It is the most accurate model that encodes all images within ten minutes. If there is none, or
+    if the method trains the model, it is the fastest. If it is not cached and the Hugging Face hub
+    does not answer, it is a cached model, if there is one.
     """
     fast = [one for one in KNOWN if machine.minutes(images * one.seconds) <= _MOST_MINUTES]
     best = KNOWN[-1] if trains or not fast else fast[0]
@@ -132,21 +122,15 @@ def propose_model(images: int, machine: Machine, *, trains: bool) -> tuple[str, 
 
 
 def refuse_backbone(model: str, registry: Registry) -> None:
-    """Raise `LatteError` if `model` is a plugin's backbone and no open_clip model has this name.
-
-    The hint shows a `latte run adapt` command that selects this backbone with `--set`.
-    """
+    """Raise `LatteError` if `model` is a plugin's backbone and no open_clip model has this name."""
     known = [one for one in registry.all("backbone") if one.distribution != BUILTIN_DISTRIBUTION]
     found = next((one for one in known if model in (one.spec.name, one.full_name)), None)
     if found is None or model.replace("/", "-") in model_names():
         return
-    changes = [f"backbone.use={model}"]
-    for name, option in registry.options_model(found).model_fields.items():
-        if option.is_required():
-            changes.append(f"backbone.{name}={name.upper()}")
+    fields = registry.options_model(found).model_fields
+    needed = [name for name, option in fields.items() if option.is_required()]
+    changes = [f"backbone.use={model}", *(f"backbone.{one}={one.upper()}" for one in needed)]
     command = " ".join(["latte run adapt", *(f"--set {one}" for one in changes)])
-    raise LatteError(
-        f"{model} is a backbone, and this option takes models of open_clip only",
-        where="--model",
-        hint=f"use the backbone in a recipe: IMAGES=DIR CLASSES=FILE {command}",
-    )
+    what = f"{model} is a backbone, and this option takes models of open_clip only"
+    hint = f"use the backbone in a recipe: IMAGES=DIR CLASSES=FILE {command}"
+    raise LatteError(what, where="--model", hint=hint)

@@ -99,10 +99,7 @@ def recipe_text(found: Findings, chosen: Choices, file: Path) -> str:
 
 
 def write_recipe(path: Path, text: str, registry: Registry) -> None:
-    """Write the recipe `text` to `path` atomically, if the recipe is valid.
-
-    Raises `LatteError` if the recipe is not valid or cannot be written.
-    """
+    """Write the recipe `text` to `path` atomically, if the recipe is valid."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with write_atomically(path) as temporary:
@@ -113,10 +110,7 @@ def write_recipe(path: Path, text: str, registry: Registry) -> None:
 
 
 def backbone_keys(model: str, file: Path) -> dict[str, str]:
-    """Return the recipe section `backbone` for a `model` such as `NAME:TAG`.
-
-    The path of a local model is written relative to the folder of the recipe `file`.
-    """
+    """Return the recipe section `backbone` for a `model` such as `NAME:TAG`."""
     name, _, rest = model.partition(":")
     if name == "local-dir":
         return {"model": f"{name}:{_path(Path(rest).expanduser(), file)}"}

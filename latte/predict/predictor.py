@@ -23,19 +23,10 @@ from latte.run.reopen import load_adapted_run
 BATCH_SIZE = 64
 
 
-class _Forks:
-    """Number of forks between the process that imported this module and this process."""
-
-    count = 0
-
-    @classmethod
-    def add(cls) -> None:
-        """Count a fork; called in the child process."""
-        cls.count += 1
-
-
+_FORKS: list[None] = []
+"""An entry per fork between the process that imported this module and this process."""
 if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_Forks.add)
+    os.register_at_fork(after_in_child=lambda: _FORKS.append(None))
 
 
 class Predictor:
@@ -65,7 +56,7 @@ class Predictor:
         self.verdict: Verdict | None = run.verdict
         """The guard's verdict: what the run uses (`verdict.outcome`), and why. None if the recipe
         has no guard."""
-        self._forks = _Forks.count
+        self._forks = len(_FORKS)
 
     def __repr__(self) -> str:
         """Return the number of classes, the first class names, and the device."""
@@ -167,7 +158,10 @@ class Predictor:
         With several learners, D is the sum of their widths, and the cosine of two rows is the mean
         of the learners' cosines. Raises `LatteError` as `predict_iter` does.
         """
-        batches = [joint_features(one) for one in self._encode(images, batch_size, None)]
+        batches = [
+            torch.cat(one.features, dim=1) / len(one.features) ** 0.5
+            for one in self._encode(images, batch_size, None)
+        ]
         width = sum(member.backbone.embedding_width for member in self.adapted.members)
         return torch.cat([torch.empty(0, width), *batches])
 
@@ -175,17 +169,7 @@ class Predictor:
         self, images: Images, batch_size: int, on_unreadable: Unreadable | None
     ) -> Iterator[Encoded]:
         _check_positive("batch_size", batch_size)
-        self._refuse_after_fork()
-        return encode_stream(
-            self.adapted,
-            named_images(images, _as_skipped(on_unreadable)),
-            batch_size=batch_size,
-            on_unreadable=on_unreadable,
-        )
-
-    def _refuse_after_fork(self) -> None:
-        """Raise `LatteError` in a forked process in which torch would wait for lost threads."""
-        if _Forks.count > self._forks and self.device == "cpu" and torch.get_num_threads() > 1:
+        if len(_FORKS) > self._forks and self.device == "cpu" and torch.get_num_threads() > 1:
             raise LatteError(
                 "the model was loaded before this process was forked, so PyTorch would hang",
                 where="latte.load",
@@ -193,22 +177,19 @@ class Predictor:
                 'multiprocessing.get_context("spawn"); or call torch.set_num_threads(1) first',
             )
 
+        def skip(error: LatteError) -> None:
+            if on_unreadable is not None:
+                on_unreadable(SkippedImage(error.where or "", error.what))
 
-def joint_features(batch: Encoded) -> Tensor:
-    """Concatenate the features of all learners to unit features (B, D)."""
-    joined: Tensor = torch.cat(batch.features, dim=1) / len(batch.features) ** 0.5
-    return joined
+        found = named_images(images, on_unreadable and skip)
+        return encode_stream(
+            self.adapted, found, batch_size=batch_size, on_unreadable=on_unreadable
+        )
 
 
 def _check_positive(name: str, value: int) -> None:
     if value < 1:
         raise LatteError(f"{value} is less than 1", where=name, hint="give 1 or more")
-
-
-def _as_skipped(on_unreadable: Unreadable | None) -> Callable[[LatteError], None] | None:
-    if on_unreadable is None:
-        return None
-    return lambda error: on_unreadable(SkippedImage(error.where or "", error.what))
 
 
 def load(

@@ -48,10 +48,8 @@ def with_priors(
 ) -> Iterator[Scored]:
     """Yield batches whose similarities are changed from equal class priors to `priors`.
 
-    Probabilities are the softmax of `scale` times the similarities. Therefore adding
-    log(pi_k) / scale to the similarity of class k multiplies its probability by the prior pi_k,
-    before normalisation. `on_priors` is called with the shares (C,) that are used. Raises
-    `LatteError` for `auto` with too many images.
+    Adding log(pi_k) / scale to the similarity of class k multiplies its probability, the softmax of
+    `scale` times the similarities, by the prior pi_k, before normalisation.
     """
     if isinstance(priors, str):
         batches = _all(batches)
@@ -68,8 +66,7 @@ def read_priors(path: Path, class_names: Sequence[str]) -> Tensor:
     """Read the share of each class from CSV or JSON: (C,) float64 with sum 1.
 
     CSV has a class and a number per line, with or without a header. JSON (`.json`) maps classes to
-    numbers. The numbers are shares, which sum to 1 within 0.001, or counts. Raises `LatteError` for
-    an unreadable file, unknown or missing classes, and impossible numbers.
+    numbers. The numbers are shares, which sum to 1 within 0.001, or counts.
     """
     existing_file(path, _WHERE)
     entries = _from_json(path) if path.suffix.lower() == ".json" else _from_csv(path)
@@ -83,7 +80,13 @@ def read_priors(path: Path, class_names: Sequence[str]) -> Tensor:
     if missing:
         hint = "Write 0 for a class that cannot occur."
         raise LatteError(f"no share for {some(missing)}", where=str(path), hint=hint)
-    return _normalised([shares[label] for label in range(len(class_names))], str(path))
+    numbers = [shares[label] for label in range(len(class_names))]
+    total = sum(numbers)
+    are_counts = all(number.is_integer() for number in numbers) and total > 0
+    if not (are_counts or abs(total - 1) <= _TOLERANCE):
+        what, hint = f"the shares sum to {total:.4g}, not to 1", "Or give whole counts."
+        raise LatteError(what, where=str(path), hint=hint)
+    return torch.tensor(numbers, dtype=torch.float64) / total
 
 
 def shares_line(priors: Tensor, class_names: Sequence[str], most: int = 5) -> str:
@@ -92,19 +95,17 @@ def shares_line(priors: Tensor, class_names: Sequence[str], most: int = 5) -> st
     named = zip(labels.tolist(), values.tolist(), strict=True)
     listed = ", ".join(f"{class_names[label]} {100 * share:.1f} %" for label, share in named)
     more = len(class_names) - len(labels)
-    return f"estimated shares: {listed}" + (
-        f" and {more} more class{'es' * (more > 1)}" if more else ""
-    )
+    rest = f" and {more} more class{'es' * (more > 1)}" if more else ""
+    return f"estimated shares: {listed}{rest}"
 
 
 def _all(batches: Iterable[Scored]) -> list[Scored]:
     """Return all batches. Raises `LatteError` for more than `MOST_ENTRIES` similarities."""
-    batches_so_far: list[Scored] = []
-    entries = 0
+    batches_so_far, entries = list[Scored](), 0
     for batch in batches:
-        classes = batch.similarities.shape[1]
         entries += batch.similarities.numel()
         if entries > MOST_ENTRIES:
+            classes = batch.similarities.shape[1]
             images = MOST_ENTRIES // classes
             raise LatteError(
                 f"auto holds at most {images:,} images of {classes:,} classes in "
@@ -159,13 +160,3 @@ def _number(value: Any, name: str, where: str) -> float:
     if not math.isfinite(number) or number < 0:
         raise LatteError(f"the share of {name!r} is {value}, not 0 or more", where=where)
     return number
-
-
-def _normalised(shares: Sequence[float], where: str) -> Tensor:
-    total = sum(shares)
-    are_counts = all(share.is_integer() for share in shares) and total > 0
-    if not (are_counts or abs(total - 1) <= _TOLERANCE):
-        raise LatteError(
-            f"the shares sum to {total:.4g}, not to 1", where=where, hint="Or give whole counts."
-        )
-    return torch.tensor(shares, dtype=torch.float64) / total

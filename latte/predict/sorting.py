@@ -39,13 +39,9 @@ class Sorter:
         min_confidence: float = 0.0,
         warn: Callable[[str], None] = lambda line: None,
     ) -> None:
-        """Prepare to sort images into `folder`.
-
-        `warn` is called before the first copy of an image that is also in another sub-folder.
-        """
+        """Prepare to sort; `warn` is called before the first copy that another sub-folder has."""
         self.folder = folder
         self.counts: Counter[str] = Counter()
-        """Number of images per sub-folder."""
         self.present = 0
         """Number of images that were already in their sub-folder."""
         self.elsewhere = 0
@@ -54,7 +50,12 @@ class Sorter:
         self._link = link
         self._min_confidence = min_confidence
         self._warn = warn
-        self._earlier = _folders_by_file(folder, {*self._names, UNKNOWN, UNCERTAIN})
+        self._earlier: dict[str, list[str]] = {}
+        """The sub-folders that contain a file, by file name."""
+        for name in sorted({*self._names, UNKNOWN, UNCERTAIN}):
+            with suppress(OSError), os.scandir(folder / name) as entries:
+                for entry in entries:
+                    self._earlier.setdefault(entry.name, []).append(name)
 
     def sort(self, rows: Iterable[Prediction]) -> Iterator[Prediction]:
         """Yield each row after its image was sorted. Raises `LatteError` if that fails."""
@@ -85,18 +86,15 @@ class Sorter:
         except OSError as error:
             raise _failed(found, error) from error
         if found.resolve().parent != self.folder.resolve():
-            raise LatteError(
-                "this link leads out of the folder to sort into",
-                where=str(found),
-                hint="remove it, or give another folder",
-            )
+            what = "this link leads out of the folder to sort into"
+            raise LatteError(what, where=str(found), hint="remove it, or give another folder")
         return found
 
     def _place(self, image: Path, folder: Path) -> bool:
         """Put the image into `folder`; return False if a file with its content is already there."""
         try:
             key = digest(image.read_bytes())
-            self._count_elsewhere(self._elsewhere(image, key, folder), folder)
+            self._count_elsewhere(image, key, folder)
             for name in _possible_names(image, key):
                 target = folder / name
                 if not os.path.lexists(target):
@@ -108,18 +106,16 @@ class Sorter:
             raise _failed(folder / image.name, error) from error
         raise LatteError("other files have all names for this image", where=str(folder / name))
 
-    def _elsewhere(self, image: Path, key: str, folder: Path) -> Path | None:
-        """Return the image's copy that an earlier call put into another sub-folder, or None."""
-        for name in _possible_names(image, key):
-            for other in self._earlier.get(name, ()):
-                found = self.folder / other / name
-                is_other = other != folder.name and found.is_file()
-                if is_other and filecmp.cmp(image, found, shallow=False):
-                    return found
-        return None
-
-    def _count_elsewhere(self, found: Path | None, folder: Path) -> None:
-        """Count a copy in another sub-folder, and call `warn` for the first such copy."""
+    def _count_elsewhere(self, image: Path, key: str, folder: Path) -> None:
+        """Count a copy that an earlier call put into another sub-folder; `warn` of the first."""
+        copies = (
+            self.folder / other / name
+            for name in _possible_names(image, key)
+            for other in self._earlier.get(name, ())
+            if other != folder.name
+        )
+        same = (one for one in copies if one.is_file() and filecmp.cmp(image, one, shallow=False))
+        found = next(same, None)
         if found is None:
             return
         if not self.elsewhere:
@@ -131,11 +127,8 @@ class Sorter:
         self.elsewhere += 1
 
     def _write(self, image: Path, target: Path, temporary: Path) -> None:
-        """Write the image under the name `temporary`, then rename it.
-
-        The temporary name depends only on the image's content. So if a killed process leaves a file
-        with this name, a later call replaces the file.
-        """
+        """Write the image under the name `temporary`, then rename it."""
+        # The name depends only on the image's content: a later call replaces what was left.
         temporary.unlink(missing_ok=True)
         try:
             if self._link:
@@ -153,11 +146,8 @@ def refuse_inside(folder: Path, images: str) -> None:
     """Raise `LatteError` if `folder` is inside the folder `images`, or is a file."""
     source = Path(images)
     if source.is_dir() and folder.resolve().is_relative_to(source.resolve()):
-        raise LatteError(
-            f"the folder to sort into is inside {images}, whose images are read",
-            where=str(folder),
-            hint="give a folder outside of it",
-        )
+        what = f"the folder to sort into is inside {images}, whose images are read"
+        raise LatteError(what, where=str(folder), hint="give a folder outside of it")
     if folder.exists() and not folder.is_dir():
         raise LatteError("this is a file, not a folder", where=str(folder))
 
@@ -169,16 +159,6 @@ def _possible_names(image: Path, key: str) -> Iterator[str]:
     yield f"{stem}{suffix}"
     for length in (8, len(key)):
         yield f"{stem}-{key[:length]}{suffix}"
-
-
-def _folders_by_file(folder: Path, names: Iterable[str]) -> dict[str, list[str]]:
-    """Return, by file name, the sub-folders among `names` that contain a file of this name."""
-    found: dict[str, list[str]] = {}
-    for name in sorted(names):
-        with suppress(OSError), os.scandir(folder / name) as entries:
-            for entry in entries:
-                found.setdefault(entry.name, []).append(name)
-    return found
 
 
 def _failed(path: Path, error: OSError) -> LatteError:

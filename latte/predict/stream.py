@@ -56,11 +56,9 @@ def named_images(
 ) -> Iterator[NamedImage]:
     """Yield every image of `images`; folders are searched during the iteration.
 
-    The path of a single file is always yielded; if the file is missing, an error is raised when it
-    is read. Of the files in a folder, only those with an image suffix are yielded; the others are
-    added to `left_out`. If a folder cannot be listed, `unlisted` is called with a `LatteError`;
-    without `unlisted`, the error is raised. Raises `LatteError` for a value that is no image, and
-    for an empty path.
+    The path of a single file is always yielded. Of the files in a folder, only those with an image
+    suffix are yielded; the others are added to `left_out`. If a folder cannot be listed, `unlisted`
+    is called with a `LatteError`; without `unlisted`, the error is raised.
     """
     for number, content in enumerate(_contents(images, unlisted, left_out)):
         name = path_as_text(str(content)) if isinstance(content, Path) else str(number)
@@ -124,8 +122,7 @@ def encode_stream(
 ) -> Iterator[Encoded]:
     """Yield batches of readable images, in order, each as soon as it is encoded.
 
-    At most two batches of decoded images are in memory. `on_unreadable` is called with each image
-    that cannot be read; these images are left out.
+    `on_unreadable` is called with each image that cannot be read; these images are left out.
 
     Raises:
         UnreadableImageError: for the first unreadable image, without `on_unreadable`.
@@ -137,24 +134,22 @@ def encode_stream(
     threads = image_threads(alone=device.type == "cuda")
     ahead = max(threads, BATCHES_AHEAD * batch_size)
     results = ordered_map(read, images, threads=threads, ahead=ahead)
-    readable = _readable(results, on_unreadable)
+
+    def read_views() -> Iterator[_Views]:
+        for one in results:
+            if isinstance(one, _Views):
+                yield one
+            elif on_unreadable is None:
+                raise UnreadableImageError(one.reason, where=one.id)
+            else:
+                on_unreadable(one)
+
+    readable = read_views()
     try:
         for first in readable:
             yield _encode(adapted, formats, [first, *islice(readable, batch_size - 1)])
     finally:
         results.close()
-
-
-def _readable(
-    results: Iterable[_Views | SkippedImage], on_unreadable: Unreadable | None
-) -> Iterator[_Views]:
-    for one in results:
-        if isinstance(one, _Views):
-            yield one
-        elif on_unreadable is None:
-            raise UnreadableImageError(one.reason, where=one.id)
-        else:
-            on_unreadable(one)
 
 
 def _read(image: NamedImage, formats: list[PixelFormat]) -> _Views | SkippedImage:
@@ -177,13 +172,9 @@ def _picture(content: Path | Image.Image) -> tuple[str | None, Image.Image]:
 
 def _encode(adapted: Adapted, formats: list[PixelFormat], views: list[_Views]) -> Encoded:
     with torch.inference_mode():
-        device = adapted.members[0].backbone.logit_scale.device
-        pixels = {
-            one: normalise(
-                to_device(torch.stack([view.pixels[index] for view in views]), device), one
-            )
-            for index, one in enumerate(formats)
-        }
+        device, pixels = adapted.members[0].backbone.logit_scale.device, {}
+        for one, *same in zip(formats, *(view.pixels for view in views), strict=True):
+            pixels[one] = normalise(to_device(torch.stack(same), device), one)
         features = tuple(
             _features(member, pixels[member.backbone.pixel_format]) for member in adapted.members
         )
@@ -208,8 +199,7 @@ def write_rows(
     """Write each row immediately to a temporary file, which replaces `path` at the end.
 
     If writing stops early, the temporary file is kept as `PATH.partial`, and `path` stays the same.
-    If Ctrl-C or a signal stops it, `on_stopped` is called with `PATH.partial`, unless there is no
-    row yet. Raises `LatteError` for a file that cannot be written.
+    If Ctrl-C or a signal stops it after a row, `on_stopped` is called with `PATH.partial`.
     """
     partial = path.with_name(f"{path.name}.partial")
     started = False

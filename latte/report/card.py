@@ -1,8 +1,4 @@
-"""The model card: `README.md` beside the exported model.
-
-The *posterior* of a run has class probabilities of its training images; it exists if a labeler
-labelled all of them together.
-"""
+"""The model card: `README.md` beside the exported model."""
 
 from __future__ import annotations
 
@@ -13,32 +9,10 @@ from typing import Any
 from latte.backbone.names import licence_of, repository_of
 from latte.interfaces import Calibration, RunResults
 from latte.io.redaction import one_line
+from latte.report import facts, sentences
 from latte.report.evidence import evidence_lines, read_evidence
-from latte.report.facts import (
-    Fact,
-    backbone_use,
-    gate_facts,
-    is_open_clip,
-    learner_names,
-    loading_code,
-    method_facts,
-    run_facts,
-    score_cells,
-    steps,
-)
 from latte.report.markdown import escaped, quoted, table
 from latte.report.numbers import count, plural
-from latte.report.sentences import (
-    ADAPTED,
-    ALL_OCCUR,
-    CHECK_NAMES,
-    headline,
-    named,
-    oracle_note,
-    own_note,
-    present_sentence,
-    verdict_words,
-)
 from latte.results.identity import is_oracle
 from latte.review.sentences import Evidence
 
@@ -88,9 +62,9 @@ def model_card(results: RunResults) -> str:
         "## Intended use",
         _INTENDED_USE,
         "## Data",
-        _facts(run_facts(results)),
+        _listed(facts.run_facts(results)),
         "## Method",
-        _facts([*method_facts(results.recipe), *gate_facts(results.held_back)]),
+        _listed([*facts.method_facts(results.recipe), *facts.gate_facts(results.held_back)]),
         "The complete recipe is `recipe.yaml` in the run folder.",
         "## Numbers",
         *_numbers(results, evidence),
@@ -109,12 +83,9 @@ def model_card(results: RunResults) -> str:
 
 
 def _starting_model(recipe: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """Return the Hugging Face repository and the licence of the CLIP that was adapted.
-
-    Each is None if it is unknown. Both are known for models of open_clip only.
-    """
-    backbone = recipe.get("backbone")
-    backbone = backbone if isinstance(backbone, Mapping) and is_open_clip(recipe) else {}
+    """Return the Hugging Face repository and the licence of the CLIP; None if unknown."""
+    backbone = recipe.get("backbone") if facts.backbone_use(recipe) is None else None
+    backbone = backbone if isinstance(backbone, Mapping) else {}
     pretrained = backbone.get("pretrained")
     tag = pretrained if isinstance(pretrained, str) else None
     repository = repository_of(str(backbone.get("model", "")), tag)
@@ -124,7 +95,7 @@ def _starting_model(recipe: Mapping[str, Any]) -> tuple[str | None, str | None]:
 def _header(results: RunResults) -> str:
     """Return the YAML header that model hubs read; an unknown licence is written as `other`."""
     repository, licence = _starting_model(results.recipe)
-    use = backbone_use(results.recipe)
+    use = facts.backbone_use(results.recipe)
     library, tag = ("open_clip", "open_clip") if use is None else ("latte", quoted(_short(use)))
     lines = [
         "---",
@@ -141,7 +112,10 @@ def _header(results: RunResults) -> str:
 
 
 def _notes(results: RunResults) -> list[str]:
-    words, oracle = verdict_words(results, results.folder.name), oracle_note(results.recipe)
+    words, oracle = (
+        sentences.verdict_words(results, results.folder.name),
+        sentences.oracle_note(results.recipe),
+    )
     strong = (words.sentence if results.verdict else None, oracle)
     normal = words.lines[1:] if results.verdict else words.lines
     return [
@@ -154,7 +128,7 @@ def _summary(results: RunResults) -> str:
     classes = f"{count(len(results.class_names))} classes"
     if results.verdict is not None and not results.verdict.adapt:
         return f"The CLIP that the recipe names, with its class texts as classifier for {classes}."
-    if steps(results) == 0:
+    if facts.steps(results) == 0:
         return f"The CLIP that the recipe names, not trained, with prototypes for {classes}."
     images = plural(results.training_images, "image")
     described = results.recipe.get("describer") or results.recipe.get("describers")
@@ -170,20 +144,22 @@ def _summary(results: RunResults) -> str:
     )
 
 
-def _facts(facts: list[Fact]) -> str:
-    return "\n".join(f"- {escaped(term)}: {escaped(text)}" for term, text in facts)
+def _listed(pairs: list[facts.Fact]) -> str:
+    return "\n".join(f"- {escaped(term)}: {escaped(text)}" for term, text in pairs)
 
 
 def _numbers(results: RunResults, evidence: Evidence | None) -> list[str]:
-    measured = headline(results.evaluations, results.verdict, answered=evidence is not None)
+    measured = sentences.headline(
+        results.evaluations, results.verdict, answered=evidence is not None
+    )
     parts = [escaped(one) for one in (measured.sentence, measured.control) if one]
     if results.evaluations:
         header = ["", "Top-1", "95 % interval", "Images", "Gain, points", "95 % interval"]
         columns = ("top1", "interval", "images", "gain", "gain_interval")
-        cells = [score_cells(evaluation) for evaluation in results.evaluations]
+        cells = [facts.score_cells(evaluation) for evaluation in results.evaluations]
         rows = [[escaped(one["name"]), *(one[key] for key in columns)] for one in cells]
         parts += [table(header, rows), "The gain is over zero-shot, on the same images."]
-        if note := own_note(results.evaluations):
+        if note := sentences.own_note(results.evaluations):
             parts.append(escaped(note))
     return parts
 
@@ -207,56 +183,42 @@ def _confidence(calibration: Calibration | None) -> str:
             f"(15 bins) is {calibration.error:.3f}, and {calibration.uncalibrated_error:.3f} with "
             "the model's own scale."
         )
-    parts = (found, _own_confidence(calibration), _CALIBRATION_FAILS, measured)
-    return " ".join(filter(None, parts))
-
-
-def _own_confidence(calibration: Calibration) -> str:
-    """Return a text about the confidence of training images; empty if the run has no posterior."""
-    if calibration.own_exponent is None:
-        return ""
-    return (
-        "This is the confidence of new images. The training images have the probabilities of their "
-        f"posterior, raised to the power {calibration.own_exponent:.3g} and divided by their sum, "
-        "so that the mean confidence equals the accuracy that zero-shot CLIP implies for them."
-    )
+    if calibration.own_exponent is not None:
+        found += (
+            " This is the confidence of new images. The training images have the probabilities of "
+            f"their posterior, raised to the power {calibration.own_exponent:.3g} and divided by "
+            "their sum, so that the mean confidence equals the accuracy that zero-shot CLIP "
+            "implies for them."
+        )
+    return f"{found} {_CALIBRATION_FAILS} {measured}"
 
 
 def _limits(results: RunResults, evidence: Evidence | None) -> list[str]:
-    return [
+    limits = [
         "Its pseudo-labels and texts were not checked: where they are wrong in the same way for "
-        "many images, the model has learnt the mistake.",
-        *_evaluation_limits(results, evidence),
-        *_unseen_classes(results),
+        "many images, the model has learnt the mistake."
+    ]
+    if after := sentences.named(results.evaluations, sentences.ADAPTED):
+        limits.append(
+            f"The numbers hold for one evaluation split of {plural(after.images, 'image')} and one "
+            "run with one seed; the intervals cover the choice of images, not that of the seed."
+        )
+        if absent := sum(one.images == 0 for one in after.classes):
+            limits.append(f"Classes without a single evaluation image: {count(absent)}.")
+    else:
+        where = "measured on a sample of its training images only" if evidence else "not measured"
+        limits.append(f"Its accuracy was {where}.")
+    if unseen := sum(adapted == 0 for _, adapted in results.pseudo_label_counts):
+        limits.append(f"Classes that it gives to no training image: {count(unseen)}.")
+    if present := sentences.present_sentence(results.present, len(results.class_names)):
+        limits.append(f"{escaped(present)}. {sentences.CHECK_NAMES}")
+    elif results.present is not None:
+        limits.append(sentences.ALL_OCCUR)
+    return [
+        *limits,
         "Other classes, other kinds of images and other uses of the embeddings were not evaluated; "
         "the model may have become worse at them.",
     ]
-
-
-def _evaluation_limits(results: RunResults, evidence: Evidence | None) -> list[str]:
-    after = named(results.evaluations, ADAPTED)
-    if after is None and evidence is not None:
-        return ["Its accuracy was measured on a sample of its training images only."]
-    if after is None:
-        return ["Its accuracy was not measured."]
-    limits = [
-        f"The numbers hold for one evaluation split of {plural(after.images, 'image')} and one run "
-        "with one seed; the intervals cover the choice of images, not that of the seed."
-    ]
-    absent = sum(one.images == 0 for one in after.classes)
-    if absent:
-        limits.append(f"Classes without a single evaluation image: {count(absent)}.")
-    return limits
-
-
-def _unseen_classes(results: RunResults) -> list[str]:
-    unseen = sum(adapted == 0 for _, adapted in results.pseudo_label_counts)
-    lines = [f"Classes that it gives to no training image: {count(unseen)}."] if unseen else []
-    if present := present_sentence(results.present, len(results.class_names)):
-        lines.append(f"{escaped(present)}. {CHECK_NAMES}")
-    elif results.present is not None:
-        lines.append(ALL_OCCUR)
-    return lines
 
 
 def _licence(results: RunResults) -> str:
@@ -271,30 +233,27 @@ def _licence(results: RunResults) -> str:
 
 
 def _use(results: RunResults) -> list[str]:
-    use = backbone_use(results.recipe)
-    exports, needs = "if its CLIP supports these towers", []
-    if use is not None:
+    use = facts.backbone_use(results.recipe)
+    needs, alone = list[str](), list[str]()
+    if use is None:
+        exports = "if its CLIP supports these towers"
+        several = len(facts.learner_names(results.recipe)) > 1
+        shown = " Each learner has a folder of its own." if several else ""
+        code = facts.loading_code(results.folder, results.recipe)
+        alone = [f"With open_clip alone.{shown}", f"```python\n{code}```"]
+    else:
         exports, needs = "if the backbone supports the export", _package(results, use)
     return [
         *needs,
         "With latte:",
         f"```python\n{_LATTE.format(run=results.folder.name)}```",
-        *(_alone(results) if use is None else ()),
+        *alone,
         f"For transformers ({exports}) and for ONNX runtimes:",
         "```console\nlatte export RUN --format transformers\nlatte export RUN --format onnx\n```",
     ]
 
 
-def _alone(results: RunResults) -> list[str]:
-    """Return Python code that loads the model with open_clip, without latte."""
-    several = len(learner_names(results.recipe)) > 1
-    shown = " Each learner has a folder of its own." if several else ""
-    code = loading_code(results.folder, results.recipe)
-    return [f"With open_clip alone.{shown}", f"```python\n{code}```"]
-
-
 def _package(results: RunResults, use: str) -> list[str]:
-    """Return the plugin package that loads the model, with the command that installs it."""
     name = f"The backbone {escaped(_short(use))}"
     distribution, slash, _ = use.rpartition("/")
     if not slash:
@@ -310,5 +269,4 @@ def _package(results: RunResults, use: str) -> list[str]:
 
 
 def _short(use: str) -> str:
-    """Return the name of a backbone without the name of its package."""
     return use.rpartition("/")[-1]

@@ -1,7 +1,4 @@
-"""Draw charts as inline SVG: values with intervals, curves over steps, small bars in tables.
-
-Curves come from rows of `metrics.jsonl`; a curve has at most `LONGEST` points.
-"""
+"""Draw charts as inline SVG: values with intervals, curves over steps, small bars in tables."""
 
 from __future__ import annotations
 
@@ -47,7 +44,6 @@ class Series:
     """Values of one metric, such as the loss, in the order of training steps."""
 
     samples: tuple[Sample, ...]
-    """At most `LONGEST` samples, in the order of steps."""
     steps_per_sample: int
     unusable: int
     """Number of infinite or NaN values, which the samples do not include."""
@@ -60,7 +56,6 @@ class IntervalRow:
     label: str
     interval: Interval
     text: str
-    """The value as text, at the right end of the row."""
     css_class: str
     dots: tuple[float, ...] = ()
     """The measurements from which the interval is computed, such as one per seed."""
@@ -75,10 +70,7 @@ class Reference:
 
 
 def figures(rows: Sequence[Row], event: str) -> list[str]:
-    """Return the names of the metrics in the rows with this event, in order of appearance.
-
-    The step and the epoch are not metrics.
-    """
+    """Return the names of the metrics in the rows with this event, in order of appearance."""
     names = (
         name
         for row in rows
@@ -90,10 +82,8 @@ def figures(rows: Sequence[Row], event: str) -> list[str]:
 
 
 def series(rows: Sequence[Row], event: str, figure: str) -> Series:
-    """Return the values of the metric `figure` over steps, from the rows with this event.
-
-    If a step has several rows, which happens after a resume, the last row is used.
-    """
+    """Return the values of the metric `figure` over steps, from the rows with this event."""
+    # After a resume, a step may have several rows: the last one counts.
     by_step = {
         float(row["step"]): float(row[figure])
         for row in rows
@@ -114,27 +104,36 @@ def interval_chart(
     drawing = Drawing(width, height, label, "chart")
     ends = [end for row in rows for end in (row.interval.low, row.interval.high, *row.dots)]
     scale = Scale.around([*ends, *([] if reference is None else [reference])], 4, width - 4)
-    _vertical_grid(drawing, scale, height - bottom, tick)
+    ticks = scale.ticks()
+    for value in ticks:
+        x = scale(value)
+        drawing.line((x, 0), (x, height - bottom), "grid")
+        text = tick(value, _distance(ticks))
+        drawing.text((x, height - bottom + 18), text, "tick", _anchor(x, scale))
     if reference is not None:
         drawing.line((scale(reference), 0), (scale(reference), height - bottom), "reference")
     for index, row in enumerate(rows):
-        _interval_row(drawing, scale, row, index * row_height, width)
+        (low, high), top = (row.interval.low, row.interval.high), index * row_height
+        y, kind = top + 30, row.css_class
+        drawing.text((4, top + 16), shortened(row.label, _LONGEST_LABEL), "label")
+        drawing.text((width - 4, top + 16), row.text, "value", "end")
+        drawing.line((scale(low), y), (scale(high), y), f"whisker {kind}")
+        drawing.circle((scale(row.interval.value), y), 5, f"dot {kind}")
+        for value in row.dots:
+            drawing.circle((scale(value), y), 2.5, "dot seed")
     return drawing.markup()
 
 
 def line_chart(
     series: Series, label: str, tick: Format, reference: Reference | None = None
 ) -> Markup:
-    """Draw a metric over steps.
-
-    A long series is drawn as means over neighbouring steps, in a band from minimum to maximum.
-    """
+    """Draw a metric over steps; a long series as means, in a band from minimum to maximum."""
     samples = series.samples
     drawing, x, y = _framed(samples, label, tick, reference)
     if series.steps_per_sample > 1:
         upper = [(x(sample.step), y(sample.high)) for sample in samples]
         lower = [(x(sample.step), y(sample.low)) for sample in reversed(samples)]
-        drawing.polygon(upper + lower, "band")
+        drawing.polyline(upper + lower, "band", "polygon")
     points = [(x(sample.step), y(sample.value)) for sample in samples]
     drawing.polyline(points, "curve")
     for point in points if len(points) <= _FEW else points[-1:]:
@@ -161,10 +160,7 @@ def lines_chart(
 
 
 def change_bar(before: float, after: float) -> Markup:
-    """Draw a change of accuracy on a scale from 0 to 1.
-
-    A line leads from a hollow dot (before) to a full dot (after).
-    """
+    """Draw a change of accuracy on a scale from 0 to 1."""
     drawing, scale = Drawing(160, 16, None, "change"), Scale(0, 1, 6, 154)
     drawing.line((6, 8), (154, 8), "rail")
     direction = "up" if after >= before else "down"
@@ -184,7 +180,7 @@ def count_bars(before: int, after: int, largest: int) -> Markup:
 
 def percent_tick(value: float, step: float) -> str:
     """Return a fraction as percent, such as 0.65 as `65 %`."""
-    return _fixed(100 * value, 100 * step) + NARROW_SPACE + "%"
+    return f"{_fixed(100 * value, 100 * step)}{NARROW_SPACE}%"
 
 
 def points_tick(value: float, step: float) -> str:
@@ -215,32 +211,10 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _vertical_grid(drawing: Drawing, scale: Scale, floor: float, tick: Format) -> None:
-    ticks = scale.ticks()
-    for value in ticks:
-        x = scale(value)
-        drawing.line((x, 0), (x, floor), "grid")
-        text = tick(value, _distance(ticks))
-        drawing.text((x, floor + 18), text, "tick", _anchor(x, scale))
-
-
 def _anchor(x: float, scale: Scale) -> str:
-    """Return the text anchor of a label at `x`; labels near the edge extend inwards."""
     if x < scale.start + 20:
         return "start"
     return "end" if x > scale.end - 20 else "middle"
-
-
-def _interval_row(
-    drawing: Drawing, scale: Scale, row: IntervalRow, top: float, width: float
-) -> None:
-    drawing.text((4, top + 16), shortened(row.label, _LONGEST_LABEL), "label")
-    drawing.text((width - 4, top + 16), row.text, "value", "end")
-    y, interval = top + 30, row.interval
-    drawing.line((scale(interval.low), y), (scale(interval.high), y), f"whisker {row.css_class}")
-    drawing.circle((scale(interval.value), y), 5, f"dot {row.css_class}")
-    for value in row.dots:
-        drawing.circle((scale(value), y), 2.5, "dot seed")
 
 
 def _framed(
@@ -249,7 +223,11 @@ def _framed(
     """Return an empty chart whose axes fit all samples, with its x scale and its y scale."""
     (width, height), (left, top, right, bottom) = _CHART, _FRAME
     drawing = Drawing(width, height, label, "chart")
-    x = _step_scale(samples, left, width - right)
+    steps = [sample.step for sample in samples]
+    first, last = min(steps), max(steps)
+    x = Scale(first, last, left, width - right)
+    if first == last:
+        x = Scale.around(steps, left, width - right)
     ends = [end for sample in samples for end in (sample.low, sample.high)]
     extra = [] if reference is None else [reference.value]
     y = Scale.around([*ends, *extra], height - bottom, top)
@@ -260,13 +238,6 @@ def _framed(
         beside = level - 6 if level > y.end + 20 else level + 16
         drawing.text((x.end, beside), reference.label, "tick", "end")
     return drawing, x, y
-
-
-def _step_scale(samples: Sequence[Sample], start: float, end: float) -> Scale:
-    """Return the x scale of a chart, from the first step to the last step, without margins."""
-    steps = [sample.step for sample in samples]
-    first, last = min(steps), max(steps)
-    return Scale(first, last, start, end) if first < last else Scale.around([first], start, end)
 
 
 def _axes(drawing: Drawing, x: Scale, y: Scale, tick: Format) -> None:
@@ -292,5 +263,4 @@ def _digits(step: float) -> int:
 
 
 def _fixed(value: float, step: float) -> str:
-    text = f"{value:.{_digits(step)}f}"
-    return text.replace("-", MINUS)
+    return f"{value:.{_digits(step)}f}".replace("-", MINUS)

@@ -1,8 +1,4 @@
-"""Show the gain that a person's answers in a review measure, beside the guard's verdict.
-
-A guard's *verdict* says what a run uses (the adapted model, zero-shot CLIP or a mix of both),
-and why.
-"""
+"""Read the gain that a person's answers in a review measure."""
 
 from __future__ import annotations
 
@@ -21,20 +17,16 @@ class Group:
     """Runs on the same images and classes; a person has reviewed at least one of these runs."""
 
     gains: dict[Path, Evidence]
-    """The gain of each run with answers, by run folder."""
     differences: tuple[Evidence, ...]
-    """The measured difference in accuracy of each pair of runs with answers."""
     unasked: tuple[Path, ...]
-    """The folders of runs without an answer."""
     contradictions: str
     """The sentence on answers that contradict each other; empty if there are none."""
 
 
 def read_evidence(folder: Path) -> Evidence | None:
-    """Return the gain that a person's answers measured for the run in `folder`.
+    """Return the gain that answers measured for the run in `folder`; None without such answers.
 
-    The result is None if no answer measures the gain of this run. Raises `LatteError` if the file
-    of answers or of the run's labels is damaged.
+    Raises `LatteError` if the file of answers or of the run's labels is damaged.
     """
     run = FinishedRun(RunFolder(folder))
     if not run.folder.recipe.exists() or not answers_file(run).exists():
@@ -44,11 +36,7 @@ def read_evidence(folder: Path) -> Evidence | None:
 
 
 def read_groups(folders: Iterable[Path]) -> tuple[Group, ...]:
-    """Group the runs in `folders` by images and classes; return the groups with a reviewed run.
-
-    A run is reviewed if a person's answers measure its gain. Raises `LatteError` if a file of
-    answers or of a run's labels is damaged.
-    """
+    """Group the runs in `folders` by images and classes; return the groups with a reviewed run."""
     found = {folder: read_evidence(folder) for folder in folders}
     if not any(found.values()):
         return ()
@@ -68,16 +56,16 @@ def _group(reviewed: list[Path], unasked: list[Path]) -> Group:
     review = Review(*(FinishedRun(RunFolder(folder)) for folder in reviewed))
     stored = review.stored()
     together = review.evidence(stored.answers)
-    gains = dict(zip(reviewed, together, strict=False))
-    differences = together[len(reviewed) :]
-    return Group(gains, differences, tuple(unasked), contradictions(stored.contradictions))
+    return Group(
+        dict(zip(reviewed, together, strict=False)),
+        together[len(reviewed) :],
+        tuple(unasked),
+        contradictions(stored.contradictions),
+    )
 
 
 def evidence_lines(found: Evidence | None, run: str) -> tuple[str, ...]:
-    """Return sentences about the gain that answers measured.
-
-    If `found` is None, nothing was measured; then return the command that measures the gain.
-    """
+    """Return sentences about the measured gain, or the command that measures it."""
     if found is None:
         return (f"To measure the gain with a few dozen answers: latte review {run}",)
     return found.lines

@@ -139,24 +139,16 @@ def learner_names(recipe: Mapping[str, Any]) -> list[str]:
     return ["main"]
 
 
-def is_open_clip(recipe: Mapping[str, Any]) -> bool:
-    """Return True if the recipe uses the built-in backbone, whose models open_clip can load."""
-    return backbone_use(recipe) is None
-
-
 def backbone_use(recipe: Mapping[str, Any]) -> str | None:
-    """Return the name of the backbone, such as `latte-mine/mine`; None for the built-in one."""
+    """Return the name of a plugin's backbone; None for the built-in one, which uses open_clip."""
     use = _mapping(recipe.get("backbone")).get(USE)
     return None if use is None else str(use)
 
 
 def loading_code(folder: Path, recipe: Mapping[str, Any]) -> str:
-    """Return Python code that loads a run's model with open_clip and classifies a photo.
-
-    The code contains the folder's name but not its path, because a path may be private.
-    """
+    """Return Python code that loads a run's model with open_clip and classifies a photo."""
     learners = learner_names(recipe)
-    start = _IMPORTS.format(run=folder.name)
+    start = _IMPORTS.format(run=folder.name)  # not the path, which may be private
     if len(learners) > 1:
         return start + "\n" + _SEVERAL_LEARNERS.format(learners=learners)
     name = learners[0]
@@ -181,11 +173,7 @@ def score_cells(evaluation: Evaluation) -> dict[str, str]:
 
 
 def asked(counts: QuestionCounts) -> str:
-    """Return the number of questions as text, such as `40 (17 answered alike, 3 contradictory)`.
-
-    If the describer (the component that answers the questions) counts tokens, the text also has the
-    number of tokens and, if it is known, the price.
-    """
+    """Return the number of questions, such as `40 (17 answered alike, 3 contradictory)`."""
     parts = [f"{count(counts.kept)} answered alike", f"{count(counts.contradictory)} contradictory"]
     if counts.unanswered:
         parts.append(f"{plural(counts.unanswered, 'question')} without an answer")
@@ -197,10 +185,15 @@ def asked(counts: QuestionCounts) -> str:
 
 def gate_facts(records: Sequence[HeldBack]) -> list[Fact]:
     """Return one fact per description: how many of its texts each gate rejected as unusable."""
-    return [
-        (f"Held back of {one_line(description)}", _held_back([*group]))
-        for description, group in groupby(records, key=lambda record: record.description)
-    ]
+    facts = []
+    for description, group in groupby(records, key=lambda record: record.description):
+        gates = [*group]
+        total = plural(gates[0].texts, "text")
+        parts = [f"{one_line(one.gate)} {count(one.held_back)}" for one in gates if one.held_back]
+        held_back = count(sum(one.held_back for one in gates))
+        text = f"{held_back} of {total} ({', '.join(parts)})" if parts else f"none of {total}"
+        facts.append((f"Held back of {one_line(description)}", text))
+    return facts
 
 
 def _learners(recipe: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -211,10 +204,7 @@ def _learners(recipe: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _learner_facts(learner: Mapping[str, Any], takes_steps: bool) -> list[Fact]:
-    """Return facts about a learner; terms contain its name if the recipe has several learners.
-
-    In a run without training steps, loss and trained parameters are left out.
-    """
+    """Return facts about a learner; terms contain its name if the recipe has several learners."""
     name = "" if "backbone" in learner else str(learner.get("name", ""))
     suffix = f" ({name})" if name and name != "main" else ""
     prototypes = (f"Prototypes{suffix}", _used(learner.get("prototypes")))
@@ -228,13 +218,8 @@ def _learner_facts(learner: Mapping[str, Any], takes_steps: bool) -> list[Fact]:
 
 
 def _starting_model(recipe: Mapping[str, Any]) -> str:
-    """Return the starting CLIP as text.
-
-    The text has open_clip's names of the model and of the weights. For another backbone, it has the
-    backbone's name and options.
-    """
     backbone = _mapping(recipe.get("backbone"))
-    if not is_open_clip(recipe):
+    if backbone_use(recipe) is not None:
         return _with_options({key: value for key, value in backbone.items() if value is not None})
     return ", ".join(str(backbone[key]) for key in ("model", "pretrained") if backbone.get(key))
 
@@ -259,10 +244,7 @@ def _training(train: Mapping[str, Any]) -> str:
 
 
 def _used(choice: Any) -> str:
-    """Return a component of a recipe as text; a list of components is joined with commas.
-
-    For example, `{use: group, name: pairs, by: x}` gives `group (pairs) by x`.
-    """
+    """Return components of a recipe as text: `{use: group, name: pairs}` as `group (pairs)`."""
     if isinstance(choice, str):
         return choice
     if isinstance(choice, Mapping):
@@ -282,12 +264,3 @@ def _with_options(choice: Any) -> str:
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
-
-
-def _held_back(records: Sequence[HeldBack]) -> str:
-    total = plural(records[0].texts, "text")
-    parts = [f"{one_line(one.gate)} {count(one.held_back)}" for one in records if one.held_back]
-    if not parts:
-        return f"none of {total}"
-    held_back = sum(record.held_back for record in records)
-    return f"{count(held_back)} of {total} ({', '.join(parts)})"

@@ -6,7 +6,6 @@ from latte.evaluate.statistics import Spread
 from latte.interfaces import Interval
 
 NARROW_SPACE = "\u202f"
-"""Narrow no-break space, before a percent sign."""
 MINUS = "\u2212"
 ABSENT = "–"
 """Text in place of a missing number."""
@@ -27,10 +26,7 @@ def signed_count(number: int) -> str:
 
 
 def plural(number: int, noun: str, many: str = "") -> str:
-    """Return a number with its noun, as `1 image` or `12,345 images`.
-
-    `many` is the plural of an irregular noun.
-    """
+    """Return a number with its noun, whose plural may be `many`: `1 image`, `12,345 images`."""
     return f"{count(number)} {noun if number == 1 else many or noun + 's'}"
 
 
@@ -62,11 +58,8 @@ def duration(seconds: float) -> str:
 
 
 def bare_percent(fraction: float, images: int) -> str:
-    """Return a fraction in percent, such as 0.6512 as `65.1`, for tables with `%` in the heading.
-
-    With 100 images or fewer, the number has no decimals.
-    """
-    return f"{100 * fraction:.{_decimals(images)}f}"
+    """Return a fraction in percent without the sign, such as 0.6512 as `65.1`."""
+    return f"{100 * fraction:.{1 if images > _COARSEST_FOR_DECIMALS else 0}f}"
 
 
 def percent(fraction: float, images: int) -> str:
@@ -80,11 +73,8 @@ def percent_range(interval: Interval, images: int) -> str:
 
 
 def points(difference: float, images: int) -> str:
-    """Return a difference of fractions in percentage points, such as 0.021 as `+2.1`.
-
-    The text has a sign unless the difference rounds to zero.
-    """
-    text = f"{100 * abs(difference):.{_decimals(images)}f}"
+    """Return a difference of fractions in percentage points, such as 0.021 as `+2.1`."""
+    text = bare_percent(abs(difference), images)
     if float(text) == 0.0:
         return text
     return (MINUS if difference < 0 else "+") + text
@@ -101,10 +91,7 @@ def points_with_range(gain: Interval, images: int) -> str:
 
 
 def mean_percent(spread: Spread | None, images: int) -> str:
-    """Return the mean and standard deviation over seeds in percent, such as `72.2 ± 0.4`.
-
-    For one seed, the text has no deviation. For None, it is `ABSENT`.
-    """
+    """Return the mean and standard deviation over seeds in percent, such as `72.2 ± 0.4`."""
     if spread is None:
         return ABSENT
     mean = bare_percent(spread.mean, images)
@@ -116,7 +103,3 @@ def mean_percent(spread: Spread | None, images: int) -> str:
 def published_percent(fraction: float | None) -> str:
     """Return a fraction in percent with two decimals, as papers do: 0.7012 as `70.12`."""
     return ABSENT if fraction is None else f"{100 * fraction:.2f}"
-
-
-def _decimals(images: int) -> int:
-    return 1 if images > _COARSEST_FOR_DECIMALS else 0

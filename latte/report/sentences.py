@@ -28,13 +28,11 @@ NO_QUESTIONS = "no-questions"
 
 ALL_OCCUR = "Images were found for every class name."
 CHECK_NAMES = "Check these names: most CLIP models know only correctly spelt English words."
-"""Advice on names without an image, which are often names that CLIP does not know."""
 NO_GUARD = "No verdict: this recipe has no guard that estimates whether adapting helps."
 ORACLE_STATEMENT = (
     "group descriptions used ground-truth labels of the training images; "
     "not an unsupervised result."
 )
-"""Sentence that marks results for which labels of the training images were used."""
 
 _NO_LABELS = "The accuracy is unknown, because there are no labelled images to measure it on."
 _ONLY_GUARD = "The accuracy was not measured, because there are no labelled images."
@@ -70,18 +68,13 @@ class VerdictWords:
     reason: str | None = None
     """The guard's reason as a full sentence; None if the recipe has no guard."""
     commands: tuple[tuple[str, str], ...] = ()
-    """Pairs (purpose, command), which use the candidate (the model that the guard did not accept in
-    full) instead; empty if not needed."""
+    """Pairs (purpose, command) that use the candidate instead; empty if not needed."""
     advice: str | None = None
     """Sentence on how to use zero-shot CLIP instead; None if not needed."""
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """The sentence, the reason, one line `PURPOSE: COMMAND` per command, and the advice.
-
-        Absent parts are left out. A command is at the end of its line, so that users can copy it
-        without a full stop.
-        """
+        """The sentence, the reason, one line `PURPOSE: COMMAND` per command, and the advice."""
         commands = (f"{purpose}: {command}" for purpose, command in self.commands)
         return tuple(one for one in (self.sentence, self.reason, *commands, self.advice) if one)
 
@@ -92,10 +85,7 @@ def named(evaluations: Sequence[Evaluation], name: str) -> Evaluation | None:
 
 
 def main_name(evaluation: Evaluation) -> str | None:
-    """Return the model that an evaluation measured: `zero-shot`, `adapted` or `candidate`.
-
-    The result is None for an evaluation of a control run.
-    """
+    """Return `zero-shot`, `adapted` or `candidate`; None for an evaluation of a control run."""
     name = evaluation.name.removesuffix(OWN_IMAGES)
     return name if name in (ZERO_SHOT, ADAPTED, CANDIDATE) else None
 
@@ -140,8 +130,7 @@ def own_note(evaluations: Sequence[Evaluation]) -> str | None:
 def gain_sentence(results: RunResults) -> str | None:
     """Return a sentence on the expected gain of a describer's answers; None if none was estimated.
 
-    If the run has the control `no-questions`, the gain over it follows, as measured on the labelled
-    images. It says nothing if a guard mixed in zero-shot CLIP.
+    The measured gain over the control `no-questions` follows, if no guard mixed in zero-shot CLIP.
     """
     if results.expected_gain is None:
         return None
@@ -190,11 +179,7 @@ def _compared(tone: Tone, before: Evaluation, after: Evaluation, gain: Interval)
 
 
 def _kept(evaluations: Sequence[Evaluation], after: Evaluation) -> Headline:
-    """Return the headline of a run whose guard rejected the adapted model.
-
-    The run then uses zero-shot CLIP, so its gain says nothing about the recipe. Control runs are
-    therefore compared with the rejected model, the candidate.
-    """
+    """Return the headline of a run whose guard rejected the adapted model, the candidate."""
     sentence = f"This run uses zero-shot CLIP: {_accuracy(after)}."
     candidate = named(evaluations, CANDIDATE)
     if candidate is None or candidate.gain is None:
@@ -227,9 +212,8 @@ def _stronger_control(
 ) -> str | None:
     """Return a sentence on the best control run if it is at least as accurate as `after`.
 
-    Otherwise the result is None. `after` is the evaluation of the adapted model or of the
-    candidate. If `guarded` is true, a guard judged each control run too. A control run for which
-    the guard kept zero-shot CLIP is ignored, because its accuracy says nothing about its recipe.
+    If `guarded`, control runs that kept zero-shot CLIP are ignored: their accuracy says nothing
+    about their recipe.
     """
     before = named(evaluations, ZERO_SHOT)
     rivals = [
@@ -251,11 +235,7 @@ def _stronger_control(
 
 
 def oracle_note(recipe: Mapping[str, Any]) -> str | None:
-    """Return a line that says which models used labels of training images; None if none did.
-
-    The models are the adapted model and those of control runs. Labels that a person gave in a
-    review count too.
-    """
+    """Return a line that says which models used labels of training images; None if none did."""
     notes = []
     if recipe.get("corrections"):
         file = one_line(str(recipe["corrections"]))

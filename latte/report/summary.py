@@ -1,8 +1,4 @@
-"""Write the summary that a run prints: verdict, accuracies, headline and notes.
-
-A guard's *verdict* says what a run uses (the adapted model, zero-shot CLIP or a mix of both),
-and why.
-"""
+"""Write the summary that a run prints: verdict, accuracies, headline and notes."""
 
 from __future__ import annotations
 
@@ -10,19 +6,10 @@ from collections.abc import Sequence
 
 from latte.interfaces import Evaluation, RunResults
 from latte.io.redaction import one_line
+from latte.report import sentences
 from latte.report.evidence import read_evidence
 from latte.report.facts import asked, peak_memory
 from latte.report.numbers import bare_percent, count, duration, points_with_range
-from latte.report.sentences import (
-    CHECK_NAMES,
-    VerdictWords,
-    gain_sentence,
-    headline,
-    oracle_note,
-    own_note,
-    present_sentence,
-    verdict_words,
-)
 from latte.report.terminal import paragraph, table
 
 _HEADINGS = ("", "top-1 %", "95 % interval", "images", "gain (95 % interval)")
@@ -36,21 +23,25 @@ def summary_table(results: RunResults, run: str | None = None) -> str:
     evidence = read_evidence(results.folder)
     lines: list[str] = []
     if results.verdict is not None:
-        lines += _verdict(verdict_words(results, run or results.folder.name))
+        lines += _verdict(sentences.verdict_words(results, run or results.folder.name))
     if evidence is not None:
         lines += [line for text in evidence.lines for line in _ascii_paragraph(text)]
     lines += [""] if lines else []
     if results.evaluations:
         lines += [*evaluation_lines(results.evaluations), ""]
-    measured = headline(results.evaluations, results.verdict, answered=evidence is not None)
+    measured = sentences.headline(
+        results.evaluations, results.verdict, answered=evidence is not None
+    )
+    absent = sentences.present_sentence(results.present, len(results.class_names))
+    asking = [f"{one_line(one.purpose)} {asked(one)}" for one in results.questions]
     notes = (
         measured.sentence,
         measured.control,
-        own_note(results.evaluations),
-        _absent_names(results),
-        _questions(results),
-        gain_sentence(results),
-        oracle_note(results.recipe),
+        sentences.own_note(results.evaluations),
+        f"{absent}. {sentences.CHECK_NAMES}" if absent else None,
+        f"Questions about {', '.join(asking)}." if asking else None,
+        sentences.gain_sentence(results),
+        sentences.oracle_note(results.recipe),
     )
     return "\n".join([*lines, *(line for text in notes if text for line in _ascii_paragraph(text))])
 
@@ -68,17 +59,7 @@ def cost_line(results: RunResults, seconds: float) -> str:
     return f"{time}; peak memory: {peak_memory(results.peak_memory_mb)}"
 
 
-def _absent_names(results: RunResults) -> str | None:
-    sentence = present_sentence(results.present, len(results.class_names))
-    return f"{sentence}. {CHECK_NAMES}" if sentence else None
-
-
-def _questions(results: RunResults) -> str | None:
-    parts = [f"{one_line(one.purpose)} {asked(one)}" for one in results.questions]
-    return f"Questions about {', '.join(parts)}." if parts else None
-
-
-def _verdict(words: VerdictWords) -> list[str]:
+def _verdict(words: sentences.VerdictWords) -> list[str]:
     """Return the lines about a guard's verdict; each command has its own line, to be copied."""
     lines = _ascii_paragraph(words.sentence)
     lines += _ascii_paragraph(words.reason) if words.reason else []

@@ -23,10 +23,9 @@ class Drawing:
     def __init__(
         self, width: int, height: int, label: str | None, css_class: str, *, fixed: bool = False
     ) -> None:
-        """Start a picture of this size in pixels, with a label for screen readers.
+        """Start a picture of this size in pixels; unless `fixed`, it scales to its column.
 
-        Screen readers skip a picture whose label is None. Unless the size is `fixed`, the page
-        scales the picture to the width of the column.
+        Screen readers read the label, and skip a picture whose label is None.
         """
         self._root = ElementTree.Element(
             "svg", {"viewBox": f"0 0 {width} {height}", "class": css_class}
@@ -44,18 +43,13 @@ class Drawing:
         (x1, y1), (x2, y2) = start, end
         self._add("line", css_class, x1=_n(x1), y1=_n(y1), x2=_n(x2), y2=_n(y2))
 
-    def polyline(self, points: Iterable[Point], css_class: str) -> None:
-        """Draw a line through all points."""
-        self._add("polyline", css_class, points=_point_list(points))
+    def polyline(self, points: Iterable[Point], css_class: str, tag: str = "polyline") -> None:
+        """Draw a line through all points, or with the tag `polygon` a filled area."""
+        self._add(tag, css_class, points=" ".join(f"{_n(x)},{_n(y)}" for x, y in points))
 
-    def polygon(self, points: Iterable[Point], css_class: str) -> None:
-        """Draw a filled area."""
-        self._add("polygon", css_class, points=_point_list(points))
-
-    def circle(self, centre: Point, radius: float, css_class: str, tip: str | None = None) -> None:
-        """Draw a dot; `tip` is shown while the pointer is over the dot."""
-        x, y = centre
-        _tip(self._add("circle", css_class, cx=_n(x), cy=_n(y), r=_n(radius)), tip)
+    def circle(self, centre: Point, radius: float, css_class: str) -> None:
+        """Draw a dot."""
+        self._add("circle", css_class, cx=_n(centre[0]), cy=_n(centre[1]), r=_n(radius))
 
     def bar(
         self,
@@ -67,11 +61,13 @@ class Drawing:
         opacity: float | None = None,
         tip: str | None = None,
     ) -> None:
-        """Draw a rectangle; `corner` is its upper left corner."""
+        """Draw a rectangle from its upper left corner; the pointer over it shows `tip`."""
         values = {"width": _n(width), "height": _n(height)}
         if opacity is not None:
             values["fill-opacity"] = f"{opacity:.2f}"
-        _tip(self._add("rect", css_class, x=_n(corner[0]), y=_n(corner[1]), **values), tip)
+        bar = self._add("rect", css_class, x=_n(corner[0]), y=_n(corner[1]), **values)
+        if tip is not None:
+            ElementTree.SubElement(bar, "title").text = tip
 
     def text(
         self,
@@ -82,14 +78,12 @@ class Drawing:
         *,
         turned: bool = False,
     ) -> None:
-        """Write one line of text, upwards if `turned` is true.
-
-        A right-to-left text, such as Arabic, does not reorder the text around it.
-        """
+        """Write one line of text, upwards if `turned` is true."""
         x, y = _n(position[0]), _n(position[1])
         where = {"x": x, "y": y, "text-anchor": anchor}
         if turned:
             where["transform"] = f"rotate(-90 {x} {y})"
+        # Isolated, so that a right-to-left text does not reorder the text around it.
         self._add("text", css_class, **where).text = f"\u2068{text}\u2069"
 
     def markup(self) -> Markup:
@@ -139,22 +133,10 @@ def shortened(text: str, longest: int) -> str:
 
 
 def text_width(text: str) -> float:
-    """Return an upper estimate of a text's width in pixels, for a font size of 12 pixels.
-
-    East Asian letters count as two letters.
-    """
+    """Return an upper estimate of a text's width in pixels, for a font size of 12 pixels."""
     wide = sum(unicodedata.east_asian_width(letter) in ("W", "F") for letter in text)
     return _LETTER_WIDTH * (len(text) + wide)
 
 
-def _tip(element: ElementTree.Element, tip: str | None) -> None:
-    if tip is not None:
-        ElementTree.SubElement(element, "title").text = tip
-
-
 def _n(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0")
-
-
-def _point_list(points: Iterable[Point]) -> str:
-    return " ".join(f"{_n(x)},{_n(y)}" for x, y in points)

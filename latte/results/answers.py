@@ -20,7 +20,7 @@ from pydantic import TypeAdapter
 
 from latte.interfaces import LatteError
 from latte.io.paths import is_file, is_folder
-from latte.results.folder import RunFolder
+from latte.results.folder import RunFolder, open_no_link
 from latte.results.stored import explained, read_bounded
 
 try:
@@ -42,7 +42,6 @@ class Answer:
     """One line of `review.jsonl`."""
 
     key: str
-    """The content key of the image."""
     kind: Kind
     label: str | None
     """The name of the class if `kind` is `class`, else None."""
@@ -61,10 +60,9 @@ _ADAPTER = TypeAdapter(Answer)
 
 
 def checked_corrections(path: Path) -> Path:
-    """Return `path`, the value of `corrections` in a recipe, which may be untrusted.
+    """Return `path`, the value of `corrections` in a recipe, if it may be a run's `review.jsonl`.
 
-    Raises `LatteError` unless it is the path of the file `review.jsonl` in a run folder. This
-    folder may be missing, because a run that used the answers can be copied without the folder.
+    The run folder may be missing: a run that used the answers can be copied without it.
     """
     hint = "latte review RUN writes review.jsonl in the run folder"
     folder = RunFolder(path.parent)
@@ -84,16 +82,12 @@ def now() -> str:
 
 
 def append_answers(path: Path, answers: Sequence[Answer]) -> None:
-    """Append answers and flush them to the disk; several processes can append at the same time.
-
-    If a killed process left an incomplete last line, the answers start on a new line, and readers
-    ignore the incomplete line.
-    """
+    """Append answers and flush them to the disk; several processes can append at the same time."""
     lines = "".join(f"{dumps(asdict(one), ensure_ascii=False)}\n" for one in answers).encode()
     with _locked(path) as file:
         size = file.seek(0, os.SEEK_END)
         if size:
-            file.seek(size - 1)
+            file.seek(size - 1)  # a killed process may have left an incomplete line
             lines = lines if file.read(1) == b"\n" else b"\n" + lines
         file.write(lines)
         file.flush()
@@ -103,8 +97,7 @@ def append_answers(path: Path, answers: Sequence[Answer]) -> None:
 def read_answers(path: Path) -> list[Answer]:
     """Return all complete lines in order; empty if there is no file.
 
-    An incomplete line, which a killed process left, is skipped. Raises `LatteError` at a
-    line that is not an answer, or if an image has answers of both uses (`Use`).
+    Raises `LatteError` at a line that is no answer, or if an image has answers of both uses.
     """
     if not path.exists():
         return []
@@ -146,10 +139,7 @@ def latest(answers: Iterable[Answer]) -> dict[str, Answer]:
 
 
 def teaching_labels(path: Path) -> dict[str, str]:
-    """Return the class names that training may use as labels, by content key of the image.
-
-    They come from the newest answers with the use `teaching`.
-    """
+    """Return the class names that training may use as labels, by content key of the image."""
     return {
         key: one.label
         for key, one in latest(read_answers(path)).items()
@@ -159,13 +149,8 @@ def teaching_labels(path: Path) -> dict[str, str]:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[IO[bytes]]:
-    def itself(name: str, flags: int) -> int:
-        return os.open(name, flags | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
-
-    with (
-        explained(path, "check the folder's permissions"),
-        open(path, "r+b", opener=itself) as file,
-    ):
+    hint = "check the folder's permissions"
+    with explained(path, hint), open(path, "r+b", opener=open_no_link) as file:
         if fcntl is not None:
             fcntl.flock(file, fcntl.LOCK_EX)
         yield file

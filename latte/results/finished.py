@@ -61,7 +61,6 @@ class Source:
     """The fields of `source.json` that are read."""
 
     recipe: str
-    """Path of the recipe that was run."""
     limit: int | None
 
 
@@ -79,11 +78,9 @@ class RankedClasses(NamedTuple):
     """The one or two likeliest classes of an image."""
 
     image: str
-    """ID of the image in its dataset."""
     labels: tuple[int, ...]
     """The likeliest class, then the second likeliest if the file has it."""
     confidences: tuple[float, ...]
-    """Probability of each class in `labels`."""
 
 
 class FinishedRun:
@@ -91,8 +88,7 @@ class FinishedRun:
 
     Access to an attribute raises a `LatteError` that names the file and the fix if the file is
     missing, damaged, or belongs to other classes. An attribute is None or empty if the recipe or an
-    older version of latte does not write the file. Models and features need torch, so `latte.run`
-    loads them.
+    older version of latte does not write the file.
     """
 
     def __init__(self, folder: RunFolder) -> None:
@@ -149,12 +145,9 @@ class FinishedRun:
     @cached_property
     def _about_prototypes(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         if not self.folder.prototypes.exists():
-            raise LatteError(
-                "there is no trained model in this run folder",
-                where=str(self.folder.path),
-                hint="give the folder that `latte run` named at its end, or run its recipe to the "
-                "end",
-            )
+            hint = "give the folder that `latte run` named at its end, or run its recipe to the end"
+            what = "there is no trained model in this run folder"
+            raise LatteError(what, where=str(self.folder.path), hint=hint)
         with open_tensors(self.folder.prototypes, framework="np") as file:
             about = metadata(file)
             names = checked_names(about["class_names"])
@@ -206,20 +199,16 @@ class FinishedRun:
 
     @cached_property
     def calibration(self) -> Calibration | None:
-        """The calibration of the run's confidence, with its scale and its measured error.
-
-        None in runs of older versions.
-        """
+        """The calibration of the run's confidence; None in runs of older versions."""
         return self._optional("evaluate", self.folder.calibration, Calibration, check_calibration)
 
     @cached_property
     def present(self) -> PresentNames | None:
         """The estimate of which classes occur; None in runs of older versions of latte."""
-
-        def check(found: PresentNames) -> None:
-            check_present(found, self.class_names)
-
-        return self._optional("evaluate", self.folder.present, PresentNames, check)
+        path = self.folder.present
+        return self._optional(
+            "evaluate", path, PresentNames, lambda found: check_present(found, self.class_names)
+        )
 
     @cached_property
     def pseudo_labels(self) -> PseudoLabels:
@@ -256,18 +245,14 @@ class FinishedRun:
 
     @cached_property
     def uncertain(self) -> tuple[RankedClasses, ...]:
-        """The classes of the least certain training images, the least certain image first.
-
-        Empty in runs of older versions of latte.
-        """
+        """The classes of the least certain training images, the least certain image first."""
         path = self.folder.uncertain
         if not self.folder.wrote("evaluate", path):
             return ()
-        rows = read_json_lines(path, _Row)
         with explained(path):
             return tuple(
                 self._answer(row.image, [(one.name, one.score) for one in row.classes])
-                for row in rows
+                for row in read_json_lines(path, _Row)
             )
 
     def _optional(
@@ -277,10 +262,7 @@ class FinishedRun:
         return _checked(path, kind, check) if self.folder.wrote(stage, path) else None
 
     def _answer(self, image: str, classes: Sequence[tuple[str, float]]) -> RankedClasses:
-        """Check one image's classes (name, confidence) and return them as `RankedClasses`.
-
-        Raises `ValueError` or `KeyError` if a class is unknown or a confidence is impossible.
-        """
+        """Check one image's classes (name, confidence) and return them."""
         if not classes:
             raise ValueError("a line names no class")
         # Rounding puts some probabilities above 1.
@@ -325,16 +307,13 @@ def open_run(path: Path) -> FinishedRun:
 
 
 def _near_runs(path: Path) -> str | None:
-    """Return a hint: the run folder that contains `path`, or run folders that `path` may mean.
-
-    These are a run folder of the same name one folder deeper, because reports name a run folder
-    without its parent, then the newest run folders in `path`, then those beside it.
-    """
+    """Return a hint: the run folder that contains `path`, or run folders that `path` may mean."""
     place = Path(os.path.abspath(path))  # noqa: PTH100 - `absolute` keeps `..` as a parent
     for parent in place.parents[:_DEPTH_IN_RUN]:
         run = RunFolder(parent)
         if run.recipe.exists() and run.source.exists():  # not a folder with any recipe.yaml
             return f"it is part of the run folder {relative(parent)}: name that"
+    # Reports name a run folder without its parent.
     deeper = sorted(place.parent.glob(f"*/{glob.escape(place.name)}/recipe.yaml"))
     if place.name and deeper:
         return f"Did you mean {' or '.join(relative(one.parent) for one in deeper[:_SHOWN_RUNS])}?"

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
 
 from latte import distributed
 from latte.interfaces import LatteError
@@ -40,6 +39,11 @@ class StageRecord:
     """Peak memory in MiB, of the GPU if there is one, else of the process; None if unknown."""
 
 
+def open_no_link(path: str, flags: int) -> int:
+    """Open or create a file for `open(opener=...)`; fail if `path` is a symbolic link."""
+    return os.open(path, flags | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+
+
 class _Below:
     """Descriptor of a path below the run folder."""
 
@@ -52,16 +56,14 @@ class _Below:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A run folder: paths of its files, records of its stages, and its lock."""
+    """A run folder: its files (see docs/run-folder.md), records of its stages, and its lock."""
 
     path: Path
 
     recipe = _Below("recipe.yaml")
-    """The resolved recipe, which can be run again."""
     source = _Below("source.json")
     """The recipe's path, the limit of images, and the origins of the recipe's values."""
     environment = _Below("environment.json")
-    """Versions, plugins, device and threads."""
     training_images = _Below("data/training.jsonl")
     """Id and content key of each training image, one JSON line each."""
     evaluation_images = _Below("data/evaluation.jsonl")
@@ -71,45 +73,29 @@ class RunFolder:
     zero_shot = _Below("zero_shot.safetensors")
     """Features of the frozen CLIP, and the zero-shot labels."""
     verdict = _Below("verdict.json")
-    """The guard's verdict (what the run uses, and why), if the recipe has a guard."""
     descriptions = _Below("descriptions.jsonl")
-    """The descriptions of each training image."""
     gates = _Below("gates.json")
-    """Numbers of texts that gates (checks of texts) held back, if the recipe has gates."""
     cut_texts = _Below("cut_texts.json")
-    """Numbers of texts that the text tower truncates, if there are any."""
     questions = _Below("questions.json")
-    """Numbers of questions that a labeler asked, if it asked any."""
     profile = _Below("profile.json")
     """Times of the stages and of the parts of a training step, written by `--profile`."""
     trace = _Below("trace.json.gz")
     """Trace of two training steps in the format of chrome://tracing, written by `--profile`."""
     metrics = _Below("metrics.jsonl")
-    """Metrics: one row per step, and one per epoch."""
     checkpoints = _Below("checkpoints")
-    """The newest checkpoints of training."""
     model = _Below("model")
-    """The adapted CLIP, or one folder per learner if there are several learners."""
     prototypes = _Below("prototypes.safetensors")
-    """The prototypes of the classifier, for features of `model`."""
     posterior = _Below("posterior.safetensors")
     """Posterior of the training images, if a labeler classified all of them together."""
     corrected = _Below("corrected.json")
     """Classes that a person gave to training images, if the recipe has `corrections`."""
     evaluation = _Below("evaluation.json")
-    """Accuracy of zero-shot and the adapted model, if there are labels."""
     calibration = _Below("calibration.json")
-    """The scale of similarities at which confidence matches accuracy."""
     present = _Below("present.json")
-    """An estimate of which named classes occur among the training images."""
     predictions = _Below("predictions.csv")
-    """The likeliest classes of each evaluation image."""
     pseudo_labels = _Below("pseudo_labels.csv")
-    """Zero-shot and adapted class of each training image, and the adapted class's confidence."""
     review = _Below("review.jsonl")
-    """A person's answers about training images; see `latte review`."""
     uncertain = _Below("uncertain.jsonl")
-    """The two likeliest classes of the training images with the lowest confidence."""
     controls = _Below("controls")
     """Run folders of control runs: variants of the recipe, run for comparison."""
     shards = _Below("shards")
@@ -117,20 +103,15 @@ class RunFolder:
 
     @property
     def candidate(self) -> RunFolder:
-        """Folder of the candidate: the adapted model, if the guard did not accept it in full.
-
-        This folder has no `state.json`.
-        """
+        """Folder of the candidate: the adapted model, if the guard did not accept it in full."""
         return RunFolder(self.path / "candidate")
 
     def finished(self, stage: str) -> StageRecord | None:
         """Return the record of a finished stage; None if unfinished, or if outputs are missing."""
         record = self.recorded(stage)
-        if record is None:
-            return None
         # Unlike `Path.exists`, `os.path.exists` returns False for a name that no file can have.
-        is_there = (os.path.exists(self.path / name) for name in record.outputs)  # noqa: PTH110
-        return record if all(is_there) else None
+        names = record.outputs if record else ()
+        return record if all(os.path.exists(self.path / one) for one in names) else None  # noqa: PTH110
 
     def recorded(self, stage: str) -> StageRecord | None:
         """Return the record of `stage` if there is one, even if the outputs no longer exist."""
@@ -149,14 +130,10 @@ class RunFolder:
             self._write_state({**self._state(), stage: record})
 
     def forget(self, stages: Sequence[str]) -> None:
-        """Delete the records of `stages`, so that these stages run again.
-
-        Does nothing outside the main process.
-        """
-        if not distributed.is_main_process():
-            return
-        kept = {name: value for name, value in self._state().items() if name not in stages}
-        self._write_state(kept)
+        """Delete the records of `stages`. Does nothing outside the main process."""
+        if distributed.is_main_process():
+            state = self._state()
+            self._write_state({name: state[name] for name in state if name not in stages})
 
     def relative(self, path: Path) -> str:
         """Return `path` relative to the run folder, with `/` as separator, as in `state.json`."""
@@ -170,19 +147,19 @@ class RunFolder:
         if not distributed.is_main_process():
             return
         note = self.checkpoints / "fingerprint.json"
-        if note.exists() and _noted(note) == fingerprint:
-            return
+        with suppress(LatteError):  # raised for a damaged file
+            if note.exists() and read_stored(note, str) == fingerprint:
+                return
         shutil.rmtree(self.checkpoints, ignore_errors=True)
         write_json(note, fingerprint)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Lock this folder against other processes until the block or the process ends.
+        """Lock this folder, in the main process, until the block or the process ends.
 
-        If a run has several processes, only the main process holds the lock. Raises `LatteError`
-        if another process holds the lock, or if a symbolic link leads out of the folder. If this
-        call creates the folder and the block fails before any stage is finished, the folder is
-        removed.
+        Raises `LatteError` if another process holds the lock, or if a symbolic link leads out of
+        the folder. A folder that this call creates is removed if the block fails before any stage
+        is finished.
         """
         if not distributed.is_main_process():
             yield
@@ -203,66 +180,51 @@ class RunFolder:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         self.refuse_links()
-        with self._open_lock("a") as file:
+        with open(self._lock, "a", encoding="ascii", opener=open_no_link) as file:
             if fcntl is not None:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError as error:
-                    raise LatteError(
-                        "another process is working on this run",
-                        where=str(self.path),
-                        hint="wait for it, or change the recipe's `seed` or `output`",
-                    ) from error
-                self._remove_leftovers()
+                    what = "another process is working on this run"
+                    hint = "wait for it, or change the recipe's `seed` or `output`"
+                    raise LatteError(what, where=str(self.path), hint=hint) from error
+                for place, folders, _ in os.walk(self.path):  # temporary files of killed processes
+                    folders[:] = [name for name in folders if name != self.shards.name]
+                    remove_leftovers(Path(place), locked=True)
             yield
 
     def refuse_links(self) -> None:
-        """Raise `LatteError` if a symbolic link leads out of this folder.
-
-        The folder may be untrusted. A run overwrites files in the folder, and through such a link
-        it would overwrite files elsewhere.
-        """
+        """Raise `LatteError` if a symbolic link leads out of this folder, where a run writes."""
         inside = self.path.resolve()
         for place, folders, files in os.walk(self.path):
             for name in (*folders, *files):
                 path = Path(place, name)
-                if path.is_symlink() and not (
-                    path != self._lock and _target(path).is_relative_to(inside)
-                ):
+                if not path.is_symlink():
+                    continue
+                try:
+                    target = path.resolve()
+                except (OSError, RuntimeError):
+                    target = path.parent.resolve()  # a loop of links
+                if path == self._lock or not target.is_relative_to(inside):
                     raise LatteError(
                         "this link leads out of the run folder, and nothing is written through it",
                         where=str(path),
                         hint="replace it by what it points at, or remove it",
                     )
 
-    def _remove_leftovers(self) -> None:
-        """Remove temporary files of killed processes; call this only while holding the lock."""
-        for place, folders, _ in os.walk(self.path):
-            folders[:] = [name for name in folders if name != self.shards.name]
-            remove_leftovers(Path(place), locked=True)
-
     def sign(self) -> str:
         """Write a random token into the lock file, and return the token for `shows`."""
         sign = secrets.token_hex(8)
-        with self._open_lock("w") as file:
+        with open(self._lock, "w", encoding="ascii", opener=open_no_link) as file:
             file.write(sign)
         return sign
 
     def shows(self, sign: str) -> bool:
-        """Return True if the lock file contains the token `sign`.
-
-        On a network file system, processes on different machines may see different content.
-        """
+        """Return True if the lock file contains the token `sign`, as this machine sees it."""
         try:
             return self._lock.read_text(encoding="ascii") == sign
         except OSError:
             return False
-
-    def _open_lock(self, mode: str) -> IO[str]:
-        def itself(path: str, flags: int) -> int:
-            return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
-
-        return open(self._lock, mode, encoding="ascii", opener=itself)
 
     @property
     def _lock(self) -> Path:
@@ -282,18 +244,3 @@ class RunFolder:
     def _write_state(self, state: Mapping[str, StageRecord]) -> None:
         plain = {stage: asdict(record) for stage, record in state.items()}
         write_json(self.path / "state.json", plain)
-
-
-def _noted(path: Path) -> str | None:
-    """Return the stage fingerprint that a file contains; None if the file is damaged."""
-    try:
-        return read_stored(path, str)
-    except LatteError:
-        return None
-
-
-def _target(link: Path) -> Path:
-    try:
-        return link.resolve()
-    except (OSError, RuntimeError):
-        return link.parent.resolve()  # a loop of links

@@ -35,11 +35,7 @@ def run_hash(recipe: Recipe, limit: int | None) -> str:
 
 
 def _without_unused(train: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `train` without the keys in `_ADDED` that have their default value.
-
-    Older versions lack these keys. Without them, a recipe has the run ID that older versions gave
-    it.
-    """
+    """Return `train` without the keys in `_ADDED` that have their default value."""
     return {
         name: value for name, value in train.items() if name not in _ADDED or value != _ADDED[name]
     }
@@ -61,9 +57,8 @@ def stage_fingerprints(
 ) -> dict[str, str]:
     """Return one fingerprint per stage: a hash of all inputs of the stage and of earlier stages.
 
-    The additional fingerprint `CHECKPOINTS` covers everything that training depends on. It does not
-    cover the guard, which judges the model after training; so checkpoints stay usable if the guard
-    changes.
+    The additional fingerprint `CHECKPOINTS` leaves out the guard, so that checkpoints stay usable
+    if the guard changes.
 
     Args:
         recipe: the run's recipe.

@@ -1,8 +1,7 @@
 """Read and write `metrics.jsonl`: one row per step and per epoch, without times.
 
 Each row has an `event`. A `step` row has step, epoch, and for each learner loss, learning_rate,
-logit_scale and agreement. An `epoch` row has epoch, step, and top1 if there are labels. An
-interrupted and resumed run writes the same bytes as an uninterrupted run.
+logit_scale and agreement. An `epoch` row has epoch, step, and top1 if there are labels.
 """
 
 from __future__ import annotations
@@ -36,11 +35,9 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
         try:
             rows.append(_row(line))
         except (ValueError, RecursionError) as error:
-            raise LatteError(
-                f"this line is no row of metrics ({error})",
-                where=f"{path}:{number}",
-                hint="remove the run folder to start again; descriptions are kept elsewhere",
-            ) from error
+            what = f"this line is no row of metrics ({error})"
+            hint = "remove the run folder to start again; descriptions are kept elsewhere"
+            raise LatteError(what, where=f"{path}:{number}", hint=hint) from error
     return rows
 
 

@@ -31,20 +31,13 @@ from latte.interfaces import (
 )
 
 LARGEST_SCALE = 1e6
-"""Largest plausible scale of similarities.
-
-CLIP's own scale is at most 100, and calibration may multiply it by 100."""
+"""Largest plausible scale of similarities; CLIP's own is at most 100."""
 LARGEST_EXPONENT = 1e3
 """Largest plausible exponent of a posterior; calibration searches from 0.01 to 100."""
 LARGEST_WEIGHT = 1e6
 """Largest plausible entry of a prototype or bias; the prototypes of CLIP have unit length."""
 _LARGEST_NUMBER = 2**53
 _ROUNDING = 1e-9
-
-
-def check_numbers(data: bytes) -> None:
-    """Raise `ValueError` unless all numbers in a JSON text are finite and fit into a float."""
-    json.loads(data, parse_constant=_finite, parse_float=_finite, parse_int=_whole)
 
 
 def _finite(text: str) -> float:
@@ -168,13 +161,8 @@ LARGEST_JSON = 2**28
 DO_AGAIN = "remove it and write it again: latte run RECIPE"
 
 _DAMAGE = (
-    ValueError,
-    ArithmeticError,
-    LookupError,
-    TypeError,
-    RecursionError,
-    SafetensorError,
-    csv.Error,
+    *(ValueError, ArithmeticError, LookupError, TypeError, RecursionError),
+    *(SafetensorError, csv.Error),
 )
 """Errors that code raises when it reads or shows a damaged file."""
 
@@ -185,15 +173,13 @@ def read_stored(path: Path, kind: type[StoredT], hint: str = DO_AGAIN) -> Stored
     """Return the value in a JSON file, of type `kind`. Raises `LatteError` for another type."""
     with explained(path, hint):
         data = read_bounded(path)
-        check_numbers(data)
+        # Raises `ValueError` unless all numbers are finite and fit into a float.
+        json.loads(data, parse_constant=_finite, parse_float=_finite, parse_int=_whole)
         return TypeAdapter(kind).validate_json(data, strict=True)
 
 
 def read_json_lines(path: Path, kind: type[StoredT]) -> list[StoredT]:
-    """Return the JSON value of each line, of type `kind`.
-
-    Raises `LatteError` at the first invalid line.
-    """
+    """Return the JSON value of each line. Raises `LatteError` unless it has the type `kind`."""
     found: list[StoredT] = []
     adapter = TypeAdapter(kind)
     with explained(path), path.open("rb") as file:
@@ -205,11 +191,7 @@ def read_json_lines(path: Path, kind: type[StoredT]) -> list[StoredT]:
 
 @contextmanager
 def open_tensors(path: Path, framework: Literal["pt", "np"] = "pt") -> Iterator[Any]:
-    """Open a safetensors file for reading; the framework `np` needs no torch.
-
-    Raises `LatteError` if the file is missing or damaged, or if the block raises an error about
-    its content; see `explained`.
-    """
+    """Open a safetensors file; `np` needs no torch. Errors in the block are `explained`."""
     with explained(path):
         if not path.is_file():
             raise ValueError("there is no such file")
@@ -228,16 +210,12 @@ def explained(path: Path, hint: str = DO_AGAIN, line: int | None = None) -> Iter
     except _DAMAGE as error:
         raise _damaged(str(error) or type(error).__name__, where, hint) from error
     except OSError as error:
-        raise LatteError(
-            f"cannot be read: {error.strerror or error}", where=str(path), hint=hint
-        ) from error
+        what = f"cannot be read: {error.strerror or error}"
+        raise LatteError(what, where=str(path), hint=hint) from error
 
 
 def metadata(file: Any) -> Any:
-    """Return the metadata that latte wrote to a safetensors file.
-
-    Raises `ValueError` if there is none.
-    """
+    """Return the metadata of a safetensors file. Raises `ValueError` if latte wrote none."""
     found = file.metadata() or {}
     if "latte" not in found:
         raise ValueError("it was not written by latte")

@@ -1,8 +1,4 @@
-"""Summaries of finished runs for comparisons, read without torch or plugins.
-
-The *posterior* of a run has class probabilities of its training images; it exists if a labeler
-labelled all of them together.
-"""
+"""Summaries of finished runs for comparisons, read without torch or plugins."""
 
 from __future__ import annotations
 
@@ -20,11 +16,7 @@ from latte.results.folder import RunFolder
 from latte.results.identity import NOT_IDENTITY, is_oracle
 
 NOT_COMPARED = ("name", "seed", "oracle", "deterministic", *NOT_IDENTITY)
-"""Recipe keys that do not count as settings when runs are compared.
-
-Most of them do not change a run's results. The others are shown separately: a row of a comparison
-has the recipe's `name`, averages over `seed`, and has a mark for `oracle`.
-"""
+"""Recipe keys that do not count as settings when runs are compared."""
 
 INPUTS = "inputs"
 """Name of the setting whose value is a digest of the images, labels and CLIP weights."""
@@ -55,7 +47,6 @@ class Run:
 
     folder: Path
     method: str
-    """The recipe's name."""
     seed: int
     data: Data
     settings: Mapping[str, Any]
@@ -65,21 +56,16 @@ class Run:
     adapted: Score | None
     controls: Mapping[str, Run]
     oracle: bool
-    """True if the run used ground-truth labels of its training images."""
     seconds: Mapping[str, float]
     """Seconds by stage, in order."""
     peak_memory_mb: float | None
     classes: Mapping[str, tuple[ClassAccuracy, ...]] = field(default_factory=dict)
-    """Accuracy of each class by `zero-shot` and `adapted`; empty without an evaluation split.
-
-    Classes are in label order."""
+    """Accuracy of each class, in label order, by `zero-shot` and `adapted`."""
     own: Score | None = None
-    """The posterior's score on test images that are also training images; None without such
-    images."""
+    """The posterior's score on test images that are also training images."""
     own_images: int = 0
     """The number of test images that are also training images and have a posterior."""
     verdict: Verdict | None = None
-    """The guard's verdict (what the run uses, and why); None if the recipe has no guard."""
     candidate: Score | None = None
     """Score of the candidate: the adapted model, if the guard did not accept it in full."""
 
@@ -95,22 +81,18 @@ def read_run(path: Path) -> Run:
     try:
         if files.folder.finished("evaluate") is None:
             recipe = files.source.recipe if files.folder.source.exists() else "RECIPE"
-            raise LatteError(
-                "this run is not finished",
-                where=str(path),
-                hint=f"finish it with the command that began it: latte run {recipe}",
-            )
+            hint = f"finish it with the command that began it: latte run {recipe}"
+            raise LatteError("this run is not finished", where=str(path), hint=hint)
         return _summary(files)
     except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
-        raise LatteError(
-            f"this run folder is broken ({type(error).__name__}: {error})", where=str(path)
-        ) from error
+        what = f"this run folder is broken ({type(error).__name__}: {error})"
+        raise LatteError(what, where=str(path)) from error
 
 
 def read_runs(paths: Sequence[Path]) -> tuple[list[Run], list[LatteError]]:
     """Return the finished runs in `paths`, each once, and an error per skipped folder.
 
-    Each path is a run folder, or a folder of run folders. Raises `LatteError` if no run is usable.
+    Raises `LatteError` if no run is usable.
     """
     folders, skipped = run_folders(paths)
     runs = []
@@ -125,10 +107,7 @@ def read_runs(paths: Sequence[Path]) -> tuple[list[Run], list[LatteError]]:
 
 
 def run_folders(paths: Iterable[Path]) -> tuple[list[Path], list[LatteError]]:
-    """Return the run folders in `paths`, each once, and an error for each path without one.
-
-    Raises `LatteError` if there is no run folder.
-    """
+    """Return the run folders in `paths`, each once, and an error for each path without one."""
     found: dict[Path, Path] = {}
     skipped = []
     for path in paths:
@@ -216,22 +195,16 @@ def _controls(files: FinishedRun, data: Data) -> dict[str, Run]:
     """Return, by name, the finished control runs of a recipe that were evaluated on `data`."""
     found = {}
     for name in filter(is_label, map(str, files.recipe.get("controls") or {})):
-        run = _newest_run(files.folder.controls / name)
+        # Older run folders belong to earlier versions of the control run's recipe.
+        recipes = (files.folder.controls / name).glob("*/recipe.yaml")
+        by_time = sorted(recipes, key=lambda path: path.stat().st_mtime_ns)
+        try:
+            run = read_run(by_time[-1].parent) if by_time else None
+        except LatteError:
+            continue
         if run and run.adapted and run.data == data:
             found[name] = run
     return found
-
-
-def _newest_run(folder: Path) -> Run | None:
-    """Return the newest run in a control run's folder; None if there is no run, or it is damaged.
-
-    Older run folders there belong to earlier versions of the control run's recipe.
-    """
-    recipes = sorted(folder.glob("*/recipe.yaml"), key=lambda path: path.stat().st_mtime_ns)
-    try:
-        return read_run(recipes[-1].parent) if recipes else None
-    except LatteError:
-        return None
 
 
 def flattened(value: Any, path: str = "") -> dict[str, Any]:

@@ -25,9 +25,8 @@ _SIDE = 320
 def picture_of(ids: Sequence[str], images: Sequence[ImageReference]) -> Callable[[int, int], bytes]:
     """Return a function `picture(index, side)` that returns the image `ids[index]` as a JPEG.
 
-    The JPEG's longer side has at most `side` pixels. `images` are all images that the dataset has
-    now. The function raises `LatteError` for an image that is no longer in the dataset, or that
-    cannot be read.
+    The JPEG's longer side has at most `side` pixels; the function raises `LatteError` for an image
+    that is not in `images`, those that the dataset has now, or that cannot be read.
     """
     found = {image.id: image for image in images}
 
@@ -49,11 +48,9 @@ def refuse_existing(folder: Path) -> None:
     """Raise `LatteError` if the folder has an `answers.csv`, which may contain answers."""
     path = folder / "answers.csv"
     if path.exists():
-        raise LatteError(
-            "there is a sheet already, perhaps with answers",
-            where=str(path),
-            hint="import it first with --import and remove it, or give another folder",
-        )
+        what = "there is a sheet already, perhaps with answers"
+        hint = "import it first with --import and remove it, or give another folder"
+        raise LatteError(what, where=str(path), hint=hint)
 
 
 def write_sheet(
@@ -66,11 +63,8 @@ def write_sheet(
 ) -> tuple[Path, Path]:
     """Write `sheet.html` and `answers.csv` with the next questions; return both paths.
 
-    If `teaches` is true, the questions are about the least certain images of each class in turn,
-    and the answers become training labels. Otherwise the answers measure the gain.
-
-    `picture(index, side)` returns an image as a JPEG. Call `refuse_existing` first. Raises
-    `LatteError` if no question is left.
+    If `teaches` is true, the answers become training labels; else they measure the gain.
+    `picture(index, side)` returns an image as a JPEG. Call `refuse_existing` first.
     """
     queue: QueueName = "balanced" if teaches else "evidence"
     questions = review.upcoming(count, queue)

@@ -38,18 +38,12 @@ class Estimate:
     neither: int
     """Number of answered disagreements on which neither model is right."""
     gain: Interval
-    """Accuracy of the adapted model minus accuracy of zero-shot CLIP."""
     zero_shot: Interval
-    """Accuracy of zero-shot CLIP."""
     adapted: Interval
-    """Accuracy of the adapted model."""
     agreeing: int = 0
     """Number of answers that measure the gain (`evidence`), on images where the models agree."""
     waiting: int = 0
-    """Number of answered disagreements after the first unanswered one, in the order of asking.
-
-    The estimate uses them when all earlier disagreements are answered.
-    """
+    """Number of answered disagreements after the first unanswered one, in the order of asking."""
 
     @property
     def better(self) -> Literal["adapted", "zero-shot"] | None:
@@ -62,19 +56,23 @@ class Estimate:
 def estimate(
     population: Population, answers: Mapping[str, Answer], class_names: Sequence[str]
 ) -> Estimate:
-    """Estimate the gain and both accuracies from a person's answers.
+    """Estimate the gain and both accuracies from a person's answers, by content key.
 
-    `answers` has the answer about each image, by content key. The images are in three strata: the
-    models disagree, or agree with low or with high confidence. In each stratum, only answers before
-    the first unanswered image are used, because only these are a random sample without replacement.
-    Answers that become training labels are not used.
+    The images are in three strata: the models disagree, or agree with low or with high confidence.
+    In each stratum, only answers before the first unanswered image are used, because only these are
+    a random sample without replacement.
     """
     asked = _Asked(answers, class_names)
     disagreed = asked.first(population.disagreements)
     strata = [asked.first(stratum) for stratum in population.agreements]
     sizes = [len(stratum) for stratum in population.agreements]
     images, differ = len(population.images), len(population.disagreements)
-    gain = _mean([_gain_bounds(one, asked) for one in disagreed], differ, -1, _LEVEL)
+    bounds: list[tuple[float, float]] = []
+    for one in disagreed:
+        true = asked.label(one)
+        value = (one.adapted == true) - (one.zero_shot == true)
+        bounds.append((-1, 1) if asked.is_unsure(one) else (value, value))
+    gain = _mean(bounds, differ, -1, _LEVEL)
     return Estimate(
         images=images,
         disagreements=differ,
@@ -123,21 +121,8 @@ class _Asked:
         return None if name is None else self._labels.get(name)
 
 
-def _gain_bounds(image: ReviewImage, asked: _Asked) -> tuple[float, float]:
-    """Return the smallest and the largest possible contribution of an answered image to the gain.
-
-    The contribution is 1 if only the adapted model is right, -1 if only zero-shot CLIP is right,
-    else 0.
-    """
-    if asked.is_unsure(image):
-        return -1, 1
-    true = asked.label(image)
-    value = (image.adapted == true) - (image.zero_shot == true)
-    return value, value
-
-
 def _mean(bounds: Sequence[tuple[float, float]], size: int, low: float, level: float) -> Interval:
-    """Return the interval of the mean over `size` images whose values are between `low` and 1.
+    """Return the interval of the mean over `size` images, with values from `low` to 1.
 
     `bounds` are the lowest and the highest possible value of each answered image.
     """
@@ -163,11 +148,7 @@ def _accuracy(
             for one in images
         ]
         found.append(_scaled(_mean(bounds, size, 0, level), size, sum(sizes)))
-    return Interval(
-        sum(one.value for one in found),
-        sum(one.low for one in found),
-        sum(one.high for one in found),
-    )
+    return Interval(*map(sum, zip(*((one.value, one.low, one.high) for one in found), strict=True)))
 
 
 def _scaled(mean: Interval, size: int, images: int) -> Interval:

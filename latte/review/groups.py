@@ -17,26 +17,23 @@ from latte.results.stored import open_tensors, same_count
 from latte.review.population import ReviewImage, draw
 
 LARGEST = 24
-"""Largest number of images of a group, except a cluster; a person selects each image by its own
-key."""
+"""Largest number of images of a group, except a cluster: each has a key of the keyboard."""
 _TYPICAL, _DOUBTFUL = 9, 3
-"""Numbers of a cluster's most confident and least confident images on a sheet (a page with the
-images of one question)."""
+"""Numbers of a cluster's most confident and least confident images in a question."""
 _OPTIONS = 5
 """Largest number of classes that a question offers as answers."""
 _SAME = 0.95
 """Cosine similarity from which two images count as near-duplicates."""
 _BLOCK = 256
-"""Number of images in a block for which similarities are computed at once."""
 
 
 @dataclass(frozen=True)
-class Group:
-    """Images that may show the same class, and the classes to choose from."""
+class Question:
+    """A question about one image, or about a group of images that may show the same class."""
 
     images: tuple[ReviewImage, ...]
     options: tuple[int, ...]
-    """Class labels that the person can choose from."""
+    """Class labels to choose from, in an order that does not show which model gave which label."""
     examples: tuple[ReviewImage | None, ...] = ()
     """For each label in `options`, an image that probably shows the class; empty without
     examples."""
@@ -62,11 +59,11 @@ def read_features(run: FinishedRun) -> Features:
     return found
 
 
-def clusters(images: Iterable[ReviewImage]) -> tuple[Group, ...]:
+def clusters(images: Iterable[ReviewImage]) -> tuple[Question, ...]:
     """Return one group per class that the adapted model predicts, the largest group first."""
     found = _by_class(images)
     return tuple(
-        Group(tuple(found[label]), _likely(found[label], label))
+        Question(tuple(found[label]), _likely(found[label], label))
         for label in sorted(found, key=lambda label: (-len(found[label]), label))
     )
 
@@ -77,26 +74,21 @@ def sheet(images: Sequence[ReviewImage]) -> tuple[ReviewImage, ...]:
     return (*images[:_TYPICAL], *rest[max(0, len(rest) - _DOUBTFUL) :])
 
 
-def confident(images: Iterable[ReviewImage]) -> tuple[Group, ...]:
-    """Split the images of each predicted class into groups, from most to least confident.
-
-    The groups with the most confident images of each class come first.
-    """
+def confident(images: Iterable[ReviewImage]) -> tuple[Question, ...]:
+    """Return groups of one predicted class each, those with the most confident images first."""
     batches = [
-        (at, Group(batch, (label,)))
+        (at, Question(batch, (label,)))
         for label, several in _by_class(images).items()
         for at, batch in enumerate(_batches(several))
     ]
-    return tuple(
-        group for at, group in sorted(batches, key=lambda one: (one[0], -len(one[1].images)))
-    )
+    batches.sort(key=lambda one: (one[0], -len(one[1].images)))
+    return tuple(group for _, group in batches)
 
 
-def confused(images: Iterable[ReviewImage]) -> tuple[Group, ...]:
-    """Return groups of images on which the models disagree; a group has one pair of classes.
+def confused(images: Iterable[ReviewImage]) -> tuple[Question, ...]:
+    """Return groups on whose images the models disagree, one pair of classes each.
 
-    Frequent pairs of classes come first. Within a pair, images are sorted by the adapted model's
-    class.
+    Frequent pairs of classes come first.
     """
     by_class = _by_class(images)
     best = {label: several[0] for label, several in by_class.items()}
@@ -105,13 +97,13 @@ def confused(images: Iterable[ReviewImage]) -> tuple[Group, ...]:
         low, high = sorted((one.zero_shot, one.adapted))
         found.setdefault((low, high), []).append(one)
     return tuple(
-        Group(batch, pair, tuple(best.get(label) for label in pair))
+        Question(batch, pair, tuple(best.get(label) for label in pair))
         for pair in sorted(found, key=lambda pair: -len(found[pair]))
         for batch in _batches(found[pair])
     )
 
 
-def near_duplicates(images: Iterable[ReviewImage], features: Features) -> tuple[Group, ...]:
+def near_duplicates(images: Iterable[ReviewImage], features: Features) -> tuple[Question, ...]:
     """Return groups of at least two images that look almost the same, the largest first."""
     ranked = sorted(images, key=lambda one: -one.confidence)
     rows = features.images[[one.row for one in ranked]]
@@ -123,7 +115,7 @@ def near_duplicates(images: Iterable[ReviewImage], features: Features) -> tuple[
                 free[members] = False
                 found.append([ranked[member] for member in members])
     return tuple(
-        Group(batch, _likely(batch, batch[0].adapted))
+        Question(batch, _likely(batch, batch[0].adapted))
         for several in sorted(found, key=len, reverse=True)
         for batch in _batches(several)
     )
@@ -131,24 +123,20 @@ def near_duplicates(images: Iterable[ReviewImage], features: Features) -> tuple[
 
 def unsupported(
     images: Sequence[ReviewImage], predicted: set[int], features: Features
-) -> tuple[Group, ...]:
-    """Return, for each class that is not in `predicted`, a group of images that may show it.
-
-    Each image is in the group of the class whose text fits it best, in comparison with how well
-    this text fits other images.
-    """
+) -> tuple[Question, ...]:
+    """Return, for each class that is not in `predicted`, a group of images that may show it."""
     missing = [label for label in range(len(features.classes)) if label not in predicted]
     if not missing or not images:
         return ()
     fits = features.images[[one.row for one in images]] @ features.classes[missing].T
-    # Some texts fit all images better than other texts do.
+    # Some texts fit all images better than other texts do: compare with the fit to other images.
     fits = (fits - fits.mean(axis=0)) / np.maximum(fits.std(axis=0), 1e-6)
     nearest, fit = fits.argmax(axis=1), fits.max(axis=1)
     found = []
     for at, label in enumerate(missing):
         ranked = sorted(np.flatnonzero(nearest == at).tolist(), key=lambda row: -fit[row])[:LARGEST]
         if ranked:
-            found.append((fit[ranked[0]], Group(tuple(images[row] for row in ranked), (label,))))
+            found.append((fit[ranked[0]], Question(tuple(images[row] for row in ranked), (label,))))
     return tuple(group for _, group in sorted(found, key=lambda one: -one[0]))
 
 

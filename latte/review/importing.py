@@ -29,7 +29,6 @@ class _Given:
     """One answer of a file."""
 
     where: str
-    """Place in the file, for messages."""
     image: str
     label: str
     use: str | None = None
@@ -75,9 +74,8 @@ class _Classification(BaseModel):
 def import_answers(review: Review, path: Path) -> list[Answer]:
     """Append the new answers of a file, and return them.
 
-    The column `use` says whether an answer measures the gain (`evidence`) or becomes a training
-    label (`teaching`). If the column is empty, the answer gets the use of an earlier answer about
-    the image; without an earlier answer, a random number from the image's content decides.
+    Without a value in the column `use` (`evidence` or `teaching`), an answer gets the use of an
+    earlier answer about the image; without one, a random number from the image's content decides.
 
     Raises `LatteError` before anything is written if an image or a class is unknown, or if two
     answers of the file contradict each other.
@@ -87,15 +85,16 @@ def import_answers(review: Review, path: Path) -> list[Answer]:
     keys = dict(zip(review.run.training_ids, review.run.training_keys, strict=True))
     found: dict[str, tuple[_Given, Answer]] = {}
     for one in _read(path, keys):
-        key = _key(one, keys)
+        if one.image not in keys:
+            hint = did_you_mean(one.image, keys) or "images are named as in pseudo_labels.csv"
+            raise LatteError(f'this run has no image "{one.image}"', where=one.where, hint=hint)
+        key = keys[one.image]
         kind, label = _meaning(one, names)
         use = _use(one, key, before.get(key))
         if use == "teaching" and len(review.runs) > 1:
-            raise LatteError(
-                "several runs are only measured, and this answer would teach",
-                where=one.where,
-                hint="write evidence in the column use, or import it into one run",
-            )
+            what = "several runs are only measured, and this answer would teach"
+            hint = "write evidence in the column use, or import it into one run"
+            raise LatteError(what, where=one.where, hint=hint)
         stored.check_use(key, use, one.where)
         queue = "evidence" if use == "evidence" else "import"
         answer = Answer(key, kind, label, use, queue, review.name, now(), one.image)
@@ -137,14 +136,9 @@ def _label_studio(path: Path, text: str) -> Iterator[_Given]:
         tasks = TypeAdapter(list[_Task]).validate_json(text)
     for number, task in enumerate(tasks, 1):
         where = f"{path}: task {number}"
-        results = [
-            one.value.choices
-            for annotation in task.annotations
-            if not annotation.was_cancelled
-            for one in annotation.result
-            if one.value.choices
-        ]
-        for choices in results:
+        kept = (one for one in task.annotations if not one.was_cancelled)
+        found = (one.value.choices for annotation in kept for one in annotation.result)
+        for choices in filter(None, found):
             if len(choices) > 1:
                 raise LatteError("an image has one label, not several", where=where)
             yield _Given(where, task.data.image_id or task.data.image, choices[0])
@@ -179,24 +173,14 @@ def _ids_without_suffix(keys: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _key(given: _Given, keys: Mapping[str, str]) -> str:
-    if given.image not in keys:
-        hint = did_you_mean(given.image, keys) or "images are named as in pseudo_labels.csv"
-        raise LatteError(f'this run has no image "{given.image}"', where=given.where, hint=hint)
-    return keys[given.image]
-
-
 def _meaning(given: _Given, names: Sequence[str]) -> tuple[Kind, str | None]:
     if given.label in names:
         return "class", given.label
     if given.label in (NONE, UNSURE):
         return ("none" if given.label == NONE else "unsure"), None
     hint = did_you_mean(given.label, [*names, NONE, UNSURE])
-    raise LatteError(
-        f'"{given.label}" is none of the class names',
-        where=given.where,
-        hint=f'{hint} Other labels: "{NONE}" and "{UNSURE}".'.lstrip(),
-    )
+    hint = f'{hint} Other labels: "{NONE}" and "{UNSURE}".'.lstrip()
+    raise LatteError(f'"{given.label}" is none of the class names', where=given.where, hint=hint)
 
 
 def _use(given: _Given, key: str, before: Answer | None) -> Use:

@@ -23,10 +23,8 @@ from latte.run.runner import run_recipe
 def learn(review: Review, registry: Registry, progress: Progress) -> RunResults:
     """Run the recipe again with `corrections`: a person's answers as training labels.
 
-    The new run folder is beside the reviewed one, and images are not encoded again. The new run
-    uses the reviewed run's file of answers. It is measured only on images whose answers never
-    become training labels. Raises `LatteError` if no answer may become a training label, or if the
-    review has several runs.
+    The new run folder is beside the reviewed one. It is measured only on images whose answers never
+    become training labels.
     """
     run = review.run
     if len(review.runs) > 1:
@@ -43,22 +41,15 @@ def learn(review: Review, registry: Registry, progress: Progress) -> RunResults:
     path = Path(run.source.recipe)
     file = os.path.relpath(review.file, path.parent)
     recipe = load_recipe(run.folder.recipe, registry, [f"corrections={json.dumps(file)}"])
-    results = run_recipe(
-        replace(recipe, path=path),
-        registry,
-        progress,
-        limit=run.source.limit,
-        output=run.folder.path.parent,
-    )
+    limit, output = run.source.limit, run.folder.path.parent
+    recipe = replace(recipe, path=path)
+    results = run_recipe(recipe, registry, progress, limit=limit, output=output)
     assert results is not None, "the run goes to its last stage"
     return results
 
 
 def learned_runs(review: Path) -> list[Path]:
-    """Return the finished runs that used answers in the file `review` as training labels.
-
-    Only folders beside the reviewed run's folder are searched. Damaged run folders are skipped.
-    """
+    """Return the finished runs, beside the reviewed run, that learned from the file `review`."""
     found = []
     for path in sorted(review.parent.parent.glob("*/recipe.yaml")):
         run = FinishedRun(RunFolder(path.parent))

@@ -30,11 +30,9 @@ class ReviewImage:
     row: int
     """Index of the image's first copy among the training images."""
     zero_shot: int
-    """The label by zero-shot CLIP."""
     adapted: int
     """The label by the adapted model, even if the guard did not accept this model in full."""
     confidence: float
-    """The confidence of the adapted model."""
     others: tuple[int, ...] = ()
     """The labels by both models of each other run, if several runs are reviewed together."""
 
@@ -103,36 +101,27 @@ def population(
     for row, key in enumerate(keys):
         rows.setdefault(key, row)
     kept = sorted((key for key in rows if not (learned and teaches(key))), key=draw)
-    return Population(
-        tuple(
-            ReviewImage(key, row, zero_shot[row], adapted[row], confidence[row])
-            for key in kept
-            for row in [rows[key]]
-        )
+    images = (
+        ReviewImage(key, row, zero_shot[row], adapted[row], confidence[row])
+        for key, row in ((key, rows[key]) for key in kept)
     )
+    return Population(tuple(images))
 
 
 def joint(runs: Sequence[Population]) -> Population:
     """Return the first run's images that all other runs have too, with the labels by all models."""
     by_key = [{one.key: one for one in run.images} for run in runs[1:]]
+    shared = (one for one in runs[0].images if all(one.key in run for run in by_key))
     return Population(
         tuple(
             replace(one, others=tuple(label for run in by_key for label in run[one.key].labels))
-            for one in runs[0].images
-            if all(one.key in run for run in by_key)
+            for one in shared
         )
     )
 
 
 def difference(baseline: Population, other: Population) -> Population:
-    """Return the population that compares the adapted models of two runs.
-
-    It has the images that both runs have, with `baseline`'s adapted labels in place of zero-shot
-    labels.
-    """
+    """Return the images of two runs, with `baseline`'s adapted labels as zero-shot labels."""
     adapted = {one.key: one.adapted for one in baseline.images}
-    return Population(
-        tuple(
-            replace(one, zero_shot=adapted[one.key]) for one in other.images if one.key in adapted
-        )
-    )
+    both = (one for one in other.images if one.key in adapted)
+    return Population(tuple(replace(one, zero_shot=adapted[one.key]) for one in both))

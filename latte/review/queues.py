@@ -10,14 +10,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cache, cached_property
 from itertools import takewhile
 from typing import Literal, get_args
 
 from latte.results.answers import Answer, Use
 from latte.review import groups
-from latte.review.groups import Features, Group
+from latte.review.groups import Features, Question
 from latte.review.population import Population, ReviewImage, draw, teaches
 
 _AGREED_EVERY = 4
@@ -28,18 +28,6 @@ SheetName = Literal["clusters", "confident", "confused", "duplicates", "unsuppor
 QueueName = Literal["evidence", SheetName, "outliers", "uncertain", "balanced"]
 Answers = Mapping[str, Answer]
 """The newest answer for each content key."""
-
-
-@dataclass(frozen=True)
-class Question:
-    """A question about one image, or about a sheet: images that may show the same class."""
-
-    images: tuple[ReviewImage, ...]
-    options: tuple[int, ...]
-    """Class labels to choose from, in an order that does not show which model gave which label."""
-    examples: tuple[ReviewImage | None, ...] = ()
-    """For each label in `options`, an image that probably shows the class; empty without
-    examples."""
 
 
 class Queue(ABC):
@@ -72,9 +60,8 @@ class Queue(ABC):
 class EvidenceQueue(Queue):
     """Questions that measure the gain, mostly about images on which the two models disagree.
 
-    Images are asked about in random order. Every fourth question is about an image on which the
-    models agree. Of three such questions, two are about images with a confidence below the median,
-    and one is about an image with a confidence above the median.
+    Every fourth question is about an image on which the models agree: two of three times with a
+    confidence below the median.
     """
 
     use = "evidence"
@@ -84,7 +71,7 @@ class EvidenceQueue(Queue):
         self._population = population
 
     def next(self, answers: Answers) -> Question | None:
-        """Return the next question; None if there is none left."""
+        """Return the next question."""
         asked = sum(one.use == "evidence" for one in answers.values())
         differs, unsure, sure = (next(iter(one), None) for one in self._open(answers))
         agreed = (sure or unsure) if asked // _AGREED_EVERY % 3 == 2 else (unsure or sure)
@@ -96,24 +83,20 @@ class EvidenceQueue(Queue):
         return sum(map(len, self._open(answers)))
 
     def _open(self, answers: Answers) -> list[list[ReviewImage]]:
-        """Return three lists of images to ask about, each in the order of asking.
+        """Return the images left to ask about, in the order of asking, as three lists.
 
-        The models disagree on the images of the first list. They agree on the images of the other
-        lists, with low confidence (second list) or high confidence (third list).
-
-        After the first answer for teaching, this queue no longer asks about images that were chosen
-        for teaching. The estimate uses the answers of a list only up to the first image without an
-        answer. Therefore each list ends at the first image that was chosen for teaching.
+        The models disagree; agree with low confidence; agree with high confidence. After the first
+        answer for teaching, each list ends at the first image that was chosen for teaching, because
+        an estimate uses a list only up to the first image without an answer.
         """
         learns = any(one.use == "teaching" for one in answers.values())
 
         def may_count(image: ReviewImage) -> bool:
             return image.key in answers or not (learns and teaches(image.key))
 
-        strata = (self._population.disagreements, *self._population.agreements)
         return [
             [one for one in takewhile(may_count, images) if one.key not in answers]
-            for images in strata
+            for images in (self._population.disagreements, *self._population.agreements)
         ]
 
 
@@ -126,16 +109,13 @@ class SheetQueue(Queue):
         self,
         name: SheetName,
         title: str,
-        find_groups: Callable[[], tuple[Group, ...]],
+        find_groups: Callable[[], tuple[Question, ...]],
         prompt: str = _WHICH_CLASS,
         *,
         selected: bool = True,
         shown: Callable[[Sequence[ReviewImage]], tuple[ReviewImage, ...]] = tuple,
     ) -> None:
-        """Create a queue; `shown` selects the images that a question about a group shows.
-
-        The default shows all images of the group.
-        """
+        """Create a queue; `shown` selects the images that a question about a group shows."""
         super().__init__(name, title)
         self._find_groups = find_groups
         self.prompt = prompt
@@ -143,7 +123,7 @@ class SheetQueue(Queue):
         self._shown = shown
 
     @cached_property
-    def _groups(self) -> tuple[Group, ...]:
+    def _groups(self) -> tuple[Question, ...]:
         return self._find_groups()
 
     def next(self, answers: Answers) -> Question | None:
@@ -151,7 +131,7 @@ class SheetQueue(Queue):
         for group in self._groups:
             images = self._left(group, answers)
             if images:
-                return Question(self._shown(images), group.options, group.examples)
+                return replace(group, images=self._shown(images))
         return None
 
     def left(self, answers: Answers) -> int:
@@ -162,13 +142,13 @@ class SheetQueue(Queue):
         """Return the number of groups with an answer."""
         return sum(self._is_asked(group, answers) for group in self._groups)
 
-    def _left(self, group: Group, answers: Answers) -> list[ReviewImage]:
+    def _left(self, group: Question, answers: Answers) -> list[ReviewImage]:
         """Return the group's images without an answer; empty if the group was asked about."""
         if self._is_asked(group, answers):
             return []
         return [one for one in group.images if _is_open(answers, one)]
 
-    def _is_asked(self, group: Group, answers: Answers) -> bool:
+    def _is_asked(self, group: Question, answers: Answers) -> bool:
         found = (answers.get(one.key) for one in group.images)
         return any(one is not None and one.queue == self.name for one in found)
 
@@ -198,21 +178,16 @@ class SingleQueue(Queue):
 
 
 def queues_of(population: Population, features: Callable[[], Features]) -> dict[str, Queue]:
-    """Return the queues of a review, by name, in the order in which the page lists them.
-
-    `features` is called when a queue needs features for the first time.
-    """
+    """Return the queues of a review by name; `features` is called when a queue needs them."""
     teaching = sorted(
         (one for one in population.images if teaches(one.key)), key=lambda one: one.confidence
     )
     predicted = {one.adapted for one in population.images}
 
-    @cache
-    def worst_fit() -> list[ReviewImage]:
-        return groups.least_fitting(teaching, features())
+    worst_fit = cache(lambda: groups.least_fitting(teaching, features()))
 
     def balanced(answers: Answers) -> Iterable[ReviewImage]:
-        """Return images of classes with few answers first, and within a class the least certain."""
+        # Classes with few answers come first, and within a class the least certain images.
         asked = Counter(one.adapted for one in teaching if not _is_open(answers, one))
         return sorted(teaching, key=lambda one: asked[one.adapted])
 
@@ -258,10 +233,7 @@ def queues_of(population: Population, features: Callable[[], Features]) -> dict[
 
 
 def _about(image: ReviewImage | None) -> Question | None:
-    """Return a question whose options are the models' labels; None if `image` is None.
-
-    The order of the options depends only on the image's content.
-    """
+    """Return a question whose options are the models' labels; None if `image` is None."""
     if image is None:
         return None
     order = sorted(image.labels, key=lambda label: draw(f"{image.key} option {label}"))

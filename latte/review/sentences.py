@@ -66,11 +66,7 @@ class Evidence:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """Sentence on the gain and, below it, the range of the accuracy of each model.
-
-        The second line is omitted if the baseline is another run, or if nothing is known about the
-        accuracies yet.
-        """
+        """Sentence on the gain and, if known, the range of the accuracy of each model."""
         one, other = self.estimate.zero_shot, self.estimate.adapted
         is_unknown = one.high - one.low > 1 - 1e-9  # no answer yet
         if is_unknown or not self.is_gain:
@@ -83,10 +79,7 @@ class Evidence:
 
 
 def run_names(folders: Sequence[Path]) -> list[str]:
-    """Return the name of each run folder, such as `birds-1a2b3c4d`.
-
-    If several folders have one name, the name of the parent folder precedes it.
-    """
+    """Return the name of each run folder, after its parent's name if several are equal."""
     paths = [one.absolute() for one in folders]
     names = [one.name for one in paths]
     return [
@@ -95,10 +88,7 @@ def run_names(folders: Sequence[Path]) -> list[str]:
 
 
 def uses(answers: Iterable[Answer]) -> str:
-    """Return the number of answers per use, in words; empty if there are no answers.
-
-    Example: `6 teach, 4 only measure the gain`. Answers that teach become training labels.
-    """
+    """Return the number of answers per use, such as `6 teach, 4 only measure the gain`."""
     kinds = ["measure" if one.use == "evidence" else one.kind for one in answers]
     teach, measure = kinds.count("class"), kinds.count("measure")
     parts = [
@@ -113,19 +103,16 @@ def uses(answers: Iterable[Answer]) -> str:
 def _none_counts(evidence: Evidence) -> str:
     """Return a sentence for a review in which no answer measures the gain yet."""
     found = evidence.estimate
-    parts = [
-        f"{number:,} {what}"
-        for number, what in (
-            (evidence.teaching, "for teaching"),
-            (found.agreeing, "about images on which the models agree"),
-            (found.waiting, "waiting for answers about earlier images"),
-        )
-        if number
-    ]
-    total = evidence.teaching + found.agreeing + found.waiting
+    numbers = {
+        "for teaching": evidence.teaching,
+        "about images on which the models agree": found.agreeing,
+        "waiting for answers about earlier images": found.waiting,
+    }
+    total = sum(numbers.values())
     if not total:
         return "No answer yet."
     answers = "1 answer" if total == 1 else f"{total:,} answers"
+    parts = [f"{number:,} {what}" for what, number in numbers.items() if number]
     return f"No answer measures the gain yet ({answers}: {', '.join(parts)})."
 
 

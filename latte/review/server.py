@@ -20,7 +20,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from latte.interfaces import LatteError
 from latte.results.answers import Kind
-from latte.review.queues import Question, QueueName
+from latte.review.groups import Question
+from latte.review.queues import QueueName
 from latte.review.session import Review
 
 Picture = Callable[[int, int], bytes]
@@ -66,11 +67,6 @@ def make_app(review: Review, picture: Picture, token: str, hosts: frozenset[str]
         Route("/answers", server.answer, methods=["POST"]),
     ]
     return _Guarded(Starlette(routes=routes), token, hosts)
-
-
-def new_token() -> str:
-    """Return a random token for the address of the page."""
-    return secrets.token_urlsafe(16)
 
 
 class _Server:
@@ -189,7 +185,6 @@ class _Guarded:
 
 
 def _shown(question: Question) -> Mapping[str, Any]:
-    """Return a question's data for the page, without confidences and without the models' names."""
     return {
         "rows": [one.row for one in question.images],
         "options": question.options,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import combinations
 from pathlib import Path
 
@@ -30,9 +30,9 @@ from latte.results.answers import (
 from latte.results.finished import FinishedRun
 from latte.results.stored import same_count
 from latte.review.estimate import estimate
-from latte.review.groups import Features, read_features
+from latte.review.groups import Question, read_features
 from latte.review.population import Population, ReviewImage, difference, joint, population, teaches
-from latte.review.queues import EvidenceQueue, Question, Queue, QueueName, queues_of
+from latte.review.queues import EvidenceQueue, Queue, QueueName, queues_of
 from latte.review.sentences import ZERO_SHOT, Evidence, run_names, uses
 
 
@@ -42,12 +42,9 @@ class Standing:
 
     question: Question | None
     answered: int
-    """Number of answers in the queue."""
     left: int
-    """Number of questions that the queue could still ask."""
     evidence: tuple[Evidence, ...]
     uses: str
-    """Text with the number of answers per use; empty if there are no answers."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +74,7 @@ class Stored:
         return sum(len({(one.kind, one.label, one.use) for one in some}) > 1 for some in several)
 
     def missing(self) -> Iterator[list[Answer]]:
-        """Yield per file the `evidence` answers of other files that this file should also get.
-
-        These are answers that the file lacks or contradicts.
-        """
+        """Yield per file the `evidence` answers of other files that it lacks or contradicts."""
         for own in self.files:
             yield [
                 one
@@ -93,19 +87,13 @@ class Stored:
 
         An image never gets answers of both uses, and the images for teaching are chosen at random.
         """
+        never = "an image is evidence or teaching, never both:"
         if not all(_allows(own.get(key), use) for own in self.files):
-            raise LatteError(
-                "an image is evidence or teaching, never both: an earlier answer about it has the "
-                "other use",
-                where=where,
-            )
+            raise LatteError(f"{never} an earlier answer about it has the other use", where=where)
         if use == "teaching" and not teaches(key):
-            raise LatteError(
-                "an image is evidence or teaching, never both: a random draw chose this one to "
-                "measure the gain",
-                where=where,
-                hint="leave the column use empty; --sheet DIR --teach asks about images that teach",
-            )
+            what = f"{never} a random draw chose this one to measure the gain"
+            hint = "leave the column use empty; --sheet DIR --teach asks about images that teach"
+            raise LatteError(what, where=where, hint=hint)
 
 
 def _allows(before: Answer | None, use: Use) -> bool:
@@ -113,11 +101,7 @@ def _allows(before: Answer | None, use: Use) -> bool:
 
 
 def answers_file(run: FinishedRun) -> Path:
-    """Return the file of answers about a run.
-
-    A run that was trained with answers as labels uses the file that its recipe names. Raises
-    `LatteError` if this file is not the file of answers of a run.
-    """
+    """Return the file of answers about a run: its own, or that which its recipe learned from."""
     learned = run.recipe.get("corrections")
     if not learned:
         return run.folder.review
@@ -146,7 +130,10 @@ class Review:
         for at, other in enumerate(others, 1):
             if any(other.folder.path.samefile(one) for one in folders[:at]):
                 raise LatteError("the same run folder occurs twice", where=str(folders[at]))
-            _require_same_images(run, other)
+            same = set(run.training_keys) == set(other.training_keys)
+            if not same or run.class_names != other.class_names:
+                what = f"its {'classes' if same else 'images'} are not those of {folders[0].name}"
+                raise LatteError(what, where=str(folders[at]), hint="review it on its own")
         files = map(answers_file, self.runs)
         # A run that has learned from answers shares the file of another run.
         self.files = tuple({file.resolve(): file for file in files}.values())
@@ -172,11 +159,7 @@ class Review:
         """The queues of questions by name; with several runs, only the queue `evidence`."""
         if len(self.runs) > 1:
             return {"evidence": EvidenceQueue(self.population)}
-        return queues_of(self.population, lambda: self._features)
-
-    @cached_property
-    def _features(self) -> Features:
-        return read_features(self.run)
+        return queues_of(self.population, cache(lambda: read_features(self.run)))
 
     def stored(self) -> Stored:
         """Read the answers of all files."""
@@ -187,20 +170,16 @@ class Review:
         return self.stored().answers
 
     def append(self, answers: Sequence[Answer], stored: Stored) -> None:
-        """Append answers to the file of each run.
+        """Append answers to the file of each run, after the `evidence` answers that it lacks.
 
-        Each file first gets the `evidence` answers of other files that it lacks. `stored` is the
-        content of the files, with which the use of each answer was checked.
+        `stored` is the content of the files, with which the use of each answer was checked.
         """
         for file, missing in zip(self.files, stored.missing(), strict=True):
             if missing or answers:
                 append_answers(file, [*missing, *answers])
 
     def evidence(self, answers: Mapping[str, Answer] | None = None) -> tuple[Evidence, ...]:
-        """Return each run's gain, in the order of the runs, then the difference of each two runs.
-
-        `answers` are the answers in the files, if the files were read already.
-        """
+        """Return each run's gain, then the difference of each two runs."""
         answers = self.answers() if answers is None else answers
         teaching = sum(one.use == "teaching" for one in answers.values())
         return tuple(
@@ -226,13 +205,9 @@ class Review:
     def standing(self, queue: QueueName) -> Standing:
         """Return the state of a queue, and the estimates; each file of answers is read once."""
         asks, answers = self.queues[queue], self.answers()
-        return Standing(
-            asks.next(answers),
-            asks.counted(answers),
-            asks.left(answers),
-            self.evidence(answers),
-            uses(answers.values()),
-        )
+        counts = asks.counted(answers), asks.left(answers)
+        evidence, used = self.evidence(answers), uses(answers.values())
+        return Standing(asks.next(answers), *counts, evidence, used)
 
     def next(self, queue: QueueName) -> Question | None:
         """Return the next unanswered question of a queue; None if there is none left."""
@@ -257,11 +232,9 @@ class Review:
     ) -> None:
         """Append the same answer for each of the images `keys`, or undo their answers.
 
-        `others` are images of the same sheet to which the answer does not apply; they stay
-        unanswered. Undoing does not change images that another queue has asked about since.
-
-        Raises `LatteError` for an unknown image, class or queue, and for an image that must not get
-        an answer of the queue's use (see `Stored.check_use`). Then nothing is appended.
+        `others` are images of the same sheet to which the answer does not apply. Undoing does not
+        change images that another queue has asked about since. Raises `LatteError`, and appends
+        nothing, for an unknown image, class or queue; see also `Stored.check_use`.
         """
         if queue not in self.queues:
             known = ", ".join(self.queues)
@@ -282,13 +255,11 @@ class Review:
         ids = self.run.training_ids
         said = [(key, kind, label) for key in keys]
         said += [(key, "unsure", None) for key in others]
-        self.append(
-            [
-                Answer(key, what, name, use, queue, self.name, time, ids[self._by_key[key].row])
-                for key, what, name in said
-            ],
-            stored,
-        )
+        new = [
+            Answer(key, what, name, use, queue, self.name, time, ids[self._by_key[key].row])
+            for key, what, name in said
+        ]
+        self.append(new, stored)
 
 
 def _population(run: FinishedRun) -> Population:
@@ -300,17 +271,6 @@ def _population(run: FinishedRun) -> Population:
 
 
 def _compared(run: FinishedRun, name: str | None) -> str:
-    """Return the model that is compared with zero-shot CLIP, in words."""
     if name is not None:
         return f"the candidate of {name}" if run.has_candidate else name
     return "the candidate" if run.has_candidate else "the adapted model"
-
-
-def _require_same_images(run: FinishedRun, other: FinishedRun) -> None:
-    same = set(run.training_keys) == set(other.training_keys)
-    if not same or run.class_names != other.class_names:
-        raise LatteError(
-            f"its {'classes' if same else 'images'} are not those of {run.folder.path.name}",
-            where=str(other.folder.path),
-            hint="review it on its own",
-        )

@@ -260,7 +260,7 @@ def test_forked_process_is_refused_instead_of_waiting_for_ever(
 def test_forked_process_with_one_thread_predicts(
     model: Predictor, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("latte.predict.predictor._Forks.count", 1)
+    monkeypatch.setattr("latte.predict.predictor._FORKS", [None])
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     assert len(model.predict(folder)) == len(SIZES)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)

@@ -57,11 +57,11 @@ def test_a_picture_of_a_thousand_classes_stays_small(tmp_path: Path) -> None:
     )
     found = confusions(results)
     assert found is not None
-    for _, picture, _ in found.pictures:
+    for _, picture, _ in found["pictures"]:
         assert len(picture) < 60_000
         assert "970 others" in picture
     total = sum(one.images for one in rows)
-    drawn = parse(str(found.pictures[0][1]))
+    drawn = parse(str(found["pictures"][0][1]))
     tips = [title.words for title in drawn.all("title")]
     assert sum(int(tip.rpartition(": ")[2].split()[0]) for tip in tips) == total
 

@@ -43,7 +43,7 @@ def test_the_page_says_it_in_its_header(tmp_path: Path) -> None:
 
 def test_the_gallery_does_not_say_that_labels_reached_nothing(tmp_path: Path) -> None:
     said = [
-        gallery(run_results(tmp_path, recipe={"oracle": oracle}), 3, 32).audit or ""
+        gallery(run_results(tmp_path, recipe={"oracle": oracle}), 3, 32)["audit"] or ""
         for oracle in (False, True)
     ]
     assert "true labels reach no training: of" in said[0]

@@ -9,9 +9,16 @@ import pytest
 
 from latte.interfaces import LatteError
 from latte.results.finished import open_run
-from latte.review.groups import Features, confused, least_fitting, near_duplicates, unsupported
+from latte.review.groups import (
+    Features,
+    Question,
+    confused,
+    least_fitting,
+    near_duplicates,
+    unsupported,
+)
 from latte.review.population import ReviewImage, teaches
-from latte.review.queues import Question, QueueName
+from latte.review.queues import QueueName
 from latte.review.session import Review
 from tests.helpers.reviews import made_up_review
 

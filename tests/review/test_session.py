@@ -11,8 +11,8 @@ import pytest
 from latte.interfaces import LatteError
 from latte.report.evidence import read_evidence, read_groups
 from latte.results.stored import LARGEST_JSON
+from latte.review.groups import Question
 from latte.review.population import ReviewImage, teaches
-from latte.review.queues import Question
 from latte.review.session import Review
 from tests.helpers.reviews import made_up_review
 

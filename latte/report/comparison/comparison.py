@@ -1,17 +1,11 @@
-"""A comparison of finished runs: its rows, and the notes that explain them.
-
-A guard's *verdict* says what a run uses (the adapted model, zero-shot CLIP or a mix of both),
-and why. An adapted model that a guard did not accept in full is called *candidate*. The *posterior*
-of a run has class probabilities of its training images; it exists if a labeler labelled all of them
-together.
-"""
+"""A comparison of finished runs: its rows, and the notes that explain them."""
 
 from __future__ import annotations
 
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -19,8 +13,8 @@ from latte.interfaces import LatteError
 from latte.io.paths import relative
 from latte.io.redaction import one_line
 from latte.recipe.shipped import find_file
-from latte.report.comparison.published import Published, read_published, unmatched, with_published
-from latte.report.comparison.rows import ORACLE, Result, Row, make_rows
+from latte.report.comparison.published import Published, match, read_published
+from latte.report.comparison.rows import ORACLE, Row, make_rows
 from latte.report.evidence import Group, read_groups
 from latte.report.numbers import count, mean_percent, plural
 from latte.report.sentences import ORACLE_STATEMENT, verdict_label
@@ -33,10 +27,8 @@ class Comparison:
     """Finished runs as rows of one table, skipped folders, and gains that reviews measured."""
 
     rows: tuple[Row, ...]
-    """The rows, ordered by dataset, method and settings."""
     published: Published | None
     skipped: tuple[LatteError, ...]
-    """An error per folder that is not in the table."""
     reviewed: tuple[Group, ...]
     """The gains, and the differences of two runs, that a person's answers measure."""
 
@@ -54,11 +46,6 @@ class Comparison:
         """Return the settings in which `row` differs from other rows, and its verdict if shown."""
         return (*row.distinguishing, *([row.verdict] if self.has_verdicts else []))
 
-    def titled(self, digest: str) -> list[tuple[Row, str]]:
-        """Return the rows about the evaluation images with this digest, each with its title."""
-        pairs = zip(self.rows, row_titles(self.rows), strict=True)
-        return [(row, title) for row, title in pairs if row.data.digest == digest]
-
 
 def compare_runs(paths: Sequence[Path], against: Path | None = None) -> Comparison:
     """Compare the finished runs in `paths`.
@@ -74,17 +61,19 @@ def compare_runs(paths: Sequence[Path], against: Path | None = None) -> Comparis
     runs, skipped = read_runs(paths)
     rows, repeated = make_rows(runs)
     if published:
-        rows = with_published(rows, published)
+        matches = [(row, match(row, published)) for row in rows]
+        rows = [replace(row, published=one[1]) if one else row for row, one in matches]
     reviewed = read_groups(folder for row in rows for folder in row.folders)
     return Comparison(tuple(rows), published, (*skipped, *repeated), reviewed)
 
 
 def dataset_titles(rows: Sequence[Row]) -> dict[str, str]:
-    """Return a title such as `eurosat, 8100 images` for each set of evaluation images.
-
-    The keys are digests of the images. If two titles would be equal, each contains the digest too.
-    """
-    plain = {row.data.digest: _title(row) for row in rows}
+    """Return titles such as `eurosat, 8100 images`, by digest of the evaluation images."""
+    plain = {}
+    for row in rows:
+        images = row.data.images
+        size = plural(images, "image") if images else "no labelled images"
+        plain[row.data.digest] = f"{one_line(row.data.name)}, {size}"
     named = [*plain.values()]
     return {
         digest: f"{title} ({digest[:6]})" if named.count(title) > 1 else title
@@ -93,10 +82,7 @@ def dataset_titles(rows: Sequence[Row]) -> dict[str, str]:
 
 
 def row_titles(rows: Sequence[Row]) -> list[str]:
-    """Return a title per row: the name of the recipe, or of the run folder if names repeat.
-
-    A row with several seeds has several run folders, so its title is the recipe's name.
-    """
+    """Return a title per row: the name of the recipe, or of the one run folder if names repeat."""
     shared = Counter((row.method, row.data.digest) for row in rows)
     folders = run_names([row.folders[0] for row in rows])
     return [
@@ -109,43 +95,27 @@ def row_titles(rows: Sequence[Row]) -> list[str]:
 
 def notes(comparison: Comparison) -> list[str]:
     """Return the sentences that explain this comparison, such as its intervals and marks."""
-    rows = comparison.rows
-    return [
-        *([f"Marked {ORACLE}: {ORACLE_STATEMENT}"] if any(row.has_oracle for row in rows) else []),
-        *_on_settings(rows),
-        *_on_own_images(rows),
-        *_on_intervals(rows),
-        *_on_data(rows),
-        *_on_published(comparison),
-        *_on_verdicts(comparison),
-        *_on_evidence(comparison),
-    ]
-
-
-def _title(row: Row) -> str:
-    images = row.data.images
-    size = plural(images, "image") if images else "no labelled images"
-    return f"{one_line(row.data.name)}, {size}"
-
-
-def _results(rows: Sequence[Row]) -> Iterator[Result]:
-    for row in rows:
-        yield from (row.adapted, *row.others.values()) if row.adapted else ()
-
-
-def _on_verdicts(comparison: Comparison) -> Iterator[str]:
+    rows, found = comparison.rows, list[str]()
+    if any(row.has_oracle for row in rows):
+        found.append(f"Marked {ORACLE}: {ORACLE_STATEMENT}")
+    if most := max((row.left_out for row in rows), default=0):
+        found.append(
+            f"Rows show the settings that tell them apart. {count(most)} more settings differ; "
+            "they are in the page (--html FILE), the CSV and the JSON."
+        )
+    found += [*_on_own_images(rows), *_on_intervals(rows), *_on_data(rows)]
+    found += _on_published(comparison)
     if not comparison.has_verdicts:
-        yield "guard: none. These recipes have no guard that estimates whether adapting helps."
-    if any(row.candidate for row in comparison.rows):
-        yield "Candidate: the adapted model, if the guard did not accept it in full."
+        found.append(
+            "guard: none. These recipes have no guard that estimates whether adapting helps."
+        )
+    if any(row.candidate for row in rows):
+        found.append("Candidate: the adapted model, if the guard did not accept it in full.")
+    return [*found, *_on_evidence(comparison)]
 
 
 def _on_evidence(comparison: Comparison) -> Iterator[str]:
-    """Yield sentences on what a person's answers measured, if any of the runs was reviewed.
-
-    There is one per reviewed run (with the guard's verdict and the measured gain), one per
-    difference of two runs, and one per run that the answers do not measure.
-    """
+    """Yield sentences on what a person's answers measured, if any of the runs was reviewed."""
     evidence = comparison.evidence
     folders = [folder for row in comparison.rows for folder in row.folders]
     names = dict(zip(folders, map(one_line, run_names(folders)), strict=True))
@@ -173,27 +143,11 @@ def _on_evidence(comparison: Comparison) -> Iterator[str]:
 
 
 def _review(folders: Sequence[Path]) -> str:
-    """Return the shell command that reviews these runs."""
     return one_line(shlex.join(["latte", "review", *map(relative, folders)]))
 
 
-def _on_settings(rows: Sequence[Row]) -> Iterator[str]:
-    """Yield a note on where to find settings that differ between rows but are not shown.
-
-    There is no note if the rows show all settings that differ.
-    """
-    if most := max((row.left_out for row in rows), default=0):
-        yield (
-            f"Rows show the settings that tell them apart. {count(most)} more settings differ; "
-            "they are in the page (--html FILE), the CSV and the JSON."
-        )
-
-
 def _on_own_images(rows: Sequence[Row]) -> Iterator[str]:
-    """Yield notes on test images that are also training images, if a run has a posterior.
-
-    The table does not show the accuracy of posteriors.
-    """
+    """Yield notes on test images that are also training images, which the table leaves out."""
     for row in rows:
         if row.own:
             yield (
@@ -206,7 +160,7 @@ def _on_own_images(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _on_intervals(rows: Sequence[Row]) -> Iterator[str]:
-    results = [*_results(rows)]
+    results = [one for row in rows if row.adapted for one in (row.adapted, *row.others.values())]
     several = [result for result in results if result.top1.runs > 1]
     if several:
         yield "Several seeds: mean ± sample standard deviation of top-1."
@@ -246,6 +200,6 @@ def _on_published(comparison: Comparison) -> Iterator[str]:
     )
     if published.note:
         yield one_line(published.note)
-    others = unmatched(comparison.rows, published)
-    if others:
+    used = {one[0] for row in comparison.rows if (one := match(row, published))}
+    if others := [method for method in published.rows if method not in used]:
         yield f"Published, without a run here: {', '.join(map(one_line, others))}."

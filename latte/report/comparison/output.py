@@ -1,9 +1,10 @@
-"""Show a comparison as plain text, at most 80 columns wide, or as CSV or JSON."""
+"""Show a comparison as plain text, at most 80 columns wide, or as LaTeX, CSV or JSON."""
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from latte.evaluate.statistics import Spread
-from latte.report.comparison.comparison import Comparison, dataset_titles, notes
+from latte.interfaces import Interval
+from latte.report.comparison.comparison import Comparison, dataset_titles, notes, row_titles
 from latte.report.comparison.rows import Result, Row
 from latte.report.numbers import ABSENT, mean_percent, published_percent
 from latte.report.terminal import indented, paragraph
@@ -27,48 +29,97 @@ def headings(comparison: Comparison) -> list[str]:
     return [*_HEADINGS, *(["published"] if comparison.published else [])]
 
 
-def table(comparison: Comparison) -> str:
-    """Return the text of a comparison: a table per dataset, and the notes.
+def cells(
+    comparison: Comparison, digest: str
+) -> Iterator[tuple[str, tuple[str, ...] | None, list[str]]]:
+    """Yield the lines of the table about the evaluation images with this digest.
 
-    The text leaves out time and memory, because 80 columns are too few. The page, the CSV and the
-    JSON contain both.
+    A line has a name, details and cells of numbers. Each row of the comparison has a line, and
+    below it a line without details (None) for its candidate and for each control.
     """
+    for row, title in zip(comparison.rows, row_titles(comparison.rows), strict=True):
+        if row.data.digest != digest:
+            continue
+        images, published = row.data.images, comparison.published
+        numbers = [str(len(row.seeds)), mean_percent(row.baseline, images)]
+        gain = [ABSENT, ABSENT]
+        if row.adapted:
+            gain = [mean_percent(row.adapted.top1, images), row.adapted.gain_text(images)]
+        last = [published_percent(row.published)] if published else []
+        yield title, comparison.details(row), [*numbers, *gain, *last]
+        for name, one in row.others.items():
+            shown = [mean_percent(one.top1, images), one.gain_text(images)]
+            yield name, None, [str(one.top1.runs), "", *shown]
+
+
+def table(comparison: Comparison) -> str:
+    """Return the text of a comparison: a table per dataset, without time and memory, and notes."""
     text: list[str] = []
     for digest, title in dataset_titles(comparison.rows).items():
-        cells = [
-            line
-            for row, name in comparison.titled(digest)
-            for line in _table_lines(row, name, comparison)
-        ]
-        text += [
-            *([""] if text else []),
-            *paragraph(title),
-            *lines_of_table(headings(comparison), cells),
-        ]
+        rows: list[list[RenderableType]] = []
+        for name, details, numbers in cells(comparison, digest):
+            first = indented(name)
+            if details is not None:
+                first = Group(Text(name), *map(indented, details))
+            rows.append([first, *numbers])
+        text += [*([""] if text else []), *paragraph(title)]
+        text += lines_of_table(headings(comparison), rows)
     for note in notes(comparison):
         text += ["", *paragraph(note)]
     return "\n".join(text)
 
 
-def _table_lines(row: Row, title: str, comparison: Comparison) -> Iterator[list[RenderableType]]:
-    """Yield a line for the row's adapted model, one for its candidate, and one per control run."""
-    yield [
-        Group(Text(title), *map(indented, comparison.details(row))),
-        str(len(row.seeds)),
-        mean_percent(row.baseline, row.data.images),
-        *accuracy_cells(row.adapted, row),
-        *([published_percent(row.published)] if comparison.published else []),
-    ]
-    for name, result in row.others.items():
-        yield [indented(name), str(result.top1.runs), "", *accuracy_cells(result, row)]
+LATEX_START = "% Written by `latte compare`."
+"""First characters of each text that `as_latex` returns."""
+_ESCAPED = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    "−": "$-$",
+    "–": "--",
+    **{one: f"\\{one}" for one in "&%$#_{}"},
+    **{one: f"${one}$" for one in "<>|"},
+    # At the start of a row, LaTeX would read these as arguments of the `\\` before it.
+    **{one: f"{{{one}}}" for one in "[*"},
+}
+_SPECIAL = re.compile("|".join(map(re.escape, _ESCAPED)))
+_MINUS = re.compile(r"(?<![\w.])-(?=\d)")
 
 
-def accuracy_cells(result: Result | None, row: Row) -> tuple[str, str]:
-    """Return the cells `adapted` and `gain` of a result of `row`."""
-    images = row.data.images
-    if result is None:
-        return ABSENT, ABSENT
-    return mean_percent(result.top1, images), result.gain_text(images)
+def as_latex(comparison: Comparison) -> str:
+    """Return LaTeX with a `tabular` per dataset, which needs no package, and notes as comments."""
+    text = [LATEX_START, *(f"% {_one_line(note)}" for note in notes(comparison))]
+    for digest, title in dataset_titles(comparison.rows).items():
+        lines = [heads := headings(comparison)]
+        for name, details, numbers in cells(comparison, digest):
+            first = f"  {name}" if details is None else name
+            first += f" ({'; '.join(details)})" if details else ""
+            lines.append([first, *numbers, *[""] * (len(heads) - 1 - len(numbers))])
+        head, *rows = (" & ".join(map(escape, line)) + r" \\" for line in lines)
+        columns = "l" + "r" * (len(heads) - 1)
+        text += ["", f"% {_one_line(title)}", rf"\begin{{tabular}}{{{columns}}}", r"\hline", head]
+        text += [r"\hline", *rows, r"\hline", r"\end{tabular}"]
+    return "\n".join(text) + "\n"
+
+
+def escape(text: str) -> str:
+    r"""Return `text` for LaTeX, with `$-$` for the minus sign of a number.
+
+    Control characters become spaces.
+
+    Example:
+        >>> escape("top_1: -0.5 ± 0.1 %")
+        'top\\_1: $-$0.5 $\\pm$ 0.1 \\%'
+    """
+    indent = r"\quad " if text.startswith("  ") else ""
+    escaped = _SPECIAL.sub(lambda found: _ESCAPED[found[0]], _one_line(text))
+    return indent + _MINUS.sub("$-$", escaped)
+
+
+def _one_line(text: str) -> str:
+    """Return `text` without control characters, and with single spaces between words."""
+    return " ".join("".join(one if one.isprintable() else " " for one in text).split())
 
 
 COLUMNS = (
@@ -155,24 +206,16 @@ def _accuracy(top1: Spread) -> dict[str, Any]:
 def _figures(result: Result | None) -> dict[str, Any]:
     if result is None:
         return {}
-    gain = {
-        "gain": result.gain.value,
-        "gain_low": result.gain.low,
-        "gain_high": result.gain.high,
-        "gain_over": result.gain_over,
-    }
-    return {**_accuracy(result.top1), **gain}
+    return {**_accuracy(result.top1), **_gain(result.gain), "gain_over": result.gain_over}
+
+
+def _gain(found: Interval) -> dict[str, float]:
+    return {"gain": found.value, "gain_low": found.low, "gain_high": found.high}
 
 
 def _estimated(found: Evidence) -> dict[str, Any]:
-    return {
-        "compared": found.compared,
-        "baseline": found.baseline,
-        "answered": found.estimate.answered,
-        "gain": found.estimate.gain.value,
-        "gain_low": found.estimate.gain.low,
-        "gain_high": found.estimate.gain.high,
-    }
+    models = {"compared": found.compared, "baseline": found.baseline}
+    return {**models, "answered": found.estimate.answered, **_gain(found.estimate.gain)}
 
 
 def _row(row: Row, evidence: Mapping[Path, Evidence]) -> dict[str, Any]:

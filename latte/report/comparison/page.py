@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -11,52 +10,21 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from latte.io.redaction import one_line, printable
+from latte.report import numbers
 from latte.report.charts import IntervalRow, interval_chart, points_tick
 from latte.report.comparison.comparison import Comparison, dataset_titles, notes, row_titles
 from latte.report.comparison.panels import differences, training_curves
 from latte.report.comparison.rows import Result, Row
 from latte.report.html import filled
-from latte.report.numbers import (
-    ABSENT,
-    duration,
-    mean_percent,
-    mebibytes,
-    plural,
-    points,
-    points_range,
-    published_percent,
-)
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-@dataclass(frozen=True)
-class OverviewCell:
-    """Result of one method on one dataset."""
-
-    top1: str
-    gain: str
-    best: bool
-    """True if no other method has a higher mean top-1 on the dataset."""
-
-
-@dataclass(frozen=True)
-class Overview:
-    """Table with a row per method and settings, and a column per dataset."""
-
-    datasets: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[OverviewCell | None, ...]], ...]
-
-
 def page(comparison: Comparison, path: Path | None = None) -> str:
-    """Return the page as HTML.
-
-    `path` is the place where the page will be stored. If it is given, the page links to the reports
-    of runs whose folders are near this place; see `report_link`.
-    """
+    """Return the page as HTML; stored at `path`, it links to the reports of runs near it."""
     content = {
         "title": page_title(comparison.rows),
-        "runs": plural(sum(len(row.seeds) for row in comparison.rows), "run"),
+        "runs": numbers.plural(sum(len(row.seeds) for row in comparison.rows), "run"),
         "overview": overview(comparison.rows),
         "sections": [
             _section(title, digest, comparison, path)
@@ -78,8 +46,8 @@ def page_title(rows: Sequence[Row]) -> str:
     return ": ".join(", ".join(names) for names in (datasets, models) if names)
 
 
-def overview(rows: Sequence[Row]) -> Overview | None:
-    """Return the overview; None if fewer than two datasets have labelled images."""
+def overview(rows: Sequence[Row]) -> dict[str, Any] | None:
+    """Return a table of methods by datasets; None if fewer than two have labelled images."""
     found = {(row.name, row.data.digest): (row, row.adapted) for row in rows if row.adapted}
     titles = dataset_titles([row for row, _ in found.values()])
     if len(titles) < 2:
@@ -89,20 +57,20 @@ def overview(rows: Sequence[Row]) -> Overview | None:
         for digest in titles
     }
     cells = {
-        key: OverviewCell(
-            mean_percent(result.top1, row.data.images),
-            points(result.gain.value, row.data.images),
-            result.top1.mean >= best[row.data.digest],
-        )
+        key: {
+            "top1": numbers.mean_percent(result.top1, row.data.images),
+            "gain": numbers.points(result.gain.value, row.data.images),
+            "best": result.top1.mean >= best[row.data.digest],
+        }
         for key, (row, result) in found.items()
     }
-    return Overview(
-        tuple(titles.values()),
-        tuple(
-            (one_line(name), tuple(cells.get((name, digest)) for digest in titles))
+    return {
+        "datasets": [*titles.values()],
+        "rows": [
+            (one_line(name), [cells.get((name, digest)) for digest in titles])
             for name in dict.fromkeys(name for name, _ in found)
-        ),
-    )
+        ],
+    }
 
 
 def report_link(page: Path, folder: Path) -> str | None:
@@ -113,17 +81,12 @@ def report_link(page: Path, folder: Path) -> str | None:
     """
     report = folder.resolve() / "report" / "index.html"
     here = page.absolute().parent.resolve()
-    if not report.is_file():
-        return None
-    if report.is_relative_to(here):
-        return _address("./", report.relative_to(here))
-    if here.parent != here.parent.parent and report.is_relative_to(here.parent):
-        return _address("../", report.relative_to(here.parent))
+    above = [("../", here.parent)] if here.parent != here.parent.parent else []
+    for start, place in [("./", here), *above]:
+        if report.is_file() and report.is_relative_to(place):
+            parts = report.relative_to(place).parts
+            return start + "/".join(quote(part, safe="") for part in parts)
     return None
-
-
-def _address(start: str, path: Path) -> str:
-    return start + "/".join(quote(part, safe="") for part in path.parts)
 
 
 def _section(title: str, digest: str, comparison: Comparison, path: Path | None) -> dict[str, Any]:
@@ -153,12 +116,12 @@ def _lines(row: Row, title: str, path: Path | None, comparison: Comparison) -> l
             (seed, report_link(path, folder) if path else None)
             for seed, folder in zip(row.seeds, row.folders, strict=True)
         ],
-        "zero_shot": mean_percent(row.baseline, images),
+        "zero_shot": numbers.mean_percent(row.baseline, images),
         **_figures(row.adapted, images),
-        "published": published_percent(row.published),
-        "time": duration(sum(row.seconds.values())),
-        "stages": [(stage, duration(seconds)) for stage, seconds in row.seconds.items()],
-        "memory": mebibytes(row.peak_memory_mb),
+        "published": numbers.published_percent(row.published),
+        "time": numbers.duration(sum(row.seconds.values())),
+        "stages": [(stage, numbers.duration(seconds)) for stage, seconds in row.seconds.items()],
+        "memory": numbers.mebibytes(row.peak_memory_mb),
     }
     nothing = dict.fromkeys(("zero_shot", "published", "time", "memory"), "")
     others = [
@@ -179,29 +142,24 @@ def _lines(row: Row, title: str, path: Path | None, comparison: Comparison) -> l
 
 def _figures(result: Result | None, images: int) -> dict[str, str]:
     if result is None:
-        return {"top1": ABSENT, "gain": ABSENT, "gain_interval": ""}
+        return {"top1": numbers.ABSENT, "gain": numbers.ABSENT, "gain_interval": ""}
     return {
-        "top1": mean_percent(result.top1, images),
-        "gain": points(result.gain.value, images),
-        "gain_interval": points_range(result.gain, images) + result.mark,
+        "top1": numbers.mean_percent(result.top1, images),
+        "gain": numbers.points(result.gain.value, images),
+        "gain_interval": numbers.points_range(result.gain, images) + result.mark,
     }
 
 
 def _gain_chart(title: str, rows: Sequence[Row]) -> Markup | None:
     drawn = [
-        IntervalRow(
-            printable(name),
-            result.gain,
-            points(result.gain.value, row.data.images),
-            css_class,
-            dots,
-        )
+        IntervalRow(printable(name), result.gain, gain, css_class, dots)
         for row in rows
         if row.adapted
         for name, result, css_class, dots in (
             (row.name, row.adapted, "adapted", _seed_gains(row)),
             *((name, one, "control", ()) for name, one in row.others.items()),
         )
+        for gain in [numbers.points(result.gain.value, row.data.images)]
     ]
     label = f"Gain over zero-shot on {title}, with 95 % intervals; the table has the same numbers"
     return interval_chart(drawn, printable(label), points_tick, reference=0.0) if drawn else None

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
-
-from markupsafe import Markup
 
 from latte.interfaces import LatteError
 from latte.io.redaction import one_line
@@ -23,34 +20,10 @@ COLOURS = 6
 _FIGURES = ("top1", "loss", "agreement")
 
 
-@dataclass(frozen=True)
-class Differences:
-    """Accuracy per class of each classifier, and the two classifiers that the page shows first."""
+def differences(rows: Sequence[Row]) -> dict[str, Any] | None:
+    """Return the accuracy per class of each classifier, and the two that the page shows first.
 
-    data: dict[str, Any]
-    """Data for the page's script: class names, images per class, and accuracies per classifier."""
-    choices: tuple[str, ...]
-    first: int
-    second: int
-    lines: tuple[ClassRow, ...]
-    """A row per class; the class on which the second classifier is furthest ahead comes first."""
-
-
-@dataclass(frozen=True)
-class TrainingCurves:
-    """Charts of the runs on one dataset: one chart per metric, with one line per row."""
-
-    legend: tuple[tuple[str, str], ...]
-    """Style class and name of each row that is drawn."""
-    charts: tuple[tuple[str, Markup], ...]
-    """Title and picture of each chart."""
-    left_out: int
-    """Number of rows that are not drawn."""
-
-
-def differences(rows: Sequence[Row]) -> Differences | None:
-    """Return the accuracies per class.
-
+    The two are the best two methods, the better one last; a single method follows zero-shot CLIP.
     The result is None if there are no labelled images, or if rows differ in the number of images
     per class.
     """
@@ -63,19 +36,19 @@ def differences(rows: Sequence[Row]) -> Differences | None:
     counts = images.pop()
     scores = [("zero-shot", _mean(known[0].runs, "zero-shot"))]
     scores += [(one_line(row.name), _mean(row.runs, "adapted")) for row in known]
-    first, second = _default(known)
+    first, second = _ranked(known)[1::-1] if len(known) > 1 else [-1, 0]
     names = _names(known[0].runs[0], len(counts))
-    return Differences(
-        data={
+    return {
+        "data": {
             "names": names,
             "images": counts,
             "choices": [[one and round(one, 6) for one in values] for _, values in scores],
         },
-        choices=tuple(name for name, _ in scores),
-        first=first,
-        second=second,
-        lines=_lines(names, counts, scores[first][1], scores[second][1]),
-    )
+        "choices": [name for name, _ in scores],
+        "first": first + 1,
+        "second": second + 1,
+        "lines": _lines(names, counts, scores[first + 1][1], scores[second + 1][1]),
+    }
 
 
 def _mean(runs: Sequence[Run], classifier: str) -> list[float | None]:
@@ -89,22 +62,14 @@ def _mean(runs: Sequence[Run], classifier: str) -> list[float | None]:
     ]
 
 
-def _default(rows: Sequence[Row]) -> tuple[int, int]:
-    """Return the indices of the two classifiers that the page compares first, the better one last.
-
-    The two are the best two methods; with a single method, zero-shot (index 0) and this method.
-    """
+def _ranked(rows: Sequence[Row]) -> list[int]:
+    """Return the indices of the rows, the row with the highest accuracy first."""
     scores = [row.adapted.top1.mean if row.adapted else 0.0 for row in rows]
-    ranked = sorted(range(len(rows)), key=lambda index: -scores[index])
-    return (ranked[1] + 1, ranked[0] + 1) if len(rows) > 1 else (0, 1)
+    return sorted(range(len(rows)), key=lambda index: -scores[index])
 
 
 def _names(run: Run, classes: int) -> list[str]:
-    """Return the class names of `run`, or "class 0", "class 1", ... if they are missing.
-
-    The names are in the prototypes file. They count as missing if this file cannot be read, or if
-    it does not have `classes` names.
-    """
+    """Return the class names of `run`, or "class 0", "class 1", ... if they are unreadable."""
     try:
         names = run.files.class_names
     except LatteError:
@@ -119,24 +84,26 @@ def _lines(
     images: Sequence[int],
     before: Sequence[float | None],
     after: Sequence[float | None],
-) -> tuple[ClassRow, ...]:
+) -> list[ClassRow]:
     rows = [
         class_row(name, number, was, now)
         for name, number, was, now in zip(names, images, before, after, strict=True)
         if was is not None and now is not None
     ]
-    return tuple(sorted(rows, key=lambda row: -row.change))
+    return sorted(rows, key=lambda row: -row.change)
 
 
-def training_curves(rows: Sequence[Row]) -> TrainingCurves | None:
-    """Return the training curves of the best rows; None if no run recorded metrics."""
-    ranked = sorted(rows, key=lambda row: -(row.adapted.top1.mean if row.adapted else 0.0))
-    best = ranked[:COLOURS]
-    shown = {f"line-{at}": row for at, row in enumerate((row for row in rows if row in best), 1)}
+def training_curves(rows: Sequence[Row]) -> dict[str, Any] | None:
+    """Return a chart per metric with a line per run of the best rows; None without metrics."""
+    best = sorted(_ranked(rows)[:COLOURS])
+    shown = {f"line-{at}": rows[index] for at, index in enumerate(best, 1)}
     lines = [(css, _metrics(run)) for css, row in shown.items() for run in row.runs]
     charts, drawn = [], set[str]()
     for figure in _FIGURES:
-        reference = _zero_shot([*shown.values()]) if figure == "top1" else None
+        reference = None
+        found = {row.zero_shot.mean for row in shown.values() if row.zero_shot}
+        if figure == "top1" and len(found) == 1:
+            reference = Reference(found.pop(), "zero-shot")
         for name, curves in _curves(figure, lines).items():
             title = MAIN[figure].title_of(name)
             label = f"{title} over steps"
@@ -144,8 +111,8 @@ def training_curves(rows: Sequence[Row]) -> TrainingCurves | None:
             drawn |= {css for css, _ in curves}
     if not charts:
         return None
-    legend = tuple((css, one_line(row.name)) for css, row in shown.items() if css in drawn)
-    return TrainingCurves(legend, tuple(charts), len(rows) - len(shown))
+    legend = [(css, one_line(row.name)) for css, row in shown.items() if css in drawn]
+    return {"legend": legend, "charts": charts, "left_out": len(rows) - len(shown)}
 
 
 def _metrics(run: Run) -> list[MetricsRow]:
@@ -170,9 +137,3 @@ def _curves(
             if values.samples:
                 found.setdefault(name, []).append((css_class, values))
     return found
-
-
-def _zero_shot(rows: Sequence[Row]) -> Reference | None:
-    """Return a line at the zero-shot accuracy; None if the rows have different accuracies."""
-    found = {row.zero_shot.mean for row in rows if row.zero_shot}
-    return Reference(found.pop(), "zero-shot") if len(found) == 1 else None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Annotated, Literal, TypeVar
@@ -22,8 +23,7 @@ from latte.results.summary import Run
 Verdict = Literal["agrees", "unclear", "differs"]
 
 LEAST_TOLERANCE = 0.01
-"""Smallest tolerated difference from a published top-1, as a fraction. It is not zero, because the
-texts of describers differ between runs."""
+"""Smallest tolerance, as a fraction: the texts of describers differ between runs."""
 _DEVIATIONS = 2
 
 _DIGITS = 6
@@ -81,11 +81,9 @@ class Beside:
 
     @property
     def verdict(self) -> Verdict | None:
-        """`agrees` if measured and published accuracy differ by at most the tolerance.
+        """`agrees` if the difference is at most the tolerance; None without a published number.
 
-        The result is `unclear` if the difference exceeds the tolerance by at most `own.reach`, the
-        half-width of the interval over seeds; `differs` if it exceeds the tolerance by more; and
-        None if there is no published number.
+        `unclear` if it exceeds the tolerance by at most `own.reach`; `differs` if by more.
         """
         if self.difference is None:
             return None
@@ -96,20 +94,14 @@ class Beside:
 
 
 def read_published(path: Path) -> Published:
-    """Read published numbers from a file, in which accuracies are percentages.
-
-    Raises `LatteError` that lists every mistake with its line.
-    """
+    """Read published numbers from a file, in which accuracies are percentages."""
     read = read_settings(path, PublishedSettings)
     rows = {method: _fractions(row) for method, row in read.rows.items()}
     return Published(read.source, read.note or "", rows, _fractions(read.averages))
 
 
 def read_settings(path: Path, model: type[ModelT]) -> ModelT:
-    """Read a YAML file into the class `model`.
-
-    Raises `LatteError` that lists every mistake with its line.
-    """
+    """Read a YAML file. Raises `LatteError` that lists every mistake with its line."""
     mistakes = Mistakes()
     read = Validator(mistakes, Sections()).validated(model, read_nodes(path), ())
     mistakes.raise_if_any()
@@ -121,19 +113,20 @@ def _fractions(percentages: Mapping[str, float]) -> dict[str, float]:
     return {name: round(number / 100, _DIGITS) for name, number in percentages.items()}
 
 
-def with_published(rows: Sequence[Row], published: Published) -> list[Row]:
-    """Return `rows`, each with the published number of its method and dataset, if there is one.
+def match(row: Row, published: Published) -> tuple[str, float] | None:
+    """Return the published method of this row, and its number for the row's dataset.
 
     A recipe that is named after method and dataset, such as `latteclip-eurosat`, matches too. Names
     are compared without regard to case, and `_` equals `-`.
     """
-    return [replace(row, published=_number(row, published)) for row in rows]
-
-
-def unmatched(rows: Sequence[Row], published: Published) -> list[str]:
-    """Return the published methods that match no row."""
-    used = {_method_of(row, published) for row in rows}
-    return [method for method in published.rows if method not in used]
+    dataset, name = _plain(row.data.name), _plain(row.method)
+    names = (name, name.removesuffix(f"-{dataset}"), name.removeprefix(f"{dataset}-"))
+    for candidate in names:
+        for method, numbers in published.rows.items():
+            for column, number in numbers.items():
+                if _plain(method) == candidate and _plain(column) == dataset:
+                    return method, number
+    return None
 
 
 def measured(runs: Sequence[Run]) -> Own | None:
@@ -154,12 +147,10 @@ def beside(row: str, dataset: str, own: Own, published: Published) -> Beside:
 
 
 def tolerance(dataset: str, published: Published) -> float:
-    """Return the largest difference from a published top-1 accuracy that still counts as agreement.
+    """Return the largest difference from a published top-1 that counts as agreement, a fraction.
 
-    The result is a fraction. Papers do not report how much results differ between seeds. The
-    tolerance is therefore twice the standard deviation of the published methods' top-1 on
-    `dataset`, but at least `LEAST_TOLERANCE`. If the published methods really differ, the tolerance
-    is too wide.
+    Papers do not report how much results differ between seeds. The tolerance is therefore twice the
+    standard deviation of the published methods' top-1 on `dataset`, but at least `LEAST_TOLERANCE`.
     """
     values = [row[dataset] for row in published.rows.values() if dataset in row]
     scatter = stdev(values) if len(values) > 1 else 0.0
@@ -167,12 +158,11 @@ def tolerance(dataset: str, published: Published) -> float:
 
 
 def average(row: str, numbers: Sequence[tuple[str, Own]], published: Published) -> Beside:
-    """Return the mean of measured accuracies over datasets, together with the published mean.
+    """Return the mean of `numbers`, pairs (dataset, measured accuracy), with the published mean.
 
-    `numbers` are pairs (dataset, measured accuracy). The interval and the tolerance of the mean
-    assume that deviations on different datasets are independent.
+    Interval and tolerance assume that deviations on different datasets are independent.
     """
-    names, own = [name for name, _ in numbers], [one for _, one in numbers]
+    names, own = zip(*numbers, strict=True)
     reaches = [one.reach for one in own if one.reach is not None]
     mean = Own(
         fmean(one.mean for one in own),
@@ -180,43 +170,16 @@ def average(row: str, numbers: Sequence[tuple[str, Own]], published: Published) 
         min(one.seeds for one in own),
     )
     allowed = _of_mean([tolerance(name, published) for name in names])
-    return Beside(row, mean, _published_average(row, names, published), allowed)
-
-
-def _number(row: Row, published: Published) -> float | None:
-    method = _method_of(row, published)
-    if method is None:
-        return None
-    return next(
-        number
-        for dataset, number in published.rows[method].items()
-        if _plain(dataset) == _plain(row.data.name)
-    )
-
-
-def _method_of(row: Row, published: Published) -> str | None:
-    """Return the published method with the name of this row and a number for the row's dataset."""
-    dataset, name = _plain(row.data.name), _plain(row.method)
-    names = (name, name.removesuffix(f"-{dataset}"), name.removeprefix(f"{dataset}-"))
-    for candidate in names:
-        for method, numbers in published.rows.items():
-            if _plain(method) == candidate and dataset in map(_plain, numbers):
-                return method
-    return None
+    known, everything = published.rows.get(row, {}), {*chain(*published.rows.values())}
+    number = published.averages.get(row) if everything == {*names} else None
+    if all(name in known for name in names):
+        number = fmean(known[name] for name in names)
+    return Beside(row, mean, number, allowed)
 
 
 def _plain(name: str) -> str:
     return name.casefold().replace("_", "-")
 
 
-def _published_average(row: str, datasets: Sequence[str], published: Published) -> float | None:
-    numbers = published.rows.get(row, {})
-    if all(name in numbers for name in datasets):
-        return fmean(numbers[name] for name in datasets)
-    everything = {name for columns in published.rows.values() for name in columns}
-    return published.averages.get(row) if everything == {*datasets} else None
-
-
-def _of_mean(errors: Iterable[float]) -> float:
-    values = [*errors]
-    return math.sqrt(sum(value**2 for value in values)) / len(values)
+def _of_mean(errors: Sequence[float]) -> float:
+    return math.sqrt(sum(error**2 for error in errors)) / len(errors)

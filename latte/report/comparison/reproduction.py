@@ -63,20 +63,14 @@ class Cell:
 
 
 def read_table(path: Path) -> Table:
-    """Read a table from the file `path`, or the table with the name `path` that latte ships.
-
-    Raises `LatteError` if there is no such table, or if the table has mistakes.
-    """
+    """Read a table from the file `path`, or the table with the name `path` that latte ships."""
     file = find_file(path)
     settings = read_settings(file, TableSettings)
     return Table(file, settings, read_published(file.parent / settings.published))
 
 
 def read_changes(path: Path) -> dict[str, str]:
-    """Read recipe values for every run from a file such as `tiny.yaml`.
-
-    The result maps key paths to values as texts, in the format of `--set`.
-    """
+    """Read recipe values by key path from a file such as `tiny.yaml`, as texts for `--set`."""
     return _as_texts(read_settings(find_file(path), ChangeSettings).set)
 
 
@@ -92,18 +86,15 @@ def changes_of(texts: Sequence[str]) -> dict[str, str]:
 
 
 def chosen_datasets(table: Table, chosen: str | None) -> list[str]:
-    """Return the datasets that `chosen` names, such as `a,b`; all if `chosen` is None.
-
-    Raises `LatteError` for a dataset that is not in the table.
-    """
+    """Return the datasets of the table that `chosen` names, such as `a,b`; None means all."""
     known = table.settings.datasets
     if chosen is None:
         return [*known]
     names = [*dict.fromkeys(name.strip() for name in chosen.split(","))]
     for name in names:
         if name not in known:
-            what = f'the table has no dataset "{name}"'
             hint = suggestion(name, known, "Its datasets")
+            what = f'the table has no dataset "{name}"'
             raise LatteError(what, where="--datasets", hint=hint)
     return names
 
@@ -116,10 +107,7 @@ def plan_dataset(
     registry: Registry,
     limit: int | None,
 ) -> list[Cell]:
-    """Return the cells of one dataset (a column of the table), one per row.
-
-    Raises `LatteError` if a recipe has mistakes.
-    """
+    """Return the cells of one dataset (a column of the table), one per row."""
     cells = []
     for name, row in table.settings.rows.items():
         values = {**_as_texts(row.set), **changes}

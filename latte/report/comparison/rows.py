@@ -1,10 +1,4 @@
-"""Make the rows of a comparison; runs that differ only in their seed are averaged.
-
-A guard's *verdict* says what a run uses (the adapted model, zero-shot CLIP or a mix of both),
-and why. An adapted model that a guard did not accept in full is called *candidate*. The *posterior*
-of a run has class probabilities of its training images; it exists if a labeler labelled all of them
-together.
-"""
+"""Make the rows of a comparison; runs that differ only in their seed are averaged."""
 
 from __future__ import annotations
 
@@ -63,9 +57,7 @@ class Row:
 
     method: str
     labels: tuple[str, ...]
-    """`key=value` for each setting in which rows of this method and dataset differ.
-
-    If the recipe used labels of training images, `ORACLE` comes first."""
+    """`key=value` for each setting in which rows of this method and dataset differ, after marks."""
     distinguishing: tuple[str, ...]
     """The few `labels` that distinguish this row from the others; all `labels` if there are few."""
     data: Data
@@ -84,13 +76,10 @@ class Row:
     has_oracle: bool = False
     """True if the row or one of its control runs used labels of training images."""
     runs: tuple[Run, ...] = ()
-    """The averaged runs, by seed."""
     own: Result | None = None
-    """The posterior's result on test images that are also training images; None without a
-    posterior."""
+    """The posterior's result on test images that are also training images."""
     candidate: Result | None = None
-    """Result of the candidates (models that guards did not accept in full), on the same images as
-    `adapted`."""
+    """Result of the candidates: models that guards did not accept in full."""
 
     @property
     def name(self) -> str:
@@ -117,10 +106,7 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """The guard's verdict, such as `likely better (0.93)`.
-
-        For several seeds, the text has the number of runs with each outcome.
-        """
+        """The guard's verdict, such as `likely better (0.93)`; for several seeds, the counts."""
         found = [run.verdict for run in self.runs]
         if len(found) == 1 or not any(found):
             return verdict_label(found[0] if found else None)
@@ -136,7 +122,6 @@ class Row:
 def make_rows(runs: Sequence[Run]) -> tuple[list[Row], list[LatteError]]:
     """Return rows ordered by dataset, method and settings, and errors about repeated runs.
 
-    A run is repeated if another run has the same recipe, data and seed; only one is used.
     Runs with different evaluation images, training images or weights are in different rows, even if
     their recipes have the same name.
     """
@@ -149,27 +134,8 @@ def make_rows(runs: Sequence[Run]) -> tuple[list[Row], list[LatteError]]:
     return rows, repeated
 
 
-def gain_of(scores: Sequence[Score]) -> tuple[Interval, Over]:
-    """Return the mean gain with its 95 % interval, and the source of variation of this interval.
-
-    For a single run, the interval is the run's paired interval over `images`. For several runs, it
-    is the t-interval over `seeds`. If all seeds have exactly the same gain, the t-interval would
-    have width zero, so the widest of the runs' intervals over `images` is returned.
-    """
-    gains = [score.gain for score in scores]
-    values = [gain.value for gain in gains]
-    if len(set(values)) == 1:
-        return max(gains, key=lambda gain: gain.high - gain.low), "images"
-    interval = mean_interval(values)
-    return Interval(interval.value, max(-1.0, interval.low), min(1.0, interval.high)), "seeds"
-
-
 def differing_keys(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the keys in which `settings` differ, in the order of the recipe.
-
-    The key `INPUTS`, the digest of the inputs, is included only if two settings differ in no other
-    key.
-    """
+    """Return the keys in which `settings` differ; `INPUTS` only if two differ in nothing else."""
     keys = dict.fromkeys(key for one in settings for key in one)
     differing = [key for key in keys if len({_identity(one, key) for one in settings}) > 1]
     named = [key for key in differing if key != INPUTS]
@@ -197,16 +163,22 @@ def distinguishing_keys(settings: Sequence[Mapping[str, Any]], keys: Sequence[st
     return [key for key in keys if key in found]
 
 
-def labels(settings: Mapping[str, Any], keys: Sequence[str]) -> tuple[str, ...]:
-    """Return `key=value` for each of `keys`.
+def labels(
+    settings: Mapping[str, Any], keys: Sequence[str], *, components: bool = False
+) -> tuple[str, ...]:
+    """Return `key=value` for each of `keys`, each key as short as it is unique.
 
-    A key such as `prototypes.momentum` is shortened to `momentum` if no other key ends with
-    `momentum`.
+    With `components`, `guard.use=latte-x/evidence` becomes `guard=evidence`.
     """
-    return tuple(
-        f"{_short(key, keys)}={_text(key, settings[key]) if key in settings else '(none)'}"
-        for key in keys
-    )
+    found = []
+    for key in keys:
+        name, value = _short(key, keys), "(none)"
+        if key in settings:
+            value = _text(key, settings[key])
+            if components and key.endswith(_USE):
+                name, value = one_line(key.removesuffix(_USE)), value.rpartition("/")[2]
+        found.append(f"{name}={value}")
+    return tuple(found)
 
 
 def order(settings: Mapping[str, Any], keys: Sequence[str]) -> tuple[tuple[int, float, str], ...]:
@@ -226,58 +198,44 @@ def _grouped(runs: Sequence[Run]) -> tuple[list[list[Run]], list[LatteError]]:
         key = digest_json([run.method, run.data.digest, dict(run.settings)])
         earlier = groups.setdefault(key, {}).setdefault(run.seed, run)
         if earlier is not run:
-            repeated.append(
-                LatteError(
-                    f"the same recipe, data and seed as {earlier.folder}, which is counted once",
-                    where=str(run.folder),
-                )
-            )
+            what = f"the same recipe, data and seed as {earlier.folder}, which is counted once"
+            repeated.append(LatteError(what, where=str(run.folder)))
     return [[group[seed] for seed in sorted(group)] for group in groups.values()], repeated
 
 
 def _family_rows(family: Sequence[Sequence[Run]]) -> list[Row]:
     """Return the rows of one method and dataset, labelled by the settings in which they differ."""
-    keys = differing_keys([group[0].settings for group in family])
-    ordered = sorted(family, key=lambda group: order(group[0].settings, keys))
-    distinguishing = distinguishing_keys([group[0].settings for group in family], keys)
+    every_settings = [group[0].settings for group in family]
+    keys = differing_keys(every_settings)
+    distinguishing = distinguishing_keys(every_settings, keys)
     rows = []
-    for group in ordered:
+    for group in sorted(family, key=lambda group: order(group[0].settings, keys)):
         settings = group[0].settings
         every = labels(settings, keys)
-        few = every if distinguishing == keys else _components(settings, distinguishing)
-        rows.append(_row(group, every, few))
+        few = labels(settings, distinguishing, components=True)
+        rows.append(_row(group, every, every if distinguishing == keys else few))
     return rows
-
-
-def _components(settings: Mapping[str, Any], keys: Sequence[str]) -> tuple[str, ...]:
-    """Return `labels` with short names: `guard=evidence` for `guard.use=latte-x/evidence`."""
-    return tuple(
-        f"{one_line(key.removesuffix(_USE))}={_text(key, settings[key]).rpartition('/')[2]}"
-        if key.endswith(_USE) and key in settings
-        else label
-        for key, label in zip(keys, labels(settings, keys), strict=True)
-    )
-
-
-def _marks(run: Run) -> tuple[str, ...]:
-    """Return the marks for the labels that a run trained on: `ORACLE`, `CORRECTED`, both, none."""
-    corrected = run.settings.get("corrections") is not None
-    return (*((ORACLE,) if run.oracle else ()), *((CORRECTED,) if corrected else ()))
 
 
 def _row(runs: Sequence[Run], row_labels: tuple[str, ...], distinguishing: tuple[str, ...]) -> Row:
     zero_shot = [run.zero_shot for run in runs if run.zero_shot is not None]
     memory = [run.peak_memory_mb for run in runs if run.peak_memory_mb is not None]
+    first, stages = runs[0], dict.fromkeys(stage for run in runs for stage in run.seconds)
+    corrected = first.settings.get("corrections") is not None
+    marks = (*((ORACLE,) if first.oracle else ()), *((CORRECTED,) if corrected else ()))
     return Row(
-        method=runs[0].method,
-        labels=(*_marks(runs[0]), *row_labels),
-        distinguishing=(*_marks(runs[0]), *distinguishing),
-        data=runs[0].data,
+        method=first.method,
+        labels=(*marks, *row_labels),
+        distinguishing=(*marks, *distinguishing),
+        data=first.data,
         seeds=tuple(run.seed for run in runs),
         zero_shot=spread(zero_shot) if zero_shot else None,
         adapted=_result([run.adapted for run in runs]),
         controls=_controls(runs),
-        seconds=_mean_seconds(runs),
+        seconds={
+            stage: fmean(run.seconds[stage] for run in runs if stage in run.seconds)
+            for stage in stages
+        },
         peak_memory_mb=max(memory, default=None),
         folders=tuple(run.folder for run in runs),
         has_oracle=any(one.oracle for run in runs for one in (run, *run.controls.values())),
@@ -288,19 +246,24 @@ def _row(runs: Sequence[Run], row_labels: tuple[str, ...], distinguishing: tuple
 
 
 def _result(scores: Sequence[Score | None]) -> Result | None:
-    """Return the result over the runs that have a score; None if no run has one."""
+    """Return the result over the runs that have a score; None if no run has one.
+
+    A single run has the paired interval of its gain over images, and several runs the t-interval
+    over seeds.
+    """
     known = [score for score in scores if score]
     if not known:
         return None
-    gain, over = gain_of(known)
-    return Result(spread([score.top1 for score in known]), gain, over)
+    top1, gains = spread([score.top1 for score in known]), [score.gain for score in known]
+    if len({gain.value for gain in gains}) == 1:  # a t-interval would have width zero
+        return Result(top1, max(gains, key=lambda gain: gain.high - gain.low), "images")
+    found = mean_interval([gain.value for gain in gains])
+    gain = Interval(found.value, max(-1.0, found.low), min(1.0, found.high))
+    return Result(top1, gain, "seeds")
 
 
 def _controls(runs: Sequence[Run]) -> dict[str, Result]:
-    """Return the results of control runs, by name.
-
-    Control runs with the same name and settings are averaged.
-    """
+    """Return the results of control runs, by name, averaged over runs with equal settings."""
     scores: dict[tuple[str, str], list[Score]] = {}
     for run in runs:
         for name, control in run.controls.items():
@@ -313,13 +276,6 @@ def _controls(runs: Sequence[Run]) -> dict[str, Result]:
         f"{name} ({digest[:_DIGEST_DIGITS]})" if names.count(name) > 1 else name: result
         for (name, digest), own in scores.items()
         if (result := _result(own))
-    }
-
-
-def _mean_seconds(runs: Sequence[Run]) -> dict[str, float]:
-    stages = dict.fromkeys(stage for run in runs for stage in run.seconds)
-    return {
-        stage: fmean(run.seconds[stage] for run in runs if stage in run.seconds) for stage in stages
     }
 
 

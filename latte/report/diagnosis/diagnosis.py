@@ -1,8 +1,4 @@
-"""Diagnose finished runs: the guard's verdict, label-free measures, and the gain if known.
-
-A guard's *verdict* says what a run uses (the adapted model, zero-shot CLIP or a mix of both),
-and why.
-"""
+"""Diagnose finished runs: the guard's verdict, label-free measures, and the gain if known."""
 
 from __future__ import annotations
 
@@ -62,11 +58,6 @@ class Diagnosis:
     labelled: Section | None
     """Accuracies and gain on the labelled test images; None if there are no such images."""
 
-    @property
-    def all_sections(self) -> tuple[Section, ...]:
-        """All sections; the section that needs labels is last."""
-        return (*self.sections, self.labelled) if self.labelled else self.sections
-
 
 @dataclass(frozen=True)
 class Aligned:
@@ -74,7 +65,6 @@ class Aligned:
 
     key: str
     section: str
-    """Title of the measure's section."""
     measure: Measure
     values: tuple[float, ...]
     """One value per run; NaN for a run without this measure."""
@@ -86,14 +76,10 @@ class Diagnoses:
 
     runs: tuple[Diagnosis, ...]
     skipped: tuple[LatteError, ...]
-    """An error for each folder that could not be read, and so is not in `runs`."""
 
 
 def diagnose_runs(paths: Sequence[Path], registry: Registry, progress: Progress) -> Diagnoses:
-    """Diagnose the finished runs in `paths`, which are run folders or folders of run folders.
-
-    Raises `LatteError` if no run is usable.
-    """
+    """Diagnose the finished runs in `paths`, which are run folders or folders of run folders."""
     runs, skipped = read_runs(paths)
     found, opened = [], list[Workspace]()
     for run in runs:
@@ -114,10 +100,7 @@ def diagnose_runs(paths: Sequence[Path], registry: Registry, progress: Progress)
 
 
 def diagnose_run(run: Run, workspace: Workspace) -> Diagnosis:
-    """Return all measures of one run; no image is read.
-
-    Raises `LatteError` if a file is missing or damaged.
-    """
+    """Return all measures of one run; no image is read."""
     files, path = FinishedRun(workspace.folder), workspace.folder.zero_shot
     prototypes, classes = load_classifiers(files), len(files.class_names)
     zero_shot = load_zero_shot(path)
@@ -127,11 +110,8 @@ def diagnose_run(run: Run, workspace: Workspace) -> Diagnosis:
     same_count(path, "classes", [len(zero_shot.class_features), classes])
     near = find_neighbours(zero_shot.training, run.seed, workspace.progress)
     scale = float(workspace.frozen_clip.logit_scale.detach())
-    adapted = (
-        change_measure(before, after),
-        usage_measure(after, classes),
-        purity_measure(after, near),
-    )
+    labels = (change_measure(before, after), usage_measure(after, classes))
+    adapted = (*labels, purity_measure(after, near))
     frozen = (
         *confidence_measures(zero_shot.training, zero_shot.classifier, scale),
         purity_measure(before, near),
@@ -145,12 +125,9 @@ def diagnose_run(run: Run, workspace: Workspace) -> Diagnosis:
             *((verdict_section(run.verdict),) if run.verdict else ()),
             Section("adapted", "adapted labels", adapted),
             *(
-                Section(
-                    f"prototypes.{learner}",
-                    f"prototypes of `{learner}`" if len(prototypes) > 1 else "prototypes",
-                    (closest_classes(classifier),),
-                )
-                for learner, classifier in prototypes.items()
+                Section(f"prototypes.{name}", f"prototypes{of}", (closest_classes(classifier),))
+                for name, classifier in prototypes.items()
+                for of in [f" of `{name}`" if len(prototypes) > 1 else ""]
             ),
             Section("zero_shot", "zero-shot CLIP", frozen),
         ),
@@ -192,12 +169,5 @@ def _labelled(evaluations: Sequence[Evaluation]) -> Section | None:
     by_name = {one.name: one for one in evaluations}
     before, after = by_name["zero-shot"], by_name["adapted"]
     measured = {ZERO_SHOT: before.top1, ADAPTED: after.top1, GAIN: after.gain}
-    return Section(
-        "labelled",
-        "test images (needs labels)",
-        tuple(
-            Measurement(measure, interval.value, interval=interval)
-            for measure, interval in measured.items()
-            if interval
-        ),
-    )
+    found = (Measurement(key, one.value, interval=one) for key, one in measured.items() if one)
+    return Section("labelled", "test images (needs labels)", tuple(found))

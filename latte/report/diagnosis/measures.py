@@ -40,7 +40,6 @@ class Measurement:
     chance: float | None = None
     """Expected value if labels are independent of images; None if it is 0 or undefined."""
     interval: Interval | None = None
-    """The 95 % interval; None if unknown."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +58,7 @@ class Section:
 
 NEIGHBOURS = 10
 QUERIES = 10_000
-"""Largest number of images whose neighbours are searched among all images. A mean over this number
-of images is accurate to one percentage point."""
+"""Largest number of images whose neighbours are searched; their mean is accurate to a point."""
 _BLOCK_ENTRIES = 2**24
 """Largest number of similarities that are in memory at once."""
 _PROTOTYPES_PER_BLOCK = 2048
@@ -167,12 +165,10 @@ def confidence_measures(
     features: Tensor, classifier: Classifier, logit_scale: float
 ) -> list[Measurement]:
     """Return the mean confidence and margin of a classifier on unit features (N, D), N > 0."""
-    found = diagnose(
-        Similarities(
-            len(features), classifier.classes, lambda rows: classifier.similarities(features[rows])
-        ),
-        logit_scale,
+    similarities = Similarities(
+        len(features), classifier.classes, lambda rows: classifier.similarities(features[rows])
     )
+    found = diagnose(similarities, logit_scale)
     return [Measurement(CONFIDENCE, found.confidence), Measurement(MARGIN, found.margin)]
 
 
@@ -191,12 +187,9 @@ def closest_classes(classifier: Classifier) -> Measurement:
     if classifier.classes == 1:
         return Measurement(CLOSEST, math.nan)
     weights, owners = classifier.directions, classifier.owners
+    blocks = (torch.split(one, _PROTOTYPES_PER_BLOCK) for one in (weights, owners))
     largest = max(
         float((rows @ weights.T).where(own.unsqueeze(1) != owners, -torch.inf).max())
-        for rows, own in zip(
-            torch.split(weights, _PROTOTYPES_PER_BLOCK),
-            torch.split(owners, _PROTOTYPES_PER_BLOCK),
-            strict=True,
-        )
+        for rows, own in zip(*blocks, strict=True)
     )
     return Measurement(CLOSEST, largest)

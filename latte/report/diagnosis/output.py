@@ -1,8 +1,4 @@
-"""Show diagnoses as plain text, at most 80 columns wide, or as data for JSON.
-
-A guard's *verdict* says what a run uses (the adapted model, zero-shot CLIP or a mix of both),
-and why.
-"""
+"""Show diagnoses as plain text, at most 80 columns wide, or as data for JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +11,7 @@ from typing import Any
 from rich.console import RenderableType
 
 from latte.io.redaction import one_line
-from latte.report.diagnosis.diagnosis import Aligned, Diagnoses, Diagnosis, align
+from latte.report.diagnosis.diagnosis import Diagnoses, Diagnosis, align
 from latte.report.diagnosis.measures import Measure, Measurement, Section
 from latte.report.numbers import ABSENT, bare_percent, plural, points
 from latte.report.sentences import NO_GUARD, verdict_label
@@ -27,11 +23,7 @@ _VALUE_WIDTH = 8
 
 
 def text(found: Diagnoses) -> str:
-    """Return the diagnoses as text.
-
-    For one run, the text explains all measures. For several runs, it shows them side by side. Notes
-    are at the end.
-    """
+    """Return the diagnoses as text: one run with explanations, or several runs side by side."""
     lines = [*(_single(found.runs[0]) if len(found.runs) == 1 else _several(found))]
     for note in notes(found):
         lines += ["", *paragraph(note)]
@@ -39,11 +31,10 @@ def text(found: Diagnoses) -> str:
 
 
 def as_json(found: Diagnoses) -> dict[str, Any]:
-    """Return the diagnoses as JSON data: all runs and the meaning of each measure.
-
-    A missing number is null.
-    """
-    sections = [section for run in found.runs for section in run.all_sections]
+    """Return the diagnoses as JSON data: all runs and the meaning of each measure."""
+    sections = [
+        one for run in found.runs for one in (*run.sections, run.labelled) if one is not None
+    ]
     return {
         "runs": [_run(one) for one in found.runs],
         "measures": {
@@ -74,10 +65,7 @@ def notes(found: Diagnoses) -> list[str]:
 
 
 def value_text(measure: Measure, number: float, images: int) -> str:
-    """Return a value with its unit, as `27.4 %`, `+1.2` or `0.213`.
-
-    The number of images decides how many digits a percentage has.
-    """
+    """Return a value with its unit, as `27.4 %`, `+1.2` or `0.213`."""
     if math.isnan(number):
         return ABSENT
     if measure.unit == "share":
@@ -105,16 +93,14 @@ def _run(one: Diagnosis) -> dict[str, Any]:
 
 
 def _json_values(sections: Iterable[Section]) -> dict[str, Any]:
-    return {key: _value(one) for section in sections for key, one in section.by_key.items()}
-
-
-def _value(one: Measurement) -> dict[str, Any]:
-    found: dict[str, Any] = {"value": _number(one.value)}
-    if one.chance is not None:
-        found["by_chance"] = _number(one.chance)
-    if one.interval is not None:
-        found |= {"low": one.interval.low, "high": one.interval.high}
-    return found
+    values: dict[str, Any] = {}
+    for key, one in ((key, one) for section in sections for key, one in section.by_key.items()):
+        values[key] = {"value": _number(one.value)}
+        if one.chance is not None:
+            values[key]["by_chance"] = _number(one.chance)
+        if one.interval is not None:
+            values[key] |= {"low": one.interval.low, "high": one.interval.high}
+    return values
 
 
 def _number(value: float) -> float | None:
@@ -149,10 +135,7 @@ def _single(one: Diagnosis) -> Iterator[str]:
 
 
 def _section(section: Section, images: int, explained: set[str]) -> Iterator[str]:
-    """Yield the lines of a section, a measurement per row.
-
-    Explanations in the set `explained` are not repeated; each new explanation is added to the set.
-    """
+    """Yield the lines of a section, a measurement per row; explanations are not repeated."""
     rows = []
     for one in section.measurements:
         reading = "" if one.measure.reading in explained else one.measure.reading
@@ -187,32 +170,17 @@ def _several(found: Diagnoses) -> Iterator[str]:
 def _side_by_side(runs: Sequence[Diagnosis], number: int) -> Iterator[str]:
     """Yield the lines of a table with a column per run; the first run has the number `number`."""
     known = [[one.labelled] if one.labelled else [] for one in runs]
-    rows = [
-        *_values(align([one.sections for one in runs]), [one.training_images for one in runs]),
-        *_values(align(known), [one.run.data.images for one in runs]),
-    ]
-    headings = [f"run {number + index}" for index in range(len(runs))]
-    yield from ("", *_by_section(headings, rows))
-
-
-def _values(
-    rows: Sequence[Aligned], images: Sequence[int]
-) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    for row in rows:
-        values = zip(row.values, images, strict=True)
-        shown = tuple(value_text(row.measure, value, number) for value, number in values)
-        yield row.section, row.measure.name, shown
-
-
-def _by_section(
-    headings: Sequence[str], rows: Sequence[tuple[str, str, tuple[str, ...]]]
-) -> list[str]:
-    """Return the lines of a table with a title per section; rows are (section, name, values).
-
-    `headings` are the headings of the columns of values.
-    """
+    parts = (
+        (align([one.sections for one in runs]), [one.training_images for one in runs]),
+        (align(known), [one.run.data.images for one in runs]),
+    )
     cells: list[Sequence[RenderableType]] = []
-    for section, group in groupby(rows, key=lambda row: row[0]):
-        cells.append(("\n".join(_heading(section)),))
-        cells += [(indented(name), *values) for _, name, values in group]
-    return table(["measure", *headings], cells)
+    for rows, images in parts:
+        for section, group in groupby(rows, key=lambda row: row.section):
+            cells.append(("\n".join(_heading(section)),))
+            for row in group:
+                values = zip(row.values, images, strict=True)
+                shown = (value_text(row.measure, value, size) for value, size in values)
+                cells.append((indented(row.measure.name), *shown))
+    headings = [f"run {number + index}" for index in range(len(runs))]
+    yield from ("", *table(["measure", *headings], cells))

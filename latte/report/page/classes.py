@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from markupsafe import Markup
 
@@ -19,10 +20,7 @@ MOST_CLASSES = 1_000
 
 @dataclass(frozen=True)
 class ClassRow:
-    """Accuracy on one class, before and after adapting.
-
-    The optional fields are None if the evaluation split has no image of the class.
-    """
+    """Accuracy on one class, before and after adapting; None for a class without an image."""
 
     name: str
     images: int
@@ -34,21 +32,11 @@ class ClassRow:
     bar: Markup | None = None
 
 
-@dataclass(frozen=True)
-class ClassChanges:
-    """Accuracy of all classes (largest gain first), and lists of those that changed most."""
+def class_changes(results: RunResults) -> dict[str, Any] | None:
+    """Return the change of accuracy of each class; None if nothing was evaluated.
 
-    rows: tuple[ClassRow, ...]
-    improved: tuple[ClassRow, ...]
-    worsened: tuple[ClassRow, ...]
-    better: int
-    worse: int
-    absent: int
-    """Number of classes without an evaluation image."""
-
-
-def class_changes(results: RunResults) -> ClassChanges | None:
-    """Return the change of accuracy of each class; None if nothing was evaluated."""
+    The classes with the largest gain come first.
+    """
     before, after = named(results.evaluations, ZERO_SHOT), named(results.evaluations, ADAPTED)
     if before is None or after is None:
         return None
@@ -61,14 +49,14 @@ def class_changes(results: RunResults) -> ClassChanges | None:
     rows.sort(key=lambda row: (row.images == 0, -row.change))
     better = [row for row in rows if row.change > 0]
     worse = [row for row in rows if row.change < 0]
-    return ClassChanges(
-        rows=tuple(rows),
-        improved=tuple(better[:LISTED]),
-        worsened=tuple(worse[::-1][:LISTED]),
-        better=len(better),
-        worse=len(worse),
-        absent=sum(row.images == 0 for row in rows),
-    )
+    return {
+        "rows": rows,
+        "improved": better[:LISTED],
+        "worsened": worse[::-1][:LISTED],
+        "better": len(better),
+        "worse": len(worse),
+        "absent": sum(row.images == 0 for row in rows),
+    }
 
 
 def class_row(name: str, images: int, before: float, after: float) -> ClassRow:

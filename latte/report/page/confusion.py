@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import Any
 
 from markupsafe import Markup
 
@@ -16,10 +16,7 @@ from latte.report.sentences import ADAPTED, ZERO_SHOT
 from latte.report.svg import Drawing, shortened, text_width
 
 DRAWN = 30
-"""Largest number of classes in a heat map.
-
-If there are more classes, those with most errors are shown, and the others form one group.
-"""
+"""Largest number of classes in a heat map; further classes form one group."""
 _LONGEST_NAME = 19
 _FAINTEST = 0.15
 
@@ -27,37 +24,12 @@ Pair = tuple[int, int]
 """True class and predicted class, as labels or as rows of a heat map."""
 
 
-@dataclass(frozen=True)
-class ConfusedPair:
-    """A true and a predicted class, and how often each model makes this error."""
+def confusions(results: RunResults) -> dict[str, Any] | None:
+    """Return the confusions of a run; None if there is no labelled evaluation split.
 
-    true: str
-    predicted: str
-    before: int
-    after: int
-    change: str
-    share: str
-    """Errors after adapting as a share of the true class's images."""
-
-
-@dataclass(frozen=True)
-class Confusions:
-    """Confusions (errors by true and predicted class) of a run."""
-
-    frequent: tuple[ConfusedPair, ...]
-    """The pairs of classes that are confused most often after adapting."""
-    changed: tuple[ConfusedPair, ...]
-    """The pairs of classes whose number of errors changed most by adapting."""
-    errors: tuple[int, int]
-    """Numbers of images that zero-shot CLIP, and then the adapted model, classifies wrongly."""
-    pictures: tuple[tuple[str, Markup, tuple[str, ...]], ...]
-    """For each classifier: name, heat map, and the kinds of cells in the map (`right`, `wrong`)."""
-    drawn: int
-    """Number of classes that have their own row in the heat maps."""
-
-
-def confusions(results: RunResults) -> Confusions | None:
-    """Return the confusions of a run; None if there is no labelled evaluation split."""
+    `pictures` has name, heat map and kinds of cells (`right`, `wrong`) per classifier, and `drawn`
+    is the number of classes that have their own row in the heat maps.
+    """
     if not {ZERO_SHOT, ADAPTED} <= results.confusions.keys():
         return None
     before, after = (
@@ -66,26 +38,25 @@ def confusions(results: RunResults) -> Confusions | None:
     )
     names = [one_line(name) for name in results.class_names]
     pairs = _pairs(before, after, names)
-    frequent = sorted(pairs, key=lambda pair: -pair.after)
-    changed = sorted(pairs, key=lambda pair: -abs(pair.after - pair.before))
+    frequent = sorted(pairs, key=lambda pair: -pair["after"])
+    changed = sorted(pairs, key=lambda pair: -abs(pair["after"] - pair["before"]))
     order = chosen_classes(before + after, len(names))
-    return Confusions(
-        frequent=tuple(pair for pair in frequent[:LISTED] if pair.after),
-        changed=tuple(pair for pair in changed[:LISTED] if pair.after != pair.before),
-        errors=(_errors(before), _errors(after)),
-        pictures=tuple(
-            (name, _picture(name, cells, order, names), _squares(cells))
+    return {
+        "frequent": [pair for pair in frequent[:LISTED] if pair["after"]],
+        "changed": [pair for pair in changed[:LISTED] if pair["after"] != pair["before"]],
+        "errors": [sum(pair[key] for pair in pairs) for key in ("before", "after")],
+        "pictures": [
+            (name, _picture(name, cells, order, names), sorted({*map(_kind, cells)}))
             for name, cells in ((ZERO_SHOT, before), (ADAPTED, after))
-        ),
-        drawn=len(order),
-    )
+        ],
+        "drawn": len(order),
+    }
 
 
 def chosen_classes(cells: Mapping[Pair, int], classes: int) -> list[int]:
-    """Return the labels of a heat map's rows: all labels, or only those with the most errors.
+    """Return the labels of a heat map's rows: all, or the `DRAWN` labels with the most errors.
 
-    All labels are in label order. If only some are returned, after each label comes the remaining
-    label with which it is confused most often.
+    In a selection, the label that a label is most often confused with follows it.
     """
     if classes <= DRAWN:
         return [*range(classes)]
@@ -105,10 +76,9 @@ def chosen_classes(cells: Mapping[Pair, int], classes: int) -> list[int]:
 
 
 def heat_map(cells: Mapping[Pair, int], names: Sequence[str], label: str) -> Markup:
-    """Draw a heat map of the numbers of images by true class (row) and predicted class (column).
+    """Draw the numbers of images by true class (row) and predicted class (column).
 
-    The shade of a cell shows its share of the images in the row, so that rare classes are visible
-    too.
+    The shade of a cell shows its share of the row, so that rare classes are visible too.
     """
     size = min(30, max(14, 420 // len(names)))
     texts = [shortened(name, _LONGEST_NAME) for name in names]
@@ -126,7 +96,7 @@ def heat_map(cells: Mapping[Pair, int], names: Sequence[str], label: str) -> Mar
             (margin + size * column, margin + size * row),
             size - 1,
             size - 1,
-            "right" if row == column else "wrong",
+            _kind((row, column)),
             opacity=_FAINTEST + (1 - _FAINTEST) * (images / totals[row]) ** 0.5,
             tip=f"{names[row]} → {names[column]}: {images} of {plural(totals[row], 'image')} "
             f"({percent(images / totals[row], totals[row])})",
@@ -134,24 +104,21 @@ def heat_map(cells: Mapping[Pair, int], names: Sequence[str], label: str) -> Mar
     return drawing.markup()
 
 
-def _errors(cells: Mapping[Pair, int]) -> int:
-    return sum(images for (true, predicted), images in cells.items() if true != predicted)
-
-
 def _pairs(
     before: Mapping[Pair, int], after: Mapping[Pair, int], names: Sequence[str]
-) -> list[ConfusedPair]:
+) -> list[dict[str, Any]]:
+    """Return how often each model makes each error, and its share of the true class's images."""
     totals = _images_by_class(after)
     found = sorted({pair for pair in (*before, *after) if pair[0] != pair[1]})
     return [
-        ConfusedPair(
-            true=names[true],
-            predicted=names[predicted],
-            before=was,
-            after=now,
-            change=signed_count(now - was),
-            share=percent(now / totals[true], totals[true]),
-        )
+        {
+            "true": names[true],
+            "predicted": names[predicted],
+            "before": was,
+            "after": now,
+            "change": signed_count(now - was),
+            "share": percent(now / totals[true], totals[true]),
+        }
         for true, predicted in found
         for was, now in [(before.get((true, predicted), 0), after.get((true, predicted), 0))]
     ]
@@ -172,8 +139,8 @@ def _picture(
     return heat_map(grouped, shown, label)
 
 
-def _squares(cells: Mapping[Pair, int]) -> tuple[str, ...]:
-    return tuple(sorted({"right" if true == predicted else "wrong" for true, predicted in cells}))
+def _kind(pair: Pair) -> str:
+    return "right" if pair[0] == pair[1] else "wrong"
 
 
 def _images_by_class(cells: Mapping[Pair, int]) -> Counter[int]:

@@ -9,40 +9,16 @@ from markupsafe import Markup
 
 from latte.interfaces import RunResults
 from latte.io.redaction import one_line
-from latte.report.charts import (
-    Format,
-    Reference,
-    Row,
-    Series,
-    figures,
-    line_chart,
-    percent_tick,
-    plain_tick,
-    series,
-)
+from latte.report import charts
 from latte.report.numbers import percent, plural
 from latte.report.sentences import ZERO_SHOT, named
 
 _EVENTS = ("epoch", "step")
-"""Events of `metrics.jsonl` whose rows have metrics. A metric that is recorded per epoch and per
-step is drawn per epoch."""
+"""Events whose rows have metrics; a metric of both events is drawn per epoch."""
 
 
-@dataclass(frozen=True)
-class Curve:
-    """One chart with its title and a note."""
-
-    title: str
-    note: str
-    chart: Markup
-
-
-@dataclass(frozen=True)
-class Curves:
-    """All charts of a run; the charts in `others` help to debug training."""
-
-    main: tuple[Curve, ...]
-    others: tuple[Curve, ...]
+Curve = tuple[str, str, Markup]
+"""A chart with its title and a note: (title, note, chart)."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +27,7 @@ class Figure:
 
     title: str
     note: str = ""
-    tick: Format = plain_tick
+    tick: charts.Format = charts.plain_tick
 
     def title_of(self, name: str) -> str:
         """Return the title, with the learner if the recorded name begins with a learner's name."""
@@ -60,81 +36,76 @@ class Figure:
 
 
 MAIN = {
-    "top1": Figure("Top-1 accuracy", "On the evaluation split.", percent_tick),
+    "top1": Figure("Top-1 accuracy", "On the evaluation split.", charts.percent_tick),
     "loss": Figure("Loss"),
     "agreement": Figure(
         "Label agreement",
         "Training images whose zero-shot and current pseudo-labels are the same.",
-        percent_tick,
+        charts.percent_tick,
     ),
     "confidence": Figure("Confidence", "Mean probability of the top class."),
     "margin": Figure("Margin", "Mean similarity of the top class minus that of the second."),
 }
 
 
-def curves(results: RunResults) -> Curves:
-    """Return the charts of a run's metrics."""
-    rows = results.metrics
+def curves(results: RunResults) -> dict[str, list[Curve]]:
+    """Return the charts of a run's metrics: `main`, and `others`, which help to debug training."""
+    rows, before = results.metrics, named(results.evaluations, ZERO_SHOT)
+    reference = None
+    if before is not None:
+        accuracy = before.top1.value
+        reference = charts.Reference(accuracy, f"zero-shot {percent(accuracy, before.images)}")
     main = [(MAIN[figure], *where) for figure in MAIN for where in recorded(rows, figure)]
     shown = {(event, name) for _, event, name in main}
     others = [
-        (Figure(_words(name)), event, name)
+        (Figure(name.rpartition(".")[2].replace("_", " ").capitalize()), event, name)
         for event in _EVENTS
-        for name in figures(rows, event)
+        for name in charts.figures(rows, event)
         if (event, name) not in shown
     ]
-    return Curves(tuple(_drawn(results, main)), tuple(_drawn(results, others)))
+    drawn = {"main": main, "others": others}
+    return {key: [*_drawn(rows, wanted, reference)] for key, wanted in drawn.items()}
 
 
-def recorded(rows: Sequence[Row], figure: str) -> list[tuple[str, str]]:
+def recorded(rows: Sequence[charts.Row], figure: str) -> list[tuple[str, str]]:
     """Return (event, name) of each recorded metric with the name `figure` or `LEARNER.figure`.
 
     Parameters of a loss (`loss.NAME` or `LEARNER.loss.NAME`) do not count, whatever their name.
     """
     for event in _EVENTS:
-        parts = [(name, *name.rpartition(".")[::2]) for name in figures(rows, event)]
-        names = [name for name, start, last in parts if last == figure and not _is_loss(start)]
+        parts = [(name, *name.rpartition(".")[::2]) for name in charts.figures(rows, event)]
+        names = [
+            name
+            for name, start, last in parts
+            if last == figure and start.rpartition(".")[2] != "loss"
+        ]
         if names:
             return [(event, name) for name in names]
     return []
 
 
-def _drawn(results: RunResults, wanted: Iterable[tuple[Figure, str, str]]) -> Iterator[Curve]:
+def _drawn(
+    rows: Sequence[charts.Row],
+    wanted: Iterable[tuple[Figure, str, str]],
+    zero_shot: charts.Reference | None,
+) -> Iterator[Curve]:
     """Yield one chart per (figure, event, name) in `wanted` that has a finite value."""
     for figure, event, name in wanted:
-        found, title = series(results.metrics, event, name), figure.title_of(name)
-        if found.samples:
-            reference = _zero_shot_line(results) if name == "top1" else None
-            chart = line_chart(found, _label(title, found, figure.tick), figure.tick, reference)
-            yield Curve(title, " ".join((figure.note, *_caveats(found, event))).strip(), chart)
+        found, title = charts.series(rows, event, name), figure.title_of(name)
+        if not found.samples:
+            continue
+        reference = zero_shot if name == "top1" else None
+        chart = charts.line_chart(found, _label(title, found, figure.tick), figure.tick, reference)
+        size = found.steps_per_sample
+        notes = [figure.note]
+        notes.append(f"Mean and range of every {size} {event}s." if size > 1 else f"Every {event}.")
+        if found.unusable:
+            notes.append(f"Left out: {plural(found.unusable, 'infinite or undefined value')}.")
+        yield title, " ".join(filter(None, notes)), chart
 
 
-def _is_loss(start: str) -> bool:
-    return start.rpartition(".")[2] == "loss"
-
-
-def _words(name: str) -> str:
-    """Return the name of a metric in words: `text.learning_rate` gives `Learning rate`."""
-    return name.rpartition(".")[2].replace("_", " ").capitalize()
-
-
-def _zero_shot_line(results: RunResults) -> Reference | None:
-    before = named(results.evaluations, ZERO_SHOT)
-    if before is None:
-        return None
-    return Reference(before.top1.value, f"zero-shot {percent(before.top1.value, before.images)}")
-
-
-def _label(title: str, found: Series, tick: Format) -> str:
+def _label(title: str, found: charts.Series, tick: charts.Format) -> str:
     first, last = found.samples[0], found.samples[-1]
     finest = max(abs(last.value), abs(first.value), 1e-12) / 100
     values = f"from {tick(first.value, finest)} to {tick(last.value, finest)}"
     return f"{title} over steps {first.step:.0f} to {last.step:.0f}: {values}"
-
-
-def _caveats(found: Series, event: str) -> list[str]:
-    size = found.steps_per_sample
-    texts = [f"Mean and range of every {size} {event}s." if size > 1 else f"Every {event}."]
-    if found.unusable:
-        texts.append(f"Left out: {plural(found.unusable, 'infinite or undefined value')}.")
-    return texts

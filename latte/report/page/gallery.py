@@ -7,17 +7,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
-from typing import Literal
+from typing import Any
 
 from PIL import Image, ImageOps
 
 from latte.data.images import open_image
-from latte.interfaces import Described, GalleryEntry, ImageReference, LatteError, RunResults
+from latte.interfaces import GalleryEntry, ImageReference, LatteError, RunResults
 from latte.io.redaction import one_line
 from latte.report.numbers import count, percent, plural
 from latte.results.identity import is_oracle
-
-Mark = Literal["right", "wrong", "unknown"]
 
 _JPEG_QUALITY = 85
 
@@ -31,63 +29,14 @@ class Thumbnail:
     height: int
 
 
-@dataclass(frozen=True)
-class ShownLabel:
-    """A pseudo-label, marked as right or wrong, or as `unknown` without a true label."""
-
-    name: str
-    mark: Mark
-
-
-@dataclass(frozen=True)
-class ShownDescription:
-    """The texts of one description type about an image."""
-
-    name: str
-    texts: tuple[str, ...]
-    group: tuple[tuple[str, Thumbnail | None], ...]
-    """Image ID and picture of each image of a group description; empty for other descriptions."""
-
-
-@dataclass(frozen=True)
-class Card:
-    """One training image with its texts and labels."""
-
-    id: str
-    picture: Thumbnail | None
-    descriptions: tuple[ShownDescription, ...]
-    frozen: ShownLabel
-    adapted: ShownLabel
-    truth: str | None
-    labels: tuple[int, ...]
-    """The distinct classes among the zero-shot label, the adapted label and the true label."""
-
-    @property
-    def changed(self) -> bool:
-        """True if the adapted label differs from the zero-shot label."""
-        return self.frozen.name != self.adapted.name
-
-
-@dataclass(frozen=True)
-class Gallery:
-    """Cards of a sample of training images, and a sentence about the whole sample."""
-
-    cards: tuple[Card, ...]
-    classes: tuple[tuple[int, str], ...]
-    """Label and name of each class on the cards, sorted by name."""
-    audit: str | None
-    """Sentence with the number of correct pseudo-labels; None if no true label is known."""
-
-
 Thumbnails = Callable[[ImageReference, int, bool], Thumbnail | None]
 """Function of an image, a size and `square` that returns a thumbnail; see `thumbnail`."""
 
 
 def thumbnail(image: ImageReference, size: int, square: bool) -> Thumbnail | None:
-    """Return a thumbnail of the image, or of the image's central square if `square` is true.
+    """Return the image, or its central square if `square`, at most `size` pixels long and wide.
 
-    The longer side of the thumbnail has `size` pixels. Returns None if the image cannot be read, or
-    has changed during the run.
+    The result is None if the image cannot be read, or has changed during the run.
     """
     try:
         picture = open_image(image, at_least=2 * size)
@@ -101,53 +50,52 @@ def thumbnail(image: ImageReference, size: int, square: bool) -> Thumbnail | Non
     return Thumbnail(f"data:image/jpeg;base64,{text}", picture.width, picture.height)
 
 
-def gallery(results: RunResults, images: int, size: int) -> Gallery:
-    """Return the gallery with at most `images` cards.
+def gallery(results: RunResults, images: int, size: int) -> dict[str, Any]:
+    """Return at most `images` cards, with thumbnails whose longer side has `size` pixels.
 
-    The longer side of a thumbnail has `size` pixels.
+    `classes` has label and name of each class on the cards, sorted by name, and `audit` is a
+    sentence on the number of correct pseudo-labels; None if no true label is known.
     """
     thumbnails = cache(thumbnail)  # an image may be in many groups
-    cards = tuple(
-        _card(entry, results.class_names, thumbnails, size) for entry in results.gallery[:images]
-    )
-    audit = _audit(results.gallery, is_oracle(results.recipe))
-    return Gallery(cards, _classes(cards, results.class_names), audit)
+    names = results.class_names
+    cards = [_card(entry, names, thumbnails, size) for entry in results.gallery[:images]]
+    labels = {label for card in cards for label in card["labels"]}
+    classes = ((label, one_line(names[label])) for label in labels)
+    return {
+        "cards": cards,
+        "classes": sorted(classes, key=lambda item: (item[1].lower(), item[0])),
+        "audit": _audit(results.gallery, is_oracle(results.recipe)),
+    }
 
 
-def _classes(cards: Sequence[Card], names: Sequence[str]) -> tuple[tuple[int, str], ...]:
-    labels = {label for card in cards for label in card.labels}
-    named = ((label, one_line(names[label])) for label in labels)
-    return tuple(sorted(named, key=lambda item: (item[1].lower(), item[0])))
-
-
-def _card(entry: GalleryEntry, names: Sequence[str], thumbnails: Thumbnails, size: int) -> Card:
-    labels = (entry.frozen_label, entry.adapted_label, entry.true_label)
-    return Card(
-        id=entry.image.id,
-        picture=thumbnails(entry.image, size, False),
-        descriptions=tuple(
-            _description(name, described, thumbnails, max(32, size * 2 // 5))
+def _card(
+    entry: GalleryEntry, names: Sequence[str], thumbnails: Thumbnails, size: int
+) -> dict[str, Any]:
+    labels, small = (entry.frozen_label, entry.adapted_label, entry.true_label), size * 2 // 5
+    return {
+        "id": entry.image.id,
+        "picture": thumbnails(entry.image, size, False),
+        "descriptions": [
+            {
+                "name": name,
+                "texts": [one_line(text) for text in (described.text, *described.others)],
+                "group": [
+                    (one.id, thumbnails(one, max(32, small), True)) for one in described.group
+                ],
+            }
             for name, described in entry.descriptions.items()
-        ),
-        frozen=_label(names, entry.frozen_label, entry.true_label),
-        adapted=_label(names, entry.adapted_label, entry.true_label),
-        truth=None if entry.true_label is None else names[entry.true_label],
-        labels=tuple(dict.fromkeys(label for label in labels if label is not None)),
-    )
+        ],
+        "frozen": _label(names, entry.frozen_label, entry.true_label),
+        "adapted": _label(names, entry.adapted_label, entry.true_label),
+        "changed": names[entry.frozen_label] != names[entry.adapted_label],
+        "truth": None if entry.true_label is None else names[entry.true_label],
+        "labels": [*dict.fromkeys(label for label in labels if label is not None)],
+    }
 
 
-def _description(
-    name: str, described: Described, thumbnails: Thumbnails, size: int
-) -> ShownDescription:
-    group = tuple((image.id, thumbnails(image, size, True)) for image in described.group)
-    texts = tuple(one_line(text) for text in (described.text, *described.others))
-    return ShownDescription(name, texts, group)
-
-
-def _label(names: Sequence[str], label: int, truth: int | None) -> ShownLabel:
-    if truth is None:
-        return ShownLabel(names[label], "unknown")
-    return ShownLabel(names[label], "right" if label == truth else "wrong")
+def _label(names: Sequence[str], label: int, truth: int | None) -> dict[str, str]:
+    mark = "unknown" if truth is None else "right" if label == truth else "wrong"
+    return {"name": names[label], "mark": mark}
 
 
 def _audit(entries: Sequence[GalleryEntry], labels_were_used: bool) -> str | None:

@@ -1,21 +1,22 @@
-"""Pseudo-labels of the training images: images per class, and changes from class to class."""
+"""Changes by adapting that need no true labels: pseudo-labels per class, and prototypes."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import torch
 from markupsafe import Markup
 
-from latte.interfaces import RunResults
+from latte.interfaces import LearnerPrototypes, RunResults
 from latte.io.redaction import one_line
 from latte.report.charts import count_bars
 from latte.report.numbers import count, percent, plural, signed_count
 from latte.report.page.classes import LISTED
 
 MOST_FLOWS = 14
-"""Largest number of changes in the table of changes from class to class."""
 
 
 @dataclass(frozen=True)
@@ -33,44 +34,7 @@ class LabelRow:
         return signed_count(self.adapted - self.frozen)
 
 
-@dataclass(frozen=True)
-class LabelCounts:
-    """Numbers of images per class, in label order, and the classes whose numbers changed most."""
-
-    rows: tuple[LabelRow, ...]
-    gained: tuple[LabelRow, ...]
-    lost: tuple[LabelRow, ...]
-    without_frozen: int
-    """Number of classes that are the zero-shot label of no image."""
-    without_adapted: int
-    """Number of classes that are the adapted label of no image."""
-
-
-@dataclass(frozen=True)
-class Flow:
-    """The training images whose label changed from the class `start` to the class `end`."""
-
-    start: str
-    end: str
-    images: int
-    share: str
-    """The number `images`, as a share of all images with the zero-shot label `start`."""
-
-
-@dataclass(frozen=True)
-class Flows:
-    """Changes of a run's pseudo-labels from class to class."""
-
-    sentence: str
-    rows: tuple[Flow, ...]
-    """The pairs of classes between which most labels changed."""
-    pairs: int
-    """Number of distinct pairs of a zero-shot label and a different adapted label."""
-    covered: str
-    """Images of `rows` as a share of all images whose label changed."""
-
-
-def label_counts(names: Sequence[str], counts: Sequence[tuple[int, int]]) -> LabelCounts:
+def label_counts(names: Sequence[str], counts: Sequence[tuple[int, int]]) -> dict[str, Any]:
     """Return the label counts of all classes; `counts` is `RunResults.pseudo_label_counts`."""
     largest = max((number for pair in counts for number in pair), default=0)
     rows = [
@@ -78,17 +42,21 @@ def label_counts(names: Sequence[str], counts: Sequence[tuple[int, int]]) -> Lab
         for name, (frozen, adapted) in zip(names, counts, strict=True)
     ]
     grown = sorted(rows, key=lambda row: row.frozen - row.adapted)
-    return LabelCounts(
-        rows=tuple(rows),
-        gained=tuple(row for row in grown[:LISTED] if row.adapted > row.frozen),
-        lost=tuple(row for row in grown[::-1][:LISTED] if row.adapted < row.frozen),
-        without_frozen=sum(row.frozen == 0 for row in rows),
-        without_adapted=sum(row.adapted == 0 for row in rows),
-    )
+    return {
+        "rows": rows,
+        "gained": [row for row in grown[:LISTED] if row.adapted > row.frozen],
+        "lost": [row for row in grown[::-1][:LISTED] if row.adapted < row.frozen],
+        "without_frozen": sum(row.frozen == 0 for row in rows),
+        "without_adapted": sum(row.adapted == 0 for row in rows),
+    }
 
 
-def flows(results: RunResults) -> Flows | None:
-    """Return how many labels changed from which class to which; None if nothing was recorded."""
+def flows(results: RunResults) -> dict[str, Any] | None:
+    """Return how many labels changed from which class to which; None if nothing was recorded.
+
+    A row's share is that of all images with its zero-shot label. `pairs` is the number of different
+    changes, and `covered` the share of all changed images that `rows` have.
+    """
     recorded = results.label_flows
     if not recorded:
         return None
@@ -99,22 +67,58 @@ def flows(results: RunResults) -> Flows | None:
         started[one.frozen] += one.images
     changed = [one for one in recorded if one.frozen != one.adapted]
     moved = sum(one.images for one in changed)
-    rows = tuple(
-        Flow(
-            names[one.frozen],
-            names[one.adapted],
-            one.images,
-            percent(one.images / started[one.frozen], started[one.frozen]),
-        )
+    rows = [
+        {
+            "start": names[one.frozen],
+            "end": names[one.adapted],
+            "images": one.images,
+            "share": percent(one.images / started[one.frozen], started[one.frozen]),
+        }
         for one in changed[:MOST_FLOWS]
-    )
-    shown = sum(row.images for row in rows)
-    return Flows(
-        sentence=(
-            f"The adapted model gives {count(moved)} of {plural(total, 'training image')} "
-            f"({percent(moved / total, total)}) another label than zero-shot CLIP did."
-        ),
-        rows=rows,
-        pairs=len(changed),
-        covered=percent(shown / moved, moved) if moved else "",
-    )
+    ]
+    shown = sum(one.images for one in changed[:MOST_FLOWS])
+    return {
+        "sentence": f"The adapted model gives {count(moved)} of {plural(total, 'training image')} "
+        f"({percent(moved / total, total)}) another label than zero-shot CLIP did.",
+        "rows": rows,
+        "pairs": len(changed),
+        "covered": percent(shown / moved, moved) if moved else "",
+    }
+
+
+def moved_prototypes(results: RunResults) -> list[dict[str, Any]]:
+    """Return, per learner, the classes whose prototypes moved most, farthest first.
+
+    `moved`, `before` and `after` of a class are cosines: of its text and its adapted prototypes
+    (their mean), and of it and the class whose adapted prototype is nearest. `still` is true if no
+    prototype moved.
+    """
+    names = [one_line(name) for name in results.class_names]
+    several = len(results.prototypes) > 1
+    return [_moved(one, names, several) for one in results.prototypes]
+
+
+def _moved(learner: LearnerPrototypes, names: Sequence[str], several: bool) -> dict[str, Any]:
+    texts, owners = learner.before.weights.double(), learner.after.owners
+    prototypes = learner.after.directions.double()
+    own = (prototypes * texts[owners]).sum(dim=1)
+    sums = torch.zeros(len(names), dtype=own.dtype).index_add(0, owners, own)
+    cosines = sums / owners.bincount(minlength=len(names)).clamp_min(1)
+
+    def moved_class(label: int) -> dict[str, str]:
+        likeness = (prototypes[owners == label] @ prototypes.T).amax(dim=0)
+        likeness = likeness.masked_fill(owners == label, -torch.inf)
+        nearest = int(owners[likeness.argmax()])
+        return {
+            "name": names[label],
+            "moved": f"{cosines[label]:.3f}",
+            "nearest": names[nearest] if len(names) > 1 else "",
+            "before": f"{float(texts[label] @ texts[nearest]):.3f}",
+            "after": f"{float(likeness.max()):.3f}",
+        }
+
+    return {
+        "learner": one_line(learner.learner) if several else None,
+        "classes": [*map(moved_class, cosines.argsort(stable=True).tolist()[:LISTED])],
+        "still": float(own.min()) > 1 - 1e-6,
+    }

@@ -3,37 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from latte.interfaces import ClassifiedImage, RunResults
 from latte.report.html import filled
 from latte.report.numbers import count, percent, plural
-from latte.report.page.gallery import Thumbnail, thumbnail
+from latte.report.page.gallery import thumbnail
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _DIGITS_OF = 100
-"""Sample size that is assumed when a confidence is formatted: for 100 images, no decimal is
-shown."""
+"""Assumed sample size of a confidence, so that it is shown without a decimal."""
 
 
-@dataclass(frozen=True)
-class Fact:
-    """A class name on a card, with the classifier's confidence in this class."""
-
-    title: str
-    name: str
-    confidence: str = ""
-    wrong: bool = False
-
-
-@dataclass(frozen=True)
-class Card:
-    """One image and its classes."""
-
-    id: str
-    picture: Thumbnail | None
-    facts: tuple[Fact, ...]
+Fact = tuple[str, str, str, bool]
+"""A class on a card: title, name, confidence in the class (or `""`), and True if it is wrong."""
 
 
 def mistakes_page(results: RunResults, *, images: int = 60, thumbnail_size: int = 160) -> str:
@@ -62,13 +46,15 @@ def mistakes_page(results: RunResults, *, images: int = 60, thumbnail_size: int 
     return filled(_TEMPLATES, None, content, "mistakes.html")
 
 
-def _cards(results: RunResults, entries: Sequence[ClassifiedImage], size: int) -> list[Card]:
+def _cards(
+    results: RunResults, entries: Sequence[ClassifiedImage], size: int
+) -> list[dict[str, Any]]:
     return [
-        Card(
-            one.image.id,
-            thumbnail(one.image, size, square=False),
-            tuple(_facts(one, results.class_names)),
-        )
+        {
+            "id": one.image.id,
+            "picture": thumbnail(one.image, size, square=False),
+            "facts": _facts(one, results.class_names),
+        }
         for one in entries
     ]
 
@@ -76,19 +62,13 @@ def _cards(results: RunResults, entries: Sequence[ClassifiedImage], size: int) -
 def _facts(one: ClassifiedImage, names: Sequence[str]) -> list[Fact]:
     """Return the most probable classes, the zero-shot class and, if known, the true class."""
     known = one.true_label is not None
-    likeliest = [
-        Fact(title, names[label], percent(confidence, _DIGITS_OF), known and place == 0)
-        for place, (title, label, confidence) in enumerate(
-            zip(("Predicted", "Second"), one.labels, one.confidences, strict=False)
-        )
-    ]
-    zero_shot = Fact(
-        "Zero-shot",
-        names[one.zero_shot_label],
-        wrong=known and one.zero_shot_label != one.true_label,
-    )
-    true = [] if one.true_label is None else [Fact("True", names[one.true_label])]
-    return [*true, *likeliest, zero_shot]
+    facts = [] if one.true_label is None else [("True", names[one.true_label], "", False)]
+    titles = ("Predicted", "Second")
+    for title, label, confidence in zip(titles, one.labels, one.confidences, strict=False):
+        shown = percent(confidence, _DIGITS_OF)
+        facts.append((title, names[label], shown, known and title == "Predicted"))
+    wrong = known and one.zero_shot_label != one.true_label
+    return [*facts, ("Zero-shot", names[one.zero_shot_label], "", wrong)]
 
 
 def _mistakes_sentence(results: RunResults, images: int) -> str:

@@ -8,37 +8,18 @@ from typing import Any
 
 from markupsafe import Markup
 
-from latte.interfaces import Evaluation, Interval, RunResults
+from latte.interfaces import Evaluation, RunResults
 from latte.io.redaction import as_yaml, printable
+from latte.report import facts, sentences
 from latte.report.charts import IntervalRow, interval_chart, percent_tick, points_tick
 from latte.report.evidence import evidence_lines, read_evidence
-from latte.report.facts import (
-    is_open_clip,
-    loading_code,
-    method_facts,
-    page_title,
-    run_facts,
-    score_cells,
-)
 from latte.report.html import filled
 from latte.report.numbers import percent, points
 from latte.report.page.classes import MOST_CLASSES, class_changes
 from latte.report.page.confusion import confusions
 from latte.report.page.curves import curves
 from latte.report.page.gallery import gallery
-from latte.report.page.labels import flows, label_counts
-from latte.report.page.prototypes import moved_prototypes
-from latte.report.sentences import (
-    ALL_OCCUR,
-    CHECK_NAMES,
-    gain_sentence,
-    headline,
-    main_name,
-    oracle_note,
-    own_note,
-    present_sentence,
-    verdict_words,
-)
+from latte.report.page.labels import flows, label_counts, moved_prototypes
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -66,26 +47,22 @@ def run_page(
             write_text(path, run_page(results, gallery_images=20))
             return [path]
     """
-    content = _content(results, gallery_images, thumbnail_size)
-    return filled(_TEMPLATES, "filter.js", {**content, "mistakes": mistakes})
-
-
-def _content(results: RunResults, gallery_images: int, thumbnail_size: int) -> dict[str, Any]:
-    evidence = read_evidence(results.folder)
-    return {
+    evidence, recipe = read_evidence(results.folder), results.recipe
+    content = {
         "results": results,
-        "title": page_title(results),
-        "headline": headline(results.evaluations, results.verdict, answered=evidence is not None),
-        "own": own_note(results.evaluations),
-        "verdict": verdict_words(results, results.folder.name),
+        "title": facts.page_title(results),
+        "headline": sentences.headline(
+            results.evaluations, results.verdict, answered=evidence is not None
+        ),
+        "own": sentences.own_note(results.evaluations),
+        "verdict": sentences.verdict_words(results, results.folder.name),
         "evidence": evidence_lines(evidence, results.folder.name),
         "present": _present(results),
-        "expected_gain": gain_sentence(results),
-        "oracle": oracle_note(results.recipe),
-        "scores": [score_cells(evaluation) for evaluation in results.evaluations],
-        "accuracy_chart": _accuracy_chart(results.evaluations),
-        "gain_chart": _gain_chart(results.evaluations),
-        "facts": run_facts(results),
+        "expected_gain": sentences.gain_sentence(results),
+        "oracle": sentences.oracle_note(recipe),
+        "scores": [facts.score_cells(evaluation) for evaluation in results.evaluations],
+        **_charts(results.evaluations),
+        "facts": facts.run_facts(results),
         "curves": curves(results),
         "changes": class_changes(results),
         "most_classes": MOST_CLASSES,
@@ -95,42 +72,40 @@ def _content(results: RunResults, gallery_images: int, thumbnail_size: int) -> d
         "prototypes": moved_prototypes(results),
         "gates": results.held_back,
         "gallery": gallery(results, gallery_images, thumbnail_size),
-        "method": method_facts(results.recipe),
-        "loading": loading_code(results.folder, results.recipe)
-        if is_open_clip(results.recipe)
+        "method": facts.method_facts(recipe),
+        "loading": facts.loading_code(results.folder, recipe)
+        if facts.backbone_use(recipe) is None
         else None,
-        "recipe": as_yaml(results.recipe),
+        "recipe": as_yaml(recipe),
         "environment": as_yaml(results.environment),
+        "mistakes": mistakes,
     }
+    return filled(_TEMPLATES, "filter.js", content)
 
 
 def _present(results: RunResults) -> dict[str, Any] | None:
     """Return a sentence on the classes that occur, and the names of classes without an image."""
     if results.present is None:
         return None
-    sentence = present_sentence(results.present, len(results.class_names))
+    sentence = sentences.present_sentence(results.present, len(results.class_names))
     return {
-        "sentence": sentence or ALL_OCCUR,
+        "sentence": sentence or sentences.ALL_OCCUR,
         "unsupported": results.present.unsupported,
-        "advice": CHECK_NAMES,
+        "advice": sentences.CHECK_NAMES,
     }
 
 
-def _accuracy_chart(evaluations: Sequence[Evaluation]) -> Markup | None:
-    rows = [_chart_row(one, one.top1, percent(one.top1.value, one.images)) for one in evaluations]
+def _charts(evaluations: Sequence[Evaluation]) -> dict[str, Markup | None]:
+    accuracies, gains = [], []
+    for one in evaluations:
+        name, kind = printable(one.name), sentences.main_name(one) or "control"
+        accuracy = percent(one.top1.value, one.images)
+        accuracies.append(IntervalRow(name, one.top1, accuracy, kind))
+        if one.gain:
+            gains.append(IntervalRow(name, one.gain, points(one.gain.value, one.images), kind))
     label = "Top-1 accuracy with 95 % intervals; the table has the same numbers"
-    return interval_chart(rows, label, percent_tick) if rows else None
-
-
-def _gain_chart(evaluations: Sequence[Evaluation]) -> Markup | None:
-    rows = [
-        _chart_row(one, one.gain, points(one.gain.value, one.images))
-        for one in evaluations
-        if one.gain
-    ]
-    label = "Gain over zero-shot in percentage points with 95 % intervals; the line is no change"
-    return interval_chart(rows, label, points_tick, reference=0.0) if rows else None
-
-
-def _chart_row(one: Evaluation, interval: Interval, text: str) -> IntervalRow:
-    return IntervalRow(printable(one.name), interval, text, main_name(one) or "control")
+    gain = "Gain over zero-shot in percentage points with 95 % intervals; the line is no change"
+    return {
+        "accuracy_chart": interval_chart(accuracies, label, percent_tick) if accuracies else None,
+        "gain_chart": interval_chart(gains, gain, points_tick, reference=0.0) if gains else None,
+    }

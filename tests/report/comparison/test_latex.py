@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from latte.report.comparison.comparison import Comparison, compare_runs
-from latte.report.comparison.latex import LATEX_START, as_latex, escape
+from latte.report.comparison.output import LATEX_START, as_latex, escape
 from tests.helpers.comparison_folders import run_folder, write
 
 pytestmark = pytest.mark.thorough

@@ -51,9 +51,9 @@ def test_several_datasets_get_a_table_of_methods_by_datasets(tmp_path: Path) -> 
     )
     found = overview(rows)
     assert found is not None
-    assert len(found.datasets) == 2
-    named = dict(found.rows)
-    cells = [None if one is None else (one.top1, one.gain, one.best) for one in named["animals"]]
+    assert len(found["datasets"]) == 2
+    named = dict(found["rows"])
+    cells = [None if one is None else tuple(one.values()) for one in named["animals"]]
     assert sorted(cells, key=str) == [("51.0", "+1.0", True), ("64.0", "+4.0", False)]
     assert sorted((one is None for one in named["flyp"]), key=str) == [False, True]
 
@@ -97,8 +97,8 @@ def test_each_run_is_a_line_and_seeds_share_a_colour(tmp_path: Path) -> None:
         metrics(run_folder(tmp_path / f"{number}", settings=settings), 3.0, 2.0, 1.0 + number)
     found = training_curves(compare_runs([tmp_path]).rows)
     assert found is not None
-    assert [name for _, name in found.legend] == ["far", "near"]
-    ((title, chart),) = found.charts
+    assert [name for _, name in found["legend"]] == ["far", "near"]
+    ((title, chart),) = found["charts"]
     assert title == "Loss"
     lines = [one.attributes["class"] for one in parse(str(chart)).all("polyline")]
     assert lines == ["line line-1", "line line-2", "line line-2"]
@@ -111,8 +111,8 @@ def test_of_many_methods_the_best_are_drawn(tmp_path: Path) -> None:
         metrics(folder, 2.0, 1.0)
     found = training_curves(compare_runs([tmp_path]).rows)
     assert found is not None
-    assert found.left_out == 2
-    assert [name for _, name in found.legend] == [f"method {one}" for one in range(2, 8)]
+    assert found["left_out"] == 2
+    assert [name for _, name in found["legend"]] == [f"method {one}" for one in range(2, 8)]
 
 
 def test_runs_without_steps_have_no_curves(tmp_path: Path) -> None:
@@ -132,9 +132,9 @@ def test_the_two_best_methods_are_compared_class_by_class(tmp_path: Path) -> Non
     rows = compare_runs([tmp_path]).rows
     found = differences(rows)
     assert found is not None
-    assert found.choices == ("zero-shot", "far", "near")
-    assert (found.first, found.second) == (2, 1)
-    assert [(one.name, one.before, one.after, one.points) for one in found.lines] == [
+    assert found["choices"] == ["zero-shot", "far", "near"]
+    assert (found["first"], found["second"]) == (2, 1)
+    assert [(one.name, one.before, one.after, one.points) for one in found["lines"]] == [
         ("cat", "50", "90", "+40"),
         ("owl", "50", "50", "0"),
         (names[1], "50", "40", "−10"),
@@ -151,8 +151,8 @@ def test_classes_of_seeds_are_averaged(tmp_path: Path) -> None:
         with_classes(folder, [5, 5], after, ["cat", "owl"])
     found = differences(compare_runs([tmp_path]).rows)
     assert found is not None
-    assert found.data["choices"][1] == [0.5, 0.9]
-    assert (found.first, found.second) == (0, 1)
+    assert found["data"]["choices"][1] == [0.5, 0.9]
+    assert (found["first"], found["second"]) == (0, 1)
 
 
 def test_without_labels_classes_are_not_compared(tmp_path: Path) -> None:
