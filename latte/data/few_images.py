@@ -11,8 +11,7 @@ _ROUND = 100
 def warn_of_few(images: int, names: int, whole: int | None = None) -> str | None:
     """Return the warning that `images` are too few for `names` class names, or None.
 
-    `images` and `names` are numbers. If `--limit` reduced the number of images to `images`, `whole`
-    is the number of images in the folder.
+    If `--limit` left `images` images, `whole` is the number in the folder.
     """
     if images >= LEAST_PER_NAME * names:
         return None

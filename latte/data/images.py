@@ -1,7 +1,4 @@
-"""Read and decode untrusted images to RGB, or raise `UnreadableImageError` with the reason.
-
-All images are read by `read_image` or `open_image`, so that the same checks hold everywhere.
-"""
+"""Read and decode untrusted images to RGB, or raise `UnreadableImageError` with the reason."""
 
 from __future__ import annotations
 
@@ -169,7 +166,6 @@ def open_image(image: ImageReference, at_least: int | None = None) -> Image.Imag
 
 
 def _register_heif() -> None:
-    """Let Pillow decode HEIC images, which needs an optional package."""
     if "HEIF" in Image.OPEN:
         return
     try:

@@ -1,7 +1,4 @@
-"""Collect the results of a run from its folder, for reporters.
-
-A control run is a run of a variant of the recipe, for comparison.
-"""
+"""Collect the results of a run from its folder, for reporters."""
 
 from __future__ import annotations
 
@@ -44,8 +41,8 @@ def collect_results(
 ) -> RunResults:
     """Return all results of a finished run that a report may show.
 
-    `controls` has the evaluations of each control run, by name. Raises `LatteError` if a file of
-    the run is damaged, or belongs to other images or classes.
+    `controls` has the evaluations of each control run. Raises `LatteError` if a file of the run is
+    damaged, or belongs to other images or classes.
     """
     folder, run = workspace.folder, FinishedRun(workspace.folder)
     with explained(folder.prototypes):
@@ -125,16 +122,12 @@ def _gallery(
 
 
 def _counts(labels: PseudoLabels, classes: int) -> tuple[tuple[int, int], ...]:
-    """Return two numbers per class: images with this zero-shot label, and with this adapted one."""
     frozen, adapted = Counter(labels.frozen), Counter(labels.adapted)
     return tuple((frozen[index], adapted[index]) for index in range(classes))
 
 
 def _mistakes(run: FinishedRun, images: Images, before: Tensor) -> tuple[ClassifiedImage, ...]:
-    """Return the evaluation images that the run classifies wrongly, the most confident first.
-
-    `before` (M,) are the zero-shot labels of all evaluation images.
-    """
+    """Return the wrongly classified evaluation images, the most confident first."""
     if not images.labels:
         return ()
     found = [
@@ -152,10 +145,6 @@ def _mistakes(run: FinishedRun, images: Images, before: Tensor) -> tuple[Classif
 def _uncertain(
     run: FinishedRun, images: Images, labels: PseudoLabels
 ) -> tuple[ClassifiedImage, ...]:
-    """Return the training images in `uncertain.jsonl`, which have the lowest confidence.
-
-    Raises `LatteError` if the file names an unknown image.
-    """
     wanted = {answer.image for answer in run.uncertain}
     rows = {image.id: row for row, image in enumerate(images.training.images) if image.id in wanted}
     with explained(run.folder.uncertain):
@@ -180,9 +169,7 @@ def _confusions(
 ) -> dict[str, tuple[Confusion, ...]]:
     """Count pairs of true and predicted class, for zero-shot CLIP and for the adapted model.
 
-    `before` (M,) are the zero-shot labels of the evaluation images. Both counts use only the images
-    on which the accuracy of the adapted model is measured; see `split_rows`. If there is no
-    evaluation split, the result is empty.
+    Both counts use only the images on which the adapted model is measured; see `split_rows`.
     """
     if not images.labels:
         return {}
@@ -207,9 +194,6 @@ def _confusions(
 
 
 def _pairs(first: Sequence[int], second: Sequence[int]) -> list[tuple[tuple[int, int], int]]:
-    """Return each pair of labels and its number of images.
-
-    The most frequent pair comes first; equally frequent pairs are in label order.
-    """
+    """Return each pair of labels and its number of images, the most frequent pair first."""
     found = Counter(zip(first, second, strict=True))
     return sorted(found.items(), key=lambda item: (-item[1], item[0]))

@@ -1,8 +1,4 @@
-"""Measure one model on unlabelled images, so that the user can compare several models.
-
-A guard decides, without labels, whether the adapted model is better than zero-shot CLIP. This
-decision is its verdict.
-"""
+"""Measure one model on unlabelled images, so that the user can compare several models."""
 
 from __future__ import annotations
 
@@ -32,10 +28,9 @@ _QUERIES = 2000
 def model_score(image_features: Tensor, labels: Tensor) -> float:
     """Return how often neighbouring images have the same zero-shot label, beyond chance.
 
-    A score of 1 means always; 0 means as often as two random images. The neighbours of an image are
-    the ten nearest images by the cosine of unit features (N, D); `labels` are (N,) int64. The score
-    does not depend on the logit scale, so it can rank models; docs/backbones.md compares such ranks
-    with measured accuracies.
+    A score of 1 means always; 0 means as often as two random images. The neighbours are the ten
+    nearest by the cosine of unit features (N, D); `labels` are (N,) int64. docs/backbones.md
+    compares ranks by this score with measured accuracies.
     """
     images = len(labels)
     shares = labels.bincount().double() / images
@@ -67,10 +62,7 @@ class MeasuredModel:
 
 
 def measure_model(workspace: Workspace) -> MeasuredModel:
-    """Run the stages up to `train`, and measure the recipe's model.
-
-    The model's features stay in the cache.
-    """
+    """Run the stages up to `train`, and measure the recipe's model."""
     images = find_images(workspace)
     with workspace.folder.lock():
         job = Job(workspace, images)
@@ -87,7 +79,6 @@ def measure_model(workspace: Workspace) -> MeasuredModel:
 
 
 def _seconds(workspace: Workspace, images: ImageCache) -> float:
-    """Return the seconds per image for encoding, without decoding, after a warm-up."""
     clip, count, quiet = workspace.frozen_clip, min(len(images), _TIMED_IMAGES), SilentProgress()
     with workspace.encoding():
         encode_cached_images(clip, images, count, quiet, "", range(1))

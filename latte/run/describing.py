@@ -1,7 +1,4 @@
-"""Stage `describe`: generate texts about training images and groups of images.
-
-A describer, which is a model that looks at images, writes the texts. All runs share the texts.
-"""
+"""Stage `describe`: generate texts about training images and groups of images."""
 
 from __future__ import annotations
 
@@ -36,15 +33,9 @@ def describe(
 ) -> DescriptionBank | None:
     """Read texts from the store, generate missing texts, and write the run's description bank.
 
-    The bank is the list of texts that this run uses. Texts that the recipe's gates filter out stay
-    in the store, but not in the bank. Several processes each generate a share of the texts. The
-    main process returns the bank; the other processes return None.
-
-    Args:
-        workspace: the workspace of the run.
-        images: the run's images.
-        zero_shot: features and labels of the images by the frozen CLIP.
-        ask_again: repeat requests that describers refused in an earlier run.
+    Texts that gates filter out stay in the store, but not in the bank. Several processes each
+    generate a share of the texts; only the main process returns the bank. `ask_again` repeats
+    requests that describers refused in an earlier run.
     """
     descriptions = build_descriptions(workspace, images.template)
     training = training_set(workspace, images, zero_shot)
@@ -58,10 +49,7 @@ def describe(
 
 
 def load_bank(workspace: Workspace, images: Images) -> DescriptionBank:
-    """Load the description bank that `describe` wrote.
-
-    Raises `LatteError` if the file is damaged, or belongs to other images.
-    """
+    """Load the run's bank. Raises `LatteError` if it is damaged or belongs to other images."""
     descriptions = build_descriptions(workspace, images.template)
     path = workspace.folder.descriptions
     bank = DescriptionBank.load(path, images.class_names, images.template, descriptions)
@@ -100,10 +88,9 @@ def _ask_all(
     shard: Shard | None = None,
     ask_again: bool = False,
 ) -> tuple[dict[str, Plan], dict[str, GenerateResult]]:
-    """Plan all requests, then let one describer after another answer its requests.
+    """Let one describer after another answer its requests; return plans and results by name.
 
-    Each describer is closed before the next describer begins. If `shard` is given, only requests in
-    this shard are answered. Returns the plans and the results by the name of the describer.
+    Each describer is closed before the next one begins.
     """
     waiting = build_describers(workspace, descriptions)
     results = {}
@@ -144,7 +131,6 @@ def _hold_back(
     results: Mapping[str, GenerateResult],
     descriptions: Mapping[str, DescriptionType[Any]],
 ) -> dict[str, GenerateResult]:
-    """Return `results` without the texts that gates filter out; write and report their number."""
     path = workspace.folder.gates
     if not workspace.recipe.gates:
         path.unlink(missing_ok=True)
@@ -158,10 +144,6 @@ def _hold_back(
 
 
 def _gate_lines(records: Sequence[HeldBack]) -> Iterator[str]:
-    """Yield, for each description, messages on how many texts gates filtered out.
-
-    If no text of a description is left, also yield a warning.
-    """
     for description, group in groupby(records, key=lambda record: record.description):
         gates = [*group]
         active = [record for record in gates if record.held_back]
@@ -192,9 +174,8 @@ def describe_shard(
 ) -> str:
     """Generate the texts for one shard (share) of a recipe's requests; return a summary line.
 
-    Processes for different shards share only the description store. Each process writes its own
-    file in the store and has its own folder below the run folder, so no process waits for a lock. A
-    later run of the recipe finds all texts in the store, even if the number of shards differs.
+    Each process writes its own file in the store and has its own folder below the run folder, so no
+    process waits for a lock. The number of shards may differ between calls.
     """
     keep_freed_memory()
     whole = run_folder(recipe, limit)

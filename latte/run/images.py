@@ -110,10 +110,7 @@ def find_images(workspace: Workspace) -> Images:
 
 
 def changed_inputs(folder: RunFolder, images: Images) -> list[str]:
-    """Return what has changed since an earlier run in `folder`: `class names`, `images` or both.
-
-    The list is empty if nothing has changed, or if the files of the earlier run are damaged.
-    """
+    """Return which of `class names` and `images` differ from a readable earlier run in `folder`."""
     before, found = FinishedRun(folder), []
     with suppress(LatteError):
         if before.class_names != images.class_names:
@@ -139,11 +136,7 @@ def write_images(workspace: Workspace, images: Images) -> list[Path]:
 
 
 def _skipped_lines(skipped: Sequence[SkippedImage], path: Path) -> Iterator[str]:
-    """Yield lines about skipped images: first their number, then one line per reason.
-
-    The most frequent reasons come first, each with its number of images and an example. If more
-    than one reason is left, the last line counts the images with these reasons.
-    """
+    """Yield the number of skipped images, then the most frequent reasons with an example."""
     if not skipped:
         return
     yield f"skipped {_images(len(skipped))}; all: {path}"
@@ -161,7 +154,6 @@ def _images(count: int) -> str:
 
 
 def _sample(items: Sequence[ItemT], workspace: Workspace, split: str) -> Sequence[ItemT]:
-    """Return all items, or, if the run has a `limit`, a random sample in the original order."""
     limit = workspace.limit
     if limit is None or limit >= len(items):
         return items
@@ -178,14 +170,11 @@ def _lines(scan: Scan, labels: Sequence[int] | None) -> Iterator[str]:
 
 
 def with_corrections(workspace: Workspace, images: Images) -> Images:
-    """Return `images` with the labels that a person gave, from the recipe's file `corrections`.
+    """Return `images` with the labels that a person gave in the file `corrections`, if any.
 
-    If the recipe has no such key, `images` is returned unchanged. Only the main process reads the
-    file, and only once, because a reviewer may extend it during the run. Images are identified by
-    their content, so all copies of an image get the same label.
-
-    Raises `LatteError` if the file is missing or is not the review.jsonl of a run, or if it names a
-    class that the recipe does not have.
+    Only the main process reads the file, and only once, because a reviewer may extend it during the
+    run. All images with the same content get the same label. Raises `LatteError` if the file is
+    missing, is not the review.jsonl of a run, or names an unknown class.
     """
     if workspace.recipe.general.corrections is None:
         return images
@@ -215,9 +204,7 @@ def _read_corrections(workspace: Workspace, images: Images) -> tuple[int, ...]:
 
 
 def oracle_labels(workspace: Workspace, images: Images) -> Tensor | None:
-    """Return the true classes (N,) int64 of the training images if the recipe has `oracle: true`.
-
-    For other recipes, return None.
+    """Return the true classes (N,) int64 of the training images if the recipe is an oracle.
 
     Raises `LatteError` if the dataset lacks the label of a training image.
     """

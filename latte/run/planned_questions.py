@@ -1,8 +1,4 @@
-"""Questions that a recipe would ask its describers, for `latte describe --dry-run`.
-
-A describer is a model that looks at images and writes texts. A labeler assigns pseudo-labels to
-training images, and may also ask a describer.
-"""
+"""Questions that a recipe would ask its describers, for `latte describe --dry-run`."""
 
 from __future__ import annotations
 
@@ -48,9 +44,8 @@ def plan_questions(
 ) -> list[PlannedQuestions]:
     """Return the questions that the recipe would ask, without asking them.
 
-    Nothing is written except features in the cache. A labeler chooses each question from the
-    answers to earlier questions. Only stored answers are known here, so the run may ask different
-    questions.
+    A labeler chooses each question from earlier answers, of which only stored ones are known here,
+    so the run may ask other questions.
     """
     keep_freed_memory()
     workspace = Workspace(recipe, registry, progress, run_folder(recipe, limit), limit=limit)

@@ -49,11 +49,7 @@ class RunProfile:
 
 
 def write_profile(folder: RunFolder, profile: RunProfile) -> None:
-    """Write the measurements to `profile.json`.
-
-    If all stages were reused, the measurements of the earlier run stay in the file, and its stages
-    are marked as reused.
-    """
+    """Write `profile.json`; if all stages were reused, keep the earlier measurements."""
     if folder.profile.exists() and all(reused for _, reused in profile.stages.values()):
         earlier = read_stored(folder.profile, dict[str, Any])
         with explained(folder.profile):
@@ -104,8 +100,8 @@ def _stages(folder: RunFolder, profile: RunProfile) -> list[dict[str, Any]]:
 def _steps(profile: RunProfile, watch: Stopwatch) -> dict[str, Any]:
     """Return times and FLOPs of the training steps, for `profile.json`.
 
-    Tracing and counting FLOPs slow a step down. So the times of such steps are used only if there
-    are no other steps.
+    Tracing and counting FLOPs slow a step down, so such steps are timed only if there are no
+    others.
     """
     times = watch.measured if watch.measured.steps else watch.looked_into
     counted_images = watch.looked_into.images / max(1, watch.looked_into.steps)
@@ -165,10 +161,7 @@ def matmul_throughput(
     clock: Callable[[], float] = time.perf_counter,
     side: int | None = None,
 ) -> float:
-    """Return the FLOPs per second of multiplying two square matrices: the best of five trials.
-
-    If `clock` is `time.process_time`, the result is FLOPs per second of CPU time.
-    """
+    """Return the FLOPs per second, by `clock`, of a matrix product: the best of five trials."""
     kind = torch.device(device).type
     side = side or _SIDES.get(kind, _SIDES["cpu"])
     factors = torch.randn(2, side, side, device=device).to(dtype)

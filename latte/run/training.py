@@ -1,8 +1,4 @@
-"""Stage `train`: build the learners and train them.
-
-A labeler assigns pseudo-labels to training images, and may ask a describer, a model that looks at
-images. An aggregator computes prototypes, the vectors that represent classes.
-"""
+"""Stage `train`: build the learners and train them."""
 
 from __future__ import annotations
 
@@ -45,8 +41,8 @@ def train_learners(
 ) -> tuple[Adapted, Posterior | None]:
     """Train the recipe's learners to the end, from the newest checkpoint if there is one.
 
-    Returns the adapted classifier, and the class probabilities of the training images (posterior).
-    The posterior is None if no labeler returns one.
+    Returns the adapted classifier, and the posterior (class probabilities of the training images)
+    or None if no labeler returns one.
     """
     recipe = workspace.recipe
     trainable: list[Trainable[Any]] = [workspace.build(one.trainable) for one in recipe.learners]
@@ -100,8 +96,7 @@ def train_learners(
 def refuse_kernels(workspace: Workspace) -> None:
     """Raise `LatteError` if GPU kernels that the recipe requests cannot work on this machine.
 
-    The error names the line of the recipe. Call this function before the first stage: describing
-    images may be expensive, and would be in vain.
+    Call it before the first stage: describing images in vain may be expensive.
     """
     recipe = workspace.recipe
     if not asks_for_kernels(recipe.train):
@@ -117,11 +112,7 @@ def refuse_kernels(workspace: Workspace) -> None:
 
 
 def count_cut(workspace: Workspace, bank: DescriptionBank) -> Sequence[Path]:
-    """Count the texts that are too long for the text tower; return the paths of written files.
-
-    The counts are also printed. A text that several descriptions share is counted once for each of
-    them. If no text is too long, no file is written.
-    """
+    """Count and report the texts that are too long for the text tower; return the written files."""
     counts = []
     for choice in workspace.recipe.descriptions:
         rows = bank.distinct_rows(choice.label)
@@ -146,11 +137,7 @@ def count_cut(workspace: Workspace, bank: DescriptionBank) -> Sequence[Path]:
 
 
 def _learner(workspace: Workspace, number: int, own: Trainable[Any]) -> Learner:
-    """Build the learner with index `number`; `own` selects its trainable parameters.
-
-    Raises `LatteError`, which names the line of the recipe, if the loss or `own` does not work with
-    the backbone.
-    """
+    """Build the learner with index `number`; `own` selects its trainable parameters."""
     recipe = workspace.recipe
     choice, clip = recipe.learners[number], workspace.frozen_clip
     loss = workspace.build(choice.loss) if choice.loss else None
@@ -213,9 +200,9 @@ def training_start(
 def build_questions(
     workspace: Workspace, images: Images, zero_shot: ZeroShot, *, ask: bool = True
 ) -> StoredQuestions | None:
-    """Return the object by which a labeler asks a describer; None if no labeler asks questions.
+    """Return the object by which a labeler asks a describer; None if no labeler asks.
 
-    If `ask` is false, only stored answers are returned, and nothing is asked.
+    If `ask` is false, only stored answers are returned.
     """
     choice, budget = workspace.recipe.questioned, workspace.recipe.general.budget
     if choice is None:
@@ -232,10 +219,7 @@ def build_questions(
 
 
 def _evaluation(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> Evaluate:
-    """Return a function that measures the learners together on the evaluation split.
-
-    It returns top-1 accuracy, mean confidence and mean margin, by name.
-    """
+    """Return a function that gives the learners' joint top-1 accuracy, confidence and margin."""
     labels = torch.tensor(images.labels)
     size = workspace.recipe.evaluate.batch_size
     cached: dict[str, CachedStates | None] = {}

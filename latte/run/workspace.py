@@ -1,7 +1,4 @@
-"""The workspace of a run: recipe, folder, device, reporters, and components built on demand.
-
-A control is a variant of a recipe that runs for comparison; it has its own workspace.
-"""
+"""The workspace of a run: recipe, folder, device, reporters, and components built on demand."""
 
 from __future__ import annotations
 
@@ -46,10 +43,9 @@ def cache_folder() -> Path:
 
 
 def description_folder(cache: Path | None = None, *, must_exist: bool = True) -> Path:
-    """Return the folder in which all runs store descriptions, below the folder `cache`.
+    """Return the folder of all stored descriptions, below `cache` or the cache of all runs.
 
-    If `cache` is None, the cache folder of all runs is used. Raises `LatteError` if `must_exist` is
-    true and the folder `cache` does not exist.
+    Raises `LatteError` if `must_exist` is true and the folder `cache` does not exist.
     """
     if cache is not None and must_exist and not cache.is_dir():
         raise LatteError(
@@ -87,11 +83,7 @@ class Workspace:
         self._parent: Workspace | None = None
 
     def control(self, recipe: Recipe, folder: RunFolder) -> Workspace:
-        """Return the workspace of a control.
-
-        This workspace and the control's share the image cache, and the frozen CLIP if both recipes
-        use the same CLIP.
-        """
+        """Return the workspace of a control, which shares the image cache and an equal CLIP."""
         control = Workspace(recipe, self.registry, self.progress, folder, limit=self.limit)
         control._parent = self
         return control
@@ -108,10 +100,7 @@ class Workspace:
 
     @cached_property
     def device(self) -> str:
-        """The torch device of this process; `auto` uses a GPU if there is one.
-
-        Raises `LatteError` if this machine has no such device.
-        """
+        """The torch device of this process. Raises `LatteError` if this machine lacks it."""
         return find_device(distributed.local_device(self.recipe.general.device))
 
     @cached_property
@@ -158,10 +147,7 @@ class Workspace:
 
     @property
     def feature_identity(self) -> tuple[str, ...]:
-        """Everything except images and texts that determines the frozen CLIP's features.
-
-        Features in the cache are found by this identity and by the content of the image or text.
-        """
+        """Everything except images and texts that determines the frozen CLIP's features."""
         import torch
 
         own, name = (self.frozen_clip.fingerprint,), self.device
@@ -194,10 +180,7 @@ class Workspace:
 
     @cached_property
     def listeners(self) -> Listeners:
-        """Object that calls the hooks of the recipe's reporters.
-
-        In controls, and in all processes but the main process, there are no reporters.
-        """
+        """The recipe's reporters; none in controls and in processes but the main process."""
         silent = self._parent is not None or not distributed.is_main_process()
         chosen = [] if silent else self.recipe.reporters
         return Listeners([(one.label, self.build(one)) for one in chosen], self.progress)
@@ -228,10 +211,7 @@ def find_device(wanted: str) -> str:
 
 
 def saved_recipe(run: FinishedRun, registry: Registry, overrides: Sequence[str] = ()) -> Recipe:
-    """Load the recipe that a run saved in its folder; apply `overrides` as `load_recipe` does.
-
-    Relative paths in the recipe are relative to the folder of the original recipe file.
-    """
+    """Load the recipe in a run folder; its relative paths start at the original recipe file."""
     loaded = load_recipe(run.folder.recipe, registry, overrides)
     return replace(loaded, path=Path(run.source.recipe))
 
@@ -239,9 +219,7 @@ def saved_recipe(run: FinishedRun, registry: Registry, overrides: Sequence[str] 
 def load_recipe_or_saved(path: Path, registry: Registry, overrides: Sequence[str]) -> Recipe:
     """Load a recipe file, which may also be the `recipe.yaml` of a run folder.
 
-    A recipe in a run folder is handled differently: new runs are written beside that run folder,
-    unless `overrides` set `output`, and relative paths start at the folder of the original recipe
-    file (see `saved_recipe`).
+    In that case, new runs are written beside the run folder, unless `overrides` set `output`.
     """
     folder = RunFolder(path.absolute().parent)
     if path.name != folder.recipe.name or not folder.source.is_file():
@@ -251,10 +229,7 @@ def load_recipe_or_saved(path: Path, registry: Registry, overrides: Sequence[str
 
 
 def unloaded_dataset(recipe: Recipe, registry: Registry) -> Dataset[Any]:
-    """Build a recipe's dataset without a run, a model or torch, for example to count images.
-
-    Raises `LatteError` if the dataset's files are missing.
-    """
+    """Build a recipe's dataset without torch. Raises `LatteError` if its files are missing."""
     return cast("Dataset[Any]", unloaded(recipe, registry, recipe.dataset))
 
 

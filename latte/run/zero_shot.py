@@ -92,11 +92,7 @@ def save_zero_shot(path: Path, zero_shot: ZeroShot) -> None:
 
 
 def load_zero_shot(path: Path, images: Images | None = None) -> ZeroShot:
-    """Load the features and labels that `save_zero_shot` wrote.
-
-    Raises `LatteError` if the file is damaged, or if its number of images or classes differs from
-    `images`.
-    """
+    """Load features and labels. Raises `LatteError` for a damaged file or other `images`."""
     with explained(path):
         found = ZeroShot(**load_tensors(path))
         _check(found)
@@ -109,7 +105,6 @@ def load_zero_shot(path: Path, images: Images | None = None) -> ZeroShot:
 
 
 def _check(found: ZeroShot) -> None:
-    """Raise `ValueError` if types, shapes or values of the tensors are invalid."""
     features = (found.training, found.evaluation, found.class_features)
     if not all(one.dtype == torch.float32 and one.ndim == 2 for one in features):
         raise ValueError("features are not matrices of fp32")
@@ -135,12 +130,11 @@ def encode_images(
     trunk: Trunk | None = None,
     trained: Sequence[str] = (),
 ) -> Tensor:
-    """Return the frozen CLIP's unit features (N, D) of `images`, such as the training images.
+    """Return the frozen CLIP's unit features (N, D) of `images`; read known ones from the cache.
 
-    Features that an earlier run stored in the cache are not computed again. If `trunk` (the image
-    tower in two parts: the frozen layers, then the other layers) is given, return the outputs
-    (N, W) of the frozen layers instead. The cache key of these outputs contains `trained`, the
-    names of the trained parameters, because they determine which layers are frozen.
+    If `trunk` (the image tower in two parts: the frozen layers, then the others) is given, return
+    the outputs (N, W) of the frozen layers instead. The names of the `trained` parameters are part
+    of their cache key, because they determine which layers are frozen.
     """
     clip = workspace.frozen_clip
     width = clip.embedding_width if trunk is None else trunk.width
@@ -167,10 +161,7 @@ def encode_images(
 def _warn_of_equal_classes(
     progress: Progress, class_names: Sequence[str], class_features: Tensor
 ) -> None:
-    """Print a warning if several classes have equal text features; `class_features` is (C, D).
-
-    Different names can give equal features: CLIP ignores case and truncates texts to 77 tokens.
-    """
+    """Warn if classes have equal text features: CLIP ignores case and cuts texts to 77 tokens."""
     equal = [
         pair
         for rows in row_blocks(len(class_features), len(class_features))
@@ -196,8 +187,7 @@ def _equal_to_earlier(features: Tensor, rows: slice) -> Iterator[tuple[int, int]
 class FrozenTexts:
     """Frozen CLIP's features of the texts about training images, by description.
 
-    The texts of a description are encoded when they are first used. If a description has several
-    texts about an image, the feature is their normalised mean.
+    Several texts about an image give their normalised mean.
     """
 
     def __init__(self, workspace: Workspace, bank: DescriptionBank) -> None:
@@ -207,17 +197,13 @@ class FrozenTexts:
         self._encoded: dict[str, tuple[Tensor, Tensor]] = {}
 
     def named(self, name: str) -> Tensor:
-        """Return unit features (N, D) of the description `name`; row i belongs to image i.
-
-        Raises `KeyError` for an unknown name.
-        """
+        """Return unit features (N, D) of the description `name`; `KeyError` for other names."""
         return self._features(name, self._bank.own_rows(name))
 
     def of(self, labels: Tensor) -> Mapping[str, Tensor]:
         """Return unit features (N, D) of each description, by name, in the order of the recipe.
 
-        Row i belongs to training image i. For descriptions of scope `class`, row i is the text
-        feature of the class with index `labels[i]`.
+        For descriptions of scope `class`, row i is the text feature of the class `labels[i]`.
         """
         names = [choice.label for choice in self._workspace.recipe.descriptions]
         return {name: self._features(name, self._bank.own_rows(name, labels)) for name in names}
@@ -266,10 +252,10 @@ class FrozenTexts:
 
 
 def _mean(features: Tensor, known: Tensor, rows: Tensor) -> Tensor:
-    """Return for each image the normalised mean of the features of its texts, (N, D).
+    """Return the normalised mean (N, D) of each image's texts.
 
-    Row i of `rows` (N, V) has the indices of the texts of image i, padded with `ABSENT`. `features`
-    (U, D) are the features of the texts with the sorted indices `known` (U,).
+    `rows` (N, V) are the texts' indices, padded with `ABSENT`; `features` (U, D) are those of the
+    texts with the sorted indices `known` (U,).
     """
     total = features.new_zeros(len(rows), features.shape[1])
     for column in rows.unbind(1):

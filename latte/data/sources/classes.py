@@ -128,7 +128,6 @@ def shown(classes: Sequence[Sequence[str]]) -> tuple[str, ...]:
 
 
 def _entries(file: Path) -> list[tuple[str, str]]:
-    """Return the text of each class in a file, with its place (`FILE:LINE`)."""
     lines = enumerate(read_text(file).split("\n"), start=1)
     entries = [
         (line, f"{file}:{number}")

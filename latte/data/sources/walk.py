@@ -80,7 +80,6 @@ class LeftOut:
 
 
 def _counted(counts: Counter[str], kind: str) -> str:
-    """Return the number of files, by suffix, as in `3 files (2 .cr2, 1 .psd)`."""
     shown = [f"{count:,} {suffix}" for suffix, count in counts.most_common(_SHOWN)]
     if len(counts) > _SHOWN:
         shown.append(f"{len(counts) - _SHOWN} more kinds")
@@ -158,8 +157,7 @@ def list_folders(root: Path) -> list[Path]:
 def files_below(root: Path, unlisted: Callable[[LatteError], None] | None = None) -> Iterator[Path]:
     """Yield all entries below `root` that are neither hidden nor folders; linked folders come last.
 
-    The entries of a folder, files and sub-folders together, are visited in name order. A folder
-    with more than 10,000 entries is sorted in chunks of 10,000, to bound the memory. `unlisted` is
+    Folders are sorted by name, in chunks of 10,000 entries to bound the memory. `unlisted` is
     called with a `LatteError` for each folder that cannot be listed; without it, the error is
     raised.
     """
