@@ -24,10 +24,7 @@ _NEVER_TRAINED = ("logit_bias", "text_decoder")
 def parameters_of(model: nn.Module, group: TrainableGroup) -> dict[str, nn.Parameter]:
     """Return the parameters of `group` by name, in the model's order; empty for `none`.
 
-    `logit_scale` belongs only to the group `all`.
-
-    Raises:
-        LatteError: if the model has no parameters in `group`.
+    Raises `LatteError` if the model has no parameters in `group`.
     """
     names = set(_names(model, group))
     if not names and group != "none":
@@ -88,10 +85,7 @@ def _text_modules(model: Any) -> tuple[tuple[str, nn.Module], ...]:
 
 
 def _classifier(visual: Any) -> list[str]:
-    """Return the names of the parameters of a timm tower's classifier.
-
-    If open_clip adds no head to the tower, timm's classifier projects into the joint space.
-    """
+    """Return the names of a timm tower's classifier, which projects if there is no other head."""
     if not hasattr(visual, "trunk"):
         return []
     weights = {id(weight) for weight in visual.trunk.get_classifier().parameters()}

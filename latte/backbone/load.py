@@ -21,18 +21,9 @@ def load_backbone(
 ) -> OpenClipBackbone:
     """Load a pretrained CLIP, frozen, in fp32, onto `device`.
 
-    Weights are read without unpickling objects: safetensors, or `torch.load(weights_only=True)`.
-    No code from a model is run. Cached files are not downloaded again. If a model needs a tokenizer
-    from the hub, a single request checks that the hub can be reached.
-
-    Args:
-        settings: the recipe's section `backbone`.
-        device: a torch device.
-        base_dir: folder to which paths in `settings` are relative.
-        model_folder: returns the folder of the model that a plugin provides under a name.
-
-    Raises:
-        LatteError: if the model does not exist, or its weights do not fit its architecture.
+    Weights are read without unpickling objects, and no code from a model is run. `model_folder`
+    returns the folder of the model that a plugin provides under a name. Raises `LatteError` if the
+    model does not exist, or its weights do not fit its architecture.
     """
     source = find_model(settings, base_dir=base_dir, model_folder=model_folder)
     try:
@@ -47,10 +38,7 @@ def load_backbone(
 
 
 def _is_complete(source: ModelSource) -> bool:
-    """Return True if the model can be loaded offline: it needs no file from the hub.
-
-    Also returns True if the hub cannot be reached, so that cached files are used.
-    """
+    """Return True if the model needs no file from the hub, or the hub cannot be reached."""
     return source.text_repository is None or not answers(source.text_repository)
 
 

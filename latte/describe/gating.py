@@ -1,7 +1,4 @@
-"""Apply gates, which hold back (filter out) unusable texts.
-
-A request whose text is held back counts as unanswered.
-"""
+"""Apply gates, which hold back unusable texts; their requests then count as unanswered."""
 
 from __future__ import annotations
 
@@ -24,11 +21,10 @@ def apply_gates(
     results: Mapping[str, GenerateResult],
     descriptions: Mapping[str, DescriptionType[Any]],
 ) -> tuple[dict[str, GenerateResult], list[HeldBack]]:
-    """Return `results` without the texts that gates hold back, and how many each gate held back.
+    """Return `results` without the texts that gates hold back, and records of their numbers.
 
-    There is one `HeldBack`, with the number of texts, per gate and description. Keys of `plans` and
-    `results` are names of describers. A text that a gate holds back for one description is also
-    removed from all other descriptions that use it.
+    Keys of `plans` and `results` are names of describers. A text that a gate holds back for one
+    description is also removed from all other descriptions that use it.
     """
     passing, records = {}, []
     for name, plan in plans.items():
@@ -51,8 +47,7 @@ def judge_texts(
 ) -> tuple[set[int], list[HeldBack]]:
     """Return the keys of the texts that pass all gates, and one `HeldBack` per gate.
 
-    A `HeldBack` has the number of texts that the gate held back. Each gate judges only the texts
-    that passed all earlier gates.
+    Each gate judges only the texts that passed all earlier gates.
     """
     left, records = dict(texts), []
     for name, gate in gates.items():
@@ -75,7 +70,6 @@ def judge_texts(
 
 
 def _written(plan: Plan, result: GenerateResult, label: str) -> dict[int, GatedText]:
-    """Return the texts of the description `label`, by the index of their request in `plan`."""
     names = plan.training.class_names
     return {
         row: GatedText(text, names[class_], plan.requests[row].prompt)

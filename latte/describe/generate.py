@@ -1,7 +1,4 @@
-"""Answer planned requests from the store or by asking the describer; store all new answers.
-
-A describer is a model that looks at images and writes texts about them.
-"""
+"""Answer planned requests from the store or by asking the describer; store all new answers."""
 
 from __future__ import annotations
 
@@ -53,11 +50,7 @@ class Planned(Protocol[RequestT]):
 
 @dataclass(frozen=True)
 class GenerateResult:
-    """Texts for the requests of a plan, and numbers of requests by outcome.
-
-    The outcomes are: answered from the store, answered now, refused, failed. If only a shard
-    (share) of the plan was requested, the numbers are about the shard.
-    """
+    """Texts for the requests of a plan, and numbers of requests (of the shard) by outcome."""
 
     texts: tuple[str | None, ...]
     """One text per request of the plan, in order; None for a request without text."""
@@ -87,15 +80,12 @@ def generate(
 ) -> GenerateResult:
     """Answer every request of `plan`, or of its `shard`, from `store` or by asking `describer`.
 
-    The answers of each batch are on disk before the next batch is sent, so an interrupted run
-    continues where it stopped. Requests that another process has answered meanwhile are not sent. A
-    refusal is stored as an answer; the refused request is sent again only if `ask_again` is true. A
-    failure is stored with the reason; the next run sends the failed request again. The processes of
-    one run divide the requests among themselves, and each process returns all answers.
+    The answers of each batch are on disk before the next batch is sent. A refusal is stored as an
+    answer, and sent again only if `ask_again` is true; the next run sends failed requests again.
+    The processes of one run divide the requests among themselves, and each returns all answers.
 
     Raises `LatteError` if too many requests fail in a row, or if no request got a text. For a shard
-    and for a labeler's questions, refusals are allowed; if there is no text, the error is then
-    raised only if every request failed.
+    and for a labeler's questions, refusals are allowed then.
     """
     store.refresh()
     rows: Sequence[int] = range(len(plan))
@@ -141,8 +131,6 @@ def _summary(noun: str, result: GenerateResult, spent: Mapping[str, int]) -> str
 
 @dataclass(frozen=True)
 class _Pass:
-    """One pass over the requests that have no answer yet."""
-
     describer: Describer[Any]
     plan: Planned[Any]
     store: DescriptionStore
@@ -150,7 +138,6 @@ class _Pass:
     ask_again: bool
 
     def answer(self, rows: Sequence[int]) -> int:
-        """Send the unanswered requests among the indices `rows`; return the number of new texts."""
         missing = array("i", (row for row in rows if self._needs_asking(row)))
         if not missing:
             return 0
@@ -192,9 +179,9 @@ class _Pass:
     def _ask(self, rows: Sequence[int], requests: Sequence[Any]) -> list[StoredText]:
         """Send `requests`, whose indices in the plan are `rows`; return the records of the answers.
 
-        If a batch raises an exception, its halves are sent separately, down to single requests.
-        Each single request is sent up to `ATTEMPTS` times. A `LatteError` of the describer is
-        raised at once, because sending the request again would not help.
+        If a batch raises an exception, its halves are sent separately, down to single requests,
+        which are sent up to `ATTEMPTS` times. A `LatteError` is raised at once, because asking
+        again would not help.
         """
         if not rows:
             return []
@@ -232,7 +219,6 @@ def _checked(
 
 
 def _answered(record: StoredText, answer: str | Refusal) -> StoredText:
-    """Return the record of a request with its answer; an empty text counts as a refusal."""
     if isinstance(answer, Refusal):
         return replace(record, failure=clean(redact(answer.reason)) or REFUSAL, refused=True)
     text = clean(answer)

@@ -1,7 +1,4 @@
-"""Read the records of a description store, and count them; nothing is written.
-
-The store keeps the answers of describers, which are models that write texts about images.
-"""
+"""Read the records of a description store, and count them; nothing is written."""
 
 from __future__ import annotations
 
@@ -59,7 +56,6 @@ class Archive:
 
 
 def _rank(record: StoredText) -> int:
-    """Return the sort key of a record: texts come first, then refusals, then failures."""
     if record.text is not None:
         return _TEXT
     return _REFUSED if record.refused else _FAILED
@@ -97,11 +93,7 @@ class Holding:
 
 
 def holdings(archive: Archive) -> list[Holding]:
-    """Return, for each describer and prompt, the numbers of texts, refusals and failures.
-
-    The entries are sorted by describer; for each describer, the prompt with the most texts comes
-    first.
-    """
+    """Return the numbers of records by describer and prompt, the prompts with most texts first."""
     found: dict[tuple[str, str], Holding] = {}
     for one in archive.texts():
         about = (one.record.describer, one.record.prompt)

@@ -31,10 +31,7 @@ from latte.toolkit.seeds import seed_from
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """The N training images, with the data that stage `describe` needs.
-
-    Row i of each tensor belongs to image i.
-    """
+    """The N training images, with the data that stage `describe` needs, in rows of tensors."""
 
     images: Sequence[ImageReference]
     keys: Sequence[str]
@@ -83,19 +80,14 @@ def plan_requests(
 
 @dataclass(frozen=True)
 class PlannedDescription:
-    """The requests that one description needs for all training images.
-
-    The requests are about S subjects: the images, one group per image, or a few groups per class.
-    """
+    """The requests that one description needs about its S subjects, which are images or groups."""
 
     rows: Ragged
-    """Indices of the requests about each subject (image or group): one request per prompt and
-    sample (repeated answer)."""
+    """Indices of the requests about each subject: one per prompt and sample."""
     groups: Tensor | None
     """(S, size) int64: indices of the training images in each group; None for scope `image`."""
     own: Tensor | None = None
-    """(N,) int64: index of each training image's subject; the subject has the image's zero-shot
-    label. None means that image i has subject i."""
+    """(N,) int64: index of each training image's subject; None: image i has subject i."""
 
 
 @dataclass(frozen=True)
@@ -147,10 +139,7 @@ class Plan:
         return DescribeRequest(images, planned.prompt, planned.sample)
 
     def classes(self, label: str) -> dict[int, int]:
-        """Return the zero-shot label of the images in each request of the description `label`.
-
-        Keys are request indices.
-        """
+        """Return the zero-shot label of each request of the description `label`, by index."""
         planned = self.descriptions[label]
         labels = subject_labels(planned.own, self.training.zero_shot_labels)
         pairs = zip(planned.rows, labels.tolist(), strict=True)
@@ -170,10 +159,7 @@ def _image(training: TrainingSet, row: int, features: Tensor) -> DescribedImage:
 
 
 def grid_image(images: Sequence[DescribedImage]) -> DescribedImage:
-    """Combine several images into one grid image.
-
-    Its feature is the normalised mean of the images' features.
-    """
+    """Combine images into one grid image; its feature is their normalised mean."""
     mean = torch.stack([image.features for image in images]).mean(0)
     return DescribedImage(
         key=digest(GRID, *(image.key for image in images)),
@@ -184,8 +170,6 @@ def grid_image(images: Sequence[DescribedImage]) -> DescribedImage:
 
 @dataclass(frozen=True)
 class _Draft:
-    """Collects the questions of all descriptions to one describer, and builds the plan."""
-
     training: TrainingSet
     describer: Describer[Any]
     descriptions: dict[str, tuple[Questions, Subjects]] = field(default_factory=dict)
@@ -193,10 +177,7 @@ class _Draft:
     """Index of each distinct prompt, counted in the order of first use."""
 
     def plan(self) -> Plan:
-        """Return the plan, with equal questions merged.
-
-        Raises `LatteError` if a prompt, or the describer's fingerprint, contains a secret.
-        """
+        """Return the plan, with equal questions merged. Raises `LatteError` for secrets in it."""
         for text in (self.describer.fingerprint, *self.prompts):
             refuse_secrets(text)
         asked = [one for one, _ in self.descriptions.values()]
@@ -266,16 +247,15 @@ class Subjects:
     """
 
     members: Tensor
-    """(S, size) indices of the training images that are shown for each image or group, in order."""
+    """(S, size) indices of the training images that are shown for each subject, in order."""
     groups: Tensor | None = None
     """The same as `members` if the subjects are groups; None if they are images."""
     own: Tensor | None = None
-    """(N,) int64: index of the subject of each training image; None means that image i has subject
-    i."""
+    """(N,) int64: index of the subject of each training image; None: image i has subject i."""
 
 
 def subject_labels(own: Tensor | None, zero_shot_labels: Tensor) -> Tensor:
-    """Return the zero-shot label (S,) of each subject, from the zero-shot labels (N,) of images.
+    """Return the zero-shot label (S,) of each subject, from those (N,) of the images.
 
     `own` (N,) is the index of each image's subject; None means that image i has subject i.
     """
@@ -315,7 +295,6 @@ def draw_subjects(
 def _group_of_each_image(
     training: TrainingSet, label: str, kind: DescriptionType[Any], seed: int
 ) -> Tensor:
-    """Sample one group of training images for each image; return their indices (N, size)."""
     if kind.correct_images is None:
         return draw_groups(training.zero_shot_labels, kind.group_size, seed)
     if training.oracle_labels is None:

@@ -1,7 +1,6 @@
 """Compact storage of the requests to a describer: about 40 bytes each, plus 4 per shown image.
 
-A describer is a model that writes texts about images. There may be millions of requests. So a
-request is stored as entries of arrays, and an object is built only when the request is used.
+There may be millions of requests, so an object is built only when a request is used.
 """
 
 from __future__ import annotations
@@ -35,11 +34,7 @@ class Questions:
     """The questions of one description, before equal questions are merged."""
 
     def __init__(self, shown: NDArray[numpy.integer], layout: str) -> None:
-        """Start without questions.
-
-        The questions are about S subjects, which are images or groups. `shown` (S, size) has the
-        indices of the images that are shown for each subject.
-        """
+        """Start without questions; `shown` (S, size) are the indices of each subject's images."""
         self.shown = shown
         self.layout = layout
         self.keys = bytearray()
@@ -75,10 +70,7 @@ class Requests:
         self._members = _members(asked, first)
 
     def rows(self, asked: Sequence[Questions]) -> list[Ragged]:
-        """Return for each description in `asked` the requests about each of its images or groups.
-
-        Requests are given by their indices.
-        """
+        """Return for each description in `asked` the indices of the requests about each subject."""
         ends = numpy.cumsum([len(one.samples) for one in asked])
         return [
             Ragged(self._places[end - len(one.samples) : end], numpy.cumsum(one.counts))
@@ -128,16 +120,12 @@ def _distinct(keys: NDArray[numpy.uint8]) -> tuple[NDArray[numpy.int64], NDArray
 def _picked(
     columns: Sequence[array[int]], kind: type[numpy.integer], rows: NDArray[numpy.int64]
 ) -> NDArray[numpy.integer]:
-    """Concatenate `columns`, and return the values at the indices `rows`."""
     parts = [numpy.zeros(0, kind), *(numpy.frombuffer(one, kind) for one in columns if one)]
     return numpy.concatenate(parts)[rows]
 
 
 def _members(asked: Sequence[Questions], first: NDArray[numpy.int64]) -> Ragged:
-    """Return the shown images of R questions.
-
-    `first` (R,) has the positions of these questions among all questions in `asked`.
-    """
+    """Return the shown images of R questions; `first` (R,) are their positions in `asked`."""
     values, sizes, begin = [numpy.zeros(0, numpy.int32)], [numpy.zeros(0, numpy.int64)], 0
     for one in asked:
         subjects = numpy.repeat(numpy.arange(len(one.counts)), one.counts)

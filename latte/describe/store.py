@@ -1,7 +1,6 @@
 """Store of describers' answers, in append-only JSONL files, so that no request is sent again.
 
-A describer is a model that writes texts about images. Each process writes its own part file,
-`part-*.jsonl`, and reads the files of all processes.
+Each process writes its own part file, `part-*.jsonl`, and reads the files of all processes.
 """
 
 from __future__ import annotations
@@ -55,9 +54,8 @@ def request_key(
 ) -> str:
     """Return the key under which a text is stored: a digest of everything that it depends on.
 
-    `images` are content hashes in the order shown; another order gives another key. `fingerprint`
-    is the describer's, `layout` is the arrangement of the images, and `sample` is the index of the
-    answer if the same question is asked several times.
+    `images` are content hashes in the order shown, `layout` is their arrangement, and `sample` the
+    index of the answer if the same question is asked several times.
     """
     if sample == 0:
         return digest("description", layout, fingerprint, prompt, *images)
@@ -111,10 +109,7 @@ class StoredText:
 
 
 def part_files(folder: Path) -> list[Path]:
-    """Return all part files of a store in the order in which they are read.
-
-    If two files have a text with the same key, the text that is read first is used.
-    """
+    """Return all part files of a store; of two texts with one key, the first is used."""
     return sorted(folder.glob("part-*.jsonl"))
 
 
@@ -127,8 +122,7 @@ def part_name() -> str:
 def complete_lines(path: Path, start: int = 0) -> Iterator[bytes]:
     """Yield the complete lines of the file `path` from the byte `start` on.
 
-    A last line without a line feed is not yielded: it was truncated by a crash, or another process
-    is still writing it.
+    A last line without a line feed was truncated by a crash, or is still being written.
     """
     try:
         with path.open("rb") as file:
@@ -165,7 +159,7 @@ class DescriptionStore:
     """Reads all stored answers of a folder into memory, and appends new ones to a part file.
 
     Several processes, even on several machines, may use one folder at the same time. Each sees the
-    answers that were stored before its last `refresh`. A million short texts fit into memory.
+    answers that were stored before its last `refresh`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -203,10 +197,7 @@ class DescriptionStore:
         return key in self._texts or key in self._refusals
 
     def prepare(self) -> None:
-        """Check, before a describer is asked, that answers can be written.
-
-        Raises `LatteError` if the folder cannot be written or the disk is full.
-        """
+        """Raise `LatteError` if the folder cannot be written or the disk is full."""
         with self._explained():
             self._own_file()
             if shutil.disk_usage(self.folder).free < MIN_FREE_BYTES:
@@ -215,8 +206,8 @@ class DescriptionStore:
     def put_many(self, records: Sequence[StoredText]) -> None:
         """Append `records` to the part file, and return when they are on the disk.
 
-        A record is dropped if the store already has a text under its key. A record without text is
-        also dropped if the store has a refusal under its key. Raises `LatteError` if writing fails.
+        A record is dropped if the store has a text under its key, or, without text, a refusal.
+        Raises `LatteError` if writing fails.
         """
         fresh = {record.key: record for record in records if self._is_news(record)}
         if not fresh:
@@ -259,7 +250,6 @@ class DescriptionStore:
             reasons[key] = record.failure or NO_REASON
 
     def _index(self, path: Path, start: int) -> int:
-        """Read complete lines of `path` from the byte `start` on; return their size in bytes."""
         size = 0
         for line in complete_lines(path, start):
             size += len(line)
@@ -289,11 +279,7 @@ class DescriptionStore:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """Close the part file if the `with` block raises; convert `OSError` to `LatteError`.
-
-        After an error, the last line of the file may be incomplete, so nothing more may be appended
-        to it.
-        """
+        """Close the part file, whose last line may be incomplete, after an error."""
         try:
             yield
         except OSError as error:

@@ -30,11 +30,7 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 def mean_interval(values: Sequence[float]) -> Interval:
-    """Return the mean of at least two values with Student's 95 % t-interval.
-
-    If the values are normally distributed, 95 % of such intervals contain the mean over all seeds.
-    Raises `ValueError` for fewer than two values.
-    """
+    """Return the mean of at least two values with Student's 95 % t-interval."""
     if len(values) < 2:
         raise ValueError("a single value has no spread to estimate an interval from")
     found = spread(values)

@@ -29,18 +29,15 @@ KEPT = 2
 _FILE = "state.safetensors"
 _SECONDS = 120.0
 _LARGEST_SHARE = 1 / 20
-"""Largest share of the training time that may be spent on saving the checkpoints that are due by
-time."""
+"""Largest share of the training time for saving checkpoints that are due by time."""
 
 
 class Checkpoints:
     """Decides when checkpoints of a training are due, and saves them.
 
     A checkpoint is due every `checkpoint_every` steps and after the last step. In a run with one
-    process, a checkpoint is also due two minutes after the last checkpoint or the start. If saving
-    is slow, this interval is longer, so that saving takes at most a twentieth of the training time.
-    With several processes, only steps count, because all processes must save at the same step and
-    their clocks differ.
+    process, it is also due after two minutes, or later if saving is slow. The clocks of several
+    processes differ, but all must save at the same step.
     """
 
     def __init__(self, training: Training, step: int) -> None:
@@ -80,9 +77,9 @@ def save_and_broadcast(
 ) -> None:
     """Save a checkpoint in the main process; copy prototypes and labelers to all processes.
 
-    GPUs add numbers in varying order, so the prototypes of the processes can differ by rounding.
-    The copy makes them equal, as loading a checkpoint does. So a resumed run is bit-identical to a
-    run that never stopped.
+    The prototypes of the processes can differ by rounding, because GPUs add numbers in varying
+    order. The copy makes them equal, as loading a checkpoint does, so a resumed run is
+    bit-identical.
     """
     if distributed.is_main_process():
         save_checkpoint(folder, step, learners, labelers)
@@ -97,7 +94,7 @@ def save_and_broadcast(
 def resume(
     folder: Path, learners: Sequence[Learner], labelers: Sequence[PseudoLabeler[Any]]
 ) -> int:
-    """Load the same checkpoint in all processes: the newest that the main process can read.
+    """Load the newest checkpoint that the main process can read, in all processes.
 
     Returns the step of the checkpoint, or 0 if there is none.
     """
@@ -142,10 +139,7 @@ def load_checkpoint(
     labelers: Sequence[PseudoLabeler[Any]],
     only: int | None = None,
 ) -> int:
-    """Restore the newest undamaged checkpoint, and return its step; 0 if there is none.
-
-    If `only` is given, only the checkpoint of this step is read.
-    """
+    """Restore the newest undamaged checkpoint, or that of step `only`; return its step or 0."""
     for checkpoint in reversed(_checkpoints(folder, only)):
         try:
             tensors = load_tensors(checkpoint / _FILE)
@@ -165,10 +159,7 @@ def load_checkpoint(
 
 
 def _checkpoints(folder: Path, only: int | None = None) -> list[Path]:
-    """Return the checkpoint folders that contain a tensor file, oldest first.
-
-    A folder has no tensor file if a process was killed while it removed the folder.
-    """
+    """Return the checkpoint folders, oldest first; one without tensor file is half removed."""
     found = folder.glob("step-*" if only is None else _name(only))
     numbered = [one for one in found if one.name.removeprefix("step-").isdecimal()]
     return sorted(one for one in numbered if (one / _FILE).exists())

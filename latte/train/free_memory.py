@@ -18,8 +18,8 @@ def free_memory(
 ) -> int | None:
     """Return the memory in bytes that this process can still use; None if unknown (not Linux).
 
-    The result is the minimum of the free memory of the machine and of all control groups of the
-    process. Memory in which a group caches files counts as free, because the kernel can reclaim it.
+    It is the minimum of the free memory of the machine and of all control groups of the process.
+    Files that a group caches count as free, because the kernel can reclaim them.
     """
     found = [_free_on_machine(meminfo), *_free_in_groups(own_groups, groups)]
     known = [value for value in found if value is not None]
@@ -46,7 +46,6 @@ def _free_in_groups(own_groups: Path, groups: Path) -> Iterator[int | None]:
 
 
 def _ancestors(root: Path, path: str) -> Iterator[Path]:
-    """Yield the folder of a control group and of all groups above it, up to `root`."""
     place = root / path.lstrip("/")
     while place != root and root in place.parents:
         yield place

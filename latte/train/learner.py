@@ -1,7 +1,4 @@
-"""A learner: one adapted copy of the backbone with its prototypes, loss and optimiser.
-
-An aggregator computes the prototypes, which are the vectors that represent classes.
-"""
+"""A learner: one adapted copy of the backbone with its prototypes, loss and optimiser."""
 
 from __future__ import annotations
 
@@ -55,16 +52,13 @@ from latte.train.precision import (
 
 @dataclass
 class Learner:
-    """One copy of the backbone that is trained, with its prototypes, loss and optimiser.
-
-    Most recipes have one learner.
-    """
+    """One copy of the backbone that is trained, with its prototypes, loss and optimiser."""
 
     name: str
     backbone: Backbone
     parameters: Mapping[str, nn.Parameter]
-    """Trained parameters by name; those of the loss are named `loss.NAME`. Empty if training
-    changes prototypes only."""
+    """Trained parameters by name, with those of the loss (`loss.NAME`); empty if none is trained.
+    """
     aggregator: PrototypeAggregator[Any]
     loss: Loss[Any] | None
     """The loss of each step; None only if the run takes no training step."""
@@ -76,16 +70,13 @@ class Learner:
     micro_batch_size: int | None = None
     """Number of images or texts per forward pass of a tower; None for the whole batch."""
     constant_features: Tensor | None = None
-    """(N, D): features of all training images, if they are constant; None if the image tower is
-    trained or views are random."""
+    """(N, D): features of the training images; None if views or the image tower change."""
     constant_class_features: Tensor | None = None
-    """(C, D): features of the class texts; None if the text tower is trained, or if the aggregator
-    does not need these features in every step."""
+    """(C, D): features of the class texts; None if they change or are not needed in each step."""
     cached_texts: CachedTexts | None = None
     """Features of texts that are not encoded in every step."""
     image_states: CachedStates | None = None
-    """Outputs of the image tower's frozen layers for the current view of all training images; None
-    if they are not cached."""
+    """Cached outputs of the image tower's frozen layers for the current view, or None."""
     cached_views: CachedViews | None = None
     """Outputs of the frozen layers for all views; None unless the number of views is fixed."""
     text_states: CachedTextStates | None = None
@@ -101,8 +92,7 @@ class Learner:
     def encode_images(self, indices: Tensor, pixels: Tensor | None) -> Tensor:
         """Return unit features (B, D) of the training images with the indices `indices` (B,).
 
-        `pixels` (B, 3, S, S) are views of these images; they are needed only if `needs_pixels` is
-        True, and may be None otherwise.
+        `pixels` (B, 3, S, S) are views of these images; they are ignored unless `needs_pixels`.
         """
         if self.constant_features is not None:
             known = self.constant_features
@@ -114,10 +104,7 @@ class Learner:
             return self.backbone.encode_images(pixels)
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
-        """Return unit features (M, D) of M distinct texts.
-
-        They carry a gradient if the text tower has trainable parameters.
-        """
+        """Return unit features (M, D) of M distinct texts, with gradient if the tower trains."""
         with forward_in(self.arithmetic, self.device):
             if self.text_states is not None and texts:
                 return self.text_states.features(texts)
@@ -181,12 +168,9 @@ class Learner:
     ) -> None:
         """Cache features, or outputs of frozen layers, so that steps need not compute them.
 
-        The outputs for images are cached if `image_states` is given, and those for texts if
-        `text_states` is true. The outputs for `settings.views` random views are computed later; see
-        `CachedViews`.
-
-        Features of frozen towers are computed from the evaluation view and without dropout. They
-        differ by rounding from features that a training step would compute in its own batches.
+        The outputs for images are cached if `image_states` is given, those for texts if
+        `text_states` is true. Features of frozen towers come from the evaluation view, without
+        dropout.
         """
         if settings.augment is None and not self.image_tower_is_trained:
             self.constant_features = start.image_features
@@ -243,7 +227,6 @@ class Learner:
             self.text_states = CachedTextStates(trunk, states, lengths, indices)
 
     def _texts_of_steps(self, inputs: StepInputs) -> Sequence[str]:
-        """Return all distinct texts that steps may encode."""
         described = inputs.bank.unique_texts if inputs.descriptions else ()
         in_steps = self.aggregator.class_features_refresh == "step"
         classes = inputs.class_texts.sentences if in_steps else ()
@@ -252,10 +235,8 @@ class Learner:
     def features_of(self, trunk: Trunk, states: Tensor, size: int | None = None) -> Tensor:
         """Return unit features (N, D) of states (N, W) of the image `trunk`, without gradient.
 
-        `states` are the outputs of the frozen layers of `trunk`. If `size` is given, they are
-        processed in batches of this size, and the features are bit-identical to those of the whole
-        tower with the same batches. Raises `LatteError` if a feature is zero or not finite, because
-        training diverged.
+        With batches of `size`, they are bit-identical to those of the whole tower. Raises
+        `LatteError` if a feature is zero or not finite, because training diverged.
         """
         with torch.no_grad(), encoding_in(self.arithmetic, self.device):
             parts = torch.split(states, size or rows_per_block(trunk.width))
@@ -264,10 +245,7 @@ class Learner:
         return features
 
     def _refreshed_texts(self, inputs: StepInputs, lifetime: int) -> RefreshedTexts:
-        """Return an empty cache for all descriptions except descriptions of scope `class`.
-
-        Texts about classes are few, so every step encodes them with gradient.
-        """
+        """Return an empty cache for all descriptions but those of classes, which are few."""
         bank = inputs.bank
         names = [name for name in inputs.descriptions if name not in bank.of_class]
         like = torch.empty(0, self.backbone.embedding_width, device=self.device)
@@ -280,10 +258,6 @@ class Learner:
 
 
 def _fits(size: int, inputs: str, progress: Progress) -> bool:
-    """Return True if `size` bytes of frozen layers' outputs are few enough to cache; report it.
-
-    `inputs` names the inputs of the layers, such as images, in the message.
-    """
     taken = f"train: outputs of frozen layers take {size / 2**20:,.0f} MiB for {inputs}"
     fits = size <= LARGEST_STATES
     then = "and are computed once" if fits else "too much to cache: every step computes them"
@@ -301,10 +275,7 @@ def build_learner(
     precision: Precision = "auto",
     micro_batch_size: int | None = None,
 ) -> Learner:
-    """Return a learner with a copy of the frozen CLIP.
-
-    `select` makes parameters of the copy trainable and returns them.
-    """
+    """Return a learner with a copy of the frozen CLIP, of which `select` trains parameters."""
     backbone = frozen.fork()
     parameters = {**select(backbone), **loss_parameters(loss)}
     return Learner(
@@ -352,8 +323,8 @@ def build_optimizer(
 def learning_rate_factor(step: int, total_steps: int, settings: TrainSettings) -> float:
     """Return the learning rate of step `step` (from 0), as a factor of the peak learning rate.
 
-    The factor rises linearly during warm-up. After warm-up it stays constant, or it follows half a
-    cosine down to 0 at `total_steps` (Loshchilov & Hutter 2017, without restarts).
+    It rises linearly during warm-up. Then it is constant, or follows half a cosine down to 0 at
+    `total_steps` (Loshchilov & Hutter 2017, without restarts).
     """
     warmup = settings.warmup_steps
     if step < warmup:

@@ -1,7 +1,6 @@
 """The arithmetic (fp32, TF32, bf16 or fp16) of the two towers.
 
-Weights, labels, prototypes and losses are always fp32. At the published learning rate, a step
-changes a weight by less than the precision of bf16. So weights are stored in fp32, and autocast
+Weights are always fp32, because a step changes them by less than the precision of bf16. Autocast
 rounds only the inputs of matrix products.
 """
 
@@ -26,10 +25,7 @@ _FIRST_WITH_TF32 = 8
 def choose_arithmetic(wanted: Precision, device: torch.device) -> Arithmetic:
     """Return the arithmetic for the setting `wanted` on `device`.
 
-    `auto` and `tf32` mean TF32 if the device supports it, else fp32.
-
-    Raises:
-        LatteError: for bf16 on a GPU that cannot compute in it.
+    Raises `LatteError` for bf16 on a GPU that cannot compute in it.
     """
     if wanted == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
         raise LatteError(
@@ -63,18 +59,14 @@ def forward_in(arithmetic: Arithmetic, device: torch.device) -> AbstractContextM
 
 
 def encoding_in(arithmetic: Arithmetic, device: torch.device) -> AbstractContextManager[Any]:
-    """Return a context manager in which a tower encodes without gradient, in `arithmetic`.
-
-    A CPU always encodes in fp32, so that there a model's features do not depend on the setting.
-    """
+    """Return a context manager in which a tower encodes without gradient, always fp32 on a CPU."""
     return nullcontext() if device.type == "cpu" else forward_in(arithmetic, device)
 
 
 def backward_in(arithmetic: Arithmetic) -> AbstractContextManager[Any]:
     """Return a context manager in which the backward pass uses `arithmetic`.
 
-    For fp32 and TF32, it selects the kind of matrix products. For bf16 and fp16, it does nothing,
-    because autograd has recorded the casts of autocast.
+    For bf16 and fp16 it does nothing, because autograd has recorded the casts of autocast.
     """
     match arithmetic:
         case "fp32":
@@ -87,10 +79,7 @@ def backward_in(arithmetic: Arithmetic) -> AbstractContextManager[Any]:
 
 @contextmanager
 def fp32_products(mode: Literal["ieee", "tf32"]) -> Iterator[None]:
-    """Let CUDA multiply and convolve fp32 tensors in fp32 (`ieee`) or TF32 in the `with` block.
-
-    Without this, torch lets cuDNN convolve fp32 tensors in TF32.
-    """
+    """Let CUDA multiply and convolve fp32 tensors in fp32 (`ieee`) or TF32 in the `with` block."""
     before = _read_modes()
     try:
         _write_modes((mode, mode, mode))
@@ -114,10 +103,7 @@ def _read_modes() -> _Modes:
 
 
 def _write_modes(modes: _Modes) -> None:
-    """Set torch's modes by their old names and, since torch 2.9, by their new names too.
-
-    Torch raises an error if the old and the new settings do not agree.
-    """
+    """Set torch's modes by their old and, since torch 2.9, new names, which must agree."""
     matmul: Any = torch.backends.cuda.matmul
     cudnn: Any = torch.backends.cudnn
     matmul.allow_tf32, cudnn.allow_tf32 = (mode == "tf32" for mode in modes[:2])
@@ -132,9 +118,8 @@ def _mode(allows_tf32: bool) -> str:
 class LossScaler:
     """Multiplies the loss by a factor so that small fp16 gradients do not become 0.
 
-    Gradients are divided by the same factor before the step. A step with a gradient that is not
-    finite is skipped and halves the factor; 2000 steps with finite gradients double the factor. For
-    other arithmetic than fp16, the scaler is inactive.
+    A step with a gradient that is not finite is skipped and halves the factor; 2000 steps with
+    finite gradients double it. For other arithmetic than fp16, the scaler is inactive.
     """
 
     def __init__(self, arithmetic: Arithmetic, device: torch.device) -> None:
@@ -180,10 +165,7 @@ class LossScaler:
         }
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Restore the tensors that `state` returned.
-
-        Raises `KeyError` if they were saved with another arithmetic.
-        """
+        """Restore the tensors of `state`; `KeyError` if they belong to another arithmetic."""
         if not self.enabled:
             return
         restored = self._scaler.state_dict()

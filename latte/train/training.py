@@ -40,13 +40,11 @@ class Training:
     bank_features: BankFeatures | None = None
     """Returns the frozen CLIP's features of all texts; if None, training encodes the texts."""
     image_states: ImageStates | None = None
-    """Returns the outputs of the frozen layers for all training images; if None, they are not
-    cached."""
+    """Returns the outputs of frozen layers for all training images; None: not cached."""
     listen: Listen | None = None
     """Called with rows of metrics after they are written."""
     device_views: DeviceViews | None = None
-    """Makes views on the device, from images stored there; if given, it is used instead of
-    `view`."""
+    """Makes views on the device, instead of `view`."""
     clock: Callable[[], float] = time.monotonic
     """Returns the time in seconds; it determines when checkpoints are due."""
 
