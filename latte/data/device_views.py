@@ -32,11 +32,7 @@ _PASS_BYTES = 256 * 2**20
 
 
 def make_device_views(
-    view: TrainingView,
-    images: ImageCache,
-    device: str,
-    settings: TrainSettings,
-    progress: Progress,
+    view: TrainingView, images: ImageCache, device: str, settings: TrainSettings, progress: Progress
 ) -> DeviceViews | None:
     """Return views that are made on `device`, or None if the CPU makes them.
 

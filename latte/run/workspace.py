@@ -13,14 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 import platformdirs
 
 from latte import distributed
-from latte.interfaces import (
-    Backbone,
-    BackboneLoader,
-    Context,
-    Dataset,
-    LatteError,
-    Progress,
-)
+from latte.interfaces import Backbone, BackboneLoader, Context, Dataset, LatteError, Progress
 from latte.recipe.load import load_recipe
 from latte.recipe.model import Choice, Recipe
 from latte.registry.registry import Registry

@@ -12,20 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from latte import distributed
-from latte.backbone.encode import (
-    check_features,
-    count_rows,
-    encode_many_texts,
-    encode_text_states,
-)
-from latte.interfaces import (
-    Backbone,
-    Loss,
-    Progress,
-    PrototypeAggregator,
-    TrainingStart,
-    Trunk,
-)
+from latte.backbone.encode import check_features, count_rows, encode_many_texts, encode_text_states
+from latte.interfaces import Backbone, Loss, Progress, PrototypeAggregator, TrainingStart, Trunk
 from latte.interfaces.settings import OptimizerSettings, Precision, TrainSettings
 from latte.toolkit.blocks import rows_per_block
 from latte.train.features import (
@@ -198,11 +186,7 @@ class Learner:
             self.cached_texts = CachedTexts(features.to(self.device), inputs.descriptions)
 
     def _cache_image_states(
-        self,
-        views: int | None,
-        start: TrainingStart,
-        image_states: ImageStates,
-        progress: Progress,
+        self, views: int | None, start: TrainingStart, image_states: ImageStates, progress: Progress
     ) -> None:
         trunk = self.backbone.image_trunk()
         images = (views or 1) * len(start.image_features)
@@ -312,11 +296,7 @@ def build_optimizer(
     if settings.name == "sgd":
         return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=settings.momentum)
     return torch.optim.AdamW(
-        groups,
-        lr=settings.learning_rate,
-        betas=settings.betas,
-        eps=settings.epsilon,
-        fused=True,
+        groups, lr=settings.learning_rate, betas=settings.betas, eps=settings.epsilon, fused=True
     )
 
 

@@ -18,14 +18,7 @@ from torch import Tensor
 from latte import distributed
 from latte.backbone.encode import encode_cached_images
 from latte.data.batches import epoch_batches, training_batches
-from latte.interfaces import (
-    Batch,
-    EpochInfo,
-    FeatureBank,
-    Posterior,
-    Progress,
-    ProgressTask,
-)
+from latte.interfaces import Batch, EpochInfo, FeatureBank, Posterior, Progress, ProgressTask
 from latte.results.metrics_log import MetricsLog
 from latte.toolkit.seeds import seed_from
 from latte.train.checkpoint import Checkpoints, resume
