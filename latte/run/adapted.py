@@ -64,7 +64,10 @@ class Adapted:
         """Mean logit bias of sigmoid models; None if a model has no bias or uses no cosines."""
         biases = [member.backbone.logit_bias for member in self.members]
         found = [float(bias.detach()) for bias in biases if bias is not None]
-        cosines = all(_gives_cosines(member.classifier) for member in self.members)
+        cosines = all(
+            one.bias is None and torch.allclose(one.weights.norm(dim=1), torch.ones(()), atol=1e-3)
+            for one in (member.classifier for member in self.members)
+        )
         return sum(found) / len(found) if len(found) == len(biases) and cosines else None
 
     def matches(self, similarities: Tensor) -> Tensor | None:
@@ -100,11 +103,6 @@ class Adapted:
         )
 
 
-def _gives_cosines(classifier: Classifier) -> bool:
-    lengths = classifier.weights.norm(dim=1)
-    return classifier.bias is None and torch.allclose(lengths, torch.ones(()), atol=1e-3)
-
-
 def mean_similarities(classifiers: Sequence[Classifier], features: Sequence[Tensor]) -> Tensor:
     """Return the learners' mean similarities (B, C), from each learner's features (B, D)."""
     found = [own.similarities(one) for own, one in zip(classifiers, features, strict=True)]
@@ -134,10 +132,8 @@ def save_adapted(folder: RunFolder, adapted: Adapted) -> list[Path]:
 
 def save_classifiers(folder: RunFolder, adapted: Adapted) -> Path:
     """Write `prototypes.safetensors`; return its path."""
-    about = {
-        "class_names": adapted.class_names,
-        "learners": [member.name for member in adapted.members],
-    }
+    names = [member.name for member in adapted.members]
+    about = {"class_names": adapted.class_names, "learners": names}
     write_prototypes(folder.prototypes, adapted, about)
     return folder.prototypes
 

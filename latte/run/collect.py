@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -31,6 +32,8 @@ from latte.run.images import Images
 from latte.run.posterior import read_own_images
 from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot, load_zero_shot, zero_shot_labels
+
+PairT = TypeVar("PairT")
 
 GALLERY = 200
 """Number of training images that are sampled with the run's seed as examples for reporters."""
@@ -67,7 +70,15 @@ def collect_results(
         skipped_images=images.skipped,
         seconds={stage: record.seconds for stage, record in done.items()},
         metrics=run.metrics,
-        evaluations=(*run.evaluations, *_of_controls(controls)),
+        evaluations=(
+            *run.evaluations,
+            *(
+                replace(one, name=name)
+                for name, evaluations in controls.items()
+                for one in evaluations
+                if one.name == "adapted"
+            ),
+        ),
         gallery=tuple(_gallery(workspace, images, labels, bank)),
         pseudo_label_counts=_counts(labels, len(images.class_names)),
         verdict=run.verdict,
@@ -80,9 +91,7 @@ def collect_results(
         confusions=_confusions(run, images, zero_shot, before, [*classifiers.values()]),
         mistakes=_mistakes(run, images, before),
         uncertain=_uncertain(run, images, labels),
-        label_flows=tuple(
-            LabelFlow(*pair, number) for pair, number in _pairs(labels.frozen, labels.adapted)
-        ),
+        label_flows=_pairs(LabelFlow, labels.frozen, labels.adapted),
         prototypes=tuple(
             LearnerPrototypes(name, zero_shot.classifier, after)
             for name, after in classifiers.items()
@@ -93,12 +102,6 @@ def collect_results(
             if record.peak_memory_mb is not None
         },
     )
-
-
-def _of_controls(controls: Mapping[str, Sequence[Evaluation]]) -> Iterator[Evaluation]:
-    """Yield the evaluation of each control run's adapted model, named after the control."""
-    for name, evaluations in controls.items():
-        yield from (replace(one, name=name) for one in evaluations if one.name == "adapted")
 
 
 def _gallery(
@@ -186,14 +189,15 @@ def _confusions(
         ).labels()
     true = torch.tensor(images.labels)[rows].tolist()
     return {
-        name: tuple(
-            Confusion(*pair, number) for pair, number in _pairs(true, predicted[rows].tolist())
-        )
+        name: _pairs(Confusion, true, predicted[rows].tolist())
         for name, predicted in (("zero-shot", before), ("adapted", after))
     }
 
 
-def _pairs(first: Sequence[int], second: Sequence[int]) -> list[tuple[tuple[int, int], int]]:
-    """Return each pair of labels and its number of images, the most frequent pair first."""
+def _pairs(
+    kind: Callable[[int, int, int], PairT], first: Sequence[int], second: Sequence[int]
+) -> tuple[PairT, ...]:
+    """Return a `kind` for each pair of labels and its number of images, most frequent first."""
     found = Counter(zip(first, second, strict=True))
-    return sorted(found.items(), key=lambda item: (-item[1], item[0]))
+    ordered = sorted(found.items(), key=lambda item: (-item[1], item[0]))
+    return tuple(kind(*pair, number) for pair, number in ordered)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import groupby
 from typing import Any
@@ -92,37 +93,38 @@ def _ask_all(
 
     Each describer is closed before the next one begins.
     """
-    waiting = build_describers(workspace, descriptions)
     results = {}
-    try:
-        plans = plan_requests(
-            training, descriptions, waiting, workspace.seed, workspace.recipe.asked
-        )
-        with DescriptionStore(description_folder()) as store:
-            for name, plan in plans.items():
-                if len(plans) > 1:
-                    workspace.progress.say(f"describer {name}: {', '.join(plan.descriptions)}")
-                results[name] = generate(
-                    waiting[name], plan, store, workspace.progress, shard=shard, ask_again=ask_again
-                )
-                waiting.pop(name).close()
-    finally:
-        for describer in waiting.values():
-            describer.close()
+    with (
+        planned_requests(workspace, training, descriptions) as (plans, waiting),
+        DescriptionStore(description_folder()) as store,
+    ):
+        for name, plan in plans.items():
+            if len(plans) > 1:
+                workspace.progress.say(f"describer {name}: {', '.join(plan.descriptions)}")
+            results[name] = generate(
+                waiting[name], plan, store, workspace.progress, shard=shard, ask_again=ask_again
+            )
+            waiting.pop(name).close()
     return plans, results
 
 
-def build_describers(
-    workspace: Workspace, descriptions: Mapping[str, DescriptionType[Any]]
-) -> dict[str, Describer[Any]]:
-    """Return the describers that `descriptions` need, by name, in the recipe's order."""
+@contextmanager
+def planned_requests(
+    workspace: Workspace, training: TrainingSet, descriptions: Mapping[str, DescriptionType[Any]]
+) -> Iterator[tuple[dict[str, Plan], dict[str, Describer[Any]]]]:
+    """Return plans and describers by name, and close the describers after the `with` block."""
     asked = workspace.recipe.asked
     needed = {asked.get(label) for label, kind in descriptions.items() if kind.scope != "class"}
-    return {
+    describers = {
         choice.label: workspace.build(choice)
         for choice in workspace.recipe.describers
         if choice.label in needed
     }
+    try:
+        yield plan_requests(training, descriptions, describers, workspace.seed, asked), describers
+    finally:
+        for describer in describers.values():
+            describer.close()
 
 
 def _hold_back(

@@ -131,7 +131,13 @@ def evaluate(
     for candidate in others:
         _label_training(workspace, folder.candidate, images, zero_shot, candidate)
     calibration, answers = _label_training(workspace, folder, images, zero_shot, taken)
-    _write_present(folder.present, answers, images.class_names)
+    # Rounding puts some probabilities above 1.
+    shares, names = answers.probabilities.clamp(max=1), images.class_names
+    present = present_classes(answers.likeliest, shares, len(names))
+    unsupported = tuple(names[label] for label in present.unsupported)
+    write_json(
+        folder.present, asdict(PresentNames(present.expected, *present.interval, unsupported))
+    )
     _write_uncertain(folder.uncertain, answers, images)
     top_k = workspace.recipe.evaluate.top_k
     rows = _predictions(images, taken.evaluation, calibration, top_k)
@@ -308,33 +314,20 @@ def _write_pseudo_labels(
 def _write_uncertain(path: Path, answers: _Answers, images: Images) -> None:
     names = images.class_names
     confidences = answers.confidences
-    order = confidences[:, 0].sort(stable=True).indices[:LEAST_CERTAIN].tolist()
+    order = confidences[:, 0].sort(stable=True).indices[:LEAST_CERTAIN]
+    best = (one[order, :2].tolist() for one in (answers.likeliest, confidences))
+    rows = []
+    for row, label, likeliest, scores in zip(
+        order.tolist(), answers.labels[order].tolist(), *best, strict=True
+    ):
+        classes = [
+            ClassScore(names[one], min(1.0, score), one)
+            for one, score in zip(likeliest, scores, strict=True)
+        ]
+        others = [one for one in classes[1:] if one.label != label]
+        rows.append(Prediction(images.training.images[row].id, (classes[0], *others)))
     with write_atomically(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        rows = (
-            Prediction(
-                images.training.images[row].id,
-                tuple(
-                    ClassScore(names[label], min(1.0, score), label)
-                    for place, (label, score) in enumerate(
-                        zip(
-                            answers.likeliest[row, :2].tolist(),
-                            confidences[row, :2].tolist(),
-                            strict=True,
-                        )
-                    )
-                    if place == 0 or label != answers.labels[row]
-                ),
-            )
-            for row in order
-        )
         stream_predictions(file, rows, "jsonl", Columns(source=False))
-
-
-def _write_present(path: Path, answers: _Answers, class_names: Sequence[str]) -> None:
-    # Rounding puts some probabilities above 1.
-    found = present_classes(answers.likeliest, answers.probabilities.clamp(max=1), len(class_names))
-    unsupported = tuple(class_names[label] for label in found.unsupported)
-    write_json(path, asdict(PresentNames(found.expected, *found.interval, unsupported)))
 
 
 def _predictions(

@@ -170,7 +170,8 @@ class FeatureBlocks:
         return [(path, keys, rows) for path, keys, rows in opened if rows is not None]
 
     def _write(self, keys: NDArray[Any], rows: Tensor) -> Path:
-        tensors = {"keys": _as_tensor(keys), "features": rows.contiguous()}
+        named = torch.from_numpy(keys.view(numpy.uint8).reshape(-1, _KEY_BYTES).copy())
+        tensors = {"keys": named, "features": rows.contiguous()}
         digests = {name: tensor_digest({name: value}) for name, value in tensors.items()}
         path = self.folder / f"{digests['keys']}.safetensors"
         with write_atomically(path) as temporary:
@@ -205,7 +206,3 @@ def _remove(path: Path) -> None:
 def _hashed(keys: Sequence[str]) -> NDArray[Any]:
     parts = (hashlib.blake2b(key.encode(), digest_size=_KEY_BYTES).digest() for key in keys)
     return numpy.frombuffer(b"".join(parts), dtype=f"S{_KEY_BYTES}")
-
-
-def _as_tensor(keys: NDArray[Any]) -> Tensor:
-    return torch.from_numpy(keys.view(numpy.uint8).reshape(-1, _KEY_BYTES).copy())

@@ -163,10 +163,8 @@ def _sample(items: Sequence[ItemT], workspace: Workspace, split: str) -> Sequenc
 
 def _lines(scan: Scan, labels: Sequence[int] | None) -> Iterator[str]:
     for number, (image, key) in enumerate(zip(scan.images, scan.keys, strict=True)):
-        row: dict[str, str | int] = {"id": image.id, "key": key}
-        if labels is not None:
-            row["label"] = labels[number]
-        yield json.dumps(row, ensure_ascii=False)
+        label = {} if labels is None else {"label": labels[number]}
+        yield json.dumps({"id": image.id, "key": key, **label}, ensure_ascii=False)
 
 
 def with_corrections(workspace: Workspace, images: Images) -> Images:
@@ -194,12 +192,12 @@ def _read_corrections(workspace: Workspace, images: Images) -> tuple[int, ...]:
     given = teaching_labels(path)
     for name in given.values():
         if name not in names:
-            way_out = (
-                "If the class names have changed since this answer, put this name back, or remove "
-                "the lines with it from this file."
+            hint = (
+                f"{did_you_mean(name, names)} If the class names have changed since this answer, "
+                "put this name back, or remove the lines with it from this file."
             )
-            hint = f"{did_you_mean(name, names)} {way_out}".lstrip()
-            raise LatteError(f'"{name}" is none of the classes', where=str(path), hint=hint)
+            what = f'"{name}" is none of the classes'
+            raise LatteError(what, where=str(path), hint=hint.lstrip())
     return tuple(names[given[key]] if key in given else -1 for key in images.training.keys)
 
 

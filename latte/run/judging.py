@@ -76,8 +76,7 @@ def judge_and_save(
         written.append(folder.verdict)
     outcome = Outcome(candidate, features=features)
     if strength < 1:
-        taken = _blend(workspace, zero_shot, candidate, strength)
-        outcome = Outcome(taken, candidate, features)
+        outcome = Outcome(_blend(workspace, zero_shot, candidate, strength), candidate, features)
     if distributed.is_main_process():
         if workspace.recipe.guard is None:
             folder.verdict.unlink(missing_ok=True)
@@ -104,31 +103,8 @@ def _judge(
 ) -> Verdict:
     choice = workspace.recipe.guard
     assert choice is not None, "only called with a guard"
-    evidence = _evidence(workspace, images, zero_shot, candidate, posterior, features)
-    verdict: Verdict = workspace.build(choice).judge(evidence)
-    try:
-        check_verdict(verdict, divisible=evidence.divisible)
-    except ValueError as error:
-        raise LatteError(
-            f"its verdict cannot be used: {error}",
-            where=f"guard {choice.label}",
-            hint="report it to the author of the plugin; without a guard: --set guard=null",
-        ) from error
-    write_json(workspace.folder.verdict, asdict(verdict))
-    workspace.progress.say(f"guard {choice.label}: {verdict.outcome}")
-    return verdict
-
-
-def _evidence(
-    workspace: Workspace,
-    images: Images,
-    zero_shot: ZeroShot,
-    candidate: Adapted,
-    posterior: Posterior | None,
-    features: Sequence[Tensor] | None,
-) -> Evidence:
     own = features or [zero_shot.training] * len(candidate.members)
-    return Evidence(
+    evidence = Evidence(
         class_names=candidate.class_names,
         class_features=zero_shot.class_features,
         image_features=zero_shot.training,
@@ -143,6 +119,18 @@ def _evidence(
         trained=features is not None,
         corrections=None if images.corrections is None else torch.tensor(images.corrections),
     )
+    verdict: Verdict = workspace.build(choice).judge(evidence)
+    try:
+        check_verdict(verdict, divisible=evidence.divisible)
+    except ValueError as error:
+        raise LatteError(
+            f"its verdict cannot be used: {error}",
+            where=f"guard {choice.label}",
+            hint="report it to the author of the plugin; without a guard: --set guard=null",
+        ) from error
+    write_json(workspace.folder.verdict, asdict(verdict))
+    workspace.progress.say(f"guard {choice.label}: {verdict.outcome}")
+    return verdict
 
 
 def _blend(

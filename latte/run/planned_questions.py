@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from latte.describe.choose import counted_tokens
-from latte.describe.plan import plan_requests
 from latte.describe.store import DescriptionStore
 from latte.interfaces import FeatureBank, Progress, PrototypeAggregator, PseudoLabeler
 from latte.interfaces.settings import ASSUMED_TOKENS
 from latte.recipe.model import Recipe
 from latte.registry.registry import Registry
-from latte.run.describing import build_describers, build_descriptions, training_set
+from latte.run.describing import build_descriptions, planned_requests, training_set
 from latte.run.images import Images, find_images, with_corrections
 from latte.run.process import keep_freed_memory
 from latte.run.training import build_questions, training_start
@@ -62,20 +61,14 @@ def _of_descriptions(
 ) -> Iterator[PlannedQuestions]:
     training = training_set(workspace, images, zero_shot)
     descriptions = build_descriptions(workspace, images.template)
-    describers = build_describers(workspace, descriptions)
-    try:
-        plans = plan_requests(
-            training, descriptions, describers, workspace.seed, workspace.recipe.asked
-        )
-    finally:
-        for describer in describers.values():
-            describer.close()
+    with planned_requests(workspace, training, descriptions) as (plans, describers):
+        counts = {name for name, one in describers.items() if counted_tokens(one)}
     with DescriptionStore(description_folder()) as store:
         for name, plan in plans.items():
             for label, planned in plan.descriptions.items():
                 rows = {row for own in planned.rows for row in own}
                 stored = sum(store.is_answered(plan.key(row)) for row in rows)
-                tokens = ASSUMED_TOKENS if counted_tokens(describers[name]) else None
+                tokens = ASSUMED_TOKENS if name in counts else None
                 yield PlannedQuestions(name, label, len(rows), stored, tokens)
 
 

@@ -139,17 +139,14 @@ class _Runner:
             ),
         )
         job = Job(self.workspace, images, self.ask_again)
-        if self._trains(job):
+        train = STAGES.index("train")
+        if self.last >= train and not all(map(job.reusable, STAGES[: train + 1])):
             refuse_kernels(self.workspace)
         if distributed.is_main_process():
             self._write_recipe()
             self._forget_changed(job)
             self._note_environment()
         return job
-
-    def _trains(self, job: Job) -> bool:
-        train = STAGES.index("train")
-        return self.last >= train and not all(map(job.reusable, STAGES[: train + 1]))
 
     def _warn(self, images: Images) -> None:
         if self.workspace.is_control:
@@ -163,14 +160,9 @@ class _Runner:
     def _write_recipe(self) -> None:
         recipe = self.workspace.recipe
         write_text(self.folder.recipe, dump_yaml(recipe.resolved))
-        write_json(
-            self.folder.source,
-            {
-                "recipe": str(recipe.path.absolute()),
-                "limit": self.workspace.limit,
-                "origins": dict(recipe.origins),
-            },
-        )
+        path, limit = str(recipe.path.absolute()), self.workspace.limit
+        source = {"recipe": path, "limit": limit, "origins": dict(recipe.origins)}
+        write_json(self.folder.source, source)
 
     def _forget_changed(self, job: Job) -> None:
         """Delete the records of the first unfinished or changed stage and of all later stages."""
@@ -198,8 +190,8 @@ class _Runner:
             before = read_stored(path, dict[str, Any])
         if before is not None and 0 < len(kept) <= min(self.last, STAGES.index("evaluate")):
             one, other = flattened(before), flattened(now)
-            names = [name for name in other if name in one and name not in _SAME_BITS]
-            changed = [name for name in names if one[name] != other[name]]
+            common = [name for name in other if name in one and name not in _SAME_BITS]
+            changed = [name for name in common if one[name] != other[name]]
             old, new = (", ".join(f"{name} {of[name]}" for name in changed) for of in (one, other))
             if changed:
                 self.progress.say(

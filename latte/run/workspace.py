@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -99,14 +99,7 @@ class Workspace:
     @cached_property
     def context(self) -> Context:
         """The context that components receive when they are built."""
-        return Context(
-            base_dir=self.recipe.base_dir.absolute(),
-            cache_dir=cache_folder(),
-            device=self.device,
-            seed=self.seed,
-            frozen_clip=lambda: self.frozen_clip,
-            model_folder=self.registry.model_folder,
-        )
+        return _context(self.recipe, self.registry, self.device, lambda: self.frozen_clip)
 
     @cached_property
     def backbone(self) -> BackboneLoader[Any]:
@@ -228,15 +221,14 @@ def unloaded_dataset(recipe: Recipe, registry: Registry) -> Dataset[Any]:
 
 def unloaded(recipe: Recipe, registry: Registry, choice: Choice) -> Any:
     """Build a component of a recipe without a run, a model or torch."""
-    context = Context(
-        base_dir=recipe.base_dir.absolute(),
-        cache_dir=cache_folder(),
-        device="cpu",
-        seed=recipe.general.seed,
-        frozen_clip=_no_clip,
-        model_folder=registry.model_folder,
-    )
-    return registry.build(choice, choice.options, context)
+    return registry.build(choice, choice.options, _context(recipe, registry, "cpu", _no_clip))
+
+
+def _context(
+    recipe: Recipe, registry: Registry, device: str, clip: Callable[[], Backbone]
+) -> Context:
+    base, seed = recipe.base_dir.absolute(), recipe.general.seed
+    return Context(base, cache_folder(), device, seed, clip, registry.model_folder)
 
 
 def check_sending(recipe: Recipe, dataset: Dataset[Any]) -> None:

@@ -56,18 +56,13 @@ class ZeroShot:
 def compute_zero_shot(workspace: Workspace, images: Images) -> ZeroShot:
     """Encode all images and classes with the frozen CLIP; return features and labels."""
     clip = workspace.frozen_clip
-    features = [
-        encode_images(workspace, scan, name)
-        for scan, name in (
-            (images.training, "encode images"),
-            (images.evaluation, "encode test images"),
-        )
-    ]
+    training = encode_images(workspace, images.training, "encode images")
+    evaluation = encode_images(workspace, images.evaluation, "encode test images")
     with workspace.encoding():
         class_features = encode_class_texts(clip, images.class_texts)
     _warn_of_equal_classes(workspace.progress, images.class_names, class_features)
-    labels = zero_shot_labels(features[0], class_features)
-    return ZeroShot(features[0], features[1], class_features, labels)
+    labels = zero_shot_labels(training, class_features)
+    return ZeroShot(training, evaluation, class_features, labels)
 
 
 def encode_names(workspace: Workspace, images: Images, names: Sequence[str]) -> Tensor:
@@ -110,17 +105,14 @@ def _check(found: ZeroShot) -> None:
         raise ValueError("features are not matrices of fp32")
     if len({one.shape[1] for one in features}) > 1:
         raise ValueError("features have several widths")
-    if not all(_is_normalised(one) for one in features):
+    # The comparison is false for NaN, too.
+    if not all(bool(((one.norm(dim=1) - 1).abs() < _UNIT).all()) for one in features):
         raise ValueError("a feature vector is zero, not normalised, or not finite")
     labels, classes = found.zero_shot_labels, len(found.class_features)
     if labels.dtype != torch.int64 or labels.shape != found.training.shape[:1]:
         raise ValueError("it does not have one label for each training image")
     if not bool(((labels >= 0) & (labels < classes)).all()):
         raise ValueError(f"a label is none of {classes} classes")
-
-
-def _is_normalised(features: Tensor) -> bool:
-    return bool(((features.norm(dim=1) - 1).abs() < _UNIT).all())  # false for NaN, too
 
 
 def encode_images(
@@ -162,11 +154,8 @@ def _warn_of_equal_classes(
     progress: Progress, class_names: Sequence[str], class_features: Tensor
 ) -> None:
     """Warn if classes have equal text features: CLIP ignores case and cuts texts to 77 tokens."""
-    equal = [
-        pair
-        for rows in row_blocks(len(class_features), len(class_features))
-        for pair in _equal_to_earlier(class_features, rows)
-    ]
+    blocks = row_blocks(len(class_features), len(class_features))
+    equal = [pair for rows in blocks for pair in _equal_to_earlier(class_features, rows)]
     if equal:
         first, second = (class_names[label] for label in equal[0])
         progress.say(
@@ -213,23 +202,20 @@ class FrozenTexts:
         width = self._workspace.frozen_clip.embedding_width
         features = torch.zeros(len(self._bank.unique_texts), width, device=self._workspace.device)
         for choice in self._workspace.recipe.descriptions:
-            known, of_these = self._cached(choice.label)
+            known, of_these = self._encode(choice.label)
             features[known.to(features.device)] = of_these
         return features
 
-    def _cached(self, name: str) -> tuple[Tensor, Tensor]:
-        if name not in self._encoded:
-            self._encoded[name] = self._encode(name)
-        return self._encoded[name]
-
     def _features(self, name: str, rows: Tensor) -> Tensor:
-        known, features = self._cached(name)
+        known, features = self._encode(name)
         if rows.shape[1] == 1:
             return features[torch.searchsorted(known, rows[:, 0]).to(features.device)]
         return _mean(features, known, rows)
 
     def _encode(self, name: str) -> tuple[Tensor, Tensor]:
         """Return the sorted indices (U,) of a description's texts, and their features (U, D)."""
+        if name in self._encoded:
+            return self._encoded[name]
         clip, progress = self._workspace.frozen_clip, self._workspace.progress
         rows = self._bank.distinct_rows(name)
         texts = [self._bank.unique_texts[row] for row in rows.tolist()]
@@ -248,7 +234,8 @@ class FrozenTexts:
             progress,
             title,
         )
-        return rows, features.to(self._workspace.device)
+        self._encoded[name] = rows, features.to(self._workspace.device)
+        return self._encoded[name]
 
 
 def _mean(features: Tensor, known: Tensor, rows: Tensor) -> Tensor:
