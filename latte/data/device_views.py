@@ -48,29 +48,22 @@ def make_device_views(
     if isinstance(view.augment, ImageAugmentation):
         if settings.augment_on == "auto":
             return None
-        raise LatteError(
-            "views of a component `augmentation` are made on the CPU",
-            where="train.augment_on",
-            hint="write `augment_on: cpu`, or `auto`",
-        )
+        raise _refusal("views of a component `augmentation` are made on the CPU")
     if place.type not in _SUPPORTED:
-        raise LatteError(
-            f"views cannot be made on {device}, which lacks numbers of 64 bits",
-            where="train.augment_on",
-            hint="write `augment_on: cpu`, or `auto`",
-        )
+        raise _refusal(f"views cannot be made on {device}, which lacks numbers of 64 bits")
     resident = resident_images(images, place, _share_of_memory(_MEMORY_SHARE, place), progress)
     if resident is not None:
         progress.say(f"train: {len(resident)} images stay on {device}, where their views are made")
         return DeviceViews(view, resident, side_stream(place))
     if settings.augment_on == "device":
-        raise LatteError(
-            f"the images take more than {_MEMORY_SHARE:.0%} of the memory of {device}",
-            where="train.augment_on",
-            hint="write `augment_on: cpu`, or `auto`",
-        )
+        raise _refusal(f"the images take more than {_MEMORY_SHARE:.0%} of the memory of {device}")
     progress.say(f"train: images take too much of the memory of {device}; the CPU makes the views")
     return None
+
+
+def _refusal(what: str) -> LatteError:
+    hint = "write `augment_on: cpu`, or `auto`"
+    return LatteError(what, where="train.augment_on", hint=hint)
 
 
 def resident_images(
@@ -78,20 +71,16 @@ def resident_images(
 ) -> ResidentImages | None:
     """Copy all images to `device` as uint8; None if they do not fit into `budget` bytes."""
     resident: list[Tensor] = []
-    left = budget
-    with progress.task("images to the device", len(images), "images") as task:
-        for index in range(len(images)):
-            pixels = images.pixels(index)
-            if left is not None:
-                left -= pixels.nbytes
-                if left < 0:
-                    return None
-            try:
-                resident.append(torch.tensor(pixels, device=device))
-            except torch.OutOfMemoryError:
-                return None
-            task.advance()
+    size = 0
     try:
+        with progress.task("images to the device", len(images), "images") as task:
+            for index in range(len(images)):
+                pixels = images.pixels(index)
+                size += pixels.nbytes
+                if budget is not None and size > budget:
+                    return None
+                resident.append(torch.tensor(pixels, device=device))
+                task.advance()
         return ResidentImages.of(resident)
     except torch.OutOfMemoryError:
         return None

@@ -73,7 +73,7 @@ class DiskStore:
         self._file_of: dict[str, _PixelFile] = {}
         self._touched: dict[Path, float] = {}
         self._writable = max_bytes > 0
-        self._open_files()
+        self.refresh()
 
     def __contains__(self, name: str) -> bool:
         """Return True if `name` is stored, and mark it as used."""
@@ -140,11 +140,7 @@ class DiskStore:
 
     def refresh(self) -> None:
         """Find pixels that other processes have stored in the meantime."""
-        with self._lock:
-            self._open_files()
-
-    def _open_files(self) -> None:
-        with contextlib.suppress(OSError):
+        with self._lock, contextlib.suppress(OSError):
             for path in sorted(self._folder.glob(f"*{_SUFFIX}")):
                 with contextlib.suppress(OSError, ValueError, TypeError, RecursionError):
                     self._add(_PixelFile(path))

@@ -23,6 +23,9 @@ from latte.train.learner import Learner
 from latte.train.timing import CHECKPOINTS, timed
 from latte.train.training import Training
 
+Learners = Sequence[Learner]
+Labelers = Sequence[PseudoLabeler[Any]]
+
 _log = logging.getLogger("latte.train")
 KEPT = 2
 """Number of checkpoints that stay on disk: the newest, and one more in case it is damaged."""
@@ -72,9 +75,7 @@ class Checkpoints:
         return "training starts from its beginning, finished stages are reused"
 
 
-def save_and_broadcast(
-    folder: Path, step: int, learners: Sequence[Learner], labelers: Sequence[PseudoLabeler[Any]]
-) -> None:
+def save_and_broadcast(folder: Path, step: int, learners: Learners, labelers: Labelers) -> None:
     """Save a checkpoint in the main process; copy prototypes and labelers to all processes.
 
     The prototypes of the processes can differ by rounding, because GPUs add numbers in varying
@@ -91,28 +92,23 @@ def save_and_broadcast(
             labeler.load_state(distributed.broadcast_tensors(labeler.state()))
 
 
-def resume(
-    folder: Path, learners: Sequence[Learner], labelers: Sequence[PseudoLabeler[Any]]
-) -> int:
+def resume(folder: Path, learners: Learners, labelers: Labelers) -> int:
     """Load the newest checkpoint that the main process can read, in all processes.
 
     Returns the step of the checkpoint, or 0 if there is none.
     """
     step = distributed.broadcast(lambda: load_checkpoint(folder, learners, labelers))
-    if step and not distributed.is_main_process():
-        found = load_checkpoint(folder, learners, labelers, only=step)
-        if found != step:
-            raise LatteError(
-                f"a process does not find the checkpoint of step {step}",
-                where=str(folder),
-                hint="all machines of a run must share its folder",
-            )
+    elsewhere = step and not distributed.is_main_process()
+    if elsewhere and load_checkpoint(folder, learners, labelers, only=step) != step:
+        raise LatteError(
+            f"a process does not find the checkpoint of step {step}",
+            where=str(folder),
+            hint="all machines of a run must share its folder",
+        )
     return step
 
 
-def save_checkpoint(
-    folder: Path, step: int, learners: Sequence[Learner], labelers: Sequence[PseudoLabeler[Any]]
-) -> None:
+def save_checkpoint(folder: Path, step: int, learners: Learners, labelers: Labelers) -> None:
     """Write the checkpoint after `step` steps as `folder/step-NNNNNN`, and remove old ones."""
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / _name(step)
@@ -134,10 +130,7 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    folder: Path,
-    learners: Sequence[Learner],
-    labelers: Sequence[PseudoLabeler[Any]],
-    only: int | None = None,
+    folder: Path, learners: Learners, labelers: Labelers, only: int | None = None
 ) -> int:
     """Restore the newest undamaged checkpoint, or that of step `only`; return its step or 0."""
     for checkpoint in reversed(_checkpoints(folder, only)):
@@ -169,9 +162,7 @@ def _name(step: int) -> str:
     return f"step-{step:06d}"
 
 
-def _tensors(
-    learners: Sequence[Learner], labelers: Sequence[PseudoLabeler[Any]]
-) -> dict[str, Tensor]:
+def _tensors(learners: Learners, labelers: Labelers) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for learner in learners:
         weights = {name: value.detach() for name, value in learner.parameters.items()}
@@ -187,11 +178,7 @@ def _tensors(
     return tensors
 
 
-def _restore(
-    tensors: Mapping[str, Tensor],
-    learners: Sequence[Learner],
-    labelers: Sequence[PseudoLabeler[Any]],
-) -> None:
+def _restore(tensors: Mapping[str, Tensor], learners: Learners, labelers: Labelers) -> None:
     for learner in learners:
         weights = _below(tensors, f"{learner.name}/weights")
         with torch.no_grad():
@@ -210,10 +197,9 @@ def _restore(
 
 
 def _optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    state = optimizer.state_dict()["state"]
     return {
         f"{index}/{key}": value
-        for index, values in state.items()
+        for index, values in optimizer.state_dict()["state"].items()
         for key, value in values.items()
         if isinstance(value, Tensor)
     }
@@ -233,7 +219,5 @@ def _prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    start = f"{prefix}/"
-    return {
-        name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)
-    }
+    cut = len(prefix) + 1
+    return {name[cut:]: value for name, value in tensors.items() if name.startswith(f"{prefix}/")}

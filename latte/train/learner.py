@@ -175,11 +175,10 @@ class Learner:
             with torch.no_grad(), encoding_in(self.arithmetic, self.device):
                 self.constant_class_features = inputs.class_texts.features(encode)
         if inputs.descriptions:
+            texts, title = inputs.bank.unique_texts, "encode descriptions"
             with encoding_in(self.arithmetic, self.device):
                 features = (
-                    encode_many_texts(
-                        self.backbone, inputs.bank.unique_texts, progress, "encode descriptions"
-                    )
+                    encode_many_texts(self.backbone, texts, progress, title)
                     if bank_features is None
                     else bank_features()
                 )
@@ -242,10 +241,10 @@ class Learner:
 
 
 def _fits(size: int, inputs: str, progress: Progress) -> bool:
-    taken = f"train: outputs of frozen layers take {size / 2**20:,.0f} MiB for {inputs}"
     fits = size <= LARGEST_STATES
     then = "and are computed once" if fits else "too much to cache: every step computes them"
-    progress.say(f"{taken}, {then}")
+    taken = f"{size / 2**20:,.0f} MiB for {inputs}"
+    progress.say(f"train: outputs of frozen layers take {taken}, {then}")
     return fits
 
 
@@ -278,7 +277,7 @@ def build_learner(
 
 def loss_parameters(loss: Loss[Any] | None) -> dict[str, nn.Parameter]:
     """Return the loss's own parameters, named `loss.NAME`."""
-    own = {} if loss is None else loss.parameters()
+    own = loss.parameters() if loss else {}
     return {f"loss.{name}": value for name, value in own.items()}
 
 
@@ -288,11 +287,8 @@ def build_optimizer(
     """Return an optimiser of `parameters`; biases and other vectors get no weight decay."""
     matrices = [value for value in parameters.values() if value.ndim >= 2]
     vectors = [value for value in parameters.values() if value.ndim < 2]
-    groups = [
-        {"params": matrices, "weight_decay": settings.weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
+    kinds = ((matrices, settings.weight_decay), (vectors, 0.0))
+    groups = [{"params": one, "weight_decay": decay} for one, decay in kinds if one]
     if settings.name == "sgd":
         return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=settings.momentum)
     return torch.optim.AdamW(

@@ -301,10 +301,9 @@ class _ShownLoss:
     def of(self, figures: Mapping[str, float | Tensor]) -> str:
         now = time.monotonic()
         if now >= self._fetched + _SECONDS_BETWEEN_LOSSES:
-            losses = [
-                float(value) for name, value in figures.items() if name.rpartition(".")[2] == "loss"
-            ]
-            self._fetched, self._text = now, f"{sum(losses):.3f}"
+            found = figures.items()
+            total = sum(float(value) for name, value in found if name.split(".")[-1] == "loss")
+            self._fetched, self._text = now, f"{total:.3f}"
         return self._text
 
 

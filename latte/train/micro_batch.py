@@ -92,9 +92,8 @@ def largest_step(training: Training, learner: Learner) -> LargestStep:
     most = size * len(names) * max(1, len(inputs.labelers))
     longest = sorted(texts, key=len, reverse=True)[:most]
     if learner.aggregator.class_features_refresh == "step" and learner.text_tower_is_trained:
-        longest = sorted(
-            {*longest, *inputs.class_texts.sentences}, key=lambda one: (-len(one), one)
-        )
+        every = {*longest, *inputs.class_texts.sentences}
+        longest = sorted(every, key=lambda one: (-len(one), one))
     images = len(distributed.share(range(size))) if learner.constant_features is None else 0
     return LargestStep(images, distributed.share(longest))
 
@@ -290,14 +289,11 @@ def explain_out_of_memory(settings: TrainSettings) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
-        tried = settings.fits_by_trying
         raise LatteError(
             f"this GPU's memory does not hold a step on {settings.images_a_step} images",
             where="train.micro_batch_size",
-            hint=(
-                "something else took memory since it was tried; the same command goes on from the "
-                "last checkpoint"
-                if tried
-                else "write `micro_batch_size: auto`: less memory, equal results up to rounding"
-            ),
+            hint="something else took memory since it was tried; the same command goes on from the "
+            "last checkpoint"
+            if settings.fits_by_trying
+            else "write `micro_batch_size: auto`: less memory, equal results up to rounding",
         ) from error

@@ -17,6 +17,7 @@ from latte.interfaces import LatteError
 from latte.interfaces.settings import Precision
 
 Arithmetic = Literal["fp32", "tf32", "bf16", "fp16"]
+HALF: Mapping[Arithmetic, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 _FIRST_WITH_TF32 = 8
 """Major CUDA compute capability of Ampere, the first GPUs with TF32."""
@@ -33,11 +34,9 @@ def choose_arithmetic(wanted: Precision, device: torch.device) -> Arithmetic:
             where="train.precision",
             hint="write `precision: fp16`, or `auto`",
         )
-    match wanted:
-        case "auto" | "tf32":
-            return "tf32" if has_tf32(device) else "fp32"
-        case chosen:
-            return chosen
+    if wanted == "auto" or wanted == "tf32":
+        return "tf32" if has_tf32(device) else "fp32"
+    return wanted
 
 
 def has_tf32(device: torch.device) -> bool:
@@ -49,13 +48,9 @@ def has_tf32(device: torch.device) -> bool:
 
 def forward_in(arithmetic: Arithmetic, device: torch.device) -> AbstractContextManager[Any]:
     """Return a context manager in which a tower's forward pass uses `arithmetic`."""
-    match arithmetic:
-        case "fp32" | "tf32":
-            return backward_in(arithmetic)
-        case "bf16":
-            return torch.autocast(device.type, dtype=torch.bfloat16)
-        case "fp16":
-            return torch.autocast(device.type, dtype=torch.float16)
+    if arithmetic in HALF:
+        return torch.autocast(device.type, dtype=HALF[arithmetic])
+    return backward_in(arithmetic)
 
 
 def encoding_in(arithmetic: Arithmetic, device: torch.device) -> AbstractContextManager[Any]:
@@ -68,13 +63,9 @@ def backward_in(arithmetic: Arithmetic) -> AbstractContextManager[Any]:
 
     For bf16 and fp16 it does nothing, because autograd has recorded the casts of autocast.
     """
-    match arithmetic:
-        case "fp32":
-            return fp32_products("ieee")
-        case "tf32":
-            return fp32_products("tf32")
-        case _:
-            return nullcontext()
+    if arithmetic in HALF:
+        return nullcontext()
+    return fp32_products("tf32" if arithmetic == "tf32" else "ieee")
 
 
 @contextmanager

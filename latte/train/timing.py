@@ -194,10 +194,8 @@ def wait_for(device: str) -> None:
 
 def count_flops() -> FlopCounterMode:
     """Return a context manager that counts FLOPs of products, convolutions and attention."""
-    aten: Any = torch.ops.aten
-    return FlopCounterMode(
-        display=False, custom_mapping={aten.convolution_backward: _convolution_backward}
-    )
+    operation: Any = torch.ops.aten.convolution_backward
+    return FlopCounterMode(display=False, custom_mapping={operation: _convolution_backward})
 
 
 def _convolution_backward(

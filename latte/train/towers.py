@@ -191,9 +191,7 @@ class RandomState:
 @contextmanager
 def _own_random_numbers(device: torch.device, place: int) -> Iterator[None]:
     """Seed dropout differently in each process inside the `with` block."""
-    gpus = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=gpus):
-        torch.manual_seed(
-            seed_from("share", torch.initial_seed() % 2**63, distributed.rank(), place)
-        )
+    seed = seed_from("share", torch.initial_seed() % 2**63, distributed.rank(), place)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
         yield

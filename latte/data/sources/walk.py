@@ -12,7 +12,6 @@ from latte.data.formats import (
     HEAD_BYTES,
     IMAGE_SUFFIXES,
     UNREAD_SUFFIXES,
-    is_image_name,
     suffix_by_content,
 )
 from latte.interfaces import ImageReference, LatteError
@@ -134,7 +133,7 @@ def iterate_images(
 ) -> Iterator[Path]:
     """Yield files of `files_below` that are read as images; add all other files to `left_out`."""
     for path in files_below(root, unlisted):
-        if is_image_name(path):
+        if path.suffix.lower() in IMAGE_SUFFIXES:
             yield path
         elif left_out is not None:
             left_out.add(path)
