@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 from torch import nn
@@ -56,11 +57,9 @@ def _names(model: Any, group: TrainableGroup) -> Iterable[str]:
             layer_norms = list(_affine(model.visual, "visual", nn.LayerNorm))
             return layer_norms or _affine(model.visual, "visual", nn.BatchNorm2d)
         case "text_layer_norms":
-            return (
-                name
-                for prefix, module in _text_modules(model)
-                for name in _affine(module, prefix, nn.LayerNorm)
-            )
+            towers = ("text",) if hasattr(model, "text") else ("transformer", "ln_final")
+            affine = (_affine(getattr(model, one), one, nn.LayerNorm) for one in towers)
+            return chain.from_iterable(affine)
         case "projections":
             heads = list(_below(names, _VISUAL_PROJECTIONS)) or _classifier(model.visual)
             return (*heads, *_below(names, _TEXT_PROJECTIONS))
@@ -76,12 +75,6 @@ def _affine(module: nn.Module, prefix: str, kind: type[nn.Module]) -> Iterator[s
     for path, layer in module.named_modules(prefix=prefix):
         if isinstance(layer, kind):
             yield from (name for name, _ in layer.named_parameters(path, recurse=False))
-
-
-def _text_modules(model: Any) -> tuple[tuple[str, nn.Module], ...]:
-    if hasattr(model, "text"):
-        return (("text", model.text),)
-    return (("transformer", model.transformer), ("ln_final", model.ln_final))
 
 
 def _classifier(visual: Any) -> list[str]:

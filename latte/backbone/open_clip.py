@@ -223,14 +223,9 @@ class OpenClipBackbone(ModuleBackbone):
 
     def encode_distinct_texts(self, texts: Sequence[str]) -> Tensor:
         """Return unit features (M, D) in fp32; texts of similar length share a forward pass."""
-        return self._in_passes(
-            texts,
-            lambda tokens, lengths: _unit(
-                text_features(
-                    self.model, tokens, lengths, self.text_path, at_once=self._attends_at_once
-                )
-            ),
-        )
+        path = self.text_path
+        encode = partial(text_features, self.model, path=path, at_once=self._attends_at_once)
+        return self._in_passes(texts, lambda tokens, lengths: _unit(encode(tokens, lengths)))
 
     def _in_passes(
         self, texts: Sequence[str], encode: Callable[[Tensor, Tensor], Tensor]

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from latte.describe.columns import Column, planned_columns, read_columns, write_columns
-from latte.describe.generate import GenerateResult
-from latte.describe.plan import Plan, TrainingSet, subject_labels
+from latte.describe.generate import Results
+from latte.describe.plan import Descriptions, Plan, TrainingSet, subject_labels
 from latte.interfaces import Described, DescriptionType, ImageReference
 from latte.toolkit.descriptions import fill
 from latte.toolkit.seeds import seed_from
@@ -34,7 +34,7 @@ class DescriptionBank:
         zero_shot_labels: Tensor,
         class_names: Sequence[str],
         template: str,
-        descriptions: Mapping[str, DescriptionType[Any]],
+        descriptions: Descriptions,
         columns: Mapping[str, Column],
     ) -> None:
         self.ids = tuple(ids)
@@ -60,8 +60,8 @@ class DescriptionBank:
         cls,
         training: TrainingSet,
         plans: Mapping[str, Plan],
-        results: Mapping[str, GenerateResult],
-        descriptions: Mapping[str, DescriptionType[Any]],
+        results: Results,
+        descriptions: Descriptions,
     ) -> Self:
         """Build the bank from the plan and the result of each describer, by name."""
         ids = [image.id for image in training.images]
@@ -72,11 +72,7 @@ class DescriptionBank:
 
     @classmethod
     def load(
-        cls,
-        path: Path,
-        class_names: Sequence[str],
-        template: str,
-        descriptions: Mapping[str, DescriptionType[Any]],
+        cls, path: Path, class_names: Sequence[str], template: str, descriptions: Descriptions
     ) -> Self:
         """Read a file that `save` wrote.
 

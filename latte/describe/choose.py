@@ -153,9 +153,8 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
     def _key(self, request: RequestT) -> str:
         question = self.question(request)
         images = [image.key for image in question.images]
-        return request_key(
-            images, question.prompt, self.fingerprint, _layout(question), question.sample
-        )
+        layout, sample = _layout(question), question.sample
+        return request_key(images, question.prompt, self.fingerprint, layout, sample)
 
 
 class TextPlan(QuestionPlan[DescribeRequest, str]):

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latte.describe.generate import GenerateResult
-from latte.describe.plan import Plan
+from latte.describe.generate import Results
+from latte.describe.plan import Descriptions, Plan
 from latte.interfaces import DescriptionType, LatteError
 from latte.io.files import write_atomically
 
@@ -37,9 +37,7 @@ class Column:
         return torch.arange(len(self.texts)) if self.own is None else self.own
 
 
-def planned_columns(
-    plans: Mapping[str, Plan], results: Mapping[str, GenerateResult]
-) -> dict[str, Column]:
+def planned_columns(plans: Mapping[str, Plan], results: Results) -> dict[str, Column]:
     """Return the columns of texts by description, from the plan and result of each describer."""
     columns = {}
     for name, plan in plans.items():
@@ -88,7 +86,7 @@ def _described(column: Column, subject: int, ids: Sequence[str]) -> dict[str, An
 
 
 def read_columns(
-    path: Path, descriptions: Mapping[str, DescriptionType[Any]], classes: int
+    path: Path, descriptions: Descriptions, classes: int
 ) -> tuple[tuple[str, ...], Tensor, dict[str, Column]]:
     """Read the given descriptions of all images from a file that `write_columns` wrote.
 
@@ -172,18 +170,12 @@ class _ColumnBuilder:
         if sorted(self._place) != [*range(len(self._place))]:
             raise self._misfit()
         order = [self._place[subject] for subject in range(len(self._place))]
-        return Column(
-            [self._texts[place] for place in order],
-            None if groups is None else groups[order],
-            _tensor(self._own),
-        )
+        texts = [self._texts[place] for place in order]
+        return Column(texts, None if groups is None else groups[order], _tensor(self._own))
 
     def _misfit(self) -> LatteError:
-        return LatteError(
-            f"the groups of `{self._label}` do not fit this recipe",
-            where=str(self._path),
-            hint=_REMEDY,
-        )
+        what = f"the groups of `{self._label}` do not fit this recipe"
+        return LatteError(what, where=str(self._path), hint=_REMEDY)
 
 
 def _tensor(numbers: Sequence[int]) -> Tensor:
@@ -208,26 +200,15 @@ def _read_rows(path: Path, labels: Sequence[str], classes: int) -> Iterator[_Row
 def _parse(text: str, where: str, labels: Sequence[str], classes: int) -> _Row:
     try:
         fields: dict[str, Any] = json.loads(text)
-        described = {label: fields["descriptions"][label] for label in labels}
+        found = [(label, fields["descriptions"][label]) for label in labels]
         row = _Row(
             id=_id(fields["id"]),
             frozen_label=int(fields["frozen_label"]),
-            texts={label: _texts(of) for label, of in described.items()},
-            groups={
-                label: tuple(map(_id, of["group"]))
-                for label, of in described.items()
-                if "group" in of
-            },
-            numbers={label: int(of["number"]) for label, of in described.items() if "number" in of},
+            texts={name: _texts(of) for name, of in found},
+            groups={name: tuple(map(_id, of["group"])) for name, of in found if "group" in of},
+            numbers={name: int(of["number"]) for name, of in found if "number" in of},
         )
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        OverflowError,
-        RecursionError,
-    ) as error:
+    except _MALFORMED as error:
         raise _damaged(where, f"{type(error).__name__}: {error}") from error
     if not 0 <= row.frozen_label < classes:
         raise _damaged(where, f"frozen label {row.frozen_label} of {classes} classes")
@@ -253,4 +234,5 @@ def _damaged(where: str, why: str) -> LatteError:
     return LatteError(f"the line does not fit this recipe ({why})", where=where, hint=_REMEDY)
 
 
+_MALFORMED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 _REMEDY = "remove the file to have it written again; stored texts are reused"

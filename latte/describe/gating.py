@@ -6,20 +6,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from latte.describe.generate import GenerateResult
-from latte.describe.plan import Plan
+from latte.describe.generate import GenerateResult, Results
+from latte.describe.plan import Descriptions, Plan
 from latte.describe.store import clean
-from latte.interfaces import DescriptionType, Gate, GatedText, GateSubject, HeldBack, LatteError
+from latte.interfaces import Gate, GatedText, GateSubject, HeldBack, LatteError
 
 Gates = Mapping[str, Gate[Any]]
 """Gates by their names in the recipe, in the order in which they are applied."""
 
 
 def apply_gates(
-    gates: Gates,
-    plans: Mapping[str, Plan],
-    results: Mapping[str, GenerateResult],
-    descriptions: Mapping[str, DescriptionType[Any]],
+    gates: Gates, plans: Mapping[str, Plan], results: Results, descriptions: Descriptions
 ) -> tuple[dict[str, GenerateResult], list[HeldBack]]:
     """Return `results` without the texts that gates hold back, and records of their numbers.
 

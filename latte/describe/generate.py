@@ -69,6 +69,10 @@ class GenerateResult:
         return self.served + self.generated + self.refused + self.failed
 
 
+Results = Mapping[str, GenerateResult]
+"""Results by the names of the describers."""
+
+
 def generate(
     describer: Describer[Any],
     plan: Planned[Any],
@@ -120,10 +124,8 @@ def generate(
 def _summary(noun: str, result: GenerateResult, spent: Mapping[str, int]) -> str:
     """Return a line such as `1,000 descriptions: 880 reused, 117 written, 3 refused`."""
     counts = [f"{result.served:,} reused", f"{result.generated:,} written"]
-    if result.refused:
-        counts.append(f"{result.refused:,} refused")
-    if result.failed:
-        counts.append(f"{result.failed:,} failed")
+    unanswered = {"refused": result.refused, "failed": result.failed}
+    counts += [f"{count:,} {name}" for name, count in unanswered.items() if count]
     cost = ", ".join(f"{value:,} {name}" for name, value in spent.items())
     line = f"{result.requests:,} {noun}: {', '.join(counts)}"
     return f"{line}; spent {cost}" if cost else line
@@ -187,11 +189,9 @@ class _Pass:
             return []
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                answers = _checked(
-                    self.describer, requests, self.plan.send(self.describer, requests)
-                )
-                records = map(self.plan.record, rows)
-                return [_answered(*one) for one in zip(records, answers, strict=True)]
+                answers = self.plan.send(self.describer, requests)
+                _check(self.describer, len(requests), answers)
+                return [*map(_answered, map(self.plan.record, rows), answers)]
             except LatteError:
                 raise
             except Exception as error:  # models and networks raise anything
@@ -205,17 +205,14 @@ class _Pass:
         return first + self._ask(rows[middle:], requests[middle:])
 
 
-def _checked(
-    describer: Describer[Any], requests: Sequence[Any], answers: Sequence[str | Refusal]
-) -> Sequence[str | Refusal]:
-    if len(answers) != len(requests) or not all(isinstance(one, str | Refusal) for one in answers):
+def _check(describer: Describer[Any], requests: int, answers: Sequence[str | Refusal]) -> None:
+    if len(answers) != requests or not all(isinstance(one, str | Refusal) for one in answers):
         raise LatteError(
-            f"{type(describer).__name__} must return one answer for each of {len(requests)} "
+            f"{type(describer).__name__} must return one answer for each of {requests} "
             f"requests, in their order, and returned {len(answers)} values",
             where="describer",
             hint=MISTAKE,
         )
-    return answers
 
 
 def _answered(record: StoredText, answer: str | Refusal) -> StoredText:

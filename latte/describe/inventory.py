@@ -83,12 +83,10 @@ class Holding:
 
     def count(self, found: FoundText) -> None:
         """Count one more record."""
-        if found.record.text is not None:
-            self.texts += 1
-        elif found.record.refused:
-            self.refused += 1
-        else:
-            self.failed += 1
+        rank = _rank(found.record)
+        self.texts += rank == _TEXT
+        self.refused += rank == _REFUSED
+        self.failed += rank == _FAILED
         self.newest = max(self.newest, found.modified)
 
 
@@ -138,7 +136,7 @@ def statistics(archive: Archive) -> StoreStatistics:
         failed=total.failed,
         mean_words=fmean(words) if words else None,
         median_words=median(words) if words else None,
-        max_words=max(words) if words else None,
+        max_words=max(words, default=None),
         duplicate_share=1 - len(distinct) / texts if texts else None,
         files=len(archive.parts),
         bytes=sum(path.stat().st_size for path in archive.parts),

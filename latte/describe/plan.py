@@ -28,6 +28,9 @@ from latte.io.files import digest
 from latte.io.redaction import one_line, redact
 from latte.toolkit.seeds import seed_from
 
+Descriptions = Mapping[str, DescriptionType[Any]]
+"""Description types by their names in the recipe."""
+
 
 @dataclass(frozen=True)
 class TrainingSet:
@@ -51,7 +54,7 @@ class TrainingSet:
 
 def plan_requests(
     training: TrainingSet,
-    descriptions: Mapping[str, DescriptionType[Any]],
+    descriptions: Descriptions,
     describers: Mapping[str, Describer[Any]],
     seed: int,
     asked: Mapping[str, str] | None = None,
@@ -148,24 +151,17 @@ class Plan:
 
 def shown_images(training: TrainingSet, rows: Sequence[int]) -> tuple[DescribedImage, ...]:
     """Return the training images with the indices `rows`, as describers receive them."""
-    features = training.features[list(rows)].unbind()
-    return tuple(_image(training, row, one) for row, one in zip(rows, features, strict=True))
-
-
-def _image(training: TrainingSet, row: int, features: Tensor) -> DescribedImage:
-    key = training.keys[row]
-    image = CheckedImage(training.images[row], key)
-    return DescribedImage(key, features, partial(training.open, image))
+    features, keys = training.features[list(rows)].unbind(), [training.keys[row] for row in rows]
+    images = [CheckedImage(training.images[row], key) for row, key in zip(rows, keys, strict=True)]
+    opened = [partial(training.open, image) for image in images]
+    return tuple(map(DescribedImage, keys, features, opened))
 
 
 def grid_image(images: Sequence[DescribedImage]) -> DescribedImage:
     """Combine images into one grid image; its feature is their normalised mean."""
     mean = torch.stack([image.features for image in images]).mean(0)
-    return DescribedImage(
-        key=digest(GRID, *(image.key for image in images)),
-        features=mean / mean.norm(),
-        open=lambda: grid([image.open() for image in images]),
-    )
+    key = digest(GRID, *(image.key for image in images))
+    return DescribedImage(key, mean / mean.norm(), lambda: grid([one.open() for one in images]))
 
 
 @dataclass(frozen=True)

@@ -176,9 +176,17 @@ class DescriptionStore:
     def refresh(self) -> None:
         """Read the answers that other processes have written since the last call."""
         for path in part_files(self.folder):
-            known = self._read.get(path, 0)
-            if path.stat().st_size > known:
-                self._read[path] = known + self._index(path, known)
+            end = self._read.get(path, 0)
+            if path.stat().st_size <= end:
+                continue
+            for line in complete_lines(path, end):
+                end += len(line)
+                record = parse_line(line)
+                if record is None:
+                    self.skipped_lines += 1
+                else:
+                    self._remember(record)
+            self._read[path] = end
 
     def get(self, key: str) -> str | None:
         """Return the text stored under `key`; None if there is no text."""
@@ -248,17 +256,6 @@ class DescriptionStore:
         else:
             reasons = self._refusals if record.refused else self._failures
             reasons[key] = record.failure or NO_REASON
-
-    def _index(self, path: Path, start: int) -> int:
-        size = 0
-        for line in complete_lines(path, start):
-            size += len(line)
-            record = parse_line(line)
-            if record is None:
-                self.skipped_lines += 1
-            else:
-                self._remember(record)
-        return size
 
     def _append(self, data: bytes) -> None:
         with self._explained():

@@ -144,7 +144,15 @@ def broadcast_tensors(own: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the main process's tensors; names, shapes and dtypes are the same everywhere."""
     if _group is None:
         return dict(own)
-    return {name: _broadcast_tensor(own[name]) for name in sorted(own)}
+    import torch
+
+    found = {}
+    for name in sorted(own):
+        found[name] = own[name].detach().clone(memory_format=torch.contiguous_format)
+        if found[name].numel():
+            with _peer_lost_on_error():
+                torch.distributed.broadcast(found[name].reshape(-1).view(torch.uint8), src=0)
+    return found
 
 
 def all_reduce(tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -164,17 +172,6 @@ def any_process(flags: Sequence[bool]) -> list[bool]:
     with _peer_lost_on_error():
         torch.distributed.all_reduce(found, torch.distributed.ReduceOp.MAX)
     return [bool(flag) for flag in found.tolist()]
-
-
-def _broadcast_tensor(own: Tensor) -> Tensor:
-    import torch
-
-    found = own.detach().clone(memory_format=torch.contiguous_format)
-    if not found.numel():
-        return found
-    with _peer_lost_on_error():
-        torch.distributed.broadcast(found.reshape(-1).view(torch.uint8), src=0)
-    return found
 
 
 def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:

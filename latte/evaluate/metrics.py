@@ -52,7 +52,9 @@ def evaluate_ranks(
         baseline = baseline.cpu()
         won, lost = int((correct & ~baseline).sum()), int((~correct & baseline).sum())
         gain = paired_gain_interval(won, lost, len(correct))
-    classes = _class_accuracies(correct, labels, number_of_classes)
+    images = torch.bincount(labels.cpu(), minlength=number_of_classes).tolist()
+    right = torch.bincount(labels.cpu()[correct], minlength=number_of_classes).tolist()
+    classes = tuple(ClassAccuracy(*counts) for counts in zip(right, images, strict=True))
     shares = [one.correct / one.images for one in classes if one.images]
     return Evaluation(
         name=name,
@@ -81,13 +83,6 @@ def _check(name: str, images: int, classes: int, labels: Tensor) -> None:
             f"{name}: labels go from {int(labels.min())} to {int(labels.max())}, "
             f"but there are {classes} classes"
         )
-
-
-def _class_accuracies(correct: Tensor, labels: Tensor, classes: int) -> tuple[ClassAccuracy, ...]:
-    labels = labels.cpu()
-    images = torch.bincount(labels, minlength=classes).tolist()
-    right = torch.bincount(labels[correct], minlength=classes).tolist()
-    return tuple(ClassAccuracy(*counts) for counts in zip(right, images, strict=True))
 
 
 def accuracy_interval(correct: int, images: int) -> Interval:

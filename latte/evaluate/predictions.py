@@ -125,13 +125,9 @@ def stream_predictions(
     rows, only the header is written.
     If `columns` has them, `source`, `true_class` and `match` follow `image` in both formats.
     """
-    if format == "jsonl":
-        _stream_jsonl(stream, rows, columns)
-    else:
+    if format == "csv":
         _stream_csv(stream, rows, columns)
-
-
-def _stream_jsonl(stream: TextIO, rows: Iterable[Prediction], columns: Columns) -> None:
+        return
     for row in rows:
         classes = [{"class": one.name, "score": _rounded(one.score)} for one in row.classes]
         record = {**_about_image(row, columns), "classes": classes}
@@ -161,11 +157,11 @@ def _header(columns: Columns, classes: int) -> list[str]:
 
 
 def _about_image(row: Prediction, columns: Columns) -> dict[str, str | float | None]:
-    source = {"source": row.source} if columns.source else {}
-    true_class = {"true_class": row.true_class} if columns.true_class else {}
-    found = None if row.match is None else _rounded(row.match)
-    match = {"match": found} if columns.match else {}
-    return {"image": row.image, **source, **true_class, **match}
+    match = None if row.match is None else _rounded(row.match)
+    values: dict[str, str | float | None]
+    values = {"source": row.source, "true_class": row.true_class, "match": match}
+    chosen = {name: value for name, value in values.items() if getattr(columns, name)}
+    return {"image": row.image, **chosen}
 
 
 class _LineFeeds:
