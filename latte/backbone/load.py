@@ -26,8 +26,10 @@ def load_backbone(
     model does not exist, or its weights do not fit its architecture.
     """
     source = find_model(settings, base_dir=base_dir, model_folder=model_folder)
+    # Without an answer of the hub, cached files are used.
+    offline = source.text_repository is None or not answers(source.text_repository)
     try:
-        with restricted(offline=_is_complete(source)):
+        with restricted(offline=offline):
             model = _create(source)
             tokenizer = get_tokenizer(source.name)
     except Exception as error:  # open_clip, timm and transformers raise many types
@@ -35,11 +37,6 @@ def load_backbone(
     return OpenClipBackbone(
         model.to(device), source.config, tokenizer, text_in_folder=source.text_folder is not None
     )
-
-
-def _is_complete(source: ModelSource) -> bool:
-    """Return True if the model needs no file from the hub, or the hub cannot be reached."""
-    return source.text_repository is None or not answers(source.text_repository)
 
 
 def _create(source: ModelSource) -> Any:

@@ -282,10 +282,19 @@ class OpenClipBackbone(ModuleBackbone):
             compile_in(self.model.visual.transformer, mode)
 
     def save(self, folder: Path) -> None:
-        """Write a folder that open_clip opens as `local-dir:FOLDER` with the same outputs."""
-        save_model(
-            self.model, self.config, self.tokenizer, folder, text_in_folder=self._text_in_folder
-        )
+        """Write a folder that open_clip opens as `local-dir:FOLDER` with the same outputs.
+
+        If a Hugging Face text tower came from a folder, the config contains the absolute path of
+        the new folder, because open_clip does not resolve relative paths. If the new folder is
+        moved, only latte can open it.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        with write_atomically(folder / WEIGHTS_FILE) as temporary:
+            save_file(_exported_weights(self.model), temporary, metadata={"format": "pt"})
+        _save_hugging_face_files(self.model, self.tokenizer, folder)
+        config = exported_config(self.config, folder if self._text_in_folder else None)
+        preprocess = self.model.visual.preprocess_cfg
+        write_json(folder / CONFIG_FILE, {"model_cfg": config, "preprocess_cfg": preprocess})
 
 
 def _unit(features: Tensor) -> Tensor:
@@ -312,27 +321,6 @@ def _pixel_format(preprocess: Mapping[str, Any]) -> PixelFormat:
         std=tuple(preprocess["std"]),
         interpolation="bilinear" if preprocess["interpolation"] == "bilinear" else "bicubic",
         resize_mode=preprocess["resize_mode"],
-    )
-
-
-def save_model(
-    model: Any, config: Mapping[str, Any], tokenizer: Any, folder: Path, *, text_in_folder: bool
-) -> None:
-    """Write a model to `folder`: weights, Hugging Face files if there are any, then the config.
-
-    If `text_in_folder` is true, the config contains the absolute path of the new folder, because
-    open_clip does not resolve relative paths. If the new folder is moved, only latte can open it.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with write_atomically(folder / WEIGHTS_FILE) as temporary:
-        save_file(_exported_weights(model), temporary, metadata={"format": "pt"})
-    _save_hugging_face_files(model, tokenizer, folder)
-    write_json(
-        folder / CONFIG_FILE,
-        {
-            "model_cfg": exported_config(config, folder if text_in_folder else None),
-            "preprocess_cfg": model.visual.preprocess_cfg,
-        },
     )
 
 

@@ -209,11 +209,6 @@ def is_vision_transformer(visual: Any) -> bool:
     return type(visual) is VisionTransformer
 
 
-def class_token_states(visual: Any, pixels: Tensor) -> Tensor:
-    """Return the class token (B, W), before the projection, of pixels (B, 3, S, S)."""
-    return class_token_of(visual, visual._embeds(pixels))
-
-
 def class_token_of(visual: Any, states: Tensor, start: int = 0) -> Tensor:
     """Return the final class token (B, W), from outputs (B, L, W) of the first `start` blocks."""
     rows, packing = _image_rows(states)

@@ -15,12 +15,7 @@ from timm.models import checkpoint_seq
 from timm.models.efficientnet import EfficientNet
 from torch import Tensor, nn
 
-from latte.backbone.packed import (
-    class_token_of,
-    class_token_states,
-    reads_class_token,
-    token_states,
-)
+from latte.backbone.packed import class_token_of, reads_class_token, token_states
 
 _FEWEST_IMAGES = 32
 """Smallest part of a batch; with 16 images, oneDNN's convolutions round differently."""
@@ -116,7 +111,7 @@ def project(visual: Any, states: Tensor) -> Tensor:
 def _states(visual: Any, pixels: Tensor) -> Tensor:
     if type(visual) is TimmModel:
         return visual.trunk(pixels)  # type: ignore[no-any-return]
-    return class_token_states(visual, pixels)
+    return class_token_of(visual, visual._embeds(pixels))
 
 
 def trained_parameters(tower: nn.Module, after: tuple[str, ...]) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from latte.describe.generate import MISTAKE, generate
 from latte.describe.plan import refuse_secrets
-from latte.describe.store import SEPARATE, SINGLE, DescriptionStore, StoredText, request_key
+from latte.describe.store import SEPARATE, SINGLE, DescriptionStore, StoredText
 from latte.interfaces import (
     Choice,
     ChoiceRequest,
@@ -64,7 +64,7 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
         self._counted = counted_tokens(describer)
         self._describer = describer
         self._all: tuple[RequestT, ...] = tuple(requests)
-        self.keys = tuple(map(self._key, requests))
+        self.keys = tuple(self._record(one).key for one in requests)
         """Key of each request, equal for equal requests."""
         self._distinct: dict[str, RequestT] = dict(zip(self.keys, requests, strict=True))
         self._order: tuple[str, ...] = tuple(self._distinct)
@@ -130,16 +130,7 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
 
     def record(self, index: int) -> StoredText:
         """Return a record for request `index` in which the answer is still missing."""
-        question = self.question(self.request(index))
-        return StoredText(
-            key=self.key(index),
-            text=None,
-            describer=self.fingerprint,
-            prompt=question.prompt,
-            images=tuple(image.key for image in question.images),
-            layout=_layout(question),
-            sample=question.sample,
-        )
+        return self._record(self.request(index))
 
     def _read(self, request: RequestT, text: str | None) -> AnswerT | None:
         if text is None:
@@ -150,11 +141,11 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
         except (TypeError, ValueError, LookupError, ArithmeticError, RecursionError):
             return None
 
-    def _key(self, request: RequestT) -> str:
-        question = self.question(request)
-        images = [image.key for image in question.images]
-        layout, sample = _layout(question), question.sample
-        return request_key(images, question.prompt, self.fingerprint, layout, sample)
+    def _record(self, request: RequestT) -> StoredText:
+        one = self.question(request)
+        layout = SINGLE if len(one.images) == 1 else SEPARATE
+        images = [image.key for image in one.images]
+        return StoredText.unanswered(self.fingerprint, one.prompt, images, layout, one.sample)
 
 
 class TextPlan(QuestionPlan[DescribeRequest, str]):
@@ -260,7 +251,3 @@ def _as_text(value: str | list[float], tokens: list[int] | None) -> str:
         return ""
     found = value if tokens is None else {"answer": value, "tokens": tokens}
     return json.dumps(found, ensure_ascii=False)
-
-
-def _layout(question: DescribeRequest) -> str:
-    return SINGLE if len(question.images) == 1 else SEPARATE

@@ -116,16 +116,9 @@ class Plan:
 
     def record(self, index: int) -> StoredText:
         """Return a record for request `index` in which the answer is still missing."""
-        planned = self.requests[index]
-        return StoredText(
-            key=planned.key,
-            text=None,
-            describer=self.fingerprint,
-            prompt=planned.prompt,
-            images=tuple(self.training.keys[row] for row in planned.members),
-            layout=planned.layout,
-            sample=planned.sample,
-        )
+        one = self.requests[index]
+        images = [self.training.keys[row] for row in one.members]
+        return StoredText.unanswered(self.fingerprint, one.prompt, images, one.layout, one.sample)
 
     def send(
         self, describer: Describer[Any], requests: Sequence[DescribeRequest]
@@ -214,7 +207,7 @@ class _Draft:
                 for sample in range(kind.samples):
                     key = request_key(images, prompt, describer, questions.layout, sample)
                     questions.add(key, place, sample)
-            questions.end_subject(len(prompts[class_]) * kind.samples)
+            questions.counts.append(len(prompts[class_]) * kind.samples)
         return questions
 
     def _layout(self, images: int) -> str:

@@ -38,17 +38,15 @@ class Questions:
         self.shown = shown
         self.layout = layout
         self.keys = bytearray()
-        self.prompts, self.samples, self.counts = array("i"), array("B"), array("i")
+        self.prompts, self.samples = array("i"), array("B")
+        self.counts = array("i")
+        """Number of questions about each subject."""
 
     def add(self, key: str, prompt: int, sample: int) -> None:
         """Add a question about the current image or group; `prompt` is the index of its prompt."""
         self.keys += bytes.fromhex(key)
         self.prompts.append(prompt)
         self.samples.append(sample)
-
-    def end_subject(self, questions: int) -> None:
-        """End the current image or group; `questions` is the number of questions about it."""
-        self.counts.append(questions)
 
 
 class Requests:

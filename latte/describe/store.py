@@ -96,6 +96,14 @@ class StoredText:
     refused: bool = False
     """True if the describer refused, so that asking again is useless; False for a failure."""
 
+    @classmethod
+    def unanswered(
+        cls, describer: str, prompt: str, images: Sequence[str], layout: str, sample: int
+    ) -> Self:
+        """Return the record of a question whose answer is still missing."""
+        key = request_key(images, prompt, describer, layout, sample)
+        return cls(key, None, None, describer, prompt, tuple(images), layout, sample)
+
     @property
     def has_own_key(self) -> bool:
         """True if `key` is the key that `request_key` computes from the other fields."""

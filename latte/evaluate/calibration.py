@@ -8,6 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from latte.evaluate.statistics import bisect
+
 BINS = 15
 _FARTHEST = 100.0
 """Largest factor between the model's own scale and a scale that the search tries."""
@@ -71,13 +73,8 @@ def calibrated(probabilities: Tensor, exponent: float) -> Tensor:
 
 
 def _matching(confidence: Callable[[float], float], accuracy: float, start: float) -> float:
-    low, high = math.log(start / _FARTHEST), math.log(start * _FARTHEST)
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        if confidence(math.exp(middle)) < accuracy:
-            low = middle
-        else:
-            high = middle
+    ends = math.log(start / _FARTHEST), math.log(start * _FARTHEST)
+    low, high = bisect(*ends, lambda one: confidence(math.exp(one)) < accuracy, _HALVINGS)
     return math.exp((low + high) / 2)
 
 

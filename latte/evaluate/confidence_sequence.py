@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from latte.evaluate.statistics import bisect
 from latte.interfaces import Interval
 
 _FRACTIONS = np.array([0.15, 0.3, 0.5, 0.7, 0.9])
@@ -77,9 +78,8 @@ def _lowest_mean(
     threshold = math.log(2 / (1 - level))
     # The mean is at least `possible`, which it is if all other images have the value `low`.
     possible = (float(values.sum()) + (population - len(values)) * low) / population
-    below, above = possible, float(values.mean())
-    for _ in range(_HALVINGS):
-        middle = (below + above) / 2
-        rejected = log_wealth(values, population, low, high, middle).max() >= threshold
-        below, above = (middle, above) if rejected else (below, middle)
-    return below
+
+    def rejected(mean: float) -> bool:
+        return bool(log_wealth(values, population, low, high, mean).max() >= threshold)
+
+    return bisect(possible, float(values.mean()), rejected, _HALVINGS)[0]

@@ -122,11 +122,8 @@ def evaluate(
         )
         for model, (training, evaluation) in found
     )
-    evaluations = (
-        compare(images, zero_shot, *(one.evaluation for one in (taken, *others)))
-        if images.labels
-        else []
-    )
+    measured = [one.evaluation for one in (taken, *others)]
+    evaluations = compare(images, zero_shot, *measured) if images.labels else []
     write_json(folder.evaluation, [asdict(one) for one in evaluations])
     for candidate in others:
         _label_training(workspace, folder.candidate, images, zero_shot, candidate)

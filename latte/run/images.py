@@ -17,6 +17,7 @@ from torch import Tensor
 from latte import distributed
 from latte.backbone.encode import ClassTexts
 from latte.data.cache import DecodedImages
+from latte.data.few_images import counted
 from latte.data.scan import Scan, SkippedImage, scan_images, write_skipped
 from latte.interfaces import LatteError
 from latte.interfaces.errors import did_you_mean
@@ -139,18 +140,14 @@ def _skipped_lines(skipped: Sequence[SkippedImage], path: Path) -> Iterator[str]
     """Yield the number of skipped images, then the most frequent reasons with an example."""
     if not skipped:
         return
-    yield f"skipped {_images(len(skipped))}; all: {path}"
+    yield f"skipped {counted(len(skipped), 'image')}; all: {path}"
     reasons = Counter(one.reason for one in skipped).most_common()
     shown = len(reasons) if len(reasons) == _SHOWN_REASONS + 1 else _SHOWN_REASONS
     for reason, count in reasons[:shown]:
         example = next(one.id for one in skipped if one.reason == reason)
-        yield f"  {_images(count)}, such as {example}: {reason}"
+        yield f"  {counted(count, 'image')}, such as {example}: {reason}"
     if rest := sum(count for _, count in reasons[shown:]):
-        yield f"  {_images(rest)} for other reasons"
-
-
-def _images(count: int) -> str:
-    return f"{count:,} image{'' if count == 1 else 's'}"
+        yield f"  {counted(rest, 'image')} for other reasons"
 
 
 def _sample(items: Sequence[ItemT], workspace: Workspace, split: str) -> Sequence[ItemT]:

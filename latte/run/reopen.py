@@ -87,9 +87,6 @@ def report_run(path: Path, registry: Registry, progress: Progress) -> tuple[RunR
             controls[name] = FinishedRun(folder).evaluations
     with workspace.folder.lock():
         results = collect_results(workspace, find_images(workspace), controls)
-        files = [
-            file
-            for choice in workspace.recipe.reporters
-            for file in workspace.build(choice).report(results)
-        ]
+        reporters = workspace.listeners.reporters
+        files = [file for one in reporters for file in one.report(results)]
     return results, files

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
+from latte.data.few_images import counted
 from latte.data.formats import (
     HEAD_BYTES,
     IMAGE_SUFFIXES,
@@ -82,8 +83,7 @@ def _counted(counts: Counter[str], kind: str) -> str:
     shown = [f"{count:,} {suffix}" for suffix, count in counts.most_common(_SHOWN)]
     if len(counts) > _SHOWN:
         shown.append(f"{len(counts) - _SHOWN} more kinds")
-    total = counts.total()
-    return f"{total:,} {kind}file{'' if total == 1 else 's'} ({', '.join(shown)})"
+    return f"{counted(counts.total(), f'{kind}file')} ({', '.join(shown)})"
 
 
 def _suffix_by_content(path: Path) -> str | None:
