@@ -60,8 +60,7 @@ from latte.toolkit.module_backbone import ModuleBackbone
 
 _TEXTS_PER_PASS = 256
 _PACKED_TEXTS_PER_PASS = 4096
-"""Number of unpadded texts per forward pass on a GPU; with fewer texts, kernel launches take most
-of the time."""
+"""Number of unpadded texts per pass on a GPU; with fewer, launching kernels takes most time."""
 _NOTES: Mapping[TextPath, tuple[str, ...]] = {
     "packed": (),
     "cut": ("texts are padded to the longest of a pass, for this text tower needs it",),

@@ -34,7 +34,6 @@ class Boundaries:
     reads: Tensor
     """(N + 1,) int32: the numbers 0 to N, for calls with one query per sequence."""
     longest: int
-    """Length of the longest sequence."""
 
 
 def boundaries_of(lengths: Tensor, device: torch.device) -> Boundaries:

@@ -55,7 +55,6 @@ class CropPass:
     tall: int
     """Number of tall crops, which are resized along columns first."""
     side: int
-    """Side of the padded square."""
     taps: int
     """Largest number of pixels that a resized pixel depends on, along one axis."""
     tensors: Mapping[str, Tensor]

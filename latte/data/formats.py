@@ -8,7 +8,6 @@ IMAGE_SUFFIXES = frozenset(
         *{".tif", ".tiff", ".webp"},
     }
 )
-"""Suffixes of the files that are read as images."""
 
 UNREAD_SUFFIXES = frozenset(
     {

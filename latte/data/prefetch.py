@@ -16,7 +16,6 @@ ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 
 BATCHES_AHEAD = 1
-"""Number of batches that are prepared during a step."""
 
 
 def image_threads(*, alone: bool = False) -> int:

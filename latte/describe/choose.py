@@ -65,7 +65,6 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
         self._describer = describer
         self._all: tuple[RequestT, ...] = tuple(requests)
         self.keys = tuple(self._record(one).key for one in requests)
-        """Key of each request, equal for equal requests."""
         self._distinct: dict[str, RequestT] = dict(zip(self.keys, requests, strict=True))
         self._order: tuple[str, ...] = tuple(self._distinct)
 

@@ -26,7 +26,6 @@ class Planned(Protocol[RequestT]):
     """Interface of a plan: requests to one describer whose answers are stored as texts."""
 
     noun: ClassVar[str]
-    """Word for the answers in messages, in the plural."""
     needs_text: ClassVar[bool]
     """True if a describer that refuses every request is an error."""
 
@@ -57,7 +56,6 @@ class GenerateResult:
     served: int
     """Number of requests whose text was already in the store."""
     generated: int
-    """Number of requests that got a text in this run."""
     refused: int
     """Number of requests that the describer refused, in this run or an earlier run."""
     failed: int = 0
@@ -70,7 +68,6 @@ class GenerateResult:
 
 
 Results = Mapping[str, GenerateResult]
-"""Results by the names of the describers."""
 
 
 def generate(

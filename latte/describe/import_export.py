@@ -162,7 +162,6 @@ class Imported:
     kept: int
     """Number of records that changed nothing, because the store already had an answer."""
     refused: int
-    """Number of refusals among `new`."""
     failed: int
     """Number of records with neither text nor refusal; they are dropped."""
 

@@ -29,7 +29,6 @@ from latte.io.redaction import one_line, redact
 from latte.toolkit.seeds import seed_from
 
 Descriptions = Mapping[str, DescriptionType[Any]]
-"""Description types by their names in the recipe."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +44,7 @@ class TrainingSet:
     """(N,) int64: the top-1 zero-shot class of each image, on the CPU."""
     class_names: Sequence[str]
     template: str
-    """The dataset's template, with `{class}`."""
     open: Callable[[ImageReference], Image.Image]
-    """Decodes an image to RGB."""
     oracle_labels: Tensor | None = None
     """(N,) int64: true classes, from which recipes with `oracle: true` sample groups; else None."""
 
@@ -100,9 +97,7 @@ class Plan:
     training: TrainingSet
     requests: Requests
     descriptions: Mapping[str, PlannedDescription]
-    """The descriptions whose texts this describer writes, by their names in the recipe."""
     fingerprint: str
-    """Fingerprint of the describer."""
     noun: ClassVar = "descriptions"
     needs_text: ClassVar = True
 

@@ -31,10 +31,8 @@ gap must get another name."""
 SCHEMA = 1
 NO_REASON = "no reason given"
 MIN_FREE_BYTES = 2**20
-"""Free disk space, in bytes, that is needed to send requests."""
 MAX_CHARACTERS = 600
-"""Largest length of a stored text in characters. It is about eight times the length that prompts
-request; CLIP reads at most 77 tokens."""
+"""Largest length of a stored text; CLIP reads at most 77 tokens."""
 
 _FIELD_TYPES: Mapping[str, type | UnionType] = {
     "key": str,
@@ -81,12 +79,10 @@ class StoredText:
     """One stored answer of a describer: a text, or the reason why there is no text."""
 
     key: str
-    """Key of the request, from `request_key`."""
     text: str | None
     failure: str | None = None
     """Reason why `text` is None; shown to the user."""
     describer: str = ""
-    """Fingerprint of the describer."""
     prompt: str = ""
     images: tuple[str, ...] = ()
     """Content hashes of the images, in the order shown."""

@@ -24,7 +24,6 @@ class Start:
     """Settings of one process of a run, from the environment variables that torchrun sets."""
 
     rank: int
-    """Rank of the process, from 0."""
     world_size: int
     patience: float
     """Seconds without a heartbeat after which another process counts as dead."""

@@ -95,11 +95,8 @@ class Columns:
     classes: int | None = None
     """Largest number of classes per row, for CSV; None for the number in the first row."""
     source: bool = True
-    """True to write the column `source`."""
     true_class: bool = False
-    """True to write the column `true_class`, for labelled images."""
     match: bool = False
-    """True to write the column `match`, for sigmoid models."""
 
 
 PLAIN = Columns()

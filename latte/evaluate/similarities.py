@@ -16,9 +16,7 @@ class Similarities:
     """An (M, C) matrix, computed block by block so that it is never entirely in memory."""
 
     images: int
-    """Number of images, M."""
     classes: int
-    """Number of classes, C."""
     block: Callable[[slice], Tensor]
     """Function that returns the rows (B, C) of a slice of images, on the CPU."""
 

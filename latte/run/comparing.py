@@ -52,13 +52,12 @@ class MeasuredModel:
     """Measurements of one model on the given images."""
 
     score: float
-    """Agreement, beyond chance, of the zero-shot labels of similar images; see `model_score`."""
+    """See `model_score`."""
     verdict: Verdict | None
     """The guard's verdict on the adapted model; None if the recipe has no guard."""
     seconds: float
     """Seconds per image that the model needs to encode images; decoding is not included."""
     licence: str | None
-    """Licence of the weights; None if unknown."""
 
 
 def measure_model(workspace: Workspace) -> MeasuredModel:

@@ -66,7 +66,6 @@ class Measured:
 class _Classified:
     logit_scale: float
     training: Similarities
-    """Similarities (N, C) of the training images."""
     evaluation: Measured
 
 

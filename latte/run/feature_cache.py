@@ -31,8 +31,7 @@ _KEY_BYTES = 16
 _FULL = 4
 """Largest size of a file, in blocks (see `latte.toolkit.blocks`): together 64 MiB."""
 _MOST_SMALL = 8
-"""Small files are merged if there are this many; small means below a quarter of the largest
-size."""
+"""Number of small files, below a quarter of the largest size, that are merged."""
 
 
 def cached_features(

@@ -47,8 +47,7 @@ class Images:
     aliases: tuple[tuple[str, ...], ...] = ()
     """All names of each class, if at least one class has several names; otherwise empty."""
     corrections: tuple[int, ...] | None = None
-    """(N,): class that a person gave to the training image, or -1; None if the recipe has no
-    corrections."""
+    """(N,): class that a person gave, or -1; None if the recipe has no corrections."""
 
     @property
     def class_texts(self) -> ClassTexts:

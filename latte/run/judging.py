@@ -40,8 +40,7 @@ class Outcome:
     rejected: Adapted | None = None
     """The candidate, if the guard did not accept it in full; otherwise None."""
     features: tuple[Tensor, ...] | None = None
-    """The candidate's features of the training images, one tensor per learner; None if the guard
-    did not need them."""
+    """The candidate's features of the training images per learner, if the guard needed them."""
 
 
 def trains_clip(workspace: Workspace) -> bool:

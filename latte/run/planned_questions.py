@@ -28,7 +28,6 @@ class PlannedQuestions:
     purpose: str
     questions: int
     stored: int
-    """Number of questions whose answers are already stored."""
     tokens: tuple[float, float] | None
     """Input and output tokens per question, measured or assumed; None if tokens are not counted."""
 

@@ -69,9 +69,7 @@ class StoredQuestions:
         self._counts: dict[str, QuestionCounts] = {}
         self._tokens: list[tuple[int, int]] = []
         self.expected_gain: ExpectedGain | None = None
-        """Gain that the labeler expects from the answers; None if it estimated none."""
         self.counts_tokens = False
-        """True if a describer was created and it counts input and output tokens."""
 
     @property
     def budget(self) -> int:

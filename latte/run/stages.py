@@ -47,7 +47,6 @@ class Job:
             None if labels is None else labels.tolist(),
             self.images.corrections,
         )
-        """Fingerprint of each stage; see `stage_fingerprints`."""
 
     def reusable(self, stage: str) -> StageRecord | None:
         """Return the record of a finished stage whose fingerprint has not changed, or None."""

@@ -19,8 +19,7 @@ from latte.train.timing import TEXTS, timed
 BankFeatures = Callable[[], Tensor]
 """Function that returns the frozen CLIP's features (M, D) of `DescriptionBank.unique_texts`."""
 ImageStates = Callable[[Trunk, Sequence[str]], Tensor]
-"""Function from the tower in two parts, and the names of the trained parameters, to the outputs (N,
-W) of the frozen layers for the training images."""
+"""Function from the tower in two parts, and its trained parameters, to states (N, W)."""
 LARGEST_STATES = 4 * 2**30
 """Largest size in bytes of the cached outputs of frozen layers, for the images of a split and for
 all texts. It does not depend on the machine, because results with and without the cache can differ
@@ -35,7 +34,6 @@ class StepInputs:
     labelers: Sequence[PseudoLabeler[Any]]
     bank: DescriptionBank
     descriptions: Sequence[str]
-    """Names of the descriptions, in the order of the recipe."""
     class_texts: ClassTexts
     """Sentences of each class, for aggregators that encode them again in training."""
     seed: int
@@ -66,7 +64,6 @@ class CachedTextStates:
     lengths: Tensor
     """(M,) int64, on the CPU: number of rows of each text; T is their sum."""
     indices: Mapping[str, int]
-    """Position of each text among the M texts."""
 
     def features(self, texts: Sequence[str]) -> Tensor:
         """Return unit features (B, D), with gradient, of B > 0 texts."""
@@ -91,7 +88,6 @@ class CachedViews:
 
     trunk: Trunk
     size: int
-    """Size in bytes of the outputs for all views."""
     states: dict[int, CachedStates] = field(default_factory=dict)
     """Outputs (N, W) of the frozen layers, by index of the view (from 0)."""
 

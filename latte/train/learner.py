@@ -45,8 +45,7 @@ class Learner:
     name: str
     backbone: Backbone
     parameters: Mapping[str, nn.Parameter]
-    """Trained parameters by name, with those of the loss (`loss.NAME`); empty if none is trained.
-    """
+    """Trained parameters by name; those of the loss are named `loss.NAME`."""
     aggregator: PrototypeAggregator[Any]
     loss: Loss[Any] | None
     """The loss of each step; None only if the run takes no training step."""
@@ -62,7 +61,6 @@ class Learner:
     constant_class_features: Tensor | None = None
     """(C, D): features of the class texts; None if they change or are not needed in each step."""
     cached_texts: CachedTexts | None = None
-    """Features of texts that are not encoded in every step."""
     image_states: CachedStates | None = None
     """Cached outputs of the image tower's frozen layers for the current view, or None."""
     cached_views: CachedViews | None = None

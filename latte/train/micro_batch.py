@@ -59,7 +59,7 @@ class Found:
 
 
 Fits = Callable[[int | None], bool]
-"""Function that returns True if a micro-batch size fits into memory; None is the whole batch."""
+"""Function that returns True if a micro-batch size fits; None is the whole batch."""
 
 
 def find_micro_batch_size(training: Training, progress: Progress) -> None:

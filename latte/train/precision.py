@@ -116,7 +116,6 @@ class LossScaler:
     def __init__(self, arithmetic: Arithmetic, device: torch.device) -> None:
         self._scaler = torch.amp.GradScaler(device.type, enabled=arithmetic == "fp16")
         self.skipped = 0
-        """Number of skipped steps so far."""
 
     @property
     def enabled(self) -> bool:

@@ -30,7 +30,6 @@ LOSS = "loss"
 BACKWARD = "backward"
 OPTIMISER = "optimiser"
 PARTS = (WAITING, IMAGES, TEXTS, LABELS, PROTOTYPES, LOSS, BACKWARD, OPTIMISER)
-"""The parts of a training step."""
 EPOCH_STARTS, EVALUATION, CHECKPOINTS = "start of epochs", "evaluation", "checkpoints"
 MICRO_BATCH_SEARCH, REST = "finding what fits", "rest"
 
@@ -69,7 +68,6 @@ class Stopwatch:
         self.measured = StepTimes()
         self.looked_into = StepTimes()
         self.flops: dict[str, int] = defaultdict(int)
-        """FLOPs of the first step by part; see `count_flops`."""
         self.beside: dict[str, float] = defaultdict(float)
         """Seconds of the parts of training outside steps, such as evaluations, by part."""
         self._device = device

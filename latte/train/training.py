@@ -33,7 +33,6 @@ class Training:
     view: TrainingView
     learners: Sequence[Learner]
     folder: Path
-    """The run folder, for metrics and checkpoints."""
     evaluation_batch_size: int
     evaluate: Evaluate | None
     """Measures the current learners; None if there are no labelled images."""
@@ -42,7 +41,6 @@ class Training:
     image_states: ImageStates | None = None
     """Returns the outputs of frozen layers for all training images; None: not cached."""
     listen: Listen | None = None
-    """Called with rows of metrics after they are written."""
     device_views: DeviceViews | None = None
     """Makes views on the device, instead of `view`."""
     clock: Callable[[], float] = time.monotonic

@@ -19,14 +19,12 @@ from latte.interfaces import ImageReference, LatteError
 from latte.io.paths import is_folder, visible_entries
 
 _SHOWN = 6
-"""Number of suffixes that a message names."""
 _SENTENCES = {
     "unread": "left out {files} in image formats that are not read, such as {example}: convert "
     "them to JPEG or PNG",
     "misnamed": "left out {files} with the content but not the name of an image, such as {example}",
     "other": "left out {files}",
 }
-"""The warning about each kind of file."""
 
 
 class LeftOut:
