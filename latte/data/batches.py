@@ -98,7 +98,7 @@ def _prefetched(
         # Cancel images that are not yet prepared, so that the unfinished batch ends at once.
         pool.shutdown(wait=True, cancel_futures=True)
         built.close()
-        cache.flush()
+        cache.store.flush()
 
 
 def _on_device(pixels: Tensor, pixel_format: PixelFormat, device: torch.device) -> Tensor:

@@ -71,10 +71,6 @@ class ImageCache:
         self.store.put(name, pixels)
         return pixels
 
-    def flush(self) -> None:
-        """Make the cached pixels available to later runs."""
-        self.store.flush()
-
     def _name(self, index: int) -> str:
         return str(index) if self._keys is None else self._keys[index]
 

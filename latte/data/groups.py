@@ -119,18 +119,12 @@ def _groups_of_class(
         correct = 0
     elif len(right) == len(labels):
         correct = uniform.shape[1]
-    return torch.cat(
-        [_choose(right, uniform[:, :correct]), _wrong(confused, others, uniform[:, correct:])],
-        dim=1,
-    )
-
-
-def _wrong(confused: Tensor, others: Tensor, uniform: Tensor) -> Tensor:
-    """Sample wrong images from `confused`; if these are too few, use all and some of `others`."""
-    if len(confused) >= uniform.shape[1] or not len(others):
-        return _choose(confused, uniform)
-    every = confused.expand(len(uniform), -1)
-    return torch.cat([every, _choose(others, uniform[:, len(confused) :])], dim=1)
+    first, rest = uniform[:, :correct], uniform[:, correct:]
+    if len(confused) >= rest.shape[1] or not len(others):
+        return torch.cat([_choose(right, first), _choose(confused, rest)], dim=1)
+    every = confused.expand(len(rest), -1)
+    drawn = _choose(others, rest[:, len(confused) :])
+    return torch.cat([_choose(right, first), every, drawn], dim=1)
 
 
 def _choose(pool: Tensor, uniform: Tensor) -> Tensor:

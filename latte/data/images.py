@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import warnings
+from contextlib import suppress
 from io import BytesIO
 
 import numpy
@@ -103,7 +104,17 @@ def decode_image(data: bytes, at_least: int | None = None) -> Image.Image:
 def upright_rgb(image: Image.Image) -> Image.Image:
     """Return a copy of an open image, converted as `decode_image` converts it."""
     image.load()
-    return _rgb(_upright(image))
+    method = None
+    with suppress(Exception):  # damaged EXIF data; the pixels may be intact
+        method = _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    image = image if method is None else image.transpose(method)
+    if image.mode.startswith("I") or image.mode == "F":
+        image = _eight_bits(image)
+    elif image.mode in ("La", "RGBa"):
+        image = image.convert(f"{image.mode[:-1]}A")
+    rgb = image.convert("RGB")
+    rgb.info.clear()
+    return rgb
 
 
 class CheckedImage(ImageReference):
@@ -175,24 +186,6 @@ def _register_heif() -> None:
             "HEIC images need a package: pip install 'latte-clip[heif]' (or convert them to JPEG)"
         ) from error
     register_heif_opener()
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        method = _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # damaged EXIF data; the pixels may be intact
-        method = None
-    return image if method is None else image.transpose(method)
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I") or image.mode == "F":
-        image = _eight_bits(image)
-    elif image.mode in ("La", "RGBa"):
-        image = image.convert(f"{image.mode[:-1]}A")
-    rgb = image.convert("RGB")
-    rgb.info.clear()
-    return rgb
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

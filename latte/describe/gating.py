@@ -27,8 +27,12 @@ def apply_gates(
     for name, plan in plans.items():
         texts = [*results[name].texts]
         for label in plan.descriptions:
-            written = _written(plan, results[name], label)
             names = tuple(plan.training.class_names)
+            written = {
+                row: GatedText(text, names[class_], plan.requests[row].prompt)
+                for row, class_ in plan.classes(label).items()
+                if (text := results[name].texts[row]) is not None
+            }
             subject = GateSubject(label, descriptions[label].scope, names)
             passed, counted = judge_texts(gates, written, subject)
             records += counted
@@ -64,12 +68,3 @@ def judge_texts(
         records.append(record)
         left = {row: text for row, text in left.items() if row not in held}
     return {*left}, records
-
-
-def _written(plan: Plan, result: GenerateResult, label: str) -> dict[int, GatedText]:
-    names = plan.training.class_names
-    return {
-        row: GatedText(text, names[class_], plan.requests[row].prompt)
-        for row, class_ in plan.classes(label).items()
-        if (text := result.texts[row]) is not None
-    }

@@ -193,7 +193,8 @@ class _Draft:
             for name in self.training.class_names
         ]
         shown = subjects.members.numpy()
-        questions = Questions(shown, self._layout(shown.shape[1]))
+        several = SEPARATE if shown.shape[1] <= self.describer.max_images else GRID
+        questions = Questions(shown, SINGLE if shown.shape[1] == 1 else several)
         classes = subject_labels(subjects.own, self.training.zero_shot_labels).tolist()
         keys, describer = self.training.keys, self.describer.fingerprint
         for members, class_ in zip(Ragged.even(shown), classes, strict=True):
@@ -204,11 +205,6 @@ class _Draft:
                     questions.add(key, place, sample)
             questions.counts.append(len(prompts[class_]) * kind.samples)
         return questions
-
-    def _layout(self, images: int) -> str:
-        if images == 1:
-            return SINGLE
-        return SEPARATE if images <= self.describer.max_images else GRID
 
 
 def refuse_secrets(text: str) -> None:

@@ -159,7 +159,16 @@ def all_reduce(tensors: Sequence[Tensor]) -> list[Tensor]:
     """Return the sum of each tensor over all processes; it is bit-identical in every process."""
     if _group is None:
         return list(tensors)
-    return [total for bucket in _buckets(tensors) for total in _sum_bucket(bucket)]
+    import torch
+
+    sums: list[Tensor] = []
+    for bucket in _buckets(tensors):
+        flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
+        with _peer_lost_on_error():
+            torch.distributed.all_reduce(flat)
+        parts = torch.split(flat, [tensor.numel() for tensor in bucket])
+        sums += [part.view(one.shape) for part, one in zip(parts, bucket, strict=True)]
+    return sums
 
 
 def any_process(flags: Sequence[bool]) -> list[bool]:
@@ -184,16 +193,6 @@ def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
         bucket.append(tensor)
     if bucket:
         yield bucket
-
-
-def _sum_bucket(bucket: Sequence[Tensor]) -> Iterator[Tensor]:
-    import torch
-
-    flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
-    with _peer_lost_on_error():
-        torch.distributed.all_reduce(flat)
-    parts = torch.split(flat, [tensor.numel() for tensor in bucket])
-    return (part.view(tensor.shape) for part, tensor in zip(parts, bucket, strict=True))
 
 
 @contextmanager

@@ -173,7 +173,10 @@ def load_adapted(
     else:
         own = run.learners
         models = dict.fromkeys(classifiers, _model_folder(run.folder, own[0], len(own)))
-    loader = _loader(run)
+    registry, section = load_registry(), run.recipe.get(BACKBONE)
+    use = section.get(USE) if isinstance(section, dict) else None
+    named = registry.get("backbone", str(use or DEFAULT_BACKBONE), where=str(run.folder.recipe))
+    loader = cast("type[BackboneLoader[Any]]", registry.load(named))
     arithmetic = _arithmetic(run, torch.device(device))
     members = tuple(
         Member(name, _load_model(loader, models[name], device), classifier, arithmetic)
@@ -241,14 +244,6 @@ def _is_sane(values: Tensor) -> bool:
 
 def _model_folder(folder: RunFolder, name: str, learners: int) -> Path:
     return folder.model if learners == 1 else folder.model / name
-
-
-def _loader(run: FinishedRun) -> type[BackboneLoader[Any]]:
-    section = run.recipe.get(BACKBONE)
-    use = section.get(USE) if isinstance(section, dict) else None
-    registry = load_registry()
-    found = registry.get("backbone", str(use or DEFAULT_BACKBONE), where=str(run.folder.recipe))
-    return cast("type[BackboneLoader[Any]]", registry.load(found))
 
 
 def _load_model(loader: type[BackboneLoader[Any]], folder: Path, device: str) -> Backbone:

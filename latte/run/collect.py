@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -59,6 +59,7 @@ def collect_results(
     classifiers = load_classifiers(run)
     before = zero_shot_labels(zero_shot.evaluation, zero_shot.class_features)
     refuse_other_width(run, classifiers, zero_shot.class_features.shape[1])
+    frozen, adapted = Counter(labels.frozen), Counter(labels.adapted)
     done = {stage: record for stage, record in run.records.items() if stage != "report"}
     return RunResults(
         folder=folder.path,
@@ -70,17 +71,11 @@ def collect_results(
         skipped_images=images.skipped,
         seconds={stage: record.seconds for stage, record in done.items()},
         metrics=run.metrics,
-        evaluations=(
-            *run.evaluations,
-            *(
-                replace(one, name=name)
-                for name, evaluations in controls.items()
-                for one in evaluations
-                if one.name == "adapted"
-            ),
-        ),
+        evaluations=(*run.evaluations, *_of_controls(controls)),
         gallery=tuple(_gallery(workspace, images, labels, bank)),
-        pseudo_label_counts=_counts(labels, len(images.class_names)),
+        pseudo_label_counts=tuple(
+            (frozen[label], adapted[label]) for label in range(len(images.class_names))
+        ),
         verdict=run.verdict,
         held_back=run.held_back,
         cut_texts=run.cut_texts,
@@ -104,6 +99,12 @@ def collect_results(
     )
 
 
+def _of_controls(controls: Mapping[str, Sequence[Evaluation]]) -> Iterator[Evaluation]:
+    """Yield the evaluation of each control run's adapted model, named after the control."""
+    for name, evaluations in controls.items():
+        yield from (replace(one, name=name) for one in evaluations if one.name == "adapted")
+
+
 def _gallery(
     workspace: Workspace, images: Images, labels: PseudoLabels, bank: DescriptionBank
 ) -> list[GalleryEntry]:
@@ -122,11 +123,6 @@ def _gallery(
         )
         for row in rows
     ]
-
-
-def _counts(labels: PseudoLabels, classes: int) -> tuple[tuple[int, int], ...]:
-    frozen, adapted = Counter(labels.frozen), Counter(labels.adapted)
-    return tuple((frozen[index], adapted[index]) for index in range(classes))
 
 
 def _mistakes(run: FinishedRun, images: Images, before: Tensor) -> tuple[ClassifiedImage, ...]:

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from latte.backbone.encode import encode_cached_images
 from latte.backbone.names import licence_of, repository_of
-from latte.data.cache import ImageCache
 from latte.interfaces import Verdict
 from latte.interfaces.progress import SilentProgress
 from latte.results.identity import STAGES
@@ -69,18 +68,14 @@ def measure_model(workspace: Workspace) -> MeasuredModel:
             job.run(stage)
     zero_shot, verdict = job.zero_shot, workspace.folder.verdict
     chosen = workspace.recipe.resolved["backbone"]
-    return MeasuredModel(
-        model_score(zero_shot.training, zero_shot.zero_shot_labels),
-        read_stored(verdict, Verdict) if verdict.exists() else None,
-        _seconds(workspace, images.training.cache),
-        licence_of(repository_of(chosen["model"], chosen.get("pretrained"))),
-    )
-
-
-def _seconds(workspace: Workspace, images: ImageCache) -> float:
-    clip, count, quiet = workspace.frozen_clip, min(len(images), _TIMED_IMAGES), SilentProgress()
+    score = model_score(zero_shot.training, zero_shot.zero_shot_labels)
+    found = read_stored(verdict, Verdict) if verdict.exists() else None
+    clip, cache, quiet = workspace.frozen_clip, images.training.cache, SilentProgress()
+    count = min(len(cache), _TIMED_IMAGES)
     with workspace.encoding():
-        encode_cached_images(clip, images, count, quiet, "", range(1))
+        encode_cached_images(clip, cache, count, quiet, "", range(1))  # warms up
         began = time.perf_counter()
-        encode_cached_images(clip, images, count, quiet, "", range(count))
-        return (time.perf_counter() - began) / count
+        encode_cached_images(clip, cache, count, quiet, "", range(count))
+        seconds = (time.perf_counter() - began) / count
+    licence = licence_of(repository_of(chosen["model"], chosen.get("pretrained")))
+    return MeasuredModel(score, found, seconds, licence)

@@ -73,14 +73,11 @@ def check_dataset(recipe: Recipe, registry: Registry) -> Dataset[Any] | None:
             dataset.evaluation_images()
             return dataset
     except LatteError:
-        if not is_shipped(recipe.path) or _chosen_by_user(recipe):
+        origins = [origin for key, origin in recipe.origins.items() if key.startswith("dataset")]
+        chosen_by_user = any(origin == OVERRIDE or "${" in origin for origin in origins)
+        if not is_shipped(recipe.path) or chosen_by_user:
             raise
         return None
-
-
-def _chosen_by_user(recipe: Recipe) -> bool:
-    origins = [origin for key, origin in recipe.origins.items() if key.startswith("dataset")]
-    return any(origin == OVERRIDE or "${" in origin for origin in origins)
 
 
 def check_trainables(recipe: Recipe, registry: Registry) -> None:

@@ -143,7 +143,11 @@ class _Runner:
         if self.last >= train and not all(map(job.reusable, STAGES[: train + 1])):
             refuse_kernels(self.workspace)
         if distributed.is_main_process():
-            self._write_recipe()
+            recipe, limit = self.workspace.recipe, self.workspace.limit
+            write_text(self.folder.recipe, dump_yaml(recipe.resolved))
+            path, origins = str(recipe.path.absolute()), dict(recipe.origins)
+            source = {"recipe": path, "limit": limit, "origins": origins}
+            write_json(self.folder.source, source)
             self._forget_changed(job)
             self._note_environment()
         return job
@@ -156,13 +160,6 @@ class _Runner:
         few = warn_of_few(len(images.training.images), len(images.class_names), whole)
         for warning in (*dataset.warnings(), *([few] if few else [])):
             self.progress.say(f"warning: {warning}")
-
-    def _write_recipe(self) -> None:
-        recipe = self.workspace.recipe
-        write_text(self.folder.recipe, dump_yaml(recipe.resolved))
-        path, limit = str(recipe.path.absolute()), self.workspace.limit
-        source = {"recipe": path, "limit": limit, "origins": dict(recipe.origins)}
-        write_json(self.folder.source, source)
 
     def _forget_changed(self, job: Job) -> None:
         """Delete the records of the first unfinished or changed stage and of all later stages."""

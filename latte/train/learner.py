@@ -196,7 +196,10 @@ class Learner:
             self.image_states = CachedStates(trunk, states.to(self.device))
 
     def _cache_text_states(self, inputs: StepInputs, progress: Progress) -> None:
-        trunk, texts = self.backbone.text_trunk(), self._texts_of_steps(inputs)
+        described = inputs.bank.unique_texts if inputs.descriptions else ()
+        in_steps = self.aggregator.class_features_refresh == "step"
+        classes = inputs.class_texts.sentences if in_steps else ()
+        trunk, texts = self.backbone.text_trunk(), [*dict.fromkeys([*described, *classes])]
         if trunk is None or not texts:
             return
         lengths = count_rows(trunk, texts)
@@ -206,12 +209,6 @@ class Learner:
                 states = encode_text_states(trunk, texts, lengths, progress, self.device)
             indices = {text: index for index, text in enumerate(texts)}
             self.text_states = CachedTextStates(trunk, states, lengths, indices)
-
-    def _texts_of_steps(self, inputs: StepInputs) -> Sequence[str]:
-        described = inputs.bank.unique_texts if inputs.descriptions else ()
-        in_steps = self.aggregator.class_features_refresh == "step"
-        classes = inputs.class_texts.sentences if in_steps else ()
-        return [*dict.fromkeys([*described, *classes])]
 
     def features_of(self, trunk: Trunk, states: Tensor, size: int | None = None) -> Tensor:
         """Return unit features (N, D) of states (N, W) of the image `trunk`, without gradient.

@@ -10,9 +10,8 @@ import gc
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import torch
 from pydantic import TypeAdapter
@@ -75,7 +74,10 @@ def find_micro_batch_size(training: Training, progress: Progress) -> None:
     if not settings.fits_by_trying or training.total_steps == 0:
         return
     path = training.folder / "checkpoints" / RECORD_FILE
-    before, found = _read(path), {}
+    before: dict[str, Found] = {}
+    with suppress(OSError, ValueError):
+        before = TypeAdapter(dict[str, Found]).validate_json(path.read_bytes(), strict=True)
+    found = {}
     for learner in training.learners:
         own = _fit(training, learner, before.get(learner.name), progress)
         found[learner.name] = _smallest_of_all_processes(learner, own)
@@ -274,13 +276,6 @@ def _state_bytes(learner: Learner) -> int:
         return views
     copies = 1 if isinstance(learner.optimizer, torch.optim.SGD) else 2
     return views + copies * sum(value.nbytes for value in learner.parameters.values())
-
-
-def _read(path: Path) -> dict[str, Found]:
-    try:
-        return TypeAdapter(dict[str, Found]).validate_json(path.read_bytes(), strict=True)
-    except (OSError, ValueError):
-        return {}
 
 
 @contextmanager

@@ -89,8 +89,9 @@ def _read_modes() -> _Modes:
     if hasattr(matmul, "fp32_precision"):
         conv, rnn = cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision
         return matmul.fp32_precision, conv, rnn
-    others = _mode(cudnn.allow_tf32)
-    return _mode(matmul.allow_tf32), others, others
+    allowed = (matmul.allow_tf32, cudnn.allow_tf32)
+    products, others = ("tf32" if one else "ieee" for one in allowed)
+    return products, others, others
 
 
 def _write_modes(modes: _Modes) -> None:
@@ -100,10 +101,6 @@ def _write_modes(modes: _Modes) -> None:
     matmul.allow_tf32, cudnn.allow_tf32 = (mode == "tf32" for mode in modes[:2])
     if hasattr(matmul, "fp32_precision"):
         matmul.fp32_precision, cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision = modes
-
-
-def _mode(allows_tf32: bool) -> str:
-    return "tf32" if allows_tf32 else "ieee"
 
 
 class LossScaler:
