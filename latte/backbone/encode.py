@@ -41,12 +41,8 @@ class ClassTexts:
                     f"the template {template!r} does not mention the class",
                     hint='write {class} where the name belongs, as in "a photo of a {class}."',
                 )
-        return cls(
-            tuple(
-                tuple(fill(template, name) for name in of_class for template in templates)
-                for of_class in names
-            )
-        )
+        filled = ([fill(one, name) for name in of_class for one in templates] for of_class in names)
+        return cls(tuple(map(tuple, filled)))
 
     @property
     def sentences(self) -> list[str]:

@@ -86,15 +86,14 @@ def fetch_repository(
     from huggingface_hub import snapshot_download
 
     def folder(*, cached: bool) -> Path:
-        return Path(
-            snapshot_download(
-                repository,
-                revision=revision,
-                allow_patterns=[*patterns],
-                ignore_patterns=["*/*"],
-                local_files_only=cached,
-            )
+        found = snapshot_download(
+            repository,
+            revision=revision,
+            allow_patterns=[*patterns],
+            ignore_patterns=["*/*"],
+            local_files_only=cached,
         )
+        return Path(found)
 
     with suppress(OSError, ValueError):  # not in the cache, or not a name of a repository
         found = folder(cached=True)

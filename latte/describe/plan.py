@@ -166,11 +166,10 @@ class _Draft:
             refuse_secrets(text)
         asked = [one for one, _ in self.descriptions.values()]
         requests = Requests(asked, [*self.prompts])
+        found = zip(requests.rows(asked), self.descriptions.items(), strict=True)
         described = {
             label: PlannedDescription(rows, subjects.groups, subjects.own)
-            for rows, (label, (_, subjects)) in zip(
-                requests.rows(asked), self.descriptions.items(), strict=True
-            )
+            for rows, (label, (_, subjects)) in found
         }
         return Plan(self.training, requests, described, self.describer.fingerprint)
 
@@ -282,10 +281,5 @@ def _group_of_each_image(
             f"the groups of `{label}` are drawn by ground-truth labels, which this run may not use",
             hint="write `oracle: true` at the top of the recipe, if this is an ablation",
         )
-    return draw_oracle_groups(
-        training.zero_shot_labels,
-        training.oracle_labels,
-        kind.group_size,
-        kind.correct_images,
-        seed,
-    )
+    labels, correct = training.zero_shot_labels, kind.correct_images
+    return draw_oracle_groups(labels, training.oracle_labels, kind.group_size, correct, seed)

@@ -87,13 +87,9 @@ class Requests:
         return (self[index] for index in range(len(self)))
 
     def __getitem__(self, index: int) -> PlannedRequest:
-        return PlannedRequest(
-            self.key(index),
-            self._members[index],
-            self._prompts[self._prompt[index]],
-            self._layouts[self._layout[index]],
-            int(self._sample[index]),
-        )
+        prompt, layout = self._prompts[self._prompt[index]], self._layouts[self._layout[index]]
+        members, sample = self._members[index], int(self._sample[index])
+        return PlannedRequest(self.key(index), members, prompt, layout, sample)
 
 
 def _distinct(keys: NDArray[numpy.uint8]) -> tuple[NDArray[numpy.int64], NDArray[numpy.int64]]:

@@ -23,9 +23,15 @@ def label_ranks(name: str, similarities: Tensor | Similarities, labels: Tensor) 
     """
     found = in_blocks(similarities)
     labels = labels.cpu()
-    _check(name, found.images, found.classes, labels)
-    ranks, broken = torch.empty_like(labels), 0
-    first = 0
+    if found.images != len(labels):
+        raise ValueError(f"{found.images} rows of similarities, {len(labels)} labels")
+    if not len(labels):
+        raise LatteError(f"{name} cannot be evaluated: there are no labelled images")
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= found.classes:
+        classes = f"but there are {found.classes} classes"
+        raise LatteError(f"{name}: labels go from {low} to {high}, {classes}")
+    ranks, broken, first = torch.empty_like(labels), 0, 0
     for block in found:
         rows = slice(first, first + len(block))
         ranks[rows] = _ranks(block.detach().cpu(), labels[rows])
@@ -71,18 +77,6 @@ def _ranks(similarities: Tensor, labels: Tensor) -> Tensor:
     own = similarities.gather(1, labels[:, None])
     earlier = torch.arange(similarities.shape[1]) < labels[:, None]
     return ((similarities > own) | ((similarities == own) & earlier)).sum(dim=1)
-
-
-def _check(name: str, images: int, classes: int, labels: Tensor) -> None:
-    if images != len(labels):
-        raise ValueError(f"{images} rows of similarities, {len(labels)} labels")
-    if images == 0:
-        raise LatteError(f"{name} cannot be evaluated: there are no labelled images")
-    if int(labels.min()) < 0 or int(labels.max()) >= classes:
-        raise LatteError(
-            f"{name}: labels go from {int(labels.min())} to {int(labels.max())}, "
-            f"but there are {classes} classes"
-        )
 
 
 def accuracy_interval(correct: int, images: int) -> Interval:

@@ -186,21 +186,15 @@ def describe_shard(
     with folder.lock():
         check_sending(recipe, workspace.dataset)
         images = find_images(workspace)
-        zero_shot = compute_zero_shot(workspace, images)
-        plans, results = _ask_all(
-            workspace,
-            training_set(workspace, images, zero_shot),
-            build_descriptions(workspace, images.template),
-            shard=shard,
-            ask_again=ask_again,
-        )
+        training = training_set(workspace, images, compute_zero_shot(workspace, images))
+        kinds = build_descriptions(workspace, images.template)
+        plans, results = _ask_all(workspace, training, kinds, shard=shard, ask_again=ask_again)
     total = sum(len(plan.requests) for plan in plans.values())
     found = results.values()
     share, refused = sum(one.requests for one in found), sum(one.refused for one in found)
     there, written = sum(one.served for one in found), sum(one.generated for one in found)
     failed = sum(one.failed for one in found)
-    line = (
-        f"shard {shard}: {share:,} of {total:,} requests, {written:,} written, {there:,} were there"
-    )
-    line += f", {refused:,} refused" if refused else ""
-    return line + (f", {failed:,} failed" if failed else "")
+    counts = [f"{share:,} of {total:,} requests, {written:,} written, {there:,} were there"]
+    unanswered = {"refused": refused, "failed": failed}
+    counts += [f"{count:,} {name}" for name, count in unanswered.items() if count]
+    return f"shard {shard}: {', '.join(counts)}"

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -64,16 +65,10 @@ class Images:
     def fingerprint(self) -> str:
         """Digest of the images (ids, contents, order), class names, templates and test labels."""
         several = [self.templates, self.aliases] if self.templates or self.aliases else []
-        return digest_json(
-            [
-                self.class_names,
-                self.template,
-                [[image.id for image in scan.images] for scan in (self.training, self.evaluation)],
-                [self.training.keys, self.evaluation.keys],
-                self.labels,
-                *several,
-            ]
-        )
+        scans = (self.training, self.evaluation)
+        ids = [[image.id for image in scan.images] for scan in scans]
+        keys = [scan.keys for scan in scans]
+        return digest_json([self.class_names, self.template, ids, keys, self.labels, *several])
 
 
 def find_images(workspace: Workspace) -> Images:
@@ -82,11 +77,9 @@ def find_images(workspace: Workspace) -> Images:
     training = _sample(dataset.training_images(), workspace, "training")
     labelled = _sample(dataset.evaluation_images(), workspace, "evaluation")
     decoded, store = DecodedImages(workspace.context.cache_dir / "decoded"), workspace.pixels
-    scanned = scan_images(training, progress, "check images", verified=decoded.keys, disk=store)
-    test_images = [one.image for one in labelled]
-    evaluated = scan_images(
-        test_images, progress, "check test images", verified=decoded.keys, disk=store
-    )
+    scan = partial(scan_images, verified=decoded.keys, disk=store)
+    scanned = scan(training, progress, "check images")
+    evaluated = scan([one.image for one in labelled], progress, "check test images")
     if distributed.is_main_process():
         decoded.note([*scanned.keys, *evaluated.keys])
     if not scanned.images:

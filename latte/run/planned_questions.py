@@ -48,11 +48,8 @@ def plan_questions(
     keep_freed_memory()
     workspace = Workspace(recipe, registry, progress, run_folder(recipe, limit), limit=limit)
     images = with_corrections(workspace, find_images(workspace))
-    zero_shot = compute_zero_shot(workspace, images)
-    return [
-        *_of_descriptions(workspace, images, zero_shot),
-        *_of_labeler(workspace, images, zero_shot),
-    ]
+    inputs = workspace, images, compute_zero_shot(workspace, images)
+    return [*_of_descriptions(*inputs), *_of_labeler(*inputs)]
 
 
 def _of_descriptions(

@@ -15,7 +15,7 @@ from latte.backbone.encode import encode_cached_images
 from latte.data.device_views import make_device_views
 from latte.data.views import TrainingView
 from latte.describe.bank import DescriptionBank
-from latte.evaluate.similarities import diagnose
+from latte.evaluate.similarities import agreement, diagnose
 from latte.interfaces import CutTexts, Describer, LatteError, Posterior, Trainable, TrainingStart
 from latte.interfaces.settings import Budget
 from latte.io.files import write_json
@@ -101,14 +101,10 @@ def refuse_kernels(workspace: Workspace) -> None:
     recipe = workspace.recipe
     if not asks_for_kernels(recipe.train):
         return
+    device, exact = torch.device(workspace.device), recipe.general.deterministic
     with naming_line(recipe):
-        check_kernels(
-            recipe.train,
-            workspace.frozen_clip,
-            torch.device(workspace.device),
-            workspace.arithmetic,
-            deterministic=recipe.general.deterministic,
-        )
+        clip, arithmetic = workspace.frozen_clip, workspace.arithmetic
+        check_kernels(recipe.train, clip, device, arithmetic, deterministic=exact)
 
 
 def count_cut(workspace: Workspace, bank: DescriptionBank) -> Sequence[Path]:
@@ -251,10 +247,7 @@ def _evaluation(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> Ev
         adapted = from_learners(learners, images.class_names)
         similarities = adapted.in_blocks(features)
         found = diagnose(similarities, adapted.logit_scale)
-        return {
-            "top1": (similarities.labels() == labels).double().mean().item(),
-            "confidence": found.confidence,
-            "margin": found.margin,
-        }
+        top1 = agreement(similarities.labels(), labels)
+        return {"top1": top1, "confidence": found.confidence, "margin": found.margin}
 
     return evaluate

@@ -109,11 +109,8 @@ def _labels_for_texts(
 
 def _corrected(stream: LabelStream, given: Tensor) -> LabelStream:
     known = given >= 0
-    return replace(
-        stream,
-        labels=given.where(known, stream.labels),
-        weights=stream.weights.masked_fill(known, 1.0),
-    )
+    labels = given.where(known, stream.labels)
+    return replace(stream, labels=labels, weights=stream.weights.masked_fill(known, 1.0))
 
 
 def _update_weights(

@@ -93,13 +93,8 @@ def read_classes(
         (('couch', 'sofa'), ('table',))
     """
     if classes == CLASS_FOLDERS:
-        folders = list_folders(root)
-        names = distinct(
-            [(folder_class_name(folder), str(folder)) for folder in folders],
-            str(root),
-            _NOT_FOLDERS,
-        )
-        return tuple((name,) for name in names)
+        folders = [(folder_class_name(folder), str(folder)) for folder in list_folders(root)]
+        return tuple((name,) for name in distinct(folders, str(root), _NOT_FOLDERS))
     if isinstance(classes, str):
         file = existing_file(context.path(classes), _WHERE)
         return _with_aliases(_entries(file), str(file), _IN_LINES)

@@ -164,11 +164,9 @@ def labelled_tree(
             hint="Every labelled image belongs in the folder of its class.",
         )
     labels = {name: lookup.label(name, str(folder / name)) for name, *_ in inner}
+    found = zip(paths, inner, strict=True)
     return labelled_by_id(
-        [
-            LabelledImage(image_reference(path, id_root), labels[parts[0]])
-            for path, parts in zip(paths, inner, strict=True)
-        ]
+        [LabelledImage(image_reference(path, id_root), labels[name]) for path, (name, *_) in found]
     )
 
 
