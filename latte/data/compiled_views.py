@@ -29,6 +29,8 @@ from latte.data.augmentation import (
 from latte.data.images import Pixels
 from latte.interfaces.settings import AugmentSettings
 
+Floats = NDArray[numpy.float32]
+
 ENTRY_POINT_GROUP = "latte.views"
 """Entry points of functions without arguments that return a `ViewWriter`."""
 
@@ -47,8 +49,8 @@ class ViewWriter(Protocol):
         pixels: Pixels,
         box: Box,
         changes: Sequence[tuple[int, float]],
-        lookup: NDArray[numpy.float32],
-        out: NDArray[numpy.float32],
+        lookup: Floats,
+        out: Floats,
         *,
         tall_first: bool,
     ) -> bool:
@@ -63,11 +65,7 @@ class CompiledViews:
         self._tall_first = pillow_resizes_tall_crops_first()
 
     def write(
-        self,
-        pixels: Pixels,
-        augmentation: Augmentation,
-        lookup: NDArray[numpy.float32],
-        out: NDArray[numpy.float32],
+        self, pixels: Pixels, augmentation: Augmentation, lookup: Floats, out: Floats
     ) -> bool:
         """Write the augmented view of `pixels` (H, W, 3) to `out` (3, S, S); all are contiguous.
 

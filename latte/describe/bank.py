@@ -12,7 +12,7 @@ from torch import Tensor
 
 from latte.describe.columns import Column, planned_columns, read_columns, write_columns
 from latte.describe.generate import Results
-from latte.describe.plan import Descriptions, Plan, TrainingSet, subject_labels
+from latte.describe.plan import Descriptions, Plans, TrainingSet, subject_labels
 from latte.interfaces import Described, DescriptionType, ImageReference
 from latte.toolkit.descriptions import fill
 from latte.toolkit.seeds import seed_from
@@ -57,11 +57,7 @@ class DescriptionBank:
 
     @classmethod
     def from_plans(
-        cls,
-        training: TrainingSet,
-        plans: Mapping[str, Plan],
-        results: Results,
-        descriptions: Descriptions,
+        cls, training: TrainingSet, plans: Plans, results: Results, descriptions: Descriptions
     ) -> Self:
         """Build the bank from the plan and the result of each describer, by name."""
         ids = [image.id for image in training.images]
@@ -158,14 +154,11 @@ class DescriptionBank:
         ]
         # If a plugin's description lacks this option, groups are redrawn, as in the publication.
         redraw = kind.scope == "group" and bool(getattr(kind.options, "redraw", True))
-        return _TextSampler(label, self._padded(texts), own, self.zero_shot_labels, redraw)
-
-    def _padded(self, texts: Sequence[Sequence[str]]) -> Tensor:
         counts = torch.tensor([len(of) for of in texts], dtype=torch.int64)
         most = int(counts.max()) if len(texts) else 1
         rows = torch.full((len(texts), most), ABSENT, dtype=torch.int64)
         rows[torch.arange(most) < counts[:, None]] = self._intern([t for of in texts for t in of])
-        return rows
+        return _TextSampler(label, rows, own, self.zero_shot_labels, redraw)
 
     def _intern(self, texts: Sequence[str]) -> Tensor:
         table = self._row_of_text

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from latte.describe.generate import Results
-from latte.describe.plan import Descriptions, Plan
+from latte.describe.plan import Descriptions, Plans
 from latte.interfaces import DescriptionType, LatteError
 from latte.io.files import write_atomically
 
@@ -37,7 +37,7 @@ class Column:
         return torch.arange(len(self.texts)) if self.own is None else self.own
 
 
-def planned_columns(plans: Mapping[str, Plan], results: Results) -> dict[str, Column]:
+def planned_columns(plans: Plans, results: Results) -> dict[str, Column]:
     """Return the columns of texts by description, from the plan and result of each describer."""
     columns = {}
     for name, plan in plans.items():

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from latte.describe.generate import GenerateResult, Results
-from latte.describe.plan import Descriptions, Plan
+from latte.describe.plan import Descriptions, Plans
 from latte.describe.store import clean
 from latte.interfaces import Gate, GatedText, GateSubject, HeldBack, LatteError
 
@@ -16,7 +16,7 @@ Gates = Mapping[str, Gate[Any]]
 
 
 def apply_gates(
-    gates: Gates, plans: Mapping[str, Plan], results: Results, descriptions: Descriptions
+    gates: Gates, plans: Plans, results: Results, descriptions: Descriptions
 ) -> tuple[dict[str, GenerateResult], list[HeldBack]]:
     """Return `results` without the texts that gates hold back, and records of their numbers.
 

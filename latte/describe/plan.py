@@ -137,6 +137,9 @@ class Plan:
         return dict(sorted((row, class_) for rows, class_ in pairs for row in rows))
 
 
+Plans = Mapping[str, Plan]
+
+
 def shown_images(training: TrainingSet, rows: Sequence[int]) -> tuple[DescribedImage, ...]:
     """Return the training images with the indices `rows`, as describers receive them."""
     features, keys = training.features[list(rows)].unbind(), [training.keys[row] for row in rows]

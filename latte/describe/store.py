@@ -224,7 +224,15 @@ class DescriptionStore:
         fresh = {record.key: record for record in records if self._is_news(record)}
         if not fresh:
             return
-        self._append(b"".join(record.line() for record in fresh.values()))
+        data = b"".join(record.line() for record in fresh.values())
+        with self._explained():
+            file = self._own_file()
+            rest = memoryview(data)
+            while rest:
+                rest = rest[file.write(rest) :]
+            os.fsync(file.fileno())
+        path = Path(os.fsdecode(file.name))
+        self._read[path] = self._read.get(path, 0) + len(data)
         for record in fresh.values():
             self._remember(record)
 
@@ -260,16 +268,6 @@ class DescriptionStore:
         else:
             reasons = self._refusals if record.refused else self._failures
             reasons[key] = record.failure or NO_REASON
-
-    def _append(self, data: bytes) -> None:
-        with self._explained():
-            file = self._own_file()
-            rest = memoryview(data)
-            while rest:
-                rest = rest[file.write(rest) :]
-            os.fsync(file.fileno())
-        path = Path(os.fsdecode(file.name))
-        self._read[path] = self._read.get(path, 0) + len(data)
 
     def _own_file(self) -> FileIO:
         if self._file is None:

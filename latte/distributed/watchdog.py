@@ -116,7 +116,9 @@ class Watchdog:
     def _a_peer_has_ended(self) -> bool:
         try:
             self._exchange_heartbeats()
-            return bool(self._store.check([ENDED])) or self._a_heartbeat_is_missing()
+            found, now = self._heartbeats.values(), time.monotonic()
+            silent = any(now - since > self._patience for _, since in found)
+            return silent or bool(self._store.check([ENDED]))
         except RuntimeError:
             return True
 
@@ -131,10 +133,6 @@ class Watchdog:
             found = self._store.get(_key(other)) if self._store.check([_key(other)]) else b""
             if found != self._heartbeats[other][0]:
                 self._heartbeats[other] = (found, now)
-
-    def _a_heartbeat_is_missing(self) -> bool:
-        now = time.monotonic()
-        return any(now - since > self._patience for _, since in self._heartbeats.values())
 
     def _abort(self) -> None:
         if _is_first_to_end(self._store, self._rank):

@@ -68,7 +68,7 @@ def collect_results(
         environment=run.environment,
         class_names=images.class_names,
         training_images=len(images.training.images),
-        skipped_images=images.skipped,
+        skipped_images=len(images.training.skipped) + len(images.evaluation.skipped),
         seconds={stage: record.seconds for stage, record in done.items()},
         metrics=run.metrics,
         evaluations=(*run.evaluations, *_of_controls(controls)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import groupby
@@ -12,8 +12,8 @@ from latte import distributed
 from latte.data.images import open_image
 from latte.describe.bank import DescriptionBank
 from latte.describe.gating import apply_gates
-from latte.describe.generate import GenerateResult, generate
-from latte.describe.plan import Plan, TrainingSet, plan_requests
+from latte.describe.generate import GenerateResult, Results, generate
+from latte.describe.plan import Descriptions, Plan, Plans, TrainingSet, plan_requests
 from latte.describe.shards import Shard
 from latte.describe.store import DescriptionStore
 from latte.interfaces import Describer, DescriptionType, HeldBack, LatteError, Progress
@@ -84,7 +84,7 @@ def training_set(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> T
 def _ask_all(
     workspace: Workspace,
     training: TrainingSet,
-    descriptions: Mapping[str, DescriptionType[Any]],
+    descriptions: Descriptions,
     *,
     shard: Shard | None = None,
     ask_again: bool = False,
@@ -110,7 +110,7 @@ def _ask_all(
 
 @contextmanager
 def planned_requests(
-    workspace: Workspace, training: TrainingSet, descriptions: Mapping[str, DescriptionType[Any]]
+    workspace: Workspace, training: TrainingSet, descriptions: Descriptions
 ) -> Iterator[tuple[dict[str, Plan], dict[str, Describer[Any]]]]:
     """Return plans and describers by name, and close the describers after the `with` block."""
     asked = workspace.recipe.asked
@@ -128,10 +128,7 @@ def planned_requests(
 
 
 def _hold_back(
-    workspace: Workspace,
-    plans: Mapping[str, Plan],
-    results: Mapping[str, GenerateResult],
-    descriptions: Mapping[str, DescriptionType[Any]],
+    workspace: Workspace, plans: Plans, results: Results, descriptions: Descriptions
 ) -> dict[str, GenerateResult]:
     path = workspace.folder.gates
     if not workspace.recipe.gates:

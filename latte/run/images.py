@@ -57,11 +57,6 @@ class Images:
         return ClassTexts.of(self.templates or (self.template,), names)
 
     @property
-    def skipped(self) -> int:
-        """Number of images that could not be read."""
-        return len(self.training.skipped) + len(self.evaluation.skipped)
-
-    @property
     def fingerprint(self) -> str:
         """Digest of the images (ids, contents, order), class names, templates and test labels."""
         several = [self.templates, self.aliases] if self.templates or self.aliases else []

@@ -103,7 +103,7 @@ def _write_modes(modes: _Modes) -> None:
         matmul.fp32_precision, cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision = modes
 
 
-class LossScaler:
+class LossScaler(torch.amp.GradScaler):
     """Multiplies the loss by a factor so that small fp16 gradients do not become 0.
 
     A step with a gradient that is not finite is skipped and halves the factor; 2000 steps with
@@ -111,40 +111,27 @@ class LossScaler:
     """
 
     def __init__(self, arithmetic: Arithmetic, device: torch.device) -> None:
-        self._scaler = torch.amp.GradScaler(device.type, enabled=arithmetic == "fp16")
+        super().__init__(device.type, enabled=arithmetic == "fp16")
         self.skipped = 0
 
-    @property
-    def enabled(self) -> bool:
-        """True if the arithmetic is fp16; otherwise the loss is not scaled."""
-        return self._scaler.is_enabled()
-
-    def scaled(self, loss: Tensor) -> Tensor:
-        """Return the scaled loss, on which `backward` is called."""
-        return self._scaler.scale(loss)
-
-    def unscale(self, optimizer: torch.optim.Optimizer) -> None:
-        """Divide the gradients by the factor; call this once per step, before clipping."""
-        self._scaler.unscale_(optimizer)
-
-    def step(self, optimizer: torch.optim.Optimizer) -> None:
+    def take_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Take a step of `optimizer`, unless a gradient is not finite."""
-        before = self._scaler.get_scale()
-        self._scaler.step(optimizer)
-        self._scaler.update()
-        self.skipped += self._scaler.get_scale() < before
+        before = self.get_scale()
+        self.step(optimizer)
+        self.update()
+        self.skipped += self.get_scale() < before
 
     def figures(self) -> dict[str, float]:
         """Return the factor and the number of skipped steps, for the log; empty unless enabled."""
-        if not self.enabled:
+        if not self.is_enabled():
             return {}
-        return {"loss_scale": self._scaler.get_scale(), "skipped_steps": self.skipped}
+        return {"loss_scale": self.get_scale(), "skipped_steps": self.skipped}
 
     def state(self) -> dict[str, Tensor]:
         """Return the tensors for a checkpoint; empty unless enabled."""
-        if not self.enabled:
+        if not self.is_enabled():
             return {}
-        state = self._scaler.state_dict()
+        state = self.state_dict()
         return {
             "scale": torch.tensor(state["scale"], dtype=torch.float64),
             "steps_since_change": torch.tensor(state["_growth_tracker"]),
@@ -153,10 +140,10 @@ class LossScaler:
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Restore the tensors of `state`; `KeyError` if they belong to another arithmetic."""
-        if not self.enabled:
+        if not self.is_enabled():
             return
-        restored = self._scaler.state_dict()
+        restored = self.state_dict()
         restored["scale"] = state["scale"].item()
         restored["_growth_tracker"] = int(state["steps_since_change"])
-        self._scaler.load_state_dict(restored)
+        self.load_state_dict(restored)
         self.skipped = int(state["skipped"])

@@ -117,10 +117,10 @@ def _update_weights(
     learner: Learner, optimizer: torch.optim.Optimizer, towers: Towers, loss: Tensor
 ) -> None:
     with timed(BACKWARD):
-        towers.backward(learner.scaler.scaled(loss))
+        towers.backward(learner.scaler.scale(loss))
     with timed(OPTIMISER):
         if learner.gradient_clip is not None:
-            learner.scaler.unscale(optimizer)
+            learner.scaler.unscale_(optimizer)
             torch.nn.utils.clip_grad_norm_(learner.parameters.values(), learner.gradient_clip)
-        learner.scaler.step(optimizer)
+        learner.scaler.take_step(optimizer)
         learner.backbone.clamp_logit_scale()

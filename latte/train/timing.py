@@ -47,14 +47,6 @@ class StepTimes:
     cpu_seconds: float = 0.0
     """CPU time in seconds, summed over all threads of the process."""
 
-    def add(self, images: int, seconds: dict[str, float], cpu_seconds: float) -> None:
-        """Add the times of one step."""
-        self.cpu_seconds += cpu_seconds
-        self.steps += 1
-        self.images += images
-        for part, value in seconds.items():
-            self.seconds[part] += value
-
 
 class Stopwatch:
     """Measures the parts of one training.
@@ -113,7 +105,11 @@ class Stopwatch:
                 self.close()
         looked_into = number == _COUNTED_STEP or (self._trace and number in _TRACED_STEPS)
         times = self.looked_into if looked_into else self.measured
-        times.add(images, self._pending, self._pending_cpu)
+        times.cpu_seconds += self._pending_cpu
+        times.steps += 1
+        times.images += images
+        for part, value in self._pending.items():
+            times.seconds[part] += value
         self._pending, self._pending_cpu = defaultdict(float), 0.0
 
     def close(self) -> None:
@@ -197,23 +193,15 @@ def count_flops() -> FlopCounterMode:
 
 
 def _convolution_backward(
-    gradient: Shape,
-    given: Shape,
-    weight: Shape,
-    bias: Any,
-    stride: Any,
-    padding: Any,
-    dilation: Any,
-    transposed: bool,
-    output_padding: Any,
-    groups: int,
-    wanted: Sequence[bool],
-    **ignored: Any,
+    gradient: Shape, given: Shape, weight: Shape, *rest: Any, **ignored: Any
 ) -> int:
     """Return the FLOPs of a convolution's backward pass.
 
     Torch's own formula counts a grouped convolution as a dense convolution.
     """
+    # The rest: bias, stride, padding, dilation, transposed, output padding, groups, wanted.
+    transposed: bool = rest[4]
+    wanted: Sequence[bool] = rest[7]
     places = (given if transposed else gradient)[2:]
     forward = 2 * given[0] * prod(places) * prod(weight)
     return forward * sum(wanted[:2])

@@ -221,13 +221,10 @@ class ClassLookup:
                 where=where,
                 hint="Write it exactly as in the class names.",
             )
-        raise LatteError(f"unknown class {name!r}", where=where, hint=self._nearest(name))
-
-    def _nearest(self, name: str) -> str:
-        close = nearest(_loosely(name), self._loose)
-        if close:
-            return f'Did you mean "{self._loose[close][0]}"?'
-        return f"The classes are {some(self._names)}."
+        hint = f"The classes are {some(self._names)}."
+        if close := nearest(_loosely(name), self._loose):
+            hint = f'Did you mean "{self._loose[close][0]}"?'
+        raise LatteError(f"unknown class {name!r}", where=where, hint=hint)
 
 
 def _loosely(name: str) -> str:
