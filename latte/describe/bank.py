@@ -125,7 +125,7 @@ class DescriptionBank:
         return rows[rows != ABSENT]
 
     def described(self, row: int, image: Callable[[int], ImageReference]) -> dict[str, Described]:
-        """Return the texts about training image `row`, by description but for scope `class`.
+        """Return the texts about training image `row` by description, except those of classes.
 
         `image` returns the training image with a given index; it is called for each image of a
         group.

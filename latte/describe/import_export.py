@@ -29,7 +29,7 @@ from latte.io.paths import refuse_other_kind
 Format = Literal["jsonl", "parquet"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 MAX_MISTAKES = 20
-"""Largest number of reported mistakes; each line of another file would be one."""
+"""Largest number of reported mistakes; a file that is not an export has one in each line."""
 _ROWS_AT_ONCE = 10_000
 
 

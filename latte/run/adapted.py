@@ -95,7 +95,7 @@ class Adapted:
         return mean_similarities([member.classifier for member in self.members], features)
 
     def in_blocks(self, features: Sequence[Tensor]) -> Similarities:
-        """Return the lazy similarities of all images, from each learner's features (N, D)."""
+        """Return the similarities, computed in blocks on use, from learners' features (N, D)."""
         return Similarities(
             len(features[0]),
             len(self.class_names),

@@ -42,7 +42,7 @@ from latte.run.zero_shot import ZeroShot
 LEAST_CERTAIN = 200
 """Number of training images in `uncertain.jsonl`: the images with the lowest confidence."""
 MOST_CLASSES = 5
-"""Number of most probable classes per training image, which show what classes occur."""
+"""Number of most probable classes per training image that show which classes occur."""
 _ENOUGH = 10_000
 """Number of training images that suffice for calibration; with more images it only takes longer."""
 _MOST_NUMBERS = 2**25

@@ -137,8 +137,8 @@ def _blend(
 ) -> Adapted:
     """Return a mix of zero-shot CLIP and the candidate, with weights 1 - strength and strength.
 
-    `strength` is below 1, and 0 if CLIP was trained. So both classifiers have the logit scale of
-    the frozen CLIP, and mixing similarities also mixes logits.
+    If CLIP was trained, `strength` is 0, and the result is zero-shot CLIP. Otherwise both
+    classifiers have the logit scale of the frozen CLIP, so mixing similarities also mixes logits.
     """
     if strength == 0:
         member = Member(

@@ -63,7 +63,7 @@ class OwnImages:
         class_names: Sequence[str],
         top_k: int,
     ) -> Iterator[Prediction]:
-        """Yield `predictions`, but the posterior's for training images, found by `keys`."""
+        """Yield `predictions`, replaced by the posterior's for the `keys` of training images."""
         for one, row in zip(predictions, self.rows(keys), strict=True):
             yield one if row is None else self.prediction(one.image, row, class_names, top_k)
 
@@ -106,7 +106,7 @@ def read_own_images(run: FinishedRun, *, candidate: bool = False) -> OwnImages |
 
 
 def save_corrected(folder: RunFolder, images: Images) -> list[Path]:
-    """Write the class that a person gave to each content hash; remove the file if there is none."""
+    """Write the classes that a person gave, by content hash; remove the file if there are none."""
     if images.corrections is None:
         folder.corrected.unlink(missing_ok=True)
         return []

@@ -163,7 +163,7 @@ class StoredQuestions:
         ]
 
     def _at_once(self) -> int:
-        """Return how many questions to send before counting their tokens changes the budget."""
+        """Return how many questions to send at once; counting their tokens changes the budget."""
         left = self.budget - self.asked
         if self._limit.questions is not None:
             return left

@@ -30,7 +30,7 @@ def load_adapted_run(
 ) -> tuple[FinishedRun, Adapted, str]:
     """Return a run, its adapted model (or `candidate`), and the device of the model.
 
-    Neither the recipe's images are needed nor its plugins, except that of the backbone. Raises
+    The recipe's images are not needed, and of its plugins only that of the backbone. Raises
     `LatteError` if there is no model, or no candidate.
     """
     keep_freed_memory()

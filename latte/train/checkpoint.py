@@ -93,7 +93,7 @@ def save_and_broadcast(folder: Path, step: int, learners: Learners, labelers: La
 
 
 def resume(folder: Path, learners: Learners, labelers: Labelers) -> int:
-    """Load the newest checkpoint that the main process can read, in all processes.
+    """Load the same checkpoint in all processes: the newest that the main process can read.
 
     Returns the step of the checkpoint, or 0 if there is none.
     """
@@ -152,7 +152,7 @@ def load_checkpoint(
 
 
 def _checkpoints(folder: Path, only: int | None = None) -> list[Path]:
-    """Return the checkpoint folders, oldest first; one without tensor file is half removed."""
+    """Return the checkpoint folders, oldest first, except half removed ones without tensors."""
     found = folder.glob("step-*" if only is None else _name(only))
     numbered = [one for one in found if one.name.removeprefix("step-").isdecimal()]
     return sorted(one for one in numbered if (one / _FILE).exists())

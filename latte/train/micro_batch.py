@@ -86,7 +86,7 @@ def find_micro_batch_size(training: Training, progress: Progress) -> None:
 
 
 def largest_step(training: Training, learner: Learner) -> LargestStep:
-    """Return the most images, and the longest texts, without cached ones, that one step encodes."""
+    """Return the largest number of images, and the longest texts, that one step encodes."""
     size = min(training.settings.images_a_step, len(training.images))
     inputs, cached = training.inputs, learner.cached_texts
     names = [one for one in inputs.descriptions if cached is None or one not in cached.names]
@@ -101,7 +101,7 @@ def largest_step(training: Training, learner: Learner) -> LargestStep:
 
 
 def _smallest_of_all_processes(learner: Learner, own: Found) -> Found:
-    """Apply the settings that fit into the memory of every process; `own` are of this one."""
+    """Apply the settings that fit into the memory of every process; this one found `own`."""
     found = [Found(**one) for one in distributed.all_gather_object(asdict(own))]
     sizes = [one.micro_batch_size for one in found if one.micro_batch_size is not None]
     learner.micro_batch_size = min(sizes, default=None)
