@@ -172,8 +172,7 @@ class StoredQuestions:
     def _ask_part(
         self, purpose: str, plan: QuestionPlan[RequestT, AnswerT], store: DescriptionStore
     ) -> None:
-        stored = sum(map(store.is_answered, plan.keys))
-        unanswered = 0
+        stored, unanswered = sum(map(store.is_answered, plan.keys)), 0
         if self._ask:
             plan.answers(store, self._progress)
             unanswered = sum(store.get(key) is None for key in plan.keys)

@@ -153,7 +153,7 @@ class _Runner:
         return job
 
     def _warn(self, images: Images) -> None:
-        if self.workspace.is_control:
+        if self.workspace.parent is not None:
             return
         dataset = self.workspace.dataset
         whole = None if self.workspace.limit is None else len(dataset.training_images())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast
@@ -55,36 +55,22 @@ def run_folder(recipe: Recipe, limit: int | None, output: Path | None = None) ->
     return RunFolder(parent.absolute() / f"{recipe.general.name}-{run_hash(recipe, limit)}")
 
 
+@dataclass(eq=False, repr=False)
 class Workspace:
     """The recipe, folder, device and components that the stages of one run share."""
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        registry: Registry,
-        progress: Progress,
-        folder: RunFolder,
-        *,
-        limit: int | None = None,
-    ) -> None:
-        self.recipe = recipe
-        self.registry = registry
-        self.progress = progress
-        self.limit = limit
-        """Largest number of training images and of evaluation images to use; None means all."""
-        self.folder = folder
-        self._parent: Workspace | None = None
+    recipe: Recipe
+    registry: Registry
+    progress: Progress
+    folder: RunFolder
+    limit: int | None = None
+    """Largest number of training images and of evaluation images to use; None means all."""
+    parent: Workspace | None = None
+    """For a control: the workspace of the run that it belongs to."""
 
     def control(self, recipe: Recipe, folder: RunFolder) -> Workspace:
         """Return the workspace of a control, which shares the image cache and an equal CLIP."""
-        control = Workspace(recipe, self.registry, self.progress, folder, limit=self.limit)
-        control._parent = self
-        return control
-
-    @property
-    def is_control(self) -> bool:
-        """True if this is the workspace of a control."""
-        return self._parent is not None
+        return replace(self, recipe=recipe, folder=folder, parent=self)
 
     @property
     def seed(self) -> int:
@@ -109,8 +95,8 @@ class Workspace:
     @cached_property
     def frozen_clip(self) -> Backbone:
         """The frozen CLIP, loaded at its first use."""
-        if self._parent and self.shares_clip(self._parent):
-            return self._parent.frozen_clip
+        if self.parent and self.shares_clip(self.parent):
+            return self.parent.frozen_clip
         self.progress.say(f"loading {self.backbone.title}")
         return self.backbone.load()
 
@@ -152,8 +138,8 @@ class Workspace:
     @cached_property
     def pixels(self) -> DiskStore:
         """Cache of decoded images on disk; a control shares it with the run that it belongs to."""
-        if self._parent:
-            return self._parent.pixels
+        if self.parent:
+            return self.parent.pixels
         from latte.data.disk_cache import DiskStore, bound_from_environment
 
         folder = self.context.cache_dir / "pixels"
@@ -167,7 +153,7 @@ class Workspace:
     @cached_property
     def listeners(self) -> Listeners:
         """The recipe's reporters; none in controls and in processes but the main process."""
-        silent = self._parent is not None or not distributed.is_main_process()
+        silent = self.parent is not None or not distributed.is_main_process()
         chosen = [] if silent else self.recipe.reporters
         return Listeners([(one.label, self.build(one)) for one in chosen], self.progress)
 

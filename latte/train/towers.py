@@ -93,8 +93,7 @@ class SharedTowers:
         if learner.constant_features is not None:
             return learner.encode_images(indices, pixels)
         own = torch.empty(0, learner.backbone.embedding_width, device=learner.device)
-        share = distributed.share(indices)
-        if len(share):
+        if len(share := distributed.share(indices)):
             with _own_random_numbers(learner.device, len(self._encoded)):
                 own = self._inner.encode_images(share, pixels)
         return self._gather(own, len(indices), learner.image_tower_is_trained)
