@@ -68,7 +68,11 @@ def plan_crops(
 
     Crops of similar size share a pass, which takes at most `most_bytes` or has a single crop.
     """
-    tall = [_resizes_columns_first(box, size) for box in boxes]
+    tall_first = pillow_resizes_tall_crops_first()
+    tall = [
+        tall_first and height > size and height - size > 2 * (width - size)
+        for *_, width, height in boxes
+    ]
     order = sorted(range(len(boxes)), key=lambda row: max(boxes[row][2:]))
     parts = (sorted(one, key=tall.__getitem__) for one in _parts(order, boxes, size, most_bytes))
     return [_plan(images, indices, boxes, rows, tall, size) for rows in parts]
@@ -95,12 +99,6 @@ def resized_crops(
     resized = torch.baddbmm(half, down, resized.view(count, side, 3 * size)).floor_().clamp_(0, 255)
     views = resized.view(count, size, 3, size)
     return torch.cat([views[:wide].permute(0, 2, 1, 3), views[wide:].permute(0, 2, 3, 1)])
-
-
-def _resizes_columns_first(box: Box, size: int) -> bool:
-    _, _, width, height = box
-    is_tall = height > size and height - size > 2 * (width - size)
-    return pillow_resizes_tall_crops_first() and is_tall
 
 
 def _parts(
