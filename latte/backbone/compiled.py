@@ -1,10 +1,9 @@
 """Compile blocks of a transformer with torch.compile.
 
-Functions are compiled, not modules, so a model's modules and the names of its weights stay as they
-are. All blocks of a tower share one compiled function, which receives a block's weights as
-arguments. Each tensor shape is compiled separately: a kernel for several shapes would depend on the
-first shape that it gets, so a resumed run might not be bit-identical. Compiled blocks have not been
-tested on a GPU.
+Functions are compiled, not modules, so the names of a model's weights stay as they are. All blocks
+of a tower share one compiled function. Each tensor shape is compiled separately: a kernel for
+several shapes would depend on the first shape that it gets, so a resumed run might not be
+bit-identical. Compiled blocks have not been tested on a GPU.
 """
 
 from __future__ import annotations
@@ -24,8 +23,7 @@ FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 BACKEND = "inductor"
 _MOST_VARIANTS = 64
-"""Largest number of compiled variants of a function; torch's default of 8 is too small for several
-batch sizes, learners and kinds of trained weights."""
+"""Largest number of compiled variants of a function; torch's default is 8."""
 _MODE = "latte_compile_mode"
 """Attribute of a transformer that stores the compile mode; it is not part of `state_dict`."""
 _KEY = "train.compile"
@@ -40,9 +38,8 @@ def compiled_for(transformer: torch.nn.Module, function: FunctionT) -> FunctionT
     """Return `function`, compiled if the transformer has a mode and a gradient is recorded.
 
     Passes without gradient are not compiled, so that the trained model and its saved copy give
-    equal features in evaluation. `function` is not compiled either while a torch dispatch mode,
-    such as the FLOP counter of `--profile`, intercepts operations, because torch cannot compile
-    then.
+    equal features. Torch cannot compile while a dispatch mode, such as the FLOP counter of
+    `--profile`, intercepts operations.
     """
     mode: CompileMode | None = getattr(transformer, _MODE, None)
     if mode is None or not torch.is_grad_enabled() or _is_intercepted():

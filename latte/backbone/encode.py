@@ -1,8 +1,4 @@
-"""Encode many images, texts or classes without gradient, and return the features on the CPU.
-
-`ClassTexts` holds the sentences of each class. The feature of a class with several sentences is
-the normalised mean of the sentences' features.
-"""
+"""Encode many images, texts or classes without gradient, and return the features on the CPU."""
 
 from __future__ import annotations
 
@@ -35,10 +31,9 @@ class ClassTexts:
 
     @classmethod
     def of(cls, templates: Sequence[str], names: Sequence[Sequence[str]]) -> Self:
-        """Build the sentences: `names` are the names of each class, inserted into `templates`.
+        """Insert the `names` of each class into `templates`.
 
-        Raises:
-            LatteError: if a template does not contain `{class}`.
+        Raises `LatteError` if a template does not contain `{class}`.
         """
         for template in templates:
             if "{class}" not in template:
@@ -46,12 +41,8 @@ class ClassTexts:
                     f"the template {template!r} does not mention the class",
                     hint='write {class} where the name belongs, as in "a photo of a {class}."',
                 )
-        return cls(
-            tuple(
-                tuple(fill(template, name) for name in of_class for template in templates)
-                for of_class in names
-            )
-        )
+        filled = ([fill(one, name) for name in of_class for one in templates] for of_class in names)
+        return cls(tuple(map(tuple, filled)))
 
     @property
     def sentences(self) -> list[str]:
@@ -74,10 +65,7 @@ class ClassTexts:
 
     @cached_property
     def _places(self) -> Tensor:
-        """(C, V): indices of the sentences of each class, for at most V sentences per class.
-
-        Rows of classes with fewer sentences are padded with the index of a row of zeros.
-        """
+        """(C, V): indices of the sentences of each class, padded with that of a row of zeros."""
         most = max(len(sentences) for sentences in self.of_class)
         places = torch.full((len(self.of_class), most), len(self.sentences))
         there = torch.arange(most) < torch.tensor([[len(one)] for one in self.of_class])
@@ -95,13 +83,9 @@ def encode_image_batches(
 ) -> Tensor:
     """Return the unit features (N, D) of N = `total` images, from batches in any order.
 
-    A batch is (indices (B,), pixels (B, 3, S, S)). Row i of the result belongs to the image with
-    index i. If `trunk` (the image tower in two parts: frozen layers, other layers) is given, return
-    the outputs (N, W) of the frozen layers instead of features.
-
-    Raises:
-        LatteError: if a feature is zero or not finite, for example because training diverged.
-        ValueError: if the batches do not contain all images.
+    A batch is (indices (B,), pixels (B, 3, S, S)). If `trunk` (the image tower in two parts: frozen
+    layers, other layers) is given, return the outputs (N, W) of the frozen layers instead. Raises
+    `LatteError` if a feature is zero or not finite, and `ValueError` if images are missing.
     """
     width = backbone.embedding_width if trunk is None else trunk.width
     encode = backbone.encode_images if trunk is None else trunk.states
@@ -142,10 +126,8 @@ def encode_cached_images(
 ) -> Tensor:
     """Return the unit features (N, D) of all `images`, without augmentation, on the CPU.
 
-    If `only` is given, encode only the images with these indices, in this order. If `trunk` (the
-    image tower in two parts: frozen layers, other layers) is given, return the outputs (N, W) of
-    the frozen layers instead of features. Each process encodes a share of the images; `progress`
-    shows the share of the main process.
+    If `only` is given, encode only the images with these indices, in this order; for `trunk` see
+    `encode_image_batches`. Each process encodes a share of the images.
     """
     chosen = range(len(images)) if only is None else only
     own = distributed.share(chosen)
@@ -159,7 +141,6 @@ def encode_cached_images(
 
 
 def _renumbered(batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield `batches` with new image indices: 0, 1, ... in the order of the batches."""
     first = 0
     for indices, pixels in batches:
         yield torch.arange(first, first + len(indices)), pixels
@@ -169,10 +150,7 @@ def _renumbered(batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tens
 def encode_many_texts(
     backbone: Backbone, texts: Sequence[str], progress: Progress, name: str
 ) -> Tensor:
-    """Return the unit features (M, D) of M distinct texts, on the CPU, without gradient.
-
-    Each process encodes a share of the texts; `progress` shows the share of the main process.
-    """
+    """Return the unit features (M, D) of M distinct texts, on the CPU, without gradient."""
     own = distributed.share(texts)
     parts = [torch.empty(0, backbone.embedding_width)]
     with torch.no_grad(), progress.task(name, len(own), "texts") as task:
@@ -201,12 +179,8 @@ def encode_text_states(
 ) -> Tensor:
     """Return the outputs (T, W) of the frozen layers for M distinct texts, on `device`.
 
-    A text has one row of outputs or several, for example one per token. `lengths` (M,) has the
-    number of rows of each text; T is their sum. The processes share the work, and each process gets
-    all outputs. `progress` shows the share of the main process.
-
-    Raises:
-        LatteError: if an output is zero or not finite, because the model's weights are damaged.
+    `lengths` (M,) has the number of rows of each text; T is their sum. The processes share the
+    work, and each gets all outputs. Raises `LatteError` if an output is zero or not finite.
     """
     own, starts = distributed.share(range(len(texts))), starts_of(lengths)
     states = torch.zeros(int(lengths.sum()), trunk.width, device=device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 from torch import nn
@@ -24,10 +25,7 @@ _NEVER_TRAINED = ("logit_bias", "text_decoder")
 def parameters_of(model: nn.Module, group: TrainableGroup) -> dict[str, nn.Parameter]:
     """Return the parameters of `group` by name, in the model's order; empty for `none`.
 
-    `logit_scale` belongs only to the group `all`.
-
-    Raises:
-        LatteError: if the model has no parameters in `group`.
+    Raises `LatteError` if the model has no parameters in `group`.
     """
     names = set(_names(model, group))
     if not names and group != "none":
@@ -59,11 +57,9 @@ def _names(model: Any, group: TrainableGroup) -> Iterable[str]:
             layer_norms = list(_affine(model.visual, "visual", nn.LayerNorm))
             return layer_norms or _affine(model.visual, "visual", nn.BatchNorm2d)
         case "text_layer_norms":
-            return (
-                name
-                for prefix, module in _text_modules(model)
-                for name in _affine(module, prefix, nn.LayerNorm)
-            )
+            towers = ("text",) if hasattr(model, "text") else ("transformer", "ln_final")
+            affine = (_affine(getattr(model, one), one, nn.LayerNorm) for one in towers)
+            return chain.from_iterable(affine)
         case "projections":
             heads = list(_below(names, _VISUAL_PROJECTIONS)) or _classifier(model.visual)
             return (*heads, *_below(names, _TEXT_PROJECTIONS))
@@ -81,17 +77,8 @@ def _affine(module: nn.Module, prefix: str, kind: type[nn.Module]) -> Iterator[s
             yield from (name for name, _ in layer.named_parameters(path, recurse=False))
 
 
-def _text_modules(model: Any) -> tuple[tuple[str, nn.Module], ...]:
-    if hasattr(model, "text"):
-        return (("text", model.text),)
-    return (("transformer", model.transformer), ("ln_final", model.ln_final))
-
-
 def _classifier(visual: Any) -> list[str]:
-    """Return the names of the parameters of a timm tower's classifier.
-
-    If open_clip adds no head to the tower, timm's classifier projects into the joint space.
-    """
+    """Return the names of a timm tower's classifier, which projects if there is no other head."""
     if not hasattr(visual, "trunk"):
         return []
     weights = {id(weight) for weight in visual.trunk.get_classifier().parameters()}

@@ -20,10 +20,7 @@ _PATIENCE = 3.0
 
 
 def weights_files(place: str) -> tuple[str, Sequence[str]]:
-    """Split `place` into the repository and the weights files to try, in order of preference.
-
-    `place` is `REPOSITORY/FILE`, in which `FILE` may be missing.
-    """
+    """Split `REPOSITORY/FILE` into the repository and the weights files to try, best first."""
     repository, file = os.path.split(place)
     if file in ("", WEIGHTS_FILES[-1]):
         return repository, WEIGHTS_FILES
@@ -89,15 +86,14 @@ def fetch_repository(
     from huggingface_hub import snapshot_download
 
     def folder(*, cached: bool) -> Path:
-        return Path(
-            snapshot_download(
-                repository,
-                revision=revision,
-                allow_patterns=[*patterns],
-                ignore_patterns=["*/*"],
-                local_files_only=cached,
-            )
+        found = snapshot_download(
+            repository,
+            revision=revision,
+            allow_patterns=[*patterns],
+            ignore_patterns=["*/*"],
+            local_files_only=cached,
         )
+        return Path(found)
 
     with suppress(OSError, ValueError):  # not in the cache, or not a name of a repository
         found = folder(cached=True)
@@ -160,10 +156,7 @@ def cached_models() -> list[str]:
 
 
 def _ask(repository: str, file: str, revision: str | None = None) -> None:
-    """Send one request for a file's metadata to the hub, to check that the file exists.
-
-    Raises the errors of the network and of the hub.
-    """
+    """Request a file's metadata from the hub, to check that the file exists."""
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
     patience = float(os.environ.get(_PATIENCE_VARIABLE, _PATIENCE))
@@ -174,8 +167,8 @@ def _ask(repository: str, file: str, revision: str | None = None) -> None:
 def _call_within(seconds: float, call: Callable[[], object]) -> None:
     """Call `call` in a thread; raise its error, or `TimeoutError` if it takes more than `seconds`.
 
-    The timeout of a request is not enough: it starts again for each address of a host, and it does
-    not cover the look-up of the host's name.
+    A request's own timeout starts again for each address of a host, and does not cover the look-up
+    of its name.
     """
     errors: list[Exception] = []
 

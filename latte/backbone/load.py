@@ -21,22 +21,15 @@ def load_backbone(
 ) -> OpenClipBackbone:
     """Load a pretrained CLIP, frozen, in fp32, onto `device`.
 
-    Weights are read without unpickling objects: safetensors, or `torch.load(weights_only=True)`.
-    No code from a model is run. Cached files are not downloaded again. If a model needs a tokenizer
-    from the hub, a single request checks that the hub can be reached.
-
-    Args:
-        settings: the recipe's section `backbone`.
-        device: a torch device.
-        base_dir: folder to which paths in `settings` are relative.
-        model_folder: returns the folder of the model that a plugin provides under a name.
-
-    Raises:
-        LatteError: if the model does not exist, or its weights do not fit its architecture.
+    Weights are read without unpickling objects, and no code from a model is run. `model_folder`
+    returns the folder of the model that a plugin provides under a name. Raises `LatteError` if the
+    model does not exist, or its weights do not fit its architecture.
     """
     source = find_model(settings, base_dir=base_dir, model_folder=model_folder)
+    # Without an answer of the hub, cached files are used.
+    offline = source.text_repository is None or not answers(source.text_repository)
     try:
-        with restricted(offline=_is_complete(source)):
+        with restricted(offline=offline):
             model = _create(source)
             tokenizer = get_tokenizer(source.name)
     except Exception as error:  # open_clip, timm and transformers raise many types
@@ -44,14 +37,6 @@ def load_backbone(
     return OpenClipBackbone(
         model.to(device), source.config, tokenizer, text_in_folder=source.text_folder is not None
     )
-
-
-def _is_complete(source: ModelSource) -> bool:
-    """Return True if the model can be loaded offline: it needs no file from the hub.
-
-    Also returns True if the hub cannot be reached, so that cached files are used.
-    """
-    return source.text_repository is None or not answers(source.text_repository)
 
 
 def _create(source: ModelSource) -> Any:
@@ -76,22 +61,15 @@ def _create(source: ModelSource) -> Any:
 
 
 def _not_loaded(settings: BackboneSettings, source: ModelSource, error: Exception) -> LatteError:
-    if brings_code(error):
-        return LatteError(
-            f"{settings.model} brings code of its own, which latte never runs",
-            where="backbone",
-            hint="use a model whose towers and tokenizer transformers itself has",
-        )
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if lines and lines[0].startswith("Error(s) in loading state_dict"):
-        more = f" (and {len(lines) - 2} more)" if len(lines) > 2 else ""
-        return LatteError(
-            f"the weights {source.weights or 'of ' + settings.model} do not fit the architecture",
-            where="backbone",
-            hint=lines[min(1, len(lines) - 1)] + more,
-        )
-    return LatteError(
-        f"open_clip cannot load {settings.model}: {type(error).__name__}",
-        where="backbone",
-        hint=lines[0] if lines else None,
-    )
+    what = f"open_clip cannot load {settings.model}: {type(error).__name__}"
+    hint = lines[0] if lines else None
+    if brings_code(error):
+        what = f"{settings.model} brings code of its own, which latte never runs"
+        hint = "use a model whose towers and tokenizer transformers itself has"
+    elif lines and lines[0].startswith("Error(s) in loading state_dict"):
+        weights = source.weights or f"of {settings.model}"
+        what = f"the weights {weights} do not fit the architecture"
+        hint = lines[min(1, len(lines) - 1)]
+        hint += f" (and {len(lines) - 2} more)" if len(lines) > 2 else ""
+    return LatteError(what, where="backbone", hint=hint)

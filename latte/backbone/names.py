@@ -41,10 +41,7 @@ def model_config(name: str) -> dict[str, Any] | None:
 
 
 def weight_tag(name: str, tag: str) -> Mapping[str, Any]:
-    """Return where a model's pretrained weights are, and their pixel format.
-
-    The result is empty if the model has no weights with this tag.
-    """
+    """Return the place and pixel format of a model's pretrained weights; empty if unknown."""
     found: Mapping[str, Any] = pretrained().get_pretrained_cfg(name, tag)
     return found
 
@@ -55,11 +52,7 @@ def weight_tags(name: str) -> list[str]:
 
 
 def pretrained() -> ModuleType:
-    """Return the module `open_clip.pretrained`, which has the table of weight tags.
-
-    Unless open_clip is already imported, only this module is loaded. If that fails, for example
-    with another version of open_clip, all of open_clip is imported.
-    """
+    """Return the module `open_clip.pretrained`, if possible without importing all of open_clip."""
     if "open_clip" not in sys.modules:
         alone = _loaded_alone()
         if alone is not None:
@@ -68,11 +61,7 @@ def pretrained() -> ModuleType:
 
 
 def _config_folder() -> Path | None:
-    """Return open_clip's folder of model configurations, found without importing open_clip.
-
-    Returns None if open_clip is already imported or has no such folder. Callers then use the
-    functions of open_clip itself.
-    """
+    """Return open_clip's folder of model configurations; None if open_clip must be asked."""
     if "open_clip" in sys.modules:
         return None
     folder = _package_folder() / "model_configs"
@@ -115,8 +104,7 @@ _LICENCES = {
     r"timm/.*metaclip": "cc-by-nc-4.0",
     r"facebook/metaclip": "cc-by-nc-4.0",
 }
-"""Licence by a pattern for the start of the repository name, for publishers that give all their
-models one licence."""
+"""Licence by the start of a repository's name, for publishers with one licence."""
 
 
 def repository_of(model: str, pretrained: str | None) -> str | None:

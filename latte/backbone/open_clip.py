@@ -60,8 +60,7 @@ from latte.toolkit.module_backbone import ModuleBackbone
 
 _TEXTS_PER_PASS = 256
 _PACKED_TEXTS_PER_PASS = 4096
-"""Number of unpadded texts per forward pass on a GPU; with fewer texts, kernel launches take most
-of the time."""
+"""Number of unpadded texts per pass on a GPU; with fewer, launching kernels takes most time."""
 _NOTES: Mapping[TextPath, tuple[str, ...]] = {
     "packed": (),
     "cut": ("texts are padded to the longest of a pass, for this text tower needs it",),
@@ -81,14 +80,10 @@ class OpenClipBackbone(ModuleBackbone):
         *,
         text_in_folder: bool = False,
     ) -> None:
-        """Wrap a built model.
+        """Wrap an open_clip `model` in fp32, its `model_cfg`, and open_clip's tokenizer.
 
-        Args:
-            model: an open_clip model with its weights, in fp32, on its device.
-            config: the `model_cfg` that builds this model.
-            tokenizer: open_clip's tokenizer for this model.
-            text_in_folder: True if the text tower is a Hugging Face model whose configuration is in
-                the model folder.
+        `text_in_folder` is true if the text tower is a Hugging Face model whose configuration is in
+        the model folder.
         """
         super().__init__(
             model, _pixel_format(model.visual.preprocess_cfg), int(config["embed_dim"])
@@ -112,10 +107,7 @@ class OpenClipBackbone(ModuleBackbone):
         self._memory_format = _memory_format(model.visual)
 
     def architecture(self) -> Any:
-        """Return the model's configuration without folder paths.
-
-        So the fingerprint does not change if the model folder is moved.
-        """
+        """Return the model's configuration without folder paths, which do not identify it."""
         config = exported_config(self.config)
         if self._text_in_folder:
             del config["text_cfg"]["hf_model_name"]
@@ -136,8 +128,7 @@ class OpenClipBackbone(ModuleBackbone):
         """Return the image tower in two parts, frozen and other layers; None if it is in one part.
 
         If all blocks are frozen, the frozen part is every layer before the projection; otherwise it
-        is every layer before the first trained block. Returns None if this part is empty, or if it
-        has dropout or a trained parameter.
+        is every layer before the first trained block. It must have no dropout.
         """
         visual = self.model.visual
         if not self._has_trunk:
@@ -152,8 +143,7 @@ class OpenClipBackbone(ModuleBackbone):
 
         If all blocks are frozen, the frozen part is every layer before the projection, and a text
         has one row of states. Otherwise it is every layer before the first trained block, and a
-        text has a row per token. Returns None if this part is empty or has a trained parameter, or
-        if texts are padded.
+        text has a row per token.
         """
         if text_trunk_is_constant(self.model, self.text_path):
             return TextTrunk(
@@ -173,7 +163,6 @@ class OpenClipBackbone(ModuleBackbone):
         )
 
     def _blocks_trunk(self, count: int) -> Trunk:
-        """Return the image tower split after its first `count` blocks."""
         visual, side = self.model.visual, self.pixel_format.size
 
         def states(pixels: Tensor) -> Tensor:
@@ -203,7 +192,7 @@ class OpenClipBackbone(ModuleBackbone):
         return self._in_passes(texts, encode)
 
     def _text_outputs(self, texts: Sequence[str], count: int) -> Tensor:
-        """Return the outputs (T, W) of the text tower's first `count` blocks, a row per token."""
+        """Return the outputs (T, W) of the first `count` blocks, a row per token."""
         self.choose_mode()
         tokens = self._tokens(texts)
         lengths = text_lengths(self.model, tokens)
@@ -215,7 +204,7 @@ class OpenClipBackbone(ModuleBackbone):
         return outputs.index_select(0, back.to(self.device, non_blocking=True))
 
     def _features_after_blocks(self, outputs: Tensor, lengths: Tensor, count: int) -> Tensor:
-        """Return unit text features (M, D), from the outputs (T, W) of the first `count` blocks."""
+        """Return unit features (M, D), from outputs (T, W) of the first `count` blocks."""
         self.choose_mode()
         encode = partial(
             states_after_blocks, self.model, start=count, at_once=self._attends_at_once
@@ -233,22 +222,14 @@ class OpenClipBackbone(ModuleBackbone):
 
     def encode_distinct_texts(self, texts: Sequence[str]) -> Tensor:
         """Return unit features (M, D) in fp32; texts of similar length share a forward pass."""
-        return self._in_passes(
-            texts,
-            lambda tokens, lengths: _unit(
-                text_features(
-                    self.model, tokens, lengths, self.text_path, at_once=self._attends_at_once
-                )
-            ),
-        )
+        path = self.text_path
+        encode = partial(text_features, self.model, path=path, at_once=self._attends_at_once)
+        return self._in_passes(texts, lambda tokens, lengths: _unit(encode(tokens, lengths)))
 
     def _in_passes(
         self, texts: Sequence[str], encode: Callable[[Tensor, Tensor], Tensor]
     ) -> Tensor:
-        """Encode `texts` in several forward passes; return one row per text, in order.
-
-        `encode` gets the tokens (m, L) and lengths (m,) of the m texts of a pass.
-        """
+        """Encode `texts` in several passes by `encode` (tokens, lengths); return a row per text."""
         self.choose_mode()
         tokens = self._tokens(texts)
         lengths = text_lengths(self.model, tokens)
@@ -300,10 +281,19 @@ class OpenClipBackbone(ModuleBackbone):
             compile_in(self.model.visual.transformer, mode)
 
     def save(self, folder: Path) -> None:
-        """Write a folder that open_clip opens as `local-dir:FOLDER` with the same outputs."""
-        save_model(
-            self.model, self.config, self.tokenizer, folder, text_in_folder=self._text_in_folder
-        )
+        """Write a folder that open_clip opens as `local-dir:FOLDER` with the same outputs.
+
+        If a Hugging Face text tower came from a folder, the config contains the absolute path of
+        the new folder, because open_clip does not resolve relative paths. If the new folder is
+        moved, only latte can open it.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        with write_atomically(folder / WEIGHTS_FILE) as temporary:
+            save_file(_exported_weights(self.model), temporary, metadata={"format": "pt"})
+        _save_hugging_face_files(self.model, self.tokenizer, folder)
+        config = exported_config(self.config, folder if self._text_in_folder else None)
+        preprocess = self.model.visual.preprocess_cfg
+        write_json(folder / CONFIG_FILE, {"model_cfg": config, "preprocess_cfg": preprocess})
 
 
 def _unit(features: Tensor) -> Tensor:
@@ -311,7 +301,7 @@ def _unit(features: Tensor) -> Tensor:
 
 
 def _memory_format(visual: nn.Module) -> torch.memory_format:
-    """Return the tensor layout: channels-last for convolutional networks, because it is faster."""
+    """Return channels-last for convolutional networks, because it is faster."""
     convolutional = any(isinstance(module, nn.BatchNorm2d) for module in visual.modules())
     return torch.channels_last if convolutional else torch.contiguous_format
 
@@ -333,33 +323,10 @@ def _pixel_format(preprocess: Mapping[str, Any]) -> PixelFormat:
     )
 
 
-def save_model(
-    model: Any, config: Mapping[str, Any], tokenizer: Any, folder: Path, *, text_in_folder: bool
-) -> None:
-    """Write a model to `folder`: weights, Hugging Face files if there are any, then the config.
-
-    Weights are written in fp32 as safetensors. If the model has a Hugging Face text tower that came
-    from a folder, the config contains the absolute path of the new folder, because open_clip does
-    not resolve relative paths. If the new folder is moved, only latte can open it.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with write_atomically(folder / WEIGHTS_FILE) as temporary:
-        save_file(_exported_weights(model), temporary, metadata={"format": "pt"})
-    _save_hugging_face_files(model, tokenizer, folder)
-    write_json(
-        folder / CONFIG_FILE,
-        {
-            "model_cfg": exported_config(config, folder if text_in_folder else None),
-            "preprocess_cfg": model.visual.preprocess_cfg,
-        },
-    )
-
-
 def exported_config(config: Mapping[str, Any], text_folder: Path | None = None) -> dict[str, Any]:
-    """Return a copy of the `model_cfg` for an exported folder.
+    """Return a copy of the `model_cfg` for an exported folder, without pretrained weights.
 
-    It names the activation function and requests no pretrained weights. If given, `text_folder`
-    becomes the place of the Hugging Face text tower.
+    If given, `text_folder` becomes the place of the Hugging Face text tower.
     """
     exported = copy.deepcopy(dict(config))
     exported["quick_gelu"] = bool(exported.get("quick_gelu", False))

@@ -1,8 +1,7 @@
 """Run open_clip's own transformers on packed sequences, which have no padding.
 
-All sequences together form one matrix with one row per token, so nothing is computed for padding.
-The last block computes only the rows that later layers read. Results do not change: layer norms,
-projections and MLPs process each row on its own, and attention each sequence on its own.
+All sequences together form one matrix with one row per token. The last block computes only the rows
+that later layers read. Results do not change.
 """
 
 from __future__ import annotations
@@ -27,9 +26,9 @@ _HALF = (torch.bfloat16, torch.float16)
 def attend(queries: Tensor, keys: Tensor, values: Tensor, *, causal: bool) -> Tensor:
     """Return attention outputs (N, H, Q, d) of queries (N, H, Q, d), keys, values (N, H, L, d).
 
-    Causal attention requires Q = L. Torch's fused kernel computes the attention, except when
-    training in half precision on a CPU: there the kernel's backward pass takes two to three times
-    as long as two matrix products, which are used instead.
+    Causal attention requires Q = L. When training in half precision on a CPU, the backward pass of
+    torch's fused kernel takes two to three times as long as two matrix products, which are used
+    instead.
     """
     trains = torch.is_grad_enabled() and queries.requires_grad
     if trains and queries.device.type == "cpu" and queries.dtype in _HALF:
@@ -51,8 +50,7 @@ class Packing:
     """Positions of N sequences in a matrix of T rows, one row per token."""
 
     groups: Sequence[tuple[int, int]]
-    """One pair (count, length) per group of adjacent sequences of equal length. T is the sum of
-    count * length."""
+    """One pair (count, length) per group of adjacent sequences of equal length."""
     read: Tensor
     """(N,): for each sequence, the index of the row that is used after the last block."""
     causal: bool
@@ -66,10 +64,7 @@ class Packing:
 
 
 def can_run(transformer: nn.Module) -> bool:
-    """Return True if `run_blocks` supports every block of this transformer.
-
-    Other versions of open_clip may have transformers with unsupported attributes or blocks.
-    """
+    """Return True if `run_blocks` supports every block of this transformer."""
     return (
         type(transformer) is Transformer
         and bool(getattr(transformer, "batch_first", False))
@@ -80,10 +75,8 @@ def can_run(transformer: nn.Module) -> bool:
 def run_blocks(transformer: Any, states: Tensor, packing: Packing, start: int = 0) -> Tensor:
     """Run `states` (T, W) through the blocks; return the outputs (N, W) of the rows `packing.read`.
 
-    If `start` is above 0, `states` are outputs of the first `start` blocks, and only the later
-    blocks are run. If the transformer's `grad_checkpointing` is true, each block stores only its
-    input and is run again in the backward pass. Blocks may be compiled; see
-    `latte.backbone.compiled`.
+    `states` are outputs of the first `start` blocks, which are not run again. If the transformer's
+    `grad_checkpointing` is true, each block stores only its input.
     """
     *blocks, last = transformer.resblocks[start:]
     again = transformer.grad_checkpointing and torch.is_grad_enabled()
@@ -106,11 +99,7 @@ def starts_of(lengths: Tensor) -> Tensor:
 
 
 def rows_of(starts: Tensor, lengths: Tensor) -> Tensor:
-    """Return the row indices of M sequences, one sequence after another.
-
-    `starts` (M,) are the first rows of the sequences, and `lengths` (M,) their numbers of rows. All
-    tensors are int64, on the CPU.
-    """
+    """Return the row indices of M sequences with first rows `starts` (M,), one after another."""
     shifts = starts - starts_of(lengths)
     return torch.arange(int(lengths.sum())) + shifts.repeat_interleave(lengths)
 
@@ -158,7 +147,6 @@ def _after_attention(block: Any, states: Tensor, attended: Tensor) -> Tensor:
 
 
 def _attention(attention: nn.MultiheadAttention, states: Tensor, packing: Packing) -> Tensor:
-    """Return attention outputs (T, W); each row attends to the rows of its own sequence."""
     projected = functional.linear(states, attention.in_proj_weight, attention.in_proj_bias)
     if boundaries := packing.at_once(projected):
         seen = attend_all(projected, attention.num_heads, boundaries, causal=packing.causal)
@@ -221,14 +209,6 @@ def is_vision_transformer(visual: Any) -> bool:
     return type(visual) is VisionTransformer
 
 
-def class_token_states(visual: Any, pixels: Tensor) -> Tensor:
-    """Return the class token (B, W), before the projection, of images with pixels (B, 3, S, S).
-
-    `reads_class_token` must be True for the tower. The last block computes only the class token.
-    """
-    return class_token_of(visual, visual._embeds(pixels))
-
-
 def class_token_of(visual: Any, states: Tensor, start: int = 0) -> Tensor:
     """Return the final class token (B, W), from outputs (B, L, W) of the first `start` blocks."""
     rows, packing = _image_rows(states)
@@ -243,10 +223,7 @@ def token_states(visual: Any, pixels: Tensor, count: int) -> Tensor:
 
 
 def _image_rows(states: Tensor) -> tuple[Tensor, Packing]:
-    """Return the states (B, L, W) of B images as rows (B * L, W), and their `Packing`.
-
-    After the last block, only the first row of each image (the class token) is used.
-    """
+    """Return the states (B, L, W) as rows, and their `Packing`, which reads the class tokens."""
     count, length, width = states.shape
     first = torch.arange(0, count * length, length, device=states.device)
     return states.reshape(count * length, width), Packing([(count, length)], first, causal=False)

@@ -1,8 +1,7 @@
 """Encode texts without padding, or with as little padding as the text tower allows.
 
-A text ends at the last token that affects its feature. In a causal tower that pools at the
-end-of-text token, this is the end-of-text token. In a tower that masks padding, this is the last
-token before the padding.
+A text ends at the last token that affects its feature: the end-of-text token in a causal tower that
+pools there, else the last token before the padding.
 """
 
 from __future__ import annotations
@@ -37,10 +36,7 @@ class TokenCache:
         self._rows: dict[str, Tensor] = {}
 
     def __call__(self, texts: Sequence[str]) -> Tensor:
-        """Return tokens (M, context length) of M > 0 distinct texts.
-
-        A text that is too long is truncated, and keeps its end-of-text token.
-        """
+        """Return tokens (M, context length) of M > 0 distinct texts, truncated if necessary."""
         missing = [text for text in texts if text not in self._rows]
         if missing:
             self._rows.update(zip(missing, self._tokenizer(missing).unbind(), strict=True))
@@ -53,8 +49,7 @@ class TokenCache:
 def count_cut(tokenizer: Any, texts: Sequence[str]) -> int:
     """Return the number of texts that a tokenizer of open_clip truncates.
 
-    A text counts as truncated if its tokens, apart from padding, change when the context is one
-    token longer.
+    Their tokens, apart from padding, change when the context is one token longer.
     """
     if not texts:
         return 0
@@ -68,9 +63,8 @@ def count_cut(tokenizer: Any, texts: Sequence[str]) -> int:
 def text_path_of(model: nn.Module) -> TextPath:
     """Return how this model's texts are padded.
 
-    `packed`: texts are concatenated without padding. `cut`: texts are padded to the longest text of
-    a forward pass. `full`: texts are padded to the context length; used for towers whose features
-    may change with less padding.
+    `packed`: not at all. `cut`: to the longest text of a forward pass. `full`: to the context
+    length, for towers whose features may change with less padding.
     """
     text = _tower(model)
     if _stops_at_its_end(text):
@@ -79,10 +73,7 @@ def text_path_of(model: nn.Module) -> TextPath:
 
 
 def text_lengths(model: nn.Module, tokens: Tensor) -> Tensor:
-    """Return the length (M,) in tokens of each of M texts, from their tokens (M, L).
-
-    If texts must be padded to the full context, all lengths are L.
-    """
+    """Return the length (M,) of each text, or L if it must be padded, from the tokens (M, L)."""
     text = _tower(model)
     if _stops_at_its_end(text):
         pooling, end_token = _pooling(text)
@@ -106,9 +97,7 @@ def text_trunk_is_constant(model: nn.Module, path: TextPath) -> bool:
 def frozen_text_blocks(model: nn.Module, path: TextPath) -> int:
     """Return the number of frozen blocks before the first trained block; these can be cached.
 
-    The result is 0 if there is nothing to cache: texts are padded, the first block or a layer
-    before the blocks is trained, or no block is trained at all (`text_trunk_is_constant` handles
-    this case).
+    It is 0 if texts are padded, or a layer before the blocks, or no block at all, is trained.
     """
     if path != "packed":
         return 0
@@ -123,18 +112,17 @@ def text_width(model: nn.Module) -> int:
 
 
 def text_heads(model: nn.Module) -> int:
-    """Return the number of attention heads of a text tower that encodes texts without padding."""
+    """Return the number of attention heads of a text tower that encodes without padding."""
     return int(_tower(model).transformer.resblocks[0].attn.num_heads)
 
 
 def text_features(
     model: nn.Module, tokens: Tensor, lengths: Tensor, path: TextPath, *, at_once: bool = False
 ) -> Tensor:
-    """Return features (M, D), not normalised, of M texts.
+    """Return features (M, D), not normalised, of M texts, equal to `model.encode_text(tokens)`.
 
-    The result equals `model.encode_text(tokens)`. `tokens` (M, L) are the tokens of the texts,
-    sorted by `lengths` (M,). Both are on the CPU, so that reading them does not wait for a GPU.
-    `packed_states` explains `at_once`.
+    `tokens` (M, L) are sorted by `lengths` (M,). Both are on the CPU, so that reading them does not
+    wait for a GPU.
     """
     if path == "packed":
         return project_text(model, packed_states(model, tokens, lengths, at_once=at_once))
@@ -156,8 +144,8 @@ def packed_states(
 ) -> Tensor:
     """Return the text tower's outputs (M, W) before the projection; texts are not padded.
 
-    The arguments are as in `text_features`. If `at_once` is true, attention in half precision takes
-    one call per block instead of one per text length; see `varlen`.
+    If `at_once` is true, attention in half precision takes one call per block instead of one per
+    text length; see `varlen`.
     """
     return states_after_blocks(model, _embedded(model, tokens, lengths), lengths, at_once=at_once)
 
@@ -165,10 +153,7 @@ def packed_states(
 def packed_outputs(
     model: nn.Module, tokens: Tensor, lengths: Tensor, count: int, *, at_once: bool = False
 ) -> Tensor:
-    """Return the outputs (T, W) of the first `count` blocks; see `packed_states`.
-
-    There is a row per token; T is the sum of `lengths`.
-    """
+    """Return the outputs (T, W) of the first `count` blocks, a row per token."""
     rows = _embedded(model, tokens, lengths)
     packing = _packing(lengths, rows.device, at_once=at_once)
     return run_first_blocks(_tower(model).transformer, rows, packing, count)
@@ -177,17 +162,13 @@ def packed_outputs(
 def states_after_blocks(
     model: nn.Module, rows: Tensor, lengths: Tensor, start: int = 0, *, at_once: bool = False
 ) -> Tensor:
-    """Return the tower's outputs (M, W) before the projection, from those of its first blocks.
-
-    `rows` (T, W) are the outputs of the first `start` blocks for texts with `lengths` (M,).
-    """
+    """Return the tower's outputs (M, W), from those (T, W) of its first `start` blocks."""
     text = _tower(model)
     packing = _packing(lengths, rows.device, at_once=at_once)
     return text.ln_final(run_blocks(text.transformer, rows, packing, start))  # type: ignore[no-any-return]
 
 
 def _embedded(model: nn.Module, tokens: Tensor, lengths: Tensor) -> Tensor:
-    """Return the embeddings (T, W) of all tokens, without padding."""
     text, device = _tower(model), next(model.parameters()).device
     places = torch.arange(tokens.shape[1]).expand_as(tokens)
     real = places < lengths[:, None]
@@ -197,7 +178,6 @@ def _embedded(model: nn.Module, tokens: Tensor, lengths: Tensor) -> Tensor:
 
 
 def _packing(lengths: Tensor, device: torch.device, *, at_once: bool) -> Packing:
-    """Return the `Packing` of texts with `lengths` (M,), a tensor on the CPU."""
     different, counts = torch.unique_consecutive(lengths, return_counts=True)
     groups = list(zip(counts.tolist(), different.tolist(), strict=True))
     ends = (lengths.cumsum(0) - 1).to(device, non_blocking=True)

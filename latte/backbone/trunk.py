@@ -1,9 +1,7 @@
 """Split an image tower into frozen layers, whose outputs can be cached, and the other layers.
 
-The trunk of a tower is all layers before the projection into the joint space. The frozen part is
-the whole trunk, or the layers before the first trained block. The outputs of the trunk, or of its
-frozen part, are called states. On a CPU, a frozen trunk processes a large batch in several pieces,
-which takes less memory and is faster.
+The trunk is all layers before the projection; its outputs, or those of its frozen part, are called
+states.
 """
 
 from __future__ import annotations
@@ -17,18 +15,12 @@ from timm.models import checkpoint_seq
 from timm.models.efficientnet import EfficientNet
 from torch import Tensor, nn
 
-from latte.backbone.packed import (
-    class_token_of,
-    class_token_states,
-    reads_class_token,
-    token_states,
-)
+from latte.backbone.packed import class_token_of, reads_class_token, token_states
 
 _FEWEST_IMAGES = 32
-"""Smallest number of images in a piece of a batch; with 16 images, oneDNN's convolutions round
-differently."""
+"""Smallest part of a batch; with 16 images, oneDNN's convolutions round differently."""
 _RATES = ("p", "prob", "drop_prob", "drop_rate")
-"""Names of attributes in which modules of torch, timm and open_clip store a dropout probability."""
+"""Attributes in which modules of torch, timm and open_clip store a dropout probability."""
 
 
 def has_trunk(visual: Any) -> bool:
@@ -51,11 +43,10 @@ def trunk_is_constant(visual: Any) -> bool:
 
 
 def frozen_blocks(visual: Any) -> int:
-    """Return the number of frozen blocks before the first trained block.
+    """Return the number of frozen blocks before the first trained block; these can be cached.
 
-    The result is 0 if the outputs of these blocks cannot be cached. This is so if an earlier layer
-    is trained or has dropout, or if the tower is neither a vision transformer that pools the class
-    token nor an EfficientNet of timm.
+    It is 0 if an earlier layer is trained or has dropout, and for other towers than vision
+    transformers that pool the class token, and EfficientNets of timm.
     """
     after: tuple[str, ...]
     if type(visual) is TimmModel and type(visual.trunk) is EfficientNet:
@@ -72,9 +63,7 @@ def frozen_blocks(visual: Any) -> int:
 
 
 def trained_blocks(tower: nn.Module, blocks: str, after: tuple[str, ...]) -> set[int]:
-    """Return the indices of the blocks that train.
-
-    The set is also empty if a layer before the blocks is trained.
+    """Return the indices of the blocks that train; empty if an earlier layer trains.
 
     Names of the blocks' parameters start with `blocks`, and names of later layers with `after`.
     """
@@ -122,7 +111,7 @@ def project(visual: Any, states: Tensor) -> Tensor:
 def _states(visual: Any, pixels: Tensor) -> Tensor:
     if type(visual) is TimmModel:
         return visual.trunk(pixels)  # type: ignore[no-any-return]
-    return class_token_states(visual, pixels)
+    return class_token_of(visual, visual._embeds(pixels))
 
 
 def trained_parameters(tower: nn.Module, after: tuple[str, ...]) -> Iterator[str]:

@@ -21,10 +21,7 @@ _MOST_LAYERS = 1000
 
 
 def refuse_unsafe(config: Mapping[str, Any], name: str, where: str) -> None:
-    """Raise `LatteError` if loading a model could run code, use a network or fill memory.
-
-    `config` is the `model_cfg` of the model folder, and `name` the model's name in the error.
-    """
+    """Raise `LatteError` if loading a model could run code, use a network or fill memory."""
     text, vision = config["text_cfg"], config["vision_cfg"]
     if not isinstance(text, Mapping) or not isinstance(vision, Mapping):
         raise LatteError(f"{name} does not describe an open_clip model", where=where)
@@ -50,7 +47,6 @@ def refuse_unsafe(config: Mapping[str, Any], name: str, where: str) -> None:
 
 
 def _numbers(value: Any) -> Iterator[float]:
-    """Yield all numbers in nested JSON data."""
     if isinstance(value, Mapping | list):
         for below in value.values() if isinstance(value, Mapping) else value:
             yield from _numbers(below)
@@ -79,7 +75,6 @@ def brings_code(error: Exception) -> bool:
 
 
 def _set(stack: ExitStack, module: str, name: str, value: Any) -> None:
-    """Set the constant `name` of a library's module; it is restored when `stack` closes."""
     owner = importlib.import_module(module)
     stack.callback(setattr, owner, name, getattr(owner, name))
     setattr(owner, name, value)

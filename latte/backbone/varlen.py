@@ -1,8 +1,6 @@
 """Attention in one call for packed sequences (concatenated without padding) of different lengths.
 
-Torch's kernel `varlen_attn` reads the index of each sequence's first row from a tensor on the GPU.
-Without this kernel, packed texts need one call for each text length. This module has not been
-tested on a GPU: tests replace the kernel.
+This module has not been tested on a GPU: tests replace torch's kernel `varlen_attn`.
 """
 
 from __future__ import annotations
@@ -36,7 +34,6 @@ class Boundaries:
     reads: Tensor
     """(N + 1,) int32: the numbers 0 to N, for calls with one query per sequence."""
     longest: int
-    """Length of the longest sequence."""
 
 
 def boundaries_of(lengths: Tensor, device: torch.device) -> Boundaries:
@@ -48,13 +45,9 @@ def boundaries_of(lengths: Tensor, device: torch.device) -> Boundaries:
 
 
 def attend_all(projected: Tensor, heads: int, boundaries: Boundaries, *, causal: bool) -> Tensor:
-    """Return attention outputs (T, W); each of T rows attends to the rows of its own sequence.
+    """Return attention outputs (T, W); each row attends to the rows of its own sequence.
 
-    Args:
-        projected: (T, 3 W), the queries, keys and values of all rows side by side.
-        heads: number of heads, which divides W.
-        boundaries: positions of the N sequences in the rows.
-        causal: True if no row attends to later rows.
+    `projected` (T, 3 W) are the queries, keys and values of all rows side by side.
     """
     queries, keys, values = projected.view(len(projected), 3, heads, -1).unbind(1)
     rows, longest = boundaries.rows, boundaries.longest
@@ -66,8 +59,7 @@ def attend_all(projected: Tensor, heads: int, boundaries: Boundaries, *, causal:
 def attend_read(asking: Tensor, asked: Tensor, heads: int, boundaries: Boundaries) -> Tensor:
     """Return attention outputs (N, W) of one query per sequence, over all rows of the sequence.
 
-    `asking` (N, W) are the queries; `asked` (T, 2 W) has the keys and values of all T rows side by
-    side.
+    `asking` (N, W) are the queries, `asked` (T, 2 W) the keys and values side by side.
     """
     queries = asking.view(len(asking), heads, -1)
     keys, values = asked.view(len(asked), 2, heads, -1).unbind(1)
@@ -79,10 +71,9 @@ def attend_read(asking: Tensor, asked: Tensor, heads: int, boundaries: Boundarie
 
 @cache
 def kernel() -> Callable[..., Any]:
-    """Return torch's kernel `varlen_attn`; imported here, because the import takes seconds.
+    """Return torch's kernel `varlen_attn`, whose import takes seconds.
 
-    Raises:
-        LatteError: if this version of torch has no such kernel.
+    Raises `LatteError` if this version of torch has no such kernel.
     """
     try:
         from torch.nn.attention.varlen import varlen_attn
@@ -103,10 +94,7 @@ def check_device(device: torch.device) -> None:
 
 
 def check_heads(width: int, heads: int) -> None:
-    """Raise `LatteError` if the kernel does not support the width of the attention heads.
-
-    The text tower has the width `width` and `heads` attention heads.
-    """
+    """Raise `LatteError` if the kernel does not support the width of the attention heads."""
     each = width // heads
     if each % _HEADS_ARE_MULTIPLES_OF or each > _WIDEST_HEAD:
         raise _refusal(

@@ -1,7 +1,6 @@
 """Random augmentation of training views: sample its parameters, and apply them with Pillow.
 
-Parameters are sampled before any pixel is read, so that Pillow, compiled code and a GPU can make
-the same view. Pillow's views are the reference for the other two implementations.
+Pillow's views are the reference for those of compiled code and of a GPU.
 """
 
 from __future__ import annotations
@@ -63,7 +62,7 @@ def sample_augmentation(
 def sample_crop(width: int, height: int, scale: tuple[float, float], random: Random) -> Box:
     """Sample a random crop as `RandomResizedCrop` does.
 
-    The area is uniform in `scale` (fractions of the image's area), and the aspect is log-uniform in
+    The area is uniform in `scale` (fractions of the image's area), the aspect log-uniform in
     `CROP_RATIO`. After ten crops that do not fit, return the largest central crop with an allowed
     aspect.
     """
@@ -122,7 +121,6 @@ def augmented_pixels(image: Image.Image, augmentation: Augmentation, size: int) 
 def pillow_resizes_tall_crops_first() -> bool:
     """Return True if the installed Pillow resizes the height of tall crops before their width.
 
-    A crop is tall if resizing removes more than twice as many pixels of its height as of its width.
     The order can change the last bit, because Pillow rounds between the two steps.
     """
     noise = numpy.random.default_rng(0).integers(0, 256, (90, 30, 3), dtype=numpy.uint8)

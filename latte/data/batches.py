@@ -19,10 +19,10 @@ _CPU = torch.device("cpu")
 
 
 def epoch_batches(n: int, batch_size: int, seed: int, epoch: int) -> list[Tensor]:
-    """Shuffle the indices 0 to n - 1 and split them into ceil(n / batch_size) batches.
+    """Shuffle the indices 0 to n - 1 by `seed` and `epoch`, and split them into batches (B,).
 
-    The order depends on `seed` and `epoch` alone. Batches are (B,) int64 with sizes that differ by
-    at most 1, because a tiny last batch would have hardly any negatives for a contrastive loss.
+    Sizes differ by at most 1, because a tiny last batch would have hardly any negatives for a
+    contrastive loss.
     """
     if n == 0:
         return []
@@ -38,10 +38,7 @@ def evaluation_batches(
     only: Sequence[int] | None = None,
     device: torch.device = _CPU,
 ) -> Generator[tuple[Tensor, Tensor], None, None]:
-    """Yield every image once, in order: indices (B,) int64 and pixels (B, 3, S, S) float32.
-
-    If `only` is given, yield only the images with these indices. Pixels are on `device`.
-    """
+    """Yield indices (B,) int64 and pixels (B, 3, S, S) float32 of all images, or of `only`."""
 
     def write(index: int, out: Tensor) -> None:
         out.numpy()[...] = cache.evaluation_pixels(index, pixel_format)
@@ -59,10 +56,7 @@ def training_batches(
     epoch: int,
     device: torch.device = _CPU,
 ) -> Generator[tuple[Tensor, Tensor], None, None]:
-    """Yield `batches` in order: indices (B,) int64 and random views (B, 3, S, S) float32.
-
-    Views are made on the CPU and copied to `device`.
-    """
+    """Yield `batches` in order: indices (B,) int64 and random views (B, 3, S, S) float32."""
 
     def write(index: int, out: Tensor) -> None:
         view.write(cache.pixels(index), index, epoch, out)
@@ -81,9 +75,8 @@ def _prefetched(
 ) -> Generator[tuple[Tensor, Tensor], None, None]:
     """Yield indices (B,) and pixels (B, 3, S, S) of each batch, prepared ahead on a few threads.
 
-    `write` fills the pixels of one image, which have the type `dtype`; 8-bit pixels are then
-    normalised. Pixels are copied to a GPU in 8 bits, which takes a quarter of the time of fp32, and
-    from pinned memory, so that Python does not wait for the copy.
+    `write` fills the pixels of one image. Pixels are copied to a GPU in 8 bits, which takes a
+    quarter of the time of fp32, and from pinned memory, so that Python does not wait for the copy.
     """
     on_gpu = device.type == "cuda"
     pool = ThreadPoolExecutor(image_threads(alone=on_gpu), thread_name_prefix="latte-images")
@@ -105,7 +98,7 @@ def _prefetched(
         # Cancel images that are not yet prepared, so that the unfinished batch ends at once.
         pool.shutdown(wait=True, cancel_futures=True)
         built.close()
-        cache.flush()
+        cache.store.flush()
 
 
 def _on_device(pixels: Tensor, pixel_format: PixelFormat, device: torch.device) -> Tensor:

@@ -30,8 +30,7 @@ class ImageCache:
     ) -> None:
         """Cache pixels in `store`, by default up to `DEFAULT_CACHE_BYTES` in memory.
 
-        `keys` are hashes of the images' contents; they are needed if `store` is shared with other
-        caches or processes.
+        A `store` that is shared with other caches needs `keys`, the hashes of the images' contents.
         """
         self.images = images
         self.store = PixelStore(DEFAULT_CACHE_BYTES) if store is None else store
@@ -43,8 +42,7 @@ class ImageCache:
     def get(self, index: int) -> Image.Image:
         """Return a copy of image `index` as RGB.
 
-        Raises `UnreadableImageError` if the image cannot be read, and `LatteError` if it has
-        changed since its key was computed.
+        Raises `UnreadableImageError`, or `LatteError` if it has changed since its key was computed.
         """
         cached = self.store.get(self._name(index))
         if cached is not None:
@@ -62,10 +60,7 @@ class ImageCache:
         return numpy.asarray(self.get(index)) if cached is None else cached
 
     def evaluation_pixels(self, index: int, pixel_format: PixelFormat) -> Pixels:
-        """Return the evaluation view of image `index` before normalisation: (3, S, S), read-only.
-
-        Raises `UnreadableImageError`.
-        """
+        """Return the evaluation view of image `index` before normalisation: (3, S, S) uint8."""
         # All fields of the pixel format that change 8-bit pixels, so not the normalisation.
         parts = [pixel_format.size, pixel_format.interpolation, pixel_format.resize_mode]
         name = f"{self._name(index)}:{digest_json(parts)[:8]}"
@@ -76,10 +71,6 @@ class ImageCache:
         self.store.put(name, pixels)
         return pixels
 
-    def flush(self) -> None:
-        """Make the cached pixels available to later runs."""
-        self.store.flush()
-
     def _name(self, index: int) -> str:
         return str(index) if self._keys is None else self._keys[index]
 
@@ -87,9 +78,8 @@ class ImageCache:
 class PixelStore:
     """Store of decoded pixels by name, on disk or else in memory; several threads may use it.
 
-    Memory accepts arrays until its budget is used up. Nothing is evicted: an epoch visits every
-    image once, so evicting the least recently used image would evict exactly the image that is
-    needed next.
+    Nothing is evicted from memory: an epoch visits every image once, so the least recently used
+    image is exactly the one that is needed next.
     """
 
     def __init__(self, max_bytes: int, disk: DiskStore | None = None) -> None:
@@ -128,10 +118,7 @@ class PixelStore:
 
 
 class DecodedImages:
-    """Keys of images that an earlier run decoded without error, so that no run checks them again.
-
-    The keys are stored in text files in one folder; each run adds a file with its new keys.
-    """
+    """Keys of images that an earlier run decoded without error, and no run checks again."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -146,7 +133,6 @@ class DecodedImages:
 
 
 def _read_keys(path: Path) -> list[str]:
-    """Return the keys in one file; none if the file is damaged, so its images are decoded again."""
     try:
         return path.read_text(encoding="ascii").splitlines()
     except (OSError, UnicodeDecodeError):

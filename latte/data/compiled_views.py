@@ -1,8 +1,7 @@
 """Training views made by the compiled package latte-views, bit-identical to Pillow's views.
 
-Compiled code is used if an installed distribution has an entry point in the group `latte.views`
-and reproduces Pillow's views of random noise. This check is needed because Pillow's results have
-changed between versions. Otherwise Pillow makes the same views, more slowly.
+They are used if they reproduce Pillow's views of random noise, because Pillow's results have
+changed between versions.
 """
 
 from __future__ import annotations
@@ -30,9 +29,10 @@ from latte.data.augmentation import (
 from latte.data.images import Pixels
 from latte.interfaces.settings import AugmentSettings
 
+Floats = NDArray[numpy.float32]
+
 ENTRY_POINT_GROUP = "latte.views"
-"""Group of entry points. Each of them names a function without arguments that returns a
-`ViewWriter`."""
+"""Entry points of functions without arguments that return a `ViewWriter`."""
 
 UNCHANGED = numpy.tile(numpy.arange(256, dtype=numpy.float32), (3, 1))
 """A lookup for `CompiledViews.write` that keeps 8-bit values."""
@@ -49,8 +49,8 @@ class ViewWriter(Protocol):
         pixels: Pixels,
         box: Box,
         changes: Sequence[tuple[int, float]],
-        lookup: NDArray[numpy.float32],
-        out: NDArray[numpy.float32],
+        lookup: Floats,
+        out: Floats,
         *,
         tall_first: bool,
     ) -> bool:
@@ -65,11 +65,7 @@ class CompiledViews:
         self._tall_first = pillow_resizes_tall_crops_first()
 
     def write(
-        self,
-        pixels: Pixels,
-        augmentation: Augmentation,
-        lookup: NDArray[numpy.float32],
-        out: NDArray[numpy.float32],
+        self, pixels: Pixels, augmentation: Augmentation, lookup: Floats, out: Floats
     ) -> bool:
         """Write the augmented view of `pixels` (H, W, 3) to `out` (3, S, S); all are contiguous.
 
@@ -85,11 +81,7 @@ class CompiledViews:
 
 
 def compiled_views() -> CompiledViews | None:
-    """Return the installed compiled views, or None if Pillow must make the views.
-
-    Compiled views that cannot be loaded, or differ from Pillow's views, cause one warning and are
-    not used.
-    """
+    """Return the compiled views that are installed, or None; warn once of unusable ones."""
     with _LOCK:
         return _verified()
 

@@ -30,10 +30,9 @@ def plan_changes(augmentations: Sequence[Augmentation]) -> dict[str, Tensor]:
 
     A view has up to three blends, at most one hue shift before, between or after them, and then
     perhaps a conversion to gray. `order` (B,) sorts the views, and `back` (B,) restores their
-    order; a caller may replace `back` by other indices to get the views in another order. `steps K`
-    (M, 1) are the hue shifts of the M views that have K blends before the shift. `factor K` (M, 1,
-    1), `weights K` (M, 1, 3) and `contrast K` (M, 1, 1) describe blend K of the first M views.
-    `gray` (M,) are the indices of the sorted views that become gray.
+    order. `steps K` (M, 1) are the hue shifts of the M views that have K blends before the shift.
+    `factor K` (M, 1, 1), `weights K` (M, 1, 3) and `contrast K` (M, 1, 1) describe blend K of the
+    first M views. `gray` (M,) are the indices of the sorted views that become gray.
     """
     sorts = [_sort_key(one) for one in augmentations]
     order = sorted(range(len(augmentations)), key=sorts.__getitem__)
@@ -79,8 +78,7 @@ def change_colours(views: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
 def _sort_key(augmentation: Augmentation) -> tuple[int, int]:
     """Return the number of blends before the hue shift, and minus the number of all blends.
 
-    Views are sorted by these numbers. A view without a hue shift gets a first number that is larger
-    than that of every view with a hue shift.
+    Views without a hue shift are sorted to the end.
     """
     kinds = [kind for kind, _ in augmentation.changes]
     assert len({*kinds}) == len(kinds), "each change occurs at most once"
@@ -92,8 +90,8 @@ def _sort_key(augmentation: Augmentation) -> tuple[int, int]:
 def _hue_steps(augmentations: Sequence[Augmentation]) -> Tensor:
     """Return hue shifts (M, 1) to add to 24-bit HSV colours, whose upper 8 bits are the hue.
 
-    A shift is from -256 to -1, in 256ths of a turn, times 65,536. The shifts are negative because
-    the sums are indices of a table, and an index may be negative but not beyond the table's end.
+    They are negative, because the sums are indices of a table, and an index may be negative but not
+    beyond the table's end.
     """
     shifts = [dict(one.changes)[ColourChange.HUE] for one in augmentations]
     steps = [int(rounded_amount(ColourChange.HUE, one)) - 256 for one in shifts]
@@ -103,8 +101,7 @@ def _hue_steps(augmentations: Sequence[Augmentation]) -> Tensor:
 def _blend_tensors(blends: Mapping[int, tuple[ColourChange, float]]) -> dict[str, Tensor]:
     """Return one blend per row (view) as tensors; rows after the last one in `blends` are left out.
 
-    Brightness blends with black, contrast with the mean gray, saturation with gray. The tensors
-    leave rows without a blend unchanged.
+    Brightness blends with black, contrast with the mean gray, saturation with gray.
     """
     count = max(blends, default=-1) + 1
     factor = numpy.ones((count, 1, 1), numpy.float32)
@@ -125,7 +122,6 @@ def _gray(pixels: Tensor, weights: Tensor, half: Tensor) -> Tensor:
 
 
 def _blend(pixels: Tensor, tensors: Mapping[str, Tensor], number: int) -> None:
-    """Blend pixels (M, 3, P) in place with black, their mean gray, or their gray."""
     if not len(pixels):
         return
     gray = _gray(pixels, tensors[f"weights {number}"], tensors["half"])

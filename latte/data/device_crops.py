@@ -1,8 +1,7 @@
 """Crop and resize many images of different sizes together, on the device that stores them.
 
 Resizing is bicubic with antialiasing, as in Pillow: along rows, then along columns, rounded after
-each step. Tall crops are resized in the other order if Pillow uses that order. The order changes
-results, because bicubic values overshoot and are clipped between the two steps.
+each step. The order changes results, so tall crops are resized in the other order if Pillow does.
 """
 
 from __future__ import annotations
@@ -56,7 +55,6 @@ class CropPass:
     tall: int
     """Number of tall crops, which are resized along columns first."""
     side: int
-    """Side of the padded square."""
     taps: int
     """Largest number of pixels that a resized pixel depends on, along one axis."""
     tensors: Mapping[str, Tensor]
@@ -68,10 +66,13 @@ def plan_crops(
 ) -> list[CropPass]:
     """Plan to crop the images `indices` to `boxes`, and to resize the crops to `size`.
 
-    The crops are split into passes, each of which takes at most `most_bytes` of memory or has a
-    single crop. Crops of similar size share a pass.
+    Crops of similar size share a pass, which takes at most `most_bytes` or has a single crop.
     """
-    tall = [_resizes_columns_first(box, size) for box in boxes]
+    tall_first = pillow_resizes_tall_crops_first()
+    tall = [
+        tall_first and height > size and height - size > 2 * (width - size)
+        for *_, width, height in boxes
+    ]
     order = sorted(range(len(boxes)), key=lambda row: max(boxes[row][2:]))
     parts = (sorted(one, key=tall.__getitem__) for one in _parts(order, boxes, size, most_bytes))
     return [_plan(images, indices, boxes, rows, tall, size) for rows in parts]
@@ -100,12 +101,6 @@ def resized_crops(
     return torch.cat([views[:wide].permute(0, 2, 1, 3), views[wide:].permute(0, 2, 3, 1)])
 
 
-def _resizes_columns_first(box: Box, size: int) -> bool:
-    _, _, width, height = box
-    is_tall = height > size and height - size > 2 * (width - size)
-    return pillow_resizes_tall_crops_first() and is_tall
-
-
 def _parts(
     order: Sequence[int], boxes: Sequence[Box], size: int, most_bytes: int
 ) -> Iterator[list[int]]:
@@ -122,10 +117,7 @@ def _parts(
 
 
 def _bytes(side: int, size: int) -> int:
-    """Return how many bytes of memory resizing one crop takes.
-
-    `side` is the longer side of the crop, and `size` the side of the result.
-    """
+    """Return the bytes to resize a crop with the longer side `side` to `size`."""
     weights = 2 * 4 * size * side
     taps = 2 * 5 * 8 * size * _most_taps(side, size)
     return _BYTES_PER_PIXEL * side * side + 12 * size * side + weights + taps
@@ -189,8 +181,7 @@ def _taps(lengths: numpy.typing.NDArray[numpy.int64], size: int) -> dict[str, Te
 def _weights(one: CropPass, tensors: Mapping[str, Tensor], size: int) -> tuple[Tensor, Tensor]:
     """Return the resizing weights (B, size, side) along both axes; 0 after the end of a row.
 
-    The weights are Pillow's: Keys' cubic with a = -0.5 (Keys 1981), widened for rows that shrink,
-    and cut at the ends of a row.
+    They are Pillow's: Keys' cubic, widened for rows that shrink, and cut at the ends of a row.
     """
     taps = tensors["taps"]
     weights = _cubic(torch.addcmul(tensors["distance"], tensors["step"], taps))

@@ -1,8 +1,7 @@
 """Make random views of training images, batch by batch, on the device that stores the images.
 
-Augmentations are the same as on the CPU. Views are the same up to rounding: resizing sums
-floating-point numbers where Pillow sums integers, so an 8-bit value may differ by 1, and later
-colour changes may change this difference. Colour changes alone are bit-identical to Pillow's.
+Resizing sums floating-point numbers where Pillow sums integers, so an 8-bit value may differ by 1
+from a view of the CPU. Colour changes alone are bit-identical to Pillow's.
 """
 
 from __future__ import annotations
@@ -25,8 +24,7 @@ from latte.interfaces.settings import TrainSettings
 
 _SUPPORTED = ("cpu", "cuda")
 _MEMORY_SHARE = 0.25
-"""Largest share of a GPU's total memory for images; a share of the free memory would vary by
-run."""
+"""Largest share of a GPU's total memory for images; the free memory varies by run."""
 _PASS_SHARE = 1 / 16
 """Largest share of a GPU's total memory for crops that are resized together."""
 _PASS_BYTES = 256 * 2**20
@@ -34,19 +32,12 @@ _PASS_BYTES = 256 * 2**20
 
 
 def make_device_views(
-    view: TrainingView,
-    images: ImageCache,
-    device: str,
-    settings: TrainSettings,
-    progress: Progress,
+    view: TrainingView, images: ImageCache, device: str, settings: TrainSettings, progress: Progress
 ) -> DeviceViews | None:
     """Return views that are made on `device`, or None if the CPU makes them.
 
-    The device makes them if the settings ask for it and the images fit into its memory.
-
-    Raises:
-        LatteError: if the settings require views on the device, and it has too little memory or
-            lacks 64-bit numbers.
+    Raises `LatteError` if the settings require views on the device, and it has too little memory or
+    lacks 64-bit numbers.
     """
     place = torch.device(device)
     wanted = settings.augment_on == "device" or (
@@ -57,60 +48,45 @@ def make_device_views(
     if isinstance(view.augment, ImageAugmentation):
         if settings.augment_on == "auto":
             return None
-        raise LatteError(
-            "views of a component `augmentation` are made on the CPU",
-            where="train.augment_on",
-            hint="write `augment_on: cpu`, or `auto`",
-        )
+        raise _refusal("views of a component `augmentation` are made on the CPU")
     if place.type not in _SUPPORTED:
-        raise LatteError(
-            f"views cannot be made on {device}, which lacks numbers of 64 bits",
-            where="train.augment_on",
-            hint="write `augment_on: cpu`, or `auto`",
-        )
+        raise _refusal(f"views cannot be made on {device}, which lacks numbers of 64 bits")
     resident = resident_images(images, place, _share_of_memory(_MEMORY_SHARE, place), progress)
     if resident is not None:
         progress.say(f"train: {len(resident)} images stay on {device}, where their views are made")
         return DeviceViews(view, resident, side_stream(place))
     if settings.augment_on == "device":
-        raise LatteError(
-            f"the images take more than {_MEMORY_SHARE:.0%} of the memory of {device}",
-            where="train.augment_on",
-            hint="write `augment_on: cpu`, or `auto`",
-        )
+        raise _refusal(f"the images take more than {_MEMORY_SHARE:.0%} of the memory of {device}")
     progress.say(f"train: images take too much of the memory of {device}; the CPU makes the views")
     return None
+
+
+def _refusal(what: str) -> LatteError:
+    hint = "write `augment_on: cpu`, or `auto`"
+    return LatteError(what, where="train.augment_on", hint=hint)
 
 
 def resident_images(
     images: ImageCache, device: torch.device, budget: int | None, progress: Progress
 ) -> ResidentImages | None:
-    """Copy all images to `device` as uint8.
-
-    Returns None if they take more than `budget` bytes or do not fit into the free memory.
-    """
+    """Copy all images to `device` as uint8; None if they do not fit into `budget` bytes."""
     resident: list[Tensor] = []
-    left = budget
-    with progress.task("images to the device", len(images), "images") as task:
-        for index in range(len(images)):
-            pixels = images.pixels(index)
-            if left is not None:
-                left -= pixels.nbytes
-                if left < 0:
-                    return None
-            try:
-                resident.append(torch.tensor(pixels, device=device))
-            except torch.OutOfMemoryError:
-                return None
-            task.advance()
+    size = 0
     try:
+        with progress.task("images to the device", len(images), "images") as task:
+            for index in range(len(images)):
+                pixels = images.pixels(index)
+                size += pixels.nbytes
+                if budget is not None and size > budget:
+                    return None
+                resident.append(torch.tensor(pixels, device=device))
+                task.advance()
         return ResidentImages.of(resident)
     except torch.OutOfMemoryError:
         return None
 
 
 def _share_of_memory(share: float, device: torch.device) -> int | None:
-    """Return `share` of a GPU's total memory, in bytes; None for a CPU."""
     if device.type != "cuda":
         return None
     return int(share * torch.cuda.get_device_properties(device).total_memory)
@@ -128,9 +104,8 @@ class DeviceViews:
     ) -> None:
         """Use augmentations of `view` for `images`.
 
-        If there is a `side` stream (a second CUDA stream), it makes the views of a batch while the
-        batch before is in use. Otherwise views are made when they are due. Both ways give the same
-        bits.
+        A `side` stream (a second CUDA stream) makes the views of a batch while the batch before is
+        in use, with the same bits.
         """
         self._view = view
         self._images = images
@@ -149,10 +124,7 @@ class DeviceViews:
             yield from self._made(planned)
 
     def of_largest(self, count: int, times: int) -> Generator[Tensor, None, None]:
-        """Yield views (B, 3, S, S) of the `count` largest images, `times` times, as in training.
-
-        Views of the largest images take the most memory.
-        """
+        """Yield views (B, 3, S, S) of the `count` largest images, which take the most memory."""
         sizes = torch.tensor(self._images.sizes).prod(dim=1)
         indices = sizes.argsort(descending=True)[:count]
         plan = self._plan(indices.tolist(), epoch=0)
@@ -160,10 +132,7 @@ class DeviceViews:
             yield views
 
     def bytes_beside_steps(self) -> int:
-        """Return how many bytes PyTorch has reserved on the GPU but not allocated.
-
-        Only the side stream can use this memory.
-        """
+        """Return the reserved bytes of the GPU that only the side stream can use."""
         if self._side is None:
             return 0
         reserved = torch.cuda.memory_reserved(self._device)
@@ -179,7 +148,6 @@ class DeviceViews:
             yield indices, self._views(one)
 
     def _plan(self, indices: Sequence[int], epoch: int) -> _Plan:
-        """Sample the augmentations of a batch, and plan how its crops are resized together."""
         augmentations = [self._augmentation(index, epoch) for index in indices]
         boxes = [one.box for one in augmentations]
         size = self._view.pixel_format.size
@@ -197,7 +165,6 @@ class DeviceViews:
         return self._view.augmentation(width, height, index, epoch)
 
     def _views(self, plan: _Plan) -> Tensor:
-        """Make normalised views (B, 3, S, S) float32."""
         pixel_format = self._view.pixel_format
         size = pixel_format.size
         passes, planned = plan

@@ -1,14 +1,13 @@
 """Disk cache of decoded pixels with a size limit, shared by runs and processes.
 
 A pixel file holds many arrays, an index as JSON, and a trailer that locates the index. It is
-memory-mapped for reading. It is written under a temporary name and renamed when complete, so a
-killed process leaves no partial file; checksums detect corruption by a power cut or the disk.
+memory-mapped for reading. It is renamed when complete, so a killed process leaves no partial file;
+checksums detect corruption.
 
 When the cache is full, the least recently used files are removed, except those that any process
 used within the last hour: processes update a file's time stamp before they read the file, and again
-every ten minutes. A process stops reading a file that another process has removed: its memory map
-would stay valid on a local disk, but not on a network file system. Errors of the cache never stop a
-run.
+every ten minutes. A process stops reading a removed file, whose memory map would be invalid on a
+network file system. Errors of the cache never stop a run.
 """
 
 from __future__ import annotations
@@ -51,10 +50,7 @@ _DECODER = f"{PIL.__version__}-{features.version('jpg')}"
 
 
 def bound_from_environment() -> int:
-    """Return the size limit in bytes, from the variable `LATTE_IMAGE_CACHE`, which is in GiB.
-
-    Raises `LatteError` if the variable has an invalid value.
-    """
+    """Return the size limit in bytes; `LatteError` for an invalid `LATTE_IMAGE_CACHE` (GiB)."""
     without = "keep decoded images in memory alone"
     found = positive_number(os.environ, _VARIABLE, _DEFAULT_GIBIBYTES, "GiB", without=without)
     return int(found * 1024**3)
@@ -66,9 +62,8 @@ class DiskStore:
     def __init__(self, folder: Path, max_bytes: int, say: Callable[[str], None]) -> None:
         """Use at most `max_bytes`, and at most half of the free space.
 
-        The space that the cache itself takes counts as free. `say` is called with one line if the
-        folder cannot be written. Processes that begin a file at the same instant may exceed the
-        limit by one file each.
+        The space that the cache itself takes counts as free. Processes that begin a file at the
+        same instant may exceed the limit by one file each.
         """
         self._folder = folder
         self._max_bytes = max_bytes
@@ -78,7 +73,7 @@ class DiskStore:
         self._file_of: dict[str, _PixelFile] = {}
         self._touched: dict[Path, float] = {}
         self._writable = max_bytes > 0
-        self._open_files()
+        self.refresh()
 
     def __contains__(self, name: str) -> bool:
         """Return True if `name` is stored, and mark it as used."""
@@ -145,11 +140,7 @@ class DiskStore:
 
     def refresh(self) -> None:
         """Find pixels that other processes have stored in the meantime."""
-        with self._lock:
-            self._open_files()
-
-    def _open_files(self) -> None:
-        with contextlib.suppress(OSError):
+        with self._lock, contextlib.suppress(OSError):
             for path in sorted(self._folder.glob(f"*{_SUFFIX}")):
                 with contextlib.suppress(OSError, ValueError, TypeError, RecursionError):
                     self._add(_PixelFile(path))
@@ -223,21 +214,16 @@ def _versioned(name: str) -> str:
 
 @dataclass(frozen=True)
 class _Entry:
-    """Position of one array in its file."""
-
     offset: int
     shape: tuple[int, ...]
     checksum: int
 
     @property
     def size(self) -> int:
-        """Size of the array in bytes."""
         return math.prod(self.shape)
 
 
 class _PixelFile:
-    """A complete pixel file, memory-mapped."""
-
     def __init__(self, path: Path) -> None:
         """Open `path`. Raises `OSError` or `ValueError` if it is not a complete pixel file."""
         self.path = path
@@ -295,11 +281,9 @@ class _PixelFileWriter:
         self._file.truncate(room)
 
     def fits(self, name: str, pixels: Pixels) -> bool:
-        """Return True if there is room for `pixels`."""
         return self._end + pixels.nbytes + self._indexed + _index_bytes(name) <= self._room
 
     def add(self, name: str, pixels: Pixels) -> None:
-        """Append an array. Raises `OSError`, for example for a full disk."""
         data = numpy.ascontiguousarray(pixels).data.cast("B")
         self._file.seek(self._end)
         if self._file.write(data) != len(data):
@@ -309,13 +293,11 @@ class _PixelFileWriter:
         self._indexed += _index_bytes(name)
 
     def read(self, name: str) -> Pixels:
-        """Return the array that was added as `name`."""
         entry = self.entries[name]
         self._file.seek(entry.offset)
         return numpy.frombuffer(self._file.read(entry.size), numpy.uint8).reshape(entry.shape)
 
     def seal(self) -> Path:
-        """Write index and trailer, and rename the file. Raises `OSError`."""
         rows = [[name, one.offset, *one.shape, one.checksum] for name, one in self.entries.items()]
         index = json.dumps(rows, separators=(",", ":")).encode()
         with self._file as file:
@@ -326,7 +308,6 @@ class _PixelFileWriter:
         return self._path
 
     def discard(self) -> None:
-        """Remove the unfinished file."""
         self._file.close()
         self._temporary.unlink(missing_ok=True)
 

@@ -11,21 +11,20 @@ _ROUND = 100
 def warn_of_few(images: int, names: int, whole: int | None = None) -> str | None:
     """Return the warning that `images` are too few for `names` class names, or None.
 
-    `images` and `names` are numbers. If `--limit` reduced the number of images to `images`, `whole`
-    is the number of images in the folder.
+    If `--limit` left `images` images, `whole` is the number in the folder.
     """
     if images >= LEAST_PER_NAME * names:
         return None
     if whole is None or whole <= images or whole < LEAST_PER_NAME * names:
         total = images if whole is None else whole
         return (
-            f"{_counted(total, 'image')} for {names:,} class names ({total / names:.1f} per name): "
+            f"{counted(total, 'image')} for {names:,} class names ({total / names:.1f} per name): "
             "remove names that cannot occur, or add images; with so few, adapting helps less"
         )
     least = _rounded_up(names)
     advice = f"use --limit {least} or more" if least < whole else "leave --limit out"
     return (
-        f"{_counted(images, 'image')} for {names:,} names is {images / names:.2g} per name; "
+        f"{counted(images, 'image')} for {names:,} names is {images / names:.2g} per name; "
         f"results at this size say little about the whole folder; {advice}"
     )
 
@@ -40,5 +39,6 @@ def _rounded_up(names: int) -> int:
     return -(-LEAST_PER_NAME * names // _ROUND) * _ROUND
 
 
-def _counted(count: int, noun: str) -> str:
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun, as in `1 image` or `2 images`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 IMAGE_SUFFIXES = frozenset(
     {
         *{".avif", ".bmp", ".gif", ".heic", ".heif", ".jpeg", ".jpg", ".png", ".ppm"},
         *{".tif", ".tiff", ".webp"},
     }
 )
-"""Suffixes of the files that are read as images."""
 
 UNREAD_SUFFIXES = frozenset(
     {
@@ -34,11 +31,6 @@ _BRANDS = {  # of the ISO base media file format
     ".avif": frozenset({b"avif", b"avis"}),
     ".heic": frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}),
 }
-
-
-def is_image_name(path: Path) -> bool:
-    """Return True if `path` has the suffix of a file that is read as an image."""
-    return path.suffix.lower() in IMAGE_SUFFIXES
 
 
 def suffix_by_content(head: bytes) -> str | None:

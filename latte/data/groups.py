@@ -21,10 +21,9 @@ GRID_GAP = 20
 def draw_groups(labels: Tensor, size: int, seed: int) -> Tensor:
     """Sample a group for each image: labels (N,) int64 -> image indices (N, size).
 
-    All `size` images of a group have the label of the image for which the group is sampled; the
-    group need not contain that image. Images are sampled without replacement, unless fewer than
-    `size` images have the label. Source: LatteCLIP's released group captioning, which samples
-    without a seed.
+    All images of a group have the label of the image for which it is sampled, which need not be one
+    of them. Images repeat only if fewer than `size` have the label. Source: LatteCLIP's released
+    group captioning, which samples without a seed.
     """
     return _draw_with_labels(labels, labels, size, seed_from("groups", seed))
 
@@ -34,9 +33,7 @@ def draw_class_groups(labels: Tensor, size: int, groups: int, seed: int) -> tupl
 
     From labels (N,) int64, return groups (G, size) of image indices, ordered by label and sampled
     as in `draw_groups`, and the index (N,) of each image's group. A label has at most as many
-    groups as images. Images are assigned to the groups of their label at random and evenly, so
-    every group has at least one assigned image. A group shows random images of its label; these
-    need not be the images that are assigned to it.
+    groups as images. Images are assigned at random and evenly, not to groups that show them.
     """
     counts = labels.bincount()
     shared = counts.clamp(max=groups)
@@ -65,11 +62,9 @@ def _draw_with_labels(labels: Tensor, wanted: Tensor, size: int, seed: int) -> T
 def distinct_ranks(available: Tensor, uniform: Tensor) -> Tensor:
     """Sample `size` distinct whole numbers below `available` (N,) in each of N rows.
 
-    `uniform` (N, size) are random numbers from [0, 1), which determine the result. If `available`
-    is less than `size`, the numbers of the row may repeat. Otherwise each number is uniform among
-    the free numbers, which do not occur earlier in its row. First, an index into the sorted free
-    numbers is drawn. Then, for each earlier number in ascending order, 1 is added if the sum so far
-    is not below that number. The result is the free number with this index.
+    `uniform` (N, size) in [0, 1) determine the result. Numbers repeat only if `available` is less
+    than `size`. First, an index into the sorted free numbers is drawn. Then, for each earlier
+    number in ascending order, 1 is added if the sum so far is not below that number.
     """
     size = uniform.shape[1]
     repeats = available < size
@@ -90,11 +85,10 @@ def draw_oracle_groups(
 
     From zero-shot `labels` (N,) and `true_labels` (N,), both int64, return image indices (N, size).
     The group of an image has, in random order, `correct` images whose true class is the image's
-    zero-shot label, and `size - correct` wrong images. Wrong images are sampled from those with the
-    same zero-shot label, as in groups without true labels. If these are too few, all of them are
-    used, and the rest are images with another zero-shot label and another true class. Images repeat
-    only if there are fewer than needed. If a class has no correct images, its groups have wrong
-    images only; if it has no wrong images, its groups have correct images only.
+    zero-shot label, and `size - correct` wrong images. Wrong images are those with the same
+    zero-shot label; if these are too few, the rest has another zero-shot label and another true
+    class. Images repeat only if there are fewer than needed. A class without correct images has
+    groups of wrong images only, and vice versa.
 
     Source: LatteCLIP, supplementary material, table 1, which does not say how wrong images are
     chosen.
@@ -115,10 +109,7 @@ def draw_oracle_groups(
 def _groups_of_class(
     label: int, labels: Tensor, true_labels: Tensor, uniform: Tensor, correct: int
 ) -> Tensor:
-    """Sample groups (R, size) for the R images with zero-shot label `label`.
-
-    In each group, images whose true class is `label` come first.
-    """
+    """Sample groups (R, size) for the R images with this zero-shot label, right images first."""
     is_right, is_labelled = true_labels == label, labels == label
     right, confused, others = (
         pool.nonzero().squeeze(1)
@@ -128,18 +119,12 @@ def _groups_of_class(
         correct = 0
     elif len(right) == len(labels):
         correct = uniform.shape[1]
-    return torch.cat(
-        [_choose(right, uniform[:, :correct]), _wrong(confused, others, uniform[:, correct:])],
-        dim=1,
-    )
-
-
-def _wrong(confused: Tensor, others: Tensor, uniform: Tensor) -> Tensor:
-    """Sample wrong images from `confused`; if these are too few, use all and some of `others`."""
-    if len(confused) >= uniform.shape[1] or not len(others):
-        return _choose(confused, uniform)
-    every = confused.expand(len(uniform), -1)
-    return torch.cat([every, _choose(others, uniform[:, len(confused) :])], dim=1)
+    first, rest = uniform[:, :correct], uniform[:, correct:]
+    if len(confused) >= rest.shape[1] or not len(others):
+        return torch.cat([_choose(right, first), _choose(confused, rest)], dim=1)
+    every = confused.expand(len(rest), -1)
+    drawn = _choose(others, rest[:, len(confused) :])
+    return torch.cat([_choose(right, first), every, drawn], dim=1)
 
 
 def _choose(pool: Tensor, uniform: Tensor) -> Tensor:
@@ -151,8 +136,8 @@ def _choose(pool: Tensor, uniform: Tensor) -> Tensor:
 def grid(images: Sequence[Image.Image]) -> Image.Image:
     """Arrange images in at least 2 x 2 cells, 20 px apart, on a black square of 672 x 672 px.
 
-    Images fill the cells row by row. Each image is centred in a cell, as large as the aspect ratio
-    allows. Source: LatteCLIP's released group captioning.
+    Each image is centred in a cell, as large as its aspect ratio allows. Source: LatteCLIP's
+    released group captioning.
     """
     cells = max(2, math.ceil(math.sqrt(len(images))))
     cell = (GRID_SIDE - GRID_GAP * (cells - 1)) // cells

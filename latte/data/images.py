@@ -1,13 +1,11 @@
-"""Read and decode untrusted images to RGB, or raise `UnreadableImageError` with the reason.
-
-All images are read by `read_image` or `open_image`, so that the same checks hold everywhere.
-"""
+"""Read and decode untrusted images to RGB, or raise `UnreadableImageError` with the reason."""
 
 from __future__ import annotations
 
 import logging
 import re
 import warnings
+from contextlib import suppress
 from io import BytesIO
 
 import numpy
@@ -106,7 +104,17 @@ def decode_image(data: bytes, at_least: int | None = None) -> Image.Image:
 def upright_rgb(image: Image.Image) -> Image.Image:
     """Return a copy of an open image, converted as `decode_image` converts it."""
     image.load()
-    return _rgb(_upright(image))
+    method = None
+    with suppress(Exception):  # damaged EXIF data; the pixels may be intact
+        method = _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    image = image if method is None else image.transpose(method)
+    if image.mode.startswith("I") or image.mode == "F":
+        image = _eight_bits(image)
+    elif image.mode in ("La", "RGBa"):
+        image = image.convert(f"{image.mode[:-1]}A")
+    rgb = image.convert("RGB")
+    rgb.info.clear()
+    return rgb
 
 
 class CheckedImage(ImageReference):
@@ -169,7 +177,6 @@ def open_image(image: ImageReference, at_least: int | None = None) -> Image.Imag
 
 
 def _register_heif() -> None:
-    """Let Pillow decode HEIC images, which needs an optional package."""
     if "HEIF" in Image.OPEN:
         return
     try:
@@ -179,24 +186,6 @@ def _register_heif() -> None:
             "HEIC images need a package: pip install 'latte-clip[heif]' (or convert them to JPEG)"
         ) from error
     register_heif_opener()
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        method = _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # damaged EXIF data; the pixels may be intact
-        method = None
-    return image if method is None else image.transpose(method)
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I") or image.mode == "F":
-        image = _eight_bits(image)
-    elif image.mode in ("La", "RGBa"):
-        image = image.convert(f"{image.mode[:-1]}A")
-    rgb = image.convert("RGB")
-    rgb.info.clear()
-    return rgb
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

@@ -16,14 +16,13 @@ ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 
 BATCHES_AHEAD = 1
-"""Number of batches that are prepared during a step."""
 
 
 def image_threads(*, alone: bool = False) -> int:
     """Return the number of threads that prepare images: 2 to 4, because more slow down training.
 
-    If `alone` is true, return up to 16, because then a GPU runs the training steps and the CPU only
-    prepares images. The processes that torchrun started on this machine divide the cores equally.
+    If `alone` is true, return up to 16, because a GPU runs the training steps. The processes that
+    torchrun started on this machine divide the cores equally.
     """
     processes = os.environ.get("LOCAL_WORLD_SIZE", "")
     cores = (os.cpu_count() or 1) // max(1, int(processes) if processes.isdecimal() else 1)
@@ -35,8 +34,8 @@ def ordered_map(
 ) -> Generator[ResultT, None, None]:
     """Yield `function` of each item, in order, with at most `ahead` results pending.
 
-    If `function` raises an exception for an item, it is raised when this item's result is due.
-    Closing the iterator early cancels calls that have not begun, and waits for calls that have.
+    An exception is raised when its item is due. Closing the iterator cancels calls that have not
+    begun, and waits for the others.
     """
     pending: deque[Future[ResultT]] = deque()
     remaining = iter(items)

@@ -56,12 +56,10 @@ def scan_images(
 ) -> Scan:
     """Read and decode every image on a few threads; `name` labels the progress bar.
 
-    Pixels are cached for training in `disk`; if `disk` is None or full, up to `max_bytes` of them
-    are cached in memory. If the key of an image is in `verified`, the image is decoded only when
-    its pixels are first needed. Unreadable images raise no error; they are listed in `skipped`.
-
-    Each process of a run reads its share of the images, and returns the scan of all images. Each
-    process can read the pixels that the other processes stored in `disk`.
+    Pixels are cached for training in `disk`, else up to `max_bytes` of them in memory. An image
+    whose key is in `verified` is decoded only when its pixels are first needed. Unreadable images
+    raise no error; they are listed in `skipped`. Each process of a run reads its share, and returns
+    the scan of all images.
     """
     store, share = PixelStore(max_bytes, disk), distributed.share(images)
     threads = image_threads()
@@ -101,11 +99,7 @@ def write_skipped(path: Path, skipped: Sequence[SkippedImage]) -> None:
 def _read(
     image: ImageReference, verified: Collection[str], store: PixelStore
 ) -> tuple[str | None, str, Pixels | None]:
-    """Read an image; return its key, the reason if it is unreadable, and its pixels.
-
-    The key is None for an unreadable image. The pixels are None if the image is unreadable, or if
-    its key is known, so that it need not be decoded now.
-    """
+    """Read an image; return its key, the reason if it is unreadable, and pixels unless known."""
     try:
         data = read_image(image)
         key = digest(data)

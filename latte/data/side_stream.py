@@ -15,12 +15,10 @@ ResultT = TypeVar("ResultT")
 class SideStream:
     """A second CUDA stream, which makes the next result while the current stream uses this one.
 
-    The streams wait for each other on the device; Python never waits. Result k + 1 is launched
-    before result k is used, and the device starts to make it when all work on result k - 1 is done.
-    So the side stream is at most one result ahead, and the memory of a result is overwritten only
-    after its last use: torch reuses the memory of a stream only for the same stream.
-    `Tensor.record_stream` is not needed; with it, the memory that a run takes would depend on how
-    far the GPU is behind Python.
+    The streams wait for each other on the device; Python never waits. The side stream is at most
+    one result ahead, and the memory of a result is overwritten only after its last use: torch
+    reuses the memory of a stream only for the same stream. With `Tensor.record_stream`, the memory
+    that a run takes would depend on how far the GPU is behind Python.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -33,9 +31,8 @@ class SideStream:
     ) -> Generator[ResultT, None, None]:
         """Yield `make` of each item, in order; callers use each result on the current stream.
 
-        When result k is yielded, result k + 1 has been launched. If `make` or `items` raises an
-        exception, this exception is raised when the result is due. Up to three results are in
-        memory: result k + 1 is launched while the caller may still hold result k - 1.
+        An exception of `make` or `items` is raised when the result is due. Up to three results are
+        in memory: result k + 1 is launched while the caller may still hold result k - 1.
         """
         current, remaining = torch.cuda.current_stream(self._device), iter(items)
         failed: Exception | None = None

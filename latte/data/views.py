@@ -31,9 +31,8 @@ def evaluation_pixels(image: Image.Image, pixel_format: PixelFormat) -> Tensor:
     """Return the evaluation view of `image` (RGB) before normalisation: (3, S, S) uint8.
 
     It equals the view of open_clip's `image_transform(is_train=False)`, except for images that
-    open_clip cannot resize. In resize mode `shortest`, an image with one side more than 16 times
-    the other would take gigabytes, so it is cropped and resized in one step. In mode `longest`, a
-    side that would get 0 pixels gets 1.
+    open_clip cannot resize: in mode `shortest`, an image with one side more than 16 times the other
+    is cropped and resized in one step; in mode `longest`, a side that would get 0 pixels gets 1.
     """
     size = pixel_format.size
     mode = InterpolationMode(pixel_format.interpolation)
@@ -58,12 +57,11 @@ def normalise(pixels: Tensor, pixel_format: PixelFormat) -> Tensor:
 
 
 class TrainingView:
-    """Random views of training images: crop, colour jitter and grayscale.
+    """Random views of training images: crop, colour jitter and grayscale, or by a component.
 
-    If the recipe names a component of kind `augmentation`, this component makes the views instead.
-    Source: LatteCLIP's released training transform (open_clip's `simclr_jitter_gray` variant).
-    The augmentation depends on (seed, epoch, index) alone, so a view does not depend on the order
-    of images, the batch, the number of threads, or on whether the run was resumed.
+    Source: LatteCLIP's released training transform (open_clip's `simclr_jitter_gray` variant). A
+    view depends on (seed, epoch, index) alone, not on the batch, the number of threads, or on
+    whether the run was resumed.
     """
 
     def __init__(
@@ -94,7 +92,7 @@ class TrainingView:
         """Write the view of `pixels` (H, W, 3) to `out` (3, S, S), which is contiguous.
 
         A float32 `out` gets the values that `__call__` returns, bit for bit; a uint8 `out` gets the
-        view before normalisation. Compiled code makes the view if latte-views is installed.
+        view before normalisation.
         """
         in_8_bits = out.dtype == torch.uint8
         if isinstance(self.augment, AugmentSettings) and self._compiled is not None:

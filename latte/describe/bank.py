@@ -1,7 +1,4 @@
-"""Description bank: all distinct texts of a run, and for each image the indices of its texts.
-
-A describer, which is a model that looks at images, wrote the texts.
-"""
+"""Description bank: all distinct texts of a run, and for each image the indices of its texts."""
 
 from __future__ import annotations
 
@@ -14,8 +11,8 @@ import torch
 from torch import Tensor
 
 from latte.describe.columns import Column, planned_columns, read_columns, write_columns
-from latte.describe.generate import GenerateResult
-from latte.describe.plan import Plan, TrainingSet, subject_labels
+from latte.describe.generate import Results
+from latte.describe.plan import Descriptions, Plans, TrainingSet, subject_labels
 from latte.interfaces import Described, DescriptionType, ImageReference
 from latte.toolkit.descriptions import fill
 from latte.toolkit.seeds import seed_from
@@ -27,8 +24,8 @@ ABSENT = -1
 class DescriptionBank:
     """All descriptions of N training images, on the CPU; each distinct text is stored once.
 
-    If the describer refused every request about an image, the description of the image is the
-    dataset's template, filled with the image's zero-shot class.
+    If every request about an image was refused, its description is the dataset's template with the
+    zero-shot class.
     """
 
     def __init__(
@@ -37,7 +34,7 @@ class DescriptionBank:
         zero_shot_labels: Tensor,
         class_names: Sequence[str],
         template: str,
-        descriptions: Mapping[str, DescriptionType[Any]],
+        descriptions: Descriptions,
         columns: Mapping[str, Column],
     ) -> None:
         self.ids = tuple(ids)
@@ -60,16 +57,9 @@ class DescriptionBank:
 
     @classmethod
     def from_plans(
-        cls,
-        training: TrainingSet,
-        plans: Mapping[str, Plan],
-        results: Mapping[str, GenerateResult],
-        descriptions: Mapping[str, DescriptionType[Any]],
+        cls, training: TrainingSet, plans: Plans, results: Results, descriptions: Descriptions
     ) -> Self:
-        """Build the bank from the plan and the result of each describer.
-
-        Keys of `plans` and `results` are names of describers.
-        """
+        """Build the bank from the plan and the result of each describer, by name."""
         ids = [image.id for image in training.images]
         columns = planned_columns(plans, results)
         ordered = {label: columns[label] for label in descriptions if label in columns}
@@ -78,11 +68,7 @@ class DescriptionBank:
 
     @classmethod
     def load(
-        cls,
-        path: Path,
-        class_names: Sequence[str],
-        template: str,
-        descriptions: Mapping[str, DescriptionType[Any]],
+        cls, path: Path, class_names: Sequence[str], template: str, descriptions: Descriptions
     ) -> Self:
         """Read a file that `save` wrote.
 
@@ -98,13 +84,13 @@ class DescriptionBank:
     def rows(
         self, label: str, indices: Tensor, class_labels: Tensor | None, epoch: int, seed: int
     ) -> Tensor:
-        """Choose one text for each of the images `indices` (B,); return its index (B,).
+        """Choose a text of the description `label` for each of the images `indices` (B,).
 
-        The result has indices into `unique_texts`; the texts belong to the description `label`. For
-        a description of scope `class`, the text depends only on `class_labels` (B,). With the
-        option `redraw`, an image gets the text of a random group with the image's zero-shot label,
-        which may be the image's own group. If an image or group has several texts, one is sampled
-        uniformly. The sample depends on `seed`, `epoch`, `label` and the image, not on the batch.
+        Returns indices (B,) into `unique_texts`. For a description of scope `class`, the text
+        depends only on `class_labels` (B,). With the option `redraw`, an image gets the text of a
+        random group with the image's zero-shot label, which may be its own. Of several texts, one
+        is sampled uniformly. The sample depends on `seed`, `epoch`, `label` and the image, not on
+        the batch.
         """
         if label not in self._of_class:
             return self._samplers[label].sample(indices, epoch, seed)
@@ -122,9 +108,9 @@ class DescriptionBank:
     def own_rows(self, label: str, class_labels: Tensor | None = None) -> Tensor:
         """Return the indices (N, V) of all texts about each image, in `unique_texts`.
 
-        V is the largest number of texts about an image. Rows of images with fewer texts are padded
-        with `ABSENT`; each image has at least one text. For a description of scope `class`, V is 1:
-        the text of the class in `class_labels` (N,), by default of the zero-shot class.
+        Rows are padded with `ABSENT`; each image has at least one text. For a description of scope
+        `class`, it is the text of the class in `class_labels` (N,), by default of the zero-shot
+        class.
         """
         if label in self._of_class:
             labels = self.zero_shot_labels if class_labels is None else class_labels.cpu()
@@ -139,10 +125,10 @@ class DescriptionBank:
         return rows[rows != ABSENT]
 
     def described(self, row: int, image: Callable[[int], ImageReference]) -> dict[str, Described]:
-        """Return the texts about training image `row`, by description.
+        """Return the texts about training image `row` by description, except those of classes.
 
-        Descriptions of scope `class` are left out. `image` returns the training image with a given
-        index; it is called for each image of a group.
+        `image` returns the training image with a given index; it is called for each image of a
+        group.
         """
         found = {}
         for label, column in self.columns.items():
@@ -168,15 +154,11 @@ class DescriptionBank:
         ]
         # If a plugin's description lacks this option, groups are redrawn, as in the publication.
         redraw = kind.scope == "group" and bool(getattr(kind.options, "redraw", True))
-        return _TextSampler(label, self._padded(texts), own, self.zero_shot_labels, redraw)
-
-    def _padded(self, texts: Sequence[Sequence[str]]) -> Tensor:
-        """Return indices (S, V) of the texts about S images or groups, padded with `ABSENT`."""
         counts = torch.tensor([len(of) for of in texts], dtype=torch.int64)
         most = int(counts.max()) if len(texts) else 1
         rows = torch.full((len(texts), most), ABSENT, dtype=torch.int64)
         rows[torch.arange(most) < counts[:, None]] = self._intern([t for of in texts for t in of])
-        return rows
+        return _TextSampler(label, rows, own, self.zero_shot_labels, redraw)
 
     def _intern(self, texts: Sequence[str]) -> Tensor:
         table = self._row_of_text
@@ -188,9 +170,8 @@ class _TextSampler:
     """Samples one text of one description per epoch for each of N images.
 
     The texts are about S subjects, which are images or groups of images. `rows` (S, V) has the text
-    indices of each subject (at least one), padded with `ABSENT`. `own` (N,) is the subject of each
-    image. If `redraw` is true, an image gets a text about a random subject that has the same
-    zero-shot label as the image.
+    indices of each subject, padded with `ABSENT`; `own` (N,) is the subject of each image. If
+    `redraw` is true, an image gets a text about a random subject with the same zero-shot label.
     """
 
     def __init__(
@@ -211,7 +192,6 @@ class _TextSampler:
         self._sampled: Callable[[int, int], Tensor] = lru_cache(maxsize=2)(self._sample_all)
 
     def sample(self, indices: Tensor, epoch: int, seed: int) -> Tensor:
-        """Return the text indices (B,) of the images `indices` (B,)."""
         if self._one_text and not self._redraw:
             return self.rows[self.own[indices], 0]
         return self._sampled(epoch, seed)[indices]

@@ -1,8 +1,4 @@
-"""Questions that labelers ask a describer about training images: send them, store the answers.
-
-Labelers assign pseudo-labels. The describer, a model that looks at images, answers with a choice
-among options or with a text.
-"""
+"""Questions that labelers ask a describer about training images: send them, store the answers."""
 
 from __future__ import annotations
 
@@ -14,7 +10,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from latte.describe.generate import MISTAKE, generate
 from latte.describe.plan import refuse_secrets
-from latte.describe.store import SEPARATE, SINGLE, DescriptionStore, StoredText, request_key
+from latte.describe.store import SEPARATE, SINGLE, DescriptionStore, StoredText
 from latte.interfaces import (
     Choice,
     ChoiceRequest,
@@ -32,8 +28,7 @@ _CHARACTERS = 500
 _MOST_TOKENS = 10**9
 """Stored token counts above this number are invalid and are ignored."""
 _DIGITS = 6
-"""Decimal places of stored probabilities; with more, 26 probabilities could exceed the largest
-length of a stored text."""
+"""Decimal places of stored probabilities, of which 26 must fit into a stored text."""
 
 
 RequestT = TypeVar("RequestT", ChoiceRequest, DescribeRequest)
@@ -43,10 +38,9 @@ AnswerT = TypeVar("AnswerT")
 class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
     """Base class: distinct requests of a labeler, in the order of their first occurrence.
 
-    Answers are stored under the describer's fingerprint with a prefix, `version`. So a choice, a
-    text and a description that answer the same question get different keys. Raises `LatteError` if
-    a request or the fingerprint contains a secret, or if a request has more images than the
-    describer accepts.
+    `version` is part of the keys, so a choice, a text and a description that answer the same
+    question get different keys. Raises `LatteError` if a request or the fingerprint contains a
+    secret, or if a request has more images than the describer accepts.
     """
 
     version: ClassVar[str]
@@ -70,8 +64,7 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
         self._counted = counted_tokens(describer)
         self._describer = describer
         self._all: tuple[RequestT, ...] = tuple(requests)
-        self.keys = tuple(map(self._key, requests))
-        """Key of each request, equal for equal requests."""
+        self.keys = tuple(self._record(one).key for one in requests)
         self._distinct: dict[str, RequestT] = dict(zip(self.keys, requests, strict=True))
         self._order: tuple[str, ...] = tuple(self._distinct)
 
@@ -79,8 +72,7 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
     def question(self, request: RequestT) -> DescribeRequest:
         """Return the question that is stored with the answer to `request`.
 
-        Different requests need different questions, because the question's text and images
-        determine the key of the stored answer.
+        Different requests need different questions, which determine the key of the stored answer.
         """
 
     @abstractmethod
@@ -91,18 +83,15 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
 
     @abstractmethod
     def read(self, request: RequestT, value: Any) -> AnswerT:
-        """Convert a stored JSON value to an answer.
-
-        Raises `ValueError` or `TypeError` if the value is invalid.
-        """
+        """Convert a stored JSON value to an answer; `ValueError` or `TypeError` if invalid."""
 
     def send(
         self, describer: Describer[Any], requests: Sequence[RequestT]
     ) -> Sequence[str | Refusal]:
         """Ask `describer`, and return its answers as texts in the format of the store.
 
-        The tokens that the describer counted since the last successful call are divided equally
-        among the answers, and rounded up.
+        The tokens since the last successful call are divided equally among the answers, and rounded
+        up.
         """
         answers = self.ask(describer, requests)
         before, self._counted = self._counted, counted_tokens(describer)
@@ -118,8 +107,8 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
         """Return the answer to each request, from `store` or by asking the describer.
 
         The answer is None if the request was refused, failed, or got an invalid answer. Equal
-        requests are sent once. Storing, resuming and sharing among processes work as in `generate`.
-        If `ask` is false, only stored answers are used. Raises `LatteError` if all requests failed.
+        requests are sent once. If `ask` is false, only stored answers are used. Raises `LatteError`
+        if all requests failed.
         """
         if ask and self._order:
             generate(self._describer, self, store, progress)
@@ -140,19 +129,9 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
 
     def record(self, index: int) -> StoredText:
         """Return a record for request `index` in which the answer is still missing."""
-        question = self.question(self.request(index))
-        return StoredText(
-            key=self.key(index),
-            text=None,
-            describer=self.fingerprint,
-            prompt=question.prompt,
-            images=tuple(image.key for image in question.images),
-            layout=_layout(question),
-            sample=question.sample,
-        )
+        return self._record(self.request(index))
 
     def _read(self, request: RequestT, text: str | None) -> AnswerT | None:
-        """Return the answer in the stored `text`; None if the text is missing or invalid."""
         if text is None:
             return None
         try:
@@ -161,12 +140,11 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
         except (TypeError, ValueError, LookupError, ArithmeticError, RecursionError):
             return None
 
-    def _key(self, request: RequestT) -> str:
-        question = self.question(request)
-        images = [image.key for image in question.images]
-        return request_key(
-            images, question.prompt, self.fingerprint, _layout(question), question.sample
-        )
+    def _record(self, request: RequestT) -> StoredText:
+        one = self.question(request)
+        layout = SINGLE if len(one.images) == 1 else SEPARATE
+        images = [image.key for image in one.images]
+        return StoredText.unanswered(self.fingerprint, one.prompt, images, layout, one.sample)
 
 
 class TextPlan(QuestionPlan[DescribeRequest, str]):
@@ -197,11 +175,7 @@ class TextPlan(QuestionPlan[DescribeRequest, str]):
 
 
 class ChoicePlan(QuestionPlan[ChoiceRequest, Choice]):
-    """Questions that are answered by a probability for each option.
-
-    The text of a question lists its options in order. So different options, or another order, give
-    the stored answer another key.
-    """
+    """Questions that are answered by a probability for each option, listed in order in its text."""
 
     version = "choice-1"
     noun = "choices"
@@ -242,10 +216,7 @@ def stored_tokens(text: str | None) -> tuple[int, int] | None:
 
 
 def counted_tokens(describer: Describer[Any]) -> tuple[int, int] | None:
-    """Return how many input and output tokens `describer` has used so far.
-
-    Returns None if it does not count both.
-    """
+    """Return how many input and output tokens `describer` used so far; None if not counted."""
     found = describer.counters
     return (found[INPUT], found[OUTPUT]) if {INPUT, OUTPUT} <= found.keys() else None
 
@@ -279,7 +250,3 @@ def _as_text(value: str | list[float], tokens: list[int] | None) -> str:
         return ""
     found = value if tokens is None else {"answer": value, "tokens": tokens}
     return json.dumps(found, ensure_ascii=False)
-
-
-def _layout(question: DescribeRequest) -> str:
-    return SINGLE if len(question.images) == 1 else SEPARATE

@@ -1,8 +1,6 @@
 """Read and write the texts that a run uses: `descriptions.jsonl` in the run folder.
 
-A describer, which is a model that looks at images, wrote the texts. The file has one line per
-training image, for people and programs. In memory, texts are held in columns: a column has the
-texts of one description for all training images.
+The file has one line per training image; in memory, texts are held in columns, one per description.
 """
 
 from __future__ import annotations
@@ -17,36 +15,29 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latte.describe.generate import GenerateResult
-from latte.describe.plan import Plan
+from latte.describe.generate import Results
+from latte.describe.plan import Descriptions, Plans
 from latte.interfaces import DescriptionType, LatteError
 from latte.io.files import write_atomically
 
 
 @dataclass(frozen=True)
 class Column:
-    """Texts of one description (scope `image` or `group`) for all training images.
-
-    The texts are about S subjects, which are images or groups of images.
-    """
+    """Texts of one description about S subjects, which are images or groups of images."""
 
     texts: Sequence[tuple[str | None, ...]]
-    """For each subject (image or group), one text per prompt and sample (repeated answer); None
-    where the describer refused."""
+    """For each subject, one text per prompt and sample; None where the describer refused."""
     groups: Tensor | None = None
     """(S, size) int64: indices of the training images in each group; None for scope `image`."""
     own: Tensor | None = None
-    """(N,) int64: index of the subject of each training image; None means that image i has subject
-    i."""
+    """(N,) int64: index of the subject of each training image; None: image i has subject i."""
 
     def subjects(self) -> Tensor:
         """Return the index (N,) int64 of the subject of each training image."""
         return torch.arange(len(self.texts)) if self.own is None else self.own
 
 
-def planned_columns(
-    plans: Mapping[str, Plan], results: Mapping[str, GenerateResult]
-) -> dict[str, Column]:
+def planned_columns(plans: Plans, results: Results) -> dict[str, Column]:
     """Return the columns of texts by description, from the plan and result of each describer."""
     columns = {}
     for name, plan in plans.items():
@@ -85,7 +76,6 @@ def write_columns(
 
 
 def _described(column: Column, subject: int, ids: Sequence[str]) -> dict[str, Any]:
-    """Return an image's entry for one description: its texts, and the ids of its group's images."""
     texts = column.texts[subject]
     described: dict[str, Any] = {"text": texts[0]} if len(texts) == 1 else {"texts": list(texts)}
     if column.groups is not None:
@@ -96,15 +86,13 @@ def _described(column: Column, subject: int, ids: Sequence[str]) -> dict[str, An
 
 
 def read_columns(
-    path: Path, descriptions: Mapping[str, DescriptionType[Any]], classes: int
+    path: Path, descriptions: Descriptions, classes: int
 ) -> tuple[tuple[str, ...], Tensor, dict[str, Column]]:
     """Read the given descriptions of all images from a file that `write_columns` wrote.
 
-    Returns the ids of the N images, their zero-shot labels (N,) int64, and a column of texts for
-    each description, except descriptions of scope `class`.
-
-    Raises `LatteError` if the file is missing or damaged, or if its groups or labels do not fit the
-    descriptions and the number of `classes`.
+    Returns the ids of the N images, their zero-shot labels (N,) int64, and a column for each
+    description but those of scope `class`. Raises `LatteError` if the file is missing or damaged,
+    or does not fit the descriptions and the number of `classes`.
     """
     asking = {label: kind for label, kind in descriptions.items() if kind.scope != "class"}
     numbers: dict[str, int] = {}
@@ -134,15 +122,14 @@ class _Row:
     groups: Mapping[str, tuple[str, ...]]
     """Ids of the images that are shown together, for each group description."""
     numbers: Mapping[str, int]
-    """Number that identifies the image's group, by description; only for groups that several images
-    share."""
+    """Number of the image's group, by description, if several images share groups."""
 
 
 class _ColumnBuilder:
     """Builds the column of one description from the rows of a file.
 
     Images are numbered in the order in which their ids occur anywhere in the file, because a group
-    may name an image before the row of that image is read.
+    may name an image before its row.
     """
 
     def __init__(self, label: str, kind: DescriptionType[Any], path: Path) -> None:
@@ -172,11 +159,7 @@ class _ColumnBuilder:
             self._members.extend(numbers.setdefault(id_, len(numbers)) for id_ in members)
 
     def build(self, row_of_number: Tensor) -> Column:
-        """Return the finished column.
-
-        `row_of_number` maps an image's number to its index among the training images, or to -1 if
-        it is no training image.
-        """
+        """Return the column; `row_of_number` is -1 for numbers of no training image."""
         groups = None
         if self._size is not None:
             groups = row_of_number[_tensor(self._members)].reshape(-1, self._size)
@@ -187,18 +170,12 @@ class _ColumnBuilder:
         if sorted(self._place) != [*range(len(self._place))]:
             raise self._misfit()
         order = [self._place[subject] for subject in range(len(self._place))]
-        return Column(
-            [self._texts[place] for place in order],
-            None if groups is None else groups[order],
-            _tensor(self._own),
-        )
+        texts = [self._texts[place] for place in order]
+        return Column(texts, None if groups is None else groups[order], _tensor(self._own))
 
     def _misfit(self) -> LatteError:
-        return LatteError(
-            f"the groups of `{self._label}` do not fit this recipe",
-            where=str(self._path),
-            hint=_REMEDY,
-        )
+        what = f"the groups of `{self._label}` do not fit this recipe"
+        return LatteError(what, where=str(self._path), hint=_REMEDY)
 
 
 def _tensor(numbers: Sequence[int]) -> Tensor:
@@ -223,26 +200,15 @@ def _read_rows(path: Path, labels: Sequence[str], classes: int) -> Iterator[_Row
 def _parse(text: str, where: str, labels: Sequence[str], classes: int) -> _Row:
     try:
         fields: dict[str, Any] = json.loads(text)
-        described = {label: fields["descriptions"][label] for label in labels}
+        found = [(label, fields["descriptions"][label]) for label in labels]
         row = _Row(
             id=_id(fields["id"]),
             frozen_label=int(fields["frozen_label"]),
-            texts={label: _texts(of) for label, of in described.items()},
-            groups={
-                label: tuple(map(_id, of["group"]))
-                for label, of in described.items()
-                if "group" in of
-            },
-            numbers={label: int(of["number"]) for label, of in described.items() if "number" in of},
+            texts={name: _texts(of) for name, of in found},
+            groups={name: tuple(map(_id, of["group"])) for name, of in found if "group" in of},
+            numbers={name: int(of["number"]) for name, of in found if "number" in of},
         )
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        OverflowError,
-        RecursionError,
-    ) as error:
+    except _MALFORMED as error:
         raise _damaged(where, f"{type(error).__name__}: {error}") from error
     if not 0 <= row.frozen_label < classes:
         raise _damaged(where, f"frozen label {row.frozen_label} of {classes} classes")
@@ -268,4 +234,5 @@ def _damaged(where: str, why: str) -> LatteError:
     return LatteError(f"the line does not fit this recipe ({why})", where=where, hint=_REMEDY)
 
 
+_MALFORMED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 _REMEDY = "remove the file to have it written again; stored texts are reused"

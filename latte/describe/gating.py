@@ -1,7 +1,4 @@
-"""Apply gates, which hold back (filter out) unusable texts.
-
-A request whose text is held back counts as unanswered.
-"""
+"""Apply gates, which hold back unusable texts; their requests then count as unanswered."""
 
 from __future__ import annotations
 
@@ -9,33 +6,33 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from latte.describe.generate import GenerateResult
-from latte.describe.plan import Plan
+from latte.describe.generate import GenerateResult, Results
+from latte.describe.plan import Descriptions, Plans
 from latte.describe.store import clean
-from latte.interfaces import DescriptionType, Gate, GatedText, GateSubject, HeldBack, LatteError
+from latte.interfaces import Gate, GatedText, GateSubject, HeldBack, LatteError
 
 Gates = Mapping[str, Gate[Any]]
 """Gates by their names in the recipe, in the order in which they are applied."""
 
 
 def apply_gates(
-    gates: Gates,
-    plans: Mapping[str, Plan],
-    results: Mapping[str, GenerateResult],
-    descriptions: Mapping[str, DescriptionType[Any]],
+    gates: Gates, plans: Plans, results: Results, descriptions: Descriptions
 ) -> tuple[dict[str, GenerateResult], list[HeldBack]]:
-    """Return `results` without the texts that gates hold back, and how many each gate held back.
+    """Return `results` without the texts that gates hold back, and records of their numbers.
 
-    There is one `HeldBack`, with the number of texts, per gate and description. Keys of `plans` and
-    `results` are names of describers. A text that a gate holds back for one description is also
-    removed from all other descriptions that use it.
+    Keys of `plans` and `results` are names of describers. A text that a gate holds back for one
+    description is also removed from all other descriptions that use it.
     """
     passing, records = {}, []
     for name, plan in plans.items():
         texts = [*results[name].texts]
         for label in plan.descriptions:
-            written = _written(plan, results[name], label)
             names = tuple(plan.training.class_names)
+            written = {
+                row: GatedText(text, names[class_], plan.requests[row].prompt)
+                for row, class_ in plan.classes(label).items()
+                if (text := results[name].texts[row]) is not None
+            }
             subject = GateSubject(label, descriptions[label].scope, names)
             passed, counted = judge_texts(gates, written, subject)
             records += counted
@@ -51,8 +48,7 @@ def judge_texts(
 ) -> tuple[set[int], list[HeldBack]]:
     """Return the keys of the texts that pass all gates, and one `HeldBack` per gate.
 
-    A `HeldBack` has the number of texts that the gate held back. Each gate judges only the texts
-    that passed all earlier gates.
+    Each gate judges only the texts that passed all earlier gates.
     """
     left, records = dict(texts), []
     for name, gate in gates.items():
@@ -72,13 +68,3 @@ def judge_texts(
         records.append(record)
         left = {row: text for row, text in left.items() if row not in held}
     return {*left}, records
-
-
-def _written(plan: Plan, result: GenerateResult, label: str) -> dict[int, GatedText]:
-    """Return the texts of the description `label`, by the index of their request in `plan`."""
-    names = plan.training.class_names
-    return {
-        row: GatedText(text, names[class_], plan.requests[row].prompt)
-        for row, class_ in plan.classes(label).items()
-        if (text := result.texts[row]) is not None
-    }

@@ -1,7 +1,4 @@
-"""Answer planned requests from the store or by asking the describer; store all new answers.
-
-A describer is a model that looks at images and writes texts about them.
-"""
+"""Answer planned requests from the store or by asking the describer; store all new answers."""
 
 from __future__ import annotations
 
@@ -29,7 +26,6 @@ class Planned(Protocol[RequestT]):
     """Interface of a plan: requests to one describer whose answers are stored as texts."""
 
     noun: ClassVar[str]
-    """Word for the answers in messages, in the plural."""
     needs_text: ClassVar[bool]
     """True if a describer that refuses every request is an error."""
 
@@ -53,18 +49,13 @@ class Planned(Protocol[RequestT]):
 
 @dataclass(frozen=True)
 class GenerateResult:
-    """Texts for the requests of a plan, and numbers of requests by outcome.
-
-    The outcomes are: answered from the store, answered now, refused, failed. If only a shard
-    (share) of the plan was requested, the numbers are about the shard.
-    """
+    """Texts for the requests of a plan, and numbers of requests (of the shard) by outcome."""
 
     texts: tuple[str | None, ...]
     """One text per request of the plan, in order; None for a request without text."""
     served: int
     """Number of requests whose text was already in the store."""
     generated: int
-    """Number of requests that got a text in this run."""
     refused: int
     """Number of requests that the describer refused, in this run or an earlier run."""
     failed: int = 0
@@ -74,6 +65,9 @@ class GenerateResult:
     def requests(self) -> int:
         """Number of all requests: the sum of served, generated, refused and failed."""
         return self.served + self.generated + self.refused + self.failed
+
+
+Results = Mapping[str, GenerateResult]
 
 
 def generate(
@@ -87,15 +81,12 @@ def generate(
 ) -> GenerateResult:
     """Answer every request of `plan`, or of its `shard`, from `store` or by asking `describer`.
 
-    The answers of each batch are on disk before the next batch is sent, so an interrupted run
-    continues where it stopped. Requests that another process has answered meanwhile are not sent. A
-    refusal is stored as an answer; the refused request is sent again only if `ask_again` is true. A
-    failure is stored with the reason; the next run sends the failed request again. The processes of
-    one run divide the requests among themselves, and each process returns all answers.
+    The answers of each batch are on disk before the next batch is sent. A refusal is stored as an
+    answer, and sent again only if `ask_again` is true; the next run sends failed requests again.
+    The processes of one run divide the requests among themselves, and each returns all answers.
 
     Raises `LatteError` if too many requests fail in a row, or if no request got a text. For a shard
-    and for a labeler's questions, refusals are allowed; if there is no text, the error is then
-    raised only if every request failed.
+    and for a labeler's questions, refusals are allowed then.
     """
     store.refresh()
     rows: Sequence[int] = range(len(plan))
@@ -130,10 +121,8 @@ def generate(
 def _summary(noun: str, result: GenerateResult, spent: Mapping[str, int]) -> str:
     """Return a line such as `1,000 descriptions: 880 reused, 117 written, 3 refused`."""
     counts = [f"{result.served:,} reused", f"{result.generated:,} written"]
-    if result.refused:
-        counts.append(f"{result.refused:,} refused")
-    if result.failed:
-        counts.append(f"{result.failed:,} failed")
+    unanswered = {"refused": result.refused, "failed": result.failed}
+    counts += [f"{count:,} {name}" for name, count in unanswered.items() if count]
     cost = ", ".join(f"{value:,} {name}" for name, value in spent.items())
     line = f"{result.requests:,} {noun}: {', '.join(counts)}"
     return f"{line}; spent {cost}" if cost else line
@@ -141,8 +130,6 @@ def _summary(noun: str, result: GenerateResult, spent: Mapping[str, int]) -> str
 
 @dataclass(frozen=True)
 class _Pass:
-    """One pass over the requests that have no answer yet."""
-
     describer: Describer[Any]
     plan: Planned[Any]
     store: DescriptionStore
@@ -150,7 +137,6 @@ class _Pass:
     ask_again: bool
 
     def answer(self, rows: Sequence[int]) -> int:
-        """Send the unanswered requests among the indices `rows`; return the number of new texts."""
         missing = array("i", (row for row in rows if self._needs_asking(row)))
         if not missing:
             return 0
@@ -192,19 +178,17 @@ class _Pass:
     def _ask(self, rows: Sequence[int], requests: Sequence[Any]) -> list[StoredText]:
         """Send `requests`, whose indices in the plan are `rows`; return the records of the answers.
 
-        If a batch raises an exception, its halves are sent separately, down to single requests.
-        Each single request is sent up to `ATTEMPTS` times. A `LatteError` of the describer is
-        raised at once, because sending the request again would not help.
+        If a batch raises an exception, its halves are sent separately, down to single requests,
+        which are sent up to `ATTEMPTS` times. A `LatteError` is raised at once, because asking
+        again would not help.
         """
         if not rows:
             return []
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                answers = _checked(
-                    self.describer, requests, self.plan.send(self.describer, requests)
-                )
-                records = map(self.plan.record, rows)
-                return [_answered(*one) for one in zip(records, answers, strict=True)]
+                answers = self.plan.send(self.describer, requests)
+                _check(self.describer, len(requests), answers)
+                return [*map(_answered, map(self.plan.record, rows), answers)]
             except LatteError:
                 raise
             except Exception as error:  # models and networks raise anything
@@ -218,21 +202,17 @@ class _Pass:
         return first + self._ask(rows[middle:], requests[middle:])
 
 
-def _checked(
-    describer: Describer[Any], requests: Sequence[Any], answers: Sequence[str | Refusal]
-) -> Sequence[str | Refusal]:
-    if len(answers) != len(requests) or not all(isinstance(one, str | Refusal) for one in answers):
+def _check(describer: Describer[Any], requests: int, answers: Sequence[str | Refusal]) -> None:
+    if len(answers) != requests or not all(isinstance(one, str | Refusal) for one in answers):
         raise LatteError(
-            f"{type(describer).__name__} must return one answer for each of {len(requests)} "
+            f"{type(describer).__name__} must return one answer for each of {requests} "
             f"requests, in their order, and returned {len(answers)} values",
             where="describer",
             hint=MISTAKE,
         )
-    return answers
 
 
 def _answered(record: StoredText, answer: str | Refusal) -> StoredText:
-    """Return the record of a request with its answer; an empty text counts as a refusal."""
     if isinstance(answer, Refusal):
         return replace(record, failure=clean(redact(answer.reason)) or REFUSAL, refused=True)
     text = clean(answer)

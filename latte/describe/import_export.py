@@ -29,16 +29,12 @@ from latte.io.paths import refuse_other_kind
 Format = Literal["jsonl", "parquet"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 MAX_MISTAKES = 20
-"""Largest number of mistakes that are reported; a file that is not an export has one in each line.
-"""
+"""Largest number of reported mistakes; a file that is not an export has one in each line."""
 _ROWS_AT_ONCE = 10_000
 
 
 def find_format(name: str | None, path: Path) -> Format:
-    """Return the format `name`; if it is None, choose by the suffix of `path`.
-
-    The suffix `.parquet` means Parquet, any other suffix JSONL.
-    """
+    """Return the format `name`; by default Parquet for the suffix `.parquet`, else JSONL."""
     if name is None:
         return "parquet" if path.suffix == ".parquet" else "jsonl"
     for known in FORMATS:
@@ -65,10 +61,10 @@ def write_records(path: Path, format_: Format, records: Iterable[StoredText]) ->
 
 
 def read_rows(path: Path) -> Iterator[tuple[str, Any]]:
-    """Yield for each row of a file its place, such as `texts.jsonl:3`, and its content.
+    """Yield the place of each row of a file, such as `texts.jsonl:3`, and its unchecked content.
 
-    The content is unchecked JSON data; for a line that is not JSON, a `ValueError` is yielded
-    instead. Raises `LatteError` for a file that cannot be read.
+    For a line that is not JSON, a `ValueError` is yielded instead. Raises `LatteError` for a file
+    that cannot be read.
     """
     with _explained(path, "read"):
         with path.open("rb") as file:
@@ -154,8 +150,7 @@ class Exported:
     texts: int
     refused: int
     left_out: int
-    """Number of records that were not written, because their key does not match their other fields.
-    """
+    """Number of records whose key does not match their other fields."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +162,6 @@ class Imported:
     kept: int
     """Number of records that changed nothing, because the store already had an answer."""
     refused: int
-    """Number of refusals among `new`."""
     failed: int
     """Number of records with neither text nor refusal; they are dropped."""
 
@@ -177,7 +171,7 @@ def export_texts(
 ) -> Exported:
     """Write the texts and refusals for which `wanted` is true to `path`, atomically.
 
-    Records of failed requests are not written. Raises `LatteError` if `path` cannot be written.
+    Raises `LatteError` if `path` cannot be written.
     """
     counts: Counter[str] = Counter()
 
@@ -199,8 +193,8 @@ def export_texts(
 def import_texts(folder: Path, files: Sequence[Path]) -> Imported:
     """Add the texts and refusals in `files` to the store in `folder`; keep existing texts.
 
-    All files are checked first, then all records are written at once. Raises `LatteError` with up
-    to `MAX_MISTAKES` mistakes if a file has invalid records; nothing is written then.
+    Raises `LatteError` with up to `MAX_MISTAKES` mistakes if a file has invalid records; nothing is
+    written then.
     """
     store = DescriptionStore(folder)
     fresh: dict[str, StoredText] = {}
@@ -257,7 +251,6 @@ def _checked(files: Sequence[Path]) -> list[StoredText]:
 
 
 def _record(row: Any) -> StoredText:
-    """Return the record in a row. Raises `ValueError` if the row is invalid."""
     if isinstance(row, Exception):
         raise ValueError(f"this is not JSON: {row}")
     try:

@@ -1,7 +1,4 @@
-"""Read the records of a description store, and count them; nothing is written.
-
-The store keeps the answers of describers, which are models that write texts about images.
-"""
+"""Read the records of a description store, and count them; nothing is written."""
 
 from __future__ import annotations
 
@@ -59,7 +56,6 @@ class Archive:
 
 
 def _rank(record: StoredText) -> int:
-    """Return the sort key of a record: texts come first, then refusals, then failures."""
     if record.text is not None:
         return _TEXT
     return _REFUSED if record.refused else _FAILED
@@ -87,21 +83,15 @@ class Holding:
 
     def count(self, found: FoundText) -> None:
         """Count one more record."""
-        if found.record.text is not None:
-            self.texts += 1
-        elif found.record.refused:
-            self.refused += 1
-        else:
-            self.failed += 1
+        rank = _rank(found.record)
+        self.texts += rank == _TEXT
+        self.refused += rank == _REFUSED
+        self.failed += rank == _FAILED
         self.newest = max(self.newest, found.modified)
 
 
 def holdings(archive: Archive) -> list[Holding]:
-    """Return, for each describer and prompt, the numbers of texts, refusals and failures.
-
-    The entries are sorted by describer; for each describer, the prompt with the most texts comes
-    first.
-    """
+    """Return the numbers of records by describer and prompt, the prompts with most texts first."""
     found: dict[tuple[str, str], Holding] = {}
     for one in archive.texts():
         about = (one.record.describer, one.record.prompt)
@@ -146,7 +136,7 @@ def statistics(archive: Archive) -> StoreStatistics:
         failed=total.failed,
         mean_words=fmean(words) if words else None,
         median_words=median(words) if words else None,
-        max_words=max(words) if words else None,
+        max_words=max(words, default=None),
         duplicate_share=1 - len(distinct) / texts if texts else None,
         files=len(archive.parts),
         bytes=sum(path.stat().st_size for path in archive.parts),

@@ -28,13 +28,12 @@ from latte.io.files import digest
 from latte.io.redaction import one_line, redact
 from latte.toolkit.seeds import seed_from
 
+Descriptions = Mapping[str, DescriptionType[Any]]
+
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """The N training images, with the data that stage `describe` needs.
-
-    Row i of each tensor belongs to image i.
-    """
+    """The N training images, with the data that stage `describe` needs, in rows of tensors."""
 
     images: Sequence[ImageReference]
     keys: Sequence[str]
@@ -45,16 +44,14 @@ class TrainingSet:
     """(N,) int64: the top-1 zero-shot class of each image, on the CPU."""
     class_names: Sequence[str]
     template: str
-    """The dataset's template, with `{class}`."""
     open: Callable[[ImageReference], Image.Image]
-    """Decodes an image to RGB."""
     oracle_labels: Tensor | None = None
     """(N,) int64: true classes, from which recipes with `oracle: true` sample groups; else None."""
 
 
 def plan_requests(
     training: TrainingSet,
-    descriptions: Mapping[str, DescriptionType[Any]],
+    descriptions: Descriptions,
     describers: Mapping[str, Describer[Any]],
     seed: int,
     asked: Mapping[str, str] | None = None,
@@ -83,19 +80,14 @@ def plan_requests(
 
 @dataclass(frozen=True)
 class PlannedDescription:
-    """The requests that one description needs for all training images.
-
-    The requests are about S subjects: the images, one group per image, or a few groups per class.
-    """
+    """The requests that one description needs about its S subjects, which are images or groups."""
 
     rows: Ragged
-    """Indices of the requests about each subject (image or group): one request per prompt and
-    sample (repeated answer)."""
+    """Indices of the requests about each subject: one per prompt and sample."""
     groups: Tensor | None
     """(S, size) int64: indices of the training images in each group; None for scope `image`."""
     own: Tensor | None = None
-    """(N,) int64: index of each training image's subject; the subject has the image's zero-shot
-    label. None means that image i has subject i."""
+    """(N,) int64: index of each training image's subject; None: image i has subject i."""
 
 
 @dataclass(frozen=True)
@@ -105,9 +97,7 @@ class Plan:
     training: TrainingSet
     requests: Requests
     descriptions: Mapping[str, PlannedDescription]
-    """The descriptions whose texts this describer writes, by their names in the recipe."""
     fingerprint: str
-    """Fingerprint of the describer."""
     noun: ClassVar = "descriptions"
     needs_text: ClassVar = True
 
@@ -121,16 +111,9 @@ class Plan:
 
     def record(self, index: int) -> StoredText:
         """Return a record for request `index` in which the answer is still missing."""
-        planned = self.requests[index]
-        return StoredText(
-            key=planned.key,
-            text=None,
-            describer=self.fingerprint,
-            prompt=planned.prompt,
-            images=tuple(self.training.keys[row] for row in planned.members),
-            layout=planned.layout,
-            sample=planned.sample,
-        )
+        one = self.requests[index]
+        images = [self.training.keys[row] for row in one.members]
+        return StoredText.unanswered(self.fingerprint, one.prompt, images, one.layout, one.sample)
 
     def send(
         self, describer: Describer[Any], requests: Sequence[DescribeRequest]
@@ -147,45 +130,33 @@ class Plan:
         return DescribeRequest(images, planned.prompt, planned.sample)
 
     def classes(self, label: str) -> dict[int, int]:
-        """Return the zero-shot label of the images in each request of the description `label`.
-
-        Keys are request indices.
-        """
+        """Return the zero-shot label of each request of the description `label`, by index."""
         planned = self.descriptions[label]
         labels = subject_labels(planned.own, self.training.zero_shot_labels)
         pairs = zip(planned.rows, labels.tolist(), strict=True)
         return dict(sorted((row, class_) for rows, class_ in pairs for row in rows))
 
 
+Plans = Mapping[str, Plan]
+
+
 def shown_images(training: TrainingSet, rows: Sequence[int]) -> tuple[DescribedImage, ...]:
     """Return the training images with the indices `rows`, as describers receive them."""
-    features = training.features[list(rows)].unbind()
-    return tuple(_image(training, row, one) for row, one in zip(rows, features, strict=True))
-
-
-def _image(training: TrainingSet, row: int, features: Tensor) -> DescribedImage:
-    key = training.keys[row]
-    image = CheckedImage(training.images[row], key)
-    return DescribedImage(key, features, partial(training.open, image))
+    features, keys = training.features[list(rows)].unbind(), [training.keys[row] for row in rows]
+    images = [CheckedImage(training.images[row], key) for row, key in zip(rows, keys, strict=True)]
+    opened = [partial(training.open, image) for image in images]
+    return tuple(map(DescribedImage, keys, features, opened))
 
 
 def grid_image(images: Sequence[DescribedImage]) -> DescribedImage:
-    """Combine several images into one grid image.
-
-    Its feature is the normalised mean of the images' features.
-    """
+    """Combine images into one grid image; its feature is their normalised mean."""
     mean = torch.stack([image.features for image in images]).mean(0)
-    return DescribedImage(
-        key=digest(GRID, *(image.key for image in images)),
-        features=mean / mean.norm(),
-        open=lambda: grid([image.open() for image in images]),
-    )
+    key = digest(GRID, *(image.key for image in images))
+    return DescribedImage(key, mean / mean.norm(), lambda: grid([one.open() for one in images]))
 
 
 @dataclass(frozen=True)
 class _Draft:
-    """Collects the questions of all descriptions to one describer, and builds the plan."""
-
     training: TrainingSet
     describer: Describer[Any]
     descriptions: dict[str, tuple[Questions, Subjects]] = field(default_factory=dict)
@@ -193,19 +164,15 @@ class _Draft:
     """Index of each distinct prompt, counted in the order of first use."""
 
     def plan(self) -> Plan:
-        """Return the plan, with equal questions merged.
-
-        Raises `LatteError` if a prompt, or the describer's fingerprint, contains a secret.
-        """
+        """Return the plan, with equal questions merged. Raises `LatteError` for secrets in it."""
         for text in (self.describer.fingerprint, *self.prompts):
             refuse_secrets(text)
         asked = [one for one, _ in self.descriptions.values()]
         requests = Requests(asked, [*self.prompts])
+        found = zip(requests.rows(asked), self.descriptions.items(), strict=True)
         described = {
             label: PlannedDescription(rows, subjects.groups, subjects.own)
-            for rows, (label, (_, subjects)) in zip(
-                requests.rows(asked), self.descriptions.items(), strict=True
-            )
+            for rows, (label, (_, subjects)) in found
         }
         return Plan(self.training, requests, described, self.describer.fingerprint)
 
@@ -228,7 +195,8 @@ class _Draft:
             for name in self.training.class_names
         ]
         shown = subjects.members.numpy()
-        questions = Questions(shown, self._layout(shown.shape[1]))
+        several = SEPARATE if shown.shape[1] <= self.describer.max_images else GRID
+        questions = Questions(shown, SINGLE if shown.shape[1] == 1 else several)
         classes = subject_labels(subjects.own, self.training.zero_shot_labels).tolist()
         keys, describer = self.training.keys, self.describer.fingerprint
         for members, class_ in zip(Ragged.even(shown), classes, strict=True):
@@ -237,13 +205,8 @@ class _Draft:
                 for sample in range(kind.samples):
                     key = request_key(images, prompt, describer, questions.layout, sample)
                     questions.add(key, place, sample)
-            questions.end_subject(len(prompts[class_]) * kind.samples)
+            questions.counts.append(len(prompts[class_]) * kind.samples)
         return questions
-
-    def _layout(self, images: int) -> str:
-        if images == 1:
-            return SINGLE
-        return SEPARATE if images <= self.describer.max_images else GRID
 
 
 def refuse_secrets(text: str) -> None:
@@ -266,16 +229,15 @@ class Subjects:
     """
 
     members: Tensor
-    """(S, size) indices of the training images that are shown for each image or group, in order."""
+    """(S, size) indices of the training images that are shown for each subject, in order."""
     groups: Tensor | None = None
     """The same as `members` if the subjects are groups; None if they are images."""
     own: Tensor | None = None
-    """(N,) int64: index of the subject of each training image; None means that image i has subject
-    i."""
+    """(N,) int64: index of the subject of each training image; None: image i has subject i."""
 
 
 def subject_labels(own: Tensor | None, zero_shot_labels: Tensor) -> Tensor:
-    """Return the zero-shot label (S,) of each subject, from the zero-shot labels (N,) of images.
+    """Return the zero-shot label (S,) of each subject, from those (N,) of the images.
 
     `own` (N,) is the index of each image's subject; None means that image i has subject i.
     """
@@ -315,7 +277,6 @@ def draw_subjects(
 def _group_of_each_image(
     training: TrainingSet, label: str, kind: DescriptionType[Any], seed: int
 ) -> Tensor:
-    """Sample one group of training images for each image; return their indices (N, size)."""
     if kind.correct_images is None:
         return draw_groups(training.zero_shot_labels, kind.group_size, seed)
     if training.oracle_labels is None:
@@ -323,10 +284,5 @@ def _group_of_each_image(
             f"the groups of `{label}` are drawn by ground-truth labels, which this run may not use",
             hint="write `oracle: true` at the top of the recipe, if this is an ablation",
         )
-    return draw_oracle_groups(
-        training.zero_shot_labels,
-        training.oracle_labels,
-        kind.group_size,
-        kind.correct_images,
-        seed,
-    )
+    labels, correct = training.zero_shot_labels, kind.correct_images
+    return draw_oracle_groups(labels, training.oracle_labels, kind.group_size, correct, seed)

@@ -1,7 +1,6 @@
 """Compact storage of the requests to a describer: about 40 bytes each, plus 4 per shown image.
 
-A describer is a model that writes texts about images. There may be millions of requests. So a
-request is stored as entries of arrays, and an object is built only when the request is used.
+There may be millions of requests, so an object is built only when a request is used.
 """
 
 from __future__ import annotations
@@ -35,25 +34,19 @@ class Questions:
     """The questions of one description, before equal questions are merged."""
 
     def __init__(self, shown: NDArray[numpy.integer], layout: str) -> None:
-        """Start without questions.
-
-        The questions are about S subjects, which are images or groups. `shown` (S, size) has the
-        indices of the images that are shown for each subject.
-        """
+        """Start without questions; `shown` (S, size) are the indices of each subject's images."""
         self.shown = shown
         self.layout = layout
         self.keys = bytearray()
-        self.prompts, self.samples, self.counts = array("i"), array("B"), array("i")
+        self.prompts, self.samples = array("i"), array("B")
+        self.counts = array("i")
+        """Number of questions about each subject."""
 
     def add(self, key: str, prompt: int, sample: int) -> None:
         """Add a question about the current image or group; `prompt` is the index of its prompt."""
         self.keys += bytes.fromhex(key)
         self.prompts.append(prompt)
         self.samples.append(sample)
-
-    def end_subject(self, questions: int) -> None:
-        """End the current image or group; `questions` is the number of questions about it."""
-        self.counts.append(questions)
 
 
 class Requests:
@@ -75,10 +68,7 @@ class Requests:
         self._members = _members(asked, first)
 
     def rows(self, asked: Sequence[Questions]) -> list[Ragged]:
-        """Return for each description in `asked` the requests about each of its images or groups.
-
-        Requests are given by their indices.
-        """
+        """Return for each description in `asked` the indices of the requests about each subject."""
         ends = numpy.cumsum([len(one.samples) for one in asked])
         return [
             Ragged(self._places[end - len(one.samples) : end], numpy.cumsum(one.counts))
@@ -97,13 +87,9 @@ class Requests:
         return (self[index] for index in range(len(self)))
 
     def __getitem__(self, index: int) -> PlannedRequest:
-        return PlannedRequest(
-            self.key(index),
-            self._members[index],
-            self._prompts[self._prompt[index]],
-            self._layouts[self._layout[index]],
-            int(self._sample[index]),
-        )
+        prompt, layout = self._prompts[self._prompt[index]], self._layouts[self._layout[index]]
+        members, sample = self._members[index], int(self._sample[index])
+        return PlannedRequest(self.key(index), members, prompt, layout, sample)
 
 
 def _distinct(keys: NDArray[numpy.uint8]) -> tuple[NDArray[numpy.int64], NDArray[numpy.int64]]:
@@ -128,16 +114,12 @@ def _distinct(keys: NDArray[numpy.uint8]) -> tuple[NDArray[numpy.int64], NDArray
 def _picked(
     columns: Sequence[array[int]], kind: type[numpy.integer], rows: NDArray[numpy.int64]
 ) -> NDArray[numpy.integer]:
-    """Concatenate `columns`, and return the values at the indices `rows`."""
     parts = [numpy.zeros(0, kind), *(numpy.frombuffer(one, kind) for one in columns if one)]
     return numpy.concatenate(parts)[rows]
 
 
 def _members(asked: Sequence[Questions], first: NDArray[numpy.int64]) -> Ragged:
-    """Return the shown images of R questions.
-
-    `first` (R,) has the positions of these questions among all questions in `asked`.
-    """
+    """Return the shown images of R questions; `first` (R,) are their positions in `asked`."""
     values, sizes, begin = [numpy.zeros(0, numpy.int32)], [numpy.zeros(0, numpy.int64)], 0
     for one in asked:
         subjects = numpy.repeat(numpy.arange(len(one.counts)), one.counts)

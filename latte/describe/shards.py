@@ -45,10 +45,7 @@ class Shard:
         return None if start is None else cls(start.rank + 1, start.world_size)
 
     def holds(self, key: str) -> bool:
-        """Return True if this shard contains the request `key`.
-
-        The shard of a request depends only on the key.
-        """
+        """Return True if this shard contains the request `key`."""
         return int(digest("shard", key)[:16], 16) % self.count == self.index - 1
 
     def of(self, rows: Sequence[int], key: Key) -> Sequence[int]:
@@ -70,10 +67,10 @@ def wait_for_answers(
 ) -> tuple[int, Mapping[str, int]]:
     """Wait until the answers of all processes are in `store`; return sums over all processes.
 
-    `rows` are the indices of all requests, and `own` the indices of the requests that this process
-    sent. The sums are the number of new texts, of which this process wrote `written`, and the
-    describer's counters, of which this process used `spent`. Raises `LatteError` if answers of
-    another process do not appear in `store`.
+    `rows` are the indices of all requests, and `own` those that this process sent. The sums are the
+    number of new texts, of which this process wrote `written`, and the describer's counters, of
+    which it used `spent`. Raises `LatteError` if answers of another process do not appear in
+    `store`.
     """
     if distributed.world_size() == 1:
         return written, spent

@@ -1,7 +1,6 @@
 """Store of describers' answers, in append-only JSONL files, so that no request is sent again.
 
-A describer is a model that writes texts about images. Each process writes its own part file,
-`part-*.jsonl`, and reads the files of all processes.
+Each process writes its own part file, `part-*.jsonl`, and reads the files of all processes.
 """
 
 from __future__ import annotations
@@ -32,10 +31,8 @@ gap must get another name."""
 SCHEMA = 1
 NO_REASON = "no reason given"
 MIN_FREE_BYTES = 2**20
-"""Free disk space, in bytes, that is needed to send requests."""
 MAX_CHARACTERS = 600
-"""Largest length of a stored text in characters. It is about eight times the length that prompts
-request; CLIP reads at most 77 tokens."""
+"""Largest length of a stored text; CLIP reads at most 77 tokens."""
 
 _FIELD_TYPES: Mapping[str, type | UnionType] = {
     "key": str,
@@ -55,9 +52,8 @@ def request_key(
 ) -> str:
     """Return the key under which a text is stored: a digest of everything that it depends on.
 
-    `images` are content hashes in the order shown; another order gives another key. `fingerprint`
-    is the describer's, `layout` is the arrangement of the images, and `sample` is the index of the
-    answer if the same question is asked several times.
+    `images` are content hashes in the order shown, `layout` is their arrangement, and `sample` the
+    index of the answer if the same question is asked several times.
     """
     if sample == 0:
         return digest("description", layout, fingerprint, prompt, *images)
@@ -83,12 +79,10 @@ class StoredText:
     """One stored answer of a describer: a text, or the reason why there is no text."""
 
     key: str
-    """Key of the request, from `request_key`."""
     text: str | None
     failure: str | None = None
     """Reason why `text` is None; shown to the user."""
     describer: str = ""
-    """Fingerprint of the describer."""
     prompt: str = ""
     images: tuple[str, ...] = ()
     """Content hashes of the images, in the order shown."""
@@ -97,6 +91,14 @@ class StoredText:
     sample: int = 0
     refused: bool = False
     """True if the describer refused, so that asking again is useless; False for a failure."""
+
+    @classmethod
+    def unanswered(
+        cls, describer: str, prompt: str, images: Sequence[str], layout: str, sample: int
+    ) -> Self:
+        """Return the record of a question whose answer is still missing."""
+        key = request_key(images, prompt, describer, layout, sample)
+        return cls(key, None, None, describer, prompt, tuple(images), layout, sample)
 
     @property
     def has_own_key(self) -> bool:
@@ -111,10 +113,7 @@ class StoredText:
 
 
 def part_files(folder: Path) -> list[Path]:
-    """Return all part files of a store in the order in which they are read.
-
-    If two files have a text with the same key, the text that is read first is used.
-    """
+    """Return all part files of a store; of two texts with one key, the first is used."""
     return sorted(folder.glob("part-*.jsonl"))
 
 
@@ -127,8 +126,7 @@ def part_name() -> str:
 def complete_lines(path: Path, start: int = 0) -> Iterator[bytes]:
     """Yield the complete lines of the file `path` from the byte `start` on.
 
-    A last line without a line feed is not yielded: it was truncated by a crash, or another process
-    is still writing it.
+    A last line without a line feed was truncated by a crash, or is still being written.
     """
     try:
         with path.open("rb") as file:
@@ -165,7 +163,7 @@ class DescriptionStore:
     """Reads all stored answers of a folder into memory, and appends new ones to a part file.
 
     Several processes, even on several machines, may use one folder at the same time. Each sees the
-    answers that were stored before its last `refresh`. A million short texts fit into memory.
+    answers that were stored before its last `refresh`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -182,9 +180,17 @@ class DescriptionStore:
     def refresh(self) -> None:
         """Read the answers that other processes have written since the last call."""
         for path in part_files(self.folder):
-            known = self._read.get(path, 0)
-            if path.stat().st_size > known:
-                self._read[path] = known + self._index(path, known)
+            end = self._read.get(path, 0)
+            if path.stat().st_size <= end:
+                continue
+            for line in complete_lines(path, end):
+                end += len(line)
+                record = parse_line(line)
+                if record is None:
+                    self.skipped_lines += 1
+                else:
+                    self._remember(record)
+            self._read[path] = end
 
     def get(self, key: str) -> str | None:
         """Return the text stored under `key`; None if there is no text."""
@@ -203,10 +209,7 @@ class DescriptionStore:
         return key in self._texts or key in self._refusals
 
     def prepare(self) -> None:
-        """Check, before a describer is asked, that answers can be written.
-
-        Raises `LatteError` if the folder cannot be written or the disk is full.
-        """
+        """Raise `LatteError` if the folder cannot be written or the disk is full."""
         with self._explained():
             self._own_file()
             if shutil.disk_usage(self.folder).free < MIN_FREE_BYTES:
@@ -215,13 +218,21 @@ class DescriptionStore:
     def put_many(self, records: Sequence[StoredText]) -> None:
         """Append `records` to the part file, and return when they are on the disk.
 
-        A record is dropped if the store already has a text under its key. A record without text is
-        also dropped if the store has a refusal under its key. Raises `LatteError` if writing fails.
+        A record is dropped if the store has a text under its key, or, without text, a refusal.
+        Raises `LatteError` if writing fails.
         """
         fresh = {record.key: record for record in records if self._is_news(record)}
         if not fresh:
             return
-        self._append(b"".join(record.line() for record in fresh.values()))
+        data = b"".join(record.line() for record in fresh.values())
+        with self._explained():
+            file = self._own_file()
+            rest = memoryview(data)
+            while rest:
+                rest = rest[file.write(rest) :]
+            os.fsync(file.fileno())
+        path = Path(os.fsdecode(file.name))
+        self._read[path] = self._read.get(path, 0) + len(data)
         for record in fresh.values():
             self._remember(record)
 
@@ -258,28 +269,6 @@ class DescriptionStore:
             reasons = self._refusals if record.refused else self._failures
             reasons[key] = record.failure or NO_REASON
 
-    def _index(self, path: Path, start: int) -> int:
-        """Read complete lines of `path` from the byte `start` on; return their size in bytes."""
-        size = 0
-        for line in complete_lines(path, start):
-            size += len(line)
-            record = parse_line(line)
-            if record is None:
-                self.skipped_lines += 1
-            else:
-                self._remember(record)
-        return size
-
-    def _append(self, data: bytes) -> None:
-        with self._explained():
-            file = self._own_file()
-            rest = memoryview(data)
-            while rest:
-                rest = rest[file.write(rest) :]
-            os.fsync(file.fileno())
-        path = Path(os.fsdecode(file.name))
-        self._read[path] = self._read.get(path, 0) + len(data)
-
     def _own_file(self) -> FileIO:
         if self._file is None:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -289,11 +278,7 @@ class DescriptionStore:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """Close the part file if the `with` block raises; convert `OSError` to `LatteError`.
-
-        After an error, the last line of the file may be incomplete, so nothing more may be appended
-        to it.
-        """
+        """Close the part file, whose last line may be incomplete, after an error."""
         try:
             yield
         except OSError as error:

@@ -1,10 +1,8 @@
 """Several processes that work on one run together, started by `torchrun`.
 
-Every process repeats small computations. Large work is divided: each process does every
-`world_size`-th item, and the results are gathered. Only the main process writes files and prints.
-Waits that may be long use torchrun's key-value store. Tensors are exchanged by torch.distributed,
-whose calls fail if they take longer than `patience` seconds. In a run with one process, all of this
-is inactive. Importing this package does not import torch.
+Each process does every `world_size`-th item of large work, and the results are gathered. Only the
+main process writes files and prints. Waits that may be long use torchrun's key-value store;
+exchanges of tensors fail after `patience` seconds. Importing this package does not import torch.
 """
 
 from latte.distributed.group import (

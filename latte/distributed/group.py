@@ -25,8 +25,7 @@ ValueT = TypeVar("ValueT")
 _POLL_SECONDS = 0.02
 _FILE_POLL_SECONDS = 0.2
 _FILE_TIMEOUT_SECONDS = 90.0
-"""Longest wait for a file, in seconds; longer than network file systems cache the content of
-folders."""
+"""Longest wait for a file, longer than network file systems cache folders."""
 _BUCKET_NUMBERS = 2**24
 """Largest number of entries that one call sums (64 MiB in fp32); a larger tensor gets one call."""
 
@@ -40,8 +39,7 @@ class Group:
     store: Any
     """A `torch.distributed.Store` whose keys belong to this run only."""
     waits: Iterator[int]
-    """Counter that numbers barriers and broadcasts. All processes make these calls in the same
-    order, so a call has the same number in every process."""
+    """Numbers barriers and broadcasts, which all processes call in the same order."""
 
 
 _group: Group | None = None
@@ -96,10 +94,7 @@ def barrier() -> None:
 
 
 def broadcast(work: Callable[[], ValueT]) -> ValueT:
-    """Call `work` in the main process only, and return its result in every process.
-
-    The result must be small JSON data.
-    """
+    """Call `work` in the main process only; return its result, small JSON data, everywhere."""
     if _group is None:
         return work()
     key = f"value/{next(_group.waits)}"
@@ -116,8 +111,8 @@ def broadcast(work: Callable[[], ValueT]) -> ValueT:
 def all_gather_rows(own: Tensor, total: int) -> Tensor:
     """Gather rows that the processes computed for their shares; return the rows of all items.
 
-    There are `total` items with one row each. `own` has the rows of this process's `share` of the
-    items. The result (total, ...) has the order of the items, no gradient, and the device of `own`.
+    `own` has the rows of this process's `share` of `total` items. The result (total, ...) has the
+    order of the items, no gradient, and the device of `own`.
     """
     if _group is None or total == 0:
         return own
@@ -146,23 +141,34 @@ def all_gather_object(own: ValueT) -> list[ValueT]:
 
 
 def broadcast_tensors(own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors of the main process in every process.
-
-    Names, shapes and dtypes must be the same in all processes.
-    """
+    """Return the main process's tensors; names, shapes and dtypes are the same everywhere."""
     if _group is None:
         return dict(own)
-    return {name: _broadcast_tensor(own[name]) for name in sorted(own)}
+    import torch
+
+    found = {}
+    for name in sorted(own):
+        found[name] = own[name].detach().clone(memory_format=torch.contiguous_format)
+        if found[name].numel():
+            with _peer_lost_on_error():
+                torch.distributed.broadcast(found[name].reshape(-1).view(torch.uint8), src=0)
+    return found
 
 
 def all_reduce(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Return the sum of each tensor over all processes; it is bit-identical in every process.
-
-    Tensors are concatenated, so that a few large calls sum all of them.
-    """
+    """Return the sum of each tensor over all processes; it is bit-identical in every process."""
     if _group is None:
         return list(tensors)
-    return [total for bucket in _buckets(tensors) for total in _sum_bucket(bucket)]
+    import torch
+
+    sums: list[Tensor] = []
+    for bucket in _buckets(tensors):
+        flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
+        with _peer_lost_on_error():
+            torch.distributed.all_reduce(flat)
+        parts = torch.split(flat, [tensor.numel() for tensor in bucket])
+        sums += [part.view(one.shape) for part, one in zip(parts, bucket, strict=True)]
+    return sums
 
 
 def any_process(flags: Sequence[bool]) -> list[bool]:
@@ -177,19 +183,7 @@ def any_process(flags: Sequence[bool]) -> list[bool]:
     return [bool(flag) for flag in found.tolist()]
 
 
-def _broadcast_tensor(own: Tensor) -> Tensor:
-    import torch
-
-    found = own.detach().clone(memory_format=torch.contiguous_format)
-    if not found.numel():
-        return found
-    with _peer_lost_on_error():
-        torch.distributed.broadcast(found.reshape(-1).view(torch.uint8), src=0)
-    return found
-
-
 def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-    """Split `tensors`, in order, into lists of one dtype with at most `_BUCKET_NUMBERS` entries."""
     bucket: list[Tensor] = []
     for tensor in tensors:
         size = sum(one.numel() for one in bucket) + tensor.numel()
@@ -201,16 +195,6 @@ def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
         yield bucket
 
 
-def _sum_bucket(bucket: Sequence[Tensor]) -> Iterator[Tensor]:
-    import torch
-
-    flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
-    with _peer_lost_on_error():
-        torch.distributed.all_reduce(flat)
-    parts = torch.split(flat, [tensor.numel() for tensor in bucket])
-    return (part.view(tensor.shape) for part, tensor in zip(parts, bucket, strict=True))
-
-
 @contextmanager
 def _peer_lost_on_error() -> Iterator[None]:
     try:
@@ -220,10 +204,7 @@ def _peer_lost_on_error() -> Iterator[None]:
 
 
 def wait_until(condition: Callable[[], bool]) -> bool:
-    """Wait until `condition` is true, for files on a network file system.
-
-    Returns False if the condition is not true within 90 seconds.
-    """
+    """Wait at most 90 seconds until `condition` is true; return whether it is."""
     deadline = time.monotonic() + _FILE_TIMEOUT_SECONDS
     while not condition():
         if time.monotonic() > deadline:

@@ -24,7 +24,6 @@ class Start:
     """Settings of one process of a run, from the environment variables that torchrun sets."""
 
     rank: int
-    """Rank of the process, from 0."""
     world_size: int
     patience: float
     """Seconds without a heartbeat after which another process counts as dead."""
@@ -33,8 +32,7 @@ class Start:
 def start_of(environment: Mapping[str, str]) -> Start | None:
     """Read torchrun's environment variables; return None for a single process.
 
-    Raises:
-        LatteError: if the patience is not a positive number of seconds.
+    Raises `LatteError` if the patience is not a positive number of seconds.
     """
     rank, world_size = environment.get("RANK", ""), environment.get("WORLD_SIZE", "")
     if not (rank.isdecimal() and world_size.isdecimal()) or int(world_size) < 2:
@@ -44,11 +42,9 @@ def start_of(environment: Mapping[str, str]) -> Start | None:
 
 
 def local_device(wanted: str) -> str:
-    """Return the device of this process: its own GPU if torchrun started it, else `wanted`.
+    """Return this process's own GPU if torchrun started it and `wanted` allows it, else `wanted`.
 
-    The process gets a GPU only if `wanted` is `auto` or `cuda` and the machine has GPUs; the number
-    of the GPU is the process's local rank. Raises `LatteError` if there are more processes than
-    GPUs.
+    Raises `LatteError` if there are more processes than GPUs.
     """
     import torch
 
@@ -97,7 +93,7 @@ def joined(start: Start) -> Iterator[None]:
 def _join(start: Start) -> Any:
     """Initialise torch's process group, and return a key-value store for this run only.
 
-    The store has its own connection to torchrun's store, so that its calls do not wait for others.
+    It has its own connection to torchrun's store, so that its calls do not wait for others.
     """
     import torch
     from torch import distributed as torch_distributed

@@ -1,7 +1,4 @@
-"""End all processes of a run together; only the first process that fails reports its error.
-
-`Watchdog` is a background thread that ends this process if another process dies.
-"""
+"""End all processes of a run together; only the first process that fails reports its error."""
 
 from __future__ import annotations
 
@@ -24,8 +21,8 @@ _CONTINUE = (
 _POLL_SECONDS = 0.5
 _HEARTBEAT_SECONDS = 5.0
 _GRACE_SECONDS = 10.0
-"""Seconds after which a process that got SIGTERM and has not ended is killed. It may otherwise wait
-for ever for a dead process. Files are written atomically, so the kill damages no file."""
+"""Seconds after SIGTERM until a process is killed, which may wait for a dead process. Files are
+written atomically, so the kill damages no file."""
 _FORCED_EXIT_CODE = 2
 
 
@@ -40,9 +37,8 @@ class EndedElsewhere(LatteError):  # noqa: N818 - another process has the error
 def error_to_report(store: Any, rank: int, error: BaseException) -> BaseException:
     """Return the error that process `rank` raises instead of `error`.
 
-    The first process that fails reports its error; processes that fail later get `EndedElsewhere`.
-    If the first failed process hosted the store, the store cannot be reached any more, and every
-    process reports its own error.
+    Processes that fail later than the first get `EndedElsewhere`. If the first failed process
+    hosted the store, which then cannot be reached, every process reports its own error.
     """
     if not _is_first_to_end(store, rank):
         return EndedElsewhere("another process of this run has failed")
@@ -120,7 +116,9 @@ class Watchdog:
     def _a_peer_has_ended(self) -> bool:
         try:
             self._exchange_heartbeats()
-            return bool(self._store.check([ENDED])) or self._a_heartbeat_is_missing()
+            found, now = self._heartbeats.values(), time.monotonic()
+            silent = any(now - since > self._patience for _, since in found)
+            return silent or bool(self._store.check([ENDED]))
         except RuntimeError:
             return True
 
@@ -135,10 +133,6 @@ class Watchdog:
             found = self._store.get(_key(other)) if self._store.check([_key(other)]) else b""
             if found != self._heartbeats[other][0]:
                 self._heartbeats[other] = (found, now)
-
-    def _a_heartbeat_is_missing(self) -> bool:
-        now = time.monotonic()
-        return any(now - since > self._patience for _, since in self._heartbeats.values())
 
     def _abort(self) -> None:
         if _is_first_to_end(self._store, self._rank):

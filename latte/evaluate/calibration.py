@@ -8,6 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from latte.evaluate.statistics import bisect
+
 BINS = 15
 _FARTHEST = 100.0
 """Largest factor between the model's own scale and a scale that the search tries."""
@@ -17,12 +19,9 @@ _HALVINGS = 40
 def calibration_error(confidence: Tensor, correct: Tensor) -> float:
     """Return the expected calibration error (Guo et al. 2017, equation 3).
 
-    The error is the mean of |accuracy - confidence| over bins, weighted by the images per bin.
-    There are `BINS` bins of equal width, each of which includes its upper edge.
-
-    Args:
-        confidence: (M,) probabilities of M > 0 answers, in [0, 1].
-        correct: (M,) bool, True where the answer is right.
+    It is the mean of |accuracy - confidence| over `BINS` bins, which include their upper edges,
+    weighted by the images per bin. `confidence` (M,) are probabilities of M > 0 answers; `correct`
+    (M,) is True where the answer is right.
     """
     bins = (confidence.double() * BINS).ceil().long().clamp(1, BINS) - 1
     excess = confidence.double() - correct.double()
@@ -33,10 +32,9 @@ def calibration_error(confidence: Tensor, correct: Tensor) -> float:
 def expected_accuracy(zero_shot: Tensor, labels: Tensor) -> float:
     """Estimate the accuracy of `labels` (N,) from zero-shot probabilities (N, C).
 
-    The estimate is a mean over images, where p is the probability of an image's zero-shot class. An
-    image counts with p if its label is the zero-shot class, and with 1 - p if not. The result is at
-    most the share of images whose label is the zero-shot class: without true labels, nothing shows
-    that labels other than the zero-shot class are right.
+    It is a mean over images, where p is the probability of an image's zero-shot class: p if its
+    label is this class, else 1 - p. It is at most the share of images whose label is the zero-shot
+    class: nothing shows that other labels are right.
     """
     confidence, own = zero_shot.double().max(dim=1)
     agrees = own == labels
@@ -45,15 +43,10 @@ def expected_accuracy(zero_shot: Tensor, labels: Tensor) -> float:
 
 
 def matching_scale(similarities: Tensor, accuracy: float, start: float) -> float:
-    """Return the scale of the similarities at which the mean confidence is `accuracy`.
+    """Return the scale of similarities (N, C) at which the mean confidence is `accuracy`.
 
-    The scale is found by bisection.
-
-    Args:
-        similarities: (N, C) of N > 0 images, not scaled.
-        accuracy: a number between 0 and 1, such as the result of `expected_accuracy`.
-        start: the model's own scale. The search covers `start` / 100 to `start` * 100. With a
-            single class, whose probability is always 1, `start` is returned.
+    It is found by bisection between `start` / 100 and `start` * 100. With a single class, whose
+    probability is always 1, `start` is returned.
     """
     if similarities.shape[1] == 1:
         return start
@@ -61,13 +54,10 @@ def matching_scale(similarities: Tensor, accuracy: float, start: float) -> float
 
 
 def matching_exponent(probabilities: Tensor, accuracy: float) -> float:
-    """Return the exponent of the probabilities at which the mean confidence is `accuracy`.
+    """Return the exponent of probabilities at which the mean confidence is `accuracy`.
 
-    The exponent is found by bisection between 0.01 and 100; see `calibrated`.
-
-    Args:
-        probabilities: (N, K) of N > 0 images; the first of K classes is the likeliest.
-        accuracy: a number between 0 and 1. With a single class, 1 is returned.
+    It is found by bisection between 0.01 and 100; see `calibrated`. `probabilities` are (N, K); the
+    first of K classes is the likeliest. With a single class, 1 is returned.
     """
     if probabilities.shape[1] == 1:
         return 1.0
@@ -76,28 +66,15 @@ def matching_exponent(probabilities: Tensor, accuracy: float) -> float:
 
 
 def calibrated(probabilities: Tensor, exponent: float) -> Tensor:
-    """Return probabilities (..., K) raised to the power `exponent`, divided by their sum over K.
-
-    If all K probabilities are 0, they stay 0.
-
-    Example:
-        >>> calibrated(torch.tensor([0.9, 0.1]), 0.5)
-        tensor([0.7500, 0.2500])
-    """
+    """Return probabilities (..., K) raised to the power `exponent`, divided by their sum over K."""
     # Logarithms, because small probabilities raised to a large exponent are 0 in floating point.
     shares = (probabilities.double().log() * exponent).softmax(dim=-1)
     return shares.nan_to_num(0).to(probabilities.dtype)
 
 
 def _matching(confidence: Callable[[float], float], accuracy: float, start: float) -> float:
-    """Return the argument at which the increasing function `confidence` has value `accuracy`."""
-    low, high = math.log(start / _FARTHEST), math.log(start * _FARTHEST)
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        if confidence(math.exp(middle)) < accuracy:
-            low = middle
-        else:
-            high = middle
+    ends = math.log(start / _FARTHEST), math.log(start * _FARTHEST)
+    low, high = bisect(*ends, lambda one: confidence(math.exp(one)) < accuracy, _HALVINGS)
     return math.exp((low + high) / 2)
 
 

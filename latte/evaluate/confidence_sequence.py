@@ -1,12 +1,11 @@
 """Intervals for a mean that is sampled image by image, valid whenever sampling stops.
 
-The images are sampled without replacement from a finite population, and each has a value between
-two limits. With the given probability, all intervals of the sequence contain the population's mean.
-So a person who labels one image after the other may look at every interval and stop at any time.
+With the given probability, all intervals of the sequence contain the population's mean, so a person
+may look at every interval and stop at any time.
 
 Construction: betting against each possible mean (Waudby-Smith and Ramdas, "Estimating means of
-bounded random variables by betting", 2024, sections 4 and 5). A mean is rejected when a gambler
-who bets against it has multiplied the stake by 2 / (1 - level).
+bounded random variables by betting", 2024, sections 4 and 5). A mean is rejected when a gambler who
+bets against it has multiplied the stake by 2 / (1 - level).
 """
 
 from __future__ import annotations
@@ -17,14 +16,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from latte.evaluate.statistics import bisect
 from latte.interfaces import Interval
 
 _FRACTIONS = np.array([0.15, 0.3, 0.5, 0.7, 0.9])
-"""Shares of the largest possible bet; the stake is divided equally among bets of these sizes.
-
-Large bets detect large gains with few answers, and small bets detect small gains. The intervals are
-valid for any fixed division of the stake.
-"""
+"""Shares of the largest possible bet; the stake is divided equally among bets of these sizes. Large
+bets detect large gains with few answers, and small bets detect small gains."""
 _HALVINGS = 25
 
 
@@ -66,20 +63,7 @@ def confidence_sequence(
 def log_wealth(
     values: NDArray[np.float64], population: int, low: float, high: float, mean: float
 ) -> NDArray[np.float64]:
-    """Return the log capital, after each value, of a gambler who bets that `mean` is too low.
-
-    Args:
-        values: (m,) the sampled values in order, from `low` to `high`.
-        population: number of images that the sample is drawn from, without replacement.
-        low: the smallest value that an image can have.
-        high: the largest value that an image can have.
-        mean: the mean that the gambler bets against, above `low`.
-
-    Example:
-        >>> import numpy as np
-        >>> log_wealth(np.array([1.0, 1.0]), 10, -1, 1, 0.0).round(2)
-        array([0.41, 0.94])
-    """
+    """Return the log capital, after each value (m,), of a gambler who bets against `mean`."""
     before = np.concatenate([[0.0], np.cumsum(values)[:-1]])
     # Per step: mean value of the images not yet sampled, if the population has this mean.
     left = np.minimum((population * mean - before) / (population - np.arange(len(values))), high)
@@ -91,13 +75,11 @@ def log_wealth(
 def _lowest_mean(
     values: NDArray[np.float64], population: int, low: float, high: float, level: float
 ) -> float:
-    """Return the lower end of the interval: the lowest mean that no bet has rejected so far."""
     threshold = math.log(2 / (1 - level))
     # The mean is at least `possible`, which it is if all other images have the value `low`.
     possible = (float(values.sum()) + (population - len(values)) * low) / population
-    below, above = possible, float(values.mean())
-    for _ in range(_HALVINGS):
-        middle = (below + above) / 2
-        rejected = log_wealth(values, population, low, high, middle).max() >= threshold
-        below, above = (middle, above) if rejected else (below, middle)
-    return below
+
+    def rejected(mean: float) -> bool:
+        return bool(log_wealth(values, population, low, high, mean).max() >= threshold)
+
+    return bisect(possible, float(values.mean()), rejected, _HALVINGS)[0]

@@ -17,21 +17,21 @@ _Z = 1.959963984540054
 def label_ranks(name: str, similarities: Tensor | Similarities, labels: Tensor) -> Tensor:
     """Return (M,) int64 on the CPU: the number of classes ranked above the true class.
 
-    If two classes are equally similar, the first ranks higher.
-
-    Args:
-        name: the classifier, for errors.
-        similarities: (M, C), at any positive scale; they are read in blocks.
-        labels: (M,) int64 true classes.
-
-    Raises:
-        LatteError: if there are no images, a similarity is not finite, or a label is not a class.
+    If two classes are equally similar, the first ranks higher. `similarities` (M, C) have any
+    positive scale. Raises `LatteError`, which names the classifier `name`, if there are no images,
+    a similarity is not finite, or a label is not a class.
     """
     found = in_blocks(similarities)
     labels = labels.cpu()
-    _check(name, found.images, found.classes, labels)
-    ranks, broken = torch.empty_like(labels), 0
-    first = 0
+    if found.images != len(labels):
+        raise ValueError(f"{found.images} rows of similarities, {len(labels)} labels")
+    if not len(labels):
+        raise LatteError(f"{name} cannot be evaluated: there are no labelled images")
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= found.classes:
+        classes = f"but there are {found.classes} classes"
+        raise LatteError(f"{name}: labels go from {low} to {high}, {classes}")
+    ranks, broken, first = torch.empty_like(labels), 0, 0
     for block in found:
         rows = slice(first, first + len(block))
         ranks[rows] = _ranks(block.detach().cpu(), labels[rows])
@@ -50,19 +50,17 @@ def evaluate_ranks(
 ) -> Evaluation:
     """Return the accuracies of one classifier, and its gain over the zero-shot classifier.
 
-    Args:
-        name: `zero-shot`, `adapted`, or the name of a control run.
-        ranks: (M,), from `label_ranks`.
-        labels: (M,) int64 true classes.
-        number_of_classes: C.
-        baseline: (M,) bool, True where the zero-shot classifier is right; None for zero-shot.
+    `ranks` (M,) come from `label_ranks`. `baseline` (M,) is True where the zero-shot classifier is
+    right; None for zero-shot.
     """
     correct, gain = ranks == 0, None
     if baseline is not None:
         baseline = baseline.cpu()
         won, lost = int((correct & ~baseline).sum()), int((~correct & baseline).sum())
         gain = paired_gain_interval(won, lost, len(correct))
-    classes = _class_accuracies(correct, labels, number_of_classes)
+    images = torch.bincount(labels.cpu(), minlength=number_of_classes).tolist()
+    right = torch.bincount(labels.cpu()[correct], minlength=number_of_classes).tolist()
+    classes = tuple(ClassAccuracy(*counts) for counts in zip(right, images, strict=True))
     shares = [one.correct / one.images for one in classes if one.images]
     return Evaluation(
         name=name,
@@ -81,30 +79,10 @@ def _ranks(similarities: Tensor, labels: Tensor) -> Tensor:
     return ((similarities > own) | ((similarities == own) & earlier)).sum(dim=1)
 
 
-def _check(name: str, images: int, classes: int, labels: Tensor) -> None:
-    if images != len(labels):
-        raise ValueError(f"{images} rows of similarities, {len(labels)} labels")
-    if images == 0:
-        raise LatteError(f"{name} cannot be evaluated: there are no labelled images")
-    if int(labels.min()) < 0 or int(labels.max()) >= classes:
-        raise LatteError(
-            f"{name}: labels go from {int(labels.min())} to {int(labels.max())}, "
-            f"but there are {classes} classes"
-        )
-
-
-def _class_accuracies(correct: Tensor, labels: Tensor, classes: int) -> tuple[ClassAccuracy, ...]:
-    labels = labels.cpu()
-    images = torch.bincount(labels, minlength=classes).tolist()
-    right = torch.bincount(labels[correct], minlength=classes).tolist()
-    return tuple(ClassAccuracy(*counts) for counts in zip(right, images, strict=True))
-
-
 def accuracy_interval(correct: int, images: int) -> Interval:
     """Return the share `correct / images` with its Wilson score interval.
 
-    Wilson (1927), Journal of the American Statistical Association 22:209-212. The interval stays
-    within [0, 1], and its width is above 0 even if all answers or no answers are right.
+    Wilson (1927), Journal of the American Statistical Association 22:209-212.
     """
     share = correct / images
     scale = 1 + _Z**2 / images
@@ -119,14 +97,9 @@ def paired_gain_interval(won: int, lost: int, images: int) -> Interval:
     """Return the gain in accuracy over a baseline on the same images: `(won - lost) / images`.
 
     The interval is the adjusted Wald interval of Bonett and Price (2012), Journal of Educational
-    and Behavioral Statistics 37:479-488. It adds one image to `won` and one to `lost`. With few
-    images or few changed answers, it covers the true gain more reliably than a normal
-    approximation, and it needs no resampling. If no answer changed, the interval is [0, 0].
-
-    Args:
-        won: number of images on which only the classifier is right.
-        lost: number of images on which only the baseline is right.
-        images: number of all images, with changed and unchanged answers.
+    and Behavioral Statistics 37:479-488, which adds one image to `won` and one to `lost`. If no
+    answer changed, the interval is [0, 0]. `won` and `lost` are images on which only the classifier
+    or only the baseline is right.
     """
     value = (won - lost) / images
     if won == lost == 0:

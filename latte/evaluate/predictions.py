@@ -15,8 +15,7 @@ from latte.io.files import write_atomically
 
 PredictionFormat = Literal["csv", "jsonl"]
 Source = Literal["classifier", "own"]
-"""Source of a prediction: `classifier`, or `own` for a training image that is not classified
-again."""
+"""`own` for a training image that is not classified again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +24,7 @@ class ClassScore:
 
     name: str
     score: float
-    """Softmax over all classes of scale times similarity, between 0 and 1. If the scale is
-    calibrated (see `Calibration`), about nine of ten predictions with score 0.9 are right."""
+    """Softmax over all classes of scale times similarity, between 0 and 1."""
     label: int
     """The class's index among the run's classes."""
 
@@ -39,14 +37,12 @@ class Prediction:
     """The image's id in its dataset, or the path that the user gave."""
     classes: tuple[ClassScore, ...]
     source: Source = "classifier"
-    """`own` for a training image whose class comes from a person or from the run's posterior (the
-    class probabilities that a labeler gave all training images together)."""
+    """`own` for a training image whose class comes from a person or from the run's posterior."""
     true_class: str | None = None
     """Name of the true class in a run's predictions of its labelled images; otherwise None."""
     match: float | None = None
-    """Probability, by a sigmoid model, that the likeliest class fits the image. None for other
-    models, and if the prototypes have a bias or are not unit vectors. Unlike scores, these
-    probabilities need not sum to 1 over the classes."""
+    """Probability, by a sigmoid model with unit prototypes, that the likeliest class fits; else
+    None. These probabilities need not sum to 1 over the classes."""
 
     @property
     def label(self) -> int:
@@ -75,13 +71,7 @@ def predict_rows(
 ) -> list[Prediction]:
     """Return the `top_k` likeliest classes of each image, or all if there are fewer.
 
-    Args:
-        images: M ids, in the order of the rows of `similarities`.
-        similarities: (M, C), not scaled; see `Classifier`.
-        class_names: C names, in label order.
-        logit_scale: multiplies the similarities.
-        top_k: classes per image.
-        matches: (M, C) probabilities of a sigmoid model; see `Prediction.match`.
+    `similarities` (M, C) are not scaled; `matches` (M, C) are described at `Prediction.match`.
     """
     probabilities = (similarities.detach().float() * logit_scale).softmax(dim=1)
     scores, labels = probabilities.topk(min(top_k, len(class_names)), dim=1)
@@ -105,11 +95,8 @@ class Columns:
     classes: int | None = None
     """Largest number of classes per row, for CSV; None for the number in the first row."""
     source: bool = True
-    """True to write the column `source`."""
     true_class: bool = False
-    """True to write the column `true_class`, for labelled images."""
     match: bool = False
-    """True to write the column `match`, for sigmoid models."""
 
 
 PLAIN = Columns()
@@ -135,13 +122,9 @@ def stream_predictions(
     rows, only the header is written.
     If `columns` has them, `source`, `true_class` and `match` follow `image` in both formats.
     """
-    if format == "jsonl":
-        _stream_jsonl(stream, rows, columns)
-    else:
+    if format == "csv":
         _stream_csv(stream, rows, columns)
-
-
-def _stream_jsonl(stream: TextIO, rows: Iterable[Prediction], columns: Columns) -> None:
+        return
     for row in rows:
         classes = [{"class": one.name, "score": _rounded(one.score)} for one in row.classes]
         record = {**_about_image(row, columns), "classes": classes}
@@ -165,19 +148,17 @@ def _stream_csv(stream: TextIO, rows: Iterable[Prediction], columns: Columns) ->
 
 
 def _header(columns: Columns, classes: int) -> list[str]:
-    """Return the names of the CSV columns, with `classes` classes per row."""
     ranks = range(1, classes + 1)
     names = [name for rank in ranks for name in (f"class_{rank}", f"score_{rank}")]
     return [*_about_image(Prediction("", ()), columns), *names]
 
 
 def _about_image(row: Prediction, columns: Columns) -> dict[str, str | float | None]:
-    """Return the values of a row that precede its classes, by column."""
-    source = {"source": row.source} if columns.source else {}
-    true_class = {"true_class": row.true_class} if columns.true_class else {}
-    found = None if row.match is None else _rounded(row.match)
-    match = {"match": found} if columns.match else {}
-    return {"image": row.image, **source, **true_class, **match}
+    match = None if row.match is None else _rounded(row.match)
+    values: dict[str, str | float | None]
+    values = {"source": row.source, "true_class": row.true_class, "match": match}
+    chosen = {name: value for name, value in values.items() if getattr(columns, name)}
+    return {"image": row.image, **chosen}
 
 
 class _LineFeeds:
@@ -204,8 +185,8 @@ def with_unknown(rows: Iterable[Prediction], below: float) -> Iterator[Predictio
     """Put `NONE_OF_THEM` first in each row whose `match` is less than `below`.
 
     A row without `match` is judged by its highest score, which is the usual baseline for detecting
-    images of unknown classes (Hendrycks and Gimpel 2017). `NONE_OF_THEM` gets the score of the best
-    class. The last class is removed, so that the length of the row stays the same.
+    images of unknown classes (Hendrycks and Gimpel 2017). The last class is removed, so that the
+    length of the row stays the same.
     """
     for row in rows:
         best = row.classes[0]

@@ -1,8 +1,8 @@
 """Class priors of unlabelled images, and posteriors with new priors.
 
-The method is expectation maximisation of the images' likelihood: section 2 of Saerens, Latinne and
-Decaestecker, "Adjusting the outputs of a classifier to new a priori probabilities: a simple
-procedure", Neural Computation 14 (2002).
+The method is expectation maximisation: section 2 of Saerens, Latinne and Decaestecker, "Adjusting
+the outputs of a classifier to new a priori probabilities: a simple procedure", Neural Computation
+14 (2002).
 """
 
 from __future__ import annotations
@@ -25,13 +25,8 @@ def estimate_priors(
 
     All priors pi_k start equal. Each step computes q_ik = p_ik pi_k, normalised over the classes k,
     and sets pi_k to the mean of q_ik over the images i, until no prior changes by more than 1e-6.
-    Posteriors should be calibrated.
-
-    Args:
-        posteriors: (N, C) probabilities; rows sum to 1. If N is 0, priors stay equal. If `labels`
-            is given, (N, K) probabilities of the classes in `labels`.
-        labels: (N, K) int64, K classes per image.
-        classes: C; needed with `labels`.
+    `posteriors` (N, C) should be calibrated. With `labels` (N, K), they are (N, K) probabilities of
+    these labels, out of C = `classes`.
     """
     images, width = posteriors.shape
     count = width if classes is None else classes
@@ -87,21 +82,10 @@ class PresentClasses:
 def present_classes(labels: Tensor, probabilities: Tensor, classes: int) -> PresentClasses:
     """Estimate which of C `classes` occur among N images, each of which shows one class.
 
-    The estimated number of images of a class is N times its prior from `estimate_priors`. Images
-    with an uncertain label thereby count mostly for classes that other images show with confidence.
-
-    Args:
-        labels: (N, K) int64, the K likeliest classes of each image.
-        probabilities: (N, K), probabilities of these classes; rows are assumed to sum to 1.
-        classes: C.
-
-    Raises:
-        ValueError: for different shapes, invalid labels or invalid probabilities.
-
-    Example:
-        >>> found = present_classes(torch.tensor([[1], [1], [3]]), torch.ones(3, 1), classes=4)
-        >>> found.expected, found.unsupported
-        (2, (0, 2))
+    The estimated number of images of a class is N times its prior from `estimate_priors`. `labels`
+    (N, K) are the K likeliest classes of each image, `probabilities` (N, K) theirs; rows are
+    assumed to sum to 1. Raises `ValueError` for different shapes, invalid labels or invalid
+    probabilities.
     """
     _check(labels, probabilities, classes)
     images = len(labels)

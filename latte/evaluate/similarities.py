@@ -16,9 +16,7 @@ class Similarities:
     """An (M, C) matrix, computed block by block so that it is never entirely in memory."""
 
     images: int
-    """Number of images, M."""
     classes: int
-    """Number of classes, C."""
     block: Callable[[slice], Tensor]
     """Function that returns the rows (B, C) of a slice of images, on the CPU."""
 
@@ -60,10 +58,7 @@ def diagnose(similarities: Tensor | Similarities, logit_scale: float) -> Diagnos
 
 
 def confidence_and_margin(similarities: Tensor, logit_scale: float) -> tuple[Tensor, Tensor]:
-    """Return, per image, the probability (B,) of its top class and its margin (B,).
-
-    The margin is the difference between the two highest similarities; 0 with a single class.
-    """
+    """Return the probability (B,) of each image's top class, and its margin (B,)."""
     similarities = similarities.detach().float()
     confidences = (similarities * logit_scale).softmax(dim=1).amax(dim=1)
     best = similarities.topk(min(2, similarities.shape[1]), dim=1).values

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -30,11 +30,7 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 def mean_interval(values: Sequence[float]) -> Interval:
-    """Return the mean of at least two values with Student's 95 % t-interval.
-
-    If the values are normally distributed, 95 % of such intervals contain the mean over all seeds.
-    Raises `ValueError` for fewer than two values.
-    """
+    """Return the mean of at least two values with Student's 95 % t-interval."""
     if len(values) < 2:
         raise ValueError("a single value has no spread to estimate an interval from")
     found = spread(values)
@@ -45,12 +41,20 @@ def mean_interval(values: Sequence[float]) -> Interval:
 @cache
 def t_quantile(degrees_of_freedom: int) -> float:
     """Return the 97.5 % quantile of Student's t distribution, for at least 1 degree of freedom."""
-    low, high = 0.0, math.pi / 2
-    for _ in range(60):
-        middle = (low + high) / 2
-        below = _inside(middle, degrees_of_freedom) < _COVERED
-        low, high = (middle, high) if below else (low, middle)
+    low, _ = bisect(
+        0.0, math.pi / 2, lambda angle: _inside(angle, degrees_of_freedom) < _COVERED, halvings=60
+    )
     return math.tan(low) * math.sqrt(degrees_of_freedom)
+
+
+def bisect(
+    low: float, high: float, is_below: Callable[[float], bool], halvings: int
+) -> tuple[float, float]:
+    """Halve the interval around the number up to which `is_below` is true; return its ends."""
+    for _ in range(halvings):
+        middle = (low + high) / 2
+        low, high = (middle, high) if is_below(middle) else (low, middle)
+    return low, high
 
 
 def _inside(angle: float, degrees_of_freedom: int) -> float:

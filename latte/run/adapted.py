@@ -1,7 +1,4 @@
-"""The adapted model: models and prototypes, saved to a run folder and loaded from it.
-
-A guard decides, without labels, whether a run uses its adapted model in full.
-"""
+"""Models and prototypes of a run: average their similarities, save them and load them."""
 
 from __future__ import annotations
 
@@ -64,20 +61,17 @@ class Adapted:
 
     @cached_property
     def logit_bias(self) -> float | None:
-        """Mean of the logit biases of the learners' models, which only sigmoid models have.
-
-        None if a model has no bias, or if similarities of a learner are not cosines.
-        """
+        """Mean logit bias of sigmoid models; None if a model has no bias or uses no cosines."""
         biases = [member.backbone.logit_bias for member in self.members]
         found = [float(bias.detach()) for bias in biases if bias is not None]
-        cosines = all(_gives_cosines(member.classifier) for member in self.members)
+        cosines = all(
+            one.bias is None and torch.allclose(one.weights.norm(dim=1), torch.ones(()), atol=1e-3)
+            for one in (member.classifier for member in self.members)
+        )
         return sum(found) / len(found) if len(found) == len(biases) and cosines else None
 
     def matches(self, similarities: Tensor) -> Tensor | None:
-        """Return the probabilities (B, C) that a class fits an image; only for sigmoid models.
-
-        They are sigmoid(scale * similarity + bias). Returns None if `logit_bias` is None.
-        """
+        """Return the probability (B, C) that a class fits an image; None without `logit_bias`."""
         bias = self.logit_bias
         return None if bias is None else (self.logit_scale * similarities + bias).sigmoid()
 
@@ -101,10 +95,7 @@ class Adapted:
         return mean_similarities([member.classifier for member in self.members], features)
 
     def in_blocks(self, features: Sequence[Tensor]) -> Similarities:
-        """Return the similarities of all images, computed in blocks when they are used.
-
-        `features` are the features (N, D) of each learner.
-        """
+        """Return the similarities, computed in blocks on use, from learners' features (N, D)."""
         return Similarities(
             len(features[0]),
             len(self.class_names),
@@ -112,16 +103,8 @@ class Adapted:
         )
 
 
-def _gives_cosines(classifier: Classifier) -> bool:
-    lengths = classifier.weights.norm(dim=1)
-    return classifier.bias is None and torch.allclose(lengths, torch.ones(()), atol=1e-3)
-
-
 def mean_similarities(classifiers: Sequence[Classifier], features: Sequence[Tensor]) -> Tensor:
-    """Return the similarities (B, C) of B images, averaged over the learners.
-
-    `classifiers` and `features` (B, D) have one entry per learner.
-    """
+    """Return the learners' mean similarities (B, C), from each learner's features (B, D)."""
     found = [own.similarities(one) for own, one in zip(classifiers, features, strict=True)]
     return found[0] if len(found) == 1 else torch.stack(found).mean(dim=0)
 
@@ -149,20 +132,14 @@ def save_adapted(folder: RunFolder, adapted: Adapted) -> list[Path]:
 
 def save_classifiers(folder: RunFolder, adapted: Adapted) -> Path:
     """Write `prototypes.safetensors`; return its path."""
-    about = {
-        "class_names": adapted.class_names,
-        "learners": [member.name for member in adapted.members],
-    }
+    names = [member.name for member in adapted.members]
+    about = {"class_names": adapted.class_names, "learners": names}
     write_prototypes(folder.prototypes, adapted, about)
     return folder.prototypes
 
 
 def write_prototypes(path: Path, adapted: Adapted, about: Mapping[str, Any]) -> None:
-    """Write the prototypes of all learners to a safetensors file.
-
-    The tensors of each learner are `NAME.weights`, `NAME.owners` and, if there is a bias,
-    `NAME.bias`. `about` is stored as JSON in the metadata entry `latte`.
-    """
+    """Write `NAME.weights`, `NAME.owners` and perhaps `NAME.bias` of each learner, and `about`."""
     tensors: dict[str, Tensor] = {}
     for member in adapted.members:
         found = member.classifier
@@ -179,12 +156,10 @@ def write_prototypes(path: Path, adapted: Adapted, about: Mapping[str, Any]) -> 
 def load_adapted(
     run: FinishedRun, device: str, progress: Progress | None, *, candidate: bool = False
 ) -> Adapted:
-    """Load the models and prototypes of a run.
+    """Load the models and prototypes of a run, or of its `candidate`.
 
-    If `candidate` is true, load the run's candidate instead: the adapted model that the guard
-    did not accept in full. A candidate without a model folder did not change CLIP; its model is
-    then the frozen CLIP in the run's own model folder. Raises `LatteError` if the files are missing
-    or damaged.
+    A candidate without a model folder did not change CLIP; its model is then the frozen CLIP in the
+    run's own model folder. Raises `LatteError` if the files are missing or damaged.
     """
     source = run.candidate if candidate else run
     classifiers = load_classifiers(source)
@@ -198,7 +173,10 @@ def load_adapted(
     else:
         own = run.learners
         models = dict.fromkeys(classifiers, _model_folder(run.folder, own[0], len(own)))
-    loader = _loader(run)
+    registry, section = load_registry(), run.recipe.get(BACKBONE)
+    use = section.get(USE) if isinstance(section, dict) else None
+    named = registry.get("backbone", str(use or DEFAULT_BACKBONE), where=str(run.folder.recipe))
+    loader = cast("type[BackboneLoader[Any]]", registry.load(named))
     arithmetic = _arithmetic(run, torch.device(device))
     members = tuple(
         Member(name, _load_model(loader, models[name], device), classifier, arithmetic)
@@ -210,11 +188,7 @@ def load_adapted(
 
 
 def _arithmetic(run: FinishedRun, device: torch.device) -> Arithmetic:
-    """Return the arithmetic (number format) in which the run's models encode on `device`.
-
-    The arithmetic is the recipe's `precision` or, if `device` does not support this precision, the
-    choice of `auto`.
-    """
+    """Return the recipe's `precision`, or the choice of `auto` if `device` does not support it."""
     train = run.recipe.get("train")
     found = train.get("precision") if isinstance(train, Mapping) else None
     precision: Any = found if found in get_args(Precision) else "auto"
@@ -225,10 +199,7 @@ def _arithmetic(run: FinishedRun, device: torch.device) -> Arithmetic:
 
 
 def load_classifiers(run: FinishedRun) -> dict[str, Classifier]:
-    """Return each learner's prototypes by name, without loading the models.
-
-    Raises `LatteError` if the prototypes are missing or damaged.
-    """
+    """Return each learner's prototypes by name. Raises `LatteError` for a damaged file."""
     names, classes = run.learners, len(run.class_names)
     with open_tensors(run.folder.prototypes) as file:
         return {name: _classifier(file, name, classes) for name in names}
@@ -241,7 +212,6 @@ def refuse_other_width(run: FinishedRun, classifiers: Mapping[str, Classifier], 
 
 
 def _classifier(file: Any, learner: str, classes: int) -> Classifier:
-    """Return one learner's prototypes. Raises `ValueError` unless they cover `classes` classes."""
     # Memory-mapped tensors have another memory alignment than the saved tensors had, which changes
     # the last bits of matrix products. Copies are aligned like the saved tensors.
     weights, owners = (
@@ -276,17 +246,7 @@ def _model_folder(folder: RunFolder, name: str, learners: int) -> Path:
     return folder.model if learners == 1 else folder.model / name
 
 
-def _loader(run: FinishedRun) -> type[BackboneLoader[Any]]:
-    """Return the loader of the run's backbone. Raises `LatteError` if it is not installed."""
-    section = run.recipe.get(BACKBONE)
-    use = section.get(USE) if isinstance(section, dict) else None
-    registry = load_registry()
-    found = registry.get("backbone", str(use or DEFAULT_BACKBONE), where=str(run.folder.recipe))
-    return cast("type[BackboneLoader[Any]]", registry.load(found))
-
-
 def _load_model(loader: type[BackboneLoader[Any]], folder: Path, device: str) -> Backbone:
-    """Load a model of the run. Raises `LatteError` if it is damaged."""
     found = loader.load_saved(folder, device)
     scale = float(found.logit_scale.detach())
     if not 0 < scale <= LARGEST_SCALE:

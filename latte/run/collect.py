@@ -1,14 +1,12 @@
-"""Collect the results of a run from its folder, for reporters.
-
-A control run is a run of a variant of the recipe, for comparison.
-"""
+"""Collect the results of a run from its folder, for reporters."""
 
 from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -35,6 +33,8 @@ from latte.run.posterior import read_own_images
 from latte.run.workspace import Workspace
 from latte.run.zero_shot import ZeroShot, load_zero_shot, zero_shot_labels
 
+PairT = TypeVar("PairT")
+
 GALLERY = 200
 """Number of training images that are sampled with the run's seed as examples for reporters."""
 
@@ -44,8 +44,8 @@ def collect_results(
 ) -> RunResults:
     """Return all results of a finished run that a report may show.
 
-    `controls` has the evaluations of each control run, by name. Raises `LatteError` if a file of
-    the run is damaged, or belongs to other images or classes.
+    `controls` has the evaluations of each control run. Raises `LatteError` if a file of the run is
+    damaged, or belongs to other images or classes.
     """
     folder, run = workspace.folder, FinishedRun(workspace.folder)
     with explained(folder.prototypes):
@@ -59,6 +59,7 @@ def collect_results(
     classifiers = load_classifiers(run)
     before = zero_shot_labels(zero_shot.evaluation, zero_shot.class_features)
     refuse_other_width(run, classifiers, zero_shot.class_features.shape[1])
+    frozen, adapted = Counter(labels.frozen), Counter(labels.adapted)
     done = {stage: record for stage, record in run.records.items() if stage != "report"}
     return RunResults(
         folder=folder.path,
@@ -67,12 +68,14 @@ def collect_results(
         environment=run.environment,
         class_names=images.class_names,
         training_images=len(images.training.images),
-        skipped_images=images.skipped,
+        skipped_images=len(images.training.skipped) + len(images.evaluation.skipped),
         seconds={stage: record.seconds for stage, record in done.items()},
         metrics=run.metrics,
         evaluations=(*run.evaluations, *_of_controls(controls)),
         gallery=tuple(_gallery(workspace, images, labels, bank)),
-        pseudo_label_counts=_counts(labels, len(images.class_names)),
+        pseudo_label_counts=tuple(
+            (frozen[label], adapted[label]) for label in range(len(images.class_names))
+        ),
         verdict=run.verdict,
         held_back=run.held_back,
         cut_texts=run.cut_texts,
@@ -83,9 +86,7 @@ def collect_results(
         confusions=_confusions(run, images, zero_shot, before, [*classifiers.values()]),
         mistakes=_mistakes(run, images, before),
         uncertain=_uncertain(run, images, labels),
-        label_flows=tuple(
-            LabelFlow(*pair, number) for pair, number in _pairs(labels.frozen, labels.adapted)
-        ),
+        label_flows=_pairs(LabelFlow, labels.frozen, labels.adapted),
         prototypes=tuple(
             LearnerPrototypes(name, zero_shot.classifier, after)
             for name, after in classifiers.items()
@@ -124,17 +125,8 @@ def _gallery(
     ]
 
 
-def _counts(labels: PseudoLabels, classes: int) -> tuple[tuple[int, int], ...]:
-    """Return two numbers per class: images with this zero-shot label, and with this adapted one."""
-    frozen, adapted = Counter(labels.frozen), Counter(labels.adapted)
-    return tuple((frozen[index], adapted[index]) for index in range(classes))
-
-
 def _mistakes(run: FinishedRun, images: Images, before: Tensor) -> tuple[ClassifiedImage, ...]:
-    """Return the evaluation images that the run classifies wrongly, the most confident first.
-
-    `before` (M,) are the zero-shot labels of all evaluation images.
-    """
+    """Return the wrongly classified evaluation images, the most confident first."""
     if not images.labels:
         return ()
     found = [
@@ -152,10 +144,6 @@ def _mistakes(run: FinishedRun, images: Images, before: Tensor) -> tuple[Classif
 def _uncertain(
     run: FinishedRun, images: Images, labels: PseudoLabels
 ) -> tuple[ClassifiedImage, ...]:
-    """Return the training images in `uncertain.jsonl`, which have the lowest confidence.
-
-    Raises `LatteError` if the file names an unknown image.
-    """
     wanted = {answer.image for answer in run.uncertain}
     rows = {image.id: row for row, image in enumerate(images.training.images) if image.id in wanted}
     with explained(run.folder.uncertain):
@@ -180,9 +168,7 @@ def _confusions(
 ) -> dict[str, tuple[Confusion, ...]]:
     """Count pairs of true and predicted class, for zero-shot CLIP and for the adapted model.
 
-    `before` (M,) are the zero-shot labels of the evaluation images. Both counts use only the images
-    on which the accuracy of the adapted model is measured; see `split_rows`. If there is no
-    evaluation split, the result is empty.
+    Both counts use only the images on which the adapted model is measured; see `split_rows`.
     """
     if not images.labels:
         return {}
@@ -199,17 +185,15 @@ def _confusions(
         ).labels()
     true = torch.tensor(images.labels)[rows].tolist()
     return {
-        name: tuple(
-            Confusion(*pair, number) for pair, number in _pairs(true, predicted[rows].tolist())
-        )
+        name: _pairs(Confusion, true, predicted[rows].tolist())
         for name, predicted in (("zero-shot", before), ("adapted", after))
     }
 
 
-def _pairs(first: Sequence[int], second: Sequence[int]) -> list[tuple[tuple[int, int], int]]:
-    """Return each pair of labels and its number of images.
-
-    The most frequent pair comes first; equally frequent pairs are in label order.
-    """
+def _pairs(
+    kind: Callable[[int, int, int], PairT], first: Sequence[int], second: Sequence[int]
+) -> tuple[PairT, ...]:
+    """Return a `kind` for each pair of labels and its number of images, most frequent first."""
     found = Counter(zip(first, second, strict=True))
-    return sorted(found.items(), key=lambda item: (-item[1], item[0]))
+    ordered = sorted(found.items(), key=lambda item: (-item[1], item[0]))
+    return tuple(kind(*pair, number) for pair, number in ordered)

@@ -1,8 +1,4 @@
-"""Measure one model on unlabelled images, so that the user can compare several models.
-
-A guard decides, without labels, whether the adapted model is better than zero-shot CLIP. This
-decision is its verdict.
-"""
+"""Measure one model on unlabelled images, so that the user can compare several models."""
 
 from __future__ import annotations
 
@@ -14,7 +10,6 @@ from torch import Tensor
 
 from latte.backbone.encode import encode_cached_images
 from latte.backbone.names import licence_of, repository_of
-from latte.data.cache import ImageCache
 from latte.interfaces import Verdict
 from latte.interfaces.progress import SilentProgress
 from latte.results.identity import STAGES
@@ -32,10 +27,9 @@ _QUERIES = 2000
 def model_score(image_features: Tensor, labels: Tensor) -> float:
     """Return how often neighbouring images have the same zero-shot label, beyond chance.
 
-    A score of 1 means always; 0 means as often as two random images. The neighbours of an image are
-    the ten nearest images by the cosine of unit features (N, D); `labels` are (N,) int64. The score
-    does not depend on the logit scale, so it can rank models; docs/backbones.md compares such ranks
-    with measured accuracies.
+    A score of 1 means always; 0 means as often as two random images. The neighbours are the ten
+    nearest by the cosine of unit features (N, D); `labels` are (N,) int64. docs/backbones.md
+    compares ranks by this score with measured accuracies.
     """
     images = len(labels)
     shares = labels.bincount().double() / images
@@ -57,20 +51,16 @@ class MeasuredModel:
     """Measurements of one model on the given images."""
 
     score: float
-    """Agreement, beyond chance, of the zero-shot labels of similar images; see `model_score`."""
+    """See `model_score`."""
     verdict: Verdict | None
     """The guard's verdict on the adapted model; None if the recipe has no guard."""
     seconds: float
     """Seconds per image that the model needs to encode images; decoding is not included."""
     licence: str | None
-    """Licence of the weights; None if unknown."""
 
 
 def measure_model(workspace: Workspace) -> MeasuredModel:
-    """Run the stages up to `train`, and measure the recipe's model.
-
-    The model's features stay in the cache.
-    """
+    """Run the stages up to `train`, and measure the recipe's model."""
     images = find_images(workspace)
     with workspace.folder.lock():
         job = Job(workspace, images)
@@ -78,19 +68,14 @@ def measure_model(workspace: Workspace) -> MeasuredModel:
             job.run(stage)
     zero_shot, verdict = job.zero_shot, workspace.folder.verdict
     chosen = workspace.recipe.resolved["backbone"]
-    return MeasuredModel(
-        model_score(zero_shot.training, zero_shot.zero_shot_labels),
-        read_stored(verdict, Verdict) if verdict.exists() else None,
-        _seconds(workspace, images.training.cache),
-        licence_of(repository_of(chosen["model"], chosen.get("pretrained"))),
-    )
-
-
-def _seconds(workspace: Workspace, images: ImageCache) -> float:
-    """Return the seconds per image for encoding, without decoding, after a warm-up."""
-    clip, count, quiet = workspace.frozen_clip, min(len(images), _TIMED_IMAGES), SilentProgress()
+    score = model_score(zero_shot.training, zero_shot.zero_shot_labels)
+    found = read_stored(verdict, Verdict) if verdict.exists() else None
+    clip, cache, quiet = workspace.frozen_clip, images.training.cache, SilentProgress()
+    count = min(len(cache), _TIMED_IMAGES)
     with workspace.encoding():
-        encode_cached_images(clip, images, count, quiet, "", range(1))
+        encode_cached_images(clip, cache, count, quiet, "", range(1))  # warms up
         began = time.perf_counter()
-        encode_cached_images(clip, images, count, quiet, "", range(count))
-        return (time.perf_counter() - began) / count
+        encode_cached_images(clip, cache, count, quiet, "", range(count))
+        seconds = (time.perf_counter() - began) / count
+    licence = licence_of(repository_of(chosen["model"], chosen.get("pretrained")))
+    return MeasuredModel(score, found, seconds, licence)

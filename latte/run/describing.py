@@ -1,11 +1,9 @@
-"""Stage `describe`: generate texts about training images and groups of images.
-
-A describer, which is a model that looks at images, writes the texts. All runs share the texts.
-"""
+"""Stage `describe`: generate texts about training images and groups of images."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import groupby
 from typing import Any
@@ -14,8 +12,8 @@ from latte import distributed
 from latte.data.images import open_image
 from latte.describe.bank import DescriptionBank
 from latte.describe.gating import apply_gates
-from latte.describe.generate import GenerateResult, generate
-from latte.describe.plan import Plan, TrainingSet, plan_requests
+from latte.describe.generate import GenerateResult, Results, generate
+from latte.describe.plan import Descriptions, Plan, Plans, TrainingSet, plan_requests
 from latte.describe.shards import Shard
 from latte.describe.store import DescriptionStore
 from latte.interfaces import Describer, DescriptionType, HeldBack, LatteError, Progress
@@ -36,15 +34,9 @@ def describe(
 ) -> DescriptionBank | None:
     """Read texts from the store, generate missing texts, and write the run's description bank.
 
-    The bank is the list of texts that this run uses. Texts that the recipe's gates filter out stay
-    in the store, but not in the bank. Several processes each generate a share of the texts. The
-    main process returns the bank; the other processes return None.
-
-    Args:
-        workspace: the workspace of the run.
-        images: the run's images.
-        zero_shot: features and labels of the images by the frozen CLIP.
-        ask_again: repeat requests that describers refused in an earlier run.
+    Texts that gates filter out stay in the store, but not in the bank. Several processes each
+    generate a share of the texts; only the main process returns the bank. `ask_again` repeats
+    requests that describers refused in an earlier run.
     """
     descriptions = build_descriptions(workspace, images.template)
     training = training_set(workspace, images, zero_shot)
@@ -58,10 +50,7 @@ def describe(
 
 
 def load_bank(workspace: Workspace, images: Images) -> DescriptionBank:
-    """Load the description bank that `describe` wrote.
-
-    Raises `LatteError` if the file is damaged, or belongs to other images.
-    """
+    """Load the run's bank. Raises `LatteError` if it is damaged or belongs to other images."""
     descriptions = build_descriptions(workspace, images.template)
     path = workspace.folder.descriptions
     bank = DescriptionBank.load(path, images.class_names, images.template, descriptions)
@@ -95,56 +84,52 @@ def training_set(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> T
 def _ask_all(
     workspace: Workspace,
     training: TrainingSet,
-    descriptions: Mapping[str, DescriptionType[Any]],
+    descriptions: Descriptions,
     *,
     shard: Shard | None = None,
     ask_again: bool = False,
 ) -> tuple[dict[str, Plan], dict[str, GenerateResult]]:
-    """Plan all requests, then let one describer after another answer its requests.
+    """Let one describer after another answer its requests; return plans and results by name.
 
-    Each describer is closed before the next describer begins. If `shard` is given, only requests in
-    this shard are answered. Returns the plans and the results by the name of the describer.
+    Each describer is closed before the next one begins.
     """
-    waiting = build_describers(workspace, descriptions)
     results = {}
-    try:
-        plans = plan_requests(
-            training, descriptions, waiting, workspace.seed, workspace.recipe.asked
-        )
-        with DescriptionStore(description_folder()) as store:
-            for name, plan in plans.items():
-                if len(plans) > 1:
-                    workspace.progress.say(f"describer {name}: {', '.join(plan.descriptions)}")
-                results[name] = generate(
-                    waiting[name], plan, store, workspace.progress, shard=shard, ask_again=ask_again
-                )
-                waiting.pop(name).close()
-    finally:
-        for describer in waiting.values():
-            describer.close()
+    with (
+        planned_requests(workspace, training, descriptions) as (plans, waiting),
+        DescriptionStore(description_folder()) as store,
+    ):
+        for name, plan in plans.items():
+            if len(plans) > 1:
+                workspace.progress.say(f"describer {name}: {', '.join(plan.descriptions)}")
+            results[name] = generate(
+                waiting[name], plan, store, workspace.progress, shard=shard, ask_again=ask_again
+            )
+            waiting.pop(name).close()
     return plans, results
 
 
-def build_describers(
-    workspace: Workspace, descriptions: Mapping[str, DescriptionType[Any]]
-) -> dict[str, Describer[Any]]:
-    """Return the describers that `descriptions` need, by name, in the recipe's order."""
+@contextmanager
+def planned_requests(
+    workspace: Workspace, training: TrainingSet, descriptions: Descriptions
+) -> Iterator[tuple[dict[str, Plan], dict[str, Describer[Any]]]]:
+    """Return plans and describers by name, and close the describers after the `with` block."""
     asked = workspace.recipe.asked
     needed = {asked.get(label) for label, kind in descriptions.items() if kind.scope != "class"}
-    return {
+    describers = {
         choice.label: workspace.build(choice)
         for choice in workspace.recipe.describers
         if choice.label in needed
     }
+    try:
+        yield plan_requests(training, descriptions, describers, workspace.seed, asked), describers
+    finally:
+        for describer in describers.values():
+            describer.close()
 
 
 def _hold_back(
-    workspace: Workspace,
-    plans: Mapping[str, Plan],
-    results: Mapping[str, GenerateResult],
-    descriptions: Mapping[str, DescriptionType[Any]],
+    workspace: Workspace, plans: Plans, results: Results, descriptions: Descriptions
 ) -> dict[str, GenerateResult]:
-    """Return `results` without the texts that gates filter out; write and report their number."""
     path = workspace.folder.gates
     if not workspace.recipe.gates:
         path.unlink(missing_ok=True)
@@ -158,10 +143,6 @@ def _hold_back(
 
 
 def _gate_lines(records: Sequence[HeldBack]) -> Iterator[str]:
-    """Yield, for each description, messages on how many texts gates filtered out.
-
-    If no text of a description is left, also yield a warning.
-    """
     for description, group in groupby(records, key=lambda record: record.description):
         gates = [*group]
         active = [record for record in gates if record.held_back]
@@ -192,9 +173,8 @@ def describe_shard(
 ) -> str:
     """Generate the texts for one shard (share) of a recipe's requests; return a summary line.
 
-    Processes for different shards share only the description store. Each process writes its own
-    file in the store and has its own folder below the run folder, so no process waits for a lock. A
-    later run of the recipe finds all texts in the store, even if the number of shards differs.
+    Each process writes its own file in the store and has its own folder below the run folder, so no
+    process waits for a lock. The number of shards may differ between calls.
     """
     keep_freed_memory()
     whole = run_folder(recipe, limit)
@@ -203,21 +183,15 @@ def describe_shard(
     with folder.lock():
         check_sending(recipe, workspace.dataset)
         images = find_images(workspace)
-        zero_shot = compute_zero_shot(workspace, images)
-        plans, results = _ask_all(
-            workspace,
-            training_set(workspace, images, zero_shot),
-            build_descriptions(workspace, images.template),
-            shard=shard,
-            ask_again=ask_again,
-        )
+        training = training_set(workspace, images, compute_zero_shot(workspace, images))
+        kinds = build_descriptions(workspace, images.template)
+        plans, results = _ask_all(workspace, training, kinds, shard=shard, ask_again=ask_again)
     total = sum(len(plan.requests) for plan in plans.values())
     found = results.values()
     share, refused = sum(one.requests for one in found), sum(one.refused for one in found)
     there, written = sum(one.served for one in found), sum(one.generated for one in found)
     failed = sum(one.failed for one in found)
-    line = (
-        f"shard {shard}: {share:,} of {total:,} requests, {written:,} written, {there:,} were there"
-    )
-    line += f", {refused:,} refused" if refused else ""
-    return line + (f", {failed:,} failed" if failed else "")
+    counts = [f"{share:,} of {total:,} requests, {written:,} written, {there:,} were there"]
+    unanswered = {"refused": refused, "failed": failed}
+    counts += [f"{count:,} {name}" for name, count in unanswered.items() if count]
+    return f"shard {shard}: {', '.join(counts)}"

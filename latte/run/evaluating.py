@@ -1,8 +1,4 @@
-"""Stage `evaluate`: measure the adapted model, and label all images with it.
-
-The posterior, if a run has one, is the class probabilities that a labeler computed from all
-training images together. A guard decides, without labels, whether the run uses the adapted model.
-"""
+"""Stage `evaluate`: measure the adapted model, and label all images with it."""
 
 from __future__ import annotations
 
@@ -46,8 +42,7 @@ from latte.run.zero_shot import ZeroShot
 LEAST_CERTAIN = 200
 """Number of training images in `uncertain.jsonl`: the images with the lowest confidence."""
 MOST_CLASSES = 5
-"""Number of classes per training image, the most probable ones, from which latte estimates which
-classes occur."""
+"""Number of most probable classes per training image that show which classes occur."""
 _ENOUGH = 10_000
 """Number of training images that suffice for calibration; with more images it only takes longer."""
 _MOST_NUMBERS = 2**25
@@ -69,11 +64,8 @@ class Measured:
 
 @dataclass(frozen=True)
 class _Classified:
-    """One classifier's similarities for all images."""
-
     logit_scale: float
     training: Similarities
-    """Similarities (N, C) of the training images."""
     evaluation: Measured
 
 
@@ -82,21 +74,16 @@ class _Answers:
     """Predicted classes of the N training images."""
 
     labels: Tensor
-    """(N,): the most probable class; if several classes are equally probable, the first of them."""
+    """(N,): the most probable class."""
     likeliest: Tensor
-    """(N, K): the K = `MOST_CLASSES` most probable classes, or all classes if there are fewer."""
+    """(N, K): the K = `MOST_CLASSES` most probable classes, or all."""
     probabilities: Tensor
-    """(N, K): probabilities of the classes in `likeliest`. They are the posterior's probabilities
-    if there is a posterior, else equal to `confidences`."""
+    """(N, K): their probabilities, which are not calibrated if there is a posterior."""
     confidences: Tensor
-    """(N, K): calibrated probabilities of the classes in `likeliest`."""
+    """(N, K): their calibrated probabilities."""
 
     def corrected(self, given: Tensor) -> _Answers:
-        """Replace predictions by classes that a person gave, except where `given` (N,) is -1.
-
-        All K entries of `likeliest` of such an image become the given class, with probabilities 1,
-        0, ..., 0.
-        """
+        """Replace predictions by classes that a person gave, except where `given` (N,) is -1."""
         known = given >= 0
         first = torch.zeros_like(self.probabilities)
         first[:, 0] = 1
@@ -111,10 +98,10 @@ class _Answers:
 def evaluate(
     workspace: Workspace, images: Images, zero_shot: ZeroShot, outcome: Outcome
 ) -> list[Path]:
-    """Measure zero-shot CLIP and the adapted model, label all images; return the written files.
+    """Measure all models, label all images, and return the written files.
 
-    If the guard did not accept the adapted model in full, this model, called the candidate, is also
-    measured, and also labels the training images.
+    A candidate that the guard did not accept in full is measured too, and labels the training
+    images.
     """
     folder, run = workspace.folder, FinishedRun(workspace.folder)
     trained, rejected = trains_clip(workspace), outcome.rejected
@@ -134,16 +121,19 @@ def evaluate(
         )
         for model, (training, evaluation) in found
     )
-    evaluations = (
-        compare(images, zero_shot, *(one.evaluation for one in (taken, *others)))
-        if images.labels
-        else []
-    )
+    measured = [one.evaluation for one in (taken, *others)]
+    evaluations = compare(images, zero_shot, *measured) if images.labels else []
     write_json(folder.evaluation, [asdict(one) for one in evaluations])
     for candidate in others:
         _label_training(workspace, folder.candidate, images, zero_shot, candidate)
     calibration, answers = _label_training(workspace, folder, images, zero_shot, taken)
-    _write_present(folder.present, answers, images.class_names)
+    # Rounding puts some probabilities above 1.
+    shares, names = answers.probabilities.clamp(max=1), images.class_names
+    present = present_classes(answers.likeliest, shares, len(names))
+    unsupported = tuple(names[label] for label in present.unsupported)
+    write_json(
+        folder.present, asdict(PresentNames(present.expected, *present.interval, unsupported))
+    )
     _write_uncertain(folder.uncertain, answers, images)
     top_k = workspace.recipe.evaluate.top_k
     rows = _predictions(images, taken.evaluation, calibration, top_k)
@@ -198,12 +188,10 @@ def compare(
 
 
 def split_rows(own: OwnImages | None, keys: Sequence[str]) -> tuple[Tensor, Tensor]:
-    """Split the test images: some measure the classifier, some measure the posterior.
+    """Return the indices of test images that measure the classifier, and the posterior.
 
-    The posterior (class probabilities of the training images) is measured on the test images that
-    are also training images. The classifier is measured on the other test images, or on all if
-    there are no others. `own` holds the posterior or is None; `keys` are the content hashes of the
-    test images. Returns two tensors of indices: for the classifier, then for the posterior.
+    The posterior is measured on the test images that are also training images, the classifier on
+    the others, or on all if there are no others. `keys` are the content hashes of the test images.
     """
     known = [False] * len(keys) if own is None else [row is not None for row in own.rows(keys)]
     answered = torch.tensor(known, dtype=torch.bool)
@@ -219,10 +207,9 @@ def _similarities(
     features: Sequence[Tensor] | None,
     encodes: bool,
 ) -> tuple[Similarities, Similarities]:
-    """Return similarities of the training images and of the evaluation images to the classes.
+    """Return the similarities of the training images and of the evaluation images.
 
-    If `encodes` is false, the features of the frozen CLIP are used. If it is true, `adapted`
-    encodes the images. The training images are not encoded again if their `features` are given.
+    If `encodes` is false, they come from features of the frozen CLIP.
     """
     if not encodes:
         every = len(adapted.members)
@@ -239,7 +226,6 @@ def _similarities(
 def _label_training(
     workspace: Workspace, folder: RunFolder, images: Images, zero_shot: ZeroShot, found: _Classified
 ) -> tuple[Calibration, _Answers]:
-    """Write `calibration.json` and `pseudo_labels.csv`; return calibration and predictions."""
     calibration = _calibrate(workspace, images, zero_shot, found)
     write_json(folder.calibration, asdict(calibration))
     answers = _answers(found, calibration)
@@ -254,11 +240,9 @@ def _calibrate(
 ) -> Calibration:
     """Find, without labels, the scale of the similarities that calibrates the confidence.
 
-    A posterior is calibrated in the same way, by an exponent. Training images to which a person
-    gave a class are left out, unless there are no other images. The reason is that latte estimates
-    the accuracy from the probabilities that zero-shot CLIP gives to the predicted classes, but the
-    classes of these images come from the person. True classes of evaluation images, if there are
-    any, only serve to measure the calibration error.
+    A posterior is calibrated in the same way, by an exponent. Images to which a person gave a class
+    are left out, unless there are no others: the accuracy is estimated from zero-shot probabilities
+    of the predicted classes, and these classes are not predictions.
     """
     enough = min(_ENOUGH, max(1, _MOST_NUMBERS // found.training.classes))
     every = -(-found.training.images // enough)
@@ -292,10 +276,6 @@ def _calibrate(
 
 
 def _answers(found: _Classified, calibration: Calibration) -> _Answers:
-    """Return the predictions for training images.
-
-    They come from the posterior or, if there is none, from the calibrated classifier.
-    """
     own = found.evaluation.calibrated_own(calibration)
     if own is not None:
         every = (own.posterior.labels, own.posterior.probabilities, own.confidences)
@@ -328,37 +308,22 @@ def _write_pseudo_labels(
 
 
 def _write_uncertain(path: Path, answers: _Answers, images: Images) -> None:
-    """Write the two most probable classes of the images with the lowest confidence to `path`."""
     names = images.class_names
     confidences = answers.confidences
-    order = confidences[:, 0].sort(stable=True).indices[:LEAST_CERTAIN].tolist()
+    order = confidences[:, 0].sort(stable=True).indices[:LEAST_CERTAIN]
+    best = (one[order, :2].tolist() for one in (answers.likeliest, confidences))
+    rows = []
+    for row, label, likeliest, scores in zip(
+        order.tolist(), answers.labels[order].tolist(), *best, strict=True
+    ):
+        classes = [
+            ClassScore(names[one], min(1.0, score), one)
+            for one, score in zip(likeliest, scores, strict=True)
+        ]
+        others = [one for one in classes[1:] if one.label != label]
+        rows.append(Prediction(images.training.images[row].id, (classes[0], *others)))
     with write_atomically(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        rows = (
-            Prediction(
-                images.training.images[row].id,
-                tuple(
-                    ClassScore(names[label], min(1.0, score), label)
-                    for place, (label, score) in enumerate(
-                        zip(
-                            answers.likeliest[row, :2].tolist(),
-                            confidences[row, :2].tolist(),
-                            strict=True,
-                        )
-                    )
-                    if place == 0 or label != answers.labels[row]
-                ),
-            )
-            for row in order
-        )
         stream_predictions(file, rows, "jsonl", Columns(source=False))
-
-
-def _write_present(path: Path, answers: _Answers, class_names: Sequence[str]) -> None:
-    """Estimate which classes occur among the training images, and write `present.json`."""
-    # Rounding puts some probabilities above 1.
-    found = present_classes(answers.likeliest, answers.probabilities.clamp(max=1), len(class_names))
-    unsupported = tuple(class_names[label] for label in found.unsupported)
-    write_json(path, asdict(PresentNames(found.expected, *found.interval, unsupported)))
 
 
 def _predictions(

@@ -31,8 +31,7 @@ _KEY_BYTES = 16
 _FULL = 4
 """Largest size of a file, in blocks (see `latte.toolkit.blocks`): together 64 MiB."""
 _MOST_SMALL = 8
-"""Small files are merged if there are this many; small means below a quarter of the largest
-size."""
+"""Number of small files, below a quarter of the largest size, that are merged."""
 
 
 def cached_features(
@@ -46,14 +45,9 @@ def cached_features(
 ) -> Tensor:
     """Return features (N, width) from the cache; encode missing features and add them to the cache.
 
-    Args:
-        cache: the cache folder of all runs.
-        identity: everything that features depend on besides the image or text, such as the CLIP.
-        keys: one key per image or text, equal if the content is equal.
-        encode: takes distinct indices into `keys`; returns their features (M, width).
-        width: width of a feature.
-        progress: reports how many features were reused, and if the cache cannot be written.
-        name: name of this work in progress messages.
+    `identity` names everything besides the image or text that features depend on. `keys` are equal
+    if the content is equal. `encode` takes distinct indices into `keys`, and returns their features
+    (M, width). `name` names this work in progress messages.
     """
     if torch.are_deterministic_algorithms_enabled():
         identity = ("deterministic", *identity)
@@ -89,7 +83,7 @@ def _distinct(keys: Sequence[str]) -> tuple[Sequence[int], Tensor | None]:
     """Find repeated keys, so that equal images or texts are encoded only once.
 
     Returns the index of the first occurrence of each distinct key, and for each of the N keys the
-    position (N,) of its distinct key. The positions are None if all keys are distinct.
+    position (N,) of its distinct key, or None if all keys are distinct.
     """
     numbers: dict[str, int] = {}
     inverse = [numbers.setdefault(key, len(numbers)) for key in keys]
@@ -103,8 +97,7 @@ def _distinct(keys: Sequence[str]) -> tuple[Sequence[int], Tensor | None]:
 class FeatureBlocks:
     """Files of features in `folder`, in fp32, stored by the key of their image or text.
 
-    Files are never changed: new features are written to a new file. Small files are merged into
-    larger files, so an image folder that grows by an image per day does not cause a thousand files.
+    Files are never changed: small files are merged into a new, larger file.
     """
 
     folder: Path
@@ -151,7 +144,6 @@ class FeatureBlocks:
 
     @property
     def _full(self) -> int:
-        """Number of rows of the largest file."""
         return _FULL * rows_per_block(self.width)
 
     def _paths(self) -> list[Path]:
@@ -161,19 +153,14 @@ class FeatureBlocks:
             return []
 
     def _keys(self, path: Path) -> NDArray[Any] | None:
-        """Return the keys (R,) of a file; None if the file is damaged."""
         keys = _read(path, "keys", torch.uint8, _KEY_BYTES)
         return None if keys is None else keys.numpy().copy().view(f"S{_KEY_BYTES}").reshape(-1)
 
     def _rows(self, path: Path, count: int) -> Tensor | None:
-        """Return the rows (count, width) of a file, memory-mapped; None if the file is damaged."""
         return _read(path, "features", torch.float32, self.width, count)
 
     def _small_ones(self) -> list[tuple[Path, NDArray[Any], Tensor]]:
-        """Return the path, keys and features of all small files that are to be merged.
-
-        The list is empty if there are only a few small files.
-        """
+        """Return path, keys and features of all small files, if there are enough to merge."""
         found = [(path, keys) for path in self._paths() if (keys := self._keys(path)) is not None]
         small = [(path, keys) for path, keys in found if len(keys) < self._full // 4]
         if len(small) < _MOST_SMALL:
@@ -182,7 +169,8 @@ class FeatureBlocks:
         return [(path, keys, rows) for path, keys, rows in opened if rows is not None]
 
     def _write(self, keys: NDArray[Any], rows: Tensor) -> Path:
-        tensors = {"keys": _as_tensor(keys), "features": rows.contiguous()}
+        named = torch.from_numpy(keys.view(numpy.uint8).reshape(-1, _KEY_BYTES).copy())
+        tensors = {"keys": named, "features": rows.contiguous()}
         digests = {name: tensor_digest({name: value}) for name, value in tensors.items()}
         path = self.folder / f"{digests['keys']}.safetensors"
         with write_atomically(path) as temporary:
@@ -215,10 +203,5 @@ def _remove(path: Path) -> None:
 
 
 def _hashed(keys: Sequence[str]) -> NDArray[Any]:
-    """Hash each key to 16 bytes."""
     parts = (hashlib.blake2b(key.encode(), digest_size=_KEY_BYTES).digest() for key in keys)
     return numpy.frombuffer(b"".join(parts), dtype=f"S{_KEY_BYTES}")
-
-
-def _as_tensor(keys: NDArray[Any]) -> Tensor:
-    return torch.from_numpy(keys.view(numpy.uint8).reshape(-1, _KEY_BYTES).copy())

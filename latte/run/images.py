@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +18,7 @@ from torch import Tensor
 from latte import distributed
 from latte.backbone.encode import ClassTexts
 from latte.data.cache import DecodedImages
+from latte.data.few_images import counted
 from latte.data.scan import Scan, SkippedImage, scan_images, write_skipped
 from latte.interfaces import LatteError
 from latte.interfaces.errors import did_you_mean
@@ -46,8 +48,7 @@ class Images:
     aliases: tuple[tuple[str, ...], ...] = ()
     """All names of each class, if at least one class has several names; otherwise empty."""
     corrections: tuple[int, ...] | None = None
-    """(N,): class that a person gave to the training image, or -1; None if the recipe has no
-    corrections."""
+    """(N,): class that a person gave, or -1; None if the recipe has no corrections."""
 
     @property
     def class_texts(self) -> ClassTexts:
@@ -56,24 +57,13 @@ class Images:
         return ClassTexts.of(self.templates or (self.template,), names)
 
     @property
-    def skipped(self) -> int:
-        """Number of images that could not be read."""
-        return len(self.training.skipped) + len(self.evaluation.skipped)
-
-    @property
     def fingerprint(self) -> str:
         """Digest of the images (ids, contents, order), class names, templates and test labels."""
         several = [self.templates, self.aliases] if self.templates or self.aliases else []
-        return digest_json(
-            [
-                self.class_names,
-                self.template,
-                [[image.id for image in scan.images] for scan in (self.training, self.evaluation)],
-                [self.training.keys, self.evaluation.keys],
-                self.labels,
-                *several,
-            ]
-        )
+        scans = (self.training, self.evaluation)
+        ids = [[image.id for image in scan.images] for scan in scans]
+        keys = [scan.keys for scan in scans]
+        return digest_json([self.class_names, self.template, ids, keys, self.labels, *several])
 
 
 def find_images(workspace: Workspace) -> Images:
@@ -82,11 +72,9 @@ def find_images(workspace: Workspace) -> Images:
     training = _sample(dataset.training_images(), workspace, "training")
     labelled = _sample(dataset.evaluation_images(), workspace, "evaluation")
     decoded, store = DecodedImages(workspace.context.cache_dir / "decoded"), workspace.pixels
-    scanned = scan_images(training, progress, "check images", verified=decoded.keys, disk=store)
-    test_images = [one.image for one in labelled]
-    evaluated = scan_images(
-        test_images, progress, "check test images", verified=decoded.keys, disk=store
-    )
+    scan = partial(scan_images, verified=decoded.keys, disk=store)
+    scanned = scan(training, progress, "check images")
+    evaluated = scan([one.image for one in labelled], progress, "check test images")
     if distributed.is_main_process():
         decoded.note([*scanned.keys, *evaluated.keys])
     if not scanned.images:
@@ -110,10 +98,7 @@ def find_images(workspace: Workspace) -> Images:
 
 
 def changed_inputs(folder: RunFolder, images: Images) -> list[str]:
-    """Return what has changed since an earlier run in `folder`: `class names`, `images` or both.
-
-    The list is empty if nothing has changed, or if the files of the earlier run are damaged.
-    """
+    """Return which of `class names` and `images` differ from a readable earlier run in `folder`."""
     before, found = FinishedRun(folder), []
     with suppress(LatteError):
         if before.class_names != images.class_names:
@@ -139,29 +124,20 @@ def write_images(workspace: Workspace, images: Images) -> list[Path]:
 
 
 def _skipped_lines(skipped: Sequence[SkippedImage], path: Path) -> Iterator[str]:
-    """Yield lines about skipped images: first their number, then one line per reason.
-
-    The most frequent reasons come first, each with its number of images and an example. If more
-    than one reason is left, the last line counts the images with these reasons.
-    """
+    """Yield the number of skipped images, then the most frequent reasons with an example."""
     if not skipped:
         return
-    yield f"skipped {_images(len(skipped))}; all: {path}"
+    yield f"skipped {counted(len(skipped), 'image')}; all: {path}"
     reasons = Counter(one.reason for one in skipped).most_common()
     shown = len(reasons) if len(reasons) == _SHOWN_REASONS + 1 else _SHOWN_REASONS
     for reason, count in reasons[:shown]:
         example = next(one.id for one in skipped if one.reason == reason)
-        yield f"  {_images(count)}, such as {example}: {reason}"
+        yield f"  {counted(count, 'image')}, such as {example}: {reason}"
     if rest := sum(count for _, count in reasons[shown:]):
-        yield f"  {_images(rest)} for other reasons"
-
-
-def _images(count: int) -> str:
-    return f"{count:,} image{'' if count == 1 else 's'}"
+        yield f"  {counted(rest, 'image')} for other reasons"
 
 
 def _sample(items: Sequence[ItemT], workspace: Workspace, split: str) -> Sequence[ItemT]:
-    """Return all items, or, if the run has a `limit`, a random sample in the original order."""
     limit = workspace.limit
     if limit is None or limit >= len(items):
         return items
@@ -171,21 +147,16 @@ def _sample(items: Sequence[ItemT], workspace: Workspace, split: str) -> Sequenc
 
 def _lines(scan: Scan, labels: Sequence[int] | None) -> Iterator[str]:
     for number, (image, key) in enumerate(zip(scan.images, scan.keys, strict=True)):
-        row: dict[str, str | int] = {"id": image.id, "key": key}
-        if labels is not None:
-            row["label"] = labels[number]
-        yield json.dumps(row, ensure_ascii=False)
+        label = {} if labels is None else {"label": labels[number]}
+        yield json.dumps({"id": image.id, "key": key, **label}, ensure_ascii=False)
 
 
 def with_corrections(workspace: Workspace, images: Images) -> Images:
-    """Return `images` with the labels that a person gave, from the recipe's file `corrections`.
+    """Return `images` with the labels that a person gave in the file `corrections`, if any.
 
-    If the recipe has no such key, `images` is returned unchanged. Only the main process reads the
-    file, and only once, because a reviewer may extend it during the run. Images are identified by
-    their content, so all copies of an image get the same label.
-
-    Raises `LatteError` if the file is missing or is not the review.jsonl of a run, or if it names a
-    class that the recipe does not have.
+    Only the main process reads the file, and only once, because a reviewer may extend it during the
+    run. All images with the same content get the same label. Raises `LatteError` if the file is
+    missing, is not the review.jsonl of a run, or names an unknown class.
     """
     if workspace.recipe.general.corrections is None:
         return images
@@ -205,19 +176,17 @@ def _read_corrections(workspace: Workspace, images: Images) -> tuple[int, ...]:
     given = teaching_labels(path)
     for name in given.values():
         if name not in names:
-            way_out = (
-                "If the class names have changed since this answer, put this name back, or remove "
-                "the lines with it from this file."
+            hint = (
+                f"{did_you_mean(name, names)} If the class names have changed since this answer, "
+                "put this name back, or remove the lines with it from this file."
             )
-            hint = f"{did_you_mean(name, names)} {way_out}".lstrip()
-            raise LatteError(f'"{name}" is none of the classes', where=str(path), hint=hint)
+            what = f'"{name}" is none of the classes'
+            raise LatteError(what, where=str(path), hint=hint.lstrip())
     return tuple(names[given[key]] if key in given else -1 for key in images.training.keys)
 
 
 def oracle_labels(workspace: Workspace, images: Images) -> Tensor | None:
-    """Return the true classes (N,) int64 of the training images if the recipe has `oracle: true`.
-
-    For other recipes, return None.
+    """Return the true classes (N,) int64 of the training images if the recipe is an oracle.
 
     Raises `LatteError` if the dataset lacks the label of a training image.
     """

@@ -1,7 +1,4 @@
-"""End of stage `train`: a guard judges the adapted model, and the result is saved.
-
-A guard decides without labels whether the run uses the adapted model or zero-shot CLIP.
-"""
+"""End of stage `train`: a guard judges the adapted model, and the result is saved."""
 
 from __future__ import annotations
 
@@ -36,25 +33,18 @@ from latte.run.zero_shot import ZeroShot
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of stage `train`: the classifier that the run uses, after the guard's decision.
-
-    The candidate is the adapted model that the guard judged.
-    """
+    """The classifier that the run uses, after the guard judged the adapted model (candidate)."""
 
     adapted: Adapted
     """The classifier that the run uses: the candidate, zero-shot CLIP, or a mix of both."""
     rejected: Adapted | None = None
     """The candidate, if the guard did not accept it in full; otherwise None."""
     features: tuple[Tensor, ...] | None = None
-    """The candidate's features of the training images, one tensor per learner; None if the guard
-    did not need them."""
+    """The candidate's features of the training images per learner, if the guard needed them."""
 
 
 def trains_clip(workspace: Workspace) -> bool:
-    """Return True if the run may change the weights of CLIP.
-
-    Returns False if the recipe has no training steps, or no trainable parameter of CLIP.
-    """
+    """Return True if the run takes training steps and has a trainable parameter of CLIP."""
     recipe = workspace.recipe
     trains = any(learner.trainable.spec.name != "none" for learner in recipe.learners)
     return trains and recipe.train.takes_steps
@@ -67,10 +57,10 @@ def judge_and_save(
     candidate: Adapted,
     posterior: Posterior | None,
 ) -> tuple[Outcome, list[Path]]:
-    """Let the guard judge the adapted model, and save the classifier that the run uses.
+    """Let the guard judge the candidate, save the classifier that the run uses, and list the files.
 
-    Returns the outcome and the written files. Only the main process calls the guard and writes
-    files. If the recipe has no guard, the adapted model is accepted in full.
+    Only the main process calls the guard and writes files. Without a guard, the candidate is
+    accepted.
     """
     folder, trained = workspace.folder, trains_clip(workspace)
     written: list[Path] = []
@@ -85,8 +75,7 @@ def judge_and_save(
         written.append(folder.verdict)
     outcome = Outcome(candidate, features=features)
     if strength < 1:
-        taken = _blend(workspace, zero_shot, candidate, strength)
-        outcome = Outcome(taken, candidate, features)
+        outcome = Outcome(_blend(workspace, zero_shot, candidate, strength), candidate, features)
     if distributed.is_main_process():
         if workspace.recipe.guard is None:
             folder.verdict.unlink(missing_ok=True)
@@ -111,37 +100,10 @@ def _judge(
     posterior: Posterior | None,
     features: Sequence[Tensor] | None,
 ) -> Verdict:
-    """Call the guard, write its verdict to `verdict.json`, print it, and return it.
-
-    Raises `LatteError` if the verdict is invalid.
-    """
     choice = workspace.recipe.guard
     assert choice is not None, "only called with a guard"
-    evidence = _evidence(workspace, images, zero_shot, candidate, posterior, features)
-    verdict: Verdict = workspace.build(choice).judge(evidence)
-    try:
-        check_verdict(verdict, divisible=evidence.divisible)
-    except ValueError as error:
-        raise LatteError(
-            f"its verdict cannot be used: {error}",
-            where=f"guard {choice.label}",
-            hint="report it to the author of the plugin; without a guard: --set guard=null",
-        ) from error
-    write_json(workspace.folder.verdict, asdict(verdict))
-    workspace.progress.say(f"guard {choice.label}: {verdict.outcome}")
-    return verdict
-
-
-def _evidence(
-    workspace: Workspace,
-    images: Images,
-    zero_shot: ZeroShot,
-    candidate: Adapted,
-    posterior: Posterior | None,
-    features: Sequence[Tensor] | None,
-) -> Evidence:
     own = features or [zero_shot.training] * len(candidate.members)
-    return Evidence(
+    evidence = Evidence(
         class_names=candidate.class_names,
         class_features=zero_shot.class_features,
         image_features=zero_shot.training,
@@ -156,6 +118,18 @@ def _evidence(
         trained=features is not None,
         corrections=None if images.corrections is None else torch.tensor(images.corrections),
     )
+    verdict: Verdict = workspace.build(choice).judge(evidence)
+    try:
+        check_verdict(verdict, divisible=evidence.divisible)
+    except ValueError as error:
+        raise LatteError(
+            f"its verdict cannot be used: {error}",
+            where=f"guard {choice.label}",
+            hint="report it to the author of the plugin; without a guard: --set guard=null",
+        ) from error
+    write_json(workspace.folder.verdict, asdict(verdict))
+    workspace.progress.say(f"guard {choice.label}: {verdict.outcome}")
+    return verdict
 
 
 def _blend(
@@ -163,9 +137,8 @@ def _blend(
 ) -> Adapted:
     """Return a mix of zero-shot CLIP and the candidate, with weights 1 - strength and strength.
 
-    `strength` is below 1. If it is 0, the result is zero-shot CLIP: the frozen CLIP with its class
-    texts as prototypes. If it is above 0, CLIP must not have been trained. Both classifiers then
-    have the logit scale of the frozen CLIP, so mixing similarities also mixes logits.
+    If CLIP was trained, `strength` is 0, and the result is zero-shot CLIP. Otherwise both
+    classifiers have the logit scale of the frozen CLIP, so mixing similarities also mixes logits.
     """
     if strength == 0:
         member = Member(
@@ -181,7 +154,7 @@ def _blend(
 
 
 def blend_classifier(texts: Tensor, own: Classifier, strength: float) -> Classifier:
-    """Return a mix of the zero-shot classifier `texts` (C, D) and the classifier `own`.
+    """Mix the zero-shot classifier `texts` (C, D) with the classifier `own`.
 
     With s = `strength`, a prototype w of a class with the text feature t becomes (1 - s) t + s w,
     and its bias b becomes s b.
@@ -196,10 +169,6 @@ def blend_classifier(texts: Tensor, own: Classifier, strength: float) -> Classif
 def _save(
     folder: RunFolder, outcome: Outcome, posterior: Posterior | None, trained: bool
 ) -> list[Path]:
-    """Save the classifier that the run uses; return the written files.
-
-    A candidate that was not accepted in full is saved to another folder, `candidate/`.
-    """
     apart = folder.candidate
     shutil.rmtree(apart.path, ignore_errors=True)
     if outcome.rejected is None:

@@ -1,8 +1,4 @@
-"""Questions that a recipe would ask its describers, for `latte describe --dry-run`.
-
-A describer is a model that looks at images and writes texts. A labeler assigns pseudo-labels to
-training images, and may also ask a describer.
-"""
+"""Questions that a recipe would ask its describers, for `latte describe --dry-run`."""
 
 from __future__ import annotations
 
@@ -11,13 +7,12 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from latte.describe.choose import counted_tokens
-from latte.describe.plan import plan_requests
 from latte.describe.store import DescriptionStore
 from latte.interfaces import FeatureBank, Progress, PrototypeAggregator, PseudoLabeler
 from latte.interfaces.settings import ASSUMED_TOKENS
 from latte.recipe.model import Recipe
 from latte.registry.registry import Registry
-from latte.run.describing import build_describers, build_descriptions, training_set
+from latte.run.describing import build_descriptions, planned_requests, training_set
 from latte.run.images import Images, find_images, with_corrections
 from latte.run.process import keep_freed_memory
 from latte.run.training import build_questions, training_start
@@ -33,7 +28,6 @@ class PlannedQuestions:
     purpose: str
     questions: int
     stored: int
-    """Number of questions whose answers are already stored."""
     tokens: tuple[float, float] | None
     """Input and output tokens per question, measured or assumed; None if tokens are not counted."""
 
@@ -48,18 +42,14 @@ def plan_questions(
 ) -> list[PlannedQuestions]:
     """Return the questions that the recipe would ask, without asking them.
 
-    Nothing is written except features in the cache. A labeler chooses each question from the
-    answers to earlier questions. Only stored answers are known here, so the run may ask different
-    questions.
+    A labeler chooses each question from earlier answers, of which only stored ones are known here,
+    so the run may ask other questions.
     """
     keep_freed_memory()
     workspace = Workspace(recipe, registry, progress, run_folder(recipe, limit), limit=limit)
     images = with_corrections(workspace, find_images(workspace))
-    zero_shot = compute_zero_shot(workspace, images)
-    return [
-        *_of_descriptions(workspace, images, zero_shot),
-        *_of_labeler(workspace, images, zero_shot),
-    ]
+    inputs = workspace, images, compute_zero_shot(workspace, images)
+    return [*_of_descriptions(*inputs), *_of_labeler(*inputs)]
 
 
 def _of_descriptions(
@@ -67,20 +57,14 @@ def _of_descriptions(
 ) -> Iterator[PlannedQuestions]:
     training = training_set(workspace, images, zero_shot)
     descriptions = build_descriptions(workspace, images.template)
-    describers = build_describers(workspace, descriptions)
-    try:
-        plans = plan_requests(
-            training, descriptions, describers, workspace.seed, workspace.recipe.asked
-        )
-    finally:
-        for describer in describers.values():
-            describer.close()
+    with planned_requests(workspace, training, descriptions) as (plans, describers):
+        counts = {name for name, one in describers.items() if counted_tokens(one)}
     with DescriptionStore(description_folder()) as store:
         for name, plan in plans.items():
             for label, planned in plan.descriptions.items():
                 rows = {row for own in planned.rows for row in own}
                 stored = sum(store.is_answered(plan.key(row)) for row in rows)
-                tokens = ASSUMED_TOKENS if counted_tokens(describers[name]) else None
+                tokens = ASSUMED_TOKENS if name in counts else None
                 yield PlannedQuestions(name, label, len(rows), stored, tokens)
 
 

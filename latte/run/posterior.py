@@ -1,11 +1,4 @@
-"""Known classes of a run's training images: save, load and predict with them.
-
-They come from two sources: the posterior, which is the class probabilities that a labeler computed
-from all training images together, and corrections, which are classes that a person gave to images.
-
-A labeler assigns pseudo-labels. A guard decides, without labels, whether a run uses its adapted
-model in full.
-"""
+"""Posterior of a run's training images and classes that a person gave: save, load, predict."""
 
 from __future__ import annotations
 
@@ -40,7 +33,7 @@ class OwnImages:
 
     @cached_property
     def _rows(self) -> dict[str, int]:
-        """Index of the posterior's row by content hash; the first if images have equal content."""
+        """Row by content hash; the first if images have equal content."""
         return {key: row for row, key in reversed([*enumerate(self.keys)])}
 
     @cached_property
@@ -57,10 +50,7 @@ class OwnImages:
     def prediction(
         self, image: str, row: int, class_names: Sequence[str], top_k: int
     ) -> Prediction:
-        """Return the prediction for the training image at index `row`: its `top_k` best classes.
-
-        `image` is the name of the image.
-        """
+        """Return the `top_k` most probable classes of training image `row`, called `image`."""
         labels = self.posterior.labels[row, :top_k].tolist()
         scores = self.confidences[row, :top_k].tolist()
         classes = (ClassScore(class_names[c], s, c) for c, s in zip(labels, scores, strict=True))
@@ -73,18 +63,14 @@ class OwnImages:
         class_names: Sequence[str],
         top_k: int,
     ) -> Iterator[Prediction]:
-        """Yield `predictions`, but replace those for training images by the posterior's.
-
-        `keys` are the content hashes of the images.
-        """
+        """Yield `predictions`, replaced by the posterior's for the `keys` of training images."""
         for one, row in zip(predictions, self.rows(keys), strict=True):
             yield one if row is None else self.prediction(one.image, row, class_names, top_k)
 
     def ranks(self, rows: Tensor, labels: Tensor, classes: int) -> Tensor:
-        """Return the rank (B,) of the true class of B images in the order of their probabilities.
+        """Return the rank (B,) of the true class of B images; `classes` for an unknown class.
 
-        `rows` (B,) are the indices of the images, `labels` (B,) the true classes. The most probable
-        class has rank 0. A class that the posterior does not contain has the rank `classes`.
+        `rows` (B,) are the indices of the images, `labels` (B,) the true classes.
         """
         hits = self.posterior.labels[rows] == labels.unsqueeze(1)
         ranks = hits.long().argmax(dim=1)
@@ -102,12 +88,11 @@ def save_posterior(folder: RunFolder, posterior: Posterior | None) -> list[Path]
 
 
 def read_own_images(run: FinishedRun, *, candidate: bool = False) -> OwnImages | None:
-    """Read the posterior of a run, and the content hashes of its training images.
+    """Read the posterior of a run, or of its `candidate`; return None if there is none.
 
-    If `candidate` is true, read the posterior of the run's candidate, which is the adapted model
-    that the guard did not accept in full. The probabilities are not calibrated: stage `evaluate`
-    calibrates them, and must not use an earlier calibration. Returns None if there is no posterior.
-    Raises `LatteError` if the file is missing or damaged, or belongs to other images or classes.
+    The probabilities are not calibrated: stage `evaluate` calibrates them, and must not use an
+    earlier calibration. Raises `LatteError` if the file is damaged, or belongs to other images or
+    classes.
     """
     path = (run.candidate if candidate else run).folder.posterior
     if not run.folder.wrote("train", path):
@@ -121,11 +106,7 @@ def read_own_images(run: FinishedRun, *, candidate: bool = False) -> OwnImages |
 
 
 def save_corrected(folder: RunFolder, images: Images) -> list[Path]:
-    """Write the classes that a person gave to training images, and return the file's path.
-
-    The file maps content hashes of images to class indices. If the recipe uses no corrections, the
-    file is removed.
-    """
+    """Write the classes that a person gave, by content hash; remove the file if there are none."""
     if images.corrections is None:
         folder.corrected.unlink(missing_ok=True)
         return []
@@ -135,11 +116,10 @@ def save_corrected(folder: RunFolder, images: Images) -> list[Path]:
 
 
 def read_predicted(run: FinishedRun, *, candidate: bool = False) -> OwnImages | None:
-    """Read the predictions for training images: the calibrated posterior, with a person's classes.
+    """Read the calibrated posterior, in which classes that a person gave have probability 1.
 
-    If a person gave the class of an image, this class has probability 1, whatever the posterior
-    says. In a run without a posterior, the result has only the images whose class a person gave.
-    Returns None if there is neither. Raises `LatteError` as `read_own_images` does.
+    In a run without a posterior, the result has only the images whose class a person gave. Returns
+    None if there is neither. Raises `LatteError` as `read_own_images` does.
     """
     own, given = read_own_images(run, candidate=candidate), _read_corrected(run)
     if own is None:
@@ -153,7 +133,6 @@ def read_predicted(run: FinishedRun, *, candidate: bool = False) -> OwnImages | 
 
 
 def _read_corrected(run: FinishedRun) -> dict[str, int]:
-    """Read the classes that a person gave, by content hash; empty if there are none."""
     path, classes = run.folder.corrected, len(run.class_names)
     if not run.folder.wrote("train", path):
         return {}
@@ -165,10 +144,6 @@ def _read_corrected(run: FinishedRun) -> dict[str, int]:
 
 
 def _with_given(own: OwnImages, given: Mapping[str, int]) -> Posterior:
-    """Return the posterior, in which the classes `given` by a person have probability 1.
-
-    `given` maps content hashes of images to class indices.
-    """
     labels, probabilities = own.posterior.labels.clone(), own.posterior.probabilities.clone()
     for row, key in enumerate(own.keys):
         if key in given:
@@ -181,7 +156,6 @@ def _with_given(own: OwnImages, given: Mapping[str, int]) -> Posterior:
 
 
 def _check(found: Posterior, classes: int) -> None:
-    """Raise `ValueError` unless `found` is a valid posterior for C = `classes` classes."""
     labels, probabilities = found.labels, found.probabilities
     if labels.dtype != torch.int64 or labels.ndim != 2 or not 1 <= labels.shape[1] <= classes:
         raise ValueError("its labels are not a matrix of classes")

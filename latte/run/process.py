@@ -39,10 +39,7 @@ _NO_OTHER_WAY = "deterministic implementation"
 
 
 def describe_environment(recipe: Recipe, device: str) -> dict[str, Any]:
-    """Return the content of `environment.json`: versions, plugins, device and threads.
-
-    It contains no host name, user name, path or secret.
-    """
+    """Return the content of `environment.json`, without host and user names, paths and secrets."""
     import torch
 
     return {
@@ -70,10 +67,7 @@ def _version(package: str) -> str | None:
 
 
 def share_folder(folder: RunFolder) -> None:
-    """Raise `LatteError` if this process cannot read the run folder of the main process.
-
-    Processes on several machines must share the folder.
-    """
+    """Raise `LatteError` if this process cannot read the run folder of the main process."""
     if distributed.world_size() == 1:
         return
     sign = distributed.broadcast(folder.sign)
@@ -88,8 +82,7 @@ def share_folder(folder: RunFolder) -> None:
 def take_device(device: str) -> None:
     """Make `device` the default GPU of this process, as NCCL requires with several processes.
 
-    Does nothing in a single process or on a CPU. Raises `LatteError` if several processes cannot
-    use `device` together.
+    Raises `LatteError` if several processes cannot use `device` together.
     """
     kind = device.partition(":")[0]
     if distributed.world_size() == 1 or kind == "cpu":
@@ -108,9 +101,9 @@ def take_device(device: str) -> None:
 def keep_freed_memory() -> bool:
     """Let glibc keep freed memory for the next batch; return True if this works.
 
-    By default glibc maps new memory for every large tensor, and the operating system clears each
-    new page at its first access. On a CPU, the clearing takes as long as the arithmetic of a small
-    model. With another C library, or if a `MALLOC_*` variable of glibc is set, nothing changes.
+    By default glibc maps new memory for every large tensor, and the system clears each new page,
+    which takes as long as the arithmetic of a small model. `MALLOC_*` variables of the user take
+    precedence.
     """
     if platform.libc_ver()[0] != "glibc" or any(name.startswith("MALLOC_") for name in os.environ):
         return False
@@ -121,11 +114,7 @@ def keep_freed_memory() -> bool:
 
 
 def return_freed_memory() -> None:
-    """Let glibc return freed memory to the system; do nothing with another C library.
-
-    Without this call, memory that a finished thread freed stays reserved in glibc's arena for this
-    thread.
-    """
+    """Let glibc return memory that finished threads freed, and that their arenas would keep."""
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)
 
@@ -143,8 +132,8 @@ def start_measuring(device: str) -> None:
 def peak_memory_mb(device: str) -> float | None:
     """Return the peak memory since `start_measuring` in MiB, of the GPU or else of this process.
 
-    Returns None if the system does not report the peak. If the process keeps freed memory (see
-    `keep_freed_memory`), the peak also includes memory of earlier runs in this process.
+    If the process keeps freed memory, the peak includes memory of earlier runs in this process.
+    Returns None if the system does not report the peak.
     """
     if device.startswith("cuda"):
         import torch
@@ -161,9 +150,8 @@ def peak_memory_mb(device: str) -> float | None:
 def deterministic(wanted: bool) -> Iterator[None]:
     """Use torch's deterministic algorithms inside the `with` block if `wanted` is true.
 
-    They are needed only on GPUs, where some operations add numbers in varying order; CPU runs are
-    already bit-identical. They are slower; the slowdown on a GPU was not measured. Raises
-    `LatteError` if an operation has no deterministic implementation.
+    They are needed only on GPUs; CPU runs are already bit-identical. Raises `LatteError` if an
+    operation has no deterministic implementation.
     """
     if not wanted:
         yield

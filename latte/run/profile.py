@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,12 @@ from latte.io.files import write_json
 from latte.results.folder import RunFolder, StageRecord
 from latte.results.stored import explained, read_stored
 from latte.run.workspace import Workspace
-from latte.train.precision import Arithmetic, backward_in, choose_arithmetic
+from latte.train.precision import HALF, backward_in, choose_arithmetic
 from latte.train.timing import PARTS, WAITING, Stopwatch, measuring, wait_for
 
 _SIDES = {"cpu": 2048, "cuda": 8192}
 """Rows and columns of the matrices to multiply: so large that call overhead is negligible."""
 _REPEATS = 5
-_DTYPES: Mapping[Arithmetic, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class RunProfile:
@@ -49,11 +48,7 @@ class RunProfile:
 
 
 def write_profile(folder: RunFolder, profile: RunProfile) -> None:
-    """Write the measurements to `profile.json`.
-
-    If all stages were reused, the measurements of the earlier run stay in the file, and its stages
-    are marked as reused.
-    """
+    """Write `profile.json`; if all stages were reused, keep the earlier measurements."""
     if folder.profile.exists() and all(reused for _, reused in profile.stages.values()):
         earlier = read_stored(folder.profile, dict[str, Any])
         with explained(folder.profile):
@@ -82,13 +77,8 @@ def _stages(folder: RunFolder, profile: RunProfile) -> list[dict[str, Any]]:
         profile.watch.measured.images + profile.watch.looked_into.images if profile.watch else 0
     )
     both = training + evaluation
-    images = {
-        "data": both,
-        "zero-shot": both,
-        "describe": training,
-        "train": trained,
-        "evaluate": both,
-    }
+    images = dict.fromkeys(("data", "zero-shot", "evaluate"), both)
+    images |= {"describe": training, "train": trained}
     return [
         {
             "name": name,
@@ -104,8 +94,8 @@ def _stages(folder: RunFolder, profile: RunProfile) -> list[dict[str, Any]]:
 def _steps(profile: RunProfile, watch: Stopwatch) -> dict[str, Any]:
     """Return times and FLOPs of the training steps, for `profile.json`.
 
-    Tracing and counting FLOPs slow a step down. So the times of such steps are used only if there
-    are no other steps.
+    Tracing and counting FLOPs slow a step down, so such steps are timed only if there are no
+    others.
     """
     times = watch.measured if watch.measured.steps else watch.looked_into
     counted_images = watch.looked_into.images / max(1, watch.looked_into.steps)
@@ -113,7 +103,7 @@ def _steps(profile: RunProfile, watch: Stopwatch) -> dict[str, Any]:
     total, flops = sum(times.seconds.values()), sum(an_image.values())
     # On a CPU, CPU time is compared, because wall time includes the work of other processes.
     on_cpu = profile.device == "cpu"
-    dtype = _DTYPES.get(profile.arithmetic, torch.float32)
+    dtype = HALF.get(profile.arithmetic, torch.float32)
     clock = time.process_time if on_cpu else time.perf_counter
     with backward_in(profile.arithmetic):
         peak = matmul_throughput(profile.device, dtype, clock=clock)
@@ -165,10 +155,7 @@ def matmul_throughput(
     clock: Callable[[], float] = time.perf_counter,
     side: int | None = None,
 ) -> float:
-    """Return the FLOPs per second of multiplying two square matrices: the best of five trials.
-
-    If `clock` is `time.process_time`, the result is FLOPs per second of CPU time.
-    """
+    """Return the FLOPs per second, by `clock`, of a matrix product: the best of five trials."""
     kind = torch.device(device).type
     side = side or _SIDES.get(kind, _SIDES["cpu"])
     factors = torch.randn(2, side, side, device=device).to(dtype)

@@ -1,7 +1,4 @@
-"""Questions that a labeler asks a describer during a run, within the recipe's budget.
-
-A labeler assigns pseudo-labels to training images; a describer is a model that looks at images.
-"""
+"""Questions that a labeler asks a describer during a run, within the recipe's budget."""
 
 from __future__ import annotations
 
@@ -44,14 +41,9 @@ _FEWEST_AT_ONCE = 16
 class StoredQuestions:
     """Implementation of `Questions`: asks a describer, and stores each answer for later runs.
 
-    Args:
-        build: returns the describer; called at the first question.
-        training: the training images.
-        budget: largest number of distinct questions, of tokens, or amount of money.
-        store: folder of the description store.
-        progress: shows messages and a progress bar.
-        path: file to which `counts` is written; if None, it is not written.
-        ask: False in a dry run, in which only stored answers are returned.
+    `build` returns the describer at the first question. `budget` limits distinct questions, tokens
+    or money. `store` is the folder of the description store. Counts are written to `path`, if
+    given. If `ask` is false, only stored answers are returned.
     """
 
     def __init__(
@@ -77,9 +69,7 @@ class StoredQuestions:
         self._counts: dict[str, QuestionCounts] = {}
         self._tokens: list[tuple[int, int]] = []
         self.expected_gain: ExpectedGain | None = None
-        """Gain that the labeler expects from the answers; None if it estimated none."""
         self.counts_tokens = False
-        """True if a describer was created and it counts input and output tokens."""
 
     @property
     def budget(self) -> int:
@@ -88,11 +78,9 @@ class StoredQuestions:
 
     @property
     def tokens(self) -> tuple[float, float]:
-        """Mean numbers of input and output tokens per question of this run.
+        """Mean numbers of input and output tokens per question; assumed until answers have counts.
 
-        The means are computed from the token counts that are stored with the answers. So a repeated
-        run, which reads the stored answers, asks the same questions. The means are assumed numbers
-        as long as no answer has counts.
+        They come from the stored answers, so that a repeated run asks the same questions.
         """
         if not self._tokens:
             return ASSUMED_TOKENS
@@ -118,24 +106,15 @@ class StoredQuestions:
         return grid_image(shown_images(self._training, indices))
 
     def choose(self, purpose: str, requests: Sequence[ChoiceRequest]) -> list[Choice | None]:
-        """Return one choice per request, in order.
-
-        An entry is None if the describer gave no answer or the budget is spent.
-        """
+        """Return one choice per request; None without an answer, or if the budget is spent."""
         return self._answers(ChoicePlan, purpose, requests)
 
     def ask(self, purpose: str, requests: Sequence[DescribeRequest]) -> list[str | None]:
-        """Return one text per request, in order.
-
-        An entry is None if the describer gave no answer or the budget is spent.
-        """
+        """Return one text per request; None without an answer, or if the budget is spent."""
         return self._answers(TextPlan, purpose, requests)
 
     def note(self, purpose: str, *, kept: int, contradictory: int) -> None:
-        """Count images or clusters, for the report on `purpose`.
-
-        `kept` were labelled by two agreeing answers; `contradictory` got two different answers.
-        """
+        """Count images or clusters with two agreeing (`kept`) or two different answers."""
         self._add(QuestionCounts(purpose, 0, 0, 0, kept, contradictory))
 
     def note_gain(self, gain: ExpectedGain) -> None:
@@ -162,11 +141,6 @@ class StoredQuestions:
         purpose: str,
         requests: Sequence[RequestT],
     ) -> list[AnswerT | None]:
-        """Return one answer per request, in order.
-
-        An entry is None if the describer gave no answer or the budget is spent. `kind` is the class
-        that sends this kind of request: for choices or for texts.
-        """
         if self._describer is None:
             self._describer = self._build()
             self.counts_tokens = counted_tokens(self._describer) is not None
@@ -189,11 +163,7 @@ class StoredQuestions:
         ]
 
     def _at_once(self) -> int:
-        """Return how many questions to send before tokens are counted again.
-
-        With a budget in tokens or money, few questions are sent at once, because the tokens of each
-        answer change the number of questions that the budget allows.
-        """
+        """Return how many questions to send at once; counting their tokens changes the budget."""
         left = self.budget - self.asked
         if self._limit.questions is not None:
             return left
@@ -202,13 +172,7 @@ class StoredQuestions:
     def _ask_part(
         self, purpose: str, plan: QuestionPlan[RequestT, AnswerT], store: DescriptionStore
     ) -> None:
-        """Ask all questions of `plan`, and count questions, missing answers and tokens.
-
-        The plan must be within the remaining budget. A dry run asks nothing; it counts only stored
-        answers.
-        """
-        stored = sum(map(store.is_answered, plan.keys))
-        unanswered = 0
+        stored, unanswered = sum(map(store.is_answered, plan.keys)), 0
         if self._ask:
             plan.answers(store, self._progress)
             unanswered = sum(store.get(key) is None for key in plan.keys)

@@ -1,7 +1,4 @@
-"""Check before a run that the images and models of a recipe exist. Imports no torch.
-
-The models of controls (variants of the recipe that run for comparison) are checked too.
-"""
+"""Check before a run that the images and models of a recipe exist. Imports no torch."""
 
 from __future__ import annotations
 
@@ -26,8 +23,8 @@ def refuse_unready(
 ) -> None:
     """Raise `LatteError` if images, a model or a package that the run needs cannot be found.
 
-    The models of controls are checked too if the run includes the last stage, which runs the
-    controls. Datasets of plugins are not checked, because opening them may be slow.
+    Datasets of plugins are not checked, because opening them may be slow. The models of controls
+    are checked if the run includes the last stage.
     """
     if recipe.dataset.distribution == BUILTIN_DISTRIBUTION:
         unloaded_dataset(recipe, registry)
@@ -43,10 +40,7 @@ def refuse_unready(
 def fetch_model(
     recipe: Recipe, registry: Registry, folder: RunFolder, until: str = STAGES[-1]
 ) -> None:
-    """Download the model that a run up to the stage `until` needs, unless it is cached.
-
-    Raises `LatteError` if the model is missing.
-    """
+    """Download the model for the stages up to `until`, unless it is cached or not needed."""
     needed = STAGES.index(until) >= STAGES.index("zero-shot")
     if not needed or folder.finished("zero-shot") is not None:
         return
@@ -66,10 +60,9 @@ def check_models(recipe: Recipe, registry: Registry) -> None:
 def check_dataset(recipe: Recipe, registry: Registry) -> Dataset[Any] | None:
     """List the images of the recipe's dataset; return the dataset, or None if it was not checked.
 
-    No image is opened. Datasets of plugins are not checked, because opening them may be slow.
-    Raises `LatteError` if paths, class names or lists of images are wrong. For a shipped recipe,
-    such an error is raised only if `--set` or an environment variable set an option of the dataset.
-    Otherwise the function returns None, because the user gave no path that could be wrong.
+    Datasets of plugins are not checked, because opening them may be slow. Raises `LatteError` if
+    paths, class names or lists of images are wrong; for a shipped recipe, only if `--set` or an
+    environment variable set an option of the dataset.
     """
     if recipe.dataset.distribution != BUILTIN_DISTRIBUTION:
         return None
@@ -80,15 +73,11 @@ def check_dataset(recipe: Recipe, registry: Registry) -> Dataset[Any] | None:
             dataset.evaluation_images()
             return dataset
     except LatteError:
-        if not is_shipped(recipe.path) or _chosen_by_user(recipe):
+        origins = [origin for key, origin in recipe.origins.items() if key.startswith("dataset")]
+        chosen_by_user = any(origin == OVERRIDE or "${" in origin for origin in origins)
+        if not is_shipped(recipe.path) or chosen_by_user:
             raise
         return None
-
-
-def _chosen_by_user(recipe: Recipe) -> bool:
-    """Return True if `--set` or an environment variable gave an option of the dataset."""
-    origins = [origin for key, origin in recipe.origins.items() if key.startswith("dataset")]
-    return any(origin == OVERRIDE or "${" in origin for origin in origins)
 
 
 def check_trainables(recipe: Recipe, registry: Registry) -> None:
@@ -101,10 +90,7 @@ def check_trainables(recipe: Recipe, registry: Registry) -> None:
 
 @contextmanager
 def naming_line(recipe: Recipe, learner: int = 0) -> Iterator[None]:
-    """Add file and line of the recipe to a `LatteError` that the `with` block raises about a key.
-
-    The key may also belong to the learner with the index `learner`.
-    """
+    """Add file and line of the recipe, or of its `learner`, to a `LatteError` about a key."""
     try:
         yield
     except LatteError as error:

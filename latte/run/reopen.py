@@ -1,7 +1,4 @@
-"""Reopen a finished run: load its model, measure the model again, or write the reports again.
-
-A guard decides, without labels, whether a run uses its adapted model in full.
-"""
+"""Reopen a finished run: load its model, measure the model again, or write the reports again."""
 
 from __future__ import annotations
 
@@ -31,11 +28,10 @@ def open_workspace(path: Path, registry: Registry, progress: Progress) -> Worksp
 def load_adapted_run(
     path: Path, device: str, progress: Progress | None, *, candidate: bool = False
 ) -> tuple[FinishedRun, Adapted, str]:
-    """Return a run, its adapted model, and the device of the model.
+    """Return a run, its adapted model (or `candidate`), and the device of the model.
 
-    If `candidate` is true, return the run's candidate instead: the adapted model that the guard did
-    not accept in full. The recipe's images are not needed. Of the recipe's plugins, only the plugin
-    of the backbone is needed. Raises `LatteError` if there is no model, or no candidate.
+    The recipe's images are not needed, and of its plugins only that of the backbone. Raises
+    `LatteError` if there is no model, or no candidate.
     """
     keep_freed_memory()
     run, found = open_run(path), find_device(device)
@@ -51,10 +47,7 @@ def load_adapted_run(
 
 
 def evaluate_run(path: Path, registry: Registry, progress: Progress) -> list[Evaluation]:
-    """Encode the evaluation images again, and measure a run's saved model on them.
-
-    Raises `LatteError` if the dataset has no labelled images.
-    """
+    """Measure a run's saved model on the evaluation images. Raises `LatteError` without labels."""
     keep_freed_memory()
     workspace = open_workspace(path, registry, progress)
     images = find_images(workspace)
@@ -94,9 +87,6 @@ def report_run(path: Path, registry: Registry, progress: Progress) -> tuple[RunR
             controls[name] = FinishedRun(folder).evaluations
     with workspace.folder.lock():
         results = collect_results(workspace, find_images(workspace), controls)
-        files = [
-            file
-            for choice in workspace.recipe.reporters
-            for file in workspace.build(choice).report(results)
-        ]
+        reporters = workspace.listeners.reporters
+        files = [file for one in reporters for file in one.report(results)]
     return results, files

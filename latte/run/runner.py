@@ -1,7 +1,4 @@
-"""Run the stages of a recipe in order, and reuse stages whose inputs have not changed.
-
-A control is a variant of the recipe that runs for comparison.
-"""
+"""Run the stages of a recipe in order, and reuse stages whose inputs have not changed."""
 
 from __future__ import annotations
 
@@ -67,19 +64,10 @@ def run_recipe(
 ) -> RunResults | None:
     """Run the stages up to `until`; reuse finished stages whose inputs have not changed.
 
-    Args:
-        recipe: the recipe to run.
-        registry: the components that the recipe can name.
-        progress: shows messages and progress bars.
-        until: the last stage to run.
-        limit: use at most this many training and evaluation images.
-        output: parent of the run folder, in place of the recipe's `output`.
-        ask_again: repeat stage `describe`, and requests that describers refused in an earlier run.
-        profile: measure the time of stages and steps, and write `profile.json`.
-
-    Returns:
-        The results after stage `report`; None after an earlier stage, and in all processes except
-        the main process.
+    At most `limit` training and evaluation images are used. The run folder is in `output`, or else
+    in the recipe's `output`. `ask_again` repeats requests that describers refused in an earlier
+    run. `profile` measures stages and steps, and writes `profile.json`. Returns the results after
+    stage `report` in the main process, otherwise None.
     """
     folder = run_folder(recipe, limit, output)
     workspace = Workspace(recipe, registry, progress, folder, limit=limit)
@@ -98,10 +86,7 @@ def run_recipe(
 def plan_run(
     recipe: Recipe, registry: Registry, progress: Progress, limit: int | None
 ) -> tuple[Path, list[PlannedStage]]:
-    """Return the run folder, and for each stage whether it would be run or reused.
-
-    Nothing is written to the run folder.
-    """
+    """Return the run folder, and for each stage whether it would be run or reused."""
     folder = run_folder(recipe, limit)
     workspace = Workspace(recipe, registry, progress, folder, limit=limit)
     job = Job(workspace, with_corrections(workspace, find_images(workspace)))
@@ -125,7 +110,6 @@ class _Runner:
         self.folder, self.progress = self.workspace.folder, self.workspace.progress
 
     def run(self) -> RunResults | None:
-        """Run the stages in order; return the results if the stage `report` is run, else None."""
         keep_freed_memory()
         take_device(self.workspace.device)
         began = time.perf_counter()
@@ -139,7 +123,6 @@ class _Runner:
         return None
 
     def _start(self) -> Job:
-        """Find the images and delete the records of changed stages; return the stages' `Job`."""
         share_folder(self.folder)
         check_sending(self.workspace.recipe, self.workspace.dataset)
         fetch_model(self.workspace.recipe, self.workspace.registry, self.folder, STAGES[self.last])
@@ -156,41 +139,27 @@ class _Runner:
             ),
         )
         job = Job(self.workspace, images, self.ask_again)
-        if self._trains(job):
+        train = STAGES.index("train")
+        if self.last >= train and not all(map(job.reusable, STAGES[: train + 1])):
             refuse_kernels(self.workspace)
         if distributed.is_main_process():
-            self._write_recipe()
+            recipe, limit = self.workspace.recipe, self.workspace.limit
+            write_text(self.folder.recipe, dump_yaml(recipe.resolved))
+            path, origins = str(recipe.path.absolute()), dict(recipe.origins)
+            source = {"recipe": path, "limit": limit, "origins": origins}
+            write_json(self.folder.source, source)
             self._forget_changed(job)
             self._note_environment()
         return job
 
-    def _trains(self, job: Job) -> bool:
-        """Return True if the stage `train` will be run, and not be reused from an earlier run."""
-        train = STAGES.index("train")
-        return self.last >= train and not all(map(job.reusable, STAGES[: train + 1]))
-
     def _warn(self, images: Images) -> None:
-        """Print the dataset's warnings and a warning about few images, except in control runs."""
-        if self.workspace.is_control:
+        if self.workspace.parent is not None:
             return
         dataset = self.workspace.dataset
         whole = None if self.workspace.limit is None else len(dataset.training_images())
         few = warn_of_few(len(images.training.images), len(images.class_names), whole)
         for warning in (*dataset.warnings(), *([few] if few else [])):
             self.progress.say(f"warning: {warning}")
-
-    def _write_recipe(self) -> None:
-        """Write `recipe.yaml` and `source.json`."""
-        recipe = self.workspace.recipe
-        write_text(self.folder.recipe, dump_yaml(recipe.resolved))
-        write_json(
-            self.folder.source,
-            {
-                "recipe": str(recipe.path.absolute()),
-                "limit": self.workspace.limit,
-                "origins": dict(recipe.origins),
-            },
-        )
 
     def _forget_changed(self, job: Job) -> None:
         """Delete the records of the first unfinished or changed stage and of all later stages."""
@@ -209,10 +178,7 @@ class _Runner:
             return
 
     def _note_environment(self) -> None:
-        """Write `environment.json` unless training is finished; warn if the environment changed.
-
-        If only the report is written again, changes affect no result and cause no warning.
-        """
+        """Write `environment.json` unless training is finished; warn if the environment changed."""
         path = self.folder.environment
         now = describe_environment(self.workspace.recipe, self.workspace.device)
         kept = [stage for stage in STAGES if self.folder.finished(stage)]
@@ -221,8 +187,8 @@ class _Runner:
             before = read_stored(path, dict[str, Any])
         if before is not None and 0 < len(kept) <= min(self.last, STAGES.index("evaluate")):
             one, other = flattened(before), flattened(now)
-            names = [name for name in other if name in one and name not in _SAME_BITS]
-            changed = [name for name in names if one[name] != other[name]]
+            common = [name for name in other if name in one and name not in _SAME_BITS]
+            changed = [name for name in common if one[name] != other[name]]
             old, new = (", ".join(f"{name} {of[name]}" for name in changed) for of in (one, other))
             if changed:
                 self.progress.say(
@@ -233,10 +199,7 @@ class _Runner:
             write_json(path, now)
 
     def _stage(self, name: str, job: Job, began: float | None = None) -> None:
-        """Run a stage and record that it is finished, or reuse it if it is already finished.
-
-        `began` is the time at which the work of the stage began, if it began before this call.
-        """
+        """Run a stage and record it, or reuse it; `began` is when its work began, if earlier."""
         listeners, record = self.workspace.listeners, self.folder.finished(name)
         before = distributed.broadcast(lambda: None if record is None else record.seconds)
         if before is not None:
@@ -262,7 +225,6 @@ class _Runner:
         distributed.barrier()
 
     def _report(self, job: Job) -> RunResults | None:
-        """Run the controls, write the report unless it can be reused, and return the results."""
         job.free_results()  # controls need the memory; the report reads the run folder
         job.controls = self._controls()
         results = job.run_results if distributed.is_main_process() else None
@@ -270,10 +232,6 @@ class _Runner:
         return results
 
     def _controls(self) -> dict[str, tuple[Evaluation, ...]]:
-        """Run each control up to stage `evaluate`, in its own folder below the run folder.
-
-        Returns the evaluations by name of the control; empty in all processes but the main process.
-        """
         evaluations = {}
         for name, recipe in self.workspace.recipe.controls.items():
             self.progress.say(f"control {name}")

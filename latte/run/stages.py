@@ -1,8 +1,4 @@
-"""Functions that run each stage of a run, and the data that stages pass to each other.
-
-A guard decides, without labels, whether the run uses the adapted model. An oracle recipe uses true
-labels, for ablations.
-"""
+"""Functions that run each stage of a run, and the data that stages pass to each other."""
 
 from __future__ import annotations
 
@@ -32,9 +28,8 @@ from latte.run.zero_shot import ZeroShot, compute_zero_shot, load_zero_shot, sav
 class Job:
     """The inputs that all stages of a run share, and the results of finished stages.
 
-    Each result is in memory if this process has computed it. Otherwise it is loaded from the run
-    folder when it is first used. Raises `LatteError` for an oracle recipe whose training images
-    have no labels.
+    A result that this process has not computed is loaded from the run folder at its first use.
+    Raises `LatteError` for an oracle recipe whose training images have no labels.
     """
 
     workspace: Workspace
@@ -52,7 +47,6 @@ class Job:
             None if labels is None else labels.tolist(),
             self.images.corrections,
         )
-        """Fingerprint of each stage; see `stage_fingerprints`."""
 
     def reusable(self, stage: str) -> StageRecord | None:
         """Return the record of a finished stage whose fingerprint has not changed, or None."""
@@ -88,20 +82,15 @@ class Job:
             vars(self).pop(name, None)
 
     def run(self, stage: str) -> Sequence[Path]:
-        """Run a stage, and return all files that it wrote.
-
-        If one of these files is deleted later, the stage no longer counts as finished.
-        """
+        """Run a stage, and return all files that it wrote, without which it is not finished."""
         return _RUN[stage](self)
 
 
 def _write_images(job: Job) -> Sequence[Path]:
-    """Write the lists of images, which were made when the run started."""
     return write_images(job.workspace, job.images) if distributed.is_main_process() else []
 
 
 def _encode(job: Job) -> Sequence[Path]:
-    """Encode images and class names with the frozen CLIP, and save the features."""
     path, zero_shot = job.workspace.folder.zero_shot, compute_zero_shot(job.workspace, job.images)
     if distributed.is_main_process():
         save_zero_shot(path, zero_shot)
@@ -119,7 +108,6 @@ def _describe(job: Job) -> Sequence[Path]:
 
 
 def _train(job: Job) -> Sequence[Path]:
-    """Train the learners, let the guard judge them, and save the classifier of the run."""
     workspace, folder = job.workspace, job.workspace.folder
     zero_shot, bank = job.zero_shot, job.bank
     # If texts are generated again, they can change although the stage's fingerprint does not.
@@ -133,12 +121,10 @@ def _train(job: Job) -> Sequence[Path]:
 
 
 def _evaluate(job: Job) -> Sequence[Path]:
-    """Measure the adapted model and label all images; see `evaluate` for the files."""
     return evaluate(job.workspace, job.images, job.zero_shot, job.outcome)
 
 
 def _report(job: Job) -> Sequence[Path]:
-    """Let each reporter write its files; only the main process has reporters."""
     reporters = job.workspace.listeners.reporters
     return [file for one in reporters for file in one.report(job.run_results)]
 

@@ -1,7 +1,4 @@
-"""Sweeps: runs of all combinations of recipes, values of keys, and seeds.
-
-All recipes are checked before the first run starts.
-"""
+"""Sweeps: runs of all combinations of recipes, values of keys, and seeds."""
 
 from __future__ import annotations
 
@@ -42,10 +39,7 @@ class PlannedRun:
 
     @property
     def folder(self) -> RunFolder:
-        """The run folder.
-
-        Its name does not depend on the sweep, so a sweep reuses an equal run of another sweep.
-        """
+        """The run folder, which equal runs of other sweeps share."""
         return run_folder(self.recipe, self.limit)
 
     @property
@@ -78,8 +72,7 @@ def plan_sweep(
 ) -> list[PlannedRun]:
     """Return all distinct runs, ordered by recipe, then values, then seed.
 
-    If `seeds` is empty, each recipe keeps its own seed. Raises `RecipeErrors` with the mistakes of
-    all recipes and combinations.
+    If `seeds` is empty, each recipe keeps its own seed. Raises `RecipeErrors` with all mistakes.
     """
     if seeds and any(setting.partition("=")[0] == _SEED for setting in settings):
         raise LatteError(
@@ -102,10 +95,6 @@ def plan_sweep(
 
 
 def _located(error: LatteError, path: Path, *, ambiguous: bool) -> list[LatteError]:
-    """Return the errors of which `error` consists: several if it is a `RecipeErrors`.
-
-    If `ambiguous` is true, the path of the recipe is added to errors about `--set`.
-    """
     errors = error.errors if isinstance(error, RecipeErrors) else [error]
     return [
         LatteError(one.what, where=f"{path}: {one.where}", hint=one.hint)
@@ -141,9 +130,8 @@ def run_sweep(
 ) -> list[Failure]:
     """Run the planned runs one after another in this process; return the failed runs.
 
-    A failed run does not stop the other runs, and finished stages are reused. Before each run,
-    `on_start` is called with its number, counted from 1, and the run. Raises `SweepInterrupted` on
-    Ctrl-C.
+    Before each run, `on_start` is called with its number, counted from 1, and the run. Raises
+    `SweepInterrupted` on Ctrl-C.
     """
     failures = []
     for index, run in enumerate(planned):
@@ -160,10 +148,7 @@ def run_sweep(
 
 
 def _error_of(run: PlannedRun, registry: Registry, progress: Progress) -> str | None:
-    """Run a planned run; return the text of its error, or None if it succeeds.
-
-    The exception itself is not returned, because its traceback would keep models in memory.
-    """
+    """Return the text of the run's error, not the error, whose traceback keeps models in memory."""
     from latte.run.process import return_freed_memory
     from latte.run.runner import run_recipe  # imports torch, which planning does not need
 
@@ -181,8 +166,7 @@ def _error_of(run: PlannedRun, registry: Registry, progress: Progress) -> str | 
 def split_values(text: str) -> list[str]:
     """Split `text` at its commas, except those inside brackets, braces and quotes.
 
-    Joining the parts with commas gives `text` again. After a bracket or quote that is not closed,
-    no comma splits the text.
+    After a bracket or quote that is not closed, no comma splits the text.
     """
     parts, closing = [""], ""
     for token in _TOKEN.findall(text):

@@ -1,8 +1,4 @@
-"""Stage `train`: build the learners and train them.
-
-A labeler assigns pseudo-labels to training images, and may ask a describer, a model that looks at
-images. An aggregator computes prototypes, the vectors that represent classes.
-"""
+"""Stage `train`: build the learners and train them."""
 
 from __future__ import annotations
 
@@ -19,7 +15,7 @@ from latte.backbone.encode import encode_cached_images
 from latte.data.device_views import make_device_views
 from latte.data.views import TrainingView
 from latte.describe.bank import DescriptionBank
-from latte.evaluate.similarities import diagnose
+from latte.evaluate.similarities import agreement, diagnose
 from latte.interfaces import CutTexts, Describer, LatteError, Posterior, Trainable, TrainingStart
 from latte.interfaces.settings import Budget
 from latte.io.files import write_json
@@ -45,8 +41,8 @@ def train_learners(
 ) -> tuple[Adapted, Posterior | None]:
     """Train the recipe's learners to the end, from the newest checkpoint if there is one.
 
-    Returns the adapted classifier, and the class probabilities of the training images (posterior).
-    The posterior is None if no labeler returns one.
+    Returns the adapted classifier, and the posterior (class probabilities of the training images)
+    or None if no labeler returns one.
     """
     recipe = workspace.recipe
     trainable: list[Trainable[Any]] = [workspace.build(one.trainable) for one in recipe.learners]
@@ -100,28 +96,19 @@ def train_learners(
 def refuse_kernels(workspace: Workspace) -> None:
     """Raise `LatteError` if GPU kernels that the recipe requests cannot work on this machine.
 
-    The error names the line of the recipe. Call this function before the first stage: describing
-    images may be expensive, and would be in vain.
+    Call it before the first stage: describing images in vain may be expensive.
     """
     recipe = workspace.recipe
     if not asks_for_kernels(recipe.train):
         return
+    device, exact = torch.device(workspace.device), recipe.general.deterministic
     with naming_line(recipe):
-        check_kernels(
-            recipe.train,
-            workspace.frozen_clip,
-            torch.device(workspace.device),
-            workspace.arithmetic,
-            deterministic=recipe.general.deterministic,
-        )
+        clip, arithmetic = workspace.frozen_clip, workspace.arithmetic
+        check_kernels(recipe.train, clip, device, arithmetic, deterministic=exact)
 
 
 def count_cut(workspace: Workspace, bank: DescriptionBank) -> Sequence[Path]:
-    """Count the texts that are too long for the text tower; return the paths of written files.
-
-    The counts are also printed. A text that several descriptions share is counted once for each of
-    them. If no text is too long, no file is written.
-    """
+    """Count and report the texts that are too long for the text tower; return the written files."""
     counts = []
     for choice in workspace.recipe.descriptions:
         rows = bank.distinct_rows(choice.label)
@@ -146,11 +133,7 @@ def count_cut(workspace: Workspace, bank: DescriptionBank) -> Sequence[Path]:
 
 
 def _learner(workspace: Workspace, number: int, own: Trainable[Any]) -> Learner:
-    """Build the learner with index `number`; `own` selects its trainable parameters.
-
-    Raises `LatteError`, which names the line of the recipe, if the loss or `own` does not work with
-    the backbone.
-    """
+    """Build the learner with index `number`; `own` selects its trainable parameters."""
     recipe = workspace.recipe
     choice, clip = recipe.learners[number], workspace.frozen_clip
     loss = workspace.build(choice.loss) if choice.loss else None
@@ -213,9 +196,9 @@ def training_start(
 def build_questions(
     workspace: Workspace, images: Images, zero_shot: ZeroShot, *, ask: bool = True
 ) -> StoredQuestions | None:
-    """Return the object by which a labeler asks a describer; None if no labeler asks questions.
+    """Return the object by which a labeler asks a describer; None if no labeler asks.
 
-    If `ask` is false, only stored answers are returned, and nothing is asked.
+    If `ask` is false, only stored answers are returned.
     """
     choice, budget = workspace.recipe.questioned, workspace.recipe.general.budget
     if choice is None:
@@ -232,10 +215,7 @@ def build_questions(
 
 
 def _evaluation(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> Evaluate:
-    """Return a function that measures the learners together on the evaluation split.
-
-    It returns top-1 accuracy, mean confidence and mean margin, by name.
-    """
+    """Return a function that gives the learners' joint top-1 accuracy, confidence and margin."""
     labels = torch.tensor(images.labels)
     size = workspace.recipe.evaluate.batch_size
     cached: dict[str, CachedStates | None] = {}
@@ -267,10 +247,7 @@ def _evaluation(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> Ev
         adapted = from_learners(learners, images.class_names)
         similarities = adapted.in_blocks(features)
         found = diagnose(similarities, adapted.logit_scale)
-        return {
-            "top1": (similarities.labels() == labels).double().mean().item(),
-            "confidence": found.confidence,
-            "margin": found.margin,
-        }
+        top1 = agreement(similarities.labels(), labels)
+        return {"top1": top1, "confidence": found.confidence, "margin": found.margin}
 
     return evaluate

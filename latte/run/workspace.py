@@ -1,14 +1,11 @@
-"""The workspace of a run: recipe, folder, device, reporters, and components built on demand.
-
-A control is a variant of a recipe that runs for comparison; it has its own workspace.
-"""
+"""The workspace of a run: recipe, folder, device, reporters, and components built on demand."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast
@@ -16,14 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 import platformdirs
 
 from latte import distributed
-from latte.interfaces import (
-    Backbone,
-    BackboneLoader,
-    Context,
-    Dataset,
-    LatteError,
-    Progress,
-)
+from latte.interfaces import Backbone, BackboneLoader, Context, Dataset, LatteError, Progress
 from latte.recipe.load import load_recipe
 from latte.recipe.model import Choice, Recipe
 from latte.registry.registry import Registry
@@ -46,10 +36,9 @@ def cache_folder() -> Path:
 
 
 def description_folder(cache: Path | None = None, *, must_exist: bool = True) -> Path:
-    """Return the folder in which all runs store descriptions, below the folder `cache`.
+    """Return the folder of all stored descriptions, below `cache` or the cache of all runs.
 
-    If `cache` is None, the cache folder of all runs is used. Raises `LatteError` if `must_exist` is
-    true and the folder `cache` does not exist.
+    Raises `LatteError` if `must_exist` is true and the folder `cache` does not exist.
     """
     if cache is not None and must_exist and not cache.is_dir():
         raise LatteError(
@@ -66,40 +55,22 @@ def run_folder(recipe: Recipe, limit: int | None, output: Path | None = None) ->
     return RunFolder(parent.absolute() / f"{recipe.general.name}-{run_hash(recipe, limit)}")
 
 
+@dataclass(eq=False, repr=False)
 class Workspace:
     """The recipe, folder, device and components that the stages of one run share."""
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        registry: Registry,
-        progress: Progress,
-        folder: RunFolder,
-        *,
-        limit: int | None = None,
-    ) -> None:
-        self.recipe = recipe
-        self.registry = registry
-        self.progress = progress
-        self.limit = limit
-        """Largest number of training images and of evaluation images to use; None means all."""
-        self.folder = folder
-        self._parent: Workspace | None = None
+    recipe: Recipe
+    registry: Registry
+    progress: Progress
+    folder: RunFolder
+    limit: int | None = None
+    """Largest number of training images and of evaluation images to use; None means all."""
+    parent: Workspace | None = None
+    """For a control: the workspace of the run that it belongs to."""
 
     def control(self, recipe: Recipe, folder: RunFolder) -> Workspace:
-        """Return the workspace of a control.
-
-        This workspace and the control's share the image cache, and the frozen CLIP if both recipes
-        use the same CLIP.
-        """
-        control = Workspace(recipe, self.registry, self.progress, folder, limit=self.limit)
-        control._parent = self
-        return control
-
-    @property
-    def is_control(self) -> bool:
-        """True if this is the workspace of a control."""
-        return self._parent is not None
+        """Return the workspace of a control, which shares the image cache and an equal CLIP."""
+        return replace(self, recipe=recipe, folder=folder, parent=self)
 
     @property
     def seed(self) -> int:
@@ -108,23 +79,13 @@ class Workspace:
 
     @cached_property
     def device(self) -> str:
-        """The torch device of this process; `auto` uses a GPU if there is one.
-
-        Raises `LatteError` if this machine has no such device.
-        """
+        """The torch device of this process. Raises `LatteError` if this machine lacks it."""
         return find_device(distributed.local_device(self.recipe.general.device))
 
     @cached_property
     def context(self) -> Context:
         """The context that components receive when they are built."""
-        return Context(
-            base_dir=self.recipe.base_dir.absolute(),
-            cache_dir=cache_folder(),
-            device=self.device,
-            seed=self.seed,
-            frozen_clip=lambda: self.frozen_clip,
-            model_folder=self.registry.model_folder,
-        )
+        return _context(self.recipe, self.registry, self.device, lambda: self.frozen_clip)
 
     @cached_property
     def backbone(self) -> BackboneLoader[Any]:
@@ -134,8 +95,8 @@ class Workspace:
     @cached_property
     def frozen_clip(self) -> Backbone:
         """The frozen CLIP, loaded at its first use."""
-        if self._parent and self.shares_clip(self._parent):
-            return self._parent.frozen_clip
+        if self.parent and self.shares_clip(self.parent):
+            return self.parent.frozen_clip
         self.progress.say(f"loading {self.backbone.title}")
         return self.backbone.load()
 
@@ -158,10 +119,7 @@ class Workspace:
 
     @property
     def feature_identity(self) -> tuple[str, ...]:
-        """Everything except images and texts that determines the frozen CLIP's features.
-
-        Features in the cache are found by this identity and by the content of the image or text.
-        """
+        """Everything except images and texts that determines the frozen CLIP's features."""
         import torch
 
         own, name = (self.frozen_clip.fingerprint,), self.device
@@ -180,8 +138,8 @@ class Workspace:
     @cached_property
     def pixels(self) -> DiskStore:
         """Cache of decoded images on disk; a control shares it with the run that it belongs to."""
-        if self._parent:
-            return self._parent.pixels
+        if self.parent:
+            return self.parent.pixels
         from latte.data.disk_cache import DiskStore, bound_from_environment
 
         folder = self.context.cache_dir / "pixels"
@@ -194,11 +152,8 @@ class Workspace:
 
     @cached_property
     def listeners(self) -> Listeners:
-        """Object that calls the hooks of the recipe's reporters.
-
-        In controls, and in all processes but the main process, there are no reporters.
-        """
-        silent = self._parent is not None or not distributed.is_main_process()
+        """The recipe's reporters; none in controls and in processes but the main process."""
+        silent = self.parent is not None or not distributed.is_main_process()
         chosen = [] if silent else self.recipe.reporters
         return Listeners([(one.label, self.build(one)) for one in chosen], self.progress)
 
@@ -228,10 +183,7 @@ def find_device(wanted: str) -> str:
 
 
 def saved_recipe(run: FinishedRun, registry: Registry, overrides: Sequence[str] = ()) -> Recipe:
-    """Load the recipe that a run saved in its folder; apply `overrides` as `load_recipe` does.
-
-    Relative paths in the recipe are relative to the folder of the original recipe file.
-    """
+    """Load the recipe in a run folder; its relative paths start at the original recipe file."""
     loaded = load_recipe(run.folder.recipe, registry, overrides)
     return replace(loaded, path=Path(run.source.recipe))
 
@@ -239,9 +191,7 @@ def saved_recipe(run: FinishedRun, registry: Registry, overrides: Sequence[str] 
 def load_recipe_or_saved(path: Path, registry: Registry, overrides: Sequence[str]) -> Recipe:
     """Load a recipe file, which may also be the `recipe.yaml` of a run folder.
 
-    A recipe in a run folder is handled differently: new runs are written beside that run folder,
-    unless `overrides` set `output`, and relative paths start at the folder of the original recipe
-    file (see `saved_recipe`).
+    In that case, new runs are written beside the run folder, unless `overrides` set `output`.
     """
     folder = RunFolder(path.absolute().parent)
     if path.name != folder.recipe.name or not folder.source.is_file():
@@ -251,24 +201,20 @@ def load_recipe_or_saved(path: Path, registry: Registry, overrides: Sequence[str
 
 
 def unloaded_dataset(recipe: Recipe, registry: Registry) -> Dataset[Any]:
-    """Build a recipe's dataset without a run, a model or torch, for example to count images.
-
-    Raises `LatteError` if the dataset's files are missing.
-    """
+    """Build a recipe's dataset without torch. Raises `LatteError` if its files are missing."""
     return cast("Dataset[Any]", unloaded(recipe, registry, recipe.dataset))
 
 
 def unloaded(recipe: Recipe, registry: Registry, choice: Choice) -> Any:
     """Build a component of a recipe without a run, a model or torch."""
-    context = Context(
-        base_dir=recipe.base_dir.absolute(),
-        cache_dir=cache_folder(),
-        device="cpu",
-        seed=recipe.general.seed,
-        frozen_clip=_no_clip,
-        model_folder=registry.model_folder,
-    )
-    return registry.build(choice, choice.options, context)
+    return registry.build(choice, choice.options, _context(recipe, registry, "cpu", _no_clip))
+
+
+def _context(
+    recipe: Recipe, registry: Registry, device: str, clip: Callable[[], Backbone]
+) -> Context:
+    base, seed = recipe.base_dir.absolute(), recipe.general.seed
+    return Context(base, cache_folder(), device, seed, clip, registry.model_folder)
 
 
 def check_sending(recipe: Recipe, dataset: Dataset[Any]) -> None:

@@ -56,18 +56,13 @@ class ZeroShot:
 def compute_zero_shot(workspace: Workspace, images: Images) -> ZeroShot:
     """Encode all images and classes with the frozen CLIP; return features and labels."""
     clip = workspace.frozen_clip
-    features = [
-        encode_images(workspace, scan, name)
-        for scan, name in (
-            (images.training, "encode images"),
-            (images.evaluation, "encode test images"),
-        )
-    ]
+    training = encode_images(workspace, images.training, "encode images")
+    evaluation = encode_images(workspace, images.evaluation, "encode test images")
     with workspace.encoding():
         class_features = encode_class_texts(clip, images.class_texts)
     _warn_of_equal_classes(workspace.progress, images.class_names, class_features)
-    labels = zero_shot_labels(features[0], class_features)
-    return ZeroShot(features[0], features[1], class_features, labels)
+    labels = zero_shot_labels(training, class_features)
+    return ZeroShot(training, evaluation, class_features, labels)
 
 
 def encode_names(workspace: Workspace, images: Images, names: Sequence[str]) -> Tensor:
@@ -92,11 +87,7 @@ def save_zero_shot(path: Path, zero_shot: ZeroShot) -> None:
 
 
 def load_zero_shot(path: Path, images: Images | None = None) -> ZeroShot:
-    """Load the features and labels that `save_zero_shot` wrote.
-
-    Raises `LatteError` if the file is damaged, or if its number of images or classes differs from
-    `images`.
-    """
+    """Load features and labels. Raises `LatteError` for a damaged file or other `images`."""
     with explained(path):
         found = ZeroShot(**load_tensors(path))
         _check(found)
@@ -109,23 +100,19 @@ def load_zero_shot(path: Path, images: Images | None = None) -> ZeroShot:
 
 
 def _check(found: ZeroShot) -> None:
-    """Raise `ValueError` if types, shapes or values of the tensors are invalid."""
     features = (found.training, found.evaluation, found.class_features)
     if not all(one.dtype == torch.float32 and one.ndim == 2 for one in features):
         raise ValueError("features are not matrices of fp32")
     if len({one.shape[1] for one in features}) > 1:
         raise ValueError("features have several widths")
-    if not all(_is_normalised(one) for one in features):
+    # The comparison is false for NaN, too.
+    if not all(bool(((one.norm(dim=1) - 1).abs() < _UNIT).all()) for one in features):
         raise ValueError("a feature vector is zero, not normalised, or not finite")
     labels, classes = found.zero_shot_labels, len(found.class_features)
     if labels.dtype != torch.int64 or labels.shape != found.training.shape[:1]:
         raise ValueError("it does not have one label for each training image")
     if not bool(((labels >= 0) & (labels < classes)).all()):
         raise ValueError(f"a label is none of {classes} classes")
-
-
-def _is_normalised(features: Tensor) -> bool:
-    return bool(((features.norm(dim=1) - 1).abs() < _UNIT).all())  # false for NaN, too
 
 
 def encode_images(
@@ -135,12 +122,11 @@ def encode_images(
     trunk: Trunk | None = None,
     trained: Sequence[str] = (),
 ) -> Tensor:
-    """Return the frozen CLIP's unit features (N, D) of `images`, such as the training images.
+    """Return the frozen CLIP's unit features (N, D) of `images`; read known ones from the cache.
 
-    Features that an earlier run stored in the cache are not computed again. If `trunk` (the image
-    tower in two parts: the frozen layers, then the other layers) is given, return the outputs
-    (N, W) of the frozen layers instead. The cache key of these outputs contains `trained`, the
-    names of the trained parameters, because they determine which layers are frozen.
+    If `trunk` (the image tower in two parts: the frozen layers, then the others) is given, return
+    the outputs (N, W) of the frozen layers instead. The names of the `trained` parameters are part
+    of their cache key, because they determine which layers are frozen.
     """
     clip = workspace.frozen_clip
     width = clip.embedding_width if trunk is None else trunk.width
@@ -167,15 +153,9 @@ def encode_images(
 def _warn_of_equal_classes(
     progress: Progress, class_names: Sequence[str], class_features: Tensor
 ) -> None:
-    """Print a warning if several classes have equal text features; `class_features` is (C, D).
-
-    Different names can give equal features: CLIP ignores case and truncates texts to 77 tokens.
-    """
-    equal = [
-        pair
-        for rows in row_blocks(len(class_features), len(class_features))
-        for pair in _equal_to_earlier(class_features, rows)
-    ]
+    """Warn if classes have equal text features: CLIP ignores case and cuts texts to 77 tokens."""
+    blocks = row_blocks(len(class_features), len(class_features))
+    equal = [pair for rows in blocks for pair in _equal_to_earlier(class_features, rows)]
     if equal:
         first, second = (class_names[label] for label in equal[0])
         progress.say(
@@ -196,8 +176,7 @@ def _equal_to_earlier(features: Tensor, rows: slice) -> Iterator[tuple[int, int]
 class FrozenTexts:
     """Frozen CLIP's features of the texts about training images, by description.
 
-    The texts of a description are encoded when they are first used. If a description has several
-    texts about an image, the feature is their normalised mean.
+    Several texts about an image give their normalised mean.
     """
 
     def __init__(self, workspace: Workspace, bank: DescriptionBank) -> None:
@@ -207,17 +186,13 @@ class FrozenTexts:
         self._encoded: dict[str, tuple[Tensor, Tensor]] = {}
 
     def named(self, name: str) -> Tensor:
-        """Return unit features (N, D) of the description `name`; row i belongs to image i.
-
-        Raises `KeyError` for an unknown name.
-        """
+        """Return unit features (N, D) of the description `name`; `KeyError` for other names."""
         return self._features(name, self._bank.own_rows(name))
 
     def of(self, labels: Tensor) -> Mapping[str, Tensor]:
         """Return unit features (N, D) of each description, by name, in the order of the recipe.
 
-        Row i belongs to training image i. For descriptions of scope `class`, row i is the text
-        feature of the class with index `labels[i]`.
+        For descriptions of scope `class`, row i is the text feature of the class `labels[i]`.
         """
         names = [choice.label for choice in self._workspace.recipe.descriptions]
         return {name: self._features(name, self._bank.own_rows(name, labels)) for name in names}
@@ -227,23 +202,20 @@ class FrozenTexts:
         width = self._workspace.frozen_clip.embedding_width
         features = torch.zeros(len(self._bank.unique_texts), width, device=self._workspace.device)
         for choice in self._workspace.recipe.descriptions:
-            known, of_these = self._cached(choice.label)
+            known, of_these = self._encode(choice.label)
             features[known.to(features.device)] = of_these
         return features
 
-    def _cached(self, name: str) -> tuple[Tensor, Tensor]:
-        if name not in self._encoded:
-            self._encoded[name] = self._encode(name)
-        return self._encoded[name]
-
     def _features(self, name: str, rows: Tensor) -> Tensor:
-        known, features = self._cached(name)
+        known, features = self._encode(name)
         if rows.shape[1] == 1:
             return features[torch.searchsorted(known, rows[:, 0]).to(features.device)]
         return _mean(features, known, rows)
 
     def _encode(self, name: str) -> tuple[Tensor, Tensor]:
         """Return the sorted indices (U,) of a description's texts, and their features (U, D)."""
+        if name in self._encoded:
+            return self._encoded[name]
         clip, progress = self._workspace.frozen_clip, self._workspace.progress
         rows = self._bank.distinct_rows(name)
         texts = [self._bank.unique_texts[row] for row in rows.tolist()]
@@ -262,14 +234,15 @@ class FrozenTexts:
             progress,
             title,
         )
-        return rows, features.to(self._workspace.device)
+        self._encoded[name] = rows, features.to(self._workspace.device)
+        return self._encoded[name]
 
 
 def _mean(features: Tensor, known: Tensor, rows: Tensor) -> Tensor:
-    """Return for each image the normalised mean of the features of its texts, (N, D).
+    """Return the normalised mean (N, D) of each image's texts.
 
-    Row i of `rows` (N, V) has the indices of the texts of image i, padded with `ABSENT`. `features`
-    (U, D) are the features of the texts with the sorted indices `known` (U,).
+    `rows` (N, V) are the texts' indices, padded with `ABSENT`; `features` (U, D) are those of the
+    texts with the sorted indices `known` (U,).
     """
     total = features.new_zeros(len(rows), features.shape[1])
     for column in rows.unbind(1):

@@ -23,24 +23,24 @@ from latte.train.learner import Learner
 from latte.train.timing import CHECKPOINTS, timed
 from latte.train.training import Training
 
+Learners = Sequence[Learner]
+Labelers = Sequence[PseudoLabeler[Any]]
+
 _log = logging.getLogger("latte.train")
 KEPT = 2
 """Number of checkpoints that stay on disk: the newest, and one more in case it is damaged."""
 _FILE = "state.safetensors"
 _SECONDS = 120.0
 _LARGEST_SHARE = 1 / 20
-"""Largest share of the training time that may be spent on saving the checkpoints that are due by
-time."""
+"""Largest share of the training time for saving checkpoints that are due by time."""
 
 
 class Checkpoints:
     """Decides when checkpoints of a training are due, and saves them.
 
     A checkpoint is due every `checkpoint_every` steps and after the last step. In a run with one
-    process, a checkpoint is also due two minutes after the last checkpoint or the start. If saving
-    is slow, this interval is longer, so that saving takes at most a twentieth of the training time.
-    With several processes, only steps count, because all processes must save at the same step and
-    their clocks differ.
+    process, it is also due after two minutes, or later if saving is slow. The clocks of several
+    processes differ, but all must save at the same step.
     """
 
     def __init__(self, training: Training, step: int) -> None:
@@ -75,14 +75,12 @@ class Checkpoints:
         return "training starts from its beginning, finished stages are reused"
 
 
-def save_and_broadcast(
-    folder: Path, step: int, learners: Sequence[Learner], labelers: Sequence[PseudoLabeler[Any]]
-) -> None:
+def save_and_broadcast(folder: Path, step: int, learners: Learners, labelers: Labelers) -> None:
     """Save a checkpoint in the main process; copy prototypes and labelers to all processes.
 
-    GPUs add numbers in varying order, so the prototypes of the processes can differ by rounding.
-    The copy makes them equal, as loading a checkpoint does. So a resumed run is bit-identical to a
-    run that never stopped.
+    The prototypes of the processes can differ by rounding, because GPUs add numbers in varying
+    order. The copy makes them equal, as loading a checkpoint does, so a resumed run is
+    bit-identical.
     """
     if distributed.is_main_process():
         save_checkpoint(folder, step, learners, labelers)
@@ -94,28 +92,23 @@ def save_and_broadcast(
             labeler.load_state(distributed.broadcast_tensors(labeler.state()))
 
 
-def resume(
-    folder: Path, learners: Sequence[Learner], labelers: Sequence[PseudoLabeler[Any]]
-) -> int:
+def resume(folder: Path, learners: Learners, labelers: Labelers) -> int:
     """Load the same checkpoint in all processes: the newest that the main process can read.
 
     Returns the step of the checkpoint, or 0 if there is none.
     """
     step = distributed.broadcast(lambda: load_checkpoint(folder, learners, labelers))
-    if step and not distributed.is_main_process():
-        found = load_checkpoint(folder, learners, labelers, only=step)
-        if found != step:
-            raise LatteError(
-                f"a process does not find the checkpoint of step {step}",
-                where=str(folder),
-                hint="all machines of a run must share its folder",
-            )
+    elsewhere = step and not distributed.is_main_process()
+    if elsewhere and load_checkpoint(folder, learners, labelers, only=step) != step:
+        raise LatteError(
+            f"a process does not find the checkpoint of step {step}",
+            where=str(folder),
+            hint="all machines of a run must share its folder",
+        )
     return step
 
 
-def save_checkpoint(
-    folder: Path, step: int, learners: Sequence[Learner], labelers: Sequence[PseudoLabeler[Any]]
-) -> None:
+def save_checkpoint(folder: Path, step: int, learners: Learners, labelers: Labelers) -> None:
     """Write the checkpoint after `step` steps as `folder/step-NNNNNN`, and remove old ones."""
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / _name(step)
@@ -137,15 +130,9 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    folder: Path,
-    learners: Sequence[Learner],
-    labelers: Sequence[PseudoLabeler[Any]],
-    only: int | None = None,
+    folder: Path, learners: Learners, labelers: Labelers, only: int | None = None
 ) -> int:
-    """Restore the newest undamaged checkpoint, and return its step; 0 if there is none.
-
-    If `only` is given, only the checkpoint of this step is read.
-    """
+    """Restore the newest undamaged checkpoint, or that of step `only`; return its step or 0."""
     for checkpoint in reversed(_checkpoints(folder, only)):
         try:
             tensors = load_tensors(checkpoint / _FILE)
@@ -165,10 +152,7 @@ def load_checkpoint(
 
 
 def _checkpoints(folder: Path, only: int | None = None) -> list[Path]:
-    """Return the checkpoint folders that contain a tensor file, oldest first.
-
-    A folder has no tensor file if a process was killed while it removed the folder.
-    """
+    """Return the checkpoint folders, oldest first, except half removed ones without tensors."""
     found = folder.glob("step-*" if only is None else _name(only))
     numbered = [one for one in found if one.name.removeprefix("step-").isdecimal()]
     return sorted(one for one in numbered if (one / _FILE).exists())
@@ -178,9 +162,7 @@ def _name(step: int) -> str:
     return f"step-{step:06d}"
 
 
-def _tensors(
-    learners: Sequence[Learner], labelers: Sequence[PseudoLabeler[Any]]
-) -> dict[str, Tensor]:
+def _tensors(learners: Learners, labelers: Labelers) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for learner in learners:
         weights = {name: value.detach() for name, value in learner.parameters.items()}
@@ -196,11 +178,7 @@ def _tensors(
     return tensors
 
 
-def _restore(
-    tensors: Mapping[str, Tensor],
-    learners: Sequence[Learner],
-    labelers: Sequence[PseudoLabeler[Any]],
-) -> None:
+def _restore(tensors: Mapping[str, Tensor], learners: Learners, labelers: Labelers) -> None:
     for learner in learners:
         weights = _below(tensors, f"{learner.name}/weights")
         with torch.no_grad():
@@ -219,10 +197,9 @@ def _restore(
 
 
 def _optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    state = optimizer.state_dict()["state"]
     return {
         f"{index}/{key}": value
-        for index, values in state.items()
+        for index, values in optimizer.state_dict()["state"].items()
         for key, value in values.items()
         if isinstance(value, Tensor)
     }
@@ -242,7 +219,5 @@ def _prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    start = f"{prefix}/"
-    return {
-        name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)
-    }
+    cut = len(prefix) + 1
+    return {name[cut:]: value for name, value in tensors.items() if name.startswith(f"{prefix}/")}

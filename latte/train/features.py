@@ -1,7 +1,4 @@
-"""Features of images and texts for a training step: encoded in the step, or cached.
-
-Class texts are encoded for aggregators, which compute the vectors that represent classes.
-"""
+"""Features of images and texts for a training step: encoded in the step, or cached."""
 
 from __future__ import annotations
 
@@ -22,16 +19,11 @@ from latte.train.timing import TEXTS, timed
 BankFeatures = Callable[[], Tensor]
 """Function that returns the frozen CLIP's features (M, D) of `DescriptionBank.unique_texts`."""
 ImageStates = Callable[[Trunk, Sequence[str]], Tensor]
-"""Function that returns the outputs (N, W) of the image tower's frozen layers for the training
-images.
-
-Its arguments are the tower in two parts (frozen layers, other layers), and the names of the trained
-parameters."""
+"""Function from the tower in two parts, and its trained parameters, to states (N, W)."""
 LARGEST_STATES = 4 * 2**30
-"""Largest size in bytes of the cached outputs of frozen layers: for the images of one split of the
-dataset, and again for all texts. The limit does not depend on the machine's memory, so that a
-recipe uses the cache on all machines or on none: results with and without the cache can differ by
-rounding."""
+"""Largest size in bytes of the cached outputs of frozen layers, for the images of a split and for
+all texts. It does not depend on the machine, because results with and without the cache can differ
+by rounding."""
 _NEVER = -1
 
 
@@ -42,10 +34,8 @@ class StepInputs:
     labelers: Sequence[PseudoLabeler[Any]]
     bank: DescriptionBank
     descriptions: Sequence[str]
-    """Names of the descriptions, in the order of the recipe."""
     class_texts: ClassTexts
-    """Sentences of each class, for aggregators whose class features are encoded again in
-    training."""
+    """Sentences of each class, for aggregators that encode them again in training."""
     seed: int
     corrections: Tensor | None = None
     """(N,) int64, on the CPU: class that a person gave to the image, or -1."""
@@ -66,10 +56,7 @@ class CachedStates:
 
 @dataclass(frozen=True)
 class CachedTextStates:
-    """Outputs of the text tower's frozen layers for M texts, computed once before the first step.
-
-    The outputs of a text have one row or several; the rows of all texts form one matrix.
-    """
+    """Outputs of the text tower's frozen layers for M texts, computed before the first step."""
 
     trunk: TextTrunk
     states: Tensor
@@ -77,7 +64,6 @@ class CachedTextStates:
     lengths: Tensor
     """(M,) int64, on the CPU: number of rows of each text; T is their sum."""
     indices: Mapping[str, int]
-    """Position of each text among the M texts."""
 
     def features(self, texts: Sequence[str]) -> Tensor:
         """Return unit features (B, D), with gradient, of B > 0 texts."""
@@ -96,13 +82,12 @@ class CachedTextStates:
 class CachedViews:
     """Outputs of the image tower's frozen layers for a fixed number of views of each image.
 
-    The outputs for view v of all training images are computed together, when an epoch first uses
-    view v. A resumed run computes them again in the same batches, so that they are bit-identical.
+    All outputs for a view are computed in the first epoch that uses it; a resumed run computes them
+    again in the same batches, so that they are bit-identical.
     """
 
     trunk: Trunk
     size: int
-    """Size in bytes of the outputs for all views."""
     states: dict[int, CachedStates] = field(default_factory=dict)
     """Outputs (N, W) of the frozen layers, by index of the view (from 0)."""
 
@@ -121,10 +106,7 @@ class CachedTexts:
         self.names = frozenset(names)
 
     def look_up(self, rows: Tensor, step: int) -> Tensor:
-        """Return the unit features (B, D) of the texts with the indices `rows` (B,).
-
-        `rows` is on the CPU; `step` is the index (from 0) of the training step.
-        """
+        """Return the unit features (B, D) of the texts `rows` (B,), an index tensor on the CPU."""
         return self._features.index_select(0, rows.to(self._features.device, non_blocking=True))
 
     def state(self) -> dict[str, Tensor]:
@@ -165,10 +147,7 @@ class RefreshedTexts(CachedTexts):
         return super().look_up(rows, step)
 
     def state(self) -> dict[str, Tensor]:
-        """Return the cached features for a checkpoint.
-
-        They cannot be computed again, because the weights have changed since.
-        """
+        """Return the cached features, which later weights cannot compute again."""
         oldest = max(int(self._encoded_in.max()) - self._lifetime + 1, 0)
         rows = (self._encoded_in >= oldest).nonzero().flatten()
         features = self._features[rows.to(self._features.device)]
@@ -215,8 +194,7 @@ def description_features(
     """Return the unit text features (B, D) of each column.
 
     A column is the name of a description with the indices (B,), in `bank.unique_texts`, of the
-    texts that the batch uses. The texts of descriptions in `cached` are looked up in one call, and
-    `texts` encodes all other texts in one call.
+    texts that the batch uses. Texts are looked up in `cached`, or encoded by `texts`, in one call.
     """
     names = frozenset[str]() if cached is None else cached.names
     features: dict[int, Tensor] = {}

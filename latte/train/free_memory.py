@@ -18,17 +18,13 @@ def free_memory(
 ) -> int | None:
     """Return the memory in bytes that this process can still use; None if unknown (not Linux).
 
-    The result is the minimum of the free memory of the machine and of all control groups of the
-    process. Memory in which a group caches files counts as free, because the kernel can reclaim it.
+    It is the minimum of the free memory of the machine and of all control groups of the process.
+    Files that a group caches count as free, because the kernel can reclaim them.
     """
-    found = [_free_on_machine(meminfo), *_free_in_groups(own_groups, groups)]
-    known = [value for value in found if value is not None]
+    known = [value for value in _free_in_groups(own_groups, groups) if value is not None]
+    if found := re.search(r"^MemAvailable:\s+(\d+) kB$", _read_text(meminfo), re.MULTILINE):
+        known.append(1024 * int(found[1]))
     return max(0, min(known)) if known else None
-
-
-def _free_on_machine(meminfo: Path) -> int | None:
-    found = re.search(r"^MemAvailable:\s+(\d+) kB$", _read_text(meminfo), re.MULTILINE)
-    return 1024 * int(found[1]) if found else None
 
 
 def _free_in_groups(own_groups: Path, groups: Path) -> Iterator[int | None]:
@@ -36,22 +32,16 @@ def _free_in_groups(own_groups: Path, groups: Path) -> Iterator[int | None]:
         _, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
         if controllers == "":
-            yield from (
-                _free_in_group(one, "memory.max", "memory.current")
-                for one in _ancestors(groups, path)
-            )
+            root, names = groups, ("memory.max", "memory.current")
         elif "memory" in controllers.split(","):
-            names = "memory.limit_in_bytes", "memory.usage_in_bytes"
-            yield from (_free_in_group(one, *names) for one in _ancestors(groups / "memory", path))
-
-
-def _ancestors(root: Path, path: str) -> Iterator[Path]:
-    """Yield the folder of a control group and of all groups above it, up to `root`."""
-    place = root / path.lstrip("/")
-    while place != root and root in place.parents:
-        yield place
-        place = place.parent
-    yield root
+            root, names = groups / "memory", ("memory.limit_in_bytes", "memory.usage_in_bytes")
+        else:
+            continue
+        place = root / path.lstrip("/")
+        while place != root and root in place.parents:
+            yield _free_in_group(place, *names)
+            place = place.parent
+        yield _free_in_group(root, *names)
 
 
 def _free_in_group(group: Path, limit: str, used: str) -> int | None:

@@ -1,7 +1,6 @@
 """Optional faster kernels for a GPU: attention in one call for all texts, and compiled blocks.
 
-Both are off by default, because they have not been tested on a GPU yet. Backbones support them by
-the methods of `Accelerated`. These methods are not part of the plugin interface until their benefit
+Both are off by default, and `Accelerated` is no part of the plugin interface, until their benefit
 has been measured on a GPU.
 """
 
@@ -24,16 +23,10 @@ class Accelerated(Protocol):
     """A backbone that can switch to faster kernels."""
 
     def check_kernels(self, text_attention: TextAttention, mode: CompileMode | None) -> None:
-        """Raise `LatteError` if this model cannot use the requested kernels.
-
-        The arguments are the settings `train.text_attention` and `train.compile`.
-        """
+        """Raise `LatteError` if this model cannot use the requested kernels."""
 
     def use_kernels(self, text_attention: TextAttention, mode: CompileMode | None) -> None:
-        """Use the requested kernels in all later passes.
-
-        Earlier copies of this model go on without the kernels.
-        """
+        """Use the requested kernels in all later passes, but not in earlier copies."""
 
 
 def asks_for_kernels(settings: TrainSettings) -> bool:
@@ -50,15 +43,7 @@ def check_kernels(
     *,
     deterministic: bool = False,
 ) -> None:
-    """Raise `LatteError` if the kernels that the settings request cannot work on this machine.
-
-    Args:
-        settings: settings of the training.
-        backbone: the model to be trained; it is not changed.
-        device: device of the training.
-        arithmetic: arithmetic of the towers on this device.
-        deterministic: True if results must be bit-identical on a GPU.
-    """
+    """Raise `LatteError` if the kernels that the settings request cannot work on this machine."""
     if not asks_for_kernels(settings):
         return
     if settings.text_attention == "varlen":
@@ -90,8 +75,8 @@ def check_kernels(
 def use_kernels(settings: TrainSettings, learners: Sequence[Learner]) -> None:
     """Switch the learners' backbones to the kernels that the settings request.
 
-    Call this function after the search for a micro-batch size. Otherwise CUDA graphs would be
-    recorded for sizes that do not fit, and would keep their memory.
+    Call it after the search for a micro-batch size. Otherwise CUDA graphs of sizes that do not fit
+    would keep their memory.
     """
     if not asks_for_kernels(settings):
         return

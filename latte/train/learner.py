@@ -1,7 +1,4 @@
-"""A learner: one adapted copy of the backbone with its prototypes, loss and optimiser.
-
-An aggregator computes the prototypes, which are the vectors that represent classes.
-"""
+"""A learner: one adapted copy of the backbone with its prototypes, loss and optimiser."""
 
 from __future__ import annotations
 
@@ -15,20 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from latte import distributed
-from latte.backbone.encode import (
-    check_features,
-    count_rows,
-    encode_many_texts,
-    encode_text_states,
-)
-from latte.interfaces import (
-    Backbone,
-    Loss,
-    Progress,
-    PrototypeAggregator,
-    TrainingStart,
-    Trunk,
-)
+from latte.backbone.encode import check_features, count_rows, encode_many_texts, encode_text_states
+from latte.interfaces import Backbone, Loss, Progress, PrototypeAggregator, TrainingStart, Trunk
 from latte.interfaces.settings import OptimizerSettings, Precision, TrainSettings
 from latte.toolkit.blocks import rows_per_block
 from latte.train.features import (
@@ -55,16 +40,12 @@ from latte.train.precision import (
 
 @dataclass
 class Learner:
-    """One copy of the backbone that is trained, with its prototypes, loss and optimiser.
-
-    Most recipes have one learner.
-    """
+    """One copy of the backbone that is trained, with its prototypes, loss and optimiser."""
 
     name: str
     backbone: Backbone
     parameters: Mapping[str, nn.Parameter]
-    """Trained parameters by name; those of the loss are named `loss.NAME`. Empty if training
-    changes prototypes only."""
+    """Trained parameters by name; those of the loss are named `loss.NAME`."""
     aggregator: PrototypeAggregator[Any]
     loss: Loss[Any] | None
     """The loss of each step; None only if the run takes no training step."""
@@ -76,16 +57,12 @@ class Learner:
     micro_batch_size: int | None = None
     """Number of images or texts per forward pass of a tower; None for the whole batch."""
     constant_features: Tensor | None = None
-    """(N, D): features of all training images, if they are constant; None if the image tower is
-    trained or views are random."""
+    """(N, D): features of the training images; None if views or the image tower change."""
     constant_class_features: Tensor | None = None
-    """(C, D): features of the class texts; None if the text tower is trained, or if the aggregator
-    does not need these features in every step."""
+    """(C, D): features of the class texts; None if they change or are not needed in each step."""
     cached_texts: CachedTexts | None = None
-    """Features of texts that are not encoded in every step."""
     image_states: CachedStates | None = None
-    """Outputs of the image tower's frozen layers for the current view of all training images; None
-    if they are not cached."""
+    """Cached outputs of the image tower's frozen layers for the current view, or None."""
     cached_views: CachedViews | None = None
     """Outputs of the frozen layers for all views; None unless the number of views is fixed."""
     text_states: CachedTextStates | None = None
@@ -101,8 +78,7 @@ class Learner:
     def encode_images(self, indices: Tensor, pixels: Tensor | None) -> Tensor:
         """Return unit features (B, D) of the training images with the indices `indices` (B,).
 
-        `pixels` (B, 3, S, S) are views of these images; they are needed only if `needs_pixels` is
-        True, and may be None otherwise.
+        `pixels` (B, 3, S, S) are views of these images; they are ignored unless `needs_pixels`.
         """
         if self.constant_features is not None:
             known = self.constant_features
@@ -114,10 +90,7 @@ class Learner:
             return self.backbone.encode_images(pixels)
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
-        """Return unit features (M, D) of M distinct texts.
-
-        They carry a gradient if the text tower has trainable parameters.
-        """
+        """Return unit features (M, D) of M distinct texts, with gradient if the tower trains."""
         with forward_in(self.arithmetic, self.device):
             if self.text_states is not None and texts:
                 return self.text_states.features(texts)
@@ -181,12 +154,9 @@ class Learner:
     ) -> None:
         """Cache features, or outputs of frozen layers, so that steps need not compute them.
 
-        The outputs for images are cached if `image_states` is given, and those for texts if
-        `text_states` is true. The outputs for `settings.views` random views are computed later; see
-        `CachedViews`.
-
-        Features of frozen towers are computed from the evaluation view and without dropout. They
-        differ by rounding from features that a training step would compute in its own batches.
+        The outputs for images are cached if `image_states` is given, those for texts if
+        `text_states` is true. Features of frozen towers come from the evaluation view, without
+        dropout.
         """
         if settings.augment is None and not self.image_tower_is_trained:
             self.constant_features = start.image_features
@@ -203,22 +173,17 @@ class Learner:
             with torch.no_grad(), encoding_in(self.arithmetic, self.device):
                 self.constant_class_features = inputs.class_texts.features(encode)
         if inputs.descriptions:
+            texts, title = inputs.bank.unique_texts, "encode descriptions"
             with encoding_in(self.arithmetic, self.device):
                 features = (
-                    encode_many_texts(
-                        self.backbone, inputs.bank.unique_texts, progress, "encode descriptions"
-                    )
+                    encode_many_texts(self.backbone, texts, progress, title)
                     if bank_features is None
                     else bank_features()
                 )
             self.cached_texts = CachedTexts(features.to(self.device), inputs.descriptions)
 
     def _cache_image_states(
-        self,
-        views: int | None,
-        start: TrainingStart,
-        image_states: ImageStates,
-        progress: Progress,
+        self, views: int | None, start: TrainingStart, image_states: ImageStates, progress: Progress
     ) -> None:
         trunk = self.backbone.image_trunk()
         images = (views or 1) * len(start.image_features)
@@ -231,7 +196,10 @@ class Learner:
             self.image_states = CachedStates(trunk, states.to(self.device))
 
     def _cache_text_states(self, inputs: StepInputs, progress: Progress) -> None:
-        trunk, texts = self.backbone.text_trunk(), self._texts_of_steps(inputs)
+        described = inputs.bank.unique_texts if inputs.descriptions else ()
+        in_steps = self.aggregator.class_features_refresh == "step"
+        classes = inputs.class_texts.sentences if in_steps else ()
+        trunk, texts = self.backbone.text_trunk(), [*dict.fromkeys([*described, *classes])]
         if trunk is None or not texts:
             return
         lengths = count_rows(trunk, texts)
@@ -242,20 +210,11 @@ class Learner:
             indices = {text: index for index, text in enumerate(texts)}
             self.text_states = CachedTextStates(trunk, states, lengths, indices)
 
-    def _texts_of_steps(self, inputs: StepInputs) -> Sequence[str]:
-        """Return all distinct texts that steps may encode."""
-        described = inputs.bank.unique_texts if inputs.descriptions else ()
-        in_steps = self.aggregator.class_features_refresh == "step"
-        classes = inputs.class_texts.sentences if in_steps else ()
-        return [*dict.fromkeys([*described, *classes])]
-
     def features_of(self, trunk: Trunk, states: Tensor, size: int | None = None) -> Tensor:
         """Return unit features (N, D) of states (N, W) of the image `trunk`, without gradient.
 
-        `states` are the outputs of the frozen layers of `trunk`. If `size` is given, they are
-        processed in batches of this size, and the features are bit-identical to those of the whole
-        tower with the same batches. Raises `LatteError` if a feature is zero or not finite, because
-        training diverged.
+        With batches of `size`, they are bit-identical to those of the whole tower. Raises
+        `LatteError` if a feature is zero or not finite, because training diverged.
         """
         with torch.no_grad(), encoding_in(self.arithmetic, self.device):
             parts = torch.split(states, size or rows_per_block(trunk.width))
@@ -264,10 +223,7 @@ class Learner:
         return features
 
     def _refreshed_texts(self, inputs: StepInputs, lifetime: int) -> RefreshedTexts:
-        """Return an empty cache for all descriptions except descriptions of scope `class`.
-
-        Texts about classes are few, so every step encodes them with gradient.
-        """
+        """Return an empty cache for all descriptions but those of classes, which are few."""
         bank = inputs.bank
         names = [name for name in inputs.descriptions if name not in bank.of_class]
         like = torch.empty(0, self.backbone.embedding_width, device=self.device)
@@ -280,14 +236,10 @@ class Learner:
 
 
 def _fits(size: int, inputs: str, progress: Progress) -> bool:
-    """Return True if `size` bytes of frozen layers' outputs are few enough to cache; report it.
-
-    `inputs` names the inputs of the layers, such as images, in the message.
-    """
-    taken = f"train: outputs of frozen layers take {size / 2**20:,.0f} MiB for {inputs}"
     fits = size <= LARGEST_STATES
     then = "and are computed once" if fits else "too much to cache: every step computes them"
-    progress.say(f"{taken}, {then}")
+    taken = f"{size / 2**20:,.0f} MiB for {inputs}"
+    progress.say(f"train: outputs of frozen layers take {taken}, {then}")
     return fits
 
 
@@ -301,10 +253,7 @@ def build_learner(
     precision: Precision = "auto",
     micro_batch_size: int | None = None,
 ) -> Learner:
-    """Return a learner with a copy of the frozen CLIP.
-
-    `select` makes parameters of the copy trainable and returns them.
-    """
+    """Return a learner with a copy of the frozen CLIP, of which `select` trains parameters."""
     backbone = frozen.fork()
     parameters = {**select(backbone), **loss_parameters(loss)}
     return Learner(
@@ -323,7 +272,7 @@ def build_learner(
 
 def loss_parameters(loss: Loss[Any] | None) -> dict[str, nn.Parameter]:
     """Return the loss's own parameters, named `loss.NAME`."""
-    own = {} if loss is None else loss.parameters()
+    own = loss.parameters() if loss else {}
     return {f"loss.{name}": value for name, value in own.items()}
 
 
@@ -333,27 +282,20 @@ def build_optimizer(
     """Return an optimiser of `parameters`; biases and other vectors get no weight decay."""
     matrices = [value for value in parameters.values() if value.ndim >= 2]
     vectors = [value for value in parameters.values() if value.ndim < 2]
-    groups = [
-        {"params": matrices, "weight_decay": settings.weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
+    kinds = ((matrices, settings.weight_decay), (vectors, 0.0))
+    groups = [{"params": one, "weight_decay": decay} for one, decay in kinds if one]
     if settings.name == "sgd":
         return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=settings.momentum)
     return torch.optim.AdamW(
-        groups,
-        lr=settings.learning_rate,
-        betas=settings.betas,
-        eps=settings.epsilon,
-        fused=True,
+        groups, lr=settings.learning_rate, betas=settings.betas, eps=settings.epsilon, fused=True
     )
 
 
 def learning_rate_factor(step: int, total_steps: int, settings: TrainSettings) -> float:
     """Return the learning rate of step `step` (from 0), as a factor of the peak learning rate.
 
-    The factor rises linearly during warm-up. After warm-up it stays constant, or it follows half a
-    cosine down to 0 at `total_steps` (Loshchilov & Hutter 2017, without restarts).
+    It rises linearly during warm-up. Then it is constant, or follows half a cosine down to 0 at
+    `total_steps` (Loshchilov & Hutter 2017, without restarts).
     """
     warmup = settings.warmup_steps
     if step < warmup:

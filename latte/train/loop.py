@@ -1,8 +1,7 @@
 """The training loop: epochs, steps, checkpoints and evaluations, the same for every method.
 
-A labeler assigns pseudo-labels to the training images. A run that was stopped continues from its
-newest checkpoint. Its results are bit-identical to an uninterrupted run, because batches, views,
-random draws and dropout depend only on (seed, epoch, step, image).
+A resumed run is bit-identical to an uninterrupted run, because batches, views, random draws and
+dropout depend only on (seed, epoch, step, image).
 """
 
 from __future__ import annotations
@@ -19,14 +18,7 @@ from torch import Tensor
 from latte import distributed
 from latte.backbone.encode import encode_cached_images
 from latte.data.batches import epoch_batches, training_batches
-from latte.interfaces import (
-    Batch,
-    EpochInfo,
-    FeatureBank,
-    Posterior,
-    Progress,
-    ProgressTask,
-)
+from latte.interfaces import Batch, EpochInfo, FeatureBank, Posterior, Progress, ProgressTask
 from latte.results.metrics_log import MetricsLog
 from latte.toolkit.seeds import seed_from
 from latte.train.checkpoint import Checkpoints, resume
@@ -48,8 +40,8 @@ from latte.train.timing import (
 from latte.train.training import Training
 
 Figures = dict[str, float | Tensor]
-"""Numbers for the log. A tensor stays on the device until its row is written, because reading the
-tensor would wait until the device has finished the step."""
+"""Numbers for the log. A tensor stays on the device until its row is written, so that nothing
+waits."""
 _SECONDS_BETWEEN_LOSSES = 1.0
 _SIGMOID = (
     "this CLIP was pretrained with a sigmoid loss, and is now trained with another loss. "
@@ -61,8 +53,8 @@ _SIGMOID = (
 def train(training: Training, progress: Progress) -> None:
     """Train all learners to the end, continuing from a checkpoint if there is one.
 
-    If there are no steps, only `on_epoch_start` of labelers and prototypes is called, with the
-    features of the frozen CLIP. No image is encoded, and no checkpoint is written.
+    Without steps, only `on_epoch_start` of labelers and prototypes is called, with the features of
+    the frozen CLIP.
     """
     _start(training, progress)
     with timed(MICRO_BATCH_SEARCH):
@@ -91,7 +83,6 @@ def train(training: Training, progress: Progress) -> None:
 
 
 def _notes(learner: Learner) -> Iterator[str]:
-    """Yield the backbone's notes; warn if a sigmoid model is trained with a softmax loss."""
     yield from learner.backbone.notes
     fits = learner.loss is None or learner.loss.sigmoid
     if learner.trained_in_backbone and learner.backbone.logit_bias is not None and not fits:
@@ -99,11 +90,7 @@ def _notes(learner: Learner) -> Iterator[str]:
 
 
 def own_posterior(training: Training) -> Posterior | None:
-    """Return the class probabilities of the training images (posterior) that a labeler computed.
-
-    Call this function after `train`. The result is None if the run has training steps, or if no
-    labeler has a posterior. If several labelers have a posterior, the last labeler's is returned.
-    """
+    """Return the last labeler's posterior after a training without steps, or None."""
     if training.total_steps:
         return None
     learner = training.learners[0].name
@@ -133,7 +120,7 @@ def _start(training: Training, progress: Progress) -> None:
 
 
 def _reuses_images(training: Training) -> bool:
-    """Return True if encoding each view once costs less than encoding views in every step.
+    """Return True if encoding each view once costs less than in every step.
 
     Without random views, an equal cost suffices.
     """
@@ -145,8 +132,7 @@ def _reuses_images(training: Training) -> bool:
 def _reuses_texts(training: Training) -> bool:
     """Return True if encoding each text once does not cost more than encoding texts in steps.
 
-    An image may have several texts per description, but an epoch uses only one of them. So a short
-    training may encode fewer texts than there are.
+    An epoch uses only one of an image's texts per description.
     """
     inputs = training.inputs
     variants = [
@@ -166,7 +152,6 @@ def _epoch(
     progress: Progress,
     checkpoints: Checkpoints,
 ) -> int:
-    """Train from step number `step` to the end of its epoch; return the steps done so far."""
     per_epoch, total = training.steps_per_epoch, training.total_steps
     epoch, done = divmod(step, per_epoch)
     if done == 0:
@@ -200,10 +185,7 @@ def _batches(training: Training, epoch: int) -> list[Tensor]:
 
 
 def _encode_views(training: Training, view: int, progress: Progress) -> None:
-    """Compute the frozen layers' outputs for view number `view` of all images, if not yet cached.
-
-    The steps of the epoch then look up these outputs.
-    """
+    """Compute the frozen layers' outputs for a view of all images, if not yet cached."""
     count = len(training.images)
     for learner in training.learners:
         cached = learner.cached_views
@@ -235,11 +217,7 @@ def _encode_views(training: Training, view: int, progress: Progress) -> None:
 def _views(
     training: Training, batches: Sequence[Tensor], epoch: int
 ) -> Generator[tuple[Tensor, Tensor | None], None, None]:
-    """Yield for each batch the indices (B,) of its images, and their pixels.
-
-    With several processes, the pixels are those of this process's share of the batch. Pixels are
-    None if no learner needs them.
-    """
+    """Yield the indices (B,) of each batch, and the pixels of this process's share if needed."""
     if any(learner.needs_pixels for learner in training.learners):
         yield from _pixels(training, batches, training.settings.view_of(epoch))
     else:
@@ -261,7 +239,6 @@ def _pixels(
 
 
 def _start_epoch(training: Training, epoch: int, progress: Progress) -> None:
-    """Call the methods of labelers and prototypes that run at the start of an epoch."""
     if epoch:
         _refresh_class_features(training)
     due = [one for one in training.labelers if epoch == 0 or one.refresh == "epoch"]
@@ -281,7 +258,6 @@ def _start_epoch(training: Training, epoch: int, progress: Progress) -> None:
 def _step(
     training: Training, indices: Tensor, pixels: Tensor | None, epoch: int, step: int
 ) -> Figures:
-    """Take one step of every learner, and return the numbers for the step's row in the log."""
     factor = learning_rate_factor(step, training.total_steps, training.settings)
     figures: Figures = {}
     for learner in training.learners:
@@ -325,10 +301,9 @@ class _ShownLoss:
     def of(self, figures: Mapping[str, float | Tensor]) -> str:
         now = time.monotonic()
         if now >= self._fetched + _SECONDS_BETWEEN_LOSSES:
-            losses = [
-                float(value) for name, value in figures.items() if name.rpartition(".")[2] == "loss"
-            ]
-            self._fetched, self._text = now, f"{sum(losses):.3f}"
+            found = figures.items()
+            total = sum(float(value) for name, value in found if name.split(".")[-1] == "loss")
+            self._fetched, self._text = now, f"{total:.3f}"
         return self._text
 
 

@@ -1,9 +1,7 @@
 """Find the largest micro-batch that fits into memory, before the first step.
 
-The search tries the whole batch, then a half, a quarter and so on. On a GPU, a trial makes views of
-the largest images, and runs a forward and a backward pass with the longest texts. If memory does
-not suffice, torch raises an error. On a CPU, the system would kill the process instead, so the
-search measures the memory of a few samples and extrapolates.
+A GPU is tried with views of the largest images and the longest texts. On a CPU, a trial would get
+the process killed, so the memory of a few samples is measured and extrapolated.
 """
 
 from __future__ import annotations
@@ -12,9 +10,8 @@ import gc
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import torch
 from pydantic import TypeAdapter
@@ -31,7 +28,7 @@ from latte.train.training import Training
 
 RECORD_FILE = "fitting.json"
 MARGIN = 0.1
-"""Share of memory that must stay free, because a training step needs slightly more than a trial."""
+"""Share of memory that must stay free: a step needs slightly more than a trial."""
 _SAMPLES = 4
 _WORKING_MEMORY = 1.5
 """Memory of a forward and backward pass on a CPU, divided by the memory that autograd stores."""
@@ -46,10 +43,7 @@ class LargestStep:
     """Distinct texts, the longest first."""
 
     def passes(self, size: int | None) -> list[LargestStep]:
-        """Return the largest forward passes of a step with micro-batches of `size`.
-
-        If `size` is None, there is one pass with the whole batch.
-        """
+        """Return the largest forward passes of a step with micro-batches of `size`, or of all."""
         if size is None:
             return [self]
         return [LargestStep(min(size, self.images), []), LargestStep(0, self.texts[:size])]
@@ -57,24 +51,21 @@ class LargestStep:
 
 @dataclass(frozen=True)
 class Found:
-    """Result of the search: settings with which a training step fits into memory."""
+    """Settings with which a training step fits into memory."""
 
     micro_batch_size: int | None
     gradient_checkpointing: bool
 
 
 Fits = Callable[[int | None], bool]
-"""Function that returns True if a micro-batch size fits into memory; None is the whole batch."""
+"""Function that returns True if a micro-batch size fits; None is the whole batch."""
 
 
 def find_micro_batch_size(training: Training, progress: Progress) -> None:
     """Set each learner's micro-batch size to the largest size that fits into memory.
 
-    Nothing is searched unless the settings request it. A resumed run uses no larger size than
-    before, so that its results are bit-identical.
-
-    Raises:
-        LatteError: if not even a single image or text fits into memory.
+    Does nothing unless the settings request it. A resumed run uses no larger size than before, so
+    that its results are bit-identical. Raises `LatteError` if not even one image or text fits.
     """
     settings = training.settings
     if settings.gradient_checkpointing is True:
@@ -83,7 +74,10 @@ def find_micro_batch_size(training: Training, progress: Progress) -> None:
     if not settings.fits_by_trying or training.total_steps == 0:
         return
     path = training.folder / "checkpoints" / RECORD_FILE
-    before, found = _read(path), {}
+    before: dict[str, Found] = {}
+    with suppress(OSError, ValueError):
+        before = TypeAdapter(dict[str, Found]).validate_json(path.read_bytes(), strict=True)
+    found = {}
     for learner in training.learners:
         own = _fit(training, learner, before.get(learner.name), progress)
         found[learner.name] = _smallest_of_all_processes(learner, own)
@@ -92,10 +86,7 @@ def find_micro_batch_size(training: Training, progress: Progress) -> None:
 
 
 def largest_step(training: Training, learner: Learner) -> LargestStep:
-    """Return the most images, and the longest texts, that one step of this process encodes.
-
-    Images and texts with cached features are left out.
-    """
+    """Return the largest number of images, and the longest texts, that one step encodes."""
     size = min(training.settings.images_a_step, len(training.images))
     inputs, cached = training.inputs, learner.cached_texts
     names = [one for one in inputs.descriptions if cached is None or one not in cached.names]
@@ -103,18 +94,14 @@ def largest_step(training: Training, learner: Learner) -> LargestStep:
     most = size * len(names) * max(1, len(inputs.labelers))
     longest = sorted(texts, key=len, reverse=True)[:most]
     if learner.aggregator.class_features_refresh == "step" and learner.text_tower_is_trained:
-        longest = sorted(
-            {*longest, *inputs.class_texts.sentences}, key=lambda one: (-len(one), one)
-        )
+        every = {*longest, *inputs.class_texts.sentences}
+        longest = sorted(every, key=lambda one: (-len(one), one))
     images = len(distributed.share(range(size))) if learner.constant_features is None else 0
     return LargestStep(images, distributed.share(longest))
 
 
 def _smallest_of_all_processes(learner: Learner, own: Found) -> Found:
-    """Combine the settings that all processes found, and apply the result to `learner`.
-
-    The result fits into the memory of every process. `own` is what this process found.
-    """
+    """Apply the settings that fit into the memory of every process; this one found `own`."""
     found = [Found(**one) for one in distributed.all_gather_object(asdict(own))]
     sizes = [one.micro_batch_size for one in found if one.micro_batch_size is not None]
     learner.micro_batch_size = min(sizes, default=None)
@@ -156,10 +143,7 @@ def _fit(training: Training, learner: Learner, before: Found | None, progress: P
 
 
 def _largest_size(fits: Fits, largest: LargestStep, known: int | None) -> int | None:
-    """Return the largest micro-batch size that fits into memory, at most `known` if it is given.
-
-    The result None means the whole batch; 0 means that no size fits.
-    """
+    """Return the largest size that fits, at most `known`; None for the whole batch, 0 for none."""
     most = max(largest.images, len(largest.texts), 1)
     powers = range(1, math.ceil(math.log2(most)) + 1)
     sizes = [None, *(math.ceil(most / 2**power) for power in powers)]
@@ -179,9 +163,8 @@ def _fits_on_gpu(
 ) -> bool:
     """Return True if a step with micro-batches of `size` fits into GPU memory.
 
-    The share `MARGIN` of the memory must stay free. While each pass is tried, memory is also taken
-    for the views of the whole batch, for the optimiser's state, and for the memory that the CUDA
-    stream of the views has reserved.
+    While each pass is tried, memory is also taken for `MARGIN`, the views of the whole batch, the
+    optimiser's state, and what the CUDA stream of the views has reserved.
     """
     device = learner.device
     spare = int(MARGIN * torch.cuda.get_device_properties(device).total_memory)
@@ -205,8 +188,8 @@ def _fits_on_gpu(
 def _largest_views(training: Training, learner: Learner, count: int) -> tuple[Tensor, Tensor]:
     """Return views of the largest images, and a tensor that takes the memory only views can use.
 
-    The training loop holds one batch of views until it gets the next batch; meanwhile, a side
-    stream already makes the batch after that.
+    The training loop holds one batch of views until it gets the next one, while a side stream
+    already makes the batch after that.
     """
     side, device = learner.backbone.pixel_format.size, learner.device
     views = training.device_views if count else None
@@ -223,7 +206,6 @@ def _largest_views(training: Training, learner: Learner, count: int) -> tuple[Te
 
 
 def _estimate_on_cpu(learner: Learner, largest: LargestStep) -> Fits:
-    """Return a function that estimates, from a few measured samples, if a micro-batch size fits."""
     images, texts = min(largest.images, _SAMPLES), largest.texts[:_SAMPLES]
     per_image = activation_bytes(learner, LargestStep(images, [])) / max(images, 1)
     per_letter = activation_bytes(learner, LargestStep(0, texts)) / max(_letters(texts), 1)
@@ -242,19 +224,15 @@ def _estimate_on_cpu(learner: Learner, largest: LargestStep) -> Fits:
 
 
 def _letters(texts: Sequence[str]) -> int:
-    """Return the number of characters in all texts, plus one per text for the end-of-text token."""
+    """Return the number of characters, plus one per text for the end-of-text token."""
     return sum(len(text) + 1 for text in texts)
 
 
 def activation_bytes(learner: Learner, one: LargestStep, pixels: Tensor | None = None) -> int:
     """Run a forward and a backward pass; return how many bytes autograd stores for the latter.
 
-    `one` has the number of images and the texts of the passes. `pixels` (B, 3, S, S) are the views
-    of the images; zeros by default. Afterwards, gradients are None and random generators are
-    restored.
-
-    Raises:
-        torch.OutOfMemoryError: if the memory of a GPU does not suffice.
+    `pixels` (B, 3, S, S) are views of the images; zeros by default. Afterwards, gradients are None
+    and random generators are restored. Raises `torch.OutOfMemoryError` on a GPU.
     """
     devices = [learner.device] if learner.device.type == "cuda" else []
     side = learner.backbone.pixel_format.size
@@ -279,10 +257,7 @@ def activation_bytes(learner: Learner, one: LargestStep, pixels: Tensor | None =
 
 @contextmanager
 def _saved_tensors(learner: Learner, stored: dict[int, int]) -> Iterator[None]:
-    """Inside the `with` block, record in `stored` the bytes of each storage that autograd keeps.
-
-    The keys are the storages' addresses. The storages of weights are not recorded.
-    """
+    """Record in `stored` the bytes, by address, of each storage but weights that autograd keeps."""
     weights = {value.untyped_storage().data_ptr() for value in learner.backbone.state().values()}
 
     def pack(tensor: Tensor) -> Tensor:
@@ -296,19 +271,11 @@ def _saved_tensors(learner: Learner, stored: dict[int, int]) -> Iterator[None]:
 
 
 def _state_bytes(learner: Learner) -> int:
-    """Return the memory, in bytes, of the optimiser's state and of outputs that will be cached."""
     views = learner.cached_views.size if learner.cached_views else 0
     if learner.optimizer is None:
         return views
     copies = 1 if isinstance(learner.optimizer, torch.optim.SGD) else 2
     return views + copies * sum(value.nbytes for value in learner.parameters.values())
-
-
-def _read(path: Path) -> dict[str, Found]:
-    try:
-        return TypeAdapter(dict[str, Found]).validate_json(path.read_bytes(), strict=True)
-    except (OSError, ValueError):
-        return {}
 
 
 @contextmanager
@@ -317,14 +284,11 @@ def explain_out_of_memory(settings: TrainSettings) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
-        tried = settings.fits_by_trying
         raise LatteError(
             f"this GPU's memory does not hold a step on {settings.images_a_step} images",
             where="train.micro_batch_size",
-            hint=(
-                "something else took memory since it was tried; the same command goes on from the "
-                "last checkpoint"
-                if tried
-                else "write `micro_batch_size: auto`: less memory, equal results up to rounding"
-            ),
+            hint="something else took memory since it was tried; the same command goes on from the "
+            "last checkpoint"
+            if settings.fits_by_trying
+            else "write `micro_batch_size: auto`: less memory, equal results up to rounding",
         ) from error

@@ -1,7 +1,6 @@
 """The arithmetic (fp32, TF32, bf16 or fp16) of the two towers.
 
-Weights, labels, prototypes and losses are always fp32. At the published learning rate, a step
-changes a weight by less than the precision of bf16. So weights are stored in fp32, and autocast
+Weights are always fp32, because a step changes them by less than the precision of bf16. Autocast
 rounds only the inputs of matrix products.
 """
 
@@ -18,6 +17,7 @@ from latte.interfaces import LatteError
 from latte.interfaces.settings import Precision
 
 Arithmetic = Literal["fp32", "tf32", "bf16", "fp16"]
+HALF: Mapping[Arithmetic, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 _FIRST_WITH_TF32 = 8
 """Major CUDA compute capability of Ampere, the first GPUs with TF32."""
@@ -26,10 +26,7 @@ _FIRST_WITH_TF32 = 8
 def choose_arithmetic(wanted: Precision, device: torch.device) -> Arithmetic:
     """Return the arithmetic for the setting `wanted` on `device`.
 
-    `auto` and `tf32` mean TF32 if the device supports it, else fp32.
-
-    Raises:
-        LatteError: for bf16 on a GPU that cannot compute in it.
+    Raises `LatteError` for bf16 on a GPU that cannot compute in it.
     """
     if wanted == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
         raise LatteError(
@@ -37,11 +34,9 @@ def choose_arithmetic(wanted: Precision, device: torch.device) -> Arithmetic:
             where="train.precision",
             hint="write `precision: fp16`, or `auto`",
         )
-    match wanted:
-        case "auto" | "tf32":
-            return "tf32" if has_tf32(device) else "fp32"
-        case chosen:
-            return chosen
+    if wanted == "auto" or wanted == "tf32":
+        return "tf32" if has_tf32(device) else "fp32"
+    return wanted
 
 
 def has_tf32(device: torch.device) -> bool:
@@ -53,44 +48,29 @@ def has_tf32(device: torch.device) -> bool:
 
 def forward_in(arithmetic: Arithmetic, device: torch.device) -> AbstractContextManager[Any]:
     """Return a context manager in which a tower's forward pass uses `arithmetic`."""
-    match arithmetic:
-        case "fp32" | "tf32":
-            return backward_in(arithmetic)
-        case "bf16":
-            return torch.autocast(device.type, dtype=torch.bfloat16)
-        case "fp16":
-            return torch.autocast(device.type, dtype=torch.float16)
+    if arithmetic in HALF:
+        return torch.autocast(device.type, dtype=HALF[arithmetic])
+    return backward_in(arithmetic)
 
 
 def encoding_in(arithmetic: Arithmetic, device: torch.device) -> AbstractContextManager[Any]:
-    """Return a context manager in which a tower encodes without gradient, in `arithmetic`.
-
-    A CPU always encodes in fp32, so that there a model's features do not depend on the setting.
-    """
+    """Return a context manager in which a tower encodes without gradient, always fp32 on a CPU."""
     return nullcontext() if device.type == "cpu" else forward_in(arithmetic, device)
 
 
 def backward_in(arithmetic: Arithmetic) -> AbstractContextManager[Any]:
     """Return a context manager in which the backward pass uses `arithmetic`.
 
-    For fp32 and TF32, it selects the kind of matrix products. For bf16 and fp16, it does nothing,
-    because autograd has recorded the casts of autocast.
+    For bf16 and fp16 it does nothing, because autograd has recorded the casts of autocast.
     """
-    match arithmetic:
-        case "fp32":
-            return fp32_products("ieee")
-        case "tf32":
-            return fp32_products("tf32")
-        case _:
-            return nullcontext()
+    if arithmetic in HALF:
+        return nullcontext()
+    return fp32_products("tf32" if arithmetic == "tf32" else "ieee")
 
 
 @contextmanager
 def fp32_products(mode: Literal["ieee", "tf32"]) -> Iterator[None]:
-    """Let CUDA multiply and convolve fp32 tensors in fp32 (`ieee`) or TF32 in the `with` block.
-
-    Without this, torch lets cuDNN convolve fp32 tensors in TF32.
-    """
+    """Let CUDA multiply and convolve fp32 tensors in fp32 (`ieee`) or TF32 in the `with` block."""
     before = _read_modes()
     try:
         _write_modes((mode, mode, mode))
@@ -109,15 +89,13 @@ def _read_modes() -> _Modes:
     if hasattr(matmul, "fp32_precision"):
         conv, rnn = cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision
         return matmul.fp32_precision, conv, rnn
-    others = _mode(cudnn.allow_tf32)
-    return _mode(matmul.allow_tf32), others, others
+    allowed = (matmul.allow_tf32, cudnn.allow_tf32)
+    products, others = ("tf32" if one else "ieee" for one in allowed)
+    return products, others, others
 
 
 def _write_modes(modes: _Modes) -> None:
-    """Set torch's modes by their old names and, since torch 2.9, by their new names too.
-
-    Torch raises an error if the old and the new settings do not agree.
-    """
+    """Set torch's modes by their old and, since torch 2.9, new names, which must agree."""
     matmul: Any = torch.backends.cuda.matmul
     cudnn: Any = torch.backends.cudnn
     matmul.allow_tf32, cudnn.allow_tf32 = (mode == "tf32" for mode in modes[:2])
@@ -125,54 +103,35 @@ def _write_modes(modes: _Modes) -> None:
         matmul.fp32_precision, cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision = modes
 
 
-def _mode(allows_tf32: bool) -> str:
-    return "tf32" if allows_tf32 else "ieee"
-
-
-class LossScaler:
+class LossScaler(torch.amp.GradScaler):
     """Multiplies the loss by a factor so that small fp16 gradients do not become 0.
 
-    Gradients are divided by the same factor before the step. A step with a gradient that is not
-    finite is skipped and halves the factor; 2000 steps with finite gradients double the factor. For
-    other arithmetic than fp16, the scaler is inactive.
+    A step with a gradient that is not finite is skipped and halves the factor; 2000 steps with
+    finite gradients double it. For other arithmetic than fp16, the scaler is inactive.
     """
 
     def __init__(self, arithmetic: Arithmetic, device: torch.device) -> None:
-        self._scaler = torch.amp.GradScaler(device.type, enabled=arithmetic == "fp16")
+        super().__init__(device.type, enabled=arithmetic == "fp16")
         self.skipped = 0
-        """Number of skipped steps so far."""
 
-    @property
-    def enabled(self) -> bool:
-        """True if the arithmetic is fp16; otherwise the loss is not scaled."""
-        return self._scaler.is_enabled()
-
-    def scaled(self, loss: Tensor) -> Tensor:
-        """Return the scaled loss, on which `backward` is called."""
-        return self._scaler.scale(loss)
-
-    def unscale(self, optimizer: torch.optim.Optimizer) -> None:
-        """Divide the gradients by the factor; call this once per step, before clipping."""
-        self._scaler.unscale_(optimizer)
-
-    def step(self, optimizer: torch.optim.Optimizer) -> None:
+    def take_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Take a step of `optimizer`, unless a gradient is not finite."""
-        before = self._scaler.get_scale()
-        self._scaler.step(optimizer)
-        self._scaler.update()
-        self.skipped += self._scaler.get_scale() < before
+        before = self.get_scale()
+        self.step(optimizer)
+        self.update()
+        self.skipped += self.get_scale() < before
 
     def figures(self) -> dict[str, float]:
         """Return the factor and the number of skipped steps, for the log; empty unless enabled."""
-        if not self.enabled:
+        if not self.is_enabled():
             return {}
-        return {"loss_scale": self._scaler.get_scale(), "skipped_steps": self.skipped}
+        return {"loss_scale": self.get_scale(), "skipped_steps": self.skipped}
 
     def state(self) -> dict[str, Tensor]:
         """Return the tensors for a checkpoint; empty unless enabled."""
-        if not self.enabled:
+        if not self.is_enabled():
             return {}
-        state = self._scaler.state_dict()
+        state = self.state_dict()
         return {
             "scale": torch.tensor(state["scale"], dtype=torch.float64),
             "steps_since_change": torch.tensor(state["_growth_tracker"]),
@@ -180,14 +139,11 @@ class LossScaler:
         }
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Restore the tensors that `state` returned.
-
-        Raises `KeyError` if they were saved with another arithmetic.
-        """
-        if not self.enabled:
+        """Restore the tensors of `state`; `KeyError` if they belong to another arithmetic."""
+        if not self.is_enabled():
             return
-        restored = self._scaler.state_dict()
+        restored = self.state_dict()
         restored["scale"] = state["scale"].item()
         restored["_growth_tracker"] = int(state["steps_since_change"])
-        self._scaler.load_state_dict(restored)
+        self.load_state_dict(restored)
         self.skipped = int(state["skipped"])

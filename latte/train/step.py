@@ -1,7 +1,4 @@
-"""One training step of one learner: the same for every method.
-
-Labelers return label streams: one label and one weight per image of the batch, from one source.
-"""
+"""One training step of one learner: the same for every method."""
 
 from __future__ import annotations
 
@@ -32,12 +29,7 @@ def training_step(
 ) -> StepOutcome:
     """Encode and label a batch, compute the loss, and update weights and prototypes.
 
-    Args:
-        learner: the learner, whose parameters and prototypes change.
-        inputs: labelers and texts of the run.
-        batch: B training images.
-        pixels: (B, 3, S, S), views of the images; with several processes, only the views of this
-            process's share of the batch. None unless the learner needs pixels.
+    `pixels` (B, 3, S, S) are this process's share of the views; None unless the learner needs them.
     """
     assert learner.loss is not None, "a recipe with steps has a loss"
     towers = towers_of(learner)
@@ -108,8 +100,7 @@ def _labels_for_texts(
 ) -> Sequence[Tensor | None]:
     """Return the labels (B,) of each stream on the CPU; None if no description depends on labels.
 
-    The labels of all streams are copied in one transfer, because each transfer from a GPU waits
-    until the GPU has encoded the images.
+    All are copied in one transfer, because each waits until the GPU has encoded the images.
     """
     if not streams or inputs.bank.of_class.isdisjoint(inputs.descriptions):
         return [None] * len(streams)
@@ -117,23 +108,19 @@ def _labels_for_texts(
 
 
 def _corrected(stream: LabelStream, given: Tensor) -> LabelStream:
-    """Replace labels of the stream by those that a person gave, except where `given` (B,) is -1."""
     known = given >= 0
-    return replace(
-        stream,
-        labels=given.where(known, stream.labels),
-        weights=stream.weights.masked_fill(known, 1.0),
-    )
+    labels = given.where(known, stream.labels)
+    return replace(stream, labels=labels, weights=stream.weights.masked_fill(known, 1.0))
 
 
 def _update_weights(
     learner: Learner, optimizer: torch.optim.Optimizer, towers: Towers, loss: Tensor
 ) -> None:
     with timed(BACKWARD):
-        towers.backward(learner.scaler.scaled(loss))
+        towers.backward(learner.scaler.scale(loss))
     with timed(OPTIMISER):
         if learner.gradient_clip is not None:
-            learner.scaler.unscale(optimizer)
+            learner.scaler.unscale_(optimizer)
             torch.nn.utils.clip_grad_norm_(learner.parameters.values(), learner.gradient_clip)
-        learner.scaler.step(optimizer)
+        learner.scaler.take_step(optimizer)
         learner.backbone.clamp_logit_scale()

@@ -1,7 +1,6 @@
 """Time and FLOPs of the parts of training, measured only inside a `measuring` block.
 
-The training code marks the parts with `timed`, `timed_items` and `timed_step`. Measuring draws no
-random number and changes no computation, so results are bit-identical with and without it.
+Measuring draws no random number and changes no computation, so results are bit-identical.
 """
 
 from __future__ import annotations
@@ -31,7 +30,6 @@ LOSS = "loss"
 BACKWARD = "backward"
 OPTIMISER = "optimiser"
 PARTS = (WAITING, IMAGES, TEXTS, LABELS, PROTOTYPES, LOSS, BACKWARD, OPTIMISER)
-"""The parts of a training step."""
 EPOCH_STARTS, EVALUATION, CHECKPOINTS = "start of epochs", "evaluation", "checkpoints"
 MICRO_BATCH_SEARCH, REST = "finding what fits", "rest"
 
@@ -49,28 +47,19 @@ class StepTimes:
     cpu_seconds: float = 0.0
     """CPU time in seconds, summed over all threads of the process."""
 
-    def add(self, images: int, seconds: dict[str, float], cpu_seconds: float) -> None:
-        """Add the times of one step."""
-        self.cpu_seconds += cpu_seconds
-        self.steps += 1
-        self.images += images
-        for part, value in seconds.items():
-            self.seconds[part] += value
-
 
 class Stopwatch:
     """Measures the parts of one training.
 
     FLOPs are counted in the first step; the second and third step are written to the file `trace`.
-    Counting and tracing slow a step down, so the times of these three steps are added up in
-    `looked_into`. The times of all other steps are added up in `measured`.
+    That slows them down, so the times of these steps are added up in `looked_into`, all others in
+    `measured`.
     """
 
     def __init__(self, device: str, trace: Path | None = None) -> None:
         self.measured = StepTimes()
         self.looked_into = StepTimes()
         self.flops: dict[str, int] = defaultdict(int)
-        """FLOPs of the first step by part; see `count_flops`."""
         self.beside: dict[str, float] = defaultdict(float)
         """Seconds of the parts of training outside steps, such as evaluations, by part."""
         self._device = device
@@ -102,10 +91,7 @@ class Stopwatch:
 
     @contextmanager
     def step(self, images: int) -> Iterator[None]:
-        """Measure the `with` block as a training step on `images` images.
-
-        Time that belongs to no other part in `PARTS` counts as the part `LABELS`.
-        """
+        """Measure a training step on `images` images; time without another part is `LABELS`."""
         number = self.steps + 1
         with self.part(LABELS), ExitStack() as stack:
             if number == _COUNTED_STEP:
@@ -119,14 +105,15 @@ class Stopwatch:
                 self.close()
         looked_into = number == _COUNTED_STEP or (self._trace and number in _TRACED_STEPS)
         times = self.looked_into if looked_into else self.measured
-        times.add(images, self._pending, self._pending_cpu)
+        times.cpu_seconds += self._pending_cpu
+        times.steps += 1
+        times.images += images
+        for part, value in self._pending.items():
+            times.seconds[part] += value
         self._pending, self._pending_cpu = defaultdict(float), 0.0
 
     def close(self) -> None:
-        """Stop measuring: write the trace, if there is one.
-
-        Also add the time since the last measurement to the current part.
-        """
+        """Charge the time since the last measurement, and write the trace, if there is one."""
         profiler, self._profiler = self._profiler, None
         if profiler is not None and self._trace is not None:
             profiler.stop()
@@ -144,7 +131,6 @@ class Stopwatch:
         self._profiler.start()
 
     def _charge(self) -> None:
-        """Add the time since the previous call of `_charge` to the current part."""
         wait_for(self._device)
         now, cpu_now = time.perf_counter(), time.process_time()
         (self._pending if self._open in PARTS else self.beside)[self._open] += now - self._mark
@@ -201,36 +187,21 @@ def wait_for(device: str) -> None:
 
 
 def count_flops() -> FlopCounterMode:
-    """Return a context manager that counts FLOPs; its `get_total_flops()` returns their number.
-
-    It counts the floating-point operations of matrix products, convolutions, attention and their
-    gradients.
-    """
-    aten: Any = torch.ops.aten
-    return FlopCounterMode(
-        display=False, custom_mapping={aten.convolution_backward: _convolution_backward}
-    )
+    """Return a context manager that counts FLOPs of products, convolutions and attention."""
+    operation: Any = torch.ops.aten.convolution_backward
+    return FlopCounterMode(display=False, custom_mapping={operation: _convolution_backward})
 
 
 def _convolution_backward(
-    gradient: Shape,
-    given: Shape,
-    weight: Shape,
-    bias: Any,
-    stride: Any,
-    padding: Any,
-    dilation: Any,
-    transposed: bool,
-    output_padding: Any,
-    groups: int,
-    wanted: Sequence[bool],
-    **ignored: Any,
+    gradient: Shape, given: Shape, weight: Shape, *rest: Any, **ignored: Any
 ) -> int:
     """Return the FLOPs of a convolution's backward pass.
 
-    `wanted` says which gradients are computed; each takes as many FLOPs as the forward pass. The
-    formula of torch itself counts a grouped convolution as a dense convolution.
+    Torch's own formula counts a grouped convolution as a dense convolution.
     """
+    # The rest: bias, stride, padding, dilation, transposed, output padding, groups, wanted.
+    transposed: bool = rest[4]
+    wanted: Sequence[bool] = rest[7]
     places = (given if transposed else gradient)[2:]
     forward = 2 * given[0] * prod(places) * prod(weight)
     return forward * sum(wanted[:2])

@@ -1,10 +1,8 @@
 """Encode a batch and propagate gradients: at once, in micro-batches, or in several processes.
 
-A micro-batch is a part of a batch that is small enough for the memory. `Learner` encodes a whole
-batch and keeps the autograd graph. `CachedTowers` replaces it if a batch does not fit into memory,
-and `SharedTowers` if several processes share a batch. Both first encode the batch without keeping
-the towers' graphs, so that the loss can be computed on the features of the whole batch. Then they
-propagate the gradients of the features back through the towers.
+`Learner` encodes a whole batch and keeps the autograd graph. `CachedTowers` and `SharedTowers`
+first encode without the towers' graphs, so that the loss can be computed on the features of the
+whole batch. Then they propagate the features' gradients back through the towers.
 """
 
 from __future__ import annotations
@@ -27,9 +25,8 @@ class CachedTowers:
     """Encodes a batch in micro-batches of at most `size`, for a loss on the whole batch.
 
     This is GradCache (Gao et al. 2021, Scaling deep contrastive learning batch size under memory
-    limited setup). First, all micro-batches are encoded without keeping their graphs. The loss is
-    computed on the features of the whole batch. Then each micro-batch is encoded again with its
-    graph, and the gradients of its features are propagated through this graph.
+    limited setup): each micro-batch is encoded again with its graph, through which the gradients of
+    its features are propagated.
     """
 
     def __init__(self, learner: Learner, size: int) -> None:
@@ -56,10 +53,7 @@ class CachedTowers:
         return torch.cat([self._first_pass(partial(encode, part)) for part in parts])
 
     def backward(self, loss: Tensor) -> None:
-        """Add the gradients of `loss` to those of the parameters.
-
-        Each micro-batch is encoded again, with the same dropout.
-        """
+        """Add the gradients of `loss`; each micro-batch is encoded again, with the same dropout."""
         self._learner.backward(loss)
         for part in self._parts:
             if part.features.grad is not None:
@@ -70,10 +64,7 @@ class CachedTowers:
         self._parts.clear()
 
     def _first_pass(self, encode: Callable[[], Tensor]) -> Tensor:
-        """Encode a micro-batch, and return its features without their graph.
-
-        Gradients are enabled during encoding, so that dropout is active.
-        """
+        """Return features without their graph; gradients are enabled, so dropout is active."""
         random = RandomState(self._learner.device)
         features = encode()
         if not features.requires_grad:
@@ -86,9 +77,9 @@ class CachedTowers:
 class SharedTowers:
     """Encodes this process's share of a batch with `inner`, and gathers all processes' features.
 
-    Every process computes the same labels, loss and prototypes on the whole batch. It propagates
-    the gradients of its share's features through its towers. The gradients of the weights are then
-    summed over the processes, which gives the gradients of the loss on the whole batch.
+    Every process computes the same labels, loss and prototypes on the whole batch, and propagates
+    the gradients of its own features. The gradients of the weights are then summed over the
+    processes.
     """
 
     def __init__(self, learner: Learner, inner: Learner | CachedTowers) -> None:
@@ -97,25 +88,18 @@ class SharedTowers:
         self._encoded: list[_Encoded] = []
 
     def encode_images(self, indices: Tensor, pixels: Tensor | None) -> Tensor:
-        """Return unit features (B, D) of the whole batch, of which this process encodes a share.
-
-        `indices` (B,) are the images of the whole batch; `pixels` are the views of the share only.
-        """
+        """Return unit features (B, D) of the whole batch; `pixels` are only those of the share."""
         learner = self._learner
         if learner.constant_features is not None:
             return learner.encode_images(indices, pixels)
         own = torch.empty(0, learner.backbone.embedding_width, device=learner.device)
-        share = distributed.share(indices)
-        if len(share):
+        if len(share := distributed.share(indices)):
             with _own_random_numbers(learner.device, len(self._encoded)):
                 own = self._inner.encode_images(share, pixels)
         return self._gather(own, len(indices), learner.image_tower_is_trained)
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
-        """Return unit features (M, D) of all texts, of which this process encodes a share.
-
-        Every process must pass the same `texts`.
-        """
+        """Return unit features (M, D) of `texts`, which are the same in every process."""
         with _own_random_numbers(self._learner.device, len(self._encoded)):
             own = self._inner.encode_texts(distributed.share(texts))
         return self._gather(own, len(texts), self._learner.text_tower_is_trained)
@@ -139,11 +123,7 @@ class SharedTowers:
         return features
 
     def _backward_through_towers(self) -> None:
-        """Propagate the gradients of this process's features through the inner towers.
-
-        The backward pass starts at the scalar sum(features * gradients), in which the gradients are
-        constant.
-        """
+        """Propagate the gradients of own features: start at sum(features * constant gradients)."""
         with backward_in(self._learner.arithmetic):
             products = [
                 (one.own * distributed.share(one.all.grad)).sum()
@@ -154,10 +134,7 @@ class SharedTowers:
             self._inner.backward(torch.stack(products).sum())
 
     def _sum_gradients(self) -> None:
-        """Replace each gradient by its sum over all processes.
-
-        A gradient that is None in every process stays None.
-        """
+        """Sum each gradient over all processes; one that is None in all stays None."""
         parameters = list(self._learner.parameters.values())
         known = distributed.any_process([one.grad is not None for one in parameters])
         moving = [one for one, there in zip(parameters, known, strict=True) if there]
@@ -189,8 +166,7 @@ class _Encoded:
     own: Tensor
     """Features of this process's share, with their graph if there is one."""
     all: Tensor
-    """Features (B, D) of all shares (leaf of the loss's graph), with the same gradient in every
-    process."""
+    """Features (B, D) of all shares (leaf of the loss's graph); all processes have its gradient."""
 
 
 class RandomState:
@@ -213,13 +189,8 @@ class RandomState:
 
 @contextmanager
 def _own_random_numbers(device: torch.device, place: int) -> Iterator[None]:
-    """In the `with` block, seed dropout differently in each process; then restore the generators.
-
-    Outside the block, components draw the same random numbers in every process.
-    """
-    gpus = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=gpus):
-        torch.manual_seed(
-            seed_from("share", torch.initial_seed() % 2**63, distributed.rank(), place)
-        )
+    """Seed dropout differently in each process inside the `with` block."""
+    seed = seed_from("share", torch.initial_seed() % 2**63, distributed.rank(), place)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
         yield

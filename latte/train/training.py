@@ -33,20 +33,16 @@ class Training:
     view: TrainingView
     learners: Sequence[Learner]
     folder: Path
-    """The run folder, for metrics and checkpoints."""
     evaluation_batch_size: int
     evaluate: Evaluate | None
     """Measures the current learners; None if there are no labelled images."""
     bank_features: BankFeatures | None = None
     """Returns the frozen CLIP's features of all texts; if None, training encodes the texts."""
     image_states: ImageStates | None = None
-    """Returns the outputs of the frozen layers for all training images; if None, they are not
-    cached."""
+    """Returns the outputs of frozen layers for all training images; None: not cached."""
     listen: Listen | None = None
-    """Called with rows of metrics after they are written."""
     device_views: DeviceViews | None = None
-    """Makes views on the device, from images stored there; if given, it is used instead of
-    `view`."""
+    """Makes views on the device, instead of `view`."""
     clock: Callable[[], float] = time.monotonic
     """Returns the time in seconds; it determines when checkpoints are due."""
 

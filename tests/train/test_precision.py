@@ -182,9 +182,9 @@ class TestScaledLosses:
         scaler = LossScaler("fp16", CPU)
         for factor in (float("inf"), 1.0):
             optimizer.zero_grad()
-            scaler.scaled((weight * factor).sum()).backward()  # type: ignore[no-untyped-call]
+            scaler.scale((weight * factor).sum()).backward()  # type: ignore[no-untyped-call]
             before = weight.detach().clone()
-            scaler.step(optimizer)
+            scaler.take_step(optimizer)
             assert torch.equal(weight, before) == (factor != 1.0)
         assert scaler.figures() == {"loss_scale": 32768.0, "skipped_steps": 1}
 
@@ -210,7 +210,7 @@ class TestScaledLosses:
     def test_scaler_is_inactive_in_other_arithmetics(self) -> None:
         scaler = LossScaler("bf16", CPU)
         loss = torch.tensor(2.0)
-        assert scaler.scaled(loss) is loss
+        assert scaler.scale(loss) is loss
         assert scaler.figures() == {}
         assert scaler.state() == {}
 

@@ -93,13 +93,8 @@ def read_classes(
         (('couch', 'sofa'), ('table',))
     """
     if classes == CLASS_FOLDERS:
-        folders = list_folders(root)
-        names = distinct(
-            [(folder_class_name(folder), str(folder)) for folder in folders],
-            str(root),
-            _NOT_FOLDERS,
-        )
-        return tuple((name,) for name in names)
+        folders = [(folder_class_name(folder), str(folder)) for folder in list_folders(root)]
+        return tuple((name,) for name in distinct(folders, str(root), _NOT_FOLDERS))
     if isinstance(classes, str):
         file = existing_file(context.path(classes), _WHERE)
         return _with_aliases(_entries(file), str(file), _IN_LINES)
@@ -128,7 +123,6 @@ def shown(classes: Sequence[Sequence[str]]) -> tuple[str, ...]:
 
 
 def _entries(file: Path) -> list[tuple[str, str]]:
-    """Return the text of each class in a file, with its place (`FILE:LINE`)."""
     lines = enumerate(read_text(file).split("\n"), start=1)
     entries = [
         (line, f"{file}:{number}")
@@ -227,13 +221,10 @@ class ClassLookup:
                 where=where,
                 hint="Write it exactly as in the class names.",
             )
-        raise LatteError(f"unknown class {name!r}", where=where, hint=self._nearest(name))
-
-    def _nearest(self, name: str) -> str:
-        close = nearest(_loosely(name), self._loose)
-        if close:
-            return f'Did you mean "{self._loose[close][0]}"?'
-        return f"The classes are {some(self._names)}."
+        hint = f"The classes are {some(self._names)}."
+        if close := nearest(_loosely(name), self._loose):
+            hint = f'Did you mean "{self._loose[close][0]}"?'
+        raise LatteError(f"unknown class {name!r}", where=where, hint=hint)
 
 
 def _loosely(name: str) -> str:

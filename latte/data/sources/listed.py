@@ -126,10 +126,7 @@ def unique(images: Sequence[tuple[ImageReference, str]]) -> list[ImageReference]
 
 
 def refuse_all_missing(images: Sequence[ImageReference], root: Path, where: str) -> None:
-    """Raise `LatteError` if there are no images, or if none of their files exists.
-
-    If none exists, the root is probably wrong. Single missing files are skipped when they are read.
-    """
+    """Raise `LatteError` if none of the files exists; the reader skips single ones."""
     if not images:
         raise LatteError("names no images", where=where)
     if not any(is_file(image.path) for image in images):
@@ -167,11 +164,9 @@ def labelled_tree(
             hint="Every labelled image belongs in the folder of its class.",
         )
     labels = {name: lookup.label(name, str(folder / name)) for name, *_ in inner}
+    found = zip(paths, inner, strict=True)
     return labelled_by_id(
-        [
-            LabelledImage(image_reference(path, id_root), labels[parts[0]])
-            for path, parts in zip(paths, inner, strict=True)
-        ]
+        [LabelledImage(image_reference(path, id_root), labels[name]) for path, (name, *_) in found]
     )
 
 

@@ -88,15 +88,13 @@ def read_splits(file: Path) -> Splits:
         raise LatteError(f"malformed JSON: {error}", where=str(file), hint=SHAPE) from error
     if not isinstance(content, dict) or "train" not in content:
         raise LatteError("is not a split file: it has no train split", where=str(file), hint=SHAPE)
-    return Splits({name: _read_split(file, name, content.get(name)) for name in Splits.NAMES})
-
-
-def _read_split(file: Path, name: str, entries: object) -> list[Entry]:
-    if entries is None:
-        return []
-    if not isinstance(entries, list):
-        raise LatteError("is not a list of entries", where=f"{file} {name}", hint=SHAPE)
-    return [_read_entry(entry, f"{file} {name}[{i}]") for i, entry in enumerate(entries)]
+    splits = Splits()
+    for name in Splits.NAMES:
+        entries = [] if content.get(name) is None else content[name]
+        if not isinstance(entries, list):
+            raise LatteError("is not a list of entries", where=f"{file} {name}", hint=SHAPE)
+        splits[name] = [_read_entry(one, f"{file} {name}[{i}]") for i, one in enumerate(entries)]
+    return splits
 
 
 def _read_entry(entry: object, where: str) -> Entry:

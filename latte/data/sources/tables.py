@@ -126,15 +126,13 @@ def _csv_values(header: list[str], cells: list[str], where: str) -> dict[str, st
 
 def _jsonl_rows(file: Path) -> Iterator[Row]:
     for number, line in enumerate(read_text(file).split("\n"), start=1):
-        if line.strip():
-            yield Row(file, number, _json_object(line, f"{file}:{number}"))
-
-
-def _json_object(line: str, where: str) -> dict[str, object]:
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise LatteError(f"malformed JSON: {error}", where=where) from error
-    if not isinstance(value, dict):
-        raise LatteError('each line must be a JSON object, such as {"path": …}', where=where)
-    return value
+        if not line.strip():
+            continue
+        where = f"{file}:{number}"
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise LatteError(f"malformed JSON: {error}", where=where) from error
+        if not isinstance(value, dict):
+            raise LatteError('each line must be a JSON object, such as {"path": …}', where=where)
+        yield Row(file, number, value)

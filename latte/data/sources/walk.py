@@ -8,25 +8,23 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
+from latte.data.few_images import counted
 from latte.data.formats import (
     HEAD_BYTES,
     IMAGE_SUFFIXES,
     UNREAD_SUFFIXES,
-    is_image_name,
     suffix_by_content,
 )
 from latte.interfaces import ImageReference, LatteError
 from latte.io.paths import is_folder, visible_entries
 
 _SHOWN = 6
-"""Number of suffixes that a message names."""
 _SENTENCES = {
     "unread": "left out {files} in image formats that are not read, such as {example}: convert "
     "them to JPEG or PNG",
     "misnamed": "left out {files} with the content but not the name of an image, such as {example}",
     "other": "left out {files}",
 }
-"""The warning about each kind of file."""
 
 
 class LeftOut:
@@ -80,12 +78,10 @@ class LeftOut:
 
 
 def _counted(counts: Counter[str], kind: str) -> str:
-    """Return the number of files, by suffix, as in `3 files (2 .cr2, 1 .psd)`."""
     shown = [f"{count:,} {suffix}" for suffix, count in counts.most_common(_SHOWN)]
     if len(counts) > _SHOWN:
         shown.append(f"{len(counts) - _SHOWN} more kinds")
-    total = counts.total()
-    return f"{total:,} {kind}file{'' if total == 1 else 's'} ({', '.join(shown)})"
+    return f"{counted(counts.total(), f'{kind}file')} ({', '.join(shown)})"
 
 
 def _suffix_by_content(path: Path) -> str | None:
@@ -135,7 +131,7 @@ def iterate_images(
 ) -> Iterator[Path]:
     """Yield files of `files_below` that are read as images; add all other files to `left_out`."""
     for path in files_below(root, unlisted):
-        if is_image_name(path):
+        if path.suffix.lower() in IMAGE_SUFFIXES:
             yield path
         elif left_out is not None:
             left_out.add(path)
@@ -158,8 +154,7 @@ def list_folders(root: Path) -> list[Path]:
 def files_below(root: Path, unlisted: Callable[[LatteError], None] | None = None) -> Iterator[Path]:
     """Yield all entries below `root` that are neither hidden nor folders; linked folders come last.
 
-    The entries of a folder, files and sub-folders together, are visited in name order. A folder
-    with more than 10,000 entries is sorted in chunks of 10,000, to bound the memory. `unlisted` is
+    Folders are sorted by name, in chunks of 10,000 entries to bound the memory. `unlisted` is
     called with a `LatteError` for each folder that cannot be listed; without it, the error is
     raised.
     """
