@@ -1,9 +1,7 @@
 """Built-in components, which are declared and written like components of a plugin.
 
-Every module in this package imports only `latte.api`, `latte.api.sources` and this package. The
-engine finds components by name and never imports their modules directly. To write your own
-component, copy one of these classes into a plugin; `FrozenLabeler` in `labelers.py` is a good first
-class to read.
+Every module in this package imports only `latte.api`, `latte.api.sources` and this package. To
+write your own component, copy a class into a plugin; `FrozenLabeler` is a good first class to read.
 """
 
 from __future__ import annotations
@@ -235,10 +233,7 @@ _SPECS = (
 
 @hookimpl
 def latte_components() -> Iterable[ComponentSpec]:
-    """Return the declarations of the built-in components, without importing them.
-
-    The datasets of LatteCLIP's experiments come from the table `datasets/published/table.toml`.
-    """
+    """Return the declarations of the built-in components, without importing them."""
     published = (
         ComponentSpec(
             kind="dataset",

@@ -1,7 +1,4 @@
-"""Options of components whose modules import torch; this module does not import torch.
-
-Labelers assign pseudo-labels to training images; describers write texts about images.
-"""
+"""Options of components whose modules import torch; this module does not import torch."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""Describer `phrases`: joins the phrases that the frozen CLIP ranks highest into a sentence.
-
-A describer writes texts about images. The phrases come from a phrase bank: a text file with
-sections and one phrase per line.
-"""
+"""Describer `phrases`: joins the phrases that the frozen CLIP ranks highest into a sentence."""
 
 from __future__ import annotations
 
@@ -40,8 +36,7 @@ class PhraseDescriber(Describer[PhraseOptions]):
     """Describer without a language model: writes the phrases nearest to the image feature.
 
     The prompt does not change the text. Images are not decoded; a group is described by the mean of
-    its image features. All information comes from the frozen CLIP itself, so use this describer
-    only if no LMM (large multimodal model) is available.
+    its image features. Use it only if no LMM (large multimodal model) is available.
     """
 
     def __init__(self, options: PhraseOptions, context: Context) -> None:
@@ -67,10 +62,7 @@ class PhraseDescriber(Describer[PhraseOptions]):
         return f"phrases-{VERSION}:{digest(clip, self._bank.digest, shape)}"
 
     def describe(self, requests: Sequence[DescribeRequest]) -> list[str | Refusal]:
-        """Return one sentence per request, computed from the features of its images.
-
-        A request without images is refused.
-        """
+        """Return one sentence per request; refuse a request without images."""
         return [
             self._describe(_mean_feature(one.images)) if one.images else Refusal("it needs images")
             for one in requests
@@ -236,10 +228,9 @@ _DROPPED_FIRST = (
 
 
 def sentence(found: Mapping[str, Sequence[str]], words: int) -> str:
-    """Return a sentence of at most `words` words; `found` has the best phrases of each section.
+    """Return a sentence of at most `words` words from the best phrases of each section.
 
-    For example: "a red metal guitar, like a violin or a cello, smooth and glossy, in a concert
-    hall."
+    For example: "a red metal guitar, like a violin or a cello, smooth, in a concert hall."
     """
     chosen = {section: list(phrases) for section, phrases in found.items()}
     text = _render(chosen)

@@ -93,10 +93,7 @@ class _Peft(Trainable[OptionsT]):
             )
 
     def select(self, backbone: Backbone) -> Mapping[str, nn.Parameter]:
-        """Add parameters and make only these trainable.
-
-        Raises `LatteError` if peft is not installed.
-        """
+        """Add parameters, and make only these trainable."""
         import torch
 
         self.check()

@@ -54,10 +54,7 @@ class Components:
         return Choice(spec, registered.distribution, registered.version, label, options, describer)
 
     def _refuse_variables_in_prompts(self, component: Node, path: KeyPath) -> None:
-        """Report each prompt that contains an environment variable.
-
-        Prompts are stored and exported together with the texts, so they must not contain secrets.
-        """
+        """Report variables in prompts, which are stored and exported and so must hold no secrets."""
         for key, node in component.items():
             prompts = [node, *(below for _, below in node.items())] if _PROMPT in str(key) else []
             for prompt in prompts:
@@ -70,7 +67,6 @@ class Components:
                     self._mistakes.add(prompt.origin, (*path, key), what, hint)
 
     def _look_up(self, path: KeyPath) -> tuple[Registered, type[Options]] | None:
-        """Return the component at `path` and its options class; None if a mistake is reported."""
         kind, node = kind_at(path), find(self._root, path)
         assert kind is not None
         assert node is not None
@@ -91,10 +87,7 @@ class Components:
         return None
 
     def _registered(self, kind: Kind, node: Node, path: KeyPath) -> Registered | None:
-        """Return the component that `node` names.
-
-        Returns None if a mistake is already reported. Raises `LatteError` for other mistakes.
-        """
+        """Return the component that `node` names; None if a mistake is already reported."""
         if not isinstance(node.value, dict):
             what, _ = wrong_type(["the name of a component or a mapping with use: NAME"], node)
             self._mistakes.add(node.origin, path, what)
@@ -142,8 +135,8 @@ def find_component(registry: Registry, kind: Kind, name: str) -> Registered:
 def written_name(registry: Registry, registered: Registered) -> str:
     """Return a component's name for a resolved recipe.
 
-    A built-in component gets its short name if no other package has a component of this name.
-    Otherwise the result is the full name, which stays unique if packages are installed later.
+    The short name of a built-in component, if no other package has this name; else the full name,
+    which stays unique if packages are installed later.
     """
     if registered.distribution != BUILTIN_DISTRIBUTION:
         return registered.full_name
@@ -153,11 +146,7 @@ def written_name(registry: Registry, registered: Registered) -> str:
 
 
 def label_of(node: Node, path: KeyPath, mistakes: Mistakes) -> str | None:
-    """Return the text in `node`, a label; None if a mistake is reported.
-
-    A label is the name of an item of a list, and must be usable as a part of a file name. `path` is
-    the key path of `node`.
-    """
+    """Return the text in `node`, usable in file names; None if a mistake at `path` is reported."""
     if node.broken:
         return None
     if not isinstance(node.value, str):

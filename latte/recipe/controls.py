@@ -1,7 +1,6 @@
 """Merge a control into its recipe, or a recipe into the recipe that it extends.
 
-A control is a variant of a recipe that runs for comparison. A control lists only the keys whose
-values differ from the recipe's.
+A control is a variant of a recipe that runs for comparison. It lists only the keys that differ.
 """
 
 from __future__ import annotations
@@ -70,7 +69,6 @@ def _merged(base: Node | None, change: Node, path: KeyPath, registry: Registry) 
 
 
 def _without_excluded(base: Node, change: Node) -> Node:
-    """Return `base` without the keys that a key of `change` excludes."""
     written = {*change.plain()}
     if LEARNERS in written:
         base = base.without(ONE_LEARNER)
@@ -93,10 +91,7 @@ def without_other_views(base: Node, change: Node) -> Node:
 
 
 def controls_of(root: Node, mistakes: Mistakes) -> dict[str, Node]:
-    """Return the valid controls of a recipe by name, each with the keys that it sets.
-
-    `controls: null` and `controls: {}` mean no controls, and `NAME: null` means no such control.
-    """
+    """Return the valid controls of a recipe by name; `NAME: null` means no such control."""
     node = root.child("controls")
     if node is None or node.value is None:
         return {}
@@ -132,7 +127,6 @@ def _is_usable(control: Node, name: str, mistakes: Mistakes) -> bool:
 
 
 def _without_shared_keys(control: Node, name: str, mistakes: Mistakes) -> Node:
-    """Return the control without keys that a control cannot set; report each of these keys."""
     taken = (*SHARED, "controls")
     for key, node in control.items():
         if key in taken:

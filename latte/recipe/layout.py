@@ -1,8 +1,4 @@
-"""Keys of a recipe, and the key paths at which a recipe names components.
-
-Describers are models that write texts about images; controls are variants of a recipe that run for
-comparison.
-"""
+"""Keys of a recipe, and the key paths at which a recipe names components."""
 
 from __future__ import annotations
 
@@ -67,10 +63,7 @@ CONTROL_KEYS = tuple(key for key in KEYS if key not in (*SHARED, "controls"))
 
 
 def kind_at(path: KeyPath) -> Kind | None:
-    """Return the kind of component that belongs at `path` in a recipe; None for other paths.
-
-    `path` may also lead into one of the recipe's controls.
-    """
+    """Return the kind of component that belongs at `path` in a recipe or control; else None."""
     match path:
         case ("controls", str(), *below):
             return kind_at(tuple(below))

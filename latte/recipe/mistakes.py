@@ -1,7 +1,4 @@
-"""Collect all mistakes of a recipe, and explain pydantic's errors in plain words.
-
-A control is a variant of the recipe that runs for comparison.
-"""
+"""Collect all mistakes of a recipe, and explain pydantic's errors in plain words."""
 
 from __future__ import annotations
 
@@ -81,10 +78,7 @@ class Mistakes:
         self.found.append(Mistake(origin, path, error))
 
     def add_at(self, path: KeyPath, what: str, hint: str | None = None) -> None:
-        """Report a mistake at the key path `path`, which the recipe need not contain.
-
-        The reported line is that of the nearest parent key that the recipe contains.
-        """
+        """Report a mistake at `path`, in the line of its nearest existing ancestor."""
         assert self.root is not None, "the recipe is read before its sections are checked"
         self.add(deepest(self.root, path).origin, path, what, hint)
 

@@ -1,8 +1,4 @@
-"""Data classes of a valid recipe: its settings, and the components that it uses.
-
-A control is a variant of the recipe that runs for comparison. A describer is a model that writes
-texts about images; a labeler assigns pseudo-labels to training images.
-"""
+"""Data classes of a valid recipe: its settings, and the components that it uses."""
 
 from __future__ import annotations
 
@@ -88,10 +84,7 @@ class Recipe:
 
     @property
     def asked(self) -> dict[str, str]:
-        """For each description: the describer that it asks; empty if there is no describer.
-
-        Keys are labels of descriptions, values labels of describers.
-        """
+        """Label of the describer that each description asks, by the description's label."""
         first = next((one.label for one in self.describers), None)
         asked = {choice.label: choice.by or first for choice in self.descriptions}
         return {label: describer for label, describer in asked.items() if describer}

@@ -134,10 +134,7 @@ def dotted(path: KeyPath) -> str:
 
 
 def leaves(value: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
-    """Yield the key path of every value in plain data; mappings and lists count as values too.
-
-    The root itself is left out.
-    """
+    """Yield the key path of every value below the root, mappings and lists included."""
     if path:
         yield path
     entries: Any = value.items() if isinstance(value, Mapping) else ()
@@ -146,9 +143,7 @@ def leaves(value: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
 
 
 def resolve(text: str) -> Scalar:
-    """Return the value of an unquoted scalar: null, a boolean, a number or text.
-
-    The rules are those of the core schema (YAML 1.2.2, section 10.3.2).
+    """Return the value of an unquoted scalar by the core schema of YAML 1.2.2 (section 10.3.2).
 
     Raises `ValueError` for numbers that a recipe cannot use.
     """

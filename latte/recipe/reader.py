@@ -1,7 +1,4 @@
-"""Build a `Recipe` from a tree of nodes: validate each section, and their combination.
-
-Describers are models that write texts about images; controls are variants of the recipe.
-"""
+"""Build a `Recipe` from a tree of nodes: validate each section, and their combination."""
 
 from __future__ import annotations
 
@@ -120,12 +117,11 @@ class RecipeReader:
         return self.validator.validated(GeneralSettings, Node(entries, self.root.origin), ())
 
     def _settings(self, model: type[ModelT], key: str) -> ModelT | None:
-        """Return the settings in the section `key`; None if mistakes were reported."""
         node = self.root.child(key) or Node({}, self.root.origin)
         return self.validator.validated(model, node, (key,))
 
     def _required(self, key: str) -> Choice | None:
-        """Return the component at `key`; report a missing or invalid component, and return None."""
+        """Return the component at `key`; report a missing one."""
         if not _holds_value(self.root.child(key)):
             self.mistakes.add_at((key,), f'the key "{key}" is missing', f"As in: {_EXAMPLES[key]}")
         return self.components.choice((key,))
@@ -151,7 +147,7 @@ class RecipeReader:
         return self.components.choice((AUGMENTATION,))
 
     def _list(self, key: str) -> list[Listed]:
-        """Return the components listed at `key`; report invalid components, and leave them out."""
+        """Return the valid components listed at `key`."""
         node = self.root.child(key)
         if node is None:
             return []
@@ -220,7 +216,6 @@ class RecipeReader:
         return LearnerChoice(settings, trainable, prototypes, loss)
 
     def _require_what_training_needs(self) -> None:
-        """Report missing pseudo-labels, and each learner without a loss."""
         labels = self.root.child("labels")
         if labels is None or labels.value == []:
             self.mistakes.add_at(
@@ -242,12 +237,10 @@ class RecipeReader:
                 )
 
     def _check_oracle(self, is_allowed: bool, descriptions: Sequence[Listed]) -> None:
-        """Report a missing `oracle: true`, and an `oracle: true` that no option needs.
+        """Report a missing `oracle: true`, and one that no option needs.
 
-        Only options of descriptions that use true labels of training images need the key. A key
-        without need would mark the results as those of an oracle. Such a key is reported only if
-        nothing else is wrong: a description that needs the key may itself be invalid, and is then
-        missing in `descriptions`.
+        The latter is reported only if nothing else is wrong: a description that needs the key may
+        itself be invalid, and is then missing in `descriptions`.
         """
         paths = [
             (*path, key)
@@ -273,11 +266,7 @@ class RecipeReader:
     def _resolve_describers(
         self, descriptions: Sequence[Listed], describers: Sequence[Listed]
     ) -> list[Listed]:
-        """Return `descriptions`, each with the name of the describer that it asks (`by`) checked.
-
-        If `by` names the first describer, it becomes None. Reports descriptions that name an
-        unknown describer, and descriptions that need a describer if there is none.
-        """
+        """Return `descriptions` with `by` checked; report the first that lacks a describer."""
         single, several = self.root.child("describer"), self.root.child("describers")
         if _holds_value(single) and several is not None:
             self.mistakes.add_at(
@@ -324,11 +313,7 @@ class RecipeReader:
             self.mistakes.add_at(path, what, hint)
 
     def _are_incomplete(self, describers: Sequence[Listed]) -> bool:
-        """Return True if an invalid describer was left out of `describers`.
-
-        A description that names this describer must then not be reported as naming an unknown
-        describer.
-        """
+        """Return True if an invalid describer, which may still be named, was left out."""
         single, several = self.root.child("describer"), self.root.child("describers")
         written = int(_holds_value(single))
         if several is not None:
@@ -336,11 +321,7 @@ class RecipeReader:
         return written != len(describers)
 
     def _checked(self, choice: Choice, labels: Sequence[str], path: KeyPath) -> Choice:
-        """Report an invalid `by` of a description; return the description.
-
-        `labels` are the labels of all describers. A `by` that names the first describer, which is
-        the default, becomes None.
-        """
+        """Report an invalid `by`; replace the name of the first describer by None."""
         if choice.by is None:
             return choice
         if _scope(choice) == "class":
@@ -355,9 +336,8 @@ class RecipeReader:
 def _without_default_tag(root: Node) -> Node:
     """Return the recipe without the default of `pretrained` if the model has its own weights.
 
-    In `pretrained: ${NAME:-TAG}`, `TAG` is a default for open_clip model names. A model such as
-    `local-dir:FOLDER` includes its weights and needs no tag. A tag that the user set stays, and is
-    refused later.
+    In `pretrained: ${NAME:-TAG}`, `TAG` is a default for open_clip model names. A tag that the user
+    set stays, and is refused later.
     """
     backbone = root.child(BACKBONE) or Node(None, root.origin)
     model, tag = backbone.child("model"), backbone.child("pretrained")

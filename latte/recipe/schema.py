@@ -89,14 +89,12 @@ class _Definitions:
         return dict(self.schemas[name].get("properties", {}))
 
     def referred_to(self, body: Schema) -> dict[str, Schema]:
-        """Return the definitions that `body` or another definition uses."""
         text = json.dumps([body, self.schemas])
         named = sorted(self.schemas.items())
         return {name: schema for name, schema in named if f'"{_REFERENCE}{name}"' in text}
 
 
 def _options(registry: Registry, registered: Registered) -> type[Options]:
-    """Return the class of a component's options; `NoOptions` if it cannot be imported."""
     try:
         return registry.options_model(registered)
     except LatteError:
@@ -121,10 +119,7 @@ def _keys(definitions: _Definitions) -> dict[str, Schema]:
 def _component(
     kind: Kind, options: Mapping[Registered, type[Options]], definitions: _Definitions
 ) -> Schema:
-    """Return the schema of a component of `kind`: its name, or a mapping with `use` and options.
-
-    If no component of this kind is installed, the schema accepts no value.
-    """
+    """Return the schema of a component: its name, or a mapping with `use` and options."""
     if not options:
         return {"not": {}}
     shared = {key: _RESERVED[key] for key in reserved_keys(kind) if key != USE}

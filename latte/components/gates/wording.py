@@ -49,8 +49,7 @@ class LengthOptions(Options):
 class LengthGate(Gate[LengthOptions]):
     """Filters out texts with too few or too many words; words are separated by white space.
 
-    In scripts without spaces between words, such as Chinese, a whole text is one word: use other
-    limits for such texts, or remove the gate from the recipe.
+    In scripts without spaces, such as Chinese, a whole text is one word.
     """
 
     def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:
@@ -94,8 +93,7 @@ class RepetitionOptions(Options):
 class RepetitionGate(Gate[RepetitionOptions]):
     """Filters out texts that repeat word sequences, and texts that many images have in common.
 
-    Comparisons ignore case, punctuation and spaces. A text that occurs only once never counts as a
-    text that many images have in common.
+    Comparisons ignore case, punctuation and spaces. A text that occurs once is not a repetition.
     """
 
     def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:
@@ -190,5 +188,4 @@ class RefusalGate(Gate[RefusalOptions]):
 
 
 def _spaced(text: str) -> str:
-    """Return `text` with each run of white space replaced by one space."""
     return " ".join(text.split())

@@ -145,10 +145,7 @@ key."""
 
 
 def split_digest(splits: Splits) -> str:
-    """Return a digest of training and test images with their labels and class names.
-
-    The digest depends neither on the order of images nor on their division into train and val.
-    """
+    """Return a digest of images, labels and names; train and val count as one set."""
     lines = [
         f"{'test' if split == 'test' else 'training'}\t{entry.path}\t{entry.label}\t{entry.name}"
         for split, entries in splits.items()
@@ -158,10 +155,7 @@ def split_digest(splits: Splits) -> str:
 
 
 def maker(file: Path) -> str | None:
-    """Return the text at the key `made_by` of a split file; None if latte did not make the file.
-
-    Raises `LatteError` if the file cannot be read.
-    """
+    """Return the text at the key `made_by` of a split file; None if latte did not make the file."""
     try:
         content: Any = json.loads(read_text(file))
     except (ValueError, RecursionError) as error:

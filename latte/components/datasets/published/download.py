@@ -69,8 +69,7 @@ class Watch:
     def open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
         """Send `request`; return the response when its headers have arrived.
 
-        `http.client` limits headers to 100 lines of 64 KiB. Redirects are followed to HTTP and
-        HTTPS addresses only.
+        `http.client` limits headers to 100 lines of 64 KiB. Redirects lead to HTTP and HTTPS only.
         """
         opener = urllib.request.OpenerDirector()
         for handler in (
@@ -160,10 +159,7 @@ class RemoteFile:
 
 
 def remote_files(facts: Facts) -> list[RemoteFile]:
-    """Return the files that torchvision would download for a dataset; imports torch.
-
-    Raises `LatteError` if torchvision has no download of the dataset.
-    """
+    """Return the files that torchvision would download. Raises `LatteError` if none."""
     from torchvision import datasets
 
     found: list[RemoteFile] = []
@@ -186,10 +182,7 @@ def remote_files(facts: Facts) -> list[RemoteFile]:
 
 @contextmanager
 def _recorded(module_name: str, found: list[RemoteFile]) -> Iterator[None]:
-    """Inside the `with` block, make a torchvision module record downloads instead of starting them.
-
-    The recorded files are appended to `found`.
-    """
+    """Make a torchvision module append its downloads to `found` instead of starting them."""
     module = importlib.import_module(module_name)
 
     def record(
@@ -216,10 +209,8 @@ def download(
 ) -> Path:
     """Download `file` into `folder`, verify its checksum, and return its path.
 
-    If the file exists already, it is only verified.
-
-    Bytes are written to `NAME.part`, which a later call completes. Raises `LatteError` if the
-    server refuses or does not answer, the disk is full, or the checksum is wrong.
+    Bytes are written to `NAME.part`, which a later call completes. A file that exists is only
+    verified. Raises `LatteError` if the server, the disk or the checksum fails.
     """
     target = folder / file.name
     if target.is_file():
@@ -258,11 +249,7 @@ def _fetch_all(
 
 
 def _fetch(file: RemoteFile, part: Path, progress: Progress) -> None:
-    """Request the missing bytes once.
-
-    Raises one of `_CUT` if bytes are still missing afterwards, and `LatteError` for a file that is
-    larger than `MAX_BYTES`.
-    """
+    """Request the missing bytes once. Raises one of `_CUT` if bytes are still missing."""
     have, watch = _size(part), Watch()
     request = urllib.request.Request(file.url, headers={"User-Agent": "latte"})
     if have:
@@ -283,10 +270,7 @@ def _fetch(file: RemoteFile, part: Path, progress: Progress) -> None:
 
 
 def _range(response: http.client.HTTPResponse, have: int) -> tuple[int, int | None]:
-    """Return the file offset at which the response's bytes start, and the file's length.
-
-    The length is None if the server does not send it.
-    """
+    """Return the file offset of the response's first byte, and the file's length if sent."""
     if response.status == http.HTTPStatus.PARTIAL_CONTENT:
         found = re.match(
             r"bytes (\d{1,18})-\d+/(\d{1,18}|\*)$", response.headers.get("Content-Range", "")

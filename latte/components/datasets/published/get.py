@@ -54,8 +54,7 @@ def get_dataset(
 ) -> None:
     """Download what is missing in `root`, as far as possible; print what is left to do by hand.
 
-    Archives are deleted after they are unpacked; other existing files are not changed. Raises
-    `LatteError` if a download or an archive fails.
+    Archives are deleted after they are unpacked; other existing files are not changed.
     """
     if any(name != facts.split for name in missing(facts, root)):
         if facts.torchvision:
@@ -82,7 +81,6 @@ def _get_images(facts: Facts, root: Path, progress: Progress, files: Sequence[Re
 
 
 def _content(facts: Facts, unpacked: Path, progress: Progress) -> Path:
-    """Return the unpacked folder whose content belongs into the dataset's folder."""
     inside = unpacked / facts.inside
     if not inside.name.endswith(ARCHIVES) or not inside.is_file():
         return inside

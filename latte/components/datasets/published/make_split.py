@@ -1,8 +1,4 @@
-"""Make a missing split file (train, val, test) in the same way as CoOp's code.
-
-The images and labels come from lists that belong to the dataset. All functions raise `LatteError`
-for a list that is missing or malformed.
-"""
+"""Make a missing split file (train, val, test) from a dataset's own lists, as CoOp's code does."""
 
 from __future__ import annotations
 
@@ -56,10 +52,7 @@ class MadeSplit:
 
 
 def make_split(facts: Facts, root: Path) -> str:
-    """Write the split file `facts.split` into `root`; return a sentence on how it was made.
-
-    Raises `LatteError` if lists or images of the dataset are missing.
-    """
+    """Write the split file `facts.split` into `root`; return a sentence on how it was made."""
     assert facts.made_from is not None
     generator = random.Random(SEED)
     if facts.made_from in RANDOM_SPLITS:
@@ -105,10 +98,7 @@ def _by_label(images: Iterable[Labelled]) -> list[list[Labelled]]:
 
 
 def image_folders(facts: Facts, root: Path) -> list[Labelled]:
-    """Return all images of a dataset with one folder per class, sorted by folder.
-
-    The folders `facts.ignored` are left out.
-    """
+    """Return all images of one folder per class, sorted by folder, without `facts.ignored`."""
     images = existing_folder(root / facts.images, "root")
     folders = [folder for folder in list_folders(images) if folder.name not in facts.ignored]
     return [
@@ -121,8 +111,7 @@ def image_folders(facts: Facts, root: Path) -> list[Labelled]:
 def flowers(facts: Facts, root: Path) -> list[Labelled]:
     """Read all images of Flowers102: labels from `imagelabels.mat`, names from `cat_to_name.json`.
 
-    Labels in the file count from 1. If `cat_to_name.json` is missing, torchvision's class names are
-    used, which are the same.
+    If `cat_to_name.json` is missing, torchvision's class names are used, which are the same.
     """
     file = root / "imagelabels.mat"
     names = _flower_names(root / "cat_to_name.json")
@@ -135,10 +124,7 @@ def flowers(facts: Facts, root: Path) -> list[Labelled]:
 
 
 def pets(root: Path) -> Official:
-    """Read the splits of Oxford Pets from `trainval.txt` and `test.txt` in `annotations/`.
-
-    Each line describes one image: file name, label (counted from 1), species and breed.
-    """
+    """Read the splits of Oxford Pets from lines of file name, label (from 1), species and breed."""
 
     def read(file: str) -> list[Labelled]:
         lines = _lines(root / "annotations" / file, r"(\S+)_\d+ (\d+) \d+ \d+")
@@ -214,10 +200,7 @@ def _label(labels: Mapping[str, int], name: str, file: Path) -> int:
 
 
 def _lines(file: Path, pattern: str) -> list[tuple[str, ...]]:
-    """Return for each line of `file` the line itself and the groups of `pattern`.
-
-    Empty lines and comments are skipped; all other lines must match `pattern`.
-    """
+    """Return each line of `file` with the groups of `pattern`; skip empty lines and comments."""
     found = []
     for number, line in enumerate(read_text(existing_file(file, "root")).splitlines(), start=1):
         if not line.strip() or line.startswith("#"):
