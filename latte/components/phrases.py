@@ -14,7 +14,6 @@ from torch.nn.functional import normalize
 
 from latte.api import (
     Context,
-    DescribedImage,
     Describer,
     DescribeRequest,
     LatteError,
@@ -64,11 +63,14 @@ class PhraseDescriber(Describer[PhraseOptions]):
     def describe(self, requests: Sequence[DescribeRequest]) -> list[str | Refusal]:
         """Return one sentence per request; refuse a request without images."""
         return [
-            self._describe(_mean_feature(one.images)) if one.images else Refusal("it needs images")
+            self._describe(torch.stack([image.features for image in one.images]).float())
+            if one.images
+            else Refusal("it needs images")
             for one in requests
         ]
 
-    def _describe(self, feature: Tensor) -> str:
+    def _describe(self, features: Tensor) -> str:
+        feature = normalize(features.mean(0), dim=0)
         wanted = {"objects": self.options.top, "textures": 2}
         found = {
             section: self._standing_out(section, feature, wanted.get(section, 1))
@@ -92,12 +94,11 @@ class PhraseDescriber(Describer[PhraseOptions]):
     @cached_property
     def _phrase_features(self) -> Mapping[str, Tensor]:
         """Unit text features (P, D) of the P phrases of each section, made `distinctive`."""
-        prompts = _prompts(self._bank)
-        return {name: distinctive(self._encode(texts)) for name, texts in prompts.items() if texts}
-
-    def _encode(self, texts: Sequence[str]) -> Tensor:
+        clip = self.context.frozen_clip()
+        prompts = {name: texts for name, texts in _prompts(self._bank).items() if texts}
         with torch.inference_mode():
-            return self.context.frozen_clip().encode_texts(texts).float().cpu()
+            encoded = {name: clip.encode_texts(texts) for name, texts in prompts.items()}
+        return {name: distinctive(features.float().cpu()) for name, features in encoded.items()}
 
 
 def distinctive(features: Tensor) -> Tensor:
@@ -123,16 +124,10 @@ def threshold_score(phrases: int) -> float:
     return float(min(STANDS_OUT, 0.5 * (phrases - 1) ** 0.5))
 
 
-def _mean_feature(images: Sequence[DescribedImage]) -> Tensor:
-    features = torch.stack([image.features for image in images]).float()
-    return normalize(features.mean(0), dim=0)
-
-
 def _prompts(bank: PhraseBank) -> dict[str, list[str]]:
-    adjectives = ("materials", "colours", "textures")
     texts = {
         name: [f"a photo of {with_article(f'{phrase} thing')}." for phrase in bank.sections[name]]
-        for name in adjectives
+        for name in ("materials", "colours", "textures")
     }
     texts["objects"] = [f"a photo of {with_article(name)}." for name in bank.sections["objects"]]
     texts["scenes"] = [f"a photo of something {scene}." for scene in bank.sections["scenes"]]
@@ -245,16 +240,12 @@ def sentence(found: Mapping[str, Sequence[str]], words: int) -> str:
 
 def with_article(phrase: str) -> str:
     """Return `phrase` with "a" or "an", unless it is a plural or has a determiner."""
-    first = phrase.split()[0].lower()
-    if first in _DETERMINERS or _is_plural(phrase):
+    first, head = phrase.split()[0].lower(), phrase.split(" of ")[0].split()[-1]
+    is_plural = head.endswith("s") and not head.endswith(_SINGULAR_ENDINGS)
+    if first in _DETERMINERS or is_plural:
         return phrase
     vowel = first.startswith(_TAKES_AN) or (first[0] in "aeiou" and not first.startswith(_TAKES_A))
     return f"{'an' if vowel else 'a'} {phrase}"
-
-
-def _is_plural(phrase: str) -> bool:
-    head = phrase.split(" of ")[0].split()[-1]
-    return head.endswith("s") and not head.endswith(_SINGULAR_ENDINGS)
 
 
 def _render(chosen: Mapping[str, Sequence[str]]) -> str:

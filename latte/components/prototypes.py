@@ -185,27 +185,23 @@ class ReEstimatedPrototypes(EstimatedPrototypes[ReEstimatedOptions]):
         moving = MomentumPrototypes(options, self.context)
         moving.start(start)
         prototypes = moving.classifier().weights
-        images = start.image_features.to(prototypes)
-        images = images + shift_to_texts(images, prototypes)
+        features = start.image_features.to(prototypes)
+        images = features + shift_to_texts(features, prototypes)
+        blocks = [*row_blocks(len(features), len(prototypes))]
         for _ in range(self.options.rounds):
             before = prototypes
-            moving.update(self._supervisions(moving, start, images))
+            current = torch.cat([moving.similarities(features[rows]).argmax(1) for rows in blocks])
+            streams = {"frozen": start.zero_shot_labels.to(current), "current": current}
+            supervisions = [
+                supervision
+                for name, labels in streams.items()
+                for supervision in self._of_stream(name, labels, moving, start, images)
+            ]
+            moving.update(supervisions)
             prototypes = moving.classifier().weights
             if torch.allclose(prototypes, before, rtol=0.0, atol=_AT_REST):
                 break
         return prototypes
-
-    def _supervisions(
-        self, moving: MomentumPrototypes, start: TrainingStart, images: Tensor
-    ) -> list[Supervision]:
-        features = start.image_features.to(images)
-        current = _nearest(moving, features)
-        streams = {"frozen": start.zero_shot_labels.to(current), "current": current}
-        return [
-            supervision
-            for name, labels in streams.items()
-            for supervision in self._of_stream(name, labels, moving, start, images)
-        ]
 
     def _of_stream(
         self,
@@ -232,11 +228,6 @@ class ReEstimatedPrototypes(EstimatedPrototypes[ReEstimatedOptions]):
             stream = LabelStream(name, labels, images.new_full((len(labels),), share))
             supervisions.append(Supervision(stream, targets))
         return supervisions
-
-
-def _nearest(moving: MomentumPrototypes, features: Tensor) -> Tensor:
-    blocks = row_blocks(len(features), len(moving.classifier().weights))
-    return torch.cat([moving.similarities(features[rows]).argmax(dim=1) for rows in blocks])
 
 
 _ROWS_PER_BLOCK = 8192
