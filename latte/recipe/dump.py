@@ -95,11 +95,9 @@ def _quoted(text: str) -> str:
     characters = (
         json.dumps(character, ensure_ascii=False)[1:-1]
         if character.isprintable() or character in "\n\t\r"
-        else _escaped(ord(character))
+        else f"\\U{ord(character):08x}"
+        if character > "\uffff"
+        else f"\\u{ord(character):04x}"
         for character in text
     )
     return f'"{"".join(characters)}"'
-
-
-def _escaped(code: int) -> str:
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

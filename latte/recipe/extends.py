@@ -63,7 +63,12 @@ class RecipeFiles:
     def _base(self, reference: Node, path: Path, chain: tuple[Path, ...], where: str) -> Node:
         """Return the base that `reference`, in the file `path`, names, without the key `name`."""
         found = _find(reference, path, where)
-        _refuse_circle(found, chain, where)
+        real = [one.resolve() for one in chain]
+        if found.resolve() in real:
+            circle = [*chain[real.index(found.resolve()) :], found]
+            raise LatteError(f"extends itself: {' -> '.join(map(str, circle))}", where=where)
+        if len(chain) > DEEPEST:
+            raise LatteError(f"more than {DEEPEST} recipes extend one another", where=where)
         if found not in self.bases:
             root = self._base_tree(found, where)
             whole = self._with_bases(root, found, (*chain, found))
@@ -116,8 +121,12 @@ def _find(reference: Node, path: Path, where: str) -> Path:
     if not name.endswith(SUFFIXES):
         shipped = shipped_path(name)
         if shipped is None:
-            beside = (f"{name}{end}" for end in SUFFIXES if _beside(path, name + end))
-            raise _unknown(name, next(beside, None), where)
+            error = unknown_recipe(name, where)
+            for ending in SUFFIXES:
+                if _beside(path, name + ending):
+                    error.hint = f"A file needs its ending: extends: {name}{ending}"
+                    break
+            raise error
         return shipped
     if name.startswith(("/", "~", "\\")) or Path(name).is_absolute():
         hint = "Write it from the folder of this recipe, as in: extends: ../base.yaml"
@@ -144,26 +153,6 @@ def _beside(path: Path, name: str) -> Path | None:
         return tidy if tidy.is_file() and tidy.samefile(target) else target
     except (OSError, ValueError):
         return None
-
-
-def _unknown(name: str, beside: str | None, where: str) -> LatteError:
-    """Return the error for a name that is not a shipped recipe.
-
-    `beside` is a file of this name in the recipe's folder, if there is one.
-    """
-    if beside is None:
-        return unknown_recipe(name, where)
-    hint = f"A file needs its ending: extends: {beside}"
-    return LatteError(f'no recipe called "{name}" comes with latte', where=where, hint=hint)
-
-
-def _refuse_circle(found: Path, chain: tuple[Path, ...], where: str) -> None:
-    real = [path.resolve() for path in chain]
-    if found.resolve() in real:
-        circle = [*chain[real.index(found.resolve()) :], found]
-        raise LatteError(f"extends itself: {' -> '.join(map(str, circle))}", where=where)
-    if len(chain) > DEEPEST:
-        raise LatteError(f"more than {DEEPEST} recipes extend one another", where=where)
 
 
 def _broken_origins(node: Node) -> set[Origin]:

@@ -82,9 +82,7 @@ class Node:
         """Return the value as plain Python data: dicts, lists and scalars."""
         if isinstance(self.value, dict):
             return {key: node.plain() for key, node in self.value.items()}
-        if isinstance(self.value, list):
-            return [node.plain() for node in self.value]
-        return self.value
+        return [node.plain() for node in self.value] if isinstance(self.value, list) else self.value
 
     def replaced(self, key: str | int, node: Node) -> Node:
         """Return a copy of this mapping or list in which the value at `key` is `node`."""
@@ -117,15 +115,15 @@ def find(root: Node, path: KeyPath) -> Node | None:
     return node
 
 
+def holds_value(node: Node | None) -> bool:
+    """Return True if there is a node, and its value is not null."""
+    return node is not None and node.value is not None
+
+
 def deepest(root: Node, path: KeyPath) -> Node:
     """Return the node at `path`; if it does not exist, its nearest existing ancestor."""
-    node = root
-    for key in path:
-        child = node.child(key)
-        if child is None:
-            break
-        node = child
-    return node
+    child = root.child(path[0]) if path else None
+    return root if child is None else deepest(child, path[1:])
 
 
 def dotted(path: KeyPath) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
@@ -32,7 +31,7 @@ from latte.recipe.layout import (
 )
 from latte.recipe.mistakes import EXPECTED, Mistakes, wrong_type
 from latte.recipe.model import Choice, LearnerChoice, Recipe
-from latte.recipe.node import KeyPath, Node, find
+from latte.recipe.node import KeyPath, Node, find, holds_value
 from latte.recipe.settings import Sections, Validator, check_requirement
 from latte.registry.registry import Registry
 from latte.registry.spec import BY
@@ -62,7 +61,10 @@ class RecipeReader:
 
     def read(self) -> Recipe | None:
         """Return the recipe without its controls; None if mistakes were reported."""
-        self._refuse_unknown_keys()
+        for key, node in self.root.items():
+            if key not in KEYS:
+                what, hint = self.sections.unknown_key(str(key), (*KEYS, "extends"))
+                self.mistakes.add(node.origin, (key,), what, hint)
         general, backbone = self._general(), self._backbone()
         train = self._settings(TrainSettings, "train")
         evaluate = self._settings(EvaluateSettings, "evaluate")
@@ -99,12 +101,6 @@ class RecipeReader:
             reporters=_choices(reporters),
         )
 
-    def _refuse_unknown_keys(self) -> None:
-        for key, node in self.root.items():
-            if key not in KEYS:
-                what, hint = self.sections.unknown_key(str(key), (*KEYS, "extends"))
-                self.mistakes.add(node.origin, (key,), what, hint)
-
     def _general(self) -> GeneralSettings | None:
         requires = self.root.child("requires")
         for index, node in requires.items() if requires else ():
@@ -122,7 +118,7 @@ class RecipeReader:
 
     def _required(self, key: str) -> Choice | None:
         """Return the component at `key`; report a missing one."""
-        if not _holds_value(self.root.child(key)):
+        if not holds_value(self.root.child(key)):
             self.mistakes.add_at((key,), f'the key "{key}" is missing', f"As in: {_EXAMPLES[key]}")
         return self.components.choice((key,))
 
@@ -138,7 +134,7 @@ class RecipeReader:
 
     def _augmentation(self) -> Choice | None:
         written = find(self.root, (TRAIN, AUGMENT))
-        if written is not None and _holds_value(self.root.child(AUGMENTATION)):
+        if written is not None and holds_value(self.root.child(AUGMENTATION)):
             self.mistakes.add_at(
                 (TRAIN, AUGMENT),
                 f'"{AUGMENT}" cannot stand beside "{AUGMENTATION}", which makes the views',
@@ -191,11 +187,10 @@ class RecipeReader:
             return ()
         if not node.value:
             self.mistakes.add_at((LEARNERS,), "needs at least one learner")
-        paths: list[KeyPath] = [(LEARNERS, index) for index in range(len(node.value))]
-        read = [
-            (self._learner(item, path), path) for item, path in zip(node.value, paths, strict=True)
-        ]
-        found = [(learner, path) for learner, path in read if learner]
+        found: list[tuple[LearnerChoice, KeyPath]] = []
+        for index, item in enumerate(node.value):
+            if learner := self._learner(item, (LEARNERS, index)):
+                found.append((learner, (LEARNERS, index)))
         self._refuse_duplicates([(learner.settings.name, path) for learner, path in found])
         return tuple(learner for learner, _ in found)
 
@@ -228,7 +223,7 @@ class RecipeReader:
         if listed is not None:
             learners = [((LEARNERS, index), learner) for index, learner in listed.items()]
         for path, learner in learners:
-            if isinstance(learner.value, dict) and not _holds_value(learner.child("loss")):
+            if isinstance(learner.value, dict) and not holds_value(learner.child("loss")):
                 self.mistakes.add(
                     learner.origin,
                     (*path, "loss"),
@@ -268,7 +263,7 @@ class RecipeReader:
     ) -> list[Listed]:
         """Return `descriptions` with `by` checked; report the first that lacks a describer."""
         single, several = self.root.child("describer"), self.root.child("describers")
-        if _holds_value(single) and several is not None:
+        if holds_value(single) and several is not None:
             self.mistakes.add_at(
                 ("describers",),
                 '"describers" cannot stand beside "describer"',
@@ -279,13 +274,14 @@ class RecipeReader:
         labels = [choice.label for choice, _ in describers]
         if labels:
             return [(self._checked(choice, labels, path), path) for choice, path in descriptions]
-        asking = (one for one in descriptions if _scope(one[0]) in ("image", "group"))
-        for choice, path in islice(asking, 1):
-            self.mistakes.add_at(
-                path,
-                f'"{choice.label}" is about images, and there is no describer to look at them',
-                "Add describer: phrases, or another: latte components describer",
-            )
+        for choice, path in descriptions:
+            if _scope(choice) in ("image", "group"):
+                self.mistakes.add_at(
+                    path,
+                    f'"{choice.label}" is about images, and there is no describer to look at them',
+                    "Add describer: phrases, or another: latte components describer",
+                )
+                break
         return [*descriptions]
 
     def _check_questions(self, labels: Sequence[Listed], describers: Sequence[Listed]) -> None:
@@ -307,7 +303,7 @@ class RecipeReader:
             what = f'no describer of this recipe is called "{name}"'
             hint = suggestion(name, known, "Its describers")
             self.mistakes.add_at((*path, "describer"), what, hint)
-        if not _holds_value(self.root.child("budget")):
+        if not holds_value(self.root.child("budget")):
             what = f'"{choice.label}" asks questions, and the key "budget" is missing'
             hint = "Add the largest number of questions, as in budget: 300."
             self.mistakes.add_at(path, what, hint)
@@ -315,7 +311,7 @@ class RecipeReader:
     def _are_incomplete(self, describers: Sequence[Listed]) -> bool:
         """Return True if an invalid describer, which may still be named, was left out."""
         single, several = self.root.child("describer"), self.root.child("describers")
-        written = int(_holds_value(single))
+        written = int(holds_value(single))
         if several is not None:
             written += len(several.value) if isinstance(several.value, list) else 1
         return written != len(describers)
@@ -345,10 +341,6 @@ def _without_default_tag(root: Node) -> Node:
     if model and is_default and str(model.value).startswith(BRING_WEIGHTS):
         return root.replaced(BACKBONE, backbone.without(["pretrained"]))
     return root
-
-
-def _holds_value(node: Node | None) -> bool:
-    return node is not None and node.value is not None
 
 
 def _choices(listed: Iterable[Listed]) -> tuple[Choice, ...]:

@@ -54,8 +54,18 @@ def recipe_schema(registry: Registry) -> Schema:
         own = {one: model for one, model in options.items() if one.spec.kind == kind}
         definitions.schemas[kind] = _component(kind, own, definitions)
     keys = _keys(definitions)
-    control = {key: keys[key] for key in CONTROL_KEYS}
-    body = _closed({"extends": _extends(), **keys, "controls": _controls(control)})
+    base = {"anyOf": [{"enum": [*shipped_names()]}, {"type": "string", "pattern": r"\.ya?ml$"}]}
+    extends = {
+        "anyOf": [base, {"type": "array", "items": base}, {"type": "null"}],
+        "description": "recipes that this one changes: files beside it, or shipped names",
+    }
+    controls = {
+        "type": "object",
+        "propertyNames": {"pattern": f"^{LABEL.pattern}$"},
+        "additionalProperties": _nullable(_closed({key: keys[key] for key in CONTROL_KEYS})),
+        "description": "variants that run for comparison, with the keys that each changes",
+    }
+    body = _closed({"extends": extends, **keys, "controls": _nullable(controls)})
     return {
         "$schema": DIALECT,
         "title": "latte recipe",
@@ -147,25 +157,6 @@ def _component(
         "allOf": alternatives,
     }
     return {"anyOf": [{"enum": every}, mapping]}
-
-
-def _extends() -> Schema:
-    one = {"anyOf": [{"enum": [*shipped_names()]}, {"type": "string", "pattern": r"\.ya?ml$"}]}
-    return {
-        "anyOf": [one, {"type": "array", "items": one}, {"type": "null"}],
-        "description": "recipes that this one changes: files beside it, or shipped names",
-    }
-
-
-def _controls(keys: dict[str, Schema]) -> Schema:
-    return _nullable(
-        {
-            "type": "object",
-            "propertyNames": {"pattern": f"^{LABEL.pattern}$"},
-            "additionalProperties": _nullable(_closed(keys)),
-            "description": "variants that run for comparison, with the keys that each changes",
-        }
-    )
 
 
 def _refer(name: str) -> Schema:
