@@ -23,14 +23,9 @@ _FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 """Numbers of the errors of a full disk, an exceeded quota, and a file that is too large."""
 
 
-def _read_umask() -> int:
-    """Return the umask of this process, which can only be read by changing and restoring it."""
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
-
-
-_UMASK = _read_umask()
+# The umask of a process can only be read by changing and restoring it.
+_UMASK = os.umask(0o022)
+os.umask(_UMASK)
 _UNKNOWN = "unknown"
 _ABANDONED_SECONDS = 86_400.0
 """Age in seconds (one day) from which a temporary file of another machine counts as abandoned."""
@@ -122,17 +117,13 @@ def write_atomically(path: Path, unfinished: Path | None = None) -> Iterator[Pat
     except BaseException as error:
         if unfinished is not None and temporary.exists() and temporary.stat().st_size:
             temporary.replace(unfinished)
-        _name_file(error, temporary)
+        # The name of the file tells users which disk is full.
+        full = isinstance(error, OSError) and error.errno in _FULL and error.filename is None
+        if full or type(error).__name__ == "SafetensorError":
+            error.filename = str(temporary)  # type: ignore[attr-defined]
         raise
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _name_file(error: BaseException, path: Path) -> None:
-    """Store `path` in an error of a full disk that names no file; users then know which disk."""
-    full = isinstance(error, OSError) and error.errno in _FULL and error.filename is None
-    if full or type(error).__name__ == "SafetensorError":
-        error.filename = str(path)  # type: ignore[attr-defined]
 
 
 def write_text(path: Path, text: str) -> None:

@@ -143,24 +143,17 @@ def _load(one: _Installed, installed: Sequence[_Installed], *, strict: bool) -> 
             raise_plugin_error(f"{one.distribution} {one.version}", error)
         usable = tuple(spec for spec in declared if isinstance(spec, ComponentSpec))
         if isinstance(error, LatteError):
-            status: Status = "broken"
-            if isinstance(error, IncompatiblePluginError):
-                status = "incompatible"
+            incompatible = isinstance(error, IncompatiblePluginError)
+            status: Status = "incompatible" if incompatible else "broken"
             return one.plugin(status, error=error.what, specs=usable)
-        detail = "".join(traceback.format_exception(error))
-        what = error_line(error) + _of_another_interface(error)
+        what, detail = error_line(error), "".join(traceback.format_exception(error))
+        if isinstance(error, ImportError) and error.name in ("latte.api", "latte.testing"):
+            what += (
+                f". This latte has version {API_VERSION} of the plugin interface; "
+                "if the plugin was written for another version, upgrade the plugin or latte-clip"
+            )
         return one.plugin("broken", error=what, detail=detail, specs=usable)
     return one.plugin("ok", specs=specs, commands=commands)
-
-
-def _of_another_interface(error: BaseException) -> str:
-    """Return a hint if `error` is an import of a name that this latte's interface does not have."""
-    if not isinstance(error, ImportError) or error.name not in ("latte.api", "latte.testing"):
-        return ""
-    return (
-        f". This latte has version {API_VERSION} of the plugin interface; "
-        "if the plugin was written for another version, upgrade the plugin or latte-clip"
-    )
 
 
 def raise_plugin_error(package: str, error: BaseException) -> NoReturn:

@@ -97,7 +97,10 @@ class Registry:
             match = nearest(name, by_name)
             hints = [f'Did you mean "{match}" ({by_name[match].package})?'] if match else []
             hints += _absent(kind, name, self.plugins)
-            hints += _not_installed(distribution, self.plugins)
+            wanted = canonicalize_name(distribution)
+            installed = {plugin.distribution for plugin in self.plugins}
+            if wanted not in installed and is_normalized_name(wanted):
+                hints.append(f'The package {wanted} is not installed: pip install "{wanted}"')
             hint = "\n  ".join([*hints, f"All names: latte components {kind}"])
         raise LatteError(what, where=where, hint=hint)
 
@@ -202,12 +205,3 @@ def _absent(kind: Kind, name: str, plugins: Sequence[Plugin]) -> list[str]:
         f"{start} {one.package}, which is {one.status}: {one.error} (latte plugins)"
         for one in likely
     ]
-
-
-def _not_installed(distribution: str, plugins: Sequence[Plugin]) -> list[str]:
-    """Return a hint to install the package `distribution`; empty if it is installed."""
-    wanted = canonicalize_name(distribution)
-    installed = any(plugin.distribution == wanted for plugin in plugins)
-    if installed or not is_normalized_name(wanted):
-        return []
-    return [f'The package {wanted} is not installed: pip install "{wanted}"']

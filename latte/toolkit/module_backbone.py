@@ -109,13 +109,11 @@ class ModuleBackbone(Backbone):
     @cached_property
     def fingerprint(self) -> str:
         """Digest of the architecture, the pixel format and the weights as loaded."""
-        return digest(
-            digest_json([self.architecture(), asdict(self.pixel_format)]),
-            *(
-                digest(name, f"{weight.dtype}{tuple(weight.shape)}", _bytes(weight))
-                for name, weight in self.state().items()
-            ),
-        )
+        parts = [digest_json([self.architecture(), asdict(self.pixel_format)])]
+        for name, weight in self.state().items():
+            data = weight.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+            parts.append(digest(name, f"{weight.dtype}{tuple(weight.shape)}", data))
+        return digest(*parts)
 
     @property
     def logit_scale(self) -> Tensor:
@@ -242,7 +240,3 @@ def _blocks(module: nn.Module) -> dict[str, nn.Module]:
 
 def _size(module: nn.Module) -> int:
     return sum(weight.numel() for weight in module.parameters())
-
-
-def _bytes(weight: Tensor) -> bytes:
-    return weight.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
