@@ -153,10 +153,8 @@ class PhraseOptions(Options):
 
     bank: Path | None = Field(
         default=None,
-        description=(
-            "text file with the sections [objects], [materials], [colours], [textures], [scenes] "
-            "and one phrase per line; none: the built-in bank"
-        ),
+        description="text file with the sections [objects], [materials], [colours], [textures], "
+        "[scenes] and one phrase per line; none: the built-in bank",
     )
     words: int = Field(default=20, ge=8, le=50, description="longest sentence, in words")
     top: int = Field(default=3, ge=1, le=5, description="largest number of objects in a sentence")

@@ -142,36 +142,28 @@ class GroupOptions(Options):
 
     size: int = Field(default=4, ge=2, le=16, description="images per group")
     prompt: str | tuple[str, ...] = Field(
-        default=(
-            "Describe which visual attributes the objects in all the photos share, "
-            "concisely, less than 20 words."
-        ),
+        default="Describe which visual attributes the objects in all the photos share, concisely, "
+        "less than 20 words.",
         description="question to the describer, or a list of questions that are all asked; "
         "{class} is the group's zero-shot label",
     )
     redraw: bool = Field(
         default=True,
-        description=(
-            "true: each step uses the text of a random group with the image's zero-shot label "
-            "(LatteCLIP); false: always the text of the group drawn for this image"
-        ),
+        description="true: each step uses the text of a random group with the image's zero-shot "
+        "label (LatteCLIP); false: always the text of the group drawn for this image",
     )
     correct: int | None = Field(
         default=None,
         ge=0,
-        description=(
-            "number of images in a group that truly belong to its class; all other images do not. "
-            "This reads labels of training images, so the recipe needs oracle: true; none: groups "
-            "by zero-shot label"
-        ),
+        description="number of images in a group that truly belong to its class; all other images "
+        "do not. This reads labels of training images, so the recipe needs oracle: true; none: "
+        "groups by zero-shot label",
     )
     groups_per_class: int | None = Field(
         default=None,
         ge=1,
-        description=(
-            "number of groups per class, which the images of the class share; none: one group per "
-            "image (LatteCLIP)"
-        ),
+        description="number of groups per class, which the images of the class share; none: one "
+        "group per image (LatteCLIP)",
     )
     samples: int = _samples()
     weight: float = _weight()

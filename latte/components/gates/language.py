@@ -41,10 +41,8 @@ class LanguageOptions(Options):
 
     language: Language = Field(
         default="english",
-        description=(
-            "required language; Latin-script languages are distinguished by frequent words, others "
-            "by script alone"
-        ),
+        description="required language; Latin-script languages are distinguished by frequent "
+        "words, others by script alone",
     )
     share: float = Field(
         default=0.8, ge=0, le=1, description="smallest share of a text's letters in its script"

@@ -80,10 +80,8 @@ class RepetitionOptions(Options):
         default=0.25,
         ge=0,
         le=1,
-        description=(
-            "largest share of a description's texts that may be equal; raise it for a few classes "
-            "that look alike"
-        ),
+        description="largest share of a description's texts that may be equal; raise it for a few "
+        "classes that look alike",
     )
 
 
