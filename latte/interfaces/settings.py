@@ -171,10 +171,7 @@ class TrainSettings(Options):
         return views
 
     def view_of(self, epoch: int) -> int:
-        """Return the index (from 0) of the random view of each image that `epoch` uses.
-
-        This index is `epoch` itself, or `epoch` modulo `views` if `views` is set.
-        """
+        """Return the index (from 0) of the random view of each image that `epoch` uses."""
         return epoch if self.views is None else epoch % self.views
 
     @property
@@ -229,11 +226,7 @@ class Price(Options):
 
 
 class Budget(Options):
-    """Limit of a labeler's questions: a number of questions, of tokens, or an amount of money.
-
-    A labeler assigns pseudo-labels, and may ask a model that looks at images. Exactly one of the
-    three limits must be set.
-    """
+    """Limit of a labeler's questions: exactly one of a number of questions, of tokens, or money."""
 
     questions: int | None = Field(default=None, ge=0, description="distinct questions")
     tokens: int | None = Field(default=None, ge=0, description="input and output tokens together")
