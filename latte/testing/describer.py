@@ -26,8 +26,6 @@ PROMPTS = ("What is this?", "Qu'est-ce que c'est ?\n写真 🦊 {class} {0}")
 class DescriberContract(ComponentContract):
     """Tests that texts are valid and that describers with equal fingerprints write equal texts.
 
-    latte stores texts under the fingerprint and uses them again in later runs.
-
     Example:
         >>> from latte.testing import DescriberContract
         >>> class TestEcho(DescriberContract):
@@ -63,10 +61,7 @@ class DescriberContract(ComponentContract):
         assert len(texts) == len(requests), f"{len(texts)} texts for {len(requests)} requests"
 
     def test_texts_do_not_depend_on_the_batch_or_its_order(self, tmp_path: Path) -> None:
-        """A text must not depend on the other requests of the batch, or on their order.
-
-        This is needed because a resumed run forms different batches.
-        """
+        """A text must not depend on its batch: a resumed run forms different batches."""
         requests, describer = self.requests(tmp_path), self.make(tmp_path)
         texts = describer.describe(requests)
         alone = [describer.describe([request])[0] for request in requests]
@@ -213,7 +208,6 @@ class DescriberContract(ComponentContract):
 
 
 def _equal(one: Choice | Refusal, other: Choice | Refusal) -> bool:
-    """Return True for two refusals, or for two choices with equal probabilities up to rounding."""
     if isinstance(one, Refusal) or isinstance(other, Refusal):
         return type(one) is type(other)
     shares = [*one.probabilities, one.none]
@@ -223,10 +217,7 @@ def _equal(one: Choice | Refusal, other: Choice | Refusal) -> bool:
 def _watched(
     requests: Sequence[RequestT], then: Callable[[Image.Image], Image.Image]
 ) -> tuple[list[RequestT], list[str]]:
-    """Return copies of `requests` whose images call `then` when a describer opens them.
-
-    Also returns a list to which the key of each opened image is appended.
-    """
+    """Return copies of `requests` whose images call `then` when opened; also the opened keys."""
     opened: list[str] = []
 
     def watched(key: str, usual: Callable[[], Image.Image]) -> Callable[[], Image.Image]:

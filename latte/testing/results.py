@@ -5,12 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from latte.interfaces import (
     ClassAccuracy,
     ClassifiedImage,
-    Classifier,
     Confusion,
     Described,
     Evaluation,
@@ -20,16 +17,13 @@ from latte.interfaces import (
     LearnerPrototypes,
     RunResults,
 )
-from latte.testing.fixtures import tiny_images, unit_rows
+from latte.testing.fixtures import random_classifier, tiny_images
 
 CLASSES = ("cat", "dog", "fish")
 
 
 def run_results(folder: Path) -> RunResults:
-    """Return synthetic results of a run, and write the images that they name to `folder`.
-
-    Top-1 accuracy rises by 10 points on 60 evaluation images.
-    """
+    """Return synthetic results of a run, and write the images that they name to `folder`."""
     run = folder / "run"
     run.mkdir(parents=True, exist_ok=True)
     gallery = _gallery(folder / "photos")
@@ -72,7 +66,7 @@ def run_results(folder: Path) -> RunResults:
         ),
         mistakes=(ClassifiedImage(gallery[0].image, (1, 0), (0.8, 0.1), 2, 0),),
         uncertain=(ClassifiedImage(gallery[1].image, (2, 1), (0.4, 0.35), 1, None),),
-        prototypes=(LearnerPrototypes("main", _classifier(1), _classifier(2)),),
+        prototypes=(LearnerPrototypes("main", random_classifier(3, 1), random_classifier(3, 2)),),
         peak_memory_mb={"train": 512.0},
     )
 
@@ -95,17 +89,10 @@ def without_evaluation(results: RunResults) -> RunResults:
 
 
 def _confusions(*right: int) -> tuple[Confusion, ...]:
-    """Return `Confusion` entries for classes of 20 images, of which `right[c]` are right.
-
-    All other images of class c are classified as the next class.
-    """
+    """Return entries for classes of 20 images: `right[c]` are right, the others the next class."""
     own = [Confusion(label, label, images) for label, images in enumerate(right)]
     wrong = [Confusion(label, (label + 1) % 3, 20 - images) for label, images in enumerate(right)]
     return tuple(sorted((*own, *wrong), key=lambda one: (-one.images, one.true, one.predicted)))
-
-
-def _classifier(seed: int) -> Classifier:
-    return Classifier(unit_rows(len(CLASSES), seed=seed), torch.arange(len(CLASSES)))
 
 
 def _evaluation(name: str, right: tuple[int, ...], gain: Interval | None) -> Evaluation:
