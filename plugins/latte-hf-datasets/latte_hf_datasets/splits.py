@@ -18,8 +18,7 @@ Table = Any
 def open_split(options: HuggingFaceOptions, path: Path | None, split: str, cache: Path) -> Table:
     """Return the rows of `split`, with images as encoded bytes or paths.
 
-    Converted files are stored below `cache`, and downloads in the library's usual folder. Raises
-    `LatteError` if the split cannot be opened.
+    Converted files are stored below `cache`. Raises `LatteError` if the split cannot be opened.
     """
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
@@ -45,10 +44,7 @@ def open_split(options: HuggingFaceOptions, path: Path | None, split: str, cache
 
 
 def class_names(table: Table, label: str) -> tuple[str, ...] | None:
-    """Return the class names that the type of the column `label` defines; `_` becomes a space.
-
-    The result is None if this type has no class names.
-    """
+    """Return the class names of the column `label`, with spaces for `_`; None if it has none."""
     feature = table.features.get(label)
     if not isinstance(feature, datasets.ClassLabel):
         return None

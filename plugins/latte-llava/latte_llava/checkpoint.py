@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,12 +21,13 @@ from huggingface_hub.errors import (
 from safetensors import SafetensorError
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
-from latte.api import Context, LatteError
-from latte_llava.digests import folder_digest
+from latte.api import Context, LatteError, write_text
 from latte_llava.library import transformers
 from latte_llava.options import LlavaOptions
 
 WHERE = "describer.model"
+SUFFIXES = frozenset((".json", ".safetensors", ".jinja", ".model", ".txt"))
+"""Suffixes of files that affect the texts: configuration, weights, chat template, tokenizer."""
 _PLUGIN = "plugin:"
 _FAILURES = (
     OSError,
@@ -80,7 +83,6 @@ def find_checkpoint(options: LlavaOptions, context: Context) -> Checkpoint:
 
 
 def _commit(name: str, revision: str | None) -> str:
-    """Return the commit of a hub model's `revision`; without a network, the cached commit."""
     with explained(name):
         # The cache has one folder per commit, and the folder's name is the commit.
         return Path(hf_hub_download(name, "config.json", revision=revision)).parent.name
@@ -182,3 +184,37 @@ def _advice(text: str) -> str:
     return (
         "a model's folder holds config.json, its processor and tokenizer, and safetensors weights"
     )
+
+
+def folder_digest(folder: Path, cache: Path) -> str:
+    """Return 32 hex digits: the hash of names and contents of the relevant files in `folder`.
+
+    The digest of each file is cached in `cache` by the file's path, size and modification time.
+    """
+    files = sorted(
+        path for path in folder.rglob("*") if path.suffix in SUFFIXES and _is_visible(path, folder)
+    )
+    lines = [f"{path.relative_to(folder).as_posix()} {_known(path, cache)}" for path in files]
+    return _hash("\n".join(lines).encode())
+
+
+def _is_visible(path: Path, folder: Path) -> bool:
+    return path.is_file() and not any(
+        part.startswith(".") for part in path.relative_to(folder).parts
+    )
+
+
+def _known(path: Path, cache: Path) -> str:
+    status = path.stat()
+    label = f"{path.resolve()}\n{status.st_size}\n{status.st_mtime_ns}"
+    entry = cache / _hash(os.fsencode(label))
+    if entry.is_file():
+        return entry.read_text(encoding="ascii")
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    write_text(entry, found)
+    return found
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()

@@ -46,7 +46,7 @@ class Conversation:
         return not (start and text.startswith(start))
 
     def _llava_prompt(self, question: str, images: int) -> str:
-        """Return LLaVA 1.5's prompt, for early checkpoints of LLaVA 1.5 without a chat template."""
+        """Return the prompt for early checkpoints of LLaVA 1.5, which have no chat template."""
         system = f"{self._plain(self._system_prompt)} " if self._system_prompt is not None else ""
         placeholders = f"{self._processor.image_token}\n" * images
         return f"{system}USER: {placeholders}{question} ASSISTANT:"
@@ -59,7 +59,6 @@ class Conversation:
 
 
 def _control_tokens(processor: Any) -> set[str]:
-    """Return the control tokens to escape: all that have more than one character."""
     return {token for token in _all_control_tokens(processor) if len(token) > 1}
 
 

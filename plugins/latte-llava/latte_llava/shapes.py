@@ -136,7 +136,6 @@ def _llava_next(vision: dict[str, Any], text: Any) -> Shape:
 
 
 def _large_vision() -> dict[str, Any]:
-    """Return the sizes of CLIP ViT-L/14 at 336 pixels."""
     return {
         "hidden_size": 1024,
         "intermediate_size": 4096,

@@ -1,8 +1,4 @@
-"""Base class of the loggers, which opens a log when the first metrics arrive.
-
-If only `report` is called, as by `latte report`, the log is written from the metrics in the run
-folder.
-"""
+"""Base class of the loggers, which opens a log when the first metrics arrive."""
 
 from __future__ import annotations
 

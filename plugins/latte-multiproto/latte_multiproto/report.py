@@ -39,10 +39,7 @@ class PrototypeGallery(Reporter[GalleryOptions]):
     """Reporter that shows the prototypes of each class, with nearby training images and texts."""
 
     def report(self, results: RunResults) -> list[Path]:
-        """Write the page and return its path; see `Reporter`.
-
-        If the run folder lacks files, such as the prototypes, the page lists them.
-        """
+        """Write the page, which lists missing files of the run folder, and return its path."""
         missing = missing_files(results.folder)
         run = None if missing else read_run(results.folder, results.class_names)
         learners = _Pages(results, run, self.options).learners() if run else []

@@ -81,7 +81,6 @@ def _texts(path: Path) -> Iterable[tuple[str, dict[str, str]]]:
 
 
 def _said(described: Mapping[str, Any]) -> Sequence[str | None]:
-    """Return one description's texts as a list; the file may have a single text instead."""
     return described["texts"] if "texts" in described else [described["text"]]
 
 

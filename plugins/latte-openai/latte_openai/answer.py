@@ -37,11 +37,7 @@ class Answer:
 
 
 def read_answer(reply: str) -> Answer:
-    """Return the answer in `reply`: its first choice, or a refusal by the content filter.
-
-    Raises:
-        TransientError: `reply` is not a chat completion; the message quotes it.
-    """
+    """Return the first choice in `reply`, or a refusal; else raise `TransientError`."""
     try:
         fields = json.loads(reply)
         choice = fields["choices"][0]
@@ -113,7 +109,6 @@ def _count(usage: dict[str, Any], name: str) -> int:
 
 
 def _tokens(logprobs: Any) -> tuple[Token, ...]:
-    """Return the tokens in the field `logprobs`; empty if it is missing or has another format."""
     try:
         return tuple(
             Token(

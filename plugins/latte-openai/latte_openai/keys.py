@@ -19,9 +19,8 @@ _SHORTEST_SECRET = 12
 def read_key(options: OpenAIOptions) -> SecretStr | None:
     """Return the key in the variable `key_env`; None if the default variable is not set.
 
-    Raises:
-        LatteError: `key_env` names another variable, which is not set; the value cannot be a key;
-            or the key in the default variable would be sent to another machine without encryption.
+    Raises `LatteError` if another variable is not set, if the value cannot be a key, or if the
+    default key would be sent to another machine without encryption.
     """
     name, key = options.key_env, os.environ.get(options.key_env, "").strip()
     if not key:
@@ -56,10 +55,7 @@ def masked(text: str, key: SecretStr | None) -> str:
 
 
 def masked_reply(reply: str, key: SecretStr | None) -> str:
-    """Return the body `reply` with the key masked.
-
-    JSON is decoded first, because it can write each character of the key as an escape sequence.
-    """
+    """Return the body `reply` with the key masked, also where JSON escapes its characters."""
     if key is None:
         return reply
     try:

@@ -21,10 +21,7 @@ def request_key(request: DescribeRequest) -> str:
 
 
 def chat_fields(request: DescribeRequest, model: str, options: OpenAIOptions) -> dict[str, Any]:
-    """Return the arguments of `chat.completions.create`; arguments that are None are left out.
-
-    Images come before the prompt, as in LLaVA's training.
-    """
+    """Return the arguments of `chat.completions.create`, images first as in LLaVA's training."""
     content = [_image_part(image.open(), options) for image in request.images]
     content.append({"type": "text", "text": request.prompt})
     messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
@@ -72,7 +69,6 @@ def _scaled_down(image: Image.Image, max_side: int | None) -> Image.Image:
 
 
 def _seed(request: DescribeRequest, seed: int | None) -> int | None:
-    """Return a seed below 2^31 that depends on the request and the sample, not on the batch."""
     if seed is None:
         return None
     digest = hashlib.blake2b(f"{seed} {request_key(request)}".encode(), digest_size=4).digest()

@@ -20,11 +20,7 @@ class MaskedCrossEntropy(Loss[MaskedCrossEntropyOptions]):
     def __call__(
         self, image_features: Tensor, supervision: Supervision, logit_scale: Tensor
     ) -> Tensor:
-        """Return the loss of unit features (B, D), a scalar; 0 if all weights are 0.
-
-        Raises:
-            LatteError: The prototypes have no classifier.
-        """
+        """Return the loss of unit features (B, D), a scalar; 0 if all weights are 0."""
         if supervision.classifier is None:
             raise LatteError(
                 "the loss `masked-cross-entropy` needs a classifier, and these prototypes "

@@ -46,8 +46,7 @@ class Processor:
     def tokens(self, texts: Sequence[str], *, masked: bool) -> dict[str, Tensor]:
         """Return the tokenizer's tensors (M, L) of M texts, padded to the context length L.
 
-        If `masked` is true, the attention mask is one of the tensors; otherwise only if the
-        tokenizer returns it by default.
+        `masked` adds the attention mask, which some tokenizers return by default.
         """
         found = self.tokenizer(
             list(texts),
@@ -93,10 +92,7 @@ class TransformersBackbone(ModuleBackbone):
         return _unit(self.model.get_image_features(pixel_values=pixels))
 
     def encode_distinct_texts(self, texts: Sequence[str]) -> Tensor:
-        """Return unit features (M, D) of M texts in fp32.
-
-        If padding is cut, texts are batched by length.
-        """
+        """Return unit features (M, D) of M texts in fp32."""
         self.choose_mode()
         tokens = self.processor.tokens(texts, masked=self.cuts_padding)
         if not self.cuts_padding:
@@ -117,10 +113,7 @@ class TransformersBackbone(ModuleBackbone):
         return _unit(self.model.get_text_features(**moved))
 
     def parameters_of(self, group: TrainableGroup) -> Mapping[str, nn.Parameter]:
-        """Return the parameters of `group` by name; only the group `all` has the logit scale.
-
-        Raises `LatteError` if the model has no such parameters.
-        """
+        """Return the parameters of `group` by name. Raises `LatteError` if there are none."""
         if group == "none":
             return {}
         wanted = {*self._names(group)}
@@ -188,7 +181,6 @@ class ImageTower(nn.Module):
 
 
 def _features(output: Any) -> Tensor:
-    """Return the features in transformers' output, which is a tensor for some model classes."""
     features: Tensor = output if isinstance(output, Tensor) else output.pooler_output
     return features
 
@@ -209,7 +201,6 @@ def _layer_norms(model: Any, tower: str) -> Iterator[str]:
 
 
 def _without(data: Any, names: Sequence[str]) -> Any:
-    """Return JSON data without the keys `names`, at any depth."""
     if isinstance(data, dict):
         return {key: _without(one, names) for key, one in data.items() if key not in names}
     return [_without(one, names) for one in data] if isinstance(data, list) else data

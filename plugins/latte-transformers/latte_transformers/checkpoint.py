@@ -22,10 +22,8 @@ _TOWERS = ("get_image_features", "get_text_features")
 def open_checkpoint(folder: Path, device: str, *, name: str) -> TransformersBackbone:
     """Load the checkpoint in `folder`, frozen, in fp32, onto `device`; messages call it `name`.
 
-    Weights are read as safetensors, never as pickle. Attention runs in torch: a configuration that
-    names a kernel to download has no effect.
-
-    Raises `LatteError` if files are missing, or the checkpoint is not an image-text model.
+    Weights are read as safetensors, never as pickle. A configuration that names a kernel to
+    download has no effect. Raises `LatteError` if the checkpoint is not an image-text model.
     """
     source = {"local_files_only": True, "trust_remote_code": False}
     try:
@@ -74,10 +72,7 @@ def open_checkpoint(folder: Path, device: str, *, name: str) -> TransformersBack
 
 
 def _lower_case(tokenizer: Any) -> None:
-    """Make the tokenizer ignore case, as in the pretraining of SigLIP and SigLIP 2.
-
-    `SiglipTokenizer` already ignores case; the tokenizer class of SigLIP 2 checkpoints does not.
-    """
+    """Make the tokenizer ignore case, as in pretraining; that of SigLIP 2 does not."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None or "Lowercase" in str(backend.normalizer):
         return
@@ -120,10 +115,7 @@ def _refuse_random_weights(model: str, loaded: Mapping[str, Any]) -> None:
 
 
 def _try(model: str, backbone: TransformersBackbone) -> None:
-    """Check that the model works: encode an image and two texts.
-
-    Raises `LatteError` if model and processor do not fit, or if all texts have equal features.
-    """
+    """Raise `LatteError` if model and processor do not fit, or if all texts have equal features."""
     side = backbone.pixel_format.size
     try:
         with torch.no_grad():
@@ -149,20 +141,17 @@ def _try(model: str, backbone: TransformersBackbone) -> None:
 
 
 def _width(module: Any) -> int:
-    """Return the width of the features (D), from the model's configuration."""
     config = module.config
     width = getattr(config, "projection_dim", None) or config.vision_config.hidden_size
     return int(width)
 
 
 def _text_length(module: Any, tokenizer: Any) -> int:
-    """Return the context length of the text tower, in tokens."""
     text = getattr(module.config, "text_config", module.config)
     return min(int(text.max_position_embeddings), int(tokenizer.model_max_length))
 
 
 def _image_size(module: Any, images: Any, model: str) -> int:
-    """Return the side of the square images that the processor makes, else raise `LatteError`."""
     cropped = getattr(images, "do_center_crop", None)
     size = images.crop_size if cropped else images.size
     height, width = _side(size, "height"), _side(size, "width")
@@ -181,7 +170,6 @@ def _side(size: Any, name: str) -> int | None:
 
 
 def _pixel_format(images: Any, size: int, model: str) -> PixelFormat:
-    """Return the processor's resizing and normalisation. Raises `LatteError` for other steps."""
     cropped = getattr(images, "do_center_crop", None)
     short = _side(images.size, "shortest_edge")
     resampling = _RESAMPLING.get(images.resample)
