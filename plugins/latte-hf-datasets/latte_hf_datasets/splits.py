@@ -24,15 +24,15 @@ def open_split(options: HuggingFaceOptions, path: Path | None, split: str, cache
         datasets.disable_progress_bars()
     where = options.repository or str(path)
     try:
-        table = (
-            _saved(path, split)
-            if path and _is_saved(path)
-            else _loaded(options, path, split, cache)
-        )
+        if path and any((path / one).is_file() for one in ("dataset_dict.json", "state.json")):
+            table = _saved(path, split)
+        else:
+            table = _loaded(options, path, split, cache)
     except LatteError:
         raise
     except Exception as error:  # `datasets` and its dependencies raise many types
-        what = f"split {split!r} cannot be opened: {type(error).__name__}: {_first_line(error)}"
+        first = next(iter(str(error).strip().splitlines()), "")
+        what = f"split {split!r} cannot be opened: {type(error).__name__}: {first}"
         raise LatteError(what, where=where) from error
     if options.image not in table.column_names:
         raise LatteError(
@@ -54,10 +54,6 @@ def class_names(table: Table, label: str) -> tuple[str, ...] | None:
 def library_cache() -> Path:
     """Return the folder below which the library stores downloaded and unpacked files."""
     return Path(datasets.config.HF_CACHE_HOME)
-
-
-def _is_saved(path: Path) -> bool:
-    return any((path / file).is_file() for file in ("dataset_dict.json", "state.json"))
 
 
 def _saved(path: Path, split: str) -> Table:
@@ -86,7 +82,3 @@ def _loaded(options: HuggingFaceOptions, path: Path | None, split: str, cache: P
         files = {split: str(path)}
         return datasets.load_dataset("parquet", data_files=files, split=split, cache_dir=str(cache))
     return datasets.load_dataset(str(path), options.config, split=split, cache_dir=str(cache))
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), "")

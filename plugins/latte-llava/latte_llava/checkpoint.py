@@ -76,16 +76,13 @@ def find_checkpoint(options: LlavaOptions, context: Context) -> Checkpoint:
             where=WHERE,
             hint=f"write its whole path: model: {Path(options.model).absolute()}",
         )
-    commit = _commit(options.model, options.revision)
+    with explained(options.model):
+        # The cache has one folder per commit, and the folder's name is the commit.
+        file = hf_hub_download(options.model, "config.json", revision=options.revision)
+    commit = Path(file).parent.name
     config = _read_config(options.model, options.model, commit)
     identity = f"model={options.model}@{commit}"
     return Checkpoint(options.model, options.model, commit, identity, config)
-
-
-def _commit(name: str, revision: str | None) -> str:
-    with explained(name):
-        # The cache has one folder per commit, and the folder's name is the commit.
-        return Path(hf_hub_download(name, "config.json", revision=revision)).parent.name
 
 
 def _folder(options: LlavaOptions, folder: Path, cache: Path) -> Checkpoint:
@@ -191,17 +188,14 @@ def folder_digest(folder: Path, cache: Path) -> str:
 
     The digest of each file is cached in `cache` by the file's path, size and modification time.
     """
-    files = sorted(
-        path for path in folder.rglob("*") if path.suffix in SUFFIXES and _is_visible(path, folder)
-    )
-    lines = [f"{path.relative_to(folder).as_posix()} {_known(path, cache)}" for path in files]
+    files = sorted(one for one in folder.rglob("*") if one.suffix in SUFFIXES and one.is_file())
+    names = {path: path.relative_to(folder) for path in files}
+    lines = [
+        f"{name.as_posix()} {_known(path, cache)}"
+        for path, name in names.items()
+        if not any(part.startswith(".") for part in name.parts)
+    ]
     return _hash("\n".join(lines).encode())
-
-
-def _is_visible(path: Path, folder: Path) -> bool:
-    return path.is_file() and not any(
-        part.startswith(".") for part in path.relative_to(folder).parts
-    )
 
 
 def _known(path: Path, cache: Path) -> str:

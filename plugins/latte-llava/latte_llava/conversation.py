@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from latte.api import LatteError
@@ -59,13 +58,11 @@ class Conversation:
 
 
 def _control_tokens(processor: Any) -> set[str]:
-    return {token for token in _all_control_tokens(processor) if len(token) > 1}
-
-
-def _all_control_tokens(processor: Any) -> Iterator[str]:
+    """Return the control tokens to escape: all that have more than one character."""
     tokenizer = processor.tokenizer
-    yield from tokenizer.all_special_tokens
-    yield from (str(token) for token in tokenizer.added_tokens_decoder.values() if token.special)
-    for name, value in vars(processor).items():
-        if name.endswith("_token") and isinstance(value, str):
-            yield value
+    tokens = [
+        *tokenizer.all_special_tokens,
+        *(str(token) for token in tokenizer.added_tokens_decoder.values() if token.special),
+        *(value for name, value in vars(processor).items() if name.endswith("_token")),
+    ]
+    return {token for token in tokens if isinstance(token, str) and len(token) > 1}

@@ -60,7 +60,8 @@ class Replica:
         self._processor = processor
         self._conversation = conversation
         self._sampling = sampling
-        self._ends = _as_tensor(model.generation_config.eos_token_id)
+        ends = model.generation_config.eos_token_id
+        self._ends = torch.tensor([ends] if isinstance(ends, int) else ends or []).long()
 
     @torch.inference_mode()
     def answer(self, questions: Sequence[Question]) -> tuple[list[str], int]:
@@ -141,7 +142,3 @@ def count_tokens(written: Tensor, ends: Tensor) -> int:
     """Return the number of tokens in `written` (B, T), up to the first end token of each text."""
     is_end = torch.isin(written, ends).long()
     return int((is_end.cumsum(dim=1) - is_end == 0).sum())
-
-
-def _as_tensor(ids: int | list[int] | None) -> Tensor:
-    return torch.tensor([ids] if isinstance(ids, int) else ids or [], dtype=torch.int64)

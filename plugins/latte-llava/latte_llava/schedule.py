@@ -58,7 +58,8 @@ class _Work(Generic[AnswerT]):
             while batch := self._take(replica.limit):
                 if not self._answered(replica, batch):
                     replica.limit = max(1, len(batch) // 2)
-                    self._put_back(batch)
+                    with self._lock:
+                        self._left += batch
                     free_memory()
         except BaseException:
             self._take(len(self._questions))
@@ -81,10 +82,6 @@ class _Work(Generic[AnswerT]):
         with self._lock:
             batch, self._left = self._left[-size:], self._left[:-size]
         return batch
-
-    def _put_back(self, batch: Sequence[int]) -> None:
-        with self._lock:
-            self._left += batch
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -79,15 +79,15 @@ class _Pages:
             "prototypes": [
                 {
                     "images": len(nearest),
-                    "near": [self._near(row) for row in nearest[: self._options.images].tolist()],
+                    "near": [
+                        Near(image, self._thumbnail(image), dict(self._run.texts.get(image, {})))
+                        for row in nearest[: self._options.images].tolist()
+                        for image in [self._run.ids[row]]
+                    ],
                 }
                 for nearest in view.nearest
             ],
         }
-
-    def _near(self, row: int) -> Near:
-        image = self._run.ids[row]
-        return Near(image, self._thumbnail(image), dict(self._run.texts.get(image, {})))
 
     def _make_thumbnail(self, image: str) -> str | None:
         path = self._paths.find(image)

@@ -90,17 +90,14 @@ def _text(message: dict[str, Any], finish: object) -> str | Refusal:
 def _written(content: object) -> str:
     """Return the text of `content`, which may be a list of parts or missing."""
     if isinstance(content, list):
-        return "".join(_part(part) for part in content)
+        parts = (
+            part.get("text") if isinstance(part, dict) and part.get("type") == "text" else part
+            for part in content
+        )
+        return "".join(part for part in parts if isinstance(part, str))
     if content is None or isinstance(content, str):
         return content or ""
     raise TypeError("content is neither text nor parts")
-
-
-def _part(part: object) -> str:
-    if isinstance(part, str):
-        return part
-    text = part.get("text") if isinstance(part, dict) and part.get("type") == "text" else None
-    return text if isinstance(text, str) else ""
 
 
 def _count(usage: dict[str, Any], name: str) -> int:

@@ -116,8 +116,14 @@ class ChatClient:
             try:
                 return read(await self._text(send))
             except TransientError as error:
-                if attempt >= self._max_retries(error):
-                    raise self._final(error, attempt + 1) from None
+                most, unreachable = self._options.retries, isinstance(error, UnreachableError)
+                if unreachable and not self._has_answered:
+                    most = min(most, _FIRST_RETRIES)
+                if attempt >= most and unreachable:
+                    raise no_server(self._options, str(error)) from None
+                if attempt >= most:
+                    times = f"{attempt + 1} times" if attempt else "once"
+                    raise RequestError(f"{error} (asked {times})") from None
                 wait = waiting_time(attempt, error.wait, self._options.max_wait, self._draw())
             attempt += 1
             await self._sleep(wait)
@@ -135,16 +141,6 @@ class ChatClient:
             wait = reply.headers.get("Retry-After")
             raise_for_status(reply.status_code, text, wait, self._options, self._key is not None)
         return text
-
-    def _max_retries(self, error: TransientError) -> int:
-        retries = self._options.retries
-        is_first = isinstance(error, UnreachableError) and not self._has_answered
-        return min(retries, _FIRST_RETRIES) if is_first else retries
-
-    def _final(self, error: TransientError, times: int) -> Exception:
-        if isinstance(error, UnreachableError):
-            return no_server(self._options, str(error))
-        return RequestError(f"{error} (asked {'once' if times == 1 else f'{times} times'})")
 
 
 def _transient(error: BaseException) -> TransientError:

@@ -37,7 +37,8 @@ def read_key(options: OpenAIOptions) -> SecretStr | None:
             where="describer.key_env",
             hint="a key has no spaces and no accents; copy it again",
         )
-    if name == DEFAULT_KEY_ENV and _is_exposed(options.base_url):
+    is_plain = urlsplit(options.base_url).scheme == "http"
+    if name == DEFAULT_KEY_ENV and is_plain and not is_loopback(options.base_url):
         raise LatteError(
             f"the key in {name} would be sent to another machine without encryption",
             where="describer.base_url",
@@ -72,7 +73,3 @@ def _masked_value(value: Any, key: SecretStr) -> Any:
     if isinstance(value, dict):
         return {masked(name, key): _masked_value(below, key) for name, below in value.items()}
     return [_masked_value(below, key) for below in value] if isinstance(value, list) else value
-
-
-def _is_exposed(base_url: str) -> bool:
-    return urlsplit(base_url).scheme == "http" and not is_loopback(base_url)

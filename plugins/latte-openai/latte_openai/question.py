@@ -22,7 +22,11 @@ def request_key(request: DescribeRequest) -> str:
 
 def chat_fields(request: DescribeRequest, model: str, options: OpenAIOptions) -> dict[str, Any]:
     """Return the arguments of `chat.completions.create`, images first as in LLaVA's training."""
-    content = [_image_part(image.open(), options) for image in request.images]
+    detail = {} if options.detail == "auto" else {"detail": options.detail}
+    content: list[dict[str, Any]] = [
+        {"type": "image_url", "image_url": {"url": data_url(image.open(), options), **detail}}
+        for image in request.images
+    ]
     content.append({"type": "text", "text": request.prompt})
     messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
     if options.system_prompt is not None:
@@ -38,13 +42,6 @@ def chat_fields(request: DescribeRequest, model: str, options: OpenAIOptions) ->
     }
     # Some servers reject fields that they do not know, even if they are null.
     return {name: value for name, value in fields.items() if value is not None}
-
-
-def _image_part(image: Image.Image, options: OpenAIOptions) -> dict[str, Any]:
-    url = {"url": data_url(image, options)}
-    if options.detail != "auto":
-        url["detail"] = options.detail
-    return {"type": "image_url", "image_url": url}
 
 
 def data_url(image: Image.Image, options: OpenAIOptions) -> str:

@@ -31,9 +31,7 @@ class MaskedCrossEntropy(Loss[MaskedCrossEntropyOptions]):
         scale = logit_scale if fixed is None else fixed
         logits = scale * supervision.classifier.similarities(image_features)
         each = cross_entropy(logits, supervision.stream.labels, reduction="none")
-        return self._reduced(each, supervision.stream.weights.to(each.dtype))
-
-    def _reduced(self, each: Tensor, weights: Tensor) -> Tensor:
+        weights = supervision.stream.weights.to(each.dtype)
         counted = weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)
         mean = (each * weights).sum() / counted
         return mean / len(weights) if self.options.normalization == "published" else mean

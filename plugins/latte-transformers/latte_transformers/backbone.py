@@ -96,7 +96,9 @@ class TransformersBackbone(ModuleBackbone):
         self.choose_mode()
         tokens = self.processor.tokens(texts, masked=self.cuts_padding)
         if not self.cuts_padding:
-            return torch.cat([self._encode(part) for part in _passes(tokens, len(texts))])
+            passes = (slice(i, i + _TEXTS_PER_PASS) for i in range(0, len(texts), _TEXTS_PER_PASS))
+            parts = ({name: one[rows] for name, one in tokens.items()} for rows in passes)
+            return torch.cat([self._encode(part) for part in parts])
         ids, lengths = tokens["input_ids"], tokens["attention_mask"].sum(dim=1)
 
         def encode(part: Tensor) -> Tensor:
@@ -187,11 +189,6 @@ def _features(output: Any) -> Tensor:
 
 def _unit(output: Any) -> Tensor:
     return normalize(_features(output).float(), dim=-1)
-
-
-def _passes(tokens: Mapping[str, Tensor], count: int) -> Iterator[dict[str, Tensor]]:
-    for first in range(0, count, _TEXTS_PER_PASS):
-        yield {name: one[first : first + _TEXTS_PER_PASS] for name, one in tokens.items()}
 
 
 def _layer_norms(model: Any, tower: str) -> Iterator[str]:

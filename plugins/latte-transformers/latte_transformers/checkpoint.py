@@ -29,7 +29,12 @@ def open_checkpoint(folder: Path, device: str, *, name: str) -> TransformersBack
     try:
         with quiet():
             config = transformers.AutoConfig.from_pretrained(folder, **source)
-            _refuse_quantised(name, config)
+            if getattr(config, "quantization_config", None) is not None:
+                raise LatteError(
+                    f"{name} has quantised weights, which cannot be trained",
+                    where=_WHERE,
+                    hint="use the checkpoint that it was made from",
+                )
             processor = transformers.AutoProcessor.from_pretrained(folder, backend="pil", **source)
             module, loaded = transformers.AutoModel.from_pretrained(
                 folder,
@@ -56,12 +61,16 @@ def open_checkpoint(folder: Path, device: str, *, name: str) -> TransformersBack
     if config.model_type.startswith("siglip"):
         _lower_case(tokenizer)
     try:
-        size = _image_size(module, images, name)
+        size = _image_size(images, name)
+        own = module.config
+        text = getattr(own, "text_config", own)
+        length = min(int(text.max_position_embeddings), int(tokenizer.model_max_length))
+        width = getattr(own, "projection_dim", None) or own.vision_config.hidden_size
         backbone = TransformersBackbone(
             module.to(device),
-            Processor(processor, _text_length(module, tokenizer)),
+            Processor(processor, length),
             _pixel_format(images, size, name),
-            _width(module),
+            int(width),
         )
     except (AttributeError, TypeError) as error:
         raise LatteError(
@@ -78,15 +87,6 @@ def _lower_case(tokenizer: Any) -> None:
         return
     own = [] if backend.normalizer is None else [backend.normalizer]
     backend.normalizer = Sequence([Lowercase(), *own])
-
-
-def _refuse_quantised(model: str, config: Any) -> None:
-    if getattr(config, "quantization_config", None) is not None:
-        raise LatteError(
-            f"{model} has quantised weights, which cannot be trained",
-            where=_WHERE,
-            hint="use the checkpoint that it was made from",
-        )
 
 
 def _refuse_other_models(model: str, module: Any) -> None:
@@ -140,18 +140,7 @@ def _try(model: str, backbone: TransformersBackbone) -> None:
         )
 
 
-def _width(module: Any) -> int:
-    config = module.config
-    width = getattr(config, "projection_dim", None) or config.vision_config.hidden_size
-    return int(width)
-
-
-def _text_length(module: Any, tokenizer: Any) -> int:
-    text = getattr(module.config, "text_config", module.config)
-    return min(int(text.max_position_embeddings), int(tokenizer.model_max_length))
-
-
-def _image_size(module: Any, images: Any, model: str) -> int:
+def _image_size(images: Any, model: str) -> int:
     cropped = getattr(images, "do_center_crop", None)
     size = images.crop_size if cropped else images.size
     height, width = _side(size, "height"), _side(size, "width")
