@@ -12,15 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from latte.api import (
-    Context,
-    Describer,
-    DescribeRequest,
-    LatteError,
-    Refusal,
-    did_you_mean,
-    digest,
-)
+from latte.api import Context, Describer, DescribeRequest, LatteError, Refusal, did_you_mean, digest
 from latte.api.sources import read_text
 from latte.components.options import PhraseOptions
 

@@ -29,15 +29,7 @@ WHERE = "describer.model"
 SUFFIXES = frozenset((".json", ".safetensors", ".jinja", ".model", ".txt"))
 """Suffixes of files that affect the texts: configuration, weights, chat template, tokenizer."""
 _PLUGIN = "plugin:"
-_FAILURES = (
-    OSError,
-    ValueError,
-    ImportError,
-    KeyError,
-    TypeError,
-    RuntimeError,
-    SafetensorError,
-)
+_FAILURES = (OSError, ValueError, ImportError, KeyError, TypeError, RuntimeError, SafetensorError)
 
 
 @dataclass(frozen=True)

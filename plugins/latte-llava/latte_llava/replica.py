@@ -48,12 +48,7 @@ class Replica:
     """Model on one device that answers questions in batches of at most `limit`."""
 
     def __init__(
-        self,
-        model: Any,
-        processor: Any,
-        conversation: Conversation,
-        sampling: Sampling,
-        limit: int,
+        self, model: Any, processor: Any, conversation: Conversation, sampling: Sampling, limit: int
     ) -> None:
         self.model = model
         self.limit = limit

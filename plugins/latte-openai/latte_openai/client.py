@@ -59,8 +59,7 @@ class ChatClient:
             self._key,
             options.timeout,
             limits=httpx2.Limits(
-                max_connections=options.concurrency,
-                max_keepalive_connections=options.concurrency,
+                max_connections=options.concurrency, max_keepalive_connections=options.concurrency
             ),
             # A proxy for the internet cannot reach a server on this machine.
             trust_env=not is_loopback(options.base_url),

@@ -78,10 +78,7 @@ def propagation_matrix(cosines: Tensor, indices: Tensor) -> Tensor:
 
 
 def highest_scores(
-    matrix: Tensor,
-    classes: int,
-    options: LabelPropagationOptions,
-    column_bytes: int = COLUMN_BYTES,
+    matrix: Tensor, classes: int, options: LabelPropagationOptions, column_bytes: int = COLUMN_BYTES
 ) -> Propagated:
     """Return the class with the highest score for each node, computed in blocks of classes.
 

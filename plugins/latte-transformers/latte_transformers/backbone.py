@@ -21,12 +21,7 @@ _CUT = ("clip", "metaclip_2")
 """Model types whose text tower is causal and pools at the end-of-text token, so that padding
 has no effect and is cut."""
 _NEVER_TRAINED = ("logit_bias",)
-_PROJECTIONS = (
-    "visual_projection",
-    "text_projection",
-    "vision_model.head.mlp",
-    "text_model.head",
-)
+_PROJECTIONS = ("visual_projection", "text_projection", "vision_model.head.mlp", "text_model.head")
 _NOT_ARCHITECTURE = ("_name_or_path", "architectures", "dtype", "transformers_version")
 _CONFIG = "config.json"
 
