@@ -226,7 +226,11 @@ class Price(Options):
 
 
 class Budget(Options):
-    """Limit of a labeler's questions: exactly one of a number of questions, of tokens, or money."""
+    """Limit of a labeler's questions: a number of questions, of tokens, or an amount of money.
+
+    A labeler assigns pseudo-labels, and may ask a model that looks at images. Exactly one of the
+    three limits must be set.
+    """
 
     questions: int | None = Field(default=None, ge=0, description="distinct questions")
     tokens: int | None = Field(default=None, ge=0, description="input and output tokens together")

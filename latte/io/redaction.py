@@ -51,8 +51,7 @@ def is_secret(name: str, value: str) -> bool:
 def redact(text: str, environment: Mapping[str, str] | None = None) -> str:
     """Replace values of secret variables by the variables' names, and hide passwords in URLs.
 
-    Values that are escaped as in JSON or URLs are replaced too. `environment` defaults to the
-    environment variables of this process.
+    Values that are escaped as in JSON or URLs are replaced too.
     """
     for name, value in (os.environ if environment is None else environment).items():
         if len(value) >= MIN_SECRET_LENGTH:

@@ -33,8 +33,7 @@ class RecipeFiles:
     environment: Mapping[str, str]
     mistakes: Mistakes
     bases: dict[Path, Node] = field(default_factory=dict)
-    """Bases of the recipe, by file. The values of a base are merged over the values of its own
-    bases."""
+    """Bases of the recipe, by file, each merged over its own bases."""
     _broken: set[Origin] = field(default_factory=set)
 
     def read(self, path: Path) -> Node:

@@ -49,14 +49,11 @@ class Recipe:
     dataset: Choice
     guard: Choice | None
     describers: tuple[Choice, ...]
-    """Describers; a description that names no describer asks the first one."""
     descriptions: tuple[Choice, ...]
     gates: tuple[Choice, ...]
-    """Gates, which filter the texts of describers one after another."""
     labels: tuple[Choice, ...]
     learners: tuple[LearnerChoice, ...]
-    """Learners, at least one. If the recipe has no key `learners`, its top-level keys `trainable`,
-    `prototypes` and `loss` define the single learner `main`."""
+    """Learners, at least one; without the key `learners`, the single learner `main`."""
     augmentation: Choice | None
     """Component that makes training views; if None, `train.augment` says how views are made."""
     train: TrainSettings
@@ -67,8 +64,8 @@ class Recipe:
     resolved: Mapping[str, Any] = field(default_factory=dict)
     """The complete recipe with every default as plain data, which can be loaded as a recipe."""
     origins: Mapping[str, str] = field(default_factory=dict)
-    """Origin of each value by dotted key path: `file:line`, `--set` or `default`. After it come the
-    names of environment variables that were expanded in the value, such as `${VAR}`."""
+    """Origin of each value by dotted key path: `file:line`, `--set` or `default`, then the
+    environment variables that were expanded in the value, such as `${VAR}`."""
     bases: tuple[Path, ...] = ()
     """Files that the recipe extends, directly or through another file."""
 

@@ -39,7 +39,6 @@ class Origin:
     line: int | None = None
     column: int = 0
     variables: tuple[str, ...] = ()
-    """Environment variables expanded in the value."""
 
     @property
     def position(self) -> str:

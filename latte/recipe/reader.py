@@ -38,7 +38,6 @@ from latte.registry.spec import BY
 
 ModelT = TypeVar("ModelT", bound=Options)
 Listed: TypeAlias = tuple[Choice, KeyPath]
-"""Component in a list of the recipe, and its key path."""
 
 _PLUGIN_MODEL = "plugin:"
 _EXAMPLES = {

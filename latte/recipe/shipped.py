@@ -15,8 +15,7 @@ DATA = "paper"
 """Folder of tables of published results; these files are not recipes."""
 TOP = "recipes"
 _COMMAND = ": latte "
-"""Start of the command in a shipped recipe's first comment; the text before the command is the
-summary."""
+"""Start of the command in a shipped recipe's first comment; the summary is before it."""
 
 
 @cache

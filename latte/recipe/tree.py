@@ -35,7 +35,6 @@ _HINTS = {
 }
 """Hint on how to fix a mistake, by a part of PyYAML's message about it."""
 LARGEST_FILE = 1_000_000
-"""Maximum size of a file in bytes."""
 DEEPEST_NESTING = 50
 MOST_VALUES = 100_000
 """Largest number of values in a recipe after its anchors are expanded."""
@@ -206,10 +205,9 @@ class TreeBuilder:
             return Node(value, origin)
         except ValueError as error:
             self.mistakes.add(origin, path, str(error), "Put it in quotes if it is meant as text.")
-            return Node(text, origin, broken=True)
         except LatteError as error:
             self.mistakes.add(origin, path, error.what, error.hint)
-            return Node(text, origin, broken=True)
+        return Node(text, origin, broken=True)
 
     def _encodable(self, text: str, origin: Origin, path: KeyPath) -> bool:
         """Report text that UTF-8 cannot encode, such as the YAML escape of a lone surrogate."""

@@ -1,7 +1,4 @@
-"""Description types for a class, an image and a group, with their options.
-
-A describer is a model that writes texts about images. Importing this module does not load torch.
-"""
+"""Description types for a class, an image and a group, with their options, without torch."""
 
 from __future__ import annotations
 
@@ -92,7 +89,7 @@ class ClassOptions(Options):
 def with_template(options: Options, template: str) -> Options:
     """Add the dataset's `template` to `options` if they are `ClassOptions` without a template.
 
-    Other options are returned unchanged. Raises `LatteError` for a template without `{class}`.
+    Raises `LatteError` for a template without `{class}`.
     """
     if not isinstance(options, ClassOptions) or options.template is not None:
         return options
@@ -278,11 +275,7 @@ class GroupDescription(AskedDescription[GroupT]):
 
     @property
     def correct_images(self) -> int | None:
-        """Number of images per group whose true label is the group's class.
-
-        None if groups are sampled without true labels. Source: LatteCLIP, supplementary material,
-        table 1.
-        """
+        """Number of images per group whose true label is the group's class; None: unknown."""
         return self.options.correct
 
     @property

@@ -83,8 +83,7 @@ class NameFinder:
             if head:
                 lengths[head[0]].add(len(head) + 1)
         self._lengths = {word: sorted(found, reverse=True) for word, found in lengths.items()}
-        """First word of each name with several words, mapped to the lengths (in words) of these
-        names, longest first."""
+        """Lengths (in words, longest first) of the names with several words, by first word."""
         self._single: dict[str, frozenset[str]] = {}
         """Cache of `_called` for single words; texts have most of their words in common."""
 

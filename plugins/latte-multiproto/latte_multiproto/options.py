@@ -10,7 +10,11 @@ from latte.api import Options
 
 
 class MultiMomentumOptions(Options):
-    """Options of `multi-momentum`: those of `momentum`, and some for several prototypes."""
+    """Options of `multi-momentum`: the options of `momentum`, and options for several prototypes.
+
+    The options for several prototypes control how prototypes are initialised, and when rarely used
+    ones are moved.
+    """
 
     prototypes: int = Field(
         default=3, ge=1, le=16, description="prototypes a class (K); 1: exactly `momentum`"

@@ -135,8 +135,7 @@ def _present(folder: Path, paths: Iterable[str]) -> set[str]:
 
 
 MADE_BY = "made_by"
-"""Key in split files that latte made; its value says how the file was made. CoOp's code ignores the
-key."""
+"""Key in split files that latte made, which says how; CoOp's code ignores it."""
 
 
 def split_digest(splits: Splits) -> str:

@@ -38,8 +38,7 @@ _DAMAGED = (
 _MOST_TIMES = 100
 
 _ALWAYS_FINE = 1 << 30
-"""Unpacked content above this size, in bytes, is refused if it has over 100 times the archive's
-size."""
+"""Unpacked content above this size in bytes must have at most 100 times the archive's size."""
 
 _UNPACKING = ".unpacking"
 """Folder for unpacking, inside the dataset's folder, so that files can be moved by renaming."""
