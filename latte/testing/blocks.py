@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -54,15 +55,12 @@ def _order(
     """
     reached: dict[str, None] = {}
 
-    def hook(block: str) -> Callable[[Tensor], None]:
-        def note(gradient: Tensor) -> None:
-            if bool(gradient.any()):
-                reached.setdefault(block)
-
-        return note
+    def note(block: str, gradient: Tensor) -> None:
+        if bool(gradient.any()):
+            reached.setdefault(block)
 
     handles = [
-        one.register_hook(hook(block))  # type: ignore[no-untyped-call]
+        one.register_hook(partial(note, block))  # type: ignore[no-untyped-call]
         for block, parameters in members.items()
         for one in parameters
     ]

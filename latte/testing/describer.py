@@ -8,13 +8,22 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import pytest
 from PIL import Image
 
-from latte.api import Choice, ChoiceRequest, Describer, DescribeRequest, Kind, Refusal
+from latte.api import (
+    Choice,
+    ChoiceRequest,
+    DescribedImage,
+    Describer,
+    DescribeRequest,
+    Kind,
+    Refusal,
+)
 from latte.testing.component import ComponentContract
 from latte.testing.fixtures import described_images
 
@@ -220,20 +229,12 @@ def _watched(
     """Return copies of `requests` whose images call `then` when opened; also the opened keys."""
     opened: list[str] = []
 
-    def watched(key: str, usual: Callable[[], Image.Image]) -> Callable[[], Image.Image]:
-        def open_image() -> Image.Image:
-            opened.append(key)
-            return then(usual())
+    def open_image(image: DescribedImage) -> Image.Image:
+        opened.append(image.key)
+        return then(image.open())
 
-        return open_image
-
-    asked = [
-        replace(
-            one,
-            images=tuple(
-                replace(image, open=watched(image.key, image.open)) for image in one.images
-            ),
-        )
-        for one in requests
-    ]
+    asked = []
+    for one in requests:
+        images = [replace(image, open=partial(open_image, image)) for image in one.images]
+        asked.append(replace(one, images=tuple(images)))
     return asked, opened

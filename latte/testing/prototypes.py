@@ -187,22 +187,18 @@ def supervise(
         "frozen": start.zero_shot_labels[rows],
         "current": aggregator.similarities(images).argmax(1),
     }
-    streams = [
-        LabelStream(name, of_stream, torch.full((size,), weight))
-        for name, of_stream in labels.items()
-    ]
-    return [
-        aggregator.supervise(
-            stream, {name: _text(name, start, stream, rows) for name in texts}, images
-        )
-        for stream in streams
-    ]
-
-
-def _text(name: str, start: TrainingStart, stream: LabelStream, rows: Tensor) -> Tensor:
-    if name == "class":
-        return start.class_features[stream.labels].requires_grad_()
-    return start.description_features(name)[rows].requires_grad_()
+    found = []
+    for stream_name, own in labels.items():
+        features = {
+            name: start.class_features[own]
+            if name == "class"
+            else start.description_features(name)[rows]
+            for name in texts
+        }
+        given = {name: text.requires_grad_() for name, text in features.items()}
+        stream = LabelStream(stream_name, own, torch.full((size,), weight))
+        found.append(aggregator.supervise(stream, given, images))
+    return found
 
 
 def take_step(

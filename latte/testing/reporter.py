@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -109,7 +109,10 @@ def call_hooks(reporter: Reporter[Any], results: RunResults, *, ends: bool = Tru
     The first step is sent twice, as after resuming. With `ends=False`, the run fails before the
     report, and the list is empty.
     """
-    rows = [(row["event"], _figures(row)) for row in results.metrics]
+    rows = [
+        (row.pop("event"), Figures(row.pop("step"), row.pop("epoch"), row))
+        for row in map(dict, results.metrics)
+    ]
     steps = [figures for event, figures in rows if event == "step"]
     start = RunStart(results.name, results.folder, results.recipe, 0, results.class_names)
     reporter.on_run_start(start)
@@ -127,11 +130,6 @@ def call_hooks(reporter: Reporter[Any], results: RunResults, *, ends: bool = Tru
     written = reporter.report(results)
     reporter.on_run_end()
     return written
-
-
-def _figures(row: Mapping[str, Any]) -> Figures:
-    values = {name: value for name, value in row.items() if name not in ("event", "step", "epoch")}
-    return Figures(row["step"], row["epoch"], values)
 
 
 def hostile(results: RunResults) -> RunResults:

@@ -26,7 +26,7 @@ def run_results(folder: Path) -> RunResults:
     """Return synthetic results of a run, and write the images that they name to `folder`."""
     run = folder / "run"
     run.mkdir(parents=True, exist_ok=True)
-    gallery = _gallery(folder / "photos")
+    images = tiny_images(folder / "photos", 3)
     before = _evaluation("zero-shot", (10, 8, 12), None)
     after = _evaluation("adapted", (14, 10, 12), Interval(0.1, 0.02, 0.18))
     return RunResults(
@@ -55,7 +55,13 @@ def run_results(folder: Path) -> RunResults:
             {"event": "epoch", "step": 2, "epoch": 0, "top1": 0.6},
         ),
         evaluations=(before, after),
-        gallery=gallery,
+        gallery=(
+            GalleryEntry(images[0], {"image": Described("a cat on a mat")}, 0, 0, 0),
+            GalleryEntry(
+                images[1], {"image": Described("two", (images[0], images[1]))}, 1, 2, None
+            ),
+            GalleryEntry(images[2], {}, 2, 2, 2),
+        ),
         pseudo_label_counts=((2, 3), (2, 2), (2, 1)),
         confusions={"zero-shot": _confusions(10, 8, 12), "adapted": _confusions(14, 10, 12)},
         label_flows=(
@@ -64,8 +70,8 @@ def run_results(folder: Path) -> RunResults:
             LabelFlow(2, 0, 1),
             LabelFlow(2, 2, 1),
         ),
-        mistakes=(ClassifiedImage(gallery[0].image, (1, 0), (0.8, 0.1), 2, 0),),
-        uncertain=(ClassifiedImage(gallery[1].image, (2, 1), (0.4, 0.35), 1, None),),
+        mistakes=(ClassifiedImage(images[0], (1, 0), (0.8, 0.1), 2, 0),),
+        uncertain=(ClassifiedImage(images[1], (2, 1), (0.4, 0.35), 1, None),),
         prototypes=(LearnerPrototypes("main", random_classifier(3, 1), random_classifier(3, 2)),),
         peak_memory_mb={"train": 512.0},
     )
@@ -105,13 +111,4 @@ def _evaluation(name: str, right: tuple[int, ...], gain: Interval | None) -> Eva
         mean_per_class=top1,
         classes=tuple(ClassAccuracy(correct, 20) for correct in right),
         gain=gain,
-    )
-
-
-def _gallery(folder: Path) -> tuple[GalleryEntry, ...]:
-    images = tiny_images(folder, 3)
-    return (
-        GalleryEntry(images[0], {"image": Described("a cat on a mat")}, 0, 0, 0),
-        GalleryEntry(images[1], {"image": Described("two", (images[0], images[1]))}, 1, 2, None),
-        GalleryEntry(images[2], {}, 2, 2, 2),
     )

@@ -28,16 +28,16 @@ from latte.api import LatteError, Progress
 from latte.components.datasets.published.facts import Facts
 
 PART = ".part"
-"""Suffix of an unfinished download."""
 STALL_SECONDS = 60.0
 """Seconds within which `LEAST_BYTES` must arrive; also the timeout of connecting and reading."""
 LEAST_BYTES = 1 << 16
 
 
-class Watch:
-    """Watches one download request, and closes its connection if too few bytes arrive."""
+class Watch(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
+    """Opens one HTTP or HTTPS address, and closes the connection if too few bytes arrive."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.received = 0
         """Number of bytes received so far, without headers; the code that reads them updates it."""
         self.stalled = False
@@ -75,7 +75,7 @@ class Watch:
         for handler in (
             urllib.request.ProxyHandler(),
             urllib.request.UnknownHandler(),
-            _WatchedHandler(self.connect),
+            self,
             urllib.request.HTTPDefaultErrorHandler(),
             urllib.request.HTTPRedirectHandler(),
             urllib.request.HTTPErrorProcessor(),
@@ -84,9 +84,25 @@ class Watch:
         response: http.client.HTTPResponse = opener.open(request, timeout=STALL_SECONDS)
         return response
 
-    def connect(self, connection: socket.socket) -> None:
-        """Store the socket to close if the download stalls; a redirect replaces it by its own."""
-        self._socket = connection
+    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        """Open an HTTP address."""
+        return self._open(http.client.HTTPConnection, req)
+
+    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        """Open an HTTPS address."""
+        return self._open(http.client.HTTPSConnection, req)
+
+    def _open(
+        self, kind: type[http.client.HTTPConnection], request: urllib.request.Request
+    ) -> http.client.HTTPResponse:
+        watch = self
+
+        class Watched(kind):  # type: ignore[misc, valid-type]
+            def connect(self) -> None:
+                super().connect()
+                watch._socket = self.sock  # a redirect replaces it by its own
+
+        return self.do_open(Watched, request)
 
     def _watch(self) -> None:
         before = 0
@@ -98,32 +114,6 @@ class Watch:
                         # `SSLSocket.shutdown` would change the socket while another thread reads.
                         socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
             before = self.received
-
-
-class _WatchedHandler(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
-    """Opens HTTP and HTTPS addresses, and calls `connect` with each connected socket."""
-
-    def __init__(self, connect: Callable[[socket.socket], None]) -> None:
-        super().__init__()
-        self._connect = connect
-
-    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        return self._open(http.client.HTTPConnection, req)
-
-    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        return self._open(http.client.HTTPSConnection, req)
-
-    def _open(
-        self, kind: type[http.client.HTTPConnection], request: urllib.request.Request
-    ) -> http.client.HTTPResponse:
-        watch = self._connect
-
-        class Watched(kind):  # type: ignore[misc, valid-type]
-            def connect(self) -> None:
-                super().connect()
-                watch(self.sock)
-
-        return self.do_open(Watched, request)
 
 
 ATTEMPTS = 5
@@ -191,17 +181,13 @@ def _recorded(module_name: str, found: list[RemoteFile]) -> Iterator[None]:
         name = PurePosixPath(str(filename or urlsplit(url).path)).name
         found.append(RemoteFile(url, name, md5))
 
-    names = [
-        name for name in ("download_and_extract_archive", "download_url") if name in vars(module)
-    ]
-    before = {name: getattr(module, name) for name in names}
+    names = ("download_and_extract_archive", "download_url")
+    before = {name: vars(module)[name] for name in names if name in vars(module)}
     try:
-        for name in names:
-            setattr(module, name, record)
+        vars(module).update(dict.fromkeys(before, record))
         yield
     finally:
-        for name, function in before.items():
-            setattr(module, name, function)
+        vars(module).update(before)
 
 
 def download(
