@@ -6,17 +6,7 @@ A control is a variant of a recipe that runs for comparison. It lists only the k
 from __future__ import annotations
 
 from latte.recipe.components import is_label, unusable_label, written_name
-from latte.recipe.layout import (
-    AUGMENT,
-    AUGMENTATION,
-    CONTROL_KEYS,
-    DESCRIBER_KEYS,
-    LEARNERS,
-    ONE_LEARNER,
-    SHARED,
-    TRAIN,
-    kind_at,
-)
+from latte.recipe.layout import CONTROL_KEYS, LEARNERS, ONE_LEARNER, SHARED, kind_at
 from latte.recipe.mistakes import EXPECTED, Mistakes, wrong_type
 from latte.recipe.node import KeyPath, Node, find
 from latte.registry.registry import Registry
@@ -74,8 +64,8 @@ def _without_excluded(base: Node, change: Node) -> Node:
         base = base.without(ONE_LEARNER)
     elif written & {*ONE_LEARNER}:
         base = base.without([LEARNERS])
-    if written & {*DESCRIBER_KEYS}:
-        base = base.without({*DESCRIBER_KEYS} - written)
+    if written & {"describer", "describers"}:
+        base = base.without({"describer", "describers"} - written)
     return without_other_views(base, change)
 
 
@@ -84,10 +74,10 @@ def without_other_views(base: Node, change: Node) -> Node:
 
     Both keys define how views of training images are made. `augmentation: null` defines no views.
     """
-    component, train = change.child(AUGMENTATION), base.child(TRAIN)
+    component, train = change.child("augmentation"), base.child("train")
     if component is not None and component.value is not None:
-        return base.replaced(TRAIN, train.without([AUGMENT])) if train else base
-    return base.without([AUGMENTATION]) if find(change, (TRAIN, AUGMENT)) else base
+        return base.replaced("train", train.without(["augment"])) if train else base
+    return base.without(["augmentation"]) if find(change, ("train", "augment")) else base
 
 
 def controls_of(root: Node, mistakes: Mistakes) -> dict[str, Node]:

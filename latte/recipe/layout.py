@@ -11,10 +11,6 @@ LEARNERS = "learners"
 SHARED = tuple(key for key in GENERAL if key != "oracle")
 """Keys that controls (variants of the recipe) inherit from their recipe and cannot set."""
 BACKBONE = "backbone"
-TRAIN = "train"
-AUGMENT = "augment"
-AUGMENTATION = "augmentation"
-"""Key of the component that makes training views, in place of the key `augment` of `train`."""
 DEFAULT_BACKBONE = f"{BUILTIN_DISTRIBUTION}/open_clip"
 """Backbone component of a recipe whose section `backbone` has no key `use`."""
 SINGLE: dict[str, Kind] = {
@@ -36,8 +32,6 @@ SEVERAL: dict[str, Kind] = {
     "reporters": "reporter",
 }
 """Kind of component by key, for keys that hold a list of components."""
-DESCRIBER_KEYS = ("describer", "describers")
-"""Keys for one describer and for a list of describers; a recipe has at most one of these keys."""
 ONE_LEARNER = ("trainable", "prototypes", "loss")
 """Keys of the single learner `main`, in recipes without `learners`."""
 KEYS = (

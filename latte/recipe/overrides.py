@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from latte.interfaces import LatteError
 from latte.interfaces.errors import suggestion
 from latte.recipe.controls import without_other_views
-from latte.recipe.layout import AUGMENT, AUGMENTATION, TRAIN, item_names, kind_at, spelled_out
+from latte.recipe.layout import item_names, kind_at, spelled_out
 from latte.recipe.mistakes import Mistakes
 from latte.recipe.node import OVERRIDE, KeyPath, Node, Origin, dotted
 from latte.recipe.tree import TreeBuilder, compose
@@ -48,10 +48,10 @@ def apply_overrides(
 
 def _with_one_description_of_views(root: Node, written: set[KeyPath]) -> Node:
     """Drop `train.augment` or `augmentation`, if an override sets only the other key."""
-    component = any(keys[0] == AUGMENTATION for keys in written)
-    if component == ((TRAIN, AUGMENT) in written):
+    component = any(keys[0] == "augmentation" for keys in written)
+    if component == (("train", "augment") in written):
         return root
-    key = AUGMENTATION if component else TRAIN
+    key = "augmentation" if component else "train"
     change = root.child(key)
     return without_other_views(root, Node({key: change}, _ORIGIN)) if change else root
 

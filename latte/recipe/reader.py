@@ -18,17 +18,7 @@ from latte.interfaces.settings import (
     TrainSettings,
 )
 from latte.recipe.components import Components, find_component, is_label, unusable_label
-from latte.recipe.layout import (
-    AUGMENT,
-    AUGMENTATION,
-    BACKBONE,
-    GENERAL,
-    KEYS,
-    LEARNERS,
-    ONE_LEARNER,
-    SEVERAL,
-    TRAIN,
-)
+from latte.recipe.layout import BACKBONE, GENERAL, KEYS, LEARNERS, ONE_LEARNER, SEVERAL
 from latte.recipe.mistakes import EXPECTED, Mistakes, wrong_type
 from latte.recipe.model import Choice, LearnerChoice, Recipe
 from latte.recipe.node import KeyPath, Node, find, holds_value
@@ -132,14 +122,14 @@ class RecipeReader:
         return backbone
 
     def _augmentation(self) -> Choice | None:
-        written = find(self.root, (TRAIN, AUGMENT))
-        if written is not None and holds_value(self.root.child(AUGMENTATION)):
+        written = find(self.root, ("train", "augment"))
+        if written is not None and holds_value(self.root.child("augmentation")):
             self.mistakes.add_at(
-                (TRAIN, AUGMENT),
-                f'"{AUGMENT}" cannot stand beside "{AUGMENTATION}", which makes the views',
-                f'Remove "{AUGMENT}" here, or write {AUGMENTATION}: null.',
+                ("train", "augment"),
+                '"augment" cannot stand beside "augmentation", which makes the views',
+                'Remove "augment" here, or write augmentation: null.',
             )
-        return self.components.choice((AUGMENTATION,))
+        return self.components.choice(("augmentation",))
 
     def _list(self, key: str) -> list[Listed]:
         """Return the valid components listed at `key`."""
