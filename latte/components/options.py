@@ -9,6 +9,7 @@ from pydantic import Field
 
 from latte.api import ClassFeatureRefresh, Options
 
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Mixer = Annotated[
     Literal["dynamic", "mean"],
     Field(
@@ -53,10 +54,8 @@ class TemplateOptions(Options):
 class MomentumOptions(Options):
     """Options of the prototypes `momentum`; defaults are taken from LatteCLIP."""
 
-    momentum: float = Field(
+    momentum: Share = Field(
         default=0.99,
-        ge=0.0,
-        le=1.0,
         description="weight of the old prototype in a target (1 - alpha in the paper)",
     )
     mixer: Mixer = "dynamic"
@@ -93,18 +92,14 @@ class ReEstimatedOptions(Options):
         ge=1,
         description="largest number of updates over the whole training set; stops at a fixed point",
     )
-    momentum: float = Field(
+    momentum: Share = Field(
         default=0.5,
-        ge=0.0,
-        le=1.0,
         description="weight of the old prototype in a target; it changes how fast prototypes "
         "move, but not the fixed point",
     )
     mixer: Mixer = "dynamic"
-    image_weight: float = Field(
+    image_weight: Share = Field(
         default=0.4,
-        ge=0.0,
-        le=1.0,
         description="weight of the images themselves, shifted to the texts, beside their "
         "descriptions; 0: descriptions only",
     )
