@@ -1,9 +1,7 @@
 """Built-in components, which are declared and written like components of a plugin.
 
-Every module in this package imports only `latte.api`, `latte.api.sources` and this package. The
-engine finds components by name and never imports their modules directly. To write your own
-component, copy one of these classes into a plugin; `FrozenLabeler` in `labelers.py` is a good first
-class to read.
+Every module in this package imports only `latte.api`, `latte.api.sources` and this package. To
+write your own component, copy a class into a plugin; `FrozenLabeler` is a good first class to read.
 """
 
 from __future__ import annotations
@@ -13,7 +11,28 @@ from collections.abc import Iterable
 from latte.api import ComponentSpec, hookimpl
 from latte.components.datasets.published.facts import all_facts
 
-_SPECS = (
+_DESCRIPTIONS = {
+    "class": "the class template of an image's pseudo-label",
+    "image": "a text about one image",
+    "group": "a text about several images of one zero-shot label",
+}
+_GATES = {
+    "refusal": ("wording", "holds back answers such as `I'm sorry, I cannot see the image`"),
+    "length": ("wording", "holds back texts of too few or too many words"),
+    "language": ("language", "holds back texts in another script or language"),
+    "repetition": ("wording", "holds back texts that loop, and one text for too many images"),
+    "leakage": ("leakage", "holds back texts that name a class"),
+}
+"""Module and summary of each gate."""
+_GROUPS = {
+    "all": ("All", "every parameter of both towers, and the logit scale"),
+    "visual_layer_norms": ("VisualLayerNorms", "layer norms of the image tower"),
+    "text_layer_norms": ("TextLayerNorms", "layer norms of the text tower"),
+    "projections": ("Projections", "projections of both towers into the joint space"),
+    "none": ("Nothing", "no parameter; only prototypes change"),
+}
+"""Class and summary of each group of parameters that can be trained."""
+_OTHERS = (
     ComponentSpec(
         kind="backbone",
         name="open_clip",
@@ -48,62 +67,6 @@ _SPECS = (
         target="latte.components.phrases:PhraseDescriber",
         options="latte.components.options:PhraseOptions",
         summary="one sentence from phrases ranked by the frozen CLIP; needs no LMM",
-    ),
-    ComponentSpec(
-        kind="description",
-        name="class",
-        target="latte.api:ClassDescription",
-        options="latte.api:ClassOptions",
-        summary="the class template of an image's pseudo-label",
-    ),
-    ComponentSpec(
-        kind="description",
-        name="image",
-        target="latte.api:ImageDescription",
-        options="latte.api:ImageOptions",
-        summary="a text about one image",
-    ),
-    ComponentSpec(
-        kind="description",
-        name="group",
-        target="latte.api:GroupDescription",
-        options="latte.api:GroupOptions",
-        summary="a text about several images of one zero-shot label",
-    ),
-    ComponentSpec(
-        kind="gate",
-        name="refusal",
-        target="latte.components.gates.wording:RefusalGate",
-        options="latte.components.gates.wording:RefusalOptions",
-        summary="holds back answers such as `I'm sorry, I cannot see the image`",
-    ),
-    ComponentSpec(
-        kind="gate",
-        name="length",
-        target="latte.components.gates.wording:LengthGate",
-        options="latte.components.gates.wording:LengthOptions",
-        summary="holds back texts of too few or too many words",
-    ),
-    ComponentSpec(
-        kind="gate",
-        name="language",
-        target="latte.components.gates.language:LanguageGate",
-        options="latte.components.gates.language:LanguageOptions",
-        summary="holds back texts in another script or language",
-    ),
-    ComponentSpec(
-        kind="gate",
-        name="repetition",
-        target="latte.components.gates.wording:RepetitionGate",
-        options="latte.components.gates.wording:RepetitionOptions",
-        summary="holds back texts that loop, and one text for too many images",
-    ),
-    ComponentSpec(
-        kind="gate",
-        name="leakage",
-        target="latte.components.gates.leakage:LeakageGate",
-        options="latte.components.gates.leakage:LeakageOptions",
-        summary="holds back texts that name a class",
     ),
     ComponentSpec(
         kind="labeler",
@@ -168,36 +131,6 @@ _SPECS = (
     ),
     ComponentSpec(
         kind="trainable",
-        name="all",
-        target="latte.components.trainable:All",
-        summary="every parameter of both towers, and the logit scale",
-    ),
-    ComponentSpec(
-        kind="trainable",
-        name="visual_layer_norms",
-        target="latte.components.trainable:VisualLayerNorms",
-        summary="layer norms of the image tower",
-    ),
-    ComponentSpec(
-        kind="trainable",
-        name="text_layer_norms",
-        target="latte.components.trainable:TextLayerNorms",
-        summary="layer norms of the text tower",
-    ),
-    ComponentSpec(
-        kind="trainable",
-        name="projections",
-        target="latte.components.trainable:Projections",
-        summary="projections of both towers into the joint space",
-    ),
-    ComponentSpec(
-        kind="trainable",
-        name="none",
-        target="latte.components.trainable:Nothing",
-        summary="no parameter; only prototypes change",
-    ),
-    ComponentSpec(
-        kind="trainable",
         name="last_blocks",
         target="latte.components.trainable:LastBlocks",
         options="latte.components.options:LastBlocksOptions",
@@ -235,18 +168,21 @@ _SPECS = (
 
 @hookimpl
 def latte_components() -> Iterable[ComponentSpec]:
-    """Return the declarations of the built-in components, without importing them.
-
-    The datasets of LatteCLIP's experiments come from the table `datasets/published/table.toml`.
-    """
-    published = (
-        ComponentSpec(
+    """Return the declarations of the built-in components, without importing them."""
+    for name, summary in _DESCRIPTIONS.items():
+        place = f"latte.api:{name.capitalize()}"
+        yield ComponentSpec("description", name, f"{place}Description", summary, f"{place}Options")
+    for name, (module, summary) in _GATES.items():
+        place = f"latte.components.gates.{module}:{name.capitalize()}"
+        yield ComponentSpec("gate", name, f"{place}Gate", summary, f"{place}Options")
+    for name, (group, summary) in _GROUPS.items():
+        yield ComponentSpec("trainable", name, f"latte.components.trainable:{group}", summary)
+    yield from _OTHERS
+    for facts in all_facts().values():
+        yield ComponentSpec(
             kind="dataset",
             name=facts.name,
             target=f"latte.components.datasets.published.dataset:{facts.target}",
             options="latte.components.datasets.published.dataset:PublishedOptions",
             summary=f"{facts.title}: {facts.classes} classes, in CoOp's layout and splits",
         )
-        for facts in all_facts().values()
-    )
-    return (*_SPECS, *published)

@@ -1,13 +1,8 @@
 """Labelers `frozen` (LatteCLIP's c_zs) and `current` (LatteCLIP's c_ft).
 
 A labeler assigns a pseudo-label, which is a class with a weight, to each training image. Labels
-from one source are a label stream.
-
-To write your own labeler, copy one of the two classes. `FrozenLabeler` computes labels once, in
-`start`; `CurrentLabeler` has no state, and computes labels in each step. A labeler whose labels
-change at other times also implements `state` and `load_state`. The options are in
-`components/options.py`, a module that does not import torch; the declarations are in
-`components/__init__.py`; the tests are `latte.testing.PseudoLabelerContract`.
+from one source are a label stream. To write your own labeler, copy one of the two classes. A
+labeler whose labels change at other times also implements `state` and `load_state`.
 """
 
 from __future__ import annotations
@@ -41,10 +36,7 @@ class FrozenLabeler(PseudoLabeler[FrozenOptions]):
     def assign(
         self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
     ) -> list[LabelStream]:
-        """Return the zero-shot labels of the batch with weight 1 per image, as stream `frozen`.
-
-        If the option `weight` is 0, no stream is returned.
-        """
+        """Return the zero-shot labels of the batch as stream `frozen`; none if `weight` is 0."""
         if self.options.weight == 0:
             return []
         labels = self._labels[batch.indices].to(image_features.device, non_blocking=True)
@@ -59,10 +51,9 @@ class CurrentLabeler(PseudoLabeler[CurrentOptions]):
     def assign(
         self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
     ) -> list[LabelStream]:
-        """Return the class of the nearest prototype with weight 1 per image, as stream `current`.
+        """Return the classes of the nearest prototypes as stream `current`; none if `weight` is 0.
 
-        If several classes are equally near, the class with the lowest index is chosen. If the
-        option `weight` is 0, no stream is returned.
+        If several classes are equally near, the class with the lowest index is chosen.
         """
         if self.options.weight == 0:
             return []

@@ -63,10 +63,7 @@ class ContrastiveLoss(Loss[ContrastiveOptions]):
 
 
 def _cross_entropies(logits: Tensor, positives: Tensor) -> Tensor:
-    """Return cross-entropies (B,) of the rows of logits (B, B).
-
-    The target distribution of a row is uniform over its `positives`.
-    """
+    """Return cross-entropies (B,) of the rows of logits (B, B), uniform over their `positives`."""
     of_positives = logits.log_softmax(dim=1).masked_fill(~positives, 0.0)
     return -of_positives.sum(dim=1) / positives.sum(dim=1)
 

@@ -1,7 +1,4 @@
-"""Options of components whose modules import torch; this module does not import torch.
-
-Labelers assign pseudo-labels to training images; describers write texts about images.
-"""
+"""Options of components whose modules import torch; this module does not import torch."""
 
 from __future__ import annotations
 
@@ -12,6 +9,7 @@ from pydantic import Field
 
 from latte.api import ClassFeatureRefresh, Options
 
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Mixer = Annotated[
     Literal["dynamic", "mean"],
     Field(
@@ -56,10 +54,8 @@ class TemplateOptions(Options):
 class MomentumOptions(Options):
     """Options of the prototypes `momentum`; defaults are taken from LatteCLIP."""
 
-    momentum: float = Field(
+    momentum: Share = Field(
         default=0.99,
-        ge=0.0,
-        le=1.0,
         description="weight of the old prototype in a target (1 - alpha in the paper)",
     )
     mixer: Mixer = "dynamic"
@@ -96,18 +92,14 @@ class ReEstimatedOptions(Options):
         ge=1,
         description="largest number of updates over the whole training set; stops at a fixed point",
     )
-    momentum: float = Field(
+    momentum: Share = Field(
         default=0.5,
-        ge=0.0,
-        le=1.0,
         description="weight of the old prototype in a target; it changes how fast prototypes "
         "move, but not the fixed point",
     )
     mixer: Mixer = "dynamic"
-    image_weight: float = Field(
+    image_weight: Share = Field(
         default=0.4,
-        ge=0.0,
-        le=1.0,
         description="weight of the images themselves, shifted to the texts, beside their "
         "descriptions; 0: descriptions only",
     )
@@ -156,10 +148,8 @@ class PhraseOptions(Options):
 
     bank: Path | None = Field(
         default=None,
-        description=(
-            "text file with the sections [objects], [materials], [colours], [textures], [scenes] "
-            "and one phrase per line; none: the built-in bank"
-        ),
+        description="text file with the sections [objects], [materials], [colours], [textures], "
+        "[scenes] and one phrase per line; none: the built-in bank",
     )
     words: int = Field(default=20, ge=8, le=50, description="longest sentence, in words")
     top: int = Field(default=3, ge=1, le=5, description="largest number of objects in a sentence")

@@ -1,8 +1,4 @@
-"""Describer `phrases`: joins the phrases that the frozen CLIP ranks highest into a sentence.
-
-A describer writes texts about images. The phrases come from a phrase bank: a text file with
-sections and one phrase per line.
-"""
+"""Describer `phrases`: joins the phrases that the frozen CLIP ranks highest into a sentence."""
 
 from __future__ import annotations
 
@@ -16,16 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from latte.api import (
-    Context,
-    DescribedImage,
-    Describer,
-    DescribeRequest,
-    LatteError,
-    Refusal,
-    did_you_mean,
-    digest,
-)
+from latte.api import Context, Describer, DescribeRequest, LatteError, Refusal, did_you_mean, digest
 from latte.api.sources import read_text
 from latte.components.options import PhraseOptions
 
@@ -40,8 +27,7 @@ class PhraseDescriber(Describer[PhraseOptions]):
     """Describer without a language model: writes the phrases nearest to the image feature.
 
     The prompt does not change the text. Images are not decoded; a group is described by the mean of
-    its image features. All information comes from the frozen CLIP itself, so use this describer
-    only if no LMM (large multimodal model) is available.
+    its image features. Use it only if no LMM (large multimodal model) is available.
     """
 
     def __init__(self, options: PhraseOptions, context: Context) -> None:
@@ -67,16 +53,16 @@ class PhraseDescriber(Describer[PhraseOptions]):
         return f"phrases-{VERSION}:{digest(clip, self._bank.digest, shape)}"
 
     def describe(self, requests: Sequence[DescribeRequest]) -> list[str | Refusal]:
-        """Return one sentence per request, computed from the features of its images.
-
-        A request without images is refused.
-        """
+        """Return one sentence per request; refuse a request without images."""
         return [
-            self._describe(_mean_feature(one.images)) if one.images else Refusal("it needs images")
+            self._describe(torch.stack([image.features for image in one.images]).float())
+            if one.images
+            else Refusal("it needs images")
             for one in requests
         ]
 
-    def _describe(self, feature: Tensor) -> str:
+    def _describe(self, features: Tensor) -> str:
+        feature = normalize(features.mean(0), dim=0)
         wanted = {"objects": self.options.top, "textures": 2}
         found = {
             section: self._standing_out(section, feature, wanted.get(section, 1))
@@ -100,12 +86,11 @@ class PhraseDescriber(Describer[PhraseOptions]):
     @cached_property
     def _phrase_features(self) -> Mapping[str, Tensor]:
         """Unit text features (P, D) of the P phrases of each section, made `distinctive`."""
-        prompts = _prompts(self._bank)
-        return {name: distinctive(self._encode(texts)) for name, texts in prompts.items() if texts}
-
-    def _encode(self, texts: Sequence[str]) -> Tensor:
+        clip = self.context.frozen_clip()
+        prompts = {name: texts for name, texts in _prompts(self._bank).items() if texts}
         with torch.inference_mode():
-            return self.context.frozen_clip().encode_texts(texts).float().cpu()
+            encoded = {name: clip.encode_texts(texts) for name, texts in prompts.items()}
+        return {name: distinctive(features.float().cpu()) for name, features in encoded.items()}
 
 
 def distinctive(features: Tensor) -> Tensor:
@@ -131,16 +116,10 @@ def threshold_score(phrases: int) -> float:
     return float(min(STANDS_OUT, 0.5 * (phrases - 1) ** 0.5))
 
 
-def _mean_feature(images: Sequence[DescribedImage]) -> Tensor:
-    features = torch.stack([image.features for image in images]).float()
-    return normalize(features.mean(0), dim=0)
-
-
 def _prompts(bank: PhraseBank) -> dict[str, list[str]]:
-    adjectives = ("materials", "colours", "textures")
     texts = {
         name: [f"a photo of {with_article(f'{phrase} thing')}." for phrase in bank.sections[name]]
-        for name in adjectives
+        for name in ("materials", "colours", "textures")
     }
     texts["objects"] = [f"a photo of {with_article(name)}." for name in bank.sections["objects"]]
     texts["scenes"] = [f"a photo of something {scene}." for scene in bank.sections["scenes"]]
@@ -236,10 +215,9 @@ _DROPPED_FIRST = (
 
 
 def sentence(found: Mapping[str, Sequence[str]], words: int) -> str:
-    """Return a sentence of at most `words` words; `found` has the best phrases of each section.
+    """Return a sentence of at most `words` words from the best phrases of each section.
 
-    For example: "a red metal guitar, like a violin or a cello, smooth and glossy, in a concert
-    hall."
+    For example: "a red metal guitar, like a violin or a cello, smooth, in a concert hall."
     """
     chosen = {section: list(phrases) for section, phrases in found.items()}
     text = _render(chosen)
@@ -254,16 +232,12 @@ def sentence(found: Mapping[str, Sequence[str]], words: int) -> str:
 
 def with_article(phrase: str) -> str:
     """Return `phrase` with "a" or "an", unless it is a plural or has a determiner."""
-    first = phrase.split()[0].lower()
-    if first in _DETERMINERS or _is_plural(phrase):
+    first, head = phrase.split()[0].lower(), phrase.split(" of ")[0].split()[-1]
+    is_plural = head.endswith("s") and not head.endswith(_SINGULAR_ENDINGS)
+    if first in _DETERMINERS or is_plural:
         return phrase
     vowel = first.startswith(_TAKES_AN) or (first[0] in "aeiou" and not first.startswith(_TAKES_A))
     return f"{'an' if vowel else 'a'} {phrase}"
-
-
-def _is_plural(phrase: str) -> bool:
-    head = phrase.split(" of ")[0].split()[-1]
-    return head.endswith("s") and not head.endswith(_SINGULAR_ENDINGS)
 
 
 def _render(chosen: Mapping[str, Sequence[str]]) -> str:

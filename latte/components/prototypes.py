@@ -1,8 +1,4 @@
-"""Built-in prototypes: class texts, LatteCLIP's momentum, and estimates without training.
-
-A prototype is a vector that represents a class. A label stream has one label and one weight per
-image, from one source. An image gets the class of the nearest prototype.
-"""
+"""Built-in prototypes: class texts, LatteCLIP's momentum, and estimates without training."""
 
 from __future__ import annotations
 
@@ -37,10 +33,9 @@ from latte.components.options import (
 class TemplatePrototypes(PrototypeAggregator[TemplateOptions]):
     """One prototype per class: the text feature of its template.
 
-    Without training, these prototypes are the zero-shot classifier. The option `refresh` says when
-    the class texts are encoded again. With `refresh: step`, the loss also trains the text tower, as
-    in FLYP and in ReCLIP's text branch. With `start` or `epoch`, the loss trains only the image
-    tower.
+    Without training, these prototypes are the zero-shot classifier. With `refresh: step`, the loss
+    also trains the text tower, as in FLYP and in ReCLIP's text branch; with `start` or `epoch`, it
+    trains only the image tower.
     """
 
     _features: Tensor
@@ -56,10 +51,7 @@ class TemplatePrototypes(PrototypeAggregator[TemplateOptions]):
         self._owners = torch.arange(len(self._features), device=self.context.device)
 
     def refresh_class_features(self, class_features: Tensor) -> None:
-        """Replace the prototypes by newly encoded class text features (C, D).
-
-        The features may carry a gradient.
-        """
+        """Replace the prototypes by class text features (C, D), which may carry a gradient."""
         self._features = class_features.to(self.context.device)
 
     def classifier(self) -> Classifier:
@@ -69,18 +61,12 @@ class TemplatePrototypes(PrototypeAggregator[TemplateOptions]):
     def supervise(
         self, stream: LabelStream, texts: Mapping[str, Tensor], image_features: Tensor
     ) -> Supervision:
-        """Return targets (B, D) and a classifier of all classes.
-
-        The target of an image is the text feature of its label.
-        """
+        """Return the labels' text features as targets (B, D), and a classifier of all classes."""
         targets = self._features[stream.labels]
         return Supervision(stream, targets, Classifier(self._features, self._owners))
 
     def update(self, supervisions: Sequence[Supervision]) -> None:
-        """Free the autograd graph of the step; do not change the prototypes.
-
-        Only `refresh_class_features` changes them.
-        """
+        """Free the autograd graph of the step; do not change the prototypes."""
         self._features = self._features.detach()
 
     def state(self) -> dict[str, Tensor]:
@@ -163,17 +149,11 @@ class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
         self._prototypes = torch.where(lengths > 0, sums / lengths, self._prototypes)
 
     def on_epoch_start(self, info: EpochInfo, learner: str) -> None:
-        """Store the current prototypes, for `margins: epoch_start`.
-
-        With this option, the weights of texts in this epoch are computed from these prototypes.
-        """
+        """Store the current prototypes, from which `margins: epoch_start` weighs texts."""
         self._epoch_start_prototypes = self._prototypes
 
     def state(self) -> dict[str, Tensor]:
-        """Return the prototypes (C, D).
-
-        With `margins: epoch_start`, also return the prototypes at the start of the epoch.
-        """
+        """Return the prototypes (C, D), and those at the start of the epoch if they are used."""
         state = {"prototypes": self._prototypes.clone()}
         if self.options.margins == "epoch_start":
             state["epoch_start_prototypes"] = self._epoch_start_prototypes.clone()
@@ -205,28 +185,23 @@ class ReEstimatedPrototypes(EstimatedPrototypes[ReEstimatedOptions]):
         moving = MomentumPrototypes(options, self.context)
         moving.start(start)
         prototypes = moving.classifier().weights
-        images = start.image_features.to(prototypes)
-        images = images + shift_to_texts(images, prototypes)
+        features = start.image_features.to(prototypes)
+        images = features + shift_to_texts(features, prototypes)
+        blocks = [*row_blocks(len(features), len(prototypes))]
         for _ in range(self.options.rounds):
             before = prototypes
-            moving.update(self._supervisions(moving, start, images))
+            current = torch.cat([moving.similarities(features[rows]).argmax(1) for rows in blocks])
+            streams = {"frozen": start.zero_shot_labels.to(current), "current": current}
+            supervisions = [
+                supervision
+                for name, labels in streams.items()
+                for supervision in self._of_stream(name, labels, moving, start, images)
+            ]
+            moving.update(supervisions)
             prototypes = moving.classifier().weights
             if torch.allclose(prototypes, before, rtol=0.0, atol=_AT_REST):
                 break
         return prototypes
-
-    def _supervisions(
-        self, moving: MomentumPrototypes, start: TrainingStart, images: Tensor
-    ) -> list[Supervision]:
-        """Return labels and targets of all images, for zero-shot labels and for current labels."""
-        features = start.image_features.to(images)
-        current = _nearest(moving, features)
-        streams = {"frozen": start.zero_shot_labels.to(current), "current": current}
-        return [
-            supervision
-            for name, labels in streams.items()
-            for supervision in self._of_stream(name, labels, moving, start, images)
-        ]
 
     def _of_stream(
         self,
@@ -238,10 +213,8 @@ class ReEstimatedPrototypes(EstimatedPrototypes[ReEstimatedOptions]):
     ) -> list[Supervision]:
         """Return labels and targets of one label stream: from texts, and from image features.
 
-        The text target of an image is its prototype moved towards its texts, the image target its
-        prototype moved towards its image feature. They are returned as two supervisions, with the
-        weights 1 - w and w, where w is the option `image_weight`. A supervision of weight 0 is not
-        returned.
+        A target is the image's prototype, moved towards its texts or its image feature. The two
+        supervisions have the weights 1 - w and w, w being `image_weight`; weight 0 is left out.
         """
         share = self.options.image_weight
         supervisions = []
@@ -255,11 +228,6 @@ class ReEstimatedPrototypes(EstimatedPrototypes[ReEstimatedOptions]):
             stream = LabelStream(name, labels, images.new_full((len(labels),), share))
             supervisions.append(Supervision(stream, targets))
         return supervisions
-
-
-def _nearest(moving: MomentumPrototypes, features: Tensor) -> Tensor:
-    blocks = row_blocks(len(features), len(moving.classifier().weights))
-    return torch.cat([moving.similarities(features[rows]).argmax(dim=1) for rows in blocks])
 
 
 _ROWS_PER_BLOCK = 8192
@@ -307,10 +275,7 @@ def anchored_prototypes(
 
 
 def _assigned(features: Tensor, prototypes: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    """Return the sums over all images of class probabilities (C, 1), and of features (C, D).
-
-    Each feature is weighted by the image's probability for the class.
-    """
+    """Return the sums of class probabilities (C, 1), and of features (C, D) weighted by them."""
     counts = prototypes.new_zeros(len(prototypes), 1)
     sums = torch.zeros_like(prototypes)
     for block in torch.split(features, min(_ROWS_PER_BLOCK, rows_per_block(len(prototypes)))):

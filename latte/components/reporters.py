@@ -17,10 +17,7 @@ from latte.components.options import HtmlOptions
 
 
 class HtmlReporter(Reporter[HtmlOptions]):
-    """Writes `report/index.html`: all measurements, and a gallery of training images.
-
-    Also writes `report/mistakes.html`, with wrongly classified and least certain images.
-    """
+    """Writes `report/index.html` with a gallery of training images, and `report/mistakes.html`."""
 
     def report(self, results: RunResults) -> list[Path]:
         """Write the pages and return their paths."""

@@ -81,9 +81,7 @@ class TextTrunk:
     width: int
     """Width W of the rows, which are the outputs of the unchanged layers."""
     lengths: Callable[[Sequence[str]], Tensor]
-    """Maps M texts to the number of state rows of each text: (M,), int64, on the CPU.
-
-    No states are computed."""
+    """Maps M texts to the number of state rows of each text: (M,), int64, on the CPU."""
     states: Callable[[Sequence[str]], Tensor]
     """Maps M distinct texts to states (T, W); T is the sum of their lengths."""
     features: Callable[[Tensor, Tensor], Tensor]
@@ -118,9 +116,9 @@ class Backbone(ABC):
     def fingerprint(self) -> str:
         """Identifier of the loaded weights and of the code that computes features from them.
 
-        latte stores features of frozen models under this identifier, and later runs reuse them.
-        Equal fingerprints must mean equal features. Training does not change the fingerprint; a
-        saved model that is loaded again has a new one.
+        latte stores features of frozen models under this identifier, so equal fingerprints must
+        mean equal features. Training does not change it; a saved model that is loaded again has a
+        new one.
         """
 
     @abstractmethod
@@ -145,8 +143,7 @@ class Backbone(ABC):
     def count_cut(self, texts: Sequence[str]) -> int:
         """Return the number of texts whose end the text tower ignores because they are too long.
 
-        latte calls this method once before training, with the texts of all descriptions, and warns
-        if the result is above 0. The default returns 0.
+        latte calls this method once before training and warns if the result is above 0.
         """
         return 0
 
@@ -160,46 +157,38 @@ class Backbone(ABC):
 
     @property
     def logit_bias(self) -> Tensor | None:
-        """Scalar (shape `()`) that a sigmoid model (SigLIP) adds to its logits; None for others.
-
-        The default returns None.
-        """
+        """Scalar (shape `()`) that a sigmoid model (SigLIP) adds to its logits; None for others."""
         return None
 
     @abstractmethod
     def clamp_logit_scale(self) -> None:
         """Clamp a trainable logit scale to [1, 100]; latte calls this after every training step.
 
-        A frozen logit scale does not change. If a sigmoid model was loaded with a logit scale above
-        100, this loaded scale is the upper limit instead of 100.
+        If a sigmoid model was loaded with a logit scale above 100, this scale is the upper limit.
         """
 
     @abstractmethod
     def train_only(self, group: TrainableGroup) -> Mapping[str, nn.Parameter]:
         """Unfreeze `group`, freeze the rest, and return the trainable parameters by name.
 
-        Components of kind `trainable` call this method on each learner's copy of the backbone,
-        before training. Names must be equal in all copies, because checkpoints store the parameters
-        by name. Raise `LatteError` if the model has no parameters in `group`. For the group `none`,
-        return an empty mapping.
+        Components of kind `trainable` call this method on each learner's copy of the backbone.
+        Names must be equal in all copies, because checkpoints store the parameters by name. Raise
+        `LatteError` if the model has no parameters in `group`; for `none`, return an empty mapping.
         """
 
     def image_trunk(self) -> Trunk | None:
         """Return the image tower in two parts, frozen layers and other layers; None means one part.
 
-        latte calls this method after the trainable parameters have been chosen. With a `Trunk`, the
-        outputs of the frozen layers are computed once per image instead of in every step. The
-        frozen layers must therefore be deterministic: no dropout. The default returns None, which
-        is always correct.
+        latte calls this method after the trainable parameters have been chosen, and computes the
+        outputs of the frozen layers once per image instead of in every step. The frozen layers must
+        therefore be deterministic: no dropout. The default returns None.
         """
         return None
 
     def text_trunk(self) -> TextTrunk | None:
         """Return the text tower in two parts, frozen layers and other layers; None means one part.
 
-        With a `TextTrunk`, the outputs of the frozen layers are computed once per distinct text
-        instead of in every step; see `image_trunk`. The default returns None, which is always
-        correct.
+        The outputs of the frozen layers are computed once per distinct text; see `image_trunk`.
         """
         return None
 
@@ -207,19 +196,17 @@ class Backbone(ABC):
         """Return a module that maps pixels (B, 3, S, S) to features (B, D), for the ONNX export.
 
         The features are those of `encode_images` before normalisation. PyTorch must be able to
-        trace the module for any B, so it contains no loop over images and no branch on values. Use
-        the weights of this backbone, not those of the original if it is a copy. The default returns
-        None, which means that `latte export --format onnx` is not possible.
+        trace the module for any B. A copy uses its own weights, not those of the original. The
+        default returns None: `latte export --format onnx` is then not possible.
         """
         return None
 
     def recompute_activations(self) -> bool:
         """Recompute activations in the backward pass (gradient checkpointing) to save memory.
 
-        latte calls this method before training if `train.gradient_checkpointing` is true, or, with
-        `auto`, if not even one image fits into memory without it. Features and gradients may change
-        by rounding only. Return True if the backbone supports gradient checkpointing. The default
-        does nothing and returns False.
+        latte calls this method before training if `train.gradient_checkpointing` asks for it.
+        Features and gradients may change by rounding only. Return True if the backbone supports it;
+        the default does nothing and returns False.
         """
         return False
 
@@ -234,8 +221,8 @@ class Backbone(ABC):
     def state(self) -> dict[str, Tensor]:
         """Return every weight and buffer by name, detached, without copying them.
 
-        latte calls this method to measure memory. Checkpoints of a run contain only the parameters
-        that `train_only` returned, so training must not change other tensors.
+        Checkpoints contain only what `train_only` returned, so training must not change other
+        tensors.
         """
 
     @abstractmethod

@@ -25,33 +25,29 @@ class BackboneLoader(Component[OptionsT]):
 
     @property
     def title(self) -> str:
-        """Name of the model in messages, such as `loading ViT-B-32`.
-
-        The default is the option `model` if there is one, else the name of the class.
-        """
+        """Name of the model in messages: the option `model` if there is one, else the class."""
         return str(getattr(self.options, "model", type(self).__name__))
 
     def check(self) -> None:
         """Raise `LatteError` for an error that can be found without a download.
 
         `latte check` calls this method, and so does the default of `fetch`. Do not import torch
-        here. The default raises nothing.
+        here.
         """
 
     def fetch(self) -> None:
         """Download the files that `load` needs, unless they are cached.
 
-        Raises `LatteError` if a file is missing. latte calls `fetch` before it reads any image, and
-        `load` later. Do not import torch here: the import takes seconds, and a run without a
-        network should fail at once. The default calls `check`.
+        Raises `LatteError` if a file is missing. latte calls `fetch` before it reads any image. Do
+        not import torch here, so that a run without a network fails at once. The default calls
+        `check`.
         """
         self.check()
 
     def identity(self) -> str:
         """Return a text that identifies the model; if it changes, finished stages run again.
 
-        The default text contains the options. If options name local files, add digests of their
-        content.
+        The default contains the options. If options name local files, add digests of their content.
         """
         return self.options.model_dump_json()
 
@@ -67,8 +63,6 @@ class BackboneLoader(Component[OptionsT]):
     def load_saved(cls, folder: Path, device: str) -> Backbone:
         """Return the backbone that `Backbone.save` wrote to `folder`, with equal outputs.
 
-        The backbone is frozen, in fp32, on `device`. `latte.load`, `latte predict` and
-        `latte export` call this method, possibly on another machine. So `folder` must contain
-        everything that the model needs, including its options. Raises `LatteError` if the folder is
-        damaged.
+        It is frozen, in fp32, on `device`. `folder` must contain everything that the model needs,
+        because it may be on another machine. Raises `LatteError` if the folder is damaged.
         """

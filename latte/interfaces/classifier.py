@@ -38,7 +38,10 @@ class Classifier:
     @property
     def classes(self) -> int:
         """Number of classes C; computed once per `owners`, because it is read from the GPU."""
-        return _number_of_classes(self.owners)
+        known = _known_numbers()
+        if self.owners not in known:
+            known[self.owners] = int(self.owners.max()) + 1
+        return known[self.owners]
 
     @property
     def directions(self) -> Tensor:
@@ -50,8 +53,7 @@ class Classifier:
     def similarities(self, image_features: Tensor) -> Tensor:
         """Return the unscaled scores (B, C) of unit features x (B, D).
 
-        The score of a class is the largest x·w + b of its rows w with bias b. Multiply by the logit
-        scale to get logits.
+        Multiply by the logit scale to get logits.
         """
         if self.weights.shape[0] == self.classes:
             order = self.owners.argsort()
@@ -70,10 +72,3 @@ def _known_numbers() -> MutableMapping[Tensor, int]:
     from torch.utils.weak import WeakTensorKeyDictionary
 
     return WeakTensorKeyDictionary()
-
-
-def _number_of_classes(owners: Tensor) -> int:
-    known = _known_numbers()
-    if owners not in known:
-        known[owners] = int(owners.max()) + 1
-    return known[owners]

@@ -38,9 +38,7 @@ class Options(BaseModel):
     def questions_to(self) -> str | None:
         """Name of the describer that the labeler asks; None if the labeler asks no questions.
 
-        A labeler assigns pseudo-labels; a describer is a model that looks at images. An empty name
-        stands for the recipe's first describer. A recipe whose labeler asks questions must set
-        `budget`.
+        An empty name stands for the recipe's first describer. The recipe must set `budget`.
         """
         return None
 
@@ -48,7 +46,7 @@ class Options(BaseModel):
     def sends_images_to(self) -> str | None:
         """Address of the machine to which the component sends images; None if it sends no images.
 
-        The dataset may forbid sending its images: see `Dataset.check_sending`.
+        The dataset may forbid it: see `Dataset.check_sending`.
         """
         return None
 
@@ -68,8 +66,7 @@ class IsPath:
     """Marks a text option as a path; the component resolves it with `Context.path`.
 
     A relative path in a recipe is relative to the recipe's folder. A path from an environment
-    variable, as in `root: ${IMAGES}`, is relative to the folder where the command runs; the option
-    receives it as an absolute path.
+    variable, as in `root: ${IMAGES}`, is relative to the folder where the command runs.
 
     Example:
         >>> from typing import Annotated
@@ -122,9 +119,8 @@ class Context:
     that accept `plugin:NAME`. Raises `LatteError` for a name that no plugin registered."""
 
     def path(self, path: str | Path) -> Path:
-        """Return `path` as an absolute path, with `~` expanded.
+        """Return `path` as an absolute path, with `~` expanded; relative ones start at `base_dir`.
 
-        A relative path starts at the recipe's folder.
         Declare the option as `PathText`, so that a path from an environment variable is relative to
         the folder where the command runs.
         """

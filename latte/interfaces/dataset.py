@@ -54,23 +54,19 @@ class ImageReference:
     def read_bytes(self) -> bytes:
         """Return the encoded image.
 
-        Raises `OSError` if the file cannot be read, is a pipe or a device, or if the image has more
-        than `LARGEST_IMAGE` bytes.
+        Raises `OSError` if the file cannot be read, is a pipe or a device, or is too large.
         """
-        return _read_regular_file(self._path, self.span)
-
-
-def _read_regular_file(path: str, span: tuple[int, int] | None) -> bytes:
-    # Opening a device can have side effects, so refuse devices before opening.
-    _refuse_special(Path(path).stat(), path)
-    with open(path, "rb", opener=_open_without_waiting) as file:
-        status = os.fstat(file.fileno())
-        _refuse_special(status, path)
-        start, length = span or (0, status.st_size)
-        if length > LARGEST_IMAGE:
-            raise OSError(errno.EFBIG, f"it has more than {LARGEST_IMAGE:,} bytes", path)
-        file.seek(start)
-        return file.read(length)
+        path = self._path
+        # Opening a device can have side effects, so refuse devices before opening.
+        _refuse_special(self.path.stat(), path)
+        with open(path, "rb", opener=_open_without_waiting) as file:
+            status = os.fstat(file.fileno())
+            _refuse_special(status, path)
+            start, length = self.span or (0, status.st_size)
+            if length > LARGEST_IMAGE:
+                raise OSError(errno.EFBIG, f"it has more than {LARGEST_IMAGE:,} bytes", path)
+            file.seek(start)
+            return file.read(length)
 
 
 def _refuse_special(status: os.stat_result, path: str) -> None:
@@ -143,23 +139,18 @@ class Dataset(Component[OptionsT]):
     def audit_labels(self) -> Mapping[str, int]:
         """Return the known true labels (class indices) of training images, by image id.
 
-        Reports show these labels. Only a recipe with `oracle: true` also uses them for training: it
-        forms groups of images by true label.
+        Reports show these labels. Only recipes with `oracle: true` use them for training.
         """
         return {}
 
     def warnings(self) -> Sequence[str]:
-        """Return warnings about the dataset's files, one sentence each.
-
-        A warning may say, for example, that some files look like images but are not read.
-        """
+        """Return warnings about the dataset's files, one sentence each, such as unread files."""
         return ()
 
     def check_sending(self, address: str) -> None:
         """Raise `LatteError` if the training images must not be sent to the machine `address`.
 
-        latte calls this method before the first image is passed to a component that sends images to
-        another machine (`Options.sends_images_to`).
+        latte calls this method before a component with `Options.sends_images_to` gets an image.
         """
 
 

@@ -15,9 +15,8 @@ Scope = Literal["class", "image", "group"]
 class Describer(Component[OptionsT]):
     """Writes texts about images. The engine batches and retries requests and stores the texts.
 
-    All describers of a run are created before the first request. They then work one after another,
-    and each is closed before the next begins. So load a large model at the first request, not in
-    `__init__`.
+    All describers of a run are created first, then work one after another, each closed before the
+    next begins. So load a large model at the first request, not in `__init__`.
 
     Example:
         >>> from latte.api import Describer, NoOptions
@@ -44,9 +43,7 @@ class Describer(Component[OptionsT]):
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """Amounts that this describer has used so far, such as `{"tokens": 1200}`.
-
-        The progress bar shows them.
+        """Amounts used so far, such as `{"tokens": 1200}`, which the progress bar shows.
 
         For a recipe whose budget is in tokens or money, return two counters: `tokens` (output
         tokens) and `prompt tokens` (input tokens, including those of images).
@@ -68,10 +65,9 @@ class Describer(Component[OptionsT]):
     def choose(self, requests: Sequence[ChoiceRequest]) -> Sequence[Choice | Refusal]:
         """Return the probabilities of the options of each request, in order.
 
-        The default asks for the letter of an option through `describe`. The option with the
-        answered letter gets probability 1; an answer without a letter becomes a refusal. Override
-        this method if the model can compute probabilities. Equal fingerprints must also guarantee
-        equal choices. Exceptions are handled as in `describe`.
+        The default asks for the letter of an option through `describe`; an answer without a letter
+        becomes a refusal. Override this method if the model can compute probabilities. Equal
+        fingerprints must also guarantee equal choices. Exceptions are handled as in `describe`.
 
         Example:
             >>> from latte.api import ChoiceRequest, Describer, NoOptions
@@ -108,18 +104,14 @@ class DescriptionType(Component[OptionsT]):
 
     @property
     def group_size(self) -> int:
-        """Number of images per group; 1 unless the scope is `group`.
-
-        All images of a group have the same zero-shot label.
-        """
+        """Number of images per group, all of one zero-shot label; 1 unless the scope is `group`."""
         return 1
 
     @property
     def correct_images(self) -> int | None:
         """Number of images per group whose true label is the group's class.
 
-        None if groups are sampled without true labels. Otherwise the number is the value of one of
-        the `oracle_options`, and the recipe must set `oracle: true`.
+        None if groups are sampled without true labels; else the value of one of `oracle_options`.
         """
         return None
 
@@ -130,10 +122,9 @@ class DescriptionType(Component[OptionsT]):
 
     @property
     def samples(self) -> int:
-        """Number of answers per question.
+        """Number of answers per question; each step samples one text per image from all answers.
 
-        If it is above 1, the describer must be one whose answers differ (`Describer.varies`). In
-        each step, one text per image is sampled from all answers to all prompts.
+        If it is above 1, the describer must be one whose answers differ (`Describer.varies`).
         """
         return 1
 

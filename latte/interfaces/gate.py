@@ -1,7 +1,4 @@
-"""Interface of gates: filters that hold back (exclude from training) unusable texts.
-
-A describer is a model that writes texts about images.
-"""
+"""Interface of gates: filters that hold back (exclude from training) unusable texts."""
 
 from __future__ import annotations
 
@@ -76,9 +73,8 @@ class HeldBack:
 class Gate(Component[OptionsT]):
     """Filters a describer's texts before training; does not change them.
 
-    A text that a gate holds back (filters out) is treated like a refusal of the describer. It
-    remains in the store of texts, so that a run with other gates can use it without asking the
-    describer again.
+    A text that a gate holds back is treated like a refusal of the describer. It remains in the
+    store of texts, so that a run with other gates can use it.
 
     Example:
         >>> from latte.api import Gate, NoOptions
@@ -91,7 +87,6 @@ class Gate(Component[OptionsT]):
     def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> Sequence[str | None]:
         """Return one verdict per text, in order: None if the text passes, else a short reason.
 
-        `texts` are the answers to all distinct questions of one description, without the answers
-        that earlier gates held back. All texts come in one call, so that a gate can compare them.
-        Equal texts must get equal verdicts, regardless of earlier calls.
+        `texts` are the answers to all distinct questions of one description that passed earlier
+        gates. Equal texts must get equal verdicts, regardless of earlier calls.
         """

@@ -1,7 +1,6 @@
 """Interface of guards, which judge without labels whether the adapted model beats zero-shot.
 
-The decision of a guard is its verdict. The adapted learners that the guard judges are called
-candidates.
+The adapted learners that the guard judges are called candidates.
 """
 
 from __future__ import annotations
@@ -74,18 +73,14 @@ class Evidence:
     """(N,) int64: class that the adapted model gives each training image; from the labeler's
     posterior (class probabilities of training images) if there is one."""
     trained: bool
-    """True if the recipe trained the CLIP's weights; the guard then accepts the candidates in full
-    or not at all."""
+    """True if the recipe trained the CLIP's weights; nothing can be mixed then."""
     corrections: Tensor | None = None
     """(N,) int64: class that a person gave to the image, or -1; None if the recipe has no
     corrections. Candidates may have been trained on these classes, so do not use them as a test."""
 
     @property
     def divisible(self) -> bool:
-        """True if the run can mix the zero-shot classifier with the candidates.
-
-        This requires that no CLIP was trained and that each classifier has one row per class.
-        """
+        """True if zero-shot and candidates can be mixed: no CLIP was trained, one row per class."""
         owners = [one.classifier.owners for one in self.candidates.values()]
         return not self.trained and all(len(one) == len(self.class_names) for one in owners)
 
@@ -106,8 +101,7 @@ class Verdict:
     reason: str
     """One clause without a full stop, for readers without a background in statistics."""
     probability: float | None = None
-    """Probability that the adapted model is better on images like the training images; None if the
-    guard gives none."""
+    """Probability that the adapted model is better on such images; None if unknown."""
     signals: Mapping[str, float] = field(default_factory=dict)
     """Measurements on which the verdict is based, by name; all are finite."""
 
@@ -120,8 +114,7 @@ class Verdict:
     def outcome(self) -> Outcome:
         """The verdict in words: `kept zero-shot`, `likely better` or `cannot tell`.
 
-        It is `kept zero-shot` if the run does not adapt. A run that adapts is `likely better` if
-        `probability` is None or at least `LIKELY`; else `cannot tell`.
+        A run that adapts is `likely better` if `probability` is None or at least `LIKELY`.
         """
         if not self.adapt:
             return "kept zero-shot"
@@ -130,11 +123,7 @@ class Verdict:
 
 
 def check_verdict(verdict: Verdict, *, divisible: bool = True) -> None:
-    """Raise `ValueError` if `verdict` is invalid.
-
-    If the run cannot mix classifiers (`divisible` is False), a strength other than 0 or 1 is
-    invalid too.
-    """
+    """Raise `ValueError` if `verdict` is invalid, or neither 0 nor 1 if not `divisible`."""
     numbers = {"strength": verdict.strength, **verdict.signals}
     if verdict.probability is not None:
         numbers["probability"] = verdict.probability

@@ -1,7 +1,4 @@
-"""Interface of pseudo-labelers, which assign a class and a weight to each training image.
-
-An aggregator holds the prototypes, which are vectors that represent classes.
-"""
+"""Interface of pseudo-labelers, which assign a class and a weight to each training image."""
 
 from __future__ import annotations
 
@@ -27,9 +24,7 @@ Refresh = Literal["never", "epoch", "step"]
 
 
 class PseudoLabeler(Component[OptionsT]):
-    """Assigns pseudo-labels: a class and a weight per training image.
-
-    All learners share one labeler, so it can compare the learners.
+    """Assigns pseudo-labels: a class and a weight per training image. All learners share it.
 
     Example:
         >>> from latte.api import NoOptions, PseudoLabeler, full_stream
@@ -57,10 +52,9 @@ class PseudoLabeler(Component[OptionsT]):
     ) -> EpochInfo:
         """Compute labels from the features of all learners; return classifiers for aggregators.
 
-        Keys of `banks` and `aggregators` are learner names. A bank holds the learner's features of
-        all training images. `banks` is empty unless `needs_feature_banks` is True. A run that
-        resumes within an epoch calls `start` and `load_state`, but not this method, so `state` must
-        return what `assign` needs.
+        Keys of `banks` and `aggregators` are learner names; `banks` is empty unless
+        `needs_feature_banks` is True. A run that resumes within an epoch calls `start` and
+        `load_state`, but not this method, so `state` must return what `assign` needs.
         """
         return EpochInfo()
 
@@ -68,9 +62,8 @@ class PseudoLabeler(Component[OptionsT]):
         """Return the posterior: class probabilities of all training images; None if there is none.
 
         Override this method only if the labeler labels all images jointly. The engine calls it
-        after `on_epoch_start`, and only in runs without training steps, because training would
-        change the features. Without steps all learners have equal features, so `learner` is always
-        the first learner. If several labelers return a posterior, the engine uses the last one.
+        after `on_epoch_start`, for the first learner, and only in runs without training steps. If
+        several labelers return a posterior, the engine uses the last one.
         """
         return None
 

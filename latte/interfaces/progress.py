@@ -38,8 +38,7 @@ class Progress(Protocol):
     ) -> AbstractContextManager[ProgressTask]:
         """Show a progress bar inside a `with` block, for `total` units called `unit`.
 
-        `total` is None if the number of units is unknown. `done` units were finished by an earlier
-        run.
+        `total` is None if it is unknown. `done` units were finished by an earlier run.
         """
 
     def say(self, line: str) -> None:
@@ -99,8 +98,7 @@ class StageEnd:
 
     stage: str
     seconds: float
-    """Wall-clock seconds that the stage took when it was computed; a reused stage keeps its earlier
-    time."""
+    """Wall-clock seconds; a reused stage keeps its earlier time."""
     reused: bool
     """True if the stage was skipped because an earlier run finished it."""
 

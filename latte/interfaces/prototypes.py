@@ -1,7 +1,4 @@
-"""Interfaces of prototype aggregators, which make targets, and of losses, which use them.
-
-A label stream has one label and one weight per image, from one source. A labeler computes it.
-"""
+"""Interfaces of prototype aggregators, which make targets, and of losses, which use them."""
 
 from __future__ import annotations
 
@@ -74,10 +71,7 @@ class PrototypeAggregator(Component[OptionsT]):
         """Set the initial prototypes from the frozen CLIP's features."""
 
     def refresh_class_features(self, class_features: Tensor) -> None:
-        """Replace the class text features by newly encoded ones (C, D).
-
-        `class_features_refresh` says how often the engine calls this method.
-        """
+        """Replace the class text features by new ones (C, D); see `class_features_refresh`."""
 
     @abstractmethod
     def classifier(self) -> Classifier:
@@ -136,11 +130,9 @@ class Loss(Component[OptionsT]):
     def parameters(self) -> Mapping[str, nn.Parameter]:
         """Return the loss's own trained parameters by name, such as a temperature.
 
-        Create them in `__init__`, on `context.device`. The learner's optimiser trains them together
-        with the parameters of the backbone, at the same learning rate. Checkpoints contain them;
-        in each step, `metrics.jsonl` records each parameter with one element as `loss.NAME`. The
-        saved model does not contain them. Parameters that this method does not return are not
-        trained.
+        Create them in `__init__`, on `context.device`. The learner's optimiser trains them at the
+        learning rate of the backbone. Checkpoints contain them, the saved model does not;
+        `metrics.jsonl` records each parameter with one element as `loss.NAME`.
 
         Example:
             >>> import torch
@@ -163,5 +155,4 @@ class Loss(Component[OptionsT]):
         """Return the loss (scalar, with gradient) of unit image features (B, D).
 
         `supervision` holds the labels and weights of the B images, and their targets or classifier.
-        `logit_scale` is a scalar.
         """

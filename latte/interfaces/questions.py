@@ -1,8 +1,4 @@
-"""Questions to describers (models that look at images and write text), and their answers.
-
-A question asks for a text or for a choice among options; an answer may be a refusal. Labelers,
-which assign pseudo-labels, may ask such questions.
-"""
+"""Questions to describers, which look at images and write text, and their answers."""
 
 from __future__ import annotations
 
@@ -49,8 +45,7 @@ class DescribedImage:
 class DescribeRequest:
     """One question about up to `max_images` images, or about one grid image of several images.
 
-    Without images, the question is about texts only. A describer that cannot answer such questions
-    returns a `Refusal`.
+    A describer that cannot answer questions without images returns a `Refusal`.
 
     Example:
         >>> from latte.api import DescribeRequest
@@ -61,8 +56,7 @@ class DescribeRequest:
     images: tuple[DescribedImage, ...]
     prompt: str
     sample: int = 0
-    """Index (from 0) of this answer among the `samples` answers that the recipe requests for the
-    question."""
+    """Index (from 0) of this answer among the `samples` answers to the question."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +77,8 @@ class Refusal:
 class Choice:
     """Probability of each option of a `ChoiceRequest`; `probabilities` and `none` sum to 1.
 
-    Many multimodal models prefer the first option, and some always choose it. To detect this
-    bias, ask twice, with the options in different orders: a biased model then chooses a different
-    option.
+    Many multimodal models prefer the first option. To detect this bias, ask twice, with the
+    options in different orders: a biased model then chooses a different option.
 
     Example:
         >>> from latte.api import Choice
@@ -103,9 +96,8 @@ class Choice:
 class ChoiceRequest:
     """Question with 2 to 26 options about 1 to `max_images` images, or about one grid image.
 
-    A request with other options, or with the options in another order, is a new question: the
-    engine asks it and stores its answer separately. White space in options is collapsed. Raises
-    `LatteError` if there are too few or too many options, or if options are empty or equal.
+    A request with the options in another order is a new question. White space in options is
+    collapsed. Raises `LatteError` for too few or too many options, and for empty or equal ones.
 
     Example:
         >>> from latte.api import ChoiceRequest
@@ -157,8 +149,7 @@ class ChoiceRequest:
     def choice(self, weights: Sequence[float]) -> Choice:
         """Return a `Choice` with probabilities proportional to `weights`, one weight per letter.
 
-        Raises `ValueError` unless there is one finite weight per letter, no weight is negative, and
-        at least one is above 0.
+        Raises `ValueError` unless the weights are finite and not negative, and one is above 0.
         """
         total = sum(weights)
         valid = len(weights) == len(self.letters) and min(weights) >= 0
@@ -170,8 +161,7 @@ class ChoiceRequest:
     def letter(self, text: str) -> str | None:
         """Return the option's letter in a describer's answer such as `B`, `(B)`, `B.` or `B. dog`.
 
-        The letter may be followed by the text of its option, but by no other text. The result is
-        None if `text` is not of this form.
+        None if `text` is not of this form, for example if other text follows the letter.
         """
         found = _LETTER.fullmatch(" ".join(text.split()))
         if found is None or found[1] not in self.letters:
@@ -183,8 +173,7 @@ class ChoiceRequest:
     def read(self, text: str) -> Choice | Refusal:
         """Return a `Choice` with probability 1 for the option whose letter is in `text`.
 
-        A text without the letter of an option becomes a `Refusal`, because asking again would give
-        the same text.
+        A text without the letter of an option becomes a `Refusal`.
         """
         letter = self.letter(text)
         if letter is None:
@@ -215,15 +204,13 @@ class QuestionCounts:
     unanswered: int
     """Number of questions that the describer refused or could not answer."""
     kept: int = 0
-    """Number of images or clusters whose two answers agree. Each image or cluster is asked about
-    twice, and only answers that agree can be used."""
+    """Number of images or clusters, each asked about twice, whose two answers agree."""
     contradictory: int = 0
     """Number of images or clusters whose two answers contradict each other."""
     input_tokens: int = 0
-    """Number of tokens of prompts and images that the describer counted, including those of stored
-    answers."""
+    """Tokens of prompts and images that the describer counted, including stored answers."""
     output_tokens: int = 0
-    """Number of tokens of answers that the describer counted, including those of stored answers."""
+    """Tokens of answers that the describer counted, including stored answers."""
     money: float | None = None
     """Price of these tokens; None if the recipe's budget names no price."""
 
@@ -268,9 +255,8 @@ def _points(fraction: float) -> str:
 class Questions(Protocol):
     """Lets a labeler ask a describer about training images, within the run's budget.
 
-    The engine stores answers, and does not ask a question again if its answer is stored. Each
-    distinct question counts against the budget even if its answer is stored, so that a repeated run
-    has the same results.
+    A stored answer is used again, but its question still counts against the budget, so that a
+    repeated run has the same results.
 
     Example:
         >>> from latte.api import ChoiceRequest, Questions
@@ -282,11 +268,7 @@ class Questions(Protocol):
 
     @property
     def budget(self) -> int:
-        """Largest number of distinct questions that the run may ask.
-
-        If the recipe's budget is in tokens or money, this number is an estimate. The estimate
-        changes during the run, because it uses the tokens of the questions so far.
-        """
+        """Largest number of distinct questions; an estimate if the budget is in tokens or money."""
 
     @property
     def asked(self) -> int:
@@ -299,26 +281,17 @@ class Questions(Protocol):
         """Return one grid image that shows the training images `indices`."""
 
     def choose(self, purpose: str, requests: Sequence[ChoiceRequest]) -> list[Choice | None]:
-        """Return one choice per request, in order.
-
-        An entry is None if the describer gave no answer or the budget is spent.
-        """
+        """Return one choice per request, in order; None if unanswered or the budget is spent."""
 
     def ask(self, purpose: str, requests: Sequence[DescribeRequest]) -> list[str | None]:
-        """Return one text per request, in order.
+        """Return one text per request, in order; None if unanswered or the budget is spent.
 
-        An entry is None if the describer gave no answer or the budget is spent. A request may have
-        no image. Texts are truncated so that, as JSON, they have at most 500 characters.
+        A request may have no image. Texts are truncated so that, as JSON, they have at most 500
+        characters.
         """
 
     def note(self, purpose: str, *, kept: int, contradictory: int) -> None:
-        """Count images or clusters for the report on `purpose`.
-
-        Args:
-            purpose: the purpose of the questions, as in `choose`.
-            kept: number of images or clusters whose two answers agree.
-            contradictory: number of those whose two answers contradict each other.
-        """
+        """Count images or clusters whose two answers agree, or contradict each other."""
 
     def note_gain(self, gain: ExpectedGain) -> None:
         """Report the gain that the labeler expects from the answers; a later call replaces it."""

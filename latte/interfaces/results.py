@@ -1,9 +1,4 @@
-"""Results of a finished run, and the reporters that present them.
-
-A guard decides, without labels, whether the run uses the adapted model. A labeler assigns
-pseudo-labels, and may ask a describer, a model that looks at images. A control run is a run of a
-variant of the recipe, for comparison.
-"""
+"""Results of a finished run, and the reporters that present them."""
 
 from __future__ import annotations
 
@@ -87,9 +82,8 @@ class Evaluation:
 class Calibration:
     """Calibration of a run's confidence, computed without labels.
 
-    `scale` replaces the model's logit scale. With it, the mean confidence equals an accuracy that
-    latte estimates without labels. Only the calibration error needs labels: it is measured on the
-    evaluation images.
+    With `scale` in place of the logit scale, the mean confidence equals an accuracy that latte
+    estimates without labels. Only the calibration error, on evaluation images, needs labels.
 
     Example:
         >>> from latte.api import Calibration
@@ -111,9 +105,8 @@ class Calibration:
     """Expected calibration error with the model's logit scale."""
     own_exponent: float | None = None
     """Exponent that calibrates the posterior: each probability of an image is raised to it, then
-    the image's probabilities are divided by their sum. With it, the posterior's mean confidence
-    equals its estimated accuracy. None if there is no posterior, if the posterior has one class per
-    image, or if a person gave the class of every image."""
+    the image's probabilities are divided by their sum. None if there is no posterior, if it has one
+    class per image, or if a person gave the class of every image."""
 
     @property
     def temperature(self) -> float:
@@ -137,8 +130,7 @@ class PresentNames:
     """Lower end of the 95 % interval; `high` is its upper end."""
     high: int
     unsupported: tuple[str, ...]
-    """Names of the classes for which fewer than 0.5 training images are estimated, in label
-    order."""
+    """Classes for which fewer than 0.5 training images are estimated, in label order."""
 
 
 @dataclass(frozen=True)
@@ -192,8 +184,7 @@ class GalleryEntry:
     frozen_label: int
     adapted_label: int
     true_label: int | None
-    """True label, if the dataset has it. Training does not see it, except in recipes with `oracle:
-    true`."""
+    """True label, if known. Training sees it only in recipes with `oracle: true`."""
 
 
 @dataclass(frozen=True)
@@ -287,24 +278,21 @@ class RunResults:
     training_images: int
     skipped_images: int
     seconds: Mapping[str, float]
-    """Wall-clock seconds that each stage took when it was computed; a reused stage keeps its
-    earlier time."""
+    """Wall-clock seconds of each stage; a reused stage keeps its earlier time."""
     metrics: tuple[Mapping[str, Any], ...]
     """Lines of `metrics.jsonl`; `event` is `step` or `epoch` (`latte/results/metrics_log.py`)."""
     evaluations: tuple[Evaluation, ...]
     """Evaluations of zero-shot CLIP, the adapted model, then control runs; empty if the dataset has
     no evaluation split.
 
-    If the guard did not accept the adapted model in full, the evaluation `candidate` of this model
-    follows `adapted`. If the run has a posterior (class probabilities of the training images),
-    evaluations are split. Those whose name ends with `OWN_IMAGES` use the test images that are also
-    training images; the posterior classifies these images. All others use the remaining test
+    If the guard did not accept the adapted model in full, its evaluation `candidate` follows. If
+    the run has a posterior, evaluations whose name ends with `OWN_IMAGES` use the test images that
+    are also training images, which the posterior classifies. All others use the remaining test
     images, or all test images if none remain."""
     gallery: tuple[GalleryEntry, ...]
     """Random sample of the training images, chosen with the run's seed."""
     pseudo_label_counts: tuple[tuple[int, int], ...]
-    """For each class, in label order: (number of training images with this zero-shot label, number
-    of training images with this adapted label)."""
+    """Training images per class, in label order: (with this zero-shot label, adapted label)."""
     verdict: Verdict | None = None
     """Verdict of the recipe's guard; None if the recipe has no guard. If `strength` is below 1, the
     adapted model is in the run's folder `candidate/`."""
@@ -313,29 +301,25 @@ class RunResults:
     cut_texts: tuple[CutTexts, ...] = ()
     """Descriptions with texts that the text tower cuts, in the recipe's order."""
     questions: tuple[QuestionCounts, ...] = ()
-    """Counts of the questions that a labeler asked a describer, and of the answers; one entry per
-    purpose."""
+    """Counts of a labeler's questions to a describer, and of the answers, per purpose."""
     calibration: Calibration | None = None
     """Calibration of confidence; None in runs of older versions."""
     present: PresentNames | None = None
-    """Estimated number of classes with at least one training image; None in runs of older
-    versions."""
+    """Estimate of the classes with training images; None in runs of older versions."""
     confusions: Mapping[str, tuple[Confusion, ...]] = field(default_factory=dict)
-    """For `zero-shot` and for `adapted`: the number of images for each pair of true and predicted
-    class, the pair with most images first; empty if there is no evaluation split."""
+    """For `zero-shot` and for `adapted`: pairs of true and predicted class, the pair with most
+    images first; empty if there is no evaluation split."""
     label_flows: tuple[LabelFlow, ...] = ()
-    """Number of training images for each pair of zero-shot and adapted label, the pair with most
-    images first."""
+    """Pairs of zero-shot and adapted label, the pair with most training images first."""
     mistakes: tuple[ClassifiedImage, ...] = ()
     """Evaluation images that `predictions.csv` classifies wrongly, the most confident first."""
     uncertain: tuple[ClassifiedImage, ...] = ()
-    """Up to 200 training images with the lowest confidence, the least certain first; empty in runs
-    of older versions."""
+    """Up to 200 training images, the least certain first; empty in runs of older versions."""
     prototypes: tuple[LearnerPrototypes, ...] = field(default=(), compare=False)
     """Prototypes of each learner, in the recipe's order; `==` does not compare them."""
     peak_memory_mb: Mapping[str, float] = field(default_factory=dict)
-    """Peak memory per stage in MiB, of the GPU if there is one, else of the process. The peak of
-    the process may include memory that earlier stages freed. Stages without a peak are omitted."""
+    """Peak memory per stage in MiB, of the GPU if there is one, else of the process, which may
+    include memory that earlier stages freed."""
     expected_gain: ExpectedGain | None = None
     """Gain that a labeler expects from a describer's answers; None if it estimated none."""
 
@@ -343,11 +327,10 @@ class RunResults:
 class Reporter(Component[OptionsT]):
     """Writes files about a run, for people or for other programs.
 
-    A reporter must implement `report` only. The other methods are hooks: they are called during a
-    run, on the same object, in the order below, and do nothing unless overridden. `latte report`
-    calls `report` only, so `report` must not rely on hooks. If a hook raises an exception, the run
-    prints a warning, goes on, and then calls only `report` of this reporter. Hooks are not called
-    for control runs.
+    Only `report` is required. The other methods are hooks: they are called during a run, on the
+    same object, in the order below. `latte report` calls `report` only, so `report` must not rely
+    on hooks. If a hook raises an exception, the run prints a warning and calls only `report` from
+    then on. Hooks are not called for control runs (variants of the recipe).
 
     Example:
         >>> from latte.api import NoOptions, Reporter, write_text
@@ -367,17 +350,12 @@ class Reporter(Component[OptionsT]):
     def on_steps(self, steps: Sequence[Figures]) -> None:
         """Called with the training steps that were just added to `metrics.jsonl`, in order.
 
-        The call comes when a checkpoint is written or an epoch ends, so that it needs no extra
-        device synchronisation. A resumed run starts at its last checkpoint and sends the steps
-        after this checkpoint again, with equal step numbers and values.
+        The call comes when a checkpoint is written or an epoch ends. A resumed run sends the steps
+        after its last checkpoint again, with equal step numbers and values.
         """
 
     def on_epoch_end(self, epoch: Figures) -> None:
-        """Called after an epoch.
-
-        `epoch.values` has the keys `top1`, `confidence` and `margin` if the model was evaluated
-        after this epoch.
-        """
+        """Called after an epoch; `values` has `top1`, `confidence` and `margin` if evaluated."""
 
     def on_stage_end(self, stage: StageEnd) -> None:
         """Called after a stage, and for each reused stage, which gets no `on_stage_start`."""
@@ -393,7 +371,4 @@ class Reporter(Component[OptionsT]):
         """Called after all requested stages, including `report` if it was requested."""
 
     def on_run_failure(self, error: BaseException) -> None:
-        """Called instead of `on_run_end` if an exception ends the run, even `KeyboardInterrupt`.
-
-        If the process is killed, neither method is called.
-        """
+        """Called instead of `on_run_end` if an exception ends the run, even `KeyboardInterrupt`."""

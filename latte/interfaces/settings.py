@@ -84,10 +84,8 @@ class TrainSettings(Options):
 
     batch_size: PositiveInt | Literal["auto"] = Field(
         default=PUBLISHED_BATCH_SIZE,
-        description=(
-            "images per step, or all images if there are fewer. auto: the published 512, in "
-            "micro-batches that fit into memory, as with `micro_batch_size: auto`"
-        ),
+        description="images per step, or all images if there are fewer. auto: the published 512, "
+        "in micro-batches that fit into memory, as with `micro_batch_size: auto`",
     )
     max_steps: int = Field(
         default=2000,
@@ -105,77 +103,59 @@ class TrainSettings(Options):
     )
     views: PositiveInt | None = Field(
         default=None,
-        description=(
-            "number of random views per image, which are used in turn: epoch 5 of `views: 4` has "
-            "the views of epoch 1. Outputs of frozen layers are then computed once per view. none: "
-            "new views in every epoch"
-        ),
+        description="number of random views per image, which are used in turn: epoch 5 of `views: "
+        "4` has the views of epoch 1. Outputs of frozen layers are then computed once per view. "
+        "none: new views in every epoch",
     )
     augment_on: Literal["auto", "device", "cpu"] = Field(
         default="auto",
-        description=(
-            "processor that augments images. cpu: by Pillow, or bit-identical to it. device: in "
-            "batches, from images kept in the memory of `device`, equal up to rounding. auto: "
-            "device if it is a CUDA GPU whose memory holds the images, else cpu"
-        ),
+        description="processor that augments images. cpu: by Pillow, or bit-identical to it. "
+        "device: in batches, from images kept in the memory of `device`, equal up to rounding. "
+        "auto: device if it is a CUDA GPU whose memory holds the images, else cpu",
     )
     precision: Precision = Field(
         default="auto",
-        description=(
-            "arithmetic of the two towers; weights, labels, prototypes and losses stay fp32. tf32: "
-            "fp32 with less precise products on Nvidia GPUs since Ampere, fp32 elsewhere. bf16, "
-            "fp16: autocast; fp16 scales the loss and skips steps that overflow. auto: tf32, as "
-            "bf16 rounds features by more than the published learning rate changes them"
-        ),
+        description="arithmetic of the two towers; weights, labels, prototypes and losses stay "
+        "fp32. tf32: fp32 with less precise products on Nvidia GPUs since Ampere, fp32 elsewhere. "
+        "bf16, fp16: autocast; fp16 scales the loss and skips steps that overflow. auto: tf32, as "
+        "bf16 rounds features by more than the published learning rate changes them",
     )
     micro_batch_size: PositiveInt | Literal["auto"] | None = Field(
         default=None,
-        description=(
-            "images or texts that pass through a tower at once, if a batch does not fit into "
-            "memory. Labels, loss and prototypes still use the whole batch, and each tower runs "
-            "forward twice. none: the whole batch. auto: the whole batch if it fits, else the "
-            "largest of half, quarter and so on that fits, found by trying before the first step"
-        ),
+        description="images or texts that pass through a tower at once, if a batch does not fit "
+        "into memory. Labels, loss and prototypes still use the whole batch, and each tower runs "
+        "forward twice. none: the whole batch. auto: the whole batch if it fits, else the largest "
+        "of half, quarter and so on that fits, found by trying before the first step",
     )
     gradient_checkpointing: bool | Literal["auto"] = Field(
         default="auto",
-        description=(
-            "keep only the inputs of each block, and recompute its activations in the backward "
-            "pass: less memory, one more forward pass. auto: only if the micro-batch size is found "
-            "by trying, and one image at a time does not fit"
-        ),
+        description="keep only the inputs of each block, and recompute its activations in the "
+        "backward pass: less memory, one more forward pass. auto: only if the micro-batch size is "
+        "found by trying, and one image at a time does not fit",
     )
     refresh_captions: PositiveInt | None = Field(
         default=None,
-        description=(
-            "number of steps for which features of texts about images and groups are used. These "
-            "texts are encoded without gradient; class texts keep their gradient. none: all texts "
-            "are encoded in each step, with gradient, as published"
-        ),
+        description="number of steps for which features of texts about images and groups are used. "
+        "These texts are encoded without gradient; class texts keep their gradient. none: all "
+        "texts are encoded in each step, with gradient, as published",
     )
     text_attention: TextAttention = Field(
         default="by_length",
-        description=(
-            "attention of texts without padding. by_length: one call per block and text length. "
-            "varlen: one call per block, by torch's kernel for sequences of different lengths; "
-            "needs a CUDA GPU since Ampere and `precision` bf16 or fp16. No GPU has run varlen yet"
-        ),
+        description="attention of texts without padding. by_length: one call per block and text "
+        "length. varlen: one call per block, by torch's kernel for sequences of different lengths; "
+        "needs a CUDA GPU since Ampere and `precision` bf16 or fp16. No GPU has run varlen yet",
     )
     compile: CompileMode | None = Field(
         default=None,
-        description=(
-            "compile the blocks of the image tower with torch.compile, in the mode of this name, "
-            "for passes that record a gradient. reduce-overhead and max-autotune record CUDA "
-            "graphs and need a CUDA GPU. none: no compilation. No GPU has run compiled blocks yet"
-        ),
+        description="compile the blocks of the image tower with torch.compile, in the mode of this "
+        "name, for passes that record a gradient. reduce-overhead and max-autotune record CUDA "
+        "graphs and need a CUDA GPU. none: no compilation. No GPU has run compiled blocks yet",
     )
     checkpoint_every: PositiveInt = Field(
         default=50,
-        description=(
-            "steps between checkpoints. A run in one process also saves a checkpoint when about "
-            "two minutes have passed since the last one, so that a stopped run loses little work; "
-            "less often if saving is slow. Results are bit-identical wherever a run was stopped"
-        ),
+        description="steps between checkpoints. A run in one process also saves a checkpoint when "
+        "about two minutes have passed since the last one, so that a stopped run loses little "
+        "work; less often if saving is slow. Results are bit-identical wherever a run was stopped",
     )
     evaluate_every: int = Field(
         default=1,
@@ -191,10 +171,7 @@ class TrainSettings(Options):
         return views
 
     def view_of(self, epoch: int) -> int:
-        """Return the index (from 0) of the random view of each image that `epoch` uses.
-
-        This index is `epoch` itself, or `epoch` modulo `views` if `views` is set.
-        """
+        """Return the index (from 0) of the random view of each image that `epoch` uses."""
         return epoch if self.views is None else epoch % self.views
 
     @property
@@ -307,20 +284,17 @@ class GeneralSettings(Options):
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:N or mps")
     deterministic: bool = Field(
         default=False,
-        description=(
-            "bit-identical results on a GPU by torch's deterministic algorithms, which are slower. "
-            "Operations without such an algorithm raise an error. CPU runs are always bit-identical"
-        ),
+        description="bit-identical results on a GPU by torch's deterministic algorithms, which are "
+        "slower. Operations without such an algorithm raise an error. CPU runs are always "
+        "bit-identical",
     )
     requires: tuple[str, ...] = Field(
         default=(), description='plugin packages this recipe needs, like "latte-tiny>=0.1"'
     )
     oracle: bool = Field(
         default=False,
-        description=(
-            "this recipe may use ground-truth labels of training images; only for ablations, "
-            "never for results"
-        ),
+        description="this recipe may use ground-truth labels of training images; only for "
+        "ablations, never for results",
     )
     budget: Annotated[int, Field(ge=0)] | Budget | None = Field(
         default=None,
@@ -329,10 +303,8 @@ class GeneralSettings(Options):
     )
     corrections: str | None = Field(
         default=None,
-        description=(
-            "review.jsonl of a run on the same images: classes that a person gave to images "
-            "chosen for teaching are used as labels"
-        ),
+        description="review.jsonl of a run on the same images: classes that a person gave to "
+        "images chosen for teaching are used as labels",
     )
 
     @field_validator("budget")

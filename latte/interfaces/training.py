@@ -1,8 +1,4 @@
-"""Choice of parameters that train, and data that labelers, prototypes and losses exchange.
-
-A labeler assigns pseudo-labels to training images. An aggregator computes prototypes, the vectors
-that represent classes. A label stream has one label and one weight per image, from one source.
-"""
+"""Choice of parameters that train, and data that labelers, prototypes and losses exchange."""
 
 from __future__ import annotations
 
@@ -37,12 +33,10 @@ class FeatureBank:
 
 
 def _no_names(names: Sequence[str]) -> Tensor:
-    """Default of `TrainingStart.encode_names`: raise `RuntimeError`, as no encoder was given."""
     raise RuntimeError("this `TrainingStart` was made without `encode_names`")
 
 
 def _no_texts(labels: Tensor) -> Mapping[str, Tensor]:
-    """Default of `TrainingStart.texts`: return no texts, as in a recipe without descriptions."""
     return {}
 
 
@@ -71,22 +65,20 @@ class TrainingStart:
     zero_shot_labels: Tensor
     """(N,) int64: the top-1 zero-shot class of each training image."""
     description_features: Callable[[str], Tensor]
-    """Returns the frozen CLIP's text features (N, D) of the description with the given name. Row i
-    belongs to training image i. For scope `group`, row i is the feature of the text sampled for the
-    image. If an image has several texts, row i is their normalised mean feature. Texts are encoded
-    at the first call."""
+    """Returns the frozen CLIP's text features (N, D) of the description with the given name: of the
+    text (scope `group`: the sampled text) of each training image. Several texts of an image give
+    their normalised mean feature. Texts are encoded at the first call."""
     texts: Callable[[Tensor], Mapping[str, Tensor]] = _no_texts
     """Maps labels (N,) of all training images to the mapping that `PrototypeAggregator.supervise`
     receives as `texts`: description name to features (N, D) of the frozen CLIP, in the recipe's
     order. For a description of scope `class`, row i is the text feature of label i. For other
     scopes, features equal `description_features`. Texts are encoded at the first call."""
     description_weights: Mapping[str, float] = field(default_factory=dict)
-    """Weight of each description, by name, when an aggregator mixes texts. A description that is
-    not in the mapping has weight 1."""
+    """Weight of each description, by name, when an aggregator mixes texts; 1 if absent."""
     corrections: Tensor | None = None
     """(N,) int64, on the run's device: class that a person gave to the image, or -1; None if the
-    recipe has no corrections. The engine replaces the labels of these images by the person's class
-    in all label streams. A labeler may also use the classes to label other images."""
+    recipe has no corrections. The engine puts these classes into all label streams; a labeler may
+    use them to label other images."""
     questions: Questions | None = None
     """Lets a labeler ask a describer, a model that looks at images, in `on_epoch_start`; None
     unless the options of a labeler name a describer (`Options.questions_to`)."""
@@ -137,8 +129,7 @@ class LabelStream:
 def full_stream(name: str, labels: Tensor, image_features: Tensor, scale: float) -> LabelStream:
     """Return a `LabelStream` of `labels` (B,) in which every label has weight 1.
 
-    The weights have the device and dtype of `image_features` (B, D). `scale` multiplies the
-    stream's loss.
+    The weights have the device and dtype of `image_features` (B, D).
 
     Example:
         >>> import torch
@@ -162,16 +153,12 @@ class EpochInfo:
     """
 
     classifiers: Mapping[str, Classifier] = field(default_factory=dict)
-    """Classifiers for unseen images, by learner name and without gradient. An aggregator may use
-    them as its prototypes."""
+    """Classifiers for unseen images, by learner name and without gradient."""
 
 
 @dataclass(frozen=True)
 class Posterior:
-    """The most probable classes of each of the N training images, with their probabilities.
-
-    A labeler that labels all images together computes these classes and probabilities. Both tensors
-    are on the CPU.
+    """The most probable classes of each of the N training images, from one labeling of them all.
 
     Example:
         >>> import torch
@@ -204,16 +191,14 @@ class Trainable(Component[OptionsT]):
 
     @abstractmethod
     def select(self, backbone: Backbone) -> Mapping[str, nn.Parameter]:
-        """Choose parameters of `backbone` to train, and return these parameters by name.
+        """Choose parameters of `backbone`, a learner's own copy, to train, and return them by name.
 
-        Set `requires_grad` of the chosen parameters, and freeze all others. `backbone` is the
-        learner's own copy of the frozen CLIP. With equal seeds, the returned parameters must be
-        bit-identical.
+        Set `requires_grad` of the chosen parameters, and freeze all others. With equal seeds, the
+        returned parameters must be bit-identical.
         """
 
     def merge(self, backbone: Backbone) -> None:
-        """Merge parameters that `select` added into the model's weights; called after training.
+        """Merge parameters that `select` added into the model's weights; called before saving.
 
-        latte calls this method once, before it saves the model. Features may change by rounding.
-        The default does nothing.
+        Features may change by rounding. The default does nothing.
         """

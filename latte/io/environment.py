@@ -18,8 +18,7 @@ def positive_number(
 ) -> float:
     """Return the value of `variable`, a finite number above 0; `default` if it is not set.
 
-    If `without` is given, 0 is allowed too, and `without` says what 0 does: it ends the hint "or 0
-    to ...". Raises `LatteError` for every other value.
+    If `without` says what 0 does, 0 is allowed too. Raises `LatteError` for every other value.
     """
     written = environment.get(variable, str(default))
     try:

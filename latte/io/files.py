@@ -23,14 +23,9 @@ _FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 """Numbers of the errors of a full disk, an exceeded quota, and a file that is too large."""
 
 
-def _read_umask() -> int:
-    """Return the umask of this process, which can only be read by changing and restoring it."""
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
-
-
-_UMASK = _read_umask()
+# The umask of a process can only be read by changing and restoring it.
+_UMASK = os.umask(0o022)
+os.umask(_UMASK)
 _UNKNOWN = "unknown"
 _ABANDONED_SECONDS = 86_400.0
 """Age in seconds (one day) from which a temporary file of another machine counts as abandoned."""
@@ -42,8 +37,7 @@ _TEMPORARY = re.compile(
 def temporary_beside(path: Path) -> Path:
     """Return an unused temporary path beside `path`; leftovers in the folder are removed first.
 
-    The name contains the ids of this process and machine, so that `remove_leftovers` can remove the
-    file after the process was killed.
+    The name has the ids of process and machine, so that `remove_leftovers` can find the file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(path.parent)
@@ -54,9 +48,8 @@ def temporary_beside(path: Path) -> Path:
 def remove_leftovers(folder: Path, *, locked: bool = False) -> None:
     """Remove temporary files and folders that killed processes left directly in `folder`.
 
-    A process of this machine counts as killed if it no longer exists. Temporary files of other
-    machines, which may share the folder, are removed after a day. If `locked` is True, no other
-    process writes files in `folder`, so all temporary files are removed.
+    Those of other machines, which may share the folder, are removed after a day. If `locked`, no
+    other process writes files in `folder`, so all temporary files are removed.
     """
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
@@ -85,10 +78,7 @@ def _is_abandoned(entry: os.DirEntry[str], name: re.Match[str]) -> bool:
 
 @functools.cache
 def _machine() -> str:
-    """Return an id of this machine's boot and of the process namespace; `unknown` without /proc.
-
-    Containers get different ids, because each of them numbers its processes from 1.
-    """
+    """Return an id of this machine's boot and of the process namespace, as of a container."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
         processes = Path("/proc/self/ns/pid").stat().st_ino
@@ -102,10 +92,8 @@ def write_atomically(path: Path, unfinished: Path | None = None) -> Iterator[Pat
     """Yield a temporary path beside `path`, which is renamed to `path` if the block succeeds.
 
     The content reaches the disk before the rename, so a crash leaves the old file or the new file.
-    If several processes write `path` at once, the file of the last process stays. If the block
-    fails, the temporary file is renamed to `unfinished`, or removed if `unfinished` is None. If the
-    disk is full, the error gets the name of the temporary file. Raises `LatteError` if `path` is a
-    device or a pipe, which a rename would replace.
+    If the block fails, the temporary file is renamed to `unfinished`, or removed if that is None.
+    Raises `LatteError` if `path` is a device or a pipe, which a rename would replace.
     """
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise LatteError(
@@ -122,17 +110,13 @@ def write_atomically(path: Path, unfinished: Path | None = None) -> Iterator[Pat
     except BaseException as error:
         if unfinished is not None and temporary.exists() and temporary.stat().st_size:
             temporary.replace(unfinished)
-        _name_file(error, temporary)
+        # The name of the file tells users which disk is full.
+        full = isinstance(error, OSError) and error.errno in _FULL and error.filename is None
+        if full or type(error).__name__ == "SafetensorError":
+            error.filename = str(temporary)  # type: ignore[attr-defined]
         raise
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _name_file(error: BaseException, path: Path) -> None:
-    """Store `path` in an error of a full disk that names no file; users then know which disk."""
-    full = isinstance(error, OSError) and error.errno in _FULL and error.filename is None
-    if full or type(error).__name__ == "SafetensorError":
-        error.filename = str(path)  # type: ignore[attr-defined]
 
 
 def write_text(path: Path, text: str) -> None:

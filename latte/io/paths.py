@@ -55,14 +55,7 @@ def is_file(path: Path) -> bool:
 
 
 def exists(path: Path) -> bool:
-    """Return True if `path` exists; a name that no file can have gives False instead of an error.
-
-    Example:
-        >>> from pathlib import Path
-        >>> from latte.io.paths import exists
-        >>> exists(Path("x" * 5000))
-        False
-    """
+    """Return True if `path` exists; a name that no file can have gives False."""
     return _holds(Path.exists, path)
 
 
@@ -90,10 +83,9 @@ def path_as_text(path: str) -> str:
 
 
 def path_from_text(text: str, folder: Path = Path()) -> str:
-    """Return the path that `path_as_text` wrote as `text`.
+    """Return the path that `path_as_text` wrote as `text`, or `text` if it is a file in `folder`.
 
-    If `folder` contains a file with the name `text`, return `text` unchanged. Raises `ValueError`
-    for text that no file name can contain, such as half of a surrogate pair.
+    Raises `ValueError` for text that no file name can contain, such as half of a surrogate pair.
     """
     os.fsencode(text)
     if "\\x" not in text or is_file(folder / text):
@@ -154,8 +146,7 @@ def read_text(path: Path, most: int | None = None) -> str:
 def refuse_other_kind(path: Path, *starts: str, force: bool) -> None:
     """Raise `LatteError` if a command's result would replace a file of another kind at `path`.
 
-    A file is of the same kind if it is empty or begins with one of `starts`, as the command's
-    results do. With `force`, any file may be replaced.
+    A file of the same kind is empty or begins with one of `starts`. `force` allows any file.
     """
     if force or not is_file(path):
         return
@@ -196,7 +187,6 @@ def _missing(path: Path, kind: str, where: str) -> NoReturn:
 
 
 def _nearest(path: Path, parent: Path, kind: str) -> str | None:
-    """Return a hint with the entry of `parent` whose name is similar, or None."""
     names = [entry.name for entry in visible_entries(parent)]
     first, *inner = path.relative_to(parent).parts
     test = is_folder if inner or kind == "folder" else is_file
@@ -243,10 +233,9 @@ def safe_name(text: str) -> str:
 
 
 def distinct_names(texts: Iterable[str], reserved: Iterable[str] = ()) -> list[str]:
-    """Return a `safe_name` of each text, all different and different from `reserved`.
+    """Return a `safe_name` of each text, all different, and different from `reserved`.
 
-    Names that differ only in case count as equal. A name that is taken by an earlier text gets a
-    number, for example `cat-2`.
+    Names that differ only in case count as equal; a taken name gets a number, as in `cat-2`.
     """
     taken = {_folded(name) for name in reserved}
     numbers: Counter[str] = Counter()

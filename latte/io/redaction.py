@@ -38,12 +38,8 @@ def is_secret(name: str, value: str) -> bool:
 
     Paths do not count as random: folders are often named by a digest.
     """
-    known = _SECRET_VARIABLE.search(name) or _USER_IN_URL.search(value) or _ISSUED.fullmatch(value)
-    return bool(known) or _looks_random(value)
-
-
-def _looks_random(value: str) -> bool:
-    """Return True if `value`, unless it is a path, has 20 letters and digits in a row."""
+    if _SECRET_VARIABLE.search(name) or _USER_IN_URL.search(value) or _ISSUED.fullmatch(value):
+        return True
     if "://" not in value and re.search(r"[/\\]", value):
         return False
     return any(
@@ -55,20 +51,16 @@ def _looks_random(value: str) -> bool:
 def redact(text: str, environment: Mapping[str, str] | None = None) -> str:
     """Replace values of secret variables by the variables' names, and hide passwords in URLs.
 
-    Values that are escaped as in JSON or URLs are replaced too. `environment` defaults to the
-    environment variables of this process.
+    Values that are escaped as in JSON or URLs are replaced too.
     """
     for name, value in (os.environ if environment is None else environment).items():
         if len(value) >= MIN_SECRET_LENGTH:
-            for spelled in _spellings(value):
+            escaped = json.dumps(value)[1:-1]
+            in_url = quote(value, "", errors="replace")
+            for spelled in (value, escaped, escaped.replace("/", "\\/"), in_url):
                 if spelled in text and is_secret(name, value):
                     text = text.replace(spelled, f"${{{name}}}")
     return without_passwords(text)
-
-
-def _spellings(value: str) -> tuple[str, ...]:
-    escaped = json.dumps(value)[1:-1]
-    return value, escaped, escaped.replace("/", "\\/"), quote(value, "", errors="replace")
 
 
 def without_passwords(text: str) -> str:

@@ -1,8 +1,4 @@
-"""Tensors in safetensors files with a digest, so that damage is detected when they are read.
-
-The format detects truncation but has no checksum. The digest of all names, dtypes, shapes and bytes
-is stored in the file's header.
-"""
+"""Tensors in safetensors files with a digest in the header, so that damage is detected."""
 
 from __future__ import annotations
 
@@ -32,9 +28,8 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
 def load_tensors(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a file, on the CPU; a file without a digest is not checked.
 
-    The tensors are copies with torch's memory alignment. The order in which a kernel sums depends
-    on the alignment. Results from tensors inside the memory-mapped file would therefore not be
-    bit-identical.
+    They are copies with torch's memory alignment: the order in which a kernel sums depends on it,
+    and tensors in the memory-mapped file would not give bit-identical results.
 
     Raises:
         DamagedTensorsError: if the file is missing or damaged.

@@ -42,10 +42,7 @@ class Finding:
 
 
 def check_plugin(registry: Registry, plugin: Plugin) -> Iterator[Finding]:
-    """Yield the results of checks that do not run the plugin's components.
-
-    The checks are about discovery, dependencies, imports and options.
-    """
+    """Yield the results of checks of discovery, dependencies, imports and options."""
     problem = None if plugin.status == "ok" else f"{plugin.status}: {plugin.error}"
     yield Finding(plugin.package, "is found, and made for this plugin interface", problem)
     yield from _dependencies(plugin.distribution)
@@ -64,7 +61,6 @@ def _components(registry: Registry, plugin: Plugin) -> list[Registered]:
 
 
 def _check_options(registry: Registry, one: Registered) -> None:
-    """Raise `LatteError` unless all options have a JSON schema and a description."""
     model = registry.options_model(one)
     try:
         schema = model.model_json_schema()
@@ -87,7 +83,6 @@ def _finding(subject: str, check: str, look: Callable[[], object]) -> Finding:
 
 
 def _dependencies(name: str) -> Iterator[Finding]:
-    """Check that a plugin's dependencies are installed, and that it limits the version of latte."""
     requirements = [Requirement(text) for text in distribution(name).requires or ()]
     wanted = [one for one in requirements if one.marker is None or one.marker.evaluate()]
     problems = []
@@ -114,10 +109,7 @@ def _dependencies(name: str) -> Iterator[Finding]:
 
 
 def run_contracts(registry: Registry, plugin: Plugin, progress: Progress) -> Iterator[Finding]:
-    """Yield the result of the contract tests of each component.
-
-    A component with required options is skipped.
-    """
+    """Yield the result of each component's contract tests; required options skip them."""
     needs_pytest()
     for one in _components(registry, plugin):
         yield _contract(registry, one, progress)
@@ -159,10 +151,7 @@ def _contract(registry: Registry, one: Registered, progress: Progress) -> Findin
 
 
 def _pytest(arguments: Sequence[str], name: str, progress: Progress) -> str | None:
-    """Run pytest and return None if all tests pass, else the first errors or the end of the output.
-
-    `name` is the title of the progress bar.
-    """
+    """Run pytest; return None if all tests pass, else the first errors or the output's end."""
     command = [sys.executable, "-u", "-m", "pytest", *_OPTIONS, *arguments]
     output: list[str] = []
     pipe = subprocess.PIPE

@@ -1,7 +1,4 @@
-"""Write the files of a new plugin from templates.
-
-Module, entry point, component and classes are named after the pip package.
-"""
+"""Write the files of a new plugin from templates; all names come from the pip package."""
 
 from __future__ import annotations
 
@@ -114,10 +111,7 @@ def write_plugin(names: Names, kind: Kind, folder: Path) -> list[Path]:
 
 
 def _files(names: Names, kind: Kind) -> Iterator[tuple[str, str]]:
-    """Yield name and content of each file of the plugin.
-
-    A template for the kind replaces the template of the same name for all kinds.
-    """
+    """Yield the plugin's files; a template of the kind replaces the common one of its name."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         undefined=jinja2.StrictUndefined,

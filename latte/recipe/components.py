@@ -9,16 +9,13 @@ from latte.interfaces import LatteError, Options
 from latte.recipe.layout import ONE_LEARNER, SEVERAL, SINGLE, kind_at
 from latte.recipe.mistakes import Mistakes, wrong_type
 from latte.recipe.model import Choice
-from latte.recipe.node import KeyPath, Node, find
+from latte.recipe.node import KeyPath, Node, find, holds_value
 from latte.recipe.settings import Validator
 from latte.registry.registry import Registry
 from latte.registry.spec import BUILTIN_DISTRIBUTION, BY, NAME, USE, Kind, Registered, reserved_keys
 
 LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 """Pattern of valid names of list items and controls, which become parts of file names."""
-_ASKING: tuple[Kind, ...] = ("describer", "description")
-_PROMPT = "prompt"
-"""An option whose name contains this text, such as `system_prompt`, holds a prompt."""
 
 
 class Components:
@@ -43,7 +40,7 @@ class Components:
         spec = registered.spec
         reserved = reserved_keys(spec.kind)
         own = node.without(reserved)
-        if spec.kind in _ASKING:
+        if spec.kind in ("describer", "description"):
             self._refuse_variables_in_prompts(own, path)
         options = self._validator.validated(model, own, path, reserved=reserved)
         label = spec.name if name is None else label_of(name, (*path, NAME), self._mistakes)
@@ -54,23 +51,18 @@ class Components:
         return Choice(spec, registered.distribution, registered.version, label, options, describer)
 
     def _refuse_variables_in_prompts(self, component: Node, path: KeyPath) -> None:
-        """Report each prompt that contains an environment variable.
-
-        Prompts are stored and exported together with the texts, so they must not contain secrets.
-        """
+        """Report variables in prompts, which are exported and so must hold no secrets."""
         for key, node in component.items():
-            prompts = [node, *(below for _, below in node.items())] if _PROMPT in str(key) else []
+            prompts = [node, *(below for _, below in node.items())] if "prompt" in str(key) else []
             for prompt in prompts:
                 for name in prompt.origin.variables:
                     what = (
                         f"a prompt cannot contain the variable {name}: prompts are stored and "
                         "exported with the texts"
                     )
-                    hint = "Write the text itself."
-                    self._mistakes.add(prompt.origin, (*path, key), what, hint)
+                    self._mistakes.add(prompt.origin, (*path, key), what, "Write the text itself.")
 
     def _look_up(self, path: KeyPath) -> tuple[Registered, type[Options]] | None:
-        """Return the component at `path` and its options class; None if a mistake is reported."""
         kind, node = kind_at(path), find(self._root, path)
         assert kind is not None
         assert node is not None
@@ -91,10 +83,7 @@ class Components:
         return None
 
     def _registered(self, kind: Kind, node: Node, path: KeyPath) -> Registered | None:
-        """Return the component that `node` names.
-
-        Returns None if a mistake is already reported. Raises `LatteError` for other mistakes.
-        """
+        """Return the component that `node` names; None if a mistake is already reported."""
         if not isinstance(node.value, dict):
             what, _ = wrong_type(["the name of a component or a mapping with use: NAME"], node)
             self._mistakes.add(node.origin, path, what)
@@ -119,8 +108,7 @@ def component_paths(root: Node) -> Iterator[KeyPath]:
     keys: list[KeyPath] = [(key,) for key in SINGLE]
     keys += [(*path, key) for path in _items(root, "learners") for key in ONE_LEARNER]
     for path in keys:
-        node = find(root, path)
-        if node is not None and node.value is not None:
+        if holds_value(find(root, path)):
             yield path
     for key in SEVERAL:
         yield from _items(root, key)
@@ -142,22 +130,18 @@ def find_component(registry: Registry, kind: Kind, name: str) -> Registered:
 def written_name(registry: Registry, registered: Registered) -> str:
     """Return a component's name for a resolved recipe.
 
-    A built-in component gets its short name if no other package has a component of this name.
-    Otherwise the result is the full name, which stays unique if packages are installed later.
+    The short name of a built-in component, if no other package has this name; else the full name,
+    which stays unique if packages are installed later.
     """
     if registered.distribution != BUILTIN_DISTRIBUTION:
         return registered.full_name
-    name = registered.spec.name
-    same = [one for one in registry.all(registered.spec.kind) if one.spec.name == name]
-    return name if len(same) == 1 else registered.full_name
+    names = [one.spec.name for one in registry.all(registered.spec.kind)]
+    is_unique = names.count(registered.spec.name) == 1
+    return registered.spec.name if is_unique else registered.full_name
 
 
 def label_of(node: Node, path: KeyPath, mistakes: Mistakes) -> str | None:
-    """Return the text in `node`, a label; None if a mistake is reported.
-
-    A label is the name of an item of a list, and must be usable as a part of a file name. `path` is
-    the key path of `node`.
-    """
+    """Return the text in `node`, usable in file names; None if a mistake at `path` is reported."""
     if node.broken:
         return None
     if not isinstance(node.value, str):
@@ -182,5 +166,4 @@ def is_label(name: str) -> bool:
 def _items(root: Node, key: str) -> Iterator[tuple[str, int]]:
     node = root.child(key)
     if node is not None and isinstance(node.value, list):
-        for index in range(len(node.value)):
-            yield key, index
+        yield from ((key, index) for index in range(len(node.value)))

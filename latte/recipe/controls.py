@@ -1,23 +1,12 @@
 """Merge a control into its recipe, or a recipe into the recipe that it extends.
 
-A control is a variant of a recipe that runs for comparison. A control lists only the keys whose
-values differ from the recipe's.
+A control is a variant of a recipe that runs for comparison. It lists only the keys that differ.
 """
 
 from __future__ import annotations
 
 from latte.recipe.components import is_label, unusable_label, written_name
-from latte.recipe.layout import (
-    AUGMENT,
-    AUGMENTATION,
-    CONTROL_KEYS,
-    DESCRIBER_KEYS,
-    LEARNERS,
-    ONE_LEARNER,
-    SHARED,
-    TRAIN,
-    kind_at,
-)
+from latte.recipe.layout import CONTROL_KEYS, LEARNERS, ONE_LEARNER, SHARED, kind_at
 from latte.recipe.mistakes import EXPECTED, Mistakes, wrong_type
 from latte.recipe.node import KeyPath, Node, find
 from latte.registry.registry import Registry
@@ -70,14 +59,13 @@ def _merged(base: Node | None, change: Node, path: KeyPath, registry: Registry) 
 
 
 def _without_excluded(base: Node, change: Node) -> Node:
-    """Return `base` without the keys that a key of `change` excludes."""
     written = {*change.plain()}
     if LEARNERS in written:
         base = base.without(ONE_LEARNER)
     elif written & {*ONE_LEARNER}:
         base = base.without([LEARNERS])
-    if written & {*DESCRIBER_KEYS}:
-        base = base.without({*DESCRIBER_KEYS} - written)
+    if written & {"describer", "describers"}:
+        base = base.without({"describer", "describers"} - written)
     return without_other_views(base, change)
 
 
@@ -86,17 +74,14 @@ def without_other_views(base: Node, change: Node) -> Node:
 
     Both keys define how views of training images are made. `augmentation: null` defines no views.
     """
-    component, train = change.child(AUGMENTATION), base.child(TRAIN)
+    component, train = change.child("augmentation"), base.child("train")
     if component is not None and component.value is not None:
-        return base.replaced(TRAIN, train.without([AUGMENT])) if train else base
-    return base.without([AUGMENTATION]) if find(change, (TRAIN, AUGMENT)) else base
+        return base.replaced("train", train.without(["augment"])) if train else base
+    return base.without(["augmentation"]) if find(change, ("train", "augment")) else base
 
 
 def controls_of(root: Node, mistakes: Mistakes) -> dict[str, Node]:
-    """Return the valid controls of a recipe by name, each with the keys that it sets.
-
-    `controls: null` and `controls: {}` mean no controls, and `NAME: null` means no such control.
-    """
+    """Return the valid controls of a recipe by name; `NAME: null` means no such control."""
     node = root.child("controls")
     if node is None or node.value is None:
         return {}
@@ -132,7 +117,6 @@ def _is_usable(control: Node, name: str, mistakes: Mistakes) -> bool:
 
 
 def _without_shared_keys(control: Node, name: str, mistakes: Mistakes) -> Node:
-    """Return the control without keys that a control cannot set; report each of these keys."""
     taken = (*SHARED, "controls")
     for key, node in control.items():
         if key in taken:

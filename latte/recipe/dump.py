@@ -37,10 +37,7 @@ def dump_yaml(value: Any) -> str:
 
 
 def yaml_lines(value: Any, path: KeyPath = (), indent: int = 0) -> Iterator[Line]:
-    """Yield the lines of `value` in YAML, indented by `indent` spaces.
-
-    `path` is the key path of `value` in the recipe.
-    """
+    """Yield the lines of `value`, whose key path is `path`, in YAML, indented by `indent`."""
     if _is_block(value, indent, ""):
         entries = value.items() if isinstance(value, dict) else enumerate(value)
         for key, below in entries:
@@ -98,11 +95,9 @@ def _quoted(text: str) -> str:
     characters = (
         json.dumps(character, ensure_ascii=False)[1:-1]
         if character.isprintable() or character in "\n\t\r"
-        else _escaped(ord(character))
+        else f"\\U{ord(character):08x}"
+        if character > "\uffff"
+        else f"\\u{ord(character):04x}"
         for character in text
     )
     return f'"{"".join(characters)}"'
-
-
-def _escaped(code: int) -> str:
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -33,15 +33,11 @@ class RecipeFiles:
     environment: Mapping[str, str]
     mistakes: Mistakes
     bases: dict[Path, Node] = field(default_factory=dict)
-    """Bases of the recipe, by file. The values of a base are merged over the values of its own
-    bases."""
+    """Bases of the recipe, by file, each merged over its own bases."""
     _broken: set[Origin] = field(default_factory=set)
 
     def read(self, path: Path) -> Node:
-        """Return the recipe in the file `path`, merged over its bases.
-
-        Raises `LatteError` if a file cannot be read or is not a recipe.
-        """
+        """Return the recipe in the file `path`, merged over its bases."""
         text = read_text(path, LARGEST_FILE)
         root = self._built(compose(text, str(path)), path, self.mistakes)
         if not isinstance(root.value, dict):
@@ -50,18 +46,12 @@ class RecipeFiles:
         return self._with_bases(root, path, (path,))
 
     def forget_replaced(self, root: Node) -> None:
-        """Drop mistakes in values that an extending recipe or `--set` has replaced.
-
-        `root` is the merged recipe, with overrides applied.
-        """
+        """Drop mistakes in values that an extending recipe or `--set` has replaced in `root`."""
         replaced = self._broken - _broken_origins(root)
         self.mistakes.found = [one for one in self.mistakes.found if one.origin not in replaced]
 
     def _with_bases(self, root: Node, path: Path, chain: tuple[Path, ...]) -> Node:
-        """Return `root`, the content of the file `path`, merged over its bases.
-
-        If several bases set a key, the last base is used.
-        """
+        """Return the content `root` of the file `path`, merged over its bases in order."""
         whole: Node | None = None
         for reference, place in _references(root):
             base = self._base(reference, path, chain, self.mistakes.where(reference.origin, place))
@@ -70,12 +60,14 @@ class RecipeFiles:
         return own if whole is None else merged(whole, own, self.registry)
 
     def _base(self, reference: Node, path: Path, chain: tuple[Path, ...], where: str) -> Node:
-        """Return the base that `reference` names, merged over its bases, without the key `name`.
-
-        `path` is the file that contains `reference`.
-        """
+        """Return the base that `reference`, in the file `path`, names, without the key `name`."""
         found = _find(reference, path, where)
-        _refuse_circle(found, chain, where)
+        real = [one.resolve() for one in chain]
+        if found.resolve() in real:
+            circle = [*chain[real.index(found.resolve()) :], found]
+            raise LatteError(f"extends itself: {' -> '.join(map(str, circle))}", where=where)
+        if len(chain) > DEEPEST:
+            raise LatteError(f"more than {DEEPEST} recipes extend one another", where=where)
         if found not in self.bases:
             root = self._base_tree(found, where)
             whole = self._with_bases(root, found, (*chain, found))
@@ -83,10 +75,7 @@ class RecipeFiles:
         return self.bases[found]
 
     def _base_tree(self, path: Path, where: str) -> Node:
-        """Return the recipe in the file of a base.
-
-        If the file is not a recipe, the error does not quote its content.
-        """
+        """Return the recipe in the file of a base; errors do not quote a file that is no recipe."""
         text = read_text(path, LARGEST_FILE)
         try:
             document = compose(text, str(path))
@@ -109,10 +98,7 @@ class RecipeFiles:
 
 
 def _references(root: Node) -> Iterator[tuple[Node, KeyPath]]:
-    """Yield each name or path in the key `extends` of `root`, with its key path.
-
-    Raises `LatteError` if a value is not a plain text.
-    """
+    """Yield each name or path in the key `extends` of `root`, with its key path."""
     extends = root.child("extends")
     if extends is None or extends.value is None:
         return
@@ -129,16 +115,17 @@ def _references(root: Node) -> Iterator[tuple[Node, KeyPath]]:
 
 
 def _find(reference: Node, path: Path, where: str) -> Path:
-    """Return the path of the recipe that `reference` names: a file, or a shipped recipe.
-
-    `path` is the file that contains `reference`.
-    """
+    """Return the shipped recipe or the file that `reference`, in the file `path`, names."""
     name = str(reference.value)
     if not name.endswith(SUFFIXES):
         shipped = shipped_path(name)
         if shipped is None:
-            beside = (f"{name}{end}" for end in SUFFIXES if _beside(path, name + end))
-            raise _unknown(name, next(beside, None), where)
+            error = unknown_recipe(name, where)
+            for ending in SUFFIXES:
+                if _beside(path, name + ending):
+                    error.hint = f"A file needs its ending: extends: {name}{ending}"
+                    break
+            raise error
         return shipped
     if name.startswith(("/", "~", "\\")) or Path(name).is_absolute():
         hint = "Write it from the folder of this recipe, as in: extends: ../base.yaml"
@@ -165,26 +152,6 @@ def _beside(path: Path, name: str) -> Path | None:
         return tidy if tidy.is_file() and tidy.samefile(target) else target
     except (OSError, ValueError):
         return None
-
-
-def _unknown(name: str, beside: str | None, where: str) -> LatteError:
-    """Return the error for a name that is not a shipped recipe.
-
-    `beside` is a file of this name in the recipe's folder, if there is one.
-    """
-    if beside is None:
-        return unknown_recipe(name, where)
-    hint = f"A file needs its ending: extends: {beside}"
-    return LatteError(f'no recipe called "{name}" comes with latte', where=where, hint=hint)
-
-
-def _refuse_circle(found: Path, chain: tuple[Path, ...], where: str) -> None:
-    real = [path.resolve() for path in chain]
-    if found.resolve() in real:
-        circle = [*chain[real.index(found.resolve()) :], found]
-        raise LatteError(f"extends itself: {' -> '.join(map(str, circle))}", where=where)
-    if len(chain) > DEEPEST:
-        raise LatteError(f"more than {DEEPEST} recipes extend one another", where=where)
 
 
 def _broken_origins(node: Node) -> set[Origin]:

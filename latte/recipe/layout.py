@@ -1,8 +1,4 @@
-"""Keys of a recipe, and the key paths at which a recipe names components.
-
-Describers are models that write texts about images; controls are variants of a recipe that run for
-comparison.
-"""
+"""Keys of a recipe, and the key paths at which a recipe names components."""
 
 from __future__ import annotations
 
@@ -15,10 +11,6 @@ LEARNERS = "learners"
 SHARED = tuple(key for key in GENERAL if key != "oracle")
 """Keys that controls (variants of the recipe) inherit from their recipe and cannot set."""
 BACKBONE = "backbone"
-TRAIN = "train"
-AUGMENT = "augment"
-AUGMENTATION = "augmentation"
-"""Key of the component that makes training views, in place of the key `augment` of `train`."""
 DEFAULT_BACKBONE = f"{BUILTIN_DISTRIBUTION}/open_clip"
 """Backbone component of a recipe whose section `backbone` has no key `use`."""
 SINGLE: dict[str, Kind] = {
@@ -40,8 +32,6 @@ SEVERAL: dict[str, Kind] = {
     "reporters": "reporter",
 }
 """Kind of component by key, for keys that hold a list of components."""
-DESCRIBER_KEYS = ("describer", "describers")
-"""Keys for one describer and for a list of describers; a recipe has at most one of these keys."""
 ONE_LEARNER = ("trainable", "prototypes", "loss")
 """Keys of the single learner `main`, in recipes without `learners`."""
 KEYS = (
@@ -67,10 +57,7 @@ CONTROL_KEYS = tuple(key for key in KEYS if key not in (*SHARED, "controls"))
 
 
 def kind_at(path: KeyPath) -> Kind | None:
-    """Return the kind of component that belongs at `path` in a recipe; None for other paths.
-
-    `path` may also lead into one of the recipe's controls.
-    """
+    """Return the kind of component that belongs at `path` in a recipe or control; else None."""
     match path:
         case ("controls", str(), *below):
             return kind_at(tuple(below))

@@ -1,7 +1,4 @@
-"""Load a recipe file into a validated `Recipe`, or raise one error that lists all mistakes.
-
-A control is a variant of a recipe that runs for comparison; the key `controls` lists them.
-"""
+"""Load a recipe file into a validated `Recipe`, or raise one error that lists all mistakes."""
 
 from __future__ import annotations
 
@@ -81,10 +78,7 @@ def _read_recipe(
 def _read_variant(
     written: Node, registry: Registry, mistakes: Mistakes, path: Path
 ) -> Recipe | None:
-    """Return the recipe, or the recipe of one of its controls; None if mistakes were reported.
-
-    The result has no controls of its own.
-    """
+    """Return the recipe, or one of its controls; None if mistakes were reported."""
     root = mistakes.root = with_defaults(written)
     recipe = RecipeReader(root, registry, mistakes, path).read()
     if recipe is None:
@@ -117,11 +111,7 @@ def refuse_absent_file(path: Path) -> None:
 
 
 def with_defaults(root: Node) -> Node:
-    """Return the recipe with default components added where the recipe names none.
-
-    There are defaults for the backbone's component, reporters, and each learner's `trainable` and
-    `prototypes`.
-    """
+    """Return the recipe with default components where it names none."""
     backbone = root.child(BACKBONE)
     if backbone is not None and isinstance(backbone.value, dict) and backbone.child(USE) is None:
         use = Node(DEFAULT_BACKBONE, _DEFAULT)
@@ -152,8 +142,7 @@ def _named(component: str) -> Node:
 def resolved_data(recipe: Recipe, registry: Registry, root: Node) -> dict[str, Any]:
     """Return `recipe` without controls as plain data; loading these data gives the same recipe.
 
-    `root` is the recipe as the user wrote it: if it has a list of one learner or one describer, the
-    result has a list, too.
+    `root` is the recipe as written: a list of one learner or one describer stays a list.
     """
 
     def component(choice: Choice) -> dict[str, Any]:
@@ -209,10 +198,7 @@ def _plain(options: Options) -> dict[str, Any]:
 
 
 def without_secret_values(plain: Any, root: Node | None) -> Any:
-    """Return plain data in which each text with a secret is replaced by the text in the file.
-
-    The text in the file has `${VAR}` in place of the secret.
-    """
+    """Return plain data in which each text with a secret is as in the file, with `${VAR}`."""
     if root is None:
         return plain
     if isinstance(plain, str):

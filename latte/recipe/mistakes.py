@@ -1,7 +1,4 @@
-"""Collect all mistakes of a recipe, and explain pydantic's errors in plain words.
-
-A control is a variant of the recipe that runs for comparison.
-"""
+"""Collect all mistakes of a recipe, and explain pydantic's errors in plain words."""
 
 from __future__ import annotations
 
@@ -58,12 +55,6 @@ class Mistake:
     """Key path within the recipe, or within the control that has the mistake."""
     error: LatteError
 
-    @property
-    def order(self) -> tuple[bool, str, int, int]:
-        """Sort key: mistakes in files, by line and column, come before mistakes in `--set`."""
-        origin = self.origin
-        return (origin.line is None, origin.source, origin.line or 0, origin.column)
-
 
 @dataclass
 class Mistakes:
@@ -81,10 +72,7 @@ class Mistakes:
         self.found.append(Mistake(origin, path, error))
 
     def add_at(self, path: KeyPath, what: str, hint: str | None = None) -> None:
-        """Report a mistake at the key path `path`, which the recipe need not contain.
-
-        The reported line is that of the nearest parent key that the recipe contains.
-        """
+        """Report a mistake at `path`, in the line of its nearest existing ancestor."""
         assert self.root is not None, "the recipe is read before its sections are checked"
         self.add(deepest(self.root, path).origin, path, what, hint)
 
@@ -101,23 +89,30 @@ class Mistakes:
         ]
 
     def raise_if_any(self) -> None:
-        """Raise `RecipeErrors` with every mistake in file order."""
+        """Raise `RecipeErrors` with every mistake: first of files, by line, then of `--set`."""
+
+        def order(mistake: Mistake) -> tuple[bool, str, int, int]:
+            origin = mistake.origin
+            return (origin.line is None, origin.source, origin.line or 0, origin.column)
+
         if self.found:
-            ordered = sorted(self.found, key=lambda mistake: mistake.order)
-            raise RecipeErrors([mistake.error for mistake in ordered])
+            raise RecipeErrors([mistake.error for mistake in sorted(self.found, key=order)])
 
 
 def in_words(value: Any) -> str:
     """Return a value in words for messages, such as `the number 3` or `a mapping`."""
-    if value is None:
-        return "nothing (null)"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return f'the text "{_shortened(value)}"'
-    if isinstance(value, dict):
-        return "a mapping"
-    return "a list" if isinstance(value, list) else f"the number {value}"
+    match value:
+        case None:
+            return "nothing (null)"
+        case bool():
+            return str(value).lower()
+        case str():
+            return f'the text "{_shortened(value)}"'
+        case dict():
+            return "a mapping"
+        case list():
+            return "a list"
+    return f"the number {value}"
 
 
 def explain(errors: Sequence[ErrorDetails], node: Node) -> tuple[str, str | None]:

@@ -1,8 +1,4 @@
-"""Data classes of a valid recipe: its settings, and the components that it uses.
-
-A control is a variant of the recipe that runs for comparison. A describer is a model that writes
-texts about images; a labeler assigns pseudo-labels to training images.
-"""
+"""Data classes of a valid recipe: its settings, and the components that it uses."""
 
 from __future__ import annotations
 
@@ -53,14 +49,11 @@ class Recipe:
     dataset: Choice
     guard: Choice | None
     describers: tuple[Choice, ...]
-    """Describers; a description that names no describer asks the first one."""
     descriptions: tuple[Choice, ...]
     gates: tuple[Choice, ...]
-    """Gates, which filter the texts of describers one after another."""
     labels: tuple[Choice, ...]
     learners: tuple[LearnerChoice, ...]
-    """Learners, at least one. If the recipe has no key `learners`, its top-level keys `trainable`,
-    `prototypes` and `loss` define the single learner `main`."""
+    """Learners, at least one; without the key `learners`, the single learner `main`."""
     augmentation: Choice | None
     """Component that makes training views; if None, `train.augment` says how views are made."""
     train: TrainSettings
@@ -71,8 +64,8 @@ class Recipe:
     resolved: Mapping[str, Any] = field(default_factory=dict)
     """The complete recipe with every default as plain data, which can be loaded as a recipe."""
     origins: Mapping[str, str] = field(default_factory=dict)
-    """Origin of each value by dotted key path: `file:line`, `--set` or `default`. After it come the
-    names of environment variables that were expanded in the value, such as `${VAR}`."""
+    """Origin of each value by dotted key path: `file:line`, `--set` or `default`, then the
+    environment variables that were expanded in the value, such as `${VAR}`."""
     bases: tuple[Path, ...] = ()
     """Files that the recipe extends, directly or through another file."""
 
@@ -88,10 +81,7 @@ class Recipe:
 
     @property
     def asked(self) -> dict[str, str]:
-        """For each description: the describer that it asks; empty if there is no describer.
-
-        Keys are labels of descriptions, values labels of describers.
-        """
+        """Label of the describer that each description asks, by the description's label."""
         first = next((one.label for one in self.describers), None)
         asked = {choice.label: choice.by or first for choice in self.descriptions}
         return {label: describer for label, describer in asked.items() if describer}

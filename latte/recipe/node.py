@@ -39,7 +39,6 @@ class Origin:
     line: int | None = None
     column: int = 0
     variables: tuple[str, ...] = ()
-    """Environment variables expanded in the value."""
 
     @property
     def position(self) -> str:
@@ -82,9 +81,7 @@ class Node:
         """Return the value as plain Python data: dicts, lists and scalars."""
         if isinstance(self.value, dict):
             return {key: node.plain() for key, node in self.value.items()}
-        if isinstance(self.value, list):
-            return [node.plain() for node in self.value]
-        return self.value
+        return [node.plain() for node in self.value] if isinstance(self.value, list) else self.value
 
     def replaced(self, key: str | int, node: Node) -> Node:
         """Return a copy of this mapping or list in which the value at `key` is `node`."""
@@ -117,15 +114,15 @@ def find(root: Node, path: KeyPath) -> Node | None:
     return node
 
 
+def holds_value(node: Node | None) -> bool:
+    """Return True if there is a node, and its value is not null."""
+    return node is not None and node.value is not None
+
+
 def deepest(root: Node, path: KeyPath) -> Node:
     """Return the node at `path`; if it does not exist, its nearest existing ancestor."""
-    node = root
-    for key in path:
-        child = node.child(key)
-        if child is None:
-            break
-        node = child
-    return node
+    child = root.child(path[0]) if path else None
+    return root if child is None else deepest(child, path[1:])
 
 
 def dotted(path: KeyPath) -> str:
@@ -134,10 +131,7 @@ def dotted(path: KeyPath) -> str:
 
 
 def leaves(value: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
-    """Yield the key path of every value in plain data; mappings and lists count as values too.
-
-    The root itself is left out.
-    """
+    """Yield the key path of every value below the root, mappings and lists included."""
     if path:
         yield path
     entries: Any = value.items() if isinstance(value, Mapping) else ()
@@ -146,9 +140,7 @@ def leaves(value: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
 
 
 def resolve(text: str) -> Scalar:
-    """Return the value of an unquoted scalar: null, a boolean, a number or text.
-
-    The rules are those of the core schema (YAML 1.2.2, section 10.3.2).
+    """Return the value of an unquoted scalar by the core schema of YAML 1.2.2 (section 10.3.2).
 
     Raises `ValueError` for numbers that a recipe cannot use.
     """

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from latte.interfaces import LatteError
 from latte.interfaces.errors import suggestion
 from latte.recipe.controls import without_other_views
-from latte.recipe.layout import AUGMENT, AUGMENTATION, TRAIN, item_names, kind_at, spelled_out
+from latte.recipe.layout import item_names, kind_at, spelled_out
 from latte.recipe.mistakes import Mistakes
 from latte.recipe.node import OVERRIDE, KeyPath, Node, Origin, dotted
 from latte.recipe.tree import TreeBuilder, compose
@@ -47,21 +47,16 @@ def apply_overrides(
 
 
 def _with_one_description_of_views(root: Node, written: set[KeyPath]) -> Node:
-    """Return `root` without `train.augment` or `augmentation` if an override sets the other key.
-
-    Both keys define training views. If overrides set both, both stay, and the reader of the recipe
-    reports a mistake.
-    """
-    component = any(keys[0] == AUGMENTATION for keys in written)
-    if component == ((TRAIN, AUGMENT) in written):
+    """Drop `train.augment` or `augmentation`, if an override sets only the other key."""
+    component = any(keys[0] == "augmentation" for keys in written)
+    if component == (("train", "augment") in written):
         return root
-    key = AUGMENTATION if component else TRAIN
+    key = "augmentation" if component else "train"
     change = root.child(key)
     return without_other_views(root, Node({key: change}, _ORIGIN)) if change else root
 
 
 def _parse(text: str, path: KeyPath, environment: Mapping[str, str], mistakes: Mistakes) -> Node:
-    """Parse the value of an override like a value in a YAML file."""
     builder = TreeBuilder(OVERRIDE, environment, mistakes)
     text = text.strip()
     if not text.startswith(("[", "{", '"', "'")):
@@ -72,10 +67,7 @@ def _parse(text: str, path: KeyPath, environment: Mapping[str, str], mistakes: M
 
 
 def _put(node: Node, path: KeyPath, rest: KeyPath, new: Node) -> Node:
-    """Return a copy of `node` in which the value at the key path `rest` is `new`.
-
-    `path` is the key path of `node` itself. Raises `LatteError` if `rest` does not fit `node`.
-    """
+    """Return a copy of `node`, at the key path `path`, in which the value at `rest` is `new`."""
     if not rest:
         return new
     node, key, below = spelled_out(node, path), rest[0], rest[1:]
@@ -99,10 +91,7 @@ def _put(node: Node, path: KeyPath, rest: KeyPath, new: Node) -> Node:
 
 
 def _index(node: Node, path: KeyPath, key: str | int) -> int:
-    """Return the index of the item of a list that `key` names by index or by name.
-
-    Raises `LatteError` if there is no such item, or more than one.
-    """
+    """Return the index of the list item that `key` names by index or by name."""
     names = item_names(node)
     found = [key] if isinstance(key, int) else [i for i, name in enumerate(names) if name == key]
     if len(found) > 1:

@@ -1,13 +1,9 @@
-"""Build a `Recipe` from a tree of nodes: validate each section, and their combination.
-
-Describers are models that write texts about images; controls are variants of the recipe.
-"""
+"""Build a `Recipe` from a tree of nodes: validate each section, and their combination."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
@@ -22,27 +18,16 @@ from latte.interfaces.settings import (
     TrainSettings,
 )
 from latte.recipe.components import Components, find_component, is_label, unusable_label
-from latte.recipe.layout import (
-    AUGMENT,
-    AUGMENTATION,
-    BACKBONE,
-    GENERAL,
-    KEYS,
-    LEARNERS,
-    ONE_LEARNER,
-    SEVERAL,
-    TRAIN,
-)
+from latte.recipe.layout import BACKBONE, GENERAL, KEYS, LEARNERS, ONE_LEARNER, SEVERAL
 from latte.recipe.mistakes import EXPECTED, Mistakes, wrong_type
 from latte.recipe.model import Choice, LearnerChoice, Recipe
-from latte.recipe.node import KeyPath, Node, find
+from latte.recipe.node import KeyPath, Node, find, holds_value
 from latte.recipe.settings import Sections, Validator, check_requirement
 from latte.registry.registry import Registry
 from latte.registry.spec import BY
 
 ModelT = TypeVar("ModelT", bound=Options)
 Listed: TypeAlias = tuple[Choice, KeyPath]
-"""Component in a list of the recipe, and its key path."""
 
 _PLUGIN_MODEL = "plugin:"
 _EXAMPLES = {
@@ -65,7 +50,10 @@ class RecipeReader:
 
     def read(self) -> Recipe | None:
         """Return the recipe without its controls; None if mistakes were reported."""
-        self._refuse_unknown_keys()
+        for key, node in self.root.items():
+            if key not in KEYS:
+                what, hint = self.sections.unknown_key(str(key), (*KEYS, "extends"))
+                self.mistakes.add(node.origin, (key,), what, hint)
         general, backbone = self._general(), self._backbone()
         train = self._settings(TrainSettings, "train")
         evaluate = self._settings(EvaluateSettings, "evaluate")
@@ -102,12 +90,6 @@ class RecipeReader:
             reporters=_choices(reporters),
         )
 
-    def _refuse_unknown_keys(self) -> None:
-        for key, node in self.root.items():
-            if key not in KEYS:
-                what, hint = self.sections.unknown_key(str(key), (*KEYS, "extends"))
-                self.mistakes.add(node.origin, (key,), what, hint)
-
     def _general(self) -> GeneralSettings | None:
         requires = self.root.child("requires")
         for index, node in requires.items() if requires else ():
@@ -120,13 +102,12 @@ class RecipeReader:
         return self.validator.validated(GeneralSettings, Node(entries, self.root.origin), ())
 
     def _settings(self, model: type[ModelT], key: str) -> ModelT | None:
-        """Return the settings in the section `key`; None if mistakes were reported."""
         node = self.root.child(key) or Node({}, self.root.origin)
         return self.validator.validated(model, node, (key,))
 
     def _required(self, key: str) -> Choice | None:
-        """Return the component at `key`; report a missing or invalid component, and return None."""
-        if not _holds_value(self.root.child(key)):
+        """Return the component at `key`; report a missing one."""
+        if not holds_value(self.root.child(key)):
             self.mistakes.add_at((key,), f'the key "{key}" is missing', f"As in: {_EXAMPLES[key]}")
         return self.components.choice((key,))
 
@@ -141,17 +122,17 @@ class RecipeReader:
         return backbone
 
     def _augmentation(self) -> Choice | None:
-        written = find(self.root, (TRAIN, AUGMENT))
-        if written is not None and _holds_value(self.root.child(AUGMENTATION)):
+        written = find(self.root, ("train", "augment"))
+        if written is not None and holds_value(self.root.child("augmentation")):
             self.mistakes.add_at(
-                (TRAIN, AUGMENT),
-                f'"{AUGMENT}" cannot stand beside "{AUGMENTATION}", which makes the views',
-                f'Remove "{AUGMENT}" here, or write {AUGMENTATION}: null.',
+                ("train", "augment"),
+                '"augment" cannot stand beside "augmentation", which makes the views',
+                'Remove "augment" here, or write augmentation: null.',
             )
-        return self.components.choice((AUGMENTATION,))
+        return self.components.choice(("augmentation",))
 
     def _list(self, key: str) -> list[Listed]:
-        """Return the components listed at `key`; report invalid components, and leave them out."""
+        """Return the valid components listed at `key`."""
         node = self.root.child(key)
         if node is None:
             return []
@@ -195,11 +176,10 @@ class RecipeReader:
             return ()
         if not node.value:
             self.mistakes.add_at((LEARNERS,), "needs at least one learner")
-        paths: list[KeyPath] = [(LEARNERS, index) for index in range(len(node.value))]
-        read = [
-            (self._learner(item, path), path) for item, path in zip(node.value, paths, strict=True)
-        ]
-        found = [(learner, path) for learner, path in read if learner]
+        found: list[tuple[LearnerChoice, KeyPath]] = []
+        for index, item in enumerate(node.value):
+            if learner := self._learner(item, (LEARNERS, index)):
+                found.append((learner, (LEARNERS, index)))
         self._refuse_duplicates([(learner.settings.name, path) for learner, path in found])
         return tuple(learner for learner, _ in found)
 
@@ -220,7 +200,6 @@ class RecipeReader:
         return LearnerChoice(settings, trainable, prototypes, loss)
 
     def _require_what_training_needs(self) -> None:
-        """Report missing pseudo-labels, and each learner without a loss."""
         labels = self.root.child("labels")
         if labels is None or labels.value == []:
             self.mistakes.add_at(
@@ -233,7 +212,7 @@ class RecipeReader:
         if listed is not None:
             learners = [((LEARNERS, index), learner) for index, learner in listed.items()]
         for path, learner in learners:
-            if isinstance(learner.value, dict) and not _holds_value(learner.child("loss")):
+            if isinstance(learner.value, dict) and not holds_value(learner.child("loss")):
                 self.mistakes.add(
                     learner.origin,
                     (*path, "loss"),
@@ -242,12 +221,10 @@ class RecipeReader:
                 )
 
     def _check_oracle(self, is_allowed: bool, descriptions: Sequence[Listed]) -> None:
-        """Report a missing `oracle: true`, and an `oracle: true` that no option needs.
+        """Report a missing `oracle: true`, and one that no option needs.
 
-        Only options of descriptions that use true labels of training images need the key. A key
-        without need would mark the results as those of an oracle. Such a key is reported only if
-        nothing else is wrong: a description that needs the key may itself be invalid, and is then
-        missing in `descriptions`.
+        The latter is reported only if nothing else is wrong: a description that needs the key may
+        itself be invalid, and is then missing in `descriptions`.
         """
         paths = [
             (*path, key)
@@ -273,13 +250,9 @@ class RecipeReader:
     def _resolve_describers(
         self, descriptions: Sequence[Listed], describers: Sequence[Listed]
     ) -> list[Listed]:
-        """Return `descriptions`, each with the name of the describer that it asks (`by`) checked.
-
-        If `by` names the first describer, it becomes None. Reports descriptions that name an
-        unknown describer, and descriptions that need a describer if there is none.
-        """
+        """Return `descriptions` with `by` checked; report the first that lacks a describer."""
         single, several = self.root.child("describer"), self.root.child("describers")
-        if _holds_value(single) and several is not None:
+        if holds_value(single) and several is not None:
             self.mistakes.add_at(
                 ("describers",),
                 '"describers" cannot stand beside "describer"',
@@ -290,13 +263,14 @@ class RecipeReader:
         labels = [choice.label for choice, _ in describers]
         if labels:
             return [(self._checked(choice, labels, path), path) for choice, path in descriptions]
-        asking = (one for one in descriptions if _scope(one[0]) in ("image", "group"))
-        for choice, path in islice(asking, 1):
-            self.mistakes.add_at(
-                path,
-                f'"{choice.label}" is about images, and there is no describer to look at them',
-                "Add describer: phrases, or another: latte components describer",
-            )
+        for choice, path in descriptions:
+            if _scope(choice) in ("image", "group"):
+                self.mistakes.add_at(
+                    path,
+                    f'"{choice.label}" is about images, and there is no describer to look at them',
+                    "Add describer: phrases, or another: latte components describer",
+                )
+                break
         return [*descriptions]
 
     def _check_questions(self, labels: Sequence[Listed], describers: Sequence[Listed]) -> None:
@@ -318,29 +292,21 @@ class RecipeReader:
             what = f'no describer of this recipe is called "{name}"'
             hint = suggestion(name, known, "Its describers")
             self.mistakes.add_at((*path, "describer"), what, hint)
-        if not _holds_value(self.root.child("budget")):
+        if not holds_value(self.root.child("budget")):
             what = f'"{choice.label}" asks questions, and the key "budget" is missing'
             hint = "Add the largest number of questions, as in budget: 300."
             self.mistakes.add_at(path, what, hint)
 
     def _are_incomplete(self, describers: Sequence[Listed]) -> bool:
-        """Return True if an invalid describer was left out of `describers`.
-
-        A description that names this describer must then not be reported as naming an unknown
-        describer.
-        """
+        """Return True if an invalid describer, which may still be named, was left out."""
         single, several = self.root.child("describer"), self.root.child("describers")
-        written = int(_holds_value(single))
+        written = int(holds_value(single))
         if several is not None:
             written += len(several.value) if isinstance(several.value, list) else 1
         return written != len(describers)
 
     def _checked(self, choice: Choice, labels: Sequence[str], path: KeyPath) -> Choice:
-        """Report an invalid `by` of a description; return the description.
-
-        `labels` are the labels of all describers. A `by` that names the first describer, which is
-        the default, becomes None.
-        """
+        """Report an invalid `by`; replace the name of the first describer by None."""
         if choice.by is None:
             return choice
         if _scope(choice) == "class":
@@ -355,9 +321,8 @@ class RecipeReader:
 def _without_default_tag(root: Node) -> Node:
     """Return the recipe without the default of `pretrained` if the model has its own weights.
 
-    In `pretrained: ${NAME:-TAG}`, `TAG` is a default for open_clip model names. A model such as
-    `local-dir:FOLDER` includes its weights and needs no tag. A tag that the user set stays, and is
-    refused later.
+    In `pretrained: ${NAME:-TAG}`, `TAG` is a default for open_clip model names. A tag that the user
+    set stays, and is refused later.
     """
     backbone = root.child(BACKBONE) or Node(None, root.origin)
     model, tag = backbone.child("model"), backbone.child("pretrained")
@@ -365,10 +330,6 @@ def _without_default_tag(root: Node) -> Node:
     if model and is_default and str(model.value).startswith(BRING_WEIGHTS):
         return root.replaced(BACKBONE, backbone.without(["pretrained"]))
     return root
-
-
-def _holds_value(node: Node | None) -> bool:
-    return node is not None and node.value is not None
 
 
 def _choices(listed: Iterable[Listed]) -> tuple[Choice, ...]:

@@ -54,8 +54,18 @@ def recipe_schema(registry: Registry) -> Schema:
         own = {one: model for one, model in options.items() if one.spec.kind == kind}
         definitions.schemas[kind] = _component(kind, own, definitions)
     keys = _keys(definitions)
-    control = {key: keys[key] for key in CONTROL_KEYS}
-    body = _closed({"extends": _extends(), **keys, "controls": _controls(control)})
+    base = {"anyOf": [{"enum": [*shipped_names()]}, {"type": "string", "pattern": r"\.ya?ml$"}]}
+    extends = {
+        "anyOf": [base, {"type": "array", "items": base}, {"type": "null"}],
+        "description": "recipes that this one changes: files beside it, or shipped names",
+    }
+    controls = {
+        "type": "object",
+        "propertyNames": {"pattern": f"^{LABEL.pattern}$"},
+        "additionalProperties": _nullable(_closed({key: keys[key] for key in CONTROL_KEYS})),
+        "description": "variants that run for comparison, with the keys that each changes",
+    }
+    body = _closed({"extends": extends, **keys, "controls": _nullable(controls)})
     return {
         "$schema": DIALECT,
         "title": "latte recipe",
@@ -89,14 +99,12 @@ class _Definitions:
         return dict(self.schemas[name].get("properties", {}))
 
     def referred_to(self, body: Schema) -> dict[str, Schema]:
-        """Return the definitions that `body` or another definition uses."""
         text = json.dumps([body, self.schemas])
         named = sorted(self.schemas.items())
         return {name: schema for name, schema in named if f'"{_REFERENCE}{name}"' in text}
 
 
 def _options(registry: Registry, registered: Registered) -> type[Options]:
-    """Return the class of a component's options; `NoOptions` if it cannot be imported."""
     try:
         return registry.options_model(registered)
     except LatteError:
@@ -121,10 +129,7 @@ def _keys(definitions: _Definitions) -> dict[str, Schema]:
 def _component(
     kind: Kind, options: Mapping[Registered, type[Options]], definitions: _Definitions
 ) -> Schema:
-    """Return the schema of a component of `kind`: its name, or a mapping with `use` and options.
-
-    If no component of this kind is installed, the schema accepts no value.
-    """
+    """Return the schema of a component: its name, or a mapping with `use` and options."""
     if not options:
         return {"not": {}}
     shared = {key: _RESERVED[key] for key in reserved_keys(kind) if key != USE}
@@ -152,25 +157,6 @@ def _component(
         "allOf": alternatives,
     }
     return {"anyOf": [{"enum": every}, mapping]}
-
-
-def _extends() -> Schema:
-    one = {"anyOf": [{"enum": [*shipped_names()]}, {"type": "string", "pattern": r"\.ya?ml$"}]}
-    return {
-        "anyOf": [one, {"type": "array", "items": one}, {"type": "null"}],
-        "description": "recipes that this one changes: files beside it, or shipped names",
-    }
-
-
-def _controls(keys: dict[str, Schema]) -> Schema:
-    return _nullable(
-        {
-            "type": "object",
-            "propertyNames": {"pattern": f"^{LABEL.pattern}$"},
-            "additionalProperties": _nullable(_closed(keys)),
-            "description": "variants that run for comparison, with the keys that each changes",
-        }
-    )
 
 
 def _refer(name: str) -> Schema:

@@ -37,10 +37,9 @@ class Validator:
     def validated(
         self, model: type[ModelT], node: Node, path: KeyPath, reserved: Iterable[str] = ()
     ) -> ModelT | None:
-        """Return the values in `node` as an object of the class `model`.
+        """Return `node` as an object of the class `model`; None if mistakes were reported.
 
-        If there are mistakes, they are reported, and None is returned. `path` is the key path of
-        `node`. `reserved` keys, such as `use`, are allowed beside the keys of `model`.
+        `reserved` keys, such as `use`, are allowed beside the keys of `model`.
         """
         if not isinstance(node.value, dict):
             self._report(*wrong_type([EXPECTED["model_type"]], node), node, path)
@@ -110,11 +109,7 @@ def _errors_in_values(model: type[Options], values: Any, node: Node) -> list[Err
 
 
 def _place(error: ErrorDetails, model: type[Options], root: Node) -> KeyPath:
-    """Return the key path of a pydantic error.
-
-    In pydantic's location, the names of union members are mixed with the keys; these names are
-    removed.
-    """
+    """Return the key path of a pydantic error, without the names of union members."""
     place: KeyPath = ()
     for key in error["loc"]:
         if find(root, (*place, key)) is not None:
@@ -127,10 +122,9 @@ def _place(error: ErrorDetails, model: type[Options], root: Node) -> KeyPath:
 def _by_place(
     errors: list[ErrorDetails], model: type[Options], root: Node
 ) -> dict[KeyPath, list[ErrorDetails]]:
-    """Group errors by key path, because pydantic reports one error per member of a union type.
+    """Group errors by key path, because pydantic reports one error per member of a union.
 
-    If one member of a union finds an error deeper inside the value, the other members' errors about
-    a wrong type of the whole value are dropped.
+    Errors about a wrong type of a value are dropped if another member finds one deeper inside it.
     """
     groups: dict[KeyPath, list[ErrorDetails]] = {}
     for error in errors:
@@ -147,10 +141,7 @@ def _by_place(
 def _is_misspelt_elsewhere(
     place: KeyPath, errors: list[ErrorDetails], model: type[Options], places: Iterable[KeyPath]
 ) -> bool:
-    """Return True if a misspelt key explains why the key at the path `place` is missing.
-
-    The misspelt key is reported instead.
-    """
+    """Return True if a misspelt key, reported instead, explains the missing key at `place`."""
     if not any(error["type"] == "missing" for error in errors):
         return False
     names = field_names(model, place[:-1])

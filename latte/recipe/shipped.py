@@ -15,8 +15,7 @@ DATA = "paper"
 """Folder of tables of published results; these files are not recipes."""
 TOP = "recipes"
 _COMMAND = ": latte "
-"""Start of the command in a shipped recipe's first comment; the text before the command is the
-summary."""
+"""Start of the command in a shipped recipe's first comment; the summary is before it."""
 
 
 @cache
@@ -70,10 +69,7 @@ def shown(path: Path) -> str:
 
 
 def recipes_by_folder(*, parts: bool) -> dict[str, list[tuple[str, str]]]:
-    """Return names and summaries of shipped recipes, grouped by folder.
-
-    Keys are headings for the folders. If `parts` is true, recipe parts follow at the end.
-    """
+    """Return names and summaries of shipped recipes, by a heading for their folder."""
     found: dict[str, list[tuple[str, str]]] = {}
     for name in sorted(shipped_names(), key=is_part):
         if is_part(name) and not parts:
@@ -95,10 +91,7 @@ def find(name: str) -> Path:
 
 
 def find_file(path: Path) -> Path:
-    """Return `path` if it is a file, else the shipped table of published numbers with this name.
-
-    Raises `LatteError` with the most similar name if there is no such table either.
-    """
+    """Return `path` if it is a file, else the shipped table of published numbers with this name."""
     if path.is_file():
         return path
     folder = recipe_folder()

@@ -1,7 +1,4 @@
-"""Read YAML 1.2 into `Node` objects, which keep the line of each value.
-
-PyYAML parses the text; tags are refused, and environment variables are expanded.
-"""
+"""Read YAML 1.2 into `Node` objects, which keep the line of each value."""
 
 from __future__ import annotations
 
@@ -38,7 +35,6 @@ _HINTS = {
 }
 """Hint on how to fix a mistake, by a part of PyYAML's message about it."""
 LARGEST_FILE = 1_000_000
-"""Maximum size of a file in bytes."""
 DEEPEST_NESTING = 50
 MOST_VALUES = 100_000
 """Largest number of values in a recipe after its anchors are expanded."""
@@ -57,7 +53,6 @@ class _Composer(Reader, Scanner, Parser, Composer, BaseResolver):
         self.depth = 0
 
     def compose_node(self, parent: YamlNode | None, index: int) -> YamlNode | None:
-        """Compose the next node. Raises `LatteError` if it has a tag or is nested too deep."""
         event: Event = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, NodeEvent) and not isinstance(event, AliasEvent):
             tag = getattr(event, "tag", None)
@@ -77,10 +72,6 @@ class _Composer(Reader, Scanner, Parser, Composer, BaseResolver):
         return node
 
     def compose_only_document(self) -> YamlNode | None:
-        """Return the YAML document, or None for an empty text.
-
-        Raises `LatteError` if there are several documents.
-        """
         self.get_event()  # type: ignore[no-untyped-call]
         document = None if self.check_event(StreamEndEvent) else self.compose_document()
         if not self.check_event(StreamEndEvent):
@@ -124,7 +115,6 @@ def position(source: str, mark: Any) -> str:
 
 
 def _hint(error: MarkedYAMLError, text: str) -> str | None:
-    """Return a hint about the most common cause of PyYAML's error; None if there is no hint."""
     problem = error.problem or ""
     mark = error.problem_mark
     line = text.splitlines()[mark.line] if mark and mark.line < len(text.splitlines()) else ""
@@ -146,10 +136,9 @@ class TreeBuilder:
         itself."""
 
     def build(self, yaml_node: YamlNode, path: KeyPath = (), mark: Mark | None = None) -> Node:
-        """Convert PyYAML's node and all its children to a `Node`.
+        """Convert PyYAML's node, whose key is at `mark`, and all its children to a `Node`.
 
-        `mark` is the position of the key, if the node is a value of a mapping. Raises `LatteError`
-        for an anchor that contains itself, and for more than `MOST_VALUES` values.
+        Raises `LatteError` for an anchor that contains itself, or more than `MOST_VALUES` values.
         """
         self.values += 1
         if self.values > MOST_VALUES:
@@ -177,7 +166,7 @@ class TreeBuilder:
         return node
 
     def _entries(self, mapping: MappingNode, path: KeyPath) -> dict[str, Node]:
-        """Return the entries of a mapping; report invalid and repeated keys, and leave them out."""
+        """Return the entries of a mapping without invalid and repeated keys, which are reported."""
         entries: dict[str, Node] = {}
         lines: dict[str, int] = {}
         for key_node, value in mapping.value:
@@ -192,7 +181,6 @@ class TreeBuilder:
         return entries
 
     def _key(self, key_node: YamlNode, path: KeyPath) -> str | None:
-        """Return the text of a key; report an invalid key and return None."""
         origin = self._origin(key_node.start_mark)
         if not isinstance(key_node, ScalarNode):
             self.mistakes.add(origin, path, "a key must be text, not a list or a mapping")
@@ -209,10 +197,7 @@ class TreeBuilder:
         return text if self._encodable(text, origin, path) else None
 
     def scalar(self, text: str, origin: Origin, path: KeyPath, *, quoted: bool) -> Node:
-        """Return the node for the scalar `text`; report a mistake in it.
-
-        If the text was not `quoted`, it may be a number, a boolean or null.
-        """
+        """Return the node for `text`, which is text if `quoted`; report a mistake in it."""
         try:
             value = text if quoted else resolve(text)
             if isinstance(value, str):
@@ -220,16 +205,12 @@ class TreeBuilder:
             return Node(value, origin)
         except ValueError as error:
             self.mistakes.add(origin, path, str(error), "Put it in quotes if it is meant as text.")
-            return Node(text, origin, broken=True)
         except LatteError as error:
             self.mistakes.add(origin, path, error.what, error.hint)
-            return Node(text, origin, broken=True)
+        return Node(text, origin, broken=True)
 
     def _encodable(self, text: str, origin: Origin, path: KeyPath) -> bool:
-        """Return True if `text` can be encoded as UTF-8; otherwise record a mistake, return False.
-
-        The YAML escape of a lone surrogate, for example, gives text that UTF-8 cannot encode.
-        """
+        """Report text that UTF-8 cannot encode, such as the YAML escape of a lone surrogate."""
         try:
             text.encode()
         except UnicodeEncodeError:

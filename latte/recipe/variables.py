@@ -44,8 +44,7 @@ def expand(text: str, environment: Mapping[str, str], origin: Origin) -> Node:
     """Return a node with `text`, in which environment variables are replaced by their values.
 
     The values are not expanded again. As in a shell, the default after `:-` also replaces an empty
-    variable. Raises `LatteError` for an unset variable without a default, and for a malformed
-    reference.
+    variable. Raises `LatteError` for an unset variable without a default.
     """
     names: list[str] = []
     filled: list[tuple[int, int]] = []
@@ -92,11 +91,10 @@ def _look_up(name: str, default: str | None, environment: Mapping[str, str]) -> 
 def with_shell_paths(node: Node, *types: Any) -> Node:
     """Return a copy of `node` in which paths from environment variables are absolute.
 
-    A path from an environment variable is relative to the working directory; other paths are
-    relative to the recipe. `types` are the possible types of the value, such as a pydantic model.
-    An option is a path if its type is `Path`, or text marked with `IsPath`. A path counts as coming
-    from a variable if its first character does: `${NAME}/photos` does, `photos/${NAME}` and the
-    default in `${NAME:-default}` do not.
+    Such a path is relative to the working directory; other paths are relative to the recipe.
+    `types` are the possible types of the value: `Path` and text marked with `IsPath` are paths. A
+    path comes from a variable if its first character does: `${NAME}/photos` does, `photos/${NAME}`
+    and the default in `${NAME:-default}` do not.
     """
     if isinstance(node.value, list):
         items = _arguments(types, (list, tuple))
@@ -121,7 +119,6 @@ def _absolute(node: Node, types: Sequence[Any]) -> Node:
 
 
 def _from_shell(text: str) -> str:
-    """Return `text` as an absolute path, normalised: `photos` and `./photos/` give equal paths."""
     try:
         path = Path(text).expanduser().absolute()
     except RuntimeError:  # `~name` of an unknown user
@@ -134,10 +131,7 @@ def _from_shell(text: str) -> str:
 
 
 def _values(types: Sequence[Any], key: str) -> Iterator[Any]:
-    """Yield the possible types of the value at `key` of a mapping.
-
-    `types` are the possible types of the mapping, such as pydantic models.
-    """
+    """Yield the possible types of the value at `key` of a mapping with one of `types`."""
     for one in _members(types):
         if isinstance(one, type) and issubclass(one, BaseModel) and key in one.model_fields:
             field = one.model_fields[key]
@@ -147,10 +141,7 @@ def _values(types: Sequence[Any], key: str) -> Iterator[Any]:
 
 
 def _arguments(types: Sequence[Any], kinds: tuple[Any, ...]) -> list[Any]:
-    """Return the type arguments, such as `int` in `list[int]`, of generic types in `types`.
-
-    Only generic types of the given `kinds`, such as `list`, count.
-    """
+    """Return the type arguments, such as `int` in `list[int]`, of types of these `kinds`."""
     return [
         argument
         for one in _members(types)

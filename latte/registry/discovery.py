@@ -143,24 +143,17 @@ def _load(one: _Installed, installed: Sequence[_Installed], *, strict: bool) -> 
             raise_plugin_error(f"{one.distribution} {one.version}", error)
         usable = tuple(spec for spec in declared if isinstance(spec, ComponentSpec))
         if isinstance(error, LatteError):
-            status: Status = "broken"
-            if isinstance(error, IncompatiblePluginError):
-                status = "incompatible"
+            incompatible = isinstance(error, IncompatiblePluginError)
+            status: Status = "incompatible" if incompatible else "broken"
             return one.plugin(status, error=error.what, specs=usable)
-        detail = "".join(traceback.format_exception(error))
-        what = error_line(error) + _of_another_interface(error)
+        what, detail = error_line(error), "".join(traceback.format_exception(error))
+        if isinstance(error, ImportError) and error.name in ("latte.api", "latte.testing"):
+            what += (
+                f". This latte has version {API_VERSION} of the plugin interface; "
+                "if the plugin was written for another version, upgrade the plugin or latte-clip"
+            )
         return one.plugin("broken", error=what, detail=detail, specs=usable)
     return one.plugin("ok", specs=specs, commands=commands)
-
-
-def _of_another_interface(error: BaseException) -> str:
-    """Return a hint if `error` is an import of a name that this latte's interface does not have."""
-    if not isinstance(error, ImportError) or error.name not in ("latte.api", "latte.testing"):
-        return ""
-    return (
-        f". This latte has version {API_VERSION} of the plugin interface; "
-        "if the plugin was written for another version, upgrade the plugin or latte-clip"
-    )
 
 
 def raise_plugin_error(package: str, error: BaseException) -> NoReturn:
@@ -176,10 +169,7 @@ def raise_plugin_error(package: str, error: BaseException) -> NoReturn:
 
 
 def _check_entry_point(one: _Installed, installed: Sequence[_Installed]) -> None:
-    """Raise `LatteError` unless the package has exactly one entry point, with a valid name.
-
-    The name must be unique and equal the name of the import package that the entry point loads.
-    """
+    """Raise `LatteError` unless the package has one entry point, with the name of its package."""
     key, module = one.entry_point.name, one.entry_point.module
     if module != key and not module.startswith(f"{key}."):
         raise LatteError(
@@ -197,10 +187,7 @@ def _check_entry_point(one: _Installed, installed: Sequence[_Installed]) -> None
 
 
 def _declarations(plugin: ModuleType) -> tuple[object, ...]:
-    """Return the declarations (specs) that the plugin's hook functions return.
-
-    Raises `LatteError` for a hook function that latte does not define.
-    """
+    """Return the declarations (specs) that the plugin's hook functions return."""
     manager = pluggy.PluginManager("latte")
     manager.add_hookspecs(Hooks)
     known = [hook for hook in vars(Hooks) if not hook.startswith("_")]
@@ -246,7 +233,6 @@ def check_declarations(
 
 
 def _component(spec: object) -> ComponentSpec:
-    """Return `spec` unchanged. Raises `LatteError` unless it is a valid `ComponentSpec`."""
     if not isinstance(spec, ComponentSpec):
         raise LatteError(
             "a hook must return ComponentSpecs or CommandSpecs, "
@@ -286,8 +272,7 @@ def _check_version(spec: ComponentSpec | CommandSpec) -> None:
 def import_target(target: str) -> Any:
     """Return the object that a text such as `"package.module:Name"` names.
 
-    Exceptions of the import are not caught. Output that a module prints while it is imported goes
-    to stderr, because stdout is for results.
+    What a module prints while it is imported goes to stderr, because stdout is for results.
     """
     module, _, name = target.partition(":")
     with contextlib.redirect_stdout(sys.stderr):
@@ -295,10 +280,7 @@ def import_target(target: str) -> Any:
 
 
 def disabled_file(environment: Mapping[str, str] = os.environ) -> Path:
-    """Return the path of `plugins.json`, which lists the disabled plugins.
-
-    The file is in the folder `LATTE_CONFIG`, or else in the user's configuration folder.
-    """
+    """Return the path of the list of disabled plugins, in `LATTE_CONFIG` or the user's folder."""
     chosen = environment.get("LATTE_CONFIG")
     folder = Path(chosen).expanduser() if chosen else Path(platformdirs.user_config_dir("latte"))
     return folder / "plugins.json"

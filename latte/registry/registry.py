@@ -39,16 +39,12 @@ INTERFACES: dict[Kind, type[Component[Any]]] = {
     "augmentation": interfaces.ImageAugmentation,
     "reporter": interfaces.Reporter,
 }
-"""Base class of the components of each kind. Components of kind `model` are functions and have no
-base class."""
+"""Base class of the components of each kind; those of kind `model` are functions."""
 
 
 @functools.cache
 def load_registry() -> Registry:
-    """Return the registry of this process, which is created at the first call.
-
-    Does not import torch. Logs a warning for each broken plugin.
-    """
+    """Return the registry of this process; the first call logs a warning per broken plugin."""
     registry = Registry(discover_plugins())
     for plugin in registry.plugins:
         if plugin.failed:
@@ -77,8 +73,7 @@ class Registry:
     def get(self, kind: Kind, name: str, where: str | None = None) -> Registered:
         """Return the component with this name: a short name, or the full `distribution/name`.
 
-        Raises `LatteError` if no package, or more than one, provides such a component. `where` is
-        the place that the error names, such as `recipe.yaml:3 loss.use`.
+        Raises `LatteError`, at the place `where`, if no package, or more than one, provides it.
         """
         known = self.all(kind)
         distribution, slash, short = name.rpartition("/")
@@ -97,7 +92,10 @@ class Registry:
             match = nearest(name, by_name)
             hints = [f'Did you mean "{match}" ({by_name[match].package})?'] if match else []
             hints += _absent(kind, name, self.plugins)
-            hints += _not_installed(distribution, self.plugins)
+            wanted = canonicalize_name(distribution)
+            installed = {plugin.distribution for plugin in self.plugins}
+            if wanted not in installed and is_normalized_name(wanted):
+                hints.append(f'The package {wanted} is not installed: pip install "{wanted}"')
             hint = "\n  ".join([*hints, f"All names: latte components {kind}"])
         raise LatteError(what, where=where, hint=hint)
 
@@ -114,8 +112,7 @@ class Registry:
     def load(self, registered: Registered) -> type[Component[Any]]:
         """Return the component's class, for every kind except `model`, which has no classes.
 
-        Raises `LatteError` if the class cannot be imported or does not implement the interface of
-        its kind.
+        Raises `LatteError` if the class cannot be imported, or lacks its interface.
         """
         interface = INTERFACES[registered.spec.kind]
         target = registered.spec.target
@@ -128,10 +125,7 @@ class Registry:
         return loaded
 
     def build(self, registered: Registered, options: Options, context: Context) -> Component[Any]:
-        """Create the component. If its constructor fails, add the package's name to the exception.
-
-        A `LatteError` is raised unchanged.
-        """
+        """Create the component; an exception, except `LatteError`, gets the package's name."""
         component = self.load(registered)
         try:
             return component(options, context)
@@ -177,10 +171,7 @@ def broken_component(registered: Registered, cause: str) -> LatteError:
 
 
 def failed_component(registered: Registered, cause: str, error: BaseException) -> LatteError:
-    """Return the error for a component whose code failed with `error`.
-
-    Raises `error` itself if `LATTE_STRICT_PLUGINS=1` asks for its traceback.
-    """
+    """Return the error for a component whose code failed; in strict mode, raise `error`."""
     if is_strict():
         raise_plugin_error(registered.package, error)
     broken = broken_component(registered, cause)
@@ -188,7 +179,7 @@ def failed_component(registered: Registered, cause: str, error: BaseException) -
 
 
 def _absent(kind: Kind, name: str, plugins: Sequence[Plugin]) -> list[str]:
-    """Return hints about plugins that are not loaded and that may declare the component `name`."""
+    """Return hints about plugins that are not loaded and may declare the component `name`."""
     missing = [plugin for plugin in plugins if plugin.status != "ok"]
     certain = [
         one
@@ -202,12 +193,3 @@ def _absent(kind: Kind, name: str, plugins: Sequence[Plugin]) -> list[str]:
         f"{start} {one.package}, which is {one.status}: {one.error} (latte plugins)"
         for one in likely
     ]
-
-
-def _not_installed(distribution: str, plugins: Sequence[Plugin]) -> list[str]:
-    """Return a hint to install the package `distribution`; empty if it is installed."""
-    wanted = canonicalize_name(distribution)
-    installed = any(plugin.distribution == wanted for plugin in plugins)
-    if installed or not is_normalized_name(wanted):
-        return []
-    return [f'The package {wanted} is not installed: pip install "{wanted}"']

@@ -105,10 +105,7 @@ class Hooks:
 
     @hookspec
     def latte_commands(self) -> Iterable[CommandSpec]:
-        """Return the commands that this package adds to `latte`.
-
-        A plugin cannot replace latte's own commands.
-        """
+        """Return the commands that this package adds to `latte`; they cannot replace its own."""
         raise NotImplementedError
 
 
@@ -134,10 +131,8 @@ class Plugin:
     """Name of the pip package, normalised: lower case, `-` between words."""
     version: str
     status: Status
-    """Result of loading the plugin.
-
-    A plugin is `blocked` if the environment variable `LATTE_PLUGINS` leaves it out, and `disabled`
-    if the user disabled it with `latte plugins disable`. Such plugins are not loaded."""
+    """Result of loading the plugin; it is not loaded if it is `blocked` (`LATTE_PLUGINS` leaves it
+    out) or `disabled` (by `latte plugins disable`)."""
     error: str | None = None
     """Reason for the status in one line, for every status except `ok`."""
     detail: str | None = None
@@ -145,7 +140,6 @@ class Plugin:
     specs: tuple[ComponentSpec, ...] = ()
     """Declared components, including those that the plugin declared before it failed."""
     commands: tuple[CommandSpec, ...] = ()
-    """Commands that the plugin adds to `latte`."""
 
     @property
     def package(self) -> str:

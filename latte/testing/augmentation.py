@@ -33,10 +33,7 @@ class ImageAugmentationContract(ComponentContract):
     def test_views_are_bytes_of_the_size_of_the_tower(
         self, tmp_path: Path, width: int, height: int
     ) -> None:
-        """Views must be (3, S, S) uint8, even for small and narrow images.
-
-        The image itself must not change.
-        """
+        """Views must be (3, S, S) uint8, even of narrow images; the image must not change."""
         augmentation: ImageAugmentation[Any] = self.make(tmp_path)
         image = _noise(width, height)
         before = image.tobytes()

@@ -16,6 +16,7 @@ from latte.interfaces.errors import error_line
 from latte.registry.registry import load_registry
 from latte.testing.blocks import check_blocks
 from latte.testing.component import ComponentContract, imports_torch
+from latte.testing.fixtures import noise
 
 _OLD_TORCH = Version(torch.__version__) < Version("2.10")
 """True if this version of torch may make the traced batch size a constant; the ONNX export refuses
@@ -42,10 +43,7 @@ class BackboneContract(ComponentContract):
     """Trainable groups that the backbone has; `none` is always tested."""
 
     def loader(self, folder: Path) -> BackboneLoader[Any]:
-        """Create `folder` and its files, and return a new loader.
-
-        Relative paths in the loader's options start at `folder`.
-        """
+        """Create `folder`, at which relative paths of options start, and return a new loader."""
         loader: BackboneLoader[Any] = self.make(folder)
         return loader
 
@@ -87,10 +85,7 @@ class BackboneContract(ComponentContract):
 
     @pytest.mark.parametrize("text", ["", "W" * 3, "word " * 2000, "ü 写真 🦊"])
     def test_a_feature_does_not_depend_on_other_texts(self, tmp_path: Path, text: str) -> None:
-        """Other texts in the same call may change a text's feature by rounding only.
-
-        This holds for texts of any length.
-        """
+        """Other texts of any length in the same call may change a feature by rounding only."""
         backbone = self.load(tmp_path)
         with torch.no_grad():
             alone = backbone.encode_texts([text])
@@ -101,16 +96,13 @@ class BackboneContract(ComponentContract):
     def test_an_image_feature_does_not_depend_on_other_images(self, tmp_path: Path) -> None:
         """Images must be encoded independently, up to rounding."""
         backbone = self.load(tmp_path)
-        pixels = _pixels(backbone)
+        pixels = noise(backbone)
         with torch.no_grad():
             alone, together = backbone.encode_images(pixels[1:2]), backbone.encode_images(pixels)
         assert torch.allclose(alone[0], together[1], atol=1e-5)
 
     def test_it_is_frozen_when_loaded(self, tmp_path: Path) -> None:
-        """A loaded model and its copies must record no gradient: they are frozen.
-
-        After `train_only("none")`, a model is frozen again.
-        """
+        """A loaded model, its copies, and a model after `train_only("none")` must be frozen."""
         backbone = self.load(tmp_path)
         for one in (backbone, backbone.fork()):
             assert not any(output.requires_grad for output in _outputs(one, gradient=True))
@@ -119,10 +111,7 @@ class BackboneContract(ComponentContract):
         assert not any(output.requires_grad for output in _outputs(backbone, gradient=True))
 
     def test_gradient_reaches_each_group(self, tmp_path: Path) -> None:
-        """A loss must give a gradient to the parameters of the trained group only.
-
-        Every group is a subset of the group `all`.
-        """
+        """A loss must give a gradient to the trained group only, a part of the group `all`."""
         backbone = self.load(tmp_path).fork()
         every = {*backbone.train_only("all")}
         for group in self.groups:
@@ -139,8 +128,7 @@ class BackboneContract(ComponentContract):
     def test_trunks_give_the_features_of_their_towers(self, tmp_path: Path) -> None:
         """A tower split by `image_trunk` or `text_trunk` must give equal features.
 
-        The outputs of its frozen layers carry no gradient. This is tested with each group of
-        trainable parameters and, if the backbone lists blocks, with its last blocks trained.
+        The outputs of its frozen layers must carry no gradient.
         """
         backbone = self.load(tmp_path).fork()
         for group in (*self.groups, "none"):
@@ -200,10 +188,7 @@ class BackboneContract(ComponentContract):
         assert torch.equal(trained.logit_scale, other.logit_scale)
 
     def test_a_saved_model_has_the_same_bits(self, tmp_path: Path) -> None:
-        """Saving and loading a trained model must keep its outputs bit for bit.
-
-        The loaded model has a new fingerprint.
-        """
+        """Saving and loading a trained model must keep its outputs, and give a new fingerprint."""
         loader = self.loader(tmp_path)
         backbone = loader.load()
         trained = backbone.fork()
@@ -266,31 +251,22 @@ class BackboneContract(ComponentContract):
         check_blocks(
             backbone,
             {
-                "image": lambda: backbone.encode_images(_pixels(backbone)),
+                "image": lambda: backbone.encode_images(noise(backbone)),
                 "text": lambda: backbone.encode_texts(TEXTS),
             },
         )
 
 
-def _pixels(backbone: Backbone) -> Tensor:
-    side = backbone.pixel_format.size
-    return torch.randn(3, 3, side, side, generator=torch.Generator().manual_seed(0))
-
-
 def _outputs(backbone: Backbone, *, gradient: bool = False) -> tuple[Tensor, Tensor]:
     with torch.set_grad_enabled(gradient):
-        return backbone.encode_images(_pixels(backbone)), backbone.encode_texts(TEXTS)
+        return backbone.encode_images(noise(backbone)), backbone.encode_texts(TEXTS)
 
 
 def _check_trunks(backbone: Backbone, trained: str) -> None:
-    """Fail unless a tower that is split by a trunk gives the features of the whole tower.
-
-    `trained` describes the trainable parameters, for messages.
-    """
     images, texts = backbone.image_trunk(), backbone.text_trunk()
     whole = _outputs(backbone, gradient=True)
     if images is not None:
-        states = images.states(_pixels(backbone))
+        states = images.states(noise(backbone))
         assert states.shape == (3, images.width), f"shape {states.shape}"
         assert not states.requires_grad, f"the image trunk trains with {trained}"
         _check_same(images.features(states), whole[0], f"the image trunk with {trained}")
@@ -315,7 +291,7 @@ def _check_image_tower(backbone: Backbone, difference: str) -> None:
     tower = backbone.image_tower()
     assert tower is not None, "image_tower() returns a module or None, but not both"
     with torch.no_grad():
-        expected, found = backbone.encode_images(_pixels(backbone)), tower.eval()(_pixels(backbone))
+        expected, found = backbone.encode_images(noise(backbone)), tower.eval()(noise(backbone))
     assert isinstance(found, Tensor), f"image_tower() returns a {type(found).__name__}"
     assert found.shape == expected.shape, f"image_tower() has outputs of shape {found.shape}"
     features = nn.functional.normalize(found.float(), dim=1)

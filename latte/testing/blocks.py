@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +17,7 @@ Encoders = Mapping[str, Callable[[], Tensor]]
 def check_blocks(backbone: ModuleBackbone, encoders: Encoders) -> None:
     """Raise `AssertionError` unless `blocks()` lists the blocks of each tower in order.
 
-    A block belongs to a tower if the features of the tower depend on its parameters. Blocks without
-    trainable parameters are not checked.
+    A block with trainable parameters belongs to the tower whose features depend on them.
     """
     lists = backbone.blocks()
     named = [name for blocks in lists for name in blocks]
@@ -25,25 +25,24 @@ def check_blocks(backbone: ModuleBackbone, encoders: Encoders) -> None:
     assert not absent, f"blocks() lists {absent[0]}, which is not a module of the model"
     repeated = [name for name in named if named.count(name) > 1]
     assert not repeated, f"blocks() lists {repeated[0]} more than once"
-    members = _parameters(named, backbone.train_only("all"))
+    every = backbone.train_only("all")
+    found = {
+        block: [one for name, one in every.items() if name.startswith(f"{block}.")]
+        for block in named
+    }
+    members = {block: parameters for block, parameters in found.items() if parameters}
     orders = {tower: _order(members, encode) for tower, encode in encoders.items()}
     backbone.train_only("none")
     towers = {name: [one for one, order in orders.items() if name in order] for name in members}
     _check_towers([[name for name in blocks if name in members] for blocks in lists], towers)
     for tower, order in orders.items():
         for blocks in lists:
-            _check_order(tower, [name for name in blocks if name in order], order)
-
-
-def _parameters(
-    blocks: Sequence[str], every: Mapping[str, nn.Parameter]
-) -> dict[str, list[nn.Parameter]]:
-    """Return the parameters of each block; a block without parameters is left out."""
-    found = {
-        block: [one for name, one in every.items() if name.startswith(f"{block}.")]
-        for block in blocks
-    }
-    return {block: parameters for block, parameters in found.items() if parameters}
+            own = [name for name in blocks if name in order]
+            for listed, used in zip(own, [name for name in order if name in own], strict=True):
+                assert listed == used, (
+                    f"blocks() lists {listed} before {used}, but the forward pass of the {tower} "
+                    f"tower uses {used} first"
+                )
 
 
 def _order(
@@ -56,15 +55,12 @@ def _order(
     """
     reached: dict[str, None] = {}
 
-    def hook(block: str) -> Callable[[Tensor], None]:
-        def note(gradient: Tensor) -> None:
-            if bool(gradient.any()):
-                reached.setdefault(block)
-
-        return note
+    def note(block: str, gradient: Tensor) -> None:
+        if bool(gradient.any()):
+            reached.setdefault(block)
 
     handles = [
-        one.register_hook(hook(block))  # type: ignore[no-untyped-call]
+        one.register_hook(partial(note, block))  # type: ignore[no-untyped-call]
         for block, parameters in members.items()
         for one in parameters
     ]
@@ -77,7 +73,6 @@ def _order(
 
 
 def _check_towers(lists: Sequence[Sequence[str]], towers: Mapping[str, Sequence[str]]) -> None:
-    """Raise `AssertionError` unless there is one list per tower, with blocks of this tower only."""
     first: dict[str, str] = {}
     for blocks in lists:
         for name in blocks:
@@ -100,13 +95,3 @@ def _check_towers(lists: Sequence[Sequence[str]], towers: Mapping[str, Sequence[
 
 def _tower(names: Sequence[str]) -> str:
     return f"{' and '.join(names)} tower"
-
-
-def _check_order(tower: str, blocks: Sequence[str], order: Sequence[str]) -> None:
-    """Raise `AssertionError` unless `blocks` has the order of the forward pass."""
-    expected = [name for name in order if name in blocks]
-    for listed, used in zip(blocks, expected, strict=True):
-        assert listed == used, (
-            f"blocks() lists {listed} before {used}, but the forward pass of the {tower} tower "
-            f"uses {used} first"
-        )

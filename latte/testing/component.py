@@ -38,10 +38,7 @@ class ComponentContract:
     """Options of the component, as in a recipe."""
 
     def build(self) -> tuple[type[Component[Any]], Options]:
-        """Return the component's class and options.
-
-        Override this method to test a component that is not installed as a plugin.
-        """
+        """Return the component's class and options; override it if no plugin is installed."""
         registered = self.registered()
         return load_registry().load(registered), self.valid(self.options)
 
@@ -49,10 +46,7 @@ class ComponentContract:
         """Write the files that the options name; paths in options are relative to `folder`."""
 
     def make(self, folder: Path, seed: int = 0) -> Any:
-        """Create `folder` and its files, and return a new component.
-
-        Relative paths in the component's options start at `folder`.
-        """
+        """Create `folder`, at which paths of options start, and its files; return a component."""
         folder.mkdir(parents=True, exist_ok=True)
         self.write_files(folder)
         component, options = self.build()
@@ -72,10 +66,7 @@ class ComponentContract:
             raise AssertionError(f"is the plugin installed (latte plugins)? {error}") from None
 
     def valid(self, options: Mapping[str, Any]) -> Options:
-        """Validate `options` with the component's options model.
-
-        Raises `AssertionError` with every invalid option, and the names of all options.
-        """
+        """Validate `options`; raise `AssertionError` with every invalid option, and all names."""
         model = load_registry().options_model(self.registered())
         try:
             return model.model_validate(dict(options))
@@ -126,11 +117,7 @@ class ComponentContract:
 
 
 def own_leaves(component: Component[Any]) -> Iterator[tuple[str, Tensor]]:
-    """Yield the tensors that a component holds to be trained, with their names.
-
-    These are attributes that are leaf tensors with `requires_grad`, and trainable parameters of
-    attributes that are `nn.Module`s.
-    """
+    """Yield name and tensor of what a component holds to be trained, also inside modules."""
     for name, value in vars(component).items():
         if isinstance(value, Tensor) and value.is_leaf and value.requires_grad:
             yield name, value

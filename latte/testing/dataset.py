@@ -90,11 +90,7 @@ class DatasetContract(ComponentContract):
                 image.convert("RGB")
 
     def test_labels_are_class_indices(self, tmp_path: Path) -> None:
-        """Labels must be class indices.
-
-        This includes labels of evaluation images, and the known true labels of training images
-        (`audit_labels`).
-        """
+        """Labels of evaluation images and known labels of training images must be classes."""
         dataset: Dataset[Any] = self.make(tmp_path)
         classes = range(len(dataset.class_names))
         for one in dataset.evaluation_images():

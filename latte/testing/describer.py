@@ -8,13 +8,22 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import pytest
 from PIL import Image
 
-from latte.api import Choice, ChoiceRequest, Describer, DescribeRequest, Kind, Refusal
+from latte.api import (
+    Choice,
+    ChoiceRequest,
+    DescribedImage,
+    Describer,
+    DescribeRequest,
+    Kind,
+    Refusal,
+)
 from latte.testing.component import ComponentContract
 from latte.testing.fixtures import described_images
 
@@ -25,8 +34,6 @@ PROMPTS = ("What is this?", "Qu'est-ce que c'est ?\n写真 🦊 {class} {0}")
 
 class DescriberContract(ComponentContract):
     """Tests that texts are valid and that describers with equal fingerprints write equal texts.
-
-    latte stores texts under the fingerprint and uses them again in later runs.
 
     Example:
         >>> from latte.testing import DescriberContract
@@ -63,10 +70,7 @@ class DescriberContract(ComponentContract):
         assert len(texts) == len(requests), f"{len(texts)} texts for {len(requests)} requests"
 
     def test_texts_do_not_depend_on_the_batch_or_its_order(self, tmp_path: Path) -> None:
-        """A text must not depend on the other requests of the batch, or on their order.
-
-        This is needed because a resumed run forms different batches.
-        """
+        """A text must not depend on its batch: a resumed run forms different batches."""
         requests, describer = self.requests(tmp_path), self.make(tmp_path)
         texts = describer.describe(requests)
         alone = [describer.describe([request])[0] for request in requests]
@@ -213,7 +217,6 @@ class DescriberContract(ComponentContract):
 
 
 def _equal(one: Choice | Refusal, other: Choice | Refusal) -> bool:
-    """Return True for two refusals, or for two choices with equal probabilities up to rounding."""
     if isinstance(one, Refusal) or isinstance(other, Refusal):
         return type(one) is type(other)
     shares = [*one.probabilities, one.none]
@@ -223,26 +226,15 @@ def _equal(one: Choice | Refusal, other: Choice | Refusal) -> bool:
 def _watched(
     requests: Sequence[RequestT], then: Callable[[Image.Image], Image.Image]
 ) -> tuple[list[RequestT], list[str]]:
-    """Return copies of `requests` whose images call `then` when a describer opens them.
-
-    Also returns a list to which the key of each opened image is appended.
-    """
+    """Return copies of `requests` whose images call `then` when opened; also the opened keys."""
     opened: list[str] = []
 
-    def watched(key: str, usual: Callable[[], Image.Image]) -> Callable[[], Image.Image]:
-        def open_image() -> Image.Image:
-            opened.append(key)
-            return then(usual())
+    def open_image(image: DescribedImage) -> Image.Image:
+        opened.append(image.key)
+        return then(image.open())
 
-        return open_image
-
-    asked = [
-        replace(
-            one,
-            images=tuple(
-                replace(image, open=watched(image.key, image.open)) for image in one.images
-            ),
-        )
-        for one in requests
-    ]
+    asked = []
+    for one in requests:
+        images = [replace(image, open=partial(open_image, image)) for image in one.images]
+        asked.append(replace(one, images=tuple(images)))
     return asked, opened

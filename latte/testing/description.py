@@ -60,10 +60,7 @@ class DescriptionTypeContract(ComponentContract):
             assert description.prompt(name) == prompt, f"two prompts for {name!r}"
 
     def test_all_prompts_begin_with_the_first(self, tmp_path: Path) -> None:
-        """`prompts` must begin with `prompt` and have no duplicates.
-
-        Also, `samples`, `weight` and `groups_per_class` are in their valid ranges.
-        """
+        """`prompts` must begin with `prompt` and have no duplicates; numbers must be in range."""
         description: DescriptionType[Any] = self.make(tmp_path)
         prompts = [*description.prompts("cat")]
         assert prompts[:1] == [description.prompt("cat")], "prompts must begin with prompt"

@@ -39,9 +39,8 @@ _GROUPS: Mapping[TrainableGroup, tuple[str, ...]] = {
 class StubClip(Backbone):
     """Backbone with deterministic features that differ for different inputs; needs no download.
 
-    An image feature depends on the mean colours of 4 x 4 tiles of the image, a text feature on a
-    hash of the text, so image and text features are unrelated. The trainable groups `all` and
-    `projections` have parameters; the others have none.
+    An image feature depends on the mean colours of 4 x 4 tiles, a text feature on a hash of the
+    text, so they are unrelated. Only the groups `all` and `projections` have parameters.
 
     Example:
         >>> from latte.testing import StubClip
@@ -141,10 +140,7 @@ HOSTILE_NAMES = (
 
 
 def make_context(folder: Path, seed: int = 0) -> Context:
-    """Return a context on the CPU whose relative paths start at `folder`.
-
-    Its frozen CLIP is a `StubClip`.
-    """
+    """Return a context on the CPU with a `StubClip`, whose relative paths start at `folder`."""
     cache = folder / "cache"
     cache.mkdir(parents=True, exist_ok=True)
     return Context(base_dir=folder, cache_dir=cache, device="cpu", seed=seed, frozen_clip=StubClip)
@@ -156,18 +152,28 @@ def unit_rows(rows: int, width: int = WIDTH, seed: int = 0) -> Tensor:
     return normalize(torch.randn(rows, width, generator=generator), dim=1)
 
 
+def random_classifier(classes: int, seed: int) -> Classifier:
+    """Return a classifier with one random unit row per class."""
+    return Classifier(unit_rows(classes, seed=seed), torch.arange(classes))
+
+
+def noise(backbone: Backbone) -> Tensor:
+    """Return random pixels (3, 3, S, S) of the backbone's size, always the same."""
+    side = backbone.pixel_format.size
+    return torch.randn(3, 3, side, side, generator=torch.Generator().manual_seed(0))
+
+
 def tiny_images(folder: Path, count: int = 6) -> list[ImageReference]:
     """Write `count` different images, `0.png` and so on, and return their references."""
     folder.mkdir(parents=True, exist_ok=True)
-    return [_tiny_image(folder, number) for number in range(count)]
-
-
-def _tiny_image(folder: Path, number: int) -> ImageReference:
-    image = Image.new("RGB", (12 + number, 10), (40 * number % 256, 90, 200))
-    image.paste((255, 255, 0), (0, 0, 3, 3 + number % 6))
-    path = folder / f"{number}.png"
-    image.save(path)
-    return ImageReference(path.name, path)
+    references = []
+    for number in range(count):
+        image = Image.new("RGB", (12 + number, 10), (40 * number % 256, 90, 200))
+        image.paste((255, 255, 0), (0, 0, 3, 3 + number % 6))
+        path = folder / f"{number}.png"
+        image.save(path)
+        references.append(ImageReference(path.name, path))
+    return references
 
 
 def described_images(folder: Path, count: int = 3) -> list[DescribedImage]:
@@ -192,10 +198,7 @@ def _open(path: Path) -> Image.Image:
 def training_start(
     classes: int = 4, images: int = 12, descriptions: Sequence[str] = ("class", "image", "group")
 ) -> TrainingStart:
-    """Return a `TrainingStart` with random features, for tests of labelers and aggregators.
-
-    If there are several classes, no image belongs to the last class.
-    """
+    """Return a `TrainingStart` with random features; of several classes, the last has no image."""
     class_features = unit_rows(classes, seed=1)
     nearest = torch.arange(images) % max(classes - 1, 1)
     image_features = normalize(class_features[nearest] + 0.3 * unit_rows(images, seed=2), dim=1)
@@ -228,9 +231,8 @@ def guard_evidence(
 ) -> Evidence:
     """Return input for tests of guards, computed from random features.
 
-    The prototype of a class is the normalised sum of its text feature and its image features. If
-    `trained` is True, each learner has different image features. The first `corrected` images have
-    a class that a person gave.
+    If `trained` is True, each learner has different image features. The first `corrected` images
+    have a class that a person gave.
     """
     start = training_start(classes, images)
     frozen, texts = start.image_features, start.class_features
@@ -245,6 +247,7 @@ def guard_evidence(
         one.classifier.similarities(one.image_features) for one in candidates.values()
     )
     assert isinstance(similarities, Tensor), "there is at least one learner"
+    rows = torch.arange(images)
     return Evidence(
         class_names=start.class_names,
         class_features=texts,
@@ -253,9 +256,5 @@ def guard_evidence(
         candidates=candidates,
         labels=similarities.argmax(dim=1),
         trained=trained,
-        corrections=(
-            torch.where(torch.arange(images) < corrected, torch.arange(images) % classes, -1)
-            if corrected
-            else None
-        ),
+        corrections=torch.where(rows < corrected, rows % classes, -1) if corrected else None,
     )

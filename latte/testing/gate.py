@@ -1,7 +1,4 @@
-"""Contract tests of gates, which filter out unusable texts before training.
-
-The verdict on a text is None if the text passes, else the reason why it is filtered out.
-"""
+"""Contract tests of gates, which filter out unusable texts before training."""
 
 from __future__ import annotations
 
@@ -71,10 +68,7 @@ class GateContract(ComponentContract):
 
     @pytest.mark.parametrize("count", [0, 1])
     def test_a_description_may_have_hardly_any_text(self, tmp_path: Path, count: int) -> None:
-        """`judge` must accept an empty list and a single text.
-
-        A describer may have refused the other requests, or all requests.
-        """
+        """`judge` must accept no text and a single text: a describer may refuse the others."""
         verdicts = self.judged(self.make(tmp_path), self.texts()[:count])
         assert len(verdicts) == count, f"{len(verdicts)} verdicts on {count} texts"
 

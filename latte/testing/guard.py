@@ -1,7 +1,4 @@
-"""Contract tests of guards, which judge without labels whether the adapted model is better.
-
-The input of a guard is an `Evidence`, and its decision is a `Verdict`.
-"""
+"""Contract tests of guards, which judge without labels whether the adapted model is better."""
 
 from __future__ import annotations
 
@@ -47,10 +44,7 @@ class GuardContract(ComponentContract):
     def test_a_trained_candidate_is_taken_whole_or_not_at_all(
         self, tmp_path: Path, learners: int
     ) -> None:
-        """If CLIP was trained, the strength must be 0 or 1.
-
-        Classifiers for the features of two different CLIPs cannot be averaged.
-        """
+        """If CLIP was trained, the strength must be 0 or 1: two CLIPs cannot be averaged."""
         evidence = guard_evidence(trained=True, learners=learners)
         _check(self.judged(tmp_path, evidence), evidence)
 

@@ -1,7 +1,4 @@
-"""Contract tests of pseudo-labelers, which assign classes to training images.
-
-The label streams must be valid, and a resumed labeler must give the same labels.
-"""
+"""Contract tests of pseudo-labelers, which assign classes to training images."""
 
 from __future__ import annotations
 
@@ -53,7 +50,12 @@ class PseudoLabelerContract(ComponentContract):
 
     def begin(self, labeler: PseudoLabeler[Any], start: TrainingStart, epoch: int) -> EpochInfo:
         """Call `on_epoch_start` as the engine does; feature banks are passed only if needed."""
-        banks = _feature_banks(start) if labeler.needs_feature_banks else {}
+        banks = {}
+        if labeler.needs_feature_banks:
+            count, width = start.image_features.shape
+            for place, name in enumerate(LEARNERS):
+                rows = start.image_features + 0.3 * unit_rows(count, width, seed=5 + place)
+                banks[name] = FeatureBank(normalize(rows, dim=1))
         return labeler.on_epoch_start(banks, _aggregators(labeler, start), epoch)
 
     def assign(
@@ -157,14 +159,6 @@ def _aggregators(
     for aggregator in made.values():
         aggregator.start(start)
     return made
-
-
-def _feature_banks(start: TrainingStart) -> Mapping[str, FeatureBank]:
-    """Return one `FeatureBank` per learner, with different features of the same images."""
-    count, width = start.image_features.shape
-    noise = [0.3 * unit_rows(count, width, seed=5 + place) for place in range(len(LEARNERS))]
-    rows = [normalize(start.image_features + one, dim=1) for one in noise]
-    return {name: FeatureBank(one) for name, one in zip(LEARNERS, rows, strict=True)}
 
 
 def check_posterior(posterior: Posterior, images: int, classes: int) -> None:

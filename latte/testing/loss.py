@@ -10,17 +10,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from latte.api import Classifier, Kind, LabelStream, LatteError, Loss, Supervision
+from latte.api import Kind, LabelStream, LatteError, Loss, Supervision
 from latte.testing.component import ComponentContract, own_leaves
-from latte.testing.fixtures import unit_rows
+from latte.testing.fixtures import random_classifier, unit_rows
 
 SCALE = torch.tensor(100.0)
 
 
 class LossContract(ComponentContract):
-    """Tests that a loss is a finite scalar with gradient.
-
-    The loss must depend on the weights of the labels, but not on the order of the batch.
+    """Tests that a loss is a finite scalar with gradient that depends on the labels' weights.
 
     Example:
         >>> from latte.testing import LossContract
@@ -67,9 +65,11 @@ class LossContract(ComponentContract):
         wanted = ("targets", "classifier")
         assert loss.requires in wanted, f"requires must be one of {', '.join(wanted)}"
         images, supervision = example(loss)
-        lacking = Supervision(supervision.stream, **_others(loss))
+        other: dict[str, Any] = {"targets": unit_rows(6, seed=3)}
+        if loss.requires == "targets":
+            other = {"classifier": random_classifier(4, seed=3)}
         with pytest.raises(LatteError):
-            loss(images, lacking, SCALE)
+            loss(images, Supervision(supervision.stream, **other), SCALE)
 
     def test_the_order_of_the_batch_does_not_matter(self, tmp_path: Path) -> None:
         """Shuffling the batch may change the loss by rounding only."""
@@ -111,23 +111,15 @@ def example(loss: Loss[Any], classes: int = 4, size: int = 6) -> tuple[Tensor, S
     labels = torch.arange(size) % classes
     weights = torch.linspace(0.5, 1.0, size)
     stream = LabelStream("stream", labels, weights)
-    class_rows = unit_rows(classes, seed=3)
+    classifier = random_classifier(classes, seed=3)
     images = unit_rows(size, seed=4).requires_grad_()
     if loss.requires == "targets":
         bias = torch.tensor(-10.0)
-        return images, Supervision(stream, targets=class_rows[labels], logit_bias=bias)
-    return images, Supervision(stream, classifier=Classifier(class_rows, torch.arange(classes)))
-
-
-def _others(loss: Loss[Any]) -> dict[str, Any]:
-    """Return the field (`targets` or `classifier`) that `loss` does not require, with a value."""
-    if loss.requires == "targets":
-        return {"classifier": Classifier(unit_rows(4, seed=3), torch.arange(4))}
-    return {"targets": unit_rows(6, seed=3)}
+        return images, Supervision(stream, classifier.weights[labels], logit_bias=bias)
+    return images, Supervision(stream, classifier=classifier)
 
 
 def _rows(supervision: Supervision, rows: Tensor) -> Supervision:
-    """Return `supervision` with its samples in the order `rows`."""
     stream, targets = supervision.stream, supervision.targets
     shuffled = replace(stream, labels=stream.labels[rows], weights=stream.weights[rows])
     return replace(supervision, stream=shuffled, targets=None if targets is None else targets[rows])

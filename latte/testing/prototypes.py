@@ -1,8 +1,4 @@
-"""Contract tests of prototype aggregators, which hold the vectors that represent classes.
-
-A label stream has one label and one weight per image, from one source. The classifier must be
-valid, and a resumed aggregator must take bit-identical steps.
-"""
+"""Contract tests of prototype aggregators, which hold the vectors that represent classes."""
 
 from __future__ import annotations
 
@@ -79,11 +75,18 @@ class PrototypeAggregatorContract(ComponentContract):
         """`supervise` must return targets (B, D), a classifier of all classes, or both."""
         start = training_start(classes)
         for supervision in supervise(self.started(tmp_path, start), start, 0, size):
-            given = supervision.targets is not None or supervision.classifier is not None
+            targets, found = supervision.targets, supervision.classifier
+            given = targets is not None or found is not None
             assert given, "supervise() must give targets or a classifier"
-            _check_targets(supervision, start.image_features[:size])
-            if supervision.classifier is not None:
-                check_classifier(_detached(supervision.classifier), classes)
+            if targets is not None:
+                shape = tuple(targets.shape)
+                assert shape == start.image_features[:size].shape, (
+                    f"targets are {shape}, not (B, D)"
+                )
+                assert bool(targets.isfinite().all()), "targets must be finite"
+            if found is not None:
+                bias = None if found.bias is None else found.bias.detach()
+                check_classifier(Classifier(found.weights.detach(), found.owners, bias), classes)
 
     def test_a_recipe_without_descriptions_is_served_or_refused(self, tmp_path: Path) -> None:
         """Without texts, `supervise` must work or raise a `LatteError`."""
@@ -175,10 +178,7 @@ def supervise(
     weight: float = 1.0,
     texts: Sequence[str] = ("class", "image", "group"),
 ) -> list[Supervision]:
-    """Call `supervise` for two label streams, as training step `step` does.
-
-    `frozen` has zero-shot labels, `current` the labels that the aggregator's prototypes give.
-    """
+    """Call `supervise` as training step `step` does, for zero-shot and for current labels."""
     rows = (torch.arange(size) + step * size) % len(start.image_features)
     images = start.image_features[rows]
     if aggregator.class_features_refresh == "step":
@@ -187,22 +187,18 @@ def supervise(
         "frozen": start.zero_shot_labels[rows],
         "current": aggregator.similarities(images).argmax(1),
     }
-    streams = [
-        LabelStream(name, of_stream, torch.full((size,), weight))
-        for name, of_stream in labels.items()
-    ]
-    return [
-        aggregator.supervise(
-            stream, {name: _text(name, start, stream, rows) for name in texts}, images
-        )
-        for stream in streams
-    ]
-
-
-def _text(name: str, start: TrainingStart, stream: LabelStream, rows: Tensor) -> Tensor:
-    if name == "class":
-        return start.class_features[stream.labels].requires_grad_()
-    return start.description_features(name)[rows].requires_grad_()
+    found = []
+    for stream_name, own in labels.items():
+        features = {
+            name: start.class_features[own]
+            if name == "class"
+            else start.description_features(name)[rows]
+            for name in texts
+        }
+        given = {name: text.requires_grad_() for name, text in features.items()}
+        stream = LabelStream(stream_name, own, torch.full((size,), weight))
+        found.append(aggregator.supervise(stream, given, images))
+    return found
 
 
 def take_step(
@@ -212,10 +208,7 @@ def take_step(
     size: int = 5,
     weight: float = 1.0,
 ) -> list[Supervision]:
-    """Take one training step and return what `supervise` returned for each label stream.
-
-    A step calls `supervise`, the backward pass and `update`.
-    """
+    """Call `supervise`, the backward pass and `update`; return the result of `supervise`."""
     supervisions = supervise(aggregator, start, step, size, weight)
     given = [
         tensor.sum()
@@ -226,16 +219,12 @@ def take_step(
     if given:
         torch.autograd.backward(torch.stack(given).sum())
     aggregator.update(supervisions)
-    _check_no_graph(aggregator)
-    return supervisions
-
-
-def _check_no_graph(aggregator: PrototypeAggregator[Any]) -> None:
     kept = [*aggregator.state().values(), aggregator.classifier().weights]
     assert all(tensor.grad_fn is None for tensor in kept), (
         "update() kept the gradient graph of a step, which the next step cannot use: detach the "
         "targets before they move prototypes, as in one.targets.detach()"
     )
+    return supervisions
 
 
 def _tensors(supervision: Supervision) -> list[Tensor | None]:
@@ -254,27 +243,12 @@ def check_classifier(classifier: Classifier, classes: int) -> None:
     assert not weights.requires_grad, "classifier() must not carry gradient"
     assert bool(weights.isfinite().all()), "prototypes must be finite"
     assert bool(weights.any(dim=1).all()), "a prototype is zero, so that it has no direction"
-    if classifier.bias is not None:
-        _check_bias(classifier.bias, weights)
-
-
-def _check_bias(bias: Tensor, weights: Tensor) -> None:
-    assert bias.shape == weights.shape[:1], f"bias is {tuple(bias.shape)}, not one for each row"
-    assert bias.dtype == weights.dtype, f"bias is {bias.dtype}, and weights are {weights.dtype}"
-    assert not bias.requires_grad, "classifier() must not carry gradient"
-    assert bool(bias.isfinite().all()), "the bias must be finite"
-
-
-def _check_targets(supervision: Supervision, images: Tensor) -> None:
-    targets = supervision.targets
-    if targets is not None:
-        assert targets.shape == images.shape, f"targets are {tuple(targets.shape)}, not (B, D)"
-        assert bool(targets.isfinite().all()), "targets must be finite"
-
-
-def _detached(classifier: Classifier) -> Classifier:
-    bias = None if classifier.bias is None else classifier.bias.detach()
-    return Classifier(classifier.weights.detach(), classifier.owners, bias)
+    bias = classifier.bias
+    if bias is not None:
+        assert bias.shape == weights.shape[:1], f"bias is {tuple(bias.shape)}, not one for each row"
+        assert bias.dtype == weights.dtype, f"bias is {bias.dtype}, and weights are {weights.dtype}"
+        assert not bias.requires_grad, "classifier() must not carry gradient"
+        assert bool(bias.isfinite().all()), "the bias must be finite"
 
 
 def _check_equal(

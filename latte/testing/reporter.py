@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-import torch
 
 from latte.api import (
-    Classifier,
     Confusion,
     Described,
     Figures,
@@ -25,7 +24,7 @@ from latte.api import (
     StageEnd,
 )
 from latte.testing.component import ComponentContract
-from latte.testing.fixtures import HOSTILE_NAMES, unit_rows
+from latte.testing.fixtures import HOSTILE_NAMES, random_classifier
 from latte.testing.results import run_results, without_evaluation
 
 
@@ -42,14 +41,22 @@ class ReporterContract(ComponentContract):
 
     def report(self, folder: Path, results: RunResults, monkeypatch: pytest.MonkeyPatch) -> None:
         """Write the report with an empty working directory, and check the written files."""
-        reporter = self.make(folder / "recipe")
+        with self._confined(folder, results, monkeypatch) as reporter:
+            files = reporter.report(results)
+        _check(files, results.folder)
+
+    @contextmanager
+    def _confined(
+        self, folder: Path, results: RunResults, monkeypatch: pytest.MonkeyPatch
+    ) -> Iterator[Reporter[Any]]:
+        """Yield a new reporter; fail if it writes outside of the run folder."""
+        reporter: Reporter[Any] = self.make(folder / "recipe")
         current = folder / "current"
         current.mkdir(exist_ok=True)
         monkeypatch.chdir(current)
         before = _outside(folder, results.folder)
-        files = reporter.report(results)
+        yield reporter
         assert _outside(folder, results.folder) == before, "it wrote outside results.folder"
-        _check(files, results.folder)
 
     def test_it_writes_into_the_run_folder_alone(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -89,17 +96,9 @@ class ReporterContract(ComponentContract):
     def observe(
         self, folder: Path, results: RunResults, monkeypatch: pytest.MonkeyPatch, *, ends: bool
     ) -> None:
-        """Call a new reporter's hooks as a run does, and assert that it writes in the run folder.
-
-        If `ends` is false, call the hooks of a run that is stopped before the report is written.
-        """
-        reporter = self.make(folder / "recipe")
-        current = folder / "current"
-        current.mkdir(exist_ok=True)
-        monkeypatch.chdir(current)
-        before = _outside(folder, results.folder)
-        files = call_hooks(reporter, results, ends=ends)
-        assert _outside(folder, results.folder) == before, "it wrote outside results.folder"
+        """Call a new reporter's hooks as a run does; unless `ends`, the run is stopped."""
+        with self._confined(folder, results, monkeypatch) as reporter:
+            files = call_hooks(reporter, results, ends=ends)
         if ends:
             _check(files, results.folder)
 
@@ -107,10 +106,13 @@ class ReporterContract(ComponentContract):
 def call_hooks(reporter: Reporter[Any], results: RunResults, *, ends: bool = True) -> list[Path]:
     """Call the hooks of `reporter` in the order of a run, and `report`; return the written paths.
 
-    Hooks receive the steps of `results`; the first step is sent twice, as after resuming. With
-    `ends=False`, the run fails before the report, and the list is empty.
+    The first step is sent twice, as after resuming. With `ends=False`, the run fails before the
+    report, and the list is empty.
     """
-    rows = [(row["event"], _figures(row)) for row in results.metrics]
+    rows = [
+        (row.pop("event"), Figures(row.pop("step"), row.pop("epoch"), row))
+        for row in map(dict, results.metrics)
+    ]
     steps = [figures for event, figures in rows if event == "step"]
     start = RunStart(results.name, results.folder, results.recipe, 0, results.class_names)
     reporter.on_run_start(start)
@@ -130,17 +132,12 @@ def call_hooks(reporter: Reporter[Any], results: RunResults, *, ends: bool = Tru
     return written
 
 
-def _figures(row: Mapping[str, Any]) -> Figures:
-    values = {name: value for name, value in row.items() if name not in ("event", "step", "epoch")}
-    return Figures(row["step"], row["epoch"], values)
-
-
 def hostile(results: RunResults) -> RunResults:
     """Return a copy of `results` with class names and descriptions from `HOSTILE_NAMES`."""
     accuracies = results.evaluations[0].classes[:1] * len(HOSTILE_NAMES)
     described = {"image": Described(" ".join(HOSTILE_NAMES))}
     labels = range(len(HOSTILE_NAMES))
-    before, after = (_classifier(len(HOSTILE_NAMES), seed) for seed in (1, 2))
+    before, after = (random_classifier(len(HOSTILE_NAMES), seed) for seed in (1, 2))
     return replace(
         results,
         class_names=HOSTILE_NAMES,
@@ -156,12 +153,7 @@ def hostile(results: RunResults) -> RunResults:
     )
 
 
-def _classifier(classes: int, seed: int) -> Classifier:
-    return Classifier(unit_rows(classes, seed=seed), torch.arange(classes))
-
-
 def _check(files: object, folder: Path) -> None:
-    """Fail unless `report` returned existing paths in the run folder."""
     assert isinstance(files, list), "report() must return a list"
     assert files, "report() must return the paths that it wrote"
     for file in files:
@@ -172,7 +164,6 @@ def _check(files: object, folder: Path) -> None:
 
 
 def _outside(folder: Path, run: Path) -> dict[Path, str]:
-    """Return the content hash of every file below `folder` that is not in the run folder."""
     files = (path for path in folder.rglob("*") if path.is_file())
     return {
         path: hashlib.blake2b(path.read_bytes()).hexdigest()

@@ -5,12 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from latte.interfaces import (
     ClassAccuracy,
     ClassifiedImage,
-    Classifier,
     Confusion,
     Described,
     Evaluation,
@@ -20,19 +17,16 @@ from latte.interfaces import (
     LearnerPrototypes,
     RunResults,
 )
-from latte.testing.fixtures import tiny_images, unit_rows
+from latte.testing.fixtures import random_classifier, tiny_images
 
 CLASSES = ("cat", "dog", "fish")
 
 
 def run_results(folder: Path) -> RunResults:
-    """Return synthetic results of a run, and write the images that they name to `folder`.
-
-    Top-1 accuracy rises by 10 points on 60 evaluation images.
-    """
+    """Return synthetic results of a run, and write the images that they name to `folder`."""
     run = folder / "run"
     run.mkdir(parents=True, exist_ok=True)
-    gallery = _gallery(folder / "photos")
+    images = tiny_images(folder / "photos", 3)
     before = _evaluation("zero-shot", (10, 8, 12), None)
     after = _evaluation("adapted", (14, 10, 12), Interval(0.1, 0.02, 0.18))
     return RunResults(
@@ -61,7 +55,13 @@ def run_results(folder: Path) -> RunResults:
             {"event": "epoch", "step": 2, "epoch": 0, "top1": 0.6},
         ),
         evaluations=(before, after),
-        gallery=gallery,
+        gallery=(
+            GalleryEntry(images[0], {"image": Described("a cat on a mat")}, 0, 0, 0),
+            GalleryEntry(
+                images[1], {"image": Described("two", (images[0], images[1]))}, 1, 2, None
+            ),
+            GalleryEntry(images[2], {}, 2, 2, 2),
+        ),
         pseudo_label_counts=((2, 3), (2, 2), (2, 1)),
         confusions={"zero-shot": _confusions(10, 8, 12), "adapted": _confusions(14, 10, 12)},
         label_flows=(
@@ -70,9 +70,9 @@ def run_results(folder: Path) -> RunResults:
             LabelFlow(2, 0, 1),
             LabelFlow(2, 2, 1),
         ),
-        mistakes=(ClassifiedImage(gallery[0].image, (1, 0), (0.8, 0.1), 2, 0),),
-        uncertain=(ClassifiedImage(gallery[1].image, (2, 1), (0.4, 0.35), 1, None),),
-        prototypes=(LearnerPrototypes("main", _classifier(1), _classifier(2)),),
+        mistakes=(ClassifiedImage(images[0], (1, 0), (0.8, 0.1), 2, 0),),
+        uncertain=(ClassifiedImage(images[1], (2, 1), (0.4, 0.35), 1, None),),
+        prototypes=(LearnerPrototypes("main", random_classifier(3, 1), random_classifier(3, 2)),),
         peak_memory_mb={"train": 512.0},
     )
 
@@ -95,17 +95,10 @@ def without_evaluation(results: RunResults) -> RunResults:
 
 
 def _confusions(*right: int) -> tuple[Confusion, ...]:
-    """Return `Confusion` entries for classes of 20 images, of which `right[c]` are right.
-
-    All other images of class c are classified as the next class.
-    """
+    """Return entries for classes of 20 images: `right[c]` are right, the others the next class."""
     own = [Confusion(label, label, images) for label, images in enumerate(right)]
     wrong = [Confusion(label, (label + 1) % 3, 20 - images) for label, images in enumerate(right)]
     return tuple(sorted((*own, *wrong), key=lambda one: (-one.images, one.true, one.predicted)))
-
-
-def _classifier(seed: int) -> Classifier:
-    return Classifier(unit_rows(len(CLASSES), seed=seed), torch.arange(len(CLASSES)))
 
 
 def _evaluation(name: str, right: tuple[int, ...], gain: Interval | None) -> Evaluation:
@@ -118,13 +111,4 @@ def _evaluation(name: str, right: tuple[int, ...], gain: Interval | None) -> Eva
         mean_per_class=top1,
         classes=tuple(ClassAccuracy(correct, 20) for correct in right),
         gain=gain,
-    )
-
-
-def _gallery(folder: Path) -> tuple[GalleryEntry, ...]:
-    images = tiny_images(folder, 3)
-    return (
-        GalleryEntry(images[0], {"image": Described("a cat on a mat")}, 0, 0, 0),
-        GalleryEntry(images[1], {"image": Described("two", (images[0], images[1]))}, 1, 2, None),
-        GalleryEntry(images[2], {}, 2, 2, 2),
     )

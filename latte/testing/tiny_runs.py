@@ -1,7 +1,6 @@
 """Complete runs of recipes within seconds, and contract tests: resumed runs are bit-identical.
 
-Runs use 12 images of coloured squares and a tiny CLIP. They call latte's command line inside the
-test process.
+Runs use 12 images of coloured squares and a tiny CLIP, inside the test process.
 """
 
 from __future__ import annotations
@@ -104,10 +103,7 @@ class TinyRuns:
         return Said(code, out.getvalue(), err.getvalue())
 
     def check(self, recipe: str) -> Any:
-        """Check `recipe`, given as YAML text, and return it with all defaults as plain data.
-
-        Raises `AssertionError` with the output of `latte check` if the recipe is invalid.
-        """
+        """Return `recipe` (YAML text) with all defaults; `AssertionError` if it is invalid."""
         said = self.latte("check", self._written(recipe), "--json")
         assert said.code == 0, said.err
         return json.loads(said.out)["recipe"]
@@ -164,10 +160,7 @@ def write_square(path: Path, colour: str, number: int) -> None:
 
 @contextmanager
 def stopped_after(steps: int | None) -> Iterator[None]:
-    """Inside the `with` block, raise `KeyboardInterrupt` after `steps` training steps.
-
-    If `steps` is None, do nothing.
-    """
+    """Raise `KeyboardInterrupt` after `steps` training steps; None raises nothing."""
     if steps is None:
         yield
         return

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from latte.api import Backbone, BackboneLoader, Kind, Trainable
 from latte.registry.registry import load_registry
 from latte.testing.component import ComponentContract
+from latte.testing.fixtures import noise
 from latte.testing.tiny_runs import write_tiny_clip
 
 TEXTS = ("a photo of a cat.", "a photo of a dog.", "a small red house")
@@ -65,7 +66,6 @@ class TrainableContract(ComponentContract):
         assert torch.equal(_features(again), _features(backbone))
 
     def _backbone(self, folder: Path) -> Backbone:
-        """Return a frozen copy of the tiny CLIP."""
         model = folder / "clip"
         if not model.exists():
             write_tiny_clip(model)
@@ -79,20 +79,15 @@ def _opened(folder: Path) -> Backbone:
 
 
 def _features(backbone: Backbone) -> Tensor:
-    side = backbone.pixel_format.size
-    pixels = torch.randn(3, 3, side, side, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        return torch.cat([backbone.encode_images(pixels), backbone.encode_texts(TEXTS)])
+        return torch.cat([backbone.encode_images(noise(backbone)), backbone.encode_texts(TEXTS)])
 
 
 def _train(backbone: Backbone, parameters: Any) -> None:
-    """Take three steps of gradient descent on a contrastive loss."""
-    side = backbone.pixel_format.size
-    pixels = torch.randn(3, 3, side, side, generator=torch.Generator().manual_seed(0))
     optimizer = torch.optim.SGD(parameters.values(), lr=0.1)
     for _ in range(3):
         optimizer.zero_grad()
-        images, texts = backbone.encode_images(pixels), backbone.encode_texts(TEXTS)
+        images, texts = backbone.encode_images(noise(backbone)), backbone.encode_texts(TEXTS)
         loss = nn.functional.cross_entropy(10 * images @ texts.T, torch.arange(3))
         torch.autograd.backward(loss)
         optimizer.step()

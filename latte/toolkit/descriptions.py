@@ -1,7 +1,4 @@
-"""Description types for a class, an image and a group, with their options.
-
-A describer is a model that writes texts about images. Importing this module does not load torch.
-"""
+"""Description types for a class, an image and a group, with their options, without torch."""
 
 from __future__ import annotations
 
@@ -92,7 +89,7 @@ class ClassOptions(Options):
 def with_template(options: Options, template: str) -> Options:
     """Add the dataset's `template` to `options` if they are `ClassOptions` without a template.
 
-    Other options are returned unchanged. Raises `LatteError` for a template without `{class}`.
+    Raises `LatteError` for a template without `{class}`.
     """
     if not isinstance(options, ClassOptions) or options.template is not None:
         return options
@@ -142,36 +139,28 @@ class GroupOptions(Options):
 
     size: int = Field(default=4, ge=2, le=16, description="images per group")
     prompt: str | tuple[str, ...] = Field(
-        default=(
-            "Describe which visual attributes the objects in all the photos share, "
-            "concisely, less than 20 words."
-        ),
+        default="Describe which visual attributes the objects in all the photos share, concisely, "
+        "less than 20 words.",
         description="question to the describer, or a list of questions that are all asked; "
         "{class} is the group's zero-shot label",
     )
     redraw: bool = Field(
         default=True,
-        description=(
-            "true: each step uses the text of a random group with the image's zero-shot label "
-            "(LatteCLIP); false: always the text of the group drawn for this image"
-        ),
+        description="true: each step uses the text of a random group with the image's zero-shot "
+        "label (LatteCLIP); false: always the text of the group drawn for this image",
     )
     correct: int | None = Field(
         default=None,
         ge=0,
-        description=(
-            "number of images in a group that truly belong to its class; all other images do not. "
-            "This reads labels of training images, so the recipe needs oracle: true; none: groups "
-            "by zero-shot label"
-        ),
+        description="number of images in a group that truly belong to its class; all other images "
+        "do not. This reads labels of training images, so the recipe needs oracle: true; none: "
+        "groups by zero-shot label",
     )
     groups_per_class: int | None = Field(
         default=None,
         ge=1,
-        description=(
-            "number of groups per class, which the images of the class share; none: one group per "
-            "image (LatteCLIP)"
-        ),
+        description="number of groups per class, which the images of the class share; none: one "
+        "group per image (LatteCLIP)",
     )
     samples: int = _samples()
     weight: float = _weight()
@@ -286,11 +275,7 @@ class GroupDescription(AskedDescription[GroupT]):
 
     @property
     def correct_images(self) -> int | None:
-        """Number of images per group whose true label is the group's class.
-
-        None if groups are sampled without true labels. Source: LatteCLIP, supplementary material,
-        table 1.
-        """
+        """Number of images per group whose true label is the group's class; None: unknown."""
         return self.options.correct
 
     @property

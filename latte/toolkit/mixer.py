@@ -1,7 +1,4 @@
-"""LatteCLIP's dynamic feature mixer: weigh texts by the margin between their two nearest classes.
-
-A text that is much nearer to one class than to all others gets a large weight.
-"""
+"""LatteCLIP's dynamic feature mixer: weigh texts by the margin of their nearest class."""
 
 from __future__ import annotations
 

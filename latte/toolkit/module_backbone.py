@@ -39,10 +39,7 @@ class ModuleBackbone(Backbone):
     """
 
     def __init__(self, model: Any, pixel_format: PixelFormat, embedding_width: int) -> None:
-        """Wrap `model`, which has fp32 weights and stays on its device.
-
-        Raises `LatteError` if its logit scale is not finite.
-        """
+        """Wrap `model`, with fp32 weights. Raises `LatteError` if its logit scale is not finite."""
         self.model = model
         self.pixel_format = pixel_format
         self.embedding_width = embedding_width
@@ -60,10 +57,7 @@ class ModuleBackbone(Backbone):
 
     @abstractmethod
     def architecture(self) -> Any:
-        """Return JSON data about the architecture; a part of the fingerprint.
-
-        Together with the weights and the pixel format, these data must determine all outputs.
-        """
+        """Return JSON data that, with weights and pixel format, determine all outputs."""
 
     @abstractmethod
     def parameters_of(self, group: TrainableGroup) -> Mapping[str, nn.Parameter]:
@@ -79,11 +73,10 @@ class ModuleBackbone(Backbone):
     def encode_by_length(
         self, lengths: Tensor, per_pass: int, encode: Callable[[Tensor], Tensor]
     ) -> Tensor:
-        """Return features (M, D) of M texts; texts of similar length share a pass.
+        """Return features (M, D) of M texts of `lengths` (M,), batched by length.
 
-        `lengths` (M,) has the length of each text. `encode` takes the indices (P,) of at most
-        `per_pass` texts of similar length and returns their features (P, D). It is called for the
-        shortest texts first.
+        `encode` takes the indices (P,) of at most `per_pass` texts of similar length, the shortest
+        first, and returns their features (P, D).
         """
         order = lengths.argsort(stable=True)
         features = torch.cat([encode(part) for part in torch.split(order, per_pass)])
@@ -109,13 +102,11 @@ class ModuleBackbone(Backbone):
     @cached_property
     def fingerprint(self) -> str:
         """Digest of the architecture, the pixel format and the weights as loaded."""
-        return digest(
-            digest_json([self.architecture(), asdict(self.pixel_format)]),
-            *(
-                digest(name, f"{weight.dtype}{tuple(weight.shape)}", _bytes(weight))
-                for name, weight in self.state().items()
-            ),
-        )
+        parts = [digest_json([self.architecture(), asdict(self.pixel_format)])]
+        for name, weight in self.state().items():
+            data = weight.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+            parts.append(digest(name, f"{weight.dtype}{tuple(weight.shape)}", data))
+        return digest(*parts)
 
     @property
     def logit_scale(self) -> Tensor:
@@ -129,11 +120,7 @@ class ModuleBackbone(Backbone):
         return None if bias is None else bias.reshape(())
 
     def clamp_logit_scale(self) -> None:
-        """Clamp a trainable logit scale to [1, 100]; a frozen logit scale does not change.
-
-        A sigmoid model may have been pretrained with a logit scale above 100. Then this loaded
-        scale is the upper limit instead of 100.
-        """
+        """Clamp a trainable logit scale to [1, 100], or to the loaded scale of a sigmoid model."""
         if self.model.logit_scale.requires_grad:
             with torch.no_grad():
                 self.model.logit_scale.clamp_(0.0, self._largest_logit_scale)
@@ -141,15 +128,14 @@ class ModuleBackbone(Backbone):
     def train_only(self, group: TrainableGroup) -> Mapping[str, nn.Parameter]:
         """Make `group` trainable, freeze the rest, and return the trainable parameters by name.
 
-        Raises:
-            LatteError: if the model has no parameters in `group`.
+        Raises `LatteError` if the model has no parameters in `group`.
         """
         return self.train_parameters(self.parameters_of(group))
 
     def train_parameters(self, names: Collection[str]) -> Mapping[str, nn.Parameter]:
         """Make the parameters `names` trainable, freeze the rest, and return the trainable ones.
 
-        Parameters that were already frozen in the module when it was wrapped stay frozen.
+        Parameters that were frozen in the module when it was wrapped stay frozen.
         """
         chosen = {
             name: weight
@@ -167,9 +153,9 @@ class ModuleBackbone(Backbone):
     def blocks(self) -> list[list[str]]:
         """Return for each tower the module paths of its blocks, in order.
 
-        The blocks of a tower are found by size: of all lists of modules of the same class, the list
-        with the most parameters is used. The stages `layer1`, `layer2`, ... of a residual network
-        count as such a list. The text decoder of CoCa is not a tower.
+        Of all lists of modules of the same class in a tower, the one with the most parameters is
+        used. The stages `layer1`, `layer2`, ... of a residual network count as such a list. The
+        text decoder of CoCa is not a tower.
         """
         towers = []
         for tower, child in self.model.named_children():
@@ -197,8 +183,7 @@ class ModuleBackbone(Backbone):
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Restore the tensors that `state` returned; the fingerprint does not change.
 
-        Raises:
-            LatteError: if `state` belongs to another architecture.
+        Raises `LatteError` if `state` belongs to another architecture.
         """
         _ = self.fingerprint
         try:
@@ -210,10 +195,7 @@ class ModuleBackbone(Backbone):
             ) from error
 
     def choose_mode(self) -> None:
-        """Switch dropout on if parameters are trainable and a gradient is recorded, else off.
-
-        Call this method before encoding.
-        """
+        """Before encoding, switch dropout on if parameters train and a gradient is recorded."""
         training = self._trains and torch.is_grad_enabled()
         if self.model.training == training:
             return
@@ -229,11 +211,7 @@ class ModuleBackbone(Backbone):
 
 
 def _blocks(module: nn.Module) -> dict[str, nn.Module]:
-    """Return the blocks that `module` holds, by name; empty if it holds no blocks.
-
-    Blocks are the modules of a list, if all have the same class, or the stages `layer1`,
-    `layer2`, ... of a residual network.
-    """
+    """Return the blocks that `module` holds, by name; see `ModuleBackbone.blocks`."""
     below = dict(module.named_children())
     if isinstance(module, nn.ModuleList | nn.Sequential):
         return below if len({type(one) for one in below.values()}) == 1 else {}
@@ -242,7 +220,3 @@ def _blocks(module: nn.Module) -> dict[str, nn.Module]:
 
 def _size(module: nn.Module) -> int:
     return sum(weight.numel() for weight in module.parameters())
-
-
-def _bytes(weight: Tensor) -> bytes:
-    return weight.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()

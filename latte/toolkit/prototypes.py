@@ -1,7 +1,4 @@
-"""Base classes of prototypes: estimated once, or returned by a labeler in each epoch.
-
-A labeler assigns pseudo-labels to training images, and may also return a classifier.
-"""
+"""Base classes of prototypes: estimated once, or returned by a labeler in each epoch."""
 
 from __future__ import annotations
 
@@ -27,9 +24,8 @@ from latte.interfaces import (
 class LabelerPrototypes(PrototypeAggregator[NoOptions]):
     """Zero-shot classifier at first, then the classifier that a labeler returns in each epoch.
 
-    The labeler's classifier is used unchanged: rows of any norm, several per class, and a bias. It
-    carries no gradient and is constant within an epoch. If several labelers return a classifier,
-    the last one is used; if no labeler does, the zero-shot classifier stays.
+    The labeler's classifier is used unchanged: rows of any norm, several per class, and a bias. If
+    several labelers return a classifier, the last one is used.
 
     Example:
         >>> from latte.api import LabelerPrototypes
@@ -53,16 +49,14 @@ class LabelerPrototypes(PrototypeAggregator[NoOptions]):
     ) -> Supervision:
         """Return the classifier and one target per image, (B, D).
 
-        The target is the classifier row of the image's label, scaled to unit length. If a class has
-        several rows, the target is the row with the highest score for the image. `texts` is not
-        used.
+        The target is the classifier row of the image's label, scaled to unit length; of several
+        rows, the one with the highest score for the image.
         """
         rows = self._rows_of(stream.labels, image_features)
         targets = normalize(self._classifier.weights[rows], dim=1)
         return Supervision(stream, targets, self._classifier)
 
     def _rows_of(self, labels: Tensor, image_features: Tensor) -> Tensor:
-        """Return the index of the classifier row that is the target of each label, (B,)."""
         own = self._classifier
         if len(own.owners) == own.classes:
             return own.owners.argsort()[labels]

@@ -106,10 +106,7 @@ class ImageFolderDataset(ImageSource[FolderOptions]):
 
     @cached_property
     def _links(self) -> str | None:
-        """Warning with the number of images outside `root` and one example; None if all are inside.
-
-        An image is outside if a link leads to it.
-        """
+        """Warning with the number of images to which links outside `root` lead, or None."""
         paths = ListedPaths(self._root, absolute=False)
         outside = [one for one in self._training_images if not paths.stays_inside(one.path)]
         if not outside:
@@ -183,8 +180,7 @@ class ListOptions(SourceOptions):
 class ListDataset(ImageSource[ListOptions]):
     """Training images from one file, labelled evaluation images from another.
 
-    Absolute paths are allowed, because the user wrote the files; relative paths must stay below the
-    root.
+    Absolute paths are allowed, as the user wrote the files; others must stay below the root.
     """
 
     def __init__(self, options: ListOptions, context: Context) -> None:

@@ -41,10 +41,8 @@ class LanguageOptions(Options):
 
     language: Language = Field(
         default="english",
-        description=(
-            "required language; Latin-script languages are distinguished by frequent words, others "
-            "by script alone"
-        ),
+        description="required language; Latin-script languages are distinguished by frequent "
+        "words, others by script alone",
     )
     share: float = Field(
         default=0.8, ge=0, le=1, description="smallest share of a text's letters in its script"
@@ -132,8 +130,7 @@ COMMON_WORDS: dict[Language, frozenset[str]] = {
 """Frequent words per Latin-script language; some words occur in several languages."""
 
 _BY_ACCIDENT = 1
-"""Number of words of another language that a text may have and still pass: `die` and `no`, for
-example, are also English words."""
+"""Words of another language that a text may have: `die` and `no` are also English words."""
 
 _LANGUAGES_OF = {
     word: [name for name, common in COMMON_WORDS.items() if word in common]

@@ -1,7 +1,4 @@
-"""Gate `leakage`: holds back (filters out) texts that name a class.
-
-Such a text may only repeat the pseudo-label, which the prompt may have contained.
-"""
+"""Gate `leakage`: holds back texts that name a class, which may only repeat the pseudo-label."""
 
 from __future__ import annotations
 
@@ -28,11 +25,10 @@ class LeakageOptions(Options):
 
 
 class LeakageGate(Gate[LeakageOptions]):
-    """Filters out texts that name a class.
+    """Filters out texts that name a class: the zero-shot class (`own`), another (`other`) or `any`.
 
-    The option `names` says which class names count: the image's zero-shot class (`own`), all other
-    classes (`other`) or all classes (`any`). `NameFinder` finds the names. If several classes have
-    the same name and the zero-shot class is among them, the name counts as the zero-shot class.
+    `NameFinder` finds the names. If several classes have the same name and the zero-shot class is
+    among them, the name counts as the zero-shot class.
     """
 
     def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:
@@ -87,8 +83,7 @@ class NameFinder:
             if head:
                 lengths[head[0]].add(len(head) + 1)
         self._lengths = {word: sorted(found, reverse=True) for word, found in lengths.items()}
-        """First word of each name with several words, mapped to the lengths (in words) of these
-        names, longest first."""
+        """Lengths (in words, longest first) of the names with several words, by first word."""
         self._single: dict[str, frozenset[str]] = {}
         """Cache of `_called` for single words; texts have most of their words in common."""
 
@@ -117,7 +112,6 @@ class NameFinder:
         return 1, self._single[first]
 
     def _called(self, name: tuple[str, ...]) -> frozenset[str]:
-        """Return the classes with this name, whose last word may be a plural."""
         *head, last = name
         keys = ((*head, form) for form in singulars(last))
         return frozenset(one for key in keys for one in self._classes.get(key, ()))

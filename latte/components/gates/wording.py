@@ -49,8 +49,7 @@ class LengthOptions(Options):
 class LengthGate(Gate[LengthOptions]):
     """Filters out texts with too few or too many words; words are separated by white space.
 
-    In scripts without spaces between words, such as Chinese, a whole text is one word: use other
-    limits for such texts, or remove the gate from the recipe.
+    In scripts without spaces, such as Chinese, a whole text is one word.
     """
 
     def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:
@@ -58,13 +57,10 @@ class LengthGate(Gate[LengthOptions]):
         return [self._verdict(len(one.text.split())) for one in texts]
 
     def _verdict(self, words: int) -> str | None:
-        if words < self.options.at_least:
-            return (
-                f"{words} {'word' if words == 1 else 'words'}, fewer than {self.options.at_least}"
-            )
-        if words > self.options.at_most:
-            return f"{words} words, more than {self.options.at_most}"
-        return None
+        least, most = self.options.at_least, self.options.at_most
+        if words < least:
+            return f"{words} {'word' if words == 1 else 'words'}, fewer than {least}"
+        return f"{words} words, more than {most}" if words > most else None
 
 
 _SEQUENCE = 3
@@ -84,36 +80,30 @@ class RepetitionOptions(Options):
         default=0.25,
         ge=0,
         le=1,
-        description=(
-            "largest share of a description's texts that may be equal; raise it for a few classes "
-            "that look alike"
-        ),
+        description="largest share of a description's texts that may be equal; raise it for a few "
+        "classes that look alike",
     )
 
 
 class RepetitionGate(Gate[RepetitionOptions]):
     """Filters out texts that repeat word sequences, and texts that many images have in common.
 
-    Comparisons ignore case, punctuation and spaces. A text that occurs only once never counts as a
-    text that many images have in common.
+    Comparisons ignore case, punctuation and spaces. A text that occurs once is not a repetition.
     """
 
     def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:
         """Return for each text None if it passes, else the reason why it is filtered out."""
         split = [tuple(words(one.text)) or (one.text,) for one in texts]
         counts = Counter(split)
-        return [self._loop(one) or self._share(counts[one], len(texts)) for one in split]
+        return [self._verdict(one, counts[one], len(texts)) for one in split]
 
-    def _loop(self, written: Sequence[str]) -> str | None:
+    def _verdict(self, written: Sequence[str], equal: int, total: int) -> str | None:
         share = repeated_share(written)
-        if share <= self.options.within:
-            return None
-        return f"{share:.0%} of its word sequences are repetitions"
-
-    def _share(self, equal: int, total: int) -> str | None:
-        if equal < 2 or equal <= self.options.across * total:
-            return None
-        return f"the same text {equal:,} times among {total:,}"
+        if share > self.options.within:
+            return f"{share:.0%} of its word sequences are repetitions"
+        if equal > max(1, self.options.across * total):
+            return f"the same text {equal:,} times among {total:,}"
+        return None
 
 
 def repeated_share(written: Sequence[str]) -> float:
@@ -190,5 +180,4 @@ class RefusalGate(Gate[RefusalOptions]):
 
 
 def _spaced(text: str) -> str:
-    """Return `text` with each run of white space replaced by one space."""
     return " ".join(text.split())

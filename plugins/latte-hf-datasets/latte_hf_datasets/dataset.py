@@ -43,10 +43,7 @@ class HuggingFaceDataset(ImageSource[HuggingFaceOptions]):
         return self._training
 
     def evaluation_images(self) -> Sequence[LabelledImage]:
-        """Return images and labels of the evaluation split.
-
-        Raises `LatteError` if a row has no label.
-        """
+        """Return images and labels of the evaluation split, in which each row must have a label."""
         return self._labelled
 
     def audit_labels(self) -> Mapping[str, int]:

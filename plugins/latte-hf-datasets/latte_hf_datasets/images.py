@@ -19,12 +19,9 @@ def references(
 ) -> list[ImageReference]:
     """Return one image reference per row; its id consists of the split and the row number.
 
-    No label is read. An embedded image is copied once to `folder`; its content hash is the file
-    name. A path in the table must be below one of the folders `allowed`: the table is untrusted,
-    and another path could make latte send a private file to a describer.
-
-    Raises:
-        LatteError: A row has no image, or its path is outside `allowed`.
+    An embedded image is copied once to `folder`, named by its content hash. Another path must be
+    below one of the folders `allowed`: the table is untrusted, and could make latte send a private
+    file to a describer. Raises `LatteError` for other paths, and for a row without an image.
     """
     digits = max(len(str(len(table))), 6)
     roots = [root.resolve() for root in allowed]

@@ -18,22 +18,21 @@ Table = Any
 def open_split(options: HuggingFaceOptions, path: Path | None, split: str, cache: Path) -> Table:
     """Return the rows of `split`, with images as encoded bytes or paths.
 
-    Converted files are stored below `cache`, and downloads in the library's usual folder. Raises
-    `LatteError` if the split cannot be opened.
+    Converted files are stored below `cache`. Raises `LatteError` if the split cannot be opened.
     """
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
     where = options.repository or str(path)
     try:
-        table = (
-            _saved(path, split)
-            if path and _is_saved(path)
-            else _loaded(options, path, split, cache)
-        )
+        if path and any((path / one).is_file() for one in ("dataset_dict.json", "state.json")):
+            table = _saved(path, split)
+        else:
+            table = _loaded(options, path, split, cache)
     except LatteError:
         raise
     except Exception as error:  # `datasets` and its dependencies raise many types
-        what = f"split {split!r} cannot be opened: {type(error).__name__}: {_first_line(error)}"
+        first = next(iter(str(error).strip().splitlines()), "")
+        what = f"split {split!r} cannot be opened: {type(error).__name__}: {first}"
         raise LatteError(what, where=where) from error
     if options.image not in table.column_names:
         raise LatteError(
@@ -45,10 +44,7 @@ def open_split(options: HuggingFaceOptions, path: Path | None, split: str, cache
 
 
 def class_names(table: Table, label: str) -> tuple[str, ...] | None:
-    """Return the class names that the type of the column `label` defines; `_` becomes a space.
-
-    The result is None if this type has no class names.
-    """
+    """Return the class names of the column `label`, with spaces for `_`; None if it has none."""
     feature = table.features.get(label)
     if not isinstance(feature, datasets.ClassLabel):
         return None
@@ -58,10 +54,6 @@ def class_names(table: Table, label: str) -> tuple[str, ...] | None:
 def library_cache() -> Path:
     """Return the folder below which the library stores downloaded and unpacked files."""
     return Path(datasets.config.HF_CACHE_HOME)
-
-
-def _is_saved(path: Path) -> bool:
-    return any((path / file).is_file() for file in ("dataset_dict.json", "state.json"))
 
 
 def _saved(path: Path, split: str) -> Table:
@@ -90,7 +82,3 @@ def _loaded(options: HuggingFaceOptions, path: Path | None, split: str, cache: P
         files = {split: str(path)}
         return datasets.load_dataset("parquet", data_files=files, split=split, cache_dir=str(cache))
     return datasets.load_dataset(str(path), options.config, split=split, cache_dir=str(cache))
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), "")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,22 +21,15 @@ from huggingface_hub.errors import (
 from safetensors import SafetensorError
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
-from latte.api import Context, LatteError
-from latte_llava.digests import folder_digest
+from latte.api import Context, LatteError, write_text
 from latte_llava.library import transformers
 from latte_llava.options import LlavaOptions
 
 WHERE = "describer.model"
+SUFFIXES = frozenset((".json", ".safetensors", ".jinja", ".model", ".txt"))
+"""Suffixes of files that affect the texts: configuration, weights, chat template, tokenizer."""
 _PLUGIN = "plugin:"
-_FAILURES = (
-    OSError,
-    ValueError,
-    ImportError,
-    KeyError,
-    TypeError,
-    RuntimeError,
-    SafetensorError,
-)
+_FAILURES = (OSError, ValueError, ImportError, KeyError, TypeError, RuntimeError, SafetensorError)
 
 
 @dataclass(frozen=True)
@@ -73,17 +68,13 @@ def find_checkpoint(options: LlavaOptions, context: Context) -> Checkpoint:
             where=WHERE,
             hint=f"write its whole path: model: {Path(options.model).absolute()}",
         )
-    commit = _commit(options.model, options.revision)
+    with explained(options.model):
+        # The cache has one folder per commit, and the folder's name is the commit.
+        file = hf_hub_download(options.model, "config.json", revision=options.revision)
+    commit = Path(file).parent.name
     config = _read_config(options.model, options.model, commit)
     identity = f"model={options.model}@{commit}"
     return Checkpoint(options.model, options.model, commit, identity, config)
-
-
-def _commit(name: str, revision: str | None) -> str:
-    """Return the commit of a hub model's `revision`; without a network, the cached commit."""
-    with explained(name):
-        # The cache has one folder per commit, and the folder's name is the commit.
-        return Path(hf_hub_download(name, "config.json", revision=revision)).parent.name
 
 
 def _folder(options: LlavaOptions, folder: Path, cache: Path) -> Checkpoint:
@@ -182,3 +173,34 @@ def _advice(text: str) -> str:
     return (
         "a model's folder holds config.json, its processor and tokenizer, and safetensors weights"
     )
+
+
+def folder_digest(folder: Path, cache: Path) -> str:
+    """Return 32 hex digits: the hash of names and contents of the relevant files in `folder`.
+
+    The digest of each file is cached in `cache` by the file's path, size and modification time.
+    """
+    files = sorted(one for one in folder.rglob("*") if one.suffix in SUFFIXES and one.is_file())
+    names = {path: path.relative_to(folder) for path in files}
+    lines = [
+        f"{name.as_posix()} {_known(path, cache)}"
+        for path, name in names.items()
+        if not any(part.startswith(".") for part in name.parts)
+    ]
+    return _hash("\n".join(lines).encode())
+
+
+def _known(path: Path, cache: Path) -> str:
+    status = path.stat()
+    label = f"{path.resolve()}\n{status.st_size}\n{status.st_mtime_ns}"
+    entry = cache / _hash(os.fsencode(label))
+    if entry.is_file():
+        return entry.read_text(encoding="ascii")
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    write_text(entry, found)
+    return found
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()

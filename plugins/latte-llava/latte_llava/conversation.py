@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from latte.api import LatteError
@@ -46,7 +45,7 @@ class Conversation:
         return not (start and text.startswith(start))
 
     def _llava_prompt(self, question: str, images: int) -> str:
-        """Return LLaVA 1.5's prompt, for early checkpoints of LLaVA 1.5 without a chat template."""
+        """Return the prompt for early checkpoints of LLaVA 1.5, which have no chat template."""
         system = f"{self._plain(self._system_prompt)} " if self._system_prompt is not None else ""
         placeholders = f"{self._processor.image_token}\n" * images
         return f"{system}USER: {placeholders}{question} ASSISTANT:"
@@ -60,13 +59,10 @@ class Conversation:
 
 def _control_tokens(processor: Any) -> set[str]:
     """Return the control tokens to escape: all that have more than one character."""
-    return {token for token in _all_control_tokens(processor) if len(token) > 1}
-
-
-def _all_control_tokens(processor: Any) -> Iterator[str]:
     tokenizer = processor.tokenizer
-    yield from tokenizer.all_special_tokens
-    yield from (str(token) for token in tokenizer.added_tokens_decoder.values() if token.special)
-    for name, value in vars(processor).items():
-        if name.endswith("_token") and isinstance(value, str):
-            yield value
+    tokens = [
+        *tokenizer.all_special_tokens,
+        *(str(token) for token in tokenizer.added_tokens_decoder.values() if token.special),
+        *(value for name, value in vars(processor).items() if name.endswith("_token")),
+    ]
+    return {token for token in tokens if isinstance(token, str) and len(token) > 1}

@@ -17,11 +17,10 @@ from latte_llava.checkpoint import Checkpoint, find_checkpoint
 from latte_llava.conversation import VERSION, Conversation
 from latte_llava.devices import choose_devices, choose_dtype
 from latte_llava.loading import UNQUANTISED, load_model, load_processor
-from latte_llava.memory import free_memory
 from latte_llava.options import LlavaOptions
 from latte_llava.replica import Question, Replica, Sampling
 from latte_llava.sampling import request_seed
-from latte_llava.schedule import AnswerT, Ask, answer_all
+from latte_llava.schedule import AnswerT, Ask, answer_all, free_memory
 from latte_llava.views import View, image_cost, make_view
 
 SEVERAL_IMAGES = 16
@@ -57,7 +56,7 @@ class _Loaded:
 class LlavaDescriber(Describer[LlavaOptions]):
     """Describer that runs an image-text model of transformers, with one replica per device.
 
-    The first call of `describe` loads the weights; before that, only the configuration is read.
+    The first call of `describe` loads the weights.
     """
 
     _loaded: _Loaded | None = None
@@ -73,11 +72,7 @@ class LlavaDescriber(Describer[LlavaOptions]):
 
     @property
     def fingerprint(self) -> str:
-        """Return a hash of model, prompts and decoding, without devices and batch size.
-
-        The layout of several images in one question is not part of the hash: latte stores it with
-        each text.
-        """
+        """Return a text of model, prompts and decoding, without devices and batch size."""
         options, dtype = self.options, choose_dtype(self.options, self._devices)
         parts = [
             f"llava-{VERSION} {self._checkpoint.identity}",
@@ -119,10 +114,9 @@ class LlavaDescriber(Describer[LlavaOptions]):
         return self._answered(requests, Replica.answer)
 
     def choose(self, requests: Sequence[ChoiceRequest]) -> list[Choice]:
-        """Return one choice per request: the probability of each option.
+        """Return, per request, the probability of each option's letter as the answer's first token.
 
-        It is the probability of the option's letter as the first token of the answer, from one
-        forward pass. Temperature and `top_p` do not change the probabilities.
+        Temperature and `top_p` do not change the probabilities.
         """
         letters = [request.letters for request in requests]
         weights = self._answered(
@@ -136,10 +130,7 @@ class LlavaDescriber(Describer[LlavaOptions]):
         ask: Ask[AnswerT],
         letters: Sequence[str] | None = None,
     ) -> list[AnswerT]:
-        """Return one answer per request; `ask` answers a batch of questions.
-
-        For choices, `letters` has the letters of each request's options.
-        """
+        """Return one answer per request; `letters` has the letters of each choice's options."""
         if not requests:
             return []
         loaded = self._loaded = self._loaded or self._load()

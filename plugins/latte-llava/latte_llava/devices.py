@@ -40,14 +40,11 @@ def choose_dtype(options: LlavaOptions, devices: list[str]) -> str:
 
 
 def _check(name: str) -> None:
-    hint = f"this machine has cpu{_gpus()}"
+    gpus = [f", cuda:{index}" for index in range(torch.cuda.device_count())]
+    hint = f"this machine has cpu{''.join(gpus)}"
     try:
         device = torch.device(name)
     except RuntimeError:
         raise LatteError(f"`{name}` is no device", where="describer.devices", hint=hint) from None
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise LatteError(f"there is no `{name}`", where="describer.devices", hint=hint)
-
-
-def _gpus() -> str:
-    return "".join(f", cuda:{index}" for index in range(torch.cuda.device_count()))

@@ -22,10 +22,7 @@ image tower has one of these names in each model family; LLaVA does not quantise
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Context manager that silences transformers' progress bar and its report of weight names.
-
-    The report is not needed, as missing weights raise an error.
-    """
+    """Silence transformers' progress bar and report of weights; missing ones raise an error."""
     before = transformers.logging.get_verbosity()
     bars = transformers.logging.is_progress_bar_enabled()
     transformers.logging.set_verbosity_error()
@@ -60,10 +57,7 @@ def load_processor(checkpoint: Checkpoint) -> Any:
 def load_model(
     checkpoint: Checkpoint, options: LlavaOptions, dtype: str, device: str, tokenizer: Any
 ) -> Any:
-    """Return the model in evaluation mode, on `device` or spread over all GPUs.
-
-    Raises `LatteError` if the weights cannot be loaded.
-    """
+    """Return the model in evaluation mode, on `device` or spread over all GPUs."""
     loader, config = transformers.AutoModelForImageTextToText, checkpoint.config
     if options.resolution == "thumbnail" and config.model_type in TILED:
         # Without tiles, a tiled LLaVA model equals LLaVA 1.5; even the weights have equal names.
@@ -109,8 +103,7 @@ def one_tile_config(config: Any) -> Any:
 def generation_config(model: Any, tokenizer: Any, max_new_tokens: int) -> Any:
     """Return a configuration for greedy decoding with the checkpoint's end tokens.
 
-    The checkpoint's other settings, such as repetition penalties, would change texts, but are not
-    part of the fingerprint by which stored texts are found. So they are dropped.
+    The checkpoint's other settings are dropped: they would change texts, but not the fingerprint.
     """
     ends = model.generation_config.eos_token_id
     ids = [ends] if isinstance(ends, int) else list(ends or [])
@@ -128,7 +121,6 @@ def generation_config(model: Any, tokenizer: Any, max_new_tokens: int) -> Any:
 
 
 def _placement(options: LlavaOptions, dtype: str, device: str) -> dict[str, Any]:
-    """Return extra loading arguments for quantised weights and for weights on all GPUs."""
     placed: dict[str, Any] = {}
     if options.placement == "spread":
         _require("accelerate", "placement: spread", "spread")

@@ -45,25 +45,18 @@ class Sampling:
 
 
 class Replica:
-    """Model on one device that answers questions in batches of at most `limit`.
-
-    `limit` is reduced after an out-of-memory error.
-    """
+    """Model on one device that answers questions in batches of at most `limit`."""
 
     def __init__(
-        self,
-        model: Any,
-        processor: Any,
-        conversation: Conversation,
-        sampling: Sampling,
-        limit: int,
+        self, model: Any, processor: Any, conversation: Conversation, sampling: Sampling, limit: int
     ) -> None:
         self.model = model
         self.limit = limit
         self._processor = processor
         self._conversation = conversation
         self._sampling = sampling
-        self._ends = _as_tensor(model.generation_config.eos_token_id)
+        ends = model.generation_config.eos_token_id
+        self._ends = torch.tensor([ends] if isinstance(ends, int) else ends or []).long()
 
     @torch.inference_mode()
     def answer(self, questions: Sequence[Question]) -> tuple[list[str], int]:
@@ -78,11 +71,9 @@ class Replica:
 
     @torch.inference_mode()
     def weigh(self, questions: Sequence[Question]) -> tuple[list[list[float]], int]:
-        """Return, per question, the probability of each option letter as first token of the answer.
+        """Return each question's probabilities of its letters, which sum to 1, and the token count.
 
-        The probabilities of a question's letters sum to 1. A letter with and without a leading
-        space is two tokens, whose probabilities are added. The number of generated tokens, one per
-        question, is returned too.
+        A letter with and without a leading space is two tokens, whose probabilities are added.
         """
         step = self.model.generate(
             **self._inputs(questions),
@@ -143,13 +134,6 @@ class Replica:
 
 
 def count_tokens(written: Tensor, ends: Tensor) -> int:
-    """Return the number of generated tokens in `written` (B, T).
-
-    Tokens of a sequence are counted up to and including its first end token (one of `ends`).
-    """
+    """Return the number of tokens in `written` (B, T), up to the first end token of each text."""
     is_end = torch.isin(written, ends).long()
     return int((is_end.cumsum(dim=1) - is_end == 0).sum())
-
-
-def _as_tensor(ids: int | list[int] | None) -> Tensor:
-    return torch.tensor([ids] if isinstance(ids, int) else ids or [], dtype=torch.int64)

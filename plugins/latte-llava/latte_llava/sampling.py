@@ -29,10 +29,7 @@ def request_seed(image_keys: Sequence[str], prompt: str, sample: int) -> int:
 
 
 def gumbel_noise(seeds: Tensor, position: int, tokens: int) -> Tensor:
-    """Return standard Gumbel noise (B, tokens) in float32 for one position of each text.
-
-    `seeds` are (B,) int64, one per request.
-    """
+    """Return Gumbel noise (B, tokens) in float32 for one position; `seeds` (B,) are int64."""
     ids = torch.arange(tokens, device=seeds.device) * _TOKEN
     # Multiply as tensors, which wrap around at 64 bits; Python's integers do not.
     rows = _mix(seeds + torch.full_like(seeds, position) * _POSITION)

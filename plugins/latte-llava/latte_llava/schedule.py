@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import Generic, TypeVar
 
-from latte_llava.memory import free_memory, is_out_of_memory
+import torch
+
 from latte_llava.replica import Question, Replica
 
 AnswerT = TypeVar("AnswerT")
 Ask = Callable[[Replica, Sequence[Question]], tuple[Sequence[AnswerT], int]]
 """Function that returns the answers of a replica to a batch, and the number of generated tokens."""
+_SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "cannot allocate memory")
 
 
 def answer_all(
@@ -24,8 +27,7 @@ def answer_all(
     """Return one answer per question, in the order of the questions.
 
     `count` is called with the number of generated tokens of each batch. A batch that does not fit
-    into memory is halved, and the replica uses the smaller size from then on. An exception of a
-    replica is raised; an out-of-memory error only for a batch of one question.
+    into memory is halved, and the replica uses the smaller size from then on.
     """
     work = _Work(questions, ask, count)
     if len(replicas) == 1:
@@ -38,10 +40,7 @@ def answer_all(
 
 
 class _Work(Generic[AnswerT]):
-    """Queue of unanswered questions, shared by the replicas.
-
-    The most expensive questions come first, so that out-of-memory errors occur early.
-    """
+    """Queue of unanswered questions, the most expensive first: memory errors occur early."""
 
     def __init__(
         self, questions: Sequence[Question], ask: Ask[AnswerT], count: Callable[[int], None]
@@ -54,22 +53,20 @@ class _Work(Generic[AnswerT]):
         self._lock = Lock()
 
     def run(self, replica: Replica) -> None:
-        """Answer batches on `replica` until no question is left.
-
-        An exception empties the queue, so that the other replicas stop too.
-        """
+        """Answer batches until no question is left; an exception stops all replicas."""
         try:
             while batch := self._take(replica.limit):
                 if not self._answered(replica, batch):
                     replica.limit = max(1, len(batch) // 2)
-                    self._put_back(batch)
+                    with self._lock:
+                        self._left += batch
                     free_memory()
         except BaseException:
             self._take(len(self._questions))
             raise
 
     def _answered(self, replica: Replica, batch: Sequence[int]) -> bool:
-        """Answer the questions `batch` and return True, or False if they do not fit into memory."""
+        """Answer the questions `batch`; return False if they do not fit into memory."""
         try:
             answers, tokens = self._ask(replica, [self._questions[index] for index in batch])
         except Exception as error:
@@ -86,6 +83,16 @@ class _Work(Generic[AnswerT]):
             batch, self._left = self._left[-size:], self._left[:-size]
         return batch
 
-    def _put_back(self, batch: Sequence[int]) -> None:
-        with self._lock:
-            self._left += batch
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return True if `error` is an out-of-memory error, after which a smaller batch may succeed."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in _SIGNS)
+
+
+def free_memory() -> None:
+    """Release cached memory that torch holds on the devices but does not use."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

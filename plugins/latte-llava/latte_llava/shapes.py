@@ -66,9 +66,7 @@ def tiny_text(tokenizer: Any) -> dict[str, Any]:
         "num_attention_heads": 2,
         "num_key_value_heads": 2,
         "initializer_range": 0.4,
-        "bos_token_id": tokenizer.bos_token_id,
-        "eos_token_id": tokenizer.eos_token_id,
-        "pad_token_id": tokenizer.pad_token_id,
+        **_ids(tokenizer),
     }
 
 
@@ -97,15 +95,7 @@ def _llava(vision: dict[str, Any], text: Callable[[Any], dict[str, Any]]) -> Sha
     pixels = transformers.CLIPImageProcessor(
         size={"shortest_edge": side}, crop_size={"height": side, "width": side}
     )
-    processor = transformers.LlavaProcessor(
-        pixels,
-        tokenizer,
-        patch_size=towers.patch_size,
-        num_additional_image_tokens=1,
-        vision_feature_select_strategy="default",
-        chat_template=TEMPLATE,
-    )
-    return Shape(config, processor)
+    return _shape(transformers.LlavaProcessor, pixels, tokenizer, config)
 
 
 def _llava_next(vision: dict[str, Any], text: Any) -> Shape:
@@ -124,10 +114,14 @@ def _llava_next(vision: dict[str, Any], text: Any) -> Shape:
         crop_size={"height": side, "width": side},
         image_grid_pinpoints=pinpoints,
     )
-    processor = transformers.LlavaNextProcessor(
+    return _shape(transformers.LlavaNextProcessor, pixels, tokenizer, config)
+
+
+def _shape(kind: Any, pixels: Any, tokenizer: Any, config: Any) -> Shape:
+    processor = kind(
         pixels,
         tokenizer,
-        patch_size=towers.patch_size,
+        patch_size=config.vision_config.patch_size,
         num_additional_image_tokens=1,
         vision_feature_select_strategy="default",
         chat_template=TEMPLATE,
@@ -136,7 +130,6 @@ def _llava_next(vision: dict[str, Any], text: Any) -> Shape:
 
 
 def _large_vision() -> dict[str, Any]:
-    """Return the sizes of CLIP ViT-L/14 at 336 pixels."""
     return {
         "hidden_size": 1024,
         "intermediate_size": 4096,

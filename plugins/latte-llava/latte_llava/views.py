@@ -29,10 +29,7 @@ class View:
 
 
 def make_view(processor: Any, config: Any, resolution: Resolution) -> View:
-    """Return the view for the option `resolution` and a model's `config`.
-
-    The `processor` may be modified.
-    """
+    """Return the view for the option `resolution`; the `processor` may be modified."""
     if resolution == "full":
         return View(processor, lambda image: image)
     if config.model_type in TILED:
@@ -74,7 +71,6 @@ def image_cost(image: Image.Image, processor: Any) -> int:
 
 
 def _one_tile(processor: Any, config: Any) -> Any:
-    """Return a processor of LLaVA 1.5, which shows the whole image without tiles."""
     tiled, side = processor.image_processor, config.vision_config.image_size
     strategy = config.vision_feature_select_strategy
     pixels = transformers.CLIPImageProcessor(
@@ -98,10 +94,7 @@ def _one_tile(processor: Any, config: Any) -> Any:
 
 
 def _square_side(pixels: Any) -> int | None:
-    """Return the side in pixels of the square images that the image processor `pixels` outputs.
-
-    Returns None if the processor's outputs are not square.
-    """
+    """Return the side of the square images that the processor `pixels` makes, or None."""
     crops = getattr(pixels, "do_center_crop", False) and getattr(pixels, "crop_size", None)
     size = dict(crops or getattr(pixels, "size", None) or {})
     height, width = size.get("height"), size.get("width")

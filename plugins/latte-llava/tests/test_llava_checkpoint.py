@@ -108,7 +108,7 @@ class TestFingerprint:
         def unused(*_: Any) -> None:
             raise AssertionError("a file was read again")
 
-        monkeypatch.setattr("latte_llava.digests.hashlib.file_digest", unused)
+        monkeypatch.setattr("latte_llava.checkpoint.hashlib.file_digest", unused)
         assert describer(folder, tmp_path).fingerprint == before
 
     @pytest.mark.parametrize(

@@ -11,9 +11,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from latte_llava.memory import is_out_of_memory
 from latte_llava.replica import Question, Replica
-from latte_llava.schedule import answer_all
+from latte_llava.schedule import answer_all, is_out_of_memory
 from llava_checkpoints import checkpoint, describer
 
 from latte.api import DescribeRequest

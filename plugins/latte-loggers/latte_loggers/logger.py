@@ -1,8 +1,4 @@
-"""Base class of the loggers, which opens a log when the first metrics arrive.
-
-If only `report` is called, as by `latte report`, the log is written from the metrics in the run
-folder.
-"""
+"""Base class of the loggers, which opens a log when the first metrics arrive."""
 
 from __future__ import annotations
 
@@ -10,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from latte.api import (
     Context,
@@ -84,7 +80,8 @@ class LoggingReporter(Reporter[OptionsT]):
         if self._open or not self.files(results.folder):
             if not self._open:
                 self._catch_up(results)
-            self.summarise(_last_step(results), summary(results))
+            last = max((int(row["step"]) for row in results.metrics), default=0)
+            self.summarise(last, summary(results))
             self._close(failed=False)
         return self.files(results.folder)
 
@@ -103,8 +100,10 @@ class LoggingReporter(Reporter[OptionsT]):
         self._run = run
         self._begin(run, 1)
         for row in results.metrics:
-            kind = "train" if row["event"] == "step" else "epoch"
-            self._log(row["step"], kind, {**_values(row), **_epoch_number(row)})
+            values = {name: float(value) for name, value in row.items() if name not in _POSITIONS}
+            if row["event"] == "epoch":
+                values["number"] = float(row["epoch"])
+            self._log(row["step"], "train" if row["event"] == "step" else "epoch", values)
 
     def _log(self, step: int, prefix: str, values: Mapping[str, float]) -> None:
         if not self._open and self._run is not None:
@@ -137,15 +136,3 @@ def summary(results: RunResults) -> dict[str, float]:
     if results.label_flows:
         found["result/changed_pseudo_labels"] = changed / results.training_images
     return found | {f"seconds/{stage}": value for stage, value in results.seconds.items()}
-
-
-def _values(row: Mapping[str, Any]) -> dict[str, float]:
-    return {name: float(value) for name, value in row.items() if name not in _POSITIONS}
-
-
-def _epoch_number(row: Mapping[str, Any]) -> dict[str, float]:
-    return {"number": float(row["epoch"])} if row["event"] == "epoch" else {}
-
-
-def _last_step(results: RunResults) -> int:
-    return max((int(row["step"]) for row in results.metrics), default=0)

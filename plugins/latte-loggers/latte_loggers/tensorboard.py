@@ -26,9 +26,7 @@ class TensorBoardReporter(LoggingReporter[TensorBoardOptions]):
         from torch.utils.tensorboard import SummaryWriter
 
         self._writer = SummaryWriter(
-            log_dir=str(_folder(run.folder)),
-            purge_step=step,
-            flush_secs=self.options.flush_seconds,
+            log_dir=str(_folder(run.folder)), purge_step=step, flush_secs=self.options.flush_seconds
         )
         recipe = json.dumps(run.recipe, indent=2, ensure_ascii=False, default=str)
         indented = "\n".join(f"    {line}" for line in recipe.splitlines())

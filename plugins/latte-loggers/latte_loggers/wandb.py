@@ -52,10 +52,7 @@ class WandbReporter(LoggingReporter[WandbOptions]):
         self._wandb.summary.update(dict(values))
 
     def end(self, *, failed: bool) -> None:
-        """Finish the run, and wait until all rows are written or sent.
-
-        W&B's `finish` alone does not wait, so W&B's process is stopped too.
-        """
+        """Finish the run, and stop W&B's process, which waits until all rows are written."""
         import wandb
 
         self._wandb.finish(exit_code=1 if failed else 0)

@@ -36,8 +36,7 @@ class MultiMomentumOptions(Options):
         "epoch as in the released code",
     )
     normalize_targets: bool = Field(
-        default=False,
-        description="scale each target to unit length before the loss and the update",
+        default=False, description="scale each target to unit length before the loss and the update"
     )
     initialise: Literal["descriptions", "groups", "template"] = Field(
         default="descriptions",

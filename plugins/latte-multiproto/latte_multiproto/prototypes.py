@@ -108,10 +108,7 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
         return ChosenSupervision(stream, targets, self.classifier(), rows)
 
     def _chosen(self, labels: Tensor, image_features: Tensor) -> Tensor:
-        """Return, per image, the index (B,) of the nearest prototype of the image's label.
-
-        Of equally near prototypes, the first is chosen.
-        """
+        """Return the index (B,) of the first nearest prototype of each image's label."""
         count = self.options.prototypes
         candidates = self._by_class(self._prototypes)[labels]
         similarities = candidates @ image_features.to(candidates.dtype).unsqueeze(2)
@@ -119,15 +116,10 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
         return labels * count + nearest
 
     def _by_class(self, rows: Tensor) -> Tensor:
-        """Reshape rows (C·K, D) to (C, K, D)."""
         return rows.view(-1, self.options.prototypes, rows.shape[1])
 
     def _mix(self, texts: Mapping[str, Tensor]) -> Tensor:
-        """Return the weighted mean (B, D) of the features of each image's texts.
-
-        Weights are the descriptions' weights. With `mixer: dynamic`, they are multiplied by the
-        text's margin between its two nearest classes.
-        """
+        """Return the weighted mean (B, D) of the features of each image's texts."""
         features = {name: text.to(self._prototypes.dtype) for name, text in texts.items()}
         if self.options.mixer == "mean":
             return mix_descriptions(features, self._weights, None)
@@ -140,9 +132,8 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
     def update(self, supervisions: Sequence[Supervision]) -> None:
         """Set each chosen prototype to the unit vector along the weighted mean of its targets.
 
-        A label stream has one label and weight per image. The mean is over all label streams, so an
-        image that has the same label in two streams counts twice. Prototypes without an image of
-        positive weight do not change.
+        The mean is over all label streams. Prototypes without an image of positive weight do not
+        change.
         """
         sums = torch.zeros_like(self._prototypes)
         usage = self._usage.flatten()
@@ -167,8 +158,7 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
     def _reseed(self) -> None:
         """Move each rarely chosen prototype next to the most used prototype of its class.
 
-        The usage count of the most used prototype is then divided equally among this prototype and
-        the moved ones. The prototypes of a class without images do not change.
+        They then share its usage count. The prototypes of a class without images do not change.
         """
         usage = self._usage
         totals = usage.sum(dim=1, keepdim=True)

@@ -39,10 +39,7 @@ class PrototypeGallery(Reporter[GalleryOptions]):
     """Reporter that shows the prototypes of each class, with nearby training images and texts."""
 
     def report(self, results: RunResults) -> list[Path]:
-        """Write the page and return its path; see `Reporter`.
-
-        If the run folder lacks files, such as the prototypes, the page lists them.
-        """
+        """Write the page, which lists missing files of the run folder, and return its path."""
         missing = missing_files(results.folder)
         run = None if missing else read_run(results.folder, results.class_names)
         learners = _Pages(results, run, self.options).learners() if run else []
@@ -82,15 +79,15 @@ class _Pages:
             "prototypes": [
                 {
                     "images": len(nearest),
-                    "near": [self._near(row) for row in nearest[: self._options.images].tolist()],
+                    "near": [
+                        Near(image, self._thumbnail(image), dict(self._run.texts.get(image, {})))
+                        for row in nearest[: self._options.images].tolist()
+                        for image in [self._run.ids[row]]
+                    ],
                 }
                 for nearest in view.nearest
             ],
         }
-
-    def _near(self, row: int) -> Near:
-        image = self._run.ids[row]
-        return Near(image, self._thumbnail(image), dict(self._run.texts.get(image, {})))
 
     def _make_thumbnail(self, image: str) -> str | None:
         path = self._paths.find(image)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,13 +76,10 @@ def _texts(path: Path) -> Iterable[tuple[str, dict[str, str]]]:
         for line in file:
             fields: dict[str, Any] = json.loads(line)
             written = fields["descriptions"].items()
-            said = {name: next(filter(None, _said(of)), None) for name, of in written}
+            # A description has a list of texts, or a single text.
+            texts = {name: of["texts"] if "texts" in of else [of["text"]] for name, of in written}
+            said = {name: next(filter(None, several), None) for name, several in texts.items()}
             yield fields["id"], {name: text for name, text in said.items() if text}
-
-
-def _said(described: Mapping[str, Any]) -> Sequence[str | None]:
-    """Return one description's texts as a list; the file may have a single text instead."""
-    return described["texts"] if "texts" in described else [described["text"]]
 
 
 class ImagePaths:

@@ -34,10 +34,9 @@ class ClassView:
 def class_view(
     prototypes: Tensor, features: Tensor, rows: Tensor, bias: Tensor | None = None
 ) -> ClassView:
-    """Return the statistics of one class with K prototypes.
+    """Return the statistics of one class with prototypes (K, D) and their `bias` (K,), if any.
 
-    `prototypes` are (K, D), and `bias` is (K,) or None. `rows` (n,) are the indices in `features`
-    (N, D) of the images whose label is the class.
+    `rows` (n,) are the indices in `features` (N, D) of the images whose label is the class.
     """
     own = features[rows]
     similarities = own @ prototypes.T if bias is None else own @ prototypes.T + bias
@@ -57,7 +56,6 @@ def class_view(
 
 
 def _scatter(features: Tensor) -> float:
-    """Return the sum of squared distances of the features (n, D) to their mean."""
     if not len(features):
         return 0.0
     return float((features - features.mean(dim=0)).square().sum())

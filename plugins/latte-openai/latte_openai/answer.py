@@ -37,11 +37,7 @@ class Answer:
 
 
 def read_answer(reply: str) -> Answer:
-    """Return the answer in `reply`: its first choice, or a refusal by the content filter.
-
-    Raises:
-        TransientError: `reply` is not a chat completion; the message quotes it.
-    """
+    """Return the first choice in `reply`, or a refusal; else raise `TransientError`."""
     try:
         fields = json.loads(reply)
         choice = fields["choices"][0]
@@ -94,17 +90,14 @@ def _text(message: dict[str, Any], finish: object) -> str | Refusal:
 def _written(content: object) -> str:
     """Return the text of `content`, which may be a list of parts or missing."""
     if isinstance(content, list):
-        return "".join(_part(part) for part in content)
+        parts = (
+            part.get("text") if isinstance(part, dict) and part.get("type") == "text" else part
+            for part in content
+        )
+        return "".join(part for part in parts if isinstance(part, str))
     if content is None or isinstance(content, str):
         return content or ""
     raise TypeError("content is neither text nor parts")
-
-
-def _part(part: object) -> str:
-    if isinstance(part, str):
-        return part
-    text = part.get("text") if isinstance(part, dict) and part.get("type") == "text" else None
-    return text if isinstance(text, str) else ""
 
 
 def _count(usage: dict[str, Any], name: str) -> int:
@@ -113,7 +106,6 @@ def _count(usage: dict[str, Any], name: str) -> int:
 
 
 def _tokens(logprobs: Any) -> tuple[Token, ...]:
-    """Return the tokens in the field `logprobs`; empty if it is missing or has another format."""
     try:
         return tuple(
             Token(

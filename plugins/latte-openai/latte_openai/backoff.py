@@ -10,19 +10,15 @@ from email.utils import parsedate_to_datetime
 def waiting_time(attempt: int, asked_for: float | None, max_wait: float, draw: float) -> float:
     """Return the seconds to wait after `attempt` (from 0) failed; `draw` is uniform in [0, 1).
 
-    The wait is the sum of a random time and the seconds `asked_for` by the server, but at most
-    `max_wait` seconds. The random time is uniform between 0 and 2^attempt seconds, so that many
-    clients do not retry at once.
+    The wait is the seconds `asked_for` plus a random time of up to 2^attempt seconds, so that many
+    clients do not retry at once; in total at most `max_wait`.
     """
     jitter = draw * min(max_wait, 2.0 ** min(attempt, 60))
     return min(max_wait, jitter + (asked_for or 0.0))
 
 
 def retry_after(header: str | None, now: datetime) -> float | None:
-    """Return the seconds that a header `Retry-After` asks for; None if missing or not readable.
-
-    The header is a number of seconds or a date.
-    """
+    """Return the seconds that a header `Retry-After`, a number or a date, asks for, if readable."""
     if header is None:
         return None
     try:

@@ -29,15 +29,8 @@ class BoundedClient(httpx2.AsyncClient):
     * The headers that the `openai` package sets are not sent: they contain the operating system,
       the Python version and the values of `OPENAI_ORG_ID` and `OPENAI_CUSTOM_HEADERS`.
 
-    Args:
-        base_url: Address of the server, the only server that gets the key.
-        key: Key that is sent as bearer token; with None, no header `Authorization` is sent.
-        deadline: Total seconds for connecting, sending and receiving.
-        max_bytes: Largest body of a reply in bytes, before and after decompression.
-        settings: Further arguments of `httpx2.AsyncClient`.
-
-    `send` raises `httpx2.ReadTimeout` past the deadline, and `httpx2.DecodingError` above the
-    size limit and for another content type or charset.
+    `settings` are further arguments of `httpx2.AsyncClient`. `send` raises `httpx2.ReadTimeout`
+    past the deadline, and `httpx2.DecodingError` for a reply of another size, type or charset.
     """
 
     def __init__(
@@ -57,10 +50,7 @@ class BoundedClient(httpx2.AsyncClient):
         self._max_bytes = max_bytes
 
     async def send(self, request: httpx2.Request, **_: Any) -> httpx2.Response:
-        """Return the complete reply to `request`, with `Retry-After` as its only header.
-
-        The body of a reply is always decoded as UTF-8, the encoding of JSON.
-        """
+        """Return the complete reply, decoded as UTF-8, with `Retry-After` as its only header."""
         try:
             async with asyncio.timeout(self._deadline):
                 sent = self._with_own_headers(request)
@@ -109,11 +99,7 @@ class BoundedClient(httpx2.AsyncClient):
 
 
 class _LimitedStream(httpx2.AsyncByteStream):
-    """Stream of the bytes that the server sends, before decompression, up to a limit.
-
-    Limiting the decompressed bytes is not enough, as a decompressor may read any number of bytes
-    without output.
-    """
+    """Stream of a limited number of bytes, as a decompressor may read many without output."""
 
     def __init__(self, stream: httpx2.AsyncByteStream, limit: int) -> None:
         self._stream = stream
@@ -138,7 +124,6 @@ def _check_size(size: int, limit: int) -> None:
 
 
 def _check_type(content_type: str) -> None:
-    """Raise `httpx2.DecodingError` for other types than JSON and text, and other charsets."""
     kind = content_type.partition(";")[0].strip().lower()
     if kind and not _CONTENT_TYPES.fullmatch(kind):
         raise httpx2.DecodingError(f"the reply has the content type {kind!r}, not application/json")

@@ -41,8 +41,7 @@ def is_readable(request: ChoiceRequest, answer: Answer) -> bool:
 def read_choice(request: ChoiceRequest, answer: Answer) -> Choice | Refusal:
     """Return the letters' probabilities; without log probabilities, 1 for the written letter.
 
-    A letter that is not among the server's most probable tokens gets probability 0. An answer that
-    is no letter is a refusal, even if a letter was among the probable tokens.
+    An answer that is no letter is a refusal, even if a letter was among the probable tokens.
     """
     if isinstance(answer.text, Refusal):
         return answer.text

@@ -38,11 +38,8 @@ class ChatClient:
     """Client of the server in the options, to be used in one event loop.
 
     The methods raise `RequestError` if one request gets no answer, and `LatteError` if all requests
-    would fail, because of the key, the model or the address.
-
-    This class retries requests itself. The retries of the `openai` package wait at most 8 seconds,
-    ignore a `Retry-After` above 60, and do not repeat a request whose reply is not a chat
-    completion.
+    would fail. This class retries requests itself: the `openai` package waits at most 8 seconds,
+    ignores a `Retry-After` above 60, and accepts a reply that is not a chat completion.
     """
 
     def __init__(
@@ -62,8 +59,7 @@ class ChatClient:
             self._key,
             options.timeout,
             limits=httpx2.Limits(
-                max_connections=options.concurrency,
-                max_keepalive_connections=options.concurrency,
+                max_connections=options.concurrency, max_keepalive_connections=options.concurrency
             ),
             # A proxy for the internet cannot reach a server on this machine.
             trust_env=not is_loopback(options.base_url),
@@ -89,10 +85,7 @@ class ChatClient:
         raise no_model(self._options, fields["model"], what, await self._models_if_any())
 
     def _masked(self, text: str | Refusal) -> str | Refusal:
-        """Return `text` with the API key masked.
-
-        The reply was masked before, but a server can split the key between two parts of a text.
-        """
+        """Return `text` with the key masked: a server can split it between parts of a text."""
         if isinstance(text, Refusal):
             return Refusal(masked(text.reason, self._key))
         return masked(text, self._key)
@@ -122,14 +115,19 @@ class ChatClient:
             try:
                 return read(await self._text(send))
             except TransientError as error:
-                if attempt >= self._max_retries(error):
-                    raise self._final(error, attempt + 1) from None
+                most, unreachable = self._options.retries, isinstance(error, UnreachableError)
+                if unreachable and not self._has_answered:
+                    most = min(most, _FIRST_RETRIES)
+                if attempt >= most and unreachable:
+                    raise no_server(self._options, str(error)) from None
+                if attempt >= most:
+                    times = f"{attempt + 1} times" if attempt else "once"
+                    raise RequestError(f"{error} (asked {times})") from None
                 wait = waiting_time(attempt, error.wait, self._options.max_wait, self._draw())
             attempt += 1
             await self._sleep(wait)
 
     async def _text(self, send: Callable[[], Awaitable[Any]]) -> str:
-        """Send one request and return the body of the reply, in which the key is masked."""
         try:
             reply = (await send()).http_response
         except openai.APIStatusError as error:
@@ -143,20 +141,8 @@ class ChatClient:
             raise_for_status(reply.status_code, text, wait, self._options, self._key is not None)
         return text
 
-    def _max_retries(self, error: TransientError) -> int:
-        retries = self._options.retries
-        is_first = isinstance(error, UnreachableError) and not self._has_answered
-        return min(retries, _FIRST_RETRIES) if is_first else retries
-
-    def _final(self, error: TransientError, times: int) -> Exception:
-        """Return the error to raise when a request has used up its retries."""
-        if isinstance(error, UnreachableError):
-            return no_server(self._options, str(error))
-        return RequestError(f"{error} (asked {'once' if times == 1 else f'{times} times'})")
-
 
 def _transient(error: BaseException) -> TransientError:
-    """Return the retryable error for a failed connection, a timeout or an unreadable reply."""
     what = str(error) or type(error).__name__
     if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
         return UnreachableError(what)

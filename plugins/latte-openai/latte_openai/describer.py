@@ -31,9 +31,8 @@ requests run at once, so larger batches waste less time."""
 class OpenAIDescriber(Describer[OpenAIOptions]):
     """Describer that asks a server and caches its answers until a complete batch is returned.
 
-    If one request of a batch fails, latte calls `describe` again with the halves of the batch.
-    Thanks to the cache, the other requests are not sent and paid for twice. A request that failed
-    after its retries is not sent again in this run; the next run sends it again.
+    If one request of a batch fails, latte asks for the halves of the batch. Thanks to the cache,
+    the other requests are not paid for twice. A request that failed is sent again in the next run.
     """
 
     def __init__(self, options: OpenAIOptions, context: Context) -> None:
@@ -69,27 +68,18 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
     def fingerprint(self) -> str:
         """Return a hash of the model and all options that change texts.
 
-        The address and the retries are not part of the hash. If the options name no model, the
-        server is asked for the name of the model that it serves.
+        If the options name no model, the server is asked for the model that it serves.
         """
         settings = _settings(self.options)
         digest = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=16)
         return f"openai-{VERSION}:{self._model}:{digest.hexdigest()}"
 
     def describe(self, requests: Sequence[DescribeRequest]) -> list[str | Refusal]:
-        """Return one answer per request.
-
-        Raises:
-            RequestError: A request failed after its retries; all other requests have been sent.
-        """
+        """Return one answer per request. Raises `RequestError` if one failed after its retries."""
         return [answer.text for answer in self._answered(requests)]
 
     def choose(self, requests: Sequence[ChoiceRequest]) -> list[Choice | Refusal]:
-        """Return one choice per request, from log probabilities if the server sends them.
-
-        If the server sends no log probabilities, it is asked for an answer as JSON. If it does not
-        support JSON either, it is asked for a letter. Raises `RequestError` as `describe` does.
-        """
+        """Return one choice per request: from log probabilities, from JSON, or from a letter."""
         answers = self._answered(requests)
         return [read_choice(*both) for both in zip(requests, answers, strict=True)]
 
@@ -131,7 +121,6 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
         return served[0]
 
     def _run_loop(self) -> LoopThread:
-        """Return the thread with the event loop; the first call starts it."""
         if self._loop is None:
             _ = self._client
             self._loop = LoopThread()
@@ -151,10 +140,7 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _ask(self, key: str, request: Asked, model: str, slots: asyncio.Semaphore) -> None:
-        """Send one request and store its answer or failure under `key`.
-
-        The request occupies one of `slots` until it is done, including waits before retries.
-        """
+        """Send one request and store its answer or failure; it occupies a slot until it is done."""
         async with slots:
             fields = await asyncio.to_thread(chat_fields, _question(request), model, self.options)
             try:
@@ -168,10 +154,8 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
     async def _choose(self, request: ChoiceRequest, fields: dict[str, Any]) -> Answer:
         """Return the answer to `fields` with log probabilities, else as JSON, else as a letter.
 
-        JSON is requested if the server rejects the request for log probabilities, or if its answer
-        has neither log probabilities nor a letter. If the choice succeeds without a field that the
-        server rejected, later choices do not send this field. If requesting JSON did not change the
-        text, later choices do not request JSON.
+        If the choice succeeds without a field that the server rejected, later choices do not send
+        this field. If requesting JSON did not change the text, later choices do not request JSON.
         """
         rejected: set[str] = set()
         answer = await self._accepted(fields, LOGPROBS, rejected)
@@ -190,10 +174,7 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
     async def _accepted(
         self, fields: dict[str, Any], more: Mapping[str, Any], rejected: set[str]
     ) -> Answer | None:
-        """Return the answer to `fields` plus `more`; None if the server rejects `more`.
-
-        If the server rejects `more`, its names are added to `rejected`.
-        """
+        """Return the answer to `fields` plus `more`; None if the server rejects `more`."""
         if not self._rejected.isdisjoint(more):
             return None
         try:
@@ -203,7 +184,6 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
             return None
 
     async def _complete(self, fields: dict[str, Any]) -> Answer:
-        """Return the answer to `fields` and count its tokens."""
         answer = await self._client.complete(fields)
         self._spent["tokens"] += answer.completion_tokens
         self._spent["prompt tokens"] += answer.prompt_tokens
@@ -215,12 +195,10 @@ def _question(request: Asked) -> DescribeRequest:
 
 
 def _key(request: Asked) -> str:
-    """Return the cache key of a request; a choice and a text request never have the same key."""
     return f"{request_key(_question(request))}{' choice' * isinstance(request, ChoiceRequest)}"
 
 
 def _settings(options: OpenAIOptions) -> dict[str, object]:
-    """Return the options that can change a text; the fingerprint is a hash of them."""
     names = {"revision", "system_prompt", "max_tokens", "temperature", "top_p", "extra_body"}
     names |= {"detail", "max_side", "format"}
     names |= {"seed"} if options.varies else set()

@@ -114,14 +114,7 @@ def excerpt(text: str) -> str:
 def raise_for_status(
     status: int, reply: str, wait: str | None, options: OpenAIOptions, key_given: bool
 ) -> NoReturn:
-    """Raise the exception for a reply whose `status` is not 2xx.
-
-    Args:
-        status: HTTP status of the reply.
-        reply: Body of the reply.
-        wait: Header `Retry-After` of the reply, if it has one.
-        options: Options that the messages mention.
-        key_given: True if a key was sent.
+    """Raise the exception for a `reply` whose `status` is not 2xx; `wait` is its `Retry-After`.
 
     Raises:
         RefusedError, NotFoundError, TransientError, RejectedError, RequestError: This request
@@ -178,10 +171,7 @@ def no_address(options: OpenAIOptions, what: str) -> LatteError:
 
 
 def no_key(options: OpenAIOptions, status: int, given: bool) -> LatteError:
-    """Return the error for status 401 and 403.
-
-    The server's message is left out, as it may contain parts of the key.
-    """
+    """Return the error for status 401 and 403, without the message, which may contain the key."""
     name = options.key_env
     what = f"rejects the key in {name}" if given else "needs a key"
     hint = "check that it is valid and may use this model" if given else f"export {name}=..."

@@ -19,9 +19,8 @@ _SHORTEST_SECRET = 12
 def read_key(options: OpenAIOptions) -> SecretStr | None:
     """Return the key in the variable `key_env`; None if the default variable is not set.
 
-    Raises:
-        LatteError: `key_env` names another variable, which is not set; the value cannot be a key;
-            or the key in the default variable would be sent to another machine without encryption.
+    Raises `LatteError` if another variable is not set, if the value cannot be a key, or if the
+    default key would be sent to another machine without encryption.
     """
     name, key = options.key_env, os.environ.get(options.key_env, "").strip()
     if not key:
@@ -38,7 +37,8 @@ def read_key(options: OpenAIOptions) -> SecretStr | None:
             where="describer.key_env",
             hint="a key has no spaces and no accents; copy it again",
         )
-    if name == DEFAULT_KEY_ENV and _is_exposed(options.base_url):
+    is_plain = urlsplit(options.base_url).scheme == "http"
+    if name == DEFAULT_KEY_ENV and is_plain and not is_loopback(options.base_url):
         raise LatteError(
             f"the key in {name} would be sent to another machine without encryption",
             where="describer.base_url",
@@ -56,10 +56,7 @@ def masked(text: str, key: SecretStr | None) -> str:
 
 
 def masked_reply(reply: str, key: SecretStr | None) -> str:
-    """Return the body `reply` with the key masked.
-
-    JSON is decoded first, because it can write each character of the key as an escape sequence.
-    """
+    """Return the body `reply` with the key masked, also where JSON escapes its characters."""
     if key is None:
         return reply
     try:
@@ -76,7 +73,3 @@ def _masked_value(value: Any, key: SecretStr) -> Any:
     if isinstance(value, dict):
         return {masked(name, key): _masked_value(below, key) for name, below in value.items()}
     return [_masked_value(below, key) for below in value] if isinstance(value, list) else value
-
-
-def _is_exposed(base_url: str) -> bool:
-    return urlsplit(base_url).scheme == "http" and not is_loopback(base_url)

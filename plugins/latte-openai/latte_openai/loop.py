@@ -31,10 +31,7 @@ class LoopThread:
             raise
 
     def close(self) -> None:
-        """Cancel unfinished work, and stop the loop and its thread.
-
-        Work can be unfinished if Ctrl-C interrupted `run` before it waited for the result.
-        """
+        """Cancel work that Ctrl-C left unfinished, and stop the loop and its thread."""
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
 

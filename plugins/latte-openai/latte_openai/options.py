@@ -1,7 +1,4 @@
-"""Options of the describer; API keys are rejected, and error messages never repeat a value.
-
-The options have their own module, so that listing them imports no HTTP client.
-"""
+"""Options of the describer; API keys are rejected, and error messages never repeat a value."""
 
 from __future__ import annotations
 
@@ -68,11 +65,7 @@ def check_variable(name: str) -> str:
 
 
 def check_extra_body(extra: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `extra` unchanged.
-
-    Raises `ValueError` for API keys, headers, fields that latte sets, and values that JSON
-    lacks.
-    """
+    """Return `extra`. Raises `ValueError` for keys, headers, own fields and non-JSON values."""
     for name in extra:
         if name in _OWN:
             raise ValueError(f"must not hold `{name}`, which has an option or is set by latte")

@@ -21,11 +21,12 @@ def request_key(request: DescribeRequest) -> str:
 
 
 def chat_fields(request: DescribeRequest, model: str, options: OpenAIOptions) -> dict[str, Any]:
-    """Return the arguments of `chat.completions.create`; arguments that are None are left out.
-
-    Images come before the prompt, as in LLaVA's training.
-    """
-    content = [_image_part(image.open(), options) for image in request.images]
+    """Return the arguments of `chat.completions.create`, images first as in LLaVA's training."""
+    detail = {} if options.detail == "auto" else {"detail": options.detail}
+    content: list[dict[str, Any]] = [
+        {"type": "image_url", "image_url": {"url": data_url(image.open(), options), **detail}}
+        for image in request.images
+    ]
     content.append({"type": "text", "text": request.prompt})
     messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
     if options.system_prompt is not None:
@@ -41,13 +42,6 @@ def chat_fields(request: DescribeRequest, model: str, options: OpenAIOptions) ->
     }
     # Some servers reject fields that they do not know, even if they are null.
     return {name: value for name, value in fields.items() if value is not None}
-
-
-def _image_part(image: Image.Image, options: OpenAIOptions) -> dict[str, Any]:
-    url = {"url": data_url(image, options)}
-    if options.detail != "auto":
-        url["detail"] = options.detail
-    return {"type": "image_url", "image_url": url}
 
 
 def data_url(image: Image.Image, options: OpenAIOptions) -> str:
@@ -72,7 +66,6 @@ def _scaled_down(image: Image.Image, max_side: int | None) -> Image.Image:
 
 
 def _seed(request: DescribeRequest, seed: int | None) -> int | None:
-    """Return a seed below 2^31 that depends on the request and the sample, not on the batch."""
     if seed is None:
         return None
     digest = hashlib.blake2b(f"{seed} {request_key(request)}".encode(), digest_size=4).digest()

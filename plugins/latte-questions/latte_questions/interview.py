@@ -93,8 +93,7 @@ class Interview:
     def evidence(self) -> Tensor | None:
         """Ask until the budget is spent; return logits (N, C), or None if no answer can be used.
 
-        Afterwards, `texts` are the class texts to use: if the describer is reliable, they may
-        include its wordings of classes.
+        Afterwards, `texts` may include the wordings of classes by a reliable describer.
         """
         clusters = self._clusters()
         questions, given = self.questions, self.texts
@@ -121,10 +120,9 @@ class Interview:
         return self._evidence()
 
     def expected_gain(self, heard: Tensor | None) -> ExpectedGain | None:
-        """Return the gain to expect from the logits `heard` (N, C), which `evidence` returned.
+        """Return the gain to expect from the logits `heard` (N, C); None if it cannot be estimated.
 
-        Returns None if nothing was answered, or if the questions were about more images than the
-        estimate is calibrated for.
+        It is calibrated only for questions about a small share of the images.
         """
         if self.answered == 0:
             return None
@@ -145,8 +143,8 @@ class Interview:
     def _reword(self, purpose: str, written: Written) -> None:
         """Add the describer's wordings of classes to the class texts, if this seems to help.
 
-        It seems to help if the describer is reliable, and if zero-shot CLIP with the new texts
-        agrees with the describer's answers on more images than with the old texts.
+        It does if the describer is reliable, and if zero-shot CLIP with the new texts agrees with
+        its answers on more images.
         """
         if not written:
             return
@@ -191,10 +189,7 @@ class Interview:
         return (self.questions.budget - self.questions.asked) // 2
 
     def _clusters(self) -> list[Tensor]:
-        """Return the clusters, the largest first; a cluster has the images of one mixture label.
-
-        The images of a cluster are sorted, the most typical first.
-        """
+        """Return the images of each mixture label: the largest first, the most typical first."""
         labels, found = self.before.argmax(dim=1), []
         counts = labels.bincount(minlength=len(self.names))
         for label in counts.argsort(descending=True, stable=True).tolist():
@@ -217,7 +212,6 @@ class Interview:
         self._keep(CLUSTERS, requests, subjects)
 
     def _ask_controls(self, clusters: Sequence[Tensor]) -> None:
-        """Ask control questions: about typical images, with unlikely names as the only options."""
         known = {name.casefold() for name in self.names}
         foreign = [name for name in _FOREIGN if name not in known]
         classes = min(1, len(self.names) // 3)
@@ -242,11 +236,10 @@ class Interview:
         self.questions.note(CONTROLS, kept=passed, contradictory=len(found) - passed)
 
     def _confirm(self) -> list[int]:
-        """Drop answers about clusters if most of them agree with the mixture.
+        """Drop answers about clusters if most agree with the mixture; return the images asked.
 
-        If at least half of the answers agree with the mixture, an answer is kept only if it
-        contradicts the mixture, and if the describer gives the same class to the most typical image
-        of the cluster. Returns the images that were asked about.
+        Then an answer is kept only if it contradicts the mixture, and if the describer gives the
+        same class to the most typical image of the cluster.
         """
         doubtful = [one for one in self.answers if not one.agrees]
         if 2 * len(doubtful) > len(self.answers):
@@ -263,11 +256,7 @@ class Interview:
         return asked
 
     def _likely(self, rows: Tensor) -> Tensor:
-        """Return a score (C,) per class: how likely the cluster with the images `rows` shows it.
-
-        The score is the mean posterior of these images, plus the share of them that have this class
-        as zero-shot label.
-        """
+        """Return per class (C,) the mean posterior of `rows` plus its share of zero-shot labels."""
         common = self.zero_shot[rows].bincount(minlength=len(self.names)) / len(rows)
         return self.before[rows].mean(dim=0) + common
 
@@ -286,7 +275,6 @@ class Interview:
         options: Sequence[int],
         other: tuple[str, ...] = (),
     ) -> list[ChoiceRequest]:
-        """Return a question per image in `shown`; the second one has the names in reverse order."""
         names = [self.names[label] for label in options]
         return [
             ChoiceRequest((image,), prompt, (*texts, *other), none_allowed=True)
@@ -299,7 +287,6 @@ class Interview:
         requests: Sequence[ChoiceRequest],
         subjects: Sequence[tuple[Tensor, list[int]]],
     ) -> None:
-        """Ask pairs of questions; store each class that both answers of a pair name."""
         found = self._choose(purpose, requests)
         answered = contradictory = kept = 0
         for (rows, options), one, two in zip(subjects, found[::2], found[1::2], strict=True):

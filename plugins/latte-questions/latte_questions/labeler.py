@@ -32,9 +32,7 @@ reliable."""
 class ChoicesLabeler(TransductiveLabeler):
     """Labeler that fits the Gaussian mixture of `transductive`, with a describer's answers.
 
-    The labeler asks its questions once, at the start of the first epoch, and chooses them with the
-    features of the first learner. All later fits use the same answers. `Interview` has the
-    questions.
+    It asks once, at the start of the first epoch, with the features of the first learner.
     """
 
     options: ChoicesOptions
@@ -57,7 +55,6 @@ class ChoicesLabeler(TransductiveLabeler):
     def _label(
         self, learner: str, images: Tensor, aggregator: PrototypeAggregator[Any]
     ) -> Classifier:
-        """Label the images of a learner; the first call asks all questions first."""
         questions = self._start.questions
         if self._evidence is None and questions is not None and len(self._start.class_names) > 1:
             self._ask(questions, images, aggregator)
@@ -66,7 +63,6 @@ class ChoicesLabeler(TransductiveLabeler):
     def _ask(
         self, questions: Questions, images: Tensor, aggregator: PrototypeAggregator[Any]
     ) -> None:
-        """Ask all questions; store the logits that the answers imply, and the new class texts."""
         start, scale = self._start, self._scale(images)
 
         def fit(texts: Tensor, evidence: Tensor | None) -> Mixture:
@@ -121,8 +117,7 @@ class ChoicesLabeler(TransductiveLabeler):
     def state(self) -> dict[str, Tensor]:
         """Return the posteriors, the reworded class texts, and the evidence (3, 1 + K).
 
-        The evidence is the logits (N, C) that answers imply. Its first column has N and C. Each of
-        the K other columns has an image index, a class and the logit.
+        The first column has N and C; each of the others an image index, a class and the logit.
         """
         if self._evidence is None:
             return super().state()

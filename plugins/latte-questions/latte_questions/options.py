@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from latte_transductive.options import TransductiveOptions
+from latte_transductive.options import Share, TransductiveOptions
 from pydantic import Field, model_validator
 
 from latte.api import Options
@@ -39,10 +39,8 @@ class ChoicesOptions(TransductiveOptions):
 class PartialLabelOptions(Options):
     """Options of the loss `partial-labels`."""
 
-    share: float = Field(
+    share: Share = Field(
         default=0.9,
-        ge=0.0,
-        le=1.0,
         description="probability that the candidate classes of an image together reach; 0: only "
         "the most probable class",
     )

@@ -87,10 +87,7 @@ def read_differences(text: str, pair: Sequence[str]) -> list[str]:
 
 
 def ask_names(questions: Questions, names: Sequence[str], posteriors: Tensor) -> Written:
-    """Ask the describer for other names of the classes that the most uncertain images may show.
-
-    `posteriors` (N, C) are the mixture's class probabilities of the images.
-    """
+    """Ask for other names of the classes that are most uncertain in `posteriors` (N, C)."""
     doubt = (posteriors * (1 - posteriors)).sum(dim=0)
     order = doubt.argsort(descending=True, stable=True)[: _most(questions)].tolist()
     requests = [DescribeRequest((), names_prompt(names[label])) for label in order]
@@ -103,11 +100,7 @@ def ask_names(questions: Questions, names: Sequence[str], posteriors: Tensor) ->
 
 
 def ask_differences(questions: Questions, names: Sequence[str], posteriors: Tensor) -> Written:
-    """Ask the describer what distinguishes the pairs of classes that the mixture confuses most.
-
-    Returns the answers for each class. `posteriors` (N, C) are the mixture's class probabilities of
-    the images.
-    """
+    """Ask what distinguishes the classes that `posteriors` (N, C) confuse; return it by class."""
     pairs = confused_pairs(posteriors)[: _most(questions)]
     named = [(names[one], names[other]) for one, other in pairs]
     requests = [DescribeRequest((), differences_prompt(*pair)) for pair in named]
@@ -120,11 +113,7 @@ def ask_differences(questions: Questions, names: Sequence[str], posteriors: Tens
 
 
 def mean_texts(texts: Tensor, written: Written, encode: Encode) -> Tensor:
-    """Return the class text features (C, D), with other names and descriptions averaged in.
-
-    Per class: the sum of its own feature and the features of its wordings (`written`), scaled to
-    unit length. Classes without wordings keep their feature.
-    """
+    """Return the class texts (C, D), with other names and descriptions averaged in, unit length."""
     found = texts.clone()
     for label, wordings in written.items():
         found[label] = normalize(texts[label] + encode(wordings).to(texts).sum(dim=0), dim=0)
@@ -132,11 +121,7 @@ def mean_texts(texts: Tensor, written: Written, encode: Encode) -> Tensor:
 
 
 def confused_pairs(posteriors: Tensor) -> list[tuple[int, int]]:
-    """Return the pairs of classes that the Gaussian mixture confuses, the most frequent first.
-
-    The frequency of a pair is the number of uncertain images whose two most probable classes are
-    this pair.
-    """
+    """Return the pairs of most probable classes of uncertain images, the most frequent first."""
     best = posteriors.topk(2, dim=1)
     doubtful = best.values[:, 1] > _LEAST
     pairs = Counter(map(tuple, best.indices[doubtful].sort(dim=1).values.tolist()))

@@ -70,7 +70,6 @@ class LabelPropagationLabeler(PseudoLabeler[LabelPropagationOptions]):
         return EpochInfo(classifiers)
 
     def _text_nodes(self, learner: str, aggregator: PrototypeAggregator[Any]) -> Tensor:
-        """Return the texts (C, D) from which a learner's labels spread."""
         if aggregator.class_features_refresh == "start":
             return self._zero_shot
         classifier = aggregator.classifier()
@@ -83,10 +82,7 @@ class LabelPropagationLabeler(PseudoLabeler[LabelPropagationOptions]):
         return classifier.weights[classifier.owners.argsort()]
 
     def _of_images(self, learner: str, found: Propagated, classes: int) -> tuple[Tensor, Tensor]:
-        """Return the images' labels (N,), and a mask (N,) of images that a label reached.
-
-        Both are on the CPU. Raises `LatteError` if no label reaches an image.
-        """
+        """Return labels (N,) and a mask (N,) of the images that a label reached, on the CPU."""
         reached = found.reached[classes:].cpu()
         if not bool(reached.any()):
             raise LatteError(
@@ -97,7 +93,6 @@ class LabelPropagationLabeler(PseudoLabeler[LabelPropagationOptions]):
         return found.labels[classes:].cpu(), reached
 
     def _counted(self, reached: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return each learner's weights (N,) of the images: 1 if training uses them, else 0."""
         if not self.options.agreement:
             return {name: one.float() for name, one in reached.items()}
         opinions = torch.stack(list(self._labels.values()))

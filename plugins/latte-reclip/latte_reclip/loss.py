@@ -20,11 +20,7 @@ class MaskedCrossEntropy(Loss[MaskedCrossEntropyOptions]):
     def __call__(
         self, image_features: Tensor, supervision: Supervision, logit_scale: Tensor
     ) -> Tensor:
-        """Return the loss of unit features (B, D), a scalar; 0 if all weights are 0.
-
-        Raises:
-            LatteError: The prototypes have no classifier.
-        """
+        """Return the loss of unit features (B, D), a scalar; 0 if all weights are 0."""
         if supervision.classifier is None:
             raise LatteError(
                 "the loss `masked-cross-entropy` needs a classifier, and these prototypes "
@@ -35,9 +31,7 @@ class MaskedCrossEntropy(Loss[MaskedCrossEntropyOptions]):
         scale = logit_scale if fixed is None else fixed
         logits = scale * supervision.classifier.similarities(image_features)
         each = cross_entropy(logits, supervision.stream.labels, reduction="none")
-        return self._reduced(each, supervision.stream.weights.to(each.dtype))
-
-    def _reduced(self, each: Tensor, weights: Tensor) -> Tensor:
+        weights = supervision.stream.weights.to(each.dtype)
         counted = weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)
         mean = (each * weights).sum() / counted
         return mean / len(weights) if self.options.normalization == "published" else mean

@@ -78,14 +78,10 @@ def propagation_matrix(cosines: Tensor, indices: Tensor) -> Tensor:
 
 
 def highest_scores(
-    matrix: Tensor,
-    classes: int,
-    options: LabelPropagationOptions,
-    column_bytes: int = COLUMN_BYTES,
+    matrix: Tensor, classes: int, options: LabelPropagationOptions, column_bytes: int = COLUMN_BYTES
 ) -> Propagated:
-    """Return the class with the highest score for each node, which is a class text or an image.
+    """Return the class with the highest score for each node, computed in blocks of classes.
 
-    The scores are computed in blocks of classes.
     The first `classes` nodes of the sparse `matrix` (n, n) are the class texts, one per class.
     """
     nodes = matrix.shape[0]

@@ -6,8 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from latte_scenes.options import AttributesOptions, ObjectsOptions, SceneOptions
-from latte_scenes.types import AttributesDescription, ObjectsDescription, SceneDescription
+from latte_scenes.types import (
+    AttributesDescription,
+    AttributesOptions,
+    ObjectsDescription,
+    ObjectsOptions,
+    SceneDescription,
+    SceneOptions,
+)
 
 from latte.api import Context, DescriptionType, Options
 from latte.testing import DescriptionTypeContract, StubClip

@@ -7,11 +7,22 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from latte.api import Dataset, ImageReference, LabelledImage
+from pydantic import Field
+
+from latte.api import Dataset, ImageReference, LabelledImage, Options
 from latte_tiny import PACKAGE
-from latte_tiny.options import TinyCaltechOptions
 
 IMAGES = PACKAGE / "images"
+
+
+class TinyCaltechOptions(Options):
+    """Options of the dataset `tiny-caltech`."""
+
+    template: str = Field(
+        default="a photo of a {class}.",
+        pattern=r"\{class\}",
+        description="sentence that stands for a class; {class} becomes its name",
+    )
 
 
 class TinyCaltech(Dataset[TinyCaltechOptions]):

@@ -30,7 +30,7 @@ def kappa(one: Tensor, other: Tensor, classes: int) -> float:
 def mixture_labels(
     images: Tensor, texts: Tensor, logit_scale: float, mixture: Mixture | None
 ) -> Tensor:
-    """Label unit features (N, D): return the classes (N,) with the highest logits.
+    """Return the classes (N,) of unit features (N, D) with the highest logits.
 
     The logits of the class texts (C, D) are added to those of the mixture, if there is one.
     """
@@ -51,7 +51,7 @@ def fit_frozen(
     options: MixtureOptions,
     given: Tensor | None = None,
 ) -> Mixture:
-    """Return the Gaussian mixture fitted to unit features (N, D), with class texts (C, D) as prior.
+    """Return the mixture fitted to unit features (N, D), with class texts (C, D) as prior.
 
     `given` (N,) has the classes that a person gave to images, and -1 elsewhere.
     """

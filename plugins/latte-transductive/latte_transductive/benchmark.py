@@ -53,10 +53,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _features(images: int, classes: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return random unit texts (C, D), unit images (N, D) and the images' true classes (N,).
-
-    Each class has a random point near its text, and its images are scattered around that point.
-    """
+    """Return random unit texts (C, D), images (N, D) around them, and the true classes (N,)."""
     generator = torch.Generator().manual_seed(0)
     texts = normalize(torch.randn(classes, width, generator=generator), dim=1)
     points = normalize(texts + 3 * width**-0.5 * torch.randn(texts.shape, generator=generator))
@@ -73,10 +70,7 @@ def _timed(name: str, work: Callable[[], ResultT]) -> ResultT:
 
 
 def _peak_mebibytes() -> float:
-    """Return the peak resident memory of this process in MiB.
-
-    `ru_maxrss` is in bytes on macOS and in KiB elsewhere.
-    """
+    """Return the peak memory of this process; `ru_maxrss` is in bytes on macOS, else in KiB."""
     unit = 2**20 if sys.platform == "darwin" else 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 

@@ -77,11 +77,7 @@ class EvidenceGuard(Guard[EvidenceOptions]):
         return self._verdict(signals, named, evidence.divisible)
 
     def _verdict(self, signals: dict[str, float], named: int, divisible: bool) -> Verdict:
-        """Return the verdict that follows from the signals.
-
-        `named` is the number of images whose class a person gave. `divisible` is True if the run
-        can mix the adapted and the zero-shot classifier.
-        """
+        """Return the verdict that follows from the signals; a person `named` that many images."""
         enough = named >= MIN_GIVEN
         helps = probability(signals["stability"], signals["lead"])
         if signals["lead"] < MIN_MARGIN and not enough:
@@ -110,10 +106,7 @@ class EvidenceGuard(Guard[EvidenceOptions]):
 
 
 def probability(stable: float, margin: float) -> float:
-    """Return the probability that adapting raises the accuracy.
-
-    `stable` is the stability, at most 1; `margin` is the relative margin, 1 for unrelated names.
-    """
+    """Return the probability that adapting helps, from stability and relative margin."""
     odds = _PER_STABILITY * stable + _PER_MARGIN * margin + _INTERCEPT
     return 1 / (1 + math.exp(-odds))
 

@@ -52,10 +52,7 @@ class TransductiveLabeler(PseudoLabeler[TransductiveOptions]):
         aggregators: Mapping[str, PrototypeAggregator[Any]],
         epoch: int,
     ) -> EpochInfo:
-        """Label the images for each learner, and return one classifier per learner.
-
-        The classifier is the learner's fitted mixture; it also classifies other images.
-        """
+        """Label the images for each learner; return its fitted mixture as its classifier."""
         classifiers = {
             name: self._label(name, bank.features, aggregators[name])
             for name, bank in banks.items()
@@ -65,7 +62,6 @@ class TransductiveLabeler(PseudoLabeler[TransductiveOptions]):
     def _label(
         self, learner: str, images: Tensor, aggregator: PrototypeAggregator[Any]
     ) -> Classifier:
-        """Store the posteriors of one learner's images (N, D); return the mixture's classifier."""
         scale = self._scale(images)
         texts = self._texts(images, aggregator)
         mixture = self._fit(images, texts, self._text_logits(scale, texts, aggregator))
@@ -89,15 +85,11 @@ class TransductiveLabeler(PseudoLabeler[TransductiveOptions]):
         return text_logits
 
     def _fit(self, images: Tensor, texts: Tensor, text_logits: TextLogits) -> Mixture:
-        """Return the mixture of one learner's images (N, D) and class texts (C, D)."""
         given = self._start.corrections
         return fit_mixture(images, texts, text_logits, self.options, given)
 
     def _texts(self, images: Tensor, aggregator: PrototypeAggregator[Any]) -> Tensor:
-        """Return unit vectors (C, D): each class's text or prototype.
-
-        A class with several prototypes gets their normalised sum.
-        """
+        """Return unit vectors (C, D): each class's text, or the sum of its prototypes."""
         if self.options.prior == "zero_shot":
             return self._start.class_features.to(images)
         classifier = aggregator.classifier()
@@ -107,10 +99,7 @@ class TransductiveLabeler(PseudoLabeler[TransductiveOptions]):
     def assign(
         self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
     ) -> list[LabelStream]:
-        """Return one label stream, `transductive`, with the labels computed at the epoch's start.
-
-        `image_features` are not used.
-        """
+        """Return one label stream, `transductive`, with the labels of the epoch's start."""
         if self.options.weight == 0:
             return []
         found = self._posteriors[batch.learner]

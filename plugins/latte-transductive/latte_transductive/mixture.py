@@ -112,8 +112,7 @@ def _fit(
 ) -> Mixture:
     """Return the mixture after all iterations; see `fit_mixture`.
 
-    `anchors` are a_c (C, D), `text` are the text logits (N, C), and `heard` is `text` plus the
-    evidence.
+    `anchors` are a_c (C, D), `text` are the text logits (N, C), `heard` is `text` plus evidence.
     """
     zero_shot, middle = text.argmax(dim=1), text.mean(dim=0)
     spread = float(text.var(dim=1, correction=0).mean().sqrt())
@@ -157,7 +156,6 @@ class _Fixed:
     def of(
         cls, given: Tensor | None, evidence: Tensor | None, classes: int, images: Tensor
     ) -> _Fixed | None:
-        """Return the images whose class the arguments give; None without `given` and `evidence`."""
         if given is None and evidence is None:
             return None
         if given is None:
@@ -245,10 +243,9 @@ class _Moments:
         return cls(len(images), images.mean(dim=0), images.T @ images / len(images))
 
     def spread(self, rows: Tensor, bias: Tensor) -> float:
-        """Return how much an image's logits `images @ rows.T + bias` differ between classes.
+        """Return the root mean square of the images' standard deviations of logits over classes.
 
-        Each image's logits have a standard deviation over the classes; the number is the root mean
-        square of these. It is computed without the images, from the moments of their features.
+        It is computed without the images, from the moments of their features.
         """
         rows, bias = rows - rows.mean(dim=0), bias - bias.mean()
         squares = ((rows @ self.second) * rows).sum(dim=1) + 2 * bias * (rows @ self.mean)

@@ -36,8 +36,7 @@ class Neighbours:
 def neighbours_of(rows: Tensor, count: int) -> Neighbours | None:
     """Return the `count` nearest neighbours of each unit vector in `rows` (N, D), by cosine.
 
-    A vector has at most N - 1 neighbours. Returns None if N or `count` allows none. Results are
-    cached until `rows` is freed, so that a labeler and a guard search only once.
+    Returns None if N or `count` allows none. Results are cached until `rows` is freed.
     """
     kept = min(count, len(rows) - 1)
     if kept < 1:

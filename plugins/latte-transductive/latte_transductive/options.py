@@ -9,6 +9,7 @@ from pydantic import Field
 from latte.api import Options
 
 Images = Annotated[float, Field(ge=0.0)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class MixtureOptions(Options):
@@ -24,10 +25,8 @@ class MixtureOptions(Options):
         description="images that a class's text counts as in the mean of its class: if all "
         "classes have equally many images, and if few classes have images",
     )
-    debias: float = Field(
+    debias: Share = Field(
         default=1.0,
-        ge=0.0,
-        le=1.0,
         description="share of each class's mean similarity over the images that is subtracted if "
         "all classes have equally many images; less otherwise",
     )
@@ -65,16 +64,12 @@ class TransductiveOptions(MixtureOptions):
 class EvidenceOptions(MixtureOptions):
     """Options of the guard `evidence`: the mixture's options, and two limits for its decision."""
 
-    whole_from: float = Field(
+    whole_from: Share = Field(
         default=0.75,
-        ge=0.0,
-        le=1.0,
         description="the candidate is used in full from this probability that adapting helps",
     )
-    half_from: float = Field(
+    half_from: Share = Field(
         default=0.65,
-        ge=0.0,
-        le=1.0,
         description="half of the candidate is used from this probability, if nothing was "
         "trained; below it, zero-shot CLIP is kept",
     )

@@ -21,12 +21,7 @@ _CUT = ("clip", "metaclip_2")
 """Model types whose text tower is causal and pools at the end-of-text token, so that padding
 has no effect and is cut."""
 _NEVER_TRAINED = ("logit_bias",)
-_PROJECTIONS = (
-    "visual_projection",
-    "text_projection",
-    "vision_model.head.mlp",
-    "text_model.head",
-)
+_PROJECTIONS = ("visual_projection", "text_projection", "vision_model.head.mlp", "text_model.head")
 _NOT_ARCHITECTURE = ("_name_or_path", "architectures", "dtype", "transformers_version")
 _CONFIG = "config.json"
 
@@ -46,8 +41,7 @@ class Processor:
     def tokens(self, texts: Sequence[str], *, masked: bool) -> dict[str, Tensor]:
         """Return the tokenizer's tensors (M, L) of M texts, padded to the context length L.
 
-        If `masked` is true, the attention mask is one of the tensors; otherwise only if the
-        tokenizer returns it by default.
+        `masked` adds the attention mask, which some tokenizers return by default.
         """
         found = self.tokenizer(
             list(texts),
@@ -93,14 +87,13 @@ class TransformersBackbone(ModuleBackbone):
         return _unit(self.model.get_image_features(pixel_values=pixels))
 
     def encode_distinct_texts(self, texts: Sequence[str]) -> Tensor:
-        """Return unit features (M, D) of M texts in fp32.
-
-        If padding is cut, texts are batched by length.
-        """
+        """Return unit features (M, D) of M texts in fp32."""
         self.choose_mode()
         tokens = self.processor.tokens(texts, masked=self.cuts_padding)
         if not self.cuts_padding:
-            return torch.cat([self._encode(part) for part in _passes(tokens, len(texts))])
+            passes = (slice(i, i + _TEXTS_PER_PASS) for i in range(0, len(texts), _TEXTS_PER_PASS))
+            parts = ({name: one[rows] for name, one in tokens.items()} for rows in passes)
+            return torch.cat([self._encode(part) for part in parts])
         ids, lengths = tokens["input_ids"], tokens["attention_mask"].sum(dim=1)
 
         def encode(part: Tensor) -> Tensor:
@@ -117,10 +110,7 @@ class TransformersBackbone(ModuleBackbone):
         return _unit(self.model.get_text_features(**moved))
 
     def parameters_of(self, group: TrainableGroup) -> Mapping[str, nn.Parameter]:
-        """Return the parameters of `group` by name; only the group `all` has the logit scale.
-
-        Raises `LatteError` if the model has no such parameters.
-        """
+        """Return the parameters of `group` by name. Raises `LatteError` if there are none."""
         if group == "none":
             return {}
         wanted = {*self._names(group)}
@@ -188,18 +178,12 @@ class ImageTower(nn.Module):
 
 
 def _features(output: Any) -> Tensor:
-    """Return the features in transformers' output, which is a tensor for some model classes."""
     features: Tensor = output if isinstance(output, Tensor) else output.pooler_output
     return features
 
 
 def _unit(output: Any) -> Tensor:
     return normalize(_features(output).float(), dim=-1)
-
-
-def _passes(tokens: Mapping[str, Tensor], count: int) -> Iterator[dict[str, Tensor]]:
-    for first in range(0, count, _TEXTS_PER_PASS):
-        yield {name: one[first : first + _TEXTS_PER_PASS] for name, one in tokens.items()}
 
 
 def _layer_norms(model: Any, tower: str) -> Iterator[str]:
@@ -209,7 +193,6 @@ def _layer_norms(model: Any, tower: str) -> Iterator[str]:
 
 
 def _without(data: Any, names: Sequence[str]) -> Any:
-    """Return JSON data without the keys `names`, at any depth."""
     if isinstance(data, dict):
         return {key: _without(one, names) for key, one in data.items() if key not in names}
     return [_without(one, names) for one in data] if isinstance(data, list) else data

@@ -22,16 +22,19 @@ _TOWERS = ("get_image_features", "get_text_features")
 def open_checkpoint(folder: Path, device: str, *, name: str) -> TransformersBackbone:
     """Load the checkpoint in `folder`, frozen, in fp32, onto `device`; messages call it `name`.
 
-    Weights are read as safetensors, never as pickle. Attention runs in torch: a configuration that
-    names a kernel to download has no effect.
-
-    Raises `LatteError` if files are missing, or the checkpoint is not an image-text model.
+    Weights are read as safetensors, never as pickle. A configuration that names a kernel to
+    download has no effect. Raises `LatteError` if the checkpoint is not an image-text model.
     """
     source = {"local_files_only": True, "trust_remote_code": False}
     try:
         with quiet():
             config = transformers.AutoConfig.from_pretrained(folder, **source)
-            _refuse_quantised(name, config)
+            if getattr(config, "quantization_config", None) is not None:
+                raise LatteError(
+                    f"{name} has quantised weights, which cannot be trained",
+                    where=_WHERE,
+                    hint="use the checkpoint that it was made from",
+                )
             processor = transformers.AutoProcessor.from_pretrained(folder, backend="pil", **source)
             module, loaded = transformers.AutoModel.from_pretrained(
                 folder,
@@ -58,12 +61,16 @@ def open_checkpoint(folder: Path, device: str, *, name: str) -> TransformersBack
     if config.model_type.startswith("siglip"):
         _lower_case(tokenizer)
     try:
-        size = _image_size(module, images, name)
+        size = _image_size(images, name)
+        own = module.config
+        text = getattr(own, "text_config", own)
+        length = min(int(text.max_position_embeddings), int(tokenizer.model_max_length))
+        width = getattr(own, "projection_dim", None) or own.vision_config.hidden_size
         backbone = TransformersBackbone(
             module.to(device),
-            Processor(processor, _text_length(module, tokenizer)),
+            Processor(processor, length),
             _pixel_format(images, size, name),
-            _width(module),
+            int(width),
         )
     except (AttributeError, TypeError) as error:
         raise LatteError(
@@ -74,24 +81,12 @@ def open_checkpoint(folder: Path, device: str, *, name: str) -> TransformersBack
 
 
 def _lower_case(tokenizer: Any) -> None:
-    """Make the tokenizer ignore case, as in the pretraining of SigLIP and SigLIP 2.
-
-    `SiglipTokenizer` already ignores case; the tokenizer class of SigLIP 2 checkpoints does not.
-    """
+    """Make the tokenizer ignore case, as in pretraining; that of SigLIP 2 does not."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None or "Lowercase" in str(backend.normalizer):
         return
     own = [] if backend.normalizer is None else [backend.normalizer]
     backend.normalizer = Sequence([Lowercase(), *own])
-
-
-def _refuse_quantised(model: str, config: Any) -> None:
-    if getattr(config, "quantization_config", None) is not None:
-        raise LatteError(
-            f"{model} has quantised weights, which cannot be trained",
-            where=_WHERE,
-            hint="use the checkpoint that it was made from",
-        )
 
 
 def _refuse_other_models(model: str, module: Any) -> None:
@@ -120,10 +115,7 @@ def _refuse_random_weights(model: str, loaded: Mapping[str, Any]) -> None:
 
 
 def _try(model: str, backbone: TransformersBackbone) -> None:
-    """Check that the model works: encode an image and two texts.
-
-    Raises `LatteError` if model and processor do not fit, or if all texts have equal features.
-    """
+    """Raise `LatteError` if model and processor do not fit, or if all texts have equal features."""
     side = backbone.pixel_format.size
     try:
         with torch.no_grad():
@@ -148,21 +140,7 @@ def _try(model: str, backbone: TransformersBackbone) -> None:
         )
 
 
-def _width(module: Any) -> int:
-    """Return the width of the features (D), from the model's configuration."""
-    config = module.config
-    width = getattr(config, "projection_dim", None) or config.vision_config.hidden_size
-    return int(width)
-
-
-def _text_length(module: Any, tokenizer: Any) -> int:
-    """Return the context length of the text tower, in tokens."""
-    text = getattr(module.config, "text_config", module.config)
-    return min(int(text.max_position_embeddings), int(tokenizer.model_max_length))
-
-
-def _image_size(module: Any, images: Any, model: str) -> int:
-    """Return the side of the square images that the processor makes, else raise `LatteError`."""
+def _image_size(images: Any, model: str) -> int:
     cropped = getattr(images, "do_center_crop", None)
     size = images.crop_size if cropped else images.size
     height, width = _side(size, "height"), _side(size, "width")
@@ -181,7 +159,6 @@ def _side(size: Any, name: str) -> int | None:
 
 
 def _pixel_format(images: Any, size: int, model: str) -> PixelFormat:
-    """Return the processor's resizing and normalisation. Raises `LatteError` for other steps."""
     cropped = getattr(images, "do_center_crop", None)
     short = _side(images.size, "shortest_edge")
     resampling = _RESAMPLING.get(images.resample)

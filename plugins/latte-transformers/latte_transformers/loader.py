@@ -33,10 +33,7 @@ class TransformersLoader(BackboneLoader[TransformersOptions]):
     """Loader of a model that transformers' `AutoModel` can open, and of its processor."""
 
     def check(self) -> None:
-        """Raise `LatteError` if transformers is missing, or a local model lacks files.
-
-        A model of the Hugging Face hub is not checked.
-        """
+        """Raise `LatteError` if transformers is missing, or a local model lacks files."""
         try:
             version("transformers")
         except PackageNotFoundError:
@@ -76,7 +73,6 @@ class TransformersLoader(BackboneLoader[TransformersOptions]):
         return open_checkpoint(folder, device, name=str(folder))
 
     def _fetched(self) -> Path:
-        """Return the folder of the checkpoint, downloaded unless it is cached."""
         folder, options = self._folder(), self.options
         if folder is None:
             try:
@@ -99,7 +95,6 @@ class TransformersLoader(BackboneLoader[TransformersOptions]):
 
 
 def _check_folder(folder: Path) -> None:
-    """Raise `LatteError` unless `folder` has a configuration, safe weights and a processor."""
     if not folder.is_dir():
         raise LatteError(f"there is no folder {folder}", where=_WHERE)
     _check_config(folder)
@@ -133,7 +128,6 @@ def _is_complete(folder: Path) -> bool:
 
 
 def _shards(folder: Path) -> list[Path]:
-    """Return the weight files that the folder's index names, if it has one."""
     try:
         index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
         return sorted({folder / name for name in index["weight_map"].values()})
@@ -170,7 +164,6 @@ def _numbers(data: Any, key: str = "") -> Iterator[tuple[str, float]]:
 
 
 def _contents(folder: Path) -> Iterator[str]:
-    """Yield names and digests of the files that determine the model's outputs."""
     for path in sorted(path for pattern in _FILES for path in folder.glob(pattern)):
         yield path.name
         yield digest(path.read_bytes())

@@ -6,27 +6,63 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
+from pydantic import Field, field_validator
+
 from latte.api import (
     Context,
     ImageReference,
     LabelledImage,
     LatteError,
+    PathText,
+    SourceOptions,
     read_class_names,
 )
 from latte.api.sources import ImageSource
 from latte_webdataset.labels import LabelReader
-from latte_webdataset.options import WebDatasetOptions
 from latte_webdataset.samples import Sample, read_index
 from latte_webdataset.shards import find_shards
+
+_SHARDS = (
+    "a folder (all its *.tar), a pattern such as shards/*.tar or train-{0000..0041}.tar, or a "
+    "list of these, from root"
+)
+
+
+class WebDatasetOptions(SourceOptions):
+    """Options of the dataset `webdataset`; the defaults fit the layout of CLIP_benchmark."""
+
+    root: PathText = Field(description="folder that holds the shards and the file of class names")
+    train: str | tuple[str, ...] = Field(
+        default="train", description=f"shards of the training images: {_SHARDS}"
+    )
+    evaluation: str | tuple[str, ...] | None = Field(
+        default="test", description=f"shards of the labelled images, or none: {_SHARDS}"
+    )
+    classes: str = Field(
+        default="classnames.txt", description="text file below root with one class name per line"
+    )
+    images: tuple[str, ...] = Field(
+        default=("jpg", "jpeg", "png", "webp"),
+        min_length=1,
+        description="extensions of the images; a sample has exactly one of them",
+    )
+    label: str = Field(
+        default="cls",
+        description="extension of the labels, class numbers from 0 or class names; `json:KEY` "
+        "reads that key of a sample's .json",
+    )
+
+    @field_validator("images")
+    @classmethod
+    def _without_dots(cls, images: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(one.removeprefix(".").lower() for one in images)
+
 
 _Listed = tuple[ImageReference, Sample]
 
 
 class WebDataset(ImageSource[WebDatasetOptions]):
-    """Dataset that reads each image from its position in the tar, without unpacking.
-
-    An image's id consists of the tar's path below `root` and the member's name.
-    """
+    """Dataset of images in tars; an id is the tar's path below `root` and the member's name."""
 
     def __init__(self, options: WebDatasetOptions, context: Context) -> None:
         self._root = context.path(options.root)
@@ -51,10 +87,7 @@ class WebDataset(ImageSource[WebDatasetOptions]):
         return [image for image, _ in self._listed_training]
 
     def evaluation_images(self) -> Sequence[LabelledImage]:
-        """Return images and labels of the evaluation shards, sorted by id.
-
-        Each image must have a label.
-        """
+        """Return the images of the evaluation shards, which all have a label, sorted by id."""
         return self._evaluation
 
     def audit_labels(self) -> Mapping[str, int]:

@@ -19,11 +19,7 @@ class LabelReader:
         self._lookup = ClassLookup(class_names)
 
     def read(self, sample: Sample, shard: Path) -> int | None:
-        """Return the class index; None if the sample has no label.
-
-        Raises:
-            LatteError: The label is not a class number or class name.
-        """
+        """Return the class index; None without a label. Raises `LatteError` for other labels."""
         span = sample.files.get(self._extension.lower())
         if span is None:
             return None

@@ -27,10 +27,7 @@ class Sample:
     """Positions of the members by extension: the text after the first dot, in lower case."""
 
     def image(self, extensions: Collection[str], shard: Path) -> tuple[str, Span] | None:
-        """Return the extension and the position of the image, or None if the sample has no image.
-
-        Raises `LatteError` if the sample has several images.
-        """
+        """Return extension and position of the only image; None without an image."""
         found = [(name, span) for name, span in self.files.items() if name in extensions]
         if len(found) > 1:
             raise LatteError(
@@ -42,12 +39,7 @@ class Sample:
 
 
 def read_index(shard: Path) -> list[Sample]:
-    """Return the samples of a tar in the order of the tar.
-
-    Raises:
-        LatteError: The tar is compressed, damaged or truncated, contains a file twice, or has a
-            header that is too large.
-    """
+    """Return the samples of a tar. Raises `LatteError` if it is compressed or damaged."""
     samples: dict[str, Sample] = {}
     try:
         with _Headers(io.FileIO(shard)) as file, tarfile.open(fileobj=file, mode="r:") as tar:

@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 import webdataset_shards as shards
-from latte_webdataset.dataset import WebDataset
-from latte_webdataset.options import WebDatasetOptions
+from latte_webdataset.dataset import WebDataset, WebDatasetOptions
 from pydantic import ValidationError
 
 from latte.api import Context, LatteError

@@ -50,25 +50,20 @@ def _misplaced(facts: Facts, root: Path, name: str) -> Finding:
     patterns = ("*/" * depth + glob.escape(name.rstrip("/")) for depth in range(1, _DEPTH + 1))
     elsewhere = next((path for one in patterns for path in sorted(root.glob(one))), None)
     if elsewhere is not None:
-        what = f"{what}; there is {elsewhere.relative_to(root)}"
-        return Finding("error", what, _move(elsewhere, root, kind))
+        move = f"Move {elsewhere} to {root}."
+        if kind == "folder":
+            beside = elsewhere.parent
+            move = f"Move the content of {beside} to {root}, or use {beside} as root."
+        return Finding("error", f"{what}; there is {elsewhere.relative_to(root)}", move)
     if kind == "folder" or name not in (facts.split, ""):
         return Finding("error", what, _how_to_get(facts, root))
     made = f"\nTo have one made: latte datasets get {facts.name}" if facts.made_from else ""
     return Finding("error", what, f"Published by CoOp's authors: {SPLITS_PAGE}{made}")
 
 
-def _move(found: Path, root: Path, kind: str) -> str:
-    if kind == "file":
-        return f"Move {found} to {root}."
-    return f"Move the content of {found.parent} to {root}, or use {found.parent} as root."
-
-
 def _how_to_get(facts: Facts, root: Path) -> str:
-    by_hand = f" {facts.by_hand}" if facts.by_hand else ""
-    if facts.torchvision:
-        return f"latte datasets get {facts.name} --root {root}{by_hand}"
-    return by_hand.strip()
+    command = f"latte datasets get {facts.name} --root {root}" if facts.torchvision else ""
+    return f"{command} {facts.by_hand}".strip()
 
 
 def _splits(facts: Facts, root: Path, split: str | None) -> Iterator[Finding]:
@@ -140,15 +135,11 @@ def _present(folder: Path, paths: Iterable[str]) -> set[str]:
 
 
 MADE_BY = "made_by"
-"""Key in split files that latte made; its value says how the file was made. CoOp's code ignores the
-key."""
+"""Key in split files that latte made, which says how; CoOp's code ignores it."""
 
 
 def split_digest(splits: Splits) -> str:
-    """Return a digest of training and test images with their labels and class names.
-
-    The digest depends neither on the order of images nor on their division into train and val.
-    """
+    """Return a digest of images, labels and names; train and val count as one set."""
     lines = [
         f"{'test' if split == 'test' else 'training'}\t{entry.path}\t{entry.label}\t{entry.name}"
         for split, entries in splits.items()
@@ -158,10 +149,7 @@ def split_digest(splits: Splits) -> str:
 
 
 def maker(file: Path) -> str | None:
-    """Return the text at the key `made_by` of a split file; None if latte did not make the file.
-
-    Raises `LatteError` if the file cannot be read.
-    """
+    """Return the text at the key `made_by` of a split file; None if latte did not make the file."""
     try:
         content: Any = json.loads(read_text(file))
     except (ValueError, RecursionError) as error:

@@ -40,10 +40,7 @@ def default_root(facts: Facts) -> Path | None:
 
 
 def find_root(facts: Facts, chosen: Path | None, where: str) -> Path:
-    """Return the folder `chosen`; if it is None, the dataset's default folder.
-
-    Raises `LatteError` if the folder does not exist.
-    """
+    """Return `chosen` or the dataset's default folder; raise `LatteError` if it does not exist."""
     root = chosen or default_root(facts)
     if root is None:
         raise LatteError(
@@ -72,8 +69,7 @@ def missing(facts: Facts, root: Path, split: str | None = None) -> list[str]:
 def split_files(facts: Facts, root: Path, split: str | None = None) -> list[Path]:
     """Return the files that list the images: `split` if it is set, else CoOp's file.
 
-    FGVC-Aircraft has several files instead: a list of class names, and one list of images per
-    split.
+    FGVC-Aircraft has several: a list of class names, and one list of images per split.
     """
     name = split or facts.split
     if name:
@@ -95,11 +91,7 @@ def read_published(facts: Facts, root: Path, split: str | None = None) -> Splits
 
 
 def read_variants(root: Path) -> Splits:
-    """Read FGVC-Aircraft's splits; a label is the index of a class name in `variants.txt`.
-
-    Paths are relative to `images/`. If a class name is not in `variants.txt`, raises `LatteError`
-    with file and line.
-    """
+    """Read FGVC-Aircraft's splits; a label is the index of a class name in `variants.txt`."""
     names = read_text(existing_file(root / VARIANTS, "dataset.root")).split("\n")
     labels = {name: label for label, name in enumerate(filter(None, map(str.strip, names)))}
     return Splits({split: list(_entries(_list_of(root, split), labels)) for split in Splits.NAMES})
@@ -156,11 +148,7 @@ class PublishedOptions(SourceOptions):
 
 
 class PublishedDataset(SplitDataset[PublishedOptions]):
-    """Published dataset in CoOp's folder layout.
-
-    The splits train and val are used for training, test for evaluation. Class names are spelled as
-    in LatteCLIP's code.
-    """
+    """Published dataset in CoOp's layout, with class names spelled as in LatteCLIP's code."""
 
     facts: ClassVar[Facts]
 

@@ -28,16 +28,16 @@ from latte.api import LatteError, Progress
 from latte.components.datasets.published.facts import Facts
 
 PART = ".part"
-"""Suffix of an unfinished download."""
 STALL_SECONDS = 60.0
 """Seconds within which `LEAST_BYTES` must arrive; also the timeout of connecting and reading."""
 LEAST_BYTES = 1 << 16
 
 
-class Watch:
-    """Watches one download request, and closes its connection if too few bytes arrive."""
+class Watch(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
+    """Opens one HTTP or HTTPS address, and closes the connection if too few bytes arrive."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.received = 0
         """Number of bytes received so far, without headers; the code that reads them updates it."""
         self.stalled = False
@@ -69,14 +69,13 @@ class Watch:
     def open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
         """Send `request`; return the response when its headers have arrived.
 
-        `http.client` limits headers to 100 lines of 64 KiB. Redirects are followed to HTTP and
-        HTTPS addresses only.
+        `http.client` limits headers to 100 lines of 64 KiB. Redirects lead to HTTP and HTTPS only.
         """
         opener = urllib.request.OpenerDirector()
         for handler in (
             urllib.request.ProxyHandler(),
             urllib.request.UnknownHandler(),
-            _WatchedHandler(self.connect),
+            self,
             urllib.request.HTTPDefaultErrorHandler(),
             urllib.request.HTTPRedirectHandler(),
             urllib.request.HTTPErrorProcessor(),
@@ -85,9 +84,25 @@ class Watch:
         response: http.client.HTTPResponse = opener.open(request, timeout=STALL_SECONDS)
         return response
 
-    def connect(self, connection: socket.socket) -> None:
-        """Store the socket to close if the download stalls; a redirect replaces it by its own."""
-        self._socket = connection
+    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        """Open an HTTP address."""
+        return self._open(http.client.HTTPConnection, req)
+
+    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        """Open an HTTPS address."""
+        return self._open(http.client.HTTPSConnection, req)
+
+    def _open(
+        self, kind: type[http.client.HTTPConnection], request: urllib.request.Request
+    ) -> http.client.HTTPResponse:
+        watch = self
+
+        class Watched(kind):  # type: ignore[misc, valid-type]
+            def connect(self) -> None:
+                super().connect()
+                watch._socket = self.sock  # a redirect replaces it by its own
+
+        return self.do_open(Watched, request)
 
     def _watch(self) -> None:
         before = 0
@@ -99,32 +114,6 @@ class Watch:
                         # `SSLSocket.shutdown` would change the socket while another thread reads.
                         socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
             before = self.received
-
-
-class _WatchedHandler(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
-    """Opens HTTP and HTTPS addresses, and calls `connect` with each connected socket."""
-
-    def __init__(self, connect: Callable[[socket.socket], None]) -> None:
-        super().__init__()
-        self._connect = connect
-
-    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        return self._open(http.client.HTTPConnection, req)
-
-    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        return self._open(http.client.HTTPSConnection, req)
-
-    def _open(
-        self, kind: type[http.client.HTTPConnection], request: urllib.request.Request
-    ) -> http.client.HTTPResponse:
-        watch = self._connect
-
-        class Watched(kind):  # type: ignore[misc, valid-type]
-            def connect(self) -> None:
-                super().connect()
-                watch(self.sock)
-
-        return self.do_open(Watched, request)
 
 
 ATTEMPTS = 5
@@ -160,10 +149,7 @@ class RemoteFile:
 
 
 def remote_files(facts: Facts) -> list[RemoteFile]:
-    """Return the files that torchvision would download for a dataset; imports torch.
-
-    Raises `LatteError` if torchvision has no download of the dataset.
-    """
+    """Return the files that torchvision would download. Raises `LatteError` if none."""
     from torchvision import datasets
 
     found: list[RemoteFile] = []
@@ -186,10 +172,7 @@ def remote_files(facts: Facts) -> list[RemoteFile]:
 
 @contextmanager
 def _recorded(module_name: str, found: list[RemoteFile]) -> Iterator[None]:
-    """Inside the `with` block, make a torchvision module record downloads instead of starting them.
-
-    The recorded files are appended to `found`.
-    """
+    """Make a torchvision module append its downloads to `found` instead of starting them."""
     module = importlib.import_module(module_name)
 
     def record(
@@ -198,17 +181,13 @@ def _recorded(module_name: str, found: list[RemoteFile]) -> Iterator[None]:
         name = PurePosixPath(str(filename or urlsplit(url).path)).name
         found.append(RemoteFile(url, name, md5))
 
-    names = [
-        name for name in ("download_and_extract_archive", "download_url") if name in vars(module)
-    ]
-    before = {name: getattr(module, name) for name in names}
+    names = ("download_and_extract_archive", "download_url")
+    before = {name: vars(module)[name] for name in names if name in vars(module)}
     try:
-        for name in names:
-            setattr(module, name, record)
+        vars(module).update(dict.fromkeys(before, record))
         yield
     finally:
-        for name, function in before.items():
-            setattr(module, name, function)
+        vars(module).update(before)
 
 
 def download(
@@ -216,10 +195,8 @@ def download(
 ) -> Path:
     """Download `file` into `folder`, verify its checksum, and return its path.
 
-    If the file exists already, it is only verified.
-
-    Bytes are written to `NAME.part`, which a later call completes. Raises `LatteError` if the
-    server refuses or does not answer, the disk is full, or the checksum is wrong.
+    Bytes are written to `NAME.part`, which a later call completes. A file that exists is only
+    verified. Raises `LatteError` if the server, the disk or the checksum fails.
     """
     target = folder / file.name
     if target.is_file():
@@ -258,11 +235,7 @@ def _fetch_all(
 
 
 def _fetch(file: RemoteFile, part: Path, progress: Progress) -> None:
-    """Request the missing bytes once.
-
-    Raises one of `_CUT` if bytes are still missing afterwards, and `LatteError` for a file that is
-    larger than `MAX_BYTES`.
-    """
+    """Request the missing bytes once. Raises one of `_CUT` if bytes are still missing."""
     have, watch = _size(part), Watch()
     request = urllib.request.Request(file.url, headers={"User-Agent": "latte"})
     if have:
@@ -283,10 +256,7 @@ def _fetch(file: RemoteFile, part: Path, progress: Progress) -> None:
 
 
 def _range(response: http.client.HTTPResponse, have: int) -> tuple[int, int | None]:
-    """Return the file offset at which the response's bytes start, and the file's length.
-
-    The length is None if the server does not send it.
-    """
+    """Return the file offset of the response's first byte, and the file's length if sent."""
     if response.status == http.HTTPStatus.PARTIAL_CONTENT:
         found = re.match(
             r"bytes (\d{1,18})-\d+/(\d{1,18}|\*)$", response.headers.get("Content-Range", "")

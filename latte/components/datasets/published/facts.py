@@ -27,7 +27,6 @@ class Facts:
     """Facts about one dataset: sizes, layout below `root`, class names, templates and prompts."""
 
     name: str
-    """The dataset's name in recipes."""
     title: str
     classes: int
     train: int
@@ -40,7 +39,6 @@ class Facts:
     released: str
     """The template in LatteCLIP's code, with `{class}`."""
     coop: str
-    """The template in CoOp's code."""
     image_prompt: str
     group_prompt: str
     licence: str
@@ -61,7 +59,6 @@ class Facts:
     ends in .tar.gz is an archive within the archive; it is unpacked first."""
     made_from: MadeFrom | None = None
     by_hand: str = ""
-    """Instructions for files that must be fetched by hand."""
     ignored: tuple[str, ...] = ()
     """Class folders that CoOp leaves out."""
     renamed: Mapping[str, str] = field(default_factory=dict)

@@ -38,8 +38,7 @@ _DAMAGED = (
 _MOST_TIMES = 100
 
 _ALWAYS_FINE = 1 << 30
-"""Unpacked content above this size, in bytes, is refused if it has over 100 times the archive's
-size."""
+"""Unpacked content above this size in bytes must have at most 100 times the archive's size."""
 
 _UNPACKING = ".unpacking"
 """Folder for unpacking, inside the dataset's folder, so that files can be moved by renaming."""
@@ -54,8 +53,7 @@ def get_dataset(
 ) -> None:
     """Download what is missing in `root`, as far as possible; print what is left to do by hand.
 
-    Archives are deleted after they are unpacked; other existing files are not changed. Raises
-    `LatteError` if a download or an archive fails.
+    Archives are deleted after they are unpacked; other existing files are not changed.
     """
     if any(name != facts.split for name in missing(facts, root)):
         if facts.torchvision:
@@ -63,7 +61,13 @@ def get_dataset(
         else:
             progress.say(f"{facts.name} cannot be downloaded by latte. {facts.by_hand}")
     if facts.split and not (root / facts.split).is_file():
-        _get_split(facts, root, progress)
+        progress.say(f"{facts.split} is not there; its authors publish it: {SPLITS_PAGE}")
+        try:
+            made = make_split(facts, root)
+        except LatteError as error:
+            progress.say(f"None can be made here: {error}")
+        else:
+            progress.say(f"{root / facts.split} is a stand-in. {made}")
 
 
 def _get_images(facts: Facts, root: Path, progress: Progress, files: Sequence[RemoteFile]) -> None:
@@ -74,21 +78,15 @@ def _get_images(facts: Facts, root: Path, progress: Progress, files: Sequence[Re
     try:
         for path in packed:
             unpack(path, unpacked, progress)
-        _move(_content(facts, unpacked, progress), root, facts)
+        content = unpacked / facts.inside
+        if content.name.endswith(ARCHIVES) and content.is_file():
+            archive, content = content, unpacked / f"{_UNPACKING}-inner"
+            unpack(archive, content, progress)
+        _move(content, root, facts)
     finally:
         shutil.rmtree(unpacked, ignore_errors=True)
     for path in packed:
         path.unlink()
-
-
-def _content(facts: Facts, unpacked: Path, progress: Progress) -> Path:
-    """Return the unpacked folder whose content belongs into the dataset's folder."""
-    inside = unpacked / facts.inside
-    if not inside.name.endswith(ARCHIVES) or not inside.is_file():
-        return inside
-    inner = unpacked / f"{_UNPACKING}-inner"
-    unpack(inside, inner, progress)
-    return inner
 
 
 def _move(content: Path, root: Path, facts: Facts) -> None:
@@ -101,16 +99,6 @@ def _move(content: Path, root: Path, facts: Facts) -> None:
     for entry in sorted(content.iterdir()):
         if not (root / entry.name).exists():
             entry.rename(root / entry.name)
-
-
-def _get_split(facts: Facts, root: Path, progress: Progress) -> None:
-    progress.say(f"{facts.split} is not there; its authors publish it: {SPLITS_PAGE}")
-    try:
-        made = make_split(facts, root)
-    except LatteError as error:
-        progress.say(f"None can be made here: {error}")
-    else:
-        progress.say(f"{root / facts.split} is a stand-in. {made}")
 
 
 def unpack(archive: Path, folder: Path, progress: Progress) -> None:

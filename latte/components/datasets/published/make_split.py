@@ -1,8 +1,4 @@
-"""Make a missing split file (train, val, test) in the same way as CoOp's code.
-
-The images and labels come from lists that belong to the dataset. All functions raise `LatteError`
-for a list that is missing or malformed.
-"""
+"""Make a missing split file (train, val, test) from a dataset's own lists, as CoOp's code does."""
 
 from __future__ import annotations
 
@@ -13,7 +9,6 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +25,6 @@ Official = tuple[list[Labelled], list[Labelled]]
 
 SEED = 1
 
-_SHARES = (0.5, 0.2)
-
-_VALIDATION = 0.2
-
 _RANDOM = (
     "Made by latte as CoOp's code does it: 50/20/30 % of each class at random, seed 1. The "
     "published split has other images in each part, so accuracies are not comparable with "
@@ -46,69 +37,40 @@ _OFFICIAL = (
 )
 
 
-@dataclass(frozen=True)
-class MadeSplit:
-    """Images of a split file: train, val and test."""
-
-    train: Sequence[Labelled]
-    val: Sequence[Labelled]
-    test: Sequence[Labelled]
-
-
 def make_split(facts: Facts, root: Path) -> str:
-    """Write the split file `facts.split` into `root`; return a sentence on how it was made.
-
-    Raises `LatteError` if lists or images of the dataset are missing.
-    """
+    """Write the split file `facts.split` into `root`; return a sentence on how it was made."""
     assert facts.made_from is not None
     generator = random.Random(SEED)
     if facts.made_from in RANDOM_SPLITS:
-        what, made = _RANDOM, split_at_random(_ALL[facts.made_from](facts, root), generator)
+        what, images = _RANDOM, _ALL[facts.made_from](facts, root)
+        train, val, test = divide(images, (0.5, 0.2), generator)
     else:
-        what, made = _OFFICIAL, hold_out(*_OFFICIAL_SPLITS[facts.made_from](root), generator)
-    content = {**vars(made), MADE_BY: what}
+        what, (training, test) = _OFFICIAL, _OFFICIAL_SPLITS[facts.made_from](root)
+        val, train = divide(training, (0.2,), generator)
+    content = {"train": train, "val": val, "test": test, MADE_BY: what}
     write_text(root / facts.split, json.dumps(content, ensure_ascii=False) + "\n")
     return what
 
 
-def split_at_random(images: Iterable[Labelled], generator: random.Random) -> MadeSplit:
-    """Split each class at random: 50 % for training, 20 % for validation, the rest for testing."""
-    train, val, test = [], [], []
-    for members in _by_label(images):
-        generator.shuffle(members)
-        first = round(len(members) * _SHARES[0])
-        second = first + round(len(members) * _SHARES[1])
-        train += members[:first]
-        val += members[first:second]
-        test += members[second:]
-    return MadeSplit(train, val, test)
-
-
-def hold_out(
-    training: Iterable[Labelled], test: Sequence[Labelled], generator: random.Random
-) -> MadeSplit:
-    """Use a random 20 % of each class's training images for validation; keep the test set."""
-    train, val = [], []
-    for members in _by_label(training):
-        generator.shuffle(members)
-        count = round(len(members) * _VALIDATION)
-        val += members[:count]
-        train += members[count:]
-    return MadeSplit(train, val, test)
-
-
-def _by_label(images: Iterable[Labelled]) -> list[list[Labelled]]:
-    groups: defaultdict[int, list[Labelled]] = defaultdict(list)
+def divide(
+    images: Iterable[Labelled], shares: Sequence[float], generator: random.Random
+) -> list[list[Labelled]]:
+    """Divide the images of each class at random into parts of the given `shares`, and the rest."""
+    classes: defaultdict[int, list[Labelled]] = defaultdict(list)
     for image in images:
-        groups[image[1]].append(image)
-    return [groups[label] for label in sorted(groups)]
+        classes[image[1]].append(image)
+    parts: list[list[Labelled]] = [[] for _ in (*shares, "rest")]
+    for _, left in sorted(classes.items()):
+        generator.shuffle(left)
+        counts = [round(len(left) * share) for share in shares]
+        for part, count in zip(parts, (*counts, len(left)), strict=True):
+            part += left[:count]
+            del left[:count]
+    return parts
 
 
 def image_folders(facts: Facts, root: Path) -> list[Labelled]:
-    """Return all images of a dataset with one folder per class, sorted by folder.
-
-    The folders `facts.ignored` are left out.
-    """
+    """Return all images of one folder per class, sorted by folder, without `facts.ignored`."""
     images = existing_folder(root / facts.images, "root")
     folders = [folder for folder in list_folders(images) if folder.name not in facts.ignored]
     return [
@@ -121,8 +83,7 @@ def image_folders(facts: Facts, root: Path) -> list[Labelled]:
 def flowers(facts: Facts, root: Path) -> list[Labelled]:
     """Read all images of Flowers102: labels from `imagelabels.mat`, names from `cat_to_name.json`.
 
-    Labels in the file count from 1. If `cat_to_name.json` is missing, torchvision's class names are
-    used, which are the same.
+    If `cat_to_name.json` is missing, torchvision's class names are used, which are the same.
     """
     file = root / "imagelabels.mat"
     names = _flower_names(root / "cat_to_name.json")
@@ -135,10 +96,7 @@ def flowers(facts: Facts, root: Path) -> list[Labelled]:
 
 
 def pets(root: Path) -> Official:
-    """Read the splits of Oxford Pets from `trainval.txt` and `test.txt` in `annotations/`.
-
-    Each line describes one image: file name, label (counted from 1), species and breed.
-    """
+    """Read the splits of Oxford Pets from lines of file name, label (from 1), species and breed."""
 
     def read(file: str) -> list[Labelled]:
         lines = _lines(root / "annotations" / file, r"(\S+)_\d+ (\d+) \d+ \d+")
@@ -214,10 +172,7 @@ def _label(labels: Mapping[str, int], name: str, file: Path) -> int:
 
 
 def _lines(file: Path, pattern: str) -> list[tuple[str, ...]]:
-    """Return for each line of `file` the line itself and the groups of `pattern`.
-
-    Empty lines and comments are skipped; all other lines must match `pattern`.
-    """
+    """Return each line of `file` with the groups of `pattern`; skip empty lines and comments."""
     found = []
     for number, line in enumerate(read_text(existing_file(file, "root")).splitlines(), start=1):
         if not line.strip() or line.startswith("#"):

@@ -13,9 +13,8 @@ from torchvision.datasets import Flowers102
 from latte.components.datasets.published.facts import find_facts
 from latte.components.datasets.published.make_split import (
     Labelled,
-    hold_out,
+    divide,
     make_split,
-    split_at_random,
 )
 from latte.data.sources.splits import Splits, read_splits
 from latte.interfaces import LatteError
@@ -26,28 +25,26 @@ def images(sizes: list[int]) -> list[Labelled]:
     return [(f"{c}/{i}.jpg", c, f"class {c}") for c, size in enumerate(sizes) for i in range(size)]
 
 
-def per_class(part: object) -> Counter[int]:
-    assert isinstance(part, list)
+def per_class(part: list[Labelled]) -> Counter[int]:
     return Counter(label for _, label, _ in part)
 
 
 @given(st.lists(st.integers(3, 60), min_size=1, max_size=6), st.integers(0, 9))
 def test_each_class_is_divided_by_coop_s_shares(sizes: list[int], seed: int) -> None:
     listed = images(sizes)
-    made = split_at_random(listed, random.Random(seed))
-    assert sorted([*made.train, *made.val, *made.test]) == sorted(listed)
+    train, val, test = divide(listed, (0.5, 0.2), random.Random(seed))
+    assert sorted([*train, *val, *test]) == sorted(listed)
     for label, size in enumerate(sizes):
-        assert per_class(made.train)[label] == round(size * 0.5)
-        assert per_class(made.val)[label] == round(size * 0.2)
+        assert per_class(train)[label] == round(size * 0.5)
+        assert per_class(val)[label] == round(size * 0.2)
 
 
 @given(st.lists(st.integers(3, 60), min_size=1, max_size=6), st.integers(0, 9))
 def test_a_fifth_of_the_official_training_images_is_held_out(sizes: list[int], seed: int) -> None:
-    listed, test = images(sizes), [("t.jpg", 0, "class 0")]
-    made = hold_out(listed, test, random.Random(seed))
-    assert made.test == test
-    assert sorted([*made.train, *made.val]) == sorted(listed)
-    assert all(per_class(made.val)[label] == round(n * 0.2) for label, n in enumerate(sizes))
+    listed = images(sizes)
+    val, train = divide(listed, (0.2,), random.Random(seed))
+    assert sorted([*train, *val]) == sorted(listed)
+    assert all(per_class(val)[label] == round(n * 0.2) for label, n in enumerate(sizes))
 
 
 def made(name: str, root: Path) -> Splits:
