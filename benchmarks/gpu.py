@@ -22,7 +22,8 @@ from typing import Any
 
 import torch
 
-from benchmarks.gpu_parts import PARTS, Place
+from benchmarks.gpu_parts import PARTS
+from benchmarks.gpu_steps import Place
 from benchmarks.measuring import say
 from latte import __version__
 from latte.interfaces import LatteError

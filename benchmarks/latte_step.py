@@ -9,10 +9,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.measuring import no_clip
-from benchmarks.step_problem import TEMPLATE, Problem
+from benchmarks.step_problem import LEARNING_RATE, TEMPLATE, Problem
 from latte.backbone.encode import ClassTexts
 from latte.backbone.open_clip import OpenClipBackbone
-from latte.backbone.texts import Tokenizer
 from latte.components.labelers import CurrentLabeler, FrozenLabeler
 from latte.components.losses import ContrastiveLoss
 from latte.components.options import (
@@ -49,9 +48,7 @@ from latte.train.step import training_step
 class LatteStep:
     """Training step of latte; the object keeps the learner between steps."""
 
-    def __init__(
-        self, problem: Problem, tokenizer: Tokenizer, precision: Precision, learning_rate: float
-    ) -> None:
+    def __init__(self, problem: Problem, precision: Precision) -> None:
         self.problem = problem
         self.steps = 0
         self.indices = torch.arange(len(problem.pixels))
@@ -62,11 +59,11 @@ class LatteStep:
         aggregator = MomentumPrototypes(MomentumOptions(margins="epoch_start"), context)
         self.learner = build_learner(
             "main",
-            OpenClipBackbone(problem.twin(), problem.config, tokenizer),
+            OpenClipBackbone(problem.twin(), problem.config, problem.tokenizer),
             lambda backbone: backbone.train_only("all"),
             aggregator,
             ContrastiveLoss(ContrastiveOptions(), context),
-            OptimizerSettings(learning_rate=learning_rate),
+            OptimizerSettings(learning_rate=LEARNING_RATE),
             precision,
         )
         self.inputs = StepInputs(

@@ -29,9 +29,8 @@ from latte_reclip.labeler import LabelPropagationLabeler
 from latte_reclip.options import LabelPropagationOptions
 from latte_transductive.labeler import TransductiveLabeler
 from latte_transductive.options import TransductiveOptions
-from open_clip.tokenizer import SimpleTokenizer
 
-from benchmarks import gpu_parts, latte_step, step_problem
+from benchmarks import gpu_parts, gpu_steps, latte_step, step_problem
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.components.labelers import CurrentLabeler, FrozenLabeler
 from latte.components.losses import ContrastiveLoss
@@ -249,7 +248,7 @@ def large_step(
 ) -> dict[str, Any]:
     """Return the counts of a published step at batch 512 with narrow towers of twelve layers."""
     problem = step_problem.make_problem("tiny", BATCH, DEVICE)
-    step = latte_step.LatteStep(problem, SimpleTokenizer(context_length=77), precision, 1e-7)
+    step = latte_step.LatteStep(problem, precision)
     step.use_kernels(text_attention, None)
     for number in range(2):
         counts.reset()
@@ -334,7 +333,7 @@ def main() -> None:
             "photos": large_photos(counts),
         }
         with mock.patch.object(gpu_parts, "waits_of", partial(waits_of, counts)):
-            found["benchmark"] = gpu_parts.count_waits(gpu_parts.Place(DEVICE, folder))
+            found["benchmark"] = gpu_parts.count_waits(gpu_steps.Place(DEVICE, folder))
         found["mutants"] = {name: mutant(folder, counts, name) for name in MUTANTS}
     Path(sys.argv[1]).write_text(json.dumps(found))
 
