@@ -10,14 +10,16 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean
 from types import SimpleNamespace
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
-from benchmarks.folder_cells import Folder
+from benchmarks.folder_cells import NO_CLASS, Folder
 from benchmarks.folder_rivals import RIVALS, Labels
+from benchmarks.measuring import no_descriptions
 from latte.interfaces import (
     Backbone,
     Candidate,
@@ -130,6 +132,36 @@ def zero_shot(folder: Folder) -> Answers:
     return Answers(own.argmax(dim=1), test.argmax(dim=1))
 
 
+@dataclass(frozen=True)
+class Accuracy:
+    """Accuracies in percent: of own images that show a name, and of unseen images."""
+
+    own: float
+    unseen: float
+    questions: float = 0
+
+    @classmethod
+    def mean(cls, found: Sequence[Accuracy]) -> Accuracy:
+        """Return the mean accuracies."""
+        return cls(mean(one.own for one in found), mean(one.unseen for one in found))
+
+    def __str__(self) -> str:
+        return f"{self.own:.1f} / {self.unseen:.1f}"
+
+
+def accuracy(folder: Folder, answers: Answers, counted: Tensor | None = None) -> Accuracy:
+    """Return the accuracies of `answers`.
+
+    `counted` (N,) are the own images that count; without it, all that show a name.
+    """
+    if counted is None:
+        counted = folder.own.labels != NO_CLASS
+    own = answers.own[counted] == folder.own.labels[counted]
+    return Accuracy(
+        *(100 * float(one.double().mean()) for one in (own, answers.test == folder.test.labels))
+    )
+
+
 def known_methods(registry: Registry) -> dict[str, Callable[[], Method]]:
     """Return functions that make the methods, by name; they may raise `LatteError`."""
 
@@ -217,8 +249,3 @@ def _named(registry: Registry, kind: Any, name: str, **options: Any) -> Choice:
 
 def _rival(rival: Callable[[Folder], Labels]) -> Callable[[], Method]:
     return lambda: lambda folder: Answers(*rival(folder))
-
-
-def no_descriptions(name: str) -> Tensor:
-    """Raise `LatteError`, because there are no descriptions."""
-    raise LatteError(f'the method asks for the description "{name}", and there are none here')

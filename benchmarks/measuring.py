@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import nn
 
-from latte.interfaces import Backbone
+from latte.interfaces import Backbone, LatteError
 from latte.interfaces.progress import SilentProgress
 from latte.recipe.load import load_recipe
 from latte.registry.registry import Registry, load_registry
@@ -257,3 +257,8 @@ def evaluated_run(
 def no_clip() -> Backbone:
     """Raise an `AssertionError`; used if no component may load the frozen CLIP."""
     raise AssertionError("nothing that is measured here needs the frozen CLIP")
+
+
+def no_descriptions(name: str) -> torch.Tensor:
+    """Raise `LatteError`, because there are no descriptions."""
+    raise LatteError(f'the method asks for the description "{name}", and there are none here')

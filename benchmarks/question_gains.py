@@ -17,8 +17,8 @@ from latte_questions.interview import Interview
 from latte_questions.labeler import FEWEST_QUESTIONS, ChoicesLabeler
 from torch import Tensor
 
-from benchmarks.folder_cells import Cell, Folder, LabelledSet, can_draw, draw
-from benchmarks.measuring import say, table_row
+from benchmarks.folder_cells import Cell, Folder, LabelledSet, drawn_folders
+from benchmarks.measuring import say, table, table_row
 from benchmarks.question_arms import answered, fitted
 from benchmarks.question_describer import MakeDescriber, SimulatedDescriber
 
@@ -125,15 +125,13 @@ def say_calibration(
     found = [
         one
         for cell in cells
-        for whole in loaded
-        if can_draw(whole, cell, loaded)
-        for seed in range(seeds)
-        for one in cases_of(whole, draw(whole, cell, seed, loaded), rights, shares, seed, make)
+        for whole, folders in drawn_folders(loaded, cell, seeds)
+        for seed, folder in enumerate(folders)
+        for one in cases_of(whole, folder, rights, shares, seed, make)
     ]
     cases = [one for one in found if one is not None]
     head = ("set", "runs", "raw", "gain", "constants of the other sets", "bias", "error", "inside")
-    say(table_row(head))
-    say(table_row(["---"] * len(head)))
+    say(table(head))
     judged: list[tuple[GainCase, Constants]] = []
     for source in dict.fromkeys(one.source for one in cases):
         others = [one for one in cases if one.source != source]

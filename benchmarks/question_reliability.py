@@ -8,8 +8,8 @@ from statistics import mean
 from latte_questions.interview import Interview
 from latte_questions.labeler import FEWEST_QUESTIONS, ChoicesLabeler
 
-from benchmarks.folder_cells import Cell, Folder, LabelledSet, can_draw, draw
-from benchmarks.measuring import say, table_row
+from benchmarks.folder_cells import Cell, Folder, LabelledSet, drawn_folders
+from benchmarks.measuring import say, table, table_row
 from benchmarks.question_arms import answered, every_question
 from benchmarks.question_describer import MakeDescriber, SimulatedDescriber
 
@@ -40,14 +40,9 @@ def say_reliabilities(
 
     A share of 1 stands for all questions.
     """
-    head = ["set", *("all" if share == 1 else f"{100 * share:g} %" for share in shares)]
-    say(table_row(head))
-    say(table_row(["---"] * len(head)))
+    say(table(["set", *("all" if share == 1 else f"{100 * share:g} %" for share in shares)]))
     found: list[list[tuple[float, float]]] = []
-    for whole in loaded:
-        if not can_draw(whole, cell, loaded):
-            continue
-        folders = [draw(whole, cell, seed, loaded) for seed in range(seeds)]
+    for whole, folders in drawn_folders(loaded, cell, seeds):
         own = []
         for share in shares:
             pairs = [
