@@ -65,6 +65,7 @@ def fitted(
             folder.texts,
             features,
             zero_shot(folder).own,
+            no_descriptions,
             **start,
         )
     )

@@ -38,11 +38,9 @@ from latte.components.options import (
     ContrastiveOptions,
     CurrentOptions,
     FrozenOptions,
-    LastBlocksOptions,
     MomentumOptions,
 )
 from latte.components.prototypes import MomentumPrototypes
-from latte.components.trainable import LastBlocks
 from latte.data import batches, device_crops
 from latte.data.device_crops import ResidentImages
 from latte.data.device_views import DeviceViews
@@ -64,7 +62,7 @@ from tests.helpers.pretended_device import (
 from tests.helpers.recorded import RecordedProgress, write_colour_images
 from tests.helpers.recorded_streams import RecordedStreams
 from tests.helpers.training_driver import CONTEXT
-from tests.helpers.training_engine import SETTINGS, Part, make_training, with_settings
+from tests.helpers.training_engine import LAST_BLOCK, SETTINGS, Part, make_training, with_settings
 
 
 @cache
@@ -134,7 +132,7 @@ TRAININGS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "refreshed captions": partial(with_train, refresh_captions=3),
     "frozen texts": lambda: {"parts": [part("visual_layer_norms")]},
     "frozen images": lambda: {"parts": [part("text_layer_norms")]} | with_train(augment=None),
-    "last block": lambda: {"parts": [part(LastBlocks(LastBlocksOptions(blocks=1), CONTEXT))]},
+    "last block": lambda: {"parts": [part(LAST_BLOCK)]},
     "class texts": class_texts,
     VIEWS_ON_CPU: dict,
     VIEWS_AHEAD: dict,
