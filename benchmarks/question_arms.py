@@ -22,6 +22,7 @@ from benchmarks.folder_methods import (
     context_of,
     zero_shot,
 )
+from benchmarks.measuring import no_descriptions
 from benchmarks.question_describer import SimulatedDescriber, training_set
 from latte.api import LabelerPrototypes
 from latte.cli.progress import make_progress
