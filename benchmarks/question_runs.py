@@ -150,13 +150,8 @@ def make_registry() -> Registry:
     """Return the registry of the installed plugins and the components of this module."""
 
     def spec(kind: Kind, name: str, target: str, options: str) -> ComponentSpec:
-        return ComponentSpec(
-            kind=kind,
-            name=name,
-            target=f"{__name__}:{target}",
-            options=f"{__name__}:{options}",
-            summary="simulated",
-        )
+        target, options = f"{__name__}:{target}", f"{__name__}:{options}"
+        return ComponentSpec(kind, name, target, "simulated", options=options)
 
     specs = (
         spec("describer", "simulated", "CaptionDescriber", "CaptionOptions"),
