@@ -97,14 +97,8 @@ class RecipeMethod:
         """
         aggregator = cast("PrototypeAggregator[Any]", self._build(self.prototypes, context))
         labelers = [cast("PseudoLabeler[Any]", self._build(one, context)) for one in self.labelers]
-        start = TrainingStart(
-            folder.names,
-            folder.texts,
-            folder.own.features,
-            (folder.own.features @ folder.texts.T).argmax(dim=1),
-            no_descriptions,
-            corrections=folder.corrections,
-        )
+        given = (folder.names, folder.texts, folder.own.features, zero_shot(folder).own)
+        start = TrainingStart(*given, no_descriptions, corrections=folder.corrections)
         aggregator.start(start)
         for labeler in labelers:
             labeler.start(start)
@@ -202,12 +196,7 @@ def method_of(recipe: Recipe, registry: Registry) -> RecipeMethod:
             where=str(recipe.path),
             hint="set train.max_steps to 0, and leave descriptions out",
         )
-    return RecipeMethod(
-        registry,
-        recipe.labels,
-        recipe.learners[0].prototypes,
-        recipe.guard,
-    )
+    return RecipeMethod(registry, recipe.labels, recipe.learners[0].prototypes, recipe.guard)
 
 
 def load_method(path: Path, registry: Registry) -> RecipeMethod:

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from latte_questions.interview import Interview
 from latte_questions.labeler import ChoicesLabeler
 from latte_questions.options import ChoicesOptions
 
@@ -52,24 +53,17 @@ def answered(folder: Folder, describer: SimulatedDescriber, budget: int, **how: 
 
 def fitted(
     folder: Folder,
-    labeler_class: type[ChoicesLabeler] = ChoicesLabeler,
+    interview: type[Interview] = Interview,
     options: ChoicesOptions = _OPTIONS,
     **start: Any,
 ) -> Accuracy:
     """Return the accuracies of the labeler with these parts of its `TrainingStart`."""
     context = context_of(folder)
-    labeler = labeler_class(options, context)
+    asking = type("AskingLabeler", (ChoicesLabeler,), {"interview": interview})
+    labeler = asking(options, context)
     features = folder.own.features
-    labeler.start(
-        TrainingStart(
-            folder.names,
-            folder.texts,
-            features,
-            zero_shot(folder).own,
-            no_descriptions,
-            **start,
-        )
-    )
+    given = (folder.names, folder.texts, features, zero_shot(folder).own, no_descriptions)
+    labeler.start(TrainingStart(*given, **start))
     info = labeler.on_epoch_start(
         {LEARNER: FeatureBank(features)}, {LEARNER: LabelerPrototypes(NoOptions(), context)}, 0
     )

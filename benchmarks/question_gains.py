@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import numpy
 from latte_questions.interview import Interview
-from latte_questions.labeler import FEWEST_QUESTIONS, ChoicesLabeler
+from latte_questions.labeler import FEWEST_QUESTIONS
 from torch import Tensor
 
 from benchmarks.folder_cells import Cell, Folder, LabelledSet, drawn_folders
@@ -82,12 +82,6 @@ class RawInterview(Interview):
             self.found.append(100 * self.raw_gain(heard))
 
 
-class RawLabeler(ChoicesLabeler):
-    """Labeler `choices` that stores the raw gain of its answers."""
-
-    interview = RawInterview
-
-
 def cases_of(
     whole: LabelledSet,
     folder: Folder,
@@ -108,7 +102,7 @@ def cases_of(
             if budget < FEWEST_QUESTIONS:
                 continue
             RawInterview.found.clear()
-            after = answered(folder, describer, budget, labeler_class=RawLabeler).own
+            after = answered(folder, describer, budget, interview=RawInterview).own
             raw = sum(RawInterview.found)
             yield GainCase(whole.source, raw, after - before) if raw > 0 else None
 

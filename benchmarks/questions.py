@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 from latte_questions.interview import Interview
-from latte_questions.labeler import FEWEST_QUESTIONS, ChoicesLabeler
+from latte_questions.labeler import FEWEST_QUESTIONS
 from torch import Tensor
 
 from benchmarks.confused_describer import ConfusedDescriber
@@ -49,12 +49,6 @@ class RandomInterview(Interview):
         return order[~asked[order]][:count]
 
 
-class RandomLabeler(ChoicesLabeler):
-    """Labeler `choices` that asks about random images only."""
-
-    interview = RandomInterview
-
-
 def curve(
     folder: Folder, describer: SimulatedDescriber, seed: int, shares: Sequence[float], bounds: bool
 ) -> dict[str, Accuracy]:
@@ -68,7 +62,7 @@ def curve(
     if not bounds:
         return found
     budget = int(2 * _SHARE * count)
-    found["random"] = answered(folder, describer, budget, labeler_class=RandomLabeler)
+    found["random"] = answered(folder, describer, budget, interview=RandomInterview)
     found["all"] = answered(folder, describer, every_question(folder))
     labelled = torch.randperm(count, generator=torch.Generator().manual_seed(seed))[: budget // 2]
     given = torch.full((count,), NO_CLASS)

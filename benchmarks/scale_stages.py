@@ -82,15 +82,8 @@ class Everything(Collection[str]):
 class NamingDescriber(Describer[NoOptions]):
     """Fake describer that writes about twenty words, which depend on the images."""
 
-    @property
-    def batch_size(self) -> int:
-        """Largest number of requests per batch; each batch waits for the disk."""
-        return 512
-
-    @property
-    def fingerprint(self) -> str:
-        """Fixed identifier of the describer."""
-        return "scale"
+    batch_size = 512
+    fingerprint = "scale"
 
     def describe(self, requests: Sequence[DescribeRequest]) -> Sequence[str]:
         """Return one text per request."""
@@ -275,16 +268,9 @@ def load_bank(world: World) -> None:
 def train(world: World) -> None:
     """Batches, texts, prototypes: 20 steps."""
     found = world.zero_shot
+    given = (found.class_features, found.training, found.zero_shot_labels)
     prototypes = MomentumPrototypes(MomentumOptions(), world.context)
-    prototypes.start(
-        TrainingStart(
-            world.class_names,
-            found.class_features,
-            found.training,
-            found.zero_shot_labels,
-            no_descriptions,
-        )
-    )
+    prototypes.start(TrainingStart(world.class_names, *given, no_descriptions))
     for epoch in (0, 1):
         for indices in epoch_batches(world.count, BATCH, 0, epoch)[:10]:
             features = found.training[indices]
@@ -323,20 +309,6 @@ def report(world: World) -> None:
 
 
 STAGES: Sequence[Callable[[World], None]] = (
-    list_images,
-    scan,
-    note_keys,
-    identify,
-    write_lists,
-    label,
-    plan,
-    write_texts,
-    make_bank,
-    save_bank,
-    serve,
-    load_bank,
-    train,
-    evaluate_model,
-    collect,
-    report,
+    *(list_images, scan, note_keys, identify, write_lists, label, plan, write_texts, make_bank),
+    *(save_bank, serve, load_bank, train, evaluate_model, collect, report),
 )
