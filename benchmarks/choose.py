@@ -20,16 +20,22 @@ from torch import Tensor, nn
 
 from benchmarks.folder_cells import Folder, Images
 from benchmarks.folder_methods import method_called, zero_shot
-from benchmarks.folder_sets import SetPlan, Sets, image_features, read_plans
+from benchmarks.folder_sets import (
+    SetPlan,
+    Sets,
+    encoded_classes,
+    image_features,
+    load_clip,
+    positive,
+    set_parser,
+    sets_of,
+)
 from benchmarks.measuring import say
 from benchmarks.rank_correlation import spearman
-from latte.backbone.encode import ClassTexts, encode_class_texts
-from latte.backbone.load import load_backbone
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.cli.progress import make_progress
 from latte.evaluate.similarities import agreement, diagnose
 from latte.interfaces import LabelledImage, Progress
-from latte.interfaces.settings import BackboneSettings
 from latte.registry.registry import Registry, load_registry
 from latte.run.comparing import model_score
 
@@ -122,7 +128,7 @@ def main(arguments: Sequence[str]) -> None:
     options = _arguments(arguments)
     torch.set_num_threads(options.threads)
     registry, progress = load_registry(), make_progress()
-    sets = read_plans(options.set, (), None)
+    sets = sets_of(options)
     found: Found = {one.name: {} for one in sets.wholes}
     for name, image_clip, text_clip in _models(options, registry):
         for plan in sets.wholes:
@@ -138,9 +144,7 @@ def _models(
     """Yield the name, the CLIP that encodes images, and the one that encodes texts."""
 
     def load(model: str, change: Change | None = None) -> OpenClipBackbone:
-        settings = BackboneSettings(model=model)
-        here, folder = Path.cwd(), registry.model_folder
-        clip = load_backbone(settings, device="cpu", base_dir=here, model_folder=folder)
+        clip = load_clip(model, registry)
         if change is not None:
             change(clip)
         return clip
@@ -165,8 +169,7 @@ def _folder(
     order = torch.randperm(len(labelled), generator=torch.Generator().manual_seed(0))
     chosen: list[LabelledImage] = [labelled[row] for row in order[:most].tolist()]
     own = image_features(image_clip, chosen, progress, plan.name)
-    texts = ClassTexts.of(dataset.templates, dataset.class_aliases)
-    rows = encode_class_texts(text_clip, texts)
+    rows = encoded_classes(text_clip, dataset)
     none = Images(own.features[:0], own.labels[:0])
     scale = float(text_clip.logit_scale.detach())
     return Folder(dataset.class_names, rows, scale, own, none, torch.ones(len(rows)))
@@ -249,11 +252,9 @@ def correlation_lines(found: Found, target: Literal["zero_shot", "adapted"]) -> 
 
 
 def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks choose", description=__doc__)
+    parser = set_parser("choose", __doc__)
     add = parser.add_argument
-    add("--set", action="append", default=[], metavar="NAME=SPLIT:ROOT[:TEMPLATE]")
     add("--model", default="plugin:tiny", help="the CLIP of the variants (%(default)s)")
     add("--other", action="append", default=[], metavar="CLIP", help="a CLIP to rank beside them")
-    add("--images", type=int, default=1000, help="most images of a set (%(default)s)")
-    add("--threads", type=int, default=1, help="of torch (%(default)s)")
+    add("--images", type=positive, default=1000, help="most images of a set (%(default)s)")
     return parser.parse_args(arguments)

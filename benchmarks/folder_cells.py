@@ -6,7 +6,7 @@ is one random folder of a cell. The folder's *own* images are adapted to; *unsee
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 from zlib import crc32
@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from latte.interfaces import LatteError
+from latte.interfaces import LatteError, Progress
 from latte.interfaces.errors import did_you_mean
 
 MOST_IMAGES = 2000
@@ -96,6 +96,7 @@ CELLS = (
     Cell("each image twice", "twice"),
     Cell("shuffled names", "meaningless"),
 )
+CELL = {cell.name: cell for cell in CELLS}
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,26 @@ def draw(whole: LabelledSet, cell: Cell, seed: int, others: Sequence[LabelledSet
 def can_draw(whole: LabelledSet, cell: Cell, others: Sequence[LabelledSet]) -> bool:
     """Return True unless the cell needs images of no class and `others` cannot lend them."""
     return cell.kind != "none" or len(lent_images(whole, others)) > 0
+
+
+def drawable(
+    whole: LabelledSet, cells: Sequence[Cell], others: Sequence[LabelledSet], progress: Progress
+) -> list[Cell]:
+    """Return the cells that can be drawn from a set; report which are left out."""
+    absent = [cell for cell in cells if not can_draw(whole, cell, others)]
+    if absent:
+        left_out = ", ".join(cell.name for cell in absent)
+        progress.say(f"{whole.name}: no set lends images of no class; left out: {left_out}")
+    return [cell for cell in cells if cell not in absent]
+
+
+def drawn_folders(
+    loaded: Sequence[LabelledSet], cell: Cell, seeds: int
+) -> Iterator[tuple[LabelledSet, list[Folder]]]:
+    """Yield each set from which the cell can be drawn, with a folder per seed."""
+    for whole in loaded:
+        if can_draw(whole, cell, loaded):
+            yield whole, [draw(whole, cell, seed, loaded) for seed in range(seeds)]
 
 
 def lent_images(whole: LabelledSet, others: Sequence[LabelledSet]) -> Tensor:
@@ -274,9 +295,8 @@ def _spelled(names: Sequence[str]) -> list[str]:
 
 def cells_called(names: Sequence[str] | None) -> list[Cell]:
     """Return the cells called `names`, or all cells. Raises `LatteError` for an unknown name."""
-    known = {cell.name: cell for cell in CELLS}
     for name in names or ():
-        if name not in known:
-            hint = f"{did_you_mean(name, [*known])} All: {', '.join(known)}".strip()
+        if name not in CELL:
+            hint = f"{did_you_mean(name, [*CELL])} All: {', '.join(CELL)}".strip()
             raise LatteError(f'there is no cell "{name}"', where="--cells", hint=hint)
-    return [known[name] for name in names or known]
+    return [CELL[name] for name in names or CELL]

@@ -16,14 +16,8 @@ from benchmarks.folder_rows import Row
 
 SIGNALS = ("stability", "lead")
 POINTS = (
-    (0.60, 0.60),
-    (0.65, 0.65),
-    (0.65, 0.75),
-    (0.70, 0.70),
-    (0.70, 0.80),
-    (0.75, 0.75),
-    (0.80, 0.80),
-    (0.85, 0.85),
+    *((0.60, 0.60), (0.65, 0.65), (0.65, 0.75), (0.70, 0.70)),
+    *((0.70, 0.80), (0.75, 0.75), (0.80, 0.80), (0.85, 0.85)),
 )
 """Least probabilities of half strength and of full strength."""
 _KEPT = 0.55

@@ -10,14 +10,16 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean
 from types import SimpleNamespace
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
-from benchmarks.folder_cells import Folder
+from benchmarks.folder_cells import NO_CLASS, Folder
 from benchmarks.folder_rivals import RIVALS, Labels
+from benchmarks.measuring import no_descriptions
 from latte.interfaces import (
     Backbone,
     Candidate,
@@ -95,14 +97,8 @@ class RecipeMethod:
         """
         aggregator = cast("PrototypeAggregator[Any]", self._build(self.prototypes, context))
         labelers = [cast("PseudoLabeler[Any]", self._build(one, context)) for one in self.labelers]
-        start = TrainingStart(
-            folder.names,
-            folder.texts,
-            folder.own.features,
-            (folder.own.features @ folder.texts.T).argmax(dim=1),
-            no_descriptions,
-            corrections=folder.corrections,
-        )
+        given = (folder.names, folder.texts, folder.own.features, zero_shot(folder).own)
+        start = TrainingStart(*given, no_descriptions, corrections=folder.corrections)
         aggregator.start(start)
         for labeler in labelers:
             labeler.start(start)
@@ -128,6 +124,36 @@ def zero_shot(folder: Folder) -> Answers:
     """Return the nearest class texts as classes."""
     own, test = (one.features @ folder.texts.T for one in (folder.own, folder.test))
     return Answers(own.argmax(dim=1), test.argmax(dim=1))
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Accuracies in percent: of own images that show a name, and of unseen images."""
+
+    own: float
+    unseen: float
+    questions: float = 0
+
+    @classmethod
+    def mean(cls, found: Sequence[Accuracy]) -> Accuracy:
+        """Return the mean accuracies."""
+        return cls(mean(one.own for one in found), mean(one.unseen for one in found))
+
+    def __str__(self) -> str:
+        return f"{self.own:.1f} / {self.unseen:.1f}"
+
+
+def accuracy(folder: Folder, answers: Answers, counted: Tensor | None = None) -> Accuracy:
+    """Return the accuracies of `answers`.
+
+    `counted` (N,) are the own images that count; without it, all that show a name.
+    """
+    if counted is None:
+        counted = folder.own.labels != NO_CLASS
+    own = answers.own[counted] == folder.own.labels[counted]
+    return Accuracy(
+        *(100 * float(one.double().mean()) for one in (own, answers.test == folder.test.labels))
+    )
 
 
 def known_methods(registry: Registry) -> dict[str, Callable[[], Method]]:
@@ -170,12 +196,7 @@ def method_of(recipe: Recipe, registry: Registry) -> RecipeMethod:
             where=str(recipe.path),
             hint="set train.max_steps to 0, and leave descriptions out",
         )
-    return RecipeMethod(
-        registry,
-        recipe.labels,
-        recipe.learners[0].prototypes,
-        recipe.guard,
-    )
+    return RecipeMethod(registry, recipe.labels, recipe.learners[0].prototypes, recipe.guard)
 
 
 def load_method(path: Path, registry: Registry) -> RecipeMethod:
@@ -217,8 +238,3 @@ def _named(registry: Registry, kind: Any, name: str, **options: Any) -> Choice:
 
 def _rival(rival: Callable[[Folder], Labels]) -> Callable[[], Method]:
     return lambda: lambda folder: Answers(*rival(folder))
-
-
-def no_descriptions(name: str) -> Tensor:
-    """Raise `LatteError`, because there are no descriptions."""
-    raise LatteError(f'the method asks for the description "{name}", and there are none here')

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,7 @@ class RowFile:
     def add(self, rows: Sequence[Row]) -> None:
         """Append the rows of one draw in one write, and sync the file to disk."""
         with self.path.open("a", encoding="utf-8", newline="") as file:
-            file.write(_text([_cells(row) for row in rows]))
+            file.write(csv_text([_cells(row) for row in rows]))
             file.flush()
             os.fsync(file.fileno())
         self.rows.extend(rows)
@@ -76,7 +76,7 @@ class RowFile:
     def _read(self) -> list[Row]:
         """Return all complete rows; remove an incomplete one, which a killed process left."""
         if not self.path.exists():
-            write_text(self.path, _text([COLUMNS]))
+            write_text(self.path, csv_text([COLUMNS]))
         text = self.path.read_text(encoding="utf-8")
         whole = text[: text.rfind("\n") + 1]
         if whole != text:
@@ -112,38 +112,27 @@ def _keep_settings(path: Path, settings: Mapping[str, Any]) -> None:
         )
 
 
-def _text(lines: Sequence[Sequence[str]]) -> str:
+def csv_text(lines: Iterable[Sequence[object]]) -> str:
+    """Return the lines of a CSV file."""
     file = io.StringIO()
     csv.writer(file, lineterminator="\n").writerows(lines)
     return file.getvalue()
 
 
 def _cells(row: Row) -> list[str]:
-    values = [getattr(row, name) for name in COLUMNS[:-1]]
-    shown = [
-        "" if one is None else repr(one) if isinstance(one, float) else str(one) for one in values
-    ]
-    return [*shown, json.dumps(dict(row.signals))]
+    values = (getattr(row, name) for name in COLUMNS[:-1])
+    return [*("" if one is None else str(one) for one in values), json.dumps(dict(row.signals))]
+
+
+_READ: Mapping[str, Callable[[str], Any]] = {
+    "str": str,
+    "int": int,
+    "float": float,
+    "float | None": lambda text: float(text) if text else None,
+    "Mapping[str, float]": json.loads,
+}
+"""How the text of a cell is read, by the annotation of its field."""
 
 
 def _row(cells: Mapping[str, str]) -> Row:
-    def optional(name: str) -> float | None:
-        return float(cells[name]) if cells[name] else None
-
-    return Row(
-        model=cells["model"],
-        set=cells["set"],
-        cell=cells["cell"],
-        draw=int(cells["draw"]),
-        method=cells["method"],
-        images=int(cells["images"]),
-        counted=int(cells["counted"]),
-        own=float(cells["own"]),
-        unseen=float(cells["unseen"]),
-        balanced=float(cells["balanced"]),
-        full=optional("full"),
-        half=optional("half"),
-        strength=optional("strength"),
-        probability=optional("probability"),
-        signals=json.loads(cells["signals"]),
-    )
+    return Row(**{one.name: _READ[str(one.type)](cells[one.name]) for one in fields(Row)})

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy
 import torch
@@ -15,13 +17,14 @@ from benchmarks.measuring import no_clip
 from latte.backbone.encode import ClassTexts, encode_cached_images, encode_class_texts
 from latte.backbone.load import load_backbone
 from latte.backbone.open_clip import OpenClipBackbone
+from latte.cli.progress import make_progress
 from latte.components.datasets.local import CoopDataset, CoopOptions
 from latte.data.cache import DecodedImages
 from latte.data.scan import scan_images
 from latte.interfaces import Context, ImageReference, LabelledImage, LatteError, Progress
 from latte.interfaces.errors import did_you_mean
 from latte.interfaces.settings import BackboneSettings
-from latte.registry.registry import Registry
+from latte.registry.registry import Registry, load_registry
 from latte.run.feature_cache import cached_features
 from latte.run.workspace import cache_folder
 
@@ -65,12 +68,7 @@ class Sets:
 
     def load(self, model: str, registry: Registry, progress: Progress) -> list[LabelledSet]:
         """Return all sets, encoding what is not cached. Raises `LatteError` for an unusable set."""
-        clip = load_backbone(
-            BackboneSettings(model=model),
-            device="cpu",
-            base_dir=Path(),
-            model_folder=registry.model_folder,
-        )
+        clip = load_clip(model, registry)
         return self.with_subsets([self._encoded(one, clip, progress) for one in self.wholes])
 
     def with_subsets(self, wholes: Sequence[LabelledSet]) -> list[LabelledSet]:
@@ -81,7 +79,10 @@ class Sets:
         return [*found.values()]
 
     def read(self, plan: SetPlan) -> tuple[CoopDataset, list[LabelledImage], list[LabelledImage]]:
-        """Return a whole set, its training images and its test images; decodes none of them."""
+        """Return a whole set, its training images and its test images; decodes none of them.
+
+        Raises `LatteError` if one of both parts has no labelled image.
+        """
         context = Context(Path.cwd(), Path.cwd(), "cpu", 0, no_clip)
         options = CoopOptions(root=str(plan.root), split=str(plan.split), template=plan.template)
         dataset = CoopDataset(options, context)
@@ -91,8 +92,12 @@ class Sets:
             for image in dataset.training_images()
             if image.id in labels
         ]
-        most = self.images_per_class
-        return dataset, capped(training, most), capped(dataset.evaluation_images(), most)
+        test = dataset.evaluation_images()
+        if not training or not test:
+            raise LatteError(
+                "the set needs labelled images in `train` and in `test`", where=str(plan.split)
+            )
+        return dataset, capped(training, self.images_per_class), capped(test, self.images_per_class)
 
     def _encoded(self, plan: SetPlan, clip: OpenClipBackbone, progress: Progress) -> LabelledSet:
         dataset, training, test = self.read(plan)
@@ -100,20 +105,50 @@ class Sets:
             image_features(clip, part, progress, f"{plan.name}: {name}")
             for part, name in ((training, "images"), (test, "test images"))
         ]
-        if not all(map(len, parts)):
-            raise LatteError(
-                "the set needs labelled images in `train` and in `test`", where=str(plan.split)
-            )
-        texts = ClassTexts.of(dataset.templates, dataset.class_aliases)
         return LabelledSet(
             name=plan.name,
             source=plan.name,
             names=dataset.class_names,
-            texts=encode_class_texts(clip, texts),
+            texts=encoded_classes(clip, dataset),
             logit_scale=float(clip.logit_scale.detach()),
             train=parts[0],
             test=parts[1],
         )
+
+
+def set_parser(name: str, about: str | None, **more: Any) -> argparse.ArgumentParser:
+    """Return a parser with the options that say which labelled sets are used."""
+    parser = argparse.ArgumentParser(prog=f"python -m benchmarks {name}", description=about, **more)
+    add = parser.add_argument
+    add("--set", action="append", default=[], metavar="NAME=SPLIT:ROOT[:TEMPLATE]")
+    add("--subset", action="append", default=[], metavar="NAME=SET:COUNT:SEED")
+    add("--images-per-class", type=positive, help="at most so many in `train` and in `test`")
+    add("--threads", type=positive, default=1, help="of torch (%(default)s)")
+    return parser
+
+
+def positive(text: str) -> int:
+    """Return the whole number of an option. Raises an error of argparse below 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, not {text}")
+    return int(text)
+
+
+def load_sets(options: argparse.Namespace) -> list[LabelledSet]:
+    """Return the sets of `options`, encoded by the CLIP `options.model`."""
+    torch.set_num_threads(options.threads)
+    return sets_of(options).load(options.model, load_registry(), make_progress())
+
+
+def sets_of(options: argparse.Namespace) -> Sets:
+    """Return the sets that options of `set_parser` name."""
+    return read_plans(options.set, options.subset, options.images_per_class)
+
+
+def load_clip(model: str, registry: Registry) -> OpenClipBackbone:
+    """Return a CLIP on the CPU; paths are relative to the working directory."""
+    settings, folder = BackboneSettings(model=model), registry.model_folder
+    return load_backbone(settings, device="cpu", base_dir=Path(), model_folder=folder)
 
 
 def read_plans(sets: Sequence[str], subsets: Sequence[str], images_per_class: int | None) -> Sets:
@@ -142,6 +177,11 @@ def capped(images: Sequence[LabelledImage], most: int | None) -> list[LabelledIm
         if counts[label] <= most:
             chosen.append(row)
     return [images[row] for row in sorted(chosen)]
+
+
+def encoded_classes(clip: OpenClipBackbone, dataset: CoopDataset) -> Tensor:
+    """Return unit text features (C, D) of a set's classes."""
+    return encode_class_texts(clip, ClassTexts.of(dataset.templates, dataset.class_aliases))
 
 
 def image_features(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from benchmarks.folder_cells import CELLS
 from benchmarks.folder_curve import POINTS, at_point, has_curve, left_out_probabilities
 from benchmarks.folder_rows import Row
+from benchmarks.measuring import table
 from benchmarks.rank_correlation import correlation_text
 
 Gain = Literal["own", "unseen", "balanced"]
@@ -33,6 +34,7 @@ MEANINGFUL = {cell.name for cell in CELLS if cell.kind != "meaningless"}
 RESAMPLES = 2000
 BINS = 5
 _BAR = 20
+_CURVE = "Other thresholds, with the probability fitted again on the other families of sets:"
 
 
 @dataclass(frozen=True)
@@ -69,30 +71,31 @@ def summary(rows: Sequence[Row], methods: Sequence[str], families: Mapping[str, 
         f"point of accuracy). {len(sets)} sets, {len({row.key[:4] for row in rows})} folders.",
     ]
     for gain, about in ABOUT.items():
-        parts += [f"## All sets, {about}", table(rows, methods, gain)]
-    parts += ["## Methods", "\n".join(_method_lines(rows, methods))]
+        parts += [f"## All sets, {about}", gains_table(rows, methods, gain)]
+    parts += ["## Methods", *_method_parts(rows, methods)]
     for method in methods:
         judged = [row for row in rows if row.method == method and row.strength is not None]
         if judged:
             parts += [f"## Verdicts of `{method}`", *_verdict_parts(judged)]
             if has_curve(judged, families):
-                parts += ["\n".join(_curve_lines(judged, families))]
+                parts += [_CURVE, _curve_table(judged, families)]
     if len(sets) > 1:
         for model, name in sets:
             chosen = [row for row in rows if (row.model, row.set) == (model, name)]
-            parts += [f"## {name}, {model}, own images", table(chosen, methods, "own")]
+            parts += [f"## {name}, {model}, own images", gains_table(chosen, methods, "own")]
     return "\n\n".join(parts) + "\n"
 
 
-def table(rows: Iterable[Row], methods: Sequence[str], gain: Gain) -> str:
+def gains_table(rows: Iterable[Row], methods: Sequence[str], gain: Gain) -> str:
     """Return a table with a row per cell and a column per method."""
     found: dict[tuple[str, str], list[float]] = {}
     for row in rows:
         found.setdefault((row.cell, row.method), []).append(getattr(row, gain))
     cells = [cell.name for cell in CELLS if any(one == cell.name for one, _ in found)]
-    lines = [["cell", *methods], ["---"] * (len(methods) + 1)]
-    lines += [[cell, *(_spread(found.get((cell, one), [])) for one in methods)] for cell in cells]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return table(
+        ["cell", *methods],
+        ([cell, *(_spread(found.get((cell, one), [])) for one in methods)] for cell in cells),
+    )
 
 
 def losses_of_adapted(rows: Sequence[Row]) -> Share:
@@ -128,24 +131,21 @@ def large_losses(rows: Iterable[Row]) -> int:
     return sum(row.own < -LARGE_LOSS_POINTS and row.lost_images > LARGE_LOSS_IMAGES for row in rows)
 
 
-def _method_lines(rows: Sequence[Row], methods: Sequence[str]) -> Iterator[str]:
+def _method_parts(rows: Sequence[Row], methods: Sequence[str]) -> Iterator[str]:
     yield (
         "Own images. Mean and lowest are over the means of cells, and leave out draws with fewer "
         f"than {ENOUGH} images and names that mean nothing. A large loss is more than "
-        f"{LARGE_LOSS_POINTS:.0f} points and more than {LARGE_LOSS_IMAGES} images, in any cell.\n"
+        f"{LARGE_LOSS_POINTS:.0f} points and more than {LARGE_LOSS_IMAGES} images, in any cell."
     )
-    yield "| method | mean | lowest cell | large losses |\n| --- | --- | --- | --- |"
-    for method in methods:
-        own = [row for row in rows if row.method == method]
-        means = _cell_means(own)
-        if not means:
-            continue
-        lowest = min(means, key=lambda cell: means[cell])
-        mean = numpy.mean([*means.values()])
-        yield (
-            f"| {method} | {mean:+.1f} | {means[lowest]:+.1f} ({lowest}) | "
-            f"{large_losses(own)} of {len(own)} |"
-        )
+    found = {method: [row for row in rows if row.method == method] for method in methods}
+    lines = []
+    for method, own in found.items():
+        if means := _cell_means(own):
+            lowest = min(means, key=lambda cell: means[cell])
+            mean = numpy.mean([*means.values()])
+            losses = f"{large_losses(own)} of {len(own)}"
+            lines.append([method, f"{mean:+.1f}", f"{means[lowest]:+.1f} ({lowest})", losses])
+    yield table(["method", "mean", "lowest cell", "large losses"], lines)
 
 
 def _cell_means(rows: Sequence[Row]) -> dict[str, float]:
@@ -170,39 +170,41 @@ def _verdict_parts(rows: Sequence[Row]) -> Iterator[str]:
     ranked += [(name, [row.signals.get(name, math.nan) for row in rows]) for name in signals]
     full = [_or_nan(row.full) for row in rows]
     yield "Rank correlation (Spearman) with the gain of the whole candidate on the own images:"
-    lines = [f"| {name} | {correlation_text(values, full)} |" for name, values in ranked]
-    yield "\n".join(["| signal | rho |", "| --- | --- |", *lines])
+    yield table(
+        ["signal", "rho"], ([name, correlation_text(values, full)] for name, values in ranked)
+    )
     if any(row.probability is not None for row in rows):
         yield "Probability of the verdict, and the share of folders that really gained:"
-        yield "\n".join(_calibration_lines(rows))
+        yield table(["probability", "folders", "gained", ""], _calibration_rows(rows))
 
 
-def _calibration_lines(rows: Sequence[Row]) -> Iterator[str]:
-    yield "| probability | folders | gained | |\n| --- | --- | --- | --- |"
+def _calibration_rows(rows: Sequence[Row]) -> Iterator[list[str]]:
     for low, high, count, gained in calibration(rows):
         share = gained / count if count else 0.0
         bar = "█" * round(share * _BAR) + "░" * (_BAR - round(share * _BAR)) if count else ""
-        yield f"| {low:.1f} to {high:.1f} | {count} | {f'{share:.0%}' if count else '–'} | {bar} |"
+        yield [f"{low:.1f} to {high:.1f}", str(count), f"{share:.0%}" if count else "–", bar]
 
 
-def _curve_lines(rows: Sequence[Row], families: Mapping[str, str]) -> Iterator[str]:
-    yield (
-        "Other thresholds, with the probability fitted again on the other families of sets:\n\n"
-        "| mixed from | full from | adapted | of these lose accuracy (folders) | large losses "
-        "| missed | mean gain |\n"
-        "| --- | --- | --- | --- | --- | --- | --- |"
-    )
+def _curve_table(rows: Sequence[Row], families: Mapping[str, str]) -> str:
     probabilities = left_out_probabilities(rows, families)
+    lines = []
     for half_from, whole_from in POINTS:
         found = at_point(rows, probabilities, half_from, whole_from)
-        lost, missed = losses_of_adapted(found), missed_gains(found)
-        adapted = lost.folders / len(rows)
-        half = "–" if half_from == whole_from else f"{half_from:.2f}"
-        yield (
-            f"| {half} | {whole_from:.2f} | {adapted:.0%} | {lost.rate:.1%} ({lost.hits}) | "
-            f"{large_losses(found)} | {missed.rate:.1%} | "
-            f"{numpy.mean([*_cell_means(found).values()]):+.1f} |"
+        lost = losses_of_adapted(found)
+        lines.append(
+            [
+                "–" if half_from == whole_from else f"{half_from:.2f}",
+                f"{whole_from:.2f}",
+                f"{lost.folders / len(rows):.0%}",
+                f"{lost.rate:.1%} ({lost.hits})",
+                str(large_losses(found)),
+                f"{missed_gains(found).rate:.1%}",
+                f"{numpy.mean([*_cell_means(found).values()]):+.1f}",
+            ]
         )
+    lose = "of these lose accuracy (folders)"
+    head = ["mixed from", "full from", "adapted", lose, "large losses", "missed", "mean gain"]
+    return table(head, lines)
 
 
 def _spread(gains: Sequence[float]) -> str:

@@ -22,7 +22,8 @@ from typing import Any
 
 import torch
 
-from benchmarks.gpu_parts import PARTS, Place
+from benchmarks.gpu_parts import PARTS
+from benchmarks.gpu_steps import Place
 from benchmarks.measuring import say
 from latte import __version__
 from latte.interfaces import LatteError
@@ -38,7 +39,11 @@ _SHOWN = 300
 
 def main(arguments: Sequence[str]) -> None:
     """Run all parts that have no result yet; print a table, and write `gpu.json`."""
-    options = _parser().parse_args(arguments)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks gpu", description=__doc__)
+    parser.add_argument("--device", default="cuda", help="cuda, cuda:1 or cpu (%(default)s)")
+    parser.add_argument("--out", type=Path, default=Path("gpu"), help="results (%(default)s)")
+    parser.add_argument("--part", choices=PARTS, help="run this part alone, in this process")
+    options = parser.parse_args(arguments)
     if options.device.startswith("cuda") and not torch.cuda.is_available():
         raise LatteError(
             "torch finds no GPU on this machine",
@@ -130,11 +135,3 @@ def _shown(value: Any) -> str:
 
 def _file(place: Place, name: str) -> Path:
     return place.folder / f"{name.replace(' ', '-')}.json"
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks gpu", description=__doc__)
-    parser.add_argument("--device", default="cuda", help="cuda, cuda:1 or cpu (%(default)s)")
-    parser.add_argument("--out", type=Path, default=Path("gpu"), help="results (%(default)s)")
-    parser.add_argument("--part", choices=PARTS, help="run this part alone, in this process")
-    return parser

@@ -10,38 +10,25 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
-from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor
 
-from benchmarks import describe, epoch, gpu_kernels, gpu_views, step
+from benchmarks import describe, epoch, step
+from benchmarks.gpu_steps import Place, compare_kernels, compare_views, photo_views
 from benchmarks.latte_step import LatteStep
-from benchmarks.step_problem import make_problem
-from latte.data.device_crops import ResidentImages
-from latte.data.device_views import DeviceViews
-from latte.data.side_stream import side_stream
-from latte.data.views import TrainingView
+from benchmarks.measuring import ROOT, evaluated_run, line_of_latte
 from latte.interfaces import Batch, LatteError
-from latte.interfaces.progress import SilentProgress
-from latte.interfaces.settings import AugmentSettings, CompileMode, TextAttention
+from latte.interfaces.settings import CompileMode
 from latte.io.tensor_files import load_tensors
-from latte.recipe.load import load_recipe
-from latte.registry.registry import load_registry
 from latte.results.folder import RunFolder
 from latte.results.identity import STAGES
-from latte.run.runner import run_recipe
-from latte.run.workspace import run_folder
 from latte.train.step import training_step
 
 Figures = dict[str, Any]
-_ROOT = Path(__file__).parents[1]
-_OURS = tuple(str(_ROOT / name) for name in ("latte", "plugins"))
 _RECIPES = (
     *("zero-shot", "training-free", "demo", "transductive", "multi-prototype"),
     *("flyp", "reclip", "five-types"),
@@ -49,30 +36,9 @@ _RECIPES = (
 _WAITS = "synchronizing CUDA operation"
 """Part of torch's warning that Python waits for the GPU."""
 _MODES: tuple[CompileMode, ...] = ("default", "reduce-overhead", "max-autotune")
+_DTYPES = ("float32", "bfloat16", "float16")
 _LEFT_GIB = 6
 """Memory in GiB that the search for a micro-batch size may use, besides what it keeps free."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Device and sizes of a part, and the folder for its files."""
-
-    device: str
-    folder: Path
-
-    @property
-    def small(self) -> bool:
-        """True on a CPU, where tiny sizes only show that the parts run."""
-        return not self.device.startswith("cuda")
-
-    @property
-    def model(self) -> list[str]:
-        """Command-line options for device and model."""
-        return ["--device", self.device, "--shape", "tiny" if self.small else "ViT-B-32"]
-
-    def size(self, large: int, small: int) -> str:
-        """Return `small` on a CPU, else `large`."""
-        return str(small if self.small else large)
 
 
 def run_one(name: str, place: Place) -> Figures:
@@ -87,67 +53,61 @@ def run_one(name: str, place: Place) -> Figures:
 
 def measure_step(precision: str, place: Place) -> Figures:
     """Measure latte's step with the published batch size."""
-    sizes = ["--batch", place.size(512, 8), "--rounds", place.size(10, 1), "--side", "latte"]
-    return step.main([*place.model, "--precision", precision, *sizes])
+    return _measure(step.main, place, "latte", batch=(512, 8), rounds=(10, 1), precision=precision)
 
 
 def compare_steps(precision: str, place: Place) -> Figures:
     """Compare latte's step with the textbook's; in fp32 the results must be equal."""
-    sizes = ["--batch", place.size(64, 8), "--rounds", place.size(3, 1)]
-    return step.main([*place.model, "--precision", precision, *sizes])
-
-
-def compare_kernels(
-    text_attention: TextAttention, mode: CompileMode | None, place: Place
-) -> Figures:
-    """Compare steps with and without kernels that are off by default; see `gpu_kernels`.
-
-    On a CPU, kernels that need a GPU are skipped.
-    """
-    try:
-        return gpu_kernels.compare_kernels(
-            text_attention,
-            mode,
-            device=place.device,
-            shape="tiny" if place.small else "ViT-B-32",
-            batch=int(place.size(512, 8)),
-            rounds=int(place.size(10, 1)),
-        )
-    except LatteError as error:
-        if place.small and "needs a CUDA GPU" in error.what:
-            return {"skipped": error.what}
-        raise
-
-
-def compare_views(place: Place) -> Figures:
-    """Compare steps whose views are made on a side stream or before the step; see `gpu_views`."""
-    return gpu_views.compare_views(
-        device=place.device,
-        shape="tiny" if place.small else "ViT-B-32",
-        batch=int(place.size(512, 8)),
-        rounds=int(place.size(5, 1)),
-    )
+    return _measure(step.main, place, "both", batch=(64, 8), rounds=(3, 1), precision=precision)
 
 
 def measure_epoch(precision: str, place: Place) -> Figures:
     """Measure whole epochs, from image files to prototypes."""
-    sizes = ["--images", place.size(1024, 6), "--batch", place.size(512, 3)]
-    rounds = ["--rounds", place.size(2, 1), "--side", "latte"]
-    return epoch.main([*place.model, "--precision", precision, *sizes, *rounds])
+    sizes = {"images": (1024, 6), "batch": (512, 3), "rounds": (2, 1)}
+    return _measure(epoch.main, place, "latte", **sizes, precision=precision)
 
 
 def large_photos(place: Place) -> Figures:
     """Measure epochs of 100 photos of 4000 x 3000, whose views are made on the device."""
-    sizes = ["--images", place.size(100, 2), "--batch", place.size(50, 2), "--rounds", "1"]
-    return epoch.main([*place.model, "--large", *sizes, "--side", "latte"])
+    sizes = {"images": (100, 2), "batch": (50, 2), "rounds": (1, 1)}
+    return _measure(epoch.main, place, "latte", "--large", **sizes)
 
 
 def small_memory(place: Place) -> Figures:
     """Take most of the memory, and let latte find the micro-batch size for the rest."""
+    sizes = {"images": (512, 6), "batch": (512, 6), "rounds": (1, 1)}
     with _taken_memory(place.device):
-        sizes = ["--images", place.size(512, 6), "--batch", place.size(512, 6), "--rounds", "1"]
-        given = [*sizes, "--side", "latte", "--micro-batch-size", "auto"]
-        return epoch.main([*place.model, *given])
+        return _measure(epoch.main, place, "latte", "--micro-batch-size", "auto", **sizes)
+
+
+def measure_describing(dtype: str, place: Place) -> Figures:
+    """Measure the tiny LMM, in batches and image by image."""
+    sizes = {"images": (64, 3), "batch": (32, 3), "rounds": (1, 1)}
+    shape = "tiny-llava" if place.small else ""
+    return _measure(describe.main, place, "both", **sizes, dtype=dtype, shape=shape)
+
+
+def measure_llava(place: Place) -> Figures:
+    """Measure LLaVA 1.6 with random weights in bf16, which takes about 15 GB."""
+    sizes = {"images": (32, 3), "batch": (16, 3), "rounds": (1, 1)}
+    shape = "tiny-llava" if place.small else "llava-1.6-7b"
+    return _measure(describe.main, place, "batch", **sizes, dtype="bfloat16", shape=shape)
+
+
+def _measure(
+    main: Callable[[Sequence[str]], Figures],
+    place: Place,
+    side: str,
+    *given: str,
+    **options: str | tuple[int, int],
+) -> Figures:
+    """Run another measurement; sizes are those on a GPU and on a CPU."""
+    values = {"device": place.device, "shape": place.shape, "side": side, **options}
+    chosen = {
+        name: place.size(*value) if isinstance(value, tuple) else value
+        for name, value in values.items()
+    }
+    return main([*given, *(f"--{name}={value}" for name, value in chosen.items() if value)])
 
 
 @contextmanager
@@ -163,31 +123,11 @@ def _taken_memory(device: str) -> Iterator[None]:
     del held
 
 
-def measure_describing(dtype: str, place: Place) -> Figures:
-    """Measure the tiny LMM, in batches and image by image."""
-    sizes = ["--images", place.size(64, 3), "--batch", place.size(32, 3), "--rounds", "1"]
-    given = ["--device", place.device, "--dtype", dtype, *sizes]
-    return describe.main([*given, *(("--shape", "tiny-llava") if place.small else ())])
-
-
-def measure_llava(place: Place) -> Figures:
-    """Measure LLaVA 1.6 with random weights in bf16, which takes about 15 GB."""
-    shape = "tiny-llava" if place.small else "llava-1.6-7b"
-    sizes = ["--images", place.size(32, 3), "--batch", place.size(16, 3), "--rounds", "1"]
-    given = ["--device", place.device, "--dtype", "bfloat16", "--shape", shape, *sizes]
-    return describe.main([*given, "--side", "batch"])
-
-
 def count_waits(place: Place) -> Figures:
     """Return the lines at which Python waits for the device, in a step and in its views."""
-    batch = 8 if place.small else 512
-    problem = make_problem("tiny" if place.small else "ViT-B-32", batch, place.device)
-    ours = LatteStep(problem, SimpleTokenizer(context_length=77), "auto", step.LEARNING_RATE)
-    pixels = torch.randint(256, (batch, 375, 500, 3), dtype=torch.uint8).to(place.device)
-    pixel_format = ours.learner.backbone.pixel_format
-    view = TrainingView(pixel_format, AugmentSettings(), 0)
-    side = side_stream(torch.device(place.device))
-    views = DeviceViews(view, ResidentImages.of([*pixels]), side)
+    problem, pixels = place.problem(), place.photos()
+    ours = LatteStep(problem, "auto")
+    views = photo_views(ours, pixels, ahead=True)
 
     def take_step(number: int) -> None:
         given = Batch("main", ours.indices, 0, number)
@@ -213,7 +153,7 @@ def waits_of(work: Callable[[], object], device: str) -> Counter[str]:
 
     def count(message: object, *ignored: object, **also_ignored: object) -> None:
         if _WAITS in str(message):
-            lines[_line_of_latte()] += 1
+            lines[line_of_latte()] += 1
 
     with warnings.catch_warnings():
         warnings.simplefilter("always")
@@ -224,15 +164,6 @@ def waits_of(work: Callable[[], object], device: str) -> Counter[str]:
         finally:
             torch.cuda.set_sync_debug_mode("default")
     return lines
-
-
-def _line_of_latte() -> str:
-    frame: FrameType | None = sys._getframe()
-    while frame is not None and not frame.f_code.co_filename.startswith(_OURS):
-        frame = frame.f_back
-    if frame is None:
-        return "no line of latte"
-    return f"{Path(frame.f_code.co_filename).relative_to(_ROOT)}:{frame.f_lineno}"
 
 
 def same_bits_twice(place: Place) -> Figures:
@@ -249,9 +180,11 @@ def kill_and_resume(place: Place) -> Figures:
     often = ("deterministic=true", "train.batch_size=10", "train.checkpoint_every=1")
     whole = _run(place, "demo", place.device, place.folder / "whole", *often)
     output = place.folder / f"killed-{time.time_ns()}"
-    arguments = [_path("demo"), "--limit", _limit(place), *_settings(place.device, often)]
-    command = [sys.executable, "-m", "latte", "run", *arguments, "--set", f"output={output}"]
-    process = subprocess.Popen([*command, "--until", "evaluate", "-q"], cwd=_ROOT)
+    arguments = [str(_recipe("demo")), "--limit", str(_limit(place)), "--set", f"output={output}"]
+    for one in _settings(place.device, often):
+        arguments += ["--set", one]
+    command = [sys.executable, "-m", "latte", "run", *arguments, "--until", "evaluate", "-q"]
+    process = subprocess.Popen(command, cwd=ROOT)
     while not [*output.glob("*/checkpoints/step-*[2-9]")]:
         if process.poll() is not None:
             raise LatteError("the run ended before it could be killed")
@@ -297,25 +230,19 @@ def _predicted(folder: RunFolder) -> list[str]:
 
 def _run(place: Place, name: str, device: str, output: Path, *settings: str) -> RunFolder:
     """Run a recipe on a few photos up to stage `evaluate`, and return the run folder."""
-    registry = load_registry()
-    overrides = _settings(device, settings)[1::2]
-    recipe, limit = load_recipe(Path(_path(name)), registry, overrides), int(_limit(place))
-    run_recipe(
-        recipe, registry, SilentProgress(), until="evaluate", limit=limit, output=output.absolute()
-    )
-    return run_folder(recipe, limit, output.absolute())
+    overrides = _settings(device, settings)
+    return evaluated_run(_recipe(name), output, overrides=overrides, limit=_limit(place))
 
 
 def _settings(device: str, settings: Sequence[str]) -> list[str]:
-    given = (f"device={device}", "controls={}", *settings)
-    return [part for one in given for part in ("--set", one)]
+    return [f"device={device}", "controls={}", *settings]
 
 
-def _path(name: str) -> str:
-    return str(_ROOT / "recipes" / f"{name}.yaml")
+def _recipe(name: str) -> Path:
+    return ROOT / "recipes" / f"{name}.yaml"
 
 
-def _limit(place: Place) -> str:
+def _limit(place: Place) -> int:
     return place.size(200, 40)
 
 
@@ -328,10 +255,7 @@ PARTS: Mapping[str, Callable[[Place], Figures]] = {
     "varlen and compile": partial(compare_kernels, "varlen", "reduce-overhead"),
     "views ahead": compare_views,
     **{f"epoch {one}": partial(measure_epoch, one) for one in step.PRECISIONS},
-    **{
-        f"describe {one}": partial(measure_describing, one)
-        for one in ("float32", "bfloat16", "float16")
-    },
+    **{f"describe {one}": partial(measure_describing, one) for one in _DTYPES},
     "describe with LLaVA 1.6": measure_llava,
     "waits": count_waits,
     "same bits twice": same_bits_twice,

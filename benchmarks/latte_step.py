@@ -8,11 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.measuring import no_clip
-from benchmarks.step_problem import TEMPLATE, Problem
+from benchmarks.measuring import no_clip, no_descriptions
+from benchmarks.step_problem import LEARNING_RATE, TEMPLATE, Problem
 from latte.backbone.encode import ClassTexts
 from latte.backbone.open_clip import OpenClipBackbone
-from latte.backbone.texts import Tokenizer
 from latte.components.labelers import CurrentLabeler, FrozenLabeler
 from latte.components.losses import ContrastiveLoss
 from latte.components.options import (
@@ -24,7 +23,7 @@ from latte.components.options import (
 from latte.components.prototypes import MomentumPrototypes
 from latte.describe.bank import DescriptionBank
 from latte.describe.columns import Column
-from latte.interfaces import Batch, Context, EpochInfo, TrainingStart
+from latte.interfaces import Batch, Context, DescriptionType, EpochInfo, TrainingStart
 from latte.interfaces.settings import (
     CompileMode,
     OptimizerSettings,
@@ -49,9 +48,7 @@ from latte.train.step import training_step
 class LatteStep:
     """Training step of latte; the object keeps the learner between steps."""
 
-    def __init__(
-        self, problem: Problem, tokenizer: Tokenizer, precision: Precision, learning_rate: float
-    ) -> None:
+    def __init__(self, problem: Problem, precision: Precision) -> None:
         self.problem = problem
         self.steps = 0
         self.indices = torch.arange(len(problem.pixels))
@@ -62,11 +59,11 @@ class LatteStep:
         aggregator = MomentumPrototypes(MomentumOptions(margins="epoch_start"), context)
         self.learner = build_learner(
             "main",
-            OpenClipBackbone(problem.twin(), problem.config, tokenizer),
+            OpenClipBackbone(problem.twin(), problem.config, problem.tokenizer),
             lambda backbone: backbone.train_only("all"),
             aggregator,
             ContrastiveLoss(ContrastiveOptions(), context),
-            OptimizerSettings(learning_rate=learning_rate),
+            OptimizerSettings(learning_rate=LEARNING_RATE),
             precision,
         )
         self.inputs = StepInputs(
@@ -84,7 +81,7 @@ class LatteStep:
             problem.prototypes,
             problem.prototypes[problem.zero_shot_labels.to(device)],
             problem.zero_shot_labels.to(device),
-            _no_features,
+            no_descriptions,
         )
         aggregator.start(self.start)
         aggregator.on_epoch_start(EpochInfo({}), "main")
@@ -122,6 +119,15 @@ class LatteStep:
         return training_step(self.learner, self.inputs, batch, self.problem.pixels).loss.item()
 
 
+def description_types(context: Context, *, redraw: bool = True) -> dict[str, DescriptionType[Any]]:
+    """Return LatteCLIP's three description types by name."""
+    return {
+        "class": ClassDescription(ClassOptions(template=TEMPLATE), context),
+        "image": ImageDescription(ImageOptions(), context),
+        "group": GroupDescription(GroupOptions(redraw=redraw), context),
+    }
+
+
 def _bank(problem: Problem, context: Context) -> DescriptionBank:
     count = len(problem.pixels)
     return DescriptionBank(
@@ -129,17 +135,9 @@ def _bank(problem: Problem, context: Context) -> DescriptionBank:
         problem.zero_shot_labels,
         problem.class_names,
         TEMPLATE,
-        {
-            "class": ClassDescription(ClassOptions(template=TEMPLATE), context),
-            "image": ImageDescription(ImageOptions(), context),
-            "group": GroupDescription(GroupOptions(redraw=False), context),
-        },
+        description_types(context, redraw=False),
         {
             "image": Column([(text,) for text in problem.captions]),
             "group": Column([(text,) for text in problem.group_captions]),
         },
     )
-
-
-def _no_features(name: str) -> Tensor:
-    raise AssertionError("nobody asks for frozen features of descriptions here")

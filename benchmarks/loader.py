@@ -9,10 +9,10 @@ time of all later epochs is compared. All sides take turns on the same images; m
 from __future__ import annotations
 
 import argparse
-import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
+from itertools import count
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -26,6 +26,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision import transforms
 
+from benchmarks.measuring import Timed, memory_line, say, take_turns
 from latte.data.cache import ImageCache
 from latte.data.compiled_views import compiled_views
 from latte.data.disk_cache import DiskStore
@@ -41,7 +42,7 @@ FORMAT = PixelFormat(SIZE, OPENAI_DATASET_MEAN, OPENAI_DATASET_STD)
 CAPTION = "a photo of a surface that is covered with fine lines, {}, seen from above in daylight"
 _CACHE_BYTES = 8 * 1024**3
 
-Side = Callable[[int, Tensor], None]
+Load = Callable[[int, Tensor], None]
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -56,29 +57,62 @@ def main(arguments: Sequence[str]) -> None:
         images = write_images(Path(name) / "images", options.images)
         cache, filling = filled_cache(images, Path(name) / "pixels")
         first = first_pass(cache)
-        sides: dict[str, Side] = {
+        loads = {
             "plain": plain_side(images),
             "published": published_side(images),
             "latte": latte_side(cache),
         }
         if compiled_views() is None:
-            sys.stdout.write("latte-views is not installed or not used\n")
+            say("latte-views is not installed or not used")
         else:
-            sides["latte, compiled"] = compiled_side(cache)
-        times = measure(sides, options.images, options.rounds)
+            loads["latte, compiled"] = compiled_side(cache)
+        share = max(1, options.images // options.rounds)
+        sides = [Timed(name, _loading(load, share, options.images)) for name, load in loads.items()]
+        take_turns(sides, options.rounds)
         kept = sum(path.stat().st_size for path in (Path(name) / "pixels").iterdir())
-    report(times, options.images, kept, (filling, first))
+    say("medians          ms/image  images/s  of the processor  latte is faster by")
+    say(*(_line(side, sides[2], share) for side in sides))
+    filling, mapping = (1000 * part / options.images for part in (filling, first))
+    say(
+        f"cache: {kept / 2**20:.0f} MiB for {options.images} images; {filling:.2f} ms an image to "
+        f"fill it, {mapping:.2f} ms to map and check it in a later run",
+        f"{memory_line()}, mapped pages of the cache included",
+    )
+
+
+def _loading(load: Load, share: int, images: int) -> Callable[[], None]:
+    """Return a function that loads the next `share` images into a batch."""
+    turns = count(-1)
+
+    def turn() -> None:
+        batch, first = torch.empty(share, 3, SIZE, SIZE), next(turns) * share
+        for place, out in enumerate(batch):
+            load((first + place) % images, out)
+
+    return turn
+
+
+def _line(side: Timed[None], latte: Timed[None], share: int) -> str:
+    wall, processor = (1000 * median(one) / share for one in (side.wall, side.cpu))
+    by_clock, by_processor = (
+        median(a / b for a, b in zip(ours, others, strict=True))
+        for ours, others in ((side.wall, latte.wall), (side.cpu, latte.cpu))
+    )
+    return (
+        f"{side.name:15} {wall:9.3f} {1000 / wall:9.0f} {processor:17.3f} "
+        f"{by_clock:9.2f} ({by_processor:.2f} in processor time)"
+    )
 
 
 def write_images(
-    folder: Path, count: int, size: tuple[int, int] = (WIDTH, HEIGHT)
+    folder: Path, images: int, size: tuple[int, int] = (WIDTH, HEIGHT)
 ) -> list[ImageReference]:
     """Write synthetic photos, smooth colours plus noise, of about 66 kB each at 500 x 375."""
     folder.mkdir()
     repeats = (-(-size[1] // HEIGHT), -(-size[0] // WIDTH), 1)
     random = numpy.random.default_rng(0)
     references = []
-    for index in range(count):
+    for index in range(images):
         coarse = random.integers(0, 256, (24, 32, 3), dtype=numpy.uint8)
         smooth = Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
         tile = random.integers(-12, 13, (HEIGHT, WIDTH, 3)).astype(numpy.int16)
@@ -118,7 +152,7 @@ def check(cache: ImageCache, view: TrainingView) -> None:
                 raise SystemExit(f"image {index}: the view is not the one that Pillow makes")
 
 
-def plain_side(images: Sequence[ImageReference]) -> Side:
+def plain_side(images: Sequence[ImageReference]) -> Load:
     """Return the plain loader, which decodes the file and makes one view with torchvision."""
     transform = plain_transform()
 
@@ -129,7 +163,7 @@ def plain_side(images: Sequence[ImageReference]) -> Side:
     return load
 
 
-def published_side(images: Sequence[ImageReference]) -> Side:
+def published_side(images: Sequence[ImageReference]) -> Load:
     """Return the published loader: decode the file, make two views, tokenise four texts."""
     transform, tokenizer = plain_transform(), SimpleTokenizer()
 
@@ -160,7 +194,7 @@ def plain_transform() -> Callable[[Image.Image], Tensor]:
     return transform
 
 
-def latte_side(cache: ImageCache) -> Side:
+def latte_side(cache: ImageCache) -> Load:
     """Return latte's loader without the package latte-views: a Pillow view of cached pixels."""
     view = TrainingView(FORMAT, AugmentSettings(), seed=0)
 
@@ -170,7 +204,7 @@ def latte_side(cache: ImageCache) -> Side:
     return load
 
 
-def compiled_side(cache: ImageCache) -> Side:
+def compiled_side(cache: ImageCache) -> Load:
     """Return latte's loader with latte-views, whose compiled code makes views of cached pixels."""
     view = TrainingView(FORMAT, AugmentSettings(), seed=0)
     check(cache, view)
@@ -179,51 +213,3 @@ def compiled_side(cache: ImageCache) -> Side:
         view.write(cache.pixels(index), index, 1, out)
 
     return load
-
-
-def measure(
-    sides: dict[str, Side], images: int, rounds: int
-) -> dict[str, list[tuple[float, float]]]:
-    """Return wall and CPU milliseconds per image, for each side and round.
-
-    Each round loads a part of the images. The first round is a warm-up and left out.
-    """
-    times: dict[str, list[tuple[float, float]]] = {name: [] for name in sides}
-    share = max(1, images // rounds)
-    for turn in range(-1, rounds):
-        indices = [(turn * share + i) % images for i in range(share)]
-        for name, load in sides.items():
-            batch = torch.empty(share, 3, SIZE, SIZE)
-            wall, processor = time.perf_counter(), time.process_time()
-            for index, out in zip(indices, batch, strict=True):
-                load(index, out)
-            spent = (time.perf_counter() - wall, time.process_time() - processor)
-            if turn >= 0:
-                times[name].append((1000 * spent[0] / share, 1000 * spent[1] / share))
-    return times
-
-
-def report(
-    times: dict[str, list[tuple[float, float]]],
-    images: int,
-    kept: int,
-    seconds: tuple[float, float],
-) -> None:
-    """Print the figures; `seconds` are those to fill the cache, and to map it in a later run."""
-    lines = ["medians          ms/image  images/s  of the processor  latte is faster by"]
-    for name, values in times.items():
-        wall, processor = (median(column) for column in zip(*values, strict=True))
-        pairs = list(zip(values, times["latte"], strict=True))
-        by_clock, by_processor = (median(a[i] / b[i] for a, b in pairs) for i in (0, 1))
-        lines.append(
-            f"{name:15} {wall:9.3f} {1000 / wall:9.0f} {processor:17.3f} "
-            f"{by_clock:9.2f} ({by_processor:.2f} in processor time)"
-        )
-    filling, mapping = (1000 * part / images for part in seconds)
-    lines.append(
-        f"cache: {kept / 2**20:.0f} MiB for {images} images; {filling:.2f} ms an image to fill it, "
-        f"{mapping:.2f} ms to map and check it in a later run"
-    )
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    lines.append(f"peak memory of this process: {peak:.0f} MiB, mapped pages of the cache included")
-    sys.stdout.write("\n".join(lines) + "\n")

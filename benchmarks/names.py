@@ -9,29 +9,26 @@ real.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
-import torch
 import yaml
 from latte_questions.labeler import FEWEST_QUESTIONS
 from latte_questions.options import ChoicesOptions
 from latte_questions.wordings import Encode, differences_prompt, mean_texts, names_prompt
 from torch import Tensor
 
-from benchmarks.folder_cells import Folder, cells_called, draw
-from benchmarks.folder_sets import TEMPLATE, read_plans
-from benchmarks.measuring import say
-from benchmarks.question_arms import Accuracy, answered, fitted
-from benchmarks.question_describer import SimulatedDescriber
+from benchmarks.folder_cells import Folder, cells_called, drawn_folders
+from benchmarks.folder_methods import Accuracy
+from benchmarks.folder_sets import TEMPLATE, load_clip, load_sets, set_parser
+from benchmarks.measuring import say, table, table_row
+from benchmarks.question_arms import answered, fitted
+from benchmarks.question_describer import CHANCE, SimulatedDescriber, right_of
 from latte.backbone.encode import ClassTexts, encode_class_texts
-from latte.backbone.load import load_backbone
-from latte.cli.progress import make_progress
 from latte.interfaces import DescribeRequest
-from latte.interfaces.settings import BackboneSettings
 from latte.registry.registry import load_registry
 
 _FILE = Path(__file__).with_name("names.yaml")
@@ -41,7 +38,6 @@ _ARMS = {
     "differences": ChoicesOptions(differences=True),
     "both": ChoicesOptions(names=True, differences=True),
 }
-_CHANCE = "chance"
 Wordings = Mapping[str, Mapping[str, Any]]
 """For each class: lists `good` and `poor`, and the text `looks`."""
 
@@ -89,38 +85,23 @@ def _other(wordings: Wordings, chance: float) -> str:
 def main(arguments: Sequence[str]) -> None:
     """Draw folders, ask, fit, and print. Raises `LatteError` for a mistake in the arguments."""
     options = _arguments(arguments)
-    torch.set_num_threads(1)
-    registry = load_registry()
-    loaded = read_plans(options.set, [], options.images_per_class).load(
-        options.model, registry, make_progress()
-    )
-    clip = load_backbone(
-        BackboneSettings(model=options.model),
-        device="cpu",
-        base_dir=Path(),
-        model_folder=registry.model_folder,
-    )
+    loaded = load_sets(options)
+    clip = load_clip(options.model, load_registry())
 
     def encode(names: Sequence[str]) -> Tensor:
         return encode_class_texts(clip, ClassTexts.of([TEMPLATE], [(name,) for name in names]))
 
     wordings = yaml.safe_load(_FILE.read_text())
     (cell,) = cells_called(["all names"])
-    for name in options.right:
-        right = None if name == _CHANCE else float(name)
-        for share in options.shares:
-            say(f"\np = {name}, {100 * share:g} %: own / unseen (lowest gain over choices)")
-            say(f"| set | no questions | texts | {' | '.join(_ARMS)} |")
-            say("|---" * (len(_ARMS) + 3) + "|")
-            for whole in loaded:
-                drawn = [draw(whole, cell, seed, loaded) for seed in range(options.seeds)]
-                found = [
-                    _arms(
-                        one, NamingDescriber(one, wordings[whole.name], right, seed), share, encode
-                    )
-                    for seed, one in enumerate(drawn)
-                ]
-                say(f"| {whole.name} | {' | '.join(_cells(found))} |")
+    for name, share in product(options.right, options.shares):
+        say(f"\np = {name}, {100 * share:g} %: own / unseen (lowest gain over choices)")
+        say(table(["set", "no questions", "texts", *_ARMS]))
+        for whole, folders in drawn_folders(loaded, cell, options.seeds):
+            found = []
+            for seed, one in enumerate(folders):
+                describer = NamingDescriber(one, wordings[whole.source], right_of(name), seed)
+                found.append(_arms(one, describer, share, encode))
+            say(table_row([whole.name, *_cells(found)]))
 
 
 def _arms(
@@ -139,22 +120,17 @@ def _arms(
     return found
 
 
-def _cells(found: Sequence[Mapping[str, Accuracy]]) -> list[str]:
-    cells = []
+def _cells(found: Sequence[Mapping[str, Accuracy]]) -> Iterator[str]:
     for arm in found[0]:
-        own, unseen = (mean(getattr(one[arm], part) for one in found) for part in ("own", "unseen"))
         lowest = min(one[arm].own - one["choices"].own for one in found)
-        cells.append(f"{own:.1f} / {unseen:.1f} ({lowest:+.1f})")
-    return cells
+        yield f"{Accuracy.mean([one[arm] for one in found])} ({lowest:+.1f})"
 
 
 def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks names", description=__doc__)
+    parser = set_parser("names", __doc__)
     add = parser.add_argument
-    add("--set", action="append", default=[], metavar="NAME=SPLIT:ROOT[:TEMPLATE]")
     add("--model", default="plugin:tiny", help="a CLIP (%(default)s)")
-    add("--images-per-class", type=int, help="encode at most so many in `train` and in `test`")
     add("--seeds", type=int, default=3, help="draws of each folder (%(default)s)")
-    add("--right", nargs="+", default=[_CHANCE, "0.5", "0.8"], help="values of p")
+    add("--right", nargs="+", default=[CHANCE, "0.5", "0.8"], help="values of p")
     add("--shares", nargs="+", type=float, default=[0.05], help="of images asked about")
     return parser.parse_args(arguments)

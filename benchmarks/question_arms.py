@@ -5,17 +5,25 @@ Questions pass through the store and budget of runs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from latte_questions.interview import Interview
 from latte_questions.labeler import ChoicesLabeler
 from latte_questions.options import ChoicesOptions
-from torch import Tensor
 
-from benchmarks.folder_cells import NO_CLASS, Folder
-from benchmarks.folder_methods import LEARNER, classify, context_of, no_descriptions, zero_shot
+from benchmarks.folder_cells import Folder
+from benchmarks.folder_methods import (
+    LEARNER,
+    Accuracy,
+    Answers,
+    accuracy,
+    classify,
+    context_of,
+    zero_shot,
+)
+from benchmarks.measuring import no_descriptions
 from benchmarks.question_describer import SimulatedDescriber, training_set
 from latte.api import LabelerPrototypes
 from latte.cli.progress import make_progress
@@ -24,18 +32,6 @@ from latte.interfaces.settings import Budget
 from latte.run.questions import StoredQuestions
 
 _OPTIONS = ChoicesOptions()
-
-
-@dataclass(frozen=True)
-class Accuracy:
-    """Accuracies in percent: of own images that show a name, and of unseen images."""
-
-    own: float
-    unseen: float
-    questions: float = 0
-
-    def __str__(self) -> str:
-        return f"{self.own:.1f} / {self.unseen:.1f}"
 
 
 def answered(folder: Folder, describer: SimulatedDescriber, budget: int, **how: Any) -> Accuracy:
@@ -57,44 +53,24 @@ def answered(folder: Folder, describer: SimulatedDescriber, budget: int, **how: 
 
 def fitted(
     folder: Folder,
-    labeler_class: type[ChoicesLabeler] = ChoicesLabeler,
+    interview: type[Interview] = Interview,
     options: ChoicesOptions = _OPTIONS,
     **start: Any,
 ) -> Accuracy:
     """Return the accuracies of the labeler with these parts of its `TrainingStart`."""
     context = context_of(folder)
-    labeler = labeler_class(options, context)
+    asking = type("AskingLabeler", (ChoicesLabeler,), {"interview": interview})
+    labeler = asking(options, context)
     features = folder.own.features
-    labeler.start(
-        TrainingStart(
-            folder.names,
-            folder.texts,
-            features,
-            zero_shot(folder).own,
-            no_descriptions,
-            **start,
-        )
-    )
+    given = (folder.names, folder.texts, features, zero_shot(folder).own, no_descriptions)
+    labeler.start(TrainingStart(*given, **start))
     info = labeler.on_epoch_start(
         {LEARNER: FeatureBank(features)}, {LEARNER: LabelerPrototypes(NoOptions(), context)}, 0
     )
     posterior = labeler.posterior(LEARNER)
     assert posterior is not None
     test = classify(info.classifiers[LEARNER], folder.test.features)
-    return accuracy(folder, posterior.labels[:, 0], test)
-
-
-def accuracy(folder: Folder, own: Tensor, test: Tensor) -> Accuracy:
-    """Return the accuracies of labels (N,) of own and (M,) of unseen images."""
-    counted = folder.own.labels != NO_CLASS
-    shares = [
-        100 * float((found == truth).double().mean())
-        for found, truth in (
-            (own[counted], folder.own.labels[counted]),
-            (test, folder.test.labels),
-        )
-    ]
-    return Accuracy(*shares)
+    return accuracy(folder, Answers(posterior.labels[:, 0], test))
 
 
 def every_question(folder: Folder) -> int:

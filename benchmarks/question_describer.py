@@ -33,6 +33,13 @@ from latte.interfaces import (
 from latte.io.files import digest
 
 CORRELATION, FIRST = 0.8, 0.3
+CHANCE = "chance"
+"""Value of p with which the right answer is as probable as each other option."""
+
+
+def right_of(name: str) -> float | None:
+    """Return p as a number; None is chance."""
+    return None if name == CHANCE else float(name)
 
 
 @dataclass(frozen=True)

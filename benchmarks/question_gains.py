@@ -14,11 +14,11 @@ from typing import ClassVar
 
 import numpy
 from latte_questions.interview import Interview
-from latte_questions.labeler import FEWEST_QUESTIONS, ChoicesLabeler
+from latte_questions.labeler import FEWEST_QUESTIONS
 from torch import Tensor
 
-from benchmarks.folder_cells import Cell, Folder, LabelledSet, can_draw, draw
-from benchmarks.measuring import say, table_row
+from benchmarks.folder_cells import Cell, Folder, LabelledSet, drawn_folders
+from benchmarks.measuring import say, table, table_row
 from benchmarks.question_arms import answered, fitted
 from benchmarks.question_describer import MakeDescriber, SimulatedDescriber
 
@@ -82,12 +82,6 @@ class RawInterview(Interview):
             self.found.append(100 * self.raw_gain(heard))
 
 
-class RawLabeler(ChoicesLabeler):
-    """Labeler `choices` that stores the raw gain of its answers."""
-
-    interview = RawInterview
-
-
 def cases_of(
     whole: LabelledSet,
     folder: Folder,
@@ -108,7 +102,7 @@ def cases_of(
             if budget < FEWEST_QUESTIONS:
                 continue
             RawInterview.found.clear()
-            after = answered(folder, describer, budget, labeler_class=RawLabeler).own
+            after = answered(folder, describer, budget, interview=RawInterview).own
             raw = sum(RawInterview.found)
             yield GainCase(whole.source, raw, after - before) if raw > 0 else None
 
@@ -125,15 +119,13 @@ def say_calibration(
     found = [
         one
         for cell in cells
-        for whole in loaded
-        if can_draw(whole, cell, loaded)
-        for seed in range(seeds)
-        for one in cases_of(whole, draw(whole, cell, seed, loaded), rights, shares, seed, make)
+        for whole, folders in drawn_folders(loaded, cell, seeds)
+        for seed, folder in enumerate(folders)
+        for one in cases_of(whole, folder, rights, shares, seed, make)
     ]
     cases = [one for one in found if one is not None]
     head = ("set", "runs", "raw", "gain", "constants of the other sets", "bias", "error", "inside")
-    say(table_row(head))
-    say(table_row(["---"] * len(head)))
+    say(table(head))
     judged: list[tuple[GainCase, Constants]] = []
     for source in dict.fromkeys(one.source for one in cases):
         others = [one for one in cases if one.source != source]

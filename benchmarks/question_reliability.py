@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from statistics import mean
 
 from latte_questions.interview import Interview
-from latte_questions.labeler import FEWEST_QUESTIONS, ChoicesLabeler
+from latte_questions.labeler import FEWEST_QUESTIONS
 
-from benchmarks.folder_cells import Cell, Folder, LabelledSet, can_draw, draw
-from benchmarks.measuring import say, table_row
+from benchmarks.folder_cells import Cell, Folder, LabelledSet, drawn_folders
+from benchmarks.measuring import say, table, table_row
 from benchmarks.question_arms import answered, every_question
 from benchmarks.question_describer import MakeDescriber, SimulatedDescriber
 
@@ -20,12 +20,6 @@ class OverallInterview(Interview):
     def of_images(self) -> dict[int, float]:
         """Return no reliabilities of single answers."""
         return {}
-
-
-class OverallLabeler(ChoicesLabeler):
-    """Labeler `choices` that believes all answers about images equally."""
-
-    interview = OverallInterview
 
 
 def say_reliabilities(
@@ -40,14 +34,9 @@ def say_reliabilities(
 
     A share of 1 stands for all questions.
     """
-    head = ["set", *("all" if share == 1 else f"{100 * share:g} %" for share in shares)]
-    say(table_row(head))
-    say(table_row(["---"] * len(head)))
+    say(table(["set", *("all" if share == 1 else f"{100 * share:g} %" for share in shares)]))
     found: list[list[tuple[float, float]]] = []
-    for whole in loaded:
-        if not can_draw(whole, cell, loaded):
-            continue
-        folders = [draw(whole, cell, seed, loaded) for seed in range(seeds)]
+    for whole, folders in drawn_folders(loaded, cell, seeds):
         own = []
         for share in shares:
             pairs = [
@@ -65,7 +54,7 @@ def _pair(folder: Folder, share: float, describer: SimulatedDescriber) -> tuple[
     """Return both own accuracies, after a budget for this share of the images."""
     budget = every_question(folder) if share == 1 else int(2 * share * len(folder.own))
     budget = budget if budget >= FEWEST_QUESTIONS else 0
-    one = answered(folder, describer, budget, labeler_class=OverallLabeler)
+    one = answered(folder, describer, budget, interview=OverallInterview)
     return one.own, answered(folder, describer, budget).own
 
 

@@ -23,6 +23,7 @@ from latte_questions.labeler import ChoicesLabeler
 from latte_transductive.options import TransductiveOptions
 
 from benchmarks.folder_cells import NO_CLASS, Folder, Images
+from benchmarks.measuring import evaluated_run
 from benchmarks.question_describer import SimulatedDescriber, training_set
 from benchmarks.trained_draws import Drawn
 from latte.data.sources.listed import image_reference
@@ -31,14 +32,11 @@ from latte.interfaces.progress import SilentProgress
 from latte.interfaces.settings import Budget
 from latte.io.files import digest, write_json, write_text
 from latte.recipe.dump import dump_yaml
-from latte.recipe.load import load_recipe
 from latte.registry.discovery import discover_plugins
 from latte.registry.registry import Registry
 from latte.registry.spec import ComponentSpec, Kind, Plugin
 from latte.results.finished import FinishedRun
 from latte.run.questions import StoredQuestions
-from latte.run.runner import run_recipe
-from latte.run.workspace import run_folder
 
 _TRUTH = "truth.json"
 _BATCHES = 4
@@ -152,13 +150,8 @@ def make_registry() -> Registry:
     """Return the registry of the installed plugins and the components of this module."""
 
     def spec(kind: Kind, name: str, target: str, options: str) -> ComponentSpec:
-        return ComponentSpec(
-            kind=kind,
-            name=name,
-            target=f"{__name__}:{target}",
-            options=f"{__name__}:{options}",
-            summary="simulated",
-        )
+        target, options = f"{__name__}:{target}", f"{__name__}:{options}"
+        return ComponentSpec(kind, name, target, "simulated", options=options)
 
     specs = (
         spec("describer", "simulated", "CaptionDescriber", "CaptionOptions"),
@@ -193,7 +186,6 @@ def run_accuracy(
     recipe: Mapping[str, Any],
     right: float | None,
     seed: int,
-    registry: Registry,
 ) -> tuple[float, float]:
     """Run `recipe` on the files of a draw; return the accuracies of own and unseen images, in %.
 
@@ -216,9 +208,7 @@ def run_accuracy(
     }
     write_json(folder / _TRUTH, vars(truth))
     write_text(folder / "run.yaml", dump_yaml(changed))
-    loaded = load_recipe(folder / "run.yaml", registry)
-    run_recipe(loaded, registry, SilentProgress(), until="evaluate", output=folder / "runs")
-    run = run_folder(loaded, None, folder / "runs")
+    run = evaluated_run(folder / "run.yaml", folder / "runs", make_registry())
     with run.pseudo_labels.open(encoding="utf-8", newline="") as file:
         found = {row["image"]: row["adapted"] for row in csv.DictReader(file)}
     counted = [(name, label) for name, _, label in own if label != NO_CLASS]

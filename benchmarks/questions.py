@@ -10,33 +10,30 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
-from statistics import mean
 from tempfile import TemporaryDirectory
 
 import torch
 from latte_questions.interview import Interview
-from latte_questions.labeler import FEWEST_QUESTIONS, ChoicesLabeler
+from latte_questions.labeler import FEWEST_QUESTIONS
 from torch import Tensor
 
 from benchmarks.confused_describer import ConfusedDescriber
-from benchmarks.folder_cells import NO_CLASS, Folder, can_draw, cells_called, draw
-from benchmarks.folder_methods import zero_shot
-from benchmarks.folder_sets import read_plans
-from benchmarks.measuring import say, table_row
-from benchmarks.question_arms import Accuracy, accuracy, answered, every_question, fitted
-from benchmarks.question_describer import SimulatedDescriber
+from benchmarks.folder_cells import NO_CLASS, Folder, cells_called, drawn_folders
+from benchmarks.folder_methods import Accuracy, accuracy, zero_shot
+from benchmarks.folder_sets import load_sets, set_parser, sets_of
+from benchmarks.measuring import say, table, table_row
+from benchmarks.question_arms import answered, every_question, fitted
+from benchmarks.question_describer import CHANCE, SimulatedDescriber, right_of
 from benchmarks.question_gains import say_calibration
 from benchmarks.question_reliability import say_reliabilities
-from benchmarks.question_runs import captions_recipe, choices_recipe, make_registry, run_accuracy
+from benchmarks.question_runs import captions_recipe, choices_recipe, run_accuracy
 from benchmarks.trained_draws import Drawn, draw_all_files, number
-from latte.cli.progress import make_progress
 from latte.interfaces import LatteError
-from latte.registry.registry import load_registry
 
 _SHARE = 0.05
 """Share of the images that the budget of the arms `random` and `labels` is for."""
-_CHANCE = "chance"
 
 
 class RandomInterview(Interview):
@@ -52,22 +49,12 @@ class RandomInterview(Interview):
         return order[~asked[order]][:count]
 
 
-class RandomLabeler(ChoicesLabeler):
-    """Labeler `choices` that asks about random images only."""
-
-    interview = RandomInterview
-
-
 def curve(
     folder: Folder, describer: SimulatedDescriber, seed: int, shares: Sequence[float], bounds: bool
 ) -> dict[str, Accuracy]:
     """Return the accuracies of all arms on one folder; without `bounds`, of the budgets only."""
     count = len(folder.own)
-    before = zero_shot(folder)
-    found = {
-        "zero-shot": accuracy(folder, before.own, before.test),
-        "no questions": fitted(folder),
-    }
+    found = {"zero-shot": accuracy(folder, zero_shot(folder)), "no questions": fitted(folder)}
     for share in shares:
         budget = int(2 * share * count)
         asks = budget >= FEWEST_QUESTIONS
@@ -75,7 +62,7 @@ def curve(
     if not bounds:
         return found
     budget = int(2 * _SHARE * count)
-    found["random"] = answered(folder, describer, budget, labeler_class=RandomLabeler)
+    found["random"] = answered(folder, describer, budget, interview=RandomInterview)
     found["all"] = answered(folder, describer, every_question(folder))
     labelled = torch.randperm(count, generator=torch.Generator().manual_seed(seed))[: budget // 2]
     given = torch.full((count,), NO_CLASS)
@@ -98,65 +85,51 @@ def trained(folder: Folder, drawn: Drawn, right: float | None, seed: int) -> dic
     for name, budget in budgets.items():
         recipes[f"{name}, run"] = {**choices_recipe(budget), "train": {"max_steps": 0}}
         recipes[f"{name}, trained"] = choices_recipe(budget)
-    registry, found = make_registry(), {}
+    found = {}
     for arm, recipe in recipes.items():
         with TemporaryDirectory() as path:
-            found[arm] = Accuracy(*run_accuracy(Path(path), drawn, recipe, right, seed, registry))
+            found[arm] = Accuracy(*run_accuracy(Path(path), drawn, recipe, right, seed))
     return found
 
 
 def main(arguments: Sequence[str]) -> None:
     """Draw folders, ask, fit, and print. Raises `LatteError` for a mistake in the arguments."""
     options = _arguments(arguments)
-    torch.set_num_threads(1)
-    sets = read_plans(options.set, options.subset, options.images_per_class)
-    loaded = sets.load(options.model, load_registry(), make_progress())
+    loaded = load_sets(options)
     cells = cells_called(options.cells)
     make = ConfusedDescriber if options.confused else SimulatedDescriber
     if options.confused and options.captions:
         raise LatteError("the describer that confuses pairs writes no captions", where="--captions")
     if options.gains:
-        rights = [_right(name) for name in options.right]
+        rights = [right_of(name) for name in options.right]
         say_calibration(loaded, cells, rights, options.shares, options.seeds, make)
         return
-    numbered = number(sets) if options.captions else None
-    for cell in cells:
-        for name in options.right:
-            right = _right(name)
-            if options.reliability:
-                say(f"\n{cell.name}, p = {name}: own accuracy, one reliability / one per answer")
-                say_reliabilities(loaded, cell, right, options.shares, options.seeds, make)
-                continue
-            say(f"\n{cell.name}, p = {name}: own / unseen")
-            head = False
-            for whole in loaded:
-                if not can_draw(whole, cell, loaded):
-                    continue
-                found = []
-                for seed in range(options.seeds):
-                    folder = draw(whole, cell, seed, loaded)
-                    describer = make(folder, right, seed)
-                    arms = curve(folder, describer, seed, options.shares, options.bounds)
-                    if numbered is not None:
-                        drawn = draw_all_files(numbered, whole.name, cell, seed)
-                        arms |= trained(folder, drawn, right, seed)
-                    found.append(arms)
-                if not head:
-                    say(table_row(["set", *found[0], "recovered"]))
-                    say(table_row(["---"] * (len(found[0]) + 2)))
-                    head = True
-                say(table_row([whole.name, *_cells(found)]))
-
-
-def _right(name: str) -> float | None:
-    return None if name == _CHANCE else float(name)
+    numbered = number(sets_of(options)) if options.captions else None
+    for cell, name in product(cells, options.right):
+        right = right_of(name)
+        if options.reliability:
+            say(f"\n{cell.name}, p = {name}: own accuracy, one reliability / one per answer")
+            say_reliabilities(loaded, cell, right, options.shares, options.seeds, make)
+            continue
+        say(f"\n{cell.name}, p = {name}: own / unseen")
+        head = False
+        for whole, folders in drawn_folders(loaded, cell, options.seeds):
+            found = []
+            for seed, folder in enumerate(folders):
+                describer = make(folder, right, seed)
+                arms = curve(folder, describer, seed, options.shares, options.bounds)
+                if numbered is not None:
+                    drawn = draw_all_files(numbered, whole.name, cell, seed)
+                    arms |= trained(folder, drawn, right, seed)
+                found.append(arms)
+            if not head:
+                say(table(["set", *found[0], "recovered"]))
+                head = True
+            say(table_row([whole.name, *_cells(found)]))
 
 
 def _cells(found: Sequence[Mapping[str, Accuracy]]) -> list[str]:
-    means = {
-        arm: Accuracy(mean(one[arm].own for one in found), mean(one[arm].unseen for one in found))
-        for arm in found[0]
-    }
+    means = {arm: Accuracy.mean([one[arm] for one in found]) for arm in found[0]}
     before, budget = means["no questions"].own, means[f"{100 * _SHARE:g} %"].own
     every = means["all"].own if "all" in means else before
     recovered = f"{100 * (budget - before) / (every - before):.0f} %" if every > before + 1 else ""
@@ -164,18 +137,14 @@ def _cells(found: Sequence[Mapping[str, Accuracy]]) -> list[str]:
 
 
 def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks questions", description=__doc__)
+    parser = set_parser("questions", __doc__)
     add = parser.add_argument
-    add("--set", action="append", default=[], metavar="NAME=SPLIT:ROOT[:TEMPLATE]")
-    add("--subset", action="append", default=[], metavar="NAME=SET:COUNT:SEED")
     add("--model", default="plugin:tiny", help="a CLIP (%(default)s)")
     add("--cells", nargs="+", default=["all names"], help="kinds of folders")
-    add("--images-per-class", type=int, help="encode at most so many in `train` and in `test`")
     add("--seeds", type=int, default=3, help="draws of each folder (%(default)s)")
-    add("--right", nargs="+", default=[_CHANCE, "0.5", "0.8", "0.95"], help="values of p")
-    add(
-        "--shares", nargs="+", type=float, default=[0.02, _SHARE, 0.1], help="of images asked about"
-    )
+    add("--right", nargs="+", default=[CHANCE, "0.5", "0.8", "0.95"], help="values of p")
+    shares = [0.02, _SHARE, 0.1]
+    add("--shares", nargs="+", type=float, default=shares, help="of images asked about")
     add("--no-bounds", dest="bounds", action="store_false", help="only the arms with a budget")
     add("--confused", action="store_true", help="a describer that confuses some pairs of classes")
     add("--reliability", action="store_true", help="compare reliabilities of answers instead")

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
-from statistics import median
+from collections.abc import Sequence
+from functools import partial
 
 import torch
 from latte_reclip.options import LabelPropagationOptions
@@ -19,36 +19,23 @@ from latte_reclip.propagation import Propagated, class_directions, project, prop
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from benchmarks.measuring import Timed, memory_line, ratio_line, say
-from latte.run.process import keep_freed_memory
+from benchmarks.measuring import (
+    Timed,
+    comparison_parser,
+    heading,
+    memory_line,
+    parse_comparison,
+    ratio_line,
+    say,
+)
 
 LARGEST_DENSE = 20_000
 """Largest number of nodes for which dense matrices take less than 10 GiB."""
 LEAST_EQUAL = 0.999
 """Smallest share of equal labels; rounding can change the label of nearly equal scores."""
 _WARM_UP = 1000
+"""Images of the warm-up, which loads libraries and starts threads."""
 _SIDES = ("dense", "latte")
-_Way = Callable[[Tensor, Tensor, LabelPropagationOptions], Propagated]
-
-
-class Side(Timed):
-    """One implementation of label propagation, with its result."""
-
-    def __init__(self, name: str, texts: Tensor, images: Tensor, tolerance: float) -> None:
-        super().__init__(name)
-        self.found = Propagated(torch.empty(0), torch.empty(0))
-        ways: dict[str, _Way] = {"dense": dense, "latte": propagate}
-        options = LabelPropagationOptions(tolerance=tolerance)
-        self._way = lambda some: ways[name](texts, images[:some], options)
-        self._images = len(images)
-
-    def begin(self) -> None:
-        """Warm up on a few images: load libraries and start threads."""
-        self._way(_WARM_UP)
-
-    def measure(self) -> None:
-        """Propagate once and measure the time."""
-        self.found = self.run(lambda: self._way(self._images))
 
 
 def features(images: int, classes: int, width: int) -> tuple[Tensor, Tensor]:
@@ -76,56 +63,47 @@ def dense(texts: Tensor, images: Tensor, options: LabelPropagationOptions) -> Pr
 
 def main(arguments: Sequence[str]) -> None:
     """Parse arguments, measure and print."""
-    options = _parser().parse_args(arguments)
-    names = _SIDES if options.side == "both" else (options.side,)
+    options, names = parse_comparison(_parser(), arguments, _SIDES)
     if "dense" in names and options.images > LARGEST_DENSE:
         sys.exit(f"whole matrices of {options.images} images: add --side latte")
-    keep_freed_memory()
-    torch.set_num_threads(options.threads)
     texts, images = features(options.images, options.classes, options.width)
-    sides = [Side(name, texts, images, options.tolerance) for name in names]
-    for side in sides:
-        side.begin()
+    settings = LabelPropagationOptions(tolerance=options.tolerance)
+    ways = {"dense": dense, "latte": propagate}
+    for name in names:
+        ways[name](texts, images[:_WARM_UP], settings)
+    sides = [Timed(name, partial(ways[name], texts, images, settings)) for name in names]
     for _ in range(options.rounds):
         for side in sides:
             side.measure()
-    if len(sides) == 2 and _equal(sides) < LEAST_EQUAL:
-        sys.exit(f"only {_equal(sides):.2%} of the labels are equal")
-    _report(options, sides)
+    equality = []
+    if len(sides) == 2:
+        if (equal := _equal(*(one.result for one in sides))) < LEAST_EQUAL:
+            sys.exit(f"only {equal:.2%} of the labels are equal")
+        equality = [ratio_line(*sides), f"equal labels: {equal:.2%}"]
+    reached = [one.result.reached[options.classes :].double().mean() for one in sides]
+    say(
+        heading(
+            f"{options.images} images, {options.classes} classes, width {options.width}", options
+        ),
+        *(
+            f"{side.times(options.images)}, {share:.1%} of images reached"
+            for side, share in zip(sides, reached, strict=True)
+        ),
+        *equality,
+        memory_line(),
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks reclip", description=__doc__)
+    parser = comparison_parser("reclip", __doc__, _SIDES, rounds=3)
     parser.add_argument("--images", type=int, default=4000)
     parser.add_argument("--classes", type=int, default=47)
     parser.add_argument("--width", type=int, default=512)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=1)
     tolerance = LabelPropagationOptions().tolerance
     parser.add_argument("--tolerance", type=float, default=tolerance, help="latte's residuals")
-    parser.add_argument(
-        "--side", choices=("both", *_SIDES), default="both", help="one alone, for its peak memory"
-    )
     return parser
 
 
-def _equal(sides: Sequence[Side]) -> float:
-    first, second = sides
-    reached = first.found.reached & second.found.reached
-    return (first.found.labels == second.found.labels)[reached].double().mean().item()
-
-
-def _report(options: argparse.Namespace, sides: Sequence[Side]) -> None:
-    lines = [
-        f"{options.images} images, {options.classes} classes, width {options.width}, threads "
-        f"{options.threads}, medians of {options.rounds} rounds, torch {torch.__version__}",
-    ]
-    for side in sides:
-        reached = side.found.reached[options.classes :].double().mean().item()
-        lines.append(
-            f"{side.name}: {median(side.wall):.2f} s ({median(side.cpu):.2f} s of CPU), "
-            f"{options.images / median(side.wall):.0f} images/s, {reached:.1%} of images reached"
-        )
-    if len(sides) == 2:
-        lines += [ratio_line(*sides), f"equal labels: {_equal(sides):.2%}"]
-    say(*lines, memory_line())
+def _equal(first: Propagated, second: Propagated) -> float:
+    reached = first.reached & second.reached
+    return (first.labels == second.labels)[reached].double().mean().item()

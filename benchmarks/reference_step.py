@@ -6,7 +6,7 @@ prototypes sample by sample. Towers and optimiser are those of the libraries, un
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -14,7 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from benchmarks.step_problem import TEMPLATE, Problem
+from benchmarks.step_problem import LEARNING_RATE, TEMPLATE, Problem
+from latte.interfaces.settings import Precision
+from latte.train.precision import choose_arithmetic, forward_in
 
 ALPHA = 0.01
 MARGIN_FLOOR = 1e-6
@@ -23,17 +25,11 @@ MARGIN_FLOOR = 1e-6
 class ReferenceStep:
     """Training step; the object keeps model, optimiser and prototypes between steps."""
 
-    def __init__(
-        self,
-        problem: Problem,
-        tokenizer: Callable[[list[str]], Tensor],
-        arithmetic: Callable[[], AbstractContextManager[Any]],
-        learning_rate: float,
-    ) -> None:
+    def __init__(self, problem: Problem, precision: Precision) -> None:
         self.problem = problem
-        self.tokenizer = tokenizer
-        self.arithmetic = arithmetic
+        self.tokenizer = problem.tokenizer
         self.device = problem.pixels.device
+        self.precision = precision
         self.model: Any = problem.twin().train()
         self.prototypes = problem.prototypes.clone()
         self.epoch_start = problem.prototypes.clone()
@@ -43,7 +39,7 @@ class ReferenceStep:
                 {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": 0.2},
                 {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
             ],
-            lr=learning_rate,
+            lr=LEARNING_RATE,
             betas=(0.9, 0.98),
             eps=1e-6,
             foreach=False,
@@ -57,7 +53,7 @@ class ReferenceStep:
     def step_on(self, rows: Sequence[int], pixels: Tensor) -> float:
         """Take one step on the images `rows`, whose views are `pixels`; return the loss."""
         problem = self.problem
-        with self.arithmetic():
+        with self.autocast():
             images = self.model.encode_image(pixels.to(self.device), normalize=True)
         images = images.float()
         current = (images.detach() @ self.prototypes.T).argmax(dim=1).tolist()
@@ -83,6 +79,10 @@ class ReferenceStep:
             self.model.logit_scale.clamp_(0, 4.6052)
         return loss.item()
 
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Return the context of the forward pass."""
+        return forward_in(choose_arithmetic(self.precision, self.device), self.device)
+
     def template(self, label: int) -> str:
         """Return the class text of a label."""
         return TEMPLATE.replace("{class}", self.problem.class_names[label])
@@ -90,7 +90,7 @@ class ReferenceStep:
     def encode(self, texts: Sequence[str]) -> Tensor:
         """Encode B texts to unit features (B, D), at the full context length."""
         tokens = self.tokenizer(list(texts)).to(self.device)
-        with self.arithmetic():
+        with self.autocast():
             return self.model.encode_text(tokens, normalize=True).float()
 
     def margin(self, text: Tensor) -> Tensor:

@@ -14,14 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from benchmarks.folder_cells import Folder, can_draw, cells_called, draw
-from benchmarks.folder_methods import load_method, method_called, zero_shot
-from benchmarks.folder_sets import read_plans
-from benchmarks.measuring import say
-from latte.cli.progress import make_progress
+from benchmarks.folder_methods import Method, load_method, method_called, zero_shot
+from benchmarks.folder_sets import load_sets, set_parser
+from benchmarks.measuring import say, table, table_row
 from latte.evaluate.confidence_sequence import log_wealth
 from latte.registry.registry import load_registry
 
@@ -81,25 +79,25 @@ class Outcome:
     @property
     def row(self) -> str:
         """The outcome as a row of the table."""
-        cells = [
-            self.case,
-            f"{self.images:,}",
-            f"{100 * self.differ:.0f} %",
-            f"{100 * self.gain:+.1f}",
-            f"{100 * self.covered:.1f} %",
-            f"{self.answers:.0f}",
-            f"{self.fixed_sample:.0f}",
-            f"{self.least:.0f}",
-            f"{self.all_alike:.0f}",
-            f"{100 * self.wrong_sign:.1f} %",
-        ]
-        return f"| {' | '.join(cells)} |"
+        return table_row(
+            [
+                self.case,
+                f"{self.images:,}",
+                f"{self.differ:.0%}",
+                f"{100 * self.gain:+.1f}",
+                f"{self.covered:.1%}",
+                f"{self.answers:.0f}",
+                f"{self.fixed_sample:.0f}",
+                f"{self.least:.0f}",
+                f"{self.all_alike:.0f}",
+                f"{self.wrong_sign:.1%}",
+            ]
+        )
 
 
 _HEAD = (
-    "| folder | images | differ | gain | covered | answers | fixed sample | least | all alike "
-    "| wrong sign |\n"
-    "|---|---|---|---|---|---|---|---|---|---|"
+    *("folder", "images", "differ", "gain", "covered", "answers", "fixed sample", "least"),
+    *("all alike", "wrong sign"),
 )
 
 
@@ -173,45 +171,34 @@ def _decided(drawn: Numbers, size: int) -> tuple[float, int]:
 def main(arguments: Sequence[str]) -> None:
     """Draw folders, adapt and simulate. Raises `LatteError` for a mistake in the arguments."""
     options = _arguments(arguments)
-    torch.set_num_threads(1)
-    registry, progress = load_registry(), make_progress()
-    method = (
-        load_method(options.recipe, registry)
-        if options.recipe
-        else method_called("transductive", registry)
-    )
-    loaded = read_plans(options.set, options.subset, options.images_per_class).load(
-        options.model, registry, progress
-    )
+    registry, recipe = load_registry(), options.recipe
+    method = load_method(recipe, registry) if recipe else method_called("transductive", registry)
+    loaded = load_sets(options)
     cells = cells_called(options.cells or ["all names"])
-    cases = []
-    for whole in loaded:
-        for cell in cells:
-            if can_draw(whole, cell, loaded):
-                folder = draw(whole, cell, 0, loaded)
-                answers = method(folder)
-                cases.append(_case(f"{whole.name}, {cell.name}", folder, answers.own))
+    cases = [
+        _case(f"{whole.name}, {cell.name}", method, draw(whole, cell, 0, loaded))
+        for whole in loaded
+        for cell in cells
+        if can_draw(whole, cell, loaded)
+    ]
     for errors in (0.0, 0.05, 0.1):
-        say(f"\nreviewers who err in {errors:.0%} of their answers\n\n{_HEAD}")
+        say(f"\nreviewers who err in {errors:.0%} of their answers\n\n{table(_HEAD)}")
         for one in cases:
             if one.differ.any():
                 say(simulate(one, options.reviewers, errors, options.seed).row)
 
 
-def _case(name: str, folder: Folder, own: torch.Tensor) -> Case:
-    before = zero_shot(folder).own
-    return Case(name, folder.own.labels.numpy(), before.numpy(), own.numpy())
+def _case(name: str, method: Method, folder: Folder) -> Case:
+    labels = (folder.own.labels, zero_shot(folder).own, method(folder).own)
+    return Case(name, *(one.numpy() for one in labels))
 
 
 def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks review", description=__doc__)
+    parser = set_parser("review", __doc__)
     add = parser.add_argument
-    add("--set", action="append", default=[], metavar="NAME=SPLIT:ROOT[:TEMPLATE]")
-    add("--subset", action="append", default=[], metavar="NAME=SET:COUNT:SEED")
     add("--model", default="plugin:tiny", help="a CLIP (%(default)s)")
     add("--recipe", type=Path, help="a recipe without steps (default: the transductive mixture)")
     add("--cells", action="append", help="kinds of folders (default: all names)")
-    add("--images-per-class", type=int, help="encode at most so many in `train` and in `test`")
     add("--reviewers", type=int, default=1000)
     add("--seed", type=int, default=0)
     return parser.parse_args(arguments)

@@ -11,7 +11,6 @@ import argparse
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -24,29 +23,12 @@ from latte.run.process import peak_memory_mb, start_measuring
 _STATUS = Path("/proc/self/status")
 
 
-@dataclass(frozen=True)
-class Measured:
-    """Measurements of one stage."""
-
-    name: str
-    seconds: float
-    """CPU seconds of all threads together."""
-    peak: float
-    """Peak memory in MiB, minus the resident memory before the stage."""
-    kept: float
-    """Memory in MiB that stays resident after the stage."""
-    total: float
-    """Peak resident memory in MiB."""
-
-
 def main(arguments: Sequence[str]) -> None:
     """Measure and print the results."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks scale", description=__doc__)
     parser.add_argument("--images", type=int, default=100_000, help="training images (%(default)s)")
     parser.add_argument("--classes", type=int, default=1_000, help="classes (%(default)s)")
-    parser.add_argument(
-        "--evaluation", type=int, default=None, help="labelled images (a tenth of --images)"
-    )
+    parser.add_argument("--evaluation", type=int, help="labelled images (a tenth of --images)")
     parser.add_argument("--width", type=int, default=64, help="of features (%(default)s)")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
@@ -58,28 +40,21 @@ def main(arguments: Sequence[str]) -> None:
             f"{labelled:,} labelled images, width {options.width}"
         )
         say(f"{'stage':<34}{'CPU s':>8}{'peak MiB':>10}{'kept MiB':>10}{'B/image':>9}")
-        measured = [_show(_measure(stage, world), options.images) for stage in STAGES]
-    say(f"largest: {max(one.total for one in measured):,.0f} MiB resident, torch included")
+        largest = max([_measure(stage, world) for stage in STAGES])
+    say(f"largest: {largest:,.0f} MiB resident, torch included")
 
 
-def _measure(stage: Callable[[World], None], world: World) -> Measured:
+def _measure(stage: Callable[[World], None], world: World) -> float:
+    """Run and print one stage; return the peak resident memory in MiB."""
     start_measuring("cpu")
     before, began = _resident(), time.process_time()
     stage(world)
-    seconds, peak, after = time.process_time() - began, peak_memory_mb("cpu") or 0.0, _resident()
-    return Measured(_title(stage), seconds, peak - before, after - before, peak)
-
-
-def _show(one: Measured, images: int) -> Measured:
-    say(
-        f"{one.name:<34}{one.seconds:>8.1f}{one.peak:>10,.1f}{one.kept:>10,.1f}"
-        f"{one.peak * 2**20 / images:>9,.0f}"
-    )
-    return one
-
-
-def _title(stage: Callable[[World], None]) -> str:
-    return (stage.__doc__ or stage.__name__).split("\n")[0].rstrip(".")
+    seconds, highest, after = time.process_time() - began, peak_memory_mb("cpu") or 0.0, _resident()
+    title = (stage.__doc__ or stage.__name__).split("\n")[0].rstrip(".")
+    peak, kept = highest - before, after - before
+    image = peak * 2**20 / world.count
+    say(f"{title:<34}{seconds:>8.1f}{peak:>10,.1f}{kept:>10,.1f}{image:>9,.0f}")
+    return highest
 
 
 def _resident() -> float:

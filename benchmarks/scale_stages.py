@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +16,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from benchmarks.measuring import no_clip, say
+from benchmarks.latte_step import description_types
+from benchmarks.measuring import no_clip, no_descriptions, say
+from benchmarks.step_problem import TEMPLATE
 from latte.components.datasets.local import ListDataset, ListOptions
 from latte.components.options import MomentumOptions
 from latte.components.prototypes import MomentumPrototypes
@@ -50,16 +52,7 @@ from latte.run.evaluating import evaluate
 from latte.run.images import Images, write_images
 from latte.run.judging import Outcome
 from latte.run.zero_shot import ZeroShot, load_zero_shot, save_zero_shot, zero_shot_labels
-from latte.toolkit.descriptions import (
-    ClassDescription,
-    ClassOptions,
-    GroupDescription,
-    GroupOptions,
-    ImageDescription,
-    ImageOptions,
-)
 
-TEMPLATE = "a photo of a {class}."
 BATCH = 512
 
 
@@ -89,15 +82,8 @@ class Everything(Collection[str]):
 class NamingDescriber(Describer[NoOptions]):
     """Fake describer that writes about twenty words, which depend on the images."""
 
-    @property
-    def batch_size(self) -> int:
-        """Largest number of requests per batch; each batch waits for the disk."""
-        return 512
-
-    @property
-    def fingerprint(self) -> str:
-        """Fixed identifier of the describer."""
-        return "scale"
+    batch_size = 512
+    fingerprint = "scale"
 
     def describe(self, requests: Sequence[DescribeRequest]) -> Sequence[str]:
         """Return one text per request."""
@@ -118,12 +104,12 @@ class World:
     labelled: int
     width: int
     listed: Sequence[ImageReference] = ()
-    images: Images | None = None
-    zero_shot: ZeroShot | None = None
-    plans: dict[str, Plan] | None = None
-    results: dict[str, GenerateResult] | None = None
-    bank: DescriptionBank | None = None
-    collected: RunResults | None = None
+    images: Images = field(init=False)
+    zero_shot: ZeroShot = field(init=False)
+    plans: dict[str, Plan] = field(init=False)
+    results: dict[str, GenerateResult] = field(init=False)
+    bank: DescriptionBank = field(init=False)
+    collected: RunResults = field(init=False)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -143,11 +129,7 @@ class World:
     @property
     def kinds(self) -> dict[str, DescriptionType[Any]]:
         """LatteCLIP's three description types."""
-        return {
-            "class": ClassDescription(ClassOptions(template=TEMPLATE), self.context),
-            "image": ImageDescription(ImageOptions(), self.context),
-            "group": GroupDescription(GroupOptions(), self.context),
-        }
+        return description_types(self.context)
 
     @property
     def workspace(self) -> Any:
@@ -175,8 +157,6 @@ class World:
     @property
     def training(self) -> TrainingSet:
         """Training set with descriptions."""
-        assert self.images is not None
-        assert self.zero_shot is not None
         return TrainingSet(
             images=self.images.training.images,
             keys=self.images.training.keys,
@@ -216,7 +196,6 @@ def scan(world: World) -> None:
 
 def note_keys(world: World) -> None:
     """Store the keys of decoded images."""
-    assert world.images is not None
     folder = world.context.cache_dir / "decoded"
     DecodedImages(folder).note(world.images.training.keys)
     assert len(DecodedImages(folder).keys) == world.count
@@ -224,13 +203,11 @@ def note_keys(world: World) -> None:
 
 def identify(world: World) -> None:
     """Fingerprint of the images."""
-    assert world.images is not None
     assert world.images.fingerprint
 
 
 def write_lists(world: World) -> None:
     """training.jsonl, evaluation.jsonl."""
-    assert world.images is not None
     write_images(world.workspace, world.images)
 
 
@@ -256,7 +233,6 @@ def plan(world: World) -> None:
 
 def write_texts(world: World) -> None:
     """Ask, and store the texts."""
-    assert world.plans is not None
     describer = NamingDescriber(NoOptions(), world.context)
     with DescriptionStore(world.folder / "texts") as store:
         world.results = {"main": generate(describer, world.plans["main"], store, SilentProgress())}
@@ -264,17 +240,14 @@ def write_texts(world: World) -> None:
 
 def make_bank(world: World) -> None:
     """Bank of descriptions."""
-    assert world.plans is not None
-    assert world.results is not None
     world.bank = DescriptionBank.from_plans(world.training, world.plans, world.results, world.kinds)
-    world.plans = world.results = None
+    del world.plans, world.results
 
 
 def save_bank(world: World) -> None:
     """descriptions.jsonl."""
-    assert world.bank is not None
     world.bank.save(world.run.descriptions)
-    world.bank = None
+    del world.bank
 
 
 def serve(world: World) -> None:
@@ -294,19 +267,10 @@ def load_bank(world: World) -> None:
 
 def train(world: World) -> None:
     """Batches, texts, prototypes: 20 steps."""
-    assert world.bank is not None
-    assert world.zero_shot is not None
     found = world.zero_shot
+    given = (found.class_features, found.training, found.zero_shot_labels)
     prototypes = MomentumPrototypes(MomentumOptions(), world.context)
-    prototypes.start(
-        TrainingStart(
-            world.class_names,
-            found.class_features,
-            found.training,
-            found.zero_shot_labels,
-            _no_texts,
-        )
-    )
+    prototypes.start(TrainingStart(world.class_names, *given, no_descriptions))
     for epoch in (0, 1):
         for indices in epoch_batches(world.count, BATCH, 0, epoch)[:10]:
             features = found.training[indices]
@@ -321,8 +285,6 @@ def train(world: World) -> None:
 
 def evaluate_model(world: World) -> None:
     """Evaluation, predictions, labels."""
-    assert world.images is not None
-    assert world.zero_shot is not None
     texts = world.zero_shot.class_features
     backbone: Any = SimpleNamespace(logit_scale=torch.tensor(100.0))
     member = Member("main", backbone, Classifier(texts, torch.arange(len(texts))))
@@ -333,15 +295,13 @@ def evaluate_model(world: World) -> None:
 
 def collect(world: World) -> None:
     """Collect the input of a report."""
-    assert world.images is not None
-    world.bank = None
+    del world.bank
     world.run.environment.write_text(json.dumps({}))
     world.collected = collect_results(world.workspace, world.images, {})
 
 
 def report(world: World) -> None:
     """Report and model card."""
-    assert world.collected is not None
     html = run_page(world.collected, gallery_images=0)
     text = model_card(world.collected)
     sizes = f"{len(html.encode()) / 2**20:.1f} and {len(text.encode()) / 2**20:.1f} MiB"
@@ -349,24 +309,6 @@ def report(world: World) -> None:
 
 
 STAGES: Sequence[Callable[[World], None]] = (
-    list_images,
-    scan,
-    note_keys,
-    identify,
-    write_lists,
-    label,
-    plan,
-    write_texts,
-    make_bank,
-    save_bank,
-    serve,
-    load_bank,
-    train,
-    evaluate_model,
-    collect,
-    report,
+    *(list_images, scan, note_keys, identify, write_lists, label, plan, write_texts, make_bank),
+    *(save_bank, serve, load_bank, train, evaluate_model, collect, report),
 )
-
-
-def _no_texts(name: str) -> Tensor:
-    raise AssertionError("no stage here encodes texts")

@@ -11,6 +11,7 @@ from typing import Any
 import open_clip
 import torch
 from open_clip.model import CLIP, set_model_preprocess_cfg
+from open_clip.tokenizer import SimpleTokenizer
 from open_clip.transform import PreprocessCfg
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -28,24 +29,13 @@ CLASSES = (
 )
 # fmt: on
 AGREEMENT = 0.75
+LEARNING_RATE = 1e-7
 TEMPLATE = "a photo of a {class}."
 CAPTION_WORDS = (14, 19)
 _TINY: dict[str, Any] = {
     "embed_dim": 16,
-    "vision_cfg": {
-        "image_size": 32,
-        "patch_size": 16,
-        "width": 32,
-        "head_width": 16,
-        "layers": 2,
-    },
-    "text_cfg": {
-        "context_length": 77,
-        "vocab_size": 49408,
-        "width": 32,
-        "heads": 2,
-        "layers": 2,
-    },
+    "vision_cfg": {"image_size": 32, "patch_size": 16, "width": 32, "head_width": 16, "layers": 2},
+    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2},
 }
 # Each word is one token of CLIP's vocabulary, like most words of captions.
 # fmt: off
@@ -76,6 +66,11 @@ class Problem:
     """
     captions: Sequence[str]
     group_captions: Sequence[str]
+
+    @property
+    def tokenizer(self) -> SimpleTokenizer:
+        """Tokenizer of the model."""
+        return SimpleTokenizer(context_length=self.config["text_cfg"]["context_length"])
 
     def twin(self) -> CLIP:
         """Return a copy of the model."""

@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import mean
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import cast
@@ -21,11 +20,17 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from benchmarks.folder_cells import NO_CLASS, Folder, can_draw, cells_called, draw
-from benchmarks.folder_methods import Answers, Method, method_called, zero_shot
-from benchmarks.folder_sets import read_plans
-from benchmarks.measuring import say
-from latte.cli.progress import make_progress
+from benchmarks.folder_cells import NO_CLASS, Folder, cells_called, drawn_folders
+from benchmarks.folder_methods import (
+    Accuracy,
+    Answers,
+    Method,
+    accuracy,
+    method_called,
+    zero_shot,
+)
+from benchmarks.folder_sets import load_sets, set_parser
+from benchmarks.measuring import say, table, table_row
 from latte.registry.registry import load_registry
 from latte.results.answers import latest, read_answers
 from latte.results.finished import FinishedRun, PseudoLabels
@@ -40,14 +45,6 @@ _QUEUES: tuple[QueueName, ...] = ("clusters", "uncertain", "balanced")
 _ARMS = (*_QUEUES, "clusters, all images", "random")
 _MIXED = 0.25
 """A simulated reviewer calls a sheet mixed if no class has this share of its images."""
-
-
-@dataclass(frozen=True)
-class Accuracy:
-    """Share of correctly classified images: own evidence images, and unseen images."""
-
-    own: float
-    unseen: float
 
 
 @dataclass(frozen=True)
@@ -67,12 +64,8 @@ class Case:
         return torch.tensor([not teaches(key) for key in self.keys])
 
     def accuracy(self, found: Answers) -> Accuracy:
-        """Return the accuracies of the labels `found`."""
-        own, test = self.folder.own, self.folder.test
-        right = (found.own == own.labels)[self.evidence]
-        return Accuracy(
-            float(right.double().mean()), float((found.test == test.labels).double().mean())
-        )
+        """Return the accuracies of the labels `found`; the own ones are of evidence images."""
+        return accuracy(self.folder, found, self.evidence)
 
     def taught(self, labels: Mapping[str, int]) -> Accuracy:
         """Return the accuracies after a fit with fixed `labels` of some images, by content key."""
@@ -165,28 +158,22 @@ def _spread(review: Review, labels: Mapping[str, int]) -> dict[str, int]:
 def main(arguments: Sequence[str]) -> None:
     """Draw folders, answer, fit and print. Raises `LatteError` for a mistake in the arguments."""
     options = _arguments(arguments)
-    torch.set_num_threads(1)
-    registry, progress = load_registry(), make_progress()
+    registry = load_registry()
     first = method_called("transductive", registry)
     method = method_called(options.method, registry)
-    loaded = read_plans(options.set, options.subset, options.images_per_class).load(
-        options.model, registry, progress
-    )
+    loaded = load_sets(options)
     for cell in cells_called(options.cells):
-        say(f"\n{cell.name}: own / unseen\n\n{_head()}")
+        head = table(["queue", "0", *map(str, _COUNTS), "majority names"])
+        say(f"\n{cell.name}: own / unseen\n\n{head}")
         rows: dict[str, list[list[Accuracy]]] = {}
-        for whole in loaded:
-            if not can_draw(whole, cell, loaded):
-                continue
-            drawn = [
-                _case(draw(whole, cell, seed, loaded), seed, first, method)
-                for seed in range(options.seeds)
-            ]
+        for whole, folders in drawn_folders(loaded, cell, options.seeds):
+            drawn = [_case(folder, seed, first, method) for seed, folder in enumerate(folders)]
             for arm, found in _rows(drawn).items():
                 rows.setdefault(arm, []).append(found)
-                say(_row(f"{whole.name}, {arm}", found))
+                say(table_row([f"{whole.name}, {arm}", *map(str, found)]))
         for arm, several in rows.items():
-            say(_row(f"**all sets, {arm}**", [_mean(one) for one in zip(*several, strict=True)]))
+            means = map(Accuracy.mean, zip(*several, strict=True))
+            say(table_row([f"**all sets, {arm}**", *map(str, means)]))
 
 
 def _case(folder: Folder, seed: int, first: Method, method: Method) -> Case:
@@ -196,38 +183,20 @@ def _case(folder: Folder, seed: int, first: Method, method: Method) -> Case:
 
 def _rows(cases: Sequence[Case]) -> dict[str, list[Accuracy]]:
     """Return each arm's mean accuracies: before, per number of answers, with majority names."""
-    before = _mean([one.accuracy(one.fitted) for one in cases])
-    majority = _mean([one.majority_names() for one in cases])
+    before = Accuracy.mean([one.accuracy(one.fitted) for one in cases])
+    majority = Accuracy.mean([one.majority_names() for one in cases])
     found = [curves(one) for one in cases]
     middle = {
-        arm: [_mean(several) for several in zip(*(one[arm] for one in found), strict=True)]
-        for arm in _ARMS
+        arm: map(Accuracy.mean, zip(*(one[arm] for one in found), strict=True)) for arm in _ARMS
     }
     return {arm: [before, *values, majority] for arm, values in middle.items()}
 
 
-def _mean(found: Sequence[Accuracy]) -> Accuracy:
-    return Accuracy(mean(one.own for one in found), mean(one.unseen for one in found))
-
-
-def _head() -> str:
-    columns = ["queue", "0", *map(str, _COUNTS), "majority names"]
-    return f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}"
-
-
-def _row(name: str, found: Sequence[Accuracy]) -> str:
-    cells = [f"{100 * one.own:.1f} / {100 * one.unseen:.1f}" for one in found]
-    return f"| {' | '.join([name, *cells])} |"
-
-
 def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks teaching", description=__doc__)
+    parser = set_parser("teaching", __doc__)
     add = parser.add_argument
-    add("--set", action="append", default=[], metavar="NAME=SPLIT:ROOT[:TEMPLATE]")
-    add("--subset", action="append", default=[], metavar="NAME=SET:COUNT:SEED")
     add("--model", default="plugin:tiny", help="a CLIP (%(default)s)")
     add("--method", default="transductive", help="a method of `folders` (%(default)s)")
     add("--cells", nargs="+", default=["all names", "25 % of the names"], help="kinds of folders")
-    add("--images-per-class", type=int, help="encode at most so many in `train` and in `test`")
     add("--seeds", type=int, default=5, help="draws of each folder (%(default)s)")
     return parser.parse_args(arguments)

@@ -21,23 +21,18 @@ from typing import Any
 
 import torch
 
-from benchmarks.folder_cells import CELLS, NO_CLASS, can_draw
+from benchmarks.folder_cells import CELL, NO_CLASS, cells_called, drawable
 from benchmarks.folder_rows import Row, RowFile
-from benchmarks.folder_sets import read_plans, settings
-from benchmarks.measuring import say
+from benchmarks.folder_sets import positive, set_parser, sets_of, settings
+from benchmarks.measuring import evaluated_run, say
 from benchmarks.trained_draws import UNSEEN_IMAGES, Drawn, NumberedSets, draw_files, number
 from benchmarks.trained_summary import judged, summary
 from latte.cli.progress import make_progress
-from latte.interfaces import Evaluation, Progress
-from latte.interfaces.progress import SilentProgress
+from latte.interfaces import Evaluation
 from latte.io.files import write_text
 from latte.recipe.dump import dump_yaml
-from latte.recipe.load import load_recipe
-from latte.registry.registry import Registry, load_registry
 from latte.results.finished import FinishedRun
 from latte.results.folder import RunFolder
-from latte.run.runner import run_recipe
-from latte.run.workspace import run_folder
 
 MODEL = "plugin:tiny"
 TELLING = (
@@ -62,7 +57,29 @@ def main(arguments: Sequence[str]) -> None:
     """Draw, run and summarise. Raises `LatteError` for a mistake in arguments or files."""
     options = _arguments(arguments)
     torch.set_num_threads(options.threads)
-    _measure(options, load_registry(), make_progress())
+    progress, sets, out = make_progress(), sets_of(options), options.out
+    numbered = number(sets)
+    out.mkdir(parents=True, exist_ok=True)
+    limits = {"images": options.images, "unseen": UNSEEN_IMAGES}
+    file = RowFile(out, {**settings(sets), **limits})
+    done = {row.key for row in file.rows}
+    cells, others = cells_called(TELLING), [*numbered.sets.values()]
+    due = [
+        place
+        for seed in options.seeds
+        for name in sets.names
+        for cell in drawable(numbered.sets[name], cells, others, progress)
+        for recipe in options.recipes
+        if (MODEL, *(place := (name, cell.name, seed, recipe))) not in done
+    ]
+    with progress.task("runs", len(due), "runs") as task:
+        for name, cell, seed, recipe in due:
+            task.advance(0, set=name, cell=cell, recipe=recipe)
+            file.add(_run(numbered, out, (name, cell, seed, recipe), options.images))
+            task.advance(1)
+    text = summary([row for row in file.rows if row.draw in options.seeds], options.recipes)
+    write_text(out / "summary.md", text)
+    say(text)
 
 
 def recipe_for(name: str, dataset: Mapping[str, Any], images: int, seed: int) -> dict[str, Any]:
@@ -142,66 +159,19 @@ def own_gain(pseudo_labels: Path, labels: Mapping[str, int], names: Sequence[str
     return 100 * right / counted
 
 
-def _measure(options: argparse.Namespace, registry: Registry, progress: Progress) -> None:
-    sets = read_plans(options.set, options.subset, options.images_per_class)
-    numbered = number(sets)
-    out: Path = options.out
-    out.mkdir(parents=True, exist_ok=True)
-    limits = {"images": options.images, "unseen": UNSEEN_IMAGES}
-    file = RowFile(out, {**settings(sets), **limits})
-    done = {row.key for row in file.rows}
-    due = [
-        place
-        for seed in options.seeds
-        for name in sets.names
-        for cell in _drawable(numbered, name, progress)
-        for recipe in options.recipes
-        if (MODEL, *(place := (name, cell, seed, recipe))) not in done
-    ]
-    with progress.task("runs", len(due), "runs") as task:
-        for name, cell, seed, recipe in due:
-            task.advance(0, set=name, cell=cell, recipe=recipe)
-            file.add(_run(numbered, out, (name, cell, seed, recipe), options.images, registry))
-            task.advance(1)
-    wanted = [row for row in file.rows if row.draw in options.seeds]
-    text = summary(wanted, options.recipes)
-    write_text(out / "summary.md", text)
-    say(text)
-
-
 def _run(
-    numbered: NumberedSets,
-    out: Path,
-    place: tuple[str, str, int, str],
-    most: int,
-    registry: Registry,
+    numbered: NumberedSets, out: Path, place: tuple[str, str, int, str], most: int
 ) -> list[Row]:
     """Draw, write and run one recipe; return its rows and remove its run folder."""
     name, cell, seed, recipe = place
-    drawn = draw_files(numbered, name, _CELL[cell], seed, most)
+    drawn = draw_files(numbered, name, CELL[cell], seed, most)
     folder = out / "draws" / f"{name}-{cell.replace(' %', '%').replace(' ', '-')}-{seed}"
     path = folder / f"{recipe}.yaml"
-    text = dump_yaml(recipe_for(recipe, drawn.write(folder), len(drawn.own), seed))
-    write_text(path, text)
-    loaded = load_recipe(path, registry)
-    run_recipe(loaded, registry, SilentProgress(), until="evaluate", output=out / "runs")
-    run = run_folder(loaded, None, out / "runs")
-    labels = drawn.own_labels(folder)
-    rows = rows_of(run, drawn, labels, (MODEL, name, cell, seed, recipe))
+    write_text(path, dump_yaml(recipe_for(recipe, drawn.write(folder), len(drawn.own), seed)))
+    run = evaluated_run(path, out / "runs")
+    rows = rows_of(run, drawn, drawn.own_labels(folder), (MODEL, *place))
     shutil.rmtree(run.path)
     return rows
-
-
-_CELL = {cell.name: cell for cell in CELLS}
-
-
-def _drawable(numbered: NumberedSets, name: str, progress: Progress) -> list[str]:
-    others = [*numbered.sets.values()]
-    found = [cell for cell in TELLING if can_draw(numbered.sets[name], _CELL[cell], others)]
-    if absent := [cell for cell in TELLING if cell not in found]:
-        left_out = ", ".join(absent)
-        progress.say(f"{name}: no set lends images of no class; left out: {left_out}")
-    return found
 
 
 def _seeds(text: str) -> list[int]:
@@ -219,22 +189,11 @@ def _recipes(text: str) -> list[str]:
 
 
 def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks trained",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = set_parser("trained", __doc__, formatter_class=formatter)
     add = parser.add_argument
-    add("--set", action="append", default=[], metavar="NAME=SPLIT:ROOT[:TEMPLATE]")
-    add("--subset", action="append", default=[], metavar="NAME=SET:COUNT:SEED")
     add("--seeds", type=_seeds, default=[0], help="a folder of each cell for each (default: 0)")
     add("--recipes", type=_recipes, default=[*RECIPES], help=f"of: {', '.join(RECIPES)}")
-    add("--images", type=int, default=200, help="own images of a folder, at most (%(default)s)")
-    add("--images-per-class", type=int, help="draw from at most so many in `train` and in `test`")
-    add("--threads", type=int, default=1, help="of torch (%(default)s)")
+    add("--images", type=positive, default=200, help="most own images of a folder (%(default)s)")
     add("--out", type=Path, required=True, help="folder of rows.csv and summary.md")
-    options = parser.parse_args(arguments)
-    for name in ("images", "threads", "images_per_class"):
-        if (value := getattr(options, name)) is not None and value < 1:
-            parser.error(f"--{name.replace('_', '-')} must be 1 or more, not {value}")
-    return options
+    return parser.parse_args(arguments)

@@ -6,8 +6,6 @@ all files, so that a draw gives files.
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.folder_cells import Cell, Images, LabelledSet, draw, stratified
+from benchmarks.folder_rows import csv_text
 from benchmarks.folder_sets import Sets
 from latte.data.sources.listed import image_reference
 from latte.interfaces import LabelledImage, LatteError
@@ -59,9 +58,9 @@ class Drawn:
         """Write the lists and the class names to `folder`; return the recipe's key `dataset`."""
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / "classes.txt", "".join(f"{name}\n" for name in self.names))
-        write_text(folder / "own.csv", _table(["path"], [[path] for path, _ in self.own]))
+        write_text(folder / "own.csv", csv_text([["path"], *([path] for path, _ in self.own)]))
         labelled = [[path, self.names[label]] for path, label in self.unseen]
-        write_text(folder / "unseen.csv", _table(["path", "class"], labelled))
+        write_text(folder / "unseen.csv", csv_text([["path", "class"], *labelled]))
         return {
             "use": "list",
             "images": "own.csv",
@@ -77,10 +76,6 @@ def number(sets: Sets) -> NumberedSets:
     wholes, templates = [], {}
     for plan in sets.wholes:
         dataset, training, test = sets.read(plan)
-        if not training or not test:
-            raise LatteError(
-                "the set needs labelled images in `train` and in `test`", where=str(plan.split)
-            )
         templates[plan.name] = plan.template
         names = dataset.class_names
         wholes.append(
@@ -140,9 +135,3 @@ def _files(images: Images, files: Sequence[Path]) -> list[tuple[Path, int]]:
     return [
         (files[place], label) for place, label in zip(places, images.labels.tolist(), strict=True)
     ]
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    file = io.StringIO()
-    csv.writer(file, lineterminator="\n").writerows([columns, *rows])
-    return file.getvalue()

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy
 
-from benchmarks.folder_cells import CELLS
+from benchmarks.folder_cells import CELL
 from benchmarks.folder_rows import Row
 from benchmarks.folder_summary import ABOUT, LOSS_POINTS, Gain
+from benchmarks.measuring import table
 
 GAINS: tuple[Gain, ...] = ("unseen", "own")
 
@@ -28,28 +29,25 @@ def summary(rows: Sequence[Row], recipes: Sequence[str]) -> str:
     for name in dict.fromkeys(row.set for row in rows):
         for gain in GAINS:
             chosen = [row for row in rows if row.set == name]
-            parts += [f"## {name}, {ABOUT[gain]}", table(chosen, recipes, gain)]
+            parts += [f"## {name}, {ABOUT[gain]}", cells_table(chosen, recipes, gain)]
     for gain in GAINS:
         parts += [f"## All draws, {ABOUT[gain]}", totals(rows, recipes, gain)]
     return "\n\n".join(parts) + "\n"
 
 
-def table(rows: Sequence[Row], recipes: Sequence[str], gain: Gain) -> str:
+def cells_table(rows: Sequence[Row], recipes: Sequence[str], gain: Gain) -> str:
     """Return a table with a row per cell and a column per recipe."""
-    cells = [cell.name for cell in CELLS if any(row.cell == cell.name for row in rows)]
-    lines = [["cell", *recipes], ["---"] * (len(recipes) + 1)]
-    for cell in cells:
+    drawn = {row.cell for row in rows}
+    lines = []
+    for cell in (one for one in CELL if one in drawn):
         chosen = [row for row in rows if row.cell == cell]
         lines.append([cell, *(_pair(chosen, recipe, gain) for recipe in recipes)])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return table(["cell", *recipes], lines)
 
 
 def totals(rows: Sequence[Row], recipes: Sequence[str], gain: Gain) -> str:
     """Return, per recipe, mean, worst draw, and number of draws that lose more than a point."""
-    lines = [
-        ["recipe", "draws", "mean", "worst", f"lose more than {LOSS_POINTS:.0f} point of accuracy"],
-        ["---"] * 5,
-    ]
+    lines = []
     for recipe in recipes:
         before, after = (
             [float(getattr(row, gain)) for row in rows if row.method == method]
@@ -58,7 +56,8 @@ def totals(rows: Sequence[Row], recipes: Sequence[str], gain: Gain) -> str:
         if before:
             shown = zip(_figures(before), _figures(after), strict=True)
             lines.append([recipe, str(len(before)), *(f"{one} → {two}" for one, two in shown)])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    losses = f"lose more than {LOSS_POINTS:.0f} point of accuracy"
+    return table(["recipe", "draws", "mean", "worst", losses], lines)
 
 
 def _figures(gains: Sequence[float]) -> Iterator[str]:

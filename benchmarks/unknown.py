@@ -13,14 +13,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmarks.measuring import no_clip, say
-from latte.backbone.encode import ClassTexts, encode_cached_images, encode_class_texts
-from latte.backbone.load import load_backbone
-from latte.components.datasets.local import CoopDataset, CoopOptions
-from latte.data.scan import scan_images
-from latte.interfaces import Context
+from benchmarks.folder_cells import Images
+from benchmarks.folder_sets import SetPlan, Sets, encoded_classes, image_features, load_clip
+from benchmarks.measuring import say
 from latte.interfaces.progress import SilentProgress
-from latte.interfaces.settings import BackboneSettings
 from latte.registry.registry import load_registry
 
 THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6)
@@ -34,8 +30,12 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--model", default="plugin:tiny", help="CLIP (%(default)s)")
     parser.add_argument("--draws", type=int, default=10, help="halves of the classes (%(default)s)")
     options = parser.parse_args(arguments)
-    images, texts, labels, scale = _features(options.root, options.split, options.model)
-    draws = [_draw(images, texts, labels, scale, seed) for seed in range(options.draws)]
+    clip = load_clip(options.model, load_registry())
+    plan = SetPlan("set", options.split, options.root)
+    dataset, _, test = Sets((plan,), (), None).read(plan)
+    images = image_features(clip, test, SilentProgress(), "images")
+    texts, scale = encoded_classes(clip, dataset), float(clip.logit_scale.detach())
+    draws = [_draw(images, texts, scale, seed) for seed in range(options.draws)]
     say(f"{len(images)} images, {len(texts)} classes, {options.draws} halves of them")
     say("AUROC of scores, and the share of images whose probability is below a threshold")
     say(f"{'':<28}{'mean':>8}{'sd':>8}")
@@ -44,30 +44,12 @@ def main(arguments: Sequence[str]) -> None:
         say(f"{name:<28}{float(found.mean()):>8.3f}{float(found.std()):>8.3f}")
 
 
-def _features(root: Path, split: Path, model: str) -> tuple[Tensor, Tensor, Tensor, float]:
-    """Return unit features of test images (M, D) and classes (C, D), labels (M,), logit scale."""
-    folder = load_registry().model_folder
-    settings = BackboneSettings(model=model)
-    clip = load_backbone(settings, device="cpu", base_dir=Path(), model_folder=folder)
-    context = Context(Path.cwd(), Path.cwd(), "cpu", 0, no_clip)
-    dataset = CoopDataset(CoopOptions(root=str(root), split=str(split)), context)
-    label_of = {one.image.id: one.label for one in dataset.evaluation_images()}
-    images = [one.image for one in dataset.evaluation_images()]
-    scan = scan_images(images, SilentProgress(), "check")
-    features = encode_cached_images(clip, scan.cache, 64, SilentProgress(), "encode")
-    texts = ClassTexts.of(dataset.templates, dataset.class_aliases)
-    labels = torch.tensor([label_of[image.id] for image in scan.images])
-    return features, encode_class_texts(clip, texts), labels, float(clip.logit_scale.detach())
-
-
-def _draw(
-    images: Tensor, texts: Tensor, labels: Tensor, scale: float, seed: int
-) -> Mapping[str, float]:
+def _draw(images: Images, texts: Tensor, scale: float, seed: int) -> Mapping[str, float]:
     """Return each score's AUROC if half of the classes is known, and the effect of thresholds."""
     generator = torch.Generator().manual_seed(seed)
     kept = torch.randperm(len(texts), generator=generator)[: len(texts) // 2].sort().values
-    known = torch.isin(labels, kept)
-    similarities = images @ texts[kept].T
+    known = torch.isin(images.labels, kept)
+    similarities = images.features @ texts[kept].T
     best = similarities.topk(2, dim=1).values
     probability = (scale * similarities).softmax(dim=1).amax(dim=1)
     scores = {

@@ -8,11 +8,9 @@ images, only the elements that are read count.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -20,7 +18,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from benchmarks.measuring import say
+from benchmarks.measuring import line_of_latte, say
 from latte.data import device_views
 from latte.data.device_crops import ResidentImages
 from latte.data.device_views import DeviceViews
@@ -55,7 +53,7 @@ class MovedBytes(TorchDispatchMode):
         name = function._overloadpacket.__name__
         outputs = [one for one in tree_leaves(result) if _on_meta(one)]
         if outputs and not getattr(function, "is_view", False) and name not in _UNCOUNTED:
-            place = _file_of_latte()
+            place = Path(line_of_latte().rpartition(":")[0]).name
             self.moved[place] += _moved(name, args, outputs)
             self.operations[place] += 1
         return result
@@ -80,14 +78,6 @@ def _on_meta(value: Any) -> bool:
     return isinstance(value, Tensor) and value.device.type == "meta"
 
 
-def _file_of_latte() -> str:
-    frame: FrameType | None = sys._getframe()
-    folder = str(Path(device_views.__file__).parent)
-    while frame is not None and not frame.f_code.co_filename.startswith(folder):
-        frame = frame.f_back
-    return "none" if frame is None else Path(frame.f_code.co_filename).name
-
-
 def count(images: int, width: int, height: int, size: int) -> MovedBytes:
     """Count the views of `images` images of `width` x `height`, made in one pass of crops."""
     photo = torch.empty(height, width, 3, dtype=torch.uint8, device="meta")
@@ -105,7 +95,14 @@ def count(images: int, width: int, height: int, size: int) -> MovedBytes:
 
 def main(arguments: Sequence[str]) -> None:
     """Print operations and gigabytes of each part of the views."""
-    options = _parser().parse_args(arguments)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks views", description=__doc__)
+    parser.add_argument("--images", type=int, default=512, help="images (%(default)s)")
+    parser.add_argument(
+        "--photo", type=int, nargs=2, default=(500, 375), help="width and height (%(default)s)"
+    )
+    parser.add_argument("--size", type=int, default=224, help="side of a view (%(default)s)")
+    parser.add_argument("--pass-gib", type=int, default=5, help="GiB of a pass (%(default)s)")
+    options = parser.parse_args(arguments)
     device_views._PASS_BYTES = options.pass_gib * 2**30
     width, height = options.photo
     counted = count(options.images, width, height, options.size)
@@ -114,14 +111,3 @@ def main(arguments: Sequence[str]) -> None:
         say(f"{part:<24}{counted.operations[file]:>12}{counted.moved[file] / 1e9:>10.2f}")
     total = sum(counted.moved.values()) / 1e9
     say(f"{'together':<24}{sum(counted.operations.values()):>12}{total:>10.2f}")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks views", description=__doc__)
-    parser.add_argument("--images", type=int, default=512, help="images (%(default)s)")
-    parser.add_argument(
-        "--photo", type=int, nargs=2, default=(500, 375), help="width and height (%(default)s)"
-    )
-    parser.add_argument("--size", type=int, default=224, help="side of a view (%(default)s)")
-    parser.add_argument("--pass-gib", type=int, default=5, help="GiB of a pass (%(default)s)")
-    return parser

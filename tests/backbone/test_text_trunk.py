@@ -15,17 +15,14 @@ from latte.backbone.encode import _TEXTS_PER_PASS as PASS
 from latte.backbone.encode import encode_text_states
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.backbone.packed import rows_of, starts_of
-from latte.components.options import LastBlocksOptions
-from latte.components.trainable import LastBlocks
 from latte.interfaces import LatteError, TextTrunk
 from latte.interfaces.progress import SilentProgress
 from tests.helpers import clip_models
 from tests.helpers.clip_models import build_clip
 from tests.helpers.plain_varlen import replace_kernel
-from tests.helpers.training_driver import CONTEXT
+from tests.helpers.training_engine import LAST_BLOCK
 
 TEXTS = ["a photo of a dog", "hi", "", "a dog, big", "word " * 60, "yes", "a photo of a cat"]
-LAST_BLOCK = LastBlocks(LastBlocksOptions(blocks=1), CONTEXT)
 TOWERS = {
     "CLIP": clip_models.TINY_CLIP,
     "text tower apart": clip_models.SEPARATE_TEXT,

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import describe, epoch, gpu, reclip, step
+from benchmarks import describe, gpu, measuring, step
 
 
 @pytest.fixture(autouse=True)
 def as_before(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     threads = torch.get_num_threads()
     monkeypatch.setenv("LATTE_CACHE", str(tmp_path / "cache"))
-    for module in (describe, epoch, gpu, reclip, step):
+    for module in (gpu, measuring):
         monkeypatch.setattr(module, "keep_freed_memory", lambda: True)
     for module in (describe, step):
         monkeypatch.setattr(module, "peak_rate", lambda dtype, device: 1e9)

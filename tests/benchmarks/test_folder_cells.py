@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from benchmarks.folder_cells import (
+    CELL,
     CELLS,
     NAMES,
     NO_CLASS,
@@ -21,9 +22,6 @@ from benchmarks.folder_cells import (
     subset,
 )
 from tests.helpers.labelled_sets import labelled_set
-
-BY_NAME = {cell.name: cell for cell in CELLS}
-
 
 WHOLE = labelled_set("birds")
 OTHER = labelled_set("cars", classes=120, train=20)
@@ -62,7 +60,7 @@ def test_mix_is_that_of_the_own_images_and_unseen_images_cover_it(cell: Cell) ->
 
 def test_unseen_images_are_of_the_test_part_and_bounded_per_class() -> None:
     whole = labelled_set("birds", test=TEST_IMAGES_PER_CLASS + 5)
-    folder = draw(whole, BY_NAME["all names"], 0, [])
+    folder = draw(whole, CELL["all names"], 0, [])
     assert folder.test.labels.bincount().tolist() == [TEST_IMAGES_PER_CLASS] * 10
     known = {tuple(row) for row in whole.test.features.tolist()}
     assert all(tuple(row) in known for row in folder.test.features.tolist())
@@ -73,7 +71,7 @@ def test_unseen_images_are_of_the_test_part_and_bounded_per_class() -> None:
     [("2 % of the names", 2), ("5 % of the names", 5), ("10 % of the names", 10)],
 )
 def test_names_that_do_not_occur_come_from_other_sets(name: str, occurring: int) -> None:
-    folder = draw(WHOLE, BY_NAME[name], 0, [WHOLE, OTHER])
+    folder = draw(WHOLE, CELL[name], 0, [WHOLE, OTHER])
     assert len(folder.own.labels.unique()) == occurring
     assert len(folder.names) == len(folder.texts) == NAMES
     assert folder.names[:10] == WHOLE.names
@@ -84,7 +82,7 @@ def test_names_that_do_not_occur_come_from_other_sets(name: str, occurring: int)
 
 
 def test_a_set_without_others_keeps_its_names_and_their_share_occurs() -> None:
-    folder = draw(WHOLE, BY_NAME["50 % of the names"], 0, [WHOLE])
+    folder = draw(WHOLE, CELL["50 % of the names"], 0, [WHOLE])
     assert folder.names == WHOLE.names
     assert len(folder.own.labels.unique()) == 5
 
@@ -94,13 +92,13 @@ def test_names_and_images_are_not_lent_by_subsets_or_under_a_known_name() -> Non
     assert len(lent_images(WHOLE, [part])) == 0
     twin = labelled_set("photos", classes=20, train=3, prefix="BIRDS")
     assert len(lent_images(WHOLE, [twin])) == 10 * 3
-    folder = draw(WHOLE, BY_NAME["5 % of the names"], 0, [twin])
+    folder = draw(WHOLE, CELL["5 % of the names"], 0, [twin])
     assert {*folder.names[10:]} == {*twin.names[10:]}
 
 
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.5])
 def test_images_of_no_class_have_label_minus_one_and_come_from_other_sets(share: float) -> None:
-    folder = draw(WHOLE, BY_NAME[f"{100 * share:.0f} % of no class"], 0, [WHOLE, OTHER])
+    folder = draw(WHOLE, CELL[f"{100 * share:.0f} % of no class"], 0, [WHOLE, OTHER])
     foreign = folder.own.labels == NO_CLASS
     assert float(foreign.double().mean()) == pytest.approx(share, abs=0.01)
     known = {tuple(row) for row in OTHER.train.features.tolist()}
@@ -109,19 +107,19 @@ def test_images_of_no_class_have_label_minus_one_and_come_from_other_sets(share:
 
 
 def test_images_of_no_class_need_another_set() -> None:
-    assert not can_draw(WHOLE, BY_NAME["10 % of no class"], [WHOLE])
-    assert can_draw(WHOLE, BY_NAME["10 % of no class"], [WHOLE, OTHER])
-    assert can_draw(WHOLE, BY_NAME["all names"], [WHOLE])
+    assert not can_draw(WHOLE, CELL["10 % of no class"], [WHOLE])
+    assert can_draw(WHOLE, CELL["10 % of no class"], [WHOLE, OTHER])
+    assert can_draw(WHOLE, CELL["all names"], [WHOLE])
 
 
 @pytest.mark.parametrize("count", [25, 50, 100, 200])
 def test_folders_of_few_images_have_just_so_many(count: int) -> None:
-    assert len(draw(WHOLE, BY_NAME[f"{count} images"], 0, []).own) == count
+    assert len(draw(WHOLE, CELL[f"{count} images"], 0, []).own) == count
 
 
 def test_a_class_that_runs_short_gives_fewer_images_and_none_twice() -> None:
     whole = labelled_set("birds", train=[2] + [40] * 9)
-    folder = draw(whole, BY_NAME["200 images"], 0, [])
+    folder = draw(whole, CELL["200 images"], 0, [])
     assert folder.own.labels.bincount().tolist()[0] == 2
     assert 180 <= len(folder.own) < 200
     assert len({tuple(row) for row in folder.own.features.tolist()}) == len(folder.own)
@@ -134,25 +132,25 @@ def test_classes_without_training_images_are_never_drawn() -> None:
 
 
 def test_zipf_shares_fall_with_the_rank() -> None:
-    counts = draw(WHOLE, BY_NAME["Zipf 1"], 0, []).own.labels.bincount().sort(descending=True)
+    counts = draw(WHOLE, CELL["Zipf 1"], 0, []).own.labels.bincount().sort(descending=True)
     expected = 40 / numpy.arange(1, 11)
     assert numpy.abs(counts.values.numpy() - expected).max() <= 3
 
 
 def test_dominant_class_has_half_of_the_images() -> None:
-    counts = draw(WHOLE, BY_NAME["one dominant class"], 0, []).own.labels.bincount()
+    counts = draw(WHOLE, CELL["one dominant class"], 0, []).own.labels.bincount()
     assert float(counts.max() / counts.sum()) == pytest.approx(0.5, abs=0.03)
 
 
 def test_each_image_twice() -> None:
-    own = draw(WHOLE, BY_NAME["each image twice"], 0, []).own
+    own = draw(WHOLE, CELL["each image twice"], 0, []).own
     half = len(own) // 2
     assert torch.equal(own.features[:half], own.features[half:])
     assert torch.equal(own.labels[:half], own.labels[half:])
 
 
 def test_shuffled_names_keep_all_texts_at_other_places() -> None:
-    texts = draw(WHOLE, BY_NAME["shuffled names"], 0, []).texts
+    texts = draw(WHOLE, CELL["shuffled names"], 0, []).texts
     assert not torch.equal(texts, WHOLE.texts)
     assert torch.equal(texts.sort(dim=0).values, WHOLE.texts.sort(dim=0).values)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks.folder_cells import CELLS, Folder, draw
+from benchmarks.folder_cells import CELL, Folder, draw
 from benchmarks.folder_methods import (
     RecipeMethod,
     classify,
@@ -29,7 +29,6 @@ from latte.run.judging import blend_classifier
 from tests.helpers.labelled_sets import labelled_set
 
 REGISTRY = load_registry()
-CELL = {cell.name: cell for cell in CELLS}
 FOLDER = draw(labelled_set("birds"), CELL["all names"], 0, [])
 SINGLE = draw(labelled_set("birds", classes=1), CELL["25 images"], 0, [])
 STRENGTHS: list[float] = [0.0]

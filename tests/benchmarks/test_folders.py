@@ -23,11 +23,11 @@ from benchmarks.folder_rows import COLUMNS, Row, RowFile
 from benchmarks.folder_sets import SetPlan, SubsetPlan, capped, read_plans
 from benchmarks.folder_summary import (
     calibration,
+    gains_table,
     large_losses,
     losses_of_adapted,
     missed_gains,
     summary,
-    table,
 )
 from latte.interfaces import ImageReference, LabelledImage, LatteError, Verdict
 
@@ -137,7 +137,7 @@ def test_calibration_sets_probabilities_beside_the_share_that_gained() -> None:
 
 def test_table_gives_mean_worst_and_share_of_losing_draws() -> None:
     rows = [replace(ROW, draw=draw, own=own) for draw, own in enumerate([4.0, -2.0, 1.0, 1.0])]
-    assert table(rows, ["anchored", "stata"], "own").splitlines()[2:] == [
+    assert gains_table(rows, ["anchored", "stata"], "own").splitlines()[2:] == [
         "| all names | +1.0 (-2.0, 25%) | – |"
     ]
 

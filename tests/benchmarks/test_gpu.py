@@ -12,9 +12,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks import gpu, gpu_kernels, gpu_parts, gpu_views
+from benchmarks import gpu, gpu_parts, gpu_steps
 from benchmarks.__main__ import main
-from benchmarks.gpu_parts import PARTS, Place
+from benchmarks.gpu_parts import PARTS
+from benchmarks.gpu_steps import Place
 from latte.backbone import compiled, varlen
 from tests.helpers.plain_varlen import replace_kernel
 
@@ -108,7 +109,7 @@ def test_kernels_with_other_gradients_are_found(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     by_rounding = PARTS["varlen"](Place("cpu", tmp_path))["gradients differ by"]
-    monkeypatch.setattr(gpu_kernels, "_MOST_RELATIVE", 2 * by_rounding)
+    monkeypatch.setattr(gpu_steps, "_MOST_RELATIVE", 2 * by_rounding)
     right = varlen.kernel()
     monkeypatch.setattr(
         varlen, "kernel", lambda: lambda query, *rest, **named: right(2 * query, *rest, **named)
@@ -119,17 +120,17 @@ def test_kernels_with_other_gradients_are_found(
 
 def test_views_with_other_bits_are_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Views are compared after their step, in which their memory might be overwritten."""
-    take_step = gpu_views.training_step
+    take_step = gpu_steps.training_step
     steps: list[int] = []
 
     def overwrites(learner: Any, inputs: Any, batch: Any, pixels: Tensor) -> Any:
         outcome = take_step(learner, inputs, batch, pixels)
         steps.append(batch.step)
-        if len(steps) == 4 * gpu_views._STEPS:
+        if len(steps) == 4 * gpu_steps._STEPS:
             pixels[0, 0, 0, 0] += 1
         return outcome
 
-    monkeypatch.setattr(gpu_views, "training_step", overwrites)
+    monkeypatch.setattr(gpu_steps, "training_step", overwrites)
     with pytest.raises(gpu_parts.LatteError, match="differ in 1 of 6 batches"):
         PARTS["views ahead"](Place("cpu", tmp_path))
 

@@ -19,7 +19,6 @@ from benchmarks.question_runs import (
     CaptionOptions,
     captions_recipe,
     choices_recipe,
-    make_registry,
     run_accuracy,
 )
 from benchmarks.trained_draws import draw_all_files, number
@@ -70,5 +69,5 @@ def test_runs_find_two_exchanged_names(tmp_path: Path, monkeypatch: pytest.Monke
     first, second, *others = drawn.names
     drawn = replace(drawn, names=(second, first, *others))
     for place, recipe in enumerate((choices_recipe(80), captions_recipe(len(drawn.own)))):
-        own, _ = run_accuracy(tmp_path / str(place), drawn, recipe, 0.99, 0, make_registry())
+        own, _ = run_accuracy(tmp_path / str(place), drawn, recipe, 0.99, 0)
         assert own > 85  # zero-shot: at most 67

@@ -14,7 +14,7 @@ from benchmarks.names import NamingDescriber
 from benchmarks.question_arms import answered, fitted
 from benchmarks.question_describer import SimulatedDescriber, picture, shown_rows
 from benchmarks.question_gains import Constants, GainCase, cases_of, say_calibration
-from benchmarks.question_reliability import OverallLabeler, say_reliabilities
+from benchmarks.question_reliability import OverallInterview, say_reliabilities
 from latte.data.groups import grid
 from latte.interfaces import DescribeRequest, LatteError
 
@@ -69,7 +69,7 @@ def test_only_one_arm_has_a_reliability_per_answer(monkeypatch: pytest.MonkeyPat
         return {}
 
     monkeypatch.setattr(Interview, "of_images", of_images)
-    answered(folder(), simulated(0.8), 60, labeler_class=OverallLabeler)
+    answered(folder(), simulated(0.8), 60, interview=OverallInterview)
     assert asked == []
     answered(folder(), simulated(0.8), 60)
     assert asked

@@ -7,15 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.folder_cells import CELLS, draw
+from benchmarks.folder_cells import CELL, draw
 from benchmarks.folder_methods import Answers, method_called
 from benchmarks.teaching import Case, _answer_next, _labels, curves
 from latte.registry.registry import load_registry
 from latte.review.population import teaches
 from latte.review.queues import QueueName
 from tests.helpers.labelled_sets import labelled_set
-
-CELL = {cell.name: cell for cell in CELLS}
 
 pytestmark = pytest.mark.thorough
 
@@ -52,4 +50,4 @@ def test_majority_names_do_not_depend_on_swapped_names(case: Case) -> None:
 def test_every_arm_has_a_value_for_each_number_of_answers(case: Case) -> None:
     found = curves(case)
     assert {len(values) for values in found.values()} == {5}
-    assert all(0 <= one.own <= 1 for values in found.values() for one in values)
+    assert all(0 <= one.own <= 100 for values in found.values() for one in values)

@@ -14,17 +14,16 @@ from latte_tiny.dataset import IMAGES
 
 from benchmarks import trained
 from benchmarks.__main__ import main as benchmark
-from benchmarks.folder_cells import CELLS, NO_CLASS
+from benchmarks.folder_cells import CELL, NO_CLASS
 from benchmarks.folder_rows import Row
 from benchmarks.folder_sets import read_plans
 from benchmarks.trained import TELLING, own_gain, recipe_for, unseen_gain
 from benchmarks.trained_draws import UNSEEN_IMAGES, Drawn, NumberedSets, draw_files, number
-from benchmarks.trained_summary import judged, table, totals
+from benchmarks.trained_summary import cells_table, judged, totals
 from latte.interfaces import ClassAccuracy, Evaluation, Interval
 
 pytestmark = pytest.mark.thorough
 
-CELL = {cell.name: cell for cell in CELLS}
 ROW = Row("plugin:tiny", "birds", "Zipf 1", 0, "demo", 200, 200, 4.0, -2.0, math.nan)
 TAKEN = replace(ROW, method=judged("demo"), own=0.0, unseen=0.0, strength=0.0, probability=0.4)
 
@@ -111,12 +110,12 @@ def test_latteclip_has_as_many_steps_per_epoch_as_the_demo() -> None:
 
 def test_tables_set_the_candidate_beside_what_the_verdict_leaves() -> None:
     rows = [ROW, TAKEN]
-    assert table(rows, ["demo", "flyp"], "unseen").splitlines()[2:] == [
+    assert cells_table(rows, ["demo", "flyp"], "unseen").splitlines()[2:] == [
         "| Zipf 1 | -2.0 → +0.0 (0.40; kept) | – |"
     ]
     rows += [replace(ROW, draw=1, unseen=3.0), replace(TAKEN, draw=1, unseen=3.0, strength=1.0)]
-    assert "| -" not in table(rows, ["demo"], "unseen").splitlines()[2]
-    assert "+0.5 → +1.5 (0.40; 1 adapted, 1 kept)" in table(rows, ["demo"], "unseen")
+    assert "| -" not in cells_table(rows, ["demo"], "unseen").splitlines()[2]
+    assert "+0.5 → +1.5 (0.40; 1 adapted, 1 kept)" in cells_table(rows, ["demo"], "unseen")
     assert totals(rows, ["demo", "flyp"], "unseen").splitlines()[2:] == [
         "| demo | 2 | +0.5 → +1.5 | -2.0 → +0.0 | 1 → 0 |"
     ]
@@ -150,7 +149,7 @@ def test_command_writes_two_rows_per_run_and_goes_on(
     [
         (["--recipes", "dmeo"], '"dmeo" is none of adapt, demo'),
         (["--seeds", "-1"], "whole numbers"),
-        (["--images", "0"], "--images must be 1 or more"),
+        (["--images", "0"], "--images: must be 1 or more"),
         (["--set", "a=absent.json:."], "absent.json"),
     ],
 )

@@ -30,7 +30,7 @@ from latte.data.device_views import DeviceViews, make_device_views, resident_ima
 from latte.data.views import TrainingView
 from latte.interfaces import LatteError, PixelFormat
 from latte.interfaces.settings import AugmentSettings, TrainSettings
-from tests.helpers.pictures import CountingProgress, picture, references
+from tests.helpers.pictures import picture, references
 from tests.helpers.recorded import RecordedProgress
 from tests.helpers.recorded_streams import RecordedStreams
 
@@ -151,7 +151,7 @@ def cache(tmp_path: Path) -> ImageCache:
 
 
 def on_device(cache: ImageCache, view: TrainingView) -> DeviceViews:
-    images = resident_images(cache, CPU, None, CountingProgress())
+    images = resident_images(cache, CPU, None, RecordedProgress())
     assert images is not None
     return DeviceViews(view, images)
 
@@ -218,7 +218,7 @@ def made(cache: ImageCache, progress: Any, **settings: Any) -> Any:
 
 def test_images_larger_than_the_budget_are_not_resident(cache: ImageCache) -> None:
     bytes_each = 90 * 70 * 3
-    progress = CountingProgress()
+    progress = RecordedProgress()
     assert resident_images(cache, CPU, 9 * bytes_each, progress) is not None
     assert resident_images(cache, CPU, 9 * bytes_each - 1, progress) is None
 
@@ -236,7 +236,7 @@ def test_device_views_on_cuda_are_made_on_a_side_stream(
     cache: ImageCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     streams = RecordedStreams(monkeypatch)
-    on_cpu = resident_images(cache, CPU, None, CountingProgress())
+    on_cpu = resident_images(cache, CPU, None, RecordedProgress())
     monkeypatch.setattr(module, "_share_of_memory", lambda share, device: 2**28)
     monkeypatch.setattr(module, "resident_images", lambda *given: on_cpu)
     view = TrainingView(FORMAT, AugmentSettings(), seed=0)
@@ -261,7 +261,7 @@ def test_no_device_views_without_training_or_augmentation(
     cache: ImageCache, settings: dict[str, Any]
 ) -> None:
     assert AugmentSettings() == TrainSettings().augment
-    assert made(cache, CountingProgress(), augment_on="device", **settings) is None
+    assert made(cache, RecordedProgress(), augment_on="device", **settings) is None
 
 
 def test_augment_on_device_raises_if_images_do_not_fit(
@@ -269,14 +269,14 @@ def test_augment_on_device_raises_if_images_do_not_fit(
 ) -> None:
     monkeypatch.setattr(module, "_share_of_memory", lambda share, device: 1000)
     with pytest.raises(LatteError, match="more than 25% of the memory of cpu"):
-        made(cache, CountingProgress(), augment_on="device")
+        made(cache, RecordedProgress(), augment_on="device")
 
 
 def test_device_without_64_bit_numbers_is_rejected(cache: ImageCache) -> None:
     train = TrainSettings(augment_on="device")
     view = TrainingView(FORMAT, train.augment, seed=0)
     with pytest.raises(LatteError, match="cannot be made on mps"):
-        make_device_views(view, cache, "mps", train, CountingProgress())
+        make_device_views(view, cache, "mps", train, RecordedProgress())
 
 
 def test_out_of_memory_on_the_device_falls_back_to_cpu(
@@ -286,4 +286,4 @@ def test_out_of_memory_on_the_device_falls_back_to_cpu(
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(module.torch, "tensor", full)
-    assert resident_images(cache, CPU, None, CountingProgress()) is None
+    assert resident_images(cache, CPU, None, RecordedProgress()) is None

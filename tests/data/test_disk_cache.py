@@ -22,7 +22,8 @@ from latte.data import disk_cache as disk_module
 from latte.data.disk_cache import DiskStore, bound_from_environment
 from latte.data.scan import scan_images
 from latte.interfaces import LatteError
-from tests.helpers.pictures import CountingProgress, picture, references
+from tests.helpers.pictures import picture, references
+from tests.helpers.recorded import RecordedProgress
 
 pytestmark = pytest.mark.thorough
 
@@ -337,10 +338,10 @@ def test_second_scan_decodes_nothing_and_has_the_same_pixels(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images = references(tmp_path / "images", 6)
-    scan_images(images, CountingProgress(), "reading", disk=opened(tmp_path / "kept"))
+    scan_images(images, RecordedProgress(), "reading", disk=opened(tmp_path / "kept"))
     for module in ("scan.decode_image", "cache.open_image"):
         monkeypatch.setattr(f"latte.data.{module}", lambda _: pytest.fail("decoded"))
-    scan = scan_images(images, CountingProgress(), "reading", disk=opened(tmp_path / "kept"))
+    scan = scan_images(images, RecordedProgress(), "reading", disk=opened(tmp_path / "kept"))
     for index in range(6):
         assert scan.cache.get(index).tobytes() == picture(index).tobytes()
     assert cache_module.open_image is not None
@@ -350,7 +351,7 @@ def test_scan_caches_in_memory_without_room_on_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images = references(tmp_path / "images", 4)
-    scan = scan_images(images, CountingProgress(), "reading", disk=opened(tmp_path / "kept", 0))
+    scan = scan_images(images, RecordedProgress(), "reading", disk=opened(tmp_path / "kept", 0))
     monkeypatch.setattr(cache_module, "open_image", lambda _: pytest.fail("decoded"))
     assert [scan.cache.get(i).tobytes() for i in range(4)] == [
         picture(i).tobytes() for i in range(4)

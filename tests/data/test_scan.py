@@ -10,7 +10,8 @@ from latte.data.images import decode_image
 from latte.data.scan import SkippedImage, scan_images, write_skipped
 from latte.interfaces import ImageReference
 from latte.io.files import digest
-from tests.helpers.pictures import CountingProgress, references
+from tests.helpers.pictures import references
+from tests.helpers.recorded import RecordedProgress
 
 
 def spoil(image: ImageReference, data: bytes) -> ImageReference:
@@ -20,13 +21,13 @@ def spoil(image: ImageReference, data: bytes) -> ImageReference:
 
 def test_scan_returns_images_in_order_with_content_hashes(tmp_path: Path) -> None:
     images = references(tmp_path, 30)
-    progress = CountingProgress()
+    progress = RecordedProgress()
     scan = scan_images(images, progress, "reading")
     assert scan.images == tuple(images)
     assert scan.keys == tuple(digest(image.path.read_bytes()) for image in images)
     assert len(set(scan.keys)) == 30
     assert scan.skipped == ()
-    assert (progress.done, progress.total) == (30, 30)
+    assert (progress.tasks[-1].done, progress.tasks[-1].total) == (30, 30)
 
 
 def test_unreadable_images_are_skipped_with_their_reasons(tmp_path: Path) -> None:
@@ -36,7 +37,7 @@ def test_unreadable_images_are_skipped_with_their_reasons(tmp_path: Path) -> Non
     spoil(images[2], whole[: len(whole) - 40])
     spoil(images[3], b"not an image")
     images[5].path.unlink()
-    progress = CountingProgress()
+    progress = RecordedProgress()
     scan = scan_images(images, progress, "reading")
     assert [image.id for image in scan.images] == ["001.png", "004.png"]
     assert [image.id for image in scan.skipped] == ["000.png", "002.png", "003.png", "005.png"]
@@ -45,14 +46,14 @@ def test_unreadable_images_are_skipped_with_their_reasons(tmp_path: Path) -> Non
     assert "cut short" in reasons["002.png"]
     assert "not an image" in reasons["003.png"]
     assert reasons["005.png"] == "the file cannot be read: No such file or directory"
-    assert progress.done == 6
+    assert progress.tasks[-1].done == 6
     assert len(scan.cache) == 2
 
 
 def test_folder_named_like_an_image_is_skipped(tmp_path: Path) -> None:
     (tmp_path / "album.jpg").mkdir()
     scan = scan_images(
-        [ImageReference("album.jpg", tmp_path / "album.jpg")], CountingProgress(), "reading"
+        [ImageReference("album.jpg", tmp_path / "album.jpg")], RecordedProgress(), "reading"
     )
     assert [image.id for image in scan.skipped] == ["album.jpg"]
 
@@ -60,7 +61,7 @@ def test_folder_named_like_an_image_is_skipped(tmp_path: Path) -> None:
 def test_cache_holds_the_images_decoded_by_the_scan(tmp_path: Path) -> None:
     images = references(tmp_path, 4)
     spoil(images[1], b"")
-    scan = scan_images(images, CountingProgress(), "reading")
+    scan = scan_images(images, RecordedProgress(), "reading")
     expected = [decode_image(image.read_bytes()).tobytes() for image in scan.images]
     with patch.object(cache_module, "open_image", side_effect=AssertionError("decoded again")):
         assert [scan.cache.get(i).tobytes() for i in range(3)] == expected
@@ -68,7 +69,7 @@ def test_cache_holds_the_images_decoded_by_the_scan(tmp_path: Path) -> None:
 
 def test_cache_keeps_to_its_budget(tmp_path: Path) -> None:
     images = references(tmp_path, 3)
-    scan = scan_images(images, CountingProgress(), "reading", max_bytes=2 * 40 * 30 * 3)
+    scan = scan_images(images, RecordedProgress(), "reading", max_bytes=2 * 40 * 30 * 3)
     with patch.object(cache_module, "open_image", wraps=cache_module.open_image) as opened:
         for index in (0, 1, 2, 2):
             scan.cache.get(index)
@@ -76,7 +77,7 @@ def test_cache_keeps_to_its_budget(tmp_path: Path) -> None:
 
 
 def test_scan_without_images_is_empty() -> None:
-    scan = scan_images([], CountingProgress(), "reading")
+    scan = scan_images([], RecordedProgress(), "reading")
     assert (scan.images, scan.keys, scan.skipped) == ((), (), ())
 
 
@@ -98,7 +99,7 @@ def test_pipes_devices_and_huge_files_are_skipped(tmp_path: Path) -> None:
         file.truncate(2**30 + 1)
     names = ("pipe.jpg", "device.jpg", "huge.jpg")
     images = [ImageReference(name, tmp_path / name) for name in names]
-    skipped = scan_images(images, CountingProgress(), "reading").skipped
+    skipped = scan_images(images, RecordedProgress(), "reading").skipped
     assert [one.reason for one in skipped] == [
         *["the file cannot be read: it is a pipe or a device"] * 2,
         "the file cannot be read: it has more than 1,073,741,824 bytes",

@@ -31,11 +31,11 @@ from latte.interfaces import (
     full_stream,
 )
 from latte.interfaces.settings import Budget
-from latte.registry.discovery import discover_plugins
 from latte.registry.registry import Registry
-from latte.registry.spec import ComponentSpec, Plugin
+from latte.registry.spec import ComponentSpec
 from latte.run.questions import StoredQuestions
 from latte.testing import StubClip
+from tests.helpers.recipes import registry_with
 from tests.helpers.recorded import RecordedProgress
 
 NAMES = ("red", "green", "blue")
@@ -134,18 +134,11 @@ class Asking(PseudoLabeler[AskingOptions]):
 
 def registry() -> Registry:
     here = "tests.helpers.asking"
-    specs = (
-        ComponentSpec(kind="describer", name="first", target=f"{here}:First", summary="test"),
-        ComponentSpec(
-            kind="labeler",
-            name="asking",
-            target=f"{here}:Asking",
-            options=f"{here}:AskingOptions",
-            summary="test",
-        ),
+    options = f"{here}:AskingOptions"
+    return registry_with(
+        ComponentSpec("describer", "first", f"{here}:First", "test"),
+        ComponentSpec("labeler", "asking", f"{here}:Asking", "test", options=options),
     )
-    mine = Plugin("latte_asking", "latte-asking", "1", status="ok", specs=specs)
-    return Registry([*discover_plugins(), mine])
 
 
 def training(count: int) -> TrainingSet:

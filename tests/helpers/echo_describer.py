@@ -8,11 +8,11 @@ from typing import ClassVar
 
 from latte.interfaces import Describer, DescribeRequest, Options
 from latte.recipe.load import load_recipe
-from latte.registry.discovery import discover_plugins
 from latte.registry.registry import Registry
-from latte.registry.spec import ComponentSpec, Plugin
+from latte.registry.spec import ComponentSpec
 from latte.run.runner import run_recipe
 from latte.run.workspace import run_folder
+from tests.helpers.recipes import registry_with
 from tests.helpers.recorded import RecordedProgress
 
 
@@ -48,15 +48,9 @@ class Echo(Describer[EchoOptions]):
 
 def echo_registry() -> Registry:
     """Return the registry of all installed plugins and the describer `echo`."""
-    spec = ComponentSpec(
-        kind="describer",
-        name="echo",
-        target="tests.helpers.echo_describer:Echo",
-        options="tests.helpers.echo_describer:EchoOptions",
-        summary="for tests",
-    )
-    echoing = Plugin("latte_echo", "latte-echo", "1", status="ok", specs=(spec,))
-    return Registry([*discover_plugins(), echoing])
+    here = "tests.helpers.echo_describer"
+    target, options = f"{here}:Echo", f"{here}:EchoOptions"
+    return registry_with(ComponentSpec("describer", "echo", target, "for tests", options=options))
 
 
 def run_with_echo(recipe: Path, until: str = "report") -> tuple[Path, RecordedProgress]:

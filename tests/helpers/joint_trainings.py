@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,7 @@ from torch import Tensor
 
 from latte import distributed
 from latte.backbone.encode import encode_cached_images
-from latte.components.options import ContrastiveOptions, LastBlocksOptions
-from latte.components.trainable import LastBlocks
+from latte.components.options import ContrastiveOptions
 from latte.distributed.joining import joined
 from latte.interfaces import NoOptions, Trunk
 from latte.interfaces.settings import OptimizerSettings
@@ -31,18 +29,17 @@ from tests.helpers.method_doubles import (
     StepTemplates,
     TemperatureLoss,
 )
-from tests.helpers.recorded import RecordedProgress, RecordedTask
+from tests.helpers.recorded import RecordedProgress
 from tests.helpers.training_driver import CONTEXT
 from tests.helpers.training_engine import (
+    LAST_BLOCK,
     SETTINGS,
     Part,
     latteclip_part,
     make_training,
     with_settings,
 )
-from tests.helpers.training_runs import outcome, reclip_parts
-
-STOPPED_AFTER = 5
+from tests.helpers.training_runs import outcome, reclip_parts, stop_after
 
 
 def class_texts_with_gradient() -> Part:
@@ -77,15 +74,15 @@ TRAININGS: Mapping[str, Callable[[], Mapping[str, Any]]] = {
     "images-alone": lambda: {"parts": [latteclip_part(trainable="visual_layer_norms")]},
     "texts-alone": lambda: {"parts": [latteclip_part(trainable="text_layer_norms")]},
     "cached-states": lambda: {
-        "parts": [latteclip_part(trainable=LastBlocks(LastBlocksOptions(blocks=1), CONTEXT))],
+        "parts": [latteclip_part(trainable=LAST_BLOCK)],
         **settings(augment=None, micro_batch_size=2),
     },
     "cached-views": lambda: {
-        "parts": [latteclip_part(trainable=LastBlocks(LastBlocksOptions(blocks=1), CONTEXT))],
+        "parts": [latteclip_part(trainable=LAST_BLOCK)],
         **settings(views=1, batch_size=3),
     },
     "cached-texts": lambda: {
-        "parts": [latteclip_part(trainable=LastBlocks(LastBlocksOptions(blocks=1), CONTEXT))],
+        "parts": [latteclip_part(trainable=LAST_BLOCK)],
         **settings(batch_size=5),
     },
     "sgd": lambda: settings(optimizer=OptimizerSettings(name="sgd", learning_rate=0.01)),
@@ -111,35 +108,6 @@ def training(folder: Path, name: str, run: str) -> Training:
     return replace(made, image_states=states)
 
 
-class StopError(Exception):
-    """Stands for the stop of a process."""
-
-
-class StoppingProgress(RecordedProgress):
-    """Ends a training after some steps."""
-
-    @contextmanager
-    def task(self, name: str, total: int, unit: str, done: int = 0) -> Iterator[Any]:
-        with super().task(name, total, unit, done) as task:
-            yield StoppingTask(name, total, unit, done) if name == "train" else task
-
-
-class StoppingTask(RecordedTask):
-    def advance(self, amount: int = 1, **figures: float | str) -> None:
-        super().advance(amount, **figures)
-        if self.done == STOPPED_AFTER:
-            raise StopError
-
-
-def stop(folder: Path, run: str) -> None:
-    """Run the training `latteclip`, and stop it after some steps."""
-    try:
-        train(training(folder, "latteclip", run), StoppingProgress())
-    except StopError:
-        return
-    raise AssertionError("it was not stopped")
-
-
 def main(folder: Path) -> None:
     """Run every training, resume one that was stopped, and save the results of each process."""
     start = distributed.start_of(os.environ)
@@ -149,7 +117,7 @@ def main(folder: Path) -> None:
         for name in (*TRAININGS, "latteclip"):
             run = f"{count}/{name}"
             finish(folder, name, f"{run}-again" if (folder / run).exists() else run)
-        stop(folder, f"{count}/stopped")
+        stop_after(5, training(folder, "latteclip", f"{count}/stopped"))
         distributed.barrier()
         if distributed.is_main_process():
             shutil.copytree(folder / f"{count}/stopped", folder / f"{count}/stopped-for-one")

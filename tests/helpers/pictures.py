@@ -37,27 +37,3 @@ def references(folder: Path, count: int, width: int = 40, height: int = 30) -> l
     for seed, name in enumerate(names):
         write_picture(folder / name, seed, width, height)
     return [ImageReference(id=name, path=folder / name) for name in names]
-
-
-class CountingProgress:
-    """A `Progress` that counts, and prints nothing."""
-
-    def __init__(self) -> None:
-        self.done = 0
-        self.total = 0
-
-    def task(self, name: str, total: int | None, unit: str, done: int = 0) -> CountingProgress:
-        self.total = total
-        return self
-
-    def __enter__(self) -> CountingProgress:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def advance(self, amount: int = 1, **figures: float | str) -> None:
-        self.done += amount
-
-    def say(self, line: str) -> None:
-        pass

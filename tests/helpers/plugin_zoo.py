@@ -27,6 +27,10 @@ def spec(kind: str, name: str, target: str, **more: object) -> str:
     return f"ComponentSpec({', '.join(f'{key}={value!r}' for key, value in fields.items())})"
 
 
+def loss(name: str, target: str = "losses:Thing", **more: object) -> str:
+    return spec("loss", name, f"PACKAGE.{target}", **more)
+
+
 def plugin(*specs: str) -> str:
     return PLUGIN.format(specs="\n".join(f"        {one}," for one in specs))
 
@@ -41,33 +45,39 @@ def latte_commands():
 
 
 def commands(**targets: str) -> str:
-    specs = [f"CommandSpec({name!r}, {to!r}, 'says {name}')" for name, to in targets.items()]
+    specs = [
+        f"CommandSpec({name!r}, 'PACKAGE.{to}', 'says {name}')" for name, to in targets.items()
+    ]
     return COMMANDS.format(specs=", ".join(specs))
 
 
 @dataclass(frozen=True)
 class Package:
-    """A distribution with one import package that has a module `plugin`."""
+    """A distribution with one import package that has a module `plugin`.
+
+    Its texts name the package `PACKAGE`; without `package`, it has the name of the distribution.
+    """
 
     distribution: str
-    package: str
     plugin: str
     modules: dict[str, str] = field(default_factory=dict)
     version: str = "1.0"
-    entry_points: str = ""
+    entry_points: str = "PACKAGE = PACKAGE.plugin"
+    package: str = ""
 
     def write_wheel(self, folder: Path) -> Path:
         stem = f"{self.distribution.replace('-', '_')}-{self.version}"
-        points = self.entry_points or f"{self.package} = {self.package}.plugin"
+        package = self.package or self.distribution.replace("-", "_").lower()
         modules = {"__init__": "", "plugin": self.plugin} | self.modules
-        files = {f"{self.package}/{name}.py": dedent(text) for name, text in modules.items()}
+        files = {f"{package}/{name}.py": dedent(text) for name, text in modules.items()}
         files |= {
             f"{stem}.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {self.distribution}\n"
             f"Version: {self.version}\n",
             f"{stem}.dist-info/WHEEL": "Wheel-Version: 1.0\nGenerator: zoo\n"
             "Root-Is-Purelib: true\nTag: py3-none-any\n",
-            f"{stem}.dist-info/entry_points.txt": f"[latte.plugins]\n{points}\n",
+            f"{stem}.dist-info/entry_points.txt": f"[latte.plugins]\n{self.entry_points}\n",
         }
+        files = {name: text.replace("PACKAGE", package) for name, text in files.items()}
         wheel = folder / f"{stem}-py3-none-any.whl"
         with zipfile.ZipFile(wheel, "w") as archive:
             for name, text in files.items():
@@ -113,69 +123,13 @@ OPTIONS_MODULE = """
         rows: int = Field(description="how many")
 """
 
-ZOO = [
-    Package(
-        "Latte_Good",
-        "latte_good",
-        plugin(
-            spec(
-                "loss",
-                "hinge",
-                "latte_good.losses:Hinge",
-                options="latte_good.options:HingeOptions",
-            ),
-            spec("loss", "fussy", "latte_good.losses:Fussy"),
-            spec("loss", "twin", "latte_good.losses:Hinge"),
-            spec("model", "folder", "latte_good.models:folder"),
-            spec("model", "gone", "latte_good.models:gone"),
-        ),
-        {
-            "losses": LOSS_MODULE,
-            "options": OPTIONS_MODULE,
-            "models": """
-                from pathlib import Path
-                def folder(): return Path(__file__).parent
-                def gone(): return Path(__file__).parent / "nowhere"
-            """,
-        },
-        version="1.2",
-    ),
-    Package(
-        "latte-faulty",
-        "latte_faulty",
-        plugin(
-            spec("loss", "twin", "latte_faulty.losses:NotALoss"),
-            spec("loss", "not-a-loss", "latte_faulty.losses:NotALoss"),
-            spec("loss", "unfinished", "latte_faulty.losses:Unfinished"),
-            spec("loss", "no-module", "latte_faulty.nothing:Gone"),
-            spec("loss", "no-class", "latte_faulty.losses:Gone"),
-            spec(
-                "loss",
-                "bad-options",
-                "latte_faulty.losses:Unfinished",
-                options="latte_faulty.options:Any",
-            ),
-            spec(
-                "loss",
-                "odd-options",
-                "latte_faulty.losses:Unfinished",
-                options="latte_faulty.losses:NotALoss",
-            ),
-        ),
-        {"losses": LOSS_MODULE, "options": "import a_package_that_nobody_has"},
-    ),
-    Package(
-        "latte-talks",
-        "latte_talks",
-        commands(
-            shout="latte_talks.words:shout",
-            words="latte_talks.words:words",
-            both="latte_talks.words:shout",
-            gone="latte_talks.nothing:gone",
-            run="latte_talks.words:shout",
-        ),
-        {
-            "words": """
+MODELS_MODULE = """
+    from pathlib import Path
+    def folder(): return Path(__file__).parent
+    def gone(): return Path(__file__).parent / "nowhere"
+"""
+
+WORDS_MODULE = """
     import typer
 
     words = typer.Typer()
@@ -193,76 +147,67 @@ ZOO = [
     def shout(text: str, times: int = 1) -> None:
         "Print a text in capitals."
         print(text.upper() * times)
-    """
-        },
-    ),
-    Package("latte-echoes", "latte_echoes", commands(both="latte_echoes.words:echo")),
-    Package("latte-unimportable", "latte_unimportable", "import a_package_that_nobody_has"),
-    Package("latte-outdated", "latte_outdated", "from latte.api import RemovedName"),
-    Package("latte-exits", "latte_exits", "print('bye')\nraise SystemExit(3)"),
+"""
+
+ZOO = [
     Package(
-        "latte-misspelt",
-        "latte_misspelt",
-        plugin(spec("loss", "lost", "latte_misspelt.losses:Lost")).replace(
-            "def latte_components", "def latte_componets"
+        "Latte_Good",
+        plugin(
+            loss("hinge", "losses:Hinge", options="PACKAGE.options:HingeOptions"),
+            loss("fussy", "losses:Fussy"),
+            loss("twin", "losses:Hinge"),
+            spec("model", "folder", "PACKAGE.models:folder"),
+            spec("model", "gone", "PACKAGE.models:gone"),
         ),
+        {"losses": LOSS_MODULE, "options": OPTIONS_MODULE, "models": MODELS_MODULE},
+        version="1.2",
     ),
     Package(
-        "latte-unmarked",
-        "latte_unmarked",
-        plugin(spec("loss", "lost", "latte_unmarked.losses:Lost")).replace("@hookimpl", ""),
+        "latte-faulty",
+        plugin(
+            loss("twin", "losses:NotALoss"),
+            loss("not-a-loss", "losses:NotALoss"),
+            loss("unfinished", "losses:Unfinished"),
+            loss("no-module", "nothing:Gone"),
+            loss("no-class", "losses:Gone"),
+            loss("bad-options", "losses:Unfinished", options="PACKAGE.options:Any"),
+            loss("odd-options", "losses:Unfinished", options="PACKAGE.losses:NotALoss"),
+        ),
+        {"losses": LOSS_MODULE, "options": "import a_package_that_nobody_has"},
     ),
     Package(
-        "latte-silent",
-        "latte_silent",
-        plugin(spec("loss", "lost", "latte_silent.losses:Lost")).replace("return", "nothing ="),
+        "latte-talks",
+        commands(
+            shout="words:shout",
+            words="words:words",
+            both="words:shout",
+            gone="nothing:gone",
+            run="words:shout",
+        ),
+        {"words": WORDS_MODULE},
     ),
-    Package(
-        "latte-strings",
-        "latte_strings",
-        plugin('"latte_strings.losses:Lost"'),
-    ),
-    Package(
-        "latte-future",
-        "latte_future",
-        plugin(spec("loss", "tomorrow", "latte_future.losses:Tomorrow", api_version=99)),
-    ),
-    Package(
-        "latte-doubled",
-        "latte_doubled",
-        plugin(*[spec("loss", "double", "latte_doubled.losses:Double")] * 2),
-    ),
-    Package(
-        "latte-bad-kind",
-        "latte_bad_kind",
-        plugin(spec("lose", "thing", "latte_bad_kind.losses:Thing")),
-    ),
-    Package(
-        "latte-bad-name",
-        "latte_bad_name",
-        plugin(spec("loss", "Big Thing", "latte_bad_name.losses:Thing")),
-    ),
-    Package(
-        "latte-bad-target",
-        "latte_bad_target",
-        plugin(spec("loss", "dotted", "latte_bad_target.losses.Thing")),
-    ),
-    Package(
-        "latte-bad-key",
-        "latte_bad_key",
-        plugin(spec("loss", "keyed", "latte_bad_key.losses:Thing")),
-        entry_points="bad-key = latte_bad_key.plugin",
-    ),
+    Package("latte-echoes", commands(both="words:echo")),
+    Package("latte-unimportable", "import a_package_that_nobody_has"),
+    Package("latte-outdated", "from latte.api import RemovedName"),
+    Package("latte-exits", "print('bye')\nraise SystemExit(3)"),
+    Package("latte-misspelt", plugin(loss("lost")).replace("latte_components", "latte_componets")),
+    Package("latte-unmarked", plugin(loss("lost")).replace("@hookimpl", "")),
+    Package("latte-silent", plugin(loss("lost")).replace("return", "nothing =")),
+    Package("latte-strings", plugin('"PACKAGE.losses:Lost"')),
+    Package("latte-future", plugin(loss("tomorrow", api_version=99))),
+    Package("latte-doubled", plugin(*[loss("double")] * 2)),
+    Package("latte-bad-kind", plugin(spec("lose", "thing", "PACKAGE.losses:Thing"))),
+    Package("latte-bad-name", plugin(loss("Big Thing"))),
+    Package("latte-bad-target", plugin(loss("dotted", "losses.Thing"))),
+    Package("latte-bad-key", plugin(loss("keyed")), entry_points="bad-key = PACKAGE.plugin"),
     Package(
         "latte-two-keys",
-        "latte_two_keys",
-        plugin(spec("loss", "two", "latte_two_keys.losses:Thing")),
-        entry_points="latte_two_keys = latte_two_keys.plugin\n"
-        "latte_two_keys.plugin = latte_two_keys.plugin",
+        plugin(loss("two")),
+        entry_points="PACKAGE = PACKAGE.plugin\nPACKAGE.plugin = PACKAGE.plugin",
     ),
-    Package("latte-twin-a", "latte_twin", plugin(spec("loss", "a", "latte_twin.losses:A"))),
-    Package("latte-twin-b", "latte_twin", plugin(spec("loss", "b", "latte_twin.losses:B"))),
-    Package("latte-impostor", "latte_impostor", "", entry_points="latte = latte.components"),
+    Package("latte-twin-a", plugin(loss("a")), package="latte_twin"),
+    Package("latte-twin-b", plugin(loss("b")), package="latte_twin"),
+    Package("latte-impostor", "", entry_points="latte = latte.components"),
 ]
 
 

@@ -6,14 +6,11 @@ counted by operation, and operations for which the host waits by the line of lat
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -23,16 +20,14 @@ from torch.utils import backend_registration
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves, tree_map
 
+from benchmarks.measuring import line_of_latte
 from latte.backbone import varlen
 from tests.helpers.plain_varlen import attend_plainly
 
 DEVICE = "pretended"
-ROOT = Path(__file__).parents[2]
 available = hasattr(backend_registration, "_setup_privateuseone_for_python_backend")
 """False for a torch whose devices need C++."""
 
-_OURS = (f"{ROOT}/latte/", f"{ROOT}/plugins/")
-_PLACE = torch.device("privateuseone", 0)
 _aten = torch.ops.aten
 _WITHOUT_LAUNCH = ("empty", "empty_like", "empty_strided", "new_empty", "set_", "_unsafe_view")
 _INDEXING = ("index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_index")
@@ -187,12 +182,12 @@ def _count(
         if leaves or (arrives and blocking):
             _wait("copy to the host" if leaves else "blocking copy to the device")
     elif others and ours and not _allowed(function, name, args, others):
-        raise MixedDevicesError(f"{name} mixes devices at {_place()}")
+        raise MixedDevicesError(f"{name} mixes devices at {line_of_latte()}")
     if name in _WAITING or _has_mask(name, args):
         _wait(name)
     is_view = getattr(function, "is_view", False)
     if not is_view and name not in (*_WITHOUT_LAUNCH, "_local_scalar_dense"):
-        _counts.launches[_place()] += 1
+        _counts.launches[line_of_latte()] += 1
 
 
 def _allowed(function: Any, name: str, args: Sequence[Any], others: Sequence[Tensor]) -> bool:
@@ -213,17 +208,7 @@ def _has_mask(name: str, args: Sequence[Any]) -> bool:
 
 
 def _wait(operation: str) -> None:
-    _counts.waits[f"{operation} at {_place()}"] += 1
-
-
-def _place() -> str:
-    """Return file and line of the innermost frame in latte or one of its plugins."""
-    frame: FrameType | None = sys._getframe()
-    while frame is not None:
-        if frame.f_code.co_filename.startswith(_OURS):
-            return f"{Path(frame.f_code.co_filename).relative_to(ROOT)}:{frame.f_lineno}"
-        frame = frame.f_back
-    return "no line of latte"
+    _counts.waits[f"{operation} at {line_of_latte()}"] += 1
 
 
 class _Attention(torch.autograd.Function):
@@ -233,13 +218,13 @@ class _Attention(torch.autograd.Function):
     def forward(ctx: Any, queries: Any, keys: Any, values: Any, causal: bool) -> Tensor:
         ctx.save_for_backward(queries, keys, values)
         ctx.causal = causal
-        _counts.launches[_place()] += 1
+        _counts.launches[line_of_latte()] += 1
         return Pretended(_plain_attention(*map(_held, (queries, keys, values)), is_causal=causal))
 
     @staticmethod
     def backward(ctx: Any, gradient: Any) -> Any:
         inputs = [one.held.detach().requires_grad_() for one in ctx.saved_tensors]
-        _counts.launches[_place()] += 2 if inputs[0].dtype == torch.float32 else 3
+        _counts.launches[line_of_latte()] += 2 if inputs[0].dtype == torch.float32 else 3
         with torch.enable_grad():
             out = _plain_attention(*inputs, is_causal=ctx.causal)
         return *map(Pretended, torch.autograd.grad(out, inputs, gradient.held)), None
@@ -273,13 +258,13 @@ class _VarlenAttention(torch.autograd.Function):
     def forward(ctx: Any, queries: Any, keys: Any, values: Any, arguments: Any) -> Tensor:
         ctx.save_for_backward(queries, keys, values)
         ctx.arguments = arguments
-        _counts.launches[_place()] += 2
+        _counts.launches[line_of_latte()] += 2
         return Pretended(_attend_held(map(_held, (queries, keys, values)), arguments))
 
     @staticmethod
     def backward(ctx: Any, gradient: Any) -> Any:
         inputs = [one.held.detach().requires_grad_() for one in ctx.saved_tensors]
-        _counts.launches[_place()] += 3
+        _counts.launches[line_of_latte()] += 3
         with torch.enable_grad():
             out = _attend_held(inputs, ctx.arguments)
         return *map(Pretended, torch.autograd.grad(out, inputs, gradient.held)), None
@@ -301,7 +286,7 @@ def _varlen_attention(
     assert queries.dtype in varlen.DTYPES, "the kernel has no fp32"
     boundaries = [one for one in positions if isinstance(one, Tensor)]
     if not all(isinstance(one, Pretended) for one in boundaries):
-        raise MixedDevicesError(f"varlen_attn mixes devices at {_place()}")
+        raise MixedDevicesError(f"varlen_attn mixes devices at {line_of_latte()}")
     arguments = (*map(_held, positions), window_size)
     return _VarlenAttention.apply(queries, keys, values, arguments)  # type: ignore[no-any-return, no-untyped-call]
 

@@ -29,9 +29,8 @@ from latte_reclip.labeler import LabelPropagationLabeler
 from latte_reclip.options import LabelPropagationOptions
 from latte_transductive.labeler import TransductiveLabeler
 from latte_transductive.options import TransductiveOptions
-from open_clip.tokenizer import SimpleTokenizer
 
-from benchmarks import gpu_parts, latte_step, step_problem
+from benchmarks import gpu_parts, gpu_steps, latte_step, step_problem
 from latte.backbone.open_clip import OpenClipBackbone
 from latte.components.labelers import CurrentLabeler, FrozenLabeler
 from latte.components.losses import ContrastiveLoss
@@ -39,11 +38,9 @@ from latte.components.options import (
     ContrastiveOptions,
     CurrentOptions,
     FrozenOptions,
-    LastBlocksOptions,
     MomentumOptions,
 )
 from latte.components.prototypes import MomentumPrototypes
-from latte.components.trainable import LastBlocks
 from latte.data import batches, device_crops
 from latte.data.device_crops import ResidentImages
 from latte.data.device_views import DeviceViews
@@ -65,7 +62,7 @@ from tests.helpers.pretended_device import (
 from tests.helpers.recorded import RecordedProgress, write_colour_images
 from tests.helpers.recorded_streams import RecordedStreams
 from tests.helpers.training_driver import CONTEXT
-from tests.helpers.training_engine import SETTINGS, Part, make_training, with_settings
+from tests.helpers.training_engine import LAST_BLOCK, SETTINGS, Part, make_training, with_settings
 
 
 @cache
@@ -82,41 +79,42 @@ LAYERS = 12
 FORMAT = PixelFormat(size=32, mean=(0.48, 0.46, 0.41), std=(0.27, 0.26, 0.28))
 
 
-def part(trainable: Any = "all") -> Part:
-    prototypes = MomentumPrototypes(MomentumOptions(momentum=0.9), ON_DEVICE)
-    return Part("main", trainable, prototypes, ContrastiveLoss(ContrastiveOptions(), ON_DEVICE))
+def part(
+    trainable: Any = "all", prototypes: Any = None, loss: Any = None, name: str = "main"
+) -> Part:
+    return Part(
+        name,
+        trainable,
+        prototypes or MomentumPrototypes(MomentumOptions(momentum=0.9), ON_DEVICE),
+        loss or ContrastiveLoss(ContrastiveOptions(), ON_DEVICE),
+    )
 
 
 def class_texts() -> dict[str, Any]:
-    prototypes = StepTemplates(NoOptions(), ON_DEVICE)
-    loss = ContrastiveLoss(ContrastiveOptions(), ON_DEVICE)
-    return {"parts": [Part("main", "all", prototypes, loss)], "described": False}
+    templates = StepTemplates(NoOptions(), ON_DEVICE)
+    return {"parts": [part(prototypes=templates)], "described": False}
 
 
 def flyp() -> dict[str, Any]:
-    prototypes = FlypPrototypes(FlypOptions(), ON_DEVICE)
-    loss = ContrastiveLoss(ContrastiveOptions(), ON_DEVICE)
-    return {"parts": [Part("main", "all", prototypes, loss)]}
+    return {"parts": [part(prototypes=FlypPrototypes(FlypOptions(), ON_DEVICE))]}
 
 
 def transductive() -> dict[str, Any]:
     labeler = TransductiveLabeler(TransductiveOptions(neighbours=2), ON_DEVICE)
     prototypes = LabelerPrototypes(NoOptions(), ON_DEVICE)
-    loss = ContrastiveLoss(ContrastiveOptions(), ON_DEVICE)
-    return {"parts": [Part("main", "all", prototypes, loss)], "labelers": [labeler]}
+    return {"parts": [part(prototypes=prototypes)], "labelers": [labeler]}
 
 
 def reclip() -> dict[str, Any]:
     loss = MaskedCrossEntropy(NoOptions(), ON_DEVICE)
     texts = StepTemplates(NoOptions(), ON_DEVICE)
     images = LabelerPrototypes(NoOptions(), ON_DEVICE)
-    options = LabelPropagationOptions(neighbours=3)
     return {
         "parts": [
-            Part("text", "text_layer_norms", texts, loss),
-            Part("visual", "visual_layer_norms", images, loss),
+            part("text_layer_norms", texts, loss, "text"),
+            part("visual_layer_norms", images, loss, "visual"),
         ],
-        "labelers": [LabelPropagationLabeler(options, ON_DEVICE)],
+        "labelers": [LabelPropagationLabeler(LabelPropagationOptions(neighbours=3), ON_DEVICE)],
     }
 
 
@@ -135,7 +133,7 @@ TRAININGS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "refreshed captions": partial(with_train, refresh_captions=3),
     "frozen texts": lambda: {"parts": [part("visual_layer_norms")]},
     "frozen images": lambda: {"parts": [part("text_layer_norms")]} | with_train(augment=None),
-    "last block": lambda: {"parts": [part(LastBlocks(LastBlocksOptions(blocks=1), CONTEXT))]},
+    "last block": lambda: {"parts": [part(LAST_BLOCK)]},
     "class texts": class_texts,
     VIEWS_ON_CPU: dict,
     VIEWS_AHEAD: dict,
@@ -143,51 +141,23 @@ TRAININGS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "reclip": reclip,
     "transductive": transductive,
 }
+_DEVICE, _TO_DEVICE = ", device=removed.device", ".to(self.context.device)"
+_TO_IMAGES = ".to(image_features.device, non_blocking=True)"
+_REMOVED, _READ = "removed = stream.weights == 0", "bool(removed.any())"
+_BEFORE = "before = u - 1"
 MUTANTS: Mapping[str, tuple[Any, str, str, str]] = {
-    "tensor on the wrong device in a loss": (
-        ContrastiveLoss,
-        "_pairs",
-        ", device=removed.device",
-        "",
-    ),
-    "class features left on the CPU": (
-        MomentumPrototypes,
-        "start",
-        ".to(self.context.device)",
-        ".cpu()",
-    ),
-    "labels left on the CPU": (
-        FrozenLabeler,
-        "assign",
-        ".to(image_features.device, non_blocking=True)",
-        "",
-    ),
-    "tensor read in a loss": (
-        ContrastiveLoss,
-        "_pairs",
-        "removed = stream.weights == 0",
-        "removed = stream.weights == 0; bool(removed.any())",
-    ),
+    "tensor on the wrong device in a loss": (ContrastiveLoss, "_pairs", _DEVICE, ""),
+    "class features left on the CPU": (MomentumPrototypes, "start", _TO_DEVICE, ".cpu()"),
+    "labels left on the CPU": (FrozenLabeler, "assign", _TO_IMAGES, ""),
+    "tensor read in a loss": (ContrastiveLoss, "_pairs", _REMOVED, f"{_REMOVED}; {_READ}"),
     "copy that waits in a labeler": (FrozenLabeler, "assign", ", non_blocking=True", ""),
-    "tensor read in views": (
-        device_crops,
-        "_cubic",
-        "before = u - 1",
-        "before = u - 1; bool(u.any())",
-    ),
+    "tensor read in views": (device_crops, "_cubic", _BEFORE, f"{_BEFORE}; bool(u.any())"),
 }
 """Owner and name of a function, and the text that replaces another in it."""
 
 
 def train(folder: Path, counts: Counts, name: str, run: str = "run") -> dict[str, Any]:
     """Run a training with views on the device; return the counts of its steps and batches."""
-    with pytest.MonkeyPatch.context() as patch:
-        return _train(folder, counts, name, run, patch)
-
-
-def _train(
-    folder: Path, counts: Counts, name: str, run: str, patch: pytest.MonkeyPatch
-) -> dict[str, Any]:
     given = {
         "parts": [part()],
         "labelers": [
@@ -202,20 +172,21 @@ def _train(
         # Labelers with feature banks use sparse matrices, which the device does not have.
         features = training.start.image_features.to(DEVICE)
         training = replace(training, start=replace(training.start, image_features=features))
-    if training.settings.augment is not None and name != VIEWS_ON_CPU:
-        pixels = [
-            torch.tensor(training.images.pixels(index), device=DEVICE)
-            for index in range(len(training.images))
-        ]
-        side = RecordedStreams(patch).side if name == VIEWS_AHEAD else None
-        views = DeviceViews(training.view, ResidentImages.of(pixels), side)
-        training = replace(training, device_views=views)
     found: dict[str, list[Any]] = {"steps": [], "views": []}
     with (
+        pytest.MonkeyPatch.context() as patch,
         counted(found["steps"], counts, loop, "_step"),
         counted(found["views"], counts, DeviceViews, "_views"),
         counted(found["views"], counts, batches, "_on_device"),
     ):
+        if training.settings.augment is not None and name != VIEWS_ON_CPU:
+            pixels = [
+                torch.tensor(training.images.pixels(index), device=DEVICE)
+                for index in range(len(training.images))
+            ]
+            side = RecordedStreams(patch).side if name == VIEWS_AHEAD else None
+            views = DeviceViews(training.view, ResidentImages.of(pixels), side)
+            training = replace(training, device_views=views)
         loop.train(training, progress)
     return found
 
@@ -249,7 +220,7 @@ def large_step(
 ) -> dict[str, Any]:
     """Return the counts of a published step at batch 512 with narrow towers of twelve layers."""
     problem = step_problem.make_problem("tiny", BATCH, DEVICE)
-    step = latte_step.LatteStep(problem, SimpleTokenizer(context_length=77), precision, 1e-7)
+    step = latte_step.LatteStep(problem, precision)
     step.use_kernels(text_attention, None)
     for number in range(2):
         counts.reset()
@@ -334,7 +305,7 @@ def main() -> None:
             "photos": large_photos(counts),
         }
         with mock.patch.object(gpu_parts, "waits_of", partial(waits_of, counts)):
-            found["benchmark"] = gpu_parts.count_waits(gpu_parts.Place(DEVICE, folder))
+            found["benchmark"] = gpu_parts.count_waits(gpu_steps.Place(DEVICE, folder))
         found["mutants"] = {name: mutant(folder, counts, name) for name in MUTANTS}
     Path(sys.argv[1]).write_text(json.dumps(found))
 

@@ -6,15 +6,15 @@ from collections.abc import Callable
 
 from latte.components import latte_components
 from latte.recipe.model import Recipe
-from latte.registry.spec import BUILTIN_DISTRIBUTION, Plugin
+from latte.registry.discovery import discover_plugins
+from latte.registry.registry import Registry
+from latte.registry.spec import BUILTIN_DISTRIBUTION, ComponentSpec, Plugin
 
 MINIMAL = """\
 backbone: {model: ViT-B-32}
 dataset: {use: folder, root: photos, classes: classes.txt}
 train: {max_steps: 0}
 """
-
-
 TRAINING = """\
 backbone: {model: ViT-B-32, pretrained: laion2b_s34b_b79k}
 dataset: {use: folder, root: photos, classes: classes.txt}
@@ -25,16 +25,19 @@ prototypes: {use: momentum, momentum: 0.99}
 loss: latte-clip/contrastive
 """
 
-
 Load = Callable[..., Recipe]
-
-
 Complaints = Callable[..., list[str]]
 
 
 def builtin_plugin() -> Plugin:
     specs = tuple(latte_components())
     return Plugin("latte", BUILTIN_DISTRIBUTION, "0.1", status="ok", specs=specs)
+
+
+def registry_with(*specs: ComponentSpec) -> Registry:
+    """Return the registry of all installed plugins and a plugin with these components."""
+    plugin = Plugin("latte_test", "latte-test", "1", status="ok", specs=specs)
+    return Registry([*discover_plugins(), plugin])
 
 
 LEARNERS = """\

@@ -17,9 +17,11 @@ from latte.components.options import (
     ContrastiveOptions,
     CurrentOptions,
     FrozenOptions,
+    LastBlocksOptions,
     MomentumOptions,
 )
 from latte.components.prototypes import MomentumPrototypes
+from latte.components.trainable import LastBlocks
 from latte.data.batches import evaluation_batches
 from latte.data.scan import scan_images
 from latte.data.views import TrainingView
@@ -60,6 +62,9 @@ SETTINGS = TrainSettings(
     warmup_steps=2,
     optimizer=OptimizerSettings(learning_rate=1e-3),
 )
+
+LAST_BLOCK = LastBlocks(LastBlocksOptions(blocks=1), CONTEXT)
+"""Trains the second block of both towers of the tiny CLIP, and the projections."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -41,6 +42,11 @@ def assert_same_bits(first: dict[str, Tensor], second: dict[str, Tensor]) -> Non
     assert first.keys() == second.keys()
     different = [name for name in first if not torch.equal(first[name], second[name])]
     assert different == []
+
+
+def assert_close(found: Training, expected: Training) -> None:
+    for name, value in outcome(expected).items():
+        torch.testing.assert_close(outcome(found)[name], value, rtol=0, atol=1e-6)
 
 
 def run(training: Training) -> Training:
@@ -103,8 +109,8 @@ def count_texts_in_steps(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return found
 
 
-def stop_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
-    """Interrupt a training after `steps` steps."""
+def stop_after(steps: int, training: Training) -> None:
+    """Run a training, and interrupt it after `steps` steps of its learners, if it has more."""
     take, taken = loop.training_step, 0
 
     def step(*arguments: Any) -> Any:
@@ -114,4 +120,18 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
             raise StoppedError
         return take(*arguments)
 
-    monkeypatch.setattr(loop, "training_step", step)
+    has_more = steps < training.total_steps * len(training.learners)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(loop, "training_step", step)
+        with pytest.raises(StoppedError) if has_more else nullcontext():
+            run(training)
+
+
+def assert_resumes(build: Callable[[str], Training], steps: int) -> Training:
+    """Check that a training that stops and resumes ends as one that does not; return it."""
+    whole = run(build("whole"))
+    stop_after(steps, build("stopped"))
+    resumed = run(build("stopped"))
+    assert_same_bits(outcome(whole), outcome(resumed))
+    assert metrics(whole) == metrics(resumed)
+    return resumed

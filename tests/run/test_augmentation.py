@@ -26,12 +26,12 @@ from latte.interfaces import (
 from latte.interfaces.settings import TrainSettings
 from latte.recipe.load import load_recipe
 from latte.recipe.model import Recipe
-from latte.registry.discovery import discover_plugins
 from latte.registry.registry import Registry
-from latte.registry.spec import ComponentSpec, Plugin
+from latte.registry.spec import ComponentSpec
 from latte.results.identity import CHECKPOINTS, run_hash, stage_fingerprints
 from latte.run.runner import run_recipe
 from latte.run.workspace import run_folder
+from tests.helpers.recipes import registry_with
 from tests.helpers.recorded import RecordedProgress
 from tests.helpers.training_driver import CONTEXT
 from tests.helpers.whole_runs import assert_same_results
@@ -56,9 +56,7 @@ class Floats(Flips):
 
 
 def registry() -> Registry:
-    spec = ComponentSpec("augmentation", "flips", f"{__name__}:Flips", "for tests")
-    own = Plugin("latte_flips", "latte-flips", "1", status="ok", specs=(spec,))
-    return Registry([*discover_plugins(), own])
+    return registry_with(ComponentSpec("augmentation", "flips", f"{__name__}:Flips", "for tests"))
 
 
 def load(path: Path, *overrides: str) -> Recipe:

@@ -69,7 +69,7 @@ def test_one_describes_images_and_another_groups_each_closed_before_the_next(rec
     assert "(big)" in describers.replace("\\", "")
     assert "group by big" in card
     assert "and texts about the images" in card
-    assert {"latte-echo"} <= {*json.loads((folder / "environment.json").read_text())["plugins"]}
+    assert {"latte-test"} <= {*json.loads((folder / "environment.json").read_text())["plugins"]}
 
 
 def test_a_describer_that_fails_is_closed_and_so_is_the_one_that_waits(

@@ -11,10 +11,9 @@ import pytest
 from latte.interfaces import Choice, ChoiceRequest, Describer, DescribeRequest, NoOptions
 from latte.recipe.load import load_recipe
 from latte.recipe.shipped import shipped_path
-from latte.registry.discovery import discover_plugins
-from latte.registry.registry import Registry
-from latte.registry.spec import ComponentSpec, Plugin
+from latte.registry.spec import ComponentSpec
 from latte.run.runner import run_recipe
+from tests.helpers.recipes import registry_with
 from tests.helpers.recorded import RecordedProgress, write_colour_images
 
 NAMES = ("red", "lime", "blue")
@@ -49,10 +48,8 @@ def test_answers_label_the_images_of_a_run_that_trains(
     monkeypatch.setenv("LATTE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("IMAGES", str(tmp_path / "images"))
     monkeypatch.setenv("CLASSES", str(tmp_path / "classes.txt"))
-    target = f"{__name__}:Knowing"
-    spec = ComponentSpec(kind="describer", name="knowing", target=target, summary="for tests")
-    own = Plugin("latte_knowing", "latte-knowing", "1", status="ok", specs=(spec,))
-    registry = Registry([*discover_plugins(), own])
+    spec = ComponentSpec("describer", "knowing", f"{__name__}:Knowing", "for tests")
+    registry = registry_with(spec)
     path = shipped_path("latteclip-choices")
     assert path is not None
     changes = [

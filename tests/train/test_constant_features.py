@@ -23,13 +23,12 @@ from tests.helpers.training_engine import (
     with_settings,
 )
 from tests.helpers.training_runs import (
-    StoppedError,
+    assert_resumes,
     assert_same_bits,
     count_texts_in_steps,
     metrics,
     outcome,
     run,
-    stop_after,
 )
 
 pytestmark = pytest.mark.thorough
@@ -109,14 +108,9 @@ def test_given_bank_features_are_not_encoded_again(
 
 
 def test_resume_gives_identical_bits(
-    make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
+    make: Callable[..., Training],
 ) -> None:
-    whole = run(make("visual_layer_norms", "whole"))
-    stop_after(monkeypatch, 5)
-    with pytest.raises(StoppedError):
-        run(make("visual_layer_norms", "stopped"))
-    monkeypatch.undo()
-    assert_same_bits(outcome(whole), outcome(run(make("visual_layer_norms", "stopped"))))
+    assert_resumes(lambda name: make("visual_layer_norms", name), 5)
 
 
 def test_run_without_steps_encodes_no_text(

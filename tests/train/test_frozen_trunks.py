@@ -14,8 +14,6 @@ from torch import Tensor
 
 from latte.backbone.encode import encode_cached_images
 from latte.backbone.open_clip import OpenClipBackbone
-from latte.components.options import LastBlocksOptions
-from latte.components.trainable import LastBlocks
 from latte.data.batches import evaluation_batches, training_batches
 from latte.interfaces import LatteError, Trainable, TrainableGroup, Trunk
 from latte.interfaces.settings import AugmentSettings
@@ -25,22 +23,24 @@ from latte.train.features import CachedStates
 from latte.train.loop import train
 from latte.train.training import Training
 from tests.helpers.recorded import RecordedProgress
-from tests.helpers.training_driver import CONTEXT
-from tests.helpers.training_engine import SETTINGS, latteclip_part, make_training, with_settings
+from tests.helpers.training_engine import (
+    LAST_BLOCK,
+    SETTINGS,
+    latteclip_part,
+    make_training,
+    with_settings,
+)
 from tests.helpers.training_runs import (
-    StoppedError,
+    assert_close,
+    assert_resumes,
     assert_same_bits,
     count_texts_in_steps,
     outcome,
     run,
     run_whole_towers,
-    stop_after,
 )
 
 pytestmark = pytest.mark.thorough
-
-LAST_BLOCK = LastBlocks(LastBlocksOptions(blocks=1), CONTEXT)
-"""Trains the second block of both towers of the tiny CLIP, and the projections."""
 
 
 @pytest.fixture
@@ -85,8 +85,7 @@ def test_steps_with_cached_states_give_the_weights_of_whole_towers(
     monkeypatch.delattr(OpenClipBackbone, "encode_images")
     run(training)
     assert in_steps == []
-    for name, value in outcome(whole).items():
-        torch.testing.assert_close(outcome(training)[name], value, rtol=0, atol=1e-6)
+    assert_close(training, whole)
 
 
 @pytest.mark.parametrize("size", [None, 3])
@@ -100,8 +99,7 @@ def test_steps_of_last_blocks_give_the_weights_of_whole_towers(
     parts = images_of_passes(monkeypatch)
     run(training)
     assert {*parts} == ({4} if size is None else {3, 1})
-    for name, value in outcome(whole).items():
-        torch.testing.assert_close(outcome(training)[name], value, rtol=0, atol=1e-6)
+    assert_close(training, whole)
 
 
 def images_of_passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -172,16 +170,9 @@ def test_features_of_diverged_training_are_refused(make: Callable[..., Training]
 
 @pytest.mark.parametrize("group", ["projections", LAST_BLOCK], ids=["projections", "last block"])
 def test_resume_with_cached_states_gives_identical_bits(
-    make: Callable[..., Training],
-    monkeypatch: pytest.MonkeyPatch,
-    group: TrainableGroup | Trainable[Any],
+    make: Callable[..., Training], group: TrainableGroup | Trainable[Any]
 ) -> None:
-    whole = run(make("whole", group))
-    stop_after(monkeypatch, 5)
-    with pytest.raises(StoppedError):
-        run(make("stopped", group))
-    monkeypatch.undo()
-    assert_same_bits(outcome(whole), outcome(run(make("stopped", group))))
+    assert_resumes(lambda name: make(name, group), 5)
 
 
 @pytest.mark.parametrize(
@@ -223,8 +214,7 @@ def test_cached_views_give_the_weights_of_whole_towers(
     made.clear()
     training = run(make("views", group, **changes))
     assert made == [0, 1]
-    for name, value in outcome(whole).items():
-        torch.testing.assert_close(outcome(training)[name], value, rtol=0, atol=1e-6)
+    assert_close(training, whole)
 
 
 @pytest.mark.parametrize("views", [2, 3])
@@ -306,16 +296,9 @@ def test_too_little_memory_for_a_view_is_explained(make: Callable[..., Training]
         loop._encode_views(training, 0, RecordedProgress())
 
 
-def test_resume_with_cached_views_gives_identical_bits(
-    make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_resume_with_cached_views_gives_identical_bits(make: Callable[..., Training]) -> None:
     changes = {"augment": SETTINGS.augment, "views": 2, "max_steps": 11}
-    whole = run(make("whole", LAST_BLOCK, **changes))
-    stop_after(monkeypatch, 8)
-    with pytest.raises(StoppedError):
-        run(make("stopped", LAST_BLOCK, **changes))
-    monkeypatch.undo()
-    assert_same_bits(outcome(whole), outcome(run(make("stopped", LAST_BLOCK, **changes))))
+    assert_resumes(lambda name: make(name, LAST_BLOCK, **changes), 8)
 
 
 def test_labelers_see_the_evaluation_view_with_cached_views(

@@ -10,8 +10,6 @@ import torch
 
 from latte.backbone import compiled, varlen
 from latte.backbone.open_clip import OpenClipBackbone
-from latte.components.options import LastBlocksOptions
-from latte.components.trainable import LastBlocks
 from latte.interfaces import LatteError
 from latte.interfaces.settings import TrainSettings
 from latte.testing import StubClip
@@ -19,22 +17,19 @@ from latte.train import kernels, loop
 from latte.train.checkpoint import load_checkpoint
 from latte.train.kernels import check_kernels
 from latte.train.training import Training
-from tests.helpers.training_driver import CONTEXT
-from tests.helpers.training_engine import SETTINGS, latteclip_part, with_settings
+from tests.helpers.training_engine import LAST_BLOCK, SETTINGS, latteclip_part, with_settings
 from tests.helpers.training_runs import (
-    StoppedError,
+    assert_resumes,
     assert_same_bits,
     outcome,
     reclip_parts,
     run,
-    stop_after,
 )
 
 pytestmark = pytest.mark.thorough
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 VARLEN = TrainSettings(text_attention="varlen")
-LAST_BLOCK = LastBlocks(LastBlocksOptions(blocks=1), CONTEXT)
 
 
 @pytest.fixture
@@ -136,12 +131,7 @@ class TestCompiledTrainings:
     def test_resumed_training_has_the_bits_of_an_uninterrupted_one(
         self, make: Callable[..., Training]
     ) -> None:
-        whole = run(make("whole", compile="default"))
-        with pytest.MonkeyPatch.context() as patch:
-            stop_after(patch, 3)
-            with pytest.raises(StoppedError):
-                run(make("stopped", compile="default"))
-        assert_same_bits(outcome(whole), outcome(run(make("stopped", compile="default"))))
+        assert_resumes(lambda name: make(name, compile="default"), 3)
 
     def test_checkpoints_fit_trainings_with_and_without_compilation(
         self, make: Callable[..., Training]

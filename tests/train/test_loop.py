@@ -22,7 +22,6 @@ from latte.interfaces import (
     TrainingStart,
 )
 from latte.toolkit.prototypes import LabelerPrototypes
-from latte.train import loop
 from latte.train.loop import train
 from latte.train.training import Training
 from tests.helpers.method_doubles import (
@@ -39,7 +38,7 @@ from tests.helpers.training_engine import (
     with_settings,
 )
 from tests.helpers.training_runs import (
-    StoppedError,
+    assert_resumes,
     assert_same_bits,
     metrics,
     outcome,
@@ -131,9 +130,7 @@ def test_run_without_steps_starts_one_epoch(
         *(("two learners", steps) for steps in (1, 3, 5, 7)),
     ],
 )
-def test_resume_gives_identical_bits(
-    make: Make, monkeypatch: pytest.MonkeyPatch, stop_after: int, shape: str
-) -> None:
+def test_resume_gives_identical_bits(make: Make, stop_after: int, shape: str) -> None:
     def changes() -> dict[str, Any]:
         if shape == "latteclip":
             return {}
@@ -143,25 +140,8 @@ def test_resume_gives_identical_bits(
             "described": False,
         }
 
-    whole = run(make("whole", **changes()))
-    original = loop.training_step
-    calls = 0
-
-    def stops(learner: Any, *arguments: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls > stop_after * len(whole.learners):
-            raise StoppedError
-        return original(learner, *arguments)
-
-    monkeypatch.setattr(loop, "training_step", stops)
-    if stop_after < whole.total_steps:
-        with pytest.raises(StoppedError):
-            run(make("stopped", **changes()))
-    monkeypatch.setattr(loop, "training_step", original)
-    resumed = run(make("stopped", **changes()))
-    assert_same_bits(outcome(whole), outcome(resumed))
-    assert metrics(whole) == metrics(resumed)
+    learners = len(make("built", **changes()).learners)
+    assert_resumes(lambda name: make(name, **changes()), stop_after * learners)
 
 
 def test_checkpoints_contain_only_trained_tensors(make: Make) -> None:

@@ -17,12 +17,9 @@ from tests.helpers.method_doubles import TemperatureLoss
 from tests.helpers.training_driver import CONTEXT
 from tests.helpers.training_engine import latteclip_part
 from tests.helpers.training_runs import (
-    StoppedError,
-    assert_same_bits,
+    assert_resumes,
     metrics,
-    outcome,
     run,
-    stop_after,
 )
 
 pytestmark = pytest.mark.thorough
@@ -47,17 +44,8 @@ def test_temperature_of_a_loss_is_trained_and_recorded(make: Make) -> None:
     assert [*learner.parameters] == [*learner.trained_in_backbone, NAME]
 
 
-def test_loss_parameters_resume_with_identical_bits(
-    make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = run(with_temperature(make, "whole"))
-    with monkeypatch.context() as patch:
-        stop_after(patch, 5)
-        with pytest.raises(StoppedError):
-            run(with_temperature(make, "stopped"))
-    resumed = run(with_temperature(make, "stopped"))
-    assert_same_bits(outcome(whole), outcome(resumed))
-    assert metrics(whole) == metrics(resumed)
+def test_loss_parameters_resume_with_identical_bits(make: Make) -> None:
+    resumed = assert_resumes(lambda name: with_temperature(make, name), 5)
     assert torch.is_nonzero(resumed.learners[0].parameters[NAME])
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from latte.interfaces import LatteError
 from latte.interfaces.settings import OptimizerSettings
 from latte.interfaces.settings import Precision as Wanted
-from latte.train import loop, precision
+from latte.train import precision
 from latte.train.precision import (
     LossScaler,
     backward_in,
@@ -24,7 +24,7 @@ from latte.train.precision import (
 )
 from latte.train.training import Training
 from tests.helpers.training_engine import SETTINGS, with_settings
-from tests.helpers.training_runs import StoppedError, assert_same_bits, metrics, outcome, run
+from tests.helpers.training_runs import StoppedError, assert_resumes, metrics, outcome, run
 
 pytestmark = pytest.mark.thorough
 
@@ -216,25 +216,9 @@ class TestScaledLosses:
 
     @pytest.mark.parametrize("stop_after", [2, 5])
     def test_resume_gives_identical_bits(
-        self, make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch, stop_after: int
+        self, make: Callable[..., Training], stop_after: int
     ) -> None:
-        whole = run(make("whole", "fp16"))
-        original, calls = loop.training_step, 0
-
-        def stops(*arguments: Any) -> Any:
-            nonlocal calls
-            calls += 1
-            if calls > stop_after:
-                raise StoppedError
-            return original(*arguments)
-
-        monkeypatch.setattr(loop, "training_step", stops)
-        with pytest.raises(StoppedError):
-            run(make("stopped", "fp16"))
-        monkeypatch.setattr(loop, "training_step", original)
-        resumed = run(make("stopped", "fp16"))
-        assert_same_bits(outcome(whole), outcome(resumed))
-        assert metrics(whole) == metrics(resumed)
-        last = [row for row in metrics(whole) if row["event"] == "step"][-1]
+        resumed = assert_resumes(lambda name: make(name, "fp16"), stop_after)
+        last = [row for row in metrics(resumed) if row["event"] == "step"][-1]
         assert last["skipped_steps"] > 0, "a scale that never changes proves nothing"
         assert last["loss_scale"] == 65536 / 2 ** last["skipped_steps"]

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.helpers.pretended_device import ROOT, available
+from benchmarks.measuring import ROOT
+from tests.helpers.pretended_device import available
 from tests.helpers.pretended_steps import MUTANTS, TRAININGS, VARLEN, VIEWS_AHEAD
 
 pytestmark = [

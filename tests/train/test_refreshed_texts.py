@@ -14,13 +14,10 @@ from latte.train.features import RefreshedTexts
 from latte.train.training import Training
 from tests.helpers.training_engine import SETTINGS, with_settings
 from tests.helpers.training_runs import (
-    StoppedError,
-    assert_same_bits,
+    assert_resumes,
     count_texts_in_steps,
     metrics,
-    outcome,
     run,
-    stop_after,
 )
 
 pytestmark = pytest.mark.thorough
@@ -125,11 +122,4 @@ def test_resume_within_a_refresh_interval_gives_identical_bits(
     stopped_after: int,
     augment: AugmentSettings | None,
 ) -> None:
-    whole = run(make(3, "whole", augment=augment))
-    stop_after(monkeypatch, stopped_after)
-    with pytest.raises(StoppedError):
-        run(make(3, "stopped", augment=augment))
-    monkeypatch.undo()
-    resumed = run(make(3, "stopped", augment=augment))
-    assert_same_bits(outcome(whole), outcome(resumed))
-    assert metrics(whole) == metrics(resumed)
+    assert_resumes(lambda name: make(3, name, augment=augment), stopped_after)

@@ -7,12 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-import torch
 from torch import Tensor
 
-from latte.components.options import LastBlocksOptions, TemplateOptions
+from latte.components.options import TemplateOptions
 from latte.components.prototypes import TemplatePrototypes
-from latte.components.trainable import LastBlocks
 from latte.describe.bank import DescriptionBank
 from latte.describe.columns import Column
 from latte.interfaces import ClassFeatureRefresh, NoOptions, Trainable, TrainableGroup
@@ -25,21 +23,27 @@ from latte.train.training import Training
 from tests.helpers.method_doubles import MaskedCrossEntropy, StepTemplates
 from tests.helpers.recorded import RecordedProgress
 from tests.helpers.training_driver import CONTEXT
-from tests.helpers.training_engine import CLASSES, SETTINGS, TEMPLATE, Part, latteclip_part
+from tests.helpers.training_engine import (
+    CLASSES,
+    LAST_BLOCK,
+    SETTINGS,
+    TEMPLATE,
+    Part,
+    latteclip_part,
+)
 from tests.helpers.training_engine import with_settings as changed
 from tests.helpers.training_runs import (
-    StoppedError,
+    assert_close,
+    assert_resumes,
     assert_same_bits,
     count_texts_in_steps,
     outcome,
     run,
     run_whole_towers,
-    stop_after,
 )
 
 pytestmark = pytest.mark.thorough
 
-LAST_BLOCK = LastBlocks(LastBlocksOptions(blocks=1), CONTEXT)
 VARIANTS = 3
 """Texts about each image in trainings with several texts per image."""
 
@@ -72,11 +76,6 @@ def with_variants(training: Training) -> Training:
         {"image": Column(texts)},
     )
     return replace(training, inputs=replace(training.inputs, bank=bank, descriptions=["image"]))
-
-
-def assert_close(found: Training, expected: Training) -> None:
-    for name, value in outcome(expected).items():
-        torch.testing.assert_close(outcome(found)[name], value, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -166,16 +165,9 @@ def test_texts_that_few_epochs_do_not_read_are_not_encoded(
 
 @pytest.mark.parametrize("group", ["projections", LAST_BLOCK], ids=["projections", "last block"])
 def test_resume_gives_identical_bits(
-    make_last: Callable[..., Training],
-    monkeypatch: pytest.MonkeyPatch,
-    group: TrainableGroup | Trainable[Any],
+    make_last: Callable[..., Training], group: TrainableGroup | Trainable[Any]
 ) -> None:
-    whole = run(make_last("whole", group))
-    stop_after(monkeypatch, 5)
-    with pytest.raises(StoppedError):
-        run(make_last("stopped", group))
-    monkeypatch.undo()
-    assert_same_bits(outcome(whole), outcome(run(make_last("stopped", group))))
+    assert_resumes(lambda name: make_last(name, group), 5)
 
 
 @pytest.mark.parametrize("fits", [True, False])

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
-from pathlib import Path
-
 import pytest
 import torch
 from latte_questions.belief import Answer, Record, evidence
 from latte_questions.candidates import CandidateStream
 from latte_questions.interview import MIXED, choose_images
-from latte_questions.labeler import ChoicesLabeler
-from latte_questions.options import ChoicesOptions
-from latte_transductive.labeler import TransductiveLabeler
-from latte_transductive.options import TransductiveOptions
-from PIL import Image
+from questions_double import (
+    CLASSES,
+    CONTEXT,
+    EACH,
+    NAMES,
+    TRUTH,
+    Answering,
+    Asked,
+    choices,
+    contradictory_about_one_class,
+    first,
+    labels,
+    lowest,
+    misnamed,
+    none,
+    refusal,
+    right,
+    right_but_for_one_cluster,
+    without_questions,
+)
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from latte.api import (
     Batch,
-    Choice,
-    ChoiceRequest,
-    Context,
-    DescribedImage,
-    DescribeRequest,
     ExpectedGain,
     FeatureBank,
     LabelerPrototypes,
@@ -33,141 +38,11 @@ from latte.api import (
     NoOptions,
     TrainingStart,
 )
-from latte.testing import PseudoLabelerContract, StubClip
-
-CLASSES, EACH = 8, 12
-NAMES = tuple(f"class {label}" for label in range(CLASSES))
-TRUTH = torch.arange(CLASSES).repeat_interleave(EACH)
-CONTEXT = Context(Path(), Path(), "cpu", 0, StubClip)
-Answering = Callable[[ChoiceRequest, int], str | None]
-"""Function from a request and the true class to the chosen option; None refuses."""
+from latte.testing import PseudoLabelerContract
 
 
 class TestChoices(PseudoLabelerContract):
     component = "choices"
-
-
-class Asked:
-    """Questions whose describer is two functions; an image's key is its index."""
-
-    def __init__(
-        self, budget: int, answer: Answering, write: Callable[[str], str | None] = lambda _: None
-    ) -> None:
-        self.budget = budget
-        self.answer = answer
-        self.write = write
-        self.requests: list[tuple[str, ChoiceRequest]] = []
-        self.texts: list[tuple[str, DescribeRequest]] = []
-        self.notes: dict[str, tuple[int, int]] = {}
-        self.order: list[str] = []
-        self.gains: list[ExpectedGain] = []
-        self.closed = False
-
-    @property
-    def asked(self) -> int:
-        return len(self.requests) + len(self.texts)
-
-    def image(self, index: int) -> DescribedImage:
-        return DescribedImage(str(index), torch.ones(1), lambda: Image.new("RGB", (1, 1)))
-
-    def sheet(self, indices: Sequence[int]) -> DescribedImage:
-        key = " ".join(map(str, indices))
-        return DescribedImage(key, torch.ones(1), lambda: Image.new("RGB", (1, 1)))
-
-    def choose(self, purpose: str, requests: Sequence[ChoiceRequest]) -> list[Choice | None]:
-        self.requests += [(purpose, one) for one in requests]
-        self.order += [purpose] * len(requests)
-        assert self.asked <= self.budget
-        return [self._choice(one) for one in requests]
-
-    def ask(self, purpose: str, requests: Sequence[DescribeRequest]) -> list[str | None]:
-        self.texts += [(purpose, one) for one in requests]
-        self.order += [purpose] * len(requests)
-        assert self.asked <= self.budget
-        return [self.write(one.prompt) for one in requests]
-
-    def note(self, purpose: str, *, kept: int, contradictory: int) -> None:
-        self.notes[purpose] = (kept, contradictory)
-
-    def note_gain(self, gain: ExpectedGain) -> None:
-        self.gains.append(gain)
-
-    def close(self) -> None:
-        self.closed = True
-
-    def _choice(self, request: ChoiceRequest) -> Choice | None:
-        rows = [int(row) for row in request.images[0].key.split()]
-        chosen = self.answer(request, int(TRUTH[rows].mode().values))
-        if chosen is None:
-            return None
-        shown = (*request.options, "none")
-        return request.choice([float(one == chosen) for one in shown])
-
-
-def right(request: ChoiceRequest, truth: int) -> str:
-    return NAMES[truth] if NAMES[truth] in request.options else "none"
-
-
-def first(request: ChoiceRequest, truth: int) -> str:
-    return request.options[0]
-
-
-def lowest(request: ChoiceRequest, truth: int) -> str:
-    """Choose the same option in each order, whatever the images show."""
-    return min(request.options)
-
-
-def right_but_for_one_cluster(request: ChoiceRequest, truth: int) -> str:
-    return NAMES[4] if truth == 3 and MIXED in request.options else right(request, truth)
-
-
-def contradictory_about_one_class(request: ChoiceRequest, truth: int) -> str:
-    is_image = MIXED not in request.options and set(request.options) <= set(NAMES)
-    return first(request, truth) if is_image and truth == CLASSES - 1 else right(request, truth)
-
-
-def refusal(request: ChoiceRequest, truth: int) -> None:
-    return None
-
-
-def none(request: ChoiceRequest, truth: int) -> str:
-    return "none"
-
-
-def misnamed(noise: float = 0.12) -> TrainingStart:
-    """Clusters, clear at little noise, of which three have the name of another."""
-    generator = torch.Generator().manual_seed(0)
-    centres = torch.eye(CLASSES, 16)
-    images = centres[TRUTH] + noise * torch.randn(len(TRUTH), 16, generator=generator)
-    images = normalize(images, dim=1)
-    # Text logits of an image differ by about 3, as those of CLIP do.
-    texts = torch.eye(16)[15] + 0.03 * centres[[1, 2, 0, 3, 4, 5, 6, 7]]
-    texts = normalize(texts, dim=1)
-    return TrainingStart(
-        NAMES, texts, images, (images @ texts.T).argmax(dim=1), lambda name: images
-    )
-
-
-def labels(
-    labeler: TransductiveLabeler, start: TrainingStart, questions: Asked | None = None
-) -> Tensor:
-    aggregator = LabelerPrototypes(NoOptions(), CONTEXT)
-    aggregator.start(start)
-    labeler.start(
-        start if questions is None else TrainingStart(**{**vars(start), "questions": questions})
-    )
-    labeler.on_epoch_start({"main": FeatureBank(start.image_features)}, {"main": aggregator}, 0)
-    posterior = labeler.posterior("main")
-    assert posterior is not None
-    return posterior.labels[:, 0]
-
-
-def choices() -> ChoicesLabeler:
-    return ChoicesLabeler(ChoicesOptions(), CONTEXT)
-
-
-def without_questions() -> Tensor:
-    return labels(TransductiveLabeler(TransductiveOptions(), CONTEXT), misnamed())
 
 
 def test_right_answers_give_clusters_their_names() -> None:
@@ -336,118 +211,3 @@ def test_answers_against_a_reliable_mixture_are_left_out(agreeing: int, counts: 
 def test_no_answers_are_no_evidence() -> None:
     assert evidence([], 0.9, torch.zeros(2, 2)) is None
     assert evidence([Answer(torch.tensor([0]), 1, 2, True)], 0.0, torch.zeros(2, 2)) is None
-
-
-WORDED = ChoicesOptions(names=True, differences=True)
-CENTRES = torch.eye(CLASSES, 16)
-
-
-def fitting(prompt: str) -> str:
-    """Write wordings that `encode` understands, of the classes that the prompt names."""
-    numbers = [name.split()[1] for name in re.findall(r'"(class \d)"', prompt)]
-    if prompt.startswith("Write"):
-        return f"1. thing {numbers[0]}\n2. class 0"
-    return "\n".join(f"like {number}" for number in dict.fromkeys(numbers))
-
-
-def swapped(prompt: str) -> str:
-    """Write wordings of other classes."""
-    return re.sub(r"(thing|like) (\d)", lambda found: f"thing {(int(found[2]) + 1) % 8}",
-                  fitting(prompt))  # fmt: skip
-
-
-def useless(prompt: str) -> str:
-    """Repeat a class name, or write sentences."""
-    return "class 1\n\n- Class 1.\n* I am sorry, but I cannot name what is not shown here"
-
-
-def encode(names: Sequence[str]) -> Tensor:
-    base = torch.eye(16)[15]
-    return normalize(base + 0.06 * torch.stack([CENTRES[int(one[-1])] for one in names]), dim=1)
-
-
-def worded(
-    asked: Asked,
-    options: ChoicesOptions = WORDED,
-    labeler: ChoicesLabeler | None = None,
-    noise: float = 0.12,
-) -> Tensor:
-    start = TrainingStart(**{**vars(misnamed(noise)), "encode_names": encode})
-    return labels(labeler or ChoicesLabeler(options, CONTEXT), start, asked)
-
-
-def test_names_come_first_and_differences_after_the_controls() -> None:
-    asked = Asked(130, right, fitting)
-    worded(asked, noise=0.4)
-    purposes = list(dict.fromkeys(asked.order))
-    assert purposes == ["class-names", "clusters", "controls", "differences", "images"]
-    assert all(request.images == () for _, request in asked.texts)
-    assert len({request.prompt for _, request in asked.texts}) == len(asked.texts)
-    names = [request.prompt for purpose, request in asked.texts if purpose == "class-names"]
-    assert len(names) == CLASSES
-    assert asked.order.count("differences") < CLASSES
-
-
-def test_a_small_budget_goes_to_few_names() -> None:
-    asked = Asked(40, right, fitting)
-    worded(asked)
-    assert asked.order.count("class-names") == 4
-    assert asked.order.count("differences") <= 2
-    assert asked.asked <= 40
-
-
-def test_wordings_that_fit_the_answers_change_the_class_texts(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    # Otherwise the many questions alone would leave no expected gain.
-    monkeypatch.setattr("latte_questions.interview.LARGEST_SHARE", 1.0)
-    asked, labeler = Asked(130, right, fitting), ChoicesLabeler(WORDED, CONTEXT)
-    found = worded(asked, labeler=labeler)
-    assert asked.notes["class-names"] == (CLASSES, 0)
-    assert asked.gains == [], "the estimate is not calibrated for other class texts"
-    assert float((found == TRUTH).double().mean()) > 0.95
-    texts, start = labeler.state()["texts"], misnamed()
-    accuracies = [
-        float(((start.image_features @ one.T).argmax(dim=1) == TRUTH).double().mean())
-        for one in (start.class_features, texts)
-    ]
-    assert accuracies[1] > accuracies[0] + 0.2
-    assert torch.allclose(texts.norm(dim=1), torch.ones(CLASSES))
-
-
-@pytest.mark.parametrize("write", [swapped, useless, lambda _: None])
-def test_wordings_that_do_not_fit_change_nothing(write: Callable[[str], str | None]) -> None:
-    """With a budget for all images, the other questions are the same."""
-    asked = Asked(1000, right, write)
-    assert torch.equal(worded(asked), worded(Asked(1000, right), ChoicesOptions()))
-    assert asked.notes.get("class-names", (0, 0))[0] == 0
-
-
-@pytest.mark.parametrize("answer", [first, lowest, refusal, none])
-def test_wordings_of_a_useless_describer_change_nothing(answer: Answering) -> None:
-    labeler = ChoicesLabeler(WORDED, CONTEXT)
-    assert torch.equal(worded(Asked(60, answer, fitting), labeler=labeler), without_questions())
-    assert "texts" not in labeler.state()
-
-
-def test_a_resumed_run_keeps_the_class_texts_and_asks_nothing() -> None:
-    asked, labeler = Asked(130, right, fitting), ChoicesLabeler(WORDED, CONTEXT)
-    found = worded(asked, labeler=labeler)
-    again = Asked(130, right, fitting)
-    assert torch.equal(worded(again), found)
-    assert again.order == asked.order
-    resumed = Resumed(WORDED, CONTEXT)
-    resumed.saved = labeler.state()
-    silent = Asked(130, right, fitting)
-    assert torch.equal(worded(silent, labeler=resumed), found)
-    assert silent.order == []
-
-
-class Resumed(ChoicesLabeler):
-    """Labeler that continues from a stored state."""
-
-    saved: dict[str, Tensor]
-
-    def start(self, start: TrainingStart) -> None:
-        super().start(start)
-        self.load_state(self.saved)

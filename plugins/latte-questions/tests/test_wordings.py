@@ -2,10 +2,33 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Sequence
+
 import pytest
 import torch
+from latte_questions.labeler import ChoicesLabeler
 from latte_questions.options import ChoicesOptions
 from latte_questions.wordings import confused_pairs, read_differences, read_names
+from questions_double import (
+    CLASSES,
+    CONTEXT,
+    TRUTH,
+    Answering,
+    Asked,
+    first,
+    labels,
+    lowest,
+    misnamed,
+    none,
+    refusal,
+    right,
+    without_questions,
+)
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from latte.api import TrainingStart
 
 
 def test_names_are_read_without_marks_and_without_class_names() -> None:
@@ -38,3 +61,118 @@ def test_pairs_are_those_that_images_are_doubtful_between() -> None:
 def test_wordings_need_the_zero_shot_prior() -> None:
     with pytest.raises(ValueError, match="prior: zero_shot"):
         ChoicesOptions(names=True, prior="current")
+
+
+WORDED = ChoicesOptions(names=True, differences=True)
+CENTRES = torch.eye(CLASSES, 16)
+
+
+def fitting(prompt: str) -> str:
+    """Write wordings that `encode` understands, of the classes that the prompt names."""
+    numbers = [name.split()[1] for name in re.findall(r'"(class \d)"', prompt)]
+    if prompt.startswith("Write"):
+        return f"1. thing {numbers[0]}\n2. class 0"
+    return "\n".join(f"like {number}" for number in dict.fromkeys(numbers))
+
+
+def swapped(prompt: str) -> str:
+    """Write wordings of other classes."""
+    return re.sub(r"(thing|like) (\d)", lambda found: f"thing {(int(found[2]) + 1) % 8}",
+                  fitting(prompt))  # fmt: skip
+
+
+def useless(prompt: str) -> str:
+    """Repeat a class name, or write sentences."""
+    return "class 1\n\n- Class 1.\n* I am sorry, but I cannot name what is not shown here"
+
+
+def encode(names: Sequence[str]) -> Tensor:
+    base = torch.eye(16)[15]
+    return normalize(base + 0.06 * torch.stack([CENTRES[int(one[-1])] for one in names]), dim=1)
+
+
+def worded(
+    asked: Asked,
+    options: ChoicesOptions = WORDED,
+    labeler: ChoicesLabeler | None = None,
+    noise: float = 0.12,
+) -> Tensor:
+    start = TrainingStart(**{**vars(misnamed(noise)), "encode_names": encode})
+    return labels(labeler or ChoicesLabeler(options, CONTEXT), start, asked)
+
+
+def test_names_come_first_and_differences_after_the_controls() -> None:
+    asked = Asked(130, right, fitting)
+    worded(asked, noise=0.4)
+    purposes = list(dict.fromkeys(asked.order))
+    assert purposes == ["class-names", "clusters", "controls", "differences", "images"]
+    assert all(request.images == () for _, request in asked.texts)
+    assert len({request.prompt for _, request in asked.texts}) == len(asked.texts)
+    names = [request.prompt for purpose, request in asked.texts if purpose == "class-names"]
+    assert len(names) == CLASSES
+    assert asked.order.count("differences") < CLASSES
+
+
+def test_a_small_budget_goes_to_few_names() -> None:
+    asked = Asked(40, right, fitting)
+    worded(asked)
+    assert asked.order.count("class-names") == 4
+    assert asked.order.count("differences") <= 2
+    assert asked.asked <= 40
+
+
+def test_wordings_that_fit_the_answers_change_the_class_texts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Otherwise the many questions alone would leave no expected gain.
+    monkeypatch.setattr("latte_questions.interview.LARGEST_SHARE", 1.0)
+    asked, labeler = Asked(130, right, fitting), ChoicesLabeler(WORDED, CONTEXT)
+    found = worded(asked, labeler=labeler)
+    assert asked.notes["class-names"] == (CLASSES, 0)
+    assert asked.gains == [], "the estimate is not calibrated for other class texts"
+    assert float((found == TRUTH).double().mean()) > 0.95
+    texts, start = labeler.state()["texts"], misnamed()
+    accuracies = [
+        float(((start.image_features @ one.T).argmax(dim=1) == TRUTH).double().mean())
+        for one in (start.class_features, texts)
+    ]
+    assert accuracies[1] > accuracies[0] + 0.2
+    assert torch.allclose(texts.norm(dim=1), torch.ones(CLASSES))
+
+
+@pytest.mark.parametrize("write", [swapped, useless, lambda _: None])
+def test_wordings_that_do_not_fit_change_nothing(write: Callable[[str], str | None]) -> None:
+    """With a budget for all images, the other questions are the same."""
+    asked = Asked(1000, right, write)
+    assert torch.equal(worded(asked), worded(Asked(1000, right), ChoicesOptions()))
+    assert asked.notes.get("class-names", (0, 0))[0] == 0
+
+
+@pytest.mark.parametrize("answer", [first, lowest, refusal, none])
+def test_wordings_of_a_useless_describer_change_nothing(answer: Answering) -> None:
+    labeler = ChoicesLabeler(WORDED, CONTEXT)
+    assert torch.equal(worded(Asked(60, answer, fitting), labeler=labeler), without_questions())
+    assert "texts" not in labeler.state()
+
+
+def test_a_resumed_run_keeps_the_class_texts_and_asks_nothing() -> None:
+    asked, labeler = Asked(130, right, fitting), ChoicesLabeler(WORDED, CONTEXT)
+    found = worded(asked, labeler=labeler)
+    again = Asked(130, right, fitting)
+    assert torch.equal(worded(again), found)
+    assert again.order == asked.order
+    resumed = Resumed(WORDED, CONTEXT)
+    resumed.saved = labeler.state()
+    silent = Asked(130, right, fitting)
+    assert torch.equal(worded(silent, labeler=resumed), found)
+    assert silent.order == []
+
+
+class Resumed(ChoicesLabeler):
+    """Labeler that continues from a stored state."""
+
+    saved: dict[str, Tensor]
+
+    def start(self, start: TrainingStart) -> None:
+        super().start(start)
+        self.load_state(self.saved)

@@ -12,7 +12,7 @@ import pytest
 from latte.components.datasets.published.download import ATTEMPTS, RemoteFile, download
 from latte.interfaces import LatteError
 from tests.helpers.dataset_server import Server
-from tests.helpers.pictures import CountingProgress
+from tests.helpers.recorded import RecordedProgress
 
 DATA = random.Random(0).randbytes(3_000_000)
 MD5 = hashlib.md5(DATA).hexdigest()
@@ -25,7 +25,7 @@ def archive(server: Server) -> None:
 
 def get(server: Server, folder: Path, md5: str | None = MD5, name: str = "data.zip") -> Path:
     file = RemoteFile(server.url(name), name, md5)
-    return download(file, folder, CountingProgress(), wait=lambda _: None)
+    return download(file, folder, RecordedProgress(), wait=lambda _: None)
 
 
 def test_a_download_is_whole_or_absent(server: Server, tmp_path: Path) -> None:
@@ -132,4 +132,4 @@ def test_only_http_addresses_are_allowed(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("x")
     file = RemoteFile((tmp_path / "secret").as_uri(), "copy", None)
     with pytest.raises(LatteError, match="is no web address"):
-        download(file, tmp_path / "data", CountingProgress())
+        download(file, tmp_path / "data", RecordedProgress())

@@ -17,7 +17,7 @@ from latte.components.datasets.published.get import get_dataset
 from latte.interfaces import LatteError
 from tests.helpers import dataset_trees
 from tests.helpers.dataset_server import Server
-from tests.helpers.pictures import CountingProgress
+from tests.helpers.recorded import RecordedProgress
 
 # The archives as they are published: name, and the folder inside that stands for the dataset's.
 PACKED = {
@@ -30,15 +30,6 @@ PACKED = {
     "flowers102": ("102flowers.tgz", "."),
     "caltech101": ("101_ObjectCategories.tar.gz", "."),
 }
-
-
-class Recorder(CountingProgress):
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[str] = []
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
 
 
 def pack(name: str, folder: Path) -> bytes:
@@ -81,7 +72,7 @@ class Source:
 def test_an_archive_ends_in_coop_s_layout(name: str, server: Server, tmp_path: Path) -> None:
     source = Source(server, **{PACKED[name][0]: pack(name, tmp_path / "made")})
     facts, root = find_facts(name), tmp_path / "data" / "here"
-    get_dataset(facts, root, CountingProgress(), archives=source)
+    get_dataset(facts, root, RecordedProgress(), archives=source)
     for split in dataset_trees.splits(name).values():
         assert all((root / facts.images / path).is_file() for path, _, _ in split)
     left = sorted(path.name for path in root.iterdir())
@@ -97,7 +88,7 @@ def test_an_archive_in_an_archive_is_unpacked_too(server: Server, tmp_path: Path
         packed.writestr("__MACOSX/caltech-101/._Annotations.tar", b"")
     source = Source(server, **{"caltech-101.zip": buffer.getvalue()})
     root = tmp_path / "data"
-    get_dataset(find_facts("caltech101"), root, CountingProgress(), archives=source)
+    get_dataset(find_facts("caltech101"), root, RecordedProgress(), archives=source)
     assert sorted(path.name for path in root.iterdir()) == [
         "101_ObjectCategories",
         "split_zhou_Caltech101.json",
@@ -107,7 +98,7 @@ def test_an_archive_in_an_archive_is_unpacked_too(server: Server, tmp_path: Path
 def test_a_missing_split_is_made_and_called_a_stand_in(server: Server, tmp_path: Path) -> None:
     source, progress = (
         Source(server, **{"EuroSAT.zip": pack("eurosat", tmp_path / "made")}),
-        Recorder(),
+        RecordedProgress(),
     )
     facts, root = find_facts("eurosat"), tmp_path / "data"
     get_dataset(facts, root, progress, archives=source)
@@ -120,7 +111,7 @@ def test_a_missing_split_is_made_and_called_a_stand_in(server: Server, tmp_path:
 def test_complete_dataset_is_not_downloaded(server: Server, tmp_path: Path) -> None:
     facts, source = dataset_trees.write_tree("dtd", tmp_path), Source(server)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    get_dataset(facts, tmp_path, CountingProgress(), archives=source)
+    get_dataset(facts, tmp_path, RecordedProgress(), archives=source)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
     assert source.asked == 0
 
@@ -134,7 +125,7 @@ def test_what_is_there_of_an_archive_is_not_replaced(server: Server, tmp_path: P
     own = tmp_path / "data" / "labels" / "own.txt"
     own.parent.mkdir(parents=True)
     own.write_text("mine")
-    get_dataset(facts, tmp_path / "data", CountingProgress(), archives=source)
+    get_dataset(facts, tmp_path / "data", RecordedProgress(), archives=source)
     assert [path.name for path in own.parent.iterdir()] == ["own.txt"]
 
 
@@ -144,7 +135,7 @@ def test_an_archive_that_the_user_put_there_is_taken(server: Server, tmp_path: P
     root = tmp_path / "data"
     root.mkdir()
     (root / "dtd-r1.0.1.tar.gz").write_bytes(data)
-    get_dataset(find_facts("dtd"), root, CountingProgress(), archives=source)
+    get_dataset(find_facts("dtd"), root, RecordedProgress(), archives=source)
     assert (root / "images").is_dir()
     assert server.requests == []
 
@@ -152,13 +143,13 @@ def test_an_archive_that_the_user_put_there_is_taken(server: Server, tmp_path: P
 def test_archive_of_another_layout_is_kept_and_reported(server: Server, tmp_path: Path) -> None:
     source = Source(server, **{"dtd.tar.gz": pack("sun397", tmp_path / "made")})
     with pytest.raises(LatteError, match="the archive holds no dtd"):
-        get_dataset(find_facts("dtd"), tmp_path / "data", CountingProgress(), archives=source)
+        get_dataset(find_facts("dtd"), tmp_path / "data", RecordedProgress(), archives=source)
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["dtd.tar.gz"]
 
 
 @pytest.mark.parametrize("name", ["stanford-cars", "ucf101"])
 def test_manual_steps_are_printed(name: str, tmp_path: Path) -> None:
-    progress = Recorder()
+    progress = RecordedProgress()
     get_dataset(find_facts(name), tmp_path, progress)
     assert any(find_facts(name).by_hand in line for line in progress.lines)
     assert any("None can be made here" in line for line in progress.lines)

@@ -16,7 +16,7 @@ import pytest
 from latte.components.datasets.published import download as module
 from latte.components.datasets.published.download import RemoteFile, download
 from latte.interfaces import LatteError
-from tests.helpers.pictures import CountingProgress
+from tests.helpers.recorded import RecordedProgress
 
 pytestmark = pytest.mark.thorough
 
@@ -112,7 +112,7 @@ def test_download_from_a_misbehaving_server_ends(
     began = time.monotonic()
     with raw_server(pieces) as url, pytest.raises(LatteError, match=message):
         download(
-            RemoteFile(url, "data.zip", None), tmp_path, CountingProgress(), wait=lambda _: None
+            RemoteFile(url, "data.zip", None), tmp_path, RecordedProgress(), wait=lambda _: None
         )
     assert time.monotonic() - began < 2 * ATTEMPTS * STALL + 1
     assert tracemalloc.get_traced_memory()[1] < 20 * 2**20
@@ -124,4 +124,4 @@ def test_wrong_length_is_no_traceback(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("no_proxy", "*")
     with raw_server(once(OK + b"Content-Length: many\r\n\r\nabc")) as url:
         file = RemoteFile(url, "data.zip", None)
-        assert download(file, tmp_path, CountingProgress()).read_bytes() == b"abc"
+        assert download(file, tmp_path, RecordedProgress()).read_bytes() == b"abc"

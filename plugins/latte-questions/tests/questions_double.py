@@ -1,0 +1,160 @@
+"""Questions that two functions answer, about clusters with exchanged names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from latte_questions.interview import MIXED
+from latte_questions.labeler import ChoicesLabeler
+from latte_questions.options import ChoicesOptions
+from latte_transductive.labeler import TransductiveLabeler
+from latte_transductive.options import TransductiveOptions
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from latte.api import (
+    Choice,
+    ChoiceRequest,
+    Context,
+    DescribedImage,
+    DescribeRequest,
+    ExpectedGain,
+    FeatureBank,
+    LabelerPrototypes,
+    NoOptions,
+    TrainingStart,
+)
+from latte.testing import StubClip
+
+CLASSES, EACH = 8, 12
+NAMES = tuple(f"class {label}" for label in range(CLASSES))
+TRUTH = torch.arange(CLASSES).repeat_interleave(EACH)
+CONTEXT = Context(Path(), Path(), "cpu", 0, StubClip)
+Answering = Callable[[ChoiceRequest, int], str | None]
+"""Function from a request and the true class to the chosen option; None refuses."""
+
+
+class Asked:
+    """Questions whose describer is two functions; an image's key is its index."""
+
+    def __init__(
+        self, budget: int, answer: Answering, write: Callable[[str], str | None] = lambda _: None
+    ) -> None:
+        self.budget = budget
+        self.answer = answer
+        self.write = write
+        self.requests: list[tuple[str, ChoiceRequest]] = []
+        self.texts: list[tuple[str, DescribeRequest]] = []
+        self.notes: dict[str, tuple[int, int]] = {}
+        self.order: list[str] = []
+        self.gains: list[ExpectedGain] = []
+        self.closed = False
+
+    @property
+    def asked(self) -> int:
+        return len(self.requests) + len(self.texts)
+
+    def image(self, index: int) -> DescribedImage:
+        return DescribedImage(str(index), torch.ones(1), lambda: Image.new("RGB", (1, 1)))
+
+    def sheet(self, indices: Sequence[int]) -> DescribedImage:
+        key = " ".join(map(str, indices))
+        return DescribedImage(key, torch.ones(1), lambda: Image.new("RGB", (1, 1)))
+
+    def choose(self, purpose: str, requests: Sequence[ChoiceRequest]) -> list[Choice | None]:
+        self.requests += [(purpose, one) for one in requests]
+        self.order += [purpose] * len(requests)
+        assert self.asked <= self.budget
+        return [self._choice(one) for one in requests]
+
+    def ask(self, purpose: str, requests: Sequence[DescribeRequest]) -> list[str | None]:
+        self.texts += [(purpose, one) for one in requests]
+        self.order += [purpose] * len(requests)
+        assert self.asked <= self.budget
+        return [self.write(one.prompt) for one in requests]
+
+    def note(self, purpose: str, *, kept: int, contradictory: int) -> None:
+        self.notes[purpose] = (kept, contradictory)
+
+    def note_gain(self, gain: ExpectedGain) -> None:
+        self.gains.append(gain)
+
+    def close(self) -> None:
+        self.closed = True
+
+    def _choice(self, request: ChoiceRequest) -> Choice | None:
+        rows = [int(row) for row in request.images[0].key.split()]
+        chosen = self.answer(request, int(TRUTH[rows].mode().values))
+        if chosen is None:
+            return None
+        shown = (*request.options, "none")
+        return request.choice([float(one == chosen) for one in shown])
+
+
+def right(request: ChoiceRequest, truth: int) -> str:
+    return NAMES[truth] if NAMES[truth] in request.options else "none"
+
+
+def first(request: ChoiceRequest, truth: int) -> str:
+    return request.options[0]
+
+
+def lowest(request: ChoiceRequest, truth: int) -> str:
+    """Choose the same option in each order, whatever the images show."""
+    return min(request.options)
+
+
+def right_but_for_one_cluster(request: ChoiceRequest, truth: int) -> str:
+    return NAMES[4] if truth == 3 and MIXED in request.options else right(request, truth)
+
+
+def contradictory_about_one_class(request: ChoiceRequest, truth: int) -> str:
+    is_image = MIXED not in request.options and set(request.options) <= set(NAMES)
+    return first(request, truth) if is_image and truth == CLASSES - 1 else right(request, truth)
+
+
+def refusal(request: ChoiceRequest, truth: int) -> None:
+    return None
+
+
+def none(request: ChoiceRequest, truth: int) -> str:
+    return "none"
+
+
+def misnamed(noise: float = 0.12) -> TrainingStart:
+    """Clusters, clear at little noise, of which three have the name of another."""
+    generator = torch.Generator().manual_seed(0)
+    centres = torch.eye(CLASSES, 16)
+    images = centres[TRUTH] + noise * torch.randn(len(TRUTH), 16, generator=generator)
+    images = normalize(images, dim=1)
+    # Text logits of an image differ by about 3, as those of CLIP do.
+    texts = torch.eye(16)[15] + 0.03 * centres[[1, 2, 0, 3, 4, 5, 6, 7]]
+    texts = normalize(texts, dim=1)
+    return TrainingStart(
+        NAMES, texts, images, (images @ texts.T).argmax(dim=1), lambda name: images
+    )
+
+
+def labels(
+    labeler: TransductiveLabeler, start: TrainingStart, questions: Asked | None = None
+) -> Tensor:
+    aggregator = LabelerPrototypes(NoOptions(), CONTEXT)
+    aggregator.start(start)
+    labeler.start(
+        start if questions is None else TrainingStart(**{**vars(start), "questions": questions})
+    )
+    labeler.on_epoch_start({"main": FeatureBank(start.image_features)}, {"main": aggregator}, 0)
+    posterior = labeler.posterior("main")
+    assert posterior is not None
+    return posterior.labels[:, 0]
+
+
+def choices() -> ChoicesLabeler:
+    return ChoicesLabeler(ChoicesOptions(), CONTEXT)
+
+
+def without_questions() -> Tensor:
+    return labels(TransductiveLabeler(TransductiveOptions(), CONTEXT), misnamed())
