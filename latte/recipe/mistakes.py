@@ -124,7 +124,11 @@ def explain(errors: Sequence[ErrorDetails], node: Node) -> tuple[str, str | None
     first = next(error for error in errors if error["type"] not in EXPECTED)
     context = first.get("ctx", {})
     if first["type"] in ("literal_error", "enum"):
-        return _wrong_choice(context["expected"], node)
+        found = (quoted or bare for quoted, bare in _CHOICE.findall(context["expected"]))
+        choices = [choice for choice in found if choice != "or"]
+        what = f"must be {' or '.join(choices)}, got {in_words(node.plain())}"
+        guess = did_you_mean(node.value, choices) if isinstance(node.value, str) else None
+        return what, guess or None
     if first["type"] in ("value_error", "assertion_error"):
         return str(context.get("error") or first["msg"]), None
     if message := _MESSAGES.get(first["type"]):
@@ -137,14 +141,6 @@ def wrong_type(expected: Sequence[str], node: Node) -> tuple[str, str | None]:
     """Return message and hint for a value of the wrong type; `expected` names the right types."""
     wanted = [*dict.fromkeys(expected)]
     return f"expected {' or '.join(wanted)}, got {in_words(node.plain())}", _retype(wanted, node)
-
-
-def _wrong_choice(expected: str, node: Node) -> tuple[str, str | None]:
-    found = (quoted or bare for quoted, bare in _CHOICE.findall(expected))
-    choices = [choice for choice in found if choice != "or"]
-    what = f"must be {' or '.join(choices)}, got {in_words(node.plain())}"
-    guess = did_you_mean(node.value, choices) if isinstance(node.value, str) else None
-    return what, guess or None
 
 
 def _retype(expected: Sequence[str], node: Node) -> str | None:

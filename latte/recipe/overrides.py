@@ -30,9 +30,8 @@ def apply_overrides(
         path, equals, value = text.partition("=")
         keys: KeyPath = tuple(int(key) if key.isdecimal() else key for key in path.split("."))
         if not equals or "" in keys:
-            mistakes.add(
-                _ORIGIN, (text,), "is not KEY.PATH=VALUE", "As in: --set train.max_steps=100"
-            )
+            what, example = "is not KEY.PATH=VALUE", "As in: --set train.max_steps=100"
+            mistakes.add(_ORIGIN, (text,), what, example)
             continue
         if keys[0] == "extends":
             what = "--set cannot change what a recipe extends"

@@ -33,13 +33,9 @@ def margin_weights(text_features: Tensor, classifier: Classifier) -> Tensor:
     if classifier.classes == 1:
         return features.new_ones(len(features))
     blocks = row_blocks(len(features), len(classifier.weights))
-    margins = [_margins(classifier.similarities(features[rows])) for rows in blocks]
+    best = [classifier.similarities(features[rows]).topk(2, dim=1).values for rows in blocks]
+    margins = [two[:, 0] - two[:, 1] + MARGIN_FLOOR for two in best]
     return torch.cat(margins) if margins else features.new_zeros(0)
-
-
-def _margins(similarities: Tensor) -> Tensor:
-    nearest, runner_up = similarities.topk(2, dim=1).values.unbind(dim=1)
-    return nearest - runner_up + MARGIN_FLOOR
 
 
 def mix(texts: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:

@@ -190,8 +190,7 @@ class ListDataset(ImageSource[ListOptions]):
             self._root = existing_folder(context.path(options.root), "dataset.root")
         self._evaluation = None
         if options.evaluation is not None:
-            path = context.path(options.evaluation)
-            self._evaluation = existing_file(path, "dataset.evaluation")
+            self._evaluation = existing_file(context.path(options.evaluation), _EVALUATION)
         super().__init__(options, context, read_classes(options.classes, self._root, context))
 
     def training_images(self) -> Sequence[ImageReference]:
@@ -231,7 +230,7 @@ class ListDataset(ImageSource[ListOptions]):
         columns = (self.options.path_column, self.options.class_column)
         with _naming_columns(_OWN_COLUMNS):
             labelled = paths.labelled(self._evaluation, self.lookup, *columns)
-        self.refuse_overlap(labelled, "dataset.evaluation")
+        self.refuse_overlap(labelled, _EVALUATION)
         return labelled
 
 

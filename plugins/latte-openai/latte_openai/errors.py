@@ -129,11 +129,18 @@ def raise_for_status(
     if problem.is_too_long:
         raise RequestError(f"{what}{TOO_LONG_HINT}")
     if "image input is not supported" in problem.message:  # llama.cpp sends 500
-        raise no_images(options, what)
+        raise LatteError(
+            f"the model at {options.base_url} reads no images: {what}",
+            where="describer.model",
+            hint="start the server with a model for images; llama.cpp needs its projector "
+            "(--mmproj)",
+        )
     if "logprobs" in problem.message.lower():  # OpenAI sends 403, as for a wrong key
         raise RejectedError(what)
     if status == HTTPStatus.PAYMENT_REQUIRED or "insufficient_quota" in problem.codes:
-        raise no_credit(options, what)
+        raise LatteError(
+            f"{options.base_url} needs a payment first: {what}", where="describer", hint=SAFE
+        )
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         raise no_key(options, status, key_given)
     if status == HTTPStatus.NOT_FOUND or "model_not_found" in problem.codes:
@@ -179,22 +186,6 @@ def no_key(options: OpenAIOptions, status: int, given: bool) -> LatteError:
         f"{options.base_url} {what} (status {status})",
         where="describer.key_env",
         hint=f"{hint}; `key_env` names the variable that the key is read from",
-    )
-
-
-def no_credit(options: OpenAIOptions, what: str) -> LatteError:
-    """Return the error for an account without credit."""
-    return LatteError(
-        f"{options.base_url} needs a payment first: {what}", where="describer", hint=SAFE
-    )
-
-
-def no_images(options: OpenAIOptions, what: str) -> LatteError:
-    """Return the error for a model that reads no images."""
-    return LatteError(
-        f"the model at {options.base_url} reads no images: {what}",
-        where="describer.model",
-        hint="start the server with a model for images; llama.cpp needs its projector (--mmproj)",
     )
 
 
