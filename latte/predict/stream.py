@@ -31,7 +31,7 @@ from latte.evaluate.predictions import (
 from latte.interfaces import ImageReference, LatteError, PixelFormat
 from latte.io.files import digest, write_atomically
 from latte.io.paths import is_folder, path_as_text
-from latte.run.adapted import Adapted, Member
+from latte.run.adapted import Adapted
 
 Unreadable = Callable[[SkippedImage], None]
 
@@ -175,18 +175,15 @@ def _encode(adapted: Adapted, formats: list[PixelFormat], views: list[_Views]) -
         device, pixels = adapted.members[0].backbone.logit_scale.device, {}
         for one, *same in zip(formats, *(view.pixels for view in views), strict=True):
             pixels[one] = normalise(to_device(torch.stack(same), device), one)
-        features = tuple(
-            _features(member, pixels[member.backbone.pixel_format]) for member in adapted.members
-        )
+        features = []
+        for member in adapted.members:
+            with member.encoding():
+                own = pixels[member.backbone.pixel_format]
+                features.append(member.backbone.encode_images(own).cpu())
     for one in features:
         check_features(one, "image", where=views[0].name)
     names, keys = tuple(view.name for view in views), tuple(view.key for view in views)
-    return Encoded(names, keys, features)
-
-
-def _features(member: Member, pixels: Tensor) -> Tensor:
-    with member.encoding():
-        return member.backbone.encode_images(pixels).cpu()
+    return Encoded(names, keys, tuple(features))
 
 
 def write_rows(
