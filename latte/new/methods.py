@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from latte.registry.spec import Kind
 
 AUTO = "auto"
-"""Name that lets latte choose a method without training."""
 CONTROL = "without-descriptions"
 """Control run of methods that train the CLIP: the same training without texts about images."""
 

@@ -20,7 +20,6 @@ class Group:
     differences: tuple[Evidence, ...]
     unasked: tuple[Path, ...]
     contradictions: str
-    """The sentence on answers that contradict each other; empty if there are none."""
 
 
 def read_evidence(folder: Path) -> Evidence | None:

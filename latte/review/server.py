@@ -29,7 +29,6 @@ Picture = Callable[[int, int], bytes]
 _FILES = {"": "text/html", "page.css": "text/css", "page.js": "text/javascript"}
 _LARGEST_ANSWER = 10_000
 _LARGE, _SMALL = 1024, 320
-"""Length of the longer side of an image in pixels."""
 _HEADERS = {
     "content-security-policy": "default-src 'none'; img-src 'self' data:; script-src 'self'; "
     "style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "

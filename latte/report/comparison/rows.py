@@ -67,7 +67,6 @@ class Row:
     adapted: Result | None
     controls: Mapping[str, Result]
     seconds: Mapping[str, float]
-    """Mean seconds by stage."""
     peak_memory_mb: float | None
     """Largest peak memory of the runs, in MiB; None if no run recorded its memory."""
     folders: tuple[Path, ...]
