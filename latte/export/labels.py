@@ -40,7 +40,6 @@ class ExportedLabels:
     images: int
     files: tuple[Path, ...]
     note: str | None = None
-    """Settings that the other tool needs besides the files."""
 
 
 def export_labels(

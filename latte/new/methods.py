@@ -23,7 +23,6 @@ class Method:
     before: str
     after: str
     component: tuple[Kind, str] | None = None
-    """Kind and name of the component that the method needs from a plugin."""
     describes: bool = False
     trains: bool = False
     adapts: bool = True

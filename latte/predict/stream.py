@@ -21,13 +21,7 @@ from latte.data.prefetch import BATCHES_AHEAD, image_threads, ordered_map, to_de
 from latte.data.scan import SkippedImage
 from latte.data.sources.walk import LeftOut, iterate_images
 from latte.data.views import evaluation_pixels, normalise
-from latte.evaluate.predictions import (
-    PLAIN,
-    Columns,
-    Prediction,
-    PredictionFormat,
-    stream_predictions,
-)
+from latte.evaluate import predictions
 from latte.interfaces import ImageReference, LatteError, PixelFormat
 from latte.io.files import digest, write_atomically
 from latte.io.paths import is_folder, path_as_text
@@ -188,9 +182,9 @@ def _encode(adapted: Adapted, formats: list[PixelFormat], views: list[_Views]) -
 
 def write_rows(
     path: Path,
-    rows: Iterable[Prediction],
-    format: PredictionFormat,
-    columns: Columns = PLAIN,
+    rows: Iterable[predictions.Prediction],
+    format: predictions.PredictionFormat,
+    columns: predictions.Columns = predictions.PLAIN,
     on_stopped: Callable[[Path], None] | None = None,
 ) -> None:
     """Write each row immediately to a temporary file, which replaces `path` at the end.
@@ -201,7 +195,7 @@ def write_rows(
     partial = path.with_name(f"{path.name}.partial")
     started = False
 
-    def watched() -> Iterator[Prediction]:
+    def watched() -> Iterator[predictions.Prediction]:
         nonlocal started
         for row in rows:
             started = True
@@ -212,7 +206,7 @@ def write_rows(
             write_atomically(path, unfinished=partial) as temporary,
             temporary.open("w", encoding="utf-8", newline="") as file,
         ):
-            stream_predictions(file, watched(), format, columns)
+            predictions.stream_predictions(file, watched(), format, columns)
         partial.unlink(missing_ok=True)  # left by an earlier call
     except KeyboardInterrupt:
         if on_stopped is not None and started and partial.is_file():

@@ -30,7 +30,6 @@ class Comparison:
     published: Published | None
     skipped: tuple[LatteError, ...]
     reviewed: tuple[Group, ...]
-    """The gains, and the differences of two runs, that a person's answers measure."""
 
     @property
     def evidence(self) -> Mapping[Path, Evidence]:
