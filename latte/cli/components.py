@@ -63,12 +63,9 @@ def _show(kind: Kind, name: str) -> None:
     rows = [] if kind == "model" else [*option_rows(registry.options_model(registered))]
     console = results()
     console.print(f"{spec.kind} {spec.name}", style="bold")
-    console.print(spec.summary)
-    console.print()
-    console.print(f"package  {registered.package} ({registered.full_name})", soft_wrap=True)
-    console.print(f"defined  {spec.target}", soft_wrap=True)
-    console.print(f"recipe   {in_recipe(kind, name, rows)}", soft_wrap=True)
-    console.print()
+    console.print(f"{spec.summary}\n")
+    where = f"package  {registered.package} ({registered.full_name})\ndefined  {spec.target}"
+    console.print(f"{where}\nrecipe   {in_recipe(kind, name, rows)}\n", soft_wrap=True)
     if not rows:
         console.print("It has no options.")
         return

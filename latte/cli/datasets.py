@@ -12,13 +12,7 @@ from latte.cli.output import results
 from latte.cli.progress import make_progress
 from latte.cli.shared import command_group
 from latte.components.datasets.published import dataset
-from latte.components.datasets.published.facts import (
-    RANDOM_SPLITS,
-    SPLITS_PAGE,
-    Facts,
-    all_facts,
-    find_facts,
-)
+from latte.components.datasets.published import facts as published
 from latte.interfaces import LatteError
 from latte.io.paths import is_folder
 from latte.report.terminal import fitted
@@ -41,7 +35,7 @@ def list_(context: typer.Context) -> None:
     """List the published datasets that recipes name: size, licence, presence on this machine."""
     if context.invoked_subcommand is not None:
         return
-    found = all_facts().values()
+    found = published.all_facts().values()
     rows = [
         (
             facts.name,
@@ -69,7 +63,7 @@ def list_(context: typer.Context) -> None:
 @datasets.command()
 def show(name: NameArgument) -> None:
     """Show a dataset's layout, templates, prompts of the LatteCLIP paper, and how to get it."""
-    facts = find_facts(name)
+    facts = published.find_facts(name)
     console = results()
     console.print(facts.title, style="bold")
     console.print(fitted(("", ""), _rows(facts)))
@@ -88,7 +82,7 @@ def check(
 
     The exit code is 2 if the dataset cannot be used as it was published.
     """
-    facts = find_facts(name)
+    facts = published.find_facts(name)
     _report(facts, _folder(facts, root), split)
 
 
@@ -102,13 +96,13 @@ def get(name: NameArgument, root: RootOption = None) -> None:
     """
     from latte.components.datasets.published.get import get_dataset
 
-    facts = find_facts(name)
+    facts = published.find_facts(name)
     folder = _folder(facts, root)
     get_dataset(facts, folder, make_progress())
     _report(facts, folder, None)
 
 
-def _report(facts: Facts, root: Path, split: str | None) -> None:
+def _report(facts: published.Facts, root: Path, split: str | None) -> None:
     from latte.components.datasets.published.check import check as find_faults
     from latte.components.datasets.published.check import usable
 
@@ -125,7 +119,7 @@ def _report(facts: Facts, root: Path, split: str | None) -> None:
     console.print("It can be used.")
 
 
-def _folder(facts: Facts, root: Path | None) -> Path:
+def _folder(facts: published.Facts, root: Path | None) -> Path:
     chosen = root.expanduser().absolute() if root else dataset.default_root(facts)
     if chosen is None:
         hint = "Add --root DIR, or set LATTE_DATA to the folder that holds all datasets."
@@ -133,7 +127,7 @@ def _folder(facts: Facts, root: Path | None) -> Path:
     return chosen
 
 
-def presence(facts: Facts) -> str:
+def presence(facts: published.Facts) -> str:
     """Return `yes`, `part` or `no` by the dataset's folders and split file; `?` if unknown."""
     root = dataset.default_root(facts)
     if root is None:
@@ -143,11 +137,11 @@ def presence(facts: Facts) -> str:
     return "part" if dataset.missing(facts, root) else "yes"
 
 
-def _rows(facts: Facts) -> list[tuple[str, str]]:
+def _rows(facts: published.Facts) -> list[tuple[str, str]]:
     split = "the official test images; CoOp divided the others into train and val"
     if not facts.split:
         split = "the official one; train and val are training"
-    elif facts.made_from in RANDOM_SPLITS:
+    elif facts.made_from in published.RANDOM_SPLITS:
         split = "CoOp's own, drawn at random (50/20/30 % per class); not the official one"
     to_get = f"latte datasets get {facts.name} --root DIR"
     if not facts.torchvision:
@@ -173,5 +167,5 @@ def _rows(facts: Facts) -> list[tuple[str, str]]:
         ("", ""),
         ("to get it", to_get),
         *([("by hand", facts.by_hand)] if facts.by_hand else []),
-        *([("split file", f"by hand: {SPLITS_PAGE}")] if facts.split else []),
+        *([("split file", f"by hand: {published.SPLITS_PAGE}")] if facts.split else []),
     ]

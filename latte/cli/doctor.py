@@ -74,13 +74,9 @@ def _devices() -> list[str]:
         import torch
     except Exception as error:
         return [f"torch cannot be imported: {error}"]
-    found = []
-    for index in range(torch.cuda.device_count()):
-        properties = torch.cuda.get_device_properties(index)
-        found.append(f"cuda:{index} {properties.name}, {size(properties.total_memory)}")
-    if torch.backends.mps.is_available():
-        found.append("mps")
-    return [*found, "cpu"]
+    gpus = map(torch.cuda.get_device_properties, range(torch.cuda.device_count()))
+    found = [f"cuda:{at} {one.name}, {size(one.total_memory)}" for at, one in enumerate(gpus)]
+    return [*found, *(["mps"] if torch.backends.mps.is_available() else []), "cpu"]
 
 
 def _in_words(value: object) -> str:

@@ -60,9 +60,7 @@ class CommandGroup(SuggestingGroup):
         """Return the command called `cmd_name`, or None."""
         if cmd_name in COMMANDS:
             return _command(cmd_name, COMMANDS[cmd_name])
-        if cmd_name in plugin_commands():
-            return _plugin_command(cmd_name)
-        return None
+        return _plugin_command(cmd_name) if cmd_name in plugin_commands() else None
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """List the commands in groups, with the first sentence of each command's help."""

@@ -24,7 +24,6 @@ from latte.report.terminal import in_lines
 
 SECONDS_BETWEEN_LINES = 10.0
 _WIDE = 80
-"""Smallest width, in characters, of a terminal that has room for bars."""
 
 
 def make_progress(quiet: bool = False) -> Progress:

@@ -132,13 +132,12 @@ def annotated(recipe: Recipe) -> str:
             origin = origin.replace(f"{base}:", f"{shown(base)}:", 1)
         for own in (recipe.path.absolute(), recipe.path):
             origin = origin.replace(f"{own}:", "line ", 1)
-        comment = f"# {origin}" if origin else ""
-        beside = f"{line.text:<{column}}  {comment}" if comment else line.text
-        if len(beside) > WIDTH and comment:
+        beside = f"{line.text:<{column}}  # {origin}" if origin else line.text
+        if origin and len(beside) > WIDTH:
             indent = len(line.text) - len(line.text.lstrip())
-            text += [" " * indent + comment, line.text]
-        else:
-            text.append(beside)
+            text.append(f"{' ' * indent}# {origin}")
+            beside = line.text
+        text.append(beside)
     return "".join(f"{line}\n" for line in text)
 
 

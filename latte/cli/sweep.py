@@ -95,14 +95,12 @@ def run_all(
         if not quiet:
             echo(f"[{number}/{len(planned)}] {titles[number - 1]}", err=True)
 
+    def failed(failure: Failure) -> None:
+        echo(f"failed: {failure.run.title}", err=True)
+
     try:
-        return run_sweep(
-            planned,
-            registry,
-            make_progress(quiet),
-            on_start=announce,
-            on_failure=lambda failure: echo(f"failed: {failure.run.title}", err=True),
-        )
+        progress = make_progress(quiet)
+        return run_sweep(planned, registry, progress, on_start=announce, on_failure=failed)
     except SweepInterrupted as interrupt:
         done = f"stopped after {interrupt.done} of {len(planned)} runs"
         echo(f"\n{done}; the same command continues", err=True)

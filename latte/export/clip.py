@@ -6,14 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from open_clip import transformer as towers
 from open_clip.model import CLIP
-from open_clip.transformer import (
-    QuickGELU,
-    ResidualAttentionBlock,
-    TextTransformer,
-    Transformer,
-    VisionTransformer,
-)
 from timm.layers import GELUTanh
 from torch import Tensor, nn
 
@@ -86,7 +80,7 @@ def clip_weights(model: Any) -> dict[str, Tensor]:
 def text_tower(model: Any) -> Any:
     """Return the text tower. Raises `LatteError` if transformers' CLIP cannot represent it."""
     text: Any = model if type(model) is CLIP else getattr(model, "text", None)
-    if not (isinstance(text, CLIP) or type(text) is TextTransformer):
+    if not (isinstance(text, CLIP) or type(text) is towers.TextTransformer):
         kind = type(text).__name__
         raise no_counterpart(f"its text tower ({kind}) is not CLIP's own", "text")
     own = isinstance(text, CLIP)
@@ -108,7 +102,7 @@ def text_tower(model: Any) -> Any:
 
 def _require_plain_image_tower(visual: Any) -> None:
     kind: Any = type(visual)
-    if kind is not VisionTransformer:
+    if kind is not towers.VisionTransformer:
         inner = f" with a {type(visual.trunk).__name__}" if hasattr(visual, "trunk") else ""
         what = f"its image tower ({kind.__name__}{inner}) is not CLIP's own"
         raise no_counterpart(what, "image")
@@ -121,8 +115,8 @@ def _require_plain_image_tower(visual: Any) -> None:
 
 def transformer_config(transformer: Any, tower: str) -> dict[str, Any]:
     """Return the configuration of a tower's transformer blocks: their sizes and activation."""
-    plain = type(transformer) is Transformer and all(
-        type(block) is ResidualAttentionBlock
+    plain = type(transformer) is towers.Transformer and all(
+        type(block) is towers.ResidualAttentionBlock
         and not hasattr(block, "ln_1_kv")
         and isinstance(block.ls_1, nn.Identity)
         and isinstance(block.ls_2, nn.Identity)
@@ -141,7 +135,7 @@ def transformer_config(transformer: Any, tower: str) -> dict[str, Any]:
 
 def activation(layer: nn.Module, tower: str) -> str:
     """Return the name of an activation in transformers. Raises `LatteError` if it has no name."""
-    if isinstance(layer, QuickGELU):
+    if isinstance(layer, towers.QuickGELU):
         return "quick_gelu"
     if isinstance(layer, nn.GELU) and layer.approximate == "none":
         return "gelu"

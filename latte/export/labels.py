@@ -40,7 +40,6 @@ class ExportedLabels:
     images: int
     files: tuple[Path, ...]
     note: str | None = None
-    """Settings that the other tool needs besides the files."""
 
 
 def export_labels(
@@ -107,7 +106,15 @@ def _export_tasks(run: FinishedRun, output: Path, force: bool) -> ExportedLabels
     with write_atomically(output) as temporary, temporary.open("w", encoding="utf-8") as file:
         found = _tasks(answers, images, run.class_names, root, run.folder.path.name)
         file.write("[\n" + ",\n".join(map(_json, found)) + "\n]\n")
-    write_text(interface, _interface(run.class_names))
+    choices = "".join(
+        f"    <Choice value={quoteattr(printable(name))}/>\n" for name in run.class_names
+    )
+    write_text(
+        interface,
+        f'<View>\n  <Image name="{_IMAGE}" value="$image"/>\n'
+        f'  <Choices name="{_CHOICES}" toName="{_IMAGE}" choice="single">\n'
+        f"{choices}  </Choices>\n</View>\n",
+    )
     note = (
         "start Label Studio with LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true and "
         f"LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={root}"
@@ -207,13 +214,3 @@ def _tasks(
             "data": {"image": f"/data/local-files/?d={quote(path)}", "image_id": answer.image},
             "predictions": [{"model_version": model, "score": confidence, "result": [result]}],
         }
-
-
-def _interface(class_names: Sequence[str]) -> str:
-    """Return the labelling interface: an image and a choice of one class."""
-    choices = "".join(f"    <Choice value={quoteattr(printable(name))}/>\n" for name in class_names)
-    return (
-        f'<View>\n  <Image name="{_IMAGE}" value="$image"/>\n'
-        f'  <Choices name="{_CHOICES}" toName="{_IMAGE}" choice="single">\n'
-        f"{choices}  </Choices>\n</View>\n"
-    )

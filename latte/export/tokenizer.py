@@ -23,11 +23,8 @@ _ENTITIES = ("&amp;", "&amp;", "&lt;", "&gt;", "&quot;", "&#39;", "&apos;", "&nb
 """Most common HTML entities; `&amp;` is listed twice because open_clip unescapes twice."""
 
 _REPAIRED = (
-    range(0x0100, 0x0250),
-    range(0x2000, 0x2070),
-    range(0x3000, 0x3001),
-    range(0xFB00, 0xFB10),
-    range(0xFF00, 0xFFF0),
+    *(range(0x0100, 0x0250), range(0x2000, 0x2070), range(0x3000, 0x3001)),
+    *(range(0xFB00, 0xFB10), range(0xFF00, 0xFFF0)),
 )
 """Characters that ftfy replaces by plain ones: quotes, ligatures, full-width forms."""
 

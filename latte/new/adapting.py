@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from latte.run.comparing import MeasuredModel
 
 OUTPUT = Path("adapted")
-"""Default folder of recipes and run folders, relative to the working directory."""
 _MARK = "# latte adapt replaces this file until you edit it: "
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from latte.registry.spec import Kind
 
 AUTO = "auto"
-"""Name that lets latte choose a method without training."""
 CONTROL = "without-descriptions"
 """Control run of methods that train the CLIP: the same training without texts about images."""
 
@@ -24,7 +23,6 @@ class Method:
     before: str
     after: str
     component: tuple[Kind, str] | None = None
-    """Kind and name of the component that the method needs from a plugin."""
     describes: bool = False
     trains: bool = False
     adapts: bool = True

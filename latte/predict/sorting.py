@@ -116,15 +116,13 @@ class Sorter:
         )
         same = (one for one in copies if one.is_file() and filecmp.cmp(image, one, shallow=False))
         found = next(same, None)
-        if found is None:
-            return
-        if not self.elsewhere:
+        if found and not self.elsewhere:
             self._warn(
                 f"warning: {found}: an earlier sorting put this image into another "
                 f"folder than {folder.name}, so that it will be in both\n"
                 "  sort into a new folder, or delete this one first"
             )
-        self.elsewhere += 1
+        self.elsewhere += found is not None
 
     def _write(self, image: Path, target: Path, temporary: Path) -> None:
         """Write the image under the name `temporary`, then rename it."""

@@ -21,17 +21,11 @@ from latte.data.prefetch import BATCHES_AHEAD, image_threads, ordered_map, to_de
 from latte.data.scan import SkippedImage
 from latte.data.sources.walk import LeftOut, iterate_images
 from latte.data.views import evaluation_pixels, normalise
-from latte.evaluate.predictions import (
-    PLAIN,
-    Columns,
-    Prediction,
-    PredictionFormat,
-    stream_predictions,
-)
+from latte.evaluate import predictions
 from latte.interfaces import ImageReference, LatteError, PixelFormat
 from latte.io.files import digest, write_atomically
 from latte.io.paths import is_folder, path_as_text
-from latte.run.adapted import Adapted, Member
+from latte.run.adapted import Adapted
 
 Unreadable = Callable[[SkippedImage], None]
 
@@ -175,25 +169,22 @@ def _encode(adapted: Adapted, formats: list[PixelFormat], views: list[_Views]) -
         device, pixels = adapted.members[0].backbone.logit_scale.device, {}
         for one, *same in zip(formats, *(view.pixels for view in views), strict=True):
             pixels[one] = normalise(to_device(torch.stack(same), device), one)
-        features = tuple(
-            _features(member, pixels[member.backbone.pixel_format]) for member in adapted.members
-        )
+        features = []
+        for member in adapted.members:
+            with member.encoding():
+                own = pixels[member.backbone.pixel_format]
+                features.append(member.backbone.encode_images(own).cpu())
     for one in features:
         check_features(one, "image", where=views[0].name)
     names, keys = tuple(view.name for view in views), tuple(view.key for view in views)
-    return Encoded(names, keys, features)
-
-
-def _features(member: Member, pixels: Tensor) -> Tensor:
-    with member.encoding():
-        return member.backbone.encode_images(pixels).cpu()
+    return Encoded(names, keys, tuple(features))
 
 
 def write_rows(
     path: Path,
-    rows: Iterable[Prediction],
-    format: PredictionFormat,
-    columns: Columns = PLAIN,
+    rows: Iterable[predictions.Prediction],
+    format: predictions.PredictionFormat,
+    columns: predictions.Columns = predictions.PLAIN,
     on_stopped: Callable[[Path], None] | None = None,
 ) -> None:
     """Write each row immediately to a temporary file, which replaces `path` at the end.
@@ -204,7 +195,7 @@ def write_rows(
     partial = path.with_name(f"{path.name}.partial")
     started = False
 
-    def watched() -> Iterator[Prediction]:
+    def watched() -> Iterator[predictions.Prediction]:
         nonlocal started
         for row in rows:
             started = True
@@ -215,7 +206,7 @@ def write_rows(
             write_atomically(path, unfinished=partial) as temporary,
             temporary.open("w", encoding="utf-8", newline="") as file,
         ):
-            stream_predictions(file, watched(), format, columns)
+            predictions.stream_predictions(file, watched(), format, columns)
         partial.unlink(missing_ok=True)  # left by an earlier call
     except KeyboardInterrupt:
         if on_stopped is not None and started and partial.is_file():

@@ -133,15 +133,12 @@ def _summary(results: RunResults) -> str:
     images = plural(results.training_images, "image")
     described = results.recipe.get("describer") or results.recipe.get("describers")
     texts = ", and texts about the images" if described else ""
+    labels = f"pseudo-labels that came from the CLIP itself{texts}"
     if is_oracle(results.recipe):
-        return (
-            f"A CLIP adapted to {images}, for {classes}. It was trained on pseudo-labels that "
-            f"came from the CLIP itself{texts}, in groups that were formed by ground-truth labels."
-        )
-    return (
-        f"A CLIP adapted to {images} without labels, for {classes}. It was trained only on "
-        f"pseudo-labels that came from the CLIP itself{texts}."
-    )
+        groups = "in groups that were formed by ground-truth labels"
+        return f"A CLIP adapted to {images}, for {classes}. It was trained on {labels}, {groups}."
+    adapted = f"A CLIP adapted to {images} without labels, for {classes}."
+    return f"{adapted} It was trained only on {labels}."
 
 
 def _listed(pairs: list[facts.Fact]) -> str:

@@ -195,8 +195,7 @@ def plain_tick(value: float, step: float) -> str:
         return "0"
     if abs(step) < 1e-3 or abs(value) >= 1e5:
         exponent = math.floor(math.log10(abs(value)) + 1e-9)
-        digits = _digits(step / 10.0**exponent)
-        mantissa = f"{value / 10.0**exponent:.{digits}f}"
+        mantissa = _fixed(value / 10.0**exponent, step / 10.0**exponent)
         return f"{mantissa}e{exponent}".replace("-", MINUS)
     return _fixed(value, step)
 
@@ -231,7 +230,16 @@ def _framed(
     ends = [end for sample in samples for end in (sample.low, sample.high)]
     extra = [] if reference is None else [reference.value]
     y = Scale.around([*ends, *extra], height - bottom, top)
-    _axes(drawing, x, y, tick)
+    heights, steps = y.ticks(4), [step for step in x.ticks() if step == round(step)]
+    for value in heights:
+        drawing.line((x.start, y(value)), (x.end, y(value)), "grid")
+        drawing.text((x.start - 8, y(value) + 4), tick(value, _distance(heights)), "tick", "end")
+    drawing.line((x.start, y.start), (x.end, y.start), "axis")
+    for step in steps:
+        drawing.line((x(step), y.start), (x(step), y.start + 4), "axis")
+        text = plain_tick(step, _distance(steps))
+        drawing.text((x(step), y.start + 18), text, "tick", _anchor(x(step), x))
+    drawing.text((x.end, y.start + 35), "step", "tick", "end")
     if reference is not None:
         level = y(reference.value)
         drawing.line((x.start, level), (x.end, level), "reference")
@@ -240,27 +248,10 @@ def _framed(
     return drawing, x, y
 
 
-def _axes(drawing: Drawing, x: Scale, y: Scale, tick: Format) -> None:
-    heights = y.ticks(4)
-    for value in heights:
-        drawing.line((x.start, y(value)), (x.end, y(value)), "grid")
-        drawing.text((x.start - 8, y(value) + 4), tick(value, _distance(heights)), "tick", "end")
-    drawing.line((x.start, y.start), (x.end, y.start), "axis")
-    steps = [step for step in x.ticks() if step == round(step)]
-    for step in steps:
-        drawing.line((x(step), y.start), (x(step), y.start + 4), "axis")
-        text = plain_tick(step, _distance(steps))
-        drawing.text((x(step), y.start + 18), text, "tick", _anchor(x(step), x))
-    drawing.text((x.end, y.start + 35), "step", "tick", "end")
-
-
 def _distance(ticks: Sequence[float]) -> float:
     return ticks[1] - ticks[0] if len(ticks) > 1 else 1.0
 
 
-def _digits(step: float) -> int:
-    return max(0, math.ceil(-math.log10(step) - 1e-9))
-
-
 def _fixed(value: float, step: float) -> str:
-    return f"{value:.{_digits(step)}f}".replace("-", MINUS)
+    digits = max(0, math.ceil(-math.log10(step) - 1e-9))
+    return f"{value:.{digits}f}".replace("-", MINUS)

@@ -20,7 +20,6 @@ class Group:
     differences: tuple[Evidence, ...]
     unasked: tuple[Path, ...]
     contradictions: str
-    """The sentence on answers that contradict each other; empty if there are none."""
 
 
 def read_evidence(folder: Path) -> Evidence | None:
@@ -45,23 +44,18 @@ def read_groups(folders: Iterable[Path]) -> tuple[Group, ...]:
         run = FinishedRun(RunFolder(folder))
         if run.folder.training_images.exists() and run.folder.prototypes.exists():
             alike.setdefault((run.class_names, frozenset(run.training_keys)), []).append(folder)
-    return tuple(
-        _group([one for one in several if found[one]], [one for one in several if not found[one]])
-        for several in alike.values()
-        if any(found[one] for one in several)
-    )
-
-
-def _group(reviewed: list[Path], unasked: list[Path]) -> Group:
-    review = Review(*(FinishedRun(RunFolder(folder)) for folder in reviewed))
-    stored = review.stored()
-    together = review.evidence(stored.answers)
-    return Group(
-        dict(zip(reviewed, together, strict=False)),
-        together[len(reviewed) :],
-        tuple(unasked),
-        contradictions(stored.contradictions),
-    )
+    groups = []
+    for several in alike.values():
+        reviewed = [one for one in several if found[one]]
+        if not reviewed:
+            continue
+        review = Review(*(FinishedRun(RunFolder(folder)) for folder in reviewed))
+        stored = review.stored()
+        together = review.evidence(stored.answers)
+        gains, differences = dict(zip(reviewed, together, strict=False)), together[len(reviewed) :]
+        unasked = tuple(one for one in several if not found[one])
+        groups.append(Group(gains, differences, unasked, contradictions(stored.contradictions)))
+    return tuple(groups)
 
 
 def evidence_lines(found: Evidence | None, run: str) -> tuple[str, ...]:

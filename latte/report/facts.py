@@ -114,16 +114,9 @@ def steps(results: RunResults) -> int:
 def method_facts(recipe: Mapping[str, Any]) -> list[Fact]:
     """Return facts about the recipe's components and main settings."""
     facts = [("Starting model", _starting_model(recipe)), ("Dataset", _used(recipe.get("dataset")))]
-    facts += [
-        (term, _used(recipe.get(key)))
-        for term, key in (
-            ("Describer", "describer"),
-            ("Describers", "describers"),
-            ("Descriptions", "descriptions"),
-            ("Gates", "gates"),
-            ("Pseudo-labels", "labels"),
-        )
-    ]
+    keys = ("describer", "describers", "descriptions", "gates")
+    facts += [(key.capitalize(), _used(recipe.get(key))) for key in keys]
+    facts.append(("Pseudo-labels", _used(recipe.get("labels"))))
     train = _mapping(recipe.get("train"))
     takes_steps = bool(train.get("max_steps", 1) and train.get("max_epochs", 1))
     facts += [fact for one in _learners(recipe) for fact in _learner_facts(one, takes_steps)]
@@ -251,9 +244,7 @@ def _used(choice: Any) -> str:
         use, label = str(choice.get("use", "")), choice.get("name")
         by = f" by {choice['by']}" if choice.get("by") else ""
         return (f"{use} ({label})" if label and label != use else use) + by
-    if isinstance(choice, Sequence):
-        return ", ".join(_used(each) for each in choice)
-    return ""
+    return ", ".join(map(_used, choice)) if isinstance(choice, Sequence) else ""
 
 
 def _with_options(choice: Any) -> str:

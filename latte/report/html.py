@@ -27,18 +27,9 @@ def filled(
     """
     style = _STYLE.read_text(encoding="utf-8")
     script = (templates / script_name).read_text(encoding="utf-8") if script_name else ""
-    text = (
-        _environment(templates)
-        .get_template(page)
-        .render(
-            **content,
-            style=Markup(style),
-            script=Markup(script),
-            style_hash=_source_expression(style),
-            script_hash=_source_expression(script),
-        )
-    )
-    return printable(text)
+    hashes = {"style_hash": _source_expression(style), "script_hash": _source_expression(script)}
+    template = _environment(templates).get_template(page)
+    return printable(template.render(content, **hashes, style=Markup(style), script=Markup(script)))
 
 
 @cache

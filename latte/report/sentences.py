@@ -66,11 +66,9 @@ class VerdictWords:
     tone: VerdictTone
     sentence: str
     reason: str | None = None
-    """The guard's reason as a full sentence; None if the recipe has no guard."""
     commands: tuple[tuple[str, str], ...] = ()
     """Pairs (purpose, command) that use the candidate instead; empty if not needed."""
     advice: str | None = None
-    """Sentence on how to use zero-shot CLIP instead; None if not needed."""
 
     @property
     def lines(self) -> tuple[str, ...]:

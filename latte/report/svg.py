@@ -32,11 +32,8 @@ class Drawing:
         )
         if fixed:
             self._root.attrib |= {"width": str(width), "height": str(height)}
-        if label is None:
-            self._root.set("aria-hidden", "true")
-        else:
-            self._root.set("role", "img")
-            self._root.set("aria-label", label)
+        named = {"aria-hidden": "true"} if label is None else {"role": "img", "aria-label": label}
+        self._root.attrib |= named
 
     def line(self, start: Point, end: Point, css_class: str) -> None:
         """Draw a straight line."""

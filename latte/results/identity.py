@@ -19,7 +19,6 @@ NOT_IDENTITY = ("output", "device", "reporters", "controls", "requires", "evalua
 """Recipe keys that change the place, speed or reports of a run, but not its model."""
 
 _ADDED: Mapping[str, Any] = {"views": None, "text_attention": "by_length", "compile": None}
-"""Keys of `train` that older versions lack, with their default values."""
 
 
 def run_hash(recipe: Recipe, limit: int | None) -> str:

@@ -164,7 +164,6 @@ _DAMAGE = (
     *(ValueError, ArithmeticError, LookupError, TypeError, RecursionError),
     *(SafetensorError, csv.Error),
 )
-"""Errors that code raises when it reads or shows a damaged file."""
 
 StoredT = TypeVar("StoredT")
 

@@ -57,17 +57,14 @@ class Run:
     controls: Mapping[str, Run]
     oracle: bool
     seconds: Mapping[str, float]
-    """Seconds by stage, in order."""
     peak_memory_mb: float | None
     classes: Mapping[str, tuple[ClassAccuracy, ...]] = field(default_factory=dict)
     """Accuracy of each class, in label order, by `zero-shot` and `adapted`."""
     own: Score | None = None
     """The posterior's score on test images that are also training images."""
     own_images: int = 0
-    """The number of test images that are also training images and have a posterior."""
     verdict: Verdict | None = None
     candidate: Score | None = None
-    """Score of the candidate: the adapted model, if the guard did not accept it in full."""
 
     @property
     def files(self) -> FinishedRun:

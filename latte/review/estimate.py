@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Literal
 
 from latte.evaluate.confidence_sequence import confidence_sequence
@@ -99,18 +100,14 @@ class _Asked:
 
     def first(self, images: Sequence[ReviewImage]) -> list[ReviewImage]:
         """Return the `images` before the first one without an answer that measures the gain."""
-        found = []
-        for one in images:
-            answer = self._answers.get(one.key)
-            if answer is None or answer.use != "evidence":
-                break
-            found.append(one)
-        return found
+        return [*takewhile(self._measures, images)]
 
     def evidence(self, images: Sequence[ReviewImage]) -> int:
         """Return the number of images with an answer that measures the gain (use `evidence`)."""
-        answers = (self._answers.get(one.key) for one in images)
-        return sum(answer is not None and answer.use == "evidence" for answer in answers)
+        return sum(map(self._measures, images))
+
+    def _measures(self, image: ReviewImage) -> bool:
+        return image.key in self._answers and self._answers[image.key].use == "evidence"
 
     def is_unsure(self, image: ReviewImage) -> bool:
         return self._answers[image.key].kind == "unsure"

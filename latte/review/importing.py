@@ -113,21 +113,16 @@ def import_answers(review: Review, path: Path) -> list[Answer]:
 def _read(path: Path, keys: Mapping[str, str]) -> Iterator[_Given]:
     """Yield the answers of a file; the file's first character decides the format."""
     text = read_text(existing_file(path, "--import"))
-    match text.lstrip()[:1]:
-        case "[":
-            yield from _label_studio(path, text)
-        case "{":
-            yield from _fiftyone(path, text, keys)
-        case _:
-            yield from _csv(path)
-
-
-def _csv(path: Path) -> Iterator[_Given]:
+    if text.lstrip()[:1] == "[":
+        yield from _label_studio(path, text)
+        return
+    if text.lstrip()[:1] == "{":
+        yield from _fiftyone(path, text, keys)
+        return
     for row in csv_rows(path):
         if "label" not in row.values:
             raise LatteError("no column 'label'", where=row.where, hint=_UNREADABLE)
-        label = (row.optional_text("label") or "").strip()
-        if label:
+        if label := (row.optional_text("label") or "").strip():
             yield _Given(row.where, row.text("image"), label, row.optional_text("use"))
 
 

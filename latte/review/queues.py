@@ -129,8 +129,7 @@ class SheetQueue(Queue):
     def next(self, answers: Answers) -> Question | None:
         """Return the question about the first group without an answer."""
         for group in self._groups:
-            images = self._left(group, answers)
-            if images:
+            if images := self._left(group, answers):
                 return replace(group, images=self._shown(images))
         return None
 

@@ -18,7 +18,6 @@ class Evidence:
 
     estimate: Estimate
     compared: str
-    """The model whose gain is estimated, in words."""
     baseline: str = ZERO_SHOT
     """The other model of the comparison, in words: zero-shot CLIP or another run's model."""
     teaching: int = 0

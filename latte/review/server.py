@@ -20,7 +20,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from latte.interfaces import LatteError
 from latte.results.answers import Kind
-from latte.review.groups import Question
 from latte.review.queues import QueueName
 from latte.review.session import Review
 
@@ -30,7 +29,6 @@ Picture = Callable[[int, int], bytes]
 _FILES = {"": "text/html", "page.css": "text/css", "page.js": "text/javascript"}
 _LARGEST_ANSWER = 10_000
 _LARGE, _SMALL = 1024, 320
-"""Length of the longer side of an image in pixels."""
 _HEADERS = {
     "content-security-policy": "default-src 'none'; img-src 'self' data:; script-src 'self'; "
     "style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -142,8 +140,14 @@ class _Server:
 
     def _state(self, queue: QueueName) -> Mapping[str, Any]:
         now = self._review.standing(queue)
+        # The page shows neither confidences nor the models' names.
+        question = now.question and {
+            "rows": [one.row for one in now.question.images],
+            "options": now.question.options,
+            "examples": [one and one.row for one in now.question.examples],
+        }
         return {
-            "question": None if now.question is None else _shown(now.question),
+            "question": question,
             "answered": now.answered,
             "left": now.left,
             "uses": now.uses,
@@ -182,14 +186,6 @@ class _Guarded:
                 await send(message)
 
             await self._app(inner, receive, sending)
-
-
-def _shown(question: Question) -> Mapping[str, Any]:
-    return {
-        "rows": [one.row for one in question.images],
-        "options": question.options,
-        "examples": [one and one.row for one in question.examples],
-    }
 
 
 def _refused(status: int, why: str) -> Response:

@@ -30,7 +30,6 @@ class Comparison:
     published: Published | None
     skipped: tuple[LatteError, ...]
     reviewed: tuple[Group, ...]
-    """The gains, and the differences of two runs, that a person's answers measure."""
 
     @property
     def evidence(self) -> Mapping[Path, Evidence]:
@@ -103,7 +102,24 @@ def notes(comparison: Comparison) -> list[str]:
             f"Rows show the settings that tell them apart. {count(most)} more settings differ; "
             "they are in the page (--html FILE), the CSV and the JSON."
         )
-    found += [*_on_own_images(rows), *_on_intervals(rows), *_on_data(rows)]
+    for row in rows:
+        if row.own:
+            found.append(
+                f"{one_line(row.name)}: {count(row.own_images)} test images are also training "
+                "images. The labels that the run gave them, together with all training images, "
+                f"have top-1 {mean_percent(row.own.top1, row.own_images)} %, gain over zero-shot "
+                f"{row.own.gain_text(row.own_images)}. The table shows the classifier for new "
+                f"images, on {count(row.data.images)} images."
+            )
+    found += _on_intervals(rows)
+    digests: dict[tuple[str, str], set[str]] = {}
+    for row in rows:
+        digests.setdefault((row.method, row.data.name), set()).add(row.data.digest)
+    if any(len(several) > 1 for several in digests.values()):
+        found.append(
+            "Runs on different evaluation images are kept apart, never averaged. (--limit draws "
+            "its images from the seed.)"
+        )
     found += _on_published(comparison)
     if not comparison.has_verdicts:
         found.append(
@@ -146,19 +162,6 @@ def _review(folders: Sequence[Path]) -> str:
     return one_line(shlex.join(["latte", "review", *map(relative, folders)]))
 
 
-def _on_own_images(rows: Sequence[Row]) -> Iterator[str]:
-    """Yield notes on test images that are also training images, which the table leaves out."""
-    for row in rows:
-        if row.own:
-            yield (
-                f"{one_line(row.name)}: {count(row.own_images)} test images are also training "
-                "images. The labels that the run gave them, together with all training images, "
-                f"have top-1 {mean_percent(row.own.top1, row.own_images)} %, gain over zero-shot "
-                f"{row.own.gain_text(row.own_images)}. The table shows the classifier for new "
-                f"images, on {count(row.data.images)} images."
-            )
-
-
 def _on_intervals(rows: Sequence[Row]) -> Iterator[str]:
     results = [one for row in rows if row.adapted for one in (row.adapted, *row.others.values())]
     several = [result for result in results if result.top1.runs > 1]
@@ -176,18 +179,6 @@ def _on_intervals(rows: Sequence[Row]) -> Iterator[str]:
         )
     if len(several) < len(results):
         yield "One seed: the gain has the run's paired 95 % interval over images, not over seeds."
-
-
-def _on_data(rows: Sequence[Row]) -> Iterator[str]:
-    """Yield a note on why runs with the same dataset name are in different tables, if any are."""
-    digests: dict[tuple[str, str], set[str]] = {}
-    for row in rows:
-        digests.setdefault((row.method, row.data.name), set()).add(row.data.digest)
-    if any(len(found) > 1 for found in digests.values()):
-        yield (
-            "Runs on different evaluation images are kept apart, never averaged. (--limit draws "
-            "its images from the seed.)"
-        )
 
 
 def _on_published(comparison: Comparison) -> Iterator[str]:

@@ -123,25 +123,9 @@ def _one_line(text: str) -> str:
 
 
 COLUMNS = (
-    "method",
-    "settings",
-    "dataset",
-    "images",
-    "data",
-    "classifier",
-    "runs",
-    "seeds",
-    "top1",
-    "top1_deviation",
-    "gain",
-    "gain_low",
-    "gain_high",
-    "gain_over",
-    "published_top1",
-    "verdict",
-    "seconds",
-    "peak_memory_mb",
-    "folders",
+    *("method", "settings", "dataset", "images", "data", "classifier", "runs", "seeds"),
+    *("top1", "top1_deviation", "gain", "gain_low", "gain_high", "gain_over"),
+    *("published_top1", "verdict", "seconds", "peak_memory_mb", "folders"),
 )
 """Columns of the CSV. Accuracies, gains and deviations are fractions; a missing value is empty."""
 CSV_START = f"{COLUMNS[0]},{COLUMNS[1]},"

@@ -36,7 +36,8 @@ def differences(rows: Sequence[Row]) -> dict[str, Any] | None:
     counts = images.pop()
     scores = [("zero-shot", _mean(known[0].runs, "zero-shot"))]
     scores += [(one_line(row.name), _mean(row.runs, "adapted")) for row in known]
-    first, second = _ranked(known)[1::-1] if len(known) > 1 else [-1, 0]
+    # Index 0 is zero-shot CLIP.
+    second, first = [1 + index for index in _ranked(known)[:2]] if len(known) > 1 else [1, 0]
     names = _names(known[0].runs[0], len(counts))
     return {
         "data": {
@@ -45,9 +46,9 @@ def differences(rows: Sequence[Row]) -> dict[str, Any] | None:
             "choices": [[one and round(one, 6) for one in values] for _, values in scores],
         },
         "choices": [name for name, _ in scores],
-        "first": first + 1,
-        "second": second + 1,
-        "lines": _lines(names, counts, scores[first + 1][1], scores[second + 1][1]),
+        "first": first,
+        "second": second,
+        "lines": _lines(names, counts, scores[first][1], scores[second][1]),
     }
 
 

@@ -67,7 +67,6 @@ class Row:
     adapted: Result | None
     controls: Mapping[str, Result]
     seconds: Mapping[str, float]
-    """Mean seconds by stage."""
     peak_memory_mb: float | None
     """Largest peak memory of the runs, in MiB; None if no run recorded its memory."""
     folders: tuple[Path, ...]
@@ -125,9 +124,17 @@ def make_rows(runs: Sequence[Run]) -> tuple[list[Row], list[LatteError]]:
     Runs with different evaluation images, training images or weights are in different rows, even if
     their recipes have the same name.
     """
-    groups, repeated = _grouped(runs)
+    groups: dict[str, dict[int, Run]] = {}
+    repeated = []
+    for run in runs:
+        key = digest_json([run.method, run.data.digest, dict(run.settings)])
+        earlier = groups.setdefault(key, {}).setdefault(run.seed, run)
+        if earlier is not run:
+            what = f"the same recipe, data and seed as {earlier.folder}, which is counted once"
+            repeated.append(LatteError(what, where=str(run.folder)))
     families: dict[tuple[str, Data], list[list[Run]]] = {}
-    for group in groups:
+    for by_seed in groups.values():
+        group = [by_seed[seed] for seed in sorted(by_seed)]
         families.setdefault((group[0].method, group[0].data), []).append(group)
     rows = [row for family in families.values() for row in _family_rows(family)]
     rows.sort(key=lambda row: (row.data.name, row.data.digest, row.method))
@@ -188,19 +195,6 @@ def order(settings: Mapping[str, Any], keys: Sequence[str]) -> tuple[tuple[int, 
         (0, float(value), "") if isinstance(value, int | float) else (1, 0.0, repr(value))
         for value in values
     )
-
-
-def _grouped(runs: Sequence[Run]) -> tuple[list[list[Run]], list[LatteError]]:
-    """Return the runs of each row, ordered by seed, and errors about repeated runs."""
-    groups: dict[str, dict[int, Run]] = {}
-    repeated = []
-    for run in runs:
-        key = digest_json([run.method, run.data.digest, dict(run.settings)])
-        earlier = groups.setdefault(key, {}).setdefault(run.seed, run)
-        if earlier is not run:
-            what = f"the same recipe, data and seed as {earlier.folder}, which is counted once"
-            repeated.append(LatteError(what, where=str(run.folder)))
-    return [[group[seed] for seed in sorted(group)] for group in groups.values()], repeated
 
 
 def _family_rows(family: Sequence[Sequence[Run]]) -> list[Row]:

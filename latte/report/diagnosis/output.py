@@ -24,7 +24,16 @@ _VALUE_WIDTH = 8
 
 def text(found: Diagnoses) -> str:
     """Return the diagnoses as text: one run with explanations, or several runs side by side."""
-    lines = [*(_single(found.runs[0]) if len(found.runs) == 1 else _several(found))]
+    if len(found.runs) == 1:
+        lines = [*_single(found.runs[0])]
+    else:
+        lines = []
+        for number, one in enumerate(found.runs, 1):
+            first, *others = _about(one)
+            lines += [*paragraph(f"run {number} is {first}"), *others]
+        for start in range(0, len(found.runs), _RUNS_PER_TABLE):
+            lines += _side_by_side(found.runs[start : start + _RUNS_PER_TABLE], start + 1)
+        lines += ["", *paragraph("What each measure means: latte diagnose RUN, with one run.")]
     for note in notes(found):
         lines += ["", *paragraph(note)]
     return "\n".join(lines)
@@ -156,15 +165,6 @@ def _certainty(one: Measurement, images: int) -> str:
         low, high = (value_text(one.measure, end, images) for end in ends)
         return f"(95 % interval: {low} to {high})"
     return ""
-
-
-def _several(found: Diagnoses) -> Iterator[str]:
-    for number, one in enumerate(found.runs, 1):
-        first, *others = _about(one)
-        yield from (*paragraph(f"run {number} is {first}"), *others)
-    for start in range(0, len(found.runs), _RUNS_PER_TABLE):
-        yield from _side_by_side(found.runs[start : start + _RUNS_PER_TABLE], start + 1)
-    yield from ("", *paragraph("What each measure means: latte diagnose RUN, with one run."))
 
 
 def _side_by_side(runs: Sequence[Diagnosis], number: int) -> Iterator[str]:

@@ -13,7 +13,6 @@ from latte.report.numbers import bare_percent, points
 from latte.report.sentences import ADAPTED, ZERO_SHOT, named
 
 LISTED = 8
-"""Number of classes in the lists of the most improved and of the most worsened classes."""
 MOST_CLASSES = 1_000
 """Largest number of classes in the full table; ten thousand rows would take ten megabytes."""
 
