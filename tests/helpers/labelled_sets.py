@@ -31,7 +31,7 @@ def labelled_set(
 
 
 def split_of(folder: Path, name: str, labels: Sequence[int]) -> Path:
-    """Write `NAME.json`, a split of the classes `labels` of latte-tiny's photos; return its path."""
+    """Write a split of the classes `labels` of latte-tiny's photos; return its path."""
     whole = json.loads((IMAGES / "split.json").read_text(encoding="utf-8"))
     few = {
         part: [[path, labels.index(label), name] for path, label, name in rows if label in labels]
