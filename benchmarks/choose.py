@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -54,58 +54,46 @@ class Variant:
     text: Change | None = None
 
 
-def resized(size: int) -> Change:
-    """Return the change to square images of `size` pixels."""
-
-    def change(clip: OpenClipBackbone) -> None:
-        clip.pixel_format = replace(clip.pixel_format, size=size)
-
-    return change
+def resize(clip: OpenClipBackbone, size: int) -> None:
+    """Change a CLIP to square images of `size` pixels."""
+    clip.pixel_format = replace(clip.pixel_format, size=size)
 
 
-def noisy(tower: str, share: float) -> Change:
-    """Return the change that adds noise to a tower's matrices, relative to their deviation."""
-
-    @torch.no_grad()
-    def change(clip: OpenClipBackbone) -> None:
-        generator = torch.Generator().manual_seed(0)
-        for weight in getattr(clip.model, tower).parameters():
-            if weight.ndim > 1:
-                noise = torch.randn(weight.shape, generator=generator)
-                weight.add_(share * weight.std() * noise)
-
-    return change
+@torch.no_grad()
+def add_noise(clip: OpenClipBackbone, tower: str, share: float) -> None:
+    """Add noise to a tower's matrices, relative to their deviation."""
+    generator = torch.Generator().manual_seed(0)
+    for weight in getattr(clip.model, tower).parameters():
+        if weight.ndim > 1:
+            noise = torch.randn(weight.shape, generator=generator)
+            weight.add_(share * weight.std() * noise)
 
 
-def pruned(*blocks: tuple[int, int]) -> Change:
-    """Return the change that skips residual blocks of the image tower, each (stage, block)."""
-
-    def change(clip: OpenClipBackbone) -> None:
-        for stage, block in blocks:
-            clip.model.visual.trunk.blocks[stage][block] = nn.Identity()
-
-    return change
+def prune(clip: OpenClipBackbone, *blocks: tuple[int, int]) -> None:
+    """Skip residual blocks of the image tower, each (stage, block)."""
+    for stage, block in blocks:
+        clip.model.visual.trunk.blocks[stage][block] = nn.Identity()
 
 
-def without_text_layers(*layers: int) -> Change:
-    """Return the change that removes layers of the text tower."""
-
-    def change(clip: OpenClipBackbone) -> None:
-        for layer in sorted(layers, reverse=True):
-            del clip.model.transformer.resblocks[layer]
-
-    return change
+def _changed(change: Callable[..., None], *arguments: Any) -> Change:
+    return lambda clip: change(clip, *arguments)
 
 
+def _without_last_text_layer(clip: OpenClipBackbone) -> None:
+    del clip.model.transformer.resblocks[1]
+
+
+_TEXT_NOISE = _changed(add_noise, "transformer", 0.3)
 VARIANTS = (
     Variant("as it is"),
-    *(Variant(f"{size} pixels", resized(size)) for size in (160, 128, 96)),
-    Variant("one block less", pruned((5, 3))),
-    Variant("three blocks less", pruned((4, 2), (5, 2), (5, 3))),
-    *(Variant(f"image noise {share}", noisy("visual", share)) for share in (0.03, 0.06)),
-    *(Variant(f"text noise {share}", None, noisy("transformer", share)) for share in (0.3, 0.6)),
-    Variant("one text layer less", None, without_text_layers(1)),
-    Variant("128 pixels, text noise", resized(128), noisy("transformer", 0.3)),
+    *(Variant(f"{size} pixels", _changed(resize, size)) for size in (160, 128, 96)),
+    Variant("one block less", _changed(prune, (5, 3))),
+    Variant("three blocks less", _changed(prune, (4, 2), (5, 2), (5, 3))),
+    *(Variant(f"image noise {one}", _changed(add_noise, "visual", one)) for one in (0.03, 0.06)),
+    Variant("text noise 0.3", None, _TEXT_NOISE),
+    Variant("text noise 0.6", None, _changed(add_noise, "transformer", 0.6)),
+    Variant("one text layer less", None, _without_last_text_layer),
+    Variant("128 pixels, text noise", _changed(resize, 128), _TEXT_NOISE),
 )
 
 

@@ -21,6 +21,7 @@ from benchmarks import describe, epoch, step
 from benchmarks.gpu_steps import Place, compare_kernels, compare_views, photo_views
 from benchmarks.latte_step import LatteStep
 from benchmarks.measuring import ROOT, evaluated_run, line_of_latte
+from benchmarks.step import PRECISIONS
 from latte.interfaces import Batch, LatteError
 from latte.interfaces.settings import CompileMode
 from latte.io.tensor_files import load_tensors
@@ -36,7 +37,6 @@ _RECIPES = (
 _WAITS = "synchronizing CUDA operation"
 """Part of torch's warning that Python waits for the GPU."""
 _MODES: tuple[CompileMode, ...] = ("default", "reduce-overhead", "max-autotune")
-_DTYPES = ("float32", "bfloat16", "float16")
 _LEFT_GIB = 6
 """Memory in GiB that the search for a micro-batch size may use, besides what it keeps free."""
 
@@ -51,54 +51,18 @@ def run_one(name: str, place: Place) -> Figures:
     }
 
 
-def measure_step(precision: str, place: Place) -> Figures:
-    """Measure latte's step with the published batch size."""
-    return _measure(step.main, place, "latte", batch=(512, 8), rounds=(10, 1), precision=precision)
-
-
-def compare_steps(precision: str, place: Place) -> Figures:
-    """Compare latte's step with the textbook's; in fp32 the results must be equal."""
-    return _measure(step.main, place, "both", batch=(64, 8), rounds=(3, 1), precision=precision)
-
-
-def measure_epoch(precision: str, place: Place) -> Figures:
-    """Measure whole epochs, from image files to prototypes."""
-    sizes = {"images": (1024, 6), "batch": (512, 3), "rounds": (2, 1)}
-    return _measure(epoch.main, place, "latte", **sizes, precision=precision)
-
-
-def large_photos(place: Place) -> Figures:
-    """Measure epochs of 100 photos of 4000 x 3000, whose views are made on the device."""
-    sizes = {"images": (100, 2), "batch": (50, 2), "rounds": (1, 1)}
-    return _measure(epoch.main, place, "latte", "--large", **sizes)
-
-
 def small_memory(place: Place) -> Figures:
     """Take most of the memory, and let latte find the micro-batch size for the rest."""
     sizes = {"images": (512, 6), "batch": (512, 6), "rounds": (1, 1)}
     with _taken_memory(place.device):
-        return _measure(epoch.main, place, "latte", "--micro-batch-size", "auto", **sizes)
+        return measure(epoch.main, "latte", place, ("--micro-batch-size", "auto"), **sizes)
 
 
-def measure_describing(dtype: str, place: Place) -> Figures:
-    """Measure the tiny LMM, in batches and image by image."""
-    sizes = {"images": (64, 3), "batch": (32, 3), "rounds": (1, 1)}
-    shape = "tiny-llava" if place.small else ""
-    return _measure(describe.main, place, "both", **sizes, dtype=dtype, shape=shape)
-
-
-def measure_llava(place: Place) -> Figures:
-    """Measure LLaVA 1.6 with random weights in bf16, which takes about 15 GB."""
-    sizes = {"images": (32, 3), "batch": (16, 3), "rounds": (1, 1)}
-    shape = "tiny-llava" if place.small else "llava-1.6-7b"
-    return _measure(describe.main, place, "batch", **sizes, dtype="bfloat16", shape=shape)
-
-
-def _measure(
+def measure(
     main: Callable[[Sequence[str]], Figures],
-    place: Place,
     side: str,
-    *given: str,
+    place: Place,
+    given: Sequence[str] = (),
     **options: str | tuple[int, int],
 ) -> Figures:
     """Run another measurement; sizes are those on a GPU and on a CPU."""
@@ -108,6 +72,12 @@ def _measure(
         for name, value in values.items()
     }
     return main([*given, *(f"--{name}={value}" for name, value in chosen.items() if value)])
+
+
+def describe_images(side: str, shape: str, place: Place, **options: Any) -> Figures:
+    """Measure an LMM of this shape, or the tiny LMM; on a CPU, a tiny shape."""
+    shape = "tiny-llava" if place.small else shape
+    return measure(describe.main, side, place, rounds=(1, 1), shape=shape, **options)
 
 
 @contextmanager
@@ -246,22 +216,42 @@ def _limit(place: Place) -> int:
     return place.size(200, 40)
 
 
+def _steps(side: str, precision: str, **sizes: tuple[int, int]) -> Callable[[Place], Figures]:
+    return partial(measure, step.main, side, precision=precision, **sizes)
+
+
+def _epochs(precision: str) -> Callable[[Place], Figures]:
+    sizes = {"images": (1024, 6), "batch": (512, 3), "rounds": (2, 1)}
+    return partial(measure, epoch.main, "latte", precision=precision, **sizes)
+
+
+_LARGE = {"images": (100, 2), "batch": (50, 2), "rounds": (1, 1)}
+_LLAVA = {"images": (32, 3), "batch": (16, 3), "dtype": "bfloat16"}
+"""Sizes for LLaVA 1.6 with random weights in bf16, which takes about 15 GB."""
 PARTS: Mapping[str, Callable[[Place], Figures]] = {
     **{f"recipe {name}": partial(run_one, name) for name in _RECIPES},
-    **{f"step {one}": partial(measure_step, one) for one in step.PRECISIONS},
-    **{f"step {one} and textbook": partial(compare_steps, one) for one in ("fp32", "bf16")},
+    **{f"step {one}": _steps("latte", one, batch=(512, 8), rounds=(10, 1)) for one in PRECISIONS},
+    **{
+        f"step {one} and textbook": _steps("both", one, batch=(64, 8), rounds=(3, 1))
+        for one in ("fp32", "bf16")
+    },
     "varlen": partial(compare_kernels, "varlen", None),
     **{f"compile {one}": partial(compare_kernels, "by_length", one) for one in _MODES},
     "varlen and compile": partial(compare_kernels, "varlen", "reduce-overhead"),
     "views ahead": compare_views,
-    **{f"epoch {one}": partial(measure_epoch, one) for one in step.PRECISIONS},
-    **{f"describe {one}": partial(measure_describing, one) for one in _DTYPES},
-    "describe with LLaVA 1.6": measure_llava,
+    **{f"epoch {one}": _epochs(one) for one in PRECISIONS},
+    **{
+        f"describe {one}": partial(
+            describe_images, "both", "", images=(64, 3), batch=(32, 3), dtype=one
+        )
+        for one in ("float32", "bfloat16", "float16")
+    },
+    "describe with LLaVA 1.6": partial(describe_images, "batch", "llava-1.6-7b", **_LLAVA),
     "waits": count_waits,
     "same bits twice": same_bits_twice,
     "kill and resume": kill_and_resume,
     "most memory taken": small_memory,
-    "large photos": large_photos,
+    "large photos": partial(measure, epoch.main, "latte", given=("--large",), **_LARGE),
     "as on the CPU without training": partial(same_as_cpu, "training-free"),
     "as on the CPU with training": partial(same_as_cpu, "demo"),
 }

@@ -53,83 +53,50 @@ class Case:
         return np.asarray(right[0] - right[1])
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """Result of all simulated reviewers of one folder."""
-
-    case: str
-    images: int
-    differ: float
-    gain: float
-    covered: float
-    """Share of reviewers whose intervals all contain the gain."""
-    answers: float
-    """Median number of answers until the interval excludes 0."""
-    all_alike: float
-    """Median number of answers if images are sampled from all images, not from disagreements."""
-    fixed_sample: float
-    """Answers with which a sample of fixed size decides with probability one half: z^2 times the
-    variance divided by the squared mean, over the disagreements."""
-    least: float
-    """Answers that every confidence sequence needs on average, if images are drawn with
-    replacement: the log of the rejecting capital over the growth rate of the best constant bet."""
-    wrong_sign: float
-    """Share of reviewers whose answers decide for the wrong model."""
-
-    @property
-    def row(self) -> str:
-        """The outcome as a row of the table."""
-        return table_row(
-            [
-                self.case,
-                f"{self.images:,}",
-                f"{self.differ:.0%}",
-                f"{100 * self.gain:+.1f}",
-                f"{self.covered:.1%}",
-                f"{self.answers:.0f}",
-                f"{self.fixed_sample:.0f}",
-                f"{self.least:.0f}",
-                f"{self.all_alike:.0f}",
-                f"{self.wrong_sign:.1%}",
-            ]
-        )
-
-
 _HEAD = (
     *("folder", "images", "differ", "gain", "covered", "answers", "fixed sample", "least"),
     *("all alike", "wrong sign"),
 )
 
 
-def simulate(case: Case, reviewers: int, errors: float, seed: int) -> Outcome:
-    """Simulate `reviewers`; a random share `errors` of their answers names a wrong class."""
+def simulate(case: Case, reviewers: int, errors: float, seed: int) -> list[str]:
+    """Simulate `reviewers`; a random share `errors` of their answers names a wrong class.
+
+    Return the cells of a row: share of images on which the models differ, gain, share of reviewers
+    whose intervals all contain the gain, and median number of answers until the interval excludes
+    0. `fixed sample` is the number with which a sample of fixed size decides with probability one
+    half: z^2 times the variance divided by the squared mean, over the disagreements. `least` is the
+    number that every confidence sequence needs on average, if images are drawn with replacement:
+    the log of the rejecting capital over the growth rate of the best constant bet. `all alike` is
+    the median number if images are sampled from all images, not from disagreements. `wrong sign` is
+    the share of reviewers whose answers decide for the wrong model.
+    """
     random = np.random.default_rng(seed)
     chosen, total = case.differ, len(case.truth)
     true = case.values(case.truth)[chosen]
-    size, gain = len(true), float(true.sum()) / total
+    size, gain, centre = len(true), float(true.sum()) / total, float(true.mean())
     covered, wrong, needed, alike = 0, 0, [], []
     for _ in range(reviewers):
         values = case.values(_answers(case, errors, random))
         drawn = random.permutation(values[chosen])
-        seen = drawn[:_SITTING] if errors else drawn
-        covered += _covers(seen, size, float(true.mean()))
+        covered += _covers(drawn[:_SITTING] if errors else drawn, size, centre)
         when, sign = _decided(drawn, size)
         needed.append(when)
         wrong += sign * gain < 0
         if not errors:
             alike.append(_decided(random.permutation(values), total)[0])
-    return Outcome(
+    return [
         case.name,
-        total,
-        size / total,
-        gain,
-        covered / reviewers,
-        float(np.median(needed)),
-        float(np.median(alike)) if alike else math.nan,
-        _Z**2 * float(true.var()) / max(float(true.mean()) ** 2, 1e-12),
-        _REJECTED / max(_growth(true), 1e-12),
-        wrong / reviewers,
-    )
+        f"{total:,}",
+        f"{size / total:.0%}",
+        f"{100 * gain:+.1f}",
+        f"{covered / reviewers:.1%}",
+        f"{np.median(needed):.0f}",
+        f"{_Z**2 * float(true.var()) / max(centre**2, 1e-12):.0f}",
+        f"{_REJECTED / max(_growth(true), 1e-12):.0f}",
+        f"{np.median(alike) if alike else math.nan:.0f}",
+        f"{wrong / reviewers:.1%}",
+    ]
 
 
 def _growth(values: Numbers) -> float:
@@ -185,7 +152,7 @@ def main(arguments: Sequence[str]) -> None:
         say(f"\nreviewers who err in {errors:.0%} of their answers\n\n{table(_HEAD)}")
         for one in cases:
             if one.differ.any():
-                say(simulate(one, options.reviewers, errors, options.seed).row)
+                say(table_row(simulate(one, options.reviewers, errors, options.seed)))
 
 
 def _case(name: str, method: Method, folder: Folder) -> Case:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -30,6 +29,7 @@ from benchmarks.folder_summary import (
     summary,
 )
 from latte.interfaces import ImageReference, LabelledImage, LatteError, Verdict
+from tests.helpers.labelled_sets import split_of
 
 pytestmark = pytest.mark.thorough
 
@@ -235,20 +235,10 @@ def test_images_are_capped_class_by_class_in_their_order() -> None:
     assert capped(images, None) == images
 
 
-@pytest.fixture
-def split(tmp_path: Path) -> Path:
-    """Three classes of the shipped photos: four training and two test images of each."""
-    whole = json.loads((IMAGES / "split.json").read_text(encoding="utf-8"))
-    few = {part: [row for row in whole[part] if row[1] in (3, 8, 21)] for part in ("train", "test")}
-    path = tmp_path / "split.json"
-    path.write_text(json.dumps(few), encoding="utf-8")
-    return path
-
-
 def test_command_draws_what_is_missing_and_writes_rows_and_summary(
-    tmp_path: Path, split: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "out"
+    out, split = tmp_path / "out", split_of(tmp_path, "three", (3, 8, 21))
     common = ["folders", "--set", f"three={split}:{IMAGES}", "--images-per-class", "4"]
     common += ["--cells", "25 images,Zipf 1", "--methods", "zero-shot,anchored", "--out", str(out)]
     benchmark([*common, "--draws", "1"])

@@ -24,6 +24,7 @@ from benchmarks.question_runs import (
 from benchmarks.trained_draws import draw_all_files, number
 from latte.interfaces import Context, DescribedImage, DescribeRequest
 from latte.testing import StubClip
+from tests.helpers.labelled_sets import split_of
 
 CLASSES, IMAGES_PER_CLASS = 6, 10
 NAMES = ("cat", "dog", "bird")
@@ -61,10 +62,8 @@ def test_a_group_is_described_by_its_most_frequent_class(tmp_path: Path) -> None
 @pytest.mark.thorough
 def test_runs_find_two_exchanged_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LATTE_CACHE", str(tmp_path / "cache"))
-    whole = json.loads((IMAGES / "split.json").read_text(encoding="utf-8"))
-    few = {part: [row for row in rows if row[1] < CLASSES] for part, rows in whole.items()}
-    (tmp_path / "few.json").write_text(json.dumps(few), encoding="utf-8")
-    numbered = number(read_plans([f"few={tmp_path}/few.json:{IMAGES}"], [], IMAGES_PER_CLASS))
+    split = split_of(tmp_path, "few", range(CLASSES))
+    numbered = number(read_plans([f"few={split}:{IMAGES}"], [], IMAGES_PER_CLASS))
     drawn = draw_all_files(numbered, "few", CELLS[0], seed=0)
     first, second, *others = drawn.names
     drawn = replace(drawn, names=(second, first, *others))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -21,23 +20,12 @@ from benchmarks.trained import TELLING, own_gain, recipe_for, unseen_gain
 from benchmarks.trained_draws import UNSEEN_IMAGES, Drawn, NumberedSets, draw_files, number
 from benchmarks.trained_summary import cells_table, judged, totals
 from latte.interfaces import ClassAccuracy, Evaluation, Interval
+from tests.helpers.labelled_sets import split_of
 
 pytestmark = pytest.mark.thorough
 
 ROW = Row("plugin:tiny", "birds", "Zipf 1", 0, "demo", 200, 200, 4.0, -2.0, math.nan)
 TAKEN = replace(ROW, method=judged("demo"), own=0.0, unseen=0.0, strength=0.0, probability=0.4)
-
-
-def split_of(folder: Path, name: str, labels: tuple[int, ...]) -> Path:
-    """Classes `labels` of the shipped photos."""
-    whole = json.loads((IMAGES / "split.json").read_text(encoding="utf-8"))
-    few = {
-        part: [[path, labels.index(label), name] for path, label, name in rows if label in labels]
-        for part, rows in whole.items()
-    }
-    path = folder / f"{name}.json"
-    path.write_text(json.dumps(few), encoding="utf-8")
-    return path
 
 
 @pytest.fixture

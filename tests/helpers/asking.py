@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from latte.describe.plan import TrainingSet
@@ -20,7 +20,6 @@ from latte.interfaces import (
     DescribeRequest,
     EpochInfo,
     ExpectedGain,
-    ImageReference,
     LabelStream,
     NoOptions,
     Options,
@@ -35,6 +34,7 @@ from latte.registry.registry import Registry
 from latte.registry.spec import ComponentSpec
 from latte.run.questions import StoredQuestions
 from latte.testing import StubClip
+from tests.helpers.describe_doubles import training_set
 from tests.helpers.recipes import registry_with
 from tests.helpers.recorded import RecordedProgress
 
@@ -142,18 +142,8 @@ def registry() -> Registry:
 
 
 def training(count: int) -> TrainingSet:
-    def open_(image: ImageReference) -> Image.Image:
-        return Image.new("RGB", (4, 4), (int(image.id), 0, 0))
-
-    return TrainingSet(
-        images=[ImageReference(str(row), Path(str(row))) for row in range(count)],
-        keys=[f"key {row}" for row in range(count)],
-        features=torch.eye(count),
-        zero_shot_labels=torch.zeros(count, dtype=torch.int64),
-        class_names=NAMES,
-        template="{class}",
-        open=open_,
-    )
+    keys = [f"key {row}" for row in range(count)]
+    return replace(training_set([0] * count, keys, NAMES), features=torch.eye(count))
 
 
 def questions(

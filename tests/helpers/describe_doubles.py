@@ -99,12 +99,15 @@ def training_set(
 
 
 def descriptions(
-    size: int = 2, image_prompt: str = "What?", redraw: bool = True
+    size: int = 2,
+    image_prompt: str = "What?",
+    redraw: bool = True,
+    template: str = "this is a {class}.",
 ) -> Mapping[str, DescriptionType[Any]]:
     """Return one description of each scope, by name."""
     group = GroupOptions(size=size, prompt="In common?", redraw=redraw)
     return {
-        "class": ClassDescription(ClassOptions(template="this is a {class}."), context()),
+        "class": ClassDescription(ClassOptions(template=template), context()),
         "image": ImageDescription(ImageOptions(prompt=image_prompt), context()),
         "group": GroupDescription(group, context()),
     }

@@ -1,10 +1,13 @@
-"""Labelled sets of random features, from which benchmarks draw folders."""
+"""Labelled sets from which benchmarks draw folders."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
+from latte_tiny.dataset import IMAGES
 from torch.nn.functional import normalize
 
 from benchmarks.folder_cells import Images, LabelledSet
@@ -25,3 +28,15 @@ def labelled_set(
     counts = [train] * classes if isinstance(train, int) else train
     names = tuple(f"{prefix or name} {number}" for number in range(classes))
     return LabelledSet(name, name, names, texts, 50.0, images(counts), images([test] * classes))
+
+
+def split_of(folder: Path, name: str, labels: Sequence[int]) -> Path:
+    """Write a split of the classes `labels` of latte-tiny's photos; return its path."""
+    whole = json.loads((IMAGES / "split.json").read_text(encoding="utf-8"))
+    few = {
+        part: [[path, labels.index(label), name] for path, label, name in rows if label in labels]
+        for part, rows in whole.items()
+    }
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps(few), encoding="utf-8")
+    return path

@@ -39,17 +39,10 @@ from latte.interfaces import (
     TrainingStart,
 )
 from latte.interfaces.settings import OptimizerSettings, TrainSettings
-from latte.toolkit.descriptions import (
-    ClassDescription,
-    ClassOptions,
-    GroupDescription,
-    GroupOptions,
-    ImageDescription,
-    ImageOptions,
-)
 from latte.train.features import StepInputs
 from latte.train.learner import Learner, build_learner
 from latte.train.training import Training
+from tests.helpers.describe_doubles import descriptions
 from tests.helpers.training_driver import CONTEXT
 
 CLASSES = ("red", "green", "blue")
@@ -110,12 +103,12 @@ def make_training(
     features = encode_image_batches(frozen, batches, len(references), progress, "encode")
     class_features = encode_class_texts(frozen, CLASS_TEXTS)
     labels = (features @ class_features.T).argmax(dim=1)
-    descriptions = _descriptions() if described else {}
-    bank = _bank(references, labels, descriptions)
+    types = descriptions(template=TEMPLATE) if described else {}
+    bank = _bank(references, labels, types)
     inputs = StepInputs(
         labelers=latteclip_labelers() if labelers is None else labelers,
         bank=bank,
-        descriptions=list(descriptions),
+        descriptions=[*types],
         class_texts=CLASS_TEXTS,
         seed=0,
     )
@@ -132,16 +125,10 @@ def make_training(
     )
 
 
-def _descriptions() -> dict[str, Any]:
-    return {
-        "class": ClassDescription(ClassOptions(template=TEMPLATE), CONTEXT),
-        "image": ImageDescription(ImageOptions(), CONTEXT),
-        "group": GroupDescription(GroupOptions(size=2), CONTEXT),
-    }
-
-
 def _bank(
-    references: Sequence[ImageReference], labels: torch.Tensor, descriptions: dict[str, Any]
+    references: Sequence[ImageReference],
+    labels: torch.Tensor,
+    types: Mapping[str, Any],
 ) -> DescriptionBank:
     numbers = range(len(references))
     columns = {
@@ -151,9 +138,9 @@ def _bank(
             torch.arange(len(references)).repeat_interleave(2).reshape(-1, 2),
         ),
     }
-    chosen = {name: column for name, column in columns.items() if name in descriptions}
+    chosen = {name: column for name, column in columns.items() if name in types}
     ids = [reference.id for reference in references]
-    return DescriptionBank(ids, labels, CLASSES, TEMPLATE, descriptions, chosen)
+    return DescriptionBank(ids, labels, CLASSES, TEMPLATE, types, chosen)
 
 
 def _learner(frozen: Backbone, part: Part, settings: TrainSettings) -> Learner:
