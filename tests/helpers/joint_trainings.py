@@ -60,6 +60,10 @@ def settings(**changes: Any) -> dict[str, Any]:
     return {"settings": with_settings(SETTINGS, **changes)}
 
 
+def last_block(**changes: Any) -> dict[str, Any]:
+    return {"parts": [latteclip_part(trainable=LAST_BLOCK)], **settings(**changes)}
+
+
 TRAININGS: Mapping[str, Callable[[], Mapping[str, Any]]] = {
     "latteclip": dict,
     "class-texts": lambda: {"parts": [class_texts_with_gradient()]},
@@ -73,18 +77,9 @@ TRAININGS: Mapping[str, Callable[[], Mapping[str, Any]]] = {
     "one-image": lambda: settings(batch_size=1),
     "images-alone": lambda: {"parts": [latteclip_part(trainable="visual_layer_norms")]},
     "texts-alone": lambda: {"parts": [latteclip_part(trainable="text_layer_norms")]},
-    "cached-states": lambda: {
-        "parts": [latteclip_part(trainable=LAST_BLOCK)],
-        **settings(augment=None, micro_batch_size=2),
-    },
-    "cached-views": lambda: {
-        "parts": [latteclip_part(trainable=LAST_BLOCK)],
-        **settings(views=1, batch_size=3),
-    },
-    "cached-texts": lambda: {
-        "parts": [latteclip_part(trainable=LAST_BLOCK)],
-        **settings(batch_size=5),
-    },
+    "cached-states": lambda: last_block(augment=None, micro_batch_size=2),
+    "cached-views": lambda: last_block(views=1, batch_size=3),
+    "cached-texts": lambda: last_block(batch_size=5),
     "sgd": lambda: settings(optimizer=OptimizerSettings(name="sgd", learning_rate=0.01)),
     "clipped": lambda: settings(
         optimizer=OptimizerSettings(name="sgd", learning_rate=0.05, gradient_clip=0.1)

@@ -7,10 +7,10 @@ counted by operation, and operations for which the host waits by the line of lat
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -212,22 +212,25 @@ def _wait(operation: str) -> None:
 
 
 class _Attention(torch.autograd.Function):
-    """Fused attention: one launch forward; two launches backward, or three in half precision."""
+    """Fused attention, of which a kernel makes `launches`; backward two, in half precision three.
+
+    One of torch's `varlen_attn` forward fills its random state.
+    """
 
     @staticmethod
-    def forward(ctx: Any, queries: Any, keys: Any, values: Any, causal: bool) -> Tensor:
-        ctx.save_for_backward(queries, keys, values)
-        ctx.causal = causal
-        _counts.launches[line_of_latte()] += 1
-        return Pretended(_plain_attention(*map(_held, (queries, keys, values)), is_causal=causal))
+    def forward(ctx: Any, plain: Any, launches: int, *inputs: Any) -> Tensor:
+        ctx.save_for_backward(*inputs)
+        ctx.plain = plain
+        _counts.launches[line_of_latte()] += launches
+        return Pretended(plain(*map(_held, inputs)))
 
     @staticmethod
     def backward(ctx: Any, gradient: Any) -> Any:
         inputs = [one.held.detach().requires_grad_() for one in ctx.saved_tensors]
         _counts.launches[line_of_latte()] += 2 if inputs[0].dtype == torch.float32 else 3
         with torch.enable_grad():
-            out = _plain_attention(*inputs, is_causal=ctx.causal)
-        return *map(Pretended, torch.autograd.grad(out, inputs, gradient.held)), None
+            out = ctx.plain(*inputs)
+        return None, None, *map(Pretended, torch.autograd.grad(out, inputs, gradient.held))
 
 
 _plain_attention: Callable[..., Tensor] = functional.scaled_dot_product_attention
@@ -248,32 +251,8 @@ def _attention(
         dtype = torch.get_autocast_dtype(DEVICE)
         queries, keys, values = (one.to(dtype) for one in (queries, keys, values))
     assert attn_mask is None and not dropout_p and not named, "latte's attention has no mask"
-    return _Attention.apply(queries, keys, values, is_causal)  # type: ignore[no-any-return, no-untyped-call]
-
-
-class _VarlenAttention(torch.autograd.Function):
-    """Torch's `varlen_attn`: two launches forward (one fills its random state), three backward."""
-
-    @staticmethod
-    def forward(ctx: Any, queries: Any, keys: Any, values: Any, arguments: Any) -> Tensor:
-        ctx.save_for_backward(queries, keys, values)
-        ctx.arguments = arguments
-        _counts.launches[line_of_latte()] += 2
-        return Pretended(_attend_held(map(_held, (queries, keys, values)), arguments))
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Any) -> Any:
-        inputs = [one.held.detach().requires_grad_() for one in ctx.saved_tensors]
-        _counts.launches[line_of_latte()] += 3
-        with torch.enable_grad():
-            out = _attend_held(inputs, ctx.arguments)
-        return *map(Pretended, torch.autograd.grad(out, inputs, gradient.held)), None
-
-
-def _attend_held(inputs: Iterable[Tensor], arguments: tuple[Any, ...]) -> Tensor:
-    *positions, window = arguments
-    with _disable_current_modes():  # small operations, of which none is counted
-        return attend_plainly(*inputs, *positions, window_size=window)
+    plain = partial(_plain_attention, is_causal=is_causal)
+    return _Attention.apply(plain, 1, queries, keys, values)  # type: ignore[no-any-return, no-untyped-call]
 
 
 def _varlen_attention(
@@ -287,8 +266,13 @@ def _varlen_attention(
     boundaries = [one for one in positions if isinstance(one, Tensor)]
     if not all(isinstance(one, Pretended) for one in boundaries):
         raise MixedDevicesError(f"varlen_attn mixes devices at {line_of_latte()}")
-    arguments = (*map(_held, positions), window_size)
-    return _VarlenAttention.apply(queries, keys, values, arguments)  # type: ignore[no-any-return, no-untyped-call]
+    held = [*map(_held, positions)]
+
+    def plain(*inputs: Tensor) -> Tensor:
+        with _disable_current_modes():  # small operations, of which none is counted
+            return attend_plainly(*inputs, *held, window_size=window_size)
+
+    return _Attention.apply(plain, 2, queries, keys, values)  # type: ignore[no-any-return, no-untyped-call]
 
 
 @cache

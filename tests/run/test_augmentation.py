@@ -102,7 +102,7 @@ def test_a_recipe_names_the_component(recipe: Path) -> None:
     plain, own = load(recipe), load(recipe, "augmentation=flips")
     assert plain.augmentation is None
     assert own.augmentation is not None
-    assert own.resolved["augmentation"] == {"use": "latte-flips/flips"}
+    assert own.resolved["augmentation"] == {"use": "latte-test/flips"}
     assert "augment" not in own.resolved["train"]
     assert run_hash(plain, None) != run_hash(own, None)
 
