@@ -72,15 +72,19 @@ def resident_images(
     """Copy all images to `device` as uint8; None if they do not fit into `budget` bytes."""
     resident: list[Tensor] = []
     size = 0
-    try:
-        with progress.task("images to the device", len(images), "images") as task:
-            for index in range(len(images)):
-                pixels = images.pixels(index)
-                size += pixels.nbytes
-                if budget is not None and size > budget:
-                    return None
+    with progress.task("images to the device", len(images), "images") as task:
+        for index in range(len(images)):
+            pixels = images.pixels(index)
+            size += pixels.nbytes
+            if budget is not None and size > budget:
+                return None
+            # Inside the task, which would otherwise be shown as stopped by an error.
+            try:
                 resident.append(torch.tensor(pixels, device=device))
-                task.advance()
+            except torch.OutOfMemoryError:
+                return None
+            task.advance()
+    try:
         return ResidentImages.of(resident)
     except torch.OutOfMemoryError:
         return None

@@ -33,7 +33,8 @@ def draw_class_groups(labels: Tensor, size: int, groups: int, seed: int) -> tupl
 
     From labels (N,) int64, return groups (G, size) of image indices, ordered by label and sampled
     as in `draw_groups`, and the index (N,) of each image's group. A label has at most as many
-    groups as images. Images are assigned at random and evenly, not to groups that show them.
+    groups as images. Images are assigned at random and evenly, so each group gets at least one. A
+    group need not show the images that are assigned to it.
     """
     counts = labels.bincount()
     shared = counts.clamp(max=groups)
@@ -63,8 +64,10 @@ def distinct_ranks(available: Tensor, uniform: Tensor) -> Tensor:
     """Sample `size` distinct whole numbers below `available` (N,) in each of N rows.
 
     `uniform` (N, size) in [0, 1) determine the result. Numbers repeat only if `available` is less
-    than `size`. First, an index into the sorted free numbers is drawn. Then, for each earlier
-    number in ascending order, 1 is added if the sum so far is not below that number.
+    than `size`. Otherwise each number is uniform among the free numbers, which do not occur earlier
+    in its row. First, an index into the sorted free numbers is drawn. Then, for each earlier number
+    in ascending order, 1 is added if the sum so far is not below that number, which gives the free
+    number with this index.
     """
     size = uniform.shape[1]
     repeats = available < size

@@ -159,7 +159,7 @@ class _ColumnBuilder:
             self._members.extend(numbers.setdefault(id_, len(numbers)) for id_ in members)
 
     def build(self, row_of_number: Tensor) -> Column:
-        """Return the column; `row_of_number` is -1 for numbers of no training image."""
+        """Return the column; `row_of_number` gives each image's row, or -1 without a row."""
         groups = None
         if self._size is not None:
             groups = row_of_number[_tensor(self._members)].reshape(-1, self._size)

@@ -86,7 +86,7 @@ def generate(
     The processes of one run divide the requests among themselves, and each returns all answers.
 
     Raises `LatteError` if too many requests fail in a row, or if no request got a text. For a shard
-    and for a labeler's questions, refusals are allowed then.
+    and for a labeler's questions, refusals without any text raise no error.
     """
     store.refresh()
     rows: Sequence[int] = range(len(plan))

@@ -218,8 +218,8 @@ class DescriptionStore:
     def put_many(self, records: Sequence[StoredText]) -> None:
         """Append `records` to the part file, and return when they are on the disk.
 
-        A record is dropped if the store has a text under its key, or, without text, a refusal.
-        Raises `LatteError` if writing fails.
+        A record is dropped if the store has a text under its key. A record without text is also
+        dropped if the store has a refusal. Raises `LatteError` if writing fails.
         """
         fresh = {record.key: record for record in records if self._is_news(record)}
         if not fresh:

@@ -63,7 +63,11 @@ def confidence_sequence(
 def log_wealth(
     values: NDArray[np.float64], population: int, low: float, high: float, mean: float
 ) -> NDArray[np.float64]:
-    """Return the log capital, after each value (m,), of a gambler who bets against `mean`."""
+    """Return the log capital (m,), after each value, of a gambler who bets that `mean` is too low.
+
+    `values` (m,) are sampled without replacement from `population` images, whose values go from
+    `low` to `high`; `mean` is above `low`.
+    """
     before = np.concatenate([[0.0], np.cumsum(values)[:-1]])
     # Per step: mean value of the images not yet sampled, if the population has this mean.
     left = np.minimum((population * mean - before) / (population - np.arange(len(values))), high)

@@ -26,7 +26,7 @@ def estimate_priors(
     All priors pi_k start equal. Each step computes q_ik = p_ik pi_k, normalised over the classes k,
     and sets pi_k to the mean of q_ik over the images i, until no prior changes by more than 1e-6.
     `posteriors` (N, C) should be calibrated. With `labels` (N, K), they are (N, K) probabilities of
-    these labels, out of C = `classes`.
+    these labels, out of C = `classes`. If N is 0, priors stay equal.
     """
     images, width = posteriors.shape
     count = width if classes is None else classes

@@ -58,7 +58,10 @@ def diagnose(similarities: Tensor | Similarities, logit_scale: float) -> Diagnos
 
 
 def confidence_and_margin(similarities: Tensor, logit_scale: float) -> tuple[Tensor, Tensor]:
-    """Return the probability (B,) of each image's top class, and its margin (B,)."""
+    """Return the probability (B,) of each image's top class, and its margin (B,).
+
+    The margin is the difference between the two highest similarities; 0 with a single class.
+    """
     similarities = similarities.detach().float()
     confidences = (similarities * logit_scale).softmax(dim=1).amax(dim=1)
     best = similarities.topk(min(2, similarities.shape[1]), dim=1).values

@@ -68,9 +68,10 @@ class OwnImages:
             yield one if row is None else self.prediction(one.image, row, class_names, top_k)
 
     def ranks(self, rows: Tensor, labels: Tensor, classes: int) -> Tensor:
-        """Return the rank (B,) of the true class of B images; `classes` for an unknown class.
+        """Return the rank (B,) of the true class of B images; the most probable class has rank 0.
 
-        `rows` (B,) are the indices of the images, `labels` (B,) the true classes.
+        `rows` (B,) are the indices of the images, `labels` (B,) the true classes. A class that the
+        posterior does not contain has the rank `classes`.
         """
         hits = self.posterior.labels[rows] == labels.unsqueeze(1)
         ranks = hits.long().argmax(dim=1)

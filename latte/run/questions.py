@@ -163,7 +163,7 @@ class StoredQuestions:
         ]
 
     def _at_once(self) -> int:
-        """Return how many questions to send at once; counting their tokens changes the budget."""
+        """Return how many questions to send before tokens are counted and the budget changes."""
         left = self.budget - self.asked
         if self._limit.questions is not None:
             return left

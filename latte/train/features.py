@@ -19,7 +19,8 @@ from latte.train.timing import TEXTS, timed
 BankFeatures = Callable[[], Tensor]
 """Function that returns the frozen CLIP's features (M, D) of `DescriptionBank.unique_texts`."""
 ImageStates = Callable[[Trunk, Sequence[str]], Tensor]
-"""Function from the tower in two parts, and its trained parameters, to states (N, W)."""
+"""Function from the tower in two parts (frozen layers, other layers), and the names of its trained
+parameters, to the frozen layers' outputs (N, W) for the training images."""
 LARGEST_STATES = 4 * 2**30
 """Largest size in bytes of the cached outputs of frozen layers, for the images of a split and for
 all texts. It does not depend on the machine, because results with and without the cache can differ
@@ -88,6 +89,7 @@ class CachedViews:
 
     trunk: Trunk
     size: int
+    """Size in bytes of the outputs for all views."""
     states: dict[int, CachedStates] = field(default_factory=dict)
     """Outputs (N, W) of the frozen layers, by index of the view (from 0)."""
 

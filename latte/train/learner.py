@@ -272,7 +272,7 @@ def build_learner(
 
 def loss_parameters(loss: Loss[Any] | None) -> dict[str, nn.Parameter]:
     """Return the loss's own parameters, named `loss.NAME`."""
-    own = loss.parameters() if loss else {}
+    own = {} if loss is None else loss.parameters()
     return {f"loss.{name}": value for name, value in own.items()}
 
 

@@ -286,4 +286,6 @@ def test_out_of_memory_on_the_device_falls_back_to_cpu(
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(module.torch, "tensor", full)
-    assert resident_images(cache, CPU, None, RecordedProgress()) is None
+    progress = RecordedProgress()
+    assert resident_images(cache, CPU, None, progress) is None
+    assert progress.tasks[-1].closed, "the task must not be shown as stopped by an error"

@@ -11,6 +11,7 @@ import torch
 from latte.components.options import ContrastiveOptions
 from latte.interfaces import TrainableGroup
 from latte.train import loop
+from latte.train.learner import loss_parameters
 from latte.train.training import Training
 from tests.helpers.clip_models import SIGLIP_LIKE, build_clip
 from tests.helpers.method_doubles import TemperatureLoss
@@ -58,6 +59,16 @@ def test_temperature_alone_does_not_train_a_sigmoid_model(
     learner.backbone = build_clip(SIGLIP_LIKE)
     notes = [*loop._notes(learner)]
     assert any("pretrained with a sigmoid loss" in note for note in notes) == warns
+
+
+class LossWithLength(TemperatureLoss):
+    def __len__(self) -> int:
+        return 0
+
+
+def test_parameters_of_a_loss_without_elements_are_trained() -> None:
+    loss = LossWithLength(ContrastiveOptions(), CONTEXT)
+    assert [*loss_parameters(loss)] == [NAME]
 
 
 def test_loss_without_parameters_records_none(make: Make) -> None:
