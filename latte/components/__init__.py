@@ -6,9 +6,10 @@ write your own component, copy a class into a plugin; `FrozenLabeler` is a good 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import get_args
 
-from latte.api import ComponentSpec, hookimpl
+from latte.api import ComponentSpec, Kind, hookimpl
 from latte.components.datasets.published.facts import all_facts
 
 _DESCRIPTIONS = {
@@ -169,15 +170,8 @@ _OTHERS = (
 @hookimpl
 def latte_components() -> Iterable[ComponentSpec]:
     """Return the declarations of the built-in components, without importing them."""
-    for name, summary in _DESCRIPTIONS.items():
-        place = f"latte.api:{name.capitalize()}"
-        yield ComponentSpec("description", name, f"{place}Description", summary, f"{place}Options")
-    for name, (module, summary) in _GATES.items():
-        place = f"latte.components.gates.{module}:{name.capitalize()}"
-        yield ComponentSpec("gate", name, f"{place}Gate", summary, f"{place}Options")
-    for name, (group, summary) in _GROUPS.items():
-        yield ComponentSpec("trainable", name, f"latte.components.trainable:{group}", summary)
-    yield from _OTHERS
+    kinds = get_args(Kind)
+    yield from sorted([*_tables(), *_OTHERS], key=lambda one: kinds.index(one.kind))
     for facts in all_facts().values():
         yield ComponentSpec(
             kind="dataset",
@@ -186,3 +180,14 @@ def latte_components() -> Iterable[ComponentSpec]:
             options="latte.components.datasets.published.dataset:PublishedOptions",
             summary=f"{facts.title}: {facts.classes} classes, in CoOp's layout and splits",
         )
+
+
+def _tables() -> Iterator[ComponentSpec]:
+    for name, summary in _DESCRIPTIONS.items():
+        place = f"latte.api:{name.capitalize()}"
+        yield ComponentSpec("description", name, f"{place}Description", summary, f"{place}Options")
+    for name, (module, summary) in _GATES.items():
+        place = f"latte.components.gates.{module}:{name.capitalize()}"
+        yield ComponentSpec("gate", name, f"{place}Gate", summary, f"{place}Options")
+    for name, (group, summary) in _GROUPS.items():
+        yield ComponentSpec("trainable", name, f"latte.components.trainable:{group}", summary)

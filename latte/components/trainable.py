@@ -28,15 +28,34 @@ class _Group(Trainable[NoOptions]):
         return backbone.train_only(self.group)
 
 
-def _group(group: TrainableGroup) -> type[_Group]:
-    return type(group, (_Group,), {"group": group})
+class All(_Group):
+    """Every parameter of both towers, and the logit scale."""
+
+    group = "all"
 
 
-All = _group("all")
-VisualLayerNorms = _group("visual_layer_norms")
-TextLayerNorms = _group("text_layer_norms")
-Projections = _group("projections")
-Nothing = _group("none")
+class VisualLayerNorms(_Group):
+    """Layer norms of the image tower."""
+
+    group = "visual_layer_norms"
+
+
+class TextLayerNorms(_Group):
+    """Layer norms of the text tower."""
+
+    group = "text_layer_norms"
+
+
+class Projections(_Group):
+    """Projections of both towers into the joint space."""
+
+    group = "projections"
+
+
+class Nothing(_Group):
+    """No parameter; only prototypes change."""
+
+    group = "none"
 
 
 class LastBlocks(Trainable[LastBlocksOptions]):

@@ -181,7 +181,7 @@ class Predictor:
             if on_unreadable is not None:
                 on_unreadable(SkippedImage(error.where or "", error.what))
 
-        found = named_images(images, on_unreadable and skip)
+        found = named_images(images, None if on_unreadable is None else skip)
         return encode_stream(
             self.adapted, found, batch_size=batch_size, on_unreadable=on_unreadable
         )

@@ -151,14 +151,20 @@ def test_an_image_turned_by_exif_is_seen_upright(model: Predictor, tmp_path: Pat
     assert not torch.allclose(by_path, model.features(turned), atol=1e-3)
 
 
+class Reported(list[SkippedImage]):
+    """A callback that is false as a condition while it is empty."""
+
+    __call__ = list.append
+
+
 def test_unreadable_image_is_an_error_or_reported(model: Predictor, folder: Path) -> None:
     (folder / "001.png").write_bytes(b"nothing")
     with pytest.raises(LatteError, match=r"001\.png"):
         model.predict(folder)
-    reported: list[SkippedImage] = []
+    reported = Reported()
     cut_off = Image.open(folder / "000.png")
     cut_off.fp.close()  # type: ignore[union-attr]
-    found = model.predict([folder, "absent.jpg", cut_off], on_unreadable=reported.append)
+    found = model.predict([folder, "absent.jpg", cut_off], on_unreadable=reported)
     assert len(found) == len(SIZES) - 1
     assert [Path(one.id).name for one in reported] == ["001.png", "absent.jpg", str(len(SIZES) + 1)]
     assert "cannot be read" in reported[1].reason
