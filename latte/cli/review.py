@@ -136,8 +136,10 @@ def _print(opened: Review, as_json: bool) -> None:
     from latte.review.sentences import contradictions
 
     stored = opened.stored()
-    found = opened.evidence(stored.answers)
+    found = opened.evidence(stored)
     if as_json:
+        if unknown := found[0].unknown:
+            echo(in_lines(unknown), err=True)
         rows = [
             {"compared": one.compared, "baseline": one.baseline}
             | asdict(one.estimate)

@@ -68,7 +68,7 @@ def test_measured_gain_stands_beside_the_verdict(
     for text in (document.one("header").words, summary, squashed(start)):
         assert GAIN in text.replace("\\", "")
         assert ("probability 0.93" in text) == (verdict is not None)
-        assert "Accuracy: zero-shot" in text
+        assert "Accuracy (95 % intervals): zero-shot" in text.replace("\\", "")
     everything = f"{document.one('body').words} {summary} {model_card(results)}"
     for wrong in ("The accuracy is unknown", "Its accuracy was not measured", HINT):
         assert wrong not in everything
