@@ -60,7 +60,10 @@ def read_groups(folders: Iterable[Path]) -> tuple[Group, ...]:
 
 
 def evidence_lines(found: Evidence | None, run: str) -> tuple[str, ...]:
-    """Return sentences about the measured gain, or the command that measures it."""
+    """Return the command that measures the gain, or why answers do not measure it yet.
+
+    If answers measure the gain, the result is empty, because `verdict_words` begins with the gain.
+    """
     if found is None:
         return (f"To measure the gain with a few dozen answers: latte review {run}",)
-    return found.lines
+    return () if found.estimate.answered else found.lines
