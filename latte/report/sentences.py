@@ -19,7 +19,7 @@ from latte.report.numbers import count, percent, percent_range, plural, points, 
 from latte.results.finished import FinishedRun
 from latte.results.folder import RunFolder
 from latte.results.identity import is_oracle
-from latte.review.sentences import Evidence
+from latte.review.sentences import NAME_GROUPS, Evidence
 
 ZERO_SHOT = "zero-shot"
 ADAPTED = "adapted"
@@ -272,10 +272,23 @@ def present_sentence(present: PresentNames | None, classes: int) -> str | None:
     shown = ", ".join(map(one_line, names[:_SHOWN_NAMES]))
     rest = len(names) - _SHOWN_NAMES
     more = f" and {count(rest)} more" if rest > 0 else ""
+    # A wider interval says nothing about the number.
+    is_known = present.high - present.low <= classes / 2
+    interval = f" (95 % interval {count(present.low)} to {count(present.high)})" if is_known else ""
     return (
-        f"About {count(present.expected)} of {count(classes)} classes occur (95 % interval "
-        f"{count(present.low)} to {count(present.high)}); names that no image clearly shows: "
-        f"{shown}{more}"
+        f"About {count(present.expected)} of {count(classes)} classes occur{interval}; names that "
+        f"no image clearly shows: {shown}{more}"
+    )
+
+
+def absent_advice(results: RunResults, run: str) -> tuple[str, ...]:
+    """Return what to do about names without an image, and a command for the run folder `run`."""
+    if results.recipe.get("corrections"):  # its review asks only for answers that measure the gain
+        return (CHECK_NAMES,)
+    return (
+        f"{CHECK_NAMES} If images show them, these images have labels of other classes. To correct "
+        f"whole groups of images, choose the task “{NAME_GROUPS}” of:",
+        f"latte review {shlex.quote(run)}",
     )
 
 

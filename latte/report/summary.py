@@ -22,7 +22,8 @@ def summary_table(results: RunResults, run: str | None = None) -> str:
     """
     evidence = read_evidence(results.folder)
     lines: list[str] = []
-    words = sentences.verdict_words(results, run or results.folder.name, evidence)
+    folder = run or results.folder.name
+    words = sentences.verdict_words(results, folder, evidence)
     if words.tone != "none":
         lines += _verdict(words)
     if evidence is not None and not evidence.estimate.answered:
@@ -33,12 +34,14 @@ def summary_table(results: RunResults, run: str | None = None) -> str:
     measured = sentences.headline(results.evaluations, results.verdict, evidence)
     is_repeated = evidence is not None and evidence.estimate.answered and not results.evaluations
     absent = sentences.present_sentence(results.present, len(results.class_names))
+    advice, *command = sentences.absent_advice(results, folder)
     asking = [f"{one_line(one.purpose)} {asked(one)}" for one in results.questions]
     notes = (
         None if is_repeated else measured.sentence,
         measured.control,
         sentences.own_note(results.evaluations),
-        f"{absent}. {sentences.CHECK_NAMES}" if absent else None,
+        f"{absent}. {advice}" if absent else None,
+        *(command if absent else ()),
         f"Questions about {', '.join(asking)}." if asking else None,
         sentences.gain_sentence(results),
         sentences.oracle_note(results.recipe),

@@ -13,6 +13,8 @@ from latte.results.answers import Answer
 from latte.review.estimate import Estimate
 
 ZERO_SHOT = "zero-shot CLIP"
+NAME_GROUPS = "Teach: name groups of images"
+"""Title of the queue `clusters`."""
 _SHOWN_NAMES = 3
 
 

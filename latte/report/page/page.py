@@ -89,7 +89,7 @@ def _present(results: RunResults) -> dict[str, Any] | None:
     return {
         "sentence": sentence or sentences.ALL_OCCUR,
         "unsupported": results.present.unsupported,
-        "advice": sentences.CHECK_NAMES,
+        "advice": " ".join(sentences.absent_advice(results, results.folder.name)),
     }
 
 
