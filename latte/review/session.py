@@ -179,22 +179,23 @@ class Review:
     def stored(self) -> Stored:
         """Read the answers of all files, with class names as the run spells them."""
         return Stored(
-            tuple(newest(map(self._spelt, read_answers(file))) for file in self.files),
+            tuple(newest(map(self._with_spelling, read_answers(file))) for file in self.files),
             self.run.class_names,
         )
 
-    def _spelt(self, answer: Answer) -> Answer:
-        label = answer.label and self._spelling(answer.label)
+    def _with_spelling(self, answer: Answer) -> Answer:
+        label = answer.label and self.spelt(answer.label)
         return answer if label == answer.label else replace(answer, label=label)
 
     @cached_property
-    def _spelling(self) -> Callable[[str], str]:
+    def spelt(self) -> Callable[[str], str]:
+        """Function that spells a class name as the run does; other names stay as they are."""
         names = self.run.class_names
         lookup = ClassLookup(names)
 
         @cache
         def spelt(name: str) -> str:
-            with suppress(LatteError):  # an unknown or ambiguous name stays as it is
+            with suppress(LatteError):  # an unknown or ambiguous name
                 return names[lookup.label(name, where="review.jsonl")]
             return name
 
