@@ -237,7 +237,10 @@ def test_the_command_says_how_many_answers_teach_and_why_the_others_do_not(
     assert run_command_line(["review", str(review.run.folder.path), "--import", str(path)]) == 0
     printed = capsys.readouterr().err
     assert "review.jsonl: 4 teach, 3 only measure the gain, 1 without a class" in printed
-    assert "a random draw decides" in printed
+    said = " ".join(printed.split())
+    assert "a random draw decides" in said
+    assert "unless the column use says evidence" in said
+    assert "latte adapt IMAGES --test FILE" in said
 
 
 def test_answers_that_do_not_count_yet_are_not_called_no_answer(
