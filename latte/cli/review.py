@@ -128,7 +128,11 @@ def _import(opened: Review, file: Path) -> None:
     line = f"{plural(len(added), 'new answer')} in {relative(opened.file)}"
     echo(f"{line}: {uses(added)}" if added else line, err=True)
     if {one.use for one in added} == {"evidence", "teaching"}:
-        echo("a random draw decides which images may teach; the others only measure", err=True)
+        line = (
+            "a random draw decides which images may teach, unless the column use says evidence; to "
+            "measure the gain with labels of a sample: latte adapt IMAGES --test FILE"
+        )
+        echo(in_lines(line), err=True)
 
 
 def _print(opened: Review, as_json: bool) -> None:
@@ -136,8 +140,10 @@ def _print(opened: Review, as_json: bool) -> None:
     from latte.review.sentences import contradictions
 
     stored = opened.stored()
-    found = opened.evidence(stored.answers)
+    found = opened.evidence(stored)
     if as_json:
+        if unknown := found[0].unknown:
+            echo(in_lines(unknown), err=True)
         rows = [
             {"compared": one.compared, "baseline": one.baseline}
             | asdict(one.estimate)

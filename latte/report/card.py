@@ -56,7 +56,7 @@ def model_card(results: RunResults) -> str:
     parts = (
         _header(results),
         f"# {escaped(results.name)}",
-        *_notes(results),
+        *_notes(results, evidence),
         " ".join(escaped(line) for line in evidence_lines(evidence, results.folder.name)),
         _summary(results),
         "## Intended use",
@@ -79,7 +79,7 @@ def model_card(results: RunResults) -> str:
         "## Classes",
         "\n".join(f"{label}. {escaped(name)}" for label, name in enumerate(results.class_names)),
     )
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def _starting_model(recipe: Mapping[str, Any]) -> tuple[str | None, str | None]:
@@ -111,13 +111,11 @@ def _header(results: RunResults) -> str:
     return "\n".join([*lines, f"model_name: {quoted(results.name)}", "---"])
 
 
-def _notes(results: RunResults) -> list[str]:
-    words, oracle = (
-        sentences.verdict_words(results, results.folder.name),
-        sentences.oracle_note(results.recipe),
-    )
-    strong = (words.sentence if results.verdict else None, oracle)
-    normal = words.lines[1:] if results.verdict else words.lines
+def _notes(results: RunResults, evidence: Evidence | None) -> list[str]:
+    words = sentences.verdict_words(results, results.folder.name, evidence)
+    is_known = words.tone != "none"
+    strong = (words.sentence if is_known else None, sentences.oracle_note(results.recipe))
+    normal = words.lines[1:] if is_known else words.lines
     return [
         *(f"**{escaped(note)}**" for note in strong if note),
         "  \n".join(escaped(line) for line in normal),
@@ -146,9 +144,7 @@ def _listed(pairs: list[facts.Fact]) -> str:
 
 
 def _numbers(results: RunResults, evidence: Evidence | None) -> list[str]:
-    measured = sentences.headline(
-        results.evaluations, results.verdict, answered=evidence is not None
-    )
+    measured = sentences.headline(results.evaluations, results.verdict, evidence)
     parts = [escaped(one) for one in (measured.sentence, measured.control) if one]
     if results.evaluations:
         header = ["", "Top-1", "95 % interval", "Images", "Gain, points", "95 % interval"]

@@ -25,13 +25,14 @@ class Group:
 def read_evidence(folder: Path) -> Evidence | None:
     """Return the gain that answers measured for the run in `folder`; None without such answers.
 
+    Answers that name no class of the run measure nothing, but have a sentence in the result.
     Raises `LatteError` if the file of answers or of the run's labels is damaged.
     """
     run = FinishedRun(RunFolder(folder))
     if not run.folder.recipe.exists() or not answers_file(run).exists():
         return None
     (found,) = Review(run).evidence()
-    return found if found.estimate.answered else None
+    return found if found.estimate.answered or found.unknown else None
 
 
 def read_groups(folders: Iterable[Path]) -> tuple[Group, ...]:
@@ -51,7 +52,7 @@ def read_groups(folders: Iterable[Path]) -> tuple[Group, ...]:
             continue
         review = Review(*(FinishedRun(RunFolder(folder)) for folder in reviewed))
         stored = review.stored()
-        together = review.evidence(stored.answers)
+        together = review.evidence(stored)
         gains, differences = dict(zip(reviewed, together, strict=False)), together[len(reviewed) :]
         unasked = tuple(one for one in several if not found[one])
         groups.append(Group(gains, differences, unasked, contradictions(stored.contradictions)))
@@ -59,7 +60,10 @@ def read_groups(folders: Iterable[Path]) -> tuple[Group, ...]:
 
 
 def evidence_lines(found: Evidence | None, run: str) -> tuple[str, ...]:
-    """Return sentences about the measured gain, or the command that measures it."""
+    """Return the command that measures the gain, or why answers do not measure it yet.
+
+    If answers measure the gain, the result is empty, because `verdict_words` begins with the gain.
+    """
     if found is None:
         return (f"To measure the gain with a few dozen answers: latte review {run}",)
-    return found.lines
+    return () if found.estimate.answered else found.lines

@@ -19,6 +19,7 @@ from latte.report.numbers import count, percent, percent_range, plural, points, 
 from latte.results.finished import FinishedRun
 from latte.results.folder import RunFolder
 from latte.results.identity import is_oracle
+from latte.review.sentences import NAME_GROUPS, Evidence
 
 ZERO_SHOT = "zero-shot"
 ADAPTED = "adapted"
@@ -39,8 +40,8 @@ _ONLY_GUARD = "The accuracy was not measured, because there are no labelled imag
 _HOW_IT_CHANGED = "The other figures show only how the predictions changed."
 _ESTIMATED = "The guard's verdict is an estimate from the images alone."
 _ONLY_ANSWERS = (
-    "There are no labelled images to measure the accuracy on. A person's answers about training "
-    "images measure the gain."
+    "A person's answers about training images measure the gain, because there are no labelled "
+    "images."
 )
 _ZERO_SHOT_LABELS = "The labels by zero-shot CLIP are in pseudo_labels.csv, column zero_shot."
 _SHOWN_NAMES = 3
@@ -61,10 +62,12 @@ class Headline:
 
 @dataclass(frozen=True)
 class VerdictWords:
-    """A guard's verdict in words, for readers who know no statistics."""
+    """The measured gain or a guard's verdict in words, for readers who know no statistics."""
 
     tone: VerdictTone
     sentence: str
+    details: tuple[str, ...] = ()
+    """More sentences on the gain that a person's answers measure."""
     reason: str | None = None
     commands: tuple[tuple[str, str], ...] = ()
     """Pairs (purpose, command) that use the candidate instead; empty if not needed."""
@@ -72,9 +75,10 @@ class VerdictWords:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """The sentence, the reason, one line `PURPOSE: COMMAND` per command, and the advice."""
+        """Sentence, details, reason, one line `PURPOSE: COMMAND` per command, and advice."""
         commands = (f"{purpose}: {command}" for purpose, command in self.commands)
-        return tuple(one for one in (self.sentence, self.reason, *commands, self.advice) if one)
+        found = (self.sentence, *self.details, self.reason, *commands, self.advice)
+        return tuple(one for one in found if one)
 
 
 def named(evaluations: Sequence[Evaluation], name: str) -> Evaluation | None:
@@ -89,16 +93,19 @@ def main_name(evaluation: Evaluation) -> str | None:
 
 
 def headline(
-    evaluations: Sequence[Evaluation], verdict: Verdict | None = None, *, answered: bool = False
+    evaluations: Sequence[Evaluation],
+    verdict: Verdict | None = None,
+    evidence: Evidence | None = None,
 ) -> Headline:
     """Return the headline of a run, from `RunResults.evaluations` and the guard's verdict.
 
-    `answered` is True if a person's answers in a review measure the gain.
+    `evidence` is the gain that a person's answers measure; labelled images come before answers.
     """
     before, after = named(evaluations, ZERO_SHOT), named(evaluations, ADAPTED)
     if before is None:
-        if answered:
-            return Headline("unknown", _ONLY_ANSWERS)
+        if evidence is not None and evidence.estimate.answered:
+            answers = f"{evidence.sentence} {_ONLY_ANSWERS}"
+            return Headline(_tone(evidence.estimate.gain), answers)
         known = (_ONLY_GUARD, _ESTIMATED) if verdict else (_NO_LABELS,)
         return Headline("unknown", " ".join((*known, _HOW_IT_CHANGED)))
     if after is None or after.gain is None:
@@ -265,24 +272,66 @@ def present_sentence(present: PresentNames | None, classes: int) -> str | None:
     shown = ", ".join(map(one_line, names[:_SHOWN_NAMES]))
     rest = len(names) - _SHOWN_NAMES
     more = f" and {count(rest)} more" if rest > 0 else ""
+    # A wider interval says nothing about the number.
+    is_known = present.high - present.low <= classes / 2
+    interval = f" (95 % interval {count(present.low)} to {count(present.high)})" if is_known else ""
     return (
-        f"About {count(present.expected)} of {count(classes)} classes occur (95 % interval "
-        f"{count(present.low)} to {count(present.high)}); names that no image clearly shows: "
-        f"{shown}{more}"
+        f"About {count(present.expected)} of {count(classes)} classes occur{interval}; names that "
+        f"no image clearly shows: {shown}{more}"
     )
 
 
-def verdict_words(results: RunResults, run: str) -> VerdictWords:
-    """Return sentences about the guard's verdict on a run; commands name the run folder `run`."""
+def absent_advice(results: RunResults, run: str) -> tuple[str, ...]:
+    """Return what to do about names without an image, and a command for the run folder `run`."""
+    if results.recipe.get("corrections"):  # its review asks only for answers that measure the gain
+        return (CHECK_NAMES,)
+    return (
+        f"{CHECK_NAMES} If images show them, these images have labels of other classes. To correct "
+        f"whole groups of images, choose the task “{NAME_GROUPS}” of:",
+        f"latte review {shlex.quote(run)}",
+    )
+
+
+def verdict_words(results: RunResults, run: str, evidence: Evidence | None = None) -> VerdictWords:
+    """Return sentences about the verdict on a run; commands name the run folder `run`.
+
+    If a person's answers measure the gain (`evidence`), their result is the first sentence, and
+    the guard's verdict, an estimate, comes below.
+    """
+    words = _guard_words(results, run)
+    if evidence is None or not evidence.estimate.answered:
+        return words
+    verdict, better = results.verdict, evidence.estimate.better
+    is_kept = words.tone == "kept"
+    tone: VerdictTone = "better" if better == "adapted" else "kept" if is_kept else "unknown"
+    sentence, *details = evidence.lines
+    advice = {"adapted": None, "zero-shot": _ZERO_SHOT_LABELS, None: words.advice}[better]
+    advice = None if is_kept else advice
+    if verdict is None:
+        return VerdictWords(tone, sentence, tuple(details), advice=advice)
+    used = "Kept zero-shot CLIP" if is_kept else _adapted(verdict)
+    said = f"{verdict.outcome}{_probability(verdict)}"
+    reason = f"The guard's verdict, from the images alone: {said}. {words.reason}"
+    found = f"{used}. {sentence}"
+    return VerdictWords(tone, found, tuple(details), reason, words.commands, advice)
+
+
+def _probability(verdict: Verdict) -> str:
+    return "" if verdict.probability is None else f" (probability {verdict.probability:.2f})"
+
+
+def _adapted(verdict: Verdict) -> str:
+    mixed = f"zero-shot CLIP and the adapted model are mixed (strength {verdict.strength:.2f})"
+    return "Adapted" if verdict.strength == 1 else f"Adapted in part: {mixed}"
+
+
+def _guard_words(results: RunResults, run: str) -> VerdictWords:
     verdict = results.verdict
     if verdict is None:
         return VerdictWords("none", NO_GUARD)
     reason = one_line(verdict.reason)
     reason = reason[0].upper() + reason[1:] + "."
-    sure = "" if verdict.probability is None else f" (probability {verdict.probability:.2f})"
-    whole = verdict.strength == 1
-    mixed = f"zero-shot CLIP and the adapted model are mixed (strength {verdict.strength:.2f})"
-    adapted = "Adapted" if whole else f"Adapted in part: {mixed}"
+    sure, adapted, whole = _probability(verdict), _adapted(verdict), verdict.strength == 1
     use = f"latte predict {shlex.quote(run)} IMAGES --candidate"
     saved = RunFolder(results.folder)
     limit = FinishedRun(saved).source.limit if saved.source.is_file() else None
@@ -295,14 +344,14 @@ def verdict_words(results: RunResults, run: str) -> VerdictWords:
         case "kept zero-shot":
             sentence = f"Kept zero-shot CLIP: the evidence that adapting helps is too weak{sure}."
             purpose = "To use the candidate, the adapted model that the guard did not accept"
-            return VerdictWords("kept", sentence, reason, ((purpose, use), unguarded))
+            return VerdictWords("kept", sentence, (), reason, ((purpose, use), unguarded))
         case "likely better":
             what = "Adapted:" if whole else f"{adapted}. This is"
             sentence = f"{what} likely better than zero-shot CLIP on images like these{sure}."
-            return VerdictWords("better", sentence, reason, commands)
+            return VerdictWords("better", sentence, (), reason, commands)
         case "cannot tell":
             sentence = f"{adapted}. Whether this helps is uncertain{sure}."
-            return VerdictWords("unknown", sentence, reason, commands, _ZERO_SHOT_LABELS)
+            return VerdictWords("unknown", sentence, (), reason, commands, _ZERO_SHOT_LABELS)
 
 
 def verdict_label(verdict: Verdict | None) -> str:

@@ -22,23 +22,26 @@ def summary_table(results: RunResults, run: str | None = None) -> str:
     """
     evidence = read_evidence(results.folder)
     lines: list[str] = []
-    if results.verdict is not None:
-        lines += _verdict(sentences.verdict_words(results, run or results.folder.name))
-    if evidence is not None:
+    folder = run or results.folder.name
+    words = sentences.verdict_words(results, folder, evidence)
+    if words.tone != "none":
+        lines += _verdict(words)
+    if evidence is not None and not evidence.estimate.answered:
         lines += [line for text in evidence.lines for line in _ascii_paragraph(text)]
     lines += [""] if lines else []
     if results.evaluations:
         lines += [*evaluation_lines(results.evaluations), ""]
-    measured = sentences.headline(
-        results.evaluations, results.verdict, answered=evidence is not None
-    )
+    measured = sentences.headline(results.evaluations, results.verdict, evidence)
+    is_repeated = evidence is not None and evidence.estimate.answered and not results.evaluations
     absent = sentences.present_sentence(results.present, len(results.class_names))
+    advice, *command = sentences.absent_advice(results, folder)
     asking = [f"{one_line(one.purpose)} {asked(one)}" for one in results.questions]
     notes = (
-        measured.sentence,
+        None if is_repeated else measured.sentence,
         measured.control,
         sentences.own_note(results.evaluations),
-        f"{absent}. {sentences.CHECK_NAMES}" if absent else None,
+        f"{absent}. {advice}" if absent else None,
+        *(command if absent else ()),
         f"Questions about {', '.join(asking)}." if asking else None,
         sentences.gain_sentence(results),
         sentences.oracle_note(results.recipe),
@@ -60,9 +63,9 @@ def cost_line(results: RunResults, seconds: float) -> str:
 
 
 def _verdict(words: sentences.VerdictWords) -> list[str]:
-    """Return the lines about a guard's verdict; each command has its own line, to be copied."""
-    lines = _ascii_paragraph(words.sentence)
-    lines += _ascii_paragraph(words.reason) if words.reason else []
+    """Return the lines about gain and verdict; each command has its own line, to be copied."""
+    found = filter(None, (words.sentence, *words.details, words.reason))
+    lines = [line for text in found for line in _ascii_paragraph(text)]
     for purpose, command in words.commands:
         lines += [f"{purpose}:", f"  {one_line(command)}"]
     return lines + (_ascii_paragraph(words.advice) if words.advice else [])

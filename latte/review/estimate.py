@@ -59,6 +59,7 @@ def estimate(
 ) -> Estimate:
     """Estimate the gain and both accuracies from a person's answers, by content key.
 
+    Answers of the kind `class` have one of `class_names` as label; see `Stored.answers`.
     The images are in three strata: the models disagree, or agree with low or with high confidence.
     In each stratum, only answers before the first unanswered image are used, because only these are
     a random sample without replacement.
@@ -115,7 +116,7 @@ class _Asked:
     def label(self, image: ReviewImage) -> int | None:
         """Return the label of the answer; None for "none of the classes" and "cannot tell"."""
         name = self._answers[image.key].label
-        return None if name is None else self._labels.get(name)
+        return None if name is None else self._labels[name]
 
 
 def _mean(bounds: Sequence[tuple[float, float]], size: int, low: float, level: float) -> Interval:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import unicodedata
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import get_args
@@ -80,16 +81,18 @@ def import_answers(review: Review, path: Path) -> list[Answer]:
     Raises `LatteError` before anything is written if an image or a class is unknown, or if two
     answers of the file contradict each other.
     """
-    stored, names = review.stored(), review.run.class_names
+    stored = review.stored()
     before = stored.answers
     keys = dict(zip(review.run.training_ids, review.run.training_keys, strict=True))
+    composed = {_composed(image): image for image in keys}
     found: dict[str, tuple[_Given, Answer]] = {}
     for one in _read(path, keys):
-        if one.image not in keys:
+        image = one.image if one.image in keys else composed.get(_composed(one.image))
+        if image is None:
             hint = did_you_mean(one.image, keys) or "images are named as in pseudo_labels.csv"
             raise LatteError(f'this run has no image "{one.image}"', where=one.where, hint=hint)
-        key = keys[one.image]
-        kind, label = _meaning(one, names)
+        key = keys[image]
+        kind, label = _meaning(one, review)
         use = _use(one, key, before.get(key))
         if use == "teaching" and len(review.runs) > 1:
             what = "several runs are only measured, and this answer would teach"
@@ -97,7 +100,7 @@ def import_answers(review: Review, path: Path) -> list[Answer]:
             raise LatteError(what, where=one.where, hint=hint)
         stored.check_use(key, use, one.where)
         queue = "evidence" if use == "evidence" else "import"
-        answer = Answer(key, kind, label, use, queue, review.name, now(), one.image)
+        answer = Answer(key, kind, label, use, queue, review.name, now(), image)
         first, other = found.setdefault(key, (one, answer))
         if _content(other) != _content(answer):
             raise LatteError(f"{first.where} has another answer for this image", where=one.where)
@@ -151,7 +154,8 @@ def _fiftyone(path: Path, text: str, keys: Mapping[str, str]) -> Iterator[_Given
             continue
         if index not in range(len(found.classes)):
             raise LatteError(f"{index} is not an index of `classes`", where=where)
-        yield _Given(where, name if name in keys else ids.get(name, name), found.classes[index])
+        image = ids.get(name) or ids.get(_composed(name), name)
+        yield _Given(where, name if name in keys else image, found.classes[index])
 
 
 def _ids_without_suffix(keys: Mapping[str, str]) -> dict[str, str]:
@@ -159,8 +163,9 @@ def _ids_without_suffix(keys: Mapping[str, str]) -> dict[str, str]:
     found: dict[str, set[str]] = {}
     for image in keys:
         path = PurePosixPath(image)
-        for name in {str(path.with_suffix("")), path.stem}:
+        for name in (str(path.with_suffix("")), path.stem):
             found.setdefault(name, set()).add(image)
+            found.setdefault(_composed(name), set()).add(image)
     return {
         name: min(images)
         for name, images in found.items()
@@ -168,11 +173,17 @@ def _ids_without_suffix(keys: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _meaning(given: _Given, names: Sequence[str]) -> tuple[Kind, str | None]:
-    if given.label in names:
-        return "class", given.label
-    if given.label in (NONE, UNSURE):
+def _composed(name: str) -> str:
+    """Return a name in the form NFC: macOS and some tools write letters and accents apart (NFD)."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _meaning(given: _Given, review: Review) -> tuple[Kind, str | None]:
+    names = review.run.class_names
+    if given.label in (NONE, UNSURE) and given.label not in names:
         return ("none" if given.label == NONE else "unsure"), None
+    if (label := review.spelt(given.label)) in names:
+        return "class", label
     hint = did_you_mean(given.label, [*names, NONE, UNSURE])
     hint = f'{hint} Other labels: "{NONE}" and "{UNSURE}".'.lstrip()
     raise LatteError(f'"{given.label}" is none of the class names', where=given.where, hint=hint)

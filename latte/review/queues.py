@@ -19,6 +19,7 @@ from latte.results.answers import Answer, Use
 from latte.review import groups
 from latte.review.groups import Features, Question
 from latte.review.population import Population, ReviewImage, draw, teaches
+from latte.review.sentences import NAME_GROUPS
 
 _AGREED_EVERY = 4
 """Every fourth question that measures the gain is about an image on which the models agree."""
@@ -194,7 +195,7 @@ def queues_of(population: Population, features: Callable[[], Features]) -> dict[
         EvidenceQueue(population),
         SheetQueue(
             "clusters",
-            "Teach: name groups of images",
+            NAME_GROUPS,
             lambda: groups.clusters(teaching),
             shown=groups.sheet,
         ),

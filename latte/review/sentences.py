@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from latte.interfaces.errors import nearest
+from latte.io.redaction import one_line
 from latte.results.answers import Answer
 from latte.review.estimate import Estimate
 
 ZERO_SHOT = "zero-shot CLIP"
+NAME_GROUPS = "Teach: name groups of images"
+"""Title of the queue `clusters`."""
+_SHOWN_NAMES = 3
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,8 @@ class Evidence:
     """The other model of the comparison, in words: zero-shot CLIP or another run's model."""
     teaching: int = 0
     """Number of answers that become training labels, and so do not measure the gain."""
+    unknown: str = ""
+    """Sentence on answers that name no class; only the first of a review's estimates has it."""
 
     @property
     def is_gain(self) -> bool:
@@ -65,16 +73,16 @@ class Evidence:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """Sentence on the gain and, if known, the range of the accuracy of each model."""
+        """Sentence on the gain; if known, the accuracy of each model; answers without a class."""
         one, other = self.estimate.zero_shot, self.estimate.adapted
         is_unknown = one.high - one.low > 1 - 1e-9  # no answer yet
-        if is_unknown or not self.is_gain:
-            return (self.sentence,)
-        return (
-            self.sentence,
-            f"Accuracy: zero-shot CLIP {100 * one.low:.0f} to {100 * one.high:.0f} %, "
-            f"{self.compared} {100 * other.low:.0f} to {100 * other.high:.0f} %.",
+        accuracy = (
+            f"Accuracy (95 % intervals): zero-shot CLIP {100 * one.low:.0f} to "
+            f"{100 * one.high:.0f} %, {self.compared} {100 * other.low:.0f} to "
+            f"{100 * other.high:.0f} %."
         )
+        rest = ("" if is_unknown or not self.is_gain else accuracy, self.unknown)
+        return (self.sentence, *filter(None, rest))
 
 
 def run_names(folders: Sequence[Path]) -> list[str]:
@@ -113,6 +121,30 @@ def _none_counts(evidence: Evidence) -> str:
     answers = "1 answer" if total == 1 else f"{total:,} answers"
     parts = [f"{number:,} {what}" for what, number in numbers.items() if number]
     return f"No answer measures the gain yet ({answers}: {', '.join(parts)})."
+
+
+def unknown_classes(
+    found: Counter[str | None], class_names: Sequence[str], files: Sequence[Path]
+) -> str:
+    """Return the sentence on answers that name no class; empty if there are none.
+
+    `found` is the number of answers for each such name, and `files` are the files of the answers.
+    """
+    if not found:
+        return ""
+    total, parts = found.total(), []
+    for name, number in found.most_common(_SHOWN_NAMES):
+        near = nearest(str(name), class_names)
+        parts.append(f'"{name}" ({number:,}{f", nearest: {near}" if near else ""})')
+    if len(found) > _SHOWN_NAMES:
+        parts.append(f"{len(found) - _SHOWN_NAMES:,} more")
+    answers = "1 answer does" if total == 1 else f"{total:,} answers do"
+    # Reports show this sentence, so it names no folder above the run's.
+    where = " and ".join(f"{file.absolute().parent.name}/{file.name}" for file in files)
+    return one_line(
+        f"{answers} not count, because the class list has no class {', '.join(parts)}. Replace "
+        f"the names in {where}, or answer again about these images with latte review."
+    )
 
 
 def contradictions(images: int) -> str:

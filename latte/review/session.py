@@ -9,12 +9,15 @@ labels.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from itertools import combinations
 from pathlib import Path
 
+from latte.data.sources.classes import ClassLookup
 from latte.interfaces import LatteError
 from latte.results.answers import (
     Answer,
@@ -33,7 +36,7 @@ from latte.review.estimate import estimate
 from latte.review.groups import Question, read_features
 from latte.review.population import Population, ReviewImage, difference, joint, population, teaches
 from latte.review.queues import EvidenceQueue, Queue, QueueName, queues_of
-from latte.review.sentences import ZERO_SHOT, Evidence, run_names, uses
+from latte.review.sentences import ZERO_SHOT, Evidence, run_names, unknown_classes, uses
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class Stored:
 
     files: tuple[Mapping[str, Answer], ...]
     """For each file, the newest answer for each content key, which may be an undo."""
+    class_names: tuple[str, ...]
 
     @cached_property
     def _joint(self) -> dict[str, Answer]:
@@ -64,8 +68,19 @@ class Stored:
 
     @cached_property
     def answers(self) -> dict[str, Answer]:
-        """The newest answer about each image in any file, without undone answers."""
-        return latest(self._joint.values())
+        """The newest answer about each image in any file, without undone answers.
+
+        Answers that name no class of the run are left out, so that these images are asked again.
+        """
+        found = latest(self._joint.values())
+        return {key: one for key, one in found.items() if one.label not in self.unknown}
+
+    @cached_property
+    def unknown(self) -> Counter[str | None]:
+        """Number of answers for each name that is no class of the run, as after a new name."""
+        names = {None, *self.class_names}
+        found = (one.label for one in latest(self._joint.values()).values())
+        return Counter(name for name in found if name not in names)
 
     @cached_property
     def contradictions(self) -> int:
@@ -162,8 +177,29 @@ class Review:
         return queues_of(self.population, cache(lambda: read_features(self.run)))
 
     def stored(self) -> Stored:
-        """Read the answers of all files."""
-        return Stored(tuple(newest(read_answers(file)) for file in self.files))
+        """Read the answers of all files, with class names as the run spells them."""
+        return Stored(
+            tuple(newest(map(self._with_spelling, read_answers(file))) for file in self.files),
+            self.run.class_names,
+        )
+
+    def _with_spelling(self, answer: Answer) -> Answer:
+        label = answer.label and self.spelt(answer.label)
+        return answer if label == answer.label else replace(answer, label=label)
+
+    @cached_property
+    def spelt(self) -> Callable[[str], str]:
+        """Function that spells a class name as the run does; other names stay as they are."""
+        names = self.run.class_names
+        lookup = ClassLookup(names)
+
+        @cache
+        def spelt(name: str) -> str:
+            with suppress(LatteError):  # an unknown or ambiguous name
+                return names[lookup.label(name, where="review.jsonl")]
+            return name
+
+        return spelt
 
     def answers(self) -> dict[str, Answer]:
         """Return the newest answer about each image, by content key, without undone answers."""
@@ -178,13 +214,21 @@ class Review:
             if missing or answers:
                 append_answers(file, [*missing, *answers])
 
-    def evidence(self, answers: Mapping[str, Answer] | None = None) -> tuple[Evidence, ...]:
+    def evidence(self, stored: Stored | None = None) -> tuple[Evidence, ...]:
         """Return each run's gain, then the difference of each two runs."""
-        answers = self.answers() if answers is None else answers
+        stored = self.stored() if stored is None else stored
+        answers, names = stored.answers, self.run.class_names
         teaching = sum(one.use == "teaching" for one in answers.values())
+        unknown = unknown_classes(stored.unknown, names, self.files)
         return tuple(
-            Evidence(estimate(images, answers, self.run.class_names), compared, baseline, teaching)
-            for images, compared, baseline in self._comparisons
+            Evidence(
+                estimate(images, answers, names),
+                compared,
+                baseline,
+                teaching,
+                unknown="" if at else unknown,
+            )
+            for at, (images, compared, baseline) in enumerate(self._comparisons)
         )
 
     @cached_property
@@ -204,9 +248,10 @@ class Review:
 
     def standing(self, queue: QueueName) -> Standing:
         """Return the state of a queue, and the estimates; each file of answers is read once."""
-        asks, answers = self.queues[queue], self.answers()
+        asks, stored = self.queues[queue], self.stored()
+        answers = stored.answers
         counts = asks.counted(answers), asks.left(answers)
-        evidence, used = self.evidence(answers), uses(answers.values())
+        evidence, used = self.evidence(stored), uses(answers.values())
         return Standing(asks.next(answers), *counts, evidence, used)
 
     def next(self, queue: QueueName) -> Question | None:

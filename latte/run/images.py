@@ -20,6 +20,7 @@ from latte.backbone.encode import ClassTexts
 from latte.data.cache import DecodedImages
 from latte.data.few_images import counted
 from latte.data.scan import Scan, SkippedImage, scan_images, write_skipped
+from latte.data.sources.classes import ClassLookup
 from latte.interfaces import LatteError
 from latte.interfaces.errors import did_you_mean
 from latte.io.files import digest_json, write_lines
@@ -172,17 +173,20 @@ def _read_corrections(workspace: Workspace, images: Images) -> tuple[int, ...]:
             f"there is no file {path}", where="corrections", hint="latte review RUN writes one"
         )
     checked_corrections(path)
-    names = {name: label for label, name in enumerate(images.class_names)}
+    lookup = ClassLookup(images.class_names)
     given = teaching_labels(path)
-    for name in given.values():
-        if name not in names:
+    labels: dict[str, int] = {}
+    for name in dict.fromkeys(given.values()):
+        try:
+            labels[name] = lookup.label(name, where=str(path))
+        except LatteError as error:
             hint = (
-                f"{did_you_mean(name, names)} If the class names have changed since this answer, "
-                "put this name back, or remove the lines with it from this file."
+                f"{did_you_mean(name, images.class_names)} If the class names have changed since "
+                "this answer, put this name back, or remove the lines with it from this file."
             )
             what = f'"{name}" is none of the classes'
-            raise LatteError(what, where=str(path), hint=hint.lstrip())
-    return tuple(names[given[key]] if key in given else -1 for key in images.training.keys)
+            raise LatteError(what, where=str(path), hint=hint.lstrip()) from error
+    return tuple(labels[given[key]] if key in given else -1 for key in images.training.keys)
 
 
 def oracle_labels(workspace: Workspace, images: Images) -> Tensor | None:

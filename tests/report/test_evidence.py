@@ -25,6 +25,7 @@ from tests.helpers.report_examples import CLASSES, run_results
 from tests.helpers.reviews import answer_all, made_up_review, write_labels
 
 BETTER = Verdict(1.0, "the texts and the groups of images agree", 0.93)
+UNSURE = Verdict(1.0, "the texts and the groups of images agree", 0.62)
 KEPT = Verdict(0.0, "the texts and the groups of images agree", 0.41)
 HINT = "To measure the gain with a few dozen answers: latte review animals-1a2b3c4d"
 GAIN = "After 30 answers: the adapted model is better by +25.0 points"
@@ -56,8 +57,8 @@ def test_page_and_card_without_answers_show_one_line(tmp_path: Path, review: Rev
     assert HINT in model_card(results)
 
 
-@pytest.mark.parametrize("verdict", [BETTER, None])
-def test_measured_gain_stands_beside_the_verdict(
+@pytest.mark.parametrize("verdict", [UNSURE, BETTER, None])
+def test_measured_gain_is_the_headline_and_the_verdict_comes_below(
     tmp_path: Path, review: Review, verdict: Verdict | None
 ) -> None:
     answer_all(review, "adapted", 40)
@@ -66,19 +67,26 @@ def test_measured_gain_stands_beside_the_verdict(
     summary = squashed(summary_table(results))
     start = model_card(results).partition("## Intended use")[0]
     for text in (document.one("header").words, summary, squashed(start)):
-        assert GAIN in text.replace("\\", "")
-        assert ("probability 0.93" in text) == (verdict is not None)
-        assert "Accuracy: zero-shot" in text
+        gain, _, below = text.replace("\\", "").partition("Accuracy (95 % intervals): zero-shot")
+        assert GAIN in gain
+        assert "probability" not in gain and "No verdict" not in gain
+        assert ("(probability 0." in below) == (verdict is not None)
+        assert "Whether this helps is uncertain" not in text
     everything = f"{document.one('body').words} {summary} {model_card(results)}"
     for wrong in ("The accuracy is unknown", "Its accuracy was not measured", HINT):
         assert wrong not in everything
-    assert "answers about training images measure the gain" in document.by_id("result").words
+    result = document.by_id("result").words
+    assert result.startswith(f"Result {GAIN}")
+    assert "answers about training images measure the gain" in result
+    assert summary.count(GAIN) == 1
 
 
 def test_summary_with_a_measured_loss_is_ascii(tmp_path: Path, review: Review) -> None:
     answer_all(review, "zero_shot", 40)
     summary = summary_table(unlabelled(tmp_path))
-    assert "zero-shot CLIP is better" in squashed(summary)
+    start = squashed(summary)
+    assert start.startswith("Adapted. After 30 answers: zero-shot CLIP is better; the adapted")
+    assert "The labels by zero-shot CLIP are in pseudo_labels.csv" in start
     assert "-25.0 points" in summary
     assert summary.isascii()
 
@@ -91,8 +99,10 @@ def test_kept_zero_shot_is_measured_against_the_rejected_candidate(tmp_path: Pat
     (folder / "verdict.json").write_text(json.dumps(verdict))
     answer_all(made_up_review(folder, CLASSES), "adapted", 40)
     words = parse(run_page(unlabelled(tmp_path, KEPT))).one("header").words
-    assert "(probability 0.41)" in words
-    assert "After 30 answers: the candidate is better by +25.0 points" in words
+    gain = "Kept zero-shot CLIP. After 30 answers: the candidate is better by +25.0 points"
+    assert gain in words
+    assert "images alone: kept zero-shot (probability 0.41). The texts and the groups" in words
+    assert "latte predict animals-1a2b3c4d IMAGES --candidate" in words
 
 
 def test_damaged_answers_raise_an_error_with_the_line(tmp_path: Path, review: Review) -> None:

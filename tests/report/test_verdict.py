@@ -22,6 +22,7 @@ from tests.helpers.report_examples import (
     evaluation,
     run_results,
 )
+from tests.helpers.reviews import made_up_review
 
 REASON = "the texts and the groups of images agree"
 BETTER = Verdict(1.0, REASON, 0.93)
@@ -199,6 +200,25 @@ class TestPresent:
             "About 2 of 3 classes occur (95 % interval 2 to 2); names that no image clearly "
             "shows: a"
         )
+
+    def test_an_interval_wider_than_half_of_the_names_is_left_out(self) -> None:
+        assert present_sentence(PresentNames(31, 5, 35, ("a",)), 35) == (
+            "About 31 of 35 classes occur; names that no image clearly shows: a"
+        )
+
+    def test_names_without_an_image_name_the_task_that_corrects_groups(
+        self, tmp_path: Path
+    ) -> None:
+        results = replace(run_results(tmp_path), present=PresentNames(2, 2, 2, ("fox",)))
+        task = made_up_review(tmp_path / "made up", ("a", "b")).queues["clusters"].title
+        summary = summary_table(results, "runs/my photos")
+        assert f"choose the task \"{task}\" of: latte review 'runs/my photos'" in squashed(summary)
+        assert "\nlatte review 'runs/my photos'\n" in f"{summary}\n"
+        assert (
+            f"latte review {results.folder.name}" in parse(run_page(results)).one("details").words
+        )
+        learned = replace(results, recipe={**results.recipe, "corrections": "a/review.jsonl"})
+        assert "latte review" not in summary_table(learned)
 
     def test_the_terminal_says_nothing_where_all_names_occur(self, tmp_path: Path) -> None:
         for present in (None, PresentNames(3, 3, 3, ())):

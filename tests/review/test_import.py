@@ -14,6 +14,8 @@ from latte.interfaces import LatteError
 from latte.interfaces.progress import SilentProgress
 from latte.registry.registry import load_registry
 from latte.results.answers import read_answers
+from latte.results.finished import FinishedRun
+from latte.results.folder import RunFolder
 from latte.review.importing import import_answers
 from latte.review.learning import learn
 from latte.review.population import teaches
@@ -55,6 +57,10 @@ def task(image: str, *annotations: Sequence[str], **data: str) -> dict[str, Any]
     }
 
 
+def review_use(number: int) -> str:
+    return "teaching" if teaches(f"key {number}") else "evidence"
+
+
 def contents(review: Review) -> dict[str, tuple[str, str | None, str]]:
     """Return kind, label and use of the answer about each image."""
     return {one.image: (one.kind, one.label, one.use) for one in review.answers().values()}
@@ -90,6 +96,23 @@ def test_all_three_formats_give_the_same_answers(review: Review, tmp_path: Path)
         review.file.unlink()
         assert len(import_answers(review, json_file(tmp_path, content))) == 2
         assert contents(review) == expected
+
+
+def test_paths_and_names_in_another_unicode_form_are_the_same(tmp_path: Path) -> None:
+    names = ("K\u00e4fer", "dog", "bird")
+    review = made_up_review(tmp_path / "run", names)
+    path = review.run.folder.training_images
+    path.write_text(path.read_text().replace('"3.jpg"', '"M\u00fcller/3.jpg"'))
+    review = Review(FinishedRun(RunFolder(tmp_path / "run")))
+    expected = {"M\u00fcller/3.jpg": ("class", "K\u00e4fer", review_use(3))}
+    fiftyone = {"classes": ["ka\u0308fer"], "labels": {"Mu\u0308ller/3": 0}}
+    for file in (
+        csv_file(tmp_path, "Mu\u0308ller/3.jpg,Ka\u0308fer"),
+        json_file(tmp_path / "run", fiftyone),
+    ):
+        assert len(import_answers(review, file)) == 1
+        assert contents(review) == expected
+        review.file.unlink()
 
 
 def test_importing_twice_changes_nothing(review: Review, tmp_path: Path) -> None:
@@ -214,7 +237,10 @@ def test_the_command_says_how_many_answers_teach_and_why_the_others_do_not(
     assert run_command_line(["review", str(review.run.folder.path), "--import", str(path)]) == 0
     printed = capsys.readouterr().err
     assert "review.jsonl: 4 teach, 3 only measure the gain, 1 without a class" in printed
-    assert "a random draw decides" in printed
+    said = " ".join(printed.split())
+    assert "a random draw decides" in said
+    assert "unless the column use says evidence" in said
+    assert "latte adapt IMAGES --test FILE" in said
 
 
 def test_answers_that_do_not_count_yet_are_not_called_no_answer(

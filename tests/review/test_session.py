@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from latte.cli.main import run_command_line
 from latte.interfaces import LatteError
 from latte.report.evidence import read_evidence, read_groups
 from latte.results.stored import LARGEST_JSON
@@ -257,3 +258,52 @@ def test_the_number_of_questions_left_is_that_of_the_questions_asked(review: Rev
     assert len(review.upcoming(200)) == left < 195
     answered(review, left)
     assert review.standing("evidence").left == 0
+
+
+def test_answers_for_a_renamed_class_do_not_count_and_are_asked_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = answered(made_up_review(tmp_path, NAMES), 40)
+    before = made_up_review(tmp_path, NAMES).answers()
+    renamed = made_up_review(tmp_path, ("cat", "hound", "bird"))
+    stale = [key for key in asked if before[key].label == "dog"]
+    assert 0 < len(stale) < 40
+    assert renamed.answers().keys() == set(asked) - set(stale)
+    (found,) = renamed.evidence()
+    assert found.estimate.neither == 0
+    question = renamed.next("evidence")
+    assert question is not None
+    assert question.images[0].key in stale
+    line = f'{len(stale)} answers do not count, because the class list has no class "dog"'
+    assert line in found.lines[-1]
+    assert f"Replace the names in {tmp_path.name}/review.jsonl" in found.lines[-1]
+    assert run_command_line(["review", str(tmp_path), "--show"]) == 0
+    assert line in " ".join(capsys.readouterr().out.split())
+    text = renamed.file.read_text().replace('"label": "dog"', '"label": "hound"')
+    renamed.file.write_text(text)
+    assert renamed.evidence()[0].unknown == ""
+    assert len(renamed.answers()) == 40
+
+
+def test_the_nearest_name_of_a_renamed_class_is_shown(tmp_path: Path) -> None:
+    answered(made_up_review(tmp_path, NAMES), 8)
+    (found,) = made_up_review(tmp_path, ("cats", "dogs", "birds")).evidence()
+    assert found.estimate.answered == 0
+    assert "8 answers do not count" in found.unknown
+    assert "nearest: dogs)" in found.unknown
+    reported = read_evidence(tmp_path)
+    assert reported is not None
+    assert found.unknown in reported.lines
+
+
+def test_class_names_in_another_case_or_unicode_form_are_the_same(tmp_path: Path) -> None:
+    names = ("K\u00e4fer", "Katze", "Vogel")
+    first = made_up_review(tmp_path, names)
+    for _ in range(40):
+        question = first.next("evidence")
+        assert question is not None
+        first.answer([question.images[0].key], "class", names[question.options[0]], "evidence")
+    again = made_up_review(tmp_path, ("ka\u0308fer", "KATZE", "vogel"))
+    (before,), (after,) = first.evidence(), again.evidence()
+    assert before == after
+    assert {one.label for one in again.answers().values()} == {*again.run.class_names}

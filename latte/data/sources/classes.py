@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import cached_property
@@ -164,20 +165,22 @@ def distinct(
 ) -> tuple[str, ...]:
     """Return the stripped, non-empty names of pairs (name, place); place is `FILE:LINE`.
 
-    Raises `LatteError` for a repeated name, or for fewer than two names (with this `hint`).
+    Raises `LatteError` for a name that is repeated, maybe in another Unicode form, or for fewer
+    than two names (with this `hint`).
     """
-    first: dict[str, str] = {}
+    first: dict[str, tuple[str, str]] = {}
     for name, place in ((name.strip(), place) for name, place in names):
-        if name in first:
+        composed = unicodedata.normalize("NFC", name)  # other systems may write it in another form
+        if composed in first:
             raise LatteError(
                 f"class {name!r} occurs twice",
                 where=place,
-                hint=f"It was named first at {first[name]}: rename or remove one.",
+                hint=f"It was named first at {first[composed][1]}: rename or remove one.",
             )
         if name:
-            first[name] = place
+            first[composed] = name, place
     refuse_fewer_than_two(len(first), where, hint)
-    return tuple(first)
+    return tuple(name for name, _ in first.values())
 
 
 def refuse_fewer_than_two(classes: int, where: str, hint: str | None = None) -> None:
@@ -188,7 +191,9 @@ def refuse_fewer_than_two(classes: int, where: str, hint: str | None = None) -> 
 
 
 class ClassLookup:
-    """Lookup of labels by exact class name, or else ignoring case and reading `_` as a space.
+    """Lookup of labels by exact class name, or else by one that differs in spelling only.
+
+    Such names differ in case, in Unicode form, or in `_` for a space.
 
     Example:
         >>> from latte.api import ClassLookup
@@ -228,7 +233,7 @@ class ClassLookup:
 
 
 def _loosely(name: str) -> str:
-    return " ".join(name.replace("_", " ").casefold().split())
+    return unicodedata.normalize("NFC", " ".join(name.replace("_", " ").casefold().split()))
 
 
 SourceOptionsT = TypeVar("SourceOptionsT", bound=SourceOptions)

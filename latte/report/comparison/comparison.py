@@ -143,6 +143,7 @@ def _on_evidence(comparison: Comparison) -> Iterator[str]:
     for group in comparison.reviewed:
         for found in group.differences:
             yield one_line(found.sentence)
+        yield from (one.unknown for one in group.gains.values() if one.unknown)
         if group.contradictions:
             yield group.contradictions
         if len(group.gains) > 1:

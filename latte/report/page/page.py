@@ -51,11 +51,9 @@ def run_page(
     content = {
         "results": results,
         "title": facts.page_title(results),
-        "headline": sentences.headline(
-            results.evaluations, results.verdict, answered=evidence is not None
-        ),
+        "headline": sentences.headline(results.evaluations, results.verdict, evidence),
         "own": sentences.own_note(results.evaluations),
-        "verdict": sentences.verdict_words(results, results.folder.name),
+        "verdict": sentences.verdict_words(results, results.folder.name, evidence),
         "evidence": evidence_lines(evidence, results.folder.name),
         "present": _present(results),
         "expected_gain": sentences.gain_sentence(results),
@@ -91,7 +89,7 @@ def _present(results: RunResults) -> dict[str, Any] | None:
     return {
         "sentence": sentence or sentences.ALL_OCCUR,
         "unsupported": results.present.unsupported,
-        "advice": sentences.CHECK_NAMES,
+        "advice": " ".join(sentences.absent_advice(results, results.folder.name)),
     }
 
 

@@ -62,6 +62,15 @@ def test_duplicate_class_name_is_rejected_with_both_lines(context: Context) -> N
     assert "classes.txt:1" in str(caught.value.hint)
 
 
+def test_a_class_name_in_two_unicode_forms_is_rejected(context: Context) -> None:
+    with pytest.raises(LatteError, match="occurs twice") as caught:
+        names(context, "K\u00e4fer\ncat\nKa\u0308fer\n".encode())
+    assert "classes.txt:1" in str(caught.value.hint)
+    # A name is kept as it is written, because its text is what CLIP encodes.
+    assert names(context, "Ka\u0308fer\ncat\n".encode()) == ("Ka\u0308fer", "cat")
+    assert ClassLookup(["K\u00e4fer", "cat"]).label("Ka\u0308fer", where="labels.csv:2") == 0
+
+
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"cat\n", b"#a\n#b\n", b"cat,\n"])
 def test_fewer_than_two_classes_are_rejected(context: Context, content: bytes) -> None:
     with pytest.raises(LatteError, match="at least 2 are needed"):
