@@ -87,6 +87,20 @@ def test_a_labeler_needs_a_describer_and_a_budget(
     assert message in str(raised.value)
 
 
+def test_a_budget_that_no_labeler_obeys_is_refused(tmp_path: Path) -> None:
+    unlimited = RECIPE.replace("[asking]", "[frozen]") + "descriptions: [class, image]\n"
+    with pytest.raises(LatteError) as raised:
+        recipe_of(unlimited, tmp_path)
+    line = unlimited.splitlines().index("budget: 3") + 1
+    assert f"squares.yaml:{line}" in str(raised.value)
+    assert 'requests for the description "image" have no limit' in str(raised.value)
+    assert str(raised.value).endswith("asking")  # the labeler that obeys a budget
+    recipe_of(unlimited, tmp_path, "budget=null")
+    recipe_of(unlimited, tmp_path, "descriptions=[class]")
+    control = f"controls: {{no-questions: {{labels: [frozen]}}}}\n{unlimited}"
+    recipe_of(control.replace("labels: [frozen]\n", "labels: [asking]\n"), tmp_path)
+
+
 @pytest.mark.thorough
 def test_a_run_asks_within_its_budget_and_reports_the_counts(
     tmp_path: Path, tiny_clip_folder: Path, monkeypatch: pytest.MonkeyPatch
@@ -161,7 +175,8 @@ def test_the_command_prints_questions_by_purpose(
     monkeypatch.chdir(tmp_path)
     write_colour_images(tmp_path / "images", NAMES, 2, (40, 36))
     text = RECIPE.replace("CLIP", str(tiny_clip_folder)).replace("evaluation: test", "")
-    plain = text.replace("first", "phrases").replace("asking", "frozen")
+    plain = text.replace("first", "phrases").replace("[asking]\n", "[frozen]\n")
+    plain = plain.replace("budget: 3\n", "")
     (tmp_path / "squares.yaml").write_text(plain + "descriptions: [image]\n")
     assert run_command_line(["describe", "squares.yaml", "--dry-run"]) == 0
     said = " ".join(capsys.readouterr().out.split())
