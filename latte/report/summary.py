@@ -40,7 +40,7 @@ def summary_table(results: RunResults, run: str | None = None) -> str:
         sentences.own_note(results.evaluations),
         f"{absent}. {sentences.CHECK_NAMES}" if absent else None,
         f"Questions about {', '.join(asking)}." if asking else None,
-        sentences.gain_sentence(results),
+        sentences.answers_note(results),
         sentences.oracle_note(results.recipe),
     )
     return "\n".join([*lines, *(line for text in notes if text for line in _ascii_paragraph(text))])

@@ -18,7 +18,7 @@ from latte.describe.choose import (
     stored_tokens,
 )
 from latte.describe.plan import TrainingSet, grid_image, shown_images
-from latte.describe.store import DescriptionStore
+from latte.describe.store import DescriptionStore, clean
 from latte.interfaces import (
     Choice,
     ChoiceRequest,
@@ -32,6 +32,7 @@ from latte.interfaces import (
 )
 from latte.interfaces.settings import ASSUMED_TOKENS, Budget
 from latte.io.files import write_json
+from latte.io.redaction import redact
 from latte.results.stored import AskedQuestions
 
 _FEWEST_AT_ONCE = 16
@@ -69,6 +70,7 @@ class StoredQuestions:
         self._counts: dict[str, QuestionCounts] = {}
         self._tokens: list[tuple[int, int]] = []
         self.expected_gain: ExpectedGain | None = None
+        self.reliability: str | None = None
         self.counts_tokens = False
 
     @property
@@ -91,6 +93,11 @@ class StoredQuestions:
     def asked(self) -> int:
         """Number of distinct questions that were asked so far."""
         return len(self._keys)
+
+    @property
+    def is_forecast(self) -> bool:
+        """True if only stored answers are returned."""
+        return not self._ask
 
     @property
     def counts(self) -> tuple[QuestionCounts, ...]:
@@ -117,6 +124,13 @@ class StoredQuestions:
         """Count images or clusters with two agreeing (`kept`) or two different answers."""
         self._add(QuestionCounts(purpose, 0, 0, 0, kept, contradictory))
 
+    def note_reliability(self, sentence: str) -> None:
+        """Write and show what the labeler found out about the describer."""
+        self.reliability = clean(redact(sentence))
+        self.save()
+        if self._ask:
+            self._progress.say(f"train: {self.reliability}")
+
     def note_gain(self, gain: ExpectedGain) -> None:
         """Write and show the gain that the labeler expects from the answers."""
         self.expected_gain = gain
@@ -125,9 +139,10 @@ class StoredQuestions:
             self._progress.say(f"train: expected gain of the answers: {gain}")
 
     def save(self) -> None:
-        """Write the numbers in `counts` and the expected gain to `questions.json` of the run."""
+        """Write counts, expected gain and reliability to `questions.json` of the run."""
         if self._path is not None and distributed.is_main_process():
-            write_json(self._path, asdict(AskedQuestions([*self.counts], self.expected_gain)))
+            asked = AskedQuestions([*self.counts], self.expected_gain, self.reliability)
+            write_json(self._path, asdict(asked))
 
     def close(self) -> None:
         """Free the memory of the describer; a later question builds the describer again."""

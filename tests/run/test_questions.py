@@ -185,9 +185,19 @@ def test_the_expected_gain_is_written_with_the_counts_and_said(tmp_path: Path) -
     assert progress.lines[-1] == said
 
 
-def test_a_dry_run_says_no_expected_gain(tmp_path: Path) -> None:
+def test_the_reliability_of_the_describer_is_written_and_said(tmp_path: Path) -> None:
+    path, progress = tmp_path / "questions.json", RecordedProgress()
+    questions(tmp_path, 9, path=path, progress=progress).note_reliability("ignored:\n0 of 8")
+    assert json.loads(path.read_text())["reliability"] == "ignored: 0 of 8"
+    assert progress.lines == ["train: ignored: 0 of 8"]
+
+
+def test_a_dry_run_says_no_expected_gain_and_no_reliability(tmp_path: Path) -> None:
     progress = RecordedProgress()
-    questions(tmp_path, 9, ask=False, progress=progress).note_gain(ExpectedGain(0.2, 0, 0.3))
+    door = questions(tmp_path, 9, ask=False, progress=progress)
+    door.note_gain(ExpectedGain(0.2, 0, 0.3))
+    door.note_reliability("ignored")
+    assert door.is_forecast
     assert progress.lines == []
 
 
