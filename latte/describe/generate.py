@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import time
+import traceback
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from latte import distributed
 from latte.describe.shards import Shard, wait_for_answers
 from latte.describe.store import DescriptionStore, StoredText, clean
-from latte.interfaces import Describer, LatteError, Progress, Refusal
+from latte.interfaces import Describer, LatteError, Progress, ProgressTask, Refusal
 from latte.io.redaction import redact
 
-ATTEMPTS = 3
+ATTEMPTS = 5
 """Number of times that a single request is sent before it counts as failed."""
+FIRST_PAUSE = 0.5
+"""Seconds before a single request is sent again; each further failure in a row doubles it."""
+LONGEST_PAUSE = 16.0
+MOST_WAITING = 60.0
+"""Seconds of pauses between two answers; then there are none, as a describer may wait itself."""
+BUGS = (AttributeError, TypeError, NameError, ImportError, AssertionError)
+"""Exceptions that do not depend on a server or network: asking again would not help."""
 GIVE_UP_AFTER = 32
 """Number of consecutive failed requests after which the describer counts as broken."""
 REFUSAL = "the describer returned an empty text"
@@ -86,7 +96,8 @@ def generate(
     The processes of one run divide the requests among themselves, and each returns all answers.
 
     Raises `LatteError` if too many requests fail in a row, or if no request got a text. For a shard
-    and for a labeler's questions, refusals are allowed then.
+    and for a labeler's questions, refusals are allowed then. A bug in the describer (`BUGS`) is
+    raised unchanged.
     """
     store.refresh()
     rows: Sequence[int] = range(len(plan))
@@ -135,6 +146,7 @@ class _Pass:
     store: DescriptionStore
     progress: Progress
     ask_again: bool
+    pauses: _Pauses = field(default_factory=lambda: _Pauses())
 
     def answer(self, rows: Sequence[int]) -> int:
         missing = array("i", (row for row in rows if self._needs_asking(row)))
@@ -148,8 +160,7 @@ class _Pass:
                 self.store.prepare()
                 self.store.refresh()
                 asked = [row for row in batch if self._needs_asking(row)]
-                answers = self._ask(asked, [self.plan.request(row) for row in asked])
-                self.store.put_many(answers)
+                answers = self._ask(task, asked, [self.plan.request(row) for row in asked])
                 for answer in answers:
                     has_failed = answer.text is None and not answer.refused
                     written += answer.text is not None
@@ -175,12 +186,14 @@ class _Pass:
             return False
         return self.ask_again or self.store.refusal(key) is None
 
-    def _ask(self, rows: Sequence[int], requests: Sequence[Any]) -> list[StoredText]:
-        """Send `requests`, whose indices in the plan are `rows`; return the records of the answers.
+    def _ask(
+        self, task: ProgressTask, rows: Sequence[int], requests: Sequence[Any]
+    ) -> list[StoredText]:
+        """Send `requests`, whose indices in the plan are `rows`; store and return the answers.
 
         If a batch raises an exception, its halves are sent separately, down to single requests,
-        which are sent up to `ATTEMPTS` times. A `LatteError` is raised at once, because asking
-        again would not help.
+        which are sent up to `ATTEMPTS` times, with pauses. A `LatteError` and a bug are raised at
+        once, because asking again would not help.
         """
         if not rows:
             return []
@@ -188,18 +201,58 @@ class _Pass:
             try:
                 answers = self.plan.send(self.describer, requests)
                 _check(self.describer, len(requests), answers)
-                return [*map(_answered, map(self.plan.record, rows), answers)]
-            except LatteError:
+                self.pauses.reset()
+                return self._stored([*map(_answered, map(self.plan.record, rows), answers)])
+            except (LatteError, *BUGS):
                 raise
             except Exception as error:  # models and networks raise anything
                 if len(requests) > 1:
                     break
                 if attempt == ATTEMPTS:
-                    reason = clean(redact(f"{type(error).__name__}: {error}"))
-                    return [replace(self.plan.record(rows[0]), failure=reason)]
+                    reason = clean(redact(_reason(error, self.describer)))
+                    return self._stored([replace(self.plan.record(rows[0]), failure=reason)])
+                self.pauses.wait(task)
         middle = len(rows) // 2
-        first = self._ask(rows[:middle], requests[:middle])
-        return first + self._ask(rows[middle:], requests[middle:])
+        first = self._ask(task, rows[:middle], requests[:middle])
+        return first + self._ask(task, rows[middle:], requests[middle:])
+
+    def _stored(self, answers: list[StoredText]) -> list[StoredText]:
+        # At once, as a pause or a bug in the other half of a batch may end the process.
+        self.store.put_many(answers)
+        return answers
+
+
+@dataclass
+class _Pauses:
+    """Pauses that grow with the number of failures since the last answer."""
+
+    failures: int = 0
+    waited: float = 0.0
+
+    def wait(self, task: ProgressTask) -> None:
+        """Wait, and show the pause in the progress."""
+        pause = min(FIRST_PAUSE * 2.0**self.failures, LONGEST_PAUSE, MOST_WAITING - self.waited)
+        self.failures += 1
+        self.waited += pause
+        if pause > 0:
+            task.advance(0, retry_in=f"{pause:g} s")
+            time.sleep(pause)
+
+    def reset(self) -> None:
+        """Start again with the shortest pause, after an answer."""
+        self.failures, self.waited = 0, 0.0
+
+
+def _reason(error: Exception, describer: Describer[Any]) -> str:
+    """Return type and message of `error`; if it may be a bug, also the line of the plugin."""
+    reason = f"{type(error).__name__}: {error}"
+    if not isinstance(error, ValueError | LookupError | ArithmeticError):
+        return reason
+    package = type(describer).__module__.partition(".")[0]
+    for frame, line in reversed([*traceback.walk_tb(error.__traceback__)]):
+        if str(frame.f_globals.get("__name__")).partition(".")[0] == package:
+            return f"{reason} ({Path(frame.f_code.co_filename).name}:{line})"
+    return reason
 
 
 def _check(describer: Describer[Any], requests: int, answers: Sequence[str | Refusal]) -> None:
