@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
@@ -27,9 +27,13 @@ BUGS = (AttributeError, TypeError, NameError, ImportError, AssertionError)
 """Exceptions that do not depend on a server or network: asking again would not help."""
 GIVE_UP_AFTER = 32
 """Number of consecutive failed requests after which the describer counts as broken."""
+INPUT, OUTPUT = "prompt tokens", "tokens"
+"""Names of a describer's counters of input tokens and of output tokens."""
 REFUSAL = "the describer returned an empty text"
 MISTAKE = "this is a mistake of the plugin that provides the describer"
 RequestT = TypeVar("RequestT")
+Price = Callable[[tuple[float, float]], float | None]
+"""Function from numbers of input and output tokens to their price; None if no price is known."""
 
 
 class Planned(Protocol[RequestT]):
@@ -88,6 +92,7 @@ def generate(
     *,
     shard: Shard | None = None,
     ask_again: bool = False,
+    price: Price | None = None,
 ) -> GenerateResult:
     """Answer every request of `plan`, or of its `shard`, from `store` or by asking `describer`.
 
@@ -103,12 +108,14 @@ def generate(
     rows: Sequence[int] = range(len(plan))
     if shard is not None:
         rows = shard.of(rows, plan.key)
-    own, processes = rows, distributed.world_size()
+    own, processes, before = rows, distributed.world_size(), {**describer.counters}
     if processes > 1:
         own = Shard(distributed.rank() + 1, processes).of(rows, plan.key)
     written = _Pass(describer, plan, store, progress, ask_again).answer(own)
+    total = describer.counters
+    new = {name: value - before.get(name, 0) for name, value in total.items()}
     written, spent = wait_for_answers(
-        store, rows, own, plan.key, written=written, spent=describer.counters
+        store, rows, own, plan.key, written=written, spent=(new, total)
     )
     texts = tuple(store.get(plan.key(row)) for row in range(len(plan)))
     answered = sum(texts[row] is not None for row in rows)
@@ -125,18 +132,31 @@ def generate(
             hint=again if refused else None,
         )
     if rows:
-        progress.say(f"{_summary(plan.noun, result, spent)}; see {store.folder}")
+        cost, in_all = (_cost(counts, price) for counts in spent)
+        line = _summary(plan.noun, result)
+        if any(spent[0].values()):
+            line += f"; spent {cost}" + (f" ({in_all} so far)" if in_all != cost else "")
+        progress.say(f"{line}; see {store.folder}")
     return result
 
 
-def _summary(noun: str, result: GenerateResult, spent: Mapping[str, int]) -> str:
+def _cost(spent: Mapping[str, int], price: Price | None) -> str:
+    """Return counts such as `900 input tokens, 7 output tokens, price 0.0012`."""
+    names = {INPUT: "input tokens", OUTPUT: "output tokens"} if INPUT in spent else {}
+    counts = sorted(spent.items(), key=lambda one: one[0] != INPUT)
+    parts = [f"{value:,} {names.get(name, name)}" for name, value in counts]
+    tokens = spent.get(INPUT, 0), spent.get(OUTPUT, 0)
+    if price and any(tokens) and (money := price(tokens)) is not None:
+        parts.append(f"price {money:,.4f}")
+    return ", ".join(parts)
+
+
+def _summary(noun: str, result: GenerateResult) -> str:
     """Return a line such as `1,000 descriptions: 880 reused, 117 written, 3 refused`."""
     counts = [f"{result.served:,} reused", f"{result.generated:,} written"]
     unanswered = {"refused": result.refused, "failed": result.failed}
     counts += [f"{count:,} {name}" for name, count in unanswered.items() if count]
-    cost = ", ".join(f"{value:,} {name}" for name, value in spent.items())
-    line = f"{result.requests:,} {noun}: {', '.join(counts)}"
-    return f"{line}; spent {cost}" if cost else line
+    return f"{result.requests:,} {noun}: {', '.join(counts)}"
 
 
 @dataclass(frozen=True)

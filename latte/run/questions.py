@@ -72,6 +72,7 @@ class StoredQuestions:
         self.expected_gain: ExpectedGain | None = None
         self.reliability: str | None = None
         self.counts_tokens = False
+        self.fingerprint = ""
 
     @property
     def budget(self) -> int:
@@ -159,6 +160,7 @@ class StoredQuestions:
         if self._describer is None:
             self._describer = self._build()
             self.counts_tokens = counted_tokens(self._describer) is not None
+            self.fingerprint = self._describer.fingerprint
         if self._limit.questions is None and not self.counts_tokens:
             who = type(self._describer).__name__
             raise _uncounted(f"{who} does not count input and output tokens")
@@ -189,7 +191,7 @@ class StoredQuestions:
     ) -> None:
         stored, unanswered = sum(map(store.is_answered, plan.keys)), 0
         if self._ask:
-            plan.answers(store, self._progress)
+            plan.answers(store, self._progress, price=self._limit.cost)
             unanswered = sum(store.get(key) is None for key in plan.keys)
         texts = [text for text in map(store.get, plan.keys) if text is not None]
         tokens = [one for one in map(stored_tokens, texts) if one is not None and any(one)]

@@ -112,7 +112,7 @@ def test_pauses_outlast_a_short_outage_and_are_shown(
         now += seconds
 
     def script(request: DescribeRequest) -> str:
-        if 2 < len(describer.batches) and now < 30:
+        if len(describer.batches) > 2 and now < 30:
             raise OSError("503")
         return echo(request)
 

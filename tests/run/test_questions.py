@@ -106,6 +106,21 @@ def test_a_budget_in_tokens_or_money_follows_the_counted_tokens(
     assert again.counts == (replace(counts, stored=door.asked),)
 
 
+def test_tokens_and_price_are_shown_of_these_questions_and_so_far(tmp_path: Path) -> None:
+    progress = RecordedProgress()
+    budget = Budget(questions=9, price=PRICE)
+    door = questions(tmp_path, budget, Counting, progress)
+    for rows in ([0], [0, 1, 2], [1]):
+        door.choose("images", [about(door, row) for row in rows])
+    first, second = (line.partition(";")[2].partition("; see")[0] for line in progress.lines[:2])
+    assert first == " spent 600 input tokens, 2 output tokens, price 0.0006"
+    assert second == (
+        " spent 1,200 input tokens, 4 output tokens, price 0.0012 "
+        "(1,800 input tokens, 6 output tokens, price 0.0019 so far)"
+    )
+    assert len(progress.lines) == 2
+
+
 def test_a_kill_in_a_round_changes_no_answer_and_pays_no_stored_one_again(tmp_path: Path) -> None:
     class Killed(Counting):
         killed = 4
