@@ -100,7 +100,9 @@ def _print_questions(
     counted = [(one.to_ask, one.tokens) for one in planned if one.tokens is not None]
     if counted:
         read, written = (sum(asked * one[place] for asked, one in counted) for place in (0, 1))
-        amounts.append(f"at most {count(ceil(read + written))} tokens (estimated)")
+        measured = max(one.measured for one in planned)
+        source = f" from {plural(measured, 'stored answer')}" if measured else ""
+        amounts.append(f"at most {count(ceil(read + written))} tokens (estimated{source})")
         money = price((read, written)) if price else None
         amounts += [] if money is None else [f"at the price of {money:,.4f}"]
     echo(f"to ask in all: {', '.join(amounts)}")

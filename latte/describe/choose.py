@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
-from latte.describe.generate import MISTAKE, generate
+from latte.describe.generate import INPUT, MISTAKE, OUTPUT, Price, generate
 from latte.describe.plan import refuse_secrets
 from latte.describe.store import SEPARATE, SINGLE, DescriptionStore, StoredText
 from latte.interfaces import (
@@ -21,8 +21,6 @@ from latte.interfaces import (
     Refusal,
 )
 
-INPUT, OUTPUT = "prompt tokens", "tokens"
-"""Names of a describer's counters of input tokens and of output tokens."""
 _CHARACTERS = 500
 """Largest number of characters of a text answer as JSON, so that the store does not truncate it."""
 _MOST_TOKENS = 10**9
@@ -102,7 +100,12 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
         return [one if isinstance(one, Refusal) else _as_text(one, tokens) for one in answers]
 
     def answers(
-        self, store: DescriptionStore, progress: Progress, *, ask: bool = True
+        self,
+        store: DescriptionStore,
+        progress: Progress,
+        *,
+        ask: bool = True,
+        price: Price | None = None,
     ) -> list[AnswerT | None]:
         """Return the answer to each request, from `store` or by asking the describer.
 
@@ -111,7 +114,7 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
         if all requests failed.
         """
         if ask and self._order:
-            generate(self._describer, self, store, progress)
+            generate(self._describer, self, store, progress, price=price)
         texts = map(store.get, self.keys)
         return [self._read(one, text) for one, text in zip(self._all, texts, strict=True)]
 

@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
+import time
+import traceback
 from array import array
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from latte import distributed
 from latte.describe.shards import Shard, wait_for_answers
 from latte.describe.store import DescriptionStore, StoredText, clean
-from latte.interfaces import Describer, LatteError, Progress, Refusal
+from latte.interfaces import Describer, LatteError, Progress, ProgressTask, Refusal
 from latte.io.redaction import redact
 
-ATTEMPTS = 3
+ATTEMPTS = 5
 """Number of times that a single request is sent before it counts as failed."""
+FIRST_PAUSE = 0.5
+"""Seconds before a single request is sent again; each further failure in a row doubles it."""
+LONGEST_PAUSE = 16.0
+MOST_WAITING = 60.0
+"""Seconds of pauses between two answers; then there are none, as a describer may wait itself."""
+BUGS = (AttributeError, TypeError, NameError, ImportError, AssertionError)
+"""Exceptions that do not depend on a server or network: asking again would not help."""
 GIVE_UP_AFTER = 32
 """Number of consecutive failed requests after which the describer counts as broken."""
+INPUT, OUTPUT = "prompt tokens", "tokens"
+"""Names of a describer's counters of input tokens and of output tokens."""
 REFUSAL = "the describer returned an empty text"
 MISTAKE = "this is a mistake of the plugin that provides the describer"
 RequestT = TypeVar("RequestT")
+Price = Callable[[tuple[float, float]], float | None]
+"""Function from numbers of input and output tokens to their price; None if no price is known."""
 
 
 class Planned(Protocol[RequestT]):
@@ -78,6 +92,7 @@ def generate(
     *,
     shard: Shard | None = None,
     ask_again: bool = False,
+    price: Price | None = None,
 ) -> GenerateResult:
     """Answer every request of `plan`, or of its `shard`, from `store` or by asking `describer`.
 
@@ -86,18 +101,21 @@ def generate(
     The processes of one run divide the requests among themselves, and each returns all answers.
 
     Raises `LatteError` if too many requests fail in a row, or if no request got a text. For a shard
-    and for a labeler's questions, refusals without any text raise no error.
+    and for a labeler's questions, refusals without any text raise no error. A bug in the describer
+    (`BUGS`) is raised unchanged.
     """
     store.refresh()
     rows: Sequence[int] = range(len(plan))
     if shard is not None:
         rows = shard.of(rows, plan.key)
-    own, processes = rows, distributed.world_size()
+    own, processes, before = rows, distributed.world_size(), {**describer.counters}
     if processes > 1:
         own = Shard(distributed.rank() + 1, processes).of(rows, plan.key)
     written = _Pass(describer, plan, store, progress, ask_again).answer(own)
+    total = describer.counters
+    new = {name: value - before.get(name, 0) for name, value in total.items()}
     written, spent = wait_for_answers(
-        store, rows, own, plan.key, written=written, spent=describer.counters
+        store, rows, own, plan.key, written=written, spent=(new, total)
     )
     texts = tuple(store.get(plan.key(row)) for row in range(len(plan)))
     answered = sum(texts[row] is not None for row in rows)
@@ -114,18 +132,31 @@ def generate(
             hint=again if refused else None,
         )
     if rows:
-        progress.say(f"{_summary(plan.noun, result, spent)}; see {store.folder}")
+        cost, in_all = (_cost(counts, price) for counts in spent)
+        line = _summary(plan.noun, result)
+        if any(spent[0].values()):
+            line += f"; spent {cost}" + (f" ({in_all} so far)" if in_all != cost else "")
+        progress.say(f"{line}; see {store.folder}")
     return result
 
 
-def _summary(noun: str, result: GenerateResult, spent: Mapping[str, int]) -> str:
+def _cost(spent: Mapping[str, int], price: Price | None) -> str:
+    """Return counts such as `900 input tokens, 7 output tokens, price 0.0012`."""
+    names = {INPUT: "input tokens", OUTPUT: "output tokens"} if INPUT in spent else {}
+    counts = sorted(spent.items(), key=lambda one: one[0] != INPUT)
+    parts = [f"{value:,} {names.get(name, name)}" for name, value in counts]
+    tokens = spent.get(INPUT, 0), spent.get(OUTPUT, 0)
+    if price and any(tokens) and (money := price(tokens)) is not None:
+        parts.append(f"price {money:,.4f}")
+    return ", ".join(parts)
+
+
+def _summary(noun: str, result: GenerateResult) -> str:
     """Return a line such as `1,000 descriptions: 880 reused, 117 written, 3 refused`."""
     counts = [f"{result.served:,} reused", f"{result.generated:,} written"]
     unanswered = {"refused": result.refused, "failed": result.failed}
     counts += [f"{count:,} {name}" for name, count in unanswered.items() if count]
-    cost = ", ".join(f"{value:,} {name}" for name, value in spent.items())
-    line = f"{result.requests:,} {noun}: {', '.join(counts)}"
-    return f"{line}; spent {cost}" if cost else line
+    return f"{result.requests:,} {noun}: {', '.join(counts)}"
 
 
 @dataclass(frozen=True)
@@ -135,6 +166,7 @@ class _Pass:
     store: DescriptionStore
     progress: Progress
     ask_again: bool
+    pauses: _Pauses = field(default_factory=lambda: _Pauses())
 
     def answer(self, rows: Sequence[int]) -> int:
         missing = array("i", (row for row in rows if self._needs_asking(row)))
@@ -148,8 +180,7 @@ class _Pass:
                 self.store.prepare()
                 self.store.refresh()
                 asked = [row for row in batch if self._needs_asking(row)]
-                answers = self._ask(asked, [self.plan.request(row) for row in asked])
-                self.store.put_many(answers)
+                answers = self._ask(task, asked, [self.plan.request(row) for row in asked])
                 for answer in answers:
                     has_failed = answer.text is None and not answer.refused
                     written += answer.text is not None
@@ -175,12 +206,14 @@ class _Pass:
             return False
         return self.ask_again or self.store.refusal(key) is None
 
-    def _ask(self, rows: Sequence[int], requests: Sequence[Any]) -> list[StoredText]:
-        """Send `requests`, whose indices in the plan are `rows`; return the records of the answers.
+    def _ask(
+        self, task: ProgressTask, rows: Sequence[int], requests: Sequence[Any]
+    ) -> list[StoredText]:
+        """Send `requests`, whose indices in the plan are `rows`; store and return the answers.
 
         If a batch raises an exception, its halves are sent separately, down to single requests,
-        which are sent up to `ATTEMPTS` times. A `LatteError` is raised at once, because asking
-        again would not help.
+        which are sent up to `ATTEMPTS` times, with pauses. A `LatteError` and a bug are raised at
+        once, because asking again would not help.
         """
         if not rows:
             return []
@@ -188,18 +221,58 @@ class _Pass:
             try:
                 answers = self.plan.send(self.describer, requests)
                 _check(self.describer, len(requests), answers)
-                return [*map(_answered, map(self.plan.record, rows), answers)]
-            except LatteError:
+                self.pauses.reset()
+                return self._stored([*map(_answered, map(self.plan.record, rows), answers)])
+            except (LatteError, *BUGS):
                 raise
             except Exception as error:  # models and networks raise anything
                 if len(requests) > 1:
                     break
                 if attempt == ATTEMPTS:
-                    reason = clean(redact(f"{type(error).__name__}: {error}"))
-                    return [replace(self.plan.record(rows[0]), failure=reason)]
+                    reason = clean(redact(_reason(error, self.describer)))
+                    return self._stored([replace(self.plan.record(rows[0]), failure=reason)])
+                self.pauses.wait(task)
         middle = len(rows) // 2
-        first = self._ask(rows[:middle], requests[:middle])
-        return first + self._ask(rows[middle:], requests[middle:])
+        first = self._ask(task, rows[:middle], requests[:middle])
+        return first + self._ask(task, rows[middle:], requests[middle:])
+
+    def _stored(self, answers: list[StoredText]) -> list[StoredText]:
+        # At once, as a pause or a bug in the other half of a batch may end the process.
+        self.store.put_many(answers)
+        return answers
+
+
+@dataclass
+class _Pauses:
+    """Pauses that grow with the number of failures since the last answer."""
+
+    failures: int = 0
+    waited: float = 0.0
+
+    def wait(self, task: ProgressTask) -> None:
+        """Wait, and show the pause in the progress."""
+        pause = min(FIRST_PAUSE * 2.0**self.failures, LONGEST_PAUSE, MOST_WAITING - self.waited)
+        self.failures += 1
+        self.waited += pause
+        if pause > 0:
+            task.advance(0, retry_in=f"{pause:g} s")
+            time.sleep(pause)
+
+    def reset(self) -> None:
+        """Start again with the shortest pause, after an answer."""
+        self.failures, self.waited = 0, 0.0
+
+
+def _reason(error: Exception, describer: Describer[Any]) -> str:
+    """Return type and message of `error`; if it may be a bug, also the line of the plugin."""
+    reason = f"{type(error).__name__}: {error}"
+    if not isinstance(error, ValueError | LookupError | ArithmeticError):
+        return reason
+    package = type(describer).__module__.partition(".")[0]
+    for frame, line in reversed([*traceback.walk_tb(error.__traceback__)]):
+        if str(frame.f_globals.get("__name__")).partition(".")[0] == package:
+            return f"{reason} ({Path(frame.f_code.co_filename).name}:{line})"
+    return reason
 
 
 def _check(describer: Describer[Any], requests: int, answers: Sequence[str | Refusal]) -> None:

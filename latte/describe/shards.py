@@ -63,14 +63,13 @@ def wait_for_answers(
     key: Key,
     *,
     written: int,
-    spent: Mapping[str, int],
-) -> tuple[int, Mapping[str, int]]:
+    spent: Sequence[Mapping[str, int]],
+) -> tuple[int, Sequence[Mapping[str, int]]]:
     """Wait until the answers of all processes are in `store`; return sums over all processes.
 
     `rows` are the indices of all requests, and `own` those that this process sent. The sums are the
-    number of new texts, of which this process wrote `written`, and the describer's counters, of
-    which it used `spent`. Raises `LatteError` if answers of another process do not appear in
-    `store`.
+    number of new texts, of which this process wrote `written`, and each of the counts in `spent`.
+    Raises `LatteError` if answers of another process do not appear in `store`.
     """
     if distributed.world_size() == 1:
         return written, spent
@@ -88,10 +87,11 @@ def wait_for_answers(
             where=str(store.folder),
             hint="all machines of a run must share the folder that LATTE_CACHE names",
         )
-    total: Counter[str] = Counter()
-    for one in distributed.all_gather_object(dict(spent)):
-        total.update(one)
-    return sum(count for _, count in found), total
+    totals: list[Counter[str]] = [Counter() for _ in spent]
+    for own_counts in distributed.all_gather_object([*map(dict, spent)]):
+        for total, counts in zip(totals, own_counts, strict=True):
+            total.update(counts)
+    return sum(count for _, count in found), totals
 
 
 def _answers(store: DescriptionStore, rows: Sequence[int], key: Key) -> int:

@@ -59,7 +59,10 @@ class Describer(Component[OptionsT]):
     def describe(self, requests: Sequence[DescribeRequest]) -> Sequence[str | Refusal]:
         """Return one text per request, in order. An empty text counts as a refusal.
 
-        Raise an exception for a temporary failure: the engine asks again, in smaller batches.
+        Raise an exception for a temporary failure: the engine asks again, in smaller batches, and
+        waits between attempts. The answers of this call are lost then: if each costs money, cache
+        them, or return 1 as `batch_size`. An `AttributeError`, `TypeError`, `NameError`,
+        `ImportError` or `AssertionError` is a bug, and ends the run.
         """
 
     def choose(self, requests: Sequence[ChoiceRequest]) -> Sequence[Choice | Refusal]:

@@ -274,6 +274,10 @@ class Questions(Protocol):
     def asked(self) -> int:
         """Number of distinct questions that were asked so far."""
 
+    @property
+    def is_forecast(self) -> bool:
+        """True if only stored answers are returned, as the questions are counted and not asked."""
+
     def image(self, index: int) -> DescribedImage:
         """Return the training image with the given index, for the `images` of a request."""
 
@@ -292,6 +296,9 @@ class Questions(Protocol):
 
     def note(self, purpose: str, *, kept: int, contradictory: int) -> None:
         """Count images or clusters whose two answers agree, or contradict each other."""
+
+    def note_reliability(self, sentence: str) -> None:
+        """Report how reliable the describer is, or why its answers are ignored, in plain text."""
 
     def note_gain(self, gain: ExpectedGain) -> None:
         """Report the gain that the labeler expects from the answers; a later call replaces it."""

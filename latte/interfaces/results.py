@@ -322,6 +322,8 @@ class RunResults:
     include memory that earlier stages freed."""
     expected_gain: ExpectedGain | None = None
     """Gain that a labeler expects from a describer's answers; None if it estimated none."""
+    reliability: str | None = None
+    """What a labeler found out about the describer that it asked; None if nothing."""
 
 
 class Reporter(Component[OptionsT]):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias, TypeVar
@@ -64,6 +65,7 @@ class RecipeReader:
         describers = [(single, ("describer",))] if single else describers
         descriptions = self._resolve_describers(descriptions, describers)
         self._check_questions(labels, describers)
+        self._check_budget(labels, descriptions, describers)
         learners = self._learners()
         if general:
             self._check_oracle(general.oracle, descriptions)
@@ -296,6 +298,38 @@ class RecipeReader:
             what = f'"{choice.label}" asks questions, and the key "budget" is missing'
             hint = "Add the largest number of questions, as in budget: 300."
             self.mistakes.add_at(path, what, hint)
+
+    def _check_budget(
+        self,
+        labels: Sequence[Listed],
+        descriptions: Sequence[Listed],
+        describers: Sequence[Listed],
+    ) -> None:
+        """Report a budget that nothing obeys beside descriptions that may cost money.
+
+        A control inherits the budget of its recipe, and an invalid labeler may be one that asks.
+        """
+        asked = [choice.label for choice, _ in descriptions if _scope(choice) != "class"]
+        obeys = any(choice.options.questions_to is not None for choice, _ in labels)
+        is_set = holds_value(self.root.child("budget")) and not self.mistakes.prefix
+        if obeys or not (is_set and asked and describers) or self.mistakes.found:
+            return
+        askers = ", ".join(self._askers()) or "none is installed"
+        self.mistakes.add_at(
+            ("budget",),
+            '"budget" limits the questions of a labeler, and no labeler here asks any: requests '
+            f'for the description "{asked[0]}" have no limit',
+            "Write budget: null, and count the requests with latte describe RECIPE --dry-run; or "
+            f"add a labeler that obeys a budget: {askers}",
+        )
+
+    def _askers(self) -> Iterator[str]:
+        """Return the names of installed labelers that ask questions; skip broken plugins."""
+        for registered in self.registry.all("labeler"):
+            with suppress(LatteError):
+                model = self.registry.options_model(registered)
+                if model.questions_to is not Options.questions_to:
+                    yield registered.spec.name
 
     def _are_incomplete(self, describers: Sequence[Listed]) -> bool:
         """Return True if an invalid describer, which may still be named, was left out."""

@@ -132,6 +132,12 @@ def own_note(evaluations: Sequence[Evaluation]) -> str | None:
     return None
 
 
+def answers_note(results: RunResults) -> str | None:
+    """Return what is known of a describer's reliability and of the gain of its answers, or None."""
+    known = [results.reliability and one_line(results.reliability), gain_sentence(results)]
+    return " ".join(filter(None, known)) or None
+
+
 def gain_sentence(results: RunResults) -> str | None:
     """Return a sentence on the expected gain of a describer's answers; None if none was estimated.
 

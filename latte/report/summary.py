@@ -43,7 +43,7 @@ def summary_table(results: RunResults, run: str | None = None) -> str:
         f"{absent}. {advice}" if absent else None,
         *(command if absent else ()),
         f"Questions about {', '.join(asking)}." if asking else None,
-        sentences.gain_sentence(results),
+        sentences.answers_note(results),
         sentences.oracle_note(results.recipe),
     )
     return "\n".join([*lines, *(line for text in notes if text for line in _ascii_paragraph(text))])

@@ -193,6 +193,11 @@ class FinishedRun:
         """Gain that the labeler expects from the answers; None if it estimated none."""
         return None if self._asked is None else self._asked.expected_gain
 
+    @property
+    def reliability(self) -> str | None:
+        """What a labeler found out about the describer that it asked; None if nothing."""
+        return None if self._asked is None else self._asked.reliability
+
     @cached_property
     def _asked(self) -> AskedQuestions | None:
         return self._optional("train", self.folder.questions, AskedQuestions, check_questions)

@@ -122,6 +122,8 @@ class AskedQuestions:
 
     counts: list[QuestionCounts]
     expected_gain: ExpectedGain | None
+    reliability: str | None = None
+    """What the labeler found out about the describer; None if nothing, and in older runs."""
 
 
 def check_questions(found: AskedQuestions) -> None:

@@ -81,6 +81,7 @@ def collect_results(
         cut_texts=run.cut_texts,
         questions=run.questions,
         expected_gain=run.expected_gain,
+        reliability=run.reliability,
         calibration=run.calibration,
         present=run.present,
         confusions=_confusions(run, images, zero_shot, before, [*classifiers.values()]),

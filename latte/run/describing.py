@@ -17,6 +17,7 @@ from latte.describe.plan import Descriptions, Plan, Plans, TrainingSet, plan_req
 from latte.describe.shards import Shard
 from latte.describe.store import DescriptionStore
 from latte.interfaces import Describer, DescriptionType, HeldBack, LatteError, Progress
+from latte.interfaces.settings import Budget
 from latte.io.files import write_json
 from latte.recipe.model import Recipe
 from latte.registry.registry import Registry
@@ -93,7 +94,8 @@ def _ask_all(
 
     Each describer is closed before the next one begins.
     """
-    results = {}
+    results, budget = {}, workspace.recipe.general.budget
+    price = budget.cost if isinstance(budget, Budget) else None
     with (
         planned_requests(workspace, training, descriptions) as (plans, waiting),
         DescriptionStore(description_folder()) as store,
@@ -102,7 +104,13 @@ def _ask_all(
             if len(plans) > 1:
                 workspace.progress.say(f"describer {name}: {', '.join(plan.descriptions)}")
             results[name] = generate(
-                waiting[name], plan, store, workspace.progress, shard=shard, ask_again=ask_again
+                waiting[name],
+                plan,
+                store,
+                workspace.progress,
+                shard=shard,
+                ask_again=ask_again,
+                price=price,
             )
             waiting.pop(name).close()
     return plans, results

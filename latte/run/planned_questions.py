@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
-from latte.describe.choose import counted_tokens
+from latte.describe.choose import counted_tokens, stored_tokens
+from latte.describe.inventory import Archive
 from latte.describe.store import DescriptionStore
 from latte.interfaces import FeatureBank, Progress, PrototypeAggregator, PseudoLabeler
 from latte.interfaces.settings import ASSUMED_TOKENS
@@ -30,6 +31,8 @@ class PlannedQuestions:
     stored: int
     tokens: tuple[float, float] | None
     """Input and output tokens per question, measured or assumed; None if tokens are not counted."""
+    measured: int = 0
+    """Number of stored answers of the describer that `tokens` is the mean of; 0 if assumed."""
 
     @property
     def to_ask(self) -> int:
@@ -58,14 +61,20 @@ def _of_descriptions(
     training = training_set(workspace, images, zero_shot)
     descriptions = build_descriptions(workspace, images.template)
     with planned_requests(workspace, training, descriptions) as (plans, describers):
-        counts = {name for name, one in describers.items() if counted_tokens(one)}
+        counts = {
+            name: _stored_mean(one.fingerprint)
+            for name, one in describers.items()
+            if counted_tokens(one)
+        }
     with DescriptionStore(description_folder()) as store:
         for name, plan in plans.items():
             for label, planned in plan.descriptions.items():
                 rows = {row for own in planned.rows for row in own}
                 stored = sum(store.is_answered(plan.key(row)) for row in rows)
-                tokens = ASSUMED_TOKENS if name in counts else None
-                yield PlannedQuestions(name, label, len(rows), stored, tokens)
+                tokens, measured = counts.get(name, (None, 0))
+                if tokens is not None:  # stored counts are of choices, which are short
+                    tokens = tokens[0], max(tokens[1], ASSUMED_TOKENS[1])
+                yield PlannedQuestions(name, label, len(rows), stored, tokens, measured)
 
 
 def _of_labeler(
@@ -84,7 +93,24 @@ def _of_labeler(
     labeler.start(start)
     name = learner.settings.name
     labeler.on_epoch_start({name: FeatureBank(start.image_features)}, {name: aggregator}, 0)
-    tokens = questions.tokens if questions.counts_tokens else None
     questions.close()
+    known = _stored_mean(questions.fingerprint) if questions.counts_tokens else (None, 0)
     for one in questions.counts:
-        yield PlannedQuestions(describer.label, one.purpose, one.questions, one.stored, tokens)
+        yield PlannedQuestions(describer.label, one.purpose, one.questions, one.stored, *known)
+
+
+def _stored_mean(fingerprint: str) -> tuple[tuple[float, float], int]:
+    """Return the mean tokens of a describer's stored answers, and the number of these answers.
+
+    Without a stored count, these are `ASSUMED_TOKENS` and 0.
+    """
+    counted = [
+        tokens
+        for found in Archive(description_folder()).texts()
+        if found.record.describer.partition(" ")[2] == fingerprint
+        and any(tokens := stored_tokens(found.record.text) or (0, 0))
+    ]
+    if not counted:
+        return ASSUMED_TOKENS, 0
+    read, written = (sum(one) / len(counted) for one in zip(*counted, strict=True))
+    return (read, written), len(counted)

@@ -18,7 +18,7 @@ from latte.describe.choose import (
     stored_tokens,
 )
 from latte.describe.plan import TrainingSet, grid_image, shown_images
-from latte.describe.store import DescriptionStore
+from latte.describe.store import DescriptionStore, clean
 from latte.interfaces import (
     Choice,
     ChoiceRequest,
@@ -32,6 +32,7 @@ from latte.interfaces import (
 )
 from latte.interfaces.settings import ASSUMED_TOKENS, Budget
 from latte.io.files import write_json
+from latte.io.redaction import redact
 from latte.results.stored import AskedQuestions
 
 _FEWEST_AT_ONCE = 16
@@ -69,7 +70,9 @@ class StoredQuestions:
         self._counts: dict[str, QuestionCounts] = {}
         self._tokens: list[tuple[int, int]] = []
         self.expected_gain: ExpectedGain | None = None
+        self.reliability: str | None = None
         self.counts_tokens = False
+        self.fingerprint = ""
 
     @property
     def budget(self) -> int:
@@ -91,6 +94,11 @@ class StoredQuestions:
     def asked(self) -> int:
         """Number of distinct questions that were asked so far."""
         return len(self._keys)
+
+    @property
+    def is_forecast(self) -> bool:
+        """True if only stored answers are returned."""
+        return not self._ask
 
     @property
     def counts(self) -> tuple[QuestionCounts, ...]:
@@ -117,6 +125,13 @@ class StoredQuestions:
         """Count images or clusters with two agreeing (`kept`) or two different answers."""
         self._add(QuestionCounts(purpose, 0, 0, 0, kept, contradictory))
 
+    def note_reliability(self, sentence: str) -> None:
+        """Write and show what the labeler found out about the describer."""
+        self.reliability = clean(redact(sentence))
+        self.save()
+        if self._ask:
+            self._progress.say(f"train: {self.reliability}")
+
     def note_gain(self, gain: ExpectedGain) -> None:
         """Write and show the gain that the labeler expects from the answers."""
         self.expected_gain = gain
@@ -125,9 +140,10 @@ class StoredQuestions:
             self._progress.say(f"train: expected gain of the answers: {gain}")
 
     def save(self) -> None:
-        """Write the numbers in `counts` and the expected gain to `questions.json` of the run."""
+        """Write counts, expected gain and reliability to `questions.json` of the run."""
         if self._path is not None and distributed.is_main_process():
-            write_json(self._path, asdict(AskedQuestions([*self.counts], self.expected_gain)))
+            asked = AskedQuestions([*self.counts], self.expected_gain, self.reliability)
+            write_json(self._path, asdict(asked))
 
     def close(self) -> None:
         """Free the memory of the describer; a later question builds the describer again."""
@@ -144,6 +160,7 @@ class StoredQuestions:
         if self._describer is None:
             self._describer = self._build()
             self.counts_tokens = counted_tokens(self._describer) is not None
+            self.fingerprint = self._describer.fingerprint
         if self._limit.questions is None and not self.counts_tokens:
             who = type(self._describer).__name__
             raise _uncounted(f"{who} does not count input and output tokens")
@@ -174,7 +191,7 @@ class StoredQuestions:
     ) -> None:
         stored, unanswered = sum(map(store.is_answered, plan.keys)), 0
         if self._ask:
-            plan.answers(store, self._progress)
+            plan.answers(store, self._progress, price=self._limit.cost)
             unanswered = sum(store.get(key) is None for key in plan.keys)
         texts = [text for text in map(store.get, plan.keys) if text is not None]
         tokens = [one for one in map(stored_tokens, texts) if one is not None and any(one)]

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from latte.describe.generate import (
     ATTEMPTS,
+    BUGS,
     GIVE_UP_AFTER,
+    MOST_WAITING,
     generate,
 )
 from latte.describe.store import MAX_CHARACTERS, DescriptionStore, clean
@@ -98,6 +100,63 @@ def test_failing_batch_is_halved_down_to_the_failing_request(tmp_path: Path) -> 
 def test_transient_failure_is_retried(tmp_path: Path) -> None:
     describer = ScriptedDescriber(failing_on("hash0", times=ATTEMPTS - 1), batch_size=1)
     assert run(tmp_path, describer, images=2).failed == 0
+
+
+def test_pauses_outlast_a_short_outage_and_are_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    def script(request: DescribeRequest) -> str:
+        if len(describer.batches) > 2 and now < 30:
+            raise OSError("503")
+        return echo(request)
+
+    monkeypatch.setattr("latte.describe.generate.FIRST_PAUSE", 0.5)
+    monkeypatch.setattr("latte.describe.generate.time.sleep", sleep)
+    describer, progress = ScriptedDescriber(script, batch_size=1), RecordedProgress()
+    result = run(tmp_path, describer, progress=progress)
+    assert (result.generated, result.failed) == (9, 1)
+    assert 30 <= now <= 32
+    assert {"retry_in": "4 s"} in progress.tasks[0].figures
+    assert progress.tasks[0].done == 10
+
+    now = -1000.0
+    dead = ScriptedDescriber(script, batch_size=1)
+    dead.batches, describer = [0] * 3, dead
+    with pytest.raises(LatteError, match="in a row"):
+        run(tmp_path / "dead", dead, images=100)
+    assert now == -1000 + MOST_WAITING
+
+
+@pytest.mark.parametrize("error", BUGS)
+def test_a_bug_is_raised_at_once_and_finished_answers_are_stored(
+    tmp_path: Path, error: type[Exception]
+) -> None:
+    def script(request: DescribeRequest) -> str:
+        if len(describer.batches) == 1:
+            raise OSError("503")
+        if request.images[0].key == "hash3":
+            raise error("a bug")
+        return echo(request)
+
+    describer = ScriptedDescriber(script, batch_size=4)
+    with pytest.raises(error, match="a bug"):
+        run(tmp_path, describer, images=4)
+    assert describer.batches == [4, 2, 2]
+    assert len(DescriptionStore(tmp_path)) == 2
+
+
+def test_an_error_that_may_be_a_bug_names_the_line_of_the_plugin(tmp_path: Path) -> None:
+    def script(_: DescribeRequest) -> str:
+        return str({}["choices"])
+
+    with pytest.raises(LatteError, match=r"KeyError: 'choices' \(test_generate.py:\d+\)"):
+        run(tmp_path, ScriptedDescriber(script))
 
 
 def test_failed_requests_are_tried_again_by_the_next_run(tmp_path: Path) -> None:

@@ -122,6 +122,14 @@ def test_the_expected_gain_is_in_the_summary_and_on_the_page(tmp_path: Path) -> 
     assert "Expected gain" not in summary_table(without) + run_page(without)
 
 
+def test_the_reliability_of_the_describer_comes_before_the_gain(tmp_path: Path) -> None:
+    found = run_results(tmp_path, expected_gain=GAIN, reliability="It is <right>.")
+    assert f"It is <right>. {EXPECTED}" in plain(summary_table(found))
+    assert "It is &lt;right&gt;. Expected gain" in run_page(found)
+    alone = run_results(tmp_path, reliability="It is right.")
+    assert "It is right." in plain(run_page(alone))
+
+
 def test_the_control_without_questions_measures_the_gain(tmp_path: Path) -> None:
     control = replace(CONTROL, name="no-questions", top1=ZERO_SHOT.top1)
     evaluations = (ZERO_SHOT, ADAPTED, control)

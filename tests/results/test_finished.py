@@ -109,6 +109,9 @@ def test_counts_of_questions_are_read_with_and_without_an_expected_gain(tmp_path
     assert plain.questions == judged.questions == (QuestionCounts(**COUNTS),)
     assert plain.expected_gain is None
     assert judged.expected_gain == ExpectedGain(0.2, 0.0, 0.3)
+    assert judged.reliability is None, "files of older versions have no such key"
+    known = {"counts": [COUNTS], "expected_gain": gain, "reliability": "ignored"}
+    assert with_questions(tmp_path / "known", known).reliability == "ignored"
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.21, 0.3), (0.0, 0.1), (-2.0, 0.3)])

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from latte.cli import descriptions as cli_descriptions
 from latte.cli.main import run_command_line
+from latte.describe.store import DescriptionStore, StoredText
 from latte.interfaces import (
     ExpectedGain,
     LatteError,
@@ -19,6 +21,7 @@ from latte.report.summary import summary_table
 from latte.results.identity import run_hash
 from latte.run.planned_questions import plan_questions
 from latte.run.runner import run_recipe
+from latte.run.workspace import description_folder
 from tests.helpers.asking import (
     NAMES,
     First,
@@ -85,6 +88,20 @@ def test_a_labeler_needs_a_describer_and_a_budget(
     with pytest.raises(LatteError) as raised:
         recipe_of(RECIPE.replace(old, new), tmp_path)
     assert message in str(raised.value)
+
+
+def test_a_budget_that_no_labeler_obeys_is_refused(tmp_path: Path) -> None:
+    unlimited = RECIPE.replace("[asking]", "[frozen]") + "descriptions: [class, image]\n"
+    with pytest.raises(LatteError) as raised:
+        recipe_of(unlimited, tmp_path)
+    line = unlimited.splitlines().index("budget: 3") + 1
+    assert f"squares.yaml:{line}" in str(raised.value)
+    assert 'requests for the description "image" have no limit' in str(raised.value)
+    assert str(raised.value).endswith("asking")  # the labeler that obeys a budget
+    recipe_of(unlimited, tmp_path, "budget=null")
+    recipe_of(unlimited, tmp_path, "descriptions=[class]")
+    control = f"controls: {{no-questions: {{labels: [frozen]}}}}\n{unlimited}"
+    recipe_of(control.replace("labels: [frozen]\n", "labels: [asking]\n"), tmp_path)
 
 
 @pytest.mark.thorough
@@ -154,6 +171,38 @@ def test_a_dry_run_of_describe_lists_questions_and_asks_none(
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_dry_run_estimates_tokens_from_stored_answers_of_the_describer(
+    tmp_path: Path, tiny_clip_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setenv("LATTE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(First, "counters", {"tokens": 0, "prompt tokens": 0})
+    write_colour_images(tmp_path / "images", NAMES, 2, (40, 36))
+    text = RECIPE.replace("CLIP", str(tiny_clip_folder)).replace("evaluation: test", "")
+    text = text.replace("budget: 3", "budget: {questions: 30, price: {input: 1, output: 10}}")
+    recipe = recipe_of(text + "descriptions: [image]\n", tmp_path)
+
+    def tokens() -> list[Any]:
+        planned = plan_questions(recipe, registry(), RecordedProgress(), None)
+        return [(one.purpose, one.tokens, one.measured) for one in planned]
+
+    assert {one[1:] for one in tokens()} == {((3000.0, 80.0), 0)}
+    for number, describer in enumerate(("choice-1 first-1", "text-1 first-1", "choice-1 other")):
+        record = StoredText.unanswered(describer, "old?", [], "single", number)
+        answer = f'{{"answer": [1, 0], "tokens": [{900 + 10 * number}, {6 + number}]}}'
+        with DescriptionStore(description_folder()) as store:
+            store.put_many([replace(record, text=answer)])
+    assert tokens() == [
+        ("image", (905.0, 80.0), 2),
+        ("sheets", (905.0, 6.5), 2),
+        ("images", (905.0, 6.5), 2),
+    ]
+    cli_descriptions._print_questions(
+        plan_questions(recipe, registry(), RecordedProgress(), None), None
+    )
+    said = " ".join(capsys.readouterr().out.split())
+    assert "to ask in all: 13 questions, at most 12,291 tokens (estimated from 2 stored" in said
+
+
 def test_the_command_prints_questions_by_purpose(
     tmp_path: Path, tiny_clip_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
@@ -161,7 +210,8 @@ def test_the_command_prints_questions_by_purpose(
     monkeypatch.chdir(tmp_path)
     write_colour_images(tmp_path / "images", NAMES, 2, (40, 36))
     text = RECIPE.replace("CLIP", str(tiny_clip_folder)).replace("evaluation: test", "")
-    plain = text.replace("first", "phrases").replace("asking", "frozen")
+    plain = text.replace("first", "phrases").replace("[asking]\n", "[frozen]\n")
+    plain = plain.replace("budget: 3\n", "")
     (tmp_path / "squares.yaml").write_text(plain + "descriptions: [image]\n")
     assert run_command_line(["describe", "squares.yaml", "--dry-run"]) == 0
     said = " ".join(capsys.readouterr().out.split())

@@ -106,6 +106,21 @@ def test_a_budget_in_tokens_or_money_follows_the_counted_tokens(
     assert again.counts == (replace(counts, stored=door.asked),)
 
 
+def test_tokens_and_price_are_shown_of_these_questions_and_so_far(tmp_path: Path) -> None:
+    progress = RecordedProgress()
+    budget = Budget(questions=9, price=PRICE)
+    door = questions(tmp_path, budget, Counting, progress)
+    for rows in ([0], [0, 1, 2], [1]):
+        door.choose("images", [about(door, row) for row in rows])
+    first, second = (line.partition(";")[2].partition("; see")[0] for line in progress.lines[:2])
+    assert first == " spent 600 input tokens, 2 output tokens, price 0.0006"
+    assert second == (
+        " spent 1,200 input tokens, 4 output tokens, price 0.0012 "
+        "(1,800 input tokens, 6 output tokens, price 0.0019 so far)"
+    )
+    assert len(progress.lines) == 2
+
+
 def test_a_kill_in_a_round_changes_no_answer_and_pays_no_stored_one_again(tmp_path: Path) -> None:
     class Killed(Counting):
         killed = 4
@@ -185,9 +200,19 @@ def test_the_expected_gain_is_written_with_the_counts_and_said(tmp_path: Path) -
     assert progress.lines[-1] == said
 
 
-def test_a_dry_run_says_no_expected_gain(tmp_path: Path) -> None:
+def test_the_reliability_of_the_describer_is_written_and_said(tmp_path: Path) -> None:
+    path, progress = tmp_path / "questions.json", RecordedProgress()
+    questions(tmp_path, 9, path=path, progress=progress).note_reliability("ignored:\n0 of 8")
+    assert json.loads(path.read_text())["reliability"] == "ignored: 0 of 8"
+    assert progress.lines == ["train: ignored: 0 of 8"]
+
+
+def test_a_dry_run_says_no_expected_gain_and_no_reliability(tmp_path: Path) -> None:
     progress = RecordedProgress()
-    questions(tmp_path, 9, ask=False, progress=progress).note_gain(ExpectedGain(0.2, 0, 0.3))
+    door = questions(tmp_path, 9, ask=False, progress=progress)
+    door.note_gain(ExpectedGain(0.2, 0, 0.3))
+    door.note_reliability("ignored")
+    assert door.is_forecast
     assert progress.lines == []
 
 

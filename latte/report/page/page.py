@@ -56,7 +56,7 @@ def run_page(
         "verdict": sentences.verdict_words(results, results.folder.name, evidence),
         "evidence": evidence_lines(evidence, results.folder.name),
         "present": _present(results),
-        "expected_gain": sentences.gain_sentence(results),
+        "answers": sentences.answers_note(results),
         "oracle": sentences.oracle_note(recipe),
         "scores": [facts.score_cells(evaluation) for evaluation in results.evaluations],
         **_charts(results.evaluations),

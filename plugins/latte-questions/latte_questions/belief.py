@@ -21,6 +21,8 @@ CHANGES = 0.4
 _DOUBT = 0.2
 """No answer is used if, with at least this probability, the describer is wrong in most cases."""
 _FEWEST_CONTROLS = 5
+_TAIL = 0.05
+"""Probability outside each end of the shown interval of p."""
 _MOST = 0.95
 """Largest estimate of the probability that the describer is right."""
 GRID = torch.linspace(0.01, 0.99, 99, dtype=torch.float64)
@@ -80,20 +82,51 @@ class Record:
         return min(float(GRID[self.posterior.argmax()]), _MOST)
 
     @property
-    def reliability(self) -> float:
-        """Probability that a class is right if both questions of a pair gave it; 0 if in doubt.
+    def failed_controls(self) -> str:
+        """Reason for which control questions show that no answer counts; empty if they do not.
 
-        The result is 0 in three cases, because the describer is not trusted then. With a
-        probability of 20 % or more, it is right in less than half of the cases. Or it answered
-        fewer than five control questions. Or it passed fewer than a third of the control questions.
         Pairs alone are not enough: a describer that is always wrong in the same way does not
         contradict itself.
         """
-        weights = self.posterior
-        few = self.controls < _FEWEST_CONTROLS or 3 * self.passed < self.controls
-        if few or float(weights[GRID < 0.5].sum()) >= _DOUBT:
-            return 0.0
-        return twice_right(self.right)
+        if self.controls < _FEWEST_CONTROLS:
+            return f"{self.controls} control questions answered, fewer than {_FEWEST_CONTROLS}"
+        if 3 * self.passed < self.controls:
+            return f"{self.passed} of {self.controls} control questions right, fewer than a third"
+        return ""
+
+    @property
+    def doubt(self) -> str:
+        """Reason for which the describer is not trusted; empty if it is trusted.
+
+        It failed the control questions, or with a probability of 20 % or more it is right in less
+        than half of the cases.
+        """
+        mostly_wrong = float(self.posterior[GRID < 0.5].sum())
+        if self.failed_controls or mostly_wrong < _DOUBT:
+            return self.failed_controls
+        return f"wrong in most cases with a probability of {_percent(mostly_wrong)} %"
+
+    @property
+    def reliability(self) -> float:
+        """Probability that a class is right if both questions of a pair gave it; 0 if in doubt."""
+        return 0.0 if self.doubt else twice_right(self.right)
+
+    def __str__(self) -> str:
+        """Return a sentence on the reason of a doubt, and one on p, if anything was answered."""
+        parts = [f"The describer is ignored: {self.doubt}."] if self.doubt else []
+        if self.pairs + self.controls:
+            sums, ends = self.posterior.cumsum(dim=0), (_TAIL, 1 - _TAIL)
+            low, high = (_percent(float(GRID[int((sums < end).sum())])) for end in ends)
+            best = _percent(float(GRID[self.posterior.argmax()]))
+            parts.append(
+                f"An estimated {best} % of the describer's answers are right "
+                f"(90 % interval: {low} to {high} %)."
+            )
+        return " ".join(parts)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}"
 
 
 def twice_right(right: float) -> float:

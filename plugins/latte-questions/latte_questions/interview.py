@@ -93,14 +93,17 @@ class Interview:
     def evidence(self) -> Tensor | None:
         """Ask until the budget is spent; return logits (N, C), or None if no answer can be used.
 
+        Nothing more is asked once the control questions show that no answer can be used.
         Afterwards, `texts` may include the wordings of classes by a reliable describer.
         """
         clusters = self._clusters()
         questions, given = self.questions, self.texts
         names = ask_names(questions, self.names, self.before) if self.options.names else {}
         self._ask_about_clusters(clusters)
-        self._ask_controls(clusters)
+        is_ignored = self._ask_controls(clusters)
         self._reword(NAMES, names)
+        if is_ignored:
+            return None
         if self.options.differences:
             self._reword(DIFFERENCES, ask_differences(questions, self.names, self.before))
         posteriors = self.before
@@ -211,7 +214,8 @@ class Interview:
             subjects.append((torch.cat(sheets), options))
         self._keep(CLUSTERS, requests, subjects)
 
-    def _ask_controls(self, clusters: Sequence[Tensor]) -> None:
+    def _ask_controls(self, clusters: Sequence[Tensor]) -> bool:
+        """Ask the control questions; return True if by their answers no answer can be used."""
         known = {name.casefold() for name in self.names}
         foreign = [name for name in _FOREIGN if name not in known]
         classes = min(1, len(self.names) // 3)
@@ -234,6 +238,8 @@ class Interview:
         self.record.passed += passed
         self.record.listed = classes / len(self.names)
         self.questions.note(CONTROLS, kept=passed, contradictory=len(found) - passed)
+        is_complete = len(found) == len(requests) or not self.questions.is_forecast
+        return is_complete and bool(self.record.failed_controls)
 
     def _confirm(self) -> list[int]:
         """Drop answers about clusters if most agree with the mixture; return the images asked.

@@ -81,6 +81,8 @@ class ChoicesLabeler(TransductiveLabeler):
             fit,
         )
         heard = interview.evidence()
+        if questions.asked:
+            questions.note_reliability(str(interview.record))
         # Zeros mean that no answer counts; without them later epochs would ask again.
         self._evidence = images.new_zeros(len(images), len(texts)) if heard is None else heard
         if interview.texts is not texts:

@@ -51,6 +51,8 @@ class Asked:
         self.notes: dict[str, tuple[int, int]] = {}
         self.order: list[str] = []
         self.gains: list[ExpectedGain] = []
+        self.reliability = ""
+        self.is_forecast = False
         self.closed = False
 
     @property
@@ -78,6 +80,9 @@ class Asked:
 
     def note(self, purpose: str, *, kept: int, contradictory: int) -> None:
         self.notes[purpose] = (kept, contradictory)
+
+    def note_reliability(self, sentence: str) -> None:
+        self.reliability = sentence
 
     def note_gain(self, gain: ExpectedGain) -> None:
         self.gains.append(gain)

@@ -90,6 +90,49 @@ def test_a_useless_describer_changes_nothing(answer: Answering, budget: int) -> 
     assert torch.equal(found, without_questions())
 
 
+@pytest.mark.parametrize(
+    ("answer", "rule"),
+    [
+        (first, "0 of 8 control questions right, fewer than a third"),
+        (refusal, "0 control questions answered, fewer than 5"),
+    ],
+)
+def test_nothing_is_asked_after_control_questions_that_rule_out_the_describer(
+    answer: Answering, rule: str
+) -> None:
+    asked = Asked(400, answer)
+    assert torch.equal(labels(choices(), misnamed(), asked), without_questions())
+    assert "images" not in asked.order
+    assert asked.reliability.startswith(f"The describer is ignored: {rule}.")
+
+
+def test_a_forecast_goes_on_if_control_questions_have_no_stored_answer() -> None:
+    asked = Asked(400, refusal)
+    asked.is_forecast = True
+    labels(choices(), misnamed(), asked)
+    assert "images" in asked.order
+
+
+@pytest.mark.parametrize(
+    ("record", "sentence"),
+    [
+        (
+            Record(pairs=20, contradictory=1, controls=8, passed=8),
+            "An estimated 94 % of the describer's answers are right (90 % interval: 74 to 98 %).",
+        ),
+        (
+            Record(pairs=20, contradictory=12, controls=8, passed=4),
+            "The describer is ignored: wrong in most cases with a probability of 99 %. An "
+            "estimated 24 % of the describer's answers are right (90 % interval: 12 to 43 %).",
+        ),
+        (Record(), "The describer is ignored: 0 control questions answered, fewer than 5."),
+    ],
+)
+def test_the_record_of_a_describer_in_words(record: Record, sentence: str) -> None:
+    assert str(record) == sentence
+    assert ("ignored" in sentence) == (record.reliability == 0)
+
+
 def test_the_expected_gain_of_good_answers_is_reported_with_its_interval() -> None:
     asked = Asked(60, right)
     found = labels(choices(), misnamed(), asked)
