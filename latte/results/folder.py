@@ -7,7 +7,7 @@ import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from latte import distributed
@@ -37,6 +37,8 @@ class StageRecord:
     """Paths of files and folders that the stage wrote, relative to the run folder."""
     peak_memory_mb: float | None = None
     """Peak memory in MiB, of the GPU if there is one, else of the process; None if unknown."""
+    code: Mapping[str, str] = field(default_factory=dict)
+    """Digests of the plugin code that the stage used, by package; see `plugin_code`."""
 
 
 def open_no_link(path: str, flags: int) -> int:
@@ -243,4 +245,7 @@ class RunFolder:
 
     def _write_state(self, state: Mapping[str, StageRecord]) -> None:
         plain = {stage: asdict(record) for stage, record in state.items()}
+        for record in plain.values():
+            if not record["code"]:
+                del record["code"]
         write_json(self.path / "state.json", plain)

@@ -18,7 +18,7 @@ from latte.recipe.model import Recipe
 from latte.registry.registry import Registry
 from latte.results.finished import FinishedRun
 from latte.results.folder import StageRecord
-from latte.results.identity import STAGES
+from latte.results.identity import STAGES, code_of_stage
 from latte.results.stored import read_stored
 from latte.results.summary import flattened
 from latte.run.images import Images, changed_inputs, find_images, with_corrections
@@ -166,8 +166,11 @@ class _Runner:
         for index, stage in enumerate(STAGES):
             if job.reusable(stage):
                 continue
-            if self.folder.finished(stage):
-                self.progress.say(f"{stage}: its inputs have changed, so it is done again")
+            if before := self.folder.finished(stage):
+                code = code_of_stage(self.workspace.recipe, stage)
+                edited = [name for name, old in before.code.items() if code.get(name, old) != old]
+                whose = f"the code of {' and '.join(edited)} has" if edited else "its inputs have"
+                self.progress.say(f"{stage}: {whose} changed, so it is done again")
                 changed = changed_inputs(self.folder, job.images) if stage == "data" else []
                 if changed:
                     self.progress.say(
@@ -216,7 +219,11 @@ class _Runner:
             outputs = [self.folder.relative(path) for path in job.run(name)]
         seconds = round(time.perf_counter() - began, 3)
         record = StageRecord(
-            job.fingerprints[name], seconds, tuple(outputs), peak_memory_mb(device)
+            job.fingerprints[name],
+            seconds,
+            tuple(outputs),
+            peak_memory_mb(device),
+            code_of_stage(self.workspace.recipe, name),
         )
         self.folder.finish(name, record)
         listeners.call("on_stage_end", StageEnd(name, seconds, reused=False))
