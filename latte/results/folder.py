@@ -62,6 +62,8 @@ class RunFolder:
 
     path: Path
 
+    state = _Below("state.json")
+    """The records of finished stages."""
     recipe = _Below("recipe.yaml")
     source = _Below("source.json")
     """The recipe's path, the limit of images, and the origins of the recipe's values."""
@@ -233,11 +235,10 @@ class RunFolder:
         return self.path / ".lock"
 
     def _state(self) -> dict[str, StageRecord]:
-        path = self.path / "state.json"
-        if not path.exists():
+        if not self.state.exists():
             return {}
-        found = read_stored(path, dict[str, StageRecord], _STATE_HINT)
-        with explained(path, _STATE_HINT):
+        found = read_stored(self.state, dict[str, StageRecord], _STATE_HINT)
+        with explained(self.state, _STATE_HINT):
             figures = [(one.seconds, one.peak_memory_mb or 0) for one in found.values()]
             if not all(0 <= figure < _LARGEST_FIGURE for pair in figures for figure in pair):
                 raise ValueError("a time or a memory is negative or too large")
@@ -248,4 +249,4 @@ class RunFolder:
         for record in plain.values():
             if not record["code"]:
                 del record["code"]
-        write_json(self.path / "state.json", plain)
+        write_json(self.state, plain)

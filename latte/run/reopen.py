@@ -6,7 +6,7 @@ from pathlib import Path
 
 from latte.interfaces import Evaluation, LatteError, Progress, RunResults
 from latte.registry.registry import Registry
-from latte.results.finished import FinishedRun, open_run
+from latte.results.finished import FinishedRun, open_finished
 from latte.run.adapted import Adapted, load_adapted
 from latte.run.collect import collect_results
 from latte.run.evaluating import Measured, compare
@@ -20,7 +20,7 @@ from latte.run.zero_shot import compute_zero_shot
 
 def open_workspace(path: Path, registry: Registry, progress: Progress) -> Workspace:
     """Open the run at `path` with its saved recipe."""
-    run = open_run(path)
+    run = open_finished(path)
     recipe = saved_recipe(run, registry)
     return Workspace(recipe, registry, progress, run.folder, limit=run.source.limit)
 
@@ -34,7 +34,7 @@ def load_adapted_run(
     `LatteError` if there is no model, or no candidate.
     """
     keep_freed_memory()
-    run, found = open_run(path), find_device(device)
+    run, found = open_finished(path), find_device(device)
     if candidate and not run.has_candidate:
         raise LatteError(
             "this run has no candidate apart from its model: it took all that it adapted"

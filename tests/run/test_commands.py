@@ -96,6 +96,49 @@ def interrupt_step(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     monkeypatch.setattr(loop, "training_step", step)
 
 
+@pytest.mark.parametrize(
+    ("interrupted", "missing", "given"),
+    [
+        ("latte.run.stages.write_images", "data", ()),
+        ("latte.run.stages.train_learners", "train", ("--limit", "12")),
+        ("latte.run.stages.evaluate", "evaluate", ("--set", "seed=3")),
+    ],
+)
+def test_commands_refuse_a_run_whose_repetition_was_interrupted(
+    recipe: Path, latte: Latte, interrupted: str, missing: str, given: tuple[str, ...]
+) -> None:
+    latte("run", recipe, "--quiet", *given)
+    (folder,) = Path("runs").iterdir()
+    moved = folder.parent / "moved"
+    shutil.copytree(folder, moved)
+    source = Path("images/part-0/000.jpg")
+    source.with_name("added.jpg").write_bytes(source.read_bytes() + b"\0")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(interrupted, raise_interrupt)
+        latte("run", recipe, "--quiet", *given, code=130)
+    commands = (
+        ("predict", "IT", "test", "--quiet"),
+        ("labels", "export", "IT", "--format", "csv", "--output", "labels.csv", "--force"),
+        ("evaluate", "IT", "--quiet"),
+        ("report", "IT", "--quiet"),
+        ("review", "IT", "--show"),
+        ("export", "IT", "--format", "onnx"),
+    )
+    for command in commands:
+        said = latte(*(str(folder) if part == "IT" else part for part in command), code=2)
+        assert f"this run is not finished (stage {missing} is missing)" in said.err
+    for command in commands[:2]:
+        latte(*(str(moved) if part == "IT" else part for part in command))
+    (_, again) = " ".join(said.err.split()).split("finish it: latte ")
+    latte(*shlex.split(again), "--quiet")
+    for command in commands[:2]:
+        latte(*(str(folder) if part == "IT" else part for part in command))
+
+
+def raise_interrupt(*_: Any) -> Any:
+    raise KeyboardInterrupt
+
+
 def test_until_and_dry_run_list_finished_and_remaining_stages(recipe: Path, latte: Latte) -> None:
     before = latte("run", recipe, "--dry-run").out
     assert before.count("to do") == 6
