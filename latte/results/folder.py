@@ -21,6 +21,10 @@ except ImportError:  # Windows has no advisory locks: a second process is not de
     fcntl = None  # type: ignore[assignment]
 
 
+PREVIOUS = ".previous"
+"""Suffix of the folder to which a finished run is moved before its images or classes change."""
+_KEPT = (".lock", "review.jsonl", "controls", "checkpoints", "shards")
+"""What stays in the run folder: answers of a person, and files that are checked before use."""
 _STATE_HINT = "remove it: finished stages are then done again, descriptions are kept"
 _LARGEST_FIGURE = 1e12
 """Largest number of seconds, and of MiB of memory, that `state.json` may contain."""
@@ -109,6 +113,26 @@ class RunFolder:
     def candidate(self) -> RunFolder:
         """Folder of the candidate: the adapted model, if the guard did not accept it in full."""
         return RunFolder(self.path / "candidate")
+
+    @property
+    def previous(self) -> Path:
+        """The run that was in this folder before its images or class names changed."""
+        return self.path.with_name(self.path.name + PREVIOUS)
+
+    def move_aside(self, *, wanted: bool) -> None:
+        """Move the finished run to the folder `previous` and replace what is there.
+
+        Does nothing unless it is `wanted`, or an earlier move was interrupted.
+        """
+        moving = self.path.with_name(f"{self.path.name}.moving")
+        if not (wanted or moving.exists()):
+            return
+        moving.mkdir(exist_ok=True)
+        for path in self.path.iterdir():
+            if path.name not in _KEPT:
+                path.rename(moving / path.name)
+        shutil.rmtree(self.previous, ignore_errors=True)
+        moving.rename(self.previous)
 
     def finished(self, stage: str) -> StageRecord | None:
         """Return the record of a finished stage; None if unfinished, or if outputs are missing."""

@@ -111,8 +111,8 @@ def test_commands_refuse_a_run_whose_repetition_was_interrupted(
     (folder,) = Path("runs").iterdir()
     moved = folder.parent / "moved"
     shutil.copytree(folder, moved)
-    source = Path("images/part-0/000.jpg")
-    source.with_name("added.jpg").write_bytes(source.read_bytes() + b"\0")
+    tested = Path("test/red/000.jpg")
+    tested.write_bytes(tested.read_bytes() + b"\0")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(interrupted, raise_interrupt)
         latte("run", recipe, "--quiet", *given, code=130)
@@ -133,6 +133,60 @@ def test_commands_refuse_a_run_whose_repetition_was_interrupted(
     latte(*shlex.split(again), "--quiet")
     for command in commands[:2]:
         latte(*(str(folder) if part == "IT" else part for part in command))
+
+
+def add_image() -> None:
+    source = Path("images/part-0/000.jpg")
+    count = len([*source.parent.iterdir()])
+    source.with_name(f"added-{count}.jpg").write_bytes(source.read_bytes() + bytes(count))
+
+
+def files_of(folder: Path, *kept: str) -> dict[str, bytes]:
+    """Return the content of the files below `folder`, except those named `kept`."""
+    files = ((one.relative_to(folder), one) for one in folder.rglob("*") if one.is_file())
+    return {str(name): one.read_bytes() for name, one in files if name.parts[0] not in kept}
+
+
+def test_finished_run_is_moved_aside_before_its_images_change(recipe: Path, latte: Latte) -> None:
+    latte("run", recipe, "--quiet")
+    (folder,) = Path("runs").iterdir()
+    previous = folder.with_name(f"{folder.name}.previous")
+    (folder / "review.jsonl").touch()
+    kept = (".lock", "review.jsonl", "checkpoints")
+    for _ in range(2):
+        before, answers = files_of(folder, *kept), latte("predict", folder, "test", "--quiet").out
+        add_image()
+        said = latte("run", recipe)
+        assert f"its results are moved to {previous}" in " ".join(said.err.split())
+        assert f"changed: latte predict {previous} IMAGES" in " ".join(said.out.split())
+        assert files_of(previous) == before
+        assert (folder / "review.jsonl").exists()
+        assert files_of(folder, *kept).keys() == before.keys()
+    assert latte("predict", previous, "test", "--quiet").out == answers
+    assert previous.name in latte("compare", previous, folder, "--json").out
+    compared = latte("compare", "runs", "--json").out
+    assert folder.name in compared
+    assert previous.name not in compared
+
+
+def test_interrupted_move_of_a_finished_run_is_completed(recipe: Path, latte: Latte) -> None:
+    latte("run", recipe, "--quiet")
+    (folder,) = Path("runs").iterdir()
+    kept = (".lock", "checkpoints")
+    before, moves, rename = files_of(folder, *kept), count(1), Path.rename
+    add_image()
+
+    def renamed(path: Path, to: Path) -> Path:
+        if next(moves) == 4:
+            raise KeyboardInterrupt
+        return rename(path, to)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "rename", renamed)
+        latte("run", recipe, "--quiet", code=130)
+    latte("run", recipe, "--quiet")
+    assert files_of(folder.with_name(f"{folder.name}.previous")) == before
+    assert not folder.with_name(f"{folder.name}.moving").exists()
 
 
 def raise_interrupt(*_: Any) -> Any:
