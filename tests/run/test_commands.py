@@ -169,6 +169,34 @@ def test_finished_run_is_moved_aside_before_its_images_change(recipe: Path, latt
     assert previous.name not in compared
 
 
+@pytest.mark.parametrize("command", ["report", "evaluate"])
+def test_changed_class_file_is_named_and_not_called_damage(
+    recipe: Path, latte: Latte, command: str
+) -> None:
+    names = Path("names.txt")
+    names.write_text("red\ngreen\nblue\n")
+    latte("run", recipe, "--quiet", "--set", "dataset.classes=names.txt")
+    (folder,) = Path("runs").iterdir()
+    names.write_text("red\ngreen\nviolet\nblue\n")
+    said = latte(command, folder, "--quiet", code=2).err
+    assert said.startswith("error: names.txt: the class names have changed since this run\n")
+    assert f"make the run again: latte run {folder}/recipe.yaml" in " ".join(said.split())
+    latte("run", folder / "recipe.yaml", "--quiet")
+    latte(command, folder, "--quiet")
+
+
+def test_report_names_added_images_and_does_not_call_them_damage(
+    recipe: Path, latte: Latte
+) -> None:
+    latte("run", recipe, "--quiet", "--limit", "12")
+    (folder,) = Path("runs").iterdir()
+    Path("images/part-0/000.jpg").unlink()
+    said = " ".join(latte("report", folder, "--quiet", code=2).err.split())
+    assert said.startswith(f"error: {folder.absolute()}: the images have changed since this run ")
+    assert said.endswith(f"make the run again: latte run {folder}/recipe.yaml --limit 12")
+    latte("evaluate", folder, "--quiet")
+
+
 def test_interrupted_move_of_a_finished_run_is_completed(recipe: Path, latte: Latte) -> None:
     latte("run", recipe, "--quiet")
     (folder,) = Path("runs").iterdir()
