@@ -95,11 +95,11 @@ def review(
     The page asks mainly about images on which zero-shot CLIP and the adapted model disagree.
     Answers are stored in review.jsonl in the run folder. To go on later, run the command again.
     """
-    from latte.results.finished import open_run
+    from latte.results.finished import open_finished
     from latte.review.session import Review
 
     with naming("RUN"):
-        finished = [open_run(run) for run in runs]
+        finished = [open_finished(run) for run in runs]
     opened = Review(*finished)
     if sheet is not None:
         _write_sheet(opened, sheet, count, teach)

@@ -92,6 +92,10 @@ def print_results(measured: RunResults, folder: Path) -> None:
         if path.exists():
             echo(f"{title}: {relative(path)}")
     echo(f"classify new images: {shlex.join(['latte', 'predict', relative(folder), 'IMAGES'])}")
+    previous = RunFolder(folder).previous
+    if previous.exists():
+        command = shlex.join(["latte", "predict", relative(previous), "IMAGES"])
+        echo(f"the run before your images or class names changed: {command}")
     if not measured.evaluations and read_evidence(folder) is None:
         echo(f"measure the gain: {shlex.join(['latte', 'review', relative(folder)])}")
     review = RunFolder(folder).review

@@ -23,7 +23,7 @@ from latte.io.files import digest, write_atomically, write_text
 from latte.io.paths import distinct_names
 from latte.io.redaction import printable
 from latte.registry.registry import load_registry
-from latte.results.finished import FinishedRun, RankedClasses, open_run
+from latte.results.finished import FinishedRun, RankedClasses, open_finished
 from latte.run.workspace import saved_recipe, unloaded_dataset
 
 LabelFormat = Literal["csv", "jsonl", "parquet", "imagefolder", "label-studio", "fiftyone"]
@@ -58,7 +58,7 @@ def export_labels(
         LatteError: if `output` exists, a package is missing, the run is unfinished, or its images
             are missing or have changed.
     """
-    run = open_run(path)
+    run = open_finished(path)
     if format_ in ("imagefolder", "fiftyone"):
         return _export_folder(run, format_, output, progress)
     if format_ == "label-studio":

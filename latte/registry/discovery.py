@@ -7,7 +7,8 @@ the same entry-point name, and would stop at the first plugin that cannot be imp
 from __future__ import annotations
 
 import contextlib
-import importlib
+import functools
+import importlib.util
 import json
 import os
 import re
@@ -27,7 +28,7 @@ from packaging.utils import canonicalize_name
 
 from latte.interfaces import LatteError
 from latte.interfaces.errors import did_you_mean, error_line, suggestion
-from latte.io.files import write_json
+from latte.io.files import digest, write_json
 from latte.registry.spec import (
     API_VERSION,
     BUILTIN_DISTRIBUTION,
@@ -37,11 +38,14 @@ from latte.registry.spec import (
     ComponentSpec,
     Hooks,
     Plugin,
+    Registered,
     Status,
 )
 
 _STRICT = "LATTE_STRICT_PLUGINS"
 STRICT_HINT = f"Show the traceback: set {_STRICT}=1, and start the command again."
+_INSTALLED = {"site-packages", "dist-packages"}
+"""Folders of installed packages, whose code changes only with their version."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _TARGET = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
@@ -277,6 +281,35 @@ def import_target(target: str) -> Any:
     module, _, name = target.partition(":")
     with contextlib.redirect_stdout(sys.stderr):
         return getattr(importlib.import_module(module), name)
+
+
+def plugin_code(registered: Registered) -> str | None:
+    """Return a digest of the Python files of a component's package; None if it is installed.
+
+    A package outside of site-packages (in editable mode, or on PYTHONPATH) can change without a
+    new version. The files are read once per process, because their code is imported only once.
+    """
+    if registered.distribution == BUILTIN_DISTRIBUTION:
+        return None
+    try:
+        found = importlib.util.find_spec(registered.spec.target.partition(":")[0].partition(".")[0])
+    except (ImportError, ValueError):  # a module without a spec
+        return None
+    places = (found.submodule_search_locations or [found.origin]) if found else []
+    outside = (one for one in places if one and not _INSTALLED & {*Path(one).parts})
+    return _digest_of_code(tuple(outside))
+
+
+@functools.cache
+def _digest_of_code(places: tuple[str, ...]) -> str | None:
+    parts = [
+        part
+        for place in map(Path, places)
+        for path in ([place] if place.is_file() else sorted(place.rglob("*.py")))
+        if path.is_file()  # an editor's lock can be a link to nothing
+        for part in (path.relative_to(place).as_posix(), path.read_bytes())
+    ]
+    return digest(*parts) if parts else None
 
 
 def disabled_file(environment: Mapping[str, str] = os.environ) -> Path:

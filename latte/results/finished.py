@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import glob
 import os
+import shlex
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -309,6 +310,27 @@ def open_run(path: Path) -> FinishedRun:
     if not folder.recipe.exists():
         raise LatteError("this is not a run folder", where=str(path), hint=_near_runs(path))
     return FinishedRun(folder)
+
+
+def open_finished(path: Path) -> FinishedRun:
+    """Open the run folder at `path` if its files belong to one run; results may be missing.
+
+    Raises `LatteError` if `path` is not a run folder, or if a repeated run was interrupted: files
+    of the earlier run are then still there, but the records of their stages are not.
+    """
+    run = open_run(path)
+    written = {"train": run.folder.prototypes, "evaluate": run.folder.evaluation}
+    begun = [
+        stage for stage, file in written.items() if run.folder.state.exists() and file.exists()
+    ]
+    due = STAGES[: STAGES.index(begun[-1]) + 1] if begun else ()
+    missing = next((stage for stage in due if stage not in run.records), None)
+    if missing is not None:
+        limit = [] if run.source.limit is None else ["--limit", str(run.source.limit)]
+        command = shlex.join(["latte", "run", relative(run.folder.recipe), *limit])
+        what = f"this run is not finished (stage {missing} is missing)"
+        raise LatteError(what, where=str(path), hint=f"finish it: {command}")
+    return run
 
 
 def _near_runs(path: Path) -> str | None:

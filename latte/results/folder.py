@@ -7,7 +7,7 @@ import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from latte import distributed
@@ -21,6 +21,10 @@ except ImportError:  # Windows has no advisory locks: a second process is not de
     fcntl = None  # type: ignore[assignment]
 
 
+PREVIOUS = ".previous"
+"""Suffix of the folder to which a finished run is moved before its images or classes change."""
+_KEPT = (".lock", "review.jsonl", "controls", "checkpoints", "shards")
+"""What stays in the run folder: answers of a person, and files that are checked before use."""
 _STATE_HINT = "remove it: finished stages are then done again, descriptions are kept"
 _LARGEST_FIGURE = 1e12
 """Largest number of seconds, and of MiB of memory, that `state.json` may contain."""
@@ -37,6 +41,8 @@ class StageRecord:
     """Paths of files and folders that the stage wrote, relative to the run folder."""
     peak_memory_mb: float | None = None
     """Peak memory in MiB, of the GPU if there is one, else of the process; None if unknown."""
+    code: Mapping[str, str] = field(default_factory=dict)
+    """Digests of the plugin code that the stage used, by package; see `plugin_code`."""
 
 
 def open_no_link(path: str, flags: int) -> int:
@@ -60,6 +66,8 @@ class RunFolder:
 
     path: Path
 
+    state = _Below("state.json")
+    """The records of finished stages."""
     recipe = _Below("recipe.yaml")
     source = _Below("source.json")
     """The recipe's path, the limit of images, and the origins of the recipe's values."""
@@ -105,6 +113,26 @@ class RunFolder:
     def candidate(self) -> RunFolder:
         """Folder of the candidate: the adapted model, if the guard did not accept it in full."""
         return RunFolder(self.path / "candidate")
+
+    @property
+    def previous(self) -> Path:
+        """The run that was in this folder before its images or class names changed."""
+        return self.path.with_name(self.path.name + PREVIOUS)
+
+    def move_aside(self, *, wanted: bool) -> None:
+        """Move the finished run to the folder `previous` and replace what is there.
+
+        Does nothing unless it is `wanted`, or an earlier move was interrupted.
+        """
+        moving = self.path.with_name(f"{self.path.name}.moving")
+        if not (wanted or moving.exists()):
+            return
+        moving.mkdir(exist_ok=True)
+        for path in self.path.iterdir():
+            if path.name not in _KEPT:
+                path.rename(moving / path.name)
+        shutil.rmtree(self.previous, ignore_errors=True)
+        moving.rename(self.previous)
 
     def finished(self, stage: str) -> StageRecord | None:
         """Return the record of a finished stage; None if unfinished, or if outputs are missing."""
@@ -231,11 +259,10 @@ class RunFolder:
         return self.path / ".lock"
 
     def _state(self) -> dict[str, StageRecord]:
-        path = self.path / "state.json"
-        if not path.exists():
+        if not self.state.exists():
             return {}
-        found = read_stored(path, dict[str, StageRecord], _STATE_HINT)
-        with explained(path, _STATE_HINT):
+        found = read_stored(self.state, dict[str, StageRecord], _STATE_HINT)
+        with explained(self.state, _STATE_HINT):
             figures = [(one.seconds, one.peak_memory_mb or 0) for one in found.values()]
             if not all(0 <= figure < _LARGEST_FIGURE for pair in figures for figure in pair):
                 raise ValueError("a time or a memory is negative or too large")
@@ -243,4 +270,7 @@ class RunFolder:
 
     def _write_state(self, state: Mapping[str, StageRecord]) -> None:
         plain = {stage: asdict(record) for stage, record in state.items()}
-        write_json(self.path / "state.json", plain)
+        for record in plain.values():
+            if not record["code"]:
+                del record["code"]
+        write_json(self.state, plain)

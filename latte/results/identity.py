@@ -8,7 +8,8 @@ from typing import Any
 from latte.interfaces import LatteError
 from latte.io.files import digest, digest_json
 from latte.recipe.model import Choice, Recipe
-from latte.registry.spec import BUILTIN_DISTRIBUTION
+from latte.registry.discovery import plugin_code
+from latte.registry.spec import BUILTIN_DISTRIBUTION, Kind
 from latte.version import __version__
 
 STAGES = ("data", "zero-shot", "describe", "train", "evaluate", "report")
@@ -40,6 +41,21 @@ def _without_unused(train: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+_KINDS: Mapping[str, tuple[Kind, ...]] = {
+    "data": ("dataset",),
+    "zero-shot": ("backbone",),
+    "describe": ("describer", "description", "gate"),
+    "train": ("labeler", "prototypes", "loss", "trainable", "augmentation", "guard"),
+    "report": ("reporter",),
+}
+
+
+def code_of_stage(recipe: Recipe, stage: str) -> dict[str, str]:
+    """Return digests of the plugin code that a stage uses, by package; see `plugin_code`."""
+    used = [one for one in recipe.choices if one.spec.kind in _KINDS.get(stage, ())]
+    return {one.distribution: code for one in used if (code := plugin_code(one))}
+
+
 def check_stage(name: str) -> str:
     """Return `name` unchanged. Raises `LatteError` if there is no stage of this name."""
     if name not in STAGES:
@@ -69,7 +85,8 @@ def stage_fingerprints(
     first = digest_json([__version__, _choice(recipe.dataset), data])
     loader = recipe.backbone
     if loader.distribution != BUILTIN_DISTRIBUTION:  # `first` has the version of latte itself
-        backbone = f"{backbone} {loader.distribution} {loader.version}"
+        parts = (backbone, loader.distribution, loader.version, plugin_code(loader))
+        backbone = " ".join(part for part in parts if part is not None)
     zero_shot = digest(first, backbone)
     describers = _choices(recipe.describers)
     described = [zero_shot, describers, _choices(recipe.descriptions), str(recipe.general.seed)]
@@ -94,7 +111,7 @@ def stage_fingerprints(
     if recipe.guard:
         train = digest(checkpoints, _choices([recipe.guard]))
     evaluate = digest(train, digest_json(recipe.evaluate.model_dump(mode="json")))
-    controls = digest_json({name: control.resolved for name, control in recipe.controls.items()})
+    controls = digest_json({name: _control(one) for name, one in recipe.controls.items()})
     report = digest(evaluate, _choices(recipe.reporters), controls)
     stages = (first, zero_shot, describe, train, evaluate, report)
     return {**dict(zip(STAGES, stages, strict=True)), CHECKPOINTS: checkpoints}
@@ -114,6 +131,11 @@ def _learner(learner: Any) -> list[Any]:
     ]
 
 
+def _control(control: Recipe) -> Any:
+    code = {one.distribution: found for one in control.choices if (found := plugin_code(one))}
+    return [control.resolved, code] if code else control.resolved
+
+
 def _choice(choice: Choice) -> Mapping[str, Any]:
     return {
         "kind": choice.spec.kind,
@@ -122,6 +144,7 @@ def _choice(choice: Choice) -> Mapping[str, Any]:
         "label": choice.label,
         "by": choice.by,
         "options": choice.options.model_dump(mode="json"),
+        **({} if (code := plugin_code(choice)) is None else {"code": code}),
     }
 
 

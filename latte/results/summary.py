@@ -12,7 +12,7 @@ from latte.io.files import digest_json
 from latte.io.redaction import without_secrets
 from latte.recipe.components import is_label
 from latte.results.finished import FinishedRun
-from latte.results.folder import RunFolder
+from latte.results.folder import PREVIOUS, RunFolder
 from latte.results.identity import NOT_IDENTITY, is_oracle
 
 NOT_COMPARED = ("name", "seed", "oracle", "deterministic", *NOT_IDENTITY)
@@ -109,7 +109,8 @@ def run_folders(paths: Iterable[Path]) -> tuple[list[Path], list[LatteError]]:
     skipped = []
     for path in paths:
         below = [path] if _is_run(path) or not path.is_dir() else sorted(path.iterdir())
-        folders = [one for one in below if _is_run(one)]
+        # A moved run is compared only if it is named, because its successor is there too.
+        folders = [one for one in below if _is_run(one) and (one == path or one.suffix != PREVIOUS)]
         if not folders:
             what = "holds no run folders" if path.is_dir() else "there is no such folder"
             skipped.append(LatteError(what, where=str(path)))

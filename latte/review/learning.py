@@ -14,7 +14,7 @@ from latte.recipe.load import load_recipe
 from latte.registry.registry import Registry
 from latte.results.answers import teaching_labels
 from latte.results.finished import FinishedRun
-from latte.results.folder import RunFolder
+from latte.results.folder import PREVIOUS, RunFolder
 from latte.review.sentences import uses
 from latte.review.session import Review
 from latte.run.runner import run_recipe
@@ -57,6 +57,7 @@ def learned_runs(review: Path) -> list[Path]:
             file = run.recipe.get("corrections")
             base = Path(run.source.recipe).parent
             taught = bool(file) and (base / str(file)).resolve() == review.resolve()
-            if taught and run.folder.evaluation.exists():
+            moved = path.parent.suffix == PREVIOUS
+            if taught and not moved and run.folder.evaluation.exists():
                 found.append(path.parent)
     return found

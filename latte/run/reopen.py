@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from latte.interfaces import Evaluation, LatteError, Progress, RunResults
+from latte.io.paths import exists, is_folder, relative
 from latte.registry.registry import Registry
-from latte.results.finished import FinishedRun, open_run
+from latte.results.finished import FinishedRun, open_finished
 from latte.run.adapted import Adapted, load_adapted
 from latte.run.collect import collect_results
 from latte.run.evaluating import Measured, compare
-from latte.run.images import find_images
+from latte.run.images import Images, changed_inputs, find_images
 from latte.run.judging import load_outcome
 from latte.run.posterior import read_own_images
 from latte.run.process import keep_freed_memory
@@ -20,7 +22,7 @@ from latte.run.zero_shot import compute_zero_shot
 
 def open_workspace(path: Path, registry: Registry, progress: Progress) -> Workspace:
     """Open the run at `path` with its saved recipe."""
-    run = open_run(path)
+    run = open_finished(path)
     recipe = saved_recipe(run, registry)
     return Workspace(recipe, registry, progress, run.folder, limit=run.source.limit)
 
@@ -34,7 +36,7 @@ def load_adapted_run(
     `LatteError` if there is no model, or no candidate.
     """
     keep_freed_memory()
-    run, found = open_run(path), find_device(device)
+    run, found = open_finished(path), find_device(device)
     if candidate and not run.has_candidate:
         raise LatteError(
             "this run has no candidate apart from its model: it took all that it adapted"
@@ -51,6 +53,7 @@ def evaluate_run(path: Path, registry: Registry, progress: Progress) -> list[Eva
     keep_freed_memory()
     workspace = open_workspace(path, registry, progress)
     images = find_images(workspace)
+    _refuse_changed(workspace, images, "class names")
     if not images.labels:
         raise LatteError(
             "this run's dataset has no labelled images",
@@ -71,6 +74,24 @@ def evaluate_run(path: Path, registry: Registry, progress: Progress) -> list[Eva
     return compare(images, zero_shot, *measured)
 
 
+def _refuse_changed(workspace: Workspace, images: Images, *needed: str) -> None:
+    """Raise `LatteError` if class names or images that are `needed` changed since the run."""
+    changed = [one for one in changed_inputs(workspace.folder, images) if one in needed]
+    if not changed:
+        return
+    recipe, limit = workspace.recipe, workspace.limit
+    values = [one for one in recipe.resolved["dataset"].values() if isinstance(one, str)]
+    named = [recipe.base_dir / one for one in values]
+    files = [relative(path) for path in named if exists(path) and not is_folder(path)]
+    command = ["latte", "run", relative(workspace.folder.recipe)]
+    command += [] if limit is None else ["--limit", str(limit)]
+    raise LatteError(
+        f"the {' and the '.join(changed)} have changed since this run",
+        where=", ".join(files) or str(workspace.folder.path),
+        hint=f"put them back, or make the run again: {shlex.join(command)}",
+    )
+
+
 def report_run(path: Path, registry: Registry, progress: Progress) -> tuple[RunResults, list[Path]]:
     """Write a finished run's reports again; return the results and the written files."""
     workspace = open_workspace(path, registry, progress)
@@ -86,7 +107,9 @@ def report_run(path: Path, registry: Registry, progress: Progress) -> tuple[RunR
         if folder.evaluation.exists():
             controls[name] = FinishedRun(folder).evaluations
     with workspace.folder.lock():
-        results = collect_results(workspace, find_images(workspace), controls)
+        images = find_images(workspace)
+        _refuse_changed(workspace, images, "class names", "images")
+        results = collect_results(workspace, images, controls)
         reporters = workspace.listeners.reporters
         files = [file for one in reporters for file in one.report(results)]
     return results, files

@@ -12,13 +12,14 @@ from latte import distributed
 from latte.data.few_images import warn_of_few
 from latte.interfaces import Evaluation, LatteError, Progress, RunResults, RunStart, StageEnd
 from latte.io.files import write_json, write_text
+from latte.io.paths import relative
 from latte.io.redaction import without_secrets
 from latte.recipe.dump import dump_yaml
 from latte.recipe.model import Recipe
 from latte.registry.registry import Registry
 from latte.results.finished import FinishedRun
 from latte.results.folder import StageRecord
-from latte.results.identity import STAGES
+from latte.results.identity import STAGES, code_of_stage
 from latte.results.stored import read_stored
 from latte.results.summary import flattened
 from latte.run.images import Images, changed_inputs, find_images, with_corrections
@@ -128,6 +129,10 @@ class _Runner:
         fetch_model(self.workspace.recipe, self.workspace.registry, self.folder, STAGES[self.last])
         images = with_corrections(self.workspace, find_images(self.workspace))
         self._warn(images)
+        distributed.barrier()  # no process reads the folder while its files are moved
+        if distributed.is_main_process():
+            self._move_aside(images)
+        distributed.barrier()
         self.workspace.listeners.call(
             "on_run_start",
             RunStart(
@@ -161,19 +166,29 @@ class _Runner:
         for warning in (*dataset.warnings(), *([few] if few else [])):
             self.progress.say(f"warning: {warning}")
 
+    def _move_aside(self, images: Images) -> None:
+        """Keep a finished run whose images or class names have changed in another folder."""
+        changed = changed_inputs(self.folder, images)
+        moves = bool(changed) and self.folder.finished("evaluate") is not None
+        moves = moves and self.workspace.parent is None
+        self.folder.move_aside(wanted=moves)
+        if changed:
+            where = relative(self.folder.previous)
+            self.progress.say(
+                f"warning: {' and '.join(changed)} have changed since the earlier run in this "
+                f"folder, so its results are {f'moved to {where}' if moves else 'replaced'}"
+            )
+
     def _forget_changed(self, job: Job) -> None:
         """Delete the records of the first unfinished or changed stage and of all later stages."""
         for index, stage in enumerate(STAGES):
             if job.reusable(stage):
                 continue
-            if self.folder.finished(stage):
-                self.progress.say(f"{stage}: its inputs have changed, so it is done again")
-                changed = changed_inputs(self.folder, job.images) if stage == "data" else []
-                if changed:
-                    self.progress.say(
-                        f"warning: {' and '.join(changed)} have changed since the earlier run in "
-                        "this folder, so its results are replaced"
-                    )
+            if before := self.folder.finished(stage):
+                code = code_of_stage(self.workspace.recipe, stage)
+                edited = [name for name, old in before.code.items() if code.get(name, old) != old]
+                whose = f"the code of {' and '.join(edited)} has" if edited else "its inputs have"
+                self.progress.say(f"{stage}: {whose} changed, so it is done again")
             self.folder.forget(STAGES[index:])
             return
 
@@ -216,7 +231,11 @@ class _Runner:
             outputs = [self.folder.relative(path) for path in job.run(name)]
         seconds = round(time.perf_counter() - began, 3)
         record = StageRecord(
-            job.fingerprints[name], seconds, tuple(outputs), peak_memory_mb(device)
+            job.fingerprints[name],
+            seconds,
+            tuple(outputs),
+            peak_memory_mb(device),
+            code_of_stage(self.workspace.recipe, name),
         )
         self.folder.finish(name, record)
         listeners.call("on_stage_end", StageEnd(name, seconds, reused=False))

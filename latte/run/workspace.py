@@ -16,6 +16,7 @@ from latte import distributed
 from latte.interfaces import Backbone, BackboneLoader, Context, Dataset, LatteError, Progress
 from latte.recipe.load import load_recipe
 from latte.recipe.model import Choice, Recipe
+from latte.registry.discovery import plugin_code
 from latte.registry.registry import Registry
 from latte.results.finished import FinishedRun
 from latte.results.folder import RunFolder
@@ -123,6 +124,8 @@ class Workspace:
         import torch
 
         own, name = (self.frozen_clip.fingerprint,), self.device
+        if code := plugin_code(self.recipe.backbone):
+            own = (*own, code)
         if name == "cpu":
             return own
         if name.startswith("cuda"):

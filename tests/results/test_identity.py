@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from latte.recipe.load import load_recipe
+from latte.registry import discovery
 from latte.registry.registry import load_registry
-from latte.results.identity import run_hash, stage_fingerprints
+from latte.registry.spec import ComponentSpec, Kind, Registered
+from latte.results import identity as identity_module
+from latte.results.identity import STAGES, code_of_stage, run_hash, stage_fingerprints
 
 OPTIONAL = ("micro_batch_size", "refresh_captions", "views")
 
@@ -74,3 +77,62 @@ def test_package_and_version_of_what_trains_change_the_fingerprint(recipe_path: 
         other = replace(recipe, learners=(replace(learner, trainable=trainable),))
         found.add(stage_fingerprints(other, "images", "backbone")["train"])
     assert len(found) == 3
+
+
+def component(kind: Kind, module: str) -> Registered:
+    return Registered(ComponentSpec(kind, "mine", f"{module}:Mine", "for tests"), "latte-a", "1")
+
+
+@pytest.mark.parametrize(
+    "files", [("edited_one.py",), ("edited_two/__init__.py", "edited_two/b.py")]
+)
+def test_edited_code_of_a_plugin_changes_its_digest(
+    files: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, found = Path(files[0]).parts[0].removesuffix(".py"), []
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for text in ("", "x = 1"):
+        for name in files:
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text(text if name == files[-1] else "")
+        (tmp_path / "another.py").write_text(text)
+        discovery._digest_of_code.cache_clear()
+        found += [discovery.plugin_code(component("loss", module)) for _ in range(2)]
+    assert None not in found
+    assert found[0] == found[1] != found[2] == found[3]
+
+
+def test_installed_plugins_have_no_digest_of_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = tmp_path / "site-packages"
+    site.mkdir()
+    (site / "installed_plugin.py").write_text("")
+    monkeypatch.syspath_prepend(str(site))
+    for module in ("installed_plugin", "a_module_that_nobody_has", "sys", "__main__"):
+        assert discovery.plugin_code(component("loss", module)) is None
+
+
+@pytest.mark.parametrize(
+    ("part", "first"), [("dataset", "data"), ("backbone", "zero-shot"), ("labels", "train")]
+)
+def test_edited_code_changes_the_stages_that_use_it_and_not_the_folder(
+    part: str, first: str, recipe_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = load_recipe(recipe_path, load_registry())
+    used = getattr(recipe, part)
+    one = replace(used[0] if part == "labels" else used, distribution="latte-a")
+    recipe = replace(recipe, **{part: (one,) if part == "labels" else one})
+    found = []
+    for code in (None, "1", "2"):
+        monkeypatch.setattr(
+            identity_module,
+            "plugin_code",
+            lambda choice, code=code: code if choice.distribution == "latte-a" else None,
+        )
+        found.append((run_hash(recipe, None), stage_fingerprints(recipe, "images", "backbone")))
+        assert code_of_stage(recipe, first) == ({} if code is None else {"latte-a": code})
+    assert len({name for name, _ in found}) == 1
+    for stage in STAGES:
+        several = STAGES.index(stage) >= STAGES.index(first)
+        assert len({stages[stage] for _, stages in found}) == (3 if several else 1)

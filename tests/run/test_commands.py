@@ -96,6 +96,131 @@ def interrupt_step(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     monkeypatch.setattr(loop, "training_step", step)
 
 
+@pytest.mark.parametrize(
+    ("interrupted", "missing", "given"),
+    [
+        ("latte.run.stages.write_images", "data", ()),
+        ("latte.run.stages.train_learners", "train", ("--limit", "12")),
+        ("latte.run.stages.evaluate", "evaluate", ("--set", "seed=3")),
+    ],
+)
+def test_commands_refuse_a_run_whose_repetition_was_interrupted(
+    recipe: Path, latte: Latte, interrupted: str, missing: str, given: tuple[str, ...]
+) -> None:
+    latte("run", recipe, "--quiet", *given)
+    (folder,) = Path("runs").iterdir()
+    moved = folder.parent / "moved"
+    shutil.copytree(folder, moved)
+    tested = Path("test/red/000.jpg")
+    tested.write_bytes(tested.read_bytes() + b"\0")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(interrupted, raise_interrupt)
+        latte("run", recipe, "--quiet", *given, code=130)
+    commands = (
+        ("predict", "IT", "test", "--quiet"),
+        ("labels", "export", "IT", "--format", "csv", "--output", "labels.csv", "--force"),
+        ("evaluate", "IT", "--quiet"),
+        ("report", "IT", "--quiet"),
+        ("review", "IT", "--show"),
+        ("export", "IT", "--format", "onnx"),
+    )
+    for command in commands:
+        said = latte(*(str(folder) if part == "IT" else part for part in command), code=2)
+        assert f"this run is not finished (stage {missing} is missing)" in said.err
+    for command in commands[:2]:
+        latte(*(str(moved) if part == "IT" else part for part in command))
+    (_, again) = " ".join(said.err.split()).split("finish it: latte ")
+    latte(*shlex.split(again), "--quiet")
+    for command in commands[:2]:
+        latte(*(str(folder) if part == "IT" else part for part in command))
+
+
+def add_image() -> None:
+    source = Path("images/part-0/000.jpg")
+    count = len([*source.parent.iterdir()])
+    source.with_name(f"added-{count}.jpg").write_bytes(source.read_bytes() + bytes(count))
+
+
+def files_of(folder: Path, *kept: str) -> dict[str, bytes]:
+    """Return the content of the files below `folder`, except those named `kept`."""
+    files = ((one.relative_to(folder), one) for one in folder.rglob("*") if one.is_file())
+    return {str(name): one.read_bytes() for name, one in files if name.parts[0] not in kept}
+
+
+def test_finished_run_is_moved_aside_before_its_images_change(recipe: Path, latte: Latte) -> None:
+    latte("run", recipe, "--quiet")
+    (folder,) = Path("runs").iterdir()
+    previous = folder.with_name(f"{folder.name}.previous")
+    (folder / "review.jsonl").touch()
+    kept = (".lock", "review.jsonl", "checkpoints")
+    for _ in range(2):
+        before, answers = files_of(folder, *kept), latte("predict", folder, "test", "--quiet").out
+        add_image()
+        said = latte("run", recipe)
+        assert f"its results are moved to {previous}" in " ".join(said.err.split())
+        assert f"changed: latte predict {previous} IMAGES" in " ".join(said.out.split())
+        assert files_of(previous) == before
+        assert (folder / "review.jsonl").exists()
+        assert files_of(folder, *kept).keys() == before.keys()
+    assert latte("predict", previous, "test", "--quiet").out == answers
+    assert previous.name in latte("compare", previous, folder, "--json").out
+    compared = latte("compare", "runs", "--json").out
+    assert folder.name in compared
+    assert previous.name not in compared
+
+
+@pytest.mark.parametrize("command", ["report", "evaluate"])
+def test_changed_class_file_is_named_and_not_called_damage(
+    recipe: Path, latte: Latte, command: str
+) -> None:
+    names = Path("names.txt")
+    names.write_text("red\ngreen\nblue\n")
+    latte("run", recipe, "--quiet", "--set", "dataset.classes=names.txt")
+    (folder,) = Path("runs").iterdir()
+    names.write_text("red\ngreen\nviolet\nblue\n")
+    said = latte(command, folder, "--quiet", code=2).err
+    assert said.startswith("error: names.txt: the class names have changed since this run\n")
+    assert f"make the run again: latte run {folder}/recipe.yaml" in " ".join(said.split())
+    latte("run", folder / "recipe.yaml", "--quiet")
+    latte(command, folder, "--quiet")
+
+
+def test_report_names_added_images_and_does_not_call_them_damage(
+    recipe: Path, latte: Latte
+) -> None:
+    latte("run", recipe, "--quiet", "--limit", "12")
+    (folder,) = Path("runs").iterdir()
+    Path("images/part-0/000.jpg").unlink()
+    said = " ".join(latte("report", folder, "--quiet", code=2).err.split())
+    assert said.startswith(f"error: {folder.absolute()}: the images have changed since this run ")
+    assert said.endswith(f"make the run again: latte run {folder}/recipe.yaml --limit 12")
+    latte("evaluate", folder, "--quiet")
+
+
+def test_interrupted_move_of_a_finished_run_is_completed(recipe: Path, latte: Latte) -> None:
+    latte("run", recipe, "--quiet")
+    (folder,) = Path("runs").iterdir()
+    kept = (".lock", "checkpoints")
+    before, moves, rename = files_of(folder, *kept), count(1), Path.rename
+    add_image()
+
+    def renamed(path: Path, to: Path) -> Path:
+        if next(moves) == 4:
+            raise KeyboardInterrupt
+        return rename(path, to)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "rename", renamed)
+        latte("run", recipe, "--quiet", code=130)
+    latte("run", recipe, "--quiet")
+    assert files_of(folder.with_name(f"{folder.name}.previous")) == before
+    assert not folder.with_name(f"{folder.name}.moving").exists()
+
+
+def raise_interrupt(*_: Any) -> Any:
+    raise KeyboardInterrupt
+
+
 def test_until_and_dry_run_list_finished_and_remaining_stages(recipe: Path, latte: Latte) -> None:
     before = latte("run", recipe, "--dry-run").out
     assert before.count("to do") == 6

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from faults.damage import DAMAGES
-from latte.run import feature_cache
+from latte.run import feature_cache, workspace
 from latte.run.feature_cache import FeatureBlocks, cached_features
 from latte.run.workspace import Workspace
 from tests.helpers.recorded import RecordedProgress
@@ -246,9 +246,19 @@ def test_features_of_a_gpu_are_cached_by_its_name_and_arithmetic(
 
     def identity(device: str, arithmetic: str) -> Any:
         clip = SimpleNamespace(fingerprint="clip")
-        own = SimpleNamespace(frozen_clip=clip, device=device, arithmetic=arithmetic)
+        own = SimpleNamespace(
+            frozen_clip=clip,
+            device=device,
+            arithmetic=arithmetic,
+            recipe=SimpleNamespace(backbone=None),
+        )
         return Workspace.feature_identity.fget(own)  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(workspace, "plugin_code", lambda backbone: None)
 
     assert identity("cpu", "fp32") == identity("cpu", "bf16") == ("clip",)
     assert identity("cuda:0", "tf32") == ("clip", "card of cuda:0", "tf32")
     assert identity("cuda:0", "bf16") == ("clip", "card of cuda:0", "bf16")
+    monkeypatch.setattr(workspace, "plugin_code", lambda backbone: "edited")
+    assert identity("cpu", "fp32") == ("clip", "edited")
+    assert identity("cuda:0", "bf16") == ("clip", "edited", "card of cuda:0", "bf16")

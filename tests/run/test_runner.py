@@ -13,7 +13,9 @@ import torch
 from safetensors.torch import load_file
 
 from latte.interfaces import LatteError
+from latte.registry import discovery
 from latte.testing import TinyRuns
+from tests.helpers.reversed_labeler import SETTINGS, reversed_labeler
 from tests.helpers.whole_runs import RESULT_FILES, assert_same_results, coop_split, run
 
 pytestmark = pytest.mark.thorough
@@ -86,10 +88,25 @@ def test_an_added_image_repeats_training_from_the_start(recipe: Path, tmp_path: 
     changed, results, progress = run(recipe)
     assert results is not None
     assert results.training_images == 13
-    assert "data: its inputs have changed, so it is done again" in progress.lines
-    assert any(line.startswith("warning: images have changed") for line in progress.lines)
+    (said,) = [line for line in progress.lines if line.startswith("warning: images have changed")]
+    assert said.endswith(f"so its results are moved to runs/{changed.name}.previous")
     fresh, _, _ = run(recipe, output=tmp_path / "fresh")
     assert_same_results(changed, fresh)
+
+
+def test_edited_code_of_a_plugin_repeats_the_stages_that_use_it(
+    recipe: Path, tmp_path: Path
+) -> None:
+    with reversed_labeler(tmp_path):
+        first, _, _ = run(recipe, *SETTINGS)
+        assert "train: reused" in " ".join(run(recipe, *SETTINGS)[2].lines)
+        code = tmp_path / "plugin" / "reversed_labeler.py"
+        code.write_text(code.read_text() + "\n# an edited line\n")
+        discovery._digest_of_code.cache_clear()  # as in a new process
+        second, _, progress = run(recipe, *SETTINGS)
+    assert first == second
+    assert "describe: reused" in " ".join(progress.lines)
+    assert "train: the code of reversed-labeler has changed, so it is done again" in progress.lines
 
 
 def test_unreadable_images_are_skipped_and_named(recipe: Path, tmp_path: Path) -> None:
