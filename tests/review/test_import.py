@@ -92,6 +92,11 @@ def test_all_three_formats_give_the_same_answers(review: Review, tmp_path: Path)
         assert contents(review) == expected
 
 
+def test_semicolons_and_the_columns_path_and_class_are_read(review: Review, tmp_path: Path) -> None:
+    path = csv_file(tmp_path, f"{EVIDENCE[0]};dog", header="path;class")
+    assert [one.label for one in import_answers(review, path)] == ["dog"]
+
+
 def test_importing_twice_changes_nothing(review: Review, tmp_path: Path) -> None:
     path = csv_file(tmp_path, f"{EVIDENCE[0]},cat", f"{TEACHING[0]},dog", f"{EVIDENCE[0]},cat")
     assert len(import_answers(review, path)) == 2
