@@ -32,7 +32,7 @@ def adapt(
         typer.Option(
             metavar="DIR",
             help="Labelled images, a folder per class, or a CSV file with the columns path and "
-            "class, to measure the gain; never trained on.",
+            "class, to measure the gain; never trained on. The CSV may name some of PHOTOS.",
         ),
     ] = None,
     method: MethodOption = "auto",
