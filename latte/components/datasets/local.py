@@ -20,6 +20,7 @@ from latte.api.sources import (
     ListedPaths,
     MissingColumnError,
     SplitDataset,
+    class_notes,
     existing_file,
     existing_folder,
     folder_class_name,
@@ -94,10 +95,11 @@ class ImageFolderDataset(ImageSource[FolderOptions]):
         return found
 
     def warnings(self) -> Sequence[str]:
-        """Return warnings about files that are not read, and about links that leave `root`."""
+        """Return warnings about unread files, links out of `root`, test images and class names."""
         found = [self._links] if self._links else []
-        notes = [*_notes(self, self._listed)]
-        return [*self._left_out.warnings(), *found, *notes]
+        found += _notes(self, self._listed)
+        found += class_notes(self.options.classes, self.class_names, self.context)
+        return [*self._left_out.warnings(), *found]
 
     def check_sending(self, address: str) -> None:
         """Raise `LatteError` if links leave `root`, unless option `follow_links` is true."""
@@ -263,8 +265,9 @@ class ListDataset(ImageSource[ListOptions]):
             return self._listed.labelled(self._evaluation, self.lookup, *columns)
 
     def warnings(self) -> Sequence[str]:
-        """Return sentences on test images that are training images, and on rows without a class."""
-        return [*_notes(self, self._listed)]
+        """Return warnings about the test images and the class names."""
+        of_classes = class_notes(self.options.classes, self.class_names, self.context)
+        return [*_notes(self, self._listed), *of_classes]
 
 
 class CoopOptions(SourceOptions):
