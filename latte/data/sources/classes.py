@@ -14,7 +14,7 @@ from latte.data.sources.tables import csv_cells
 from latte.data.sources.walk import list_folders
 from latte.interfaces import Context, Dataset, IsPath, LabelledImage, LatteError, Options
 from latte.interfaces.errors import nearest
-from latte.io.paths import existing_file, read_text, some
+from latte.io.paths import existing_file, read_text, safe_name, some
 
 _WHERE = "dataset.classes"
 _IN_LINES = "Write one class name per line, or all in one line with commas between them."
@@ -32,10 +32,8 @@ _VAGUE = frozenset(
     )
 )
 """Class names for "all the rest", in lower case."""
-
 ALIAS_SEPARATOR = " | "
 """Separator between the names of a class that has several names."""
-
 
 CLASS_FOLDERS = "folders"
 """Value of `classes` for which the names of the sub-folders of `root` are the class names."""
@@ -110,8 +108,8 @@ def read_classes(
         folders = [(folder_class_name(folder), str(folder)) for folder in list_folders(root)]
         return tuple((name,) for name in distinct(folders, str(root), _NOT_FOLDERS))
     if isinstance(classes, str):
-        file = existing_file(context.path(classes), _WHERE)
-        return _with_aliases(_entries(file), str(file), _IN_LINES)
+        entries = _entries(file := existing_file(context.path(classes), _WHERE))
+        return _with_aliases(entries, str(file), _IN_LINES)
     return _with_aliases([(name, f"{_WHERE}.{i}") for i, name in enumerate(classes)], _WHERE)
 
 
@@ -246,7 +244,7 @@ def _with_aliases(
 
 
 def folder_class_name(folder: Path) -> str:
-    """Return the class name of a class folder in an ImageFolder tree: `_` becomes a space.
+    """Return the class name of a class folder: `_` and several spaces become one space.
 
     Example:
         >>> from pathlib import Path
@@ -254,7 +252,7 @@ def folder_class_name(folder: Path) -> str:
         >>> folder_class_name(Path("photos/polar_bear"))
         'polar bear'
     """
-    return folder.name.replace("_", " ").strip()
+    return " ".join(folder.name.replace("_", " ").split())
 
 
 def distinct(
@@ -288,6 +286,8 @@ def refuse_fewer_than_two(classes: int, where: str, hint: str | None = None) -> 
 class ClassLookup:
     """Lookup of labels by exact class name, or else ignoring case and reading `_` as a space.
 
+    The name of a folder that `latte predict --sort-into` made for a class is found too.
+
     Example:
         >>> from latte.api import ClassLookup
         >>> ClassLookup(["polar bear", "seal"]).label("Polar_Bear", where="labels.csv:2")
@@ -303,14 +303,17 @@ class ClassLookup:
             for name in of_class
         }
         self._loose: defaultdict[str, list[str]] = defaultdict(list)
+        self._folders: defaultdict[str, list[str]] = defaultdict(list)
         for name in self._exact:
             self._loose[_loosely(name)].append(name)
+            self._folders[_loosely(safe_name(name))].append(name)
 
     def label(self, name: str, where: str) -> int:
         """Return the label of `name`. Raises `LatteError` for an unknown or ambiguous name."""
         if name in self._exact:
             return self._exact[name]
-        candidates = self._loose.get(_loosely(name), [])
+        loose = _loosely(name)
+        candidates = self._loose.get(loose) or self._folders.get(loose, [])
         if len({self._exact[candidate] for candidate in candidates}) == 1:
             return self._exact[candidates[0]]
         if candidates:
@@ -320,7 +323,7 @@ class ClassLookup:
                 hint="Write it exactly as in the class names.",
             )
         hint = f"The classes are {some(self._names)}."
-        if close := nearest(_loosely(name), self._loose):
+        if close := nearest(loose, self._loose):
             hint = f'Did you mean "{self._loose[close][0]}"?'
         raise LatteError(f"unknown class {name!r}", where=where, hint=hint)
 

@@ -91,6 +91,19 @@ def test_class_lookup_ignores_case_and_underscores(name: str) -> None:
     assert ClassLookup(["cat", "sea horse"]).label(name, "here") == 1
 
 
+def test_class_lookup_finds_folder_names_of_sorted_images() -> None:
+    lookup = ClassLookup(["cat", "Anchors / Boat parts", "a b", "a/b"])
+    assert lookup.label("Anchors _ Boat parts", "here") == 1
+    assert [lookup.label(name, "here") for name in ("a b", "a/b", "A_b")] == [2, 3, 2]
+
+
+def test_several_spaces_of_a_folder_are_one(context: Context) -> None:
+    for name in ("polar  bear", "sea_horse"):
+        (context.base_dir / name).mkdir()
+    found = read_class_names("folders", context.base_dir, context)
+    assert {"polar bear", "sea horse"} < {*found}
+
+
 def test_class_lookup_prefers_exact_spelling_and_rejects_ambiguity() -> None:
     lookup = ClassLookup(["Crane", "crane"])
     assert [lookup.label(name, "here") for name in ("Crane", "crane")] == [0, 1]
