@@ -4,6 +4,7 @@ from latte.data.sources.classes import (
     CLASS_FOLDERS,
     ClassNames,
     ImageSource,
+    class_notes,
     folder_class_name,
     read_classes,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "MissingColumnError",
     "SplitDataset",
     "Splits",
+    "class_notes",
     "existing_file",
     "existing_folder",
     "folder_class_name",

@@ -10,7 +10,14 @@ import typer
 
 from latte.cli.output import echo
 from latte.cli.progress import make_progress
-from latte.cli.shared import ClassesOption, MethodOption, ModelOption, QuietOption, file_or_names
+from latte.cli.shared import (
+    ClassesOption,
+    MethodOption,
+    ModelOption,
+    QuietOption,
+    file_or_names,
+    number_of_names,
+)
 from latte.interfaces import LatteError
 from latte.registry.registry import load_registry
 from latte.report.sentences import verdict_label
@@ -32,7 +39,7 @@ def adapt(
         typer.Option(
             metavar="DIR",
             help="Labelled images, a folder per class, or a CSV file with the columns path and "
-            "class, to measure the gain; never trained on.",
+            "class, to measure the gain; never trained on. The CSV may name some of PHOTOS.",
         ),
     ] = None,
     method: MethodOption = "auto",
@@ -56,7 +63,8 @@ def adapt(
         images, file_or_names(classes), test, output, method, model, registry=registry
     )
     found = proposed.found
-    echo(f"images: {found.images:,}; class names: {len(found.class_names):,}")
+    named = number_of_names(found.class_names)
+    echo(in_lines(f"images: {found.images:,}; class names: {named}"))
     print_reasons(found, proposed.chosen)
     results = run_proposal(proposed, registry, make_progress(quiet))
     print_results(results, results.folder)

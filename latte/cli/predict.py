@@ -13,7 +13,7 @@ from latte.cli.output import echo, rows_stream
 from latte.cli.progress import make_progress
 from latte.cli.shared import CandidateOption, ForceOption, QuietOption, RunArgument, require_run
 from latte.interfaces import LatteError
-from latte.io.paths import existing_file, exists, path_from_text, refuse_other_kind
+from latte.io.paths import existing_file, exists, path_as_text, path_from_text, refuse_other_kind
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -136,6 +136,7 @@ def predict(
     rows_format = format_ or _format_of(output)
     if output is not None:
         refuse_other_kind(output, *_STARTS[rows_format], force=force)
+        refuse_other_kind(_skipped_file(output), "image,reason", force=force)
     from latte.evaluate.predictions import with_unknown
     from latte.predict.predictor import load
     from latte.predict.priors import read_priors
@@ -158,6 +159,8 @@ def predict(
     sorter = _sorter(sort_into, classes, link, min_confidence, say)
     rows = _with_progress(sorter.sort(rows) if sorter else rows, progress, total, skipped)
     _write(rows, output, rows_format, model.columns(top_k))
+    if output is not None:
+        skipped.write(_skipped_file(output))
     _print_notes(shares if priors == AUTO else (), classes, sorter, skipped)
 
 
@@ -193,6 +196,10 @@ def _format_of(output: Path | None) -> RowsFormat:
         hint = "name the file .csv or .jsonl (one JSON object per line), or add --format"
         raise LatteError(f"rows are not written as {suffix}", where=f"--output {output}", hint=hint)
     return "jsonl" if suffix in _JSON_LINES else "csv"
+
+
+def _skipped_file(output: Path) -> Path:
+    return output.with_name(f"{output.stem}.skipped.csv")
 
 
 def _write(
@@ -231,13 +238,28 @@ class _Skipped:
     def __init__(self, say: Callable[[str], None]) -> None:
         from latte.data.sources.walk import LeftOut
 
-        self.count = 0
+        self.images: list[SkippedImage] = []
         self.left_out = LeftOut()
         self._say = say
 
     def __call__(self, image: SkippedImage) -> None:
-        self.count += 1
+        self.images.append(image)
         self._say(f"skipped {image.id}: {image.reason}")
+
+    @property
+    def count(self) -> int:
+        return len(self.images)
+
+    def write(self, path: Path) -> None:
+        """Write the images that were left out; remove an older file if there are none."""
+        from latte.data.scan import SkippedImage, write_skipped
+
+        left_out = [SkippedImage(path_as_text(str(one)), why) for one, why in self.left_out.reasons]
+        if images := [*self.images, *left_out]:
+            write_skipped(path, images, "image")
+            echo(f"images left out, with reasons: {path}", err=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _count(images: Sequence[str]) -> int | None:

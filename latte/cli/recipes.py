@@ -114,6 +114,7 @@ def check(
     else:
         echo(annotated(replace(checked, path=recipe)), nl=False)
     if dataset is not None:
+        echo(f"class names: {shared.number_of_names(dataset.class_names)}", err=True)
         few = warn_of_few(len(dataset.training_images()), len(dataset.class_names))
         for warning in [*dataset.warnings(), *([few] if few else [])]:
             echo(f"warning: {warning}", err=True)

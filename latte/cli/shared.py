@@ -6,7 +6,7 @@ import glob
 import logging
 import os
 import warnings
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
@@ -236,6 +236,12 @@ def file_or_names(classes: str | None) -> Path | list[str] | None:
     if path.exists() or "," not in classes:
         return path
     return [name.strip() for name in classes.split(",") if name.strip()]
+
+
+def number_of_names(names: Sequence[str]) -> str:
+    """Return the number of class names with the first three and the last, as in `3 (a, b, c)`."""
+    shown = [*names[:3], *(["…"] if len(names) > 4 else []), *names[3:][-1:]]
+    return f"{len(names):,} ({', '.join(shown)})"
 
 
 def known_kind(kind: str) -> Kind:

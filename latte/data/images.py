@@ -11,6 +11,7 @@ from io import BytesIO
 import numpy
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
 from latte.data.formats import suffix_by_content
 from latte.interfaces import ImageReference, LatteError
@@ -21,7 +22,9 @@ Pixels = NDArray[numpy.uint8]
 """8-bit values of an image, (H, W, 3) unless stated otherwise."""
 
 MAX_PIXELS = 100_000_000
-"""Larger images are rejected before decoding: a small file can hold gigabytes of pixels."""
+"""Larger images are not decoded in full: a small file can hold gigabytes of pixels."""
+MAX_JPEG_PIXELS = 250_000_000
+"""JPEGs of at most this size, such as photos of 200 megapixels, are decoded at half their size."""
 
 # Pillow's other formats start external programs or need them.
 _FORMATS = (
@@ -64,9 +67,11 @@ def decode_image(data: bytes, at_least: int | None = None) -> Image.Image:
     images are scaled from the smallest of the ranges [0, 1] (floats only), [0, 255] and [0, 65535]
     that contains all values, or else from the range of the values. If `at_least` is given, a large
     JPEG is decoded at a half, a quarter or an eighth of its size, which is several times faster; no
-    side gets shorter than `at_least` pixels.
+    side gets shorter than `at_least` pixels. A JPEG of more than `MAX_PIXELS` pixels is decoded at
+    a half of its size or less.
 
-    Raises `UnreadableImageError` if `data` is not an image, or has more than `MAX_PIXELS` pixels.
+    Raises `UnreadableImageError` if `data` is not an image, or has more than `MAX_PIXELS` pixels
+    (a JPEG: `MAX_JPEG_PIXELS`).
     """
     # Pillow's warnings are harmless here or followed by an error. The filter stays installed,
     # because `warnings.catch_warnings` is not safe with threads.
@@ -77,16 +82,20 @@ def decode_image(data: bytes, at_least: int | None = None) -> Image.Image:
     if suffix_by_content(data) == ".heic":
         _register_heif()
     try:
-        formats = [name for name in _FORMATS if name in Image.OPEN]
-        with Image.open(BytesIO(data), formats=formats) as image:
+        with _open(data) as image:
             width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise UnreadableImageError(
-                    f"{width} x {height} pixels, more than the {MAX_PIXELS:,} that are decoded: "
-                    "make it smaller"
-                )
-            if at_least is not None:
-                image.draft(None, (at_least, at_least))
+            sides = [width, height] if at_least is None else [at_least, at_least]
+            is_large = width * height > MAX_PIXELS
+            if is_large:
+                most = MAX_JPEG_PIXELS if isinstance(image, JpegImageFile) else MAX_PIXELS
+                if width * height > most:
+                    raise UnreadableImageError(
+                        f"{width} x {height} pixels, more than the {most:,} that are decoded: "
+                        "make it smaller"
+                    )
+                sides = [min(sides[0], width // 2), min(sides[1], height // 2)]
+            if is_large or at_least is not None:
+                image.draft(None, (sides[0], sides[1]))
             return upright_rgb(image)
     except UnreadableImageError:
         raise
@@ -99,6 +108,17 @@ def decode_image(data: bytes, at_least: int | None = None) -> Image.Image:
         raise UnreadableImageError(
             f"damaged or cut short: {error_line(error, with_type=False)}"
         ) from error
+
+
+def _open(data: bytes) -> Image.Image:
+    try:
+        formats = [name for name in _FORMATS if name in Image.OPEN]
+        return Image.open(BytesIO(data), formats=formats)
+    except Image.DecompressionBombError:
+        if suffix_by_content(data) != ".jpg":
+            raise
+        # Pillow's limit is a global setting, which this class does not check.
+        return JpegImageFile(BytesIO(data))
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:

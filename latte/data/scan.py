@@ -85,14 +85,14 @@ def scan_images(
     return Scan(good, keys, skipped, ImageCache(good, store=store, keys=keys))
 
 
-def write_skipped(path: Path, skipped: Sequence[SkippedImage]) -> None:
-    """Write a CSV file with the columns id and reason, atomically."""
+def write_skipped(path: Path, skipped: Sequence[SkippedImage], column: str = "id") -> None:
+    """Write a CSV file with the columns `column` and reason, atomically."""
     with (
         write_atomically(path) as temporary,
         temporary.open("w", encoding="utf-8", newline="") as f,
     ):
         writer = csv.writer(f)
-        writer.writerow(["id", "reason"])
+        writer.writerow([column, "reason"])
         writer.writerows([image.id, image.reason] for image in skipped)
 
 

@@ -139,7 +139,11 @@ def read_text(path: Path, most: int | None = None) -> str:
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise LatteError(
-            "is not UTF-8 text", where=f"{path}:{line}", hint="Save the file as UTF-8."
+            "is not UTF-8 text",
+            where=f"{path}:{line}",
+            hint="Save the file as UTF-8; in Excel, save it as the type “CSV UTF-8”."
+            if path.suffix.lower() in (".csv", ".tsv", ".txt")
+            else "Save the file as UTF-8.",
         ) from error
 
 

@@ -70,7 +70,8 @@ def adapt(
         images: a folder of images, searched with its sub-folders.
         classes: a text file with one class name per line, or a list of the names; None means the
             names of the sub-folders or, if there are none, of the sub-folders of `test`.
-        test: a folder of labelled images by class, to measure the gain; never used for training.
+        test: labelled images to measure the gain: a folder by class, or a CSV file with the columns
+            path and class, which may name some of `images`; the labels are never used for training.
         method: `auto`, or one of the methods that `latte adapt --help` lists.
         model: a CLIP, such as `ViT-B-32:laion2b_s34b_b79k`, `plugin:tiny` or `local-dir:FOLDER`;
             None chooses one that suits this machine.

@@ -126,7 +126,7 @@ def own_note(evaluations: Sequence[Evaluation]) -> str | None:
             return (
                 f"Test images that are also training images: {count(own.images)}. “{own.name}” "
                 "measures the labels that the run gave them, together with all training images. "
-                f"“{after.name}” measures the classifier for new images, on "
+                f"“{after.name}” measures the classifier, without these labels, on "
                 f"{plural(after.images, 'test image')}."
             )
     return None

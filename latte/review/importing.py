@@ -10,7 +10,7 @@ from typing import get_args
 
 from pydantic import BaseModel, TypeAdapter
 
-from latte.data.sources.tables import csv_rows
+from latte.data.sources.tables import MissingColumnError, csv_rows
 from latte.interfaces import LatteError
 from latte.interfaces.errors import did_you_mean
 from latte.io.paths import existing_file, read_text
@@ -123,8 +123,11 @@ def _read(path: Path, keys: Mapping[str, str]) -> Iterator[_Given]:
         yield from _fiftyone(path, text, keys)
         return
     for row in csv_rows(path):
-        if "label" not in row.values:
-            raise LatteError("no column 'label'", where=row.where, hint=_UNREADABLE)
+        try:
+            row.require("label")
+        except MissingColumnError as error:
+            error.hint = f"{error.hint} Or {_UNREADABLE}."
+            raise
         if label := (row.optional_text("label") or "").strip():
             yield _Given(row.where, row.text("image"), label, row.optional_text("use"))
 

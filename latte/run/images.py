@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import random
-from collections import Counter
+import re
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -32,6 +33,10 @@ from latte.run.workspace import Workspace
 ItemT = TypeVar("ItemT")
 
 _SHOWN_REASONS = 4
+_DETAILS = re.compile(r"\(starts with .*\)|\d[\d,]*")
+"""Parts of a reason that differ from image to image."""
+_FIX = re.compile("pip install|make it smaller")
+"""Parts of a reason that say how to make the image readable."""
 
 
 @dataclass(frozen=True)
@@ -125,16 +130,21 @@ def write_images(workspace: Workspace, images: Images) -> list[Path]:
 
 
 def _skipped_lines(skipped: Sequence[SkippedImage], path: Path) -> Iterator[str]:
-    """Yield the number of skipped images, then the most frequent reasons with an example."""
+    """Yield the number of skipped images, then reasons with an example: first those with a fix."""
     if not skipped:
         return
     yield f"skipped {counted(len(skipped), 'image')}; all: {path}"
-    reasons = Counter(one.reason for one in skipped).most_common()
+    groups = defaultdict[str, list[SkippedImage]](list)
+    for one in skipped:
+        groups[_DETAILS.sub("", one.reason)].append(one)
+    reasons = sorted(
+        groups.values(), key=lambda group: (not _FIX.search(group[0].reason), -len(group))
+    )
     shown = len(reasons) if len(reasons) == _SHOWN_REASONS + 1 else _SHOWN_REASONS
-    for reason, count in reasons[:shown]:
-        example = next(one.id for one in skipped if one.reason == reason)
-        yield f"  {counted(count, 'image')}, such as {example}: {reason}"
-    if rest := sum(count for _, count in reasons[shown:]):
+    for first, *others in reasons[:shown]:
+        number = counted(1 + len(others), "image")
+        yield f"  {number}, such as {first.id}: {first.reason}"
+    if rest := sum(map(len, reasons[shown:])):
         yield f"  {counted(rest, 'image')} for other reasons"
 
 

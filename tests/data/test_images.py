@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from latte.data import images
 from latte.data.images import MAX_PIXELS, UnreadableImageError, decode_image, open_image
 from latte.interfaces import ImageReference
 from tests.helpers.pictures import encoded, picture
@@ -247,6 +248,27 @@ def test_decompression_bombs_are_rejected_by_their_header(side: int) -> None:
     assert reason(png_header_of(side, side)).endswith("make it smaller")
     assert limit == Image.MAX_IMAGE_PIXELS
     assert MAX_PIXELS == 100_000_000
+
+
+@pytest.mark.parametrize("at_least", [None, 12])
+def test_large_jpeg_is_decoded_at_half_its_size(
+    monkeypatch: pytest.MonkeyPatch, at_least: int | None
+) -> None:
+    data = encoded(picture().resize((64, 48)), "JPEG")
+    whole = decode_image(data).size
+    monkeypatch.setattr(images, "MAX_PIXELS", 64 * 48 - 1)
+    assert (whole, decode_image(data, 60).size) == ((64, 48), (32, 24))
+    assert decode_image(data, at_least).size == ((32, 24) if at_least is None else (16, 12))
+    assert reason(encoded(picture().resize((64, 48)))).endswith("make it smaller")
+    monkeypatch.setattr(images, "MAX_JPEG_PIXELS", 64 * 48 - 1)
+    assert reason(data).startswith("64 x 48 pixels, more than the 3,071")
+
+
+def test_jpeg_above_the_limit_of_pillow_is_decoded() -> None:
+    data = encoded(Image.new("L", (13_500, 13_300), 88), "JPEG", quality=10)
+    decoded = decode_image(data, 224)
+    assert decoded.size == (1688, 1663)
+    assert decoded.getpixel((800, 800)) == (88, 88, 88)
 
 
 @given(st.binary(max_size=400))

@@ -276,6 +276,13 @@ def test_predict_writes_jsonl_and_names_unreadable_images(finished: Path, latte:
     assert len(row["classes"]) == 2
     assert "skipped broken.jpg: the file is empty" in said.err
     assert "images left out: 1" in said.err
+    assert "images left out, with reasons: out.skipped.csv" in said.err
+    skipped = Path("out.skipped.csv")
+    assert skipped.read_text() == "image,reason\nbroken.jpg,the file is empty\n"
+    latte("predict", finished, image, "-o", "out.csv")
+    assert not skipped.exists(), "an older list is removed"
+    skipped.write_text("mine")
+    assert "another kind of file" in latte("predict", finished, image, "-o", "out.csv", code=2).err
     assert "no such image" in latte("predict", finished, "absent.jpg", code=2).err
 
 

@@ -93,6 +93,27 @@ def test_where_all_are_own_images_the_classifier_is_measured_on_all(recipe: Path
     assert sum(one.images for one in results.confusions["adapted"]) == own
 
 
+def test_list_of_own_images_measures_them_and_changes_no_training(recipe: Path) -> None:
+    images = sorted((recipe.parent / "images").rglob("*.jpg"))[:6]
+    names = [one.relative_to(recipe.parent / "images").as_posix() for one in images]
+    written, accuracies = set(), set()
+    for label in ("red", "green", "blue"):
+        given = "".join(f"{name};{label}\n" for name in names)
+        (recipe.parent / "own.csv").write_text(f"image;label\n{given}")
+        changes = (*SETTINGS, "dataset.evaluation=own.csv", f"name={label}")
+        folder, results, _ = run(recipe, *changes)
+        assert results is not None
+        own = results.evaluations[-1]
+        assert (own.name, own.images) == ("adapted, own images", len(names))
+        assert {row["source"] for row in rows(folder / "predictions.csv")} == {"own"}
+        files = (folder / "pseudo_labels.csv", *sorted(folder.rglob("*.safetensors")))
+        trained = (one for one in files if one.name != "zero_shot.safetensors")
+        written.add(tuple((one.name, one.read_bytes()) for one in trained))
+        accuracies.add(own.top1.value)
+    assert len(written) == 1, "labels changed what was trained"
+    assert len(accuracies) > 1, "labels changed nothing that is measured"
+
+
 def test_terminal_card_and_page_show_posterior_and_classifier_apart(
     recipe: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -122,7 +143,7 @@ def test_comparison_and_diagnosis_take_the_classifiers_images(
     assert run_command_line(["compare", str(folder)]) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "6 test images are also training images" in said
-    assert "The table shows the classifier for new images, on 9 images." in said
+    assert "The table shows the classifier without these labels, on 9 images." in said
     assert run_command_line(["diagnose", str(folder), "--quiet"]) == 0
     assert "test images" in capsys.readouterr().out
 

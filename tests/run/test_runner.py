@@ -110,25 +110,29 @@ def test_edited_code_of_a_plugin_repeats_the_stages_that_use_it(
 
 
 def test_unreadable_images_are_skipped_and_named(recipe: Path, tmp_path: Path) -> None:
+    photo = next((tmp_path / "images").rglob("*.jpg")).read_bytes()
     (tmp_path / "images" / "empty.jpg").write_bytes(b"")
     (tmp_path / "images" / "empty2.jpg").write_bytes(b"")
-    for number in range(5):
+    for number in range(3):
         (tmp_path / "images" / f"text{number}.png").write_text(f"{number} is not an image")
+    for number in range(2):
+        (tmp_path / "images" / f"cut{number}.jpg").write_bytes(photo[: len(photo) // 2 - number])
+    header = photo.index(b"\xff\xc0") + 5
+    wide = b"\xff\xff\xff\xff"
+    (tmp_path / "images" / "wide.jpg").write_bytes(photo[:header] + wide + photo[header + 4 :])
     folder, results, progress = run(recipe)
     assert results is not None
-    assert (results.training_images, results.skipped_images) == (12, 7)
+    assert (results.training_images, results.skipped_images) == (12, 8)
     with (folder / "data" / "skipped.csv").open() as file:
-        assert [row["id"] for row in csv.DictReader(file)][:2] == ["empty.jpg", "empty2.jpg"]
+        assert [row["id"] for row in csv.DictReader(file)][2:4] == ["empty.jpg", "empty2.jpg"]
     place = next(n for n, line in enumerate(progress.lines) if line.startswith("skipped"))
     first, *lines = progress.lines[place : place + 6]
-    assert first == f"skipped 7 images; all: {folder / 'data' / 'skipped.csv'}"
-    assert lines[0] == "  2 images, such as empty.jpg: the file is empty"
-    assert lines[1].startswith("  1 image, such as text0.png: not an image of a known format")
-    assert lines[4] == "  2 images for other reasons"
-    (tmp_path / "images" / "text4.png").unlink()
-    _, _, progress = run(recipe, output=tmp_path / "again")
+    assert first == f"skipped 8 images; all: {folder / 'data' / 'skipped.csv'}"
+    assert lines[0].startswith("  1 image, such as wide.jpg: 65535 x 65535 pixels")
+    assert lines[1].startswith("  3 images, such as text0.png: not an image of a known format")
+    assert lines[2].startswith("  2 images, such as cut0.jpg: damaged or cut short")
+    assert lines[3] == "  2 images, such as empty.jpg: the file is empty"
     assert not any("other reasons" in line for line in progress.lines)
-    assert any("such as text3.png: not an image" in line for line in progress.lines)
 
 
 def test_changed_class_names_are_named_before_the_result_is_replaced(recipe: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field
 
@@ -19,6 +20,7 @@ from latte.api.sources import (
     ListedPaths,
     MissingColumnError,
     SplitDataset,
+    class_notes,
     existing_file,
     existing_folder,
     folder_class_name,
@@ -44,8 +46,9 @@ class FolderOptions(SourceOptions):
     classes: ClassNames
     evaluation: PathText | None = Field(
         default=None,
-        description="labelled images, outside root: a folder with one sub-folder per class, or a "
-        "CSV or JSONL file with the columns path (from the file's folder, or absolute) and class",
+        description="labelled images: a folder with one sub-folder per class, outside root, or a "
+        "CSV or JSONL file with the columns path (from the file's folder, from root, or absolute) "
+        "and class; it may name images of root",
     )
     follow_links: bool = Field(
         default=False,
@@ -63,7 +66,9 @@ class ImageFolderDataset(ImageSource[FolderOptions]):
         if options.evaluation is not None:
             path = context.path(options.evaluation)
             self._evaluation = path if is_file(path) else existing_folder(path, _EVALUATION)
-        self._left_out = LeftOut()
+        self._left_out, self._listed = LeftOut(), ListedPaths(self._root, absolute=True)
+        if self._evaluation is not None:
+            self._listed = _FromEither(self._evaluation.parent, self._root)
         super().__init__(options, context, read_classes(options.classes, self._root, context))
 
     def training_images(self) -> Sequence[ImageReference]:
@@ -90,9 +95,10 @@ class ImageFolderDataset(ImageSource[FolderOptions]):
         return found
 
     def warnings(self) -> Sequence[str]:
-        """Return warnings about files that are not read, and about links that leave `root`."""
+        """Return warnings about unread files, links out of `root`, test images and class names."""
         found = [self._links] if self._links else []
-        _ = self._evaluation_images
+        found += _notes(self, self._listed)
+        found += class_notes(self.options.classes, self.class_names, self.context)
         return [*self._left_out.warnings(), *found]
 
     def check_sending(self, address: str) -> None:
@@ -130,11 +136,37 @@ class ImageFolderDataset(ImageSource[FolderOptions]):
             _refuse_nesting(path, self._root)
             labelled = labelled_tree(path, self._root, self.lookup, self._left_out)
         else:
-            paths = ListedPaths(path.parent, absolute=True, id_root=self._root)
             with _naming_columns("Rename the columns to path and class."):
-                labelled = paths.labelled(path, self.lookup, "path", "class")
-        self.refuse_overlap(labelled, _EVALUATION)
+                labelled = self._listed.labelled(path, self.lookup, "path", "class")
         return labelled
+
+
+class _FromEither(ListedPaths):
+    """Converter of paths that start at `root`, or else at `other`; ids are relative to `other`."""
+
+    def __init__(self, root: Path, other: Path) -> None:
+        super().__init__(root, absolute=True, id_root=other)
+        self._other = ListedPaths(other, absolute=True)
+
+    def reference(self, entry: str, where: str) -> ImageReference:
+        found = super().reference(entry, where)
+        if is_file(found.path):
+            return found
+        other = self._other.reference(entry, where)
+        return other if is_file(other.path) else found
+
+
+def _notes(source: ImageSource[Any], listed: ListedPaths) -> Iterator[str]:
+    """Yield sentences on test images that are training images, and on rows without a class."""
+    known = {image.id for image in source.training_images()}
+    tested = [one.image.id for one in source.evaluation_images()]
+    if own := sum(image in known for image in tested):
+        yield (
+            f"{own:,} of {len(tested):,} test images are training images too (own images): they "
+            "measure the result for these images. Their labels are not used for training"
+        )
+    if listed.without_class:
+        yield f"rows of test images without a class, which are left out: {listed.without_class:,}"
 
 
 def _refuse_nesting(evaluation: Path, root: Path) -> None:
@@ -167,7 +199,7 @@ class ListOptions(SourceOptions):
     )
     classes: ClassNames
     evaluation: PathText | None = Field(
-        default=None, description="CSV or JSONL file with labelled images that are not in images"
+        default=None, description="CSV or JSONL file with labelled images, which may be images too"
     )
     path_column: str = Field(default="path", description="column that holds an image's path")
     class_column: str = Field(
@@ -188,9 +220,11 @@ class ListDataset(ImageSource[ListOptions]):
         self._root = self._file.parent
         if options.root is not None:
             self._root = existing_folder(context.path(options.root), "dataset.root")
-        self._evaluation = None
+        self._evaluation, self._listed = None, ListedPaths(self._root, absolute=True)
         if options.evaluation is not None:
             self._evaluation = existing_file(context.path(options.evaluation), _EVALUATION)
+            start = self._root if options.root is not None else self._evaluation.parent
+            self._listed = ListedPaths(start, absolute=True, id_root=self._root)
         super().__init__(options, context, read_classes(options.classes, self._root, context))
 
     def training_images(self) -> Sequence[ImageReference]:
@@ -207,8 +241,9 @@ class ListDataset(ImageSource[ListOptions]):
         labels = {}
         for row in iterate_rows(self._file):
             image = paths.reference(row.text(self.options.path_column), row.where)
-            name = row.optional_text(self.options.class_column)
-            if name:
+            # A column `label` beside `class_column` may hold other values, such as numbers.
+            named = self.options.class_column in row.values
+            if named and (name := row.optional_text(self.options.class_column)):
                 labels[image.id] = lookup.label(name, row.where)
         return labels
 
@@ -225,13 +260,14 @@ class ListDataset(ImageSource[ListOptions]):
     def _evaluation_images(self) -> tuple[LabelledImage, ...]:
         if self._evaluation is None:
             return ()
-        start = self._root if self.options.root is not None else self._evaluation.parent
-        paths = ListedPaths(start, absolute=True, id_root=self._root)
         columns = (self.options.path_column, self.options.class_column)
         with _naming_columns(_OWN_COLUMNS):
-            labelled = paths.labelled(self._evaluation, self.lookup, *columns)
-        self.refuse_overlap(labelled, _EVALUATION)
-        return labelled
+            return self._listed.labelled(self._evaluation, self.lookup, *columns)
+
+    def warnings(self) -> Sequence[str]:
+        """Return warnings about the test images and the class names."""
+        of_classes = class_notes(self.options.classes, self.class_names, self.context)
+        return [*_notes(self, self._listed), *of_classes]
 
 
 class CoopOptions(SourceOptions):

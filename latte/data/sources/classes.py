@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, TypeAlias, TypeVar
 
 from pydantic import Field, field_validator
 
+from latte.data.sources.tables import csv_cells
 from latte.data.sources.walk import list_folders
 from latte.interfaces import Context, Dataset, IsPath, LabelledImage, LatteError, Options
 from latte.interfaces.errors import nearest
-from latte.io.paths import existing_file, read_text, some
+from latte.io.paths import existing_file, read_text, safe_name, some
 
 _WHERE = "dataset.classes"
 _IN_LINES = "Write one class name per line, or all in one line with commas between them."
@@ -22,9 +23,18 @@ _NOT_FOLDERS = (
     "`classes: folders` takes each sub-folder for a class. Or name them: classes: [cat, dog]"
 )
 
+_AS_TABLE = "Write one class name per line, or save the table as .csv with a column called class."
+_TABLES = (".csv", ".tsv")
+_COLUMNS = ("class", "label", "name")
+_VAGUE = frozenset(
+    (
+        *("other", "others", "misc", "miscellaneous", "none", "unknown", "various"),
+        *("sonstige", "sonstiges", "andere", "unbekannt"),
+    )
+)
+"""Class names for "all the rest", in lower case."""
 ALIAS_SEPARATOR = " | "
 """Separator between the names of a class that has several names."""
-
 
 CLASS_FOLDERS = "folders"
 """Value of `classes` for which the names of the sub-folders of `root` are the class names."""
@@ -32,9 +42,10 @@ CLASS_FOLDERS = "folders"
 ClassNames: TypeAlias = Annotated[
     Annotated[str, IsPath(f"(?!{CLASS_FOLDERS}$)(?P<path>.+)")] | tuple[str, ...],
     Field(
-        description="text file with one class name per line, or a list of names, or `folders`: the "
-        "names of the sub-folders of root, sorted, with `_` read as a space (a file called "
-        "folders: ./folders). Several names of one class: `couch | sofa`, the first is shown"
+        description="text file with one class name per line, or a table (.csv, .tsv), or a list of "
+        "names, or `folders`: the names of the sub-folders of root, sorted, with `_` read as a "
+        "space (a file called folders: ./folders). Several names of one class: `couch | sofa`, the "
+        "first is shown"
     ),
 ]
 """An option that names the classes: a file, `folders`, or the names."""
@@ -79,8 +90,9 @@ def read_classes(
 ) -> tuple[tuple[str, ...], ...]:
     """Read all names of each class from a list, a text file, or (`folders`) subfolders of `root`.
 
-    A file has one class per line, or all names in a single line with commas between them. Lines
-    that start with `#` are comments.
+    A text file has one class per line, or all names in a single line with commas between them. In a
+    table (`.csv`, `.tsv`), the column class, label or name has the names; without such a header, it
+    is the first column with letters. Lines that start with `#` are comments.
 
     Raises `LatteError` for a missing file, a repeated name, or fewer than two classes.
 
@@ -97,8 +109,8 @@ def read_classes(
         folders = [(folder_class_name(folder), str(folder)) for folder in list_folders(root)]
         return tuple((name,) for name in distinct(folders, str(root), _NOT_FOLDERS))
     if isinstance(classes, str):
-        file = existing_file(context.path(classes), _WHERE)
-        return _with_aliases(_entries(file), str(file), _IN_LINES)
+        entries = _entries(file := existing_file(context.path(classes), _WHERE))
+        return _with_aliases(entries, str(file), _IN_LINES)
     return _with_aliases([(name, f"{_WHERE}.{i}") for i, name in enumerate(classes)], _WHERE)
 
 
@@ -123,17 +135,101 @@ def shown(classes: Sequence[Sequence[str]]) -> tuple[str, ...]:
     return tuple(names[0] for names in classes)
 
 
+def class_notes(
+    classes: str | tuple[str, ...], names: Sequence[str], context: Context
+) -> Iterator[str]:
+    """Yield warnings about the option `classes` and the `names` that it gives, one sentence each.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from latte.api import Context
+        >>> from latte.api.sources import class_notes
+        >>> from latte.testing import StubClip
+        >>> context = Context(Path(), Path("cache"), "cpu", 0, StubClip)
+        >>> [*class_notes(("cat", "dog"), ("cat", "dog"), context)]
+        []
+    """
+    if isinstance(classes, str) and classes != CLASS_FOLDERS:
+        file = context.path(classes)
+        if file.suffix.lower() in _TABLES:
+            (line, first), *_ = _table_rows(file)
+            if _named_column(first) is None:
+                yield (
+                    f'{file}:{line}: "{first[_words_column(file)].strip()}" is read as a class '
+                    "name; if this line is a header, call the column class"
+                )
+        elif comments := sum(line.startswith("#") for line in _lines(file)):
+            lines = "1 line starts" if comments == 1 else f"{comments:,} lines start"
+            yield f"{file}: {lines} with # and are read as comments"
+    parts = {name: name.partition("/")[0].strip().casefold() for name in names}
+    if vague := [name for name, part in parts.items() if part in _VAGUE]:
+        yield (
+            f"class names that no image looks like: {some(vague)}. Leave them out, and use "
+            "`latte predict --unknown-below` for images of no class"
+        )
+
+
+def _lines(file: Path) -> list[str]:
+    return [line.strip() for line in read_text(file).split("\n")]
+
+
 def _entries(file: Path) -> list[tuple[str, str]]:
-    lines = enumerate(read_text(file).split("\n"), start=1)
+    if file.suffix.lower() in _TABLES:
+        return _table_entries(file)
     entries = [
         (line, f"{file}:{number}")
-        for number, line in lines
-        if line.strip() and not line.lstrip().startswith("#")
+        for number, line in enumerate(_lines(file), start=1)
+        if line and not line.startswith("#")
     ]
     if len(entries) == 1:
         (line, place), *_ = entries
         return [(name, place) for name in line.split(",")]
-    return entries
+    for line, place in entries:
+        if ";" in line or "\t" in line:
+            what = f"a class name with a semicolon or a tab: {line!r}"
+            raise LatteError(what, where=place, hint=_AS_TABLE)
+    return [(_unquoted(line), place) for line, place in entries]
+
+
+def _unquoted(line: str) -> str:
+    inner = line[1:-1]
+    quoted = inner and line[0] == line[-1] == '"' and '"' not in inner.replace('""', "")
+    return inner.replace('""', '"') if quoted else line
+
+
+def _table_entries(file: Path) -> list[tuple[str, str]]:
+    rows = _table_rows(file)
+    if not rows:
+        return []
+    (_, first), *rest = rows
+    column = _named_column(first)
+    if column is None and not rest:
+        return [(name, f"{file}:{line}") for line, cells in rows for name in cells]
+    for line, cells in rows:
+        if len(cells) != len(first):
+            raise LatteError(
+                f"{len(cells)} values, but {len(first)} in the first line",
+                where=f"{file}:{line}",
+                hint="A value that contains the separator must stand in double quotes.",
+            )
+    names, column = (rows, _words_column(file)) if column is None else (rest, column)
+    return [(cells[column], f"{file}:{line}") for line, cells in names]
+
+
+def _table_rows(file: Path) -> list[tuple[int, list[str]]]:
+    return [row for row in csv_cells(file) if not row[1][0].lstrip().startswith("#")]
+
+
+def _named_column(header: Sequence[str]) -> int | None:
+    """Return the index of the column that is called class, label or name; None if there is none."""
+    columns = [cell.strip().casefold() for cell in header]
+    return next((columns.index(name) for name in _COLUMNS if name in columns), None)
+
+
+def _words_column(file: Path) -> int:
+    """Return the index of the first column with letters: a column of numbers has no class names."""
+    columns = zip(*(cells for _, cells in _table_rows(file)), strict=False)
+    return next((i for i, one in enumerate(columns) if any(map(str.isalpha, "".join(one)))), 0)
 
 
 def _with_aliases(
@@ -149,7 +245,7 @@ def _with_aliases(
 
 
 def folder_class_name(folder: Path) -> str:
-    """Return the class name of a class folder in an ImageFolder tree: `_` becomes a space.
+    """Return the class name of a class folder: `_` and several spaces become one space.
 
     Example:
         >>> from pathlib import Path
@@ -157,7 +253,7 @@ def folder_class_name(folder: Path) -> str:
         >>> folder_class_name(Path("photos/polar_bear"))
         'polar bear'
     """
-    return folder.name.replace("_", " ").strip()
+    return " ".join(folder.name.replace("_", " ").split())
 
 
 def distinct(
@@ -195,6 +291,8 @@ class ClassLookup:
 
     Such names differ in case, in Unicode form, or in `_` for a space.
 
+    The name of a folder that `latte predict --sort-into` made for a class is found too.
+
     Example:
         >>> from latte.api import ClassLookup
         >>> ClassLookup(["polar bear", "seal"]).label("Polar_Bear", where="labels.csv:2")
@@ -210,14 +308,17 @@ class ClassLookup:
             for name in of_class
         }
         self._loose: defaultdict[str, list[str]] = defaultdict(list)
+        self._folders: defaultdict[str, list[str]] = defaultdict(list)
         for name in self._exact:
             self._loose[_loosely(name)].append(name)
+            self._folders[_loosely(safe_name(name))].append(name)
 
     def label(self, name: str, where: str) -> int:
         """Return the label of `name`. Raises `LatteError` for an unknown or ambiguous name."""
         if name in self._exact:
             return self._exact[name]
-        candidates = self._loose.get(_loosely(name), [])
+        loose = _loosely(name)
+        candidates = self._loose.get(loose) or self._folders.get(loose, [])
         if len({self._exact[candidate] for candidate in candidates}) == 1:
             return self._exact[candidates[0]]
         if candidates:
@@ -227,7 +328,7 @@ class ClassLookup:
                 hint="Write it exactly as in the class names.",
             )
         hint = f"The classes are {some(self._names)}."
-        if close := nearest(_loosely(name), self._loose):
+        if close := nearest(loose, self._loose):
             hint = f'Did you mean "{self._loose[close][0]}"?'
         raise LatteError(f"unknown class {name!r}", where=where, hint=hint)
 

@@ -43,6 +43,7 @@ class ListedPaths:
         self._absolute = absolute
         self._id_root = id_root or root
         self._inside: dict[Path, bool] = {}
+        self.without_class = 0
 
     def reference(self, entry: str, where: str) -> ImageReference:
         """Return the image at path `entry`. Raises `LatteError` for a path that leaves the root."""
@@ -80,13 +81,21 @@ class ListedPaths:
     ) -> tuple[LabelledImage, ...]:
         """Return the images of a CSV or JSONL file with their labels, sorted by id.
 
-        Raises `LatteError` with the line of an unknown class, a bad path or an image listed twice.
+        Rows without a class are left out, and counted in `without_class`. Raises `LatteError` with
+        the line of an unknown class, a bad path or an image listed twice.
         """
         labelled, places = [], []
         for row in iterate_rows(file):
+            row.require(class_column)
             image = self.reference(row.text(path_column), row.where)
-            labelled.append(LabelledImage(image, lookup.label(row.text(class_column), row.where)))
+            name = (row.optional_text(class_column) or "").strip()
+            if not name:
+                self.without_class += 1
+                continue
+            labelled.append(LabelledImage(image, lookup.label(name, row.where)))
             places.append((image, row.where))
+        if self.without_class and not labelled:
+            raise LatteError(f"no row has a {class_column}", where=str(file))
         refuse_all_missing(unique(places), self.root, str(file))
         return labelled_by_id(labelled)
 

@@ -23,6 +23,12 @@ class MissingColumnError(LatteError):
     """
 
 
+_LONGEST_HEADER = 100_000
+"""Number of characters in which the header is sought."""
+_SYNONYMS = {"path": "image", "image": "path", "class": "label", "label": "class"}
+"""Other name of a column, which is read if a file lacks the first; latte writes both."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One row of a file: its values by column, and its line number."""
@@ -30,24 +36,30 @@ class Row:
     file: Path
     line: int
     values: Mapping[str, object]
+    header_line: int | None = None
+    """Line with the names of the columns; None if each row has its own."""
 
     @property
     def where(self) -> str:
         """`FILE:LINE` of the row, which error messages show."""
         return f"{self.file}:{self.line}"
 
-    def text(self, column: str) -> str:
-        """Return the text in `column`.
-
-        Raises `MissingColumnError` if it is absent, `LatteError` if it is empty or not a text.
-        """
-        if column not in self.values:
+    def require(self, column: str) -> None:
+        """Raise `MissingColumnError` if the file has neither `column` nor its other name."""
+        if column not in self.values and _SYNONYMS.get(column) not in self.values:
             columns = f"The columns are {some(list(self.values))}."
             raise MissingColumnError(
                 f"no column {column!r}",
-                where=self.where,
+                where=f"{self.file}:{self.header_line or self.line}",
                 hint=f"{did_you_mean(column, self.values)} {columns}".lstrip(),
             )
+
+    def text(self, column: str) -> str:
+        """Return the text in `column`, or in `image` for `path`, `label` for `class`, and so on.
+
+        Raises `MissingColumnError` if it is absent, `LatteError` if it is empty or not a text.
+        """
+        self.require(column)
         value = self.optional_text(column)
         if value is None:
             raise LatteError(f"column {column!r} is empty", where=self.where)
@@ -55,6 +67,8 @@ class Row:
 
     def optional_text(self, column: str) -> str | None:
         """Return the text in `column`, or None if it is absent or empty."""
+        if column not in self.values:
+            column = _SYNONYMS.get(column, column)
         value = self.values.get(column)
         if value is None or value == "":
             return None
@@ -77,7 +91,7 @@ def iterate_rows(file: Path) -> Iterator[Row]:
         >>> [(row.text("path"), row.where) for row in iterate_rows(Path("images.jsonl"))]
         [('1.jpg', 'images.jsonl:1')]
     """
-    readers = {".csv": csv_rows, ".jsonl": _jsonl_rows, ".ndjson": _jsonl_rows}
+    readers = {".csv": csv_rows, ".tsv": csv_rows, ".jsonl": _jsonl_rows, ".ndjson": _jsonl_rows}
     reader = readers.get(file.suffix.lower())
     if reader is None:
         raise LatteError(
@@ -90,19 +104,32 @@ def iterate_rows(file: Path) -> Iterator[Row]:
 
 def csv_rows(file: Path) -> Iterator[Row]:
     """Yield the rows of a CSV file with a header. Raises `LatteError` at malformed content."""
+    header: list[str] = []
+    header_line = 0
+    for line, cells in csv_cells(file):
+        where = f"{file}:{line}"
+        if not header:
+            header, header_line = _header(cells, where), line
+        else:
+            yield Row(file, line, _csv_values(header, cells, where), header_line)
+
+
+def csv_cells(file: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield line number and cells of each row of a CSV file, without empty rows.
+
+    If the first row has no comma, semicolons or else tabs separate the cells. Raises `LatteError`
+    at malformed content.
+    """
+    text = read_text(file)
+    first = next((line for line in io.StringIO(text[:_LONGEST_HEADER]) if line.strip()), "")
+    separator = next((one for one in ",;\t" if one in first), ",")
     # A StringIO would take four bytes for each character.
-    lines = io.TextIOWrapper(io.BytesIO(read_text(file).encode()), encoding="utf-8", newline="")
-    reader = csv.reader(lines, strict=True)
-    header: list[str] | None = None
+    lines = io.TextIOWrapper(io.BytesIO(text.encode()), encoding="utf-8", newline="")
+    reader = csv.reader(lines, strict=True, delimiter=separator)
     try:
         for cells in reader:
-            where = f"{file}:{reader.line_num}"
-            if not cells:
-                continue
-            if header is None:
-                header = _header(cells, where)
-            else:
-                yield Row(file, reader.line_num, _csv_values(header, cells, where))
+            if cells:
+                yield reader.line_num, cells
     except csv.Error as error:
         raise LatteError(f"malformed CSV: {error}", where=f"{file}:{reader.line_num}") from error
 
@@ -119,7 +146,7 @@ def _csv_values(header: list[str], cells: list[str], where: str) -> dict[str, st
         raise LatteError(
             f"{len(cells)} values for {len(header)} columns ({', '.join(header)})",
             where=where,
-            hint="A value that contains a comma must stand in double quotes.",
+            hint="A value that contains the separator must stand in double quotes.",
         )
     return dict(zip(header, cells, strict=True))
 

@@ -42,6 +42,8 @@ class LeftOut:
     def __init__(self) -> None:
         self._counts: dict[str, Counter[str]] = {kind: Counter() for kind in _SENTENCES}
         self._examples: dict[str, str] = {}
+        self.reasons: list[tuple[Path, str]] = []
+        """The files that look like images, each with the reason why it is not read."""
 
     def add(self, path: Path) -> None:
         """Count a file whose suffix is not read; its first bytes may show that it is an image."""
@@ -49,8 +51,10 @@ class LeftOut:
         if suffix in UNREAD_SUFFIXES:
             kind = "unread"
             self._examples.setdefault(kind, os.path.normpath(path))
+            self.reasons.append((path, "this format is not read: convert it to JPEG or PNG"))
         elif right := _suffix_by_content(path):
             kind = "misnamed"
+            self.reasons.append((path, f"it has not the name of an image: name it with {right}"))
             self._examples.setdefault(kind, f"{os.path.normpath(path)}: name it with {right}")
         self._counts[kind][suffix] += 1
 
@@ -59,6 +63,7 @@ class LeftOut:
         for kind, counts in other._counts.items():
             self._counts[kind].update(counts)
         self._examples = {**other._examples, **self._examples}
+        self.reasons += other.reasons
 
     @property
     def images(self) -> int:

@@ -108,8 +108,8 @@ def notes(comparison: Comparison) -> list[str]:
                 f"{one_line(row.name)}: {count(row.own_images)} test images are also training "
                 "images. The labels that the run gave them, together with all training images, "
                 f"have top-1 {mean_percent(row.own.top1, row.own_images)} %, gain over zero-shot "
-                f"{row.own.gain_text(row.own_images)}. The table shows the classifier for new "
-                f"images, on {count(row.data.images)} images."
+                f"{row.own.gain_text(row.own_images)}. The table shows the classifier "
+                f"without these labels, on {count(row.data.images)} images."
             )
     found += _on_intervals(rows)
     digests: dict[tuple[str, str], set[str]] = {}

@@ -241,11 +241,22 @@ def test_training_never_sees_the_evaluation_tree(
         dataset(context, evaluation=evaluation).evaluation_images()
 
 
-def test_training_never_sees_the_evaluation_list(
-    context: Context, photos: Path, tmp_path: Path
+@pytest.mark.parametrize("start", ["", "photos/"])
+def test_list_may_label_own_images_below_either_folder(
+    context: Context, photos: Path, tmp_path: Path, start: str
 ) -> None:
-    (tmp_path / "test.csv").write_text("path,class\nphotos/a.png,cat\n")
-    with pytest.raises(LatteError, match=r"1 evaluation images are training images too.*a\.png"):
+    (tmp_path / "test.csv").write_text(f"image;label\n{start}a.png;cat\n{start}b.jpg;\n")
+    source = dataset(context, evaluation="test.csv")
+    assert [(one.image.id, one.label) for one in source.evaluation_images()] == [("a.png", 0)]
+    own, without_class = source.warnings()
+    assert own.startswith("1 of 1 test images are training images too (own images)")
+    assert without_class == "rows of test images without a class, which are left out: 1"
+    assert source.audit_labels() == {}
+
+
+def test_list_without_any_class_is_refused(context: Context, photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "test.csv").write_text("path,class\na.png,\n")
+    with pytest.raises(LatteError, match=r"test\.csv: no row has a class"):
         dataset(context, evaluation="test.csv").evaluation_images()
 
 

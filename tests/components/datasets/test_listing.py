@@ -109,10 +109,13 @@ def test_evaluation_has_its_own_list(context: Context, folder: Path) -> None:
     assert labelled == [("b.png", 0), ("d.png", 1)]
 
 
-def test_an_image_is_in_one_split_only(context: Context, folder: Path) -> None:
-    write(folder, "path\na.png\n")
-    write(folder, "path,class\na.png,cat\n", "test.csv")
-    assert "training images too, such as a.png" in refusal(context, evaluation="test.csv")
+def test_labels_may_be_of_own_images(context: Context, folder: Path) -> None:
+    write(folder, "image,label\na.png,3\n")
+    write(folder, "path\tclass\na.png\tcat\n", "test.tsv")
+    source = dataset(context, evaluation="test.tsv")
+    assert [one.image.id for one in source.evaluation_images()] == ["a.png"]
+    assert source.audit_labels() == {}, "only the column class_column may hold known classes"
+    assert "1 of 1 test images are training images too" in source.warnings()[0]
 
 
 def test_an_unknown_class_is_answered_with_line_and_nearest(context: Context, folder: Path) -> None:
@@ -152,7 +155,7 @@ def test_links_do_not_lead_out(context: Context, folder: Path) -> None:
         ("path\n", "names no images"),
         ("", "names no images"),
         ("path\na.png\n./a.png\n", "images.csv:3: a.png is listed twice"),
-        ("Path\na.png\n", "images.csv:2: no column 'path'\n  Did you mean \"Path\"?"),
+        ("Path\na.png\n", "images.csv:1: no column 'path'\n  Did you mean \"Path\"?"),
         ("path,x\na.png\n", "images.csv:2: 1 values for 2 columns"),
         ("path\na, b.png\n", "images.csv:2: 2 values for 1 columns"),
         ('path\n"a.png\n', "images.csv:2: malformed CSV: unexpected end of data"),
@@ -211,7 +214,7 @@ def test_a_missing_list_is_answered_with_the_nearest(
 def test_a_column_with_another_name_is_answered_with_the_option(
     context: Context, folder: Path
 ) -> None:
-    write(folder, "file,label\na.png,cat\n", "own.csv")
+    write(folder, "file,name\na.png,cat\n", "own.csv")
     assert "as in: path_column: NAME" in refusal(context, images="own.csv")
     lists = {"images": "own.csv", "evaluation": "own.csv"}
     said = refusal(context, **lists, path_column="file")

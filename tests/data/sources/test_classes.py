@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from latte.components.datasets.local import FolderOptions, ListOptions
-from latte.data.sources.classes import ClassLookup, read_class_names, read_classes
+from latte.data.sources.classes import ClassLookup, class_notes, read_class_names, read_classes
 from latte.interfaces import Context, LatteError
 
 
@@ -100,6 +100,19 @@ def test_class_lookup_ignores_case_and_underscores(name: str) -> None:
     assert ClassLookup(["cat", "sea horse"]).label(name, "here") == 1
 
 
+def test_class_lookup_finds_folder_names_of_sorted_images() -> None:
+    lookup = ClassLookup(["cat", "Anchors / Boat parts", "a b", "a/b"])
+    assert lookup.label("Anchors _ Boat parts", "here") == 1
+    assert [lookup.label(name, "here") for name in ("a b", "a/b", "A_b")] == [2, 3, 2]
+
+
+def test_several_spaces_of_a_folder_are_one(context: Context) -> None:
+    for name in ("polar  bear", "sea_horse"):
+        (context.base_dir / name).mkdir()
+    found = read_class_names("folders", context.base_dir, context)
+    assert {"polar bear", "sea horse"} < {*found}
+
+
 def test_class_lookup_prefers_exact_spelling_and_rejects_ambiguity() -> None:
     lookup = ClassLookup(["Crane", "crane"])
     assert [lookup.label(name, "here") for name in ("Crane", "crane")] == [0, 1]
@@ -157,3 +170,56 @@ def test_names_in_one_line_without_commas_get_the_right_form_as_a_hint(context: 
     with pytest.raises(LatteError, match="1 class name;") as caught:
         names(context, b"forest;river;sea\n")
     assert "one class name per line" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ('class\nChairs\n"Lamps, table"\n', ("Chairs", "Lamps, table")),
+        ("SKU;Name\n1;Chairs\n2;Lamps, table\n", ("Chairs", "Lamps, table")),
+        ("Kategorie\nChairs\nLamps\n", ("Kategorie", "Chairs", "Lamps")),
+        ("1;Chairs\n2;Lamps\n", ("Chairs", "Lamps")),
+        ("# pets\ncat,sea horse,dog\n", ("cat", "sea horse", "dog")),
+        ("cat\ndog\n", ("cat", "dog")),
+    ],
+)
+def test_table_of_class_names(context: Context, content: str, expected: tuple[str, ...]) -> None:
+    (context.base_dir / "names.csv").write_text(content)
+    assert read_class_names("names.csv", context.base_dir, context) == expected
+
+
+def test_table_with_a_comma_outside_quotes_is_refused(context: Context) -> None:
+    (context.base_dir / "names.csv").write_text("class\nChairs\nLamps, table\n")
+    with pytest.raises(LatteError, match=r"names\.csv:3: 2 values, but 1 in the first line"):
+        read_class_names("names.csv", context.base_dir, context)
+
+
+def test_first_line_of_a_table_without_header_is_named(context: Context) -> None:
+    for content, notes in (("Kategorie\nChairs\n", 1), ("label\nChairs\nLamps\n", 0)):
+        (context.base_dir / "names.csv").write_text(content)
+        found = [*class_notes("names.csv", ("Chairs", "Lamps"), context)]
+        assert len(found) == notes
+        assert all('names.csv:1: "Kategorie" is read as a class name' in one for one in found)
+
+
+def test_quotes_around_a_line_are_dropped_and_a_semicolon_is_refused(context: Context) -> None:
+    assert names(context, b'"Lamps, table"\n12" pizza\n"a" or "b"\n') == (
+        "Lamps, table",
+        '12" pizza',
+        '"a" or "b"',
+    )
+    with pytest.raises(LatteError, match=r"classes\.txt:2: a class name with a semicolon"):
+        names(context, b"1;Chairs\n2;Lamps\n".replace(b"1;", b""))
+
+
+def test_comments_are_counted(context: Context) -> None:
+    given = names(context, b"# pets\ncat\n#dog\ncow\n")
+    (note,) = class_notes("classes.txt", given, context)
+    assert note.endswith("classes.txt: 2 lines start with # and are read as comments")
+
+
+@pytest.mark.parametrize("name", ["Sonstiges", "other", "Misc/Spare parts"])
+def test_names_for_all_the_rest_are_a_warning(context: Context, name: str) -> None:
+    given = ("cat", "brother", name)
+    (note,) = class_notes(given, given, context)
+    assert f"no image looks like: {name}. Leave them out" in note

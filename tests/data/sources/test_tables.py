@@ -1,0 +1,45 @@
+"""Tables as spreadsheet programs write them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from latte.data.sources.tables import MissingColumnError, iterate_rows
+from latte.interfaces import LatteError
+
+
+def table(folder: Path, content: str | bytes, name: str = "images.csv") -> Path:
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("columns", [("path", "class"), ("image", "label")])
+def test_separator_and_column_names_of_spreadsheets(
+    tmp_path: Path, separator: str, columns: tuple[str, str]
+) -> None:
+    lines = [separator.join(columns), separator.join(("1.jpg", '"a, b; c"'))]
+    (row,) = iterate_rows(table(tmp_path, "\ufeff" + "\r\n".join(lines)))
+    assert (row.text("path"), row.text("class")) == ("1.jpg", "a, b; c")
+    assert (row.text("image"), row.text("label")) == ("1.jpg", "a, b; c")
+
+
+def test_exact_column_name_wins(tmp_path: Path) -> None:
+    (row,) = iterate_rows(table(tmp_path, "label,class\n3,cat\n"))
+    assert (row.text("class"), row.text("label")) == ("cat", "3")
+
+
+def test_missing_column_is_reported_at_the_header(tmp_path: Path) -> None:
+    (row,) = iterate_rows(table(tmp_path, "file;SKU\n1.jpg;7\n"))
+    with pytest.raises(MissingColumnError, match=r":1: no column 'path'") as caught:
+        row.text("path")
+    assert "The columns are file, SKU." in str(caught.value.hint)
+
+
+def test_other_encoding_is_refused_with_the_type_to_save_as(tmp_path: Path) -> None:
+    with pytest.raises(LatteError, match="is not UTF-8") as caught:
+        [*iterate_rows(table(tmp_path, "path\nStühle.jpg\n".encode("cp1252")))]
+    assert "CSV UTF-8" in str(caught.value.hint)
