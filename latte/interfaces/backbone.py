@@ -18,6 +18,14 @@ TrainableGroup = Literal["all", "visual_layer_norms", "text_layer_norms", "proje
 class PixelFormat:
     """Size and normalisation of the images that a backbone takes.
 
+    Attributes:
+        size: Side of the square input, in pixels.
+        mean: Mean of red, green and blue, which is subtracted; pixels are between 0 and 1.
+        std: Standard deviation of red, green and blue, by which pixels are then divided.
+        interpolation: Filter that resizes images.
+        resize_mode: Method to make an image square: crop the resized image (`shortest`), pad it
+            with black (`longest`), or change the aspect ratio (`squash`).
+
     Example:
         >>> from latte.api import PixelFormat
         >>> PixelFormat(size=224, mean=(0.48, 0.46, 0.41), std=(0.27, 0.26, 0.28)).interpolation
@@ -25,21 +33,20 @@ class PixelFormat:
     """
 
     size: int
-    """Side of the square input, in pixels."""
     mean: tuple[float, float, float]
-    """Mean of red, green and blue, which is subtracted; pixels are between 0 and 1."""
     std: tuple[float, float, float]
-    """Standard deviation of red, green and blue, by which pixels are then divided."""
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"
-    """Filter that resizes images."""
     resize_mode: Literal["shortest", "longest", "squash"] = "shortest"
-    """Method to make an image square: crop the resized image (`shortest`), pad it with black
-    (`longest`), or change the aspect ratio (`squash`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trunk:
     """An image tower in two parts: its frozen first layers, then its other layers.
+
+    Attributes:
+        width: Width W of the states, which are the outputs of the frozen layers.
+        states: Maps pixels (B, 3, S, S) to states (B, W).
+        features: Maps states (B, W) to unit features (B, D), with gradient.
 
     Example:
         >>> from latte.api import Trunk
@@ -49,11 +56,8 @@ class Trunk:
     """
 
     width: int
-    """Width W of the states, which are the outputs of the frozen layers."""
     states: Callable[[Tensor], Tensor]
-    """Maps pixels (B, 3, S, S) to states (B, W)."""
     features: Callable[[Tensor], Tensor]
-    """Maps states (B, W) to unit features (B, D), with gradient."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,12 @@ class TextTrunk:
     The outputs of the first part are called states. The states of a text have one row or several,
     for example a row per token. The rows of all texts form one matrix (T, W), in the order of the
     texts.
+
+    Attributes:
+        width: Width W of the rows, which are the outputs of the unchanged layers.
+        lengths: Maps M texts to the number of state rows of each text: (M,), int64, on the CPU.
+        states: Maps M distinct texts to states (T, W); T is the sum of their lengths.
+        features: Maps states (T, W) and lengths (M,) to unit features (M, D), with gradient.
 
     Example:
         >>> import torch
@@ -79,13 +89,9 @@ class TextTrunk:
     """
 
     width: int
-    """Width W of the rows, which are the outputs of the unchanged layers."""
     lengths: Callable[[Sequence[str]], Tensor]
-    """Maps M texts to the number of state rows of each text: (M,), int64, on the CPU."""
     states: Callable[[Sequence[str]], Tensor]
-    """Maps M distinct texts to states (T, W); T is the sum of their lengths."""
     features: Callable[[Tensor, Tensor], Tensor]
-    """Maps states (T, W) and lengths (M,) to unit features (M, D), with gradient."""
 
 
 class Backbone(ABC):
@@ -96,6 +102,13 @@ class Backbone(ABC):
     `pixel_format` and `embedding_width`. A model that is one torch module needs fewer methods if it
     extends `ModuleBackbone`.
 
+    Attributes:
+        pixel_format: Size and normalisation of the pixels that `encode_images` gets.
+        embedding_width: Width D of image and text features.
+        notes: Sentences that say why this backbone is slow; printed when training starts.
+        saves_transformers: True if `save` writes a folder that `from_pretrained` of transformers
+            opens.
+
     Example:
         >>> from latte.testing import StubClip  # a small Backbone for tests
         >>> StubClip().encode_texts(["a cat", "a dog"]).shape
@@ -103,13 +116,9 @@ class Backbone(ABC):
     """
 
     pixel_format: PixelFormat
-    """Size and normalisation of the pixels that `encode_images` gets."""
     embedding_width: int
-    """Width D of image and text features."""
     notes: tuple[str, ...] = ()
-    """Sentences that say why this backbone is slow; printed when training starts."""
     saves_transformers: bool = False
-    """True if `save` writes a folder that `from_pretrained` of transformers opens."""
 
     @property
     @abstractmethod
@@ -150,7 +159,7 @@ class Backbone(ABC):
     @property
     @abstractmethod
     def logit_scale(self) -> Tensor:
-        """Scalar (shape `()`) that multiplies cosine similarities: exp of CLIP's parameter.
+        """Scalar (shape `()`) that multiplies cosine similarities; exp of CLIP's parameter.
 
         It carries a gradient if the parameter is trainable.
         """

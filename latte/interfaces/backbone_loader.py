@@ -25,7 +25,7 @@ class BackboneLoader(Component[OptionsT]):
 
     @property
     def title(self) -> str:
-        """Name of the model in messages: the option `model` if there is one, else the class."""
+        """Name of the model in messages; the option `model` if there is one, else the class."""
         return str(getattr(self.options, "model", type(self).__name__))
 
     def check(self) -> None:

@@ -18,6 +18,12 @@ class Classifier:
     The score of a class is the largest score of its rows. A row may have any norm except 0. If all
     rows have norm 1 and there is no bias, scores are cosine similarities, as in CLIP.
 
+    Attributes:
+        weights: (C·K, D): one row per prototype; all entries are finite.
+        owners: (C·K,) int64: the class of each row; every class has at least one row.
+        bias: (C·K,) in the dtype of `weights`, added to the score of each row; None means zeros.
+            The logit scale multiplies the sum.
+
     Example:
         >>> import torch
         >>> from latte.api import Classifier
@@ -28,12 +34,8 @@ class Classifier:
     """
 
     weights: Tensor
-    """(C·K, D): one row per prototype; all entries are finite."""
     owners: Tensor
-    """(C·K,) int64: the class of each row; every class has at least one row."""
     bias: Tensor | None = None
-    """(C·K,) in the dtype of `weights`, added to the score of each row; None means zeros. The logit
-    scale multiplies the sum."""
 
     @property
     def classes(self) -> int:

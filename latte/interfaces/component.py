@@ -68,6 +68,10 @@ class IsPath:
     A relative path in a recipe is relative to the recipe's folder. A path from an environment
     variable, as in `root: ${IMAGES}`, is relative to the folder where the command runs.
 
+    Attributes:
+        pattern: Regular expression that matches the option's text in full; its group `path` is the
+            path.
+
     Example:
         >>> from typing import Annotated
         >>> from latte.api import IsPath, Options
@@ -76,7 +80,6 @@ class IsPath:
     """
 
     pattern: str = "(?P<path>.+)"
-    """Regular expression that matches the option's text in full; its group `path` is the path."""
 
 
 PathText = Annotated[str, IsPath()]
@@ -94,6 +97,17 @@ def _no_model_folder(name: str) -> Path:
 class Context:
     """Folders, device, seed and frozen CLIP of a run, which every component receives.
 
+    Attributes:
+        base_dir: Folder of the recipe; relative paths in options are relative to this folder.
+        cache_dir: Cache folder of all runs; a component writes only to the subfolder with the
+            component's name.
+        device: A torch device, such as `cpu` or `cuda:0`.
+        frozen_clip: Returns the frozen CLIP, which is loaded at the first call. Do not train it:
+            all components share it.
+        model_folder: Returns the folder of the model that a plugin registered under the given name;
+            for options that accept `plugin:NAME`. Raises `LatteError` for a name that no plugin
+            registered.
+
     Example:
         >>> from pathlib import Path
         >>> from latte.api import Context
@@ -104,19 +118,11 @@ class Context:
     """
 
     base_dir: Path
-    """Folder of the recipe; relative paths in options are relative to this folder."""
     cache_dir: Path
-    """Cache folder of all runs; a component writes only to the subfolder with the component's name.
-    """
     device: str
-    """A torch device, such as `cpu` or `cuda:0`."""
     seed: int
     frozen_clip: Callable[[], Backbone]
-    """Returns the frozen CLIP, which is loaded at the first call. Do not train it: all components
-    share it."""
     model_folder: Callable[[str], Path] = _no_model_folder
-    """Returns the folder of the model that a plugin registered under the given name; for options
-    that accept `plugin:NAME`. Raises `LatteError` for a name that no plugin registered."""
 
     def path(self, path: str | Path) -> Path:
         """Return `path` as an absolute path, with `~` expanded; relative ones start at `base_dir`.

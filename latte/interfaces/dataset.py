@@ -26,6 +26,11 @@ LARGEST_IMAGE = 2**30
 class ImageReference:
     """Path of one image, with an id that stays the same when the folder moves.
 
+    Attributes:
+        id: Path relative to the dataset's root, with `/`; unique in the dataset, and stable.
+        span: Start and length, in bytes, of an image that is a part of the file, such as a member
+            of an uncompressed TAR; None if the image is the whole file.
+
     Example:
         >>> from pathlib import Path
         >>> from latte.api import ImageReference
@@ -34,12 +39,9 @@ class ImageReference:
     """
 
     id: str
-    """Path relative to the dataset's root, with `/`; unique in the dataset, and stable."""
     _path: str
     """Path as a `str`, because a `Path` takes about 500 bytes and there may be a million images."""
     span: tuple[int, int] | None
-    """Start and length, in bytes, of an image that is a part of the file, such as a member of an
-    uncompressed TAR; None if the image is the whole file."""
 
     def __init__(self, id: str, path: Path, span: tuple[int, int] | None = None) -> None:
         object.__setattr__(self, "id", id)

@@ -43,7 +43,7 @@ class Describer(Component[OptionsT]):
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """Amounts used so far, such as `{"tokens": 1200}`, which the progress bar shows.
+        """Amounts used so far, such as 1200 `tokens`, which the progress bar shows.
 
         For a recipe whose budget is in tokens or money, return two counters: `tokens` (output
         tokens) and `prompt tokens` (input tokens, including those of images).

@@ -14,6 +14,11 @@ from latte.interfaces.descriptions import Scope
 class GatedText:
     """One text that a describer wrote, with its question and the class of its images.
 
+    Attributes:
+        text: One printable line; never empty.
+        class_name: Zero-shot class of the described images.
+        prompt: Question that the text answers.
+
     Example:
         >>> from latte.api import GatedText
         >>> GatedText("a grey cat", class_name="cat", prompt="What is shown?").text
@@ -21,16 +26,18 @@ class GatedText:
     """
 
     text: str
-    """One printable line; never empty."""
     class_name: str
-    """Zero-shot class of the described images."""
     prompt: str
-    """Question that the text answers."""
 
 
 @dataclass(frozen=True)
 class GateSubject:
     """Context that all texts of one `Gate.judge` call share: description, scope, class names.
+
+    Attributes:
+        description: The description's name in the recipe.
+        scope: `image` or `group`; texts of scope `class` come from the recipe and are not judged.
+        class_names: All classes, in label order.
 
     Example:
         >>> from latte.api import GateSubject
@@ -39,16 +46,21 @@ class GateSubject:
     """
 
     description: str
-    """The description's name in the recipe."""
     scope: Scope
-    """`image` or `group`; texts of scope `class` come from the recipe and are not judged."""
     class_names: tuple[str, ...]
-    """All classes, in label order."""
 
 
 @dataclass(frozen=True)
 class HeldBack:
     """Number of texts of one description that one gate held back, that is, filtered out.
+
+    Attributes:
+        description: The description's name in the recipe.
+        gate: The gate's name in the recipe.
+        texts: Number of texts before the first gate.
+        held_back: Number of texts that passed all earlier gates and that this gate held back.
+        reason: Reason for holding back `example`; None if no text was held back.
+        example: The first text that was held back; None if no text was held back.
 
     Example:
         >>> from latte.api import HeldBack
@@ -57,17 +69,11 @@ class HeldBack:
     """
 
     description: str
-    """The description's name in the recipe."""
     gate: str
-    """The gate's name in the recipe."""
     texts: int
-    """Number of texts before the first gate."""
     held_back: int
-    """Number of texts that passed all earlier gates and that this gate held back."""
     reason: str | None = None
-    """Reason for holding back `example`; None if no text was held back."""
     example: str | None = None
-    """The first text that was held back; None if no text was held back."""
 
 
 class Gate(Component[OptionsT]):

@@ -28,6 +28,10 @@ Outcome = Literal["likely better", "cannot tell", "kept zero-shot"]
 class Candidate:
     """Features, classifier and logit scale of one adapted learner, for a guard; on the CPU.
 
+    Attributes:
+        image_features: (N, D'): this learner's unit features of the training images; D' is the
+            learner's width.
+
     Example:
         >>> import torch
         >>> from latte.api import Candidate, Classifier
@@ -37,7 +41,6 @@ class Candidate:
     """
 
     image_features: Tensor
-    """(N, D'): this learner's unit features of the training images; D' is the learner's width."""
     classifier: Classifier
     logit_scale: float
 
@@ -45,6 +48,18 @@ class Candidate:
 @dataclass(frozen=True)
 class Evidence:
     """Input of a guard: tensors on the CPU, without true labels except a person's `corrections`.
+
+    Attributes:
+        class_features: (C, D): the zero-shot classifier, one unit row per class.
+        image_features: (N, D): frozen unit features of the training images.
+        logit_scale: Logit scale of the frozen CLIP.
+        candidates: Adapted learners by name; the run averages their similarities.
+        labels: (N,) int64: class that the adapted model gives each training image; from the
+            labeler's posterior (class probabilities of training images) if there is one.
+        trained: True if the recipe trained the CLIP's weights; nothing can be mixed then.
+        corrections: (N,) int64: class that a person gave to the image, or -1; None if the recipe
+            has no corrections. Candidates may have been trained on these classes, so do not use
+            them as a test.
 
     Example:
         >>> import torch
@@ -62,25 +77,16 @@ class Evidence:
 
     class_names: tuple[str, ...]
     class_features: Tensor
-    """(C, D): the zero-shot classifier, one unit row per class."""
     image_features: Tensor
-    """(N, D): frozen unit features of the training images."""
     logit_scale: float
-    """Logit scale of the frozen CLIP."""
     candidates: Mapping[str, Candidate]
-    """Adapted learners by name; the run averages their similarities."""
     labels: Tensor
-    """(N,) int64: class that the adapted model gives each training image; from the labeler's
-    posterior (class probabilities of training images) if there is one."""
     trained: bool
-    """True if the recipe trained the CLIP's weights; nothing can be mixed then."""
     corrections: Tensor | None = None
-    """(N,) int64: class that a person gave to the image, or -1; None if the recipe has no
-    corrections. Candidates may have been trained on these classes, so do not use them as a test."""
 
     @property
     def divisible(self) -> bool:
-        """True if zero-shot and candidates can be mixed: no CLIP was trained, one row per class."""
+        """True if zero-shot and candidates can be mixed; no CLIP was trained, one row per class."""
         owners = [one.classifier.owners for one in self.candidates.values()]
         return not self.trained and all(len(one) == len(self.class_names) for one in owners)
 
@@ -89,6 +95,13 @@ class Evidence:
 class Verdict:
     """Decision of a guard: the weight of the adapted model (0 to 1), and the reason.
 
+    Attributes:
+        strength: 0 keeps the zero-shot classifier, 1 accepts the candidates in full; a value in
+            between mixes the two classifiers and is allowed only if `Evidence.divisible` is True.
+        reason: One clause without a full stop, for readers without a background in statistics.
+        probability: Probability that the adapted model is better on such images; None if unknown.
+        signals: Measurements on which the verdict is based, by name; all are finite.
+
     Example:
         >>> from latte.api import Verdict
         >>> Verdict(1.0, "most images have a clear class", probability=0.9).outcome
@@ -96,14 +109,9 @@ class Verdict:
     """
 
     strength: float
-    """0 keeps the zero-shot classifier, 1 accepts the candidates in full; a value in between mixes
-    the two classifiers and is allowed only if `Evidence.divisible` is True."""
     reason: str
-    """One clause without a full stop, for readers without a background in statistics."""
     probability: float | None = None
-    """Probability that the adapted model is better on such images; None if unknown."""
     signals: Mapping[str, float] = field(default_factory=dict)
-    """Measurements on which the verdict is based, by name; all are finite."""
 
     @property
     def adapt(self) -> bool:
@@ -112,7 +120,7 @@ class Verdict:
 
     @property
     def outcome(self) -> Outcome:
-        """The verdict in words: `kept zero-shot`, `likely better` or `cannot tell`.
+        """Verdict in words, one of `kept zero-shot`, `likely better` and `cannot tell`.
 
         A run that adapts is `likely better` if `probability` is None or at least `LIKELY`.
         """

@@ -26,6 +26,13 @@ Refresh = Literal["never", "epoch", "step"]
 class PseudoLabeler(Component[OptionsT]):
     """Assigns pseudo-labels: a class and a weight per training image. All learners share it.
 
+    Attributes:
+        refresh: When the engine calls `on_epoch_start`. `epoch`: before every epoch. `never`: once,
+            before the first epoch; labels then stay fixed. `step`: once, before the first epoch,
+            and `assign` also computes new labels in each step.
+        needs_feature_banks: True if `on_epoch_start` needs the features of all training images from
+            every learner.
+
     Example:
         >>> from latte.api import NoOptions, PseudoLabeler, full_stream
         >>> class Nearest(PseudoLabeler[NoOptions]):
@@ -35,11 +42,7 @@ class PseudoLabeler(Component[OptionsT]):
     """
 
     refresh: Refresh = "step"
-    """When the engine calls `on_epoch_start`. `epoch`: before every epoch. `never`: once, before
-    the first epoch; labels then stay fixed. `step`: once, before the first epoch, and `assign` also
-    computes new labels in each step."""
     needs_feature_banks: bool = False
-    """True if `on_epoch_start` needs the features of all training images from every learner."""
 
     def start(self, start: TrainingStart) -> None:
         """Prepare the labeler; called once, before all other methods."""

@@ -70,6 +70,11 @@ class SilentTask:
 class RunStart:
     """Event at the start of a run; also sent when a stopped run continues.
 
+    Attributes:
+        folder: Run folder, which stays the same if the recipe runs again. Reporters write only
+            inside it.
+        recipe: The resolved recipe as plain data; values of keys such as `api_key` are redacted.
+
     Example:
         >>> from pathlib import Path
         >>> from latte.api import RunStart
@@ -79,9 +84,7 @@ class RunStart:
 
     name: str
     folder: Path
-    """Run folder, which stays the same if the recipe runs again. Reporters write only inside it."""
     recipe: Mapping[str, Any]
-    """The resolved recipe as plain data; values of keys such as `api_key` are redacted."""
     seed: int
     class_names: tuple[str, ...]
 
@@ -89,6 +92,10 @@ class RunStart:
 @dataclass(frozen=True)
 class StageEnd:
     """Event at the end of a stage, such as `train`.
+
+    Attributes:
+        seconds: Wall-clock seconds; a reused stage keeps its earlier time.
+        reused: True if the stage was skipped because an earlier run finished it.
 
     Example:
         >>> from latte.api import StageEnd
@@ -98,14 +105,18 @@ class StageEnd:
 
     stage: str
     seconds: float
-    """Wall-clock seconds; a reused stage keeps its earlier time."""
     reused: bool
-    """True if the stage was skipped because an earlier run finished it."""
 
 
 @dataclass(frozen=True)
 class Figures:
     """Measurements of one training step, or at the end of one epoch.
+
+    Attributes:
+        step: Number of finished optimiser steps. A resumed run may send a step again, unchanged.
+        epoch: Index of the epoch, from 0.
+        values: Measured values by name: `loss`, for example, or `learner.loss` with several
+            learners.
 
     Example:
         >>> from latte.api import Figures
@@ -114,8 +125,5 @@ class Figures:
     """
 
     step: int
-    """Number of finished optimiser steps. A resumed run may send a step again, unchanged."""
     epoch: int
-    """Index of the epoch, from 0."""
     values: Mapping[str, float]
-    """Measured values by name: `loss`, for example, or `learner.loss` with several learners."""

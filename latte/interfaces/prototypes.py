@@ -23,6 +23,12 @@ class Supervision:
 
     A loss names in `Loss.requires` the field that it reads: `targets` or `classifier`.
 
+    Attributes:
+        targets: (B, D): vectors that the image features should match; may carry gradient.
+        classifier: Classifier that should predict each image's label; may carry gradient.
+        logit_bias: Scalar that a sigmoid model adds to its logits, set by the engine; None for
+            other models.
+
     Example:
         >>> import torch
         >>> from latte.api import LabelStream, Supervision
@@ -34,15 +40,18 @@ class Supervision:
 
     stream: LabelStream
     targets: Tensor | None = None
-    """(B, D): vectors that the image features should match; may carry gradient."""
     classifier: Classifier | None = None
-    """Classifier that should predict each image's label; may carry gradient."""
     logit_bias: Tensor | None = field(default=None, kw_only=True)
-    """Scalar that a sigmoid model adds to its logits, set by the engine; None for other models."""
 
 
 class PrototypeAggregator(Component[OptionsT]):
     """Holds one learner's prototypes: K vectors that represent each of C classes.
+
+    Attributes:
+        class_features_refresh: When the engine encodes the C class texts again with the learner's
+            text tower, and calls `refresh_class_features`. `start`: not again; the features passed
+            to `start()` stay in use. `epoch`: before every epoch and at the end of training,
+            without gradient. `step`: before every step, with gradient, and at the end of training.
 
     Example:
         >>> import torch
@@ -61,10 +70,6 @@ class PrototypeAggregator(Component[OptionsT]):
     """
 
     class_features_refresh: ClassFeatureRefresh = "start"
-    """When the engine encodes the C class texts again with the learner's text tower, and calls
-    `refresh_class_features`. `start`: not again; the features passed to `start()` stay in use.
-    `epoch`: before every epoch and at the end of training, without gradient. `step`: before every
-    step, with gradient, and at the end of training."""
 
     @abstractmethod
     def start(self, start: TrainingStart) -> None:
@@ -112,6 +117,12 @@ class Loss(Component[OptionsT]):
 
     The engine multiplies the loss by the `scale` of the stream and adds up the streams.
 
+    Attributes:
+        requires: Field of `Supervision` that this loss reads.
+        sigmoid: True if the loss needs `Supervision.logit_bias`, which only sigmoid models have. If
+            True, latte rejects recipes with a softmax model; if False, latte warns if the model is
+            sigmoid.
+
     Example:
         >>> from latte.api import Loss, NoOptions
         >>> class Cosine(Loss[NoOptions]):
@@ -122,10 +133,7 @@ class Loss(Component[OptionsT]):
     """
 
     requires: ClassVar[Literal["targets", "classifier"]]
-    """Field of `Supervision` that this loss reads."""
     sigmoid: ClassVar[bool] = False
-    """True if the loss needs `Supervision.logit_bias`, which only sigmoid models have. If True,
-    latte rejects recipes with a softmax model; if False, latte warns if the model is sigmoid."""
 
     def parameters(self) -> Mapping[str, nn.Parameter]:
         """Return the loss's own trained parameters by name, such as a temperature.

@@ -24,6 +24,11 @@ _LETTER = re.compile(r"\(?([A-Z])(?:[.:)]{0,2}|[.:)]{1,2} (.+))", re.ASCII)
 class DescribedImage:
     """Image in a request to a describer; pixels are decoded only when the describer opens it.
 
+    Attributes:
+        key: Hash of the encoded image; equal images have equal keys.
+        features: Unit image feature (D,) from the frozen CLIP, on the CPU.
+        open: Decodes the image and returns it in RGB.
+
     Example:
         >>> import torch
         >>> from PIL import Image
@@ -34,11 +39,8 @@ class DescribedImage:
     """
 
     key: str
-    """Hash of the encoded image; equal images have equal keys."""
     features: Tensor
-    """Unit image feature (D,) from the frozen CLIP, on the CPU."""
     open: Callable[[], Image.Image]
-    """Decodes the image and returns it in RGB."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,9 @@ class DescribeRequest:
     """One question about up to `max_images` images, or about one grid image of several images.
 
     A describer that cannot answer questions without images returns a `Refusal`.
+
+    Attributes:
+        sample: Index (from 0) of this answer among the `samples` answers to the question.
 
     Example:
         >>> from latte.api import DescribeRequest
@@ -56,12 +61,14 @@ class DescribeRequest:
     images: tuple[DescribedImage, ...]
     prompt: str
     sample: int = 0
-    """Index (from 0) of this answer among the `samples` answers to the question."""
 
 
 @dataclass(frozen=True)
 class Refusal:
     """A describer's final answer that it will not write the text; the engine does not ask again.
+
+    Attributes:
+        reason: Reason in a few words, such as `content filter`; stored, and shown to the user.
 
     Example:
         >>> from latte.api import Refusal
@@ -70,7 +77,6 @@ class Refusal:
     """
 
     reason: str
-    """Reason in a few words, such as `content filter`; stored, and shown to the user."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,10 @@ class Choice:
     Many multimodal models prefer the first option. To detect this bias, ask twice, with the
     options in different orders: a biased model then chooses a different option.
 
+    Attributes:
+        probabilities: Probability of each option, in the order of the request's options.
+        none: Probability of "none of these"; 0 if the request does not allow this answer.
+
     Example:
         >>> from latte.api import Choice
         >>> Choice((0.7, 0.2), none=0.1).none
@@ -87,9 +97,7 @@ class Choice:
     """
 
     probabilities: tuple[float, ...]
-    """Probability of each option, in the order of the request's options."""
     none: float = 0.0
-    """Probability of "none of these"; 0 if the request does not allow this answer."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +106,10 @@ class ChoiceRequest:
 
     A request with the options in another order is a new question. White space in options is
     collapsed. Raises `LatteError` for too few or too many options, and for empty or equal ones.
+
+    Attributes:
+        options: Class names or short texts, in the order in which the describer sees them.
+        none_allowed: If True, "none of these" is added as the last option.
 
     Example:
         >>> from latte.api import ChoiceRequest
@@ -115,9 +127,7 @@ class ChoiceRequest:
     images: tuple[DescribedImage, ...]
     prompt: str
     options: tuple[str, ...]
-    """Class names or short texts, in the order in which the describer sees them."""
     none_allowed: bool = False
-    """If True, "none of these" is added as the last option."""
 
     def __post_init__(self) -> None:
         """Raise `LatteError` for too few, too many, empty or equal options."""
@@ -190,6 +200,19 @@ class ChoiceRequest:
 class QuestionCounts:
     """Counts of the questions that a labeler asked for one purpose, and of the answers.
 
+    Attributes:
+        questions: Number of distinct questions, including those whose answers were already in the
+            store.
+        stored: Number of questions whose answers were already in the store; they were not asked
+            again.
+        unanswered: Number of questions that the describer refused or could not answer.
+        kept: Number of images or clusters, each asked about twice, whose two answers agree.
+        contradictory: Number of images or clusters whose two answers contradict each other.
+        input_tokens: Tokens of prompts and images that the describer counted, including stored
+            answers.
+        output_tokens: Tokens of answers that the describer counted, including stored answers.
+        money: Price of these tokens; None if the recipe's budget names no price.
+
     Example:
         >>> from latte.api import QuestionCounts
         >>> QuestionCounts("images", questions=40, stored=0, unanswered=1, kept=15).contradictory
@@ -198,26 +221,25 @@ class QuestionCounts:
 
     purpose: str
     questions: int
-    """Number of distinct questions, including those whose answers were already in the store."""
     stored: int
-    """Number of questions whose answers were already in the store; they were not asked again."""
     unanswered: int
-    """Number of questions that the describer refused or could not answer."""
     kept: int = 0
-    """Number of images or clusters, each asked about twice, whose two answers agree."""
     contradictory: int = 0
-    """Number of images or clusters whose two answers contradict each other."""
     input_tokens: int = 0
-    """Tokens of prompts and images that the describer counted, including stored answers."""
     output_tokens: int = 0
-    """Tokens of answers that the describer counted, including stored answers."""
     money: float | None = None
-    """Price of these tokens; None if the recipe's budget names no price."""
 
 
 @dataclass(frozen=True)
 class ExpectedGain:
     """Gain in accuracy that answers bring on the training images, estimated without labels.
+
+    Attributes:
+        value: Expected gain, as a fraction of 1.
+        low: Lower end of the interval that contained the measured gain in nine of ten simulated
+            runs.
+        used: False if the labeler used no answer, for example because it does not trust the
+            describer.
 
     Example:
         >>> from latte.api import ExpectedGain
@@ -228,12 +250,9 @@ class ExpectedGain:
     """
 
     value: float
-    """Expected gain, as a fraction of 1."""
     low: float
-    """Lower end of the interval that contained the measured gain in nine of ten simulated runs."""
     high: float
     used: bool = True
-    """False if the labeler used no answer, for example because it does not trust the describer."""
 
     def __str__(self) -> str:
         if not self.used:

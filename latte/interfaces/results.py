@@ -54,6 +54,12 @@ class ClassAccuracy:
 class Evaluation:
     """Accuracy of one classifier on the evaluation split.
 
+    Attributes:
+        name: `zero-shot`, `adapted` or `candidate`; the same names with the suffix `OWN_IMAGES`; or
+            the name of a control run.
+        classes: Accuracy per class, in label order.
+        gain: Gain in top-1 over zero-shot on the same images (paired); None for zero-shot itself.
+
     Example:
         >>> from latte.api import ClassAccuracy, Evaluation, Interval
         >>> evaluation = Evaluation(
@@ -66,16 +72,12 @@ class Evaluation:
     """
 
     name: str
-    """`zero-shot`, `adapted` or `candidate`; the same names with the suffix `OWN_IMAGES`; or the
-    name of a control run."""
     images: int
     top1: Interval
     top5: float
     mean_per_class: float
     classes: tuple[ClassAccuracy, ...]
-    """Accuracy per class, in label order."""
     gain: Interval | None
-    """Gain in top-1 over zero-shot on the same images (paired); None for zero-shot itself."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,17 @@ class Calibration:
     With `scale` in place of the logit scale, the mean confidence equals an accuracy that latte
     estimates without labels. Only the calibration error, on evaluation images, needs labels.
 
+    Attributes:
+        scale: Calibrated factor of similarities before softmax; replaces the model's logit scale.
+        logit_scale: Logit scale of the model.
+        expected_accuracy: Accuracy estimated as mean calibrated confidence on training images.
+        images: Number of training images used for calibration.
+        error: Expected calibration error on the evaluation images, not used to calibrate.
+        uncalibrated_error: Expected calibration error with the model's logit scale.
+        own_exponent: Exponent that calibrates the posterior: each probability of an image is raised
+            to it, then the image's probabilities are divided by their sum. None if there is no
+            posterior, if it has one class per image, or if a person gave the class of every image.
+
     Example:
         >>> from latte.api import Calibration
         >>> Calibration(scale=50, logit_scale=100, expected_accuracy=0.7, images=200).temperature
@@ -92,21 +105,12 @@ class Calibration:
     """
 
     scale: float
-    """Calibrated factor of similarities before softmax; replaces the model's logit scale."""
     logit_scale: float
-    """Logit scale of the model."""
     expected_accuracy: float
-    """Accuracy estimated without labels: mean calibrated confidence on the training images."""
     images: int
-    """Number of training images used for calibration."""
     error: float | None = None
-    """Expected calibration error on the evaluation images, which were not used to calibrate."""
     uncalibrated_error: float | None = None
-    """Expected calibration error with the model's logit scale."""
     own_exponent: float | None = None
-    """Exponent that calibrates the posterior: each probability of an image is raised to it, then
-    the image's probabilities are divided by their sum. None if there is no posterior, if it has one
-    class per image, or if a person gave the class of every image."""
 
     @property
     def temperature(self) -> float:
@@ -118,6 +122,11 @@ class Calibration:
 class PresentNames:
     """Estimate of how many classes have at least one training image.
 
+    Attributes:
+        expected: Estimated number of classes with at least one training image.
+        low: Lower end of the 95 % interval; `high` is its upper end.
+        unsupported: Classes for which fewer than 0.5 training images are estimated, in label order.
+
     Example:
         >>> from latte.api import PresentNames
         >>> PresentNames(expected=12, low=10, high=15, unsupported=("okapi",)).expected
@@ -125,17 +134,20 @@ class PresentNames:
     """
 
     expected: int
-    """Estimated number of classes with at least one training image."""
     low: int
-    """Lower end of the 95 % interval; `high` is its upper end."""
     high: int
     unsupported: tuple[str, ...]
-    """Classes for which fewer than 0.5 training images are estimated, in label order."""
 
 
 @dataclass(frozen=True)
 class Described:
     """Texts about one training image, from one description of the recipe.
+
+    Attributes:
+        group: For scope `group`: the images shown to the describer, in order; empty for scope
+            `image`.
+        others: Further texts, if the recipe has several prompts, or asks for several answers per
+            prompt.
 
     Example:
         >>> from latte.api import Described
@@ -145,14 +157,15 @@ class Described:
 
     text: str
     group: tuple[ImageReference, ...] = ()
-    """For scope `group`: the images shown to the describer, in order; empty for scope `image`."""
     others: tuple[str, ...] = ()
-    """Further texts, if the recipe has several prompts, or asks for several answers per prompt."""
 
 
 @dataclass(frozen=True)
 class CutTexts:
     """Number of a description's texts that are too long for the text tower, which cuts their end.
+
+    Attributes:
+        texts: Number of distinct texts of the description.
 
     Example:
         >>> from latte.api import CutTexts
@@ -162,13 +175,17 @@ class CutTexts:
 
     description: str
     texts: int
-    """Number of distinct texts of the description."""
     cut: int
 
 
 @dataclass(frozen=True)
 class GalleryEntry:
     """Training image with its descriptions and its zero-shot, adapted and true label.
+
+    Attributes:
+        descriptions: Texts by description name, in the recipe's order, without descriptions of
+            scope `class`.
+        true_label: True label, if known. Training sees it only in recipes with `oracle: true`.
 
     Example:
         >>> from pathlib import Path
@@ -180,16 +197,19 @@ class GalleryEntry:
 
     image: ImageReference
     descriptions: Mapping[str, Described]
-    """Texts by description name, in the recipe's order, without descriptions of scope `class`."""
     frozen_label: int
     adapted_label: int
     true_label: int | None
-    """True label, if known. Training sees it only in recipes with `oracle: true`."""
 
 
 @dataclass(frozen=True)
 class ClassifiedImage:
     """Image with the one or two most probable classes, as the run predicts them.
+
+    Attributes:
+        labels: The predicted class, and the second likeliest class if it is known.
+        confidences: Probability of each class in `labels`.
+        true_label: True label of an evaluation image; None for a training image.
 
     Example:
         >>> from pathlib import Path
@@ -201,12 +221,9 @@ class ClassifiedImage:
 
     image: ImageReference
     labels: tuple[int, ...]
-    """The predicted class, and the second likeliest class if it is known."""
     confidences: tuple[float, ...]
-    """Probability of each class in `labels`."""
     zero_shot_label: int
     true_label: int | None
-    """True label of an evaluation image; None for a training image."""
 
 
 @dataclass(frozen=True)
@@ -243,6 +260,10 @@ class LabelFlow:
 class LearnerPrototypes:
     """Classifier of one learner before and after adapting, on the CPU; D is the feature width.
 
+    Attributes:
+        before: The zero-shot classifier: class text features (C, D) of the frozen CLIP.
+        after: The adapted prototypes (C·K, D).
+
     Example:
         >>> import torch
         >>> from latte.api import Classifier, LearnerPrototypes
@@ -253,14 +274,49 @@ class LearnerPrototypes:
 
     learner: str
     before: Classifier
-    """The zero-shot classifier: class text features (C, D) of the frozen CLIP."""
     after: Classifier
-    """The adapted prototypes (C·K, D)."""
 
 
 @dataclass(frozen=True)
 class RunResults:
     """Everything that a reporter may show about a run; a result not measured is None or empty.
+
+    Attributes:
+        folder: The run folder; a reporter writes only below it.
+        recipe: The resolved recipe as plain data.
+        seconds: Wall-clock seconds of each stage; a reused stage keeps its earlier time.
+        metrics: Lines of `metrics.jsonl`; `event` is `step` or `epoch`
+            (`latte/results/metrics_log.py`).
+        evaluations: Evaluations of zero-shot CLIP, the adapted model, then control runs; empty if
+            the dataset has no evaluation split. If the guard did not accept the adapted model in
+            full, its evaluation `candidate` follows. If the run has a posterior, evaluations whose
+            name ends with `OWN_IMAGES` use the test images that are also training images, which the
+            posterior classifies. All others use the remaining test images, or all test images if
+            none remain.
+        gallery: Random sample of the training images, chosen with the run's seed.
+        pseudo_label_counts: Training images per class, in label order: (with this zero-shot label,
+            adapted label).
+        verdict: Verdict of the recipe's guard; None if the recipe has no guard. If `strength` is
+            below 1, the adapted model is in the run's folder `candidate/`.
+        held_back: Number of texts that gates filtered out, per description and gate, in the
+            recipe's order.
+        cut_texts: Descriptions with texts that the text tower cuts, in the recipe's order.
+        questions: Counts of a labeler's questions to a describer, and of the answers, per purpose.
+        calibration: Calibration of confidence; None in runs of older versions.
+        present: Estimate of the classes with training images; None in runs of older versions.
+        confusions: For `zero-shot` and for `adapted`: pairs of true and predicted class, the pair
+            with most images first; empty if there is no evaluation split.
+        label_flows: Pairs of zero-shot and adapted label, the pair with most training images first.
+        mistakes: Evaluation images that `predictions.csv` classifies wrongly, the most confident
+            first.
+        uncertain: Up to 200 training images, the least certain first; empty in runs of older
+            versions.
+        prototypes: Prototypes of each learner, in the recipe's order; `==` does not compare them.
+        peak_memory_mb: Peak memory per stage in MiB, of the GPU if there is one, else of the
+            process, which may include memory that earlier stages freed.
+        expected_gain: Gain that a labeler expects from a describer's answers; None if it estimated
+            none.
+        reliability: What a labeler found out about the describer that it asked; None if nothing.
 
     Example:
         >>> from latte.api import RunResults
@@ -269,61 +325,31 @@ class RunResults:
     """
 
     folder: Path
-    """The run folder; a reporter writes only below it."""
     name: str
     recipe: Mapping[str, Any]
-    """The resolved recipe as plain data."""
     environment: Mapping[str, Any]
     class_names: tuple[str, ...]
     training_images: int
     skipped_images: int
     seconds: Mapping[str, float]
-    """Wall-clock seconds of each stage; a reused stage keeps its earlier time."""
     metrics: tuple[Mapping[str, Any], ...]
-    """Lines of `metrics.jsonl`; `event` is `step` or `epoch` (`latte/results/metrics_log.py`)."""
     evaluations: tuple[Evaluation, ...]
-    """Evaluations of zero-shot CLIP, the adapted model, then control runs; empty if the dataset has
-    no evaluation split.
-
-    If the guard did not accept the adapted model in full, its evaluation `candidate` follows. If
-    the run has a posterior, evaluations whose name ends with `OWN_IMAGES` use the test images that
-    are also training images, which the posterior classifies. All others use the remaining test
-    images, or all test images if none remain."""
     gallery: tuple[GalleryEntry, ...]
-    """Random sample of the training images, chosen with the run's seed."""
     pseudo_label_counts: tuple[tuple[int, int], ...]
-    """Training images per class, in label order: (with this zero-shot label, adapted label)."""
     verdict: Verdict | None = None
-    """Verdict of the recipe's guard; None if the recipe has no guard. If `strength` is below 1, the
-    adapted model is in the run's folder `candidate/`."""
     held_back: tuple[HeldBack, ...] = ()
-    """Number of texts that gates filtered out, per description and gate, in the recipe's order."""
     cut_texts: tuple[CutTexts, ...] = ()
-    """Descriptions with texts that the text tower cuts, in the recipe's order."""
     questions: tuple[QuestionCounts, ...] = ()
-    """Counts of a labeler's questions to a describer, and of the answers, per purpose."""
     calibration: Calibration | None = None
-    """Calibration of confidence; None in runs of older versions."""
     present: PresentNames | None = None
-    """Estimate of the classes with training images; None in runs of older versions."""
     confusions: Mapping[str, tuple[Confusion, ...]] = field(default_factory=dict)
-    """For `zero-shot` and for `adapted`: pairs of true and predicted class, the pair with most
-    images first; empty if there is no evaluation split."""
     label_flows: tuple[LabelFlow, ...] = ()
-    """Pairs of zero-shot and adapted label, the pair with most training images first."""
     mistakes: tuple[ClassifiedImage, ...] = ()
-    """Evaluation images that `predictions.csv` classifies wrongly, the most confident first."""
     uncertain: tuple[ClassifiedImage, ...] = ()
-    """Up to 200 training images, the least certain first; empty in runs of older versions."""
     prototypes: tuple[LearnerPrototypes, ...] = field(default=(), compare=False)
-    """Prototypes of each learner, in the recipe's order; `==` does not compare them."""
     peak_memory_mb: Mapping[str, float] = field(default_factory=dict)
-    """Peak memory per stage in MiB, of the GPU if there is one, else of the process, which may
-    include memory that earlier stages freed."""
     expected_gain: ExpectedGain | None = None
-    """Gain that a labeler expects from a describer's answers; None if it estimated none."""
     reliability: str | None = None
-    """What a labeler found out about the describer that it asked; None if nothing."""
 
 
 class Reporter(Component[OptionsT]):

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 class FeatureBank:
     """Features of all training images from one learner; row i belongs to training image i.
 
+    Attributes:
+        features: (N, D), L2-normalised, without gradient, on the run's device; images go through
+            the evaluation transform.
+
     Example:
         >>> import torch
         >>> from latte.api import FeatureBank
@@ -28,8 +32,6 @@ class FeatureBank:
     """
 
     features: Tensor
-    """(N, D), L2-normalised, without gradient, on the run's device; images go through the
-    evaluation transform."""
 
 
 def _no_names(names: Sequence[str]) -> Tensor:
@@ -43,6 +45,32 @@ def _no_texts(labels: Tensor) -> Mapping[str, Tensor]:
 @dataclass(frozen=True)
 class TrainingStart:
     """Input of labelers and aggregators before the first step, computed by the frozen CLIP.
+
+    Attributes:
+        class_features: (C, D): the zero-shot classifier, one unit row per class.
+        image_features: (N, D): frozen unit features of the training images, from the evaluation
+            transform.
+        zero_shot_labels: (N,) int64: the top-1 zero-shot class of each training image.
+        description_features: Returns the frozen CLIP's text features (N, D) of the description with
+            the given name: of the text (scope `group`: the sampled text) of each training image.
+            Several texts of an image give their normalised mean feature. Texts are encoded at the
+            first call.
+        texts: Maps labels (N,) of all training images to the mapping that
+            `PrototypeAggregator.supervise` receives as `texts`: description name to features (N, D)
+            of the frozen CLIP, in the recipe's order. For a description of scope `class`, row i is
+            the text feature of label i. For other scopes, features equal `description_features`.
+            Texts are encoded at the first call.
+        description_weights: Weight of each description, by name, when an aggregator mixes texts; 1
+            if absent.
+        corrections: (N,) int64, on the run's device: class that a person gave to the image, or -1;
+            None if the recipe has no corrections. The engine puts these classes into all label
+            streams; a labeler may use them to label other images.
+        questions: Lets a labeler ask a describer, a model that looks at images, in
+            `on_epoch_start`; None unless the options of a labeler name a describer
+            (`Options.questions_to`).
+        encode_names: Returns the frozen CLIP's unit text features (K, D) of K alternative class
+            names or short descriptions of classes, each inserted into the dataset's templates; for
+            labelers that use `questions`.
 
     Example:
         >>> import torch
@@ -59,38 +87,22 @@ class TrainingStart:
 
     class_names: tuple[str, ...]
     class_features: Tensor
-    """(C, D): the zero-shot classifier, one unit row per class."""
     image_features: Tensor
-    """(N, D): frozen unit features of the training images, from the evaluation transform."""
     zero_shot_labels: Tensor
-    """(N,) int64: the top-1 zero-shot class of each training image."""
     description_features: Callable[[str], Tensor]
-    """Returns the frozen CLIP's text features (N, D) of the description with the given name: of the
-    text (scope `group`: the sampled text) of each training image. Several texts of an image give
-    their normalised mean feature. Texts are encoded at the first call."""
     texts: Callable[[Tensor], Mapping[str, Tensor]] = _no_texts
-    """Maps labels (N,) of all training images to the mapping that `PrototypeAggregator.supervise`
-    receives as `texts`: description name to features (N, D) of the frozen CLIP, in the recipe's
-    order. For a description of scope `class`, row i is the text feature of label i. For other
-    scopes, features equal `description_features`. Texts are encoded at the first call."""
     description_weights: Mapping[str, float] = field(default_factory=dict)
-    """Weight of each description, by name, when an aggregator mixes texts; 1 if absent."""
     corrections: Tensor | None = None
-    """(N,) int64, on the run's device: class that a person gave to the image, or -1; None if the
-    recipe has no corrections. The engine puts these classes into all label streams; a labeler may
-    use them to label other images."""
     questions: Questions | None = None
-    """Lets a labeler ask a describer, a model that looks at images, in `on_epoch_start`; None
-    unless the options of a labeler name a describer (`Options.questions_to`)."""
     encode_names: Callable[[Sequence[str]], Tensor] = _no_names
-    """Returns the frozen CLIP's unit text features (K, D) of K alternative class names or short
-    descriptions of classes, each inserted into the dataset's templates; for labelers that use
-    `questions`."""
 
 
 @dataclass(frozen=True)
 class Batch:
     """Batch of training images for one step of one learner.
+
+    Attributes:
+        indices: (B,) int64, on the CPU: indices of training images.
 
     Example:
         >>> import torch
@@ -101,7 +113,6 @@ class Batch:
 
     learner: str
     indices: Tensor
-    """(B,) int64, on the CPU: indices of training images."""
     epoch: int
     step: int
 
@@ -109,6 +120,11 @@ class Batch:
 @dataclass(frozen=True)
 class LabelStream:
     """Pseudo-labels of a batch from one source; LatteCLIP has the streams `frozen` and `current`.
+
+    Attributes:
+        labels: (B,) int64 class indices.
+        weights: (B,) in [0, 1]: 0 excludes an image from the loss and from the prototypes.
+        scale: Factor by which the engine multiplies the loss of this stream.
 
     Example:
         >>> import torch
@@ -119,11 +135,8 @@ class LabelStream:
 
     name: str
     labels: Tensor
-    """(B,) int64 class indices."""
     weights: Tensor
-    """(B,) in [0, 1]: 0 excludes an image from the loss and from the prototypes."""
     scale: float = 1.0
-    """Factor by which the engine multiplies the loss of this stream."""
 
 
 def full_stream(name: str, labels: Tensor, image_features: Tensor, scale: float) -> LabelStream:
@@ -144,6 +157,9 @@ def full_stream(name: str, labels: Tensor, image_features: Tensor, scale: float)
 class EpochInfo:
     """Classifiers that a labeler returns at the start of an epoch, for prototype aggregators.
 
+    Attributes:
+        classifiers: Classifiers for unseen images, by learner name and without gradient.
+
     Example:
         >>> import torch
         >>> from latte.api import Classifier, EpochInfo
@@ -153,12 +169,16 @@ class EpochInfo:
     """
 
     classifiers: Mapping[str, Classifier] = field(default_factory=dict)
-    """Classifiers for unseen images, by learner name and without gradient."""
 
 
 @dataclass(frozen=True)
 class Posterior:
     """The most probable classes of each of the N training images, from one labeling of them all.
+
+    Attributes:
+        labels: (N, K) int64: the K most probable classes of each image, the most probable first.
+        probabilities: (N, K) floats: probabilities of `labels`. A row sums to at most 1, because
+            less probable classes are left out.
 
     Example:
         >>> import torch
@@ -170,10 +190,7 @@ class Posterior:
     """
 
     labels: Tensor
-    """(N, K) int64: the K most probable classes of each image, the most probable first."""
     probabilities: Tensor
-    """(N, K) floats: probabilities of `labels`. A row sums to at most 1, because less probable
-    classes are left out."""
 
 
 class Trainable(Component[OptionsT]):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,13 +17,25 @@ from latte.api import Backbone, BackboneLoader, Kind, LatteError, ModuleBackbone
 from latte.interfaces.errors import error_line
 from latte.registry.registry import load_registry
 from latte.testing.blocks import check_blocks
-from latte.testing.component import ComponentContract, imports_torch
+from latte.testing.component import ComponentContract, imports_torch, run_program
 from latte.testing.fixtures import noise
 
 _OLD_TORCH = Version(torch.__version__) < Version("2.10")
 """True if this version of torch may make the traced batch size a constant; the ONNX export refuses
 such versions."""
 TEXTS = ("a photo of a cat", "a dog", "the small red house beside a river, seen from above")
+_NOT_IMPORTABLE = 3
+_PROGRAM = f"""
+import json, pkgutil, sys
+from pathlib import Path
+
+name, folder, *texts = sys.argv[1:]
+try:
+    loader = pkgutil.resolve_name(name)
+except (ImportError, AttributeError, ValueError):
+    sys.exit({_NOT_IMPORTABLE})
+print(json.dumps(loader.load_saved(Path(folder), "cpu").encode_texts(texts).tolist()))
+"""
 
 
 class BackboneContract(ComponentContract):
@@ -82,6 +96,38 @@ class BackboneContract(ComponentContract):
         again = self.load(tmp_path)
         assert _equal(first, _outputs(again)), "a second load gives different features"
         assert backbone.fingerprint == again.fingerprint
+
+    def test_features_are_equal_in_another_process(self, tmp_path: Path) -> None:
+        """Text features must not depend on the process, for example on Python's salted `hash`."""
+        loader = type(self.loader(tmp_path))
+        self.load(tmp_path).fork().save(tmp_path / "saved")
+        name = f"{loader.__module__}:{loader.__qualname__}"
+        seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
+        arguments = (name, str(tmp_path / "saved"), *TEXTS)
+        ended = run_program(_PROGRAM, *arguments, PYTHONHASHSEED=seed)
+        if ended.returncode == _NOT_IMPORTABLE:
+            pytest.skip(f"a new process cannot import {name}")
+        assert ended.returncode == 0, f"loading in a new process failed:\n{ended.stderr}"
+        with torch.no_grad():
+            expected = loader.load_saved(tmp_path / "saved", "cpu").encode_texts(TEXTS)
+        found = torch.tensor(json.loads(ended.stdout.splitlines()[-1]))
+        assert torch.allclose(found, expected, atol=1e-5), (
+            "a new process computes other text features. Does the tokenizer use Python's `hash`, "
+            "which is salted in each process? Use `hashlib`"
+        )
+
+    def test_long_texts_that_are_cut_are_counted(self, tmp_path: Path) -> None:
+        """If the tower ignores the end of long texts, `count_cut` must count these texts."""
+        backbone = self.load(tmp_path)
+        texts = ["word " * 2000 + end for end in ("cat", "dog")]
+        with torch.no_grad():
+            one, other = backbone.encode_texts(texts)
+        if torch.equal(one, other):
+            assert backbone.count_cut(texts) == 2, (
+                "texts of 2001 words that differ in the last word have equal features, but "
+                f"count_cut() returns {backbone.count_cut(texts)}, not 2: count the texts that the "
+                "tower cuts off, so that latte warns about them"
+            )
 
     @pytest.mark.parametrize("text", ["", "W" * 3, "word " * 2000, "ü 写真 🦊"])
     def test_a_feature_does_not_depend_on_other_texts(self, tmp_path: Path, text: str) -> None:
@@ -158,7 +204,10 @@ class BackboneContract(ComponentContract):
         backbone = self.load(tmp_path).fork()
         before = backbone.logit_scale.detach().clone()
         assert before.shape == ()
-        assert 0 < before.item() < float("inf")
+        assert 1 <= before.item() <= 1000, (
+            f"the logit scale is {before.item():.4g}, not between 1 and 1000: `logit_scale` is the "
+            "factor of similarities, such as 100, and CLIP's parameter is its logarithm"
+        )
         backbone.clamp_logit_scale()
         assert torch.equal(backbone.logit_scale.detach(), before), "a frozen one was clamped"
         for one in backbone.train_only("all").values():

@@ -159,17 +159,20 @@ def imports_torch(distribution: str) -> str:
 
     A new interpreter lists the package's components and imports their options, once per package.
     """
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-        "LATTE_PLUGINS": distribution,
-    }
-    ended = subprocess.run(
-        [sys.executable, "-c", _PROGRAM, distribution],
-        env=environment,
+    ended = run_program(_PROGRAM, distribution, LATTE_PLUGINS=distribution)
+    assert ended.returncode == 0, f"listing {distribution} failed:\n{ended.stderr}"
+    return ended.stdout.strip()
+
+
+def run_program(
+    program: str, *arguments: str, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run `program` in a new interpreter that finds the same modules as this one."""
+    paths = os.pathsep.join(path for path in sys.path if path)
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        env={**os.environ, "PYTHONPATH": paths, **variables},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert ended.returncode == 0, f"listing {distribution} failed:\n{ended.stderr}"
-    return ended.stdout.strip()

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, get_args
 
 import pytest
 import torch
+from torch import Tensor
 from torch.nn.functional import normalize
 
 from latte.api import (
@@ -25,7 +26,7 @@ from latte.api import (
 )
 from latte.testing.component import ComponentContract
 from latte.testing.doubles import FixedPrototypes
-from latte.testing.fixtures import training_start, unit_rows
+from latte.testing.fixtures import separated_start, training_start, unit_rows
 from latte.testing.prototypes import check_classifier
 
 LEARNERS = ("first", "second")
@@ -50,19 +51,20 @@ class PseudoLabelerContract(ComponentContract):
 
     def begin(self, labeler: PseudoLabeler[Any], start: TrainingStart, epoch: int) -> EpochInfo:
         """Call `on_epoch_start` as the engine does; feature banks are passed only if needed."""
-        banks = {}
-        if labeler.needs_feature_banks:
-            count, width = start.image_features.shape
-            for place, name in enumerate(LEARNERS):
-                rows = start.image_features + 0.3 * unit_rows(count, width, seed=5 + place)
-                banks[name] = FeatureBank(normalize(rows, dim=1))
+        banks = _banks(labeler, start)
         return labeler.on_epoch_start(banks, _aggregators(labeler, start), epoch)
 
     def assign(
         self, labeler: PseudoLabeler[Any], start: TrainingStart, size: int, first: int = 0
     ) -> list[LabelStream]:
         """Return the labeler's streams for `size` training images, beginning at index `first`."""
-        indices = (torch.arange(size) + first) % len(start.image_features)
+        return self._assign(
+            labeler, start, (torch.arange(size) + first) % len(start.image_features)
+        )
+
+    def _assign(
+        self, labeler: PseudoLabeler[Any], start: TrainingStart, indices: Tensor
+    ) -> list[LabelStream]:
         batch = Batch(LEARNERS[0], indices, epoch=0, step=0)
         features = start.image_features[indices]
         before = features.clone()
@@ -92,6 +94,67 @@ class PseudoLabelerContract(ComponentContract):
         first = self.assign(one, start, 7)
         _check_equal(first, self.assign(one, start, 7), "asking twice changes the labels")
         _check_equal(first, self.assign(other, start, 7), "two equal labelers disagree")
+
+    def test_labels_belong_to_images(self, tmp_path: Path) -> None:
+        """Unless `refresh` is `step`, the label and weight of an image depend on its index only."""
+        start = training_start()
+        labeler = self.started(tmp_path, start)
+        if labeler.refresh == "step":
+            pytest.skip("the labeler computes new labels in each step")
+        self.begin(labeler, start, epoch=0)
+        count = len(start.image_features)
+        for stream in self._assign(labeler, start, torch.arange(count)):
+            for indices in (torch.arange(count).flip(0), torch.tensor([5, 2, 9])):
+                found = {one.name: one for one in self._assign(labeler, start, indices)}
+                own = found[stream.name]
+                assert torch.equal(own.labels, stream.labels[indices]) and torch.allclose(
+                    own.weights, stream.weights[indices], atol=1e-5
+                ), (
+                    f"stream {stream.name!r}: an image has another label or weight in another "
+                    "batch; index labels and weights of all images by `batch.indices`"
+                )
+
+    def test_labels_and_classifiers_fit_well_separated_classes(self, tmp_path: Path) -> None:
+        """On a bank of well separated classes, every result must name the zero-shot classes."""
+        start = separated_start()
+        labeler, learner = self.started(tmp_path, start), LEARNERS[0]
+        info = self.begin(labeler, start, epoch=0)
+        known, everything = start.zero_shot_labels, torch.ones(len(start.image_features))
+        chosen = {
+            f"stream {one.name!r}": (one.labels, one.weights)
+            for one in self._assign(labeler, start, torch.arange(len(known)))
+        }
+        if (posterior := labeler.posterior(learner)) is not None:
+            chosen["the posterior"] = (posterior.labels[:, 0], everything)
+        if (classifier := info.classifiers.get(learner)) is not None:
+            best = classifier.similarities(start.image_features).argmax(dim=1)
+            chosen["the classifier"] = (best, everything)
+        for name, (labels, weights) in chosen.items():
+            used = weights > 0
+            right = int((labels == known)[used].sum())
+            assert right >= 0.75 * int(used.sum()), (
+                f"{name} names the zero-shot class of {right} of {int(used.sum())} images of well "
+                "separated classes. Are classes in the order of `class_names`, is the best class "
+                "the largest score, and is a bias in similarity units (logits / logit scale)?"
+            )
+
+    def test_inputs_stay_unchanged(self, tmp_path: Path) -> None:
+        """`TrainingStart` and feature banks must stay unchanged, because others read them too."""
+        start = training_start()
+        labeler: PseudoLabeler[Any] = self.make(tmp_path)
+        inputs = {
+            f"`TrainingStart.{name}`": getattr(start, name)
+            for name in ("class_features", "image_features", "zero_shot_labels")
+        }
+        banks = _banks(labeler, start)
+        inputs |= {f"the feature bank of {name!r}": bank.features for name, bank in banks.items()}
+        before = {name: tensor.clone() for name, tensor in inputs.items()}
+        labeler.start(start)
+        labeler.on_epoch_start(banks, _aggregators(labeler, start), 0)
+        self.assign(labeler, start, 5)
+        labeler.posterior(LEARNERS[0])
+        changed = [name for name in inputs if not torch.equal(inputs[name], before[name])]
+        assert not changed, f"the labeler writes into {changed[0]}: change a clone() instead"
 
     def test_on_epoch_start_returns_valid_classifiers(self, tmp_path: Path) -> None:
         """Classifiers in the returned `EpochInfo` must be valid and belong to known learners."""
@@ -150,6 +213,16 @@ class PseudoLabelerContract(ComponentContract):
                 f"resumes within an epoch does not call on_epoch_start() again ({what})"
             ) from error
         _check_equal(expected, resumed, message)
+
+
+def _banks(labeler: PseudoLabeler[Any], start: TrainingStart) -> dict[str, FeatureBank]:
+    banks = {}
+    if labeler.needs_feature_banks:
+        count, width = start.image_features.shape
+        for place, name in enumerate(LEARNERS):
+            rows = start.image_features + 0.3 * unit_rows(count, width, seed=5 + place)
+            banks[name] = FeatureBank(normalize(rows, dim=1))
+    return banks
 
 
 def _aggregators(

@@ -275,7 +275,7 @@ class GroupDescription(AskedDescription[GroupT]):
 
     @property
     def correct_images(self) -> int | None:
-        """Number of images per group whose true label is the group's class; None: unknown."""
+        """Number of images per group whose true label is the group's class; None if unknown."""
         return self.options.correct
 
     @property

@@ -113,6 +113,8 @@ def test_paths_and_names_in_another_unicode_form_are_the_same(tmp_path: Path) ->
         assert len(import_answers(review, file)) == 1
         assert contents(review) == expected
         review.file.unlink()
+
+
 def test_semicolons_and_the_columns_path_and_class_are_read(review: Review, tmp_path: Path) -> None:
     path = csv_file(tmp_path, f"{EVIDENCE[0]};dog", header="path;class")
     assert [one.label for one in import_answers(review, path)] == ["dog"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,7 +13,7 @@ import pytest
 from latte.api import Options
 from latte.components import latte_components
 from latte.components.datasets.published.facts import all_facts
-from latte.interfaces import Component, NoOptions
+from latte.interfaces import Component, DescribeRequest, NoOptions
 from latte.testing import (
     BackboneContract,
     ComponentContract,
@@ -27,6 +27,7 @@ from latte.testing import (
     ReporterContract,
     TrainableContract,
 )
+from latte.testing.doubles import EchoDescriber
 from latte.testing.fixtures import tiny_images
 from latte.testing.tiny_runs import write_tiny_clip
 from latte.toolkit.descriptions import with_template
@@ -50,6 +51,23 @@ class TestPhrases(DescriberContract):
         sections = ("objects", "materials", "colours", "textures", "scenes")
         text = "\n".join(f"[{name}]\n{name[:-1]} one\n{name[:-1]} two" for name in sections)
         (folder / "bank.txt").write_text(text)
+
+
+class Flaky(EchoDescriber):
+    """Describer whose first call fails, as that of a busy server does."""
+
+    called = False
+
+    def describe(self, requests: Sequence[DescribeRequest]) -> list[str]:
+        if not self.called:
+            self.called = True
+            raise ConnectionError("the server is busy")
+        return super().describe(requests)
+
+
+class TestATemporaryFailure(DescriberContract):
+    def build(self) -> tuple[type[Component[Any]], Options]:
+        return Flaky, NoOptions()
 
 
 class TestClass(DescriptionTypeContract):

@@ -120,6 +120,10 @@ class TestClear(ExampleContract, PseudoLabelerContract):
     module = "latte_clear"
 
 
+class TestShares(ExampleContract, PseudoLabelerContract):
+    module = "latte_shares"
+
+
 class TestDrift(ExampleContract, PrototypeAggregatorContract):
     module = "latte_drift"
 

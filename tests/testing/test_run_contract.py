@@ -106,3 +106,7 @@ def test_commands_return_exit_code_and_output(latte_runs: TinyRuns, tmp_path: Pa
         latte_runs.check(f"lables: [frozen]\n{RECIPE}")
     with pytest.raises(AssertionError, match="exit code 2, not 0"):
         latte_runs.run(RECIPE, "train.batch_size=0")
+
+
+class TestRunsWithoutSteps(RunContract):
+    recipe = "labels: [frozen]\nprototypes: templates\nloss: contrastive\ntrain: {max_steps: 0}\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
 import pytest
@@ -16,17 +16,7 @@ pytestmark = pytest.mark.thorough
 class OnServer(DescriberContract):
     component = "openai"
     asked: ClassVar[dict[str, object]] = {}
-
-    @pytest.fixture(autouse=True)
-    def server(self) -> Iterator[None]:
-        with chat_server(seen) as server:
-            type(self).options = {"base_url": server.url, **self.asked}
-            yield
-
-
-class TestOpenAI(OnServer):
-    asked: ClassVar = {"model": "llava"}
-    changes: ClassVar = {
+    changes: ClassVar[Mapping[str, object]] = {
         "model": "larger",
         "revision": "2",
         "system_prompt": "Be brief.",
@@ -39,13 +29,39 @@ class TestOpenAI(OnServer):
         "quality": 50,
         "detail": "low",
     }
+    without_effect_on_texts: ClassVar[Sequence[str]] = (
+        "base_url",
+        "key_env",
+        "seed",  # only above temperature 0
+        "images",  # groups are composed before a request is made
+        "max_images",
+        "concurrency",
+        "timeout",
+        "retries",
+        "max_wait",
+    )
+
+    @pytest.fixture(autouse=True)
+    def server(self) -> Iterator[None]:
+        with chat_server(seen) as server:
+            type(self).options = {"base_url": server.url, **self.asked}
+            yield
+
+
+class TestOpenAI(OnServer):
+    asked: ClassVar = {"model": "llava"}
 
 
 class TestOpenAIOfTheOnlyModel(OnServer):
     asked: ClassVar = {"images": "separate", "max_images": 3}
-    changes: ClassVar = {"model": "larger"}
 
 
 class TestOpenAIThatSamples(OnServer):
     asked: ClassVar = {"model": "llava", "temperature": 0.7, "format": "png"}
-    changes: ClassVar = {"seed": 1, "temperature": None}
+    changes: ClassVar = {
+        **{name: value for name, value in OnServer.changes.items() if name != "quality"},
+        "seed": 1,
+        "temperature": None,
+        "format": "jpeg",
+    }
+    without_effect_on_texts: ClassVar = (*OnServer.without_effect_on_texts, "quality")

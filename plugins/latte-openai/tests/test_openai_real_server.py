@@ -11,16 +11,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar
 
 import httpx2
 import pytest
 from latte_openai.errors import RequestError
 from openai_double import describer
 from openai_tiny_llava import write_tiny_llava
+from test_openai_contract import OnServer
 
 from latte.api import ChoiceRequest, DescribeRequest, Refusal
-from latte.testing import DescriberContract
 from latte.testing.fixtures import described_images
 
 NEEDED = ("transformers", "fastapi", "uvicorn", "accelerate")
@@ -78,11 +77,8 @@ def _wait_for(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
     raise AssertionError(f"no answer in {START_SECONDS} s: {log.read_text(errors='replace')}")
 
 
-class TestTransformersServe(DescriberContract):
+class TestTransformersServe(OnServer):
     """The contract of describers, `describe` and `choose`, with a server of another project."""
-
-    component = "openai"
-    changes: ClassVar = {"max_tokens": 4, "temperature": 0.5}
 
     @pytest.fixture(autouse=True)
     def server(self, url: str) -> None:

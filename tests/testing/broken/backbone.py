@@ -55,7 +55,7 @@ class Forgetful(SmallBackbone):
 
 class TestTextsWithEqualFeatures(Fault, BackboneContract):
     broken = loader_of(Forgetful)
-    fails: ClassVar = {"features_differ"}
+    fails: ClassVar = {"features_differ", "long_texts_that_are_cut_are_counted"}
 
 
 class Random(SmallLoader):
@@ -350,3 +350,45 @@ class Misspelt(SmallBackbone):
 class TestBlocksThatDoNotExist(Fault, BackboneContract):
     broken = loader_of(Misspelt)
     fails: ClassVar = {"blocks_are_listed_by_tower_and_in_order"}
+
+
+class Salted(SmallBackbone):
+    """Hashes words with Python's `hash`, which differs in each process."""
+
+    def tokens(self, texts: Sequence[str]) -> list[list[int]]:
+        return [[0, *(hash(word) % 256 for word in text.split())] for text in texts]
+
+
+class SaltedLoader(SmallLoader):
+    backbone = Salted
+
+
+class TestATokenizerWithSaltedHashes(Fault, BackboneContract):
+    broken = SaltedLoader
+    fails: ClassVar = {"features_are_equal_in_another_process"}
+
+
+class Raw(SmallLoader):
+    """Stores the logit scale itself, not its logarithm."""
+
+    def load(self) -> SmallBackbone:
+        backbone = super().load()
+        backbone.model.logit_scale.data.fill_(14.3)
+        return backbone
+
+
+class TestTheLogitScaleIsNoLogarithm(Fault, BackboneContract):
+    broken = Raw
+    fails: ClassVar = {"the_logit_scale_is_limited"}
+
+
+class Cutting(SmallBackbone):
+    """Reads the first hundred characters of texts and counts no text as cut."""
+
+    def tokens(self, texts: Sequence[str]) -> list[list[int]]:
+        return super().tokens([text[:100] for text in texts])
+
+
+class TestTextsThatAreCutAreNotCounted(Fault, BackboneContract):
+    broken = loader_of(Cutting)
+    fails: ClassVar = {"long_texts_that_are_cut_are_counted"}

@@ -146,6 +146,12 @@ class TestAnOptionIsNotInTheFingerprint(Fault, DescriberContract):
     fails: ClassVar = {"options_that_change_texts_change_the_fingerprint"}
 
 
+class TestAnOptionIsNotListed(Fault, DescriberContract):
+    broken = Shout
+    given = ShoutOptions()
+    fails: ClassVar = {"options_that_change_texts_change_the_fingerprint"}
+
+
 class Boastful(Echo):
     max_images = 4
 

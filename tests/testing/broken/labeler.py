@@ -53,6 +53,10 @@ class OneTooMany(ChangedStreams):
 
 class TestLabelsBeyondTheClasses(FaultyStreams, PseudoLabelerContract):
     broken = OneTooMany
+    fails: ClassVar = {
+        "streams_are_well_formed",
+        "labels_and_classifiers_fit_well_separated_classes",
+    }
 
 
 class Floats(ChangedStreams):
@@ -118,6 +122,8 @@ class TestFeaturesAreWrittenInto(Fault, PseudoLabelerContract):
     broken = Vandal
     given = CurrentOptions()
     fails: ClassVar = {
+        "labels_and_classifiers_fit_well_separated_classes",
+        "inputs_stay_unchanged",
         "streams_are_well_formed",
         "labels_are_deterministic",
         "a_stopped_run_goes_on_with_the_same_labels",
@@ -138,7 +144,11 @@ class Gambler(FrozenLabeler):
 class TestLabelsAreDrawn(Fault, PseudoLabelerContract):
     broken = Gambler
     given = FrozenOptions()
-    fails: ClassVar = {"labels_are_deterministic", "a_stopped_run_goes_on_with_the_same_labels"}
+    fails: ClassVar = {
+        "labels_belong_to_images",
+        "labels_are_deterministic",
+        "a_stopped_run_goes_on_with_the_same_labels",
+    }
 
 
 class Forgetful(FrozenLabeler):
@@ -171,7 +181,10 @@ class Zero(FrozenLabeler):
 class TestTheClassifierIsZero(Fault, PseudoLabelerContract):
     broken = Zero
     given = FrozenOptions()
-    fails: ClassVar = {"on_epoch_start_returns_valid_classifiers"}
+    fails: ClassVar = {
+        "labels_and_classifiers_fit_well_separated_classes",
+        "on_epoch_start_returns_valid_classifiers",
+    }
 
 
 class Opinion(FrozenLabeler):
@@ -183,10 +196,11 @@ class Opinion(FrozenLabeler):
         super().start(start)
         self.images = len(start.image_features)
         self.classes = len(start.class_names)
+        self.best = start.zero_shot_labels
 
     def posterior(self, learner: str) -> Posterior | None:
         kept = min(2, self.classes)
-        labels = torch.arange(kept).repeat(self.images, 1)
+        labels = (self.best[: self.images, None] + torch.arange(kept)) % self.classes
         return Posterior(labels, torch.tensor([[0.6, 0.3]])[:, :kept].repeat(self.images, 1))
 
 
@@ -214,7 +228,10 @@ class Absent(Opinion):
 class TestAnImageHasNoPosterior(Fault, PseudoLabelerContract):
     broken = Absent
     given = FrozenOptions()
-    fails: ClassVar = {"a_posterior_is_well_formed_and_survives_a_stop"}
+    fails: ClassVar = {
+        "labels_and_classifiers_fit_well_separated_classes",
+        "a_posterior_is_well_formed_and_survives_a_stop",
+    }
 
 
 class Lost(Opinion):
@@ -244,4 +261,104 @@ class Silent(FrozenLabeler):
 class TestNoRoundInfo(Fault, PseudoLabelerContract):
     broken = Silent
     given = FrozenOptions()
-    fails: ClassVar = {"on_epoch_start_returns_valid_classifiers"}
+    fails: ClassVar = {
+        "labels_and_classifiers_fit_well_separated_classes",
+        "on_epoch_start_returns_valid_classifiers",
+    }
+
+
+class Positional(FrozenLabeler):
+    """Labels by the position in the batch."""
+
+    def assign(
+        self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
+    ) -> list[LabelStream]:
+        return super().assign(
+            replace(batch, indices=torch.arange(len(batch.indices))), image_features, aggregator
+        )
+
+
+class TestLabelsByPosition(Fault, PseudoLabelerContract):
+    broken = Positional
+    given = FrozenOptions()
+    fails: ClassVar = {"labels_belong_to_images"}
+
+
+class Farthest(CurrentLabeler):
+    def assign(
+        self, batch: Batch, image_features: Tensor, aggregator: PrototypeAggregator[Any]
+    ) -> list[LabelStream]:
+        return super().assign(batch, -image_features, aggregator)
+
+
+class TestTheFarthestClass(Fault, PseudoLabelerContract):
+    broken = Farthest
+    given = CurrentOptions()
+    fails: ClassVar = {"labels_and_classifiers_fit_well_separated_classes"}
+
+
+class Trained(FrozenLabeler):
+    """Returns the zero-shot classifier; subclasses add faults."""
+
+    def start(self, start: Any) -> None:
+        super().start(start)
+        self.rows = start.class_features
+        self.shares = torch.bincount(start.zero_shot_labels, minlength=len(self.rows)) + 1.0
+
+    def on_epoch_start(self, banks: Any, aggregators: Any, epoch: int) -> EpochInfo:
+        return EpochInfo({"first": self.classifier()})
+
+    def classifier(self) -> Classifier:
+        raise NotImplementedError
+
+
+class Shuffled(Trained):
+    def classifier(self) -> Classifier:
+        return Classifier(self.rows.flip(0), torch.arange(len(self.rows)))
+
+
+class TestTheClassifierHasAnotherOrder(Fault, PseudoLabelerContract):
+    broken = Shuffled
+    given = FrozenOptions()
+    fails: ClassVar = {"labels_and_classifiers_fit_well_separated_classes"}
+
+
+class Biased(Trained):
+    """Adds the logarithm of the class frequencies to similarities instead of logits."""
+
+    def classifier(self) -> Classifier:
+        bias = (self.shares / self.shares.sum()).log()
+        return Classifier(self.rows, torch.arange(len(self.rows)), bias)
+
+
+class TestTheBiasIsInLogits(Fault, PseudoLabelerContract):
+    broken = Biased
+    given = FrozenOptions()
+    fails: ClassVar = {"labels_and_classifiers_fit_well_separated_classes"}
+
+
+class Centring(FrozenLabeler):
+    needs_feature_banks = True
+
+    def on_epoch_start(self, banks: Any, aggregators: Any, epoch: int) -> EpochInfo:
+        for bank in banks.values():
+            bank.features.sub_(bank.features.mean(dim=0))
+        return EpochInfo()
+
+
+class TestAFeatureBankIsWrittenInto(Fault, PseudoLabelerContract):
+    broken = Centring
+    given = FrozenOptions()
+    fails: ClassVar = {"inputs_stay_unchanged"}
+
+
+class Doubling(FrozenLabeler):
+    def start(self, start: Any) -> None:
+        super().start(start)
+        start.image_features.mul_(2)
+
+
+class TestTheTrainingStartIsWrittenInto(Fault, PseudoLabelerContract):
+    broken = Doubling
+    given = FrozenOptions()
+    fails: ClassVar = {"inputs_stay_unchanged"}
