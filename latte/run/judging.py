@@ -74,13 +74,8 @@ def judge_and_save(
         if trained:
             size, progress = workspace.recipe.evaluate.batch_size, workspace.progress
             features = candidate.encode(images.training.cache, size, progress, "label images")
-        strength = distributed.broadcast(
-            lambda: (
-                (
-                    _judge(workspace, images, zero_shot, candidate, posterior, features, unlike)
-                ).strength
-            )
-        )
+        evidence = (workspace, images, zero_shot, candidate, posterior, features)
+        strength = distributed.broadcast(lambda: _judge(*evidence, unlike).strength)
         written.append(folder.verdict)
     elif unlike:
         workspace.progress.say(f"warning: {unlike}")
@@ -99,7 +94,7 @@ def unlike_posterior(candidate: Adapted, zero_shot: ZeroShot, posterior: Posteri
     """Return a sentence if the classifier contradicts the posterior, else None.
 
     Guards see the posterior's labels of the training images, but `predict` uses the classifier for
-    new images. Of the training images, a fitted mixture's classifier gives 95 % or more the
+    new images. Of the training images, a fitted mixture's classifier gives 94 % or more the
     posterior's class, and never fewer than zero-shot CLIP (seven labelled sets, their subsets).
     Less than `LEAST_AGREEMENT` times zero-shot's share is a mistake, such as rows in another order.
     """
