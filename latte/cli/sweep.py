@@ -58,7 +58,7 @@ def sweep(
     """
     from latte.report.comparison.comparison import compare_runs
     from latte.report.comparison.output import table
-    from latte.run.sweep import parse_seeds, plan_sweep
+    from latte.run.sweep import key_of, parse_seeds, plan_sweep
 
     registry = load_registry()
     numbers = parse_seeds(seeds) if seeds is not None else []
@@ -66,6 +66,10 @@ def sweep(
     finished = sum(run.finished for run in planned)
     reused = f", {finished} of them finished before and reused: their recipes are the same"
     echo(plural(len(planned), "run") + (reused if finished else ""), err=True)
+    for key in map(key_of, set_ or ()):
+        runs = [run for run in planned if key not in map(key_of, run.overrides)]
+        if names := ", ".join(dict.fromkeys(one_line(run.recipe.general.name) for run in runs)):
+            echo(f"--set {key} is left out of {names}: no such key", err=True)
     if dry_run:
         for run in planned:
             line = f"{state(run):<8}  {relative(run.folder.path)}  {' '.join(run.overrides)}"

@@ -40,6 +40,8 @@ class Prediction:
     """`own` for a training image whose class comes from a person or from the run's posterior."""
     true_class: str | None = None
     """Name of the true class in a run's predictions of its labelled images; otherwise None."""
+    zero_shot: str | None = None
+    """Name of zero-shot CLIP's class, where `true_class` is given; otherwise None."""
     match: float | None = None
     """Probability, by a sigmoid model with unit prototypes, that the likeliest class fits; else
     None. These probabilities need not sum to 1 over the classes."""
@@ -97,6 +99,8 @@ class Columns:
     source: bool = True
     true_class: bool = False
     match: bool = False
+    zero_shot: bool = False
+    """Only for CSV, as the last column."""
 
 
 PLAIN = Columns()
@@ -142,7 +146,8 @@ def _stream_csv(stream: TextIO, rows: Iterable[Prediction], columns: Columns) ->
             started = True
         scores = [field for one in row.classes for field in (one.name, _rounded(one.score))]
         empty = [""] * (2 * (width - len(row.classes)))
-        writer.writerow([*_about_image(row, columns).values(), *scores, *empty])
+        last = [row.zero_shot] if columns.zero_shot else []
+        writer.writerow([*_about_image(row, columns).values(), *scores, *empty, *last])
     if not started:
         writer.writerow(_header(columns, width or 0))
 
@@ -150,7 +155,8 @@ def _stream_csv(stream: TextIO, rows: Iterable[Prediction], columns: Columns) ->
 def _header(columns: Columns, classes: int) -> list[str]:
     ranks = range(1, classes + 1)
     names = [name for rank in ranks for name in (f"class_{rank}", f"score_{rank}")]
-    return [*_about_image(Prediction("", ()), columns), *names]
+    last = ["zero_shot"] if columns.zero_shot else []
+    return [*_about_image(Prediction("", ()), columns), *names, *last]
 
 
 def _about_image(row: Prediction, columns: Columns) -> dict[str, str | float | None]:

@@ -38,6 +38,25 @@ def mean_interval(values: Sequence[float]) -> Interval:
     return Interval(found.mean, found.mean - reach, found.mean + reach)
 
 
+def mean_of_intervals(gains: Sequence[Interval]) -> Interval:
+    """Return the mean gain over seeds with a 95 % interval for other seeds and other images.
+
+    `gains` are measured on the same images, one per seed; each has its interval over images. With
+    h, the half-width of Student's t-interval over seeds, and b_i, the distance from gain i to an
+    end of its interval, this end is at a distance of sqrt(h² + mean(b_i²)) from the mean. An
+    interval over seeds alone leaves out which images were drawn, which all seeds share. Random
+    differences of single images between seeds count in both parts, so the interval is conservative.
+    A single gain, or equal ones, keep the interval over images.
+    """
+    if len(gains) == 1:
+        return gains[0]
+    over_seeds = mean_interval([gain.value for gain in gains])
+    value, reach = over_seeds.value, over_seeds.high - over_seeds.value
+    below = statistics.fmean((gain.value - gain.low) ** 2 for gain in gains)
+    above = statistics.fmean((gain.high - gain.value) ** 2 for gain in gains)
+    return Interval(value, value - math.sqrt(reach**2 + below), value + math.sqrt(reach**2 + above))
+
+
 @cache
 def t_quantile(degrees_of_freedom: int) -> float:
     """Return the 97.5 % quantile of Student's t distribution, for at least 1 degree of freedom."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from latte.interfaces import LatteError
 from latte.interfaces.errors import suggestion
 from latte.recipe.controls import without_other_views
-from latte.recipe.layout import item_names, kind_at, spelled_out
+from latte.recipe.layout import LEARNERS, SEVERAL, item_names, kind_at, spelled_out
 from latte.recipe.mistakes import Mistakes
 from latte.recipe.node import OVERRIDE, KeyPath, Node, Origin, dotted
 from latte.recipe.tree import TreeBuilder, compose
@@ -78,7 +78,8 @@ def _put(node: Node, path: KeyPath, rest: KeyPath, new: Node) -> Node:
     elif isinstance(node.value, dict):
         key = str(key)
         child = node.value.get(key, Node(None, _ORIGIN))
-        if below and isinstance(below[0], int) and child.value is None:
+        in_list = below and (isinstance(below[0], int) or key in (*SEVERAL, LEARNERS))
+        if in_list and child.value is None:
             name = dotted((*path, key))
             what = f"the recipe has no list {name}, so it has no item {below[0]}"
             raise LatteError(what, hint=f"Set all of it: --set '{name}=[...]'")

@@ -6,6 +6,7 @@ import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -123,7 +124,7 @@ def evaluate(
     )
     measured = [one.evaluation for one in (taken, *others)]
     evaluations = compare(images, zero_shot, *measured) if images.labels else []
-    write_json(folder.evaluation, [asdict(one) for one in evaluations])
+    write_json(folder.evaluation, [_named_classes(one, images) for one in evaluations])
     for candidate in others:
         _label_training(workspace, folder.candidate, images, zero_shot, candidate)
     calibration, answers = _label_training(workspace, folder, images, zero_shot, taken)
@@ -136,8 +137,8 @@ def evaluate(
     )
     _write_uncertain(folder.uncertain, answers, images)
     top_k = workspace.recipe.evaluate.top_k
-    rows = _predictions(images, taken.evaluation, calibration, top_k)
-    columns = Columns(min(top_k, len(images.class_names)), true_class=True)
+    rows = _predictions(images, zero_shot, taken.evaluation, calibration, top_k)
+    columns = Columns(min(top_k, len(images.class_names)), true_class=True, zero_shot=True)
     write_predictions(folder.predictions, rows, columns=columns)
     apart = [folder.candidate.calibration, folder.candidate.pseudo_labels]
     return [
@@ -326,8 +327,16 @@ def _write_uncertain(path: Path, answers: _Answers, images: Images) -> None:
         stream_predictions(file, rows, "jsonl", Columns(source=False))
 
 
+def _named_classes(evaluation: Evaluation, images: Images) -> dict[str, Any]:
+    """Return the evaluation as JSON data, with the name of each class beside its counts."""
+    data = asdict(evaluation)
+    for name, counts in zip(images.class_names, data["classes"], strict=True):
+        counts["class"] = name
+    return data
+
+
 def _predictions(
-    images: Images, found: Measured, calibration: Calibration, top_k: int
+    images: Images, zero_shot: ZeroShot, found: Measured, calibration: Calibration, top_k: int
 ) -> Iterator[Prediction]:
     """Yield the rows of `predictions.csv`; only one block of rows is in memory at a time."""
     scan, names = images.evaluation, images.class_names
@@ -335,9 +344,12 @@ def _predictions(
     true_labels = iter(images.labels)
     first = 0
     for block in found.similarities:
+        frozen = zero_shot.classifier.similarities(zero_shot.evaluation[first : first + len(block)])
+        before = iter(frozen.argmax(dim=1).tolist())
         ids = [image.id for image in scan.images[first : first + len(block)]]
         keys = scan.keys[first : first + len(block)]
         first += len(block)
         rows = predict_rows(ids, block, names, logit_scale=calibration.scale, top_k=top_k)
         for row in own.replace(rows, keys, names, top_k) if own else rows:
-            yield replace(row, true_class=names[next(true_labels)])
+            true_class, label = names[next(true_labels)], names[next(before)]
+            yield replace(row, true_class=true_class, zero_shot=label)

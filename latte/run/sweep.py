@@ -5,16 +5,18 @@ from __future__ import annotations
 import gc
 import re
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from latte.interfaces import LatteError, Progress, RecipeErrors
 from latte.recipe.load import load_recipe
 from latte.recipe.model import Recipe
 from latte.recipe.node import OVERRIDE
 from latte.registry.registry import Registry
+from latte.registry.spec import NAME, USE
 from latte.results.folder import RunFolder
 from latte.run.workspace import run_folder
 
@@ -72,9 +74,10 @@ def plan_sweep(
 ) -> list[PlannedRun]:
     """Return all distinct runs, ordered by recipe, then values, then seed.
 
-    If `seeds` is empty, each recipe keeps its own seed. Raises `RecipeErrors` with all mistakes.
+    If `seeds` is empty, each recipe keeps its own seed. Recipes without the key of a setting keep
+    their values, if another recipe has the key. Raises `RecipeErrors` with all mistakes.
     """
-    if seeds and any(setting.partition("=")[0] == _SEED for setting in settings):
+    if seeds and any(key_of(setting) == _SEED for setting in settings):
         raise LatteError(
             "the seed is given here and by --seeds", where="--set seed", hint="Keep one of them."
         )
@@ -82,16 +85,66 @@ def plan_sweep(
     choices = [(*values, *seed) for values in combinations(settings) for seed in seed_lists]
     planned: dict[Path, PlannedRun] = {}
     errors: list[LatteError] = []
+    dropped: list[tuple[set[str], list[LatteError]]] = []
     for path in recipes:
         for overrides in choices:
+            used = overrides
             try:
-                run = PlannedRun(load_recipe(path, registry, overrides), overrides, limit)
-                planned.setdefault(run.folder.path, run)
+                recipe = load_recipe(path, registry, overrides)
             except LatteError as error:
-                errors += _located(error, path, ambiguous=len(recipes) > 1)
+                located = _located(error, path, ambiguous=len(recipes) > 1)
+                used = _without_absent(path, registry, overrides, error)
+                if used == overrides:
+                    errors += located
+                    continue
+                dropped.append(({key_of(one) for one in overrides if one not in used}, located))
+                recipe = load_recipe(path, registry, used)
+            run = PlannedRun(recipe, used, limit)
+            planned.setdefault(run.folder.path, run)
+    known = {key_of(override) for run in planned.values() for override in run.overrides}
+    errors += [error for keys, located in dropped if not keys <= known for error in located]
     if errors:
         raise RecipeErrors([*{str(error): error for error in errors}.values()])
     return [*planned.values()]
+
+
+def key_of(override: str) -> str:
+    """Return the key of a `KEY=VALUE` text."""
+    return override.partition("=")[0]
+
+
+def _without_absent(
+    path: Path, registry: Registry, overrides: tuple[str, ...], error: LatteError
+) -> tuple[str, ...]:
+    """Return `overrides` without those that failed because the recipe has no such key.
+
+    `error` is the error of the recipe with `overrides`. All `overrides` are returned if it has
+    another reason too.
+    """
+    errors = error.errors if isinstance(error, RecipeErrors) else [error]
+    places = {(one.where or "").removeprefix(f"{OVERRIDE} ") for one in errors}
+    used = tuple(one for one in overrides if key_of(one) not in places)
+    failed = [one for one in overrides if one not in used]
+    if len(failed) < len(places):
+        return overrides
+    try:
+        resolved = load_recipe(path, registry, used).resolved
+    except LatteError:
+        return overrides
+    return overrides if any(_has(resolved, key_of(one)) for one in failed) else used
+
+
+def _has(resolved: Any, key: str) -> bool:
+    """Return True if a resolved recipe has a value at the dotted `key`."""
+    for part in key.split("."):
+        if isinstance(resolved, list):
+            items = {f"{index}": item for index, item in enumerate(resolved)}
+            names = {one.get(NAME, one[USE].rpartition("/")[2]): one for one in resolved if one}
+            resolved = {**names, **items}
+        if not isinstance(resolved, Mapping) or part not in resolved:
+            return False
+        resolved = resolved[part]
+    return True
 
 
 def _located(error: LatteError, path: Path, *, ambiguous: bool) -> list[LatteError]:
@@ -186,7 +239,7 @@ def combinations(settings: Sequence[str]) -> list[tuple[str, ...]]:
 
     Raises `LatteError` if a value in a list is empty, or a key is given twice.
     """
-    keys = [setting.partition("=")[0] for setting in settings]
+    keys = [key_of(setting) for setting in settings]
     for key in keys:
         if keys.count(key) > 1:
             raise LatteError(

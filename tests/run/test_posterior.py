@@ -15,9 +15,10 @@ from safetensors.torch import load_file, save_file
 import latte
 from latte.cli.main import run_command_line
 from latte.interfaces import LatteError
+from latte.report.summary import summary_table
 from latte.results.answers import Answer, append_answers
 from latte.results.finished import open_run
-from tests.helpers.guards import fixed, installed
+from tests.helpers.guards import fixed, installed, write_fixed_guard
 from tests.helpers.plugin_packages import write_package
 from tests.helpers.reversed_labeler import PLUGIN, SETTINGS, add_own_images, reversed_labeler, rows
 from tests.helpers.whole_runs import assert_same_results, run
@@ -29,6 +30,46 @@ pytestmark = pytest.mark.thorough
 def plugin(tmp_path: Path) -> Iterator[None]:
     with reversed_labeler(tmp_path):
         yield
+
+
+class TestClassifierThatContradictsThePosterior:
+    """`predict` uses the classifier, so a guard's verdict on the posterior must not hold for it."""
+
+    @pytest.fixture(params=["rows in another order", "bias in logits"])
+    def settings(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[str]]:
+        name, kept = "wrong_labeler", PLUGIN.replace("argsort(dim=1)", "argsort(dim=1).flip(1)")
+        if request.param == "bias in logits":
+            kept = kept.replace("linspace(0, 0.01,", "linspace(9, -9,")
+        else:
+            kept = kept.replace("2 * self._texts", "2 * self._texts.roll(1, 0)")
+        files = {f"{name}.py": kept.replace("reversed", "wrong")}
+        write_package(tmp_path / name, "wrong-labeler", {name: name}, files)
+        write_fixed_guard(tmp_path)
+        with installed(tmp_path / name), installed(tmp_path / "fixed-guard"):
+            yield [one.replace("[reversed]", "[wrong]") for one in SETTINGS]
+
+    def test_guard_keeps_zero_shot_for_new_images(
+        self, recipe: Path, settings: list[str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        folder, results, _ = run(recipe, *settings, fixed(1, 0.9))
+        assert results is not None and results.verdict is not None
+        assert (results.verdict.outcome, results.verdict.probability) == ("kept zero-shot", None)
+        said = "classifier for new images does not classify as the own images were labelled"
+        page = (folder / "report" / "index.html").read_text(encoding="utf-8")
+        assert said in results.verdict.reason and said in page
+        assert said in " ".join(summary_table(results).split())
+        assert (folder / "candidate" / "posterior.safetensors").exists()
+
+    def test_run_without_guard_warns(self, recipe: Path, settings: list[str]) -> None:
+        _, _, progress = run(recipe, *settings)
+        (line,) = [one for one in progress.lines if one.startswith("warning: the classifier")]
+        assert "zero-shot CLIP: 100%" in line
+
+    def test_fitted_mixture_is_judged_by_the_guard(self, recipe: Path, settings: list[str]) -> None:
+        settings[2] = "labels=[transductive]"
+        _, results, _ = run(recipe, *settings, fixed(1, 0.9))
+        assert results is not None and results.verdict is not None
+        assert results.verdict.outcome == "likely better"
 
 
 class TestArtifacts:

@@ -53,6 +53,12 @@ def test_own_images_are_measured_apart(recipe: Path) -> None:
     mine = [row for row in predicted if row["source"] == "own"]
     assert len(mine) == own
     assert all(row["true_class"] == Path(row["image"]).parent.name for row in predicted)
+    before = sum(row["zero_shot"] == row["true_class"] for row in predicted)
+    assert [*predicted[0]][-1] == "zero_shot"
+    scores = json.loads((folder / "evaluation.json").read_text())
+    right = [sum(one["correct"] for one in score["classes"]) for score in scores]
+    assert before == right[0] + right[2]
+    assert [one["class"] for one in scores[0]["classes"]] == ["red", "green", "blue"]
     assert results.mistakes
     wrong = {row["image"] for row in predicted if row["class_1"] != row["true_class"]}
     assert {one.image.id for one in results.mistakes} == wrong

@@ -165,21 +165,13 @@ def _review(folders: Sequence[Path]) -> str:
 
 def _on_intervals(rows: Sequence[Row]) -> Iterator[str]:
     results = [one for row in rows if row.adapted for one in (row.adapted, *row.others.values())]
-    several = [result for result in results if result.top1.runs > 1]
-    if several:
+    if any(result.top1.runs > 1 for result in results):
         yield "Several seeds: mean ± sample standard deviation of top-1."
-    if any(result.gain_over == "seeds" for result in several):
+    if results:
         yield (
-            "Their gain has a 95 % t-interval over seeds: it covers other seeds on these images, "
-            "but not other images."
+            "The 95 % interval of a gain covers other images of the same kind and, with several "
+            "seeds, other seeds."
         )
-    if any(result.gain_over == "images" for result in several):
-        yield (
-            "Gains marked * are equal for all seeds, so their interval is the paired interval of "
-            "a single run, over images."
-        )
-    if len(several) < len(results):
-        yield "One seed: the gain has the run's paired 95 % interval over images, not over seeds."
 
 
 def _on_published(comparison: Comparison) -> Iterator[str]:

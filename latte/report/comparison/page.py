@@ -146,7 +146,7 @@ def _figures(result: Result | None, images: int) -> dict[str, str]:
     return {
         "top1": numbers.mean_percent(result.top1, images),
         "gain": numbers.points(result.gain.value, images),
-        "gain_interval": numbers.points_range(result.gain, images) + result.mark,
+        "gain_interval": numbers.points_range(result.gain, images),
     }
 
 

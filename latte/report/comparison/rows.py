@@ -7,17 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Literal
+from typing import Any
 
-from latte.evaluate.statistics import Spread, mean_interval, spread
+from latte.evaluate.statistics import Spread, mean_of_intervals, spread
 from latte.interfaces import Interval, LatteError
 from latte.io.files import digest_json
 from latte.io.redaction import one_line
 from latte.report.numbers import points_with_range
 from latte.report.sentences import verdict_label
 from latte.results.summary import INPUTS, Data, Run, Score
-
-Over = Literal["seeds", "images"]
 
 ORACLE = "oracle"
 """Mark of results that used ground-truth labels of their training images."""
@@ -38,17 +36,15 @@ class Result:
 
     top1: Spread
     gain: Interval
-    gain_over: Over
-    """`seeds` or `images`: the source of variation that the gain's 95 % interval covers."""
 
     @property
-    def mark(self) -> str:
-        """`*` if the gains of several seeds are exactly equal, else an empty text."""
-        return "*" if self.gain_over == "images" and self.top1.runs > 1 else ""
+    def gain_over(self) -> str:
+        """Sources of variation that the gain's 95 % interval covers."""
+        return "seeds and images" if self.top1.runs > 1 else "images"
 
     def gain_text(self, images: int) -> str:
-        """Return the gain in points with its interval and `mark`: `+4.7 (+4.1 to +5.4)`."""
-        return points_with_range(self.gain, images) + self.mark
+        """Return the gain in points with its interval: `+4.7 (+4.1 to +5.4)`."""
+        return points_with_range(self.gain, images)
 
 
 @dataclass(frozen=True)
@@ -240,20 +236,13 @@ def _row(runs: Sequence[Run], row_labels: tuple[str, ...], distinguishing: tuple
 
 
 def _result(scores: Sequence[Score | None]) -> Result | None:
-    """Return the result over the runs that have a score; None if no run has one.
-
-    A single run has the paired interval of its gain over images, and several runs the t-interval
-    over seeds.
-    """
+    """Return the result over the runs that have a score; None if no run has one."""
     known = [score for score in scores if score]
     if not known:
         return None
-    top1, gains = spread([score.top1 for score in known]), [score.gain for score in known]
-    if len({gain.value for gain in gains}) == 1:  # a t-interval would have width zero
-        return Result(top1, max(gains, key=lambda gain: gain.high - gain.low), "images")
-    found = mean_interval([gain.value for gain in gains])
+    found = mean_of_intervals([score.gain for score in known])
     gain = Interval(found.value, max(-1.0, found.low), min(1.0, found.high))
-    return Result(top1, gain, "seeds")
+    return Result(spread([score.top1 for score in known]), gain)
 
 
 def _controls(runs: Sequence[Run]) -> dict[str, Result]:

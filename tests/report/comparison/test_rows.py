@@ -57,10 +57,13 @@ def test_seeds_of_one_recipe_are_averaged(tmp_path: Path) -> None:
     assert row.adapted is not None
     assert row.adapted.top1.mean == pytest.approx(0.66)
     assert row.adapted.top1.deviation == pytest.approx((0.0014 / 2) ** 0.5)
-    reach = 4.302653 * (0.0014 / 2) ** 0.5 / 3**0.5
+    over_seeds = 4.302653 * (0.0014 / 2) ** 0.5 / 3**0.5
+    singles = [run.adapted.gain for run in row.runs if run.adapted]
+    over_images = sum((one.high - one.value) ** 2 for one in singles) / 3
     assert row.adapted.gain.value == pytest.approx(0.06)
-    assert row.adapted.gain.high == pytest.approx(0.06 + reach, abs=1e-8)
-    assert row.adapted.gain_over == "seeds"
+    high = 0.06 + (over_seeds**2 + over_images) ** 0.5
+    assert row.adapted.gain.high == pytest.approx(high, abs=1e-8)
+    assert row.adapted.gain_over == "seeds and images"
 
 
 def test_one_seed_has_its_paired_interval_and_no_deviation(tmp_path: Path) -> None:
@@ -74,16 +77,24 @@ def test_one_seed_has_its_paired_interval_and_no_deviation(tmp_path: Path) -> No
     assert row.adapted.top1.deviation is None
 
 
-def test_seeds_that_gain_the_same_are_no_proof_of_certainty(tmp_path: Path) -> None:
-    run_folder(tmp_path / "a", changed=60)
-    run_folder(tmp_path / "b", changed=200, settings={"seed": 1})
+def test_seeds_that_gain_the_same_keep_the_interval_over_images(tmp_path: Path) -> None:
+    seeds(tmp_path, (600, 640), (600, 640), (600, 640), changed=100)
     (row,) = compared(tmp_path).rows
-    widest = read_run(tmp_path / "b").adapted
+    single = read_run(tmp_path / "0").adapted
     assert row.adapted is not None
-    assert widest is not None
-    assert row.adapted.gain == widest.gain
-    assert row.adapted.gain_over == "images"
-    assert row.adapted.top1.runs == 2
+    assert single is not None
+    assert row.adapted.gain.low == pytest.approx(single.gain.low, abs=1e-12)
+    assert row.adapted.gain.high == pytest.approx(single.gain.high, abs=1e-12)
+
+
+def test_seeds_do_not_make_a_gain_of_few_images_measurable(tmp_path: Path) -> None:
+    seeds(tmp_path, (600, 618), (600, 619), (600, 620), changed=300)
+    (row,) = compared(tmp_path).rows
+    assert row.adapted is not None
+    for run in row.runs:
+        assert run.adapted is not None
+        assert run.adapted.gain.low < 0 < run.adapted.gain.high
+    assert row.adapted.gain.low < 0 < row.adapted.gain.high
 
 
 def test_an_interval_stays_among_possible_differences(tmp_path: Path) -> None:

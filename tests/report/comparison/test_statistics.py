@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latte.evaluate.statistics import Spread, mean_interval, spread, t_quantile
+from latte.evaluate.statistics import (
+    Spread,
+    mean_interval,
+    mean_of_intervals,
+    spread,
+    t_quantile,
+)
+from latte.interfaces import Interval
 
 T_TABLE = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 9: 2.262, 10: 2.228}
 T_TABLE |= {29: 2.045, 30: 2.042, 120: 1.980, 5000: 1.960}
@@ -39,6 +46,16 @@ def test_the_interval_of_a_mean() -> None:
 def test_there_is_no_interval_of_one_value() -> None:
     with pytest.raises(ValueError, match="single value"):
         mean_interval([0.1])
+
+
+def test_interval_of_a_mean_gain_has_both_parts() -> None:
+    gains = [Interval(0.0, -0.03, 0.04), Interval(0.02, -0.02, 0.06)]
+    found = mean_of_intervals(gains)
+    over_seeds = 12.7062047 * 0.0002**0.5 / 2**0.5
+    assert found.value == pytest.approx(0.01)
+    assert found.low == pytest.approx(0.01 - (over_seeds**2 + 0.00125) ** 0.5, abs=1e-8)
+    assert found.high == pytest.approx(0.01 + (over_seeds**2 + 0.0016) ** 0.5, abs=1e-8)
+    assert mean_of_intervals(gains[:1]) == gains[0]
 
 
 @given(st.integers(1, 300))

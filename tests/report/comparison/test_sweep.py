@@ -236,3 +236,30 @@ def test_errors_of_one_recipe_keep_their_place(squares: Path) -> None:
     with pytest.raises(RecipeErrors) as caught:
         plan_sweep([squares], ["trian=1,2"], [0, 1], load_registry())
     assert [error.where for error in caught.value.errors] == ["--set trian"]
+
+
+def test_key_of_one_method_is_left_out_of_the_others(latte: Latte) -> None:
+    key = "labels.transductive.image_weight"
+    said = latte("sweep", "transductive", "zero-shot", "--set", f"{key}=0.5,0.7", "--dry-run")
+    assert [line.rpartition("  ")[2] for line in said.out.splitlines()[:2]] == [
+        f"{key}=0.5",
+        f"{key}=0.7",
+    ]
+    assert len(said.out.splitlines()) == 3
+    assert f"--set {key} is left out of zero-shot: no such key\n" in said.err
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("image_weigh=0.5", 'unknown key "image_weigh"'),
+        ("image_weight=x", "expected a number"),
+    ],
+)
+def test_mistake_in_the_one_recipe_with_the_key_is_raised(
+    latte: Latte, setting: str, message: str
+) -> None:
+    setting = f"labels.transductive.{setting}"
+    said = latte("sweep", "transductive", "zero-shot", "--set", setting, code=2)
+    assert message in said.err
+    assert "the recipe has no list labels, so it has no item transductive" in said.err
