@@ -6,11 +6,14 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from latte.interfaces.errors import nearest
 from latte.io.redaction import one_line
 from latte.results.answers import Answer
-from latte.review.estimate import Estimate
+
+if TYPE_CHECKING:  # it imports numpy, which commands that only list things do not need
+    from latte.review.estimate import Estimate
 
 ZERO_SHOT = "zero-shot CLIP"
 NAME_GROUPS = "Teach: name groups of images"
