@@ -73,7 +73,7 @@ def test_texts_are_stored_and_not_requested_twice(place: Path, describe: Describ
         assert all(asked.headers["Authorization"] == f"Bearer {KEY}" for asked in server.asked)
         assert describe(server.url)[0] == 0
         assert len(server.asked) == asked
-    assert f"{7 * asked} tokens" in printed
+    assert f"{7 * asked} output tokens" in printed
     assert KEY not in printed
     assert files_with(place, "answer to")
     assert files_with(place, KEY) == []
