@@ -101,7 +101,7 @@ def read_own_images(run: FinishedRun, *, candidate: bool = False) -> OwnImages |
     with explained(path):
         tensors = load_tensors(path)
         found = Posterior(tensors["labels"], tensors["probabilities"])
-        _check(found, len(run.class_names))
+        check_posterior(found, len(run.class_names))
     same_count(path, "training images", [len(found.labels), len(run.training_keys)])
     return OwnImages(found, run.training_keys)
 
@@ -156,7 +156,8 @@ def _with_given(own: OwnImages, given: Mapping[str, int]) -> Posterior:
     return Posterior(labels, probabilities)
 
 
-def _check(found: Posterior, classes: int) -> None:
+def check_posterior(found: Posterior, classes: int) -> None:
+    """Raise `ValueError` if labels or probabilities of a posterior are impossible."""
     labels, probabilities = found.labels, found.probabilities
     if labels.dtype != torch.int64 or labels.ndim != 2 or not 1 <= labels.shape[1] <= classes:
         raise ValueError("its labels are not a matrix of classes")

@@ -22,6 +22,7 @@ from latte.io.files import write_json
 from latte.run.adapted import Adapted, from_learners
 from latte.run.describing import build_descriptions, training_set
 from latte.run.images import Images
+from latte.run.posterior import check_posterior
 from latte.run.process import return_freed_memory
 from latte.run.questions import StoredQuestions
 from latte.run.ready import naming_line
@@ -90,7 +91,26 @@ def train_learners(
     if recipe.train.takes_steps:
         for own, learner in zip(trainable, learners, strict=True):
             own.merge(learner.backbone)
-    return from_learners(learners, images.class_names), own_posterior(training)
+    return from_learners(learners, images.class_names), _posterior(workspace, images, training)
+
+
+def _posterior(workspace: Workspace, images: Images, training: Training) -> Posterior | None:
+    """Return the posterior of a labeler, if any. Raises `LatteError` if it cannot be used."""
+    found = own_posterior(training)
+    if found is None:
+        return None
+    number, posterior = found
+    try:
+        check_posterior(posterior, len(images.class_names))
+        if (rows := len(posterior.labels)) != len(images.training.images):
+            raise ValueError(f"it is about {rows} and not {len(images.training.images)} images")
+    except ValueError as error:
+        raise LatteError(
+            f"its posterior cannot be used: {error}",
+            where=f"labeler {workspace.recipe.labels[number].label}",
+            hint="report it to the author of the plugin, or use another labeler",
+        ) from error
+    return posterior
 
 
 def refuse_kernels(workspace: Workspace) -> None:

@@ -89,13 +89,13 @@ def _notes(learner: Learner) -> Iterator[str]:
         yield _SIGMOID
 
 
-def own_posterior(training: Training) -> Posterior | None:
-    """Return the last labeler's posterior after a training without steps, or None."""
+def own_posterior(training: Training) -> tuple[int, Posterior] | None:
+    """Return the last posterior of a training without steps, and its labeler's index, or None."""
     if training.total_steps:
         return None
     learner = training.learners[0].name
-    found = [labeler.posterior(learner) for labeler in training.labelers]
-    return next((one for one in reversed(found) if one is not None), None)
+    found = [(at, one.posterior(learner)) for at, one in enumerate(training.labelers)]
+    return next(((at, one) for at, one in reversed(found) if one is not None), None)
 
 
 def _start(training: Training, progress: Progress) -> None:

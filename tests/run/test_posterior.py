@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,6 +71,26 @@ class TestClassifierThatContradictsThePosterior:
         _, results, _ = run(recipe, *settings, fixed(1, 0.9))
         assert results is not None and results.verdict is not None
         assert results.verdict.outcome == "likely better"
+@pytest.mark.parametrize(
+    ("values", "wrong"),
+    [
+        ("-0.5, -1.2", "a probability is not between 0 and 1"),
+        ("float('nan'), 0.3", "a probability is not between 0 and 1"),
+        ("0.6", "it does not have one probability for each label"),
+    ],
+)
+def test_impossible_posterior_is_an_error_that_names_the_labeler(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, values: str, wrong: str
+) -> None:
+    monkeypatch.setattr("tests.helpers.reversed_labeler.PLUGIN", PLUGIN.replace("0.6, 0.3", values))
+    sys.modules.pop("reversed_labeler", None)
+    with (
+        reversed_labeler(tmp_path),
+        pytest.raises(LatteError, match=f"^labeler reversed: its posterior .*: {wrong}"),
+    ):
+        run(recipe, *SETTINGS)
+    del sys.modules["reversed_labeler"]
+    assert not [*tmp_path.rglob("posterior.safetensors")]
 
 
 class TestArtifacts:
