@@ -25,10 +25,11 @@ from latte.api import (
     LatteError,
     Refusal,
 )
-from latte.describe.generate import ATTEMPTS
 from latte.testing.component import ComponentContract
 from latte.testing.fixtures import described_images
 
+ATTEMPTS = 3
+"""Calls before a failure counts, as in a run."""
 OPTIONS = ("a red fox", "写真 🦊", "{class} {0}")
 RequestT = TypeVar("RequestT", DescribeRequest, ChoiceRequest)
 PROMPTS = ("What is this?", "Qu'est-ce que c'est ?\n写真 🦊 {class} {0}")
