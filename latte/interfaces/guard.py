@@ -73,7 +73,8 @@ class Evidence:
     """(N,) int64: class that the adapted model gives each training image; from the labeler's
     posterior (class probabilities of training images) if there is one."""
     trained: bool
-    """True if the recipe trained the CLIP's weights; nothing can be mixed then."""
+    """True if the recipe trained the CLIP's weights; candidates are then accepted in full or not at
+    all."""
     corrections: Tensor | None = None
     """(N,) int64: class that a person gave to the image, or -1; None if the recipe has no
     corrections. Candidates may have been trained on these classes, so do not use them as a test."""
@@ -101,7 +102,8 @@ class Verdict:
     reason: str
     """One clause without a full stop, for readers without a background in statistics."""
     probability: float | None = None
-    """Probability that the adapted model is better on such images; None if unknown."""
+    """Probability that the adapted model is better on images like the training images; None if the
+    guard gives none."""
     signals: Mapping[str, float] = field(default_factory=dict)
     """Measurements on which the verdict is based, by name; all are finite."""
 
@@ -114,7 +116,8 @@ class Verdict:
     def outcome(self) -> Outcome:
         """The verdict in words: `kept zero-shot`, `likely better` or `cannot tell`.
 
-        A run that adapts is `likely better` if `probability` is None or at least `LIKELY`.
+        A run that adapts is `likely better` if `probability` is None or at least `LIKELY`, else
+        `cannot tell`.
         """
         if not self.adapt:
             return "kept zero-shot"
@@ -123,7 +126,10 @@ class Verdict:
 
 
 def check_verdict(verdict: Verdict, *, divisible: bool = True) -> None:
-    """Raise `ValueError` if `verdict` is invalid, or neither 0 nor 1 if not `divisible`."""
+    """Raise `ValueError` if `verdict` is invalid.
+
+    Its strength must be 0 or 1 unless classifiers can be mixed (`divisible`).
+    """
     numbers = {"strength": verdict.strength, **verdict.signals}
     if verdict.probability is not None:
         numbers["probability"] = verdict.probability

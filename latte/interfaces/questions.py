@@ -149,7 +149,8 @@ class ChoiceRequest:
     def choice(self, weights: Sequence[float]) -> Choice:
         """Return a `Choice` with probabilities proportional to `weights`, one weight per letter.
 
-        Raises `ValueError` unless the weights are finite and not negative, and one is above 0.
+        Raises `ValueError` unless there is one weight per letter, all are finite and not negative,
+        and one is above 0.
         """
         total = sum(weights)
         valid = len(weights) == len(self.letters) and min(weights) >= 0
@@ -291,7 +292,7 @@ class Questions(Protocol):
         """
 
     def note(self, purpose: str, *, kept: int, contradictory: int) -> None:
-        """Count images or clusters whose two answers agree, or contradict each other."""
+        """Count images or clusters whose two answers agree (`kept`) or do not (`contradictory`)."""
 
     def note_gain(self, gain: ExpectedGain) -> None:
         """Report the gain that the labeler expects from the answers; a later call replaces it."""

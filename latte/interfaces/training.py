@@ -158,7 +158,7 @@ class EpochInfo:
 
 @dataclass(frozen=True)
 class Posterior:
-    """The most probable classes of each of the N training images, from one labeling of them all.
+    """The most probable classes of each of the N training images, as tensors on the CPU.
 
     Example:
         >>> import torch
@@ -200,5 +200,5 @@ class Trainable(Component[OptionsT]):
     def merge(self, backbone: Backbone) -> None:
         """Merge parameters that `select` added into the model's weights; called before saving.
 
-        Features may change by rounding. The default does nothing.
+        Features may change by rounding only. The default does nothing.
         """
