@@ -55,7 +55,8 @@ class Classifier:
     def similarities(self, image_features: Tensor) -> Tensor:
         """Return the unscaled scores (B, C) of unit features x (B, D).
 
-        Multiply by the logit scale to get logits.
+        The score of a class is the largest x·w + b of its rows w with bias b. Multiply by the logit
+        scale to get logits.
         """
         if self.weights.shape[0] == self.classes:
             order = self.owners.argsort()

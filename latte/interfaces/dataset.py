@@ -56,7 +56,8 @@ class ImageReference:
     def read_bytes(self) -> bytes:
         """Return the encoded image.
 
-        Raises `OSError` if the file cannot be read, is a pipe or a device, or is too large.
+        Raises `OSError` if the file cannot be read, is a pipe or a device, or has
+        more than `LARGEST_IMAGE` bytes.
         """
         path = self._path
         # Opening a device can have side effects, so refuse devices before opening.

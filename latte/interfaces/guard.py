@@ -56,7 +56,8 @@ class Evidence:
         candidates: Adapted learners by name; the run averages their similarities.
         labels: (N,) int64: class that the adapted model gives each training image; from the
             labeler's posterior (class probabilities of training images) if there is one.
-        trained: True if the recipe trained the CLIP's weights; nothing can be mixed then.
+        trained: True if the recipe trained the CLIP's weights; candidates are then accepted in full
+            or not at all.
         corrections: (N,) int64: class that a person gave to the image, or -1; None if the recipe
             has no corrections. Candidates may have been trained on these classes, so do not use
             them as a test.
@@ -82,6 +83,11 @@ class Evidence:
     candidates: Mapping[str, Candidate]
     labels: Tensor
     trained: bool
+<<<<<<< HEAD
+=======
+    """True if the recipe trained the CLIP's weights; candidates are then accepted in full or not at
+    all."""
+>>>>>>> rb
     corrections: Tensor | None = None
 
     @property
@@ -99,7 +105,8 @@ class Verdict:
         strength: 0 keeps the zero-shot classifier, 1 accepts the candidates in full; a value in
             between mixes the two classifiers and is allowed only if `Evidence.divisible` is True.
         reason: One clause without a full stop, for readers without a background in statistics.
-        probability: Probability that the adapted model is better on such images; None if unknown.
+        probability: Probability that the adapted model is better on images like the training
+            images; None if the guard gives none.
         signals: Measurements on which the verdict is based, by name; all are finite.
 
     Example:
@@ -111,6 +118,11 @@ class Verdict:
     strength: float
     reason: str
     probability: float | None = None
+<<<<<<< HEAD
+=======
+    """Probability that the adapted model is better on images like the training images; None if the
+    guard gives none."""
+>>>>>>> rb
     signals: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -122,7 +134,8 @@ class Verdict:
     def outcome(self) -> Outcome:
         """Verdict in words, one of `kept zero-shot`, `likely better` and `cannot tell`.
 
-        A run that adapts is `likely better` if `probability` is None or at least `LIKELY`.
+        A run that adapts is `likely better` if `probability` is None or at least `LIKELY`, else
+        `cannot tell`.
         """
         if not self.adapt:
             return "kept zero-shot"
@@ -131,7 +144,10 @@ class Verdict:
 
 
 def check_verdict(verdict: Verdict, *, divisible: bool = True) -> None:
-    """Raise `ValueError` if `verdict` is invalid, or neither 0 nor 1 if not `divisible`."""
+    """Raise `ValueError` if `verdict` is invalid.
+
+    Its strength must be 0 or 1 unless classifiers can be mixed (`divisible`).
+    """
     numbers = {"strength": verdict.strength, **verdict.signals}
     if verdict.probability is not None:
         numbers["probability"] = verdict.probability

@@ -163,4 +163,5 @@ class Loss(Component[OptionsT]):
         """Return the loss (scalar, with gradient) of unit image features (B, D).
 
         `supervision` holds the labels and weights of the B images, and their targets or classifier.
+        `logit_scale` is a scalar.
         """

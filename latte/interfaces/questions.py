@@ -159,7 +159,8 @@ class ChoiceRequest:
     def choice(self, weights: Sequence[float]) -> Choice:
         """Return a `Choice` with probabilities proportional to `weights`, one weight per letter.
 
-        Raises `ValueError` unless the weights are finite and not negative, and one is above 0.
+        Raises `ValueError` unless there is one weight per letter, all are finite and not negative,
+        and one is above 0.
         """
         total = sum(weights)
         valid = len(weights) == len(self.letters) and min(weights) >= 0
@@ -314,7 +315,7 @@ class Questions(Protocol):
         """
 
     def note(self, purpose: str, *, kept: int, contradictory: int) -> None:
-        """Count images or clusters whose two answers agree, or contradict each other."""
+        """Count images or clusters whose two answers agree (`kept`) or do not (`contradictory`)."""
 
     def note_reliability(self, sentence: str) -> None:
         """Report how reliable the describer is, or why its answers are ignored, in plain text."""

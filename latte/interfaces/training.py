@@ -173,7 +173,7 @@ class EpochInfo:
 
 @dataclass(frozen=True)
 class Posterior:
-    """The most probable classes of each of the N training images, from one labeling of them all.
+    """The most probable classes of each of the N training images, as tensors on the CPU.
 
     Attributes:
         labels: (N, K) int64: the K most probable classes of each image, the most probable first.
@@ -217,5 +217,5 @@ class Trainable(Component[OptionsT]):
     def merge(self, backbone: Backbone) -> None:
         """Merge parameters that `select` added into the model's weights; called before saving.
 
-        Features may change by rounding. The default does nothing.
+        Features may change by rounding only. The default does nothing.
         """

@@ -295,7 +295,7 @@ def plugin_code(registered: Registered) -> str | None:
         found = importlib.util.find_spec(registered.spec.target.partition(":")[0].partition(".")[0])
     except (ImportError, ValueError):  # a module without a spec
         return None
-    places = (found.submodule_search_locations or [found.origin]) if found else []
+    places = (found.submodule_search_locations or [found.origin or ""]) if found else []
     outside = (one for one in places if one and not _INSTALLED & {*Path(one).parts})
     return _digest_of_code(tuple(outside))
 

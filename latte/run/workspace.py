@@ -123,9 +123,8 @@ class Workspace:
         """Everything except images and texts that determines the frozen CLIP's features."""
         import torch
 
-        own, name = (self.frozen_clip.fingerprint,), self.device
-        if code := plugin_code(self.recipe.backbone):
-            own = (*own, code)
+        code, name = plugin_code(self.recipe.backbone), self.device
+        own = (self.frozen_clip.fingerprint, *([code] if code else []))
         if name == "cpu":
             return own
         if name.startswith("cuda"):
