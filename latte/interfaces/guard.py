@@ -83,11 +83,6 @@ class Evidence:
     candidates: Mapping[str, Candidate]
     labels: Tensor
     trained: bool
-<<<<<<< HEAD
-=======
-    """True if the recipe trained the CLIP's weights; candidates are then accepted in full or not at
-    all."""
->>>>>>> rb
     corrections: Tensor | None = None
 
     @property
@@ -118,11 +113,6 @@ class Verdict:
     strength: float
     reason: str
     probability: float | None = None
-<<<<<<< HEAD
-=======
-    """Probability that the adapted model is better on images like the training images; None if the
-    guard gives none."""
->>>>>>> rb
     signals: Mapping[str, float] = field(default_factory=dict)
 
     @property

@@ -71,6 +71,8 @@ class TestClassifierThatContradictsThePosterior:
         _, results, _ = run(recipe, *settings, fixed(1, 0.9))
         assert results is not None and results.verdict is not None
         assert results.verdict.outcome == "likely better"
+
+
 @pytest.mark.parametrize(
     ("values", "wrong"),
     [
