@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -27,14 +26,15 @@ def evaluate(
     from latte.report.sentences import oracle_note
     from latte.report.summary import evaluation_lines
     from latte.results.finished import open_run
+    from latte.run.evaluating import named_classes
     from latte.run.reopen import evaluate_run
 
-    evaluations = evaluate_run(run, load_registry(), make_progress(quiet))
+    evaluations, found = evaluate_run(run, load_registry(), make_progress(quiet)), open_run(run)
     if as_json:
-        print_json([asdict(one) for one in evaluations])
+        print_json([named_classes(one, found.class_names) for one in evaluations])
     else:
         echo("\n".join(evaluation_lines(evaluations)))
-    note = oracle_note({**open_run(run).recipe, "controls": {}})
+    note = oracle_note({**found.recipe, "controls": {}})
     if note:
         echo(note, err=as_json)
 

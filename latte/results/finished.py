@@ -196,7 +196,7 @@ class FinishedRun:
 
     @property
     def reliability(self) -> str | None:
-        """What a labeler found out about the describer that it asked; None if nothing."""
+        """Sentence of a labeler on the reliability of its describer; None if there is none."""
         return None if self._asked is None else self._asked.reliability
 
     @cached_property

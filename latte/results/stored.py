@@ -123,7 +123,7 @@ class AskedQuestions:
     counts: list[QuestionCounts]
     expected_gain: ExpectedGain | None
     reliability: str | None = None
-    """What the labeler found out about the describer; None if nothing, and in older runs."""
+    """Sentence on the reliability of the describer; None if there is none, and in older runs."""
 
 
 def check_questions(found: AskedQuestions) -> None:

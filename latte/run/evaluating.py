@@ -124,7 +124,7 @@ def evaluate(
     )
     measured = [one.evaluation for one in (taken, *others)]
     evaluations = compare(images, zero_shot, *measured) if images.labels else []
-    write_json(folder.evaluation, [_named_classes(one, images) for one in evaluations])
+    write_json(folder.evaluation, [named_classes(one, images.class_names) for one in evaluations])
     for candidate in others:
         _label_training(workspace, folder.candidate, images, zero_shot, candidate)
     calibration, answers = _label_training(workspace, folder, images, zero_shot, taken)
@@ -327,10 +327,10 @@ def _write_uncertain(path: Path, answers: _Answers, images: Images) -> None:
         stream_predictions(file, rows, "jsonl", Columns(source=False))
 
 
-def _named_classes(evaluation: Evaluation, images: Images) -> dict[str, Any]:
+def named_classes(evaluation: Evaluation, class_names: Sequence[str]) -> dict[str, Any]:
     """Return the evaluation as JSON data, with the name of each class beside its counts."""
     data = asdict(evaluation)
-    for name, counts in zip(images.class_names, data["classes"], strict=True):
+    for name, counts in zip(class_names, data["classes"], strict=True):
         counts["class"] = name
     return data
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,6 +57,7 @@ def reversed_labeler(folder: Path) -> Iterator[None]:
     """Install the labeler, from a package below `folder`, in this process."""
     name, files = "reversed_labeler", {"reversed_labeler.py": PLUGIN}
     write_package(folder / "plugin", "reversed-labeler", {name: name}, files)
+    sys.modules.pop(name, None)  # the module of an earlier folder
     with installed(folder / "plugin"):
         yield
 

@@ -85,7 +85,6 @@ def test_impossible_posterior_is_an_error_that_names_the_labeler(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, values: str, wrong: str
 ) -> None:
     monkeypatch.setattr("tests.helpers.reversed_labeler.PLUGIN", PLUGIN.replace("0.6, 0.3", values))
-    sys.modules.pop("reversed_labeler", None)
     with (
         reversed_labeler(tmp_path),
         pytest.raises(LatteError, match=f"^labeler reversed: its posterior .*: {wrong}"),
