@@ -316,7 +316,8 @@ class RunResults:
             process, which may include memory that earlier stages freed.
         expected_gain: Gain that a labeler expects from a describer's answers; None if it estimated
             none.
-        reliability: Sentence of a labeler on the reliability of its describer; None if there is none.
+        reliability: Sentence of a labeler on the reliability of its describer; None if there is
+            none.
 
     Example:
         >>> from latte.api import RunResults

@@ -24,7 +24,7 @@ except ImportError:  # Windows has no advisory locks: a second process is not de
 PREVIOUS = ".previous"
 """Suffix of the folder to which a finished run is moved before its images or classes change."""
 _KEPT = (".lock", "review.jsonl", "controls", "checkpoints", "shards")
-"""Entries that stay in the run folder: a person's answers, and files that are checked before use."""
+"""Entries that stay: a person's answers, and files that are checked before they are used."""
 _STATE_HINT = "remove it: finished stages are then done again, descriptions are kept"
 _LARGEST_FIGURE = 1e12
 """Largest number of seconds, and of MiB of memory, that `state.json` may contain."""

@@ -40,12 +40,13 @@ class TestClassifierThatContradictsThePosterior:
     def settings(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[str]]:
         name, kept = "wrong_labeler", PLUGIN.replace("argsort(dim=1)", "argsort(dim=1).flip(1)")
         if request.param == "bias in logits":
-            kept = kept.replace("linspace(0, 0.01,", "linspace(9, -9,")
+            kept = kept.replace("linspace(0, 0.01,", "linspace(-9, 9,")
         else:
             kept = kept.replace("2 * self._texts", "2 * self._texts.roll(1, 0)")
         files = {f"{name}.py": kept.replace("reversed", "wrong")}
         write_package(tmp_path / name, "wrong-labeler", {name: name}, files)
         write_fixed_guard(tmp_path)
+        sys.modules.pop(name, None)  # the module of the other parameter
         with installed(tmp_path / name), installed(tmp_path / "fixed-guard"):
             yield [one.replace("[reversed]", "[wrong]") for one in SETTINGS]
 
