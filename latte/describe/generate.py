@@ -246,21 +246,20 @@ class _Pass:
 class _Pauses:
     """Pauses that grow with the number of failures since the last answer."""
 
-    failures: int = 0
+    last: float = 0.0
     waited: float = 0.0
 
     def wait(self, task: ProgressTask) -> None:
         """Wait, and show the pause in the progress."""
-        pause = min(FIRST_PAUSE * 2.0**self.failures, LONGEST_PAUSE, MOST_WAITING - self.waited)
-        self.failures += 1
-        self.waited += pause
-        if pause > 0:
-            task.advance(0, retry_in=f"{pause:g} s")
-            time.sleep(pause)
+        self.last = min(2 * self.last or FIRST_PAUSE, LONGEST_PAUSE, MOST_WAITING - self.waited)
+        self.waited += self.last
+        if self.last > 0:
+            task.advance(0, retry_in=f"{self.last:g} s")
+            time.sleep(self.last)
 
     def reset(self) -> None:
         """Start again with the shortest pause, after an answer."""
-        self.failures, self.waited = 0, 0.0
+        self.last = self.waited = 0.0
 
 
 def _reason(error: Exception, describer: Describer[Any]) -> str:

@@ -133,6 +133,13 @@ def test_pauses_outlast_a_short_outage_and_are_shown(
     assert now == -1000 + MOST_WAITING
 
 
+def test_every_failure_of_a_large_batch_is_recorded(tmp_path: Path) -> None:
+    # 300 requests pause 1,200 times without an answer, and 2.0**1024 is no float.
+    describer = ScriptedDescriber(failing_on(*(f"hash{i}" for i in range(300))), batch_size=300)
+    with pytest.raises(LatteError, match="failed on 300 requests in a row"):
+        run(tmp_path, describer, images=300)
+
+
 @pytest.mark.parametrize("error", BUGS)
 def test_a_bug_is_raised_at_once_and_finished_answers_are_stored(
     tmp_path: Path, error: type[Exception]
