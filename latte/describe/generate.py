@@ -14,6 +14,7 @@ from latte import distributed
 from latte.describe.shards import Shard, wait_for_answers
 from latte.describe.store import DescriptionStore, StoredText, clean
 from latte.interfaces import Describer, LatteError, Progress, ProgressTask, Refusal
+from latte.interfaces.descriptions import BUGS
 from latte.io.redaction import redact
 
 ATTEMPTS = 5
@@ -23,8 +24,6 @@ FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 16.0
 MOST_WAITING = 60.0
 """Seconds of pauses between two answers; then there are none, as a describer may wait itself."""
-BUGS = (AttributeError, TypeError, NameError, ImportError, AssertionError)
-"""Exceptions that do not depend on a server or network: asking again would not help."""
 GIVE_UP_AFTER = 32
 """Number of consecutive failed requests after which the describer counts as broken."""
 INPUT, OUTPUT = "prompt tokens", "tokens"

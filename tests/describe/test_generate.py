@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from latte.describe.generate import (
     ATTEMPTS,
-    BUGS,
     GIVE_UP_AFTER,
     MOST_WAITING,
     generate,
 )
 from latte.describe.store import MAX_CHARACTERS, DescriptionStore, clean
 from latte.interfaces import DescribeRequest, LatteError
+from latte.interfaces.descriptions import BUGS
 from tests.helpers.describe_doubles import ScriptedDescriber, echo, training_set
 from tests.helpers.describe_runs import failing_on, plan_for, run
 from tests.helpers.recorded import RecordedProgress
