@@ -309,13 +309,11 @@ class RunResults:
         label_flows: Pairs of zero-shot and adapted label, the pair with most training images first.
         mistakes: Evaluation images that `predictions.csv` classifies wrongly, the most confident
             first.
-        uncertain: Up to 200 training images, the least certain first; empty in runs of older
-            versions.
+        uncertain: Up to 200 training images, the least certain first; empty in older runs.
         prototypes: Prototypes of each learner, in the recipe's order; `==` does not compare them.
         peak_memory_mb: Peak memory per stage in MiB, of the GPU if there is one, else of the
             process, which may include memory that earlier stages freed.
-        expected_gain: Gain that a labeler expects from a describer's answers; None if it estimated
-            none.
+        expected_gain: Gain that a labeler expects from a describer's answers; None if unknown.
         reliability: What a labeler found out about the describer that it asked; None if nothing.
 
     Example:
