@@ -14,6 +14,7 @@ from latte import distributed
 from latte.describe.shards import Shard, wait_for_answers
 from latte.describe.store import DescriptionStore, StoredText, clean
 from latte.interfaces import Describer, LatteError, Progress, ProgressTask, Refusal
+from latte.interfaces.descriptions import BUGS
 from latte.io.redaction import redact
 
 ATTEMPTS = 5
@@ -23,8 +24,6 @@ FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 16.0
 MOST_WAITING = 60.0
 """Seconds of pauses between two answers; then there are none, as a describer may wait itself."""
-BUGS = (AttributeError, TypeError, NameError, ImportError, AssertionError)
-"""Exceptions that do not depend on a server or network: asking again would not help."""
 GIVE_UP_AFTER = 32
 """Number of consecutive failed requests after which the describer counts as broken."""
 INPUT, OUTPUT = "prompt tokens", "tokens"
@@ -246,21 +245,20 @@ class _Pass:
 class _Pauses:
     """Pauses that grow with the number of failures since the last answer."""
 
-    failures: int = 0
+    last: float = 0.0
     waited: float = 0.0
 
     def wait(self, task: ProgressTask) -> None:
         """Wait, and show the pause in the progress."""
-        pause = min(FIRST_PAUSE * 2.0**self.failures, LONGEST_PAUSE, MOST_WAITING - self.waited)
-        self.failures += 1
-        self.waited += pause
-        if pause > 0:
-            task.advance(0, retry_in=f"{pause:g} s")
-            time.sleep(pause)
+        self.last = min(2 * self.last or FIRST_PAUSE, LONGEST_PAUSE, MOST_WAITING - self.waited)
+        self.waited += self.last
+        if self.last > 0:
+            task.advance(0, retry_in=f"{self.last:g} s")
+            time.sleep(self.last)
 
     def reset(self) -> None:
         """Start again with the shortest pause, after an answer."""
-        self.failures, self.waited = 0, 0.0
+        self.last = self.waited = 0.0
 
 
 def _reason(error: Exception, describer: Describer[Any]) -> str:

@@ -10,6 +10,8 @@ from latte.interfaces.component import Component, OptionsT
 from latte.interfaces.questions import Choice, ChoiceRequest, DescribeRequest, Refusal
 
 Scope = Literal["class", "image", "group"]
+BUGS = (AttributeError, TypeError, NameError, ImportError, AssertionError)
+"""Exceptions of a describer that depend on no server or network: asking again would not help."""
 
 
 class Describer(Component[OptionsT]):

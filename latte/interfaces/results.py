@@ -309,15 +309,12 @@ class RunResults:
         label_flows: Pairs of zero-shot and adapted label, the pair with most training images first.
         mistakes: Evaluation images that `predictions.csv` classifies wrongly, the most confident
             first.
-        uncertain: Up to 200 training images, the least certain first; empty in runs of older
-            versions.
+        uncertain: Up to 200 training images, the least certain first; empty in older runs.
         prototypes: Prototypes of each learner, in the recipe's order; `==` does not compare them.
         peak_memory_mb: Peak memory per stage in MiB, of the GPU if there is one, else of the
             process, which may include memory that earlier stages freed.
-        expected_gain: Gain that a labeler expects from a describer's answers; None if it estimated
-            none.
-        reliability: Sentence of a labeler on the reliability of its describer; None if there is
-            none.
+        expected_gain: Gain that a labeler expects from a describer's answers; None if unknown.
+        reliability: Sentence on the reliability of the describer that a labeler asked, or None.
 
     Example:
         >>> from latte.api import RunResults

@@ -27,26 +27,28 @@ def summary_table(results: RunResults, run: str | None = None) -> str:
     if words.tone != "none":
         lines += _verdict(words)
     if evidence is not None and not evidence.estimate.answered:
-        lines += [line for text in evidence.lines for line in _ascii_paragraph(text)]
+        lines += _paragraphs(*evidence.lines)
     lines += [""] if lines else []
     if results.evaluations:
         lines += [*evaluation_lines(results.evaluations), ""]
     measured = sentences.headline(results.evaluations, results.verdict, evidence)
     is_repeated = evidence is not None and evidence.estimate.answered and not results.evaluations
     absent = sentences.present_sentence(results.present, len(results.class_names))
-    advice, *command = sentences.absent_advice(results, folder)
+    advice, *commands = sentences.absent_advice(results, folder)
     asking = [f"{one_line(one.purpose)} {asked(one)}" for one in results.questions]
-    notes = (
+    lines += _paragraphs(
         None if is_repeated else measured.sentence,
         measured.control,
         sentences.own_note(results.evaluations),
         f"{absent}. {advice}" if absent else None,
-        *(command if absent else ()),
+    )
+    lines += map(one_line, commands if absent else ())  # not wrapped, to be copied
+    lines += _paragraphs(
         f"Questions about {', '.join(asking)}." if asking else None,
         sentences.answers_note(results),
         sentences.oracle_note(results.recipe),
     )
-    return "\n".join([*lines, *(line for text in notes if text for line in _ascii_paragraph(text))])
+    return "\n".join(lines)
 
 
 def evaluation_lines(evaluations: Sequence[Evaluation]) -> list[str]:
@@ -64,11 +66,10 @@ def cost_line(results: RunResults, seconds: float) -> str:
 
 def _verdict(words: sentences.VerdictWords) -> list[str]:
     """Return the lines about gain and verdict; each command has its own line, to be copied."""
-    found = filter(None, (words.sentence, *words.details, words.reason))
-    lines = [line for text in found for line in _ascii_paragraph(text)]
+    lines = _paragraphs(words.sentence, *words.details, words.reason)
     for purpose, command in words.commands:
         lines += [f"{purpose}:", f"  {one_line(command)}"]
-    return lines + (_ascii_paragraph(words.advice) if words.advice else [])
+    return lines + _paragraphs(words.advice)
 
 
 def _row(evaluation: Evaluation) -> tuple[str, ...]:
@@ -82,5 +83,7 @@ def _row(evaluation: Evaluation) -> tuple[str, ...]:
     )
 
 
-def _ascii_paragraph(text: str) -> list[str]:
-    return paragraph(text.replace("–", " to ").translate({ord(quote): '"' for quote in "“”"}))
+def _paragraphs(*texts: str | None) -> list[str]:
+    found = (text.replace("–", " to ") for text in texts if text)
+    quotes = {ord(quote): '"' for quote in "“”"}
+    return [line for text in found for line in paragraph(text.translate(quotes))]

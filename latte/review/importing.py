@@ -93,7 +93,7 @@ def import_answers(review: Review, path: Path) -> list[Answer]:
             raise LatteError(f'this run has no image "{one.image}"', where=one.where, hint=hint)
         key = keys[image]
         kind, label = _meaning(one, review)
-        use = _use(one, key, before.get(key))
+        use = _use(one, key, stored.latest.get(key))
         if use == "teaching" and len(review.runs) > 1:
             what = "several runs are only measured, and this answer would teach"
             hint = "write evidence in the column use, or import it into one run"

@@ -67,19 +67,32 @@ class Stored:
         return newest(everything)
 
     @cached_property
-    def answers(self) -> dict[str, Answer]:
-        """The newest answer about each image in any file, without undone answers.
+    def latest(self) -> dict[str, Answer]:
+        """The newest answer about each image in any file, without undone answers."""
+        return latest(self._joint.values())
 
-        Answers that name no class of the run are left out, so that these images are asked again.
+    @cached_property
+    def answers(self) -> dict[str, Answer]:
+        """The answers in `latest`, except those that name no class of the run.
+
+        The images of these are asked again.
         """
-        found = latest(self._joint.values())
-        return {key: one for key, one in found.items() if one.label not in self.unknown}
+        return {key: one for key, one in self.latest.items() if one.label not in self.unknown}
+
+    def asked(self, use: Use) -> dict[str, Answer]:
+        """Return the answers after which an image is not asked again for `use`.
+
+        An image keeps its use, even if its answer names no class of the run.
+        """
+        other = {key: one for key, one in self.latest.items() if one.use != use}
+        unclear = {key: replace(one, kind="unsure", label=None) for key, one in other.items()}
+        return {**unclear, **self.answers}
 
     @cached_property
     def unknown(self) -> Counter[str | None]:
         """Number of answers for each name that is no class of the run, as after a new name."""
         names = {None, *self.class_names}
-        found = (one.label for one in latest(self._joint.values()).values())
+        found = (one.label for one in self.latest.values())
         return Counter(name for name in found if name not in names)
 
     @cached_property
@@ -249,18 +262,20 @@ class Review:
     def standing(self, queue: QueueName) -> Standing:
         """Return the state of a queue, and the estimates; each file of answers is read once."""
         asks, stored = self.queues[queue], self.stored()
-        answers = stored.answers
+        answers = stored.asked(asks.use)
         counts = asks.counted(answers), asks.left(answers)
-        evidence, used = self.evidence(stored), uses(answers.values())
+        evidence, used = self.evidence(stored), uses(stored.answers.values())
         return Standing(asks.next(answers), *counts, evidence, used)
 
     def next(self, queue: QueueName) -> Question | None:
         """Return the next unanswered question of a queue; None if there is none left."""
-        return self.queues[queue].next(self.answers())
+        asks = self.queues[queue]
+        return asks.next(self.stored().asked(asks.use))
 
     def upcoming(self, count: int, queue: QueueName = "evidence") -> list[Question]:
         """Return the next `count` questions of a queue of single images, in the order of asking."""
-        asks, answers, found = self.queues[queue], self.answers(), list[Question]()
+        asks, found = self.queues[queue], list[Question]()
+        answers = self.stored().asked(asks.use)
         while len(found) < count and (question := asks.next(answers)):
             found.append(question)
             key = question.images[0].key

@@ -10,7 +10,7 @@ In a plugin's test file, subclass the contract of the component's kind; pytest r
 """
 
 from latte.testing.augmentation import ImageAugmentationContract
-from latte.testing.backbone import BackboneContract, ModelContract
+from latte.testing.backbone import BackboneContract
 from latte.testing.component import ComponentContract
 from latte.testing.dataset import DatasetContract
 from latte.testing.describer import DescriberContract
@@ -20,6 +20,7 @@ from latte.testing.gate import GateContract
 from latte.testing.guard import GuardContract
 from latte.testing.labeler import PseudoLabelerContract
 from latte.testing.loss import LossContract
+from latte.testing.model import ModelContract
 from latte.testing.prototypes import PrototypeAggregatorContract
 from latte.testing.reporter import ReporterContract
 from latte.testing.tiny_runs import RunContract, TinyRuns

@@ -13,11 +13,10 @@ import torch
 from packaging.version import Version
 from torch import Tensor, nn
 
-from latte.api import Backbone, BackboneLoader, Kind, LatteError, ModuleBackbone, TrainableGroup
+from latte.api import Backbone, BackboneLoader, Kind, ModuleBackbone, TrainableGroup
 from latte.interfaces.errors import error_line
-from latte.registry.registry import load_registry
 from latte.testing.blocks import check_blocks
-from latte.testing.component import ComponentContract, imports_torch, run_program
+from latte.testing.component import ComponentContract, run_program
 from latte.testing.fixtures import noise
 
 _OLD_TORCH = Version(torch.__version__) < Version("2.10")
@@ -373,36 +372,3 @@ def _train(backbone: Backbone) -> None:
                 one.sub_(gradients[name], alpha=0.01)
     backbone.clamp_logit_scale()
     backbone.train_only("none")
-
-
-CONFIG, WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"
-
-
-class ModelContract:
-    """Tests of a plugin that provides a model folder, which recipes name as `plugin:NAME`.
-
-    open_clip must be able to open the folder as `local-dir:FOLDER`.
-
-    Example:
-        >>> from latte.testing import ModelContract
-        >>> class TestTiny(ModelContract):
-        ...     component = "tiny"
-    """
-
-    component: ClassVar[str]
-    """Name of the model, which follows `plugin:` in recipes."""
-
-    def test_its_folder_holds_a_model(self) -> None:
-        """The folder must hold a configuration file and weights in the safetensors format."""
-        try:
-            folder = load_registry().model_folder(self.component)
-        except LatteError as error:
-            raise AssertionError(str(error)) from None
-        for name in (CONFIG, WEIGHTS):
-            assert (folder / name).is_file(), f"{folder} has no {name}"
-
-    def test_listing_does_not_import_torch(self) -> None:
-        """Listing the plugin's components must not import torch, so that the list appears fast."""
-        package = load_registry().get("model", self.component).distribution
-        culprit = imports_torch(package)
-        assert not culprit, f"{culprit} imports torch: keep options in a module that does not"

@@ -25,11 +25,12 @@ from latte.api import (
     LatteError,
     Refusal,
 )
+from latte.interfaces.descriptions import BUGS
 from latte.testing.component import ComponentContract
 from latte.testing.fixtures import described_images
 
 ATTEMPTS = 3
-"""Calls before a failure counts, as in a run."""
+"""Calls before a failure counts; a run makes more, with pauses."""
 OPTIONS = ("a red fox", "写真 🦊", "{class} {0}")
 RequestT = TypeVar("RequestT", DescribeRequest, ChoiceRequest)
 PROMPTS = ("What is this?", "Qu'est-ce que c'est ?\n写真 🦊 {class} {0}")
@@ -235,15 +236,14 @@ class DescriberContract(ComponentContract):
 
 def _retried(ask: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def asked(requests: Any) -> Any:
-        for attempt in range(1, ATTEMPTS + 1):
+        for _ in range(ATTEMPTS - 1):
             try:
                 return ask(requests)
-            except LatteError:
+            except (LatteError, *BUGS):
                 raise
             except Exception:  # models and networks raise anything
-                if attempt == ATTEMPTS:
-                    raise
-        return None
+                continue
+        return ask(requests)
 
     return asked
 

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from latte.describe.generate import (
     ATTEMPTS,
-    BUGS,
     GIVE_UP_AFTER,
     MOST_WAITING,
     generate,
 )
 from latte.describe.store import MAX_CHARACTERS, DescriptionStore, clean
 from latte.interfaces import DescribeRequest, LatteError
+from latte.interfaces.descriptions import BUGS
 from tests.helpers.describe_doubles import ScriptedDescriber, echo, training_set
 from tests.helpers.describe_runs import failing_on, plan_for, run
 from tests.helpers.recorded import RecordedProgress
@@ -131,6 +131,13 @@ def test_pauses_outlast_a_short_outage_and_are_shown(
     with pytest.raises(LatteError, match="in a row"):
         run(tmp_path / "dead", dead, images=100)
     assert now == -1000 + MOST_WAITING
+
+
+def test_every_failure_of_a_large_batch_is_recorded(tmp_path: Path) -> None:
+    # 300 requests pause 1,200 times without an answer, and 2.0**1024 is no float.
+    describer = ScriptedDescriber(failing_on(*(f"hash{i}" for i in range(300))), batch_size=300)
+    with pytest.raises(LatteError, match="failed on 300 requests in a row"):
+        run(tmp_path, describer, images=300)
 
 
 @pytest.mark.parametrize("error", BUGS)

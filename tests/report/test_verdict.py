@@ -217,6 +217,8 @@ class TestPresent:
         assert (
             f"latte review {results.folder.name}" in parse(run_page(results)).one("details").words
         )
+        long = f"latte review '{'a folder/' * 12}Herbst – {'x' * 90}'"
+        assert f"\n{long}\n" in f"{summary_table(results, long[14:-1])}\n"
         learned = replace(results, recipe={**results.recipe, "corrections": "a/review.jsonl"})
         assert "latte review" not in summary_table(learned)
 

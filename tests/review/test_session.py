@@ -13,7 +13,9 @@ from latte.interfaces import LatteError
 from latte.report.evidence import read_evidence, read_groups
 from latte.results.stored import LARGEST_JSON
 from latte.review.groups import Question
+from latte.review.importing import import_answers
 from latte.review.population import ReviewImage, teaches
+from latte.review.queues import QueueName
 from latte.review.session import Review
 from tests.helpers.reviews import made_up_review
 
@@ -283,6 +285,26 @@ def test_answers_for_a_renamed_class_do_not_count_and_are_asked_again(
     renamed.file.write_text(text)
     assert renamed.evidence()[0].unknown == ""
     assert len(renamed.answers()) == 40
+
+
+def test_an_answer_for_a_renamed_class_keeps_the_use_of_its_image(tmp_path: Path) -> None:
+    review = made_up_review(tmp_path, NAMES)
+    images = dict(zip(review.run.training_keys, review.run.training_ids, strict=True))
+    measured = [key for key in images if teaches(key)][::2]
+    rows = (f"{images[key]},dog,evidence\n" for key in measured)
+    sheet = tmp_path / "answers.csv"
+    sheet.write_text(f"image,label,use\n{''.join(rows)}")
+    import_answers(review, sheet)
+    renamed = made_up_review(tmp_path, ("cat", "hound", "bird"))
+    queues: tuple[QueueName, ...] = ("clusters", "balanced")
+    for name in queues:
+        question = renamed.standing(name).question
+        assert question is not None and question == renamed.next(name)
+        keys = [one.key for one in question.images]
+        assert not {*keys} & {*measured}
+        renamed.answer(keys, "class", "hound", name)
+    sheet.write_text(f"image,label\n{images[measured[0]]},hound\n")
+    assert [one.use for one in import_answers(renamed, sheet)] == ["evidence"]
 
 
 def test_the_nearest_name_of_a_renamed_class_is_shown(tmp_path: Path) -> None:

@@ -116,16 +116,9 @@ def slow_fit(images: Tensor, texts: Tensor, options: MixtureOptions) -> tuple[Te
     pull = options.neighbour_weight * agreement**2
     now, z = text, [softmax(row) for row in text]
     for iteration in range(options.iterations):
-        labels = [row.index(max(row)) for row in z]
-        even = evenness(labels, classes)
-        means = []
-        for c in range(classes):
-            names = [nearest[i] for i in range(count) if labels[i] == c]
-            most = max((names.count(name) for name in names), default=0)
-            support = (names.count(c) + 0.5) / (most + 0.5)
-            weight = even * options.anchor_images[0] + (1 - even) * options.anchor_images[1]
-            total = torch.stack([z[i][c] * images[i] for i in range(count)]).sum(dim=0)
-            means.append(normalize(total + weight / support**2 * anchors[c], dim=0))
+        even = evenness([row.index(max(row)) for row in z], classes)
+        weight = even * options.anchor_images[0] + (1 - even) * options.anchor_images[1]
+        means = slow_means(images, z, nearest, [weight * anchor for anchor in anchors])
         variances = [
             sum(
                 z[i][c] * float(images[i, d] - means[c][d]) ** 2
@@ -166,6 +159,20 @@ def slow_fit(images: Tensor, texts: Tensor, options: MixtureOptions) -> tuple[Te
                 for i in range(count)
             ]
     return torch.tensor(now, dtype=torch.float64), torch.tensor(z, dtype=torch.float64)
+
+
+def slow_means(
+    images: Tensor, z: list[list[float]], nearest: list[int], anchors: list[Tensor]
+) -> list[Tensor]:
+    """Means of the classes; a class counts its anchor more if few of its images have its name."""
+    count, labels, means = len(images), [row.index(max(row)) for row in z], []
+    for c, anchor in enumerate(anchors):
+        names = [nearest[i] for i in range(count) if labels[i] == c]
+        most = max((names.count(name) for name in names), default=0)
+        support = (names.count(c) + 0.5) / (most + 0.5)
+        total = torch.stack([z[i][c] * images[i] for i in range(count)]).sum(dim=0)
+        means.append(normalize(total + anchor / support**2, dim=0))
+    return means
 
 
 def slow_graph(

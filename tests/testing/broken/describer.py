@@ -74,6 +74,23 @@ class NeedsOne(Echo):
         return [echo(first), *super().describe(requests[1:])]
 
 
+class Forgetful(Echo):
+    """Has a bug in its first question without an image, which no second attempt may hide."""
+
+    asked = False
+
+    def describe(self, requests: Sequence[DescribeRequest]) -> list[str]:
+        if not self.asked and not all(request.images for request in requests):
+            self.asked = True
+            raise AttributeError("no image")
+        return super().describe(requests)
+
+
+class TestTheFirstAttemptHasABug(Fault, DescriberContract):
+    broken = Forgetful
+    fails: ClassVar = {"a_request_may_have_no_image"}
+
+
 class TestAnEmptyBatchFails(Fault, DescriberContract):
     broken = NeedsOne
     fails: ClassVar = {
