@@ -294,8 +294,8 @@ class RunResults:
             posterior classifies. All others use the remaining test images, or all test images if
             none remain.
         gallery: Random sample of the training images, chosen with the run's seed.
-        pseudo_label_counts: Training images per class, in label order: (with this zero-shot label,
-            adapted label).
+        pseudo_label_counts: Two numbers of training images per class, in label order: images with
+            this zero-shot label, and images with this adapted label.
         verdict: Verdict of the recipe's guard; None if the recipe has no guard. If `strength` is
             below 1, the adapted model is in the run's folder `candidate/`.
         held_back: Number of texts that gates filtered out, per description and gate, in the
@@ -316,7 +316,7 @@ class RunResults:
             process, which may include memory that earlier stages freed.
         expected_gain: Gain that a labeler expects from a describer's answers; None if it estimated
             none.
-        reliability: What a labeler found out about the describer that it asked; None if nothing.
+        reliability: A labeler's sentence on how reliable its describer is; None if there is none.
 
     Example:
         >>> from latte.api import RunResults
