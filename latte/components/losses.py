@@ -63,7 +63,10 @@ class ContrastiveLoss(Loss[ContrastiveOptions]):
 
 
 def _cross_entropies(logits: Tensor, positives: Tensor) -> Tensor:
-    """Return cross-entropies (B,) of the rows of logits (B, B), uniform over their `positives`."""
+    """Return the cross-entropy (B,) of each row of `logits` (B, B).
+
+    The target distribution of a row is uniform over the columns that `positives` (B, B) marks.
+    """
     of_positives = logits.log_softmax(dim=1).masked_fill(~positives, 0.0)
     return -of_positives.sum(dim=1) / positives.sum(dim=1)
 

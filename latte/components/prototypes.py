@@ -149,7 +149,7 @@ class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
         self._prototypes = torch.where(lengths > 0, sums / lengths, self._prototypes)
 
     def on_epoch_start(self, info: EpochInfo, learner: str) -> None:
-        """Store the current prototypes, from which `margins: epoch_start` weighs texts."""
+        """Store the current prototypes; with `margins: epoch_start`, texts are weighed by them."""
         self._epoch_start_prototypes = self._prototypes
 
     def state(self) -> dict[str, Tensor]:
@@ -211,10 +211,11 @@ class ReEstimatedPrototypes(EstimatedPrototypes[ReEstimatedOptions]):
         start: TrainingStart,
         images: Tensor,
     ) -> list[Supervision]:
-        """Return labels and targets of one label stream: from texts, and from image features.
+        """Return the supervision by texts and the supervision by image features of a label stream.
 
-        A target is the image's prototype, moved towards its texts or its image feature. The two
-        supervisions have the weights 1 - w and w, w being `image_weight`; weight 0 is left out.
+        A target is the prototype of the image's label, moved towards the image's texts or its
+        feature. The supervision by texts has the weight 1 - `image_weight`, the supervision by
+        image features has `image_weight`. A supervision with weight 0 is left out.
         """
         share = self.options.image_weight
         supervisions = []
@@ -275,7 +276,10 @@ def anchored_prototypes(
 
 
 def _assigned(features: Tensor, prototypes: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    """Return the sums of class probabilities (C, 1), and of features (C, D) weighted by them."""
+    """Return two sums over the images, per class: probabilities (C, 1), weighted features (C, D).
+
+    The weight of an image's feature is the image's probability for the class.
+    """
     counts = prototypes.new_zeros(len(prototypes), 1)
     sums = torch.zeros_like(prototypes)
     for block in torch.split(features, min(_ROWS_PER_BLOCK, rows_per_block(len(prototypes)))):

@@ -125,7 +125,7 @@ class Context:
     model_folder: Callable[[str], Path] = _no_model_folder
 
     def path(self, path: str | Path) -> Path:
-        """Return `path` as an absolute path, with `~` expanded; relative ones start at `base_dir`.
+        """Return `path` as an absolute path; expand `~`. Relative paths start at `base_dir`.
 
         Declare the option as `PathText`, so that a path from an environment variable is relative to
         the folder where the command runs.

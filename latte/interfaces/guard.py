@@ -87,7 +87,10 @@ class Evidence:
 
     @property
     def divisible(self) -> bool:
-        """True if zero-shot and candidates can be mixed; no CLIP was trained, one row per class."""
+        """True if the classifiers of zero-shot and candidates can be mixed.
+
+        This requires that no CLIP was trained and that each classifier has one row per class.
+        """
         owners = [one.classifier.owners for one in self.candidates.values()]
         return not self.trained and all(len(one) == len(self.class_names) for one in owners)
 

@@ -296,7 +296,7 @@ class Questions(Protocol):
 
     @property
     def is_forecast(self) -> bool:
-        """True if only stored answers are returned, as the questions are counted and not asked."""
+        """True if questions are only counted, not asked; then only stored answers are returned."""
 
     def image(self, index: int) -> DescribedImage:
         """Return the training image with the given index, for the `images` of a request."""

@@ -294,8 +294,8 @@ class RunResults:
             posterior classifies. All others use the remaining test images, or all test images if
             none remain.
         gallery: Random sample of the training images, chosen with the run's seed.
-        pseudo_label_counts: Training images per class, in label order: (with this zero-shot label,
-            adapted label).
+        pseudo_label_counts: Two numbers of training images per class, in label order: images with
+            this zero-shot label, and images with this adapted label.
         verdict: Verdict of the recipe's guard; None if the recipe has no guard. If `strength` is
             below 1, the adapted model is in the run's folder `candidate/`.
         held_back: Number of texts that gates filtered out, per description and gate, in the

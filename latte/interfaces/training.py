@@ -51,10 +51,10 @@ class TrainingStart:
         image_features: (N, D): frozen unit features of the training images, from the evaluation
             transform.
         zero_shot_labels: (N,) int64: the top-1 zero-shot class of each training image.
-        description_features: Returns the frozen CLIP's text features (N, D) of the description with
-            the given name: of the text (scope `group`: the sampled text) of each training image.
-            Several texts of an image give their normalised mean feature. Texts are encoded at the
-            first call.
+        description_features: Maps the name of a description to text features (N, D) of the frozen
+            CLIP, one row per training image: of the image's text, or of its sampled text for scope
+            `group`. If an image has several texts, its row is their normalised mean feature. Texts
+            are encoded at the first call.
         texts: Maps labels (N,) of all training images to the mapping that
             `PrototypeAggregator.supervise` receives as `texts`: description name to features (N, D)
             of the frozen CLIP, in the recipe's order. For a description of scope `class`, row i is

@@ -109,7 +109,10 @@ def _dependencies(name: str) -> Iterator[Finding]:
 
 
 def run_contracts(registry: Registry, plugin: Plugin, progress: Progress) -> Iterator[Finding]:
-    """Yield the result of each component's contract tests; required options skip them."""
+    """Run the contract tests of each component, and yield the results.
+
+    Components with required options are skipped.
+    """
     needs_pytest()
     for one in _components(registry, plugin):
         yield _contract(registry, one, progress)

@@ -111,7 +111,10 @@ def write_plugin(names: Names, kind: Kind, folder: Path) -> list[Path]:
 
 
 def _files(names: Names, kind: Kind) -> Iterator[tuple[str, str]]:
-    """Yield the plugin's files; a template of the kind replaces the common one of its name."""
+    """Yield name and content of each file of the plugin.
+
+    A template for the kind replaces the common template with the same name.
+    """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         undefined=jinja2.StrictUndefined,

@@ -51,7 +51,7 @@ class Components:
         return Choice(spec, registered.distribution, registered.version, label, options, describer)
 
     def _refuse_variables_in_prompts(self, component: Node, path: KeyPath) -> None:
-        """Report variables in prompts, which are exported and so must hold no secrets."""
+        """Report variables in prompts: a variable may hold a secret, and prompts are exported."""
         for key, node in component.items():
             prompts = [node, *(below for _, below in node.items())] if "prompt" in str(key) else []
             for prompt in prompts:
@@ -128,10 +128,10 @@ def find_component(registry: Registry, kind: Kind, name: str) -> Registered:
 
 
 def written_name(registry: Registry, registered: Registered) -> str:
-    """Return a component's name for a resolved recipe.
+    """Return the name that a resolved recipe uses for a component.
 
-    The short name of a built-in component, if no other package has this name; else the full name,
-    which stays unique if packages are installed later.
+    A built-in component gets its short name, unless another package has the same name. Every other
+    component gets its full name, which stays unique if packages are installed later.
     """
     if registered.distribution != BUILTIN_DISTRIBUTION:
         return registered.full_name
@@ -141,7 +141,10 @@ def written_name(registry: Registry, registered: Registered) -> str:
 
 
 def label_of(node: Node, path: KeyPath, mistakes: Mistakes) -> str | None:
-    """Return the text in `node`, usable in file names; None if a mistake at `path` is reported."""
+    """Return the text in `node`; None if it cannot be used in a file name.
+
+    None means that a mistake at `path` is reported.
+    """
     if node.broken:
         return None
     if not isinstance(node.value, str):

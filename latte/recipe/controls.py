@@ -81,7 +81,7 @@ def without_other_views(base: Node, change: Node) -> Node:
 
 
 def controls_of(root: Node, mistakes: Mistakes) -> dict[str, Node]:
-    """Return the valid controls of a recipe by name; `NAME: null` means no such control."""
+    """Return the valid controls of a recipe by name; leave out controls that are null."""
     node = root.child("controls")
     if node is None or node.value is None:
         return {}

@@ -60,7 +60,7 @@ class RecipeFiles:
         return own if whole is None else merged(whole, own, self.registry)
 
     def _base(self, reference: Node, path: Path, chain: tuple[Path, ...], where: str) -> Node:
-        """Return the base that `reference`, in the file `path`, names, without the key `name`."""
+        """Return the base that `reference` in the file `path` names; drop the base's key `name`."""
         found = _find(reference, path, where)
         real = [one.resolve() for one in chain]
         if found.resolve() in real:
@@ -75,7 +75,10 @@ class RecipeFiles:
         return self.bases[found]
 
     def _base_tree(self, path: Path, where: str) -> Node:
-        """Return the recipe in the file of a base; errors do not quote a file that is no recipe."""
+        """Return the recipe in the file `path`, which is a base of another recipe.
+
+        If the file is not a recipe, the error does not quote its content.
+        """
         text = read_text(path, LARGEST_FILE)
         try:
             document = compose(text, str(path))
@@ -115,7 +118,7 @@ def _references(root: Node) -> Iterator[tuple[Node, KeyPath]]:
 
 
 def _find(reference: Node, path: Path, where: str) -> Path:
-    """Return the shipped recipe or the file that `reference`, in the file `path`, names."""
+    """Return the path of the recipe that `reference` in the file `path` names."""
     name = str(reference.value)
     if not name.endswith(SUFFIXES):
         shipped = shipped_path(name)

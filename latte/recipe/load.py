@@ -78,7 +78,7 @@ def _read_recipe(
 def _read_variant(
     written: Node, registry: Registry, mistakes: Mistakes, path: Path
 ) -> Recipe | None:
-    """Return the recipe, or one of its controls; None if mistakes were reported."""
+    """Build a recipe, or one of its controls, from a tree; None if mistakes were reported."""
     root = mistakes.root = with_defaults(written)
     recipe = RecipeReader(root, registry, mistakes, path).read()
     if recipe is None:
@@ -198,7 +198,7 @@ def _plain(options: Options) -> dict[str, Any]:
 
 
 def without_secret_values(plain: Any, root: Node | None) -> Any:
-    """Return plain data in which each text with a secret is as in the file, with `${VAR}`."""
+    """Return `plain` with `${VAR}`, as written in the file, in place of each secret value."""
     if root is None:
         return plain
     if isinstance(plain, str):

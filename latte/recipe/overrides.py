@@ -66,7 +66,10 @@ def _parse(text: str, path: KeyPath, environment: Mapping[str, str], mistakes: M
 
 
 def _put(node: Node, path: KeyPath, rest: KeyPath, new: Node) -> Node:
-    """Return a copy of `node`, at the key path `path`, in which the value at `rest` is `new`."""
+    """Return a copy of `node` in which the value at the key path `rest` is `new`.
+
+    `path` is the key path of `node` in the recipe; `rest` starts at `node`.
+    """
     if not rest:
         return new
     node, key, below = spelled_out(node, path), rest[0], rest[1:]

@@ -223,10 +223,10 @@ class RecipeReader:
                 )
 
     def _check_oracle(self, is_allowed: bool, descriptions: Sequence[Listed]) -> None:
-        """Report a missing `oracle: true`, and one that no option needs.
+        """Report `oracle: true` if an option needs it and it is missing, or if no option needs it.
 
-        The latter is reported only if nothing else is wrong: a description that needs the key may
-        itself be invalid, and is then missing in `descriptions`.
+        An unneeded `oracle: true` is reported only if nothing else is wrong, because an invalid
+        description may need it. `descriptions` does not contain invalid descriptions.
         """
         paths = [
             (*path, key)
@@ -252,7 +252,10 @@ class RecipeReader:
     def _resolve_describers(
         self, descriptions: Sequence[Listed], describers: Sequence[Listed]
     ) -> list[Listed]:
-        """Return `descriptions` with `by` checked; report the first that lacks a describer."""
+        """Return `descriptions` after checking the describer that each names in `by`.
+
+        If the recipe has no describer, report the first description that needs one.
+        """
         single, several = self.root.child("describer"), self.root.child("describers")
         if holds_value(single) and several is not None:
             self.mistakes.add_at(
@@ -305,9 +308,10 @@ class RecipeReader:
         descriptions: Sequence[Listed],
         describers: Sequence[Listed],
     ) -> None:
-        """Report a budget that nothing obeys beside descriptions that may cost money.
+        """Report a budget that limits no labeler, although descriptions may cost money.
 
-        A control inherits the budget of its recipe, and an invalid labeler may be one that asks.
+        Controls are not checked, because they inherit the budget of the recipe. If the recipe has
+        other mistakes, nothing is reported, because an invalid labeler may be one that asks.
         """
         asked = [choice.label for choice, _ in descriptions if _scope(choice) != "class"]
         obeys = any(choice.options.questions_to is not None for choice, _ in labels)
@@ -332,7 +336,10 @@ class RecipeReader:
                     yield registered.spec.name
 
     def _are_incomplete(self, describers: Sequence[Listed]) -> bool:
-        """Return True if an invalid describer, which may still be named, was left out."""
+        """Return True if the recipe has invalid describers, which `describers` does not contain.
+
+        Other components may name such a describer, so a name that is not found is no mistake then.
+        """
         single, several = self.root.child("describer"), self.root.child("describers")
         written = int(holds_value(single))
         if several is not None:
@@ -340,7 +347,7 @@ class RecipeReader:
         return written != len(describers)
 
     def _checked(self, choice: Choice, labels: Sequence[str], path: KeyPath) -> Choice:
-        """Report an invalid `by`; replace the name of the first describer by None."""
+        """Return `choice`; report an invalid `by`; replace the first describer's name by None."""
         if choice.by is None:
             return choice
         if _scope(choice) == "class":

@@ -124,7 +124,8 @@ def _by_place(
 ) -> dict[KeyPath, list[ErrorDetails]]:
     """Group errors by key path, because pydantic reports one error per member of a union.
 
-    Errors about a wrong type of a value are dropped if another member finds one deeper inside it.
+    An error about the type of a value is dropped if another member of the union reports an error
+    deeper inside this value.
     """
     groups: dict[KeyPath, list[ErrorDetails]] = {}
     for error in errors:
@@ -141,7 +142,10 @@ def _by_place(
 def _is_misspelt_elsewhere(
     place: KeyPath, errors: list[ErrorDetails], model: type[Options], places: Iterable[KeyPath]
 ) -> bool:
-    """Return True if a misspelt key, reported instead, explains the missing key at `place`."""
+    """Return True if the key at `place` is probably missing because it is misspelt.
+
+    Only the misspelt key is then reported.
+    """
     if not any(error["type"] == "missing" for error in errors):
         return False
     names = field_names(model, place[:-1])

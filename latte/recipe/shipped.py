@@ -69,7 +69,10 @@ def shown(path: Path) -> str:
 
 
 def recipes_by_folder(*, parts: bool) -> dict[str, list[tuple[str, str]]]:
-    """Return names and summaries of shipped recipes, by a heading for their folder."""
+    """Return the name and summary of each shipped recipe, grouped by a heading per folder.
+
+    Recipes that are only extended, not run, are included if `parts` is True.
+    """
     found: dict[str, list[tuple[str, str]]] = {}
     for name in sorted(shipped_names(), key=is_part):
         if is_part(name) and not parts:

@@ -197,7 +197,7 @@ class TreeBuilder:
         return text if self._encodable(text, origin, path) else None
 
     def scalar(self, text: str, origin: Origin, path: KeyPath, *, quoted: bool) -> Node:
-        """Return the node for `text`, which is text if `quoted`; report a mistake in it."""
+        """Return the node for a scalar, which stays text if it is `quoted`; report mistakes."""
         try:
             value = text if quoted else resolve(text)
             if isinstance(value, str):

@@ -173,7 +173,11 @@ def raise_plugin_error(package: str, error: BaseException) -> NoReturn:
 
 
 def _check_entry_point(one: _Installed, installed: Sequence[_Installed]) -> None:
-    """Raise `LatteError` unless the package has one entry point, with the name of its package."""
+    """Raise `LatteError` unless the entry point is valid and unique.
+
+    It must have the name of the import package that it loads. No other distribution may use this
+    name, and the distribution must have no other entry point.
+    """
     key, module = one.entry_point.name, one.entry_point.module
     if module != key and not module.startswith(f"{key}."):
         raise LatteError(

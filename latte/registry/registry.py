@@ -73,7 +73,7 @@ class Registry:
     def get(self, kind: Kind, name: str, where: str | None = None) -> Registered:
         """Return the component with this name: a short name, or the full `distribution/name`.
 
-        Raises `LatteError`, at the place `where`, if no package, or more than one, provides it.
+        Raises `LatteError`, with the place `where`, unless exactly one package provides it.
         """
         known = self.all(kind)
         distribution, slash, short = name.rpartition("/")
@@ -125,7 +125,7 @@ class Registry:
         return loaded
 
     def build(self, registered: Registered, options: Options, context: Context) -> Component[Any]:
-        """Create the component; an exception, except `LatteError`, gets the package's name."""
+        """Create the component; add the package's name to exceptions other than `LatteError`."""
         component = self.load(registered)
         try:
             return component(options, context)

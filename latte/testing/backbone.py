@@ -56,7 +56,7 @@ class BackboneContract(ComponentContract):
     """Trainable groups that the backbone has; `none` is always tested."""
 
     def loader(self, folder: Path) -> BackboneLoader[Any]:
-        """Create `folder`, at which relative paths of options start, and return a new loader."""
+        """Create `folder` and return a new loader; relative paths in options start at `folder`."""
         loader: BackboneLoader[Any] = self.make(folder)
         return loader
 
@@ -156,7 +156,7 @@ class BackboneContract(ComponentContract):
         assert not any(output.requires_grad for output in _outputs(backbone, gradient=True))
 
     def test_gradient_reaches_each_group(self, tmp_path: Path) -> None:
-        """A loss must give a gradient to the trained group only, a part of the group `all`."""
+        """A loss must give gradients to the trained group only; `all` must contain every group."""
         backbone = self.load(tmp_path).fork()
         every = {*backbone.train_only("all")}
         for group in self.groups:
@@ -171,7 +171,7 @@ class BackboneContract(ComponentContract):
                 one.grad = None
 
     def test_trunks_give_the_features_of_their_towers(self, tmp_path: Path) -> None:
-        """A tower split by `image_trunk` or `text_trunk` must give equal features.
+        """A tower that is split by `image_trunk` or `text_trunk` must give the same features.
 
         The outputs of its frozen layers must carry no gradient.
         """

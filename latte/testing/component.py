@@ -46,7 +46,10 @@ class ComponentContract:
         """Write the files that the options name; paths in options are relative to `folder`."""
 
     def make(self, folder: Path, seed: int = 0) -> Any:
-        """Create `folder`, at which paths of options start, and its files; return a component."""
+        """Create `folder` and the files that the options name, and return a new component.
+
+        Relative paths in options start at `folder`.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         self.write_files(folder)
         component, options = self.build()
@@ -66,7 +69,10 @@ class ComponentContract:
             raise AssertionError(f"is the plugin installed (latte plugins)? {error}") from None
 
     def valid(self, options: Mapping[str, Any]) -> Options:
-        """Validate `options`; raise `AssertionError` with every invalid option, and all names."""
+        """Return validated `options`.
+
+        Raises `AssertionError` with every invalid option, and the names of all possible options.
+        """
         model = load_registry().options_model(self.registered())
         try:
             return model.model_validate(dict(options))
@@ -117,7 +123,7 @@ class ComponentContract:
 
 
 def own_leaves(component: Component[Any]) -> Iterator[tuple[str, Tensor]]:
-    """Yield name and tensor of what a component holds to be trained, also inside modules."""
+    """Yield name and tensor of each trainable leaf of a component, also inside its modules."""
     for name, value in vars(component).items():
         if isinstance(value, Tensor) and value.is_leaf and value.requires_grad:
             yield name, value

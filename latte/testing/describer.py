@@ -54,7 +54,7 @@ class DescriberContract(ComponentContract):
     """All other options, such as `("batch_size", "device")`."""
 
     def make(self, folder: Path, seed: int = 0) -> Any:
-        """Return a describer that, as in a run, is asked again after a temporary failure."""
+        """Return a describer whose calls are repeated after a temporary failure, as in a run."""
         describer = super().make(folder, seed)
         describer.describe = _retried(describer.describe)
         describer.choose = _retried(describer.choose)
@@ -258,7 +258,10 @@ def _equal(one: Choice | Refusal, other: Choice | Refusal) -> bool:
 def _watched(
     requests: Sequence[RequestT], then: Callable[[Image.Image], Image.Image]
 ) -> tuple[list[RequestT], list[str]]:
-    """Return copies of `requests` whose images call `then` when opened; also the opened keys."""
+    """Return copies of `requests` whose images call `then` when opened, and a list of keys.
+
+    The list is empty at first; each opened image appends its key.
+    """
     opened: list[str] = []
 
     def open_image(image: DescribedImage) -> Image.Image:

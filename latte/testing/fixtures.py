@@ -140,7 +140,7 @@ HOSTILE_NAMES = (
 
 
 def make_context(folder: Path, seed: int = 0) -> Context:
-    """Return a context on the CPU with a `StubClip`, whose relative paths start at `folder`."""
+    """Return a context on the CPU with a `StubClip`; relative paths start at `folder`."""
     cache = folder / "cache"
     cache.mkdir(parents=True, exist_ok=True)
     return Context(base_dir=folder, cache_dir=cache, device="cpu", seed=seed, frozen_clip=StubClip)
@@ -198,7 +198,7 @@ def _open(path: Path) -> Image.Image:
 def training_start(
     classes: int = 4, images: int = 12, descriptions: Sequence[str] = ("class", "image", "group")
 ) -> TrainingStart:
-    """Return a `TrainingStart` with random features; of several classes, the last has no image."""
+    """Return a `TrainingStart` with random features; the last of several classes has no images."""
     class_features = unit_rows(classes, seed=1)
     nearest = torch.arange(images) % max(classes - 1, 1)
     image_features = normalize(class_features[nearest] + 0.3 * unit_rows(images, seed=2), dim=1)

@@ -68,7 +68,7 @@ class GateContract(ComponentContract):
 
     @pytest.mark.parametrize("count", [0, 1])
     def test_a_description_may_have_hardly_any_text(self, tmp_path: Path, count: int) -> None:
-        """`judge` must accept no text and a single text: a describer may refuse the others."""
+        """`judge` must accept zero texts and one text, as a describer may refuse all others."""
         verdicts = self.judged(self.make(tmp_path), self.texts()[:count])
         assert len(verdicts) == count, f"{len(verdicts)} verdicts on {count} texts"
 

@@ -115,7 +115,7 @@ class PseudoLabelerContract(ComponentContract):
                 )
 
     def test_labels_and_classifiers_fit_well_separated_classes(self, tmp_path: Path) -> None:
-        """On a bank of well separated classes, every result must name the zero-shot classes."""
+        """If classes are well separated, at least 75 % of results must equal zero-shot labels."""
         start = separated_start()
         labeler, learner = self.started(tmp_path, start), LEARNERS[0]
         info = self.begin(labeler, start, epoch=0)

@@ -18,7 +18,7 @@ SCALE = torch.tensor(100.0)
 
 
 class LossContract(ComponentContract):
-    """Tests that a loss is a finite scalar with gradient that depends on the labels' weights.
+    """Tests that a loss is a finite scalar, has a gradient, and depends on the labels' weights.
 
     Example:
         >>> from latte.testing import LossContract

@@ -96,7 +96,7 @@ class ReporterContract(ComponentContract):
     def observe(
         self, folder: Path, results: RunResults, monkeypatch: pytest.MonkeyPatch, *, ends: bool
     ) -> None:
-        """Call a new reporter's hooks as a run does; unless `ends`, the run is stopped."""
+        """Call a new reporter's hooks as a run does; if `ends` is False, as a run that fails."""
         with self._confined(folder, results, monkeypatch) as reporter:
             files = call_hooks(reporter, results, ends=ends)
         if ends:

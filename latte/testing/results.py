@@ -95,7 +95,11 @@ def without_evaluation(results: RunResults) -> RunResults:
 
 
 def _confusions(*right: int) -> tuple[Confusion, ...]:
-    """Return entries for classes of 20 images: `right[c]` are right, the others the next class."""
+    """Return the confusions of a model that is tested on 20 images per class.
+
+    Of class c, `right[c]` images are classified correctly; all others are classified as the next
+    class.
+    """
     own = [Confusion(label, label, images) for label, images in enumerate(right)]
     wrong = [Confusion(label, (label + 1) % 3, 20 - images) for label, images in enumerate(right)]
     return tuple(sorted((*own, *wrong), key=lambda one: (-one.images, one.true, one.predicted)))

@@ -103,7 +103,7 @@ class TinyRuns:
         return Said(code, out.getvalue(), err.getvalue())
 
     def check(self, recipe: str) -> Any:
-        """Return `recipe` (YAML text) with all defaults; `AssertionError` if it is invalid."""
+        """Return `recipe` (YAML text) with all defaults; it must be valid."""
         said = self.latte("check", self._written(recipe), "--json")
         assert said.code == 0, said.err
         return json.loads(said.out)["recipe"]
@@ -160,7 +160,7 @@ def write_square(path: Path, colour: str, number: int) -> None:
 
 @contextmanager
 def stopped_after(steps: int | None) -> Iterator[None]:
-    """Raise `KeyboardInterrupt` after `steps` training steps; None raises nothing."""
+    """Raise `KeyboardInterrupt` after `steps` training steps; never, if `steps` is None."""
     if steps is None:
         yield
         return

@@ -1,4 +1,4 @@
-"""Description types for a class, an image and a group, with their options, without torch."""
+"""Description types for a class, an image and a group, and their options; do not need torch."""
 
 from __future__ import annotations
 

@@ -120,7 +120,10 @@ class ModuleBackbone(Backbone):
         return None if bias is None else bias.reshape(())
 
     def clamp_logit_scale(self) -> None:
-        """Clamp a trainable logit scale to [1, 100], or to the loaded scale of a sigmoid model."""
+        """Clamp a trainable logit scale to [1, 100].
+
+        If a sigmoid model was loaded with a larger scale, this scale is the upper limit.
+        """
         if self.model.logit_scale.requires_grad:
             with torch.no_grad():
                 self.model.logit_scale.clamp_(0.0, self._largest_logit_scale)
@@ -195,7 +198,10 @@ class ModuleBackbone(Backbone):
             ) from error
 
     def choose_mode(self) -> None:
-        """Before encoding, switch dropout on if parameters train and a gradient is recorded."""
+        """Switch dropout on if parameters train and gradients are recorded, else off.
+
+        Subclasses call this method before they encode.
+        """
         training = self._trains and torch.is_grad_enabled()
         if self.model.training == training:
             return

@@ -1,4 +1,4 @@
-"""Base classes of prototypes: estimated once, or returned by a labeler in each epoch."""
+"""Base classes of prototypes that are estimated once, or returned by a labeler in each epoch."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class LabelerPrototypes(PrototypeAggregator[NoOptions]):
     ) -> Supervision:
         """Return the classifier and one target per image, (B, D).
 
-        The target is the classifier row of the image's label, scaled to unit length; of several
-        rows, the one with the highest score for the image.
+        The target is the classifier row of the image's label, scaled to unit length. If a class has
+        several rows, the row with the highest score for the image is used.
         """
         rows = self._rows_of(stream.labels, image_features)
         targets = normalize(self._classifier.weights[rows], dim=1)

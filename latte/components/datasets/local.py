@@ -112,7 +112,7 @@ class ImageFolderDataset(ImageSource[FolderOptions]):
 
     @cached_property
     def _links(self) -> str | None:
-        """Warning with the number of images to which links outside `root` lead, or None."""
+        """Warning about images outside `root` to which links lead; None if there are none."""
         paths = ListedPaths(self._root, absolute=False)
         outside = [one for one in self._training_images if not paths.stays_inside(one.path)]
         if not outside:
@@ -142,7 +142,10 @@ class ImageFolderDataset(ImageSource[FolderOptions]):
 
 
 class _FromEither(ListedPaths):
-    """Converter of paths that start at `root`, or else at `other`; ids are relative to `other`."""
+    """Converter of listed paths, which are searched in `root` first, then in `other`.
+
+    The ids of images are relative to `other`.
+    """
 
     def __init__(self, root: Path, other: Path) -> None:
         super().__init__(root, absolute=True, id_root=other)
@@ -157,7 +160,7 @@ class _FromEither(ListedPaths):
 
 
 def _notes(source: ImageSource[Any], listed: ListedPaths) -> Iterator[str]:
-    """Yield sentences on test images that are training images, and on rows without a class."""
+    """Yield warnings about test images that are also training images, and rows without a class."""
     known = {image.id for image in source.training_images()}
     tested = [one.image.id for one in source.evaluation_images()]
     if own := sum(image in known for image in tested):
@@ -212,7 +215,8 @@ class ListOptions(SourceOptions):
 class ListDataset(ImageSource[ListOptions]):
     """Training images from one file, labelled evaluation images from another.
 
-    Absolute paths are allowed, as the user wrote the files; others must stay below the root.
+    Absolute paths are allowed, because the user wrote the files. Relative paths must stay below the
+    root.
     """
 
     def __init__(self, options: ListOptions, context: Context) -> None:

@@ -1,4 +1,7 @@
-"""Gate `leakage`: holds back texts that name a class, which may only repeat the pseudo-label."""
+"""Gate `leakage`: holds back texts that name a class.
+
+Such a text may repeat the pseudo-label instead of describing the image.
+"""
 
 from __future__ import annotations
 

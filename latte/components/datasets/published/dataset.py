@@ -69,7 +69,7 @@ def missing(facts: Facts, root: Path, split: str | None = None) -> list[str]:
 def split_files(facts: Facts, root: Path, split: str | None = None) -> list[Path]:
     """Return the files that list the images: `split` if it is set, else CoOp's file.
 
-    FGVC-Aircraft has several: a list of class names, and one list of images per split.
+    FGVC-Aircraft has several files: a list of class names, and one list of images per split.
     """
     name = split or facts.split
     if name:

@@ -69,7 +69,8 @@ class Watch(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
     def open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
         """Send `request`; return the response when its headers have arrived.
 
-        `http.client` limits headers to 100 lines of 64 KiB. Redirects lead to HTTP and HTTPS only.
+        `http.client` limits headers to 100 lines of 64 KiB. Redirects to schemes other than HTTP
+        and HTTPS are refused.
         """
         opener = urllib.request.OpenerDirector()
         for handler in (
@@ -149,7 +150,7 @@ class RemoteFile:
 
 
 def remote_files(facts: Facts) -> list[RemoteFile]:
-    """Return the files that torchvision would download. Raises `LatteError` if none."""
+    """Return the files that torchvision would download. Raises `LatteError` if there are none."""
     from torchvision import datasets
 
     found: list[RemoteFile] = []
@@ -256,7 +257,7 @@ def _fetch(file: RemoteFile, part: Path, progress: Progress) -> None:
 
 
 def _range(response: http.client.HTTPResponse, have: int) -> tuple[int, int | None]:
-    """Return the file offset of the response's first byte, and the file's length if sent."""
+    """Return the file offset of the response's first byte, and the file's length if known."""
     if response.status == http.HTTPStatus.PARTIAL_CONTENT:
         found = re.match(
             r"bytes (\d{1,18})-\d+/(\d{1,18}|\*)$", response.headers.get("Content-Range", "")

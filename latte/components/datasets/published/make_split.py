@@ -55,7 +55,7 @@ def make_split(facts: Facts, root: Path) -> str:
 def divide(
     images: Iterable[Labelled], shares: Sequence[float], generator: random.Random
 ) -> list[list[Labelled]]:
-    """Divide the images of each class at random into parts of the given `shares`, and the rest."""
+    """Divide each class's images at random into one part per share and a part for the rest."""
     classes: defaultdict[int, list[Labelled]] = defaultdict(list)
     for image in images:
         classes[image[1]].append(image)
@@ -70,7 +70,10 @@ def divide(
 
 
 def image_folders(facts: Facts, root: Path) -> list[Labelled]:
-    """Return all images of one folder per class, sorted by folder, without `facts.ignored`."""
+    """Return all images of a dataset with one folder per class, in the order of the folders.
+
+    Folders in `facts.ignored` are skipped.
+    """
     images = existing_folder(root / facts.images, "root")
     folders = [folder for folder in list_folders(images) if folder.name not in facts.ignored]
     return [
@@ -96,7 +99,11 @@ def flowers(facts: Facts, root: Path) -> list[Labelled]:
 
 
 def pets(root: Path) -> Official:
-    """Read the splits of Oxford Pets from lines of file name, label (from 1), species and breed."""
+    """Read the splits of Oxford Pets.
+
+    A line holds an image's name, label (from 1), species and breed number. The class name is the
+    image's name without its number.
+    """
 
     def read(file: str) -> list[Labelled]:
         lines = _lines(root / "annotations" / file, r"(\S+)_\d+ (\d+) \d+ \d+")
