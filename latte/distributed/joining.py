@@ -42,7 +42,7 @@ def start_of(environment: Mapping[str, str]) -> Start | None:
 
 
 def local_device(wanted: str) -> str:
-    """Return `wanted`; under torchrun, replace `auto` or `cuda` by the GPU of this process.
+    """Return `wanted`; under torchrun on GPUs, replace `auto` or `cuda` by `cuda:LOCAL_RANK`.
 
     Raises `LatteError` if there are more processes than GPUs.
     """
