@@ -35,7 +35,7 @@ def compile_in(transformer: torch.nn.Module, mode: CompileMode) -> None:
 
 
 def compiled_for(transformer: torch.nn.Module, function: FunctionT) -> FunctionT:
-    """Return `function`, compiled if the transformer has a mode and a gradient is recorded.
+    """Return `function`, compiled if the transformer has a compile mode and a gradient is recorded.
 
     Passes without gradient are not compiled, so that the trained model and its saved copy give
     equal features. Torch cannot compile while a dispatch mode, such as the FLOP counter of

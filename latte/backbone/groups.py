@@ -78,7 +78,10 @@ def _affine(module: nn.Module, prefix: str, kind: type[nn.Module]) -> Iterator[s
 
 
 def _classifier(visual: Any) -> list[str]:
-    """Return the names of a timm tower's classifier, which projects if there is no other head."""
+    """Return the parameter names of a timm tower's classifier.
+
+    The classifier projects to the embedding width if the tower has no other head.
+    """
     if not hasattr(visual, "trunk"):
         return []
     weights = {id(weight) for weight in visual.trunk.get_classifier().parameters()}

@@ -61,7 +61,10 @@ def pretrained() -> ModuleType:
 
 
 def _config_folder() -> Path | None:
-    """Return open_clip's folder of model configurations; None if open_clip must be asked."""
+    """Return open_clip's folder of model configurations.
+
+    Returns None if the folder is missing, or if open_clip is imported and can be asked instead.
+    """
     if "open_clip" in sys.modules:
         return None
     folder = _package_folder() / "model_configs"

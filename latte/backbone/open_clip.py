@@ -125,10 +125,10 @@ class OpenClipBackbone(ModuleBackbone):
         return _unit(self.model.encode_image(self._on_device(pixels), normalize=False))
 
     def image_trunk(self) -> Trunk | None:
-        """Return the image tower in two parts, frozen and other layers; None if it is in one part.
+        """Return the image tower split into frozen and other layers; None if it cannot be split.
 
         If all blocks are frozen, the frozen part is every layer before the projection; otherwise it
-        is every layer before the first trained block. It must have no dropout.
+        is every layer before the first trained block. Frozen layers with dropout are not split off.
         """
         visual = self.model.visual
         if not self._has_trunk:
@@ -139,11 +139,11 @@ class OpenClipBackbone(ModuleBackbone):
         return self._blocks_trunk(count) if count else None
 
     def text_trunk(self) -> TextTrunk | None:
-        """Return the text tower in two parts, frozen and other layers; None if it is in one part.
+        """Return the text tower split into frozen and other layers; None if it cannot be split.
 
-        If all blocks are frozen, the frozen part is every layer before the projection, and a text
-        has one row of states. Otherwise it is every layer before the first trained block, and a
-        text has a row per token.
+        If all blocks are frozen, the frozen part is every layer before the projection, and its
+        output has one row per text. Otherwise the frozen part is every layer before the first
+        trained block, and its output has one row per token.
         """
         if text_trunk_is_constant(self.model, self.text_path):
             return TextTrunk(
@@ -229,7 +229,7 @@ class OpenClipBackbone(ModuleBackbone):
     def _in_passes(
         self, texts: Sequence[str], encode: Callable[[Tensor, Tensor], Tensor]
     ) -> Tensor:
-        """Encode `texts` in several passes by `encode` (tokens, lengths); return a row per text."""
+        """Encode `texts` in several calls of `encode(tokens, lengths)`; return one row per text."""
         self.choose_mode()
         tokens = self._tokens(texts)
         lengths = text_lengths(self.model, tokens)
@@ -326,7 +326,7 @@ def _pixel_format(preprocess: Mapping[str, Any]) -> PixelFormat:
 def exported_config(config: Mapping[str, Any], text_folder: Path | None = None) -> dict[str, Any]:
     """Return a copy of the `model_cfg` for an exported folder, without pretrained weights.
 
-    If given, `text_folder` becomes the place of the Hugging Face text tower.
+    If `text_folder` is given, the Hugging Face text tower is loaded from this folder.
     """
     exported = copy.deepcopy(dict(config))
     exported["quick_gelu"] = bool(exported.get("quick_gelu", False))

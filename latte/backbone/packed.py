@@ -99,9 +99,10 @@ def starts_of(lengths: Tensor) -> Tensor:
 
 
 def rows_of(starts: Tensor, lengths: Tensor) -> Tensor:
-    """Return the row indices of M sequences with first rows `starts` (M,), one after another.
+    """Return the row indices of M packed sequences, one sequence after another.
 
-    All tensors are int64, on the CPU.
+    `starts` (M,) are the first rows of the sequences, `lengths` (M,) their numbers of rows. All
+    tensors are int64, on the CPU.
     """
     shifts = starts - starts_of(lengths)
     return torch.arange(int(lengths.sum())) + shifts.repeat_interleave(lengths)

@@ -73,7 +73,10 @@ def text_path_of(model: nn.Module) -> TextPath:
 
 
 def text_lengths(model: nn.Module, tokens: Tensor) -> Tensor:
-    """Return the length (M,) of each text, or L if it must be padded, from the tokens (M, L)."""
+    """Return the length (M,) of each text in `tokens` (M, L).
+
+    If texts must be padded to the context length, every length is L.
+    """
     text = _tower(model)
     if _stops_at_its_end(text):
         pooling, end_token = _pooling(text)
@@ -97,7 +100,7 @@ def text_trunk_is_constant(model: nn.Module, path: TextPath) -> bool:
 def frozen_text_blocks(model: nn.Module, path: TextPath) -> int:
     """Return the number of frozen blocks before the first trained block; these can be cached.
 
-    It is 0 if texts are padded, or a layer before the blocks, or no block at all, is trained.
+    It is 0 if texts are padded, if a layer before the blocks is trained, or if no block is trained.
     """
     if path != "packed":
         return 0
@@ -162,7 +165,7 @@ def packed_outputs(
 def states_after_blocks(
     model: nn.Module, rows: Tensor, lengths: Tensor, start: int = 0, *, at_once: bool = False
 ) -> Tensor:
-    """Return the tower's outputs (M, W), from those (T, W) of its first `start` blocks."""
+    """Return the tower's outputs (M, W), given the outputs `rows` (T, W) of `start` blocks."""
     text = _tower(model)
     packing = _packing(lengths, rows.device, at_once=at_once)
     return text.ln_final(run_blocks(text.transformer, rows, packing, start))  # type: ignore[no-any-return]

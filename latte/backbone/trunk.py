@@ -45,8 +45,9 @@ def trunk_is_constant(visual: Any) -> bool:
 def frozen_blocks(visual: Any) -> int:
     """Return the number of frozen blocks before the first trained block; these can be cached.
 
-    It is 0 if an earlier layer is trained or has dropout, and for other towers than vision
-    transformers that pool the class token, and EfficientNets of timm.
+    It is 0 if no block is trained, or if an earlier layer is trained or has dropout. Only vision
+    transformers that pool the class token and timm's EfficientNets are supported; for other towers
+    it is 0.
     """
     after: tuple[str, ...]
     if type(visual) is TimmModel and type(visual.trunk) is EfficientNet:
@@ -63,9 +64,10 @@ def frozen_blocks(visual: Any) -> int:
 
 
 def trained_blocks(tower: nn.Module, blocks: str, after: tuple[str, ...]) -> set[int]:
-    """Return the indices of the blocks that train; empty if an earlier layer trains.
+    """Return the indices of the trained blocks; empty if a layer before the blocks is trained.
 
-    Names of the blocks' parameters start with `blocks`, and names of later layers with `after`.
+    `blocks` is the prefix of the blocks' parameter names. `after` has the prefixes of the names of
+    later layers.
     """
     trained = list(trained_parameters(tower, after))
     if not all(name.startswith(blocks) for name in trained):

@@ -59,7 +59,7 @@ class DescriptionBank:
     def from_plans(
         cls, training: TrainingSet, plans: Plans, results: Results, descriptions: Descriptions
     ) -> Self:
-        """Build the bank from the plan and the result of each describer, by name."""
+        """Build the bank; `plans` and `results` map each describer to its plan and result."""
         ids = [image.id for image in training.images]
         columns = planned_columns(plans, results)
         ordered = {label: columns[label] for label in descriptions if label in columns}
@@ -88,9 +88,9 @@ class DescriptionBank:
 
         Returns indices (B,) into `unique_texts`. For a description of scope `class`, the text
         depends only on `class_labels` (B,). With the option `redraw`, an image gets the text of a
-        random group with the image's zero-shot label, which may be its own. Of several texts, one
-        is sampled uniformly. The sample depends on `seed`, `epoch`, `label` and the image, not on
-        the batch.
+        random group with the image's zero-shot label; this may be the image's own group. If an
+        image or group has several texts, one is sampled uniformly. The sample depends on `seed`,
+        `epoch`, `label` and the image, not on the batch.
         """
         if label not in self._of_class:
             return self._samplers[label].sample(indices, epoch, seed)
@@ -109,8 +109,8 @@ class DescriptionBank:
         """Return the indices (N, V) of all texts about each image, in `unique_texts`.
 
         Rows are padded with `ABSENT`; each image has at least one text. For a description of scope
-        `class`, it is the text of the class in `class_labels` (N,), by default of the zero-shot
-        class.
+        `class`, each image has one text: that of its class in `class_labels` (N,), by default of
+        its zero-shot class.
         """
         if label in self._of_class:
             labels = self.zero_shot_labels if class_labels is None else class_labels.cpu()
@@ -125,10 +125,10 @@ class DescriptionBank:
         return rows[rows != ABSENT]
 
     def described(self, row: int, image: Callable[[int], ImageReference]) -> dict[str, Described]:
-        """Return the texts about training image `row` by description, except those of classes.
+        """Return the texts about training image `row`, by description.
 
-        `image` returns the training image with a given index; it is called for each image of a
-        group.
+        Descriptions of scope `class` are left out. `image` returns the training image with a given
+        index; it is called for each image of a group.
         """
         found = {}
         for label, column in self.columns.items():

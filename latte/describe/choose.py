@@ -88,8 +88,8 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
     ) -> Sequence[str | Refusal]:
         """Ask `describer`, and return its answers as texts in the format of the store.
 
-        The tokens since the last successful call are divided equally among the answers, and rounded
-        up.
+        The tokens that the describer used since the last successful call are divided equally among
+        the answers, and rounded up.
         """
         answers = self.ask(describer, requests)
         before, self._counted = self._counted, counted_tokens(describer)
@@ -178,7 +178,7 @@ class TextPlan(QuestionPlan[DescribeRequest, str]):
 
 
 class ChoicePlan(QuestionPlan[ChoiceRequest, Choice]):
-    """Questions that are answered by a probability for each option, listed in order in its text."""
+    """Questions whose stored answer is a list of probabilities, in the order of the options."""
 
     version = "choice-1"
     noun = "choices"

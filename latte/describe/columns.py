@@ -128,8 +128,8 @@ class _Row:
 class _ColumnBuilder:
     """Builds the column of one description from the rows of a file.
 
-    Images are numbered in the order in which their ids occur anywhere in the file, because a group
-    may name an image before its row.
+    Images are numbered in the order in which their ids first occur in the file: as the id of a row
+    or as a member of a group, because a group may contain images whose rows come later.
     """
 
     def __init__(self, label: str, kind: DescriptionType[Any], path: Path) -> None:
@@ -159,7 +159,7 @@ class _ColumnBuilder:
             self._members.extend(numbers.setdefault(id_, len(numbers)) for id_ in members)
 
     def build(self, row_of_number: Tensor) -> Column:
-        """Return the column; `row_of_number` gives each image's row, or -1 without a row."""
+        """Return the column; `row_of_number` has the row of each number, or -1 if it has none."""
         groups = None
         if self._size is not None:
             groups = row_of_number[_tensor(self._members)].reshape(-1, self._size)

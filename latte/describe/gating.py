@@ -18,7 +18,7 @@ Gates = Mapping[str, Gate[Any]]
 def apply_gates(
     gates: Gates, plans: Plans, results: Results, descriptions: Descriptions
 ) -> tuple[dict[str, GenerateResult], list[HeldBack]]:
-    """Return `results` without the texts that gates hold back, and records of their numbers.
+    """Return `results` without the texts that gates hold back, and the counts of held-back texts.
 
     Keys of `plans` and `results` are names of describers. A text that a gate holds back for one
     description is also removed from all other descriptions that use it.

@@ -99,9 +99,9 @@ def generate(
     answer, and sent again only if `ask_again` is true; the next run sends failed requests again.
     The processes of one run divide the requests among themselves, and each returns all answers.
 
-    Raises `LatteError` if too many requests fail in a row, or if no request got a text. For a shard
-    and for a labeler's questions, refusals without any text raise no error. A bug in the describer
-    (`BUGS`) is raised unchanged.
+    Raises `LatteError` if too many requests fail in a row, or if no request got a text. No
+    error is raised if all requests of a shard, or all questions of a labeler, are refused. A bug in
+    the describer (`BUGS`) is raised unchanged.
     """
     store.refresh()
     rows: Sequence[int] = range(len(plan))

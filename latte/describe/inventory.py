@@ -91,7 +91,7 @@ class Holding:
 
 
 def holdings(archive: Archive) -> list[Holding]:
-    """Return the numbers of records by describer and prompt, the prompts with most texts first."""
+    """Return the numbers of records per prompt: by describer, the prompt with most texts first."""
     found: dict[tuple[str, str], Holding] = {}
     for one in archive.texts():
         about = (one.record.describer, one.record.prompt)

@@ -164,7 +164,10 @@ class _Draft:
     """Index of each distinct prompt, counted in the order of first use."""
 
     def plan(self) -> Plan:
-        """Return the plan, with equal questions merged. Raises `LatteError` for secrets in it."""
+        """Return the plan, with equal questions merged.
+
+        Raises `LatteError` if a prompt or the describer's fingerprint contains a secret.
+        """
         for text in (self.describer.fingerprint, *self.prompts):
             refuse_secrets(text)
         asked = [one for one, _ in self.descriptions.values()]

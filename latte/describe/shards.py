@@ -67,8 +67,8 @@ def wait_for_answers(
 ) -> tuple[int, Sequence[Mapping[str, int]]]:
     """Wait until the answers of all processes are in `store`; return sums over all processes.
 
-    `rows` are the indices of all requests, and `own` those that this process sent. The sums are the
-    number of new texts, of which this process wrote `written`, and each of the counts in `spent`.
+    `rows` are the indices of all requests, and `own` those that this process sent. `written` is the
+    number of new texts of this process, and `spent` has its counters; both are summed.
     Raises `LatteError` if answers of another process do not appear in `store`.
     """
     if distributed.world_size() == 1:

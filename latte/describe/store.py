@@ -113,7 +113,7 @@ class StoredText:
 
 
 def part_files(folder: Path) -> list[Path]:
-    """Return all part files of a store; of two texts with one key, the first is used."""
+    """Return all part files of a store, sorted; of several texts with one key, the first counts."""
     return sorted(folder.glob("part-*.jsonl"))
 
 
@@ -278,7 +278,10 @@ class DescriptionStore:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """Close the part file, whose last line may be incomplete, after an error."""
+        """Close the part file after an error, because its last line may be incomplete.
+
+        Raises `LatteError` in place of `OSError`.
+        """
         try:
             yield
         except OSError as error:

@@ -94,7 +94,7 @@ def barrier() -> None:
 
 
 def broadcast(work: Callable[[], ValueT]) -> ValueT:
-    """Call `work` in the main process only; return its result, small JSON data, everywhere."""
+    """Call `work` in the main process; return its small JSON result in every process."""
     if _group is None:
         return work()
     key = f"value/{next(_group.waits)}"

@@ -42,7 +42,7 @@ def start_of(environment: Mapping[str, str]) -> Start | None:
 
 
 def local_device(wanted: str) -> str:
-    """Return this process's own GPU if torchrun started it and `wanted` allows it, else `wanted`.
+    """Return `wanted`; under torchrun on GPUs, replace `auto` or `cuda` by `cuda:LOCAL_RANK`.
 
     Raises `LatteError` if there are more processes than GPUs.
     """
@@ -93,7 +93,8 @@ def joined(start: Start) -> Iterator[None]:
 def _join(start: Start) -> Any:
     """Initialise torch's process group, and return a key-value store for this run only.
 
-    It has its own connection to torchrun's store, so that its calls do not wait for others.
+    The key-value store has its own connection to torchrun's store, so that its calls do not wait
+    for calls of other code.
     """
     import torch
     from torch import distributed as torch_distributed

@@ -32,9 +32,9 @@ def calibration_error(confidence: Tensor, correct: Tensor) -> float:
 def expected_accuracy(zero_shot: Tensor, labels: Tensor) -> float:
     """Estimate the accuracy of `labels` (N,) from zero-shot probabilities (N, C).
 
-    It is a mean over images, where p is the probability of an image's zero-shot class: p if its
-    label is this class, else 1 - p. It is at most the share of images whose label is the zero-shot
-    class: nothing shows that other labels are right.
+    An image counts p, the probability of its zero-shot class, if its label is this class, else
+    1 - p. The estimate is the mean over images, limited to the share of images whose label is the
+    zero-shot class, because nothing shows that other labels are right.
     """
     confidence, own = zero_shot.double().max(dim=1)
     agrees = own == labels

@@ -41,12 +41,14 @@ def mean_interval(values: Sequence[float]) -> Interval:
 def mean_of_intervals(gains: Sequence[Interval]) -> Interval:
     """Return the mean gain over seeds with a 95 % interval for other seeds and other images.
 
-    `gains` are measured on the same images, one per seed; each has its interval over images. With
-    h, the half-width of Student's t-interval over seeds, and b_i, the distance from gain i to an
-    end of its interval, this end is at a distance of sqrt(h² + mean(b_i²)) from the mean. An
-    interval over seeds alone leaves out which images were drawn, which all seeds share. Random
-    differences of single images between seeds count in both parts, so the interval is conservative.
-    A single gain, or equal ones, keep the interval over images.
+    `gains` are measured on the same images, one per seed; each has an interval over images. Let h
+    be the half-width of Student's t-interval over seeds, and b_i the distance from gain i to the
+    lower end of its interval. Then the lower end of the result is sqrt(h² + mean(b_i²)) below the
+    mean. The upper end is computed in the same way.
+
+    An interval over seeds alone would not cover other images, because all seeds share the same
+    images. Random differences of single images between seeds count in both h and b_i, so the
+    interval is conservative. A single gain, or equal gains, keep the interval over images.
     """
     if len(gains) == 1:
         return gains[0]
@@ -69,7 +71,10 @@ def t_quantile(degrees_of_freedom: int) -> float:
 def bisect(
     low: float, high: float, is_below: Callable[[float], bool], halvings: int
 ) -> tuple[float, float]:
-    """Halve the interval around the number up to which `is_below` is true; return its ends."""
+    """Return the ends of a small interval around the number up to which `is_below` is true.
+
+    The interval starts as `low` to `high`, and is halved `halvings` times.
+    """
     for _ in range(halvings):
         middle = (low + high) / 2
         low, high = (middle, high) if is_below(middle) else (low, middle)

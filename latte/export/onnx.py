@@ -101,7 +101,8 @@ def export_onnx(exported: shared.Exported, folder: Path, *, replace: bool) -> Pa
 def _by_class(weights: Tensor, owners: Tensor) -> tuple[Tensor, Tensor]:
     """Return the prototypes (C·K, D), sorted by class and padded to K per class, and a mask (C, K).
 
-    The mask is False for padding, which replaces a scatter that some ONNX runtimes lack.
+    The mask is False for padding. With padding, the model needs no scatter operation, which some
+    ONNX runtimes lack.
     """
     counts = owners.bincount()
     most = int(counts.max())

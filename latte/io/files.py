@@ -78,7 +78,7 @@ def _is_abandoned(entry: os.DirEntry[str], name: re.Match[str]) -> bool:
 
 @functools.cache
 def _machine() -> str:
-    """Return an id of this machine's boot and of the process namespace, as of a container."""
+    """Return an id of this machine since its last boot, and of its process namespace."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
         processes = Path("/proc/self/ns/pid").stat().st_ino

@@ -101,8 +101,8 @@ def propose_model(images: int, machine: Machine, *, trains: bool) -> tuple[str, 
     """Return the name of a model that suits this number of images, and the reason.
 
     It is the most accurate model that encodes all images within ten minutes. If there is none, or
-    if the method trains the model, it is the fastest. If it is not cached and the Hugging Face hub
-    does not answer, it is a cached model, if there is one.
+    if the method trains the model, it is the fastest. If this model is not cached and the Hugging
+    Face hub does not answer, a cached model is proposed instead, if there is one.
     """
     fast = [one for one in KNOWN if machine.minutes(images * one.seconds) <= _MOST_MINUTES]
     best = KNOWN[-1] if trains or not fast else fast[0]

@@ -39,7 +39,10 @@ class Sorter:
         min_confidence: float = 0.0,
         warn: Callable[[str], None] = lambda line: None,
     ) -> None:
-        """Prepare to sort; `warn` is called before the first copy that another sub-folder has."""
+        """Prepare to sort images into sub-folders of `folder`.
+
+        `warn` is called once: for the first image that an earlier call put into another sub-folder.
+        """
         self.folder = folder
         self.counts: Counter[str] = Counter()
         self.present = 0
@@ -107,7 +110,10 @@ class Sorter:
         raise LatteError("other files have all names for this image", where=str(folder / name))
 
     def _count_elsewhere(self, image: Path, key: str, folder: Path) -> None:
-        """Count a copy that an earlier call put into another sub-folder; `warn` of the first."""
+        """Count the image if an earlier call put it into another sub-folder than `folder`.
+
+        The first such image causes a warning.
+        """
         copies = (
             self.folder / other / name
             for name in _possible_names(image, key)

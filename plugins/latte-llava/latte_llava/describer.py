@@ -72,7 +72,10 @@ class LlavaDescriber(Describer[LlavaOptions]):
 
     @property
     def fingerprint(self) -> str:
-        """Return a text of model, prompts and decoding, without devices and batch size."""
+        """Return a text that identifies the model, the prompts and the decoding options.
+
+        Devices and batch size are left out.
+        """
         options, dtype = self.options, choose_dtype(self.options, self._devices)
         parts = [
             f"llava-{VERSION} {self._checkpoint.identity}",

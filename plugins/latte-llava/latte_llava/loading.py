@@ -22,7 +22,7 @@ image tower has one of these names in each model family; LLaVA does not quantise
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence transformers' progress bar and report of weights; missing ones raise an error."""
+    """Silence transformers' progress bar and weights report; missing weights raise an error."""
     before = transformers.logging.get_verbosity()
     bars = transformers.logging.is_progress_bar_enabled()
     transformers.logging.set_verbosity_error()

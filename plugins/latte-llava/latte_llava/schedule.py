@@ -40,7 +40,10 @@ def answer_all(
 
 
 class _Work(Generic[AnswerT]):
-    """Queue of unanswered questions, the most expensive first: memory errors occur early."""
+    """Queue of unanswered questions.
+
+    The most expensive questions come first, so that memory errors occur early.
+    """
 
     def __init__(
         self, questions: Sequence[Question], ask: Ask[AnswerT], count: Callable[[int], None]

@@ -41,7 +41,10 @@ def _farthest_points(features: Tensor, count: int) -> Tensor:
 
 
 def moved(rows: Tensor, spread: float, generator: torch.Generator) -> Tensor:
-    """Return `rows` (M, D), moved by `spread` in random directions from the CPU, at unit length."""
+    """Return `rows` (M, D), moved by `spread` in random directions and then normalised.
+
+    The directions are drawn on the CPU.
+    """
     directions = torch.randn(rows.shape, generator=generator, dtype=rows.dtype)
     return normalize(rows + spread * normalize(directions, dim=1).to(rows.device), dim=1)
 

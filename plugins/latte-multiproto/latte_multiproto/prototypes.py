@@ -108,7 +108,7 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
         return ChosenSupervision(stream, targets, self.classifier(), rows)
 
     def _chosen(self, labels: Tensor, image_features: Tensor) -> Tensor:
-        """Return the index (B,) of the first nearest prototype of each image's label."""
+        """Return the index (B,) of the nearest prototype of each image's label; ties: the first."""
         count = self.options.prototypes
         candidates = self._by_class(self._prototypes)[labels]
         similarities = candidates @ image_features.to(candidates.dtype).unsqueeze(2)
@@ -158,7 +158,8 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
     def _reseed(self) -> None:
         """Move each rarely chosen prototype next to the most used prototype of its class.
 
-        They then share its usage count. The prototypes of a class without images do not change.
+        The moved prototypes and the most used one then share its usage count equally. The
+        prototypes of a class without images do not change.
         """
         usage = self._usage
         totals = usage.sum(dim=1, keepdim=True)

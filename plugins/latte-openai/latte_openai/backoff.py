@@ -18,7 +18,7 @@ def waiting_time(attempt: int, asked_for: float | None, max_wait: float, draw: f
 
 
 def retry_after(header: str | None, now: datetime) -> float | None:
-    """Return the seconds that a header `Retry-After`, a number or a date, asks for, if readable."""
+    """Return the seconds in a header `Retry-After` (a number or a date); None if unreadable."""
     if header is None:
         return None
     try:

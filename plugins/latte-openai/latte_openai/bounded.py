@@ -99,7 +99,10 @@ class BoundedClient(httpx2.AsyncClient):
 
 
 class _LimitedStream(httpx2.AsyncByteStream):
-    """Stream of a limited number of bytes, as a decompressor may read many without output."""
+    """Stream that raises an error if it has more than `limit` bytes.
+
+    A decompressor may read many bytes without output, so a limit of its output is not enough.
+    """
 
     def __init__(self, stream: httpx2.AsyncByteStream, limit: int) -> None:
         self._stream = stream

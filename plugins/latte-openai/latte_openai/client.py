@@ -85,7 +85,10 @@ class ChatClient:
         raise no_model(self._options, fields["model"], what, await self._models_if_any())
 
     def _masked(self, text: str | Refusal) -> str | Refusal:
-        """Return `text` with the key masked: a server can split it between parts of a text."""
+        """Return `text` with the key masked.
+
+        It is the joined text, because a server can split the key between parts of its reply.
+        """
         if isinstance(text, Refusal):
             return Refusal(masked(text.reason, self._key))
         return masked(text, self._key)

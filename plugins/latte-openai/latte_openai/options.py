@@ -65,7 +65,11 @@ def check_variable(name: str) -> str:
 
 
 def check_extra_body(extra: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `extra`. Raises `ValueError` for keys, headers, own fields and non-JSON values."""
+    """Return `extra` if it is allowed.
+
+    Raises `ValueError` for keys, headers, values that are not JSON, and fields that latte sets
+    itself or has an option for.
+    """
     for name in extra:
         if name in _OWN:
             raise ValueError(f"must not hold `{name}`, which has an option or is set by latte")

@@ -83,7 +83,7 @@ class Record:
 
     @property
     def failed_controls(self) -> str:
-        """Reason for which control questions show that no answer counts; empty if they do not.
+        """Reason why the control questions rule out all answers; empty if they do not.
 
         Pairs alone are not enough: a describer that is always wrong in the same way does not
         contradict itself.
@@ -96,10 +96,10 @@ class Record:
 
     @property
     def doubt(self) -> str:
-        """Reason for which the describer is not trusted; empty if it is trusted.
+        """Reason why the describer is not trusted; empty if it is trusted.
 
-        It failed the control questions, or with a probability of 20 % or more it is right in less
-        than half of the cases.
+        It is not trusted if it failed the control questions, or if the probability that fewer than
+        half of its answers are right is at least 20 %.
         """
         mostly_wrong = float(self.posterior[GRID < 0.5].sum())
         if self.failed_controls or mostly_wrong < _DOUBT:
@@ -108,11 +108,11 @@ class Record:
 
     @property
     def reliability(self) -> float:
-        """Probability that a class is right if both questions of a pair gave it; 0 if in doubt."""
+        """Probability that a class named in both answers of a pair is right; 0 if in `doubt`."""
         return 0.0 if self.doubt else twice_right(self.right)
 
     def __str__(self) -> str:
-        """Return a sentence on the reason of a doubt, and one on p, if anything was answered."""
+        """Return a sentence on the `doubt`, if any, and one on the share of right answers."""
         parts = [f"The describer is ignored: {self.doubt}."] if self.doubt else []
         if self.pairs + self.controls:
             sums, ends = self.posterior.cumsum(dim=0), (_TAIL, 1 - _TAIL)

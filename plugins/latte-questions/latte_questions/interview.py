@@ -146,8 +146,8 @@ class Interview:
     def _reword(self, purpose: str, written: Written) -> None:
         """Add the describer's wordings of classes to the class texts, if this seems to help.
 
-        It does if the describer is reliable, and if zero-shot CLIP with the new texts agrees with
-        its answers on more images.
+        The wordings are added if the describer is reliable, and if zero-shot CLIP agrees with the
+        describer's answers on more images with the new texts than without them.
         """
         if not written:
             return
@@ -192,7 +192,10 @@ class Interview:
         return (self.questions.budget - self.questions.asked) // 2
 
     def _clusters(self) -> list[Tensor]:
-        """Return the images of each mixture label: the largest first, the most typical first."""
+        """Return the clusters, which are the images with the same mixture label, largest first.
+
+        In each cluster, the most typical image comes first. Small clusters are left out.
+        """
         labels, found = self.before.argmax(dim=1), []
         counts = labels.bincount(minlength=len(self.names))
         for label in counts.argsort(descending=True, stable=True).tolist():
@@ -215,7 +218,7 @@ class Interview:
         self._keep(CLUSTERS, requests, subjects)
 
     def _ask_controls(self, clusters: Sequence[Tensor]) -> bool:
-        """Ask the control questions; return True if by their answers no answer can be used."""
+        """Ask the control questions; return True if the describer fails them and is ignored."""
         known = {name.casefold() for name in self.names}
         foreign = [name for name in _FOREIGN if name not in known]
         classes = min(1, len(self.names) // 3)
@@ -242,10 +245,11 @@ class Interview:
         return is_complete and bool(self.record.failed_controls)
 
     def _confirm(self) -> list[int]:
-        """Drop answers about clusters if most agree with the mixture; return the images asked.
+        """Confirm answers about clusters; return the images that the describer was asked about.
 
-        Then an answer is kept only if it contradicts the mixture, and if the describer gives the
-        same class to the most typical image of the cluster.
+        This is necessary only if at least half of the answers agree with the mixture. Then these
+        are dropped. Each of the others is kept only if the describer gives the same class to the
+        most typical image of the cluster.
         """
         doubtful = [one for one in self.answers if not one.agrees]
         if 2 * len(doubtful) > len(self.answers):

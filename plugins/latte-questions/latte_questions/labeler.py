@@ -119,7 +119,8 @@ class ChoicesLabeler(TransductiveLabeler):
     def state(self) -> dict[str, Tensor]:
         """Return the posteriors, the reworded class texts, and the evidence (3, 1 + K).
 
-        The first column has N and C; each of the others an image index, a class and the logit.
+        The first column of the evidence has N and C. Each other column has the index of an image, a
+        class and a logit.
         """
         if self._evidence is None:
             return super().state()

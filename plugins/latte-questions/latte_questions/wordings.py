@@ -100,7 +100,10 @@ def ask_names(questions: Questions, names: Sequence[str], posteriors: Tensor) ->
 
 
 def ask_differences(questions: Questions, names: Sequence[str], posteriors: Tensor) -> Written:
-    """Ask what distinguishes the classes that `posteriors` (N, C) confuse; return it by class."""
+    """Ask what distinguishes the classes that `posteriors` (N, C) confuse.
+
+    Returns the texts by class.
+    """
     pairs = confused_pairs(posteriors)[: _most(questions)]
     named = [(names[one], names[other]) for one, other in pairs]
     requests = [DescribeRequest((), differences_prompt(*pair)) for pair in named]
@@ -113,7 +116,7 @@ def ask_differences(questions: Questions, names: Sequence[str], posteriors: Tens
 
 
 def mean_texts(texts: Tensor, written: Written, encode: Encode) -> Tensor:
-    """Return the class texts (C, D), with other names and descriptions averaged in, unit length."""
+    """Return the unit mean (C, D) of each class text and the other wordings of the class."""
     found = texts.clone()
     for label, wordings in written.items():
         found[label] = normalize(texts[label] + encode(wordings).to(texts).sum(dim=0), dim=0)
@@ -121,7 +124,7 @@ def mean_texts(texts: Tensor, written: Written, encode: Encode) -> Tensor:
 
 
 def confused_pairs(posteriors: Tensor) -> list[tuple[int, int]]:
-    """Return the pairs of most probable classes of uncertain images, the most frequent first."""
+    """Return the pairs of the two likeliest classes of uncertain images, most frequent first."""
     best = posteriors.topk(2, dim=1)
     doubtful = best.values[:, 1] > _LEAST
     pairs = Counter(map(tuple, best.indices[doubtful].sort(dim=1).values.tolist()))

@@ -30,7 +30,7 @@ def kappa(one: Tensor, other: Tensor, classes: int) -> float:
 def mixture_labels(
     images: Tensor, texts: Tensor, logit_scale: float, mixture: Mixture | None
 ) -> Tensor:
-    """Return the classes (N,) of unit features (N, D) with the highest logits.
+    """Return the class (N,) with the highest logit for each of the unit features (N, D).
 
     The logits of the class texts (C, D) are added to those of the mixture, if there is one.
     """

@@ -77,7 +77,7 @@ class EvidenceGuard(Guard[EvidenceOptions]):
         return self._verdict(signals, named, evidence.divisible)
 
     def _verdict(self, signals: dict[str, float], named: int, divisible: bool) -> Verdict:
-        """Return the verdict that follows from the signals; a person `named` that many images."""
+        """Return the verdict for the signals; a person gave the classes of `named` images."""
         enough = named >= MIN_GIVEN
         helps = probability(signals["stability"], signals["lead"])
         if signals["lead"] < MIN_MARGIN and not enough:

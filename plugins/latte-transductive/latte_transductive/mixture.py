@@ -243,7 +243,7 @@ class _Moments:
         return cls(len(images), images.mean(dim=0), images.T @ images / len(images))
 
     def spread(self, rows: Tensor, bias: Tensor) -> float:
-        """Return the root mean square of the images' standard deviations of logits over classes.
+        """Return the standard deviation of logits over classes, as root mean square over images.
 
         It is computed without the images, from the moments of their features.
         """

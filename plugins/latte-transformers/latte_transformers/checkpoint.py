@@ -81,7 +81,7 @@ def open_checkpoint(folder: Path, device: str, *, name: str) -> TransformersBack
 
 
 def _lower_case(tokenizer: Any) -> None:
-    """Make the tokenizer ignore case, as in pretraining; that of SigLIP 2 does not."""
+    """Make the tokenizer ignore case, as in pretraining; SigLIP 2's own tokenizer does not."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None or "Lowercase" in str(backend.normalizer):
         return

@@ -19,7 +19,7 @@ class LabelReader:
         self._lookup = ClassLookup(class_names)
 
     def read(self, sample: Sample, shard: Path) -> int | None:
-        """Return the class index; None without a label. Raises `LatteError` for other labels."""
+        """Return the class index; None without a label. Raises `LatteError` for invalid labels."""
         span = sample.files.get(self._extension.lower())
         if span is None:
             return None
