@@ -24,6 +24,8 @@ FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 16.0
 MOST_WAITING = 60.0
 """Seconds of pauses between two answers; then there are none, as a describer may wait itself."""
+MOST_BUGS = 3
+"""Number of requests that fail with a bug, before any answer, after which the bug is raised."""
 GIVE_UP_AFTER = 32
 """Number of consecutive failed requests after which the describer counts as broken."""
 INPUT, OUTPUT = "prompt tokens", "tokens"
@@ -100,8 +102,9 @@ def generate(
     The processes of one run divide the requests among themselves, and each returns all answers.
 
     Raises `LatteError` if too many requests fail in a row, or if no request got a text. No
-    error is raised if all requests of a shard, or all questions of a labeler, are refused. A bug in
-    the describer (`BUGS`) is raised unchanged.
+    error is raised if all requests of a shard, or all questions of a labeler, are refused. A bug of
+    the describer (`BUGS`) is raised unchanged if the first `MOST_BUGS` requests fail with it; after
+    an answer, it is a failure of its request.
     """
     store.refresh()
     rows: Sequence[int] = range(len(plan))
@@ -165,7 +168,7 @@ class _Pass:
     store: DescriptionStore
     progress: Progress
     ask_again: bool
-    pauses: _Pauses = field(default_factory=lambda: _Pauses())
+    failures: _Failures = field(default_factory=lambda: _Failures())
 
     def answer(self, rows: Sequence[int]) -> int:
         missing = array("i", (row for row in rows if self._needs_asking(row)))
@@ -211,8 +214,8 @@ class _Pass:
         """Send `requests`, whose indices in the plan are `rows`; store and return the answers.
 
         If a batch raises an exception, its halves are sent separately, down to single requests,
-        which are sent up to `ATTEMPTS` times, with pauses. A `LatteError` and a bug are raised at
-        once, because asking again would not help.
+        which are sent up to `ATTEMPTS` times, with pauses. A `LatteError` is raised at once, and a
+        request that meets a bug is sent once, because asking again would not help.
         """
         if not rows:
             return []
@@ -220,17 +223,18 @@ class _Pass:
             try:
                 answers = self.plan.send(self.describer, requests)
                 _check(self.describer, len(requests), answers)
-                self.pauses.reset()
+                self.failures.reset()
                 return self._stored([*map(_answered, map(self.plan.record, rows), answers)])
-            except (LatteError, *BUGS):
+            except LatteError:
                 raise
             except Exception as error:  # models and networks raise anything
                 if len(requests) > 1:
                     break
-                if attempt == ATTEMPTS:
+                self.failures.refuse_bugs(error)
+                if attempt == ATTEMPTS or isinstance(error, BUGS):
                     reason = clean(redact(_reason(error, self.describer)))
                     return self._stored([replace(self.plan.record(rows[0]), failure=reason)])
-                self.pauses.wait(task)
+                self.failures.wait(task)
         middle = len(rows) // 2
         first = self._ask(task, rows[:middle], requests[:middle])
         return first + self._ask(task, rows[middle:], requests[middle:])
@@ -242,11 +246,19 @@ class _Pass:
 
 
 @dataclass
-class _Pauses:
-    """Pauses that grow with the number of failures since the last answer."""
+class _Failures:
+    """Bugs before the first answer, and pauses that grow until the next answer."""
 
+    answered: bool = False
+    bugs: int = 0
     last: float = 0.0
     waited: float = 0.0
+
+    def refuse_bugs(self, error: Exception) -> None:
+        """Raise `error` if it is a bug that no request has passed so far."""
+        self.bugs += isinstance(error, BUGS)
+        if self.bugs >= MOST_BUGS and not self.answered:
+            raise error
 
     def wait(self, task: ProgressTask) -> None:
         """Wait, and show the pause in the progress."""
@@ -258,13 +270,13 @@ class _Pauses:
 
     def reset(self) -> None:
         """Start again with the shortest pause, after an answer."""
-        self.last = self.waited = 0.0
+        self.answered, self.last, self.waited = True, 0.0, 0.0
 
 
 def _reason(error: Exception, describer: Describer[Any]) -> str:
     """Return type and message of `error`; if it may be a bug, also the line of the plugin."""
     reason = f"{type(error).__name__}: {error}"
-    if not isinstance(error, ValueError | LookupError | ArithmeticError):
+    if not isinstance(error, (*BUGS, ValueError, LookupError, ArithmeticError)):
         return reason
     package = type(describer).__module__.partition(".")[0]
     for frame, line in reversed([*traceback.walk_tb(error.__traceback__)]):

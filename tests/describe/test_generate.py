@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 import unicodedata
@@ -141,18 +142,43 @@ def test_every_failure_of_a_large_batch_is_recorded(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", BUGS)
-def test_a_bug_is_raised_at_once_and_finished_answers_are_stored(
+def test_a_bug_that_meets_the_first_requests_is_raised(
     tmp_path: Path, error: type[Exception]
 ) -> None:
+    def script(_: DescribeRequest) -> str:
+        raise error("a bug")
+
+    describer = ScriptedDescriber(script, batch_size=4)
+    with pytest.raises(error, match="a bug"):
+        run(tmp_path, describer, images=8)
+    assert describer.batches == [4, 2, 1, 1, 2, 1]
+
+
+def test_a_bug_on_some_images_is_a_failure_of_these_images(tmp_path: Path) -> None:
+    def script(request: DescribeRequest) -> str:
+        if request.images[0].key in ("hash0", "hash3", "hash5", "hash6"):
+            raise AttributeError("no content")
+        return echo(request)
+
+    describer = ScriptedDescriber(script, batch_size=1)
+    result = run(tmp_path, describer, images=8)
+    assert (result.generated, result.failed, len(describer.batches)) == (4, 4, 8)
+    with DescriptionStore(tmp_path) as store:
+        reason = store.failure(plan_for(describer, training_set([0] * 8)).requests[5].key)
+    assert reason is not None
+    assert re.fullmatch(r"AttributeError: no content \(test_generate.py:\d+\)", reason)
+
+
+def test_answers_that_were_finished_before_an_interruption_are_stored(tmp_path: Path) -> None:
     def script(request: DescribeRequest) -> str:
         if len(describer.batches) == 1:
             raise OSError("503")
         if request.images[0].key == "hash3":
-            raise error("a bug")
+            raise KeyboardInterrupt
         return echo(request)
 
     describer = ScriptedDescriber(script, batch_size=4)
-    with pytest.raises(error, match="a bug"):
+    with pytest.raises(KeyboardInterrupt):
         run(tmp_path, describer, images=4)
     assert describer.batches == [4, 2, 2]
     assert len(DescriptionStore(tmp_path)) == 2
