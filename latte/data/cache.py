@@ -118,7 +118,7 @@ class PixelStore:
 
 
 class DecodedImages:
-    """Keys of images that an earlier run decoded without error, and no run checks again."""
+    """Keys of images that an earlier run decoded without error, so later runs skip the check."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

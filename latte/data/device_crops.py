@@ -117,7 +117,7 @@ def _parts(
 
 
 def _bytes(side: int, size: int) -> int:
-    """Return the bytes to resize a crop with the longer side `side` to `size`."""
+    """Return how many bytes it takes to resize a crop with the longer side `side` to `size`."""
     weights = 2 * 4 * size * side
     taps = 2 * 5 * 8 * size * _most_taps(side, size)
     return _BYTES_PER_PIXEL * side * side + 12 * size * side + weights + taps
@@ -181,7 +181,8 @@ def _taps(lengths: numpy.typing.NDArray[numpy.int64], size: int) -> dict[str, Te
 def _weights(one: CropPass, tensors: Mapping[str, Tensor], size: int) -> tuple[Tensor, Tensor]:
     """Return the resizing weights (B, size, side) along both axes; 0 after the end of a row.
 
-    They are Pillow's: Keys' cubic, widened for rows that shrink, and cut at the ends of a row.
+    As in Pillow, they are Keys' cubic kernel, widened for rows that shrink, and cut off at the ends
+    of a row.
     """
     taps = tensors["taps"]
     weights = _cubic(torch.addcmul(tensors["distance"], tensors["step"], taps))

@@ -136,7 +136,7 @@ class DeviceViews:
             yield views
 
     def bytes_beside_steps(self) -> int:
-        """Return the reserved bytes of the GPU that only the side stream can use."""
+        """Return the bytes of GPU memory that are reserved for the side stream alone."""
         if self._side is None:
             return 0
         reserved = torch.cuda.memory_reserved(self._device)

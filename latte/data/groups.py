@@ -21,9 +21,9 @@ GRID_GAP = 20
 def draw_groups(labels: Tensor, size: int, seed: int) -> Tensor:
     """Sample a group for each image: labels (N,) int64 -> image indices (N, size).
 
-    All images of a group have the label of the image for which it is sampled, which need not be one
-    of them. Images repeat only if fewer than `size` have the label. Source: LatteCLIP's released
-    group captioning, which samples without a seed.
+    All images of a group have the label of the image for which the group is sampled. That image
+    need not be in its group. Images repeat only if fewer than `size` have the label. Source:
+    LatteCLIP's released group captioning, which samples without a seed.
     """
     return _draw_with_labels(labels, labels, size, seed_from("groups", seed))
 
@@ -112,7 +112,7 @@ def draw_oracle_groups(
 def _groups_of_class(
     label: int, labels: Tensor, true_labels: Tensor, uniform: Tensor, correct: int
 ) -> Tensor:
-    """Sample groups (R, size) for the R images with this zero-shot label, right images first."""
+    """Sample groups (R, size) for the R images with this zero-shot label, correct images first."""
     is_right, is_labelled = true_labels == label, labels == label
     right, confused, others = (
         pool.nonzero().squeeze(1)

@@ -99,7 +99,10 @@ def write_skipped(path: Path, skipped: Sequence[SkippedImage], column: str = "id
 def _read(
     image: ImageReference, verified: Collection[str], store: PixelStore
 ) -> tuple[str | None, str, Pixels | None]:
-    """Read an image; return its key, the reason if it is unreadable, and pixels unless known."""
+    """Read an image; return its key, the reason if it is unreadable, and its pixels.
+
+    The pixels are None if they are in `store`, or if the key is in `verified`.
+    """
     try:
         data = read_image(image)
         key = digest(data)

@@ -57,7 +57,7 @@ def normalise(pixels: Tensor, pixel_format: PixelFormat) -> Tensor:
 
 
 class TrainingView:
-    """Random views of training images: crop, colour jitter and grayscale, or by a component.
+    """Random views of training images: crop, colour jitter and grayscale, or a component's views.
 
     Source: LatteCLIP's released training transform (open_clip's `simclr_jitter_gray` variant). A
     view depends on (seed, epoch, index) alone, not on the batch, the number of threads, or on

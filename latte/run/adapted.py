@@ -61,7 +61,10 @@ class Adapted:
 
     @cached_property
     def logit_bias(self) -> float | None:
-        """Mean logit bias of sigmoid models; None if a model has no bias or uses no cosines."""
+        """Mean logit bias of sigmoid models.
+
+        None if a model has no bias, or if its similarities are not cosines.
+        """
         biases = [member.backbone.logit_bias for member in self.members]
         found = [float(bias.detach()) for bias in biases if bias is not None]
         cosines = all(
@@ -95,7 +98,7 @@ class Adapted:
         return mean_similarities([member.classifier for member in self.members], features)
 
     def in_blocks(self, features: Sequence[Tensor]) -> Similarities:
-        """Return the similarities, computed in blocks on use, from learners' features (N, D)."""
+        """Return similarities from each learner's features (N, D), computed in blocks when used."""
         return Similarities(
             len(features[0]),
             len(self.class_names),
@@ -188,7 +191,7 @@ def load_adapted(
 
 
 def _arithmetic(run: FinishedRun, device: torch.device) -> Arithmetic:
-    """Return the recipe's `precision`, or the choice of `auto` if `device` does not support it."""
+    """Return the arithmetic of the recipe's `precision`, or of `auto` if `device` lacks it."""
     train = run.recipe.get("train")
     found = train.get("precision") if isinstance(train, Mapping) else None
     precision: Any = found if found in get_args(Precision) else "auto"

@@ -194,7 +194,7 @@ def _confusions(
 def _pairs(
     kind: Callable[[int, int, int], PairT], first: Sequence[int], second: Sequence[int]
 ) -> tuple[PairT, ...]:
-    """Return a `kind` for each pair of labels and its number of images, most frequent first."""
+    """Count the images of each pair of labels; return a `kind` per pair, most frequent first."""
     found = Counter(zip(first, second, strict=True))
     ordered = sorted(found.items(), key=lambda item: (-item[1], item[0]))
     return tuple(kind(*pair, number) for pair, number in ordered)

@@ -241,9 +241,9 @@ def _calibrate(
 ) -> Calibration:
     """Find, without labels, the scale of the similarities that calibrates the confidence.
 
-    A posterior is calibrated in the same way, by an exponent. Images to which a person gave a class
-    are left out, unless there are no others: the accuracy is estimated from zero-shot probabilities
-    of the predicted classes, and these classes are not predictions.
+    A posterior is calibrated in the same way, by an exponent. The accuracy is estimated from the
+    zero-shot probabilities of the predicted classes. A class that a person gave is not a
+    prediction, so images with such a class are left out, unless there are no others.
     """
     enough = min(_ENOUGH, max(1, _MOST_NUMBERS // found.training.classes))
     every = -(-found.training.images // enough)

@@ -45,9 +45,9 @@ def cached_features(
 ) -> Tensor:
     """Return features (N, width) from the cache; encode missing features and add them to the cache.
 
-    `identity` names everything besides the image or text that features depend on. `keys` are equal
-    if the content is equal. `encode` takes distinct indices into `keys`, and returns their features
-    (M, width). `name` names this work in progress messages.
+    `identity` names everything besides the image or text that features depend on. Images or texts
+    with equal content have equal `keys`. `encode` takes distinct indices into `keys`, and returns
+    their features (M, width). `name` names this work in progress messages.
     """
     if torch.are_deterministic_algorithms_enabled():
         identity = ("deterministic", *identity)

@@ -104,7 +104,10 @@ def find_images(workspace: Workspace) -> Images:
 
 
 def changed_inputs(folder: RunFolder, images: Images) -> list[str]:
-    """Return which of `class names` and `images` differ from a readable earlier run in `folder`."""
+    """Return which of `class names` and `images` have changed since the earlier run in `folder`.
+
+    A list that the earlier run lacks, or that is damaged, counts as unchanged.
+    """
     before, found = FinishedRun(folder), []
     with suppress(LatteError):
         if before.class_names != images.class_names:
@@ -130,7 +133,10 @@ def write_images(workspace: Workspace, images: Images) -> list[Path]:
 
 
 def _skipped_lines(skipped: Sequence[SkippedImage], path: Path) -> Iterator[str]:
-    """Yield the number of skipped images, then reasons with an example: first those with a fix."""
+    """Yield the number of skipped images, then the reasons, each with an example.
+
+    Reasons that name a fix come first.
+    """
     if not skipped:
         return
     yield f"skipped {counted(len(skipped), 'image')}; all: {path}"

@@ -41,7 +41,7 @@ class Listeners:
                 self.call("on_epoch_end", _figures(row))
 
     def call(self, hook: str, *details: Any) -> None:
-        """Call a hook of all reporters; one that raises an exception is not called again."""
+        """Call a hook of all reporters; a reporter that raises an exception is not called again."""
         for name, reporter in [*self._listening]:
             try:
                 getattr(reporter, hook)(*details)

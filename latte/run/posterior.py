@@ -33,7 +33,7 @@ class OwnImages:
 
     @cached_property
     def _rows(self) -> dict[str, int]:
-        """Row by content hash; the first if images have equal content."""
+        """Row of each content hash; the first row if several images have equal content."""
         return {key: row for row, key in reversed([*enumerate(self.keys)])}
 
     @cached_property
@@ -63,7 +63,10 @@ class OwnImages:
         class_names: Sequence[str],
         top_k: int,
     ) -> Iterator[Prediction]:
-        """Yield `predictions`, replaced by the posterior's for the `keys` of training images."""
+        """Yield `predictions`, but for training images those of the posterior.
+
+        `keys` are the content hashes of the predicted images.
+        """
         for one, row in zip(predictions, self.rows(keys), strict=True):
             yield one if row is None else self.prediction(one.image, row, class_names, top_k)
 

@@ -114,7 +114,10 @@ def keep_freed_memory() -> bool:
 
 
 def return_freed_memory() -> None:
-    """Let glibc return memory that finished threads freed, and that their arenas would keep."""
+    """Make glibc return freed memory to the system.
+
+    Otherwise glibc keeps the memory that finished threads freed in their arenas.
+    """
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)
 
@@ -130,7 +133,7 @@ def start_measuring(device: str) -> None:
 
 
 def peak_memory_mb(device: str) -> float | None:
-    """Return the peak memory since `start_measuring` in MiB, of the GPU or else of this process.
+    """Return the peak memory in MiB since `start_measuring`: of the GPU, or else of this process.
 
     If the process keeps freed memory, the peak includes memory of earlier runs in this process.
     Returns None if the system does not report the peak.

@@ -42,9 +42,9 @@ _FEWEST_AT_ONCE = 16
 class StoredQuestions:
     """Implementation of `Questions`: asks a describer, and stores each answer for later runs.
 
-    `build` returns the describer at the first question. `budget` limits distinct questions, tokens
-    or money. `store` is the folder of the description store. Counts are written to `path`, if
-    given. If `ask` is false, only stored answers are returned.
+    `build` is called at the first question, and returns the describer. `budget` limits distinct
+    questions, tokens or money. `store` is the folder of the description store. Counts are written
+    to `path`, if given. If `ask` is false, only stored answers are returned.
     """
 
     def __init__(
@@ -81,9 +81,10 @@ class StoredQuestions:
 
     @property
     def tokens(self) -> tuple[float, float]:
-        """Mean numbers of input and output tokens per question; assumed until answers have counts.
+        """Mean numbers of input and output tokens per question.
 
-        They come from the stored answers, so that a repeated run asks the same questions.
+        They are computed from stored answers, so that a repeated run asks the same questions. Until
+        an answer with token counts exists, they are `ASSUMED_TOKENS`.
         """
         if not self._tokens:
             return ASSUMED_TOKENS
@@ -114,15 +115,15 @@ class StoredQuestions:
         return grid_image(shown_images(self._training, indices))
 
     def choose(self, purpose: str, requests: Sequence[ChoiceRequest]) -> list[Choice | None]:
-        """Return one choice per request; None without an answer, or if the budget is spent."""
+        """Return a choice for each request; None if it has no answer, or the budget is spent."""
         return self._answers(ChoicePlan, purpose, requests)
 
     def ask(self, purpose: str, requests: Sequence[DescribeRequest]) -> list[str | None]:
-        """Return one text per request; None without an answer, or if the budget is spent."""
+        """Return a text for each request; None if it has no answer, or the budget is spent."""
         return self._answers(TextPlan, purpose, requests)
 
     def note(self, purpose: str, *, kept: int, contradictory: int) -> None:
-        """Count images or clusters with two agreeing (`kept`) or two different answers."""
+        """Count images or clusters whose two answers agree (`kept`) or differ (`contradictory`)."""
         self._add(QuestionCounts(purpose, 0, 0, 0, kept, contradictory))
 
     def note_reliability(self, sentence: str) -> None:
@@ -180,7 +181,7 @@ class StoredQuestions:
         ]
 
     def _at_once(self) -> int:
-        """Return how many questions to send before tokens are counted and the budget changes."""
+        """Return how many questions to send before the budget is computed again."""
         left = self.budget - self.asked
         if self._limit.questions is not None:
             return left

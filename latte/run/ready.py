@@ -90,7 +90,10 @@ def check_trainables(recipe: Recipe, registry: Registry) -> None:
 
 @contextmanager
 def naming_line(recipe: Recipe, learner: int = 0) -> Iterator[None]:
-    """Add file and line of the recipe, or of its `learner`, to a `LatteError` about a key."""
+    """Add the key's file and line to a `LatteError` from the `with` block.
+
+    A key of the learner with index `learner` takes precedence over a key of the whole recipe.
+    """
     try:
         yield
     except LatteError as error:

@@ -32,8 +32,8 @@ def load_adapted_run(
 ) -> tuple[FinishedRun, Adapted, str]:
     """Return a run, its adapted model (or `candidate`), and the device of the model.
 
-    The recipe's images are not needed, and of its plugins only that of the backbone. Raises
-    `LatteError` if there is no model, or no candidate.
+    The recipe's images are not needed, and only the plugin of its backbone is. Raises `LatteError`
+    if there is no model, or no candidate.
     """
     keep_freed_memory()
     run, found = open_finished(path), find_device(device)

@@ -167,7 +167,7 @@ class _Runner:
             self.progress.say(f"warning: {warning}")
 
     def _move_aside(self, images: Images) -> None:
-        """Keep a finished run whose images or class names have changed in another folder."""
+        """Move a finished run to another folder if its images or class names have changed."""
         changed = changed_inputs(self.folder, images)
         moves = bool(changed) and self.folder.finished("evaluate") is not None
         moves = moves and self.workspace.parent is None
@@ -214,7 +214,10 @@ class _Runner:
             write_json(path, now)
 
     def _stage(self, name: str, job: Job, began: float | None = None) -> None:
-        """Run a stage and record it, or reuse it; `began` is when its work began, if earlier."""
+        """Run a stage and record it, or reuse it.
+
+        `began` is the time at which the stage's work began, if that was before this call.
+        """
         listeners, record = self.workspace.listeners, self.folder.finished(name)
         before = distributed.broadcast(lambda: None if record is None else record.seconds)
         if before is not None:

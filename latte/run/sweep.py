@@ -118,8 +118,8 @@ def _without_absent(
 ) -> tuple[str, ...]:
     """Return `overrides` without those that failed because the recipe has no such key.
 
-    `error` is the error of the recipe with `overrides`. All `overrides` are returned if it has
-    another reason too.
+    `error` was raised for the recipe with `overrides`. If it has another reason too, all
+    `overrides` are returned.
     """
     errors = error.errors if isinstance(error, RecipeErrors) else [error]
     places = {(one.where or "").removeprefix(f"{OVERRIDE} ") for one in errors}

@@ -70,7 +70,7 @@ class Workspace:
     """For a control: the workspace of the run that it belongs to."""
 
     def control(self, recipe: Recipe, folder: RunFolder) -> Workspace:
-        """Return the workspace of a control, which shares the image cache and an equal CLIP."""
+        """Return the workspace of a control; it shares the image cache, and CLIP if equal."""
         return replace(self, recipe=recipe, folder=folder, parent=self)
 
     @property
@@ -154,7 +154,7 @@ class Workspace:
 
     @cached_property
     def listeners(self) -> Listeners:
-        """The recipe's reporters; none in controls and in processes but the main process."""
+        """The recipe's reporters; none in control runs, and none outside the main process."""
         silent = self.parent is not None or not distributed.is_main_process()
         chosen = [] if silent else self.recipe.reporters
         return Listeners([(one.label, self.build(one)) for one in chosen], self.progress)

@@ -176,7 +176,7 @@ def _equal_to_earlier(features: Tensor, rows: slice) -> Iterator[tuple[int, int]
 class FrozenTexts:
     """Frozen CLIP's features of the texts about training images, by description.
 
-    Several texts about an image give their normalised mean.
+    If a description has several texts about an image, their features are averaged and normalised.
     """
 
     def __init__(self, workspace: Workspace, bank: DescriptionBank) -> None:

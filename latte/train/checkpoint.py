@@ -152,7 +152,7 @@ def load_checkpoint(
 
 
 def _checkpoints(folder: Path, only: int | None = None) -> list[Path]:
-    """Return the checkpoint folders, oldest first, except half removed ones without tensors."""
+    """Return the checkpoint folders with tensors, oldest first; half removed ones have none."""
     found = folder.glob("step-*" if only is None else _name(only))
     numbered = [one for one in found if one.name.removeprefix("step-").isdecimal()]
     return sorted(one for one in numbered if (one / _FILE).exists())

@@ -149,7 +149,10 @@ class RefreshedTexts(CachedTexts):
         return super().look_up(rows, step)
 
     def state(self) -> dict[str, Tensor]:
-        """Return the cached features, which later weights cannot compute again."""
+        """Return the cached features for a checkpoint.
+
+        They come from earlier weights, so a resumed run cannot compute them again.
+        """
         oldest = max(int(self._encoded_in.max()) - self._lifetime + 1, 0)
         rows = (self._encoded_in >= oldest).nonzero().flatten()
         features = self._features[rows.to(self._features.device)]
@@ -195,8 +198,8 @@ def description_features(
 ) -> list[Tensor]:
     """Return the unit text features (B, D) of each column.
 
-    A column is the name of a description with the indices (B,), in `bank.unique_texts`, of the
-    texts that the batch uses. Texts are looked up in `cached`, or encoded by `texts`, in one call.
+    A column has the name of a description, and indices (B,) into `bank.unique_texts`. The features
+    of cached descriptions are looked up in one call; `texts` encodes all others in one call.
     """
     names = frozenset[str]() if cached is None else cached.names
     features: dict[int, Tensor] = {}

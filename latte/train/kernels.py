@@ -26,7 +26,7 @@ class Accelerated(Protocol):
         """Raise `LatteError` if this model cannot use the requested kernels."""
 
     def use_kernels(self, text_attention: TextAttention, mode: CompileMode | None) -> None:
-        """Use the requested kernels in all later passes, but not in earlier copies."""
+        """Use the requested kernels in later passes of this model, but not of existing copies."""
 
 
 def asks_for_kernels(settings: TrainSettings) -> bool:

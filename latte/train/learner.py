@@ -211,10 +211,10 @@ class Learner:
             self.text_states = CachedTextStates(trunk, states, lengths, indices)
 
     def features_of(self, trunk: Trunk, states: Tensor, size: int | None = None) -> Tensor:
-        """Return unit features (N, D) of states (N, W) of the image `trunk`, without gradient.
+        """Compute unit features (N, D) from the outputs (N, W) of the frozen layers of `trunk`.
 
-        With batches of `size`, they are bit-identical to those of the whole tower. Raises
-        `LatteError` if a feature is zero or not finite, because training diverged.
+        They have no gradient. With batches of `size`, they are bit-identical to those of the whole
+        tower. Raises `LatteError` if a feature is zero or not finite, because training diverged.
         """
         with torch.no_grad(), encoding_in(self.arithmetic, self.device):
             parts = torch.split(states, size or rows_per_block(trunk.width))
@@ -223,7 +223,7 @@ class Learner:
         return features
 
     def _refreshed_texts(self, inputs: StepInputs, lifetime: int) -> RefreshedTexts:
-        """Return an empty cache for all descriptions but those of classes, which are few."""
+        """Return an empty cache of texts, except the texts of classes, which are few."""
         bank = inputs.bank
         names = [name for name in inputs.descriptions if name not in bank.of_class]
         like = torch.empty(0, self.backbone.embedding_width, device=self.device)
@@ -253,7 +253,7 @@ def build_learner(
     precision: Precision = "auto",
     micro_batch_size: int | None = None,
 ) -> Learner:
-    """Return a learner with a copy of the frozen CLIP, of which `select` trains parameters."""
+    """Return a learner with a copy of the frozen CLIP; `select` chooses trainable parameters."""
     backbone = frozen.fork()
     parameters = {**select(backbone), **loss_parameters(loss)}
     return Learner(

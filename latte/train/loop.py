@@ -90,7 +90,10 @@ def _notes(learner: Learner) -> Iterator[str]:
 
 
 def own_posterior(training: Training) -> tuple[int, Posterior] | None:
-    """Return the last posterior of a training without steps, and its labeler's index, or None."""
+    """Return the posterior and the index of the last labeler that has a posterior.
+
+    Returns None if no labeler has one, or if there are training steps.
+    """
     if training.total_steps:
         return None
     learner = training.learners[0].name
@@ -120,7 +123,7 @@ def _start(training: Training, progress: Progress) -> None:
 
 
 def _reuses_images(training: Training) -> bool:
-    """Return True if encoding each view once costs less than in every step.
+    """Return True if encoding each view once costs less than encoding views in every step.
 
     Without random views, an equal cost suffices.
     """
@@ -130,9 +133,9 @@ def _reuses_images(training: Training) -> bool:
 
 
 def _reuses_texts(training: Training) -> bool:
-    """Return True if encoding each text once does not cost more than encoding texts in steps.
+    """Return True if encoding each text once costs no more than encoding texts in every step.
 
-    An epoch uses only one of an image's texts per description.
+    For each description, an epoch uses only one text per image.
     """
     inputs = training.inputs
     variants = [

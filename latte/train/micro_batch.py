@@ -43,7 +43,10 @@ class LargestStep:
     """Distinct texts, the longest first."""
 
     def passes(self, size: int | None) -> list[LargestStep]:
-        """Return the largest forward passes of a step with micro-batches of `size`, or of all."""
+        """Return the largest forward passes of a step with micro-batches of `size`.
+
+        If `size` is None, the only pass encodes the whole batch.
+        """
         if size is None:
             return [self]
         return [LargestStep(min(size, self.images), []), LargestStep(0, self.texts[:size])]
@@ -101,7 +104,7 @@ def largest_step(training: Training, learner: Learner) -> LargestStep:
 
 
 def _smallest_of_all_processes(learner: Learner, own: Found) -> Found:
-    """Apply the settings that fit into the memory of every process; this one found `own`."""
+    """Apply the settings that fit in every process; `own` are those that fit in this process."""
     found = [Found(**one) for one in distributed.all_gather_object(asdict(own))]
     sizes = [one.micro_batch_size for one in found if one.micro_batch_size is not None]
     learner.micro_batch_size = min(sizes, default=None)
@@ -143,7 +146,10 @@ def _fit(training: Training, learner: Learner, before: Found | None, progress: P
 
 
 def _largest_size(fits: Fits, largest: LargestStep, known: int | None) -> int | None:
-    """Return the largest size that fits, at most `known`; None for the whole batch, 0 for none."""
+    """Return the largest micro-batch size that fits, at most `known`.
+
+    Returns None if the whole batch fits, and 0 if not even one image or text fits.
+    """
     most = max(largest.images, len(largest.texts), 1)
     powers = range(1, math.ceil(math.log2(most)) + 1)
     sizes = [None, *(math.ceil(most / 2**power) for power in powers)]
@@ -163,8 +169,8 @@ def _fits_on_gpu(
 ) -> bool:
     """Return True if a step with micro-batches of `size` fits into GPU memory.
 
-    While each pass is tried, memory is also taken for `MARGIN`, the views of the whole batch, the
-    optimiser's state, and what the CUDA stream of the views has reserved.
+    During each pass, memory is also occupied for the reserve `MARGIN`, the views of the whole
+    batch, the optimiser's state, and the side stream that makes the views.
     """
     device = learner.device
     spare = int(MARGIN * torch.cuda.get_device_properties(device).total_memory)
@@ -186,7 +192,7 @@ def _fits_on_gpu(
 
 
 def _largest_views(training: Training, learner: Learner, count: int) -> tuple[Tensor, Tensor]:
-    """Return views of the largest images, and a tensor that takes the memory only views can use.
+    """Return views of the largest images, and a tensor of as many bytes as the side stream keeps.
 
     The training loop holds one batch of views until it gets the next one, while a side stream
     already makes the batch after that.
@@ -229,7 +235,7 @@ def _letters(texts: Sequence[str]) -> int:
 
 
 def activation_bytes(learner: Learner, one: LargestStep, pixels: Tensor | None = None) -> int:
-    """Run a forward and a backward pass; return how many bytes autograd stores for the latter.
+    """Run a forward and a backward pass; return the number of bytes that autograd saves.
 
     `pixels` (B, 3, S, S) are views of the images; zeros by default. Afterwards, gradients are None
     and random generators are restored. Raises `torch.OutOfMemoryError` on a GPU.
@@ -257,7 +263,7 @@ def activation_bytes(learner: Learner, one: LargestStep, pixels: Tensor | None =
 
 @contextmanager
 def _saved_tensors(learner: Learner, stored: dict[int, int]) -> Iterator[None]:
-    """Record in `stored` the bytes, by address, of each storage but weights that autograd keeps."""
+    """Record address and bytes of each storage that autograd saves, except those of weights."""
     weights = {value.untyped_storage().data_ptr() for value in learner.backbone.state().values()}
 
     def pack(tensor: Tensor) -> Tensor:

@@ -100,7 +100,8 @@ def _labels_for_texts(
 ) -> Sequence[Tensor | None]:
     """Return the labels (B,) of each stream on the CPU; None if no description depends on labels.
 
-    All are copied in one transfer, because each waits until the GPU has encoded the images.
+    All labels are copied in one transfer, because a transfer waits until the GPU has encoded the
+    images.
     """
     if not streams or inputs.bank.of_class.isdisjoint(inputs.descriptions):
         return [None] * len(streams)

@@ -51,9 +51,9 @@ class StepTimes:
 class Stopwatch:
     """Measures the parts of one training.
 
-    FLOPs are counted in the first step; the second and third step are written to the file `trace`.
-    That slows them down, so the times of these steps are added up in `looked_into`, all others in
-    `measured`.
+    FLOPs are counted in the first step. If the file `trace` is given, the second and third step are
+    traced to it. Counting and tracing slow steps down, so the times of these steps are added up in
+    `looked_into`, and those of all other steps in `measured`.
     """
 
     def __init__(self, device: str, trace: Path | None = None) -> None:
@@ -91,7 +91,7 @@ class Stopwatch:
 
     @contextmanager
     def step(self, images: int) -> Iterator[None]:
-        """Measure a training step on `images` images; time without another part is `LABELS`."""
+        """Measure a training step on `images` images; time outside other parts is `LABELS`."""
         number = self.steps + 1
         with self.part(LABELS), ExitStack() as stack:
             if number == _COUNTED_STEP:
@@ -113,7 +113,7 @@ class Stopwatch:
         self._pending, self._pending_cpu = defaultdict(float), 0.0
 
     def close(self) -> None:
-        """Charge the time since the last measurement, and write the trace, if there is one."""
+        """Add the time since the last measurement to the current part; write the trace, if any."""
         profiler, self._profiler = self._profiler, None
         if profiler is not None and self._trace is not None:
             profiler.stop()

@@ -88,7 +88,7 @@ class SharedTowers:
         self._encoded: list[_Encoded] = []
 
     def encode_images(self, indices: Tensor, pixels: Tensor | None) -> Tensor:
-        """Return unit features (B, D) of the whole batch; `pixels` are only those of the share."""
+        """Return unit features (B, D) of the whole batch; `pixels` are this process's share."""
         learner = self._learner
         if learner.constant_features is not None:
             return learner.encode_images(indices, pixels)
@@ -123,7 +123,10 @@ class SharedTowers:
         return features
 
     def _backward_through_towers(self) -> None:
-        """Propagate the gradients of own features: start at sum(features * constant gradients)."""
+        """Propagate the gradients of this process's features through the towers.
+
+        The backward pass starts at the sum of features times gradients, which are constants.
+        """
         with backward_in(self._learner.arithmetic):
             products = [
                 (one.own * distributed.share(one.all.grad)).sum()
@@ -134,7 +137,7 @@ class SharedTowers:
             self._inner.backward(torch.stack(products).sum())
 
     def _sum_gradients(self) -> None:
-        """Sum each gradient over all processes; one that is None in all stays None."""
+        """Sum each gradient over all processes; a gradient that is None in all stays None."""
         parameters = list(self._learner.parameters.values())
         known = distributed.any_process([one.grad is not None for one in parameters])
         moving = [one for one, there in zip(parameters, known, strict=True) if there]

@@ -135,7 +135,7 @@ def unique(images: Sequence[tuple[ImageReference, str]]) -> list[ImageReference]
 
 
 def refuse_all_missing(images: Sequence[ImageReference], root: Path, where: str) -> None:
-    """Raise `LatteError` if none of the files exists; the reader skips single ones."""
+    """Raise `LatteError` if none of the files exists; the reader skips single missing files."""
     if not images:
         raise LatteError("names no images", where=where)
     if not any(is_file(image.path) for image in images):

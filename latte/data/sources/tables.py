@@ -45,7 +45,7 @@ class Row:
         return f"{self.file}:{self.line}"
 
     def require(self, column: str) -> None:
-        """Raise `MissingColumnError` if the file has neither `column` nor its other name."""
+        """Raise `MissingColumnError` if the file has neither `column` nor its synonym."""
         if column not in self.values and _SYNONYMS.get(column) not in self.values:
             columns = f"The columns are {some(list(self.values))}."
             raise MissingColumnError(
@@ -55,9 +55,10 @@ class Row:
             )
 
     def text(self, column: str) -> str:
-        """Return the text in `column`, or in `image` for `path`, `label` for `class`, and so on.
+        """Return the text in `column`, or in its synonym, such as `image` for `path`.
 
-        Raises `MissingColumnError` if it is absent, `LatteError` if it is empty or not a text.
+        Raises `MissingColumnError` if both columns are absent, `LatteError` if the cell is empty or
+        not a text.
         """
         self.require(column)
         value = self.optional_text(column)
