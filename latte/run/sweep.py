@@ -139,7 +139,8 @@ def _has(resolved: Any, key: str) -> bool:
     for part in key.split("."):
         if isinstance(resolved, list):
             items = {f"{index}": item for index, item in enumerate(resolved)}
-            names = {one.get(NAME, one[USE].rpartition("/")[2]): one for one in resolved if one}
+            named = [one for one in resolved if isinstance(one, Mapping)]
+            names = {one.get(NAME) or one.get(USE, "").rpartition("/")[2]: one for one in named}
             resolved = {**names, **items}
         if not isinstance(resolved, Mapping) or part not in resolved:
             return False

@@ -159,8 +159,9 @@ def class_notes(
                     "name; if this line is a header, call the column class"
                 )
         elif comments := sum(line.startswith("#") for line in _lines(file)):
-            lines = "1 line starts" if comments == 1 else f"{comments:,} lines start"
-            yield f"{file}: {lines} with # and are read as comments"
+            starts = "1 line starts with # and is read as a comment"
+            several = f"{comments:,} lines start with # and are read as comments"
+            yield f"{file}: {starts if comments == 1 else several}"
     parts = {name: name.partition("/")[0].strip().casefold() for name in names}
     if vague := [name for name, part in parts.items() if part in _VAGUE]:
         yield (

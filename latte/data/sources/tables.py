@@ -118,12 +118,13 @@ def csv_rows(file: Path) -> Iterator[Row]:
 def csv_cells(file: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield line number and cells of each row of a CSV file, without empty rows.
 
-    If the first row has no comma, semicolons or else tabs separate the cells. Raises `LatteError`
-    at malformed content.
+    If the first row has no comma, semicolons or else tabs separate the cells. In a `.tsv` file with
+    a tab in the first row, tabs do. Raises `LatteError` at malformed content.
     """
     text = read_text(file)
+    separators = "\t,;" if file.suffix.lower() == ".tsv" else ",;\t"
     first = next((line for line in io.StringIO(text[:_LONGEST_HEADER]) if line.strip()), "")
-    separator = next((one for one in ",;\t" if one in first), ",")
+    separator = next((one for one in separators if one in first), ",")
     # A StringIO would take four bytes for each character.
     lines = io.TextIOWrapper(io.BytesIO(text.encode()), encoding="utf-8", newline="")
     reader = csv.reader(lines, strict=True, delimiter=separator)

@@ -216,6 +216,17 @@ def test_comments_are_counted(context: Context) -> None:
     given = names(context, b"# pets\ncat\n#dog\ncow\n")
     (note,) = class_notes("classes.txt", given, context)
     assert note.endswith("classes.txt: 2 lines start with # and are read as comments")
+    given = names(context, b"# pets\ncat\ncow\n")
+    (note,) = class_notes("classes.txt", given, context)
+    assert note.endswith("classes.txt: 1 line starts with # and is read as a comment")
+
+
+def test_tabs_separate_the_cells_of_a_tsv_file_with_commas(context: Context) -> None:
+    file = context.base_dir / "names.tsv"
+    file.write_text("cat\tsmall, furry\nLamps, table\tlarge, bright\n")
+    assert read_class_names("names.tsv", context.base_dir, context) == ("cat", "Lamps, table")
+    file.write_text("class,id\ncat,1\ndog,2\n")
+    assert read_class_names("names.tsv", context.base_dir, context) == ("cat", "dog")
 
 
 @pytest.mark.parametrize("name", ["Sonstiges", "other", "Misc/Spare parts"])

@@ -263,3 +263,9 @@ def test_mistake_in_the_one_recipe_with_the_key_is_raised(
     said = latte("sweep", "transductive", "zero-shot", "--set", setting, code=2)
     assert message in said.err
     assert "the recipe has no list labels, so it has no item transductive" in said.err
+
+
+@pytest.mark.parametrize("key", ["dataset.classes.9", "dataset.classes.cat", "learners.9.weight"])
+def test_item_that_a_list_lacks_is_a_mistake(squares: Path, latte: Latte, key: str) -> None:
+    said = latte("sweep", squares, "zero-shot", "--set", f"{key}=1", code=2)
+    assert f"--set {key}" in said.err
