@@ -159,8 +159,7 @@ def predict(
     sorter = _sorter(sort_into, classes, link, min_confidence, say)
     rows = _with_progress(sorter.sort(rows) if sorter else rows, progress, total, skipped)
     _write(rows, output, rows_format, model.columns(top_k))
-    if output is not None:
-        skipped.write(_skipped_file(output))
+    skipped.write(output and _skipped_file(output))
     _print_notes(shares if priors == AUTO else (), classes, sorter, skipped)
 
 
@@ -250,8 +249,10 @@ class _Skipped:
     def count(self) -> int:
         return len(self.images)
 
-    def write(self, path: Path) -> None:
+    def write(self, path: Path | None) -> None:
         """Write the images that were left out; remove an older file if there are none."""
+        if path is None:
+            return
         from latte.data.scan import SkippedImage, write_skipped
 
         left_out = [SkippedImage(path_as_text(str(one)), why) for one, why in self.left_out.reasons]

@@ -131,6 +131,8 @@ class RunFolder:
         for path in self.path.iterdir():
             if path.name not in _KEPT:
                 path.rename(moving / path.name)
+        if (answers := self.previous / "review.jsonl").exists():  # a person gave them
+            answers.rename(moving / answers.name)
         shutil.rmtree(self.previous, ignore_errors=True)
         moving.rename(self.previous)
 

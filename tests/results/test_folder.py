@@ -1,4 +1,4 @@
-"""The lock of a run folder removes temporary files of killed processes."""
+"""The lock of a run folder removes temporary files; a finished run is moved to another folder."""
 
 from __future__ import annotations
 
@@ -19,3 +19,15 @@ def test_lock_removes_temporary_files_except_those_of_shards(tmp_path: Path) -> 
         pass
     assert not any((tmp_path / name).exists() for name in LEFT)
     assert all((tmp_path / name).exists() for name in KEPT)
+
+
+def test_a_move_keeps_the_answers_about_the_run_that_it_replaces(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    previous = RunFolder(folder.previous)
+    for path in (folder.recipe, folder.review, previous.recipe, previous.review):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(str(path))
+    folder.move_aside(wanted=True)
+    assert [path.name for path in folder.path.iterdir()] == ["review.jsonl"]
+    assert previous.recipe.read_text() == str(folder.recipe)
+    assert previous.review.read_text() == str(previous.review)

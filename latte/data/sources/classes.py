@@ -22,16 +22,11 @@ _IN_LINES = "Write one class name per line, or all in one line with commas betwe
 _NOT_FOLDERS = (
     "`classes: folders` takes each sub-folder for a class. Or name them: classes: [cat, dog]"
 )
-
 _AS_TABLE = "Write one class name per line, or save the table as .csv with a column called class."
 _TABLES = (".csv", ".tsv")
 _COLUMNS = ("class", "label", "name")
-_VAGUE = frozenset(
-    (
-        *("other", "others", "misc", "miscellaneous", "none", "unknown", "various"),
-        *("sonstige", "sonstiges", "andere", "unbekannt"),
-    )
-)
+_VAGUE = {"other", "others", "misc", "miscellaneous", "none", "unknown", "various"}
+_VAGUE |= {"sonstige", "sonstiges", "andere", "unbekannt"}
 """Class names for "all the rest", in lower case."""
 ALIAS_SEPARATOR = " | "
 """Separator between the names of a class that has several names."""
@@ -290,9 +285,8 @@ def refuse_fewer_than_two(classes: int, where: str, hint: str | None = None) -> 
 class ClassLookup:
     """Lookup of labels by exact class name, or else by one that differs in spelling only.
 
-    Such names differ in case, in Unicode form, or in `_` for a space.
-
-    The name of a folder that `latte predict --sort-into` made for a class is found too.
+    Such names differ in case, in Unicode form, or in `_` for a space. The name of a folder that
+    `latte predict --sort-into` made for a class is found too.
 
     Example:
         >>> from latte.api import ClassLookup

@@ -169,7 +169,7 @@ def distinguishing_keys(settings: Sequence[Mapping[str, Any]], keys: Sequence[st
 def labels(
     settings: Mapping[str, Any], keys: Sequence[str], *, components: bool = False
 ) -> tuple[str, ...]:
-    """Return `key=value` for each of `keys`, each key as short as it is unique.
+    """Return `key=value` for each of `keys`, with keys shortened as far as they stay distinct.
 
     With `components`, `guard.use=latte-x/evidence` becomes `guard=evidence`.
     """

@@ -59,7 +59,7 @@ class _Pages:
         self._thumbnail = lru_cache(maxsize=None)(self._make_thumbnail)
 
     def learners(self) -> list[dict[str, Any]]:
-        """Return the name of each learner and its prototypes of all classes, for the template."""
+        """Return the name and the prototypes of each learner, which `prototypes.html` shows."""
         classes = range(len(self._results.class_names))
         return [
             {"name": name, "classes": [self._class(name, label) for label in classes]}
