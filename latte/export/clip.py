@@ -1,4 +1,4 @@
-"""CLIP models of open_clip as transformers' `CLIPModel`: configuration and weights."""
+"""Convert open_clip's CLIP models to transformers' `CLIPModel`: configuration and weights."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ _INSTEAD = (
 
 
 def clip_config(model: Any) -> dict[str, Any]:
-    """Return arguments of `CLIPConfig`. Raises `LatteError` if they cannot describe `model`."""
+    """Return the arguments of transformers' `CLIPConfig` that describe `model`.
+
+    Raises `LatteError` if transformers cannot represent `model`.
+    """
     _require_plain_image_tower(model.visual)
     text = text_tower(model)
     width = model.visual.proj.shape[1]
@@ -51,7 +54,10 @@ def clip_config(model: Any) -> dict[str, Any]:
 
 
 def clip_weights(model: Any) -> dict[str, Tensor]:
-    """Return the weights by their names in transformers; `clip_config` must accept `model`."""
+    """Return the weights of `model` under the names that they have in transformers.
+
+    Call `clip_config` first: it raises `LatteError` if transformers cannot represent `model`.
+    """
     visual, text = model.visual, text_tower(model)
     projection = text.text_projection
     if projection is None:
@@ -145,14 +151,14 @@ def activation(layer: nn.Module, tower: str) -> str:
 
 
 def epsilon(tower: nn.Module, name: str) -> float:
-    """Return the epsilon of all layer norms. Raises `LatteError` if they differ."""
+    """Return the epsilon that all layer norms share. Raises `LatteError` if they differ."""
     found = {module.eps for module in tower.modules() if isinstance(module, nn.LayerNorm)}
     refuse_unless(len(found) == 1, f"the layer norms of its {name} tower differ", name)
     return found.pop()
 
 
 def layers(prefix: str, transformer: Any) -> Mapping[str, Tensor]:
-    """Return the weights of open_clip's blocks by their names in transformers."""
+    """Return the weights of open_clip's transformer blocks under transformers' names."""
     weights: dict[str, Tensor] = {}
     for number, block in enumerate(transformer.resblocks):
         layer, mlp, attention = f"{prefix}.{number}", block.mlp, block.attn
@@ -163,10 +169,10 @@ def layers(prefix: str, transformer: Any) -> Mapping[str, Tensor]:
 
 
 def layer_weights(layer: str, weight: Tensor, bias: Tensor, *parts: Any) -> dict[str, Tensor]:
-    """Return the weights of a block by their names in transformers.
+    """Return the weights of one transformer block under transformers' names.
 
-    `weight` (3D, D) and `bias` project to query, key and value together. The parts are the output
-    projection, both layer norms and both layers of the MLP.
+    `weight` (3D, D) and `bias` (3D,) are open_clip's joint projection to query, key and value.
+    `parts` are the output projection, both layer norms and both layers of the MLP, in this order.
     """
     weights: dict[str, Tensor] = {}
     for letter, *both in zip("qkv", weight.chunk(3), bias.chunk(3), strict=True):
@@ -184,7 +190,7 @@ def named(prefix: str, module: Any) -> dict[str, Tensor]:
 
 
 def refuse_unless(holds: bool, otherwise: str, tower: str) -> None:
-    """Raise `LatteError` unless `holds`: transformers has no class for this model."""
+    """Raise `LatteError` with the reason `otherwise`, unless `holds` is true."""
     if not holds:
         raise no_counterpart(otherwise, tower)
 

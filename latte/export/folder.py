@@ -35,7 +35,7 @@ class Exported:
 
     @property
     def scale(self) -> float:
-        """Factor from similarities to logits."""
+        """Factor that turns similarities into logits."""
         return self.calibration.scale if self.calibration else self.adapted.logit_scale
 
     def about(self) -> dict[str, Any]:
@@ -77,7 +77,10 @@ def whole_folder(folder: Path, *, replace: bool) -> Iterator[Path]:
 
 
 def require(package: str, extra: str, oldest: str = "0") -> None:
-    """Raise `LatteError` unless `package`, which `extra` installs, is `oldest` or newer."""
+    """Raise `LatteError` unless `package` is installed, in version `oldest` or newer.
+
+    The error names `extra`, the extra of latte that installs the package.
+    """
     try:
         found = Version(version(package))
     except PackageNotFoundError:
@@ -215,7 +218,7 @@ _LIMITS = (
 
 
 def transformers_readme(exported: Exported, folder: str) -> str:
-    """Return the README of a folder for transformers."""
+    """Return the README for an export to transformers."""
     members = exported.adapted.members
     several = len(members) > 1
     sigmoid = members[0].backbone.logit_bias is not None
@@ -247,7 +250,7 @@ def transformers_readme(exported: Exported, folder: str) -> str:
 
 
 def onnx_readme(exported: Exported, folder: str, pixels: PixelFormat) -> str:
-    """Return the README of a folder with an ONNX file."""
+    """Return the README for an export to ONNX."""
     code = _ONNX.format(
         folder=folder,
         opened=_OPENED,

@@ -1,4 +1,4 @@
-"""Export of a run's model to a folder that transformers opens: `CLIPModel` or `SiglipModel`."""
+"""Export a run's model to a folder that transformers can open: `CLIPModel` or `SiglipModel`."""
 
 from __future__ import annotations
 
@@ -75,7 +75,10 @@ def _write(folder: Path, config: Any, model: str, weights: dict[str, Tensor]) ->
 
 
 def _image_processor(pixels: PixelFormat) -> Any:
-    """Return the image processor for the format `pixels`. Raises `LatteError` if there is none."""
+    """Return transformers' image processor for the pixel format `pixels`.
+
+    Raises `LatteError` if transformers has none.
+    """
     from transformers import CLIPImageProcessorPil
 
     if pixels.resize_mode == "longest":

@@ -50,9 +50,9 @@ def export_labels(
     Args:
         path: a run folder.
         format_: `imagefolder` and `fiftyone` write a folder with copies of the images.
-        output: must not exist, except as an empty folder.
+        output: a new file, or a new or empty folder.
         progress: reports the copying of images.
-        force: replace files that exist; a folder is never replaced.
+        force: replace an existing file; a folder is never replaced.
 
     Raises:
         LatteError: if `output` exists, a package is missing, the run is unfinished, or its images
@@ -157,7 +157,7 @@ def _answers(run: FinishedRun) -> list[RankedClasses]:
 
 
 def _images(run: FinishedRun, answers: Sequence[RankedClasses]) -> list[ImageReference]:
-    """Return the dataset's image for each of `answers`. Raises `LatteError` for a missing image."""
+    """Return the images that `answers` label. Raises `LatteError` if the dataset lacks an image."""
     registry = load_registry()
     dataset = unloaded_dataset(saved_recipe(run, registry), registry)
     there = {image.id: image for image in dataset.training_images()}
@@ -168,7 +168,7 @@ def _images(run: FinishedRun, answers: Sequence[RankedClasses]) -> list[ImageRef
 
 
 def _content(image: ImageReference, key: str) -> bytes:
-    """Return the bytes of an image. Raises `LatteError` unless they have the content key `key`."""
+    """Return the bytes of an image. Raises `LatteError` if their hash is not `key`."""
     try:
         data = image.read_bytes()
     except OSError as error:
@@ -181,7 +181,7 @@ def _content(image: ImageReference, key: str) -> bytes:
 
 
 def _refuse_existing(path: Path, force: bool) -> None:
-    """Raise `LatteError` if `path` is a folder, or an existing file and `force` is false."""
+    """Raise `LatteError` if `path` is a folder, or if it is a file and `force` is false."""
     if path.is_dir():
         raise LatteError("this is a folder, and the export is a file", where=str(path))
     if path.exists() and not force:
@@ -200,7 +200,7 @@ def _tasks(
     root: Path,
     model: str,
 ) -> Iterator[dict[str, Any]]:
-    """Yield one task per image, with the run's label as a prediction of `model`."""
+    """Yield one Label Studio task per image, with the run's label as a prediction."""
     for answer, image in zip(answers, images, strict=True):
         path = os.fsencode(image.path.resolve().relative_to(root).as_posix())
         result = {

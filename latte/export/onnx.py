@@ -99,10 +99,10 @@ def export_onnx(exported: shared.Exported, folder: Path, *, replace: bool) -> Pa
 
 
 def _by_class(weights: Tensor, owners: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the prototypes (C·K, D), sorted by class and padded to K per class, and a mask (C, K).
+    """Return the prototypes (C·K, D), sorted by class, and a mask (C, K) of real prototypes.
 
-    The mask is False for padding. With padding, the model needs no scatter operation, which some
-    ONNX runtimes lack.
+    Classes with fewer than K prototypes are padded, so that the model needs no scatter operation,
+    which some ONNX runtimes lack. The mask is False for padding.
     """
     counts = owners.bincount()
     most = int(counts.max())

@@ -17,9 +17,10 @@ Format = Literal["transformers", "onnx"]
 def export_run(
     run: Path, format_: Format, output: Path | None, progress: Progress, *, candidate: bool = False
 ) -> Path:
-    """Export the model of a run folder, or of its `candidate`; return the folder of the export.
+    """Export the model in a run folder; return the folder of the export.
 
-    Without `output`, the export is written to `export/FORMAT` below the run folder (or below the
+    If `candidate` is true, export the adapted model that the guard did not accept in full. Without
+    `output`, the export is written to `export/FORMAT` below the run folder (or below the
     candidate's folder), and replaces an earlier export there.
 
     Raises:

@@ -1,4 +1,4 @@
-"""SigLIP models of open_clip as transformers' `SiglipModel`, and their tokenizer."""
+"""Convert open_clip's SigLIP models and their tokenizers to transformers' classes."""
 
 from __future__ import annotations
 

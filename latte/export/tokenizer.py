@@ -1,4 +1,4 @@
-"""CLIP's tokenizer of open_clip as a tokenizer of transformers that gives the same tokens."""
+"""Convert open_clip's tokenizer of CLIP to a transformers tokenizer with the same tokens."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _backend(tokenizer: Any) -> Any:
 
 
 def cleaning() -> list[Any]:
-    """Return normalizers that clean texts as open_clip does before its tokenizers."""
+    """Return normalizers that clean texts as open_clip does before it tokenizes them."""
     from tokenizers import Regex, normalizers
 
     replaced = [(entity, html.unescape(entity)) for entity in _ENTITIES]

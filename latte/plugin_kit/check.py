@@ -154,7 +154,7 @@ def _contract(registry: Registry, one: Registered, progress: Progress) -> Findin
 
 
 def _pytest(arguments: Sequence[str], name: str, progress: Progress) -> str | None:
-    """Run pytest; return None if all tests pass, else the first errors or the output's end."""
+    """Run pytest. Return None if all tests pass, else the first errors or the end of the output."""
     command = [sys.executable, "-u", "-m", "pytest", *_OPTIONS, *arguments]
     output: list[str] = []
     pipe = subprocess.PIPE

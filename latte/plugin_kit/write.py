@@ -1,4 +1,4 @@
-"""Write the files of a new plugin from templates; all names come from the pip package."""
+"""Write the files of a new plugin from templates; its pip package determines all names."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SUFFIX = ".jinja"
 
 @dataclass(frozen=True)
 class Names:
-    """Names of a plugin's package, module, component and classes, from the name of its package."""
+    """Names in a new plugin, all derived from the name of its pip package."""
 
     distribution: str
     """Name of the pip package, for example `latte-warm-colours`."""
@@ -90,7 +90,7 @@ def contract_of(kind: Kind) -> str:
 
 
 def write_plugin(names: Names, kind: Kind, folder: Path) -> list[Path]:
-    """Write a package with one component to `folder`; return the paths of its files in `folder`.
+    """Write a package with one component to `folder`; return its files, relative to `folder`.
 
     Writes all files or none. Raises `LatteError` if `folder` exists: nothing is overwritten.
     """
@@ -111,9 +111,9 @@ def write_plugin(names: Names, kind: Kind, folder: Path) -> list[Path]:
 
 
 def _files(names: Names, kind: Kind) -> Iterator[tuple[str, str]]:
-    """Yield name and content of each file of the plugin.
+    """Yield the path and the text of each file of the plugin.
 
-    A template for the kind replaces the common template with the same name.
+    If this kind of component has its own template of a file, it replaces the common template.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),

@@ -65,7 +65,7 @@ class Predictor:
 
     @property
     def scale(self) -> float:
-        """Factor from similarities to logits; the calibrated scale, or the model's logit scale."""
+        """Factor that turns similarities into logits: calibrated, or else CLIP's logit scale."""
         return self.calibration.scale if self.calibration else self.adapted.logit_scale
 
     def columns(self, top_k: int) -> Columns:

@@ -46,10 +46,10 @@ def with_priors(
     scale: float,
     on_priors: Callable[[Tensor], None] | None = None,
 ) -> Iterator[Scored]:
-    """Yield batches whose similarities are changed from equal class priors to `priors`.
+    """Yield the batches with similarities that account for the class priors pi.
 
-    Adding log(pi_k) / scale to the similarity of class k multiplies its probability, the softmax of
-    `scale` times the similarities, by the prior pi_k, before normalisation.
+    Probabilities are the softmax of `scale` times the similarities. Adding log(pi_k) / scale to the
+    similarity of class k multiplies the probability of class k by pi_k, before normalisation.
     """
     if isinstance(priors, str):
         batches = _all(batches)
@@ -90,7 +90,7 @@ def read_priors(path: Path, class_names: Sequence[str]) -> Tensor:
 
 
 def shares_line(priors: Tensor, class_names: Sequence[str], most: int = 5) -> str:
-    """Return one line with the shares of the `most` largest classes."""
+    """Return one line with the shares of the most frequent classes, at most `most` of them."""
     values, labels = priors.topk(min(most, len(class_names)))
     named = zip(labels.tolist(), values.tolist(), strict=True)
     listed = ", ".join(f"{class_names[label]} {100 * share:.1f} %" for label, share in named)
@@ -100,7 +100,7 @@ def shares_line(priors: Tensor, class_names: Sequence[str], most: int = 5) -> st
 
 
 def _all(batches: Iterable[Scored]) -> list[Scored]:
-    """Return all batches. Raises `LatteError` for more than `MOST_ENTRIES` similarities."""
+    """Return the batches as a list. Raises `LatteError` above `MOST_ENTRIES` similarities."""
     batches_so_far, entries = list[Scored](), 0
     for batch in batches:
         entries += batch.similarities.numel()

@@ -61,7 +61,7 @@ class Sorter:
                     self._earlier.setdefault(entry.name, []).append(name)
 
     def sort(self, rows: Iterable[Prediction]) -> Iterator[Prediction]:
-        """Yield each row after its image was sorted. Raises `LatteError` if that fails."""
+        """Yield each prediction after its image was sorted. Raises `LatteError` if that fails."""
         for row in rows:
             name = self._name(row)
             self.present += not self._place(Path(path_from_text(row.image)), self._subfolder(name))
@@ -157,7 +157,7 @@ def refuse_inside(folder: Path, images: str) -> None:
 
 
 def _possible_names(image: Path, key: str) -> Iterator[str]:
-    """Yield the image's own name, then names that end with a part of its content key."""
+    """Yield file names to try: the image's own name, then two that end with its content hash."""
     suffix = shortened(image.suffix, LONGEST_NAME // 4)
     stem = shortened(image.stem, LONGEST_NAME - len(os.fsencode(suffix)) - len(key) - 1)
     yield f"{stem}{suffix}"

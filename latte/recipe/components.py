@@ -32,7 +32,7 @@ class Components:
                 validator.sections.add(path, found[1])
 
     def choice(self, path: KeyPath) -> Choice | None:
-        """Return the component at `path`; None if there is none, or if a mistake was reported."""
+        """Return the component at `path`, or None if it is absent or a mistake was reported."""
         found, node = self._found.get(path), find(self._root, path)
         if found is None or node is None:
             return None
@@ -51,7 +51,7 @@ class Components:
         return Choice(spec, registered.distribution, registered.version, label, options, describer)
 
     def _refuse_variables_in_prompts(self, component: Node, path: KeyPath) -> None:
-        """Report variables in prompts: a variable may hold a secret, and prompts are exported."""
+        """Report variables in prompts: prompts are exported, and a variable may hold a secret."""
         for key, node in component.items():
             prompts = [node, *(below for _, below in node.items())] if "prompt" in str(key) else []
             for prompt in prompts:
@@ -83,7 +83,7 @@ class Components:
         return None
 
     def _registered(self, kind: Kind, node: Node, path: KeyPath) -> Registered | None:
-        """Return the component that `node` names; None if a mistake is already reported."""
+        """Return the component that `node` names, or None if a mistake in `node` was reported."""
         if not isinstance(node.value, dict):
             what, _ = wrong_type(["the name of a component or a mapping with use: NAME"], node)
             self._mistakes.add(node.origin, path, what)
@@ -141,9 +141,9 @@ def written_name(registry: Registry, registered: Registered) -> str:
 
 
 def label_of(node: Node, path: KeyPath, mistakes: Mistakes) -> str | None:
-    """Return the text in `node`; None if it cannot be used in a file name.
+    """Return the text in `node`, which must be usable in a file name.
 
-    None means that a mistake at `path` is reported.
+    Otherwise, a mistake at `path` is reported, and None is returned.
     """
     if node.broken:
         return None

@@ -20,9 +20,9 @@ def merged(base: Node, change: Node, registry: Registry) -> Node:
     """Return `base` with the values of `change` merged over it.
 
     Two mappings are merged key by key, unless they name different components. All other values of
-    `change` replace the values of `base`. If a key of `change` excludes a key of `base`, as
-    `learners` excludes `prototypes`, the key of `base` is dropped. The package requirements of both
-    are kept. `controls: {}` in `change` removes all controls.
+    `change` replace the values of `base`. A key of `base` is dropped if a key of `change` excludes
+    it, as `learners` excludes `prototypes`. The package requirements of `base` and `change` are all
+    kept. `controls: {}` in `change` removes all controls.
     """
     whole = _merged(_without_excluded(base, change), change, (), registry)
     own, others = change.child("requires"), base.child("requires")
@@ -70,9 +70,10 @@ def _without_excluded(base: Node, change: Node) -> Node:
 
 
 def without_other_views(base: Node, change: Node) -> Node:
-    """Return `base` without `train.augment` or `augmentation`, if `change` has the other key.
+    """Return `base` without settings of views that contradict `change`.
 
-    Both keys define how views of training images are made. `augmentation: null` defines no views.
+    `train.augment` and `augmentation` both define how views of training images are made. If
+    `change` has one of these keys, `base` loses the other. `augmentation: null` defines no views.
     """
     component, train = change.child("augmentation"), base.child("train")
     if component is not None and component.value is not None:
@@ -81,7 +82,7 @@ def without_other_views(base: Node, change: Node) -> Node:
 
 
 def controls_of(root: Node, mistakes: Mistakes) -> dict[str, Node]:
-    """Return the valid controls of a recipe by name; leave out controls that are null."""
+    """Return a recipe's valid controls (variants for comparison) by name, without null controls."""
     node = root.child("controls")
     if node is None or node.value is None:
         return {}

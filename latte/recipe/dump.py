@@ -37,7 +37,7 @@ def dump_yaml(value: Any) -> str:
 
 
 def yaml_lines(value: Any, path: KeyPath = (), indent: int = 0) -> Iterator[Line]:
-    """Yield the lines of `value`, whose key path is `path`, in YAML, indented by `indent`."""
+    """Yield YAML lines for `value`, indented by `indent`; `path` is the key path of `value`."""
     if _is_block(value, indent, ""):
         entries = value.items() if isinstance(value, dict) else enumerate(value)
         for key, below in entries:

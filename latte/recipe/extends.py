@@ -46,7 +46,7 @@ class RecipeFiles:
         return self._with_bases(root, path, (path,))
 
     def forget_replaced(self, root: Node) -> None:
-        """Drop mistakes in values that an extending recipe or `--set` has replaced in `root`."""
+        """Drop mistakes in replaced values, which the merged recipe `root` does not contain."""
         replaced = self._broken - _broken_origins(root)
         self.mistakes.found = [one for one in self.mistakes.found if one.origin not in replaced]
 
@@ -60,7 +60,7 @@ class RecipeFiles:
         return own if whole is None else merged(whole, own, self.registry)
 
     def _base(self, reference: Node, path: Path, chain: tuple[Path, ...], where: str) -> Node:
-        """Return the base that `reference` in the file `path` names; drop the base's key `name`."""
+        """Return the recipe that `reference` in the file `path` names, without its key `name`."""
         found = _find(reference, path, where)
         real = [one.resolve() for one in chain]
         if found.resolve() in real:

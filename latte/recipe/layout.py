@@ -57,7 +57,7 @@ CONTROL_KEYS = tuple(key for key in KEYS if key not in (*SHARED, "controls"))
 
 
 def kind_at(path: KeyPath) -> Kind | None:
-    """Return the kind of component that belongs at `path` in a recipe or control; else None."""
+    """Return the kind of component that belongs at the key path `path`; None if none does."""
     match path:
         case ("controls", str(), *below):
             return kind_at(tuple(below))
@@ -69,14 +69,14 @@ def kind_at(path: KeyPath) -> Kind | None:
 
 
 def spelled_out(node: Node, path: KeyPath = ()) -> Node:
-    """Return a copy of the recipe that writes each component `NAME` as `{use: NAME}`."""
+    """Return a copy of the recipe in which a component `NAME` is written as `{use: NAME}`."""
     if kind_at(path) and isinstance(node.value, str):
         return Node({USE: node}, node.origin)
     return node.mapped(lambda key, below: spelled_out(below, (*path, key)))
 
 
 def item_names(node: Node) -> list[str | None]:
-    """Return the name of each item of a list: its key `name`, else its component's name."""
+    """Return the name of each item of a list: the key `name`, or else the component's name."""
     names: list[str | None] = []
     for _, item in node.items():
         name, use = (node.value if node else None for node in (item.child(NAME), item.child(USE)))

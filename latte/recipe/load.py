@@ -78,7 +78,7 @@ def _read_recipe(
 def _read_variant(
     written: Node, registry: Registry, mistakes: Mistakes, path: Path
 ) -> Recipe | None:
-    """Build a recipe, or one of its controls, from a tree; None if mistakes were reported."""
+    """Build a recipe, or one of its controls, from nodes; return None if mistakes were reported."""
     root = mistakes.root = with_defaults(written)
     recipe = RecipeReader(root, registry, mistakes, path).read()
     if recipe is None:
@@ -142,7 +142,8 @@ def _named(component: str) -> Node:
 def resolved_data(recipe: Recipe, registry: Registry, root: Node) -> dict[str, Any]:
     """Return `recipe` without controls as plain data; loading these data gives the same recipe.
 
-    `root` is the recipe as written: a list of one learner or one describer stays a list.
+    `root` is the recipe as written. If it has a list with only one learner or describer, the result
+    has a list, too.
     """
 
     def component(choice: Choice) -> dict[str, Any]:
@@ -198,7 +199,7 @@ def _plain(options: Options) -> dict[str, Any]:
 
 
 def without_secret_values(plain: Any, root: Node | None) -> Any:
-    """Return `plain` with `${VAR}`, as written in the file, in place of each secret value."""
+    """Replace each secret value in `plain` by the text in the recipe file, such as `${VAR}`."""
     if root is None:
         return plain
     if isinstance(plain, str):

@@ -48,7 +48,7 @@ _SWITCHES = {
 
 @dataclass(frozen=True)
 class Mistake:
-    """One error in a recipe, with the place where it is written and its key path."""
+    """One error in a recipe, with the key path and the line of the value."""
 
     origin: Origin
     path: KeyPath
@@ -67,12 +67,12 @@ class Mistakes:
     """The recipe or control that is checked; messages use the names of its list items."""
 
     def add(self, origin: Origin, path: KeyPath, what: str, hint: str | None = None) -> None:
-        """Report a mistake at the key path `path`; `origin` is the place where it is written."""
+        """Report a mistake at the key path `path`; `origin` is the line of the value."""
         error = LatteError(what, where=self.where(origin, path), hint=hint)
         self.found.append(Mistake(origin, path, error))
 
     def add_at(self, path: KeyPath, what: str, hint: str | None = None) -> None:
-        """Report a mistake at `path`, in the line of its nearest existing ancestor."""
+        """Report a mistake at `path`; if `path` is absent, in the line of its nearest ancestor."""
         assert self.root is not None, "the recipe is read before its sections are checked"
         self.add(deepest(self.root, path).origin, path, what, hint)
 
@@ -82,14 +82,14 @@ class Mistakes:
         return f"{origin.position} {dotted((*self.prefix, *named))}".rstrip()
 
     def adopt(self, others: Mistakes) -> None:
-        """Add the mistakes of a control, except mistakes that the recipe itself has, too."""
+        """Add the mistakes of a control, except mistakes that were already found in the recipe."""
         known = {(mistake.path, mistake.error.what) for mistake in self.found}
         self.found += [
             mistake for mistake in others.found if (mistake.path, mistake.error.what) not in known
         ]
 
     def raise_if_any(self) -> None:
-        """Raise `RecipeErrors` with every mistake: first of files, by line, then of `--set`."""
+        """Raise `RecipeErrors` if there are mistakes, sorted by file and line; `--set` is last."""
 
         def order(mistake: Mistake) -> tuple[bool, str, int, int]:
             origin = mistake.origin

@@ -81,7 +81,7 @@ class Recipe:
 
     @property
     def asked(self) -> dict[str, str]:
-        """Mapping from a description's label to the label of the describer that it asks."""
+        """Name of each description, mapped to the name of the describer that writes its texts."""
         first = next((one.label for one in self.describers), None)
         asked = {choice.label: choice.by or first for choice in self.descriptions}
         return {label: describer for label, describer in asked.items() if describer}

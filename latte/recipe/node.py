@@ -71,7 +71,7 @@ class Node:
         return None
 
     def items(self) -> Iterator[tuple[str | int, Node]]:
-        """Yield the entries of a mapping (key, value) or a list (index, value); none of scalars."""
+        """Yield (key, child) of a mapping, or (index, child) of a list; nothing for a scalar."""
         if isinstance(self.value, dict):
             yield from self.value.items()
         elif isinstance(self.value, list):
@@ -98,7 +98,7 @@ class Node:
         return Node(entries, self.origin)
 
     def mapped(self, change: Callable[[str | int, Node], Node]) -> Node:
-        """Return a copy with `change(key, child)` in place of each child; a scalar is unchanged."""
+        """Return a copy in which `change(key, child)` replaces each child; a scalar has none."""
         if isinstance(self.value, dict):
             return Node({key: change(key, node) for key, node in self.value.items()}, self.origin)
         if isinstance(self.value, list):
@@ -115,7 +115,7 @@ def find(root: Node, path: KeyPath) -> Node | None:
 
 
 def holds_value(node: Node | None) -> bool:
-    """Return True if there is a node, and its value is not null."""
+    """Return True if `node` exists and its value is not null."""
     return node is not None and node.value is not None
 
 
@@ -142,7 +142,7 @@ def leaves(value: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
 def resolve(text: str) -> Scalar:
     """Return the value of an unquoted scalar by the core schema of YAML 1.2.2 (section 10.3.2).
 
-    Raises `ValueError` for numbers that a recipe cannot use.
+    Raises `ValueError` for infinity, NaN, and numbers that are too long or too large.
     """
     if text in _NULL:
         return None

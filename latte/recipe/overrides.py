@@ -19,11 +19,11 @@ _ORIGIN = Origin(OVERRIDE)
 def apply_overrides(
     root: Node, overrides: Sequence[str], environment: Mapping[str, str], mistakes: Mistakes
 ) -> Node:
-    """Return the recipe `root` changed by `overrides`, texts such as `train.max_steps=100`.
+    """Return the recipe `root` changed by `overrides`: texts such as `train.max_steps=100`.
 
-    The key of a list item is its index or its name, for example `descriptions.image.prompt=...`.
-    If `.use=` names another component, the options of the previous component are dropped. An
-    override of `augmentation` removes the recipe's `train.augment`, and the other way round.
+    The key of a list item is its index or its name, for example `descriptions.image.prompt=...`. If
+    `.use=` names another component, the options of the previous component are dropped. An override
+    of `augmentation` removes the recipe's `train.augment`, and the other way round.
     """
     written: set[KeyPath] = set()
     for text in overrides:
@@ -46,7 +46,7 @@ def apply_overrides(
 
 
 def _with_one_description_of_views(root: Node, written: set[KeyPath]) -> Node:
-    """Drop `train.augment` or `augmentation`, if an override sets only the other key."""
+    """Drop `augmentation` if only `train.augment` is overridden, and the other way round."""
     component = any(keys[0] == "augmentation" for keys in written)
     if component == (("train", "augment") in written):
         return root
@@ -68,7 +68,7 @@ def _parse(text: str, path: KeyPath, environment: Mapping[str, str], mistakes: M
 def _put(node: Node, path: KeyPath, rest: KeyPath, new: Node) -> Node:
     """Return a copy of `node` in which the value at the key path `rest` is `new`.
 
-    `path` is the key path of `node` in the recipe; `rest` starts at `node`.
+    `rest` is relative to `node`; `path` is the key path of `node` in the recipe.
     """
     if not rest:
         return new

@@ -108,7 +108,7 @@ class RecipeReader:
         return self.validator.validated(model, node, (key,))
 
     def _required(self, key: str) -> Choice | None:
-        """Return the component at `key`; report a missing one."""
+        """Return the component at `key`; report a mistake if the recipe has none."""
         if not holds_value(self.root.child(key)):
             self.mistakes.add_at((key,), f'the key "{key}" is missing', f"As in: {_EXAMPLES[key]}")
         return self.components.choice((key,))
@@ -134,7 +134,6 @@ class RecipeReader:
         return self.components.choice(("augmentation",))
 
     def _list(self, key: str) -> list[Listed]:
-        """Return the valid components listed at `key`."""
         node = self.root.child(key)
         if node is None:
             return []
@@ -223,10 +222,10 @@ class RecipeReader:
                 )
 
     def _check_oracle(self, is_allowed: bool, descriptions: Sequence[Listed]) -> None:
-        """Report `oracle: true` if an option needs it and it is missing, or if no option needs it.
+        """Check that the recipe has `oracle: true` if, and only if, an option uses true labels.
 
-        An unneeded `oracle: true` is reported only if nothing else is wrong, because an invalid
-        description may need it. `descriptions` does not contain invalid descriptions.
+        An unneeded `oracle: true` is reported only if nothing else is wrong. Otherwise it may be
+        needed by an invalid description, which `descriptions` does not contain.
         """
         paths = [
             (*path, key)
@@ -252,7 +251,7 @@ class RecipeReader:
     def _resolve_describers(
         self, descriptions: Sequence[Listed], describers: Sequence[Listed]
     ) -> list[Listed]:
-        """Return `descriptions` after checking the describer that each names in `by`.
+        """Check the describer that each description names in `by`; return the descriptions.
 
         If the recipe has no describer, report the first description that needs one.
         """
@@ -279,7 +278,7 @@ class RecipeReader:
         return [*descriptions]
 
     def _check_questions(self, labels: Sequence[Listed], describers: Sequence[Listed]) -> None:
-        """Report a second labeler that asks questions, and one without a describer or a budget."""
+        """Check that only one labeler asks questions, and that it has a describer and a budget."""
         asking = [
             (choice, path) for choice, path in labels if choice.options.questions_to is not None
         ]
@@ -308,10 +307,10 @@ class RecipeReader:
         descriptions: Sequence[Listed],
         describers: Sequence[Listed],
     ) -> None:
-        """Report a budget that limits no labeler, although descriptions may cost money.
+        """Report a `budget` if no labeler asks questions: it does not limit descriptions.
 
-        Controls are not checked, because they inherit the budget of the recipe. If the recipe has
-        other mistakes, nothing is reported, because an invalid labeler may be one that asks.
+        Controls are not checked, because they inherit the recipe's budget. If the recipe has other
+        mistakes, nothing is reported, because an invalid labeler may be one that asks questions.
         """
         asked = [choice.label for choice, _ in descriptions if _scope(choice) != "class"]
         obeys = any(choice.options.questions_to is not None for choice, _ in labels)
@@ -338,7 +337,7 @@ class RecipeReader:
     def _are_incomplete(self, describers: Sequence[Listed]) -> bool:
         """Return True if the recipe has invalid describers, which `describers` does not contain.
 
-        Other components may name such a describer, so a name that is not found is no mistake then.
+        An unknown name is then no mistake, because it may name an invalid describer.
         """
         single, several = self.root.child("describer"), self.root.child("describers")
         written = int(holds_value(single))
@@ -347,7 +346,10 @@ class RecipeReader:
         return written != len(describers)
 
     def _checked(self, choice: Choice, labels: Sequence[str], path: KeyPath) -> Choice:
-        """Return `choice`; report an invalid `by`; replace the first describer's name by None."""
+        """Check the describer that the description `choice` names in `by`; return the description.
+
+        If `by` names the first describer, which is the default, `by` becomes None.
+        """
         if choice.by is None:
             return choice
         if _scope(choice) == "class":
@@ -360,10 +362,10 @@ class RecipeReader:
 
 
 def _without_default_tag(root: Node) -> Node:
-    """Return the recipe without the default of `pretrained` if the model has its own weights.
+    """Drop `pretrained` if it is only a default and the model brings its own weights.
 
-    In `pretrained: ${NAME:-TAG}`, `TAG` is a default for open_clip model names. A tag that the user
-    set stays, and is refused later.
+    In `pretrained: ${NAME:-TAG}`, `TAG` is a default for open_clip's models. A tag that the user
+    set is kept, and an error reports it later.
     """
     backbone = root.child(BACKBONE) or Node(None, root.origin)
     model, tag = backbone.child("model"), backbone.child("pretrained")

@@ -124,8 +124,8 @@ def _by_place(
 ) -> dict[KeyPath, list[ErrorDetails]]:
     """Group errors by key path, because pydantic reports one error per member of a union.
 
-    An error about the type of a value is dropped if another member of the union reports an error
-    deeper inside this value.
+    If one member of the union reports a wrong type, and another member an error deeper inside the
+    value, only the deeper error is kept.
     """
     groups: dict[KeyPath, list[ErrorDetails]] = {}
     for error in errors:
@@ -142,9 +142,9 @@ def _by_place(
 def _is_misspelt_elsewhere(
     place: KeyPath, errors: list[ErrorDetails], model: type[Options], places: Iterable[KeyPath]
 ) -> bool:
-    """Return True if the key at `place` is probably missing because it is misspelt.
+    """Return True if the required key at `place` is probably missing because it is misspelt.
 
-    Only the misspelt key is then reported.
+    Only the misspelt key is then reported, not the missing key.
     """
     if not any(error["type"] == "missing" for error in errors):
         return False
@@ -162,7 +162,7 @@ class Sections:
         self.add(("evaluate",), EvaluateSettings)
 
     def add(self, place: KeyPath, model: type[BaseModel]) -> None:
-        """Add the keys of `model` and of its nested models; `place` is the section's key path."""
+        """Add the keys of the section `place` (the fields of `model`) and of its sub-sections."""
         for name, field in model.model_fields.items():
             places = self._places.setdefault(name, [])
             if dotted(place) not in places:

@@ -1,4 +1,4 @@
-"""Shipped recipes and tables, which come with latte, by names such as `demo` or `flyp/sun397`."""
+"""Find recipes and tables that come with latte, by names such as `demo` or `flyp/sun397`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _COMMAND = ": latte "
 
 @cache
 def recipe_folder() -> Path | None:
-    """Return the folder of shipped recipes: in the package, or beside it in a checkout."""
+    """Return the folder of shipped recipes, in the installed package or in a git checkout."""
     package = Path(__file__).parents[1]
     for folder in (package / "_recipes", package.parent / "recipes"):
         if (folder / PARTS).is_dir():
@@ -52,7 +52,7 @@ def unknown_recipe(name: str, where: str | None = None) -> LatteError:
 
 
 def is_part(name: str) -> bool:
-    """Return True if `name` is a recipe part: incomplete, only for recipes that extend it."""
+    """Return True if `name` is a recipe part: it is incomplete, and other recipes extend it."""
     return name.startswith(f"{PARTS}/")
 
 
@@ -63,15 +63,15 @@ def is_shipped(path: Path) -> bool:
 
 
 def shown(path: Path) -> str:
-    """Return `path` as text for messages; a shipped recipe gets a path relative to its folder."""
+    """Return `path` as text; a path in the folder of shipped recipes is relative to this folder."""
     folder = recipe_folder()
     return str(path.relative_to(folder)) if folder and path.is_relative_to(folder) else str(path)
 
 
 def recipes_by_folder(*, parts: bool) -> dict[str, list[tuple[str, str]]]:
-    """Return the name and summary of each shipped recipe, grouped by a heading per folder.
+    """Return the name and summary of each shipped recipe, grouped by folder.
 
-    Recipes that are only extended, not run, are included if `parts` is True.
+    If `parts` is True, include recipe parts, which can be extended but not run.
     """
     found: dict[str, list[tuple[str, str]]] = {}
     for name in sorted(shipped_names(), key=is_part):

@@ -136,9 +136,9 @@ class TreeBuilder:
         itself."""
 
     def build(self, yaml_node: YamlNode, path: KeyPath = (), mark: Mark | None = None) -> Node:
-        """Convert PyYAML's node, whose key is at `mark`, and all its children to a `Node`.
+        """Convert a PyYAML node and its children to a `Node`; `mark` is the position of its key.
 
-        Raises `LatteError` for an anchor that contains itself, or more than `MOST_VALUES` values.
+        Raises `LatteError` if an anchor contains itself, or for more than `MOST_VALUES` values.
         """
         self.values += 1
         if self.values > MOST_VALUES:
@@ -166,7 +166,7 @@ class TreeBuilder:
         return node
 
     def _entries(self, mapping: MappingNode, path: KeyPath) -> dict[str, Node]:
-        """Return the entries of a mapping without invalid and repeated keys, which are reported."""
+        """Return the entries of a mapping; report and leave out invalid and repeated keys."""
         entries: dict[str, Node] = {}
         lines: dict[str, int] = {}
         for key_node, value in mapping.value:
@@ -197,7 +197,7 @@ class TreeBuilder:
         return text if self._encodable(text, origin, path) else None
 
     def scalar(self, text: str, origin: Origin, path: KeyPath, *, quoted: bool) -> Node:
-        """Return the node for a scalar, which stays text if it is `quoted`; report mistakes."""
+        """Return the node for a scalar; a `quoted` scalar stays text. Mistakes are reported."""
         try:
             value = text if quoted else resolve(text)
             if isinstance(value, str):

@@ -43,8 +43,8 @@ class AsWritten(dict[str, str]):
 def expand(text: str, environment: Mapping[str, str], origin: Origin) -> Node:
     """Return a node with `text`, in which environment variables are replaced by their values.
 
-    The values are not expanded again. As in a shell, the default after `:-` also replaces an empty
-    variable. Raises `LatteError` for an unset variable without a default.
+    A `${` inside a value is not expanded. As in a shell, the default after `:-` also replaces an
+    empty variable. Raises `LatteError` for an unset variable without a default.
     """
     names: list[str] = []
     filled: list[tuple[int, int]] = []
@@ -91,10 +91,10 @@ def _look_up(name: str, default: str | None, environment: Mapping[str, str]) -> 
 def with_shell_paths(node: Node, *types: Any) -> Node:
     """Return a copy of `node` in which paths from environment variables are absolute.
 
-    Such a path is relative to the working directory; other paths are relative to the recipe.
-    `types` are the possible types of the value: `Path` and text marked with `IsPath` are paths. A
-    path comes from a variable if its first character does: `${NAME}/photos` does, `photos/${NAME}`
-    and the default in `${NAME:-default}` do not.
+    A path that begins with a variable's value, such as `${NAME}/photos`, is relative to the working
+    directory. Other paths are relative to the recipe: `photos/${NAME}`, and the default in
+    `${NAME:-default}`. `types` are the possible types of the value: `Path` and text marked with
+    `IsPath` are paths.
     """
     if isinstance(node.value, list):
         items = _arguments(types, (list, tuple))
@@ -131,7 +131,7 @@ def _from_shell(text: str) -> str:
 
 
 def _values(types: Sequence[Any], key: str) -> Iterator[Any]:
-    """Yield the types that the value at `key` may have in a mapping of one of `types`."""
+    """Yield the possible types of the value at `key`, if the mapping has one of `types`."""
     for one in _members(types):
         if isinstance(one, type) and issubclass(one, BaseModel) and key in one.model_fields:
             field = one.model_fields[key]
@@ -141,7 +141,7 @@ def _values(types: Sequence[Any], key: str) -> Iterator[Any]:
 
 
 def _arguments(types: Sequence[Any], kinds: tuple[Any, ...]) -> list[Any]:
-    """Return the type arguments, such as `int` in `list[int]`, of types of these `kinds`."""
+    """Return the arguments of generic types of these `kinds`, such as `int` of `list[int]`."""
     return [
         argument
         for one in _members(types)
@@ -151,7 +151,7 @@ def _arguments(types: Sequence[Any], kinds: tuple[Any, ...]) -> list[Any]:
 
 
 def _members(types: Sequence[Any]) -> Iterator[Any]:
-    """Yield each type; replace a union by its members, and `Annotated` by its type and metadata."""
+    """Yield the types; split a union into its members, and `Annotated` into type and metadata."""
     for one in types:
         if get_origin(one) in (Annotated, Union, UnionType):
             yield from _members(get_args(one))

@@ -42,7 +42,7 @@ class Member:
     """Number format, such as bf16, in which a GPU encodes images; see `encoding_in`."""
 
     def encoding(self) -> AbstractContextManager[Any]:
-        """Return a context manager in which the model encodes without gradient, in `arithmetic`."""
+        """Return a context manager for encoding without gradient, in the precision `arithmetic`."""
         return encoding_in(self.arithmetic, self.backbone.logit_scale.device)
 
 
@@ -98,7 +98,10 @@ class Adapted:
         return mean_similarities([member.classifier for member in self.members], features)
 
     def in_blocks(self, features: Sequence[Tensor]) -> Similarities:
-        """Return similarities from each learner's features (N, D), computed in blocks when used."""
+        """Return the similarities of all images; they are computed in blocks when they are used.
+
+        `features` are the features (N, D) of each learner.
+        """
         return Similarities(
             len(features[0]),
             len(self.class_names),
@@ -127,7 +130,7 @@ def from_learners(learners: Sequence[Learner], class_names: Sequence[str]) -> Ad
 
 
 def save_adapted(folder: RunFolder, adapted: Adapted) -> list[Path]:
-    """Write the models and `prototypes.safetensors`; return the model folder and this file."""
+    """Write the models and `prototypes.safetensors`; return the model folder and the file."""
     for member in adapted.members:
         member.backbone.save(_model_folder(folder, member.name, len(adapted.members)))
     return [folder.model, save_classifiers(folder, adapted)]
@@ -142,7 +145,11 @@ def save_classifiers(folder: RunFolder, adapted: Adapted) -> Path:
 
 
 def write_prototypes(path: Path, adapted: Adapted, about: Mapping[str, Any]) -> None:
-    """Write `NAME.weights`, `NAME.owners` and perhaps `NAME.bias` of each learner, and `about`."""
+    """Write the prototypes of all learners to the file `path`, with the metadata `about`.
+
+    The tensors of the learner NAME are `NAME.weights`, `NAME.owners` (class indices) and, if its
+    prototypes have biases, `NAME.bias`.
+    """
     tensors: dict[str, Tensor] = {}
     for member in adapted.members:
         found = member.classifier
@@ -161,8 +168,9 @@ def load_adapted(
 ) -> Adapted:
     """Load the models and prototypes of a run, or of its `candidate`.
 
-    A candidate without a model folder did not change CLIP; its model is then the frozen CLIP in the
-    run's own model folder. Raises `LatteError` if the files are missing or damaged.
+    A candidate is an adapted model that the guard did not accept in full. If it has no model
+    folder, its CLIP is the frozen CLIP in the run's own model folder. Raises `LatteError` if the
+    files are missing or damaged.
     """
     source = run.candidate if candidate else run
     classifiers = load_classifiers(source)
@@ -191,7 +199,10 @@ def load_adapted(
 
 
 def _arithmetic(run: FinishedRun, device: torch.device) -> Arithmetic:
-    """Return the arithmetic of the recipe's `precision`, or of `auto` if `device` lacks it."""
+    """Return the number format that the recipe's `precision` selects for `device`.
+
+    If `device` lacks this format, return the format that `auto` selects.
+    """
     train = run.recipe.get("train")
     found = train.get("precision") if isinstance(train, Mapping) else None
     precision: Any = found if found in get_args(Precision) else "auto"

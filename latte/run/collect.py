@@ -194,7 +194,7 @@ def _confusions(
 def _pairs(
     kind: Callable[[int, int, int], PairT], first: Sequence[int], second: Sequence[int]
 ) -> tuple[PairT, ...]:
-    """Count the images of each pair of labels; return a `kind` per pair, most frequent first."""
+    """Count each pair of labels; return `kind(first, second, count)`, most frequent pair first."""
     found = Counter(zip(first, second, strict=True))
     ordered = sorted(found.items(), key=lambda item: (-item[1], item[0]))
     return tuple(kind(*pair, number) for pair, number in ordered)

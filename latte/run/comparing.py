@@ -29,7 +29,7 @@ def model_score(image_features: Tensor, labels: Tensor) -> float:
 
     A score of 1 means always; 0 means as often as two random images. The neighbours are the ten
     nearest by the cosine of unit features (N, D); `labels` are (N,) int64. docs/backbones.md
-    compares ranks by this score with measured accuracies.
+    compares this score with measured accuracies.
     """
     images = len(labels)
     shares = labels.bincount().double() / images

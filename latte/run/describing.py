@@ -35,7 +35,7 @@ def describe(
 ) -> DescriptionBank | None:
     """Read texts from the store, generate missing texts, and write the run's description bank.
 
-    Texts that gates filter out stay in the store, but not in the bank. Several processes each
+    The bank does not contain texts that gates filter out; the store does. Several processes each
     generate a share of the texts; only the main process returns the bank. `ask_again` repeats
     requests that describers refused in an earlier run.
     """
@@ -51,7 +51,10 @@ def describe(
 
 
 def load_bank(workspace: Workspace, images: Images) -> DescriptionBank:
-    """Load the run's bank. Raises `LatteError` if it is damaged or belongs to other images."""
+    """Load the run's description bank (texts about its images).
+
+    Raises `LatteError` if the file is damaged or belongs to other images.
+    """
     descriptions = build_descriptions(workspace, images.template)
     path = workspace.folder.descriptions
     bank = DescriptionBank.load(path, images.class_names, images.template, descriptions)
@@ -69,7 +72,7 @@ def build_descriptions(workspace: Workspace, template: str) -> dict[str, Descrip
 
 
 def training_set(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> TrainingSet:
-    """Return the training images with the features and labels that requests are made from."""
+    """Return the training images, with the features and labels that describers' requests need."""
     return TrainingSet(
         images=images.training.images,
         keys=images.training.keys,
@@ -90,9 +93,10 @@ def _ask_all(
     shard: Shard | None = None,
     ask_again: bool = False,
 ) -> tuple[dict[str, Plan], dict[str, GenerateResult]]:
-    """Let one describer after another answer its requests; return plans and results by name.
+    """Let the describers answer their requests, one describer after another.
 
-    Each describer is closed before the next one begins.
+    Returns plans and results by the name of the describer. Each describer is closed before the next
+    one begins.
     """
     results, budget = {}, workspace.recipe.general.budget
     price = budget.cost if isinstance(budget, Budget) else None
@@ -120,7 +124,7 @@ def _ask_all(
 def planned_requests(
     workspace: Workspace, training: TrainingSet, descriptions: Descriptions
 ) -> Iterator[tuple[dict[str, Plan], dict[str, Describer[Any]]]]:
-    """Return plans and describers by name, and close the describers after the `with` block."""
+    """Plan all requests. Yield plans and describers by name; close the describers at the end."""
     asked = workspace.recipe.asked
     needed = {asked.get(label) for label, kind in descriptions.items() if kind.scope != "class"}
     describers = {

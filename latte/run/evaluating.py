@@ -59,7 +59,7 @@ class Measured:
     """Posterior (class probabilities) of the training images; None if there is none."""
 
     def calibrated_own(self, calibration: Calibration) -> OwnImages | None:
-        """Return the posterior, calibrated with the exponent of `calibration`, if there is one."""
+        """Return the posterior after calibration, or None if there is no posterior."""
         return None if self.own is None else replace(self.own, exponent=calibration.own_exponent)
 
 
@@ -153,11 +153,11 @@ def compare(
 ) -> list[Evaluation]:
     """Measure zero-shot CLIP, the adapted model, and the `candidate` if there is one.
 
-    The posterior exists only for test images that are also training images. It is measured on these
-    images, and the classifiers on the other test images. If all test images have a posterior, the
-    classifiers are also measured on all of them, as if the images were new. If a `candidate` is
-    given, only the candidate can have a posterior, and all classifiers are measured on all test
-    images.
+    The posterior has class probabilities only for training images. Test images that are also
+    training images measure the posterior; the other test images measure the classifiers. If all
+    test images have a posterior, they measure the classifiers too, as if the images were new. With
+    a `candidate`, only the candidate can have a posterior, and all test images measure all
+    classifiers.
     """
     labels, classes = torch.tensor(images.labels), len(images.class_names)
     texts, features = zero_shot.classifier, zero_shot.evaluation
@@ -189,10 +189,11 @@ def compare(
 
 
 def split_rows(own: OwnImages | None, keys: Sequence[str]) -> tuple[Tensor, Tensor]:
-    """Return the indices of test images that measure the classifier, and the posterior.
+    """Return two lists of test images, by index: one measures the classifier, one the posterior.
 
-    The posterior is measured on the test images that are also training images, the classifier on
-    the others, or on all if there are no others. `keys` are the content hashes of the test images.
+    Test images that are also training images measure the posterior. The other test images, or all
+    if there are no others, measure the classifier. `keys` are the content hashes of the test
+    images.
     """
     known = [False] * len(keys) if own is None else [row is not None for row in own.rows(keys)]
     answered = torch.tensor(known, dtype=torch.bool)
@@ -210,7 +211,7 @@ def _similarities(
 ) -> tuple[Similarities, Similarities]:
     """Return the similarities of the training images and of the evaluation images.
 
-    If `encodes` is false, they come from features of the frozen CLIP.
+    If `encodes` is false, the frozen CLIP's features are used.
     """
     if not encodes:
         every = len(adapted.members)
@@ -239,11 +240,11 @@ def _label_training(
 def _calibrate(
     workspace: Workspace, images: Images, zero_shot: ZeroShot, found: _Classified
 ) -> Calibration:
-    """Find, without labels, the scale of the similarities that calibrates the confidence.
+    """Calibrate the scale of the classifier and the exponent of the posterior without labels.
 
-    A posterior is calibrated in the same way, by an exponent. The accuracy is estimated from the
-    zero-shot probabilities of the predicted classes. A class that a person gave is not a
-    prediction, so images with such a class are left out, unless there are no others.
+    After calibration, the mean confidence equals the expected accuracy, which is estimated from the
+    zero-shot probabilities of the predicted classes. Images whose class a person gave are left out,
+    unless there are no others.
     """
     enough = min(_ENOUGH, max(1, _MOST_NUMBERS // found.training.classes))
     every = -(-found.training.images // enough)

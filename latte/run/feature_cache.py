@@ -45,9 +45,9 @@ def cached_features(
 ) -> Tensor:
     """Return features (N, width) from the cache; encode missing features and add them to the cache.
 
-    `identity` names everything besides the image or text that features depend on. Images or texts
-    with equal content have equal `keys`. `encode` takes distinct indices into `keys`, and returns
-    their features (M, width). `name` names this work in progress messages.
+    Images or texts with equal content have equal `keys`. `identity` names everything else that
+    determines a feature, such as the model. `encode` takes distinct indices into `keys`, and
+    returns their features (M, width). `name` names this work in progress messages.
     """
     if torch.are_deterministic_algorithms_enabled():
         identity = ("deterministic", *identity)
@@ -82,8 +82,8 @@ def cached_features(
 def _distinct(keys: Sequence[str]) -> tuple[Sequence[int], Tensor | None]:
     """Find repeated keys, so that equal images or texts are encoded only once.
 
-    Returns the index of the first occurrence of each distinct key, and for each of the N keys the
-    position (N,) of its distinct key, or None if all keys are distinct.
+    Returns the index of each distinct key's first occurrence, and the positions (N,) of the N keys
+    in the list of distinct keys. The positions are None if all keys are distinct.
     """
     numbers: dict[str, int] = {}
     inverse = [numbers.setdefault(key, len(numbers)) for key in keys]
@@ -95,7 +95,7 @@ def _distinct(keys: Sequence[str]) -> tuple[Sequence[int], Tensor | None]:
 
 @dataclass(frozen=True)
 class FeatureBlocks:
-    """Files of features in `folder`, in fp32, stored by the key of their image or text.
+    """Files in `folder` that store fp32 features by the key of an image or text.
 
     Files are never changed: small files are merged into a new, larger file.
     """

@@ -206,7 +206,7 @@ def _read_corrections(workspace: Workspace, images: Images) -> tuple[int, ...]:
 
 
 def oracle_labels(workspace: Workspace, images: Images) -> Tensor | None:
-    """Return the true classes (N,) int64 of the training images if the recipe is an oracle.
+    """Return the true classes (N,) int64 of the training images; None without `oracle: true`.
 
     Raises `LatteError` if the dataset lacks the label of a training image.
     """

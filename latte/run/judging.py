@@ -48,7 +48,7 @@ class Outcome:
 
 
 def trains_clip(workspace: Workspace) -> bool:
-    """Return True if the run takes training steps and has a trainable parameter of CLIP."""
+    """Return True if the run takes training steps that change parameters of CLIP."""
     recipe = workspace.recipe
     trains = any(learner.trainable.spec.name != "none" for learner in recipe.learners)
     return trains and recipe.train.takes_steps
@@ -95,9 +95,9 @@ def unlike_posterior(candidate: Adapted, zero_shot: ZeroShot, posterior: Posteri
 
     Guards see the posterior's labels of the training images, but `predict` uses the classifier for
     new images. On seven labelled sets and their subsets, the classifier of a fitted mixture agreed
-    with the posterior on at least 94 % of the training images, and never on fewer than zero-shot
-    CLIP did. A share below `LEAST_AGREEMENT` times that of zero-shot CLIP indicates a mistake, such
-    as rows in another order.
+    with the posterior on at least 94 % of the training images, and on at least as many as zero-shot
+    CLIP did. If the share is below `LEAST_AGREEMENT` times zero-shot CLIP's share, something is
+    wrong, such as the order of rows.
     """
     labels = posterior.labels[:, 0].cpu()
     own = candidate.in_blocks([zero_shot.training] * len(candidate.members)).labels()

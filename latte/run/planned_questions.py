@@ -45,8 +45,8 @@ def plan_questions(
 ) -> list[PlannedQuestions]:
     """Return the questions that the recipe would ask, without asking them.
 
-    A labeler chooses each question from earlier answers, of which only stored ones are known here,
-    so the run may ask other questions.
+    A labeler chooses its questions by earlier answers. Only stored answers are known here, so the
+    run may ask other questions.
     """
     keep_freed_memory()
     workspace = Workspace(recipe, registry, progress, run_folder(recipe, limit), limit=limit)
@@ -100,9 +100,9 @@ def _of_labeler(
 
 
 def _stored_mean(fingerprint: str) -> tuple[tuple[float, float], int]:
-    """Return the mean tokens of a describer's stored answers, and the number of these answers.
+    """Return the mean input and output tokens of a describer's stored answers, and their number.
 
-    Without a stored count, these are `ASSUMED_TOKENS` and 0.
+    If no stored answer has token counts, return `ASSUMED_TOKENS` and 0.
     """
     counted = [
         tokens

@@ -1,4 +1,4 @@
-"""Posterior of a run's training images and classes that a person gave: save, load, predict."""
+"""Save and load a run's posterior and the classes that a person gave; predict with them."""
 
 from __future__ import annotations
 
@@ -33,24 +33,27 @@ class OwnImages:
 
     @cached_property
     def _rows(self) -> dict[str, int]:
-        """Row of each content hash; the first row if several images have equal content."""
+        """Row of the posterior by content hash; images with equal content have the first row."""
         return {key: row for row, key in reversed([*enumerate(self.keys)])}
 
     @cached_property
     def confidences(self) -> Tensor:
-        """(N, K): calibrated probabilities of the classes in `posterior.labels`."""
+        """Calibrated probabilities (N, K) of the classes in `posterior.labels`."""
         if self.exponent is None:
             return self.posterior.probabilities
         return calibrated(self.posterior.probabilities, self.exponent)
 
     def rows(self, keys: Sequence[str | None]) -> list[int | None]:
-        """Return, per content hash, the index of the posterior's row; None for unknown images."""
+        """Return the row of the posterior for each content hash; None for other images."""
         return [None if key is None else self._rows.get(key) for key in keys]
 
     def prediction(
         self, image: str, row: int, class_names: Sequence[str], top_k: int
     ) -> Prediction:
-        """Return the `top_k` most probable classes of training image `row`, called `image`."""
+        """Return the `top_k` most probable classes of a training image as a prediction.
+
+        `row` is the image's row in the posterior; `image` is its name in the prediction.
+        """
         labels = self.posterior.labels[row, :top_k].tolist()
         scores = self.confidences[row, :top_k].tolist()
         classes = (ClassScore(class_names[c], s, c) for c, s in zip(labels, scores, strict=True))
@@ -63,7 +66,7 @@ class OwnImages:
         class_names: Sequence[str],
         top_k: int,
     ) -> Iterator[Prediction]:
-        """Yield `predictions`, but for training images those of the posterior.
+        """Yield the predictions; a training image gets the posterior's prediction instead.
 
         `keys` are the content hashes of the predicted images.
         """
@@ -122,8 +125,8 @@ def save_corrected(folder: RunFolder, images: Images) -> list[Path]:
 def read_predicted(run: FinishedRun, *, candidate: bool = False) -> OwnImages | None:
     """Read the calibrated posterior, in which classes that a person gave have probability 1.
 
-    In a run without a posterior, the result has only the images whose class a person gave. Returns
-    None if there is neither. Raises `LatteError` as `read_own_images` does.
+    In a run without a posterior, the result has only the images whose class a person gave. It is
+    None if there are no such images. Raises `LatteError` as `read_own_images` does.
     """
     own, given = read_own_images(run, candidate=candidate), _read_corrected(run)
     if own is None:

@@ -38,7 +38,7 @@ class RunProfile:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Measure the training steps inside the `with` block; only if the stage is `train`."""
+        """Measure the training steps inside the `with` block if the stage is `train`."""
         if name != "train":
             yield
             return
@@ -155,7 +155,7 @@ def matmul_throughput(
     clock: Callable[[], float] = time.perf_counter,
     side: int | None = None,
 ) -> float:
-    """Return the FLOPs per second, by `clock`, of a matrix product: the best of five trials."""
+    """Time a matrix product by `clock`; return the FLOPs per second of the best of five runs."""
     kind = torch.device(device).type
     side = side or _SIDES.get(kind, _SIDES["cpu"])
     factors = torch.randn(2, side, side, device=device).to(dtype)

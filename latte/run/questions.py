@@ -107,7 +107,7 @@ class StoredQuestions:
         return tuple(self._counts.values())
 
     def image(self, index: int) -> DescribedImage:
-        """Return the training image with this index, for the `images` of a request."""
+        """Return the training image with this index, to be put into the `images` of a request."""
         return shown_images(self._training, [index])[0]
 
     def sheet(self, indices: Sequence[int]) -> DescribedImage:
@@ -127,14 +127,14 @@ class StoredQuestions:
         self._add(QuestionCounts(purpose, 0, 0, 0, kept, contradictory))
 
     def note_reliability(self, sentence: str) -> None:
-        """Write and show what the labeler found out about the describer."""
+        """Save and print the labeler's sentence about the reliability of the describer."""
         self.reliability = clean(redact(sentence))
         self.save()
         if self._ask:
             self._progress.say(f"train: {self.reliability}")
 
     def note_gain(self, gain: ExpectedGain) -> None:
-        """Write and show the gain that the labeler expects from the answers."""
+        """Save and print the gain that the labeler expects from the answers."""
         self.expected_gain = gain
         self.save()
         if self._ask:

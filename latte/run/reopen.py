@@ -32,8 +32,8 @@ def load_adapted_run(
 ) -> tuple[FinishedRun, Adapted, str]:
     """Return a run, its adapted model (or `candidate`), and the device of the model.
 
-    The recipe's images are not needed, and only the plugin of its backbone is. Raises `LatteError`
-    if there is no model, or no candidate.
+    Needs neither the recipe's images nor its plugins, except the plugin of the backbone. Raises
+    `LatteError` if there is no model, or no candidate.
     """
     keep_freed_memory()
     run, found = open_finished(path), find_device(device)
@@ -75,7 +75,10 @@ def evaluate_run(path: Path, registry: Registry, progress: Progress) -> list[Eva
 
 
 def _refuse_changed(workspace: Workspace, images: Images, *needed: str) -> None:
-    """Raise `LatteError` if class names or images that are `needed` changed since the run."""
+    """Raise `LatteError` if an input in `needed` has changed since the run.
+
+    `needed` may contain `class names` and `images`.
+    """
     changed = [one for one in changed_inputs(workspace.folder, images) if one in needed]
     if not changed:
         return

@@ -216,7 +216,7 @@ class _Runner:
     def _stage(self, name: str, job: Job, began: float | None = None) -> None:
         """Run a stage and record it, or reuse it.
 
-        `began` is the time at which the stage's work began, if that was before this call.
+        `began` is the time at which the stage began, if it began before this call.
         """
         listeners, record = self.workspace.listeners, self.folder.finished(name)
         before = distributed.broadcast(lambda: None if record is None else record.seconds)

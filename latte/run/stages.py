@@ -82,7 +82,7 @@ class Job:
             vars(self).pop(name, None)
 
     def run(self, stage: str) -> Sequence[Path]:
-        """Run a stage, and return all files that it wrote, without which it is not finished."""
+        """Run a stage; return all files that it wrote. The stage is finished only if they exist."""
         return _RUN[stage](self)
 
 

@@ -74,8 +74,8 @@ def plan_sweep(
 ) -> list[PlannedRun]:
     """Return all distinct runs, ordered by recipe, then values, then seed.
 
-    If `seeds` is empty, each recipe keeps its own seed. Recipes without the key of a setting keep
-    their values, if another recipe has the key. Raises `RecipeErrors` with all mistakes.
+    If `seeds` is empty, each recipe keeps its own seed. A setting is not applied to a recipe that
+    lacks its key, if another recipe has the key. Raises `RecipeErrors` with all mistakes.
     """
     if seeds and any(key_of(setting) == _SEED for setting in settings):
         raise LatteError(
@@ -116,10 +116,10 @@ def key_of(override: str) -> str:
 def _without_absent(
     path: Path, registry: Registry, overrides: tuple[str, ...], error: LatteError
 ) -> tuple[str, ...]:
-    """Return `overrides` without those that failed because the recipe has no such key.
+    """Return `overrides` without overrides of keys that the recipe does not have.
 
-    `error` was raised for the recipe with `overrides`. If it has another reason too, all
-    `overrides` are returned.
+    `error` was raised when the recipe was loaded with `overrides`. If it has another reason too,
+    all `overrides` are returned.
     """
     errors = error.errors if isinstance(error, RecipeErrors) else [error]
     places = {(one.where or "").removeprefix(f"{OVERRIDE} ") for one in errors}
@@ -160,7 +160,7 @@ def _located(error: LatteError, path: Path, *, ambiguous: bool) -> list[LatteErr
 
 @dataclass(frozen=True)
 class Failure:
-    """A run that failed, and its error."""
+    """A failed run, and the text of its error."""
 
     run: PlannedRun
     error: str
@@ -202,7 +202,10 @@ def run_sweep(
 
 
 def _error_of(run: PlannedRun, registry: Registry, progress: Progress) -> str | None:
-    """Return the text of the run's error, not the error, whose traceback keeps models in memory."""
+    """Run a planned run; return the text of its error, or None.
+
+    The exception itself is not returned, because its traceback keeps models in memory.
+    """
     from latte.run.process import return_freed_memory
     from latte.run.runner import run_recipe  # imports torch, which planning does not need
 

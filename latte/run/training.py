@@ -95,7 +95,7 @@ def train_learners(
 
 
 def _posterior(workspace: Workspace, images: Images, training: Training) -> Posterior | None:
-    """Return the posterior of a labeler, if any. Raises `LatteError` if it cannot be used."""
+    """Return the posterior of a labeler, if any. Raises `LatteError` if it is invalid."""
     found = own_posterior(training)
     if found is None:
         return None
@@ -184,9 +184,9 @@ def training_start(
     questions: StoredQuestions | None,
     texts: FrozenTexts | None = None,
 ) -> TrainingStart:
-    """Return the input of labelers and aggregators before training.
+    """Return the data that labelers and aggregators receive before training.
 
-    If `texts` is None, class texts stand in for the texts about images.
+    If `texts` is None, an image's zero-shot class name stands in for texts about the image.
     """
     device = workspace.device
     classes, labels = zero_shot.class_features, zero_shot.zero_shot_labels
@@ -216,7 +216,7 @@ def training_start(
 def build_questions(
     workspace: Workspace, images: Images, zero_shot: ZeroShot, *, ask: bool = True
 ) -> StoredQuestions | None:
-    """Return the object by which a labeler asks a describer; None if no labeler asks.
+    """Build the object that passes a labeler's questions to a describer; None if no labeler asks.
 
     If `ask` is false, only stored answers are returned.
     """
@@ -235,7 +235,7 @@ def build_questions(
 
 
 def _evaluation(workspace: Workspace, images: Images, zero_shot: ZeroShot) -> Evaluate:
-    """Return a function that gives the learners' joint top-1 accuracy, confidence and margin."""
+    """Return a function that measures the learners together: top-1 accuracy, confidence, margin."""
     labels = torch.tensor(images.labels)
     size = workspace.recipe.evaluate.batch_size
     cached: dict[str, CachedStates | None] = {}

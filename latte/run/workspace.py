@@ -70,7 +70,10 @@ class Workspace:
     """For a control: the workspace of the run that it belongs to."""
 
     def control(self, recipe: Recipe, folder: RunFolder) -> Workspace:
-        """Return the workspace of a control; it shares the image cache, and CLIP if equal."""
+        """Return the workspace of a control.
+
+        It shares the image cache with this workspace, and the frozen CLIP if both use the same.
+        """
         return replace(self, recipe=recipe, folder=folder, parent=self)
 
     @property
@@ -103,7 +106,7 @@ class Workspace:
 
     @cached_property
     def arithmetic(self) -> Arithmetic:
-        """Number format, such as bf16, in which a GPU runs the two towers; see `encoding_in`."""
+        """Number format, such as bf16, in which a GPU runs the image tower and the text tower."""
         import torch
 
         from latte.train.precision import choose_arithmetic
@@ -220,7 +223,7 @@ def _context(
 
 
 def check_sending(recipe: Recipe, dataset: Dataset[Any]) -> None:
-    """Raise `LatteError` if a describer sends images to a machine and the dataset forbids this."""
+    """Raise `LatteError` if a describer would send images to a machine that the dataset forbids."""
     for describer in recipe.describers:
         if address := describer.options.sends_images_to:
             dataset.check_sending(address)

@@ -124,9 +124,9 @@ def encode_images(
 ) -> Tensor:
     """Return the frozen CLIP's unit features (N, D) of `images`; read known ones from the cache.
 
-    If `trunk` (the image tower in two parts: the frozen layers, then the others) is given, return
-    the outputs (N, W) of the frozen layers instead. The names of the `trained` parameters are part
-    of their cache key, because they determine which layers are frozen.
+    `trunk` splits the image tower into frozen layers and the layers after them. If it is given,
+    return the outputs (N, W) of the frozen layers instead. The names of the `trained` parameters
+    determine which layers are frozen, so they are part of the cache key.
     """
     clip = workspace.frozen_clip
     width = clip.embedding_width if trunk is None else trunk.width
@@ -174,7 +174,7 @@ def _equal_to_earlier(features: Tensor, rows: slice) -> Iterator[tuple[int, int]
 
 
 class FrozenTexts:
-    """Frozen CLIP's features of the texts about training images, by description.
+    """The frozen CLIP's features of the texts about training images, for each description.
 
     If a description has several texts about an image, their features are averaged and normalised.
     """
@@ -186,7 +186,7 @@ class FrozenTexts:
         self._encoded: dict[str, tuple[Tensor, Tensor]] = {}
 
     def named(self, name: str) -> Tensor:
-        """Return unit features (N, D) of the description `name`; `KeyError` for other names."""
+        """Return the unit features (N, D) of the description `name`; `KeyError` for other names."""
         return self._features(name, self._bank.own_rows(name))
 
     def of(self, labels: Tensor) -> Mapping[str, Tensor]:
@@ -198,7 +198,7 @@ class FrozenTexts:
         return {name: self._features(name, self._bank.own_rows(name, labels)) for name in names}
 
     def every(self) -> Tensor:
-        """Return unit features (M, D) of the bank's M `unique_texts`, in the same order."""
+        """Return the unit features (M, D) of the bank's M `unique_texts`, in the same order."""
         width = self._workspace.frozen_clip.embedding_width
         features = torch.zeros(len(self._bank.unique_texts), width, device=self._workspace.device)
         for choice in self._workspace.recipe.descriptions:
@@ -239,10 +239,10 @@ class FrozenTexts:
 
 
 def _mean(features: Tensor, known: Tensor, rows: Tensor) -> Tensor:
-    """Return the normalised mean (N, D) of each image's texts.
+    """Return the normalised mean (N, D) of the features of each image's texts.
 
-    `rows` (N, V) are the texts' indices, padded with `ABSENT`; `features` (U, D) are those of the
-    texts with the sorted indices `known` (U,).
+    `rows` (N, V) are the indices of each image's texts, padded with `ABSENT`. `features` (U, D) are
+    the features of the texts with the indices `known` (U,), which are sorted.
     """
     total = features.new_zeros(len(rows), features.shape[1])
     for column in rows.unbind(1):

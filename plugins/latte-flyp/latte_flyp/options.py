@@ -10,7 +10,7 @@ from latte.api import Options
 
 
 class FlypOptions(Options):
-    """Options of `flyp`: the templates to sample from, and when the classifier is encoded."""
+    """Options of `flyp`: the templates to sample from, and when to encode the classifier again."""
 
     templates: tuple[str, ...] = Field(
         default=(),

@@ -26,9 +26,9 @@ class FlypPrototypes(PrototypeAggregator[FlypOptions]):
 
     The features carry a gradient, so that the loss also trains the text tower. FLYP (Goyal et al.
     2023, section 3) pairs each image with a text sampled uniformly from the texts of its label.
-    These texts are the recipe's descriptions, normally of scope `class`. The classifier consists of
-    the class texts (the dataset's template with each class name), encoded by the current text
-    tower.
+    Here, these texts are the descriptions of the recipe, normally one per class (scope `class`).
+    The classifier consists of the class texts (the dataset's template with each class name),
+    encoded by the current text tower.
     """
 
     _features: Tensor
@@ -40,7 +40,7 @@ class FlypPrototypes(PrototypeAggregator[FlypOptions]):
         self.class_features_refresh = options.refresh
 
     def start(self, start: TrainingStart) -> None:
-        """Store the zero-shot classifier as the first classifier."""
+        """Start with the features of the zero-shot classifier."""
         self.refresh_class_features(start.class_features.detach())
         self._owners = torch.arange(len(self._features), device=self.context.device)
         self._steps = 0
@@ -59,8 +59,8 @@ class FlypPrototypes(PrototypeAggregator[FlypOptions]):
         """Return targets (B, D): for each image, one template's text feature, sampled uniformly.
 
         Raises:
-            LatteError: A template of the options is not a description of the recipe, or there are
-                no descriptions and `refresh` is not `step`.
+            LatteError: The option `templates` names a description that the recipe lacks, or the
+                recipe has no descriptions and `refresh` is not `step`.
         """
         classifier = Classifier(self._features, self._owners)
         return Supervision(stream, self._targets(stream, texts), classifier)
@@ -99,7 +99,7 @@ class FlypPrototypes(PrototypeAggregator[FlypOptions]):
         return torch.randint(templates, (len(stream.labels),), generator=generator)
 
     def update(self, supervisions: Sequence[Supervision]) -> None:
-        """Count the step, and detach the class texts' features from its autograd graph."""
+        """Count the step, and detach the class texts' features from the autograd graph."""
         self._features = self._features.detach()
         self._steps += 1
 
@@ -111,6 +111,6 @@ class FlypPrototypes(PrototypeAggregator[FlypOptions]):
         }
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Restore what `state` returned."""
+        """Restore the tensors that `state` returned."""
         self.refresh_class_features(state["class_features"])
         self._steps = int(state["steps"])

@@ -19,9 +19,10 @@ def references(
 ) -> list[ImageReference]:
     """Return one image reference per row; its id consists of the split and the row number.
 
-    An embedded image is copied once to `folder`, named by its content hash. Another path must be
-    below one of the folders `allowed`: the table is untrusted, and could make latte send a private
-    file to a describer. Raises `LatteError` for other paths, and for a row without an image.
+    An embedded image is copied once to `folder`, named by its content hash. An image given by its
+    path must be below one of the folders `allowed`. Otherwise an untrusted table could make latte
+    send a private file to a describer. Raises `LatteError` for a path outside these folders, and
+    for a row without an image.
     """
     digits = max(len(str(len(table))), 6)
     roots = [root.resolve() for root in allowed]

@@ -44,7 +44,7 @@ def open_split(options: HuggingFaceOptions, path: Path | None, split: str, cache
 
 
 def class_names(table: Table, label: str) -> tuple[str, ...] | None:
-    """Return the class names of the column `label`, with spaces for `_`; None if it has none."""
+    """Return the class names of the column `label`, with spaces for `_`; None if there are none."""
     feature = table.features.get(label)
     if not isinstance(feature, datasets.ClassLabel):
         return None

@@ -36,7 +36,7 @@ SIZES = ((500, 375), (375, 500), (640, 480), (400, 400))
 
 
 def main(given: Sequence[str] | None = None) -> None:
-    """Print the throughput of each batch size; repetitions alternate between the sizes."""
+    """Print the throughput of each batch size; each repetition measures all sizes in turn."""
     arguments = parse(given)
     sizes = [int(size) for size in arguments.batch_sizes.split(",")]
     replica, questions = prepare(arguments)

@@ -1,4 +1,4 @@
-"""Search for the checkpoint that the option `model` names; weights are not loaded."""
+"""Find the checkpoint that the option `model` names, without loading its weights."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def _read_config(source: str, name: str, revision: str | None) -> Any:
 
 @contextmanager
 def explained(name: str) -> Iterator[None]:
-    """Context manager that converts exceptions of transformers about `name` into `LatteError`."""
+    """Convert exceptions that transformers raises for the model `name` into `LatteError`."""
     try:
         yield
     except _FAILURES as error:
@@ -176,7 +176,7 @@ def _advice(text: str) -> str:
 
 
 def folder_digest(folder: Path, cache: Path) -> str:
-    """Return 32 hex digits: the hash of names and contents of the relevant files in `folder`.
+    """Return a hash (32 hex digits) of all files in `folder` that can affect the model's texts.
 
     The digest of each file is cached in `cache` by the file's path, size and modification time.
     """

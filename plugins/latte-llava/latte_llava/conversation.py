@@ -27,7 +27,7 @@ class Conversation:
             )
 
     def text(self, question: str, images: int) -> str:
-        """Return the prompt for a question, with placeholders for `images` images."""
+        """Return the prompt for a question about `images` images, with a placeholder per image."""
         plain = self._plain(question)
         if self._classical:
             return self._llava_prompt(plain, images)

@@ -99,7 +99,7 @@ class LlavaDescriber(Describer[LlavaOptions]):
 
     @property
     def batch_size(self) -> int:
-        """Return the number of questions per call: several batches per device, sorted by cost."""
+        """Return the number of questions per call of `describe`: several batches per device."""
         return self.options.batch_size * BATCHES_A_CALL * len(self._devices)
 
     @property
@@ -133,7 +133,7 @@ class LlavaDescriber(Describer[LlavaOptions]):
         ask: Ask[AnswerT],
         letters: Sequence[str] | None = None,
     ) -> list[AnswerT]:
-        """Return one answer per request; `letters` has the letters of each choice's options."""
+        """Return one answer per request; choices also need the `letters` of their options."""
         if not requests:
             return []
         loaded = self._loaded = self._loaded or self._load()

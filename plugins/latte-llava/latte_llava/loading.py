@@ -22,7 +22,7 @@ image tower has one of these names in each model family; LLaVA does not quantise
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence transformers' progress bar and weights report; missing weights raise an error."""
+    """Silence transformers' progress bar and its report of loaded weights."""
     before = transformers.logging.get_verbosity()
     bars = transformers.logging.is_progress_bar_enabled()
     transformers.logging.set_verbosity_error()
@@ -86,7 +86,7 @@ def load_model(
 
 
 def one_tile_config(config: Any) -> Any:
-    """Return a configuration of LLaVA 1.5 with the towers and the projector of `config`."""
+    """Convert the configuration of a tiled LLaVA model to LLaVA 1.5, with one tile per image."""
     names = (
         "vision_config",
         "text_config",
@@ -103,7 +103,7 @@ def one_tile_config(config: Any) -> Any:
 def generation_config(model: Any, tokenizer: Any, max_new_tokens: int) -> Any:
     """Return a configuration for greedy decoding with the checkpoint's end tokens.
 
-    The checkpoint's other settings are dropped: they would change texts, but not the fingerprint.
+    The checkpoint's other settings are dropped, because the describer's fingerprint lacks them.
     """
     ends = model.generation_config.eos_token_id
     ids = [ends] if isinstance(ends, int) else list(ends or [])

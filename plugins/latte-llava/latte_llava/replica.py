@@ -71,9 +71,10 @@ class Replica:
 
     @torch.inference_mode()
     def weigh(self, questions: Sequence[Question]) -> tuple[list[list[float]], int]:
-        """Return each question's probabilities of its letters, which sum to 1, and the token count.
+        """Return the probabilities of each question's option letters, and the number of tokens.
 
-        A letter with and without a leading space is two tokens, whose probabilities are added.
+        The probabilities of a question sum to 1. If a letter has two tokens, with and without a
+        leading space, their probabilities are added.
         """
         step = self.model.generate(
             **self._inputs(questions),
@@ -91,7 +92,7 @@ class Replica:
 
     @cached_property
     def _letters(self) -> dict[str, list[int]]:
-        """Token ids of each letter: of the letter alone, and of the letter after a space."""
+        """Token ids of each letter, without and with a leading space."""
         tokenizer = self._processor.tokenizer
         ids: dict[str, list[int]] = {letter: [] for letter in ascii_uppercase}
         for id_, token in enumerate(tokenizer.convert_ids_to_tokens(range(len(tokenizer)))):

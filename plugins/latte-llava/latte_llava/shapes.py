@@ -57,7 +57,7 @@ def make_tokenizer(*more: str) -> Any:
 
 
 def tiny_text(tokenizer: Any) -> dict[str, Any]:
-    """Return the sizes of a language model of two layers whose answers depend on the image."""
+    """Return the configuration of a two-layer language model whose answers depend on the image."""
     return {
         "vocab_size": len(tokenizer),
         "hidden_size": 32,
@@ -71,7 +71,7 @@ def tiny_text(tokenizer: Any) -> dict[str, Any]:
 
 
 def tiny_vision() -> dict[str, Any]:
-    """Return the sizes of an image tower with 2 x 2 patches for 28 x 28 pixels."""
+    """Return the configuration of an image tower with 2 x 2 patches for 28 x 28 pixels."""
     return {
         "hidden_size": 32,
         "intermediate_size": 64,

@@ -60,7 +60,7 @@ class LoggingReporter(Reporter[OptionsT]):
         """Return the paths in the run folder that this logger writes."""
 
     def on_run_start(self, run: RunStart) -> None:
-        """Store `run`; the first metrics open the log, so a reused finished run gets no new log."""
+        """Store `run`; the log is opened later, so that reusing a finished run opens no log."""
         self._run = run
 
     def on_steps(self, steps: Sequence[Figures]) -> None:

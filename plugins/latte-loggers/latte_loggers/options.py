@@ -10,7 +10,7 @@ from latte.api import Options
 
 
 class TensorBoardOptions(Options):
-    """Options of `tensorboard`, which writes event files to `tensorboard/` of the run folder."""
+    """Options of `tensorboard`, which writes event files to `tensorboard/` in the run folder."""
 
     flush_seconds: int = Field(
         default=30, ge=1, description="largest number of seconds before metrics are written to disk"
@@ -18,7 +18,7 @@ class TensorBoardOptions(Options):
 
 
 class WandbOptions(Options):
-    """Options of `wandb`; the API key comes from WANDB_API_KEY or `wandb login`, never a recipe."""
+    """Options of `wandb`; the key is from WANDB_API_KEY or `wandb login`, never from a recipe."""
 
     project: str = Field(default="latte", min_length=1, description="the project on W&B")
     entity: str | None = Field(default=None, description="user or team; none: your default one")
@@ -31,7 +31,7 @@ class WandbOptions(Options):
 
 
 class TrackioOptions(Options):
-    """Options of `trackio`, which writes a database to `trackio/` and uploads nothing."""
+    """Options of `trackio`, which writes to `trackio/` in the run folder and uploads nothing."""
 
     project: str = Field(
         default="latte",

@@ -22,7 +22,7 @@ class TensorBoardReporter(LoggingReporter[TensorBoardOptions]):
     _writer: SummaryWriter
 
     def begin(self, run: RunStart, step: int) -> None:
-        """Open a new event file; from `step` on, it replaces the metrics of an interrupted run."""
+        """Open a new event file, which replaces an interrupted run's metrics from `step` on."""
         from torch.utils.tensorboard import SummaryWriter
 
         self._writer = SummaryWriter(

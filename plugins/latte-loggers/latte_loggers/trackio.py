@@ -1,4 +1,4 @@
-"""Logger for Trackio, which runs in a separate process: Trackio uses one folder per process."""
+"""Logger that runs Trackio in its own process, because Trackio uses one folder per process."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class WandbReporter(LoggingReporter[WandbOptions]):
         self._wandb.define_metric("*", step_metric="step")
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Write the metrics as one row with its step; a resumed run repeats some steps."""
+        """Write one row with the metrics and the step; a resumed run writes some steps again."""
         self._wandb.log({**values, "step": step})
 
     def summarise(self, step: int, values: Mapping[str, float]) -> None:
@@ -52,7 +52,7 @@ class WandbReporter(LoggingReporter[WandbOptions]):
         self._wandb.summary.update(dict(values))
 
     def end(self, *, failed: bool) -> None:
-        """Finish the run, and stop W&B's process, which waits until all rows are written."""
+        """Finish the run: wait until all rows are written, and stop W&B's process."""
         import wandb
 
         self._wandb.finish(exit_code=1 if failed else 0)

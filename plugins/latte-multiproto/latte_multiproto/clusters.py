@@ -1,4 +1,4 @@
-"""Initial prototypes: the template of a class, moved towards clusters of the class's texts."""
+"""Initial prototypes: each class's template feature, moved towards clusters of its texts."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def parted_prototypes(
     spread: float,
     generator: torch.Generator,
 ) -> Tensor:
-    """Return initial prototypes (C·count, D) from templates (C, D) and C sets of cluster centres.
+    """Return initial prototypes (C·count, D) from template features (C, D) and cluster centres.
 
     Each centre gives one prototype: normalise(template + weight · centre). If a class has fewer
     than `count` centres, the next prototype is the template, and all further ones are the template

@@ -10,10 +10,9 @@ from latte.api import Options
 
 
 class MultiMomentumOptions(Options):
-    """Options of `multi-momentum`: the options of `momentum`, and options for several prototypes.
+    """Options of `multi-momentum`: the options of `momentum`, and others for several prototypes.
 
-    The options for several prototypes control how prototypes are initialised, and when rarely used
-    ones are moved.
+    The other options control how prototypes are initialised, and when rarely used ones are moved.
     """
 
     prototypes: int = Field(

@@ -25,7 +25,7 @@ from latte_multiproto.options import MultiMomentumOptions
 
 @dataclass(frozen=True)
 class ChosenSupervision(Supervision):
-    """Supervision (labels and targets of a batch) that also has each image's prototype."""
+    """Supervision (labels and targets of a batch) with the prototype that each image uses."""
 
     rows: Tensor | None = None
     """(B,) int64: index of the nearest prototype of the image's label."""
@@ -34,11 +34,11 @@ class ChosenSupervision(Supervision):
 class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
     """K prototypes per class, updated with momentum; K = 1 is bit-identical to `momentum`.
 
-    The prototypes of class c are the rows c·K to c·K + K - 1. Of its label's prototypes, an image
-    uses the nearest one. The image's target is this prototype, moved a little towards the mean
-    feature of the image's descriptions. After a step, each used prototype becomes the unit vector
-    along the mean of its targets. Rarely used prototypes are re-seeded at the start of the next
-    epoch.
+    The prototypes of class c are the rows c·K to c·K + K - 1. An image uses the nearest prototype
+    of its label. The image's target is this prototype, moved a little towards the mean feature of
+    the image's descriptions. After a step, each used prototype becomes the unit vector along the
+    mean of its targets. At the start of the next epoch, rarely used prototypes are moved next to
+    the most used prototype of their class.
     """
 
     _prototypes: Tensor
@@ -88,13 +88,13 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
             ) from None
 
     def classifier(self) -> Classifier:
-        """Return the prototypes (C·K, D); a class's similarity is that of its nearest prototype."""
+        """Return the prototypes (C·K, D); a class is as similar as its most similar prototype."""
         return Classifier(self._prototypes, self._owners)
 
     def supervise(
         self, stream: LabelStream, texts: Mapping[str, Tensor], image_features: Tensor
     ) -> Supervision:
-        """Return one target per image: its prototype, moved towards the mean of its texts.
+        """Return one target per image: its prototype, moved towards the mean of its text features.
 
         z = P[c, k] + alpha (u - P[c, k]). P[c, k] is the prototype of label c that is nearest to
         the image, u is the weighted mean of the features of the image's texts, and alpha is
@@ -149,7 +149,7 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
 
     @torch.no_grad()
     def on_epoch_start(self, info: EpochInfo, learner: str) -> None:
-        """Re-seed rarely chosen prototypes; store all, for margins with `margins: epoch_start`."""
+        """Move rarely chosen prototypes, and store all for the option `margins: epoch_start`."""
         self._reseed()
         self._usage = self._usage / 2
         self._rounds += 1
@@ -158,8 +158,8 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
     def _reseed(self) -> None:
         """Move each rarely chosen prototype next to the most used prototype of its class.
 
-        The moved prototypes and the most used one then share its usage count equally. The
-        prototypes of a class without images do not change.
+        The usage count of the most used prototype is divided equally among this prototype and the
+        moved ones. The prototypes of a class without images do not change.
         """
         usage = self._usage
         totals = usage.sum(dim=1, keepdim=True)
@@ -187,7 +187,7 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
         }
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Restore what `state` returned."""
+        """Restore the tensors that `state` returned."""
         device = self.context.device
         self._prototypes = state["prototypes"].to(device)
         self._epoch_start_prototypes = state["epoch_start_prototypes"].to(device)

@@ -39,7 +39,7 @@ class PrototypeGallery(Reporter[GalleryOptions]):
     """Reporter that shows the prototypes of each class, with nearby training images and texts."""
 
     def report(self, results: RunResults) -> list[Path]:
-        """Write the page, which lists missing files of the run folder, and return its path."""
+        """Write the page and return its path; the page lists files that the run folder lacks."""
         missing = missing_files(results.folder)
         run = None if missing else read_run(results.folder, results.class_names)
         learners = _Pages(results, run, self.options).learners() if run else []
@@ -59,7 +59,7 @@ class _Pages:
         self._thumbnail = lru_cache(maxsize=None)(self._make_thumbnail)
 
     def learners(self) -> list[dict[str, Any]]:
-        """Return the name and the prototypes of each learner, which `prototypes.html` shows."""
+        """Return the name and the prototypes of each learner, as data of the page template."""
         classes = range(len(self._results.class_names))
         return [
             {"name": name, "classes": [self._class(name, label) for label in classes]}

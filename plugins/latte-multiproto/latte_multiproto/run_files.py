@@ -25,7 +25,7 @@ FILES = (
 
 @dataclass(frozen=True)
 class RunFiles:
-    """The parts of a run folder that the page shows; the run has N training images."""
+    """Parts of a run folder that the report page shows; the run has N training images."""
 
     classifiers: Mapping[str, Classifier]
     """Prototypes by name of the learner."""
@@ -95,7 +95,7 @@ class ImagePaths:
         self._roots = [*dict.fromkeys(root for one in self._known.items() if (root := _root(*one)))]
 
     def find(self, image: str) -> Path | None:
-        """Return the file of the image with this id; None if unknown or outside the folder."""
+        """Return the file of the image with this id; None if missing or outside the folder."""
         if image in self._known:
             return self._known[image]
         if Path(image).is_absolute() or ".." in Path(image).parts:

@@ -37,7 +37,10 @@ class Answer:
 
 
 def read_answer(reply: str) -> Answer:
-    """Return the first choice in `reply`, or a refusal; else raise `TransientError`."""
+    """Return the server's answer in `reply`: the first of its texts, or a refusal.
+
+    Raises `TransientError` if `reply` has neither.
+    """
     try:
         fields = json.loads(reply)
         choice = fields["choices"][0]

@@ -10,8 +10,8 @@ from email.utils import parsedate_to_datetime
 def waiting_time(attempt: int, asked_for: float | None, max_wait: float, draw: float) -> float:
     """Return the seconds to wait after `attempt` (from 0) failed; `draw` is uniform in [0, 1).
 
-    The wait is the seconds `asked_for` plus a random time of up to 2^attempt seconds, so that many
-    clients do not retry at once; in total at most `max_wait`.
+    The wait is the seconds `asked_for` by the server plus a random time of up to 2^attempt seconds,
+    so that many clients do not retry at once. It is at most `max_wait`.
     """
     jitter = draw * min(max_wait, 2.0 ** min(attempt, 60))
     return min(max_wait, jitter + (asked_for or 0.0))

@@ -30,7 +30,7 @@ class BoundedClient(httpx2.AsyncClient):
       the Python version and the values of `OPENAI_ORG_ID` and `OPENAI_CUSTOM_HEADERS`.
 
     `settings` are further arguments of `httpx2.AsyncClient`. `send` raises `httpx2.ReadTimeout`
-    past the deadline, and `httpx2.DecodingError` for a reply of another size, type or charset.
+    past the deadline, and `httpx2.DecodingError` for a forbidden size, type or charset.
     """
 
     def __init__(
@@ -101,7 +101,8 @@ class BoundedClient(httpx2.AsyncClient):
 class _LimitedStream(httpx2.AsyncByteStream):
     """Stream that raises an error if it has more than `limit` bytes.
 
-    A decompressor may read many bytes without output, so a limit of its output is not enough.
+    A limit on the decompressed bytes is not enough: a decompressor may read many bytes without
+    output.
     """
 
     def __init__(self, stream: httpx2.AsyncByteStream, limit: int) -> None:

@@ -1,6 +1,6 @@
-"""Request fields that ask for a choice, and reading the choice from the reply.
+"""Ask a server for a choice among options, and read the choice from its reply.
 
-A choice is the probabilities of the options' letters, or one letter.
+A choice consists of a probability for each option's letter, or of one letter.
 """
 
 from __future__ import annotations
@@ -33,15 +33,16 @@ def structured(request: ChoiceRequest) -> dict[str, Any]:
 
 
 def is_readable(request: ChoiceRequest, answer: Answer) -> bool:
-    """Return True if `answer` is a refusal, or has log probabilities or a letter."""
+    """Return True if `read_choice` can use `answer`: a refusal, log probabilities or a letter."""
     text = answer.text
     return isinstance(text, Refusal) or bool(answer.tokens) or request.letter(text) is not None
 
 
 def read_choice(request: ChoiceRequest, answer: Answer) -> Choice | Refusal:
-    """Return the letters' probabilities; without log probabilities, 1 for the written letter.
+    """Return the probability of each option's letter, from the answer's log probabilities.
 
-    An answer that is no letter is a refusal, even if a letter was among the probable tokens.
+    Without log probabilities, the written letter has probability 1. An answer that is no letter is
+    a refusal, even if a letter was among the probable tokens.
     """
     if isinstance(answer.text, Refusal):
         return answer.text

@@ -35,7 +35,7 @@ ReplyT = TypeVar("ReplyT")
 
 
 class ChatClient:
-    """Client of the server in the options, to be used in one event loop.
+    """Client of the server that the options name, for use in a single event loop.
 
     The methods raise `RequestError` if one request gets no answer, and `LatteError` if all requests
     would fail. This class retries requests itself: the `openai` package waits at most 8 seconds,
@@ -87,7 +87,7 @@ class ChatClient:
     def _masked(self, text: str | Refusal) -> str | Refusal:
         """Return `text` with the key masked.
 
-        It is the joined text, because a server can split the key between parts of its reply.
+        `text` is the whole text, because a server can split the key between parts of its reply.
         """
         if isinstance(text, Refusal):
             return Refusal(masked(text.reason, self._key))

@@ -1,4 +1,4 @@
-"""Describer `openai`, which sends requests concurrently and none of them twice in a run."""
+"""Describer `openai`, which sends requests concurrently and caches their answers."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ requests run at once, so larger batches waste less time."""
 class OpenAIDescriber(Describer[OpenAIOptions]):
     """Describer that asks a server and caches its answers until a complete batch is returned.
 
-    If one request of a batch fails, latte asks for the halves of the batch. Thanks to the cache,
-    the other requests are not paid for twice. A request that failed is sent again in the next run.
+    If one request of a batch fails, latte splits the batch into halves and asks again. Thanks to
+    the cache, answers are not paid for twice. A failed request is sent again in the next run only.
     """
 
     def __init__(self, options: OpenAIOptions, context: Context) -> None:
@@ -46,7 +46,7 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
 
     @property
     def max_images(self) -> int:
-        """Return the images per request; 1 with `images: grid`, so that latte builds a grid."""
+        """Return the largest number of images per request; 1 if latte combines groups in grids."""
         return self.options.max_images if self.options.images == "separate" else 1
 
     @property
@@ -56,7 +56,7 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
 
     @property
     def varies(self) -> bool:
-        """Return True if texts are sampled: above temperature 0, or if the server decides."""
+        """Return True if texts are sampled: the temperature is above 0 or left to the server."""
         return self.options.varies
 
     @property
@@ -75,11 +75,11 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
         return f"openai-{VERSION}:{self._model}:{digest.hexdigest()}"
 
     def describe(self, requests: Sequence[DescribeRequest]) -> list[str | Refusal]:
-        """Return one answer per request. Raises `RequestError` if one failed after its retries."""
+        """Return one answer per request. Raises `RequestError` if one fails after its retries."""
         return [answer.text for answer in self._answered(requests)]
 
     def choose(self, requests: Sequence[ChoiceRequest]) -> list[Choice | Refusal]:
-        """Return one choice per request: from log probabilities, from JSON, or from a letter."""
+        """Return one choice per request, read from log probabilities, JSON or a letter."""
         answers = self._answered(requests)
         return [read_choice(*both) for both in zip(requests, answers, strict=True)]
 
@@ -140,7 +140,7 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _ask(self, key: str, request: Asked, model: str, slots: asyncio.Semaphore) -> None:
-        """Send one request and store its answer or failure; it occupies a slot until it is done."""
+        """Send one request when one of the `slots` is free, and store its answer or failure."""
         async with slots:
             fields = await asyncio.to_thread(chat_fields, _question(request), model, self.options)
             try:
@@ -152,10 +152,10 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
                 self._failures[key] = str(error)
 
     async def _choose(self, request: ChoiceRequest, fields: dict[str, Any]) -> Answer:
-        """Return the answer to `fields` with log probabilities, else as JSON, else as a letter.
+        """Ask for a choice with log probabilities, else as JSON, else as a letter.
 
-        If the choice succeeds without a field that the server rejected, later choices do not send
-        this field. If requesting JSON did not change the text, later choices do not request JSON.
+        If the choice succeeds, later choices do not send the fields that the server rejected. If
+        requesting JSON did not change the text, they do not request JSON either.
         """
         rejected: set[str] = set()
         answer = await self._accepted(fields, LOGPROBS, rejected)
@@ -174,7 +174,7 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
     async def _accepted(
         self, fields: dict[str, Any], more: Mapping[str, Any], rejected: set[str]
     ) -> Answer | None:
-        """Return the answer to `fields` plus `more`; None if the server rejects `more`."""
+        """Return the answer to a request with `fields` and `more`; None if `more` is rejected."""
         if not self._rejected.isdisjoint(more):
             return None
         try:

@@ -1,4 +1,4 @@
-"""Errors of servers: their parsing, the exception of each status, and messages for users."""
+"""Parse a server's error replies, and turn them into exceptions and messages for users."""
 
 from __future__ import annotations
 

@@ -17,10 +17,10 @@ _SHORTEST_SECRET = 12
 
 
 def read_key(options: OpenAIOptions) -> SecretStr | None:
-    """Return the key in the variable `key_env`; None if the default variable is not set.
+    """Return the key in the environment variable `key_env`; None if the default is not set.
 
-    Raises `LatteError` if another variable is not set, if the value cannot be a key, or if the
-    default key would be sent to another machine without encryption.
+    Raises `LatteError` if a variable other than the default is not set, if the value cannot be a
+    key, or if the default key would be sent to another machine without encryption.
     """
     name, key = options.key_env, os.environ.get(options.key_env, "").strip()
     if not key:
@@ -56,7 +56,7 @@ def masked(text: str, key: SecretStr | None) -> str:
 
 
 def masked_reply(reply: str, key: SecretStr | None) -> str:
-    """Return the body `reply` with the key masked, also where JSON escapes its characters."""
+    """Return the body `reply` with the key masked, even if JSON escapes characters of the key."""
     if key is None:
         return reply
     try:

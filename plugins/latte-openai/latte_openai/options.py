@@ -55,7 +55,7 @@ def is_loopback(base_url: str) -> bool:
 
 
 def check_variable(name: str) -> str:
-    """Return `name`; raise `ValueError` unless it looks like a variable name and not like a key."""
+    """Return the variable name `name`; raise `ValueError` if it is invalid or may be a key."""
     if not _VARIABLE.fullmatch(name) or sum(char.isdigit() for char in name) > _MOST_DIGITS:
         raise ValueError(
             "must be the name of an environment variable in capitals, such as OPENAI_API_KEY, "
@@ -188,5 +188,5 @@ class OpenAIOptions(Options):
 
     @property
     def varies(self) -> bool:
-        """Return True if texts are sampled: above temperature 0, or if the server decides."""
+        """Return True if texts are sampled: the temperature is above 0 or left to the server."""
         return self.temperature is None or self.temperature > 0

@@ -1,8 +1,9 @@
-"""Reliability of single answers, where a class was named often enough.
+"""Reliability of a describer's answers, for classes that were named often enough.
 
 Dawid and Skene (1979) estimate from the disagreements of annotators how often each of them confuses
-one class with another. Here the annotators are the describer and the mixture without answers. CLIP
-is no third annotator, because the mixture follows it and shares its errors.
+one class with another. Here the annotators are the describer and the *mixture*: the Gaussian
+mixture of the labeler `transductive`, fitted without answers. CLIP is no third annotator, because
+the mixture follows it and shares its errors.
 """
 
 from __future__ import annotations
@@ -38,14 +39,15 @@ class Pair:
 def reliabilities(
     pairs: Sequence[Pair], mixture: Tensor, classes: int, right: float
 ) -> dict[int, float]:
-    """Return the probability that an answer which was given twice is right, by image.
+    """Return, by image, the probability that the describer's answer is right.
 
-    Images are left out if fewer than `FEWEST_ANSWERS` pairs name the class of the answer; a pair
-    whose answers differ counts half for each of its two classes.
+    Only images with the same answer to both questions are included, and only if at least
+    `FEWEST_ANSWERS` pairs of answers name its class. A pair of two different answers counts half
+    for each class.
 
     Args:
         pairs: the answers about images.
-        mixture: (N,) labels of all images by the mixture without answers.
+        mixture: (N,) labels of all images by the Gaussian mixture without answers.
         classes: the number C of classes.
         right: probability p that an answer is right, estimated from all answers.
     """
@@ -66,7 +68,7 @@ def reliabilities(
 
 @dataclass(frozen=True)
 class _Answers:
-    """Answers of both annotators about M images."""
+    """Answers of the describer about M images, and the mixture's labels of these images."""
 
     first: Tensor
     """(M, C): 1 at the first answer of the describer."""
@@ -97,8 +99,8 @@ class _Answers:
     def true_classes(self, right: float) -> Tensor:
         """Return the probability (M, C) of each class of each image, by expectation-maximisation.
 
-        Parameters are the probability p_c that the describer is right about class c, and the
-        probability that the mixture gives an image of class c each label.
+        For each class c, it estimates the probability p_c that the describer is right, and the
+        probability of each label that the mixture gives to images of class c.
         """
         same = ((self.first * self.second).sum(dim=1) > 0).unsqueeze(1)
         options, classes = self.offered.sum(dim=1, keepdim=True), self.offered.shape[1]
@@ -121,8 +123,8 @@ class _Answers:
     def _likelihood(self, reliable: Tensor, same: Tensor, options: Tensor) -> Tensor:
         """Return the probability (M, C) of the describer's two answers for each true class.
 
-        A wrong answer is one of the other options, "none of these" among them, and changes with
-        the assumed probability if the options are reversed.
+        A wrong answer is any other option, including "none of these". It changes with probability
+        `CHANGES` if the options are reversed.
         """
         wrong = (1 - reliable).expand_as(self.first)
         agreeing = torch.where(self.first > 0, reliable, (1 - CHANGES) * wrong / options)

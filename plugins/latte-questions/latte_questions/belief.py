@@ -1,7 +1,6 @@
-"""Estimate without labels of how often a describer is right, and the weight of its answers.
+"""Estimate, without labels, how often a describer is right, and weight its answers accordingly.
 
-The *mixture* is the Gaussian mixture of the labeler `transductive`, fitted without these
-answers.
+The *mixture* is the Gaussian mixture of the labeler `transductive`, fitted without the answers.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ class Answer:
 
 @dataclass
 class Record:
-    """Numbers of answers that show, without labels, how often a describer is right."""
+    """Counts of a describer's answers, which show without labels how often it is right."""
 
     pairs: int = 0
     """Number of answered pairs of questions; both questions of a pair are about the same image."""
@@ -63,9 +62,9 @@ class Record:
     def posterior(self) -> Tensor:
         """Posterior of p, the probability that the describer is right, for each p in `GRID`.
 
-        The prior is uniform. The two answers of a pair differ with probability 0.4 (1 - p), which
-        means: never if the describer is right. A control question is passed with probability
-        p (1 - `listed`).
+        The prior is uniform. The two answers of a pair differ with probability 0.4 (1 - p), because
+        only wrong answers change. A control question is passed with probability p (1 - `listed`),
+        where `listed` is the probability that it lists the right class.
         """
         contradiction, passed = CHANGES * (1 - GRID), GRID * (1 - self.listed)
         log = (
@@ -108,7 +107,7 @@ class Record:
 
     @property
     def reliability(self) -> float:
-        """Probability that a class named in both answers of a pair is right; 0 if in `doubt`."""
+        """Probability that an answer which was given twice is right; 0 if there is a `doubt`."""
         return 0.0 if self.doubt else twice_right(self.right)
 
     def __str__(self) -> str:
@@ -130,7 +129,7 @@ def _percent(share: float) -> str:
 
 
 def twice_right(right: float) -> float:
-    """Return the probability that an answer is right if both questions of a pair gave it.
+    """Return the probability that an answer is right if it was given to both questions of a pair.
 
     `right` is the probability that a single answer is right; more than 0.95 counts as 0.95.
     """
@@ -139,7 +138,7 @@ def twice_right(right: float) -> float:
 
 
 def within_limits(share: float, options: int) -> float:
-    """Return a reliability at which the answer neither speaks against itself nor is certain."""
+    """Return `share`, limited: an answer never counts against its class, and never as certain."""
     return min(max(share, 1 / (options + 1)), twice_right(_MOST))
 
 
@@ -149,13 +148,15 @@ def evidence(
     empty: Tensor,
     of_images: Mapping[int, float] = _NO_IMAGES,
 ) -> Tensor | None:
-    """Return the log-likelihood ratios of `answers`, added to a copy of the zeros `empty` (N, C).
+    """Return the log-likelihood ratios (N, C) of `answers`; None if there is no usable answer.
 
-    An answer is right with the probability `reliability`, or that of its image in `of_images`, and
-    each of the other options has an equal share of the rest. Answers that contradict the mixture
-    are left out if the mixture is at least as reliable. Two annotators with independent errors
-    agree with the product of their reliabilities, so this is the case if the share of agreements is
-    the square of `reliability` or larger. Returns None if no answer counts.
+    They are added to a copy of `empty` (N, C), which is 0. An answer is right with the probability
+    `reliability`, or with the probability in `of_images` for its image. The other options are
+    equally probable.
+
+    Answers that contradict the mixture are left out if the mixture is at least as reliable as the
+    describer. This is assumed if the share of answers that agree with the mixture is at least
+    `reliability` squared: with independent errors, this share is the product of both reliabilities.
     """
     if reliability == 0 or not answers:
         return None

@@ -28,8 +28,8 @@ class CandidateStream(LabelStream):
 class PartialLabelLoss(Loss[PartialLabelOptions]):
     """Negative logarithm of the summed probability of an image's candidate classes.
 
-    The candidates are the most probable classes that together reach the probability `share`, as CPL
-    selects them within an instance (Zhang et al., ICML 2024). The loss is the classifier-consistent
+    The candidates are the most probable classes that together reach the probability `share`, as in
+    CPL's selection per image (Zhang et al., ICML 2024). The loss is the classifier-consistent
     loss of Feng et al. (NeurIPS 2020). With one candidate, it is the cross-entropy. If a label
     stream has no candidates, the label is the only candidate.
     """

@@ -93,8 +93,8 @@ class Interview:
     def evidence(self) -> Tensor | None:
         """Ask until the budget is spent; return logits (N, C), or None if no answer can be used.
 
-        Nothing more is asked once the control questions show that no answer can be used.
-        Afterwards, `texts` may include the wordings of classes by a reliable describer.
+        Asking stops early if the control questions show that no answer can be used. Wordings of
+        classes by a reliable describer may be added to `texts`.
         """
         clusters = self._clusters()
         questions, given = self.questions, self.texts
@@ -123,9 +123,10 @@ class Interview:
         return self._evidence()
 
     def expected_gain(self, heard: Tensor | None) -> ExpectedGain | None:
-        """Return the gain to expect from the logits `heard` (N, C); None if it cannot be estimated.
+        """Return the expected gain in accuracy from the logits `heard` (N, C); None if unknown.
 
-        It is calibrated only for questions about a small share of the images.
+        It is unknown without answers. It is also unknown after questions about more than
+        `LARGEST_SHARE` of the images, because it is not calibrated for them.
         """
         if self.answered == 0:
             return None
@@ -136,7 +137,7 @@ class Interview:
         return calibrated(self.raw_gain(heard))
 
     def raw_gain(self, heard: Tensor) -> float:
-        """Return the gain from `heard` (N, C) by the mixture's own probabilities."""
+        """Return the gain from `heard` (N, C) if the mixture's probabilities were right."""
         return raw_gain(self.before, self.fit(self.texts, heard).posteriors)
 
     def choose(self, posteriors: Tensor, asked: Tensor, count: int) -> Tensor:
@@ -192,7 +193,7 @@ class Interview:
         return (self.questions.budget - self.questions.asked) // 2
 
     def _clusters(self) -> list[Tensor]:
-        """Return the clusters, which are the images with the same mixture label, largest first.
+        """Return the clusters (images with the same label by the mixture), the largest first.
 
         In each cluster, the most typical image comes first. Small clusters are left out.
         """
@@ -247,9 +248,9 @@ class Interview:
     def _confirm(self) -> list[int]:
         """Confirm answers about clusters; return the images that the describer was asked about.
 
-        This is necessary only if at least half of the answers agree with the mixture. Then these
-        are dropped. Each of the others is kept only if the describer gives the same class to the
-        most typical image of the cluster.
+        If more than half of the answers contradict the mixture, all are kept. Otherwise, answers
+        that agree with the mixture are dropped. An answer that contradicts it is kept only if the
+        describer gives the same class to the most typical image of the cluster.
         """
         doubtful = [one for one in self.answers if not one.agrees]
         if 2 * len(doubtful) > len(self.answers):
@@ -266,7 +267,10 @@ class Interview:
         return asked
 
     def _likely(self, rows: Tensor) -> Tensor:
-        """Return per class (C,) the mean posterior of `rows` plus its share of zero-shot labels."""
+        """Return a score (C,) per class: high if the images `rows` may show the class.
+
+        It is the mean posterior plus the share of these images with the class as zero-shot label.
+        """
         common = self.zero_shot[rows].bincount(minlength=len(self.names)) / len(rows)
         return self.before[rows].mean(dim=0) + common
 
@@ -324,7 +328,7 @@ class Interview:
 
 
 def _chosen(choice: Choice, options: Sequence[int]) -> int:
-    """Return the most probable class; `NONE` if another answer is at least as probable."""
+    """Return the most probable class; `NONE` if an answer that names no class ties or wins."""
     named = choice.probabilities[: len(options)]
     best = max(range(len(options)), key=lambda index: named[index])
     others = (choice.none, *choice.probabilities[len(options) :])
@@ -334,7 +338,7 @@ def _chosen(choice: Choice, options: Sequence[int]) -> int:
 def choose_images(
     images: Tensor, posteriors: Tensor, zero_shot: Tensor, asked: Tensor, count: int
 ) -> Tensor:
-    """Return up to `count` images (K,) that were not asked about, the most useful first.
+    """Return up to `count` images (K,) to ask about next, the most useful first.
 
     An image is more useful if its two most probable classes have close probabilities, and if its
     zero-shot label is not its most probable class. The usefulness is multiplied by the similarity

@@ -32,7 +32,7 @@ reliable."""
 class ChoicesLabeler(TransductiveLabeler):
     """Labeler that fits the Gaussian mixture of `transductive`, with a describer's answers.
 
-    It asks once, at the start of the first epoch, with the features of the first learner.
+    It asks the describer once, when the first epoch starts, using the first learner's features.
     """
 
     options: ChoicesOptions
@@ -119,8 +119,8 @@ class ChoicesLabeler(TransductiveLabeler):
     def state(self) -> dict[str, Tensor]:
         """Return the posteriors, the reworded class texts, and the evidence (3, 1 + K).
 
-        The first column of the evidence has N and C. Each other column has the index of an image, a
-        class and a logit.
+        The first column of the evidence has N and C. Each of the K other columns has the index of
+        an image, a class and a logit.
         """
         if self._evidence is None:
             return super().state()
@@ -132,7 +132,7 @@ class ChoicesLabeler(TransductiveLabeler):
         return {**super().state(), **texts, _EVIDENCE: packed.cpu()}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Restore what `state` returned."""
+        """Restore the tensors that `state` returned."""
         super().load_state(state)
         if (packed := state.get(_EVIDENCE)) is None:
             self._evidence = None

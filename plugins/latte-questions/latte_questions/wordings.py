@@ -1,7 +1,7 @@
 """Other wordings of classes, which a describer writes without images.
 
-Purpose `class-names` asks for other names of a class, and `differences` for descriptions of how two
-classes differ.
+Questions with the purpose `class-names` ask for other names of a class. Those with the purpose
+`differences` ask how two classes differ.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def ask_differences(questions: Questions, names: Sequence[str], posteriors: Tens
 
 
 def mean_texts(texts: Tensor, written: Written, encode: Encode) -> Tensor:
-    """Return the unit mean (C, D) of each class text and the other wordings of the class."""
+    """Return the unit mean (C, D) of all wordings of each class: its class text and the others."""
     found = texts.clone()
     for label, wordings in written.items():
         found[label] = normalize(texts[label] + encode(wordings).to(texts).sum(dim=0), dim=0)

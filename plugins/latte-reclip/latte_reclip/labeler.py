@@ -29,10 +29,9 @@ class LabelPropagationLabeler(PseudoLabeler[LabelPropagationOptions]):
 
     Labels are propagated once per learner (an adapted copy of the CLIP), with its features. If a
     learner re-encodes class texts (prototypes `templates` with `refresh: step` or `epoch`), labels
-    spread from its adapted texts; otherwise from the zero-shot texts in all epochs. ReCLIP trains
-    the text tower of one learner and the image tower of another. As published, the labels of the
-    first learner therefore spread from its adapted texts, and those of the second from the
-    zero-shot texts. An image that no label reaches has weight 0.
+    spread from its adapted texts. Otherwise they spread from the zero-shot texts in all epochs.
+    ReCLIP trains the text tower of one learner and the image tower of another. As published, only
+    the first learner therefore uses adapted texts. An image that no label reaches has weight 0.
     """
 
     refresh: Refresh = "epoch"
@@ -115,7 +114,7 @@ class LabelPropagationLabeler(PseudoLabeler[LabelPropagationOptions]):
         return labels | {f"weights.{name}": one.clone() for name, one in self._weights.items()}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Restore what `state` returned."""
+        """Restore the tensors that `state` returned."""
         self._labels = _below("labels.", state)
         self._weights = _below("weights.", state)
 

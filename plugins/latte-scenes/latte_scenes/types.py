@@ -1,4 +1,4 @@
-"""Description types `scene`, `objects` and `attributes`, with defaults of their own."""
+"""Description types `scene`, `objects` and `attributes`, each with its default question."""
 
 from __future__ import annotations
 

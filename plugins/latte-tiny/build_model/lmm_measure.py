@@ -79,7 +79,10 @@ def head_sentences(paths: list[Path]) -> list[str]:
 
 
 def accuracy(sentences: list[str], labels: Tensor, names: list[str]) -> tuple[float, float]:
-    """Return top-1 accuracy of nearest class names in per cent: over images, and over classes."""
+    """Return the top-1 accuracy in per cent: over images, and as the mean over classes.
+
+    The predicted class is the one whose name is nearest to the sentence.
+    """
     classes = teacher.encode([f"a photo of a {name}." for name in names])
     right = (teacher.encode(sentences) @ classes.T).argmax(1) == labels
     each = torch.stack([right[labels == label].float().mean() for label in labels.unique()])

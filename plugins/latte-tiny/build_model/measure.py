@@ -65,7 +65,7 @@ def class_names(entries: list[Entry]) -> list[str]:
 
 
 def zero_shot(model: Model, split: Path, root: Path, template: str, part: str) -> None:
-    """Print top-1 accuracy on one part of a CoOp split, for both spellings of class names."""
+    """Print top-1 accuracy on one part of a CoOp split, for class names with and without `_`."""
     content = json.loads(split.read_text(encoding="utf-8"))
     entries: list[Entry] = content[part]
     names = class_names(content["train"] or entries)
@@ -89,7 +89,7 @@ def zero_shot(model: Model, split: Path, root: Path, template: str, part: str) -
 
 
 def retrieval(model: Model, captions: Path, images: Path, part: str) -> None:
-    """Print recall in both directions, for 1,000 images of Flickr8k and their first captions."""
+    """Print retrieval recall both ways, for 1,000 images of Flickr8k and their first captions."""
     from .corpus import caption_split, read_captions
 
     table = read_captions(captions)

@@ -1,9 +1,9 @@
 """Train the projections of both towers into the joint space, on frozen image features.
 
-There are three sources of supervision: captions for scenes, named stamps for single objects on a
-plain background, and the image trunk's ImageNet head for object names. No ImageNet image is used:
-the head's predictions are soft targets on real crops, on stamps, and on feature vectors that are
-synthesised from the head.
+There are three sources of supervision: captions for scenes, stamps (named cut-outs of objects) for
+single objects on a plain background, and the image tower's ImageNet head for object names. No
+ImageNet image is used: the head's predictions are soft targets on real crops, on stamps, and on
+feature vectors that are synthesised from the head.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Synthesiser:
         self.weight, self.bias = weight, bias
 
     def draw(self, count: int) -> tuple[Tensor, Tensor]:
-        """Return `count` random features and the head's logits for them."""
+        """Return `count` random features and the ImageNet head's logits for them."""
         base = self.real[torch.randint(len(self.real), (count,))]
         label = torch.randint(len(self.means), (count,))
         strength = 0.6 + 1.2 * torch.rand(count, 1)
@@ -109,7 +109,7 @@ class Synthesiser:
 
 
 def soft_names(logits: Tensor, images: Tensor, names: Tensor, scale: Tensor) -> Tensor:
-    """Return the KL divergence from the head's predictions to the zero-shot predictions."""
+    """Return the KL divergence from the ImageNet head's predictions to zero-shot predictions."""
     given = (scale * images @ names.T).log_softmax(-1)
     return F.kl_div(given, logits.softmax(-1), reduction="batchmean")
 

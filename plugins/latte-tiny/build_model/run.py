@@ -72,7 +72,7 @@ def photo_pairs(
 def stamp_pairs(
     trunk: nn.Module, tower: TextTransformer, folder: Path, cache: Path
 ) -> projection.Pairs:
-    """Return the stamps with their names in several templates."""
+    """Return the stamps (cut-out pictures) with their names in several templates."""
     found = stamps.find_stamps(folder)
     group_of: dict[str, int] = {}
     groups = [group_of.setdefault(stamp.name, len(group_of)) for stamp in found]

@@ -31,7 +31,7 @@ class Stamp:
 
 
 def find_stamps(folder: Path) -> list[Stamp]:
-    """Return all stamps that have a name: the start of the text file beside the picture."""
+    """Return all stamps with a name, which is the start of the text file beside the picture."""
     stamps = []
     for path in sorted(folder.rglob("*.png")):
         text = path.with_suffix(".txt")

@@ -33,9 +33,9 @@ def new_tower() -> TextTransformer:
 def start_from_words(tower: TextTransformer, seed: int = 0) -> None:
     """Initialise the tower so that it returns the mean feature of a text's words.
 
-    Token embeddings are the teacher's features of each token's string, reduced by PCA; the first
-    attention layer roughly averages them; the output projection undoes the PCA. Training refines
-    word averages, and need not learn 49,000 words from scratch.
+    Token embeddings are the teacher's features of each token's string, reduced by PCA. The first
+    attention layer roughly averages them, and the output projection undoes the PCA. Training only
+    refines these averages, and need not learn 49,000 words from scratch.
     """
     torch.manual_seed(seed)
     tokenizer = SimpleTokenizer(context_length=CONTEXT)

@@ -32,7 +32,7 @@ def mixture_labels(
 ) -> Tensor:
     """Return the class (N,) with the highest logit for each of the unit features (N, D).
 
-    The logits of the class texts (C, D) are added to those of the mixture, if there is one.
+    The logits compare images with class texts (C, D); the logits of `mixture` are added, if any.
     """
     rows = logit_scale * texts
     if mixture is not None:

@@ -39,19 +39,18 @@ class EvidenceGuard(Guard[EvidenceOptions]):
 
     The guard accepts the adapted model, uses a mix of the adapted and the zero-shot classifier in
     equal parts, or keeps zero-shot CLIP. Two signals decide. `stability` is the agreement of two
-    Gaussian mixtures, each fitted to a half of the images. `relative_margin` says how well the
-    class names fit the images: it is the mean difference between an image's two highest
-    similarities, divided by the expected difference for unrelated names. The verdict calls it
-    `lead`.
+    Gaussian mixtures, each fitted to a half of the images. `relative_margin` (`lead` in the
+    verdict) says how well the class names fit the images. It is the mean difference between an
+    image's two highest similarities, divided by the expected difference for unrelated names.
 
-    The guard also fits a Gaussian mixture to the frozen features of all images. It keeps zero-shot
-    CLIP unless the adapted labels agree more with the labels of this Gaussian mixture than the
-    zero-shot labels do. If the recipe has training steps, this checks that adapted labels fit the
-    clusters of the frozen features.
+    The guard also fits a third Gaussian mixture, the reference, to the frozen features of all
+    images. It keeps zero-shot CLIP unless the adapted labels agree more with the reference's labels
+    than the zero-shot labels do. If the recipe has training steps, this checks that adapted labels
+    fit the clusters of the frozen features.
 
-    If a person gave the class of `MIN_GIVEN` images or more, an adapted model that passes the last
-    check is accepted in full (README, "After a review"). The Gaussian mixture of this check uses
-    all classes that a person gave; the two mixtures of `stability` do not use them.
+    If a person gave the class of `MIN_GIVEN` images or more, an adapted model that agrees more with
+    the reference is accepted in full (README, "After a review"). Of the three mixtures, only the
+    reference uses the classes that a person gave.
     """
 
     @torch.no_grad()

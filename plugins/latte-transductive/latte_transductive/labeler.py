@@ -122,7 +122,7 @@ class TransductiveLabeler(PseudoLabeler[TransductiveOptions]):
         }
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Restore what `state` returned."""
+        """Restore the tensors that `state` returned."""
         self._posteriors = {
             key.removeprefix("labels."): Posterior(
                 labels.cpu(), state[f"probabilities.{key.removeprefix('labels.')}"].cpu()

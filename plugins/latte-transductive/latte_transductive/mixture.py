@@ -86,12 +86,12 @@ def fit_mixture(
 
     `given` (N,) has the classes that a person gave to images, and -1 elsewhere. For such an image
     of class c, z_i is fixed. The image counts as ten images in mean_c, in the variances and as a
-    neighbour. support_c is 1, because a person's answer outweighs the zero-shot labels. And e_ic is
-    raised for all images i by (1 - r) times a gap: the mean, over the given images of class c, of
-    the largest text logit minus the text logit of c.
+    neighbour. support_c is 1, because a person's answer outweighs the zero-shot labels. For all
+    images i, e_ic is raised by (1 - r) times a gap. The gap is the largest text logit minus the
+    text logit of c, averaged over the given images of class c.
 
-    `evidence` (N, C) has logits that other answers about images imply, and 0 elsewhere; they are
-    added to e_ic. If the largest logit of an image is e > 0, its class has the certainty
+    `evidence` (N, C) has logits that a describer's answers imply, and 0 elsewhere. They are added
+    to e_ic. If the largest logit of an image in `evidence` is e > 0, its class has the certainty
     b = 1 - exp(-e / 3). The image counts as 1 + 9 b images, and it changes the support and the
     logits of its class by the share b of the change that a person's answer would make.
     """
@@ -180,7 +180,7 @@ class _Fixed:
 
     @property
     def belief(self) -> Tensor:
-        """(C,): for each class, the largest certainty of an image of this class."""
+        """Largest certainty (C,) among the images of each class."""
         return self.classes.amax(dim=0) if len(self.rows) else self.classes.sum(dim=0)
 
     def lift(self, text: Tensor) -> Tensor:
@@ -211,7 +211,7 @@ class _NeighbourTerm:
         return cls(found, options.neighbour_weight * found.agreement(zero_shot, classes) ** 2)
 
     def posteriors(self, evidence: Tensor, fixed: _Fixed | None) -> Tensor:
-        """Return class probabilities (N, C) for the logits `evidence` (N, C) plus this term."""
+        """Return class probabilities (N, C) for the logits `evidence` plus the neighbour term."""
 
         def put(probabilities: Tensor) -> Tensor:
             return probabilities if fixed is None else fixed.put(probabilities)
@@ -290,7 +290,7 @@ class _Assigned:
 
 
 def _support(labels: Tensor, zero_shot: Tensor, total: Tensor) -> Tensor:
-    """Return `_Assigned.support`, with n and m each increased by a half."""
+    """Return the support of each class (see `_Assigned.support`), with 0.5 added to both counts."""
     classes = len(total)
     pairs, images = torch.unique(labels * classes + zero_shot, return_counts=True)
     label, name = pairs // classes, pairs % classes

@@ -13,7 +13,7 @@ from latte.api import nearest_neighbours, symmetric_graph
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Nearest neighbours of N images, each among the other N - 1."""
+    """Nearest neighbours of each of N images, among the other N - 1."""
 
     indices: Tensor
     """(N, k) int64: the k nearest other images of each image."""

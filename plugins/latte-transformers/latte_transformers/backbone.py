@@ -154,7 +154,7 @@ class TransformersBackbone(ModuleBackbone):
         return ImageTower(self.model)
 
     def save(self, folder: Path) -> None:
-        """Write a folder for `from_pretrained`; the configuration is written last."""
+        """Write a folder that `from_pretrained` can load; the configuration is written last."""
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             with quiet():

@@ -19,7 +19,7 @@ _POINTER, _INT = ctypes.c_void_p, ctypes.c_int
 
 
 def load() -> Callable[..., bool]:
-    """Load the compiled library; return `ViewLibrary.write`. Raises `OSError` without it."""
+    """Load the compiled library and return its function. Raises `OSError` if it is missing."""
     found = find_spec(_LIBRARY)
     if found is None or found.origin is None:
         raise OSError("latte-views was installed without a C compiler, so its library is missing")

@@ -67,7 +67,7 @@ def opinions(found: Views, trunk: nn.Module) -> Tensor:
 
 
 def report(title: str, sentences: list[str], opinion: Tensor, looks: list[Looks]) -> None:
-    """Print how often sentences agree with the head and with the pixels, in per cent."""
+    """Print how often sentences agree with the ImageNet head and the pixels, in per cent."""
     classes = names.plain_names()
     said = [read(sentence, classes) for sentence in sentences]
     best = opinion.max(1)

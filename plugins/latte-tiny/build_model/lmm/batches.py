@@ -45,7 +45,7 @@ class Batches:
     def __init__(
         self, gathered: Gathered, captions: list[list[str]], source: Tensor, names: list[Name]
     ) -> None:
-        """Store the data; `captions` are per photo, `source` (views,) is the photo of each view."""
+        """Store the data; `captions` are per photo, and `source` (views,) is each view's photo."""
         self.real, self.made = gathered.real, gathered.made
         self.made_labels = gathered.made_labels
         self.photos, self.names = gathered.photos, names
@@ -58,9 +58,8 @@ class Batches:
         """Return a batch of `size` samples of one kind.
 
         The kinds are `scene` (photos with captions), `photo` and `stamp` (real pictures with an
-        object), `made` (synthetic pictures), `group` and `several` (four pictures of one class, as
-        a grid or separately), and `made-group` and `made-several` (the same with synthetic
-        pictures).
+        object), `made` (synthetic pictures), and `group` and `several` (four pictures of one class,
+        as a grid or separately). `made-group` and `made-several` show four synthetic pictures.
         """
         make: dict[str, Callable[[int, bool], Batch]] = {
             "scene": self._scene,
@@ -154,10 +153,10 @@ class Batches:
         return prompts[0] if self.draw.random() < 0.6 else self.draw.choice(prompts[1:])
 
     def _by_class(self) -> dict[int, list[int]]:
-        """Return, for each class, the rows of pictures that the head assigns to it with confidence.
+        """Return, by class, the rows of pictures for which the ImageNet head is confident.
 
-        The class's probability must be at least `SURE`. Classes with too few such pictures are left
-        out.
+        The head's probability of the class must be at least `SURE`. Classes with too few such
+        pictures are left out.
         """
         best = self.real.opinions.max(1)
         found: dict[int, list[int]] = {}
@@ -167,7 +166,7 @@ class Batches:
 
 
 def _shared(pictures: Pictures, rows: list[int]) -> Tensor:
-    """Return the head's probabilities (C,) for the mean of several pictures' features."""
+    """Return the ImageNet head's probabilities (C,) for the mean features of several pictures."""
     return pictures.opinions[rows].clamp_min(1e-9).log().mean(0).softmax(-1)
 
 

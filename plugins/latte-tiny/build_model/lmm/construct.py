@@ -2,10 +2,10 @@
 
 The projector maps an image token to the inputs of two linear classifiers: a low-rank ImageNet head
 (dimensions CLASSES), and probes for colours and texture (LOOKS). The pooling heads are attention
-heads of the first layer. They attend to all image tokens equally, and write the tokens' mean to
-every later position. There, the products with the class embeddings are the logits of the ImageNet
-head. The logits are exact only if RMSNorm divides all tokens by the same number; a large constant
-in each token ensures this.
+heads of the first layer. They attend to all image tokens equally, and write the mean of these
+tokens to every later position. The product of this mean and a class embedding is a logit of the
+ImageNet head. The logits are exact only if RMSNorm divides all tokens by the same number; a large
+constant in each token ensures this.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def _set_projector(projector: Any, projection: Projection) -> None:
 def _set_embeddings(
     embedding: Tensor, processor: Any, projection: Projection, meanings: Tensor
 ) -> None:
-    """Set the embeddings of text tokens to their meaning, and of class tokens to rows of the head.
+    """Set the embeddings: meanings for text tokens, and rows of the head for class tokens.
 
     The head is the low-rank ImageNet head. All embeddings contain the large constant.
     """
@@ -102,7 +102,7 @@ def _set_embeddings(
 def _set_norms(language_model: Any) -> None:
     """Set the weights of the RMSNorm layers.
 
-    They undo the division by LARGE, and set the constant to 0 in the inputs of all layers.
+    The weights undo the division by LARGE, and remove this constant from all layers' inputs.
     """
     norms = _norms(language_model)
     for norm in norms:

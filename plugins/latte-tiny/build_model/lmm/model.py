@@ -41,8 +41,9 @@ CHAT_TEMPLATE = (
 def new_processor(texts: Iterable[str], class_phrases: list[str]) -> LlavaProcessor:
     """Return a processor with a byte-pair vocabulary of `texts` and one token per class.
 
-    It preprocesses images for the image tower. It has additional attributes: `class_ids`, the token
-    of each class; `first_class`, the lowest of these; and `bare`, a tokenizer without these.
+    It preprocesses images for the image tower. Additional attributes are `class_ids` (the token id
+    of each class), `first_class` (the lowest of these ids) and `bare` (a tokenizer without class
+    tokens).
     """
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

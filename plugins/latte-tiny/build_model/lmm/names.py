@@ -70,7 +70,7 @@ class Name:
 def plain_names() -> list[Name]:
     """Return the classes without kinds and textures.
 
-    ImageNet's classes are in the order of the head's outputs; the class for people is last.
+    The classes are in the order of the ImageNet head's outputs; the class for people is last.
     """
     short = [re.sub(r" \(.*?\)", "", plain).strip() for plain in IMAGENET_CLASSNAMES]
     return [Name(plain, None, None) for plain in [*short, "people"]]

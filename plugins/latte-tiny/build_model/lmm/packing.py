@@ -49,7 +49,7 @@ def answer_ids(processor: Any, texts: list[list[str]], *, whole: bool) -> Tensor
 
 
 def shown_positions(is_image: Tensor, places: list[int]) -> Tensor:
-    """Return the positions (P,) to keep in a prefix: all text, and `places` of each image."""
+    """Return the prefix positions (P,) to keep: all text, and the tokens `places` of each image."""
     order = torch.cumsum(is_image, 0) - 1
     kept = torch.isin(order % IMAGE_TOKENS, torch.tensor(places))
     return (~is_image | kept).nonzero()[:, 0]
@@ -58,8 +58,8 @@ def shown_positions(is_image: Tensor, places: list[int]) -> Tensor:
 def loss_of(model: Any, processor: Any, batch: Batch) -> Tensor:
     """Return the mean cross-entropy of the answers.
 
-    The target of a class token is the head's distribution over classes. All answers of a picture
-    follow one prefix and do not attend to each other, so the prefix is computed once.
+    The target of a class token is the ImageNet head's distribution over classes. All answers of a
+    picture follow one prefix and do not attend to each other, so the prefix is computed once.
     """
     count, images = batch.tokens.shape[:2]
     ids = torch.tensor(prefix_ids(processor, batch.prompt, images))
@@ -89,7 +89,7 @@ def loss_of(model: Any, processor: Any, batch: Batch) -> Tensor:
 def _losses(logits: Tensor, wanted: Tensor, opinions: Tensor, processor: Any) -> Tensor:
     """Return the weighted mean loss of logits (n, V), given tokens (n,) and opinions (n, C).
 
-    `opinions` are the head's class probabilities.
+    `opinions` are the ImageNet head's class probabilities.
     """
     losses = F.cross_entropy(logits, wanted, reduction="none")
     says_class = wanted >= processor.first_class

@@ -61,9 +61,9 @@ class Gathered:
     """All training pictures (photos, stamps, then synthetic ones) and their projected features."""
 
     def __init__(self, sources: Sources, weight: Tensor, bias: Tensor) -> None:
-        """Fit the projection and project all pictures; `weight` and `bias` are the ImageNet head's.
+        """Fit the projection and project all pictures.
 
-        Their shapes are (1000, 1280) and (1000,).
+        `weight` (1000, 1280) and `bias` (1000,) are parameters of the ImageNet head.
         """
         raw = torch.cat([sources.photos.tokens, sources.stamps.tokens])
         self.photos = photos = len(sources.photos.tokens)

@@ -39,7 +39,7 @@ class Squeezed:
     """Logits of pooled features x (N, 1280): (x - center) @ projection.T @ classes.T + bias.
 
     Shapes: `classes` (C, R), `bias` (C,), `projection` (R, 1280), `center` (1280,). The projected
-    features of the pictures of the fit have unit variance in each direction.
+    features of the training photos have unit variance in each direction.
     """
 
     classes: Tensor

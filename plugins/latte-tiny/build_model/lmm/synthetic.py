@@ -1,8 +1,8 @@
-"""Synthetic token grids of all 1,000 ImageNet classes, made from real tokens and the head.
+"""Synthetic token grids of all 1,000 ImageNet classes, made from real tokens.
 
 No ImageNet picture is available, and the available pictures show few of its classes. In a linear
 discriminant, the mean of a class is its weight vector multiplied by the covariance. A block of real
-tokens is moved in this direction until the head predicts the class.
+tokens is moved in this direction until the ImageNet head predicts the class.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ STRENGTHS = (1.0, 1.6, 2.5, 4.0, 6.0, 9.0)
 
 
 class Synthesiser:
-    """Generator of tokens that the head classifies as a given class."""
+    """Generator of tokens that the ImageNet head classifies as a given class."""
 
     def __init__(self, pooled: Tensor, weight: Tensor, bias: Tensor) -> None:
-        """Compute the directions from real features `pooled` (N, 1280) and the head.
+        """Compute the directions from real features `pooled` (N, 1280) and the ImageNet head.
 
-        `weight` (1000, 1280) and `bias` (1000,) are the head's.
+        `weight` (1000, 1280) and `bias` (1000,) are parameters of the head.
         """
         directions = (weight - weight.mean(0)) @ torch.cov(pooled.T)
         self.directions = directions / directions.norm(dim=1, keepdim=True) * pooled.std(0).norm()
         self.weight, self.bias = weight, bias
 
     def opinion(self, tokens: Tensor) -> Tensor:
-        """Return the head's class probabilities (B, 1000) for tokens (B, T, 1280)."""
+        """Return the ImageNet head's probabilities (B, 1000) for tokens (B, T, 1280)."""
         return (tokens.mean(1) @ self.weight.T + self.bias).softmax(-1)
 
     def push(self, tokens: Tensor, labels: Tensor) -> Tensor:

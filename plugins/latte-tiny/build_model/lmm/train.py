@@ -54,7 +54,7 @@ def fit(
     size: int = 16,
     seed: int = 0,
 ) -> None:
-    """Train the weights that `hold` does not freeze, and save the model to `folder` regularly.
+    """Train the weights that are not frozen, and save the model to `folder` regularly.
 
     In the last tenth of the steps, pictures are shown with all of their tokens.
     """

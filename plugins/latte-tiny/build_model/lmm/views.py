@@ -41,7 +41,7 @@ class Views:
 
 
 def square(image: Image.Image) -> Pixels:
-    """Return the centre crop at the tower's size, as the shipped processor does."""
+    """Return the centre crop at the image tower's size, as the shipped processor does."""
     scale = IMAGE_SIZE / min(image.size)
     width, height = (max(IMAGE_SIZE, round(side * scale)) for side in image.size)
     image = image.resize((width, height), Image.Resampling.BICUBIC)
