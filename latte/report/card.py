@@ -83,7 +83,7 @@ def model_card(results: RunResults) -> str:
 
 
 def _starting_model(recipe: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """Return the Hugging Face repository and the licence of the CLIP; None if unknown."""
+    """Return Hugging Face repository and licence of the starting CLIP, each None if unknown."""
     backbone = recipe.get("backbone") if facts.backbone_use(recipe) is None else None
     backbone = backbone if isinstance(backbone, Mapping) else {}
     pretrained = backbone.get("pretrained")

@@ -51,7 +51,7 @@ class Series:
 
 @dataclass(frozen=True)
 class IntervalRow:
-    """One row of an interval chart."""
+    """One row of a chart of values with their 95 % intervals."""
 
     label: str
     interval: Interval
@@ -70,7 +70,7 @@ class Reference:
 
 
 def figures(rows: Sequence[Row], event: str) -> list[str]:
-    """Return the names of the metrics in the rows with this event, in order of appearance."""
+    """Return the names of all metrics in rows whose event (`step` or `epoch`) is `event`."""
     names = (
         name
         for row in rows
@@ -82,7 +82,7 @@ def figures(rows: Sequence[Row], event: str) -> list[str]:
 
 
 def series(rows: Sequence[Row], event: str, figure: str) -> Series:
-    """Return the values of the metric `figure` over steps, from the rows with this event."""
+    """Return the metric `figure` over steps, from rows whose event (`step`, `epoch`) is `event`."""
     # After a resume, a step may have several rows: the last one counts.
     by_step = {
         float(row["step"]): float(row[figure])
@@ -98,7 +98,7 @@ def series(rows: Sequence[Row], event: str, figure: str) -> Series:
 def interval_chart(
     rows: Sequence[IntervalRow], label: str, tick: Format, reference: float | None = None
 ) -> Markup:
-    """Draw a dot and a 95 % interval per row; `reference` is the value of a vertical line."""
+    """Draw a dot and a 95 % interval per row, and a vertical line at the value `reference`."""
     width, row_height, bottom = 420, 44, 30
     height = len(rows) * row_height + bottom
     drawing = Drawing(width, height, label, "chart")
@@ -127,7 +127,7 @@ def interval_chart(
 def line_chart(
     series: Series, label: str, tick: Format, reference: Reference | None = None
 ) -> Markup:
-    """Draw a metric over steps; a long series as means, in a band from minimum to maximum."""
+    """Draw a metric over steps. A long series becomes means in a band from minimum to maximum."""
     samples = series.samples
     drawing, x, y = _framed(samples, label, tick, reference)
     if series.steps_per_sample > 1:
@@ -147,7 +147,7 @@ def lines_chart(
     tick: Format,
     reference: Reference | None = None,
 ) -> Markup:
-    """Draw one metric of several runs, with one line per (CSS class, series) in `lines`."""
+    """Draw one metric of several runs; `lines` has a pair (CSS class, series) per run."""
     samples = [sample for _, series in lines for sample in series.samples]
     drawing, x, y = _framed(samples, label, tick, reference)
     for css_class, series in lines:
@@ -219,7 +219,7 @@ def _anchor(x: float, scale: Scale) -> str:
 def _framed(
     samples: Sequence[Sample], label: str, tick: Format, reference: Reference | None
 ) -> tuple[Drawing, Scale, Scale]:
-    """Return an empty chart whose axes fit all samples, with its x scale and its y scale."""
+    """Return a chart without curves, and the scales of its axes, which fit all samples."""
     (width, height), (left, top, right, bottom) = _CHART, _FRAME
     drawing = Drawing(width, height, label, "chart")
     steps = [sample.step for sample in samples]

@@ -1,4 +1,4 @@
-"""Read the gain that a person's answers in a review measure."""
+"""Read the gain over zero-shot CLIP that a person's answers about images measured."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Group:
 
 
 def read_evidence(folder: Path) -> Evidence | None:
-    """Return the gain that answers measured for the run in `folder`; None without such answers.
+    """Return the gain of a run that a person's answers measured; None if there are no answers.
 
-    Answers that name no class of the run measure nothing, but have a sentence in the result.
-    Raises `LatteError` if the file of answers or of the run's labels is damaged.
+    Answers that name no class of the run do not count; a sentence in the result reports them.
+    Raises `LatteError` if the file of answers or the file of the run's labels is damaged.
     """
     run = FinishedRun(RunFolder(folder))
     if not run.folder.recipe.exists() or not answers_file(run).exists():
@@ -60,9 +60,9 @@ def read_groups(folders: Iterable[Path]) -> tuple[Group, ...]:
 
 
 def evidence_lines(found: Evidence | None, run: str) -> tuple[str, ...]:
-    """Return the command that measures the gain, or why answers do not measure it yet.
+    """Return the command that asks for answers, or the reason why no answer measures the gain yet.
 
-    If answers measure the gain, the result is empty, because `verdict_words` begins with the gain.
+    If the gain is measured, the result is empty, because `verdict_words` then begins with it.
     """
     if found is None:
         return (f"To measure the gain with a few dozen answers: latte review {run}",)

@@ -133,7 +133,7 @@ def learner_names(recipe: Mapping[str, Any]) -> list[str]:
 
 
 def backbone_use(recipe: Mapping[str, Any]) -> str | None:
-    """Return the name of a plugin's backbone; None for the built-in one, which uses open_clip."""
+    """Return the name of the recipe's backbone; None for the built-in open_clip backbone."""
     use = _mapping(recipe.get("backbone")).get(USE)
     return None if use is None else str(use)
 
@@ -150,7 +150,7 @@ def loading_code(folder: Path, recipe: Mapping[str, Any]) -> str:
 
 
 def score_cells(evaluation: Evaluation) -> dict[str, str]:
-    """Return a row of the accuracy table, as text by column."""
+    """Return a classifier's row of the accuracy table: a text per column."""
     images, gain = evaluation.images, evaluation.gain
     return {
         "name": evaluation.name,
@@ -166,7 +166,7 @@ def score_cells(evaluation: Evaluation) -> dict[str, str]:
 
 
 def asked(counts: QuestionCounts) -> str:
-    """Return the number of questions, such as `40 (17 answered alike, 3 contradictory)`."""
+    """Return the number of questions, by result: `40 (17 answered alike, 3 contradictory)`."""
     parts = [f"{count(counts.kept)} answered alike", f"{count(counts.contradictory)} contradictory"]
     if counts.unanswered:
         parts.append(f"{plural(counts.unanswered, 'question')} without an answer")

@@ -20,7 +20,7 @@ _STYLE = Path(__file__).parent / "page" / "templates" / "style.css"
 def filled(
     templates: Path, script_name: str | None, content: dict[str, Any], page: str = "page.html"
 ) -> str:
-    """Return the template `page` of a folder, filled with `content`.
+    """Return an HTML page: the template `page` of the folder `templates`, filled with `content`.
 
     All values are escaped. The page's content security policy allows only the style and the script
     inside the page.

@@ -20,13 +20,13 @@ def count(number: int) -> str:
 
 
 def signed_count(number: int) -> str:
-    """Return a difference of two counts with its sign, such as `+3`; zero has none."""
+    """Return a difference of two counts with its sign, such as `+3`; zero has no sign."""
     sign = "+" if number > 0 else MINUS if number < 0 else ""
     return sign + count(abs(number))
 
 
 def plural(number: int, noun: str, many: str = "") -> str:
-    """Return a number with its noun, whose plural may be `many`: `1 image`, `12,345 images`."""
+    """Return a number with its noun, such as `12,345 images`; `many` is an irregular plural."""
     return f"{count(number)} {noun if number == 1 else many or noun + 's'}"
 
 
@@ -55,7 +55,7 @@ def duration(seconds: float) -> str:
 
 
 def bare_percent(fraction: float, images: int) -> str:
-    """Return a fraction in percent without the sign, such as 0.6512 as `65.1`."""
+    """Return a fraction in percent without the `%` sign, such as 0.6512 as `65.1`."""
     return f"{100 * fraction:.{1 if images > _COARSEST_FOR_DECIMALS else 0}f}"
 
 

@@ -75,7 +75,7 @@ class VerdictWords:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """Sentence, details, reason, one line `PURPOSE: COMMAND` per command, and advice."""
+        """The lines to show: sentence, details, reason, `PURPOSE: COMMAND` lines, and advice."""
         commands = (f"{purpose}: {command}" for purpose, command in self.commands)
         found = (self.sentence, *self.details, self.reason, *commands, self.advice)
         return tuple(one for one in found if one)
@@ -99,7 +99,7 @@ def headline(
 ) -> Headline:
     """Return the headline of a run, from `RunResults.evaluations` and the guard's verdict.
 
-    `evidence` is the gain that a person's answers measure; labelled images come before answers.
+    `evidence` is the gain that a person's answers measure; it is used only without labelled images.
     """
     before, after = named(evaluations, ZERO_SHOT), named(evaluations, ADAPTED)
     if before is None:
@@ -133,15 +133,16 @@ def own_note(evaluations: Sequence[Evaluation]) -> str | None:
 
 
 def answers_note(results: RunResults) -> str | None:
-    """Return what is known of a describer's reliability and of the gain of its answers, or None."""
+    """Return sentences on the describer's reliability and on the gain by its answers, or None."""
     known = [results.reliability and one_line(results.reliability), gain_sentence(results)]
     return " ".join(filter(None, known)) or None
 
 
 def gain_sentence(results: RunResults) -> str | None:
-    """Return a sentence on the expected gain of a describer's answers; None if none was estimated.
+    """Return a sentence on the gain expected from a describer's answers; None if not estimated.
 
-    The measured gain over the control `no-questions` follows, if no guard mixed in zero-shot CLIP.
+    The measured gain over the control run `no-questions` follows, unless a guard mixed in zero-shot
+    CLIP.
     """
     if results.expected_gain is None:
         return None
@@ -190,7 +191,7 @@ def _compared(tone: Tone, before: Evaluation, after: Evaluation, gain: Interval)
 
 
 def _kept(evaluations: Sequence[Evaluation], after: Evaluation) -> Headline:
-    """Return the headline of a run whose guard rejected the adapted model, the candidate."""
+    """Return the headline of a run that uses zero-shot CLIP, with the candidate's accuracy."""
     sentence = f"This run uses zero-shot CLIP: {_accuracy(after)}."
     candidate = named(evaluations, CANDIDATE)
     if candidate is None or candidate.gain is None:
@@ -208,7 +209,7 @@ def _kept(evaluations: Sequence[Evaluation], after: Evaluation) -> Headline:
 
 
 def _at_chance(before: Evaluation, after: Evaluation) -> str:
-    """Return a sentence if no accuracy is measurably above 1 / number of classes, else `""`."""
+    """Return a warning if no accuracy is measurably above 1 / number of classes, else `""`."""
     classes = len(before.classes)
     if classes < 2 or max(before.top1.low, after.top1.low) > 1 / classes:
         return ""
@@ -288,7 +289,7 @@ def present_sentence(present: PresentNames | None, classes: int) -> str | None:
 
 
 def absent_advice(results: RunResults, run: str) -> tuple[str, ...]:
-    """Return what to do about names without an image, and a command for the run folder `run`."""
+    """Return advice on class names without an image, and a command for the run folder `run`."""
     if results.recipe.get("corrections"):  # its review asks only for answers that measure the gain
         return (CHECK_NAMES,)
     return (
@@ -299,10 +300,10 @@ def absent_advice(results: RunResults, run: str) -> tuple[str, ...]:
 
 
 def verdict_words(results: RunResults, run: str, evidence: Evidence | None = None) -> VerdictWords:
-    """Return sentences about the verdict on a run; commands name the run folder `run`.
+    """Return the guard's verdict in words; its commands name the run folder `run`.
 
-    If a person's answers measure the gain (`evidence`), their result is the first sentence, and
-    the guard's verdict, an estimate, comes below.
+    If a person's answers measure the gain (`evidence`), this gain comes first. The guard's verdict,
+    which is only an estimate, follows.
     """
     words = _guard_words(results, run)
     if evidence is None or not evidence.estimate.answered:

@@ -18,7 +18,7 @@ _HEADINGS = ("", "top-1 %", "95 % interval", "images", "gain (95 % interval)")
 def summary_table(results: RunResults, run: str | None = None) -> str:
     """Return the summary of a run, at most 80 columns wide, in ASCII except for names.
 
-    The commands in the summary name `run` as the run folder; by default the folder's name only.
+    Commands in the summary contain `run` as the path of the run folder; by default, its name.
     """
     evidence = read_evidence(results.folder)
     lines: list[str] = []
@@ -65,7 +65,6 @@ def cost_line(results: RunResults, seconds: float) -> str:
 
 
 def _verdict(words: sentences.VerdictWords) -> list[str]:
-    """Return the lines about gain and verdict; each command has its own line, to be copied."""
     lines = _paragraphs(words.sentence, *words.details, words.reason)
     for purpose, command in words.commands:
         lines += [f"{purpose}:", f"  {one_line(command)}"]

@@ -41,7 +41,7 @@ class Drawing:
         self._add("line", css_class, x1=_n(x1), y1=_n(y1), x2=_n(x2), y2=_n(y2))
 
     def polyline(self, points: Iterable[Point], css_class: str, tag: str = "polyline") -> None:
-        """Draw a line through all points, or with the tag `polygon` a filled area."""
+        """Draw a line through all points; with the tag `polygon`, draw a filled area."""
         self._add(tag, css_class, points=" ".join(f"{_n(x)},{_n(y)}" for x, y in points))
 
     def circle(self, centre: Point, radius: float, css_class: str) -> None:
@@ -58,7 +58,7 @@ class Drawing:
         opacity: float | None = None,
         tip: str | None = None,
     ) -> None:
-        """Draw a rectangle from its upper left corner; the pointer over it shows `tip`."""
+        """Draw a rectangle with this upper left corner; the mouse pointer over it shows `tip`."""
         values = {"width": _n(width), "height": _n(height)}
         if opacity is not None:
             values["fill-opacity"] = f"{opacity:.2f}"

@@ -69,9 +69,9 @@ def fitted(
     """Return a table without ruled lines that fits `width()` and is wrapped at spaces.
 
     If words or numbers are too wide for the columns, each row becomes a paragraph: the first cell,
-    then one line per other cell. If all headings are empty, there is no header row. `right` has the
-    indices of columns that are aligned on the right and not wrapped. `least` has the smallest
-    widths of the first columns.
+    then one line per other cell. If all headings are empty, there is no header row. Columns with
+    indices in `right` are right-aligned and not wrapped. `least` has the minimum widths of the
+    first columns.
     """
     cells = [[Text(plain(one)) if isinstance(one, str) else one for one in row] for row in rows]
     columns = [
@@ -106,7 +106,6 @@ def _range(cells: Iterable[RenderableType], *, wraps: bool) -> Measurement:
 
 
 def _as_paragraph(headings: Sequence[str], row: Sequence[RenderableType]) -> RenderableType:
-    """Return a row as its first cell, and an indented line per other cell that is not empty."""
     first, *others = row
     lines = [
         Padding(Text(f"{heading}: " if heading else "") + cell, (0, 0, 0, 2 * GAP))

@@ -60,9 +60,10 @@ _ADAPTER = TypeAdapter(Answer)
 
 
 def checked_corrections(path: Path) -> Path:
-    """Return `path`, the value of `corrections` in a recipe, if it may be a run's `review.jsonl`.
+    """Return `path`. Raises `LatteError` unless it is the `review.jsonl` of a run folder.
 
-    The run folder may be missing: a run that used the answers can be copied without it.
+    `path` is a recipe's value of `corrections`. The run folder may be missing, because a run that
+    used the answers can be copied without it.
     """
     hint = "latte review RUN writes review.jsonl in the run folder"
     folder = RunFolder(path.parent)
@@ -95,9 +96,9 @@ def append_answers(path: Path, answers: Sequence[Answer]) -> None:
 
 
 def read_answers(path: Path) -> list[Answer]:
-    """Return all complete lines in order; empty if there is no file.
+    """Return the answers in order, without incomplete lines; empty if there is no file.
 
-    Raises `LatteError` at a line that is no answer, or if an image has answers of both uses.
+    Raises `LatteError` for a line that is no answer, or if an image is both evidence and teaching.
     """
     if not path.exists():
         return []
@@ -139,7 +140,7 @@ def latest(answers: Iterable[Answer]) -> dict[str, Answer]:
 
 
 def teaching_labels(path: Path) -> dict[str, str]:
-    """Return the class names that training may use as labels, by content key of the image."""
+    """Return the class names that a person gave for training, by content key of the image."""
     return {
         key: one.label
         for key, one in latest(read_answers(path)).items()

@@ -59,7 +59,7 @@ _SHOWN_RUNS = 3
 
 @dataclass(frozen=True)
 class Source:
-    """The fields of `source.json` that are read."""
+    """Content of `source.json`: the recipe's path, and the limit of images."""
 
     recipe: str
     limit: int | None
@@ -87,8 +87,8 @@ class RankedClasses(NamedTuple):
 class FinishedRun:
     """The files of a run folder; each is read and checked when it is first used, then cached.
 
-    Access to an attribute raises a `LatteError` that names the file and the fix if the file is
-    missing, damaged, or belongs to other classes. An attribute is None or empty if the recipe or an
+    If a file is missing, damaged or belongs to other classes, access to its attribute raises a
+    `LatteError` that names the file and the fix. The attribute is None or empty if the recipe or an
     older version of latte does not write the file.
     """
 
@@ -119,7 +119,7 @@ class FinishedRun:
 
     @cached_property
     def environment(self) -> dict[str, Any]:
-        """Versions, device and machine."""
+        """Content of `environment.json`: versions of packages, device and machine."""
         return read_stored(self.folder.environment, dict[str, Any])
 
     @cached_property
@@ -186,17 +186,17 @@ class FinishedRun:
 
     @property
     def questions(self) -> tuple[QuestionCounts, ...]:
-        """Numbers of questions that a labeler asked, by purpose; empty if it asked none."""
+        """Numbers of questions that a labeler asked a describer, by purpose; empty if none."""
         return () if self._asked is None else tuple(self._asked.counts)
 
     @property
     def expected_gain(self) -> ExpectedGain | None:
-        """Gain that the labeler expects from the answers; None if it estimated none."""
+        """Gain that a labeler expects from a describer's answers; None if it estimated none."""
         return None if self._asked is None else self._asked.expected_gain
 
     @property
     def reliability(self) -> str | None:
-        """Sentence of a labeler on the reliability of its describer; None if there is none."""
+        """Sentence by a labeler on its describer's reliability; None if there is none."""
         return None if self._asked is None else self._asked.reliability
 
     @cached_property
@@ -241,7 +241,7 @@ class FinishedRun:
         return tuple(answer.labels[0] for answer in self.prediction_rows())
 
     def prediction_rows(self) -> Iterator[RankedClasses]:
-        """Yield the classes of each evaluation image, in order, from `predictions.csv`."""
+        """Yield the two likeliest classes of each evaluation image, as in `predictions.csv`."""
         path = self.folder.predictions
         with explained(path), path.open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file, strict=True):
@@ -251,7 +251,7 @@ class FinishedRun:
 
     @cached_property
     def uncertain(self) -> tuple[RankedClasses, ...]:
-        """The classes of the least certain training images, the least certain image first."""
+        """The two likeliest classes of the least certain training images, least certain first."""
         path = self.folder.uncertain
         if not self.folder.wrote("evaluate", path):
             return ()
@@ -268,7 +268,6 @@ class FinishedRun:
         return _checked(path, kind, check) if self.folder.wrote(stage, path) else None
 
     def _answer(self, image: str, classes: Sequence[tuple[str, float]]) -> RankedClasses:
-        """Check one image's classes (name, confidence) and return them."""
         if not classes:
             raise ValueError("a line names no class")
         # Rounding puts some probabilities above 1.
@@ -313,10 +312,10 @@ def open_run(path: Path) -> FinishedRun:
 
 
 def open_finished(path: Path) -> FinishedRun:
-    """Open the run folder at `path` if its files belong to one run; results may be missing.
+    """Open the run folder at `path`; results may be missing.
 
-    Raises `LatteError` if `path` is not a run folder, or if a repeated run was interrupted: files
-    of the earlier run are then still there, but the records of their stages are not.
+    Raises `LatteError` if `path` is not a run folder, or if a repeated run was interrupted, so that
+    the folder mixes files of two runs.
     """
     run = open_run(path)
     written = {"train": run.folder.prototypes, "evaluate": run.folder.evaluation}

@@ -51,7 +51,7 @@ def open_no_link(path: str, flags: int) -> int:
 
 
 class _Below:
-    """Descriptor of a path below the run folder."""
+    """Descriptor: an attribute that returns a path below the run folder."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -116,13 +116,13 @@ class RunFolder:
 
     @property
     def previous(self) -> Path:
-        """The run that was in this folder before its images or class names changed."""
+        """Folder `RUN.previous`: the run from before the images or class names changed."""
         return self.path.with_name(self.path.name + PREVIOUS)
 
     def move_aside(self, *, wanted: bool) -> None:
-        """Move the finished run to the folder `previous` and replace what is there.
+        """Move the finished run to the folder `RUN.previous`, and replace an earlier run there.
 
-        Does nothing unless it is `wanted`, or an earlier move was interrupted.
+        Does nothing if `wanted` is false, except to finish an earlier move that was interrupted.
         """
         moving = self.path.with_name(f"{self.path.name}.moving")
         if not (wanted or moving.exists()):
@@ -224,7 +224,7 @@ class RunFolder:
             yield
 
     def refuse_links(self) -> None:
-        """Raise `LatteError` if a symbolic link leads out of this folder, where a run writes."""
+        """Raise `LatteError` if a symbolic link leads out of this folder: a run may write there."""
         inside = self.path.resolve()
         for place, folders, files in os.walk(self.path):
             for name in (*folders, *files):
@@ -243,14 +243,14 @@ class RunFolder:
                     )
 
     def sign(self) -> str:
-        """Write a random token into the lock file, and return the token for `shows`."""
+        """Write a random token into the lock file, and return it for `shows` on other machines."""
         sign = secrets.token_hex(8)
         with open(self._lock, "w", encoding="ascii", opener=open_no_link) as file:
             file.write(sign)
         return sign
 
     def shows(self, sign: str) -> bool:
-        """Return True if the lock file contains the token `sign`, as this machine sees it."""
+        """Return True if this machine reads the token `sign` in the lock file."""
         try:
             return self._lock.read_text(encoding="ascii") == sign
         except OSError:

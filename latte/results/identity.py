@@ -35,7 +35,7 @@ def run_hash(recipe: Recipe, limit: int | None) -> str:
 
 
 def _without_unused(train: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `train` without the keys in `_ADDED` that have their default value."""
+    """Return `train` without newer keys at their default, so that older fingerprints stay valid."""
     return {
         name: value for name, value in train.items() if name not in _ADDED or value != _ADDED[name]
     }

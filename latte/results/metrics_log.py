@@ -1,7 +1,8 @@
 """Read and write `metrics.jsonl`: one row per step and per epoch, without times.
 
-Each row has an `event`. A `step` row has step, epoch, and for each learner loss, learning_rate,
-logit_scale and agreement. An `epoch` row has epoch, step, and top1 if there are labels.
+Each row has an `event`. A `step` row has `step`, `epoch` and, per learner, `loss`, `learning_rate`,
+`logit_scale` and `agreement`. An `epoch` row has `epoch`, `step` and, with labels, `top1`,
+`confidence` and `margin`.
 """
 
 from __future__ import annotations

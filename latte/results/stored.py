@@ -1,6 +1,6 @@
 """Read files of run folders, which may be untrusted, and check their values.
 
-Checks raise `ValueError` with the reason; `explained` adds the name of the file.
+Checks raise `ValueError`; the context manager `explained` adds the name of the file.
 """
 
 from __future__ import annotations
@@ -192,7 +192,7 @@ def read_json_lines(path: Path, kind: type[StoredT]) -> list[StoredT]:
 
 @contextmanager
 def open_tensors(path: Path, framework: Literal["pt", "np"] = "pt") -> Iterator[Any]:
-    """Open a safetensors file; `np` needs no torch. Errors in the block are `explained`."""
+    """Open a safetensors file; `np` needs no torch. Errors in the block become `LatteError`."""
     with explained(path):
         if not path.is_file():
             raise ValueError("there is no such file")
@@ -202,7 +202,7 @@ def open_tensors(path: Path, framework: Literal["pt", "np"] = "pt") -> Iterator[
 
 @contextmanager
 def explained(path: Path, hint: str = DO_AGAIN, line: int | None = None) -> Iterator[None]:
-    """Turn errors of the block into a `LatteError` that names the file `path` and the fix."""
+    """Turn errors in the `with` block into a `LatteError` that names the file and the fix."""
     where = str(path) if line is None else f"{path}:{line}"
     try:
         yield
@@ -224,7 +224,7 @@ def metadata(file: Any) -> Any:
 
 
 def same_count(path: Path, what: str, counts: Sequence[int]) -> None:
-    """Raise `LatteError` that `path` is damaged unless all `counts` of `what` are equal."""
+    """Raise `LatteError` (the file is damaged) unless all counts, such as of images, are equal."""
     if len(set(counts)) > 1:
         numbers = " and ".join(map(str, dict.fromkeys(counts)))
         raise _damaged(f"it is about {numbers} {what}", str(path), DO_AGAIN)

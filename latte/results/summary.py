@@ -104,7 +104,7 @@ def read_runs(paths: Sequence[Path]) -> tuple[list[Run], list[LatteError]]:
 
 
 def run_folders(paths: Iterable[Path]) -> tuple[list[Path], list[LatteError]]:
-    """Return the run folders in `paths`, each once, and an error for each path without one."""
+    """Return the run folders in `paths`, each once, and an error per path without a run folder."""
     found: dict[Path, Path] = {}
     skipped = []
     for path in paths:

@@ -1,4 +1,4 @@
-"""Small pictures of training images, and questions about images as a page to print."""
+"""Make thumbnails of training images, and a page to print with questions about images."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _SIDE = 320
 def picture_of(ids: Sequence[str], images: Sequence[ImageReference]) -> Callable[[int, int], bytes]:
     """Return a function `picture(index, side)` that returns the image `ids[index]` as a JPEG.
 
-    The JPEG's longer side has at most `side` pixels; the function raises `LatteError` for an image
-    that is not in `images`, those that the dataset has now, or that cannot be read.
+    The JPEG's longer side has at most `side` pixels. `images` are the images that the dataset has
+    now. The function raises `LatteError` if the image is not one of them, or cannot be read.
     """
     found = {image.id: image for image in images}
 

@@ -57,9 +57,9 @@ class Estimate:
 def estimate(
     population: Population, answers: Mapping[str, Answer], class_names: Sequence[str]
 ) -> Estimate:
-    """Estimate the gain and both accuracies from a person's answers, by content key.
+    """Estimate the gain and both models' accuracies from a person's answers.
 
-    Answers of the kind `class` have one of `class_names` as label; see `Stored.answers`.
+    `answers` has an answer per content key; all class names in it must be in `class_names`.
     The images are in three strata: the models disagree, or agree with low or with high confidence.
     In each stratum, only answers before the first unanswered image are used, because only these are
     a random sample without replacement.
@@ -100,11 +100,11 @@ class _Asked:
         self._labels = {name: label for label, name in enumerate(class_names)}
 
     def first(self, images: Sequence[ReviewImage]) -> list[ReviewImage]:
-        """Return the `images` before the first one without an answer that measures the gain."""
+        """Return the `images` before the first image that has no `evidence` answer."""
         return [*takewhile(self._measures, images)]
 
     def evidence(self, images: Sequence[ReviewImage]) -> int:
-        """Return the number of images with an answer that measures the gain (use `evidence`)."""
+        """Return the number of images with an `evidence` answer, which measures the gain."""
         return sum(map(self._measures, images))
 
     def _measures(self, image: ReviewImage) -> bool:
@@ -120,9 +120,9 @@ class _Asked:
 
 
 def _mean(bounds: Sequence[tuple[float, float]], size: int, low: float, level: float) -> Interval:
-    """Return the interval of the mean over `size` images, with values from `low` to 1.
+    """Return an interval for the mean of a value from `low` to 1 over `size` images.
 
-    `bounds` are the lowest and the highest possible value of each answered image.
+    `bounds` has the lowest and the highest possible value of each answered image.
     """
     lower = confidence_sequence([one for one, _ in bounds], size, low, 1, level)
     upper = confidence_sequence([one for _, one in bounds], size, low, 1, level)

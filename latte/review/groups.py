@@ -41,7 +41,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Features:
-    """Unit features of the frozen CLIP."""
+    """Unit features of training images and class texts, from the frozen CLIP."""
 
     images: NDArray[np.float32]
     """(N, D): the training images, in the order of the run."""
@@ -75,7 +75,7 @@ def sheet(images: Sequence[ReviewImage]) -> tuple[ReviewImage, ...]:
 
 
 def confident(images: Iterable[ReviewImage]) -> tuple[Question, ...]:
-    """Return groups of one predicted class each, those with the most confident images first."""
+    """Return groups of images with the same predicted class, the most confident groups first."""
     batches = [
         (at, Question(batch, (label,)))
         for label, several in _by_class(images).items()
@@ -86,7 +86,7 @@ def confident(images: Iterable[ReviewImage]) -> tuple[Question, ...]:
 
 
 def confused(images: Iterable[ReviewImage]) -> tuple[Question, ...]:
-    """Return groups on whose images the models disagree, one pair of classes each.
+    """Return groups of images on which the models disagree between the same two classes.
 
     Frequent pairs of classes come first.
     """
@@ -165,7 +165,7 @@ def _batches(images: Sequence[ReviewImage]) -> Iterator[tuple[ReviewImage, ...]]
 
 
 def _likely(images: Sequence[ReviewImage], first: int) -> tuple[int, ...]:
-    """Return `first` and the images' commonest zero-shot classes, in a random but fixed order."""
+    """Return the class `first` and the commonest zero-shot classes, in a random but fixed order."""
     common = Counter(one.zero_shot for one in images)
     ranked = sorted(common, key=lambda label: (label != first, -common[label], label))
     likely = [*dict.fromkeys([first, *ranked])][:_OPTIONS]

@@ -27,8 +27,6 @@ _UNREADABLE = "give a CSV with the columns image and label, or an export as JSON
 
 @dataclass(frozen=True)
 class _Given:
-    """One answer of a file."""
-
     where: str
     image: str
     label: str
@@ -73,10 +71,10 @@ class _Classification(BaseModel):
 
 
 def import_answers(review: Review, path: Path) -> list[Answer]:
-    """Append the new answers of a file, and return them.
+    """Append the new answers of a file to the review, and return them.
 
-    Without a value in the column `use` (`evidence` or `teaching`), an answer gets the use of an
-    earlier answer about the image; without one, a random number from the image's content decides.
+    If the column `use` (`evidence` or `teaching`) is empty, the answer gets the use of an earlier
+    answer about the image. Without one, a random number from the image's content decides.
 
     Raises `LatteError` before anything is written if an image or a class is unknown, or if two
     answers of the file contradict each other.
@@ -162,7 +160,7 @@ def _fiftyone(path: Path, text: str, keys: Mapping[str, str]) -> Iterator[_Given
 
 
 def _ids_without_suffix(keys: Mapping[str, str]) -> dict[str, str]:
-    """Return ids by path and by file name, both without suffix; ambiguous names are left out."""
+    """Map paths and file names without suffix to image ids; ambiguous names are left out."""
     found: dict[str, set[str]] = {}
     for image in keys:
         path = PurePosixPath(image)
@@ -177,7 +175,7 @@ def _ids_without_suffix(keys: Mapping[str, str]) -> dict[str, str]:
 
 
 def _composed(name: str) -> str:
-    """Return a name in the form NFC: macOS and some tools write letters and accents apart (NFD)."""
+    """Return a name in Unicode form NFC; some tools write a letter and its accent apart (NFD)."""
     return unicodedata.normalize("NFC", name)
 
 

@@ -23,8 +23,8 @@ from latte.run.runner import run_recipe
 def learn(review: Review, registry: Registry, progress: Progress) -> RunResults:
     """Run the recipe again with `corrections`: a person's answers as training labels.
 
-    The new run folder is beside the reviewed one. It is measured only on images whose answers never
-    become training labels.
+    The new run folder is beside the reviewed run folder. The new run is measured only on images
+    whose answers never become training labels.
     """
     run = review.run
     if len(review.runs) > 1:
@@ -49,7 +49,7 @@ def learn(review: Review, registry: Registry, progress: Progress) -> RunResults:
 
 
 def learned_runs(review: Path) -> list[Path]:
-    """Return the finished runs, beside the reviewed run, that learned from the file `review`."""
+    """Return the finished runs beside the reviewed run that were trained with its answers."""
     found = []
     for path in sorted(review.parent.parent.glob("*/recipe.yaml")):
         run = FinishedRun(RunFolder(path.parent))

@@ -5,9 +5,9 @@ order is therefore fixed before any answer, and equal for all runs on these imag
 decides the use of answers about an image: answers for *teaching* become training labels, and
 answers as *evidence* measure the gain in accuracy.
 
-If several runs are reviewed together, the questions are about the images to which at least two of
-the runs' models give different labels, in the same order. For any two models, the images asked
-about so far contain a random sample of the images on which the two differ.
+If several runs are reviewed together, the questions are about all images on which any two of their
+models disagree, in the same order. So the questions asked so far contain a random sample of the
+disagreements of each pair of models.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class ReviewImage:
 
     @property
     def labels(self) -> tuple[int, ...]:
-        """The distinct labels by all models, ascending."""
+        """The distinct labels that the models give this image, ascending."""
         return tuple(sorted({self.zero_shot, self.adapted, *self.others}))
 
     @property
@@ -62,8 +62,8 @@ def teaches(key: str) -> bool:
 class Population:
     """The distinct images of a review in random order.
 
-    If the adapted model was trained with answers as labels, images whose answers may become
-    training labels are left out: the gain on them does not represent other images.
+    If the adapted model was trained with answers as labels, the images that are drawn for teaching
+    are left out, because the gain on them does not represent other images.
     """
 
     images: tuple[ReviewImage, ...]
@@ -93,7 +93,7 @@ def population(
     *,
     learned: bool,
 ) -> Population:
-    """Return the population of a run's N training images; each argument has one value per image.
+    """Return a run's distinct images in review order; arguments have a value per training image.
 
     `learned` is true if the adapted model was trained with answers of a review as labels.
     """
@@ -109,7 +109,7 @@ def population(
 
 
 def joint(runs: Sequence[Population]) -> Population:
-    """Return the first run's images that all other runs have too, with the labels by all models."""
+    """Return the images that all runs have, with the labels that all their models give."""
     by_key = [{one.key: one for one in run.images} for run in runs[1:]]
     shared = (one for one in runs[0].images if all(one.key in run for run in by_key))
     return Population(
@@ -121,7 +121,10 @@ def joint(runs: Sequence[Population]) -> Population:
 
 
 def difference(baseline: Population, other: Population) -> Population:
-    """Return the images of two runs, with `baseline`'s adapted labels as zero-shot labels."""
+    """Return the images of two runs, to measure `other` against `baseline`.
+
+    The adapted labels of `baseline` take the place of the zero-shot labels.
+    """
     adapted = {one.key: one.adapted for one in baseline.images}
     both = (one for one in other.images if one.key in adapted)
     return Population(tuple(replace(one, zero_shot=adapted[one.key]) for one in both))

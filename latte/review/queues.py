@@ -61,8 +61,8 @@ class Queue(ABC):
 class EvidenceQueue(Queue):
     """Questions that measure the gain, mostly about images on which the two models disagree.
 
-    Every fourth question is about an image on which the models agree: two of three times with a
-    confidence below the median.
+    Every fourth question is about an image on which the models agree. Two of three such images have
+    a confidence below the median.
     """
 
     use = "evidence"
@@ -86,9 +86,9 @@ class EvidenceQueue(Queue):
     def _open(self, answers: Answers) -> list[list[ReviewImage]]:
         """Return the images left to ask about, in the order of asking, as three lists.
 
-        The models disagree; agree with low confidence; agree with high confidence. After the first
-        answer for teaching, each list ends at the first image that was chosen for teaching, because
-        an estimate uses a list only up to the first image without an answer.
+        The models disagree on the first list, agree with low confidence on the second, and with
+        high confidence on the third. An estimate uses a list only up to its first image without an
+        answer. So after the first answer for teaching, lists end at their first image for teaching.
         """
         learns = any(one.use == "teaching" for one in answers.values())
 
@@ -178,7 +178,7 @@ class SingleQueue(Queue):
 
 
 def queues_of(population: Population, features: Callable[[], Features]) -> dict[str, Queue]:
-    """Return the queues of a review by name; `features` is called when a queue needs them."""
+    """Return the queues of a review by name; `features` loads image features when needed."""
     teaching = sorted(
         (one for one in population.images if teaches(one.key)), key=lambda one: one.confidence
     )

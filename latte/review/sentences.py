@@ -76,7 +76,7 @@ class Evidence:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """Sentence on the gain; if known, the accuracy of each model; answers without a class."""
+        """Sentences on the gain, on both accuracies if known, and on unknown class names."""
         one, other = self.estimate.zero_shot, self.estimate.adapted
         is_unknown = one.high - one.low > 1 - 1e-9  # no answer yet
         accuracy = (
@@ -89,7 +89,7 @@ class Evidence:
 
 
 def run_names(folders: Sequence[Path]) -> list[str]:
-    """Return the name of each run folder, after its parent's name if several are equal."""
+    """Return the name of each run folder, as `PARENT/NAME` if several names are equal."""
     paths = [one.absolute() for one in folders]
     names = [one.name for one in paths]
     return [
@@ -129,9 +129,9 @@ def _none_counts(evidence: Evidence) -> str:
 def unknown_classes(
     found: Counter[str | None], class_names: Sequence[str], files: Sequence[Path]
 ) -> str:
-    """Return the sentence on answers that name no class; empty if there are none.
+    """Return a sentence on answers with unknown class names; empty if there are none.
 
-    `found` is the number of answers for each such name, and `files` are the files of the answers.
+    `found` is the number of answers per unknown name, and `files` are the files of the answers.
     """
     if not found:
         return ""

@@ -54,7 +54,7 @@ class _Given(BaseModel):
 
 
 def make_app(review: Review, picture: Picture, token: str, hosts: frozenset[str]) -> ASGIApp:
-    """Return the application; `hosts` are the allowed values of the Host header."""
+    """Return the web application; `hosts` are the allowed values of the Host header."""
     server = _Server(review, picture)
     routes = [
         *(Route(f"/{name}", server.file) for name in _FILES),
@@ -68,7 +68,7 @@ def make_app(review: Review, picture: Picture, token: str, hosts: frozenset[str]
 
 
 class _Server:
-    """Endpoints of the server; Starlette calls them in threads, so a slow image blocks no other."""
+    """Endpoints of the server, called in threads, so that a slow image delays no other request."""
 
     def __init__(self, review: Review, picture: Picture) -> None:
         self._review = review
@@ -76,7 +76,6 @@ class _Server:
         self._keys = {one.row: one.key for one in review.population.images}
 
     def file(self, request: Request) -> Response:
-        """Return a file of the page."""
         name = request.url.path.removeprefix("/")
         content = files("latte.review").joinpath("page", name or "page.html").read_text("utf-8")
         return Response(content, media_type=_FILES[name])

@@ -1,7 +1,7 @@
 """Review of runs by a person: questions about images, the answers, and estimates from them.
 
 A queue is a list of questions of one kind. The answers give an estimate of each run's gain over
-zero-shot CLIP, and of the difference between each two runs.
+zero-shot CLIP, and of the difference between any two runs.
 
 Answers with the use `evidence` measure the gain; answers with the use `teaching` become training
 labels.
@@ -52,7 +52,7 @@ class Standing:
 
 @dataclass(frozen=True)
 class Stored:
-    """The answers of all files, read once."""
+    """The answers in the files of all reviewed runs, read once."""
 
     files: tuple[Mapping[str, Answer], ...]
     """For each file, the newest answer for each content key, which may be an undo."""
@@ -73,16 +73,16 @@ class Stored:
 
     @cached_property
     def answers(self) -> dict[str, Answer]:
-        """The answers in `latest`, except those that name no class of the run.
+        """The newest answer about each image, except answers that name no class of the run.
 
-        The images of these are asked again.
+        Images with such an answer are asked about again.
         """
         return {key: one for key, one in self.latest.items() if one.label not in self.unknown}
 
     def asked(self, use: Use) -> dict[str, Answer]:
-        """Return the answers after which an image is not asked again for `use`.
+        """Return the answers, by content key, whose images are not asked about again for `use`.
 
-        An image keeps its use, even if its answer names no class of the run.
+        Images with an answer for the other use are among them, because an image keeps its use.
         """
         other = {key: one for key, one in self.latest.items() if one.use != use}
         unclear = {key: replace(one, kind="unsure", label=None) for key, one in other.items()}
@@ -90,7 +90,7 @@ class Stored:
 
     @cached_property
     def unknown(self) -> Counter[str | None]:
-        """Number of answers for each name that is no class of the run, as after a new name."""
+        """Number of answers per name that is no class of the run, such as a class's old name."""
         names = {None, *self.class_names}
         found = (one.label for one in self.latest.values())
         return Counter(name for name in found if name not in names)
@@ -102,7 +102,7 @@ class Stored:
         return sum(len({(one.kind, one.label, one.use) for one in some}) > 1 for some in several)
 
     def missing(self) -> Iterator[list[Answer]]:
-        """Yield per file the `evidence` answers of other files that it lacks or contradicts."""
+        """Yield, per file, the `evidence` answers of other files that it lacks or contradicts."""
         for own in self.files:
             yield [
                 one
@@ -129,7 +129,7 @@ def _allows(before: Answer | None, use: Use) -> bool:
 
 
 def answers_file(run: FinishedRun) -> Path:
-    """Return the file of answers about a run: its own, or that which its recipe learned from."""
+    """Return a run's file of answers: `corrections` of its recipe, or else its `review.jsonl`."""
     learned = run.recipe.get("corrections")
     if not learned:
         return run.folder.review
@@ -137,7 +137,9 @@ def answers_file(run: FinishedRun) -> Path:
 
 
 class Review:
-    """Runs and the answers in their `review.jsonl`, to which other processes may append meanwhile.
+    """Runs under review, and a person's answers in their files `review.jsonl`.
+
+    Other processes may append answers to these files meanwhile.
 
     If the guard did not accept the adapted model in full, the review compares zero-shot CLIP with
     the candidate, to find out if the guard was right.
@@ -219,16 +221,17 @@ class Review:
         return self.stored().answers
 
     def append(self, answers: Sequence[Answer], stored: Stored) -> None:
-        """Append answers to the file of each run, after the `evidence` answers that it lacks.
+        """Append answers to the file of each run.
 
-        `stored` is the content of the files, with which the use of each answer was checked.
+        `evidence` answers of other files that a file lacks are appended first. `stored` is the
+        content of the files, against which the answers were checked.
         """
         for file, missing in zip(self.files, stored.missing(), strict=True):
             if missing or answers:
                 append_answers(file, [*missing, *answers])
 
     def evidence(self, stored: Stored | None = None) -> tuple[Evidence, ...]:
-        """Return each run's gain, then the difference of each two runs."""
+        """Return the estimated gain of each run, then the difference of each pair of runs."""
         stored = self.stored() if stored is None else stored
         answers, names = stored.answers, self.run.class_names
         teaching = sum(one.use == "teaching" for one in answers.values())
@@ -246,7 +249,7 @@ class Review:
 
     @cached_property
     def _comparisons(self) -> tuple[tuple[Population, str, str], ...]:
-        """For each estimate: its images, the measured model's name and the baseline's name."""
+        """Images, name of the measured model and name of the baseline, for each estimate."""
         names = [
             _compared(one, name if len(self.runs) > 1 else None)
             for one, name in zip(self.runs, self._names, strict=True)

@@ -24,7 +24,7 @@ from latte.review.sentences import Evidence, run_names
 
 @dataclass(frozen=True)
 class Comparison:
-    """Finished runs as rows of one table, skipped folders, and gains that reviews measured."""
+    """Finished runs as rows of a table, skipped folders, and gains from a person's answers."""
 
     rows: tuple[Row, ...]
     published: Published | None
@@ -33,7 +33,7 @@ class Comparison:
 
     @property
     def evidence(self) -> Mapping[Path, Evidence]:
-        """The measured gain by run folder."""
+        """The gain that a person's answers measured, by run folder."""
         return {folder: one for group in self.reviewed for folder, one in group.gains.items()}
 
     @cached_property
@@ -42,7 +42,7 @@ class Comparison:
         return any(run.verdict for row in self.rows for run in row.runs)
 
     def details(self, row: Row) -> tuple[str, ...]:
-        """Return the settings in which `row` differs from other rows, and its verdict if shown."""
+        """Return the settings that distinguish `row`, and its verdict if any run had a guard."""
         return (*row.distinguishing, *([row.verdict] if self.has_verdicts else []))
 
 
@@ -51,7 +51,7 @@ def compare_runs(paths: Sequence[Path], against: Path | None = None) -> Comparis
 
     Args:
         paths: run folders, or folders of run folders.
-        against: a file of published numbers, or `published`, which ships with latte.
+        against: a file of published numbers, or `published` for the file that latte ships.
 
     Raises:
         LatteError: no run is usable, a file of answers is damaged, or `against` has mistakes.
@@ -67,7 +67,7 @@ def compare_runs(paths: Sequence[Path], against: Path | None = None) -> Comparis
 
 
 def dataset_titles(rows: Sequence[Row]) -> dict[str, str]:
-    """Return titles such as `eurosat, 8100 images`, by digest of the evaluation images."""
+    """Return a title per set of evaluation images (by digest), as `eurosat, 8,100 images`."""
     plain = {}
     for row in rows:
         images = row.data.images
@@ -81,7 +81,7 @@ def dataset_titles(rows: Sequence[Row]) -> dict[str, str]:
 
 
 def row_titles(rows: Sequence[Row]) -> list[str]:
-    """Return a title per row: the name of the recipe, or of the one run folder if names repeat."""
+    """Return a title per row: its recipe's name, or its run folder's name to avoid repetitions."""
     shared = Counter((row.method, row.data.digest) for row in rows)
     folders = run_names([row.folders[0] for row in rows])
     return [
@@ -93,7 +93,7 @@ def row_titles(rows: Sequence[Row]) -> list[str]:
 
 
 def notes(comparison: Comparison) -> list[str]:
-    """Return the sentences that explain this comparison, such as its intervals and marks."""
+    """Return sentences that explain a comparison, for example the meaning of its intervals."""
     rows, found = comparison.rows, list[str]()
     if any(row.has_oracle for row in rows):
         found.append(f"Marked {ORACLE}: {ORACLE_STATEMENT}")
@@ -131,7 +131,6 @@ def notes(comparison: Comparison) -> list[str]:
 
 
 def _on_evidence(comparison: Comparison) -> Iterator[str]:
-    """Yield sentences on what a person's answers measured, if any of the runs was reviewed."""
     evidence = comparison.evidence
     folders = [folder for row in comparison.rows for folder in row.folders]
     names = dict(zip(folders, map(one_line, run_names(folders)), strict=True))

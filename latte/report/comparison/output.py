@@ -25,17 +25,17 @@ _HEADINGS = ("method", "seeds", "zero-shot", "adapted", "gain (95 % interval)")
 
 
 def headings(comparison: Comparison) -> list[str]:
-    """Return the headings of the columns of `table`."""
+    """Return the column headings of the comparison's table."""
     return [*_HEADINGS, *(["published"] if comparison.published else [])]
 
 
 def cells(
     comparison: Comparison, digest: str
 ) -> Iterator[tuple[str, tuple[str, ...] | None, list[str]]]:
-    """Yield the lines of the table about the evaluation images with this digest.
+    """Yield the table's lines (name, details, numbers) for one set of evaluation images.
 
-    A line has a name, details and cells of numbers. Each row of the comparison has a line, and
-    below it a line without details (None) for its candidate and for each control.
+    Below the line of each row are lines for its candidate and its control runs, whose details
+    are None.
     """
     for row, title in zip(comparison.rows, row_titles(comparison.rows), strict=True):
         if row.data.digest != digest:
@@ -53,7 +53,7 @@ def cells(
 
 
 def table(comparison: Comparison) -> str:
-    """Return the text of a comparison: a table per dataset, without time and memory, and notes."""
+    """Return a comparison as text: a table per dataset (without time and memory), and notes."""
     text: list[str] = []
     for digest, title in dataset_titles(comparison.rows).items():
         rows: list[list[RenderableType]] = []
@@ -88,7 +88,7 @@ _MINUS = re.compile(r"(?<![\w.])-(?=\d)")
 
 
 def as_latex(comparison: Comparison) -> str:
-    """Return LaTeX with a `tabular` per dataset, which needs no package, and notes as comments."""
+    """Return LaTeX that needs no package: a `tabular` per dataset, and the notes as comments."""
     text = [LATEX_START, *(f"% {_one_line(note)}" for note in notes(comparison))]
     for digest, title in dataset_titles(comparison.rows).items():
         lines = [heads := headings(comparison)]
@@ -104,7 +104,7 @@ def as_latex(comparison: Comparison) -> str:
 
 
 def escape(text: str) -> str:
-    r"""Return `text` for LaTeX, with `$-$` for the minus sign of a number.
+    r"""Escape `text` for LaTeX; the minus sign of a number becomes `$-$`.
 
     Control characters become spaces.
 
@@ -133,7 +133,7 @@ CSV_START = f"{COLUMNS[0]},{COLUMNS[1]},"
 
 
 def as_csv(comparison: Comparison) -> str:
-    """Return the comparison as CSV: one line per row and classifier, with unrounded numbers."""
+    """Return the comparison as CSV with unrounded numbers: a line per classifier of each row."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()

@@ -21,7 +21,10 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 
 def page(comparison: Comparison, path: Path | None = None) -> str:
-    """Return the page as HTML; stored at `path`, it links to the reports of runs near it."""
+    """Return the comparison as an HTML page.
+
+    Links to reports of runs are relative to `path`, the page's file; for None, there are no links.
+    """
     content = {
         "title": page_title(comparison.rows),
         "runs": numbers.plural(sum(len(row.seeds) for row in comparison.rows), "run"),
@@ -47,7 +50,7 @@ def page_title(rows: Sequence[Row]) -> str:
 
 
 def overview(rows: Sequence[Row]) -> dict[str, Any] | None:
-    """Return a table of methods by datasets; None if fewer than two have labelled images."""
+    """Return a table of methods by datasets; None if fewer than two datasets have labels."""
     found = {(row.name, row.data.digest): (row, row.adapted) for row in rows if row.adapted}
     titles = dataset_titles([row for row, _ in found.values()])
     if len(titles) < 2:
@@ -76,8 +79,7 @@ def overview(rows: Sequence[Row]) -> dict[str, Any] | None:
 def report_link(page: Path, folder: Path) -> str | None:
     """Return the relative link from the file `page` to the report in the run folder `folder`.
 
-    The result is None if there is no report, or if it is not below the folder of `page` or the
-    parent of this folder.
+    The result is None if there is no report below the page's folder or its parent folder.
     """
     report = folder.resolve() / "report" / "index.html"
     here = page.absolute().parent.resolve()

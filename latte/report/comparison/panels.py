@@ -21,11 +21,10 @@ _FIGURES = ("top1", "loss", "agreement")
 
 
 def differences(rows: Sequence[Row]) -> dict[str, Any] | None:
-    """Return the accuracy per class of each classifier, and the two that the page shows first.
+    """Return the accuracy per class of zero-shot CLIP and of each method, to compare any two.
 
-    The two are the best two methods, the better one last; a single method follows zero-shot CLIP.
-    The result is None if there are no labelled images, or if rows differ in the number of images
-    per class.
+    At first, the page compares the two best methods, or a single method with zero-shot CLIP. The
+    result is None without labelled images, or if rows differ in the number of images per class.
     """
     known = [row for row in rows if row.runs and all(run.classes for run in row.runs)]
     images = {
@@ -64,7 +63,6 @@ def _mean(runs: Sequence[Run], classifier: str) -> list[float | None]:
 
 
 def _ranked(rows: Sequence[Row]) -> list[int]:
-    """Return the indices of the rows, the row with the highest accuracy first."""
     scores = [row.adapted.top1.mean if row.adapted else 0.0 for row in rows]
     return sorted(range(len(rows)), key=lambda index: -scores[index])
 
@@ -95,7 +93,7 @@ def _lines(
 
 
 def training_curves(rows: Sequence[Row]) -> dict[str, Any] | None:
-    """Return a chart per metric with a line per run of the best rows; None without metrics."""
+    """Return a chart per metric, which compares runs of the best rows; None without metrics."""
     best = sorted(_ranked(rows)[:COLOURS])
     shown = {f"line-{at}": rows[index] for at, index in enumerate(best, 1)}
     lines = [(css, _metrics(run)) for css, row in shown.items() for run in row.runs]
@@ -117,7 +115,7 @@ def training_curves(rows: Sequence[Row]) -> dict[str, Any] | None:
 
 
 def _metrics(run: Run) -> list[MetricsRow]:
-    """Return the rows of a run's metrics; empty if they cannot be read."""
+    """Return the rows of the run's `metrics.jsonl`; empty if the file cannot be read."""
     try:
         return [*run.files.metrics]
     except (LatteError, OSError):
@@ -127,9 +125,9 @@ def _metrics(run: Run) -> list[MetricsRow]:
 def _curves(
     figure: str, lines: Sequence[tuple[str, list[MetricsRow]]]
 ) -> dict[str, list[tuple[str, Series]]]:
-    """Return the curves of the metric `figure`, as pairs (CSS class, curve), by recorded name.
+    """Return the curves of the metric `figure`, as pairs (CSS class, curve), by name.
 
-    The recorded name is `loss`, for example, or `LEARNER.loss` if each learner records a loss.
+    Names are those of `metrics.jsonl`: `loss`, or `LEARNER.loss` if there are several learners.
     """
     found: dict[str, list[tuple[str, Series]]] = {}
     for css_class, metrics in lines:

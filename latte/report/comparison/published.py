@@ -57,7 +57,7 @@ class Published:
 
 @dataclass(frozen=True)
 class Own:
-    """A measured top-1 accuracy, as a fraction: the mean over seeds."""
+    """A measured top-1 accuracy: the mean over seeds, as a fraction."""
 
     mean: float
     reach: float | None
@@ -81,9 +81,10 @@ class Beside:
 
     @property
     def verdict(self) -> Verdict | None:
-        """`agrees` if the difference is at most the tolerance; None without a published number.
+        """Agreement of measured and published accuracy; None without a published accuracy.
 
-        `unclear` if it exceeds the tolerance by at most `own.reach`; `differs` if by more.
+        `agrees`: the difference is within the tolerance. `unclear`: it exceeds the tolerance by at
+        most half the width of the measured 95 % interval. `differs`: it exceeds it by more.
         """
         if self.difference is None:
             return None
@@ -114,10 +115,10 @@ def _fractions(percentages: Mapping[str, float]) -> dict[str, float]:
 
 
 def match(row: Row, published: Published) -> tuple[str, float] | None:
-    """Return the published method of this row, and its number for the row's dataset.
+    """Return the published method with the row's name, and its top-1 on the row's dataset.
 
-    A recipe that is named after method and dataset, such as `latteclip-eurosat`, matches too. Names
-    are compared without regard to case, and `_` equals `-`.
+    The row may also be named after method and dataset, as in `latteclip-eurosat`. Case is ignored,
+    and `_` equals `-`.
     """
     dataset, name = _plain(row.data.name), _plain(row.method)
     names = (name, name.removesuffix(f"-{dataset}"), name.removeprefix(f"{dataset}-"))
@@ -130,7 +131,7 @@ def match(row: Row, published: Published) -> tuple[str, float] | None:
 
 
 def measured(runs: Sequence[Run]) -> Own | None:
-    """Return the mean top-1 accuracy over runs, one per seed; None without labelled images."""
+    """Return the mean top-1 of runs with different seeds; None without labelled images."""
     values = [run.adapted.top1 for run in runs if run.adapted]
     if not values:
         return None
@@ -141,13 +142,13 @@ def measured(runs: Sequence[Run]) -> Own | None:
 
 
 def beside(row: str, dataset: str, own: Own, published: Published) -> Beside:
-    """Pair the measured accuracy `own` with the published one of this row and dataset."""
+    """Pair the measured accuracy `own` with the published accuracy of this row and dataset."""
     number = published.rows.get(row, {}).get(dataset)
     return Beside(row, own, number, tolerance(dataset, published))
 
 
 def tolerance(dataset: str, published: Published) -> float:
-    """Return the largest difference from a published top-1 that counts as agreement, a fraction.
+    """Return the largest difference, as a fraction, at which measured and published top-1 agree.
 
     Papers do not report how much results differ between seeds. The tolerance is therefore twice the
     standard deviation of the published methods' top-1 on `dataset`, but at least `LEAST_TOLERANCE`.
@@ -158,9 +159,10 @@ def tolerance(dataset: str, published: Published) -> float:
 
 
 def average(row: str, numbers: Sequence[tuple[str, Own]], published: Published) -> Beside:
-    """Return the mean of `numbers`, pairs (dataset, measured accuracy), with the published mean.
+    """Return a method's measured mean over datasets beside the published mean.
 
-    Interval and tolerance assume that deviations on different datasets are independent.
+    `numbers` are pairs (dataset, measured accuracy). The interval and the tolerance of the mean
+    assume that deviations on different datasets are independent.
     """
     names, own = zip(*numbers, strict=True)
     reaches = [one.reach for one in own if one.reach is not None]

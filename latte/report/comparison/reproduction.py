@@ -23,14 +23,14 @@ _DATASET = "{dataset}"
 
 
 class RowSettings(Options):
-    """Recipe of one row of a table."""
+    """Recipe that reproduces one row of a published table."""
 
     recipe: str = Field(description="name of a shipped recipe, or a file beside the table")
     set: dict[str, Any] = Field(default={}, description="changed values by key path")
 
 
 class TableSettings(Options):
-    """Content of a file that describes a table."""
+    """Content of a file that describes a published table and the recipes of its rows."""
 
     title: str = Field(description="what the table is about")
     published: str = Field(description="file with the published numbers, beside the table")
@@ -46,7 +46,7 @@ class ChangeSettings(Options):
 
 @dataclass(frozen=True)
 class Table:
-    """A published table: the content of its file, and the published numbers."""
+    """A published table to reproduce: its description and the published numbers."""
 
     path: Path
     settings: TableSettings
@@ -63,19 +63,19 @@ class Cell:
 
 
 def read_table(path: Path) -> Table:
-    """Read a table from the file `path`, or the table with the name `path` that latte ships."""
+    """Read the description of a table; `path` is a file or the name of a table that latte ships."""
     file = find_file(path)
     settings = read_settings(file, TableSettings)
     return Table(file, settings, read_published(file.parent / settings.published))
 
 
 def read_changes(path: Path) -> dict[str, str]:
-    """Read recipe values by key path from a file such as `tiny.yaml`, as texts for `--set`."""
+    """Read changed settings from a file such as `tiny.yaml`: texts for `--set`, by key path."""
     return _as_texts(read_settings(find_file(path), ChangeSettings).set)
 
 
 def changes_of(texts: Sequence[str]) -> dict[str, str]:
-    """Return the values of `KEY=VALUE` texts by key. Raises `LatteError` for several values."""
+    """Parse `KEY=VALUE` texts into a dict. Raises `LatteError` for several values, as in `1,2`."""
     found = {}
     for text in texts:
         key, _, value = text.partition("=")
@@ -86,7 +86,7 @@ def changes_of(texts: Sequence[str]) -> dict[str, str]:
 
 
 def chosen_datasets(table: Table, chosen: str | None) -> list[str]:
-    """Return the datasets of the table that `chosen` names, such as `a,b`; None means all."""
+    """Return the table's datasets that are named in `chosen`, such as `a,b`; None means all."""
     known = table.settings.datasets
     if chosen is None:
         return [*known]
@@ -107,7 +107,7 @@ def plan_dataset(
     registry: Registry,
     limit: int | None,
 ) -> list[Cell]:
-    """Return the cells of one dataset (a column of the table), one per row."""
+    """Plan the runs of one dataset, a column of the table: a cell per row."""
     cells = []
     for name, row in table.settings.rows.items():
         values = {**_as_texts(row.set), **changes}

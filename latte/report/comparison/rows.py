@@ -32,14 +32,14 @@ _USE = ".use"
 
 @dataclass(frozen=True)
 class Result:
-    """Accuracy of a classifier over the runs of a row, and the gain over zero-shot CLIP."""
+    """Mean accuracy of a classifier over the runs of a row, and its gain over zero-shot CLIP."""
 
     top1: Spread
     gain: Interval
 
     @property
     def gain_over(self) -> str:
-        """Sources of variation that the gain's 95 % interval covers."""
+        """Variation that the gain's 95 % interval covers: `images`, or `seeds and images`."""
         return "seeds and images" if self.top1.runs > 1 else "images"
 
     def gain_text(self, images: int) -> str:
@@ -49,7 +49,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Row:
-    """Result of one recipe on one dataset, over seeds."""
+    """A row of a comparison: results of one recipe on one dataset, over seeds."""
 
     method: str
     labels: tuple[str, ...]
@@ -78,17 +78,17 @@ class Row:
 
     @property
     def name(self) -> str:
-        """Method and distinguishing labels on one line."""
+        """The method, with the settings that distinguish this row, on one line."""
         return " ".join([self.method, *self.distinguishing])
 
     @property
     def left_out(self) -> int:
-        """Number of differing settings that `distinguishing` leaves out."""
+        """Number of settings that differ from other rows, but are not shown in `distinguishing`."""
         return len(self.labels) - len(self.distinguishing)
 
     @property
     def baseline(self) -> Spread | None:
-        """Zero-shot accuracy; without a deviation if the accuracy is the same for all seeds."""
+        """Mean zero-shot accuracy over seeds; a deviation of 0 is left out."""
         return self.zero_shot and replace(
             self.zero_shot, deviation=self.zero_shot.deviation or None
         )
@@ -101,7 +101,7 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """The guard's verdict, such as `likely better (0.93)`; for several seeds, the counts."""
+        """The guard's verdict, as `likely better (0.93)`; for several seeds, runs per verdict."""
         found = [run.verdict for run in self.runs]
         if len(found) == 1 or not any(found):
             return verdict_label(found[0] if found else None)
@@ -110,15 +110,15 @@ class Row:
 
     @property
     def own_images(self) -> int:
-        """Number of test images of the first run that are also training images with a posterior."""
+        """Number of test images that are also training images; 0 if the run has no posterior."""
         return self.runs[0].own_images if self.runs else 0
 
 
 def make_rows(runs: Sequence[Run]) -> tuple[list[Row], list[LatteError]]:
-    """Return rows ordered by dataset, method and settings, and errors about repeated runs.
+    """Return the rows of a comparison, and an error per run that repeats another run.
 
-    Runs with different evaluation images, training images or weights are in different rows, even if
-    their recipes have the same name.
+    Rows are ordered by dataset, method and settings. Runs with different evaluation images,
+    training images or weights are in different rows, even if their recipes have the same name.
     """
     groups: dict[str, dict[int, Run]] = {}
     repeated = []
@@ -138,7 +138,11 @@ def make_rows(runs: Sequence[Run]) -> tuple[list[Row], list[LatteError]]:
 
 
 def differing_keys(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the keys in which `settings` differ; `INPUTS` only if two differ in nothing else."""
+    """Return the keys in which the runs' `settings` differ.
+
+    `INPUTS` (a digest of images, labels and weights) is left out if the other keys already
+    distinguish all `settings`.
+    """
     keys = dict.fromkeys(key for one in settings for key in one)
     differing = [key for key in keys if len({_identity(one, key) for one in settings}) > 1]
     named = [key for key in differing if key != INPUTS]
@@ -169,7 +173,7 @@ def distinguishing_keys(settings: Sequence[Mapping[str, Any]], keys: Sequence[st
 def labels(
     settings: Mapping[str, Any], keys: Sequence[str], *, components: bool = False
 ) -> tuple[str, ...]:
-    """Return `key=value` for each of `keys`, with keys shortened as far as they stay distinct.
+    """Return a text `key=value` per key; keys are shortened as long as they stay distinct.
 
     With `components`, `guard.use=latte-x/evidence` becomes `guard=evidence`.
     """
@@ -185,7 +189,7 @@ def labels(
 
 
 def order(settings: Mapping[str, Any], keys: Sequence[str]) -> tuple[tuple[int, float, str], ...]:
-    """Return a sort key of a row's settings; numbers are sorted by size, before texts."""
+    """Return a key to sort rows by their settings: numbers by size, then texts."""
     values = [settings.get(key) for key in keys]
     return tuple(
         (0, float(value), "") if isinstance(value, int | float) else (1, 0.0, repr(value))
@@ -236,7 +240,7 @@ def _row(runs: Sequence[Run], row_labels: tuple[str, ...], distinguishing: tuple
 
 
 def _result(scores: Sequence[Score | None]) -> Result | None:
-    """Return the result over the runs that have a score; None if no run has one."""
+    """Return mean accuracy and gain of the runs that were evaluated; None if no run was."""
     known = [score for score in scores if score]
     if not known:
         return None

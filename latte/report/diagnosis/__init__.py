@@ -1,1 +1,1 @@
-"""Diagnose runs: measures of what adapting changed, most of which need no labels."""
+"""Diagnose runs: measure what adapting changed, mostly without labels."""

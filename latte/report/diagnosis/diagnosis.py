@@ -136,7 +136,7 @@ def diagnose_run(run: Run, workspace: Workspace) -> Diagnosis:
 
 
 def align(runs: Sequence[Sequence[Section]]) -> list[Aligned]:
-    """Return each measure's values in all runs, by section, in the order of first occurrence."""
+    """Return each measure with its values in all runs, grouped by section of the diagnosis."""
     found: dict[str, dict[str, tuple[str, Measure, list[float]]]] = {}
     for number, sections in enumerate(runs):
         for section in sections:
@@ -152,7 +152,7 @@ def align(runs: Sequence[Sequence[Section]]) -> list[Aligned]:
 
 
 def verdict_section(verdict: Verdict) -> Section:
-    """Return the section of a diagnosis about a guard's verdict: probability, strength, signals."""
+    """Return the section on a guard's verdict: its probability, strength and label-free signals."""
     probability = math.nan if verdict.probability is None else verdict.probability
     signals = (
         Measurement(Measure(f"signal.{name}", name, "index", "a signal of the guard"), value)

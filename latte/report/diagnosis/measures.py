@@ -21,7 +21,7 @@ points. `cosine`: a cosine or a difference of cosines. `index`: a plain number, 
 
 @dataclass(frozen=True)
 class Measure:
-    """A quantity that is measured in every run."""
+    """A quantity that is measured in every run, with its name, unit and explanation."""
 
     key: str
     name: str
@@ -105,7 +105,7 @@ CLOSEST = Measure(
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Nearest images of all training images, or of a sample of them (the queries)."""
+    """The images nearest to each training image, or to each image of a sample (the queries)."""
 
     queries: Tensor
     """(Q,): indices of the images whose neighbours are known."""
@@ -114,7 +114,7 @@ class Neighbours:
 
 
 def find_neighbours(features: Tensor, seed: int, progress: Progress) -> Neighbours:
-    """Return the neighbours of images with unit features (N, D), or of a sample of these images."""
+    """Find the images nearest to each image, or to each of a sample, by unit features (N, D)."""
     queries = choose_queries(len(features), seed)
     with progress.task("nearest images", len(queries), "images") as task:
         _, nearest = nearest_neighbours(
@@ -128,7 +128,7 @@ def find_neighbours(features: Tensor, seed: int, progress: Progress) -> Neighbou
 
 
 def choose_queries(images: int, seed: int) -> Tensor:
-    """Return the indices of all images, or of `QUERIES` random images, ascending: (Q,) int64."""
+    """Return ascending indices (Q,) of all images, but at most of `QUERIES` random images."""
     if images <= QUERIES:
         return torch.arange(images)
     generator = torch.Generator().manual_seed(seed)
@@ -136,7 +136,7 @@ def choose_queries(images: int, seed: int) -> Tensor:
 
 
 def purity(labels: Tensor, near: Neighbours) -> Tensor:
-    """Return, for each query image, the share of its nearest images with the same label: (Q,).
+    """Return the share (Q,) of each query image's nearest images that have the same label.
 
     `labels` (N,) are the labels of all images. If n other images have the query's label, at most
     the n nearest images count, so that small classes can reach 1 too. For n = 0, the value is NaN.
@@ -150,14 +150,14 @@ def purity(labels: Tensor, near: Neighbours) -> Tensor:
 
 
 def purity_by_chance(labels: Tensor) -> float:
-    """Return the expected `purity` if labels (N,) were independent of the neighbours."""
+    """Return the expected share of neighbours with the same label if labels (N,) are shuffled."""
     counts = labels.bincount().double()
     several = counts[counts > 1]
     return float((several * (several - 1)).sum() / several.sum() / (len(labels) - 1))
 
 
 def purity_measure(labels: Tensor, near: Neighbours) -> Measurement:
-    """Return the mean purity of labels (N,); NaN if no label occurs twice."""
+    """Measure the mean share of neighbours with the same label; NaN if no label occurs twice."""
     return Measurement(PURITY, float(purity(labels, near).nanmean()), purity_by_chance(labels))
 
 

@@ -57,7 +57,7 @@ def as_json(found: Diagnoses) -> dict[str, Any]:
 
 
 def notes(found: Diagnoses) -> list[str]:
-    """Return sentences that limit the diagnoses, such as that a run used true labels."""
+    """Return caveats about the diagnoses, for example that a run used true labels."""
     notes = []
     oracles = [one_line(one.run.folder.name) for one in found.runs if one.run.oracle]
     if oracles:
@@ -117,7 +117,6 @@ def _number(value: float) -> float | None:
 
 
 def _about(one: Diagnosis) -> list[str]:
-    """Return lines with the run's name, numbers of images and classes, and the guard's verdict."""
     images = plural(one.training_images, "training image")
     size = f"{images}, {plural(one.classes, 'class', 'classes')}"
     verdict = one.run.verdict
@@ -144,7 +143,7 @@ def _single(one: Diagnosis) -> Iterator[str]:
 
 
 def _section(section: Section, images: int, explained: set[str]) -> Iterator[str]:
-    """Yield the lines of a section, a measurement per row; explanations are not repeated."""
+    """Yield the lines of a section, one row per measurement; each measure is explained once."""
     rows = []
     for one in section.measurements:
         reading = "" if one.measure.reading in explained else one.measure.reading
@@ -157,7 +156,7 @@ def _section(section: Section, images: int, explained: set[str]) -> Iterator[str
 
 
 def _certainty(one: Measurement, images: int) -> str:
-    """Return the value expected by chance, or else the interval, in brackets; empty if unknown."""
+    """Return in brackets the value expected by chance or the 95 % interval; empty without both."""
     if one.chance is not None:
         return f"(by chance: {value_text(one.measure, one.chance, images)})"
     if one.interval is not None:
@@ -168,7 +167,7 @@ def _certainty(one: Measurement, images: int) -> str:
 
 
 def _side_by_side(runs: Sequence[Diagnosis], number: int) -> Iterator[str]:
-    """Yield the lines of a table with a column per run; the first run has the number `number`."""
+    """Yield the lines of a table with a column per run; runs are numbered from `number`."""
     known = [[one.labelled] if one.labelled else [] for one in runs]
     parts = (
         (align([one.sections for one in runs]), [one.training_images for one in runs]),

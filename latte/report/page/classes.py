@@ -59,7 +59,7 @@ def class_changes(results: RunResults) -> dict[str, Any] | None:
 
 
 def class_row(name: str, images: int, before: float, after: float) -> ClassRow:
-    """Return a class's row; `before` and `after` are the accuracies on its `images` images."""
+    """Return a class's row; `before` and `after` are its accuracies on `images` images."""
     return ClassRow(
         name,
         images,

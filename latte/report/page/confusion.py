@@ -27,8 +27,8 @@ Pair = tuple[int, int]
 def confusions(results: RunResults) -> dict[str, Any] | None:
     """Return the confusions of a run; None if there is no labelled evaluation split.
 
-    `pictures` has name, heat map and kinds of cells (`right`, `wrong`) per classifier, and `drawn`
-    is the number of classes that have their own row in the heat maps.
+    In the result, `pictures` has per classifier: name, heat map, and kinds of cells that occur
+    (`right`, `wrong`). `drawn` is the number of classes with their own row in the heat maps.
     """
     if not {ZERO_SHOT, ADAPTED} <= results.confusions.keys():
         return None
@@ -54,9 +54,10 @@ def confusions(results: RunResults) -> dict[str, Any] | None:
 
 
 def chosen_classes(cells: Mapping[Pair, int], classes: int) -> list[int]:
-    """Return the labels of a heat map's rows: all, or the `DRAWN` labels with the most errors.
+    """Return the classes of a heat map's rows: all, or the `DRAWN` classes with the most errors.
 
-    In a selection, the label that a label is most often confused with follows it.
+    If some are left out, each class precedes the remaining class that it is most often confused
+    with.
     """
     if classes <= DRAWN:
         return [*range(classes)]
@@ -107,7 +108,7 @@ def heat_map(cells: Mapping[Pair, int], names: Sequence[str], label: str) -> Mar
 def _pairs(
     before: Mapping[Pair, int], after: Mapping[Pair, int], names: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Return how often each model makes each error, and its share of the true class's images."""
+    """Return each error (true and predicted class) with its counts before and after adapting."""
     totals = _images_by_class(after)
     found = sorted({pair for pair in (*before, *after) if pair[0] != pair[1]})
     return [

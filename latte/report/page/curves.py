@@ -23,14 +23,14 @@ Curve = tuple[str, str, Markup]
 
 @dataclass(frozen=True)
 class Figure:
-    """Title and note of a recorded number."""
+    """Title, note and tick format for the chart of one metric."""
 
     title: str
     note: str = ""
     tick: charts.Format = charts.plain_tick
 
     def title_of(self, name: str) -> str:
-        """Return the title, with the learner if the recorded name begins with a learner's name."""
+        """Return the title of the metric `name`; for `LEARNER.loss`, it contains the learner."""
         learner = name.rpartition(".")[0]
         return f"{self.title}, {one_line(learner)}" if learner else self.title
 
@@ -68,9 +68,9 @@ def curves(results: RunResults) -> dict[str, list[Curve]]:
 
 
 def recorded(rows: Sequence[charts.Row], figure: str) -> list[tuple[str, str]]:
-    """Return (event, name) of each recorded metric with the name `figure` or `LEARNER.figure`.
+    """Find pairs (event, name) of the metric `figure`, which learners record as `LEARNER.figure`.
 
-    Parameters of a loss (`loss.NAME` or `LEARNER.loss.NAME`) do not count, whatever their name.
+    Parameters of a loss (`loss.NAME` or `LEARNER.loss.NAME`) are left out, whatever their name.
     """
     for event in _EVENTS:
         parts = [(name, *name.rpartition(".")[::2]) for name in charts.figures(rows, event)]
@@ -89,7 +89,6 @@ def _drawn(
     wanted: Iterable[tuple[Figure, str, str]],
     zero_shot: charts.Reference | None,
 ) -> Iterator[Curve]:
-    """Yield one chart per (figure, event, name) in `wanted` that has a finite value."""
     for figure, event, name in wanted:
         found, title = charts.series(rows, event, name), figure.title_of(name)
         if not found.samples:

@@ -53,8 +53,8 @@ def thumbnail(image: ImageReference, size: int, square: bool) -> Thumbnail | Non
 def gallery(results: RunResults, images: int, size: int) -> dict[str, Any]:
     """Return at most `images` cards, with thumbnails whose longer side has `size` pixels.
 
-    `classes` has label and name of each class on the cards, sorted by name, and `audit` is a
-    sentence on the number of correct pseudo-labels; None if no true label is known.
+    `classes` has (label, name) of each class on the cards, sorted by name. `audit` is a sentence
+    on the number of correct pseudo-labels, or None if no true label is known.
     """
     thumbnails = cache(thumbnail)  # an image may be in many groups
     names = results.class_names

@@ -1,4 +1,4 @@
-"""Changes by adapting that need no true labels: pseudo-labels per class, and prototypes."""
+"""Show what adapting changed, without true labels: pseudo-labels per class, and prototypes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MOST_FLOWS = 14
 
 @dataclass(frozen=True)
 class LabelRow:
-    """Number of training images with one class as zero-shot label, and as adapted label."""
+    """A class, and how many training images zero-shot CLIP and the adapted model assign to it."""
 
     name: str
     frozen: int
@@ -52,10 +52,10 @@ def label_counts(names: Sequence[str], counts: Sequence[tuple[int, int]]) -> dic
 
 
 def flows(results: RunResults) -> dict[str, Any] | None:
-    """Return how many labels changed from which class to which; None if nothing was recorded.
+    """Count label changes by pair (zero-shot class, adapted class); None if none are recorded.
 
-    A row's share is that of all images with its zero-shot label. `pairs` is the number of different
-    changes, and `covered` the share of all changed images that `rows` have.
+    `share` is relative to all images of the row's zero-shot class. `pairs` is the number of pairs,
+    and `rows` has the most frequent pairs. `covered` is their share of all changed images.
     """
     recorded = results.label_flows
     if not recorded:
@@ -89,9 +89,9 @@ def flows(results: RunResults) -> dict[str, Any] | None:
 def moved_prototypes(results: RunResults) -> list[dict[str, Any]]:
     """Return, per learner, the classes whose prototypes moved most, farthest first.
 
-    `moved`, `before` and `after` of a class are cosines: of its text and its adapted prototypes
-    (their mean), and of it and the class whose adapted prototype is nearest. `still` is true if no
-    prototype moved.
+    `moved` is the mean cosine between a class's text and its adapted prototypes. `before` and
+    `after` are cosines to the class that is nearest after adapting. `still` is true if no prototype
+    moved.
     """
     names = [one_line(name) for name in results.class_names]
     several = len(results.prototypes) > 1

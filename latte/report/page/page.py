@@ -37,7 +37,7 @@ def run_page(
         results: the results of a run, which reporters receive.
         gallery_images: largest number of training images in the gallery.
         thumbnail_size: length of the longer side of a thumbnail in pixels.
-        mistakes: relative address of the page from `mistakes_page`, to link to.
+        mistakes: relative address of the page by `mistakes_page`, for a link to it.
 
     Example:
         from latte.api import run_page, write_text
@@ -82,7 +82,6 @@ def run_page(
 
 
 def _present(results: RunResults) -> dict[str, Any] | None:
-    """Return a sentence on the classes that occur, and the names of classes without an image."""
     if results.present is None:
         return None
     sentence = sentences.present_sentence(results.present, len(results.class_names))
