@@ -37,5 +37,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """Return all names, including those that are not imported yet."""
     return sorted({*globals(), *__all__})

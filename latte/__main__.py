@@ -1,4 +1,4 @@
-"""`python -m latte`, for environments whose scripts are not on the path."""
+"""Run latte as `python -m latte`, for systems that do not find the command `latte`."""
 
 from latte.cli.main import main
 

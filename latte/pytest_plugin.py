@@ -28,7 +28,7 @@ def latte_clip() -> StubClip:
 
 @pytest.fixture
 def latte_context(tmp_path: Path) -> Context:
-    """Return a CPU `Context` with its recipe in `tmp_path` and a `StubClip` as frozen CLIP."""
+    """Return a `Context` on the CPU, with a `StubClip` and with `tmp_path` as recipe folder."""
     from latte.testing.fixtures import make_context
 
     return make_context(tmp_path)

@@ -92,5 +92,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """Return the public names, including names that are not imported yet."""
     return [*__all__]

@@ -1,4 +1,4 @@
-"""Building blocks for datasets that read files and folders; importing this does not load torch."""
+"""Building blocks for datasets that read files and folders; this module does not load torch."""
 
 from latte.data.sources.classes import (
     CLASS_FOLDERS,

@@ -1,4 +1,4 @@
-"""The command line: each module has one or more commands; starting latte does not import torch."""
+"""Command-line interface: a module per group of commands. Starting it does not import torch."""
 
 import time
 

@@ -47,7 +47,10 @@ def components(
 
 
 def in_recipe(kind: Kind, name: str, rows: Sequence[OptionRow] = ()) -> str:
-    """Return the line of a recipe that names a component, with its required options in `rows`."""
+    """Return a line for a recipe that names a component, such as `labels: [nearest]`.
+
+    `rows` are all options of the component; the line contains the required options.
+    """
     if kind == "model":
         return f"model: plugin:{name}"
     required = "".join(f", {row.name}: ..." for row in rows if row.required and "." not in row.name)
@@ -87,7 +90,7 @@ _LIMITS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "multiple_of": "multi
 
 @dataclass(frozen=True)
 class OptionRow:
-    """Option of a component, for display; option b inside option a has the name `a.b`."""
+    """Option of a component, as a row of a table. Option b inside option a is called `a.b`."""
 
     name: str
     type: str
@@ -100,9 +103,10 @@ class OptionRow:
 def option_rows(
     model: type[Options], prefix: str = "", given: Mapping[str, Any] | None = None
 ) -> Iterator[OptionRow]:
-    """Yield the options of `model`, each followed by the options inside it.
+    """Yield the options of `model`, each followed by its nested options.
 
-    The values in `given` override defaults, as an option's default value does for those inside it.
+    `given` maps names of options to defaults that replace the defaults of `model`. For nested
+    options, they come from the default of the outer option.
     """
     # Required fields have no default, and some defaults are computed from other fields.
     values = {
@@ -128,7 +132,7 @@ def option_rows(
 
 
 def default_in_words(row: OptionRow) -> str:
-    """Return `required`, or the default as a recipe would write it."""
+    """Return the default of an option in recipe syntax, or the word `required`."""
     if row.required:
         return "required"
     match row.default:

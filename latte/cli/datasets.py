@@ -62,7 +62,7 @@ def list_(context: typer.Context) -> None:
 
 @datasets.command()
 def show(name: NameArgument) -> None:
-    """Show a dataset's layout, templates, prompts of the LatteCLIP paper, and how to get it."""
+    """Show a dataset's folder layout, templates, LatteCLIP's prompts for it, and how to get it."""
     facts = published.find_facts(name)
     console = results()
     console.print(facts.title, style="bold")
@@ -78,7 +78,7 @@ def check(
         typer.Option("--split", metavar="FILE", help="A split file in root, if not CoOp's."),
     ] = None,
 ) -> None:
-    """List what is missing, misplaced or different from the published dataset.
+    """List what is missing, misplaced or changed in your copy of a published dataset.
 
     The exit code is 2 if the dataset cannot be used as it was published.
     """
@@ -128,7 +128,10 @@ def _folder(facts: published.Facts, root: Path | None) -> Path:
 
 
 def presence(facts: published.Facts) -> str:
-    """Return `yes`, `part` or `no` by the dataset's folders and split file; `?` if unknown."""
+    """Return if a dataset is on this machine: `yes`, `no`, or `part` if files are missing.
+
+    Returns `?` if no folder for datasets is set.
+    """
     root = dataset.default_root(facts)
     if root is None:
         return "?"

@@ -259,7 +259,6 @@ def _archive(cache: Path | None) -> Archive:
 
 
 def _print_paragraph(number: int, *lines: RenderableType) -> None:
-    """Print paragraph `number`, counted from 0; an empty line separates paragraphs."""
     console = results()
     if number:
         console.print()

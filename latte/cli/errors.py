@@ -73,10 +73,11 @@ def print_error(error: LatteError) -> None:
 def print_stopped(
     received: Sequence[signal.Signals], stopped: BaseException | None = None, *, continues: bool
 ) -> int:
-    """Print that Ctrl-C or the signal `received` stopped the command; return the exit code.
+    """Print that Ctrl-C or a signal stopped the command; return the exit code.
 
-    `continues` is True if the same command would continue the work. The notes of the exception
-    `stopped` and of its causes say at which step.
+    `received` is empty after Ctrl-C. `continues` is True if the same command would continue the
+    work. Notes of the exception `stopped`, such as the step at which training continues, are
+    printed.
     """
     word = _SIGNALS[received[0]] if received else "Interrupted"
     notes: list[str] = []
@@ -118,7 +119,10 @@ def _culprit(error: BaseException) -> str:
 
 
 def discard_unwritten_output() -> None:
-    """Discard output that cannot be written, which Python would try to write again at exit."""
+    """Flush stdout and stderr, and discard text that cannot be written.
+
+    Otherwise Python would try to write the text again when it exits.
+    """
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -127,10 +131,10 @@ def discard_unwritten_output() -> None:
 
 
 def open_standard_streams() -> None:
-    """Replace closed standard streams by the null device, and make any file name printable.
+    """Replace closed standard streams by the null device, and accept file names that are not UTF-8.
 
-    Otherwise the next opened file would get the file descriptor of the closed stream, and printed
-    text would be written into this file.
+    Otherwise the next opened file would get the file descriptor of a closed stream, and printed
+    text would be written into the file.
     """
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         if getattr(sys, name) is None:
@@ -146,10 +150,10 @@ def open_standard_streams() -> None:
 
 
 class WarningHandler(logging.Handler):
-    """Print latte's own warnings as plain lines on stderr."""
+    """Logging handler that prints latte's own warnings as plain lines on stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print one record."""
+        """Print one log record."""
         _print("warning: ", record.getMessage(), style="yellow")
 
 
@@ -185,7 +189,7 @@ if hasattr(signal, "SIGHUP"):  # not on Windows
 
 @contextmanager
 def ended_by_signals() -> Iterator[list[signal.Signals]]:
-    """Raise `Terminated` in the block at the first SIGTERM or SIGHUP; yield the received signals.
+    """Raise `Terminated` in the `with` block at SIGTERM or SIGHUP; yield the received signals.
 
     A second signal ends the process at once. A signal that the process ignores, such as SIGHUP
     after `nohup`, stays ignored, and a signal that has a handler keeps the handler.
@@ -214,7 +218,7 @@ def ended_by_signals() -> Iterator[list[signal.Signals]]:
 
 
 def machine_error(error: BaseException) -> LatteError | None:
-    """Return a readable error if the machine caused `error` or one of its causes, else None.
+    """Return a readable error if the machine, and not a bug, caused `error`; otherwise None.
 
     Examples are a full disk, missing permission, too little memory, and missing torch.
     """

@@ -137,11 +137,11 @@ def _write(path: Path, text: str) -> None:
 def diagnose(
     runs: shared.RunsArgument, json: shared.JsonOption = False, quiet: shared.QuietOption = False
 ) -> None:
-    """Show what the guard decided, label-free measures, and the gain if test images have labels.
+    """Show the guard's verdict, label-free measures, and the gain if test images have labels.
 
-    For one run, prints the guard's verdict (what the run uses, and why) with the numbers behind it,
-    then the measures, each with an explanation. Several runs are printed side by side. Nothing is
-    trained, and no image is read.
+    The verdict is the guard's decision for the adapted model, zero-shot CLIP or a mix. For one run,
+    the command prints the verdict with its reason and numbers, then each measure with an
+    explanation. Several runs are printed side by side. No image is read.
     """
     shared.require_runs(runs)
     from latte.report.diagnosis.diagnosis import diagnose_runs

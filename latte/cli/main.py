@@ -78,15 +78,16 @@ class CommandGroup(SuggestingGroup):
                     formatter.write_dl(rows)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Return the command that `args` begins with. Raises `LatteError` for an unknown one."""
+        """Find the command that `args[0]` names. Raises `LatteError` for an unknown name."""
         found = super().resolve_command(ctx, args)
         refuse_several_processes(args[0])
         return found
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command. Raises `typer.Abort` at Ctrl-C, with the interruption as its cause.
+        """Run the command; at Ctrl-C, raise `typer.Abort` from the `KeyboardInterrupt`.
 
-        Typer would lose the exception's notes, which say where the command continues.
+        Typer alone would drop the notes of the `KeyboardInterrupt`, which say where the command
+        would continue.
         """
         try:
             return super().invoke(ctx)
@@ -105,7 +106,7 @@ def _command(name: str, target: str) -> Any:
 
 
 def plugin_commands() -> Mapping[str, CommandSpec]:
-    """Return the commands of working plugins by name, except names of latte's own commands."""
+    """Return the commands that plugins add, by name. They cannot replace latte's own commands."""
     try:
         declared = _declared_commands()
     except LatteError:  # the help still works; a command that needs the plugins reports the error
@@ -171,7 +172,7 @@ def latte(
 
 
 def main() -> None:
-    """Run the command line of this process."""
+    """Run `latte` with the arguments of this process, and exit with its exit code."""
     errors.open_standard_streams()
     code = run_command_line(sys.argv[1:])
     errors.discard_unwritten_output()

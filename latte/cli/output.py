@@ -18,12 +18,12 @@ from latte.report.terminal import width
 
 
 class SafeConsole(Console):
-    """Console of rich that escapes control characters in the text it prints."""
+    """Console of the package `rich` that escapes control characters in printed text."""
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
-        """Render like `Console`, with control characters escaped."""
+        """Render like `rich`, but with control characters escaped."""
         for segment in super().render(renderable, options):
             if segment.control:
                 yield segment
@@ -53,7 +53,10 @@ def rows_stream() -> TextIO:
 
 
 def echo(text: object, *, nl: bool = True, err: bool = False) -> None:
-    """Print `text` with control characters escaped, and secrets redacted if `err` (to stderr)."""
+    """Print `text` with control characters escaped.
+
+    If `err` is true, print to stderr and redact secrets.
+    """
     shown = redact(str(text)) if err else str(text)
     typer.echo(on_terminal(shown), nl=nl, err=err)
 

@@ -123,14 +123,14 @@ def predict(
     In folders, files that look like images but have an unsupported format or another suffix count
     as images that could not be read.
 
-    The classifier labels all images, except training images in two cases: those whose class a
-    person gave get this class; and if a labeler of the run labelled all training images together,
-    the others get the class probabilities that the labeler found (the posterior). In the rows of
-    these training images, the column source is `own`; in all other rows, it is `classifier`.
+    The classifier labels all images, except training images in two cases. If a person gave the
+    class of a training image, the image gets this class. If a labeler of the run labelled all
+    training images together, the others get its class probabilities (the posterior). The column
+    source is `own` in these two cases, and `classifier` for all other images.
 
     Scores are probabilities. If the run has a calibration.json, scores are calibrated without
     labels: the classifier's scores by a scale, and the posterior's scores by an exponent. For
-    sigmoid models, the column match is the probability that the best class fits.
+    sigmoid models, the column match is the probability that the best class fits the image.
     """
     _check(run, images, priors, sort_into, link, min_confidence)
     rows_format = format_ or _format_of(output)
@@ -171,7 +171,6 @@ def _check(
     link: bool,
     min_confidence: float | None,
 ) -> None:
-    """Raise `LatteError` if a path does not exist, or options do not go together."""
     from latte.predict.sorting import refuse_inside
 
     if sort_into is None and (link or min_confidence is not None):
@@ -189,7 +188,6 @@ def _check(
 
 
 def _format_of(output: Path | None) -> RowsFormat:
-    """Return the format of the rows in `output` by its suffix; CSV without a file."""
     suffix = output.suffix.lower() if output else ""
     if suffix in _OTHER_FORMATS:
         hint = "name the file .csv or .jsonl (one JSON object per line), or add --format"
@@ -217,7 +215,10 @@ def _write(
 def _print_notes(
     shares: Sequence[Tensor], class_names: Sequence[str], sorter: Sorter | None, skipped: _Skipped
 ) -> None:
-    """Print what was estimated, sorted and skipped; exit with `SOME_SKIPPED` if images were."""
+    """Print the estimated class shares, and numbers of sorted and skipped images.
+
+    The exit code is `SOME_SKIPPED` if images were skipped.
+    """
     from latte.predict.priors import shares_line
 
     if shares:
@@ -250,7 +251,7 @@ class _Skipped:
         return len(self.images)
 
     def write(self, path: Path | None) -> None:
-        """Write the images that were left out; remove an older file if there are none."""
+        """Write the list of skipped images to `path`; if none was skipped, delete an older list."""
         if path is None:
             return
         from latte.data.scan import SkippedImage, write_skipped
@@ -264,7 +265,10 @@ class _Skipped:
 
 
 def _count(images: Sequence[str]) -> int | None:
-    """Return the number of images, at least one; None if paths come from standard input."""
+    """Return the number of images; None if their paths come from standard input.
+
+    Raises `LatteError` if there is no image.
+    """
     from latte.data.sources.walk import LeftOut
     from latte.predict.stream import named_images
 
@@ -279,7 +283,6 @@ def _count(images: Sequence[str]) -> int | None:
 
 
 def _found(images: Sequence[str], sort_into: Path | None, skipped: _Skipped) -> Iterator[Path]:
-    """Yield the paths of all images; report folders that cannot be listed."""
     from latte.data.scan import SkippedImage
     from latte.predict.sorting import refuse_inside
     from latte.predict.stream import named_images

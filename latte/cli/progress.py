@@ -27,7 +27,7 @@ _WIDE = 80
 
 
 def make_progress(quiet: bool = False) -> Progress:
-    """Return progress as bars on a terminal, else as plain lines; nothing is shown if `quiet`."""
+    """Return a progress display: bars on a terminal, else plain lines; nothing if `quiet`."""
     if quiet:
         return SilentProgress()
     console = SafeConsole(stderr=True, highlight=False, markup=False, emoji=False)
@@ -47,7 +47,10 @@ class PlainProgress:
     def task(
         self, name: str, total: int | None, unit: str, done: int = 0
     ) -> Iterator[ProgressTask]:
-        """Print the task's progress, even if an exception ends it; nothing if `total` is 0."""
+        """Print the progress of a task, also when an exception ends the task.
+
+        If `total` is 0, nothing is printed.
+        """
         if total == 0:
             yield SilentTask()
             return
@@ -97,7 +100,7 @@ class RichProgress:
         self._console.print(in_lines(redact(line)), soft_wrap=True, markup=False, highlight=False)
 
     def _new_bars(self) -> Bars:
-        """Return a new display of bars. A restarted display would overwrite its finished bars."""
+        """Return an empty display. A restarted display would overwrite its own finished bars."""
         return Bars(
             TextColumn("{task.description}", markup=False),
             *([] if self._console.width < _WIDE else [BarColumn(bar_width=24)]),
@@ -138,7 +141,6 @@ class _PlainTask:
             self.say(", ".join(filter(None, parts)))
 
     def summary(self, prefix: str) -> str:
-        """Return the number of finished units, such as images, with the time and the rate."""
         seconds = self.clock() - self.started
         rate = _rate(self.done - self.first, seconds, self.unit)
         whole = f"{self.name}: {prefix}{self._count} in {duration(seconds)}"
@@ -167,14 +169,13 @@ class _RichTask:
 
 class _Count(ProgressColumn):
     def render(self, task: Task) -> Text:
-        """Return the number of finished units, and the total."""
         total = "" if task.total is None or task.finished else f"/{task.total:,.0f}"
         return Text(f"{task.completed:,.0f}{total} {task.fields['unit']}")
 
 
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
-        """Return the rate per second: the recent rate while the task runs, then the average."""
+        """Return units per second: the recent rate while the task runs, then the average."""
         speed = task.finished_speed or task.speed
         return Text(f"{three_digits(speed)} {task.fields['unit']}/s" if speed else "")
 

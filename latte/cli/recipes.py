@@ -88,8 +88,9 @@ def check(
     """Check a recipe and its paths, and print all its values, defaults included, with their origin.
 
     No model is loaded and no image is opened. The dataset's folders, class names and lists of
-    images are checked, except those of plugins. Warns of files that look like images and are not
-    read, of links that leave the dataset's folder, and of too few images for the class names.
+    images are checked, unless a plugin provides the dataset. Warns of files that look like images
+    but are not read, of links that leave the dataset's folder, and of too few images for the class
+    names.
     """
     from latte.data.few_images import warn_of_few
     from latte.run.ready import check_dataset, check_models

@@ -90,7 +90,7 @@ def review(
     open_: OpenOption = True,
     as_json: JsonOption = False,
 ) -> None:
-    """Answer what some images show, to measure whether adapting helped and to correct labels.
+    """Answer questions about images, to measure whether adapting helped and to correct labels.
 
     The page asks mainly about images on which zero-shot CLIP and the adapted model disagree.
     Answers are stored in review.jsonl in the run folder. To go on later, run the command again.
@@ -136,7 +136,6 @@ def _import(opened: Review, file: Path) -> None:
 
 
 def _print(opened: Review, as_json: bool) -> None:
-    """Print the result of the answers so far; with `as_json`, print the numbers as JSON."""
     from latte.review.sentences import contradictions
 
     stored = opened.stored()
@@ -176,7 +175,6 @@ def _write_sheet(opened: Review, folder: Path, count: int, teach: bool) -> None:
 
 
 def _picture(opened: Review) -> Callable[[int, int], bytes]:
-    """Return a function `picture(index, side)`; see `picture_of`."""
     from latte.review.contact_sheet import picture_of
     from latte.run.reopen import open_workspace
 
@@ -185,7 +183,6 @@ def _picture(opened: Review) -> Callable[[int, int], bytes]:
 
 
 def _serve(opened: Review, host: str, port: int, open_: bool) -> None:
-    """Serve the page until Ctrl-C."""
     try:
         import uvicorn
 
@@ -210,7 +207,6 @@ def _serve(opened: Review, host: str, port: int, open_: bool) -> None:
 
 
 def _listening(host: str, port: int) -> socket.socket:
-    """Return a listening socket. Raises `LatteError` if the address cannot be used."""
     if host in ("", "0.0.0.0", "::"):
         hint = "give this machine's own address in the network"
         raise LatteError("no browser can open this address", where="--host", hint=hint)

@@ -34,7 +34,7 @@ class SuggestingGroup(TyperGroup):
     """Group of commands, such as `latte descriptions`, that suggests a name for a misspelt one."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Return the command that `args` begins with. Raises `LatteError` for an unknown one."""
+        """Find the command that `args[0]` names. Raises `LatteError` for an unknown name."""
         if self.get_command(ctx, args[0]) is None:
             near, group = did_you_mean(args[0], self.list_commands(ctx)), ctx.command_path
             what = args[0] if group == "latte" else f"{group} {args[0]}"
@@ -64,7 +64,7 @@ def command_group(name: str, summary: str = "") -> typer.Typer:
 
 @contextmanager
 def naming(argument: str) -> Iterator[None]:
-    """Add the argument's name, such as `RUN`, to the location of errors raised in the block."""
+    """Add the argument's name, such as `RUN`, to the location of errors in the `with` block."""
     try:
         yield
     except RecipeErrors:
@@ -145,7 +145,10 @@ def complete_run(incomplete: str) -> list[str]:
 
 
 def _below(incomplete: str, wanted: Callable[[Path], bool]) -> list[str]:
-    """Return the `wanted` paths that begin with `incomplete`, or are in a folder that does."""
+    """Return the paths that begin with `incomplete`, and the paths directly inside such folders.
+
+    Paths for which `wanted` returns False are left out.
+    """
 
     def matching(pattern: str) -> list[str]:
         return [*islice(glob.iglob(pattern), _MOST_ENTRIES)]  # noqa: PTH207 - keeps `./`
@@ -229,7 +232,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def file_or_names(classes: str | None) -> Path | list[str] | None:
-    """Return `--classes` as a file or a list of names; None means the sub-folders' names."""
+    """Return the option `--classes` as a path or a list of names; None if it was not given."""
     if classes is None:
         return None
     path = Path(classes)
@@ -253,7 +256,7 @@ def known_kind(kind: str) -> Kind:
 
 
 def refuse_several_processes(command: str) -> None:
-    """Raise `LatteError` if torchrun started several processes of a command for one process.
+    """Raise `LatteError` if torchrun started several processes of a command that needs only one.
 
     All but the main process end silently with the same exit code.
     """
@@ -272,7 +275,10 @@ def refuse_several_processes(command: str) -> None:
 
 @contextmanager
 def together() -> Iterator[bool]:
-    """Connect torchrun's processes for the block; yield True in the main process, else False."""
+    """Connect the processes that torchrun started, for the `with` block.
+
+    Yields True in the main process, and False in all others.
+    """
     start = start_of(os.environ)
     if start is None:
         yield True

@@ -53,7 +53,7 @@ def sweep(
 ) -> None:
     """Run recipes with several seeds and values, then compare; finished runs are reused.
 
-    A run's folder is named by the content of its recipe, so the same sweep, started again,
+    The name of a run folder depends only on the recipe's values. So a sweep that is started again
     continues where it stopped. A run that fails does not stop the others.
     """
     from latte.report.comparison.comparison import compare_runs
@@ -144,9 +144,9 @@ def reproduce(
     limit: shared.LimitOption = None,
     quiet: shared.QuietOption = False,
 ) -> None:
-    """Run a published table and print your results beside it; finished runs are reused.
+    """Repeat the experiments of a published table; print your results beside the published ones.
 
-    Datasets that are not on this machine are left out and listed.
+    Finished runs are reused. Datasets that are not on this machine are left out and listed.
     """
     from latte.report.comparison import reproduction
     from latte.results.identity import NOT_IDENTITY
@@ -208,7 +208,7 @@ def _run_cells(
 
 
 def _by_reason(absent: Mapping[str, str]) -> list[str]:
-    """Return a line per reason why datasets are not on this machine."""
+    """Return one line per reason, with the datasets that are missing for this reason."""
     from latte.components.datasets.published.dataset import UNSET, what_to_set
 
     names: dict[str, list[str]] = {}
@@ -223,7 +223,7 @@ def print_table(
 ) -> None:
     """Print measured beside published accuracies: per dataset, then averages, then notes.
 
-    Runs whose settings were `changed` are not judged.
+    If settings were `changed`, the table does not say if accuracies agree with published ones.
     """
     from latte.report.comparison.published import average, beside, measured
     from latte.results.summary import read_run

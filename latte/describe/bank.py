@@ -24,8 +24,8 @@ ABSENT = -1
 class DescriptionBank:
     """All descriptions of N training images, on the CPU; each distinct text is stored once.
 
-    If every request about an image was refused, its description is the dataset's template with the
-    zero-shot class.
+    If every request about an image was refused, the image gets a template text instead: the
+    dataset's template with the zero-shot class.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class DescriptionBank:
     def from_plans(
         cls, training: TrainingSet, plans: Plans, results: Results, descriptions: Descriptions
     ) -> Self:
-        """Build the bank; `plans` and `results` map each describer to its plan and result."""
+        """Build the bank from the requests (`plans`) and answers (`results`) of each describer."""
         ids = [image.id for image in training.images]
         columns = planned_columns(plans, results)
         ordered = {label: columns[label] for label in descriptions if label in columns}
@@ -84,13 +84,13 @@ class DescriptionBank:
     def rows(
         self, label: str, indices: Tensor, class_labels: Tensor | None, epoch: int, seed: int
     ) -> Tensor:
-        """Choose a text of the description `label` for each of the images `indices` (B,).
+        """Choose for each of B images one text of the recipe's description `label`.
 
         Returns indices (B,) into `unique_texts`. For a description of scope `class`, the text
-        depends only on `class_labels` (B,). With the option `redraw`, an image gets the text of a
-        random group with the image's zero-shot label; this may be the image's own group. If an
-        image or group has several texts, one is sampled uniformly. The sample depends on `seed`,
-        `epoch`, `label` and the image, not on the batch.
+        depends only on `class_labels` (B,). If an image or group has several texts, one is sampled
+        uniformly. With the option `redraw`, an image gets the text of a random group with the same
+        zero-shot label, possibly of its own group. The sample depends on `seed`, `epoch`, `label`
+        and the image in `indices` (B,), not on the batch.
         """
         if label not in self._of_class:
             return self._samplers[label].sample(indices, epoch, seed)
@@ -101,16 +101,16 @@ class DescriptionBank:
     def texts(
         self, label: str, indices: Tensor, class_labels: Tensor | None, epoch: int, seed: int
     ) -> list[str]:
-        """Return B texts, one per image: `rows` with the same arguments gives their indices."""
+        """Return the B texts whose indices `rows` returns for the same arguments."""
         rows = self.rows(label, indices, class_labels, epoch, seed)
         return [self.unique_texts[row] for row in rows.tolist()]
 
     def own_rows(self, label: str, class_labels: Tensor | None = None) -> Tensor:
-        """Return the indices (N, V) of all texts about each image, in `unique_texts`.
+        """Return for each of N images the indices (N, V) of all its texts in `unique_texts`.
 
         Rows are padded with `ABSENT`; each image has at least one text. For a description of scope
-        `class`, each image has one text: that of its class in `class_labels` (N,), by default of
-        its zero-shot class.
+        `class`, each image has one text, about its class in `class_labels` (N,) or, by default,
+        about its zero-shot class.
         """
         if label in self._of_class:
             labels = self.zero_shot_labels if class_labels is None else class_labels.cpu()
@@ -125,10 +125,10 @@ class DescriptionBank:
         return rows[rows != ABSENT]
 
     def described(self, row: int, image: Callable[[int], ImageReference]) -> dict[str, Described]:
-        """Return the texts about training image `row`, by description.
+        """Return the texts about the training image with index `row`, by name of the description.
 
-        Descriptions of scope `class` are left out. `image` returns the training image with a given
-        index; it is called for each image of a group.
+        Texts about classes are left out. `image` maps an index to a training image; it is called
+        for the images of a group.
         """
         found = {}
         for label, column in self.columns.items():
@@ -141,7 +141,6 @@ class DescriptionBank:
         return found
 
     def __len__(self) -> int:
-        """Number N of training images."""
         return len(self.ids)
 
     def _sampler(self, label: str, kind: DescriptionType[Any]) -> _TextSampler:
@@ -167,11 +166,12 @@ class DescriptionBank:
 
 
 class _TextSampler:
-    """Samples one text of one description per epoch for each of N images.
+    """Sampler for one description of the recipe: draws one text per image and epoch.
 
-    The texts are about S subjects, which are images or groups of images. `rows` (S, V) has the text
-    indices of each subject, padded with `ABSENT`; `own` (N,) is the subject of each image. If
-    `redraw` is true, an image gets a text about a random subject with the same zero-shot label.
+    The texts are about S subjects, which are images or groups of images. `rows` (S, V) has the
+    indices of the texts about each subject, padded with `ABSENT`. `own` (N,) is the index of each
+    image's subject. If `redraw` is true, an image gets a text about a random subject with the same
+    zero-shot label.
     """
 
     def __init__(
@@ -197,7 +197,7 @@ class _TextSampler:
         return self._sampled(epoch, seed)[indices]
 
     def _sample_all(self, epoch: int, seed: int) -> Tensor:
-        """Sample text indices (N,) for all images at once, independently of batches."""
+        """Sample one text for each of N images, for a whole epoch; return text indices (N,)."""
         subjects = self.own
         if self._redraw:
             uniform = self._uniform("redraw", epoch, seed)

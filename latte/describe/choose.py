@@ -34,11 +34,11 @@ AnswerT = TypeVar("AnswerT")
 
 
 class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
-    """Base class: distinct requests of a labeler, in the order of their first occurrence.
+    """Base class for the requests of a labeler to a describer; equal requests are sent once.
 
-    `version` is part of the keys, so a choice, a text and a description that answer the same
-    question get different keys. Raises `LatteError` if a request or the fingerprint contains a
-    secret, or if a request has more images than the describer accepts.
+    Answers are stored under keys that contain `version`. So a text and a choice that answer the
+    same question have different keys. Raises `LatteError` if a request or the fingerprint contains
+    a secret, or if a request has more images than the describer accepts.
     """
 
     version: ClassVar[str]
@@ -68,28 +68,29 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
 
     @abstractmethod
     def question(self, request: RequestT) -> DescribeRequest:
-        """Return the question that is stored with the answer to `request`.
+        """Convert `request` to the question that is stored with the answer.
 
-        Different requests need different questions, which determine the key of the stored answer.
+        The key of the answer is computed from the question, so different requests must have
+        different questions.
         """
 
     @abstractmethod
     def ask(
         self, describer: Describer[Any], requests: Sequence[RequestT]
     ) -> Sequence[str | list[float] | Refusal]:
-        """Return the answers of `describer` as JSON values."""
+        """Send `requests` to `describer`; return its answers as JSON values."""
 
     @abstractmethod
     def read(self, request: RequestT, value: Any) -> AnswerT:
-        """Convert a stored JSON value to an answer; `ValueError` or `TypeError` if invalid."""
+        """Convert a stored JSON value to an answer. Raises `ValueError` or `TypeError`."""
 
     def send(
         self, describer: Describer[Any], requests: Sequence[RequestT]
     ) -> Sequence[str | Refusal]:
-        """Ask `describer`, and return its answers as texts in the format of the store.
+        """Send `requests` to `describer`; return its answers as texts that can be stored.
 
-        The tokens that the describer used since the last successful call are divided equally among
-        the answers, and rounded up.
+        Each text contains an equal share, rounded up, of the tokens that the describer used since
+        the last successful call.
         """
         answers = self.ask(describer, requests)
         before, self._counted = self._counted, counted_tokens(describer)
@@ -119,11 +120,10 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
         return [self._read(one, text) for one, text in zip(self._all, texts, strict=True)]
 
     def __len__(self) -> int:
-        """Number of distinct requests."""
         return len(self._order)
 
     def key(self, index: int) -> str:
-        """Return the key of the answer to request `index`."""
+        """Return the key under which the answer to request `index` is stored."""
         return self._order[index]
 
     def request(self, index: int) -> RequestT:
@@ -131,7 +131,7 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
         return self._distinct[self._order[index]]
 
     def record(self, index: int) -> StoredText:
-        """Return a record for request `index` in which the answer is still missing."""
+        """Return a record of the store for request `index`, still without an answer."""
         return self._record(self.request(index))
 
     def _read(self, request: RequestT, text: str | None) -> AnswerT | None:
@@ -158,7 +158,7 @@ class TextPlan(QuestionPlan[DescribeRequest, str]):
     fewest_images = 0
 
     def question(self, request: DescribeRequest) -> DescribeRequest:
-        """Return the request itself."""
+        """Return `request`, because it already is a question."""
         return request
 
     def ask(
@@ -171,27 +171,27 @@ class TextPlan(QuestionPlan[DescribeRequest, str]):
         ]
 
     def read(self, request: DescribeRequest, value: Any) -> str:
-        """Return the text."""
+        """Return the stored text. Raises `TypeError` if `value` is not a string."""
         if not isinstance(value, str):
             raise TypeError("no text")
         return value
 
 
 class ChoicePlan(QuestionPlan[ChoiceRequest, Choice]):
-    """Questions whose stored answer is a list of probabilities, in the order of the options."""
+    """Multiple-choice questions; the stored answer is a list of probabilities, one per option."""
 
     version = "choice-1"
     noun = "choices"
     fewest_images = 1
 
     def question(self, request: ChoiceRequest) -> DescribeRequest:
-        """Return the question with a letter for each option."""
+        """Convert `request` to a question that lists the options, each with a letter."""
         return request.question()
 
     def ask(
         self, describer: Describer[Any], requests: Sequence[ChoiceRequest]
     ) -> Sequence[list[float] | Refusal]:
-        """Return for each request the probability of each of its letters (options)."""
+        """Return one list per request: the probabilities of the options, in their order."""
         choices = describer.choose(requests)
         if len(choices) != len(requests):
             raise _mistake(describer, f"{len(choices)} choices for {len(requests)} requests")
@@ -204,12 +204,12 @@ class ChoicePlan(QuestionPlan[ChoiceRequest, Choice]):
         return answers
 
     def read(self, request: ChoiceRequest, value: Any) -> Choice:
-        """Return a `Choice`; `value` is the stored list of one probability per letter (option)."""
+        """Convert a stored list with one probability per option to a `Choice`."""
         return request.choice(value)
 
 
 def stored_tokens(text: str | None) -> tuple[int, int] | None:
-    """Return the input and output tokens that a stored answer used; None if not counted."""
+    """Return the numbers of input and output tokens of a stored answer; None if not counted."""
     try:
         read, written = json.loads(text or "")["tokens"]
         valid = all(type(one) is int and 0 <= one <= _MOST_TOKENS for one in (read, written))

@@ -1,6 +1,7 @@
 """Read and write the texts that a run uses: `descriptions.jsonl` in the run folder.
 
-The file has one line per training image; in memory, texts are held in columns, one per description.
+The file has one line per training image. In memory, there is one `Column` per description of the
+recipe; it has the texts about all images.
 """
 
 from __future__ import annotations
@@ -38,7 +39,10 @@ class Column:
 
 
 def planned_columns(plans: Plans, results: Results) -> dict[str, Column]:
-    """Return the columns of texts by description, from the plan and result of each describer."""
+    """Return one column of texts per description of the recipe.
+
+    `plans` and `results` map names of describers to their requests and answers.
+    """
     columns = {}
     for name, plan in plans.items():
         answers = results[name].texts
@@ -55,7 +59,7 @@ def write_columns(
     class_names: Sequence[str],
     columns: Mapping[str, Column],
 ) -> None:
-    """Write one line of JSON per training image, atomically; keys of `columns` are descriptions."""
+    """Write one JSON line per training image, atomically. `columns` has a key per description."""
     subjects = {label: column.subjects().tolist() for label, column in columns.items()}
     # An undecodable byte in a file name is a surrogate; `backslashreplace` escapes it as JSON does.
     with (
@@ -90,9 +94,9 @@ def read_columns(
 ) -> tuple[tuple[str, ...], Tensor, dict[str, Column]]:
     """Read the given descriptions of all images from a file that `write_columns` wrote.
 
-    Returns the ids of the N images, their zero-shot labels (N,) int64, and a column for each
-    description but those of scope `class`. Raises `LatteError` if the file is missing or damaged,
-    or does not fit the descriptions and the number of `classes`.
+    Returns the ids of the N images, their zero-shot labels (N,) int64, and a column of texts for
+    each description that is not about classes. Raises `LatteError` if the file is missing or
+    damaged, or does not fit the descriptions and the number of `classes`.
     """
     asking = {label: kind for label, kind in descriptions.items() if kind.scope != "class"}
     numbers: dict[str, int] = {}
@@ -113,8 +117,6 @@ def read_columns(
 
 @dataclass(frozen=True)
 class _Row:
-    """One line of the file: the descriptions of one training image."""
-
     id: str
     frozen_label: int
     texts: Mapping[str, tuple[str | None, ...]]
@@ -126,10 +128,10 @@ class _Row:
 
 
 class _ColumnBuilder:
-    """Builds the column of one description from the rows of a file.
+    """Builder of the column of one description from the lines of `descriptions.jsonl`.
 
-    Images are numbered in the order in which their ids first occur in the file: as the id of a row
-    or as a member of a group, because a group may contain images whose rows come later.
+    Each line names the images of a group, and some of these images may have later lines. So an
+    image gets a number when its id first occurs, either as the id of a line or in a group.
     """
 
     def __init__(self, label: str, kind: DescriptionType[Any], path: Path) -> None:
@@ -159,7 +161,7 @@ class _ColumnBuilder:
             self._members.extend(numbers.setdefault(id_, len(numbers)) for id_ in members)
 
     def build(self, row_of_number: Tensor) -> Column:
-        """Return the column; `row_of_number` has the row of each number, or -1 if it has none."""
+        """Return the column. `row_of_number` maps an image's number to its row; -1 means no row."""
         groups = None
         if self._size is not None:
             groups = row_of_number[_tensor(self._members)].reshape(-1, self._size)

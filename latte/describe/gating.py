@@ -1,4 +1,4 @@
-"""Apply gates, which hold back unusable texts; their requests then count as unanswered."""
+"""Apply gates: they hold back unusable texts, which training then does not use."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def apply_gates(
 def judge_texts(
     gates: Gates, texts: Mapping[int, GatedText], subject: GateSubject
 ) -> tuple[set[int], list[HeldBack]]:
-    """Return the keys of the texts that pass all gates, and one `HeldBack` per gate.
+    """Return the keys of the texts that pass all gates, and one record (`HeldBack`) per gate.
 
     Each gate judges only the texts that passed all earlier gates.
     """

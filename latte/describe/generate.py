@@ -48,13 +48,13 @@ class Planned(Protocol[RequestT]):
         """Number of distinct requests."""
 
     def key(self, index: int) -> str:
-        """Return the key of the answer to request `index`."""
+        """Return the key under which the answer to request `index` is stored."""
 
     def request(self, index: int) -> RequestT:
-        """Build the request with this index, as the describer receives it."""
+        """Build request `index` in the form that the describer receives."""
 
     def record(self, index: int) -> StoredText:
-        """Return a record for request `index` in which the answer is still missing."""
+        """Return a record of the store for request `index`, still without an answer."""
 
     def send(
         self, describer: Describer[Any], requests: Sequence[RequestT]
@@ -64,7 +64,10 @@ class Planned(Protocol[RequestT]):
 
 @dataclass(frozen=True)
 class GenerateResult:
-    """Texts for the requests of a plan, and numbers of requests (of the shard) by outcome."""
+    """Result of `generate`: texts for all requests, and numbers of requests by outcome.
+
+    If a shard was given, the numbers count only its requests.
+    """
 
     texts: tuple[str | None, ...]
     """One text per request of the plan, in order; None for a request without text."""
@@ -98,13 +101,14 @@ def generate(
     """Answer every request of `plan`, or of its `shard`, from `store` or by asking `describer`.
 
     The answers of each batch are on disk before the next batch is sent. A refusal is stored as an
-    answer, and sent again only if `ask_again` is true; the next run sends failed requests again.
-    The processes of one run divide the requests among themselves, and each returns all answers.
+    answer: the request is sent again only if `ask_again` is true. The next run sends failed
+    requests again. The processes of one run divide the requests among themselves, and each returns
+    all answers.
 
     Raises `LatteError` if too many requests fail in a row, or if no request got a text. No
-    error is raised if all requests of a shard, or all questions of a labeler, are refused. A bug of
-    the describer (`BUGS`) is raised unchanged if the first `MOST_BUGS` requests fail with it; after
-    an answer, it is a failure of its request.
+    error is raised if all requests of a shard, or all questions of a labeler, are refused.
+    An exception that points to a bug (`BUGS`) is raised unchanged if `MOST_BUGS` requests fail in
+    this way before any answer; later it counts as a failed request.
     """
     store.refresh()
     rows: Sequence[int] = range(len(plan))
@@ -213,9 +217,9 @@ class _Pass:
     ) -> list[StoredText]:
         """Send `requests`, whose indices in the plan are `rows`; store and return the answers.
 
-        If a batch raises an exception, its halves are sent separately, down to single requests,
-        which are sent up to `ATTEMPTS` times, with pauses. A `LatteError` is raised at once, and a
-        request that meets a bug is sent once, because asking again would not help.
+        If a batch raises an exception, its halves are sent separately, and so on down to single
+        requests. A single request is sent up to `ATTEMPTS` times, with pauses; after a bug it is
+        not sent again. A `LatteError` is raised at once.
         """
         if not rows:
             return []
@@ -247,7 +251,7 @@ class _Pass:
 
 @dataclass
 class _Failures:
-    """Bugs before the first answer, and pauses that grow until the next answer."""
+    """Failures of a describer: counts bugs, and waits longer and longer until the next answer."""
 
     answered: bool = False
     bugs: int = 0
@@ -255,13 +259,12 @@ class _Failures:
     waited: float = 0.0
 
     def refuse_bugs(self, error: Exception) -> None:
-        """Raise `error` if it is a bug that no request has passed so far."""
+        """Count `error` if it is a bug; raise it if it is bug `MOST_BUGS` before any answer."""
         self.bugs += isinstance(error, BUGS)
         if self.bugs >= MOST_BUGS and not self.answered:
             raise error
 
     def wait(self, task: ProgressTask) -> None:
-        """Wait, and show the pause in the progress."""
         self.last = min(2 * self.last or FIRST_PAUSE, LONGEST_PAUSE, MOST_WAITING - self.waited)
         self.waited += self.last
         if self.last > 0:
@@ -269,12 +272,11 @@ class _Failures:
             time.sleep(self.last)
 
     def reset(self) -> None:
-        """Start again with the shortest pause, after an answer."""
         self.answered, self.last, self.waited = True, 0.0, 0.0
 
 
 def _reason(error: Exception, describer: Describer[Any]) -> str:
-    """Return type and message of `error`; if it may be a bug, also the line of the plugin."""
+    """Return type and message of `error`; for a possible bug, also the line of plugin code."""
     reason = f"{type(error).__name__}: {error}"
     if not isinstance(error, (*BUGS, ValueError, LookupError, ArithmeticError)):
         return reason

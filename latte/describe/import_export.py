@@ -34,7 +34,7 @@ _ROWS_AT_ONCE = 10_000
 
 
 def find_format(name: str | None, path: Path) -> Format:
-    """Return the format `name`; by default Parquet for the suffix `.parquet`, else JSONL."""
+    """Return the format `name`; if None, Parquet for a path that ends in `.parquet`, else JSONL."""
     if name is None:
         return "parquet" if path.suffix == ".parquet" else "jsonl"
     for known in FORMATS:
@@ -61,7 +61,7 @@ def write_records(path: Path, format_: Format, records: Iterable[StoredText]) ->
 
 
 def read_rows(path: Path) -> Iterator[tuple[str, Any]]:
-    """Yield the place of each row of a file, such as `texts.jsonl:3`, and its unchecked content.
+    """Yield the location of each row, such as `texts.jsonl:3`, and the unchecked content.
 
     For a line that is not JSON, a `ValueError` is yielded instead. Raises `LatteError` for a file
     that cannot be read.
@@ -169,7 +169,7 @@ class Imported:
 def export_texts(
     archive: Archive, path: Path, format_: Format, wanted: Callable[[StoredText], bool]
 ) -> Exported:
-    """Write the texts and refusals for which `wanted` is true to `path`, atomically.
+    """Write to `path`, atomically, the texts and refusals for which `wanted` returns True.
 
     Raises `LatteError` if `path` cannot be written.
     """
@@ -216,7 +216,7 @@ def import_texts(folder: Path, files: Sequence[Path]) -> Imported:
 
 
 class _Row(BaseModel):
-    """Valid fields of one record in an exported file, as a pydantic model."""
+    """Pydantic model that validates one record of an exported file."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 

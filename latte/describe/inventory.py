@@ -14,7 +14,7 @@ _TEXT, _REFUSED, _FAILED = range(3)
 
 @dataclass(frozen=True)
 class FoundText:
-    """A record of a store, and the time of the last change of the file that contains it."""
+    """A stored record, and the time at which its file was last changed."""
 
     record: StoredText
     modified: float
@@ -23,7 +23,7 @@ class FoundText:
 
 @dataclass
 class Archive:
-    """Reads all files `part-*.jsonl` of a store; keeps keys in memory, but no texts."""
+    """Reader of all files `part-*.jsonl` of a store. It keeps keys in memory, but no texts."""
 
     folder: Path
     unreadable_lines: int = field(default=0, init=False)
@@ -35,7 +35,7 @@ class Archive:
         return part_files(self.folder)
 
     def texts(self) -> Iterator[FoundText]:
-        """Yield one record per key: the text that runs use or, if there is none, why it failed."""
+        """Yield one record per key: the text that runs use, or else the refusal or failure."""
         best: dict[str, int] = {}
         self.unreadable_lines = 0
         for path in self.parts:
@@ -91,7 +91,7 @@ class Holding:
 
 
 def holdings(archive: Archive) -> list[Holding]:
-    """Return the numbers of records per prompt: by describer, the prompt with most texts first."""
+    """Return one `Holding` per describer and prompt, sorted by describer and number of texts."""
     found: dict[tuple[str, str], Holding] = {}
     for one in archive.texts():
         about = (one.record.describer, one.record.prompt)

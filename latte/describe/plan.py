@@ -33,7 +33,7 @@ Descriptions = Mapping[str, DescriptionType[Any]]
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """The N training images, with the data that stage `describe` needs, in rows of tensors."""
+    """The N training images with the data that the stage `describe` needs."""
 
     images: Sequence[ImageReference]
     keys: Sequence[str]
@@ -56,7 +56,7 @@ def plan_requests(
     seed: int,
     asked: Mapping[str, str] | None = None,
 ) -> dict[str, Plan]:
-    """Return a plan of requests for each describer, by name, so that all images are described.
+    """Return for each describer, by name, the requests that describe all training images.
 
     `asked` maps names of descriptions to names of describers; other descriptions use the first
     describer. Describers without requests get no plan. If a group has more images than its
@@ -80,7 +80,7 @@ def plan_requests(
 
 @dataclass(frozen=True)
 class PlannedDescription:
-    """The requests that one description needs about its S subjects, which are images or groups."""
+    """Requests of one description about its S subjects, which are images or groups of images."""
 
     rows: Ragged
     """Indices of the requests about each subject: one per prompt and sample."""
@@ -102,15 +102,14 @@ class Plan:
     needs_text: ClassVar = True
 
     def __len__(self) -> int:
-        """Number of distinct requests."""
         return len(self.requests)
 
     def key(self, index: int) -> str:
-        """Return the key of the answer to request `index`."""
+        """Return the key under which the answer to request `index` is stored."""
         return self.requests.key(index)
 
     def record(self, index: int) -> StoredText:
-        """Return a record for request `index` in which the answer is still missing."""
+        """Return a record of the store for request `index`, still without an answer."""
         one = self.requests[index]
         images = [self.training.keys[row] for row in one.members]
         return StoredText.unanswered(self.fingerprint, one.prompt, images, one.layout, one.sample)
@@ -122,7 +121,7 @@ class Plan:
         return describer.describe(requests)
 
     def request(self, index: int) -> DescribeRequest:
-        """Build the request with this index, as the describer receives it."""
+        """Build request `index` in the form that the describer receives."""
         planned = self.requests[index]
         images = shown_images(self.training, planned.members)
         if planned.layout == GRID:
@@ -130,7 +129,10 @@ class Plan:
         return DescribeRequest(images, planned.prompt, planned.sample)
 
     def classes(self, label: str) -> dict[int, int]:
-        """Return the zero-shot label of each request of the description `label`, by index."""
+        """Return the zero-shot label of the images in each request of the description `label`.
+
+        Keys are the indices of the requests.
+        """
         planned = self.descriptions[label]
         labels = subject_labels(planned.own, self.training.zero_shot_labels)
         pairs = zip(planned.rows, labels.tolist(), strict=True)
@@ -240,9 +242,10 @@ class Subjects:
 
 
 def subject_labels(own: Tensor | None, zero_shot_labels: Tensor) -> Tensor:
-    """Return the zero-shot label (S,) of each subject, from those (N,) of the images.
+    """Return the zero-shot labels (S,) of subjects, which are images or groups of images.
 
-    `own` (N,) is the index of each image's subject; None means that image i has subject i.
+    `zero_shot_labels` (N,) are the labels of the images. `own` (N,) is the index of each image's
+    subject; None means that image i has subject i.
     """
     if own is None:
         return zero_shot_labels

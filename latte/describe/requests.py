@@ -19,7 +19,7 @@ _CHUNK = 8192
 
 @dataclass(frozen=True)
 class PlannedRequest:
-    """One distinct request: what is sent to the describer, and the key of the stored answer."""
+    """One distinct request to a describer, and the key under which its answer is stored."""
 
     key: str
     members: tuple[int, ...]
@@ -34,7 +34,7 @@ class Questions:
     """The questions of one description, before equal questions are merged."""
 
     def __init__(self, shown: NDArray[numpy.integer], layout: str) -> None:
-        """Start without questions; `shown` (S, size) are the indices of each subject's images."""
+        """Start without questions. `shown` (S, size) has the images of S subjects, as indices."""
         self.shown = shown
         self.layout = layout
         self.keys = bytearray()
@@ -68,7 +68,10 @@ class Requests:
         self._members = _members(asked, first)
 
     def rows(self, asked: Sequence[Questions]) -> list[Ragged]:
-        """Return for each description in `asked` the indices of the requests about each subject."""
+        """Return, for each description in `asked`, the indices of requests about each subject.
+
+        A subject is an image or a group of images.
+        """
         ends = numpy.cumsum([len(one.samples) for one in asked])
         return [
             Ragged(self._places[end - len(one.samples) : end], numpy.cumsum(one.counts))
@@ -119,7 +122,6 @@ def _picked(
 
 
 def _members(asked: Sequence[Questions], first: NDArray[numpy.int64]) -> Ragged:
-    """Return the shown images of R questions; `first` (R,) are their positions in `asked`."""
     values, sizes, begin = [numpy.zeros(0, numpy.int32)], [numpy.zeros(0, numpy.int64)], 0
     for one in asked:
         subjects = numpy.repeat(numpy.arange(len(one.counts)), one.counts)
@@ -142,7 +144,7 @@ class Ragged:
 
     @classmethod
     def even(cls, rows: NDArray[numpy.integer]) -> Ragged:
-        """Return R tuples of equal length, which are the rows of an array (R, size)."""
+        """Convert the rows of an array (R, size) to a sequence of R tuples."""
         count, size = rows.shape
         return cls(rows.reshape(-1), numpy.arange(1, count + 1) * size)
 

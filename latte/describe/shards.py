@@ -1,4 +1,4 @@
-"""Shards: disjoint shares of the requests, for processes that describe images in parallel."""
+"""Shards: disjoint subsets of the requests, for processes that describe images in parallel."""
 
 from __future__ import annotations
 
@@ -67,9 +67,10 @@ def wait_for_answers(
 ) -> tuple[int, Sequence[Mapping[str, int]]]:
     """Wait until the answers of all processes are in `store`; return sums over all processes.
 
-    `rows` are the indices of all requests, and `own` those that this process sent. `written` is the
-    number of new texts of this process, and `spent` has its counters; both are summed.
-    Raises `LatteError` if answers of another process do not appear in `store`.
+    `rows` are the indices of all requests, and `own` the indices of this process's requests.
+    `written` is the number of texts that this process added, and `spent` has its counters, such as
+    tokens; the function returns their sums. Raises `LatteError` if answers of another process do
+    not appear in `store`.
     """
     if distributed.world_size() == 1:
         return written, spent

@@ -113,7 +113,10 @@ class StoredText:
 
 
 def part_files(folder: Path) -> list[Path]:
-    """Return all part files of a store, sorted; of several texts with one key, the first counts."""
+    """Return all part files of a store, in the order in which they are read.
+
+    If several files have a text with the same key, the first text is used.
+    """
     return sorted(folder.glob("part-*.jsonl"))
 
 
@@ -160,10 +163,10 @@ def parse_line(line: bytes) -> StoredText | None:
 
 
 class DescriptionStore:
-    """Reads all stored answers of a folder into memory, and appends new ones to a part file.
+    """Store of answers in a folder: reads all into memory, and appends new answers to a file.
 
-    Several processes, even on several machines, may use one folder at the same time. Each sees the
-    answers that were stored before its last `refresh`.
+    Several processes, even on several machines, may use one folder at the same time. Each process
+    sees the answers that were stored before its last `refresh`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -197,11 +200,11 @@ class DescriptionStore:
         return self._texts.get(key)
 
     def refusal(self, key: str) -> str | None:
-        """Return the reason why the describer refused the request `key`; None if it did not."""
+        """Return the reason why the describer refused the request `key`; otherwise None."""
         return self._refusals.get(key)
 
     def failure(self, key: str) -> str | None:
-        """Return the reason why the request `key` failed or was refused; None if it did not."""
+        """Return the reason why the request `key` failed or was refused; otherwise None."""
         return self._refusals.get(key, self._failures.get(key))
 
     def is_answered(self, key: str) -> bool:

@@ -33,7 +33,7 @@ class ImageAugmentationContract(ComponentContract):
     def test_views_are_bytes_of_the_size_of_the_tower(
         self, tmp_path: Path, width: int, height: int
     ) -> None:
-        """Views must be (3, S, S) uint8, even of narrow images; the image must not change."""
+        """Views must be (3, S, S) uint8, even for narrow images; the original must not change."""
         augmentation: ImageAugmentation[Any] = self.make(tmp_path)
         image = _noise(width, height)
         before = image.tobytes()
@@ -44,7 +44,7 @@ class ImageAugmentationContract(ComponentContract):
         assert image.tobytes() == before, "the image changed"
 
     def test_equal_generators_give_equal_views_in_all_threads(self, tmp_path: Path) -> None:
-        """Views must depend on the seed of `random` only, not on earlier views or other threads."""
+        """A view must depend on the image and the seed only, not on earlier views or threads."""
         augmentation: ImageAugmentation[Any] = self.make(tmp_path)
         image = _noise(64, 48)
 

@@ -1,4 +1,4 @@
-"""Contract tests of backbones, and of model folders that recipes name as `plugin:NAME`."""
+"""Contract tests of backbones: models that encode images and texts."""
 
 from __future__ import annotations
 
@@ -56,16 +56,16 @@ class BackboneContract(ComponentContract):
     """Trainable groups that the backbone has; `none` is always tested."""
 
     def loader(self, folder: Path) -> BackboneLoader[Any]:
-        """Create `folder` and return a new loader; relative paths in options start at `folder`."""
+        """Create `folder`; return a new loader, which resolves relative paths against `folder`."""
         loader: BackboneLoader[Any] = self.make(folder)
         return loader
 
     def load(self, folder: Path) -> Backbone:
-        """Return the pretrained backbone."""
+        """Load the pretrained backbone."""
         return self.loader(folder).load()
 
     def test_the_model_is_found_without_loading_it(self, tmp_path: Path) -> None:
-        """`check` must accept the model; equal options must give an equal `identity`."""
+        """The loader's `check` must accept the model; equal options must give equal `identity`."""
         loader = self.loader(tmp_path)
         loader.check()
         assert loader.title
@@ -116,7 +116,7 @@ class BackboneContract(ComponentContract):
         )
 
     def test_long_texts_that_are_cut_are_counted(self, tmp_path: Path) -> None:
-        """If the tower ignores the end of long texts, `count_cut` must count these texts."""
+        """If the text tower truncates long texts, `count_cut` must count these texts."""
         backbone = self.load(tmp_path)
         texts = ["word " * 2000 + end for end in ("cat", "dog")]
         with torch.no_grad():
@@ -130,7 +130,7 @@ class BackboneContract(ComponentContract):
 
     @pytest.mark.parametrize("text", ["", "W" * 3, "word " * 2000, "ü 写真 🦊"])
     def test_a_feature_does_not_depend_on_other_texts(self, tmp_path: Path, text: str) -> None:
-        """Other texts of any length in the same call may change a feature by rounding only."""
+        """Other texts in a call, of any length, may change a text's feature by rounding only."""
         backbone = self.load(tmp_path)
         with torch.no_grad():
             alone = backbone.encode_texts([text])
@@ -139,7 +139,7 @@ class BackboneContract(ComponentContract):
         assert torch.allclose(alone[0], mixed[1], atol=1e-5), "other texts change the feature"
 
     def test_an_image_feature_does_not_depend_on_other_images(self, tmp_path: Path) -> None:
-        """Images must be encoded independently, up to rounding."""
+        """Other images in a batch may change an image's feature by rounding only."""
         backbone = self.load(tmp_path)
         pixels = noise(backbone)
         with torch.no_grad():
@@ -156,7 +156,7 @@ class BackboneContract(ComponentContract):
         assert not any(output.requires_grad for output in _outputs(backbone, gradient=True))
 
     def test_gradient_reaches_each_group(self, tmp_path: Path) -> None:
-        """A loss must give gradients to the trained group only; `all` must contain every group."""
+        """Only parameters of the trained group must get gradients; `all` contains every group."""
         backbone = self.load(tmp_path).fork()
         every = {*backbone.train_only("all")}
         for group in self.groups:
@@ -171,9 +171,9 @@ class BackboneContract(ComponentContract):
                 one.grad = None
 
     def test_trunks_give_the_features_of_their_towers(self, tmp_path: Path) -> None:
-        """A tower that is split by `image_trunk` or `text_trunk` must give the same features.
+        """Splitting a tower by `image_trunk` or `text_trunk` must not change its features.
 
-        The outputs of its frozen layers must carry no gradient.
+        The split is after the frozen layers, whose outputs must carry no gradient.
         """
         backbone = self.load(tmp_path).fork()
         for group in (*self.groups, "none"):
@@ -217,7 +217,7 @@ class BackboneContract(ComponentContract):
         assert backbone.logit_scale.item() == pytest.approx(limit, rel=1e-4)
 
     def test_a_copy_is_independent(self, tmp_path: Path) -> None:
-        """Training a copy must change neither the original nor the fingerprint."""
+        """Training a copy must change neither the original model nor the copy's fingerprint."""
         backbone = self.load(tmp_path)
         before, copy = _outputs(backbone), backbone.fork()
         assert _equal(before, _outputs(copy))
@@ -264,7 +264,7 @@ class BackboneContract(ComponentContract):
     def test_the_image_tower_gives_the_image_features(self, tmp_path: Path) -> None:
         """Outputs of `image_tower()` must be the image features before normalisation.
 
-        This also holds for a trained copy, whose tower must have the weights of the copy.
+        The tower of a trained copy must have the trained weights.
         """
         backbone = self.load(tmp_path).fork()
         if backbone.image_tower() is None:
@@ -292,7 +292,7 @@ class BackboneContract(ComponentContract):
             ) from error
 
     def test_blocks_are_listed_by_tower_and_in_order(self, tmp_path: Path) -> None:
-        """`blocks()` must return one list per tower, in the order of the forward pass."""
+        """`blocks()` must return one list of blocks per tower, in the order of the forward pass."""
         backbone = self.load(tmp_path).fork()
         if not isinstance(backbone, ModuleBackbone) or not any(backbone.blocks()):
             pytest.skip("the backbone lists no blocks: `last_blocks` and `lora` do not work")

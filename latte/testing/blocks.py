@@ -1,4 +1,4 @@
-"""Check that `ModuleBackbone.blocks()` lists the blocks of each tower, by means of gradients."""
+"""Check the lists of `ModuleBackbone.blocks()`: gradients show which blocks a tower uses."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def _order(
 ) -> list[str]:
     """Return the blocks on which the features depend, in the order of the forward pass.
 
-    The backward pass reaches the blocks in reverse order. Hooks of parameters see this order even
-    if the backbone uses the weights of a block without calling its module.
+    Hooks of parameters observe the reverse order in the backward pass, even if the backbone uses
+    the weights of a block without calling its module.
     """
     reached: dict[str, None] = {}
 

@@ -21,7 +21,7 @@ from latte.testing.fixtures import make_context
 
 
 class ComponentContract:
-    """Base class of contracts; a subclass sets `component` and `options`, or overrides `build`.
+    """Base class of contract tests. Subclasses set `component` and `options`, or override `build`.
 
     Example:
         >>> from latte.testing import ComponentContract
@@ -38,7 +38,7 @@ class ComponentContract:
     """Options of the component, as in a recipe."""
 
     def build(self) -> tuple[type[Component[Any]], Options]:
-        """Return the component's class and options; override it if no plugin is installed."""
+        """Return the component's class and options; override this if no plugin is installed."""
         registered = self.registered()
         return load_registry().load(registered), self.valid(self.options)
 
@@ -123,7 +123,7 @@ class ComponentContract:
 
 
 def own_leaves(component: Component[Any]) -> Iterator[tuple[str, Tensor]]:
-    """Yield name and tensor of each trainable leaf of a component, also inside its modules."""
+    """Yield name and value of each trainable tensor of a component, also inside its modules."""
     for name, value in vars(component).items():
         if isinstance(value, Tensor) and value.is_leaf and value.requires_grad:
             yield name, value
@@ -163,7 +163,8 @@ for one in registry.all():
 def imports_torch(distribution: str) -> str:
     """Return the first module of `distribution` that imports torch, or an empty string.
 
-    A new interpreter lists the package's components and imports their options, once per package.
+    The check runs once per package: a new interpreter lists the package's components and imports
+    their options.
     """
     ended = run_program(_PROGRAM, distribution, LATTE_PLUGINS=distribution)
     assert ended.returncode == 0, f"listing {distribution} failed:\n{ended.stderr}"

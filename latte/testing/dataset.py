@@ -40,7 +40,7 @@ class DatasetContract(ComponentContract):
             assert name.strip(), "a class name is empty"
 
     def test_the_template_names_the_class(self, tmp_path: Path) -> None:
-        """The template must contain `{class}`."""
+        """The template for class texts must contain `{class}`."""
         template = self.make(tmp_path).template
         assert "{class}" in template, f"{{class}} is missing in {template!r}"
 
@@ -54,7 +54,7 @@ class DatasetContract(ComponentContract):
             assert not known, f"a training image also knows {', '.join(sorted(known))}"
 
     def test_training_images_are_sorted_by_id(self, tmp_path: Path) -> None:
-        """Images must be sorted by id; their order depends on neither labels nor file system."""
+        """Training images must be sorted by id, so that their order reveals no labels."""
         ids = [image.id for image in self.make(tmp_path).training_images()]
         assert ids == sorted(ids), "training images must be sorted by their id"
 
@@ -90,7 +90,7 @@ class DatasetContract(ComponentContract):
                 image.convert("RGB")
 
     def test_labels_are_class_indices(self, tmp_path: Path) -> None:
-        """Labels of evaluation images and known labels of training images must be classes."""
+        """Labels must be class indices, for evaluation images and in `audit_labels`."""
         dataset: Dataset[Any] = self.make(tmp_path)
         classes = range(len(dataset.class_names))
         for one in dataset.evaluation_images():

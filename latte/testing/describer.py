@@ -66,7 +66,7 @@ class DescriberContract(ComponentContract):
         return [DescribeRequest((image,), prompt) for image in images for prompt in PROMPTS]
 
     def choices(self, folder: Path) -> list[ChoiceRequest]:
-        """Return six requests: three images, each with the options in two orders."""
+        """Return six multiple-choice requests: three images, two orders of the options."""
         images = described_images(folder / "asked")
         return [
             ChoiceRequest((image,), "Which is it?", options, none_allowed=place == 1)
@@ -84,7 +84,7 @@ class DescriberContract(ComponentContract):
         assert len(texts) == len(requests), f"{len(texts)} texts for {len(requests)} requests"
 
     def test_texts_do_not_depend_on_the_batch_or_its_order(self, tmp_path: Path) -> None:
-        """A text must not depend on its batch: a resumed run forms different batches."""
+        """A text must not depend on other requests in the batch, which differ after resuming."""
         requests, describer = self.requests(tmp_path), self.make(tmp_path)
         texts = describer.describe(requests)
         alone = [describer.describe([request])[0] for request in requests]
@@ -114,7 +114,7 @@ class DescriberContract(ComponentContract):
             assert request.none_allowed or choice.none == 0, "`none` was not allowed"
 
     def test_choices_do_not_depend_on_the_batch_or_its_order(self, tmp_path: Path) -> None:
-        """Other requests in the batch, and their order, may change probabilities by rounding."""
+        """Other requests in a batch, and their order, may change choices by rounding only."""
         requests, describer = self.choices(tmp_path), self.make(tmp_path)
         choices = describer.choose(requests)
         alone = [describer.choose([request])[0] for request in requests]
@@ -128,7 +128,7 @@ class DescriberContract(ComponentContract):
         assert list(self.make(tmp_path).choose([])) == []
 
     def test_equal_fingerprints_promise_equal_texts(self, tmp_path: Path) -> None:
-        """If the recipe's folder or the seed changes texts, it must change the fingerprint too."""
+        """If the recipe's folder or the seed changes texts, the fingerprint must change too."""
         one, other = self.make(tmp_path / "a"), self.make(tmp_path / "b", seed=1)
         requests = self.requests(tmp_path)
         if one.fingerprint == other.fingerprint:
@@ -147,7 +147,7 @@ class DescriberContract(ComponentContract):
         assert again == before, "the same options must give the same fingerprint"
 
     def test_options_that_change_texts_change_the_fingerprint(self, tmp_path: Path) -> None:
-        """Each option in `changes` must change the fingerprint; else outdated texts are reused."""
+        """Options in `changes` must change the fingerprint, or latte reuses outdated texts."""
         component, options = self.build()
         known = {*self.changes, *self.without_effect_on_texts}
         for name in type(options).model_fields:
@@ -176,7 +176,7 @@ class DescriberContract(ComponentContract):
         assert len(texts) == 1, f"{len(texts)} texts for one request of {len(images)} images"
 
     def test_a_request_may_have_no_image(self, tmp_path: Path) -> None:
-        """A question about no image must get a text or be refused."""
+        """A question without images must get a text or a refusal."""
         asked = [DescribeRequest((), prompt) for prompt in PROMPTS]
         texts = self.make(tmp_path).describe(asked)
         assert len(texts) == len(asked), f"{len(texts)} texts for {len(asked)} requests"
@@ -191,7 +191,7 @@ class DescriberContract(ComponentContract):
         used.close()
 
     def test_an_unreadable_image_gets_no_text(self, tmp_path: Path) -> None:
-        """A request with an unreadable image must fail or be refused; later ones must work."""
+        """A request with an unreadable image must fail or be refused; later requests must work."""
         requests, describer = self.requests(tmp_path), self.make(tmp_path)
 
         def fail(image: Image.Image) -> Image.Image:
@@ -258,9 +258,9 @@ def _equal(one: Choice | Refusal, other: Choice | Refusal) -> bool:
 def _watched(
     requests: Sequence[RequestT], then: Callable[[Image.Image], Image.Image]
 ) -> tuple[list[RequestT], list[str]]:
-    """Return copies of `requests` whose images call `then` when opened, and a list of keys.
+    """Return copies of `requests` whose images call `then` when they are opened.
 
-    The list is empty at first; each opened image appends its key.
+    Also returns a list, empty at first, to which each opened image appends its key.
     """
     opened: list[str] = []
 

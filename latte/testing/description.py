@@ -22,7 +22,7 @@ class DescriptionTypeContract(ComponentContract):
     kind: ClassVar[Kind] = "description"
 
     def test_it_has_a_scope(self, tmp_path: Path) -> None:
-        """The scope must be `class`, `image` or `group`, as in the class of the options."""
+        """The scope must be `class`, `image` or `group`, and agree with the options class."""
         description: DescriptionType[Any] = self.make(tmp_path)
         scopes = get_args(Scope)
         assert description.scope in scopes, f"the scope must be one of {', '.join(scopes)}"
@@ -38,7 +38,7 @@ class DescriptionTypeContract(ComponentContract):
             assert description.group_size == 1, "group_size must be 1 unless the scope is group"
 
     def test_labels_are_used_only_where_options_ask_for_them(self, tmp_path: Path) -> None:
-        """`correct_images` must be None unless one of the `oracle_options` is set."""
+        """`correct_images` needs true labels, so it must be None unless an oracle option is set."""
         description: DescriptionType[Any] = self.make(tmp_path)
         asking, options = description.options.oracle_options, description.options
         for key in asking:
@@ -51,7 +51,7 @@ class DescriptionTypeContract(ComponentContract):
             assert 0 <= correct <= most, f"correct_images is {correct}, in a group of {most}"
 
     def test_a_prompt_is_never_empty(self, tmp_path: Path) -> None:
-        """For every class name, the prompt must not be empty, and be the same in each call."""
+        """The prompt must not be empty for any class name, and must be equal in each call."""
         description: DescriptionType[Any] = self.make(tmp_path)
         for name in HOSTILE_NAMES:
             prompt = description.prompt(name)
@@ -60,7 +60,10 @@ class DescriptionTypeContract(ComponentContract):
             assert description.prompt(name) == prompt, f"two prompts for {name!r}"
 
     def test_all_prompts_begin_with_the_first(self, tmp_path: Path) -> None:
-        """`prompts` must begin with `prompt` and have no duplicates; numbers must be in range."""
+        """`prompts` must begin with `prompt` and have no duplicates.
+
+        The numbers `samples`, `weight` and `groups_per_class` must be in range.
+        """
         description: DescriptionType[Any] = self.make(tmp_path)
         prompts = [*description.prompts("cat")]
         assert prompts[:1] == [description.prompt("cat")], "prompts must begin with prompt"

@@ -58,5 +58,5 @@ class EchoDescriber(Describer[NoOptions]):
         return "echo-1"
 
     def describe(self, requests: Sequence[DescribeRequest]) -> list[str]:
-        """Return the prompt and the image keys of each request."""
+        """Return one text per request: its prompt and the keys of its images."""
         return [f"{one.prompt} {[image.key for image in one.images]}" for one in requests]

@@ -39,8 +39,9 @@ _GROUPS: Mapping[TrainableGroup, tuple[str, ...]] = {
 class StubClip(Backbone):
     """Backbone with deterministic features that differ for different inputs; needs no download.
 
-    An image feature depends on the mean colours of 4 x 4 tiles, a text feature on a hash of the
-    text, so they are unrelated. Only the groups `all` and `projections` have parameters.
+    An image feature depends on the mean colours of 4 x 4 tiles, and a text feature on a hash of the
+    text, so similarities of images and texts have no meaning. Only the trainable groups `all` and
+    `projections` have parameters.
 
     Example:
         >>> from latte.testing import StubClip
@@ -140,7 +141,7 @@ HOSTILE_NAMES = (
 
 
 def make_context(folder: Path, seed: int = 0) -> Context:
-    """Return a context on the CPU with a `StubClip`; relative paths start at `folder`."""
+    """Return a `Context` on the CPU with a `StubClip`; relative paths start at `folder`."""
     cache = folder / "cache"
     cache.mkdir(parents=True, exist_ok=True)
     return Context(base_dir=folder, cache_dir=cache, device="cpu", seed=seed, frozen_clip=StubClip)
@@ -158,7 +159,7 @@ def random_classifier(classes: int, seed: int) -> Classifier:
 
 
 def noise(backbone: Backbone) -> Tensor:
-    """Return random pixels (3, 3, S, S) of the backbone's size, always the same."""
+    """Return pixels (3, 3, S, S) of three fixed random images; S is the backbone's image size."""
     side = backbone.pixel_format.size
     return torch.randn(3, 3, side, side, generator=torch.Generator().manual_seed(0))
 
@@ -208,8 +209,8 @@ def training_start(
 def separated_start() -> TrainingStart:
     """Return a `TrainingStart` of four classes with 65, 55, 45 and 35 images close to their class.
 
-    As in CLIP, the cosine of two classes is high, 0.9, so that a bias in logits, such as the
-    logarithm of class frequencies, is larger than differences of similarities.
+    As in CLIP, the cosine of two classes is high (0.9). So a bias in logit units, such as the
+    logarithm of class frequencies, is larger than the differences between similarities.
     """
     class_features = normalize(torch.eye(4, WIDTH) + 3 * torch.eye(WIDTH)[4], dim=1)
     nearest = torch.arange(4).repeat_interleave(torch.tensor([65, 55, 45, 35]))

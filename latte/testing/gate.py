@@ -53,11 +53,11 @@ class GateContract(ComponentContract):
         ]
 
     def judged(self, gate: Gate[Any], texts: Sequence[GatedText]) -> list[str | None]:
-        """Return the verdicts of `gate` on `texts` of a description of scope `image`."""
+        """Return the verdicts of `gate` on `texts`, which are about single images."""
         return [*gate.judge(texts, GateSubject("image", "image", self.class_names()))]
 
     def test_every_text_gets_a_verdict(self, tmp_path: Path) -> None:
-        """`judge` must return one verdict per text, in order: None, or one line of text."""
+        """`judge` must return, in order, None or a reason in one line for each text."""
         texts = self.texts()
         verdicts = self.judged(self.make(tmp_path), texts)
         assert len(verdicts) == len(texts), f"{len(verdicts)} verdicts on {len(texts)} texts"
@@ -68,7 +68,7 @@ class GateContract(ComponentContract):
 
     @pytest.mark.parametrize("count", [0, 1])
     def test_a_description_may_have_hardly_any_text(self, tmp_path: Path, count: int) -> None:
-        """`judge` must accept zero texts and one text, as a describer may refuse all others."""
+        """`judge` must accept zero texts or one text, as a describer may refuse the others."""
         verdicts = self.judged(self.make(tmp_path), self.texts()[:count])
         assert len(verdicts) == count, f"{len(verdicts)} verdicts on {count} texts"
 
@@ -78,7 +78,7 @@ class GateContract(ComponentContract):
         assert verdicts[0] == verdicts[1], "the same texts get another verdict"
 
     def test_nothing_is_remembered(self, tmp_path: Path) -> None:
-        """Texts of earlier calls, such as those of another description, must change nothing."""
+        """Texts that a gate judged in earlier calls must not change its later verdicts."""
         gate: Gate[Any] = self.make(tmp_path)
         self.judged(gate, self.texts()[:6])
         again = self.judged(gate, self.texts())

@@ -50,14 +50,14 @@ class PseudoLabelerContract(ComponentContract):
         return labeler
 
     def begin(self, labeler: PseudoLabeler[Any], start: TrainingStart, epoch: int) -> EpochInfo:
-        """Call `on_epoch_start` as the engine does; feature banks are passed only if needed."""
+        """Call `on_epoch_start` as a run does; pass feature banks if the labeler needs them."""
         banks = _banks(labeler, start)
         return labeler.on_epoch_start(banks, _aggregators(labeler, start), epoch)
 
     def assign(
         self, labeler: PseudoLabeler[Any], start: TrainingStart, size: int, first: int = 0
     ) -> list[LabelStream]:
-        """Return the labeler's streams for `size` training images, beginning at index `first`."""
+        """Return the label streams for `size` training images, from index `first` on."""
         return self._assign(
             labeler, start, (torch.arange(size) + first) % len(start.image_features)
         )
@@ -86,7 +86,7 @@ class PseudoLabelerContract(ComponentContract):
             _check_stream(stream, classes, size)
 
     def test_labels_are_deterministic(self, tmp_path: Path) -> None:
-        """Equal options must give equal labels, as must two calls of the same labeler."""
+        """Two labelers with equal options, or two calls of one labeler, must give equal labels."""
         start = training_start()
         one, other = self.started(tmp_path, start), self.started(tmp_path, start)
         for labeler in (one, other):
@@ -96,7 +96,7 @@ class PseudoLabelerContract(ComponentContract):
         _check_equal(first, self.assign(other, start, 7), "two equal labelers disagree")
 
     def test_labels_belong_to_images(self, tmp_path: Path) -> None:
-        """Unless `refresh` is `step`, the label and weight of an image depend on its index only."""
+        """Unless `refresh` is `step`, an image's label and weight must not depend on its batch."""
         start = training_start()
         labeler = self.started(tmp_path, start)
         if labeler.refresh == "step":
@@ -115,7 +115,7 @@ class PseudoLabelerContract(ComponentContract):
                 )
 
     def test_labels_and_classifiers_fit_well_separated_classes(self, tmp_path: Path) -> None:
-        """If classes are well separated, at least 75 % of results must equal zero-shot labels."""
+        """For well separated classes, at least 75 % of labels must equal the zero-shot labels."""
         start = separated_start()
         labeler, learner = self.started(tmp_path, start), LEARNERS[0]
         info = self.begin(labeler, start, epoch=0)
@@ -139,7 +139,7 @@ class PseudoLabelerContract(ComponentContract):
             )
 
     def test_inputs_stay_unchanged(self, tmp_path: Path) -> None:
-        """`TrainingStart` and feature banks must stay unchanged, because others read them too."""
+        """`TrainingStart` and feature banks must not change, as other components read them too."""
         start = training_start()
         labeler: PseudoLabeler[Any] = self.make(tmp_path)
         inputs = {
@@ -157,7 +157,7 @@ class PseudoLabelerContract(ComponentContract):
         assert not changed, f"the labeler writes into {changed[0]}: change a clone() instead"
 
     def test_on_epoch_start_returns_valid_classifiers(self, tmp_path: Path) -> None:
-        """Classifiers in the returned `EpochInfo` must be valid and belong to known learners."""
+        """Classifiers that `on_epoch_start` returns must be valid and belong to known learners."""
         start = training_start()
         labeler = self.started(tmp_path, start)
         assert labeler.refresh in get_args(Refresh), f"refresh is {labeler.refresh!r}"
@@ -174,7 +174,7 @@ class PseudoLabelerContract(ComponentContract):
     def test_a_posterior_is_well_formed_and_survives_a_stop(
         self, tmp_path: Path, classes: int
     ) -> None:
-        """`posterior` must be None or valid, and `load_state` must restore the same values."""
+        """`posterior` must be None or valid, and `load_state` must restore it exactly."""
         start = training_start(classes)
         one, other = self.started(tmp_path, start), self.started(tmp_path, start)
         self.begin(one, start, epoch=0)
@@ -235,7 +235,7 @@ def _aggregators(
 
 
 def check_posterior(posterior: Posterior, images: int, classes: int) -> None:
-    """Fail unless each image has K distinct classes, the most probable class first."""
+    """Raise `AssertionError` unless each image has K distinct classes, most probable first."""
     labels, probabilities = posterior.labels, posterior.probabilities
     assert labels.dim() == 2 and labels.shape[0] == images, (
         f"posterior labels are {tuple(labels.shape)}, not (N, K)"

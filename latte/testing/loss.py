@@ -60,7 +60,7 @@ class LossContract(ComponentContract):
             assert bool(value.grad.isfinite().all()), f"the gradient of {name} is not finite"
 
     def test_it_reads_no_more_than_it_requires(self, tmp_path: Path) -> None:
-        """The loss must raise `LatteError` if the field that it requires is None."""
+        """The loss must raise `LatteError` if `Supervision` lacks the field that it requires."""
         loss: Loss[Any] = self.make(tmp_path)
         wanted = ("targets", "classifier")
         assert loss.requires in wanted, f"requires must be one of {', '.join(wanted)}"

@@ -49,7 +49,7 @@ class PrototypeAggregatorContract(ComponentContract):
     def test_the_classifier_is_whole_from_the_start(
         self, tmp_path: Path, classes: int, size: int
     ) -> None:
-        """The classifier must cover all classes; `similarities` must return its scores (B, C)."""
+        """The classifier must cover all classes; `similarities` must equal its scores (B, C)."""
         start = training_start(classes)
         aggregator = self.started(tmp_path, start)
         refreshes = get_args(ClassFeatureRefresh)
@@ -61,7 +61,7 @@ class PrototypeAggregatorContract(ComponentContract):
         assert torch.allclose(found, expected, atol=1e-5), "similarities must be the classifier's"
 
     def test_no_tensor_waits_for_an_optimiser(self, tmp_path: Path) -> None:
-        """The aggregator must hold no parameter: the optimiser does not train prototypes."""
+        """The aggregator must hold no trainable tensor, as the optimiser trains no prototypes."""
         idle = [name for name, _ in own_leaves(self.started(tmp_path, training_start()))]
         assert not idle, (
             f"{', '.join(idle)} would never be trained: an optimiser trains only what `trainable` "
@@ -208,7 +208,7 @@ def take_step(
     size: int = 5,
     weight: float = 1.0,
 ) -> list[Supervision]:
-    """Call `supervise`, the backward pass and `update`; return the result of `supervise`."""
+    """Take one step: `supervise`, backward pass, `update`; return the result of `supervise`."""
     supervisions = supervise(aggregator, start, step, size, weight)
     given = [
         tensor.sum()

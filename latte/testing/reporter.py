@@ -40,7 +40,7 @@ class ReporterContract(ComponentContract):
     kind: ClassVar[Kind] = "reporter"
 
     def report(self, folder: Path, results: RunResults, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Write the report with an empty working directory, and check the written files."""
+        """Write the report in an empty working directory, and check the written files."""
         with self._confined(folder, results, monkeypatch) as reporter:
             files = reporter.report(results)
         _check(files, results.folder)
@@ -65,7 +65,7 @@ class ReporterContract(ComponentContract):
         self.report(tmp_path, run_results(tmp_path), monkeypatch)
 
     def test_it_can_report_again(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """`report` must work again if its files exist already, as in `latte report`."""
+        """`report` must work if its files exist already, as `latte report` writes them again."""
         results = run_results(tmp_path)
         self.report(tmp_path, results, monkeypatch)
         self.report(tmp_path, results, monkeypatch)
@@ -81,14 +81,14 @@ class ReporterContract(ComponentContract):
     def test_hooks_are_called_during_a_run(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """All hooks and then `report` must work on one object, even if a step is sent twice."""
+        """All hooks, then `report`, must work on one reporter, even if a step is sent twice."""
         results = run_results(tmp_path)
         self.observe(tmp_path, results, monkeypatch, ends=True)
 
     def test_hooks_are_called_when_a_run_fails(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A second run in the folder of a failed run, which has no report, must work."""
+        """A reporter must work in the folder of a failed run, which has no report."""
         results = run_results(tmp_path)
         self.observe(tmp_path, results, monkeypatch, ends=False)
         self.observe(tmp_path, results, monkeypatch, ends=True)
@@ -96,7 +96,7 @@ class ReporterContract(ComponentContract):
     def observe(
         self, folder: Path, results: RunResults, monkeypatch: pytest.MonkeyPatch, *, ends: bool
     ) -> None:
-        """Call a new reporter's hooks as a run does; if `ends` is False, as a run that fails."""
+        """Call the hooks of a new reporter as a run does. If `ends` is False, the run fails."""
         with self._confined(folder, results, monkeypatch) as reporter:
             files = call_hooks(reporter, results, ends=ends)
         if ends:

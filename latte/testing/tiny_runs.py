@@ -1,6 +1,6 @@
-"""Complete runs of recipes within seconds, and contract tests: resumed runs are bit-identical.
+"""Run whole recipes within seconds, and test that resumed runs are bit-identical.
 
-Runs use 12 images of coloured squares and a tiny CLIP, inside the test process.
+The runs use 12 images of coloured squares and a tiny CLIP, inside the test process.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ CONFIG: dict[str, Any] = {
 
 
 def write_tiny_clip(folder: Path) -> None:
-    """Write a CLIP with fixed random weights, for `local-dir:FOLDER` in a recipe."""
+    """Write a tiny CLIP with fixed random weights, which recipes name `local-dir:FOLDER`."""
     from open_clip.model import CLIP  # imported late, because it takes a second
 
     folder.mkdir(parents=True)
@@ -103,7 +103,7 @@ class TinyRuns:
         return Said(code, out.getvalue(), err.getvalue())
 
     def check(self, recipe: str) -> Any:
-        """Return `recipe` (YAML text) with all defaults; it must be valid."""
+        """Return a valid recipe, given as YAML text, with all defaults filled in."""
         said = self.latte("check", self._written(recipe), "--json")
         assert said.code == 0, said.err
         return json.loads(said.out)["recipe"]
@@ -119,16 +119,16 @@ class TinyRuns:
         """Run `recipe`, given as YAML text, and return its run folder.
 
         Args:
-            recipe: a complete recipe, or a recipe without the section `dataset`, which is then
-                added; the section `backbone` is also added if both are missing.
+            recipe: a recipe. If the section `dataset` is missing, it is added; if `backbone` is
+                missing too, both are added.
             changes: changes of the recipe, `KEY=VALUE`, as for `--set`.
-            output: folder for run folders.
+            output: folder in which the run folder is created.
             until: the last stage to run.
             stop_after: number of training steps, of all learners together, after which the run is
                 stopped as by Ctrl-C.
 
         Raises:
-            AssertionError: with the output of latte, if the exit code is not the expected one.
+            AssertionError: if the exit code is wrong; the message has the output of latte.
         """
         options = [f"--set={one}" for one in (f"output={output}", *changes)]
         with stopped_after(stop_after):
@@ -139,7 +139,7 @@ class TinyRuns:
         return self.folder / line.removeprefix("run folder: ")
 
     def remove(self, output: str) -> None:
-        """Delete the folder `output` of run folders, to free disk space."""
+        """Delete the folder `output` and the run folders in it, to free disk space."""
         shutil.rmtree(self.folder / output)
 
     def _written(self, recipe: str) -> str:
@@ -178,7 +178,7 @@ def stopped_after(steps: int | None) -> Iterator[None]:
 
 
 def results(run: Path) -> dict[str, bytes]:
-    """Return the result files that equal runs must reproduce bit for bit: contents by file name."""
+    """Return the contents, by file name, of the result files that equal runs reproduce exactly."""
     names = (
         "descriptions.jsonl",
         "evaluation.json",
@@ -223,7 +223,7 @@ class RunContract:
     @pytest.fixture(scope="class")
     @classmethod
     def runs(cls, tmp_path_factory: pytest.TempPathFactory) -> TinyRuns:
-        """Return the `TinyRuns` that all tests of a class share; each uses its own `output`."""
+        """Return the `TinyRuns` that all tests of a class share; each test has its own `output`."""
         runs = TinyRuns(tmp_path_factory.mktemp("runs"))
         cls().write_files(runs.folder)
         return runs

@@ -52,7 +52,7 @@ class TrainableContract(ComponentContract):
         assert torch.equal(*found)
 
     def test_a_merged_model_is_saved_with_equal_features(self, tmp_path: Path) -> None:
-        """`merge` may change features by rounding only; saving and loading must change nothing."""
+        """`merge` may change features by rounding only; saving and loading must not change them."""
         backbone = self._backbone(tmp_path)
         names = [*backbone.state()]
         trainable: Trainable[Any] = self.make(tmp_path)
