@@ -1,9 +1,9 @@
 """Compile blocks of a transformer with torch.compile.
 
 Functions are compiled, not modules, so the names of a model's weights stay as they are. All blocks
-of a tower share one compiled function. Each tensor shape is compiled separately: a kernel for
-several shapes would depend on the first shape that it gets, so a resumed run might not be
-bit-identical. Compiled blocks have not been tested on a GPU.
+of a tower share one compiled function. Each tensor shape is compiled separately. A kernel for many
+shapes would depend on the shape that comes first. A resumed run may start with another shape, so
+its results might differ. Compiled blocks have not been tested on a GPU.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ _KEY = "train.compile"
 
 
 def compile_in(transformer: torch.nn.Module, mode: CompileMode) -> None:
-    """Store `mode` in `transformer`; `compiled_for` then compiles its functions in this mode."""
+    """Store the torch.compile mode `mode` in `transformer`, where `compiled_for` reads it."""
     setattr(transformer, _MODE, mode)
 
 
 def compiled_for(transformer: torch.nn.Module, function: FunctionT) -> FunctionT:
-    """Return `function`, compiled if the transformer has a compile mode and a gradient is recorded.
+    """Return `function`, compiled if the transformer has a compile mode and gradients are recorded.
 
-    Passes without gradient are not compiled, so that the trained model and its saved copy give
-    equal features. Torch cannot compile while a dispatch mode, such as the FLOP counter of
-    `--profile`, intercepts operations.
+    Passes without gradients are not compiled, so that the trained model gives the same features as
+    its saved copy. Torch cannot compile while a dispatch mode, such as the FLOP counter of
+    `--profile`, is active.
     """
     mode: CompileMode | None = getattr(transformer, _MODE, None)
     if mode is None or not torch.is_grad_enabled() or _is_intercepted():

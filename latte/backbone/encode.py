@@ -24,7 +24,7 @@ _TEXTS_PER_PASS = 1024
 
 @dataclass(frozen=True)
 class ClassTexts:
-    """The sentences of C classes: every template filled with every name of the class."""
+    """Sentences about C classes: each template is filled with each name of a class."""
 
     of_class: tuple[tuple[str, ...], ...]
     """The sentences of each class, at least one."""
@@ -46,7 +46,7 @@ class ClassTexts:
 
     @property
     def sentences(self) -> list[str]:
-        """All sentences, class by class."""
+        """Sentences of all classes, in class order."""
         return [*chain.from_iterable(self.of_class)]
 
     def features(self, encode: Callable[[Sequence[str]], Tensor]) -> Tensor:
@@ -65,7 +65,7 @@ class ClassTexts:
 
     @cached_property
     def _places(self) -> Tensor:
-        """Indices (C, V) of each class's sentences, padded with the index of a row of zeros."""
+        """Sentence indices (C, V) of each class, padded with the index of a row of zeros."""
         most = max(len(sentences) for sentences in self.of_class)
         places = torch.full((len(self.of_class), most), len(self.sentences))
         there = torch.arange(most) < torch.tensor([[len(one)] for one in self.of_class])
@@ -83,9 +83,10 @@ def encode_image_batches(
 ) -> Tensor:
     """Return the unit features (N, D) of N = `total` images, from batches in any order.
 
-    A batch is (indices (B,), pixels (B, 3, S, S)). If `trunk` (the image tower in two parts: frozen
-    layers, other layers) is given, return the outputs (N, W) of the frozen layers instead. Raises
-    `LatteError` if a feature is zero or not finite, and `ValueError` if images are missing.
+    A batch is (indices (B,), pixels (B, 3, S, S)). `trunk` splits the image tower into frozen and
+    later layers; if it is given, return the outputs (N, W) of the frozen layers instead. Raises
+    `LatteError` if a feature or output is zero or not finite, and `ValueError` if images are
+    missing.
     """
     width = backbone.embedding_width if trunk is None else trunk.width
     encode = backbone.encode_images if trunk is None else trunk.states
@@ -105,7 +106,7 @@ def encode_image_batches(
 def check_features(
     features: Tensor, tower: Literal["image", "text"], where: str | None = None
 ) -> None:
-    """Raise `LatteError` if one of the features (N, D) of a tower is zero or not finite."""
+    """Check features (N, D). Raises `LatteError` if a feature is zero or not finite."""
     if not features.isfinite().all() or not features.any(dim=1).all():
         raise LatteError(
             f"the {tower} tower gives features that are zero or not finite numbers",
@@ -126,8 +127,8 @@ def encode_cached_images(
 ) -> Tensor:
     """Return the unit features (N, D) of all `images`, without augmentation, on the CPU.
 
-    If `only` is given, encode only the images with these indices, in this order; for `trunk` see
-    `encode_image_batches`. Each process encodes a share of the images.
+    If `only` is given, encode only the images with these indices, in this order. `trunk` is
+    described at `encode_image_batches`. If the run has several processes, they divide the images.
     """
     chosen = range(len(images)) if only is None else only
     own = distributed.share(chosen)
@@ -165,7 +166,7 @@ def encode_many_texts(
 
 
 def count_rows(trunk: TextTrunk, texts: Sequence[str]) -> Tensor:
-    """Return how many rows (M,) each of M > 0 texts has in the frozen layers' outputs."""
+    """Return the number (M,) of rows that the frozen layers output for each of M > 0 texts."""
     blocks = range(0, len(texts), _TEXTS_PER_PASS)
     return torch.cat([trunk.lengths(texts[first : first + _TEXTS_PER_PASS]) for first in blocks])
 
@@ -177,10 +178,11 @@ def encode_text_states(
     progress: Progress,
     device: torch.device,
 ) -> Tensor:
-    """Return the outputs (T, W) of the frozen layers for M distinct texts, on `device`.
+    """Run M distinct texts through the text tower's frozen layers; return all outputs (T, W).
 
-    `lengths` (M,) has the number of rows of each text; T is their sum. The processes share the
-    work, and each gets all outputs. Raises `LatteError` if an output is zero or not finite.
+    `lengths` (M,) is the number of output rows of each text; T is their sum. If the run has several
+    processes, they divide the texts, and each gets all outputs. Raises `LatteError` if an output is
+    zero or not finite.
     """
     own, starts = distributed.share(range(len(texts))), starts_of(lengths)
     states = torch.zeros(int(lengths.sum()), trunk.width, device=device)

@@ -23,7 +23,7 @@ _NEVER_TRAINED = ("logit_bias", "text_decoder")
 
 
 def parameters_of(model: nn.Module, group: TrainableGroup) -> dict[str, nn.Parameter]:
-    """Return the parameters of `group` by name, in the model's order; empty for `none`.
+    """Return the parameters of `group` by name, in the model's order; empty if it is `none`.
 
     Raises `LatteError` if the model has no parameters in `group`.
     """
@@ -78,10 +78,7 @@ def _affine(module: nn.Module, prefix: str, kind: type[nn.Module]) -> Iterator[s
 
 
 def _classifier(visual: Any) -> list[str]:
-    """Return the parameter names of a timm tower's classifier.
-
-    The classifier projects to the embedding width if the tower has no other head.
-    """
+    """Return the parameter names of a timm tower's classifier layer, if it has one."""
     if not hasattr(visual, "trunk"):
         return []
     weights = {id(weight) for weight in visual.trunk.get_classifier().parameters()}

@@ -20,7 +20,7 @@ _PATIENCE = 3.0
 
 
 def weights_files(place: str) -> tuple[str, Sequence[str]]:
-    """Split `REPOSITORY/FILE` into the repository and the weights files to try, best first."""
+    """Split `REPOSITORY/FILE`; return the repository and the weights files to try, best first."""
     repository, file = os.path.split(place)
     if file in ("", WEIGHTS_FILES[-1]):
         return repository, WEIGHTS_FILES
@@ -167,8 +167,8 @@ def _ask(repository: str, file: str, revision: str | None = None) -> None:
 def _call_within(seconds: float, call: Callable[[], object]) -> None:
     """Call `call` in a thread; raise its error, or `TimeoutError` if it takes more than `seconds`.
 
-    A request's own timeout starts again for each address of a host, and does not cover the look-up
-    of its name.
+    The timeout of an HTTP request is not enough: it starts again for each address of the host, and
+    does not include the DNS look-up.
     """
     errors: list[Exception] = []
 

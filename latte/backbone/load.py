@@ -22,8 +22,8 @@ def load_backbone(
     """Load a pretrained CLIP, frozen, in fp32, onto `device`.
 
     Weights are read without unpickling objects, and no code from a model is run. `model_folder`
-    returns the folder of the model that a plugin provides under a name. Raises `LatteError` if the
-    model does not exist, or its weights do not fit its architecture.
+    takes the name of a model that a plugin provides, and returns its folder. Raises `LatteError` if
+    the model does not exist, or if its weights do not fit its architecture.
     """
     source = find_model(settings, base_dir=base_dir, model_folder=model_folder)
     # Without an answer of the hub, cached files are used.

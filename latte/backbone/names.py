@@ -1,4 +1,4 @@
-"""Models and weights that open_clip knows, with repository and licence; importing no torch."""
+"""Names, repositories and licences of open_clip's models and weights. Does not import torch."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def model_config(name: str) -> dict[str, Any] | None:
 
 
 def weight_tag(name: str, tag: str) -> Mapping[str, Any]:
-    """Return the place and pixel format of a model's pretrained weights; empty if unknown."""
+    """Return source and pixel format that open_clip lists for pretrained weights; empty if none."""
     found: Mapping[str, Any] = pretrained().get_pretrained_cfg(name, tag)
     return found
 
@@ -61,9 +61,9 @@ def pretrained() -> ModuleType:
 
 
 def _config_folder() -> Path | None:
-    """Return open_clip's folder of model configurations.
+    """Return open_clip's folder of model configurations, to read them without importing open_clip.
 
-    Returns None if the folder is missing, or if open_clip is imported and can be asked instead.
+    Returns None if the folder is missing, or if open_clip is already imported.
     """
     if "open_clip" in sys.modules:
         return None

@@ -1,4 +1,4 @@
-"""A CLIP of open_clip as latte's backbone, and the folder in which it is saved."""
+"""The backbone for CLIP models of open_clip: encode, split, configure and save a model."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ _ALL_TOKENS = "the last image block computes all tokens, for latte does not know
 
 
 class OpenClipBackbone(ModuleBackbone):
-    """Backbone around any CLIP model that open_clip builds; frozen at first."""
+    """Backbone that wraps any CLIP model of open_clip. All parameters are frozen at first."""
 
     def __init__(
         self,
@@ -192,7 +192,6 @@ class OpenClipBackbone(ModuleBackbone):
         return self._in_passes(texts, encode)
 
     def _text_outputs(self, texts: Sequence[str], count: int) -> Tensor:
-        """Return the outputs (T, W) of the first `count` blocks, a row per token."""
         self.choose_mode()
         tokens = self._tokens(texts)
         lengths = text_lengths(self.model, tokens)
@@ -204,7 +203,6 @@ class OpenClipBackbone(ModuleBackbone):
         return outputs.index_select(0, back.to(self.device, non_blocking=True))
 
     def _features_after_blocks(self, outputs: Tensor, lengths: Tensor, count: int) -> Tensor:
-        """Return unit features (M, D), from outputs (T, W) of the first `count` blocks."""
         self.choose_mode()
         encode = partial(
             states_after_blocks, self.model, start=count, at_once=self._attends_at_once
@@ -229,7 +227,6 @@ class OpenClipBackbone(ModuleBackbone):
     def _in_passes(
         self, texts: Sequence[str], encode: Callable[[Tensor, Tensor], Tensor]
     ) -> Tensor:
-        """Encode `texts` in several calls of `encode(tokens, lengths)`; return one row per text."""
         self.choose_mode()
         tokens = self._tokens(texts)
         lengths = text_lengths(self.model, tokens)
@@ -247,12 +244,12 @@ class OpenClipBackbone(ModuleBackbone):
 
     @property
     def _texts_per_pass(self) -> int:
-        """Number of texts per forward pass; small if texts are padded, so that padding is short."""
+        """Number of texts per forward pass; large only for unpadded texts on a GPU."""
         packs_on_gpu = self.text_path == "packed" and self.device.type != "cpu"
         return _PACKED_TEXTS_PER_PASS if packs_on_gpu else _TEXTS_PER_PASS
 
     def recompute_activations(self) -> bool:
-        """Recompute activations in the backward pass instead of storing them; return True."""
+        """Recompute activations for the backward pass instead of storing them. Returns True."""
         self.model.set_grad_checkpointing(True)
         return True
 
@@ -283,9 +280,9 @@ class OpenClipBackbone(ModuleBackbone):
     def save(self, folder: Path) -> None:
         """Write a folder that open_clip opens as `local-dir:FOLDER` with the same outputs.
 
-        If a Hugging Face text tower came from a folder, the config contains the absolute path of
-        the new folder, because open_clip does not resolve relative paths. If the new folder is
-        moved, only latte can open it.
+        If a Hugging Face text tower was loaded from a folder, the saved configuration contains the
+        absolute path of `folder`, because open_clip does not resolve relative paths. If `folder` is
+        moved later, only latte can open it.
         """
         folder.mkdir(parents=True, exist_ok=True)
         with write_atomically(folder / WEIGHTS_FILE) as temporary:
@@ -301,7 +298,6 @@ def _unit(features: Tensor) -> Tensor:
 
 
 def _memory_format(visual: nn.Module) -> torch.memory_format:
-    """Return channels-last for convolutional networks, because it is faster."""
     convolutional = any(isinstance(module, nn.BatchNorm2d) for module in visual.modules())
     return torch.channels_last if convolutional else torch.contiguous_format
 
@@ -324,7 +320,7 @@ def _pixel_format(preprocess: Mapping[str, Any]) -> PixelFormat:
 
 
 def exported_config(config: Mapping[str, Any], text_folder: Path | None = None) -> dict[str, Any]:
-    """Return a copy of the `model_cfg` for an exported folder, without pretrained weights.
+    """Return a copy of `config` (`model_cfg`) that names no pretrained weights.
 
     If `text_folder` is given, the Hugging Face text tower is loaded from this folder.
     """

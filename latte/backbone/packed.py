@@ -26,9 +26,8 @@ _HALF = (torch.bfloat16, torch.float16)
 def attend(queries: Tensor, keys: Tensor, values: Tensor, *, causal: bool) -> Tensor:
     """Return attention outputs (N, H, Q, d) of queries (N, H, Q, d), keys, values (N, H, L, d).
 
-    Causal attention requires Q = L. When training in half precision on a CPU, the backward pass of
-    torch's fused kernel takes two to three times as long as two matrix products, which are used
-    instead.
+    Causal attention requires Q = L. Training in half precision on a CPU uses two matrix products
+    instead of torch's fused kernel, whose backward pass takes two to three times as long.
     """
     trains = torch.is_grad_enabled() and queries.requires_grad
     if trains and queries.device.type == "cpu" and queries.dtype in _HALF:
@@ -59,7 +58,7 @@ class Packing:
     """If given, attention in half precision takes one call for all groups; see `varlen`."""
 
     def at_once(self, rows: Tensor) -> Boundaries | None:
-        """Return `boundaries` if one attention call can process all of `rows`, else None."""
+        """Return `boundaries` if one attention call supports the dtype of `rows`, else None."""
         return self.boundaries if rows.dtype in varlen.DTYPES else None
 
 
@@ -73,10 +72,11 @@ def can_run(transformer: nn.Module) -> bool:
 
 
 def run_blocks(transformer: Any, states: Tensor, packing: Packing, start: int = 0) -> Tensor:
-    """Run `states` (T, W) through the blocks; return the outputs (N, W) of the rows `packing.read`.
+    """Run `states` (T, W) through the blocks; return one output row per sequence (N, W).
 
-    `states` are outputs of the first `start` blocks, which are not run again. If the transformer's
-    `grad_checkpointing` is true, each block stores only its input.
+    `packing.read` says which row of each sequence is returned. `states` are the outputs of the
+    first `start` blocks; only later blocks are run. If the transformer's `grad_checkpointing` is
+    true, each block stores only its input.
     """
     *blocks, last = transformer.resblocks[start:]
     again = transformer.grad_checkpointing and torch.is_grad_enabled()
@@ -94,14 +94,14 @@ def run_first_blocks(transformer: Any, states: Tensor, packing: Packing, count: 
 
 
 def starts_of(lengths: Tensor) -> Tensor:
-    """Return the first rows (N,) of packed sequences with `lengths` (N,)."""
+    """Return the index (N,) of each packed sequence's first row, from all `lengths` (N,)."""
     return lengths.cumsum(0) - lengths
 
 
 def rows_of(starts: Tensor, lengths: Tensor) -> Tensor:
-    """Return the row indices of M packed sequences, one sequence after another.
+    """Return the indices of all rows of M packed sequences, one sequence after another.
 
-    `starts` (M,) are the first rows of the sequences, `lengths` (M,) their numbers of rows. All
+    `starts` (M,) is the index of each sequence's first row, `lengths` (M,) its number of rows. All
     tensors are int64, on the CPU.
     """
     shifts = starts - starts_of(lengths)
@@ -166,7 +166,7 @@ def _attention(attention: nn.MultiheadAttention, states: Tensor, packing: Packin
 def _attention_of_read(
     attention: nn.MultiheadAttention, states: Tensor, packing: Packing
 ) -> Tensor:
-    """Return attention outputs (N, W); each row in `packing.read` attends to its own sequence."""
+    """Return the attention outputs (N, W) of one row per sequence (`packing.read`)."""
     width, heads = states.shape[1], attention.num_heads
     weight, bias = attention.in_proj_weight, attention.in_proj_bias
     assert bias is not None, "see `can_run`"
@@ -192,12 +192,12 @@ def _groups(rows: Tensor, packing: Packing) -> Sequence[tuple[Tensor, tuple[int,
 
 
 def _heads(rows: Tensor, count: int, length: int, kinds: int, heads: int) -> tuple[Tensor, ...]:
-    """Split (count * length, kinds * W) into `kinds` tensors (count, heads, length, W / heads)."""
+    """Split queries, keys or values (count * length, kinds * W) into attention heads."""
     return rows.view(count, length, kinds, heads, -1).permute(2, 0, 3, 1, 4).unbind()
 
 
 def reads_class_token(visual: Any) -> bool:
-    """Return True for open_clip's own vision transformer, if its output is the class token."""
+    """Return True if `visual` is open_clip's own vision transformer and outputs the class token."""
     return (
         is_vision_transformer(visual)
         and visual.pool_type == "tok"
@@ -209,25 +209,25 @@ def reads_class_token(visual: Any) -> bool:
 
 
 def is_vision_transformer(visual: Any) -> bool:
-    """Return True for open_clip's own vision transformer."""
+    """Return True if `visual` is open_clip's own vision transformer."""
     return type(visual) is VisionTransformer
 
 
 def class_token_of(visual: Any, states: Tensor, start: int = 0) -> Tensor:
-    """Return the final class token (B, W), from outputs (B, L, W) of the first `start` blocks."""
+    """Run `states` (B, L, W) through image blocks from `start`; return class tokens (B, W)."""
     rows, packing = _image_rows(states)
     return visual.ln_post(run_blocks(visual.transformer, rows, packing, start))  # type: ignore[no-any-return]
 
 
 def token_states(visual: Any, pixels: Tensor, count: int) -> Tensor:
-    """Return the outputs (B, L, W), for all tokens, of the first `count` blocks."""
+    """Return the outputs (B, L, W) of the first `count` image blocks, for all L tokens."""
     states = visual._embeds(pixels)
     rows, packing = _image_rows(states)
     return run_first_blocks(visual.transformer, rows, packing, count).view(states.shape)
 
 
 def _image_rows(states: Tensor) -> tuple[Tensor, Packing]:
-    """Return the states (B, L, W) as rows, and their `Packing`, which reads the class tokens."""
+    """Return `states` (B, L, W) as rows (B * L, W), with a `Packing` that reads class tokens."""
     count, length, width = states.shape
     first = torch.arange(0, count * length, length, device=states.device)
     return states.reshape(count * length, width), Packing([(count, length)], first, causal=False)

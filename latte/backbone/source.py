@@ -27,7 +27,7 @@ _WHERE = "backbone.model"
 
 @dataclass(frozen=True)
 class ModelSource:
-    """Model that a recipe names, as open_clip finds it: its name, configuration and weights."""
+    """Name, configuration and weights with which open_clip builds the model of a recipe."""
 
     name: str
     """Name of the model for open_clip; it may start with a schema, as in `local-dir:FOLDER`."""
@@ -42,12 +42,12 @@ class ModelSource:
 
     @property
     def is_folder(self) -> bool:
-        """True if the model is a folder on this machine, which must contain all its files."""
+        """True if the model is loaded from a folder on this machine."""
         return self.name.startswith("local-dir:")
 
     @property
     def text_repository(self) -> str | None:
-        """Hugging Face repository of the tokenizer or text tower; None if nothing is fetched."""
+        """Hugging Face repository of the tokenizer or text tower; None if none is needed."""
         text = self.config["text_cfg"]
         name = text.get("hf_tokenizer_name") or text.get("hf_model_name")
         return None if self.is_folder or not name else str(name)
@@ -58,7 +58,7 @@ def find_model(
 ) -> ModelSource:
     """Return the model that `settings` names, after downloading files that are not cached.
 
-    Raises `LatteError` if a name, tag, folder, file or download does not exist.
+    Raises `LatteError` if a name, tag, folder, file or download cannot be found.
     """
     schema, _, rest = settings.model.partition(":")
     brings_weights = settings.model.startswith(BRING_WEIGHTS)
@@ -89,7 +89,7 @@ def find_model(
 def check_model(
     settings: BackboneSettings, *, base_dir: Path, model_folder: Callable[[str], Path]
 ) -> None:
-    """Raise `LatteError` for errors in the settings that show without a download."""
+    """Check the settings without a download. Raises `LatteError` for an error in them."""
     tag, name = settings.pretrained, settings.model.replace("/", "-")
     if settings.model.startswith(HUB):
         needs_download = tag is None

@@ -49,7 +49,8 @@ class TokenCache:
 def count_cut(tokenizer: Any, texts: Sequence[str]) -> int:
     """Return the number of texts that a tokenizer of open_clip truncates.
 
-    Their tokens, apart from padding, change when the context is one token longer.
+    A text counts as truncated if a context of one more token changes its tokens, not only its
+    padding.
     """
     if not texts:
         return 0
@@ -98,9 +99,10 @@ def text_trunk_is_constant(model: nn.Module, path: TextPath) -> bool:
 
 
 def frozen_text_blocks(model: nn.Module, path: TextPath) -> int:
-    """Return the number of frozen blocks before the first trained block; these can be cached.
+    """Return the number of frozen text blocks before the first trained block.
 
-    It is 0 if texts are padded, if a layer before the blocks is trained, or if no block is trained.
+    The output of these blocks can be cached. The number is 0 if texts are padded, if a layer before
+    the blocks is trained, or if no block is trained.
     """
     if path != "packed":
         return 0
@@ -110,7 +112,7 @@ def frozen_text_blocks(model: nn.Module, path: TextPath) -> int:
 
 
 def text_width(model: nn.Module) -> int:
-    """Return the width W of the text tower's outputs before the projection."""
+    """Return the width W of the text tower, before the projection to the embedding."""
     return int(_tower(model).ln_final.normalized_shape[0])
 
 
@@ -122,10 +124,10 @@ def text_heads(model: nn.Module) -> int:
 def text_features(
     model: nn.Module, tokens: Tensor, lengths: Tensor, path: TextPath, *, at_once: bool = False
 ) -> Tensor:
-    """Return features (M, D), not normalised, of M texts, equal to `model.encode_text(tokens)`.
+    """Return the same features (M, D), not normalised, as `model.encode_text(tokens)`.
 
-    `tokens` (M, L) are sorted by `lengths` (M,). Both are on the CPU, so that reading them does not
-    wait for a GPU.
+    `tokens` (M, L) are sorted by their numbers of tokens, `lengths` (M,). Both tensors are on the
+    CPU, so that reading them does not wait for a GPU.
     """
     if path == "packed":
         return project_text(model, packed_states(model, tokens, lengths, at_once=at_once))
@@ -145,10 +147,10 @@ def text_features(
 def packed_states(
     model: nn.Module, tokens: Tensor, lengths: Tensor, *, at_once: bool = False
 ) -> Tensor:
-    """Return the text tower's outputs (M, W) before the projection; texts are not padded.
+    """Return the text tower's outputs (M, W) before the projection, without padding the texts.
 
-    If `at_once` is true, attention in half precision takes one call per block instead of one per
-    text length; see `varlen`.
+    If `at_once` is true, attention in half precision takes one call per block instead of one call
+    per text length; see the module `varlen`.
     """
     return states_after_blocks(model, _embedded(model, tokens, lengths), lengths, at_once=at_once)
 
@@ -156,7 +158,7 @@ def packed_states(
 def packed_outputs(
     model: nn.Module, tokens: Tensor, lengths: Tensor, count: int, *, at_once: bool = False
 ) -> Tensor:
-    """Return the outputs (T, W) of the first `count` blocks, a row per token."""
+    """Return the outputs (T, W) of the first `count` text blocks, one row per token."""
     rows = _embedded(model, tokens, lengths)
     packing = _packing(lengths, rows.device, at_once=at_once)
     return run_first_blocks(_tower(model).transformer, rows, packing, count)
@@ -165,7 +167,10 @@ def packed_outputs(
 def states_after_blocks(
     model: nn.Module, rows: Tensor, lengths: Tensor, start: int = 0, *, at_once: bool = False
 ) -> Tensor:
-    """Return the tower's outputs (M, W), given the outputs `rows` (T, W) of `start` blocks."""
+    """Run text blocks from `start` and the final norm; return one output row per text (M, W).
+
+    `rows` (T, W) are the outputs of all earlier blocks, one row per token.
+    """
     text = _tower(model)
     packing = _packing(lengths, rows.device, at_once=at_once)
     return text.ln_final(run_blocks(text.transformer, rows, packing, start))  # type: ignore[no-any-return]
@@ -203,7 +208,7 @@ def _tower(model: nn.Module) -> Any:
 
 
 def _stops_at_its_end(text: Any) -> bool:
-    """Return True for open_clip's own causal transformer whose output is the end-of-text token."""
+    """Return True if `text` is open_clip's causal transformer and pools the end-of-text token."""
     kind = type(text)
     if kind is TextTransformer:
         if text.cls_emb is not None or text.use_pad_mask or text.output_tokens:
@@ -217,7 +222,7 @@ def _stops_at_its_end(text: Any) -> bool:
 
 
 def _masks_padding(text: Any) -> bool:
-    """Return True for a Hugging Face encoder whose attention and pooling ignore padding."""
+    """Return True for Hugging Face encoders whose attention and pooling ignore padding tokens."""
     kind = type(text)
     return (
         kind is HFTextEncoder

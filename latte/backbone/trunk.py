@@ -1,7 +1,7 @@
 """Split an image tower into frozen layers, whose outputs can be cached, and the other layers.
 
-The trunk is all layers before the projection; its outputs, or those of its frozen part, are called
-states.
+The trunk is all layers before the projection. In this module, states are outputs of the trunk, or
+outputs of its frozen layers.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _RATES = ("p", "prob", "drop_prob", "drop_rate")
 
 
 def has_trunk(visual: Any) -> bool:
-    """Return True if latte can split this tower: after the trunk comes only a projection."""
+    """Return True if latte can split this image tower into a trunk and a projection after it."""
     if type(visual) is TimmModel:
         return len(visual.head) > 0 and not hasattr(visual.head, "pool")
     return reads_class_token(visual)
 
 
 def trunk_width(visual: Any) -> int:
-    """Return the width W of the trunk's outputs, which `trunk_states` returns."""
+    """Return the width W of the trunk's outputs."""
     is_timm = type(visual) is TimmModel
     return int(visual.trunk.num_features if is_timm else visual.ln_post.normalized_shape[0])
 
@@ -43,11 +43,11 @@ def trunk_is_constant(visual: Any) -> bool:
 
 
 def frozen_blocks(visual: Any) -> int:
-    """Return the number of frozen blocks before the first trained block; these can be cached.
+    """Return the number of frozen image blocks before the first trained block.
 
-    It is 0 if no block is trained, or if an earlier layer is trained or has dropout. Only vision
-    transformers that pool the class token and timm's EfficientNets are supported; for other towers
-    it is 0.
+    The output of these blocks can be cached. The number is 0 if no block is trained, if an earlier
+    layer is trained or has dropout, or if the tower is not supported. Supported are open_clip's
+    vision transformers that output the class token, and timm's EfficientNets.
     """
     after: tuple[str, ...]
     if type(visual) is TimmModel and type(visual.trunk) is EfficientNet:
@@ -66,8 +66,8 @@ def frozen_blocks(visual: Any) -> int:
 def trained_blocks(tower: nn.Module, blocks: str, after: tuple[str, ...]) -> set[int]:
     """Return the indices of the trained blocks; empty if a layer before the blocks is trained.
 
-    `blocks` is the prefix of the blocks' parameter names. `after` has the prefixes of the names of
-    later layers.
+    Parameter names of blocks start with `blocks`; names of layers after the blocks start with a
+    prefix in `after`.
     """
     trained = list(trained_parameters(tower, after))
     if not all(name.startswith(blocks) for name in trained):
@@ -84,7 +84,7 @@ def block_states(visual: Any, pixels: Tensor, count: int) -> Tensor:
 
 
 def states_after(visual: Any, states: Tensor, count: int) -> Tensor:
-    """Return the trunk's outputs (B, W) from the outputs (B, ...) of its first `count` blocks."""
+    """Run the rest of the trunk on outputs (B, ...) of its first `count` blocks; return (B, W)."""
     if type(visual) is not TimmModel:
         return class_token_of(visual, states, count)
     trunk: Any = visual.trunk
@@ -95,7 +95,7 @@ def states_after(visual: Any, states: Tensor, count: int) -> Tensor:
 
 
 def trunk_states(visual: Any, pixels: Tensor) -> Tensor:
-    """Return the outputs (B, W) of the trunk, before the projection, for pixels (B, 3, S, S)."""
+    """Return the trunk's outputs (B, W), before the projection, for pixels (B, 3, S, S)."""
     whole = torch.is_grad_enabled() and not trunk_is_constant(visual)
     if whole or pixels.device.type != "cpu":
         return _states(visual, pixels)
@@ -117,7 +117,7 @@ def _states(visual: Any, pixels: Tensor) -> Tensor:
 
 
 def trained_parameters(tower: nn.Module, after: tuple[str, ...]) -> Iterator[str]:
-    """Yield the names of trained parameters, except names that start with a prefix in `after`."""
+    """Yield the names of trained parameters, without names that start with a prefix in `after`."""
     for name, weight in tower.named_parameters():
         if weight.requires_grad and not name.startswith(after):
             yield name

@@ -56,7 +56,7 @@ def _numbers(value: Any) -> Iterator[float]:
 
 @contextmanager
 def restricted(*, offline: bool) -> Iterator[None]:
-    """Keep transformers from running a model's code, or asking to run it, in the `with` block.
+    """Make the library `transformers` refuse to run a model's code, inside the `with` block.
 
     If `offline` is true, the Hugging Face hub is not contacted; cached files are still found.
     """

@@ -37,7 +37,7 @@ class Boundaries:
 
 
 def boundaries_of(lengths: Tensor, device: torch.device) -> Boundaries:
-    """Return the positions of N packed sequences; their `lengths` (N,) are on the CPU."""
+    """Return the positions of N packed sequences from their `lengths` (N,), a tensor on the CPU."""
     rows = torch.zeros(len(lengths) + 1, dtype=torch.int32)
     rows[1:] = lengths.cumsum(0)
     reads = torch.arange(len(lengths) + 1, dtype=torch.int32, device=device)
@@ -57,9 +57,10 @@ def attend_all(projected: Tensor, heads: int, boundaries: Boundaries, *, causal:
 
 
 def attend_read(asking: Tensor, asked: Tensor, heads: int, boundaries: Boundaries) -> Tensor:
-    """Return attention outputs (N, W) of one query per sequence, over all rows of the sequence.
+    """Return attention outputs (N, W): one query per sequence attends to all rows of its sequence.
 
-    `asking` (N, W) are the queries, `asked` (T, 2 W) the keys and values side by side.
+    `asking` (N, W) holds the queries, `asked` (T, 2 W) the keys and values of all rows side by
+    side.
     """
     queries = asking.view(len(asking), heads, -1)
     keys, values = asked.view(len(asked), 2, heads, -1).unbind(1)

@@ -1,8 +1,9 @@
 """Several processes that work on one run together, started by `torchrun`.
 
-Each process does every `world_size`-th item of large work, and the results are gathered. Only the
-main process writes files and prints. Waits that may be long use torchrun's key-value store;
-exchanges of tensors fail after `patience` seconds. Importing this package does not import torch.
+Each process does every `world_size`-th item of a large task; then results are gathered. Only the
+main process writes files and prints. Waiting for another process has no time limit and uses
+torchrun's key-value store. An exchange of tensors fails after `patience` seconds. Importing this
+package does not import torch.
 """
 
 from latte.distributed.group import (

@@ -1,6 +1,6 @@
 """Functions for several processes of one run: ranks, barriers, exchange of values and tensors.
 
-The names are as in torch.distributed. If the run has only one process, no function waits, and an
+Names are as in torch.distributed. If the run has only one process, no function waits, and an
 exchange returns the value of this process.
 """
 
@@ -32,7 +32,7 @@ _BUCKET_NUMBERS = 2**24
 
 @dataclass(frozen=True)
 class Group:
-    """The group of processes to which this process belongs: rank, size and key-value store."""
+    """The processes of a run: rank of this process, number of processes, key-value store."""
 
     rank: int
     world_size: int
@@ -94,7 +94,7 @@ def barrier() -> None:
 
 
 def broadcast(work: Callable[[], ValueT]) -> ValueT:
-    """Call `work` in the main process; return its small JSON result in every process."""
+    """Call `work` in the main process only; return its result (JSON data) in every process."""
     if _group is None:
         return work()
     key = f"value/{next(_group.waits)}"
@@ -109,10 +109,10 @@ def broadcast(work: Callable[[], ValueT]) -> ValueT:
 
 
 def all_gather_rows(own: Tensor, total: int) -> Tensor:
-    """Gather rows that the processes computed for their shares; return the rows of all items.
+    """Gather one row per item from all processes; return all rows (total, ...), in item order.
 
-    `own` has the rows of this process's `share` of `total` items. The result (total, ...) has the
-    order of the items, no gradient, and the device of `own`.
+    `own` has one row for each item that `share` gave to this process. The result has no gradient,
+    and is on the device of `own`.
     """
     if _group is None or total == 0:
         return own
@@ -127,7 +127,7 @@ def all_gather_rows(own: Tensor, total: int) -> Tensor:
 
 
 def all_gather_object(own: ValueT) -> list[ValueT]:
-    """Return the values of all processes, by rank; `own` is this process's value, as JSON data."""
+    """Return the JSON values of all processes, by rank. `own` is the value of this process."""
     if _group is None:
         return [own]
     import torch
@@ -141,7 +141,10 @@ def all_gather_object(own: ValueT) -> list[ValueT]:
 
 
 def broadcast_tensors(own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the main process's tensors; names, shapes and dtypes are the same everywhere."""
+    """Return the main process's tensors in every process.
+
+    `own` must have the same names, shapes and dtypes in all processes.
+    """
     if _group is None:
         return dict(own)
     import torch

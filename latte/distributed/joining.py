@@ -42,9 +42,10 @@ def start_of(environment: Mapping[str, str]) -> Start | None:
 
 
 def local_device(wanted: str) -> str:
-    """Return `wanted`; under torchrun on GPUs, replace `auto` or `cuda` by `cuda:LOCAL_RANK`.
+    """Return the device for the recipe's setting `wanted`.
 
-    Raises `LatteError` if there are more processes than GPUs.
+    It is `wanted` itself, except under torchrun with GPUs: then `auto` and `cuda` become
+    `cuda:LOCAL_RANK`. Raises `LatteError` if there are more processes than GPUs.
     """
     import torch
 
@@ -63,10 +64,10 @@ def local_device(wanted: str) -> str:
 
 @contextmanager
 def joined(start: Start) -> Iterator[None]:
-    """Connect to the other processes for the `with` block, and end together with them.
+    """Connect this process to the other processes of the run inside the `with` block.
 
-    If a process fails, it raises its own error, and all others raise `EndedElsewhere`. If a process
-    dies, the first process that notices it raises a `LatteError`.
+    If one process fails, all end: the failed process raises its own error, all others raise
+    `EndedElsewhere`. If a process dies, the first process that notices it raises a `LatteError`.
     """
     from torch import distributed as torch_distributed
 
@@ -93,8 +94,8 @@ def joined(start: Start) -> Iterator[None]:
 def _join(start: Start) -> Any:
     """Initialise torch's process group, and return a key-value store for this run only.
 
-    The key-value store has its own connection to torchrun's store, so that its calls do not wait
-    for calls of other code.
+    The returned store has a separate connection to torchrun's store, so that calls of other code do
+    not delay its calls.
     """
     import torch
     from torch import distributed as torch_distributed

@@ -35,10 +35,10 @@ class EndedElsewhere(LatteError):  # noqa: N818 - another process has the error
 
 
 def error_to_report(store: Any, rank: int, error: BaseException) -> BaseException:
-    """Return the error that process `rank` raises instead of `error`.
+    """Return the error to raise in process `rank`, so that only one process of a run reports it.
 
-    Processes that fail later than the first get `EndedElsewhere`. If the first failed process
-    hosted the store, which then cannot be reached, every process reports its own error.
+    All processes but the first that fails get `EndedElsewhere`. If the failed process hosted the
+    key-value store, which then cannot be reached, every process reports its own error.
     """
     if not _is_first_to_end(store, rank):
         return EndedElsewhere("another process of this run has failed")
@@ -46,7 +46,7 @@ def error_to_report(store: Any, rank: int, error: BaseException) -> BaseExceptio
 
 
 def _is_first_to_end(store: Any, rank: int) -> bool:
-    """Record in the store that process `rank` ends; return True if it is the first to end."""
+    """Record in the store that process `rank` ends; return True if no process ended before."""
     mine = str(rank)
     try:
         return bool(store.compare_set(ENDED, "", mine).decode() == mine)
@@ -59,10 +59,10 @@ def _peer_lost_error() -> LatteError:
 
 
 class Watchdog:
-    """Inside a `with` block, raises `PeerLost` in the main thread if another process ends.
+    """Context manager that raises `PeerLost` in the main thread if another process ends.
 
-    On the same machine, torchrun sends SIGTERM to the other processes when one of them ends, and
-    this signal raises `PeerLost`. On other machines, processes read the store: a process that fails
+    When a process ends, torchrun sends SIGTERM to the other processes on its machine; this signal
+    raises `PeerLost`. Processes on other machines watch the key-value store. A failed process
     writes its rank there, and a process without a heartbeat for `patience` seconds counts as dead.
     """
 

@@ -19,8 +19,8 @@ _HALVINGS = 40
 def calibration_error(confidence: Tensor, correct: Tensor) -> float:
     """Return the expected calibration error (Guo et al. 2017, equation 3).
 
-    It is the mean of |accuracy - confidence| over `BINS` bins, which include their upper edges,
-    weighted by the images per bin. `confidence` (M,) are probabilities of M > 0 answers; `correct`
+    It is the mean of |accuracy - confidence| over `BINS` bins, weighted by the images per bin. Each
+    bin includes its upper edge. `confidence` (M,) are the probabilities of M > 0 answers; `correct`
     (M,) is True where the answer is right.
     """
     bins = (confidence.double() * BINS).ceil().long().clamp(1, BINS) - 1
@@ -32,9 +32,9 @@ def calibration_error(confidence: Tensor, correct: Tensor) -> float:
 def expected_accuracy(zero_shot: Tensor, labels: Tensor) -> float:
     """Estimate the accuracy of `labels` (N,) from zero-shot probabilities (N, C).
 
-    An image counts p, the probability of its zero-shot class, if its label is this class, else
-    1 - p. The estimate is the mean over images, limited to the share of images whose label is the
-    zero-shot class, because nothing shows that other labels are right.
+    Let p be the probability of an image's zero-shot class. An image contributes p if its label is
+    the zero-shot class, else 1 - p. The estimate is the mean over images, but at most the fraction
+    of images whose label is the zero-shot class, because nothing shows that other labels are right.
     """
     confidence, own = zero_shot.double().max(dim=1)
     agrees = own == labels
@@ -43,10 +43,10 @@ def expected_accuracy(zero_shot: Tensor, labels: Tensor) -> float:
 
 
 def matching_scale(similarities: Tensor, accuracy: float, start: float) -> float:
-    """Return the scale of similarities (N, C) at which the mean confidence is `accuracy`.
+    """Return the logit scale at which the mean confidence of similarities (N, C) is `accuracy`.
 
-    It is found by bisection between `start` / 100 and `start` * 100. With a single class, whose
-    probability is always 1, `start` is returned.
+    The scale is found by bisection between `start` / 100 and `start` * 100. With a single class,
+    whose probability is always 1, `start` is returned.
     """
     if similarities.shape[1] == 1:
         return start
@@ -54,10 +54,10 @@ def matching_scale(similarities: Tensor, accuracy: float, start: float) -> float
 
 
 def matching_exponent(probabilities: Tensor, accuracy: float) -> float:
-    """Return the exponent of probabilities at which the mean confidence is `accuracy`.
+    """Return the exponent with which `calibrated` gives a mean confidence of `accuracy`.
 
-    It is found by bisection between 0.01 and 100; see `calibrated`. `probabilities` are (N, K); the
-    first of K classes is the likeliest. With a single class, 1 is returned.
+    `probabilities` are (N, K), with the likeliest class first. The exponent is found by bisection
+    between 0.01 and 100. With a single class, 1 is returned.
     """
     if probabilities.shape[1] == 1:
         return 1.0
@@ -66,7 +66,7 @@ def matching_exponent(probabilities: Tensor, accuracy: float) -> float:
 
 
 def calibrated(probabilities: Tensor, exponent: float) -> Tensor:
-    """Return probabilities (..., K) raised to the power `exponent`, divided by their sum over K."""
+    """Raise probabilities (..., K) to the power `exponent`, and normalise them over K."""
     # Logarithms, because small probabilities raised to a large exponent are 0 in floating point.
     shares = (probabilities.double().log() * exponent).softmax(dim=-1)
     return shares.nan_to_num(0).to(probabilities.dtype)
@@ -79,5 +79,8 @@ def _matching(confidence: Callable[[float], float], accuracy: float, start: floa
 
 
 def mean_confidence(similarities: Tensor, scale: float) -> float:
-    """Return the mean of the N highest probabilities in softmax(`scale` * similarities (N, C))."""
+    """Return the mean, over N images, of the top class's probability.
+
+    Probabilities are softmax(`scale` * similarities (N, C)).
+    """
     return float((similarities.double() * scale).softmax(dim=1).amax(dim=1).mean())

@@ -1,7 +1,7 @@
 """Intervals for a mean that is sampled image by image, valid whenever sampling stops.
 
-With the given probability, all intervals of the sequence contain the population's mean, so a person
-may look at every interval and stop at any time.
+With the given probability, all intervals of the sequence contain the population's mean. So a person
+may look at every interval and stop sampling at any time.
 
 Construction: betting against each possible mean (Waudby-Smith and Ramdas, "Estimating means of
 bounded random variables by betting", 2024, sections 4 and 5). A mean is rejected when a gambler who
@@ -65,8 +65,8 @@ def log_wealth(
 ) -> NDArray[np.float64]:
     """Return the log capital (m,), after each value, of a gambler who bets that `mean` is too low.
 
-    `values` (m,) are sampled without replacement from `population` images, whose values go from
-    `low` to `high`; `mean` is above `low`.
+    `values` (m,), each from `low` to `high`, are sampled without replacement from `population`
+    images. `mean` is above `low`.
     """
     before = np.concatenate([[0.0], np.cumsum(values)[:-1]])
     # Per step: mean value of the images not yet sampled, if the population has this mean.

@@ -15,11 +15,11 @@ _Z = 1.959963984540054
 
 
 def label_ranks(name: str, similarities: Tensor | Similarities, labels: Tensor) -> Tensor:
-    """Return (M,) int64 on the CPU: the number of classes ranked above the true class.
+    """Return, for M images, the number (M,) of classes ranked above the true class.
 
-    If two classes are equally similar, the first ranks higher. `similarities` (M, C) have any
-    positive scale. Raises `LatteError`, which names the classifier `name`, if there are no images,
-    a similarity is not finite, or a label is not a class.
+    The result is int64, on the CPU. If two classes are equally similar, the first ranks higher.
+    `similarities` (M, C) may have any positive scale. Raises `LatteError` with the name of the
+    classifier if there are no images, a similarity is not finite, or a label is not a class.
     """
     found = in_blocks(similarities)
     labels = labels.cpu()
@@ -51,7 +51,7 @@ def evaluate_ranks(
     """Return the accuracies of one classifier, and its gain over the zero-shot classifier.
 
     `ranks` (M,) come from `label_ranks`. `baseline` (M,) is True where the zero-shot classifier is
-    right; None for zero-shot.
+    right; if it is None, no gain is computed.
     """
     correct, gain = ranks == 0, None
     if baseline is not None:
@@ -80,7 +80,7 @@ def _ranks(similarities: Tensor, labels: Tensor) -> Tensor:
 
 
 def accuracy_interval(correct: int, images: int) -> Interval:
-    """Return the share `correct / images` with its Wilson score interval.
+    """Return the accuracy `correct / images` with its Wilson score interval.
 
     Wilson (1927), Journal of the American Statistical Association 22:209-212.
     """
@@ -96,10 +96,10 @@ def accuracy_interval(correct: int, images: int) -> Interval:
 def paired_gain_interval(won: int, lost: int, images: int) -> Interval:
     """Return the gain in accuracy over a baseline on the same images: `(won - lost) / images`.
 
-    The interval is the adjusted Wald interval of Bonett and Price (2012), Journal of Educational
-    and Behavioral Statistics 37:479-488, which adds one image to `won` and one to `lost`. If no
-    answer changed, the interval is [0, 0]. `won` and `lost` are images on which only the classifier
-    or only the baseline is right.
+    `won` is the number of images that only the classifier gets right, `lost` the number that only
+    the baseline gets right. The interval is the adjusted Wald interval of Bonett and Price (2012),
+    Journal of Educational and Behavioral Statistics 37:479-488, which adds one image to `won` and
+    one to `lost`. If `won` and `lost` are 0, the interval is [0, 0].
     """
     value = (won - lost) / images
     if won == lost == 0:

@@ -71,9 +71,10 @@ def predict_rows(
     top_k: int,
     matches: Tensor | None = None,
 ) -> list[Prediction]:
-    """Return the `top_k` likeliest classes of each image, or all if there are fewer.
+    """Return the `top_k` likeliest classes of each image, or all classes if there are fewer.
 
-    `similarities` (M, C) are not scaled; `matches` (M, C) are described at `Prediction.match`.
+    `similarities` (M, C) are not scaled. `matches` (M, C) are the probabilities, from a sigmoid
+    model, that a class fits an image.
     """
     probabilities = (similarities.detach().float() * logit_scale).softmax(dim=1)
     scores, labels = probabilities.topk(min(top_k, len(class_names)), dim=1)
@@ -92,7 +93,7 @@ def predict_rows(
 
 @dataclass(frozen=True)
 class Columns:
-    """Choice of the columns of a predictions file."""
+    """Settings that choose the columns of a predictions file."""
 
     classes: int | None = None
     """Largest number of classes per row, for CSV; None for the number in the first row."""
@@ -124,7 +125,7 @@ def stream_predictions(
     `jsonl`: one object `{"image", "classes": [{"class", "score"}, ...]}` per line.
     `csv`: the columns `image,class_1,score_1,class_2,...`; unused cells of a row are empty. Without
     rows, only the header is written.
-    If `columns` has them, `source`, `true_class` and `match` follow `image` in both formats.
+    In both formats, `source`, `true_class` and `match` follow `image` if `columns` chooses them.
     """
     if format == "csv":
         _stream_csv(stream, rows, columns)
@@ -168,13 +169,15 @@ def _about_image(row: Prediction, columns: Columns) -> dict[str, str | float | N
 
 
 class _LineFeeds:
-    """Stream that ends rows with LF. csv's `lineterminator` would leave cells with CR unquoted."""
+    """Stream that ends CSV rows with LF.
+
+    If `csv.writer` itself ended rows with LF, it would not quote cells that contain CR.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, row: str) -> int:
-        """Write a row, and return the number of characters written."""
         return self._stream.write(row.removesuffix("\r\n") + "\n")
 
 
@@ -188,11 +191,11 @@ NO_LABEL = -1
 
 
 def with_unknown(rows: Iterable[Prediction], below: float) -> Iterator[Prediction]:
-    """Put `NONE_OF_THEM` first in each row whose `match` is less than `below`.
+    """Put the class `NONE_OF_THEM` first in rows of images that seem to show no known class.
 
-    A row without `match` is judged by its highest score, which is the usual baseline for detecting
-    images of unknown classes (Hendrycks and Gimpel 2017). The last class is removed, so that the
-    length of the row stays the same.
+    In these rows, `match` (probability that the likeliest class fits) is less than `below`. Without
+    `match`, the highest score is used, which is the usual baseline (Hendrycks and Gimpel 2017). The
+    last class is removed, so that rows keep their length.
     """
     for row in rows:
         best = row.classes[0]

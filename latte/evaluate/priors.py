@@ -21,12 +21,14 @@ _TOLERANCE = 1e-6
 def estimate_priors(
     posteriors: Tensor, labels: Tensor | None = None, classes: int | None = None
 ) -> Tensor:
-    """Estimate the class priors (C,), float64, of the images that have these posteriors.
+    """Estimate the class priors (C,), float64, of N images from their posteriors.
 
-    All priors pi_k start equal. Each step computes q_ik = p_ik pi_k, normalised over the classes k,
-    and sets pi_k to the mean of q_ik over the images i, until no prior changes by more than 1e-6.
-    `posteriors` (N, C) should be calibrated. With `labels` (N, K), they are (N, K) probabilities of
-    these labels, out of C = `classes`. If N is 0, priors stay equal.
+    `posteriors` p_ik (N, C) of images i and classes k should be calibrated. All priors pi_k start
+    equal. Each step computes q_ik = p_ik pi_k, normalised over k, and sets pi_k to the mean of q_ik
+    over i. The steps end when no prior changes by more than 1e-6. If N is 0, priors stay equal.
+
+    If `labels` (N, K) are given, `posteriors` (N, K) has only the probabilities of these K classes
+    of each image, and `classes` is C.
     """
     images, width = posteriors.shape
     count = width if classes is None else classes
@@ -46,9 +48,10 @@ def estimate_priors(
 
 
 def reweighted(posteriors: Tensor, weights: Tensor) -> Tensor:
-    """Return posteriors (B, C) times class `weights` (C,) or (B, C), float64, normalised by row.
+    """Multiply posteriors (B, C) by class weights, and normalise each row; float64.
 
-    The weights are new priors divided by old priors. A row is unchanged if all its products are 0.
+    `weights`, (C,) or (B, C), are new priors divided by old priors. A row whose products are all 0
+    is returned unchanged.
     """
     given = posteriors.double()
     scaled = given * weights.double()
@@ -83,9 +86,9 @@ def present_classes(labels: Tensor, probabilities: Tensor, classes: int) -> Pres
     """Estimate which of C `classes` occur among N images, each of which shows one class.
 
     The estimated number of images of a class is N times its prior from `estimate_priors`. `labels`
-    (N, K) are the K likeliest classes of each image, `probabilities` (N, K) theirs; rows are
-    assumed to sum to 1. Raises `ValueError` for different shapes, invalid labels or invalid
-    probabilities.
+    (N, K) are the K likeliest classes of each image, and `probabilities` (N, K) the probabilities
+    of these classes, which are assumed to sum to 1. Raises `ValueError` for different shapes,
+    invalid labels or invalid probabilities.
     """
     _check(labels, probabilities, classes)
     images = len(labels)

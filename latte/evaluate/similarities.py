@@ -13,7 +13,7 @@ from latte.toolkit.blocks import row_blocks
 
 @dataclass(frozen=True)
 class Similarities:
-    """An (M, C) matrix, computed block by block so that it is never entirely in memory."""
+    """Matrix (M, C) of similarities, computed in blocks so that it is never entirely in memory."""
 
     images: int
     classes: int
@@ -21,18 +21,18 @@ class Similarities:
     """Function that returns the rows (B, C) of a slice of images, on the CPU."""
 
     def __iter__(self) -> Iterator[Tensor]:
-        """Yield all rows, in order, as blocks (B, C)."""
+        """Yield all rows in order, in blocks (B, C)."""
         for rows in row_blocks(self.images, self.classes):
             yield self.block(rows)
 
     def labels(self) -> Tensor:
-        """Return the most similar class (M,) of each image, int64; of equal classes, the first."""
+        """Return the most similar class (M,) of each image, int64; the first one if classes tie."""
         labels = [torch.zeros(0, dtype=torch.int64), *(rows.argmax(dim=1) for rows in self)]
         return torch.cat(labels)
 
 
 def in_blocks(similarities: Tensor | Similarities) -> Similarities:
-    """Return `similarities` unchanged, or a tensor (M, C) in memory as a `Similarities` object."""
+    """Wrap a tensor (M, C) in a `Similarities` object; return a `Similarities` object unchanged."""
     if isinstance(similarities, Similarities):
         return similarities
     images, classes = similarities.shape
@@ -50,7 +50,7 @@ class Diagnostics:
 
 
 def diagnose(similarities: Tensor | Similarities, logit_scale: float) -> Diagnostics:
-    """Return the measures of a classifier from unscaled similarities (N, C) of N > 0 images."""
+    """Compute the mean confidence and margin from unscaled similarities (N, C) of N > 0 images."""
     found = in_blocks(similarities)
     blocks = [confidence_and_margin(block, logit_scale) for block in found]
     confidences, margins = (torch.cat(parts) for parts in zip(*blocks, strict=True))
@@ -69,5 +69,5 @@ def confidence_and_margin(similarities: Tensor, logit_scale: float) -> tuple[Ten
 
 
 def agreement(labels: Tensor, other: Tensor) -> float:
-    """Return the share of N > 0 images that have the same class in two label vectors (N,)."""
+    """Return the fraction of N > 0 images that have the same class in two label vectors (N,)."""
     return float((labels == other).double().mean())

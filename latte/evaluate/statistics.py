@@ -41,14 +41,14 @@ def mean_interval(values: Sequence[float]) -> Interval:
 def mean_of_intervals(gains: Sequence[Interval]) -> Interval:
     """Return the mean gain over seeds with a 95 % interval for other seeds and other images.
 
-    `gains` are measured on the same images, one per seed; each has an interval over images. Let h
-    be the half-width of Student's t-interval over seeds, and b_i the distance from gain i to the
-    lower end of its interval. Then the lower end of the result is sqrt(h² + mean(b_i²)) below the
-    mean. The upper end is computed in the same way.
+    Each seed i has one gain, measured on the same images as the other gains, with an interval over
+    images. Let h be the half-width of Student's t-interval over seeds, and b_i the distance from
+    gain i to the lower end of its interval. Then the lower end of the result is
+    sqrt(h² + mean(b_i²)) below the mean. The upper end is computed in the same way.
 
     An interval over seeds alone would not cover other images, because all seeds share the same
-    images. Random differences of single images between seeds count in both h and b_i, so the
-    interval is conservative. A single gain, or equal gains, keep the interval over images.
+    images. Random differences of single images between seeds increase both h and b_i, so the
+    interval is conservative. For a single gain, the result is its interval over images.
     """
     if len(gains) == 1:
         return gains[0]
@@ -71,9 +71,10 @@ def t_quantile(degrees_of_freedom: int) -> float:
 def bisect(
     low: float, high: float, is_below: Callable[[float], bool], halvings: int
 ) -> tuple[float, float]:
-    """Return the ends of a small interval around the number up to which `is_below` is true.
+    """Find by bisection the number at which `is_below` changes from True to False.
 
-    The interval starts as `low` to `high`, and is halved `halvings` times.
+    Returns the ends of a small interval around this number: `low` to `high`, halved `halvings`
+    times.
     """
     for _ in range(halvings):
         middle = (low + high) / 2
@@ -82,7 +83,7 @@ def bisect(
 
 
 def _inside(angle: float, degrees_of_freedom: int) -> float:
-    """Return P(|T| <= tan(angle) * sqrt(degrees_of_freedom)) for Student's T.
+    """Return P(|T| <= tan(angle) * sqrt(degrees_of_freedom)) for a Student-t variable T.
 
     Abramowitz and Stegun (1964), equations 26.7.3 and 26.7.4.
     """

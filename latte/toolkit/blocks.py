@@ -9,9 +9,9 @@ BLOCK_ENTRIES = 2**22
 
 
 def rows_per_block(columns: int) -> int:
-    """Return how many rows a block of at most 2**22 entries holds, at least 1.
+    """Return how many rows of `columns` entries fit into a block of at most 2**22 entries.
 
-    A row has `columns` entries.
+    The result is at least 1.
 
     Example:
         >>> from latte.api import rows_per_block

@@ -1,4 +1,4 @@
-"""Description types for a class, an image and a group, and their options; do not need torch."""
+"""Types of descriptions (of a class, an image or a group) and their options. Needs no torch."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class ClassOptions(Options):
 
 
 def with_template(options: Options, template: str) -> Options:
-    """Add the dataset's `template` to `options` if they are `ClassOptions` without a template.
+    """Return `options`; `ClassOptions` without a template get the dataset's `template`.
 
     Raises `LatteError` for a template without `{class}`.
     """
@@ -189,12 +189,12 @@ GroupT = TypeVar("GroupT", bound=GroupOptions)
 
 
 def fill(sentence: str, class_name: str) -> str:
-    """Return `sentence` with each `{class}` replaced by the name, which may contain braces."""
+    """Return `sentence` with each `{class}` replaced by `class_name`, which may contain braces."""
     return sentence.replace(CLASS_PLACEHOLDER, class_name)
 
 
 class ClassDescription(DescriptionType[ClassOptions]):
-    """Description of a class: a template filled with the class name. No describer is asked.
+    """Description of a class: a template with the class name. No describer writes it.
 
     Example:
         >>> from latte.api import ClassDescription
@@ -211,14 +211,14 @@ class ClassDescription(DescriptionType[ClassOptions]):
         return self.options.weight
 
     def prompt(self, class_name: str) -> str:
-        """Return the template with `class_name`. Raises `RuntimeError` if there is no template."""
+        """Insert `class_name` into the template. Raises `RuntimeError` if there is no template."""
         if self.options.template is None:
             raise RuntimeError("a class description was built before `with_template` was applied")
         return fill(self.options.template, class_name)
 
 
 class AskedDescription(DescriptionType[AskedT]):
-    """Description of an image or a group that a describer writes in answer to the prompts."""
+    """Description of an image or a group; a describer writes it in answer to the prompts."""
 
     @property
     def weight(self) -> float:
@@ -242,7 +242,7 @@ class AskedDescription(DescriptionType[AskedT]):
 
 
 class ImageDescription(AskedDescription[ImageT]):
-    """Description of one image; the type parameter is the class of its options.
+    """Base class of descriptions of one image. The type parameter is the class of its options.
 
     Example:
         >>> from latte.api import ImageDescription, ImageOptions
@@ -255,7 +255,7 @@ class ImageDescription(AskedDescription[ImageT]):
 
 
 class GroupDescription(AskedDescription[GroupT]):
-    """Base class of descriptions of a group: images that zero-shot CLIP gives the same class.
+    """Base class of descriptions of a group of images with the same zero-shot label.
 
     The describer writes what these images have in common (LatteCLIP, section 3.1).
 
@@ -275,7 +275,7 @@ class GroupDescription(AskedDescription[GroupT]):
 
     @property
     def correct_images(self) -> int | None:
-        """Number of images per group whose true label is the group's class; None if unknown."""
+        """Number of images per group that truly show its class; None groups by zero-shot label."""
         return self.options.correct
 
     @property

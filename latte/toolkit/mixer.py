@@ -1,4 +1,4 @@
-"""LatteCLIP's dynamic feature mixer: weigh texts by the margin of their nearest class."""
+"""LatteCLIP's dynamic feature mixer: weigh texts by the margin of the nearest class."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ MARGIN_FLOOR = 1e-6
 
 
 def margin_weights(text_features: Tensor, classifier: Classifier) -> Tensor:
-    """Return the margins (M,) of unit text features (M, D) between their two nearest classes.
+    """Return the margin (M,) of each text between its two nearest classes.
 
-    A margin is the difference of the two similarities, plus 1e-6. If a class has several
-    prototypes, only the prototype nearest to the text counts, so that prototypes of one class do
-    not compete. If there is only one class, all margins are 1. The result carries no gradient.
-    Source: LatteCLIP, dynamic feature mixer.
+    The margin is the difference of the text's similarities to these classes, plus 1e-6.
+    `text_features` (M, D) have unit length. If a class has several prototypes, only the prototype
+    nearest to the text counts, so that prototypes of one class do not compete. If there is only one
+    class, all margins are 1. The result carries no gradient. Source: LatteCLIP, dynamic feature
+    mixer.
 
     Example:
         >>> import torch
@@ -58,10 +59,11 @@ def mix(texts: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
 def mix_descriptions(
     texts: Mapping[str, Tensor], weights: Mapping[str, float], classifier: Classifier | None
 ) -> Tensor:
-    """Return the weighted mean (B, D) of `texts`: text features (B, D) by description name.
+    """Return the weighted mean (B, D) of text features over several descriptions.
 
-    The weight of a text is the entry of its description in `weights` (1 if absent), multiplied by
-    its margin (`margin_weights`). If `classifier` is None, margins are not used.
+    `texts` has features (B, D) and `weights` a number (default 1), both by description name. The
+    weight of a text is the number of its description times the text's margin (`margin_weights`). If
+    `classifier` is None, margins are not used.
 
     Example:
         >>> import torch

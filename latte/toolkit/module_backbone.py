@@ -22,7 +22,7 @@ _LARGEST_LOGIT_SCALE = math.log(100)
 
 
 class ModuleBackbone(Backbone):
-    """Base class of backbones that wrap one torch module, which is frozen at first.
+    """Base class of backbones that wrap one torch module. All parameters are frozen at first.
 
     Subclasses implement encoding and saving. The module has a parameter `logit_scale`, which is the
     logarithm of the logit scale. A sigmoid model also has a parameter `logit_bias`. Dropout is
@@ -57,11 +57,11 @@ class ModuleBackbone(Backbone):
 
     @abstractmethod
     def architecture(self) -> Any:
-        """Return JSON data that, with weights and pixel format, determine all outputs."""
+        """Return a JSON description that, with weights and pixel format, determines all outputs."""
 
     @abstractmethod
     def parameters_of(self, group: TrainableGroup) -> Mapping[str, nn.Parameter]:
-        """Return the parameters of `group` by name, in the model's order; empty for `none`.
+        """Return the parameters of `group` by name, in the model's order; empty if it is `none`.
 
         Raises `LatteError` if the model has no parameters in `group`.
         """
@@ -73,10 +73,10 @@ class ModuleBackbone(Backbone):
     def encode_by_length(
         self, lengths: Tensor, per_pass: int, encode: Callable[[Tensor], Tensor]
     ) -> Tensor:
-        """Return features (M, D) of M texts of `lengths` (M,), batched by length.
+        """Encode M texts in batches of similar length; return their features (M, D).
 
-        `encode` takes the indices (P,) of at most `per_pass` texts of similar length, the shortest
-        first, and returns their features (P, D).
+        `lengths` (M,) is the length of each text. `encode` takes the indices (P,) of at most
+        `per_pass` texts, the shortest first, and returns their features (P, D).
         """
         order = lengths.argsort(stable=True)
         features = torch.cat([encode(part) for part in torch.split(order, per_pass)])
@@ -96,12 +96,12 @@ class ModuleBackbone(Backbone):
 
     @property
     def device(self) -> torch.device:
-        """The device of the weights; inputs are moved to it."""
+        """Device of the weights; inputs are moved to this device."""
         return self.model.logit_scale.device  # type: ignore[no-any-return]
 
     @cached_property
     def fingerprint(self) -> str:
-        """Digest of the architecture, the pixel format and the weights as loaded."""
+        """Digest of the architecture, the pixel format and the weights before training."""
         parts = [digest_json([self.architecture(), asdict(self.pixel_format)])]
         for name, weight in self.state().items():
             data = weight.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
@@ -136,7 +136,7 @@ class ModuleBackbone(Backbone):
         return self.train_parameters(self.parameters_of(group))
 
     def train_parameters(self, names: Collection[str]) -> Mapping[str, nn.Parameter]:
-        """Make the parameters `names` trainable, freeze the rest, and return the trainable ones.
+        """Make the parameters `names` trainable, freeze all others, and return the trainable ones.
 
         Parameters that were frozen in the module when it was wrapped stay frozen.
         """
@@ -154,11 +154,11 @@ class ModuleBackbone(Backbone):
         return chosen
 
     def blocks(self) -> list[list[str]]:
-        """Return for each tower the module paths of its blocks, in order.
+        """Return the module paths of the blocks of each tower, in order.
 
-        Of all lists of modules of the same class in a tower, the one with the most parameters is
-        used. The stages `layer1`, `layer2`, ... of a residual network count as such a list. The
-        text decoder of CoCa is not a tower.
+        The blocks of a tower are its list of modules of the same class; if it has several lists,
+        the list with the most parameters. The stages `layer1`, `layer2`, ... of a residual network
+        are such a list. The text decoder of CoCa is not a tower.
         """
         towers = []
         for tower, child in self.model.named_children():
@@ -180,7 +180,7 @@ class ModuleBackbone(Backbone):
         return twin
 
     def state(self) -> dict[str, Tensor]:
-        """Return weights and buffers by name, as views that change with further training."""
+        """Return weights and buffers by name. They are not copies, so training changes them."""
         return {name: weight.detach() for name, weight in self.model.state_dict().items()}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
@@ -198,7 +198,7 @@ class ModuleBackbone(Backbone):
             ) from error
 
     def choose_mode(self) -> None:
-        """Switch dropout on if parameters train and gradients are recorded, else off.
+        """Switch dropout on if parameters are trainable and gradients are recorded, else off.
 
         Subclasses call this method before they encode.
         """
@@ -217,7 +217,6 @@ class ModuleBackbone(Backbone):
 
 
 def _blocks(module: nn.Module) -> dict[str, nn.Module]:
-    """Return the blocks that `module` holds, by name; see `ModuleBackbone.blocks`."""
     below = dict(module.named_children())
     if isinstance(module, nn.ModuleList | nn.Sequential):
         return below if len({type(one) for one in below.values()}) == 1 else {}

@@ -1,4 +1,4 @@
-"""Nearest neighbours by cosine in bounded memory, and the graph that they form."""
+"""Nearest neighbours by cosine in bounded memory, and their graph as a sparse matrix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Base classes of prototypes that are estimated once, or returned by a labeler in each epoch."""
+"""Prototypes that come from a labeler in each epoch, or are estimated once."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from latte.interfaces import (
 
 
 class LabelerPrototypes(PrototypeAggregator[NoOptions]):
-    """Zero-shot classifier at first, then the classifier that a labeler returns in each epoch.
+    """Prototypes that a labeler returns in each epoch; the zero-shot classifier until then.
 
-    The labeler's classifier is used unchanged: rows of any norm, several per class, and a bias. If
-    several labelers return a classifier, the last one is used.
+    The labeler's classifier is used unchanged. It may have rows of any norm, several rows per
+    class, and a bias. If several labelers return a classifier, the last one is used.
 
     Example:
         >>> from latte.api import LabelerPrototypes
@@ -47,10 +47,10 @@ class LabelerPrototypes(PrototypeAggregator[NoOptions]):
     def supervise(
         self, stream: LabelStream, texts: Mapping[str, Tensor], image_features: Tensor
     ) -> Supervision:
-        """Return the classifier and one target per image, (B, D).
+        """Return the classifier, and one target (B, D) per image.
 
-        The target is the classifier row of the image's label, scaled to unit length. If a class has
-        several rows, the row with the highest score for the image is used.
+        The target is the classifier's row for the image's label, scaled to unit length. If a class
+        has several rows, the row with the highest score for the image is used.
         """
         rows = self._rows_of(stream.labels, image_features)
         targets = normalize(self._classifier.weights[rows], dim=1)
@@ -72,7 +72,7 @@ class LabelerPrototypes(PrototypeAggregator[NoOptions]):
             self._take(found)
 
     def state(self) -> dict[str, Tensor]:
-        """Return the weights, owners and, if there is one, the bias of the `Classifier`."""
+        """Return the classifier's rows, the class of each row (`owners`), and any bias."""
         own = self._classifier
         state = {"weights": own.weights.clone(), "owners": own.owners.clone()}
         return state if own.bias is None else state | {"bias": own.bias.clone()}
@@ -123,7 +123,7 @@ class EstimatedPrototypes(PrototypeAggregator[OptionsT]):
     def supervise(
         self, stream: LabelStream, texts: Mapping[str, Tensor], image_features: Tensor
     ) -> Supervision:
-        """Return targets (B, D): the prototype of each label. `texts` is not used."""
+        """Return the prototype of each image's label as its target (B, D). `texts` is not used."""
         targets = self._prototypes[stream.labels]
         return Supervision(stream, targets, self.classifier())
 
@@ -139,10 +139,10 @@ class EstimatedPrototypes(PrototypeAggregator[OptionsT]):
 def shift_to_texts(image_features: Tensor, class_features: Tensor) -> Tensor:
     """Return the modality gap (D,): mean text feature minus mean image feature.
 
-    Add the gap to image features to move them to the texts. The gap exists because CLIP's image
-    features (N, D) and class texts (C, D) form two separate cones (Liang et al. 2022, NeurIPS: Mind
-    the gap). Without the shift, a prototype that moves towards images would be nearer to every
-    image than the prototype of a class without images.
+    If the gap is added to image features, they move to the texts. CLIP's image features (N, D) and
+    class texts (C, D) form two separate cones (Liang et al. 2022, NeurIPS: Mind the gap). Without
+    the shift, a prototype that moves towards images would be nearer to every image than the
+    prototype of a class without images.
 
     Example:
         >>> import torch

@@ -39,8 +39,8 @@ class Checkpoints:
     """Decides when checkpoints of a training are due, and saves them.
 
     A checkpoint is due every `checkpoint_every` steps and after the last step. In a run with one
-    process, it is also due after two minutes, or later if saving is slow. The clocks of several
-    processes differ, but all must save at the same step.
+    process, it is also due after two minutes, or later if saving is slow. Several processes do not
+    use the time, because their clocks differ and all must save at the same step.
     """
 
     def __init__(self, training: Training, step: int) -> None:
@@ -76,10 +76,10 @@ class Checkpoints:
 
 
 def save_and_broadcast(folder: Path, step: int, learners: Learners, labelers: Labelers) -> None:
-    """Save a checkpoint in the main process; copy prototypes and labelers to all processes.
+    """Save a checkpoint, and copy prototypes and labelers from the main process to all others.
 
     The prototypes of the processes can differ by rounding, because GPUs add numbers in varying
-    order. The copy makes them equal, as loading a checkpoint does, so a resumed run is
+    order. The copy makes them equal, as loading a checkpoint does. So resumed runs are
     bit-identical.
     """
     if distributed.is_main_process():
@@ -132,7 +132,10 @@ def save_checkpoint(folder: Path, step: int, learners: Learners, labelers: Label
 def load_checkpoint(
     folder: Path, learners: Learners, labelers: Labelers, only: int | None = None
 ) -> int:
-    """Restore the newest undamaged checkpoint, or that of step `only`; return its step or 0."""
+    """Restore the newest undamaged checkpoint, or the one of step `only`.
+
+    Returns its step, or 0 if there is none.
+    """
     for checkpoint in reversed(_checkpoints(folder, only)):
         try:
             tensors = load_tensors(checkpoint / _FILE)
@@ -152,7 +155,7 @@ def load_checkpoint(
 
 
 def _checkpoints(folder: Path, only: int | None = None) -> list[Path]:
-    """Return the checkpoint folders with tensors, oldest first; half removed ones have none."""
+    """Return the folders of complete checkpoints (those with tensors), oldest first."""
     found = folder.glob("step-*" if only is None else _name(only))
     numbered = [one for one in found if one.name.removeprefix("step-").isdecimal()]
     return sorted(one for one in numbered if (one / _FILE).exists())

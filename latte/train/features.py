@@ -1,4 +1,4 @@
-"""Features of images and texts for a training step: encoded in the step, or cached."""
+"""Features of images and texts for training steps: encoded in each step, or cached."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NEVER = -1
 
 @dataclass(frozen=True)
 class StepInputs:
-    """Labelers and texts that every training step of a run uses."""
+    """Labelers, texts and corrections that all training steps of a run use."""
 
     labelers: Sequence[PseudoLabeler[Any]]
     bank: DescriptionBank
@@ -44,20 +44,20 @@ class StepInputs:
 
 @dataclass(frozen=True)
 class CachedStates:
-    """Outputs of the image tower's frozen layers, computed once before the first step."""
+    """Cached outputs of the image tower's frozen layers, from which steps compute features."""
 
     trunk: Trunk
     states: Tensor
     """(N, W): one row per image or text; on the device in training, on the CPU in evaluations."""
 
     def features(self, rows: Tensor) -> Tensor:
-        """Return unit features (B, D), with gradient, of the images `rows` (B,)."""
+        """Return unit features (B, D), with gradient, of the images with indices `rows` (B,)."""
         return self.trunk.features(self.states[rows.to(self.states.device, non_blocking=True)])
 
 
 @dataclass(frozen=True)
 class CachedTextStates:
-    """Outputs of the text tower's frozen layers for M texts, computed before the first step."""
+    """Cached outputs of the text tower's frozen layers for M texts, computed before training."""
 
     trunk: TextTrunk
     states: Tensor
@@ -75,16 +75,15 @@ class CachedTextStates:
 
     @cached_property
     def _starts(self) -> Tensor:
-        """(M,): first row of each text."""
         return starts_of(self.lengths)
 
 
 @dataclass(frozen=True)
 class CachedViews:
-    """Outputs of the image tower's frozen layers for a fixed number of views of each image.
+    """Cached outputs of the image tower's frozen layers for a fixed number of views per image.
 
-    All outputs for a view are computed in the first epoch that uses it; a resumed run computes them
-    again in the same batches, so that they are bit-identical.
+    The outputs for a view are computed in the first epoch that uses the view. A resumed run
+    computes them again in the same batches, so that they are bit-identical.
     """
 
     trunk: Trunk
@@ -95,20 +94,20 @@ class CachedViews:
 
 
 def state_bytes(trunk: Trunk | TextTrunk, rows: int) -> int:
-    """Return the size in bytes, in fp32, of `rows` rows of the frozen layers' outputs."""
+    """Return the size in bytes of `rows` cached rows of the frozen layers' outputs, in fp32."""
     return rows * trunk.width * torch.float32.itemsize
 
 
 class CachedTexts:
-    """Cache of the features of M distinct texts, which are constant and have no gradient."""
+    """Cache of text features of M distinct texts. The features are constant, without gradient."""
 
     def __init__(self, features: Tensor, names: Sequence[str]) -> None:
-        """Cache the unit features (M, D) of the texts of the descriptions `names`."""
+        """Cache unit features (M, D) of texts, to be used for the descriptions `names`."""
         self._features = features
         self.names = frozenset(names)
 
     def look_up(self, rows: Tensor, step: int) -> Tensor:
-        """Return the unit features (B, D) of the texts `rows` (B,), an index tensor on the CPU."""
+        """Return unit features (B, D) of the texts with the indices `rows` (B,), on the CPU."""
         return self._features.index_select(0, rows.to(self._features.device, non_blocking=True))
 
     def state(self) -> dict[str, Tensor]:
@@ -116,11 +115,11 @@ class CachedTexts:
         return {}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Do nothing: `state` returns no tensors."""
+        """Do nothing, because `state` returns no tensors."""
 
 
 class RefreshedTexts(CachedTexts):
-    """Cache of text features in which a text is encoded again when it is `lifetime` steps old."""
+    """Cache of text features that are computed again when they are `lifetime` steps old."""
 
     def __init__(
         self,
@@ -130,7 +129,7 @@ class RefreshedTexts(CachedTexts):
         lifetime: int,
         like: Tensor,
     ) -> None:
-        """Start with an empty cache; `like` (any, D) gives the width D and device of features."""
+        """Start with an empty cache. Features get the width D and device of `like` (any, D)."""
         super().__init__(like.new_zeros(len(texts), like.shape[-1]), names)
         self._texts = texts
         self._encode = encode
@@ -196,10 +195,11 @@ def description_features(
     cached: CachedTexts | None,
     step: int,
 ) -> list[Tensor]:
-    """Return the unit text features (B, D) of each column.
+    """Return one tensor (B, D) of unit text features per column.
 
-    A column has the name of a description, and indices (B,) into `bank.unique_texts`. The features
-    of cached descriptions are looked up in one call; `texts` encodes all others in one call.
+    A column (name of a description, indices (B,) into `bank.unique_texts`) names one text per image
+    of the batch. Features of cached descriptions are looked up in one call; `texts` encodes all
+    others in one call.
     """
     names = frozenset[str]() if cached is None else cached.names
     features: dict[int, Tensor] = {}

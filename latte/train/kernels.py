@@ -1,7 +1,7 @@
 """Optional faster kernels for a GPU: attention in one call for all texts, and compiled blocks.
 
-Both are off by default, and `Accelerated` is no part of the plugin interface, until their benefit
-has been measured on a GPU.
+Both are off by default, and not part of the plugin interface, because their benefit has not been
+measured on a GPU.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Accelerated(Protocol):
         """Raise `LatteError` if this model cannot use the requested kernels."""
 
     def use_kernels(self, text_attention: TextAttention, mode: CompileMode | None) -> None:
-        """Use the requested kernels in later passes of this model, but not of existing copies."""
+        """Use the requested kernels in later passes of this model, but not in existing copies."""
 
 
 def asks_for_kernels(settings: TrainSettings) -> bool:
@@ -75,8 +75,8 @@ def check_kernels(
 def use_kernels(settings: TrainSettings, learners: Sequence[Learner]) -> None:
     """Switch the learners' backbones to the kernels that the settings request.
 
-    Call it after the search for a micro-batch size. Otherwise CUDA graphs of sizes that do not fit
-    would keep their memory.
+    Call this function after the search for a micro-batch size. Otherwise CUDA graphs of sizes that
+    do not fit would keep their memory.
     """
     if not asks_for_kernels(settings):
         return

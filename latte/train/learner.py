@@ -1,4 +1,4 @@
-"""A learner: one adapted copy of the backbone with its prototypes, loss and optimiser."""
+"""A learner: one trained copy of the backbone with its prototypes, loss and optimiser."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Learner:
 
     @property
     def needs_pixels(self) -> bool:
-        """True if a step encodes images from pixels instead of using cached features or outputs."""
+        """True if steps encode images from pixels; False if features or outputs are cached."""
         return self.constant_features is None and self.image_states is None
 
     def encode_images(self, indices: Tensor, pixels: Tensor | None) -> Tensor:
@@ -97,29 +97,29 @@ class Learner:
             return self.backbone.encode_texts(texts)
 
     def backward(self, loss: Tensor) -> None:
-        """Add the gradients of `loss` to those of the parameters."""
+        """Run the backward pass of `loss`; gradients are added to the `grad` of the parameters."""
         with backward_in(self.arithmetic):
             loss.backward()  # type: ignore[no-untyped-call]
 
     @property
     def device(self) -> torch.device:
-        """The device of the backbone."""
+        """Device of the backbone."""
         return self.backbone.logit_scale.device
 
     @cached_property
     def scaler(self) -> LossScaler:
-        """Loss scaler, which is active for fp16 only; its state is part of a checkpoint."""
+        """Loss scaler, active for fp16 only. Its state is saved in checkpoints."""
         return LossScaler(self.arithmetic, self.device)
 
     @property
     def trained_in_backbone(self) -> list[str]:
-        """Names of the trained parameters of the backbone, without those of the loss."""
+        """Names of the trained parameters of the backbone, without parameters of the loss."""
         own = loss_parameters(self.loss)
         return [name for name in self.parameters if name not in own]
 
     @cached_property
     def image_tower_is_trained(self) -> bool:
-        """True if image features depend on trained parameters; found by one forward pass."""
+        """True if image features depend on trained parameters. Needs one forward pass."""
         if not self.trained_in_backbone:
             return False
         side = self.backbone.pixel_format.size
@@ -130,7 +130,7 @@ class Learner:
 
     @cached_property
     def text_tower_is_trained(self) -> bool:
-        """True if text features depend on trained parameters; found by one forward pass."""
+        """True if text features depend on trained parameters. Needs one forward pass."""
         if not self.trained_in_backbone:
             return False
         with torch.enable_grad():
@@ -154,9 +154,9 @@ class Learner:
     ) -> None:
         """Cache features, or outputs of frozen layers, so that steps need not compute them.
 
-        The outputs for images are cached if `image_states` is given, those for texts if
-        `text_states` is true. Features of frozen towers come from the evaluation view, without
-        dropout.
+        Outputs for images are cached if `image_states` is given, and outputs for texts if
+        `text_states` is true. Features of frozen towers are computed without dropout, and from the
+        evaluation view of images.
         """
         if settings.augment is None and not self.image_tower_is_trained:
             self.constant_features = start.image_features
@@ -211,10 +211,11 @@ class Learner:
             self.text_states = CachedTextStates(trunk, states, lengths, indices)
 
     def features_of(self, trunk: Trunk, states: Tensor, size: int | None = None) -> Tensor:
-        """Compute unit features (N, D) from the outputs (N, W) of the frozen layers of `trunk`.
+        """Compute unit features (N, D) from `states` (N, W), the outputs of the frozen layers.
 
-        They have no gradient. With batches of `size`, they are bit-identical to those of the whole
-        tower. Raises `LatteError` if a feature is zero or not finite, because training diverged.
+        The features have no gradient. In batches of the same `size`, the whole tower would give
+        bit-identical features. Raises `LatteError` if a feature is zero or not finite, because
+        training diverged.
         """
         with torch.no_grad(), encoding_in(self.arithmetic, self.device):
             parts = torch.split(states, size or rows_per_block(trunk.width))
@@ -223,7 +224,7 @@ class Learner:
         return features
 
     def _refreshed_texts(self, inputs: StepInputs, lifetime: int) -> RefreshedTexts:
-        """Return an empty cache of texts, except the texts of classes, which are few."""
+        """Return an empty cache for all texts except class texts, which are few."""
         bank = inputs.bank
         names = [name for name in inputs.descriptions if name not in bank.of_class]
         like = torch.empty(0, self.backbone.embedding_width, device=self.device)
@@ -271,7 +272,7 @@ def build_learner(
 
 
 def loss_parameters(loss: Loss[Any] | None) -> dict[str, nn.Parameter]:
-    """Return the loss's own parameters, named `loss.NAME`."""
+    """Return the trainable parameters of the loss, named `loss.NAME`."""
     own = {} if loss is None else loss.parameters()
     return {f"loss.{name}": value for name, value in own.items()}
 
@@ -279,7 +280,7 @@ def loss_parameters(loss: Loss[Any] | None) -> dict[str, nn.Parameter]:
 def build_optimizer(
     parameters: Mapping[str, nn.Parameter], settings: OptimizerSettings
 ) -> torch.optim.Optimizer:
-    """Return an optimiser of `parameters`; biases and other vectors get no weight decay."""
+    """Return an optimiser of `parameters`, without weight decay for biases and other vectors."""
     matrices = [value for value in parameters.values() if value.ndim >= 2]
     vectors = [value for value in parameters.values() if value.ndim < 2]
     kinds = ((matrices, settings.weight_decay), (vectors, 0.0))
@@ -292,7 +293,7 @@ def build_optimizer(
 
 
 def learning_rate_factor(step: int, total_steps: int, settings: TrainSettings) -> float:
-    """Return the learning rate of step `step` (from 0), as a factor of the peak learning rate.
+    """Return the learning rate of step `step` (from 0), divided by the peak learning rate.
 
     It rises linearly during warm-up. Then it is constant, or follows half a cosine down to 0 at
     `total_steps` (Loshchilov & Hutter 2017, without restarts).

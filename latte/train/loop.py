@@ -53,8 +53,8 @@ _SIGMOID = (
 def train(training: Training, progress: Progress) -> None:
     """Train all learners to the end, continuing from a checkpoint if there is one.
 
-    Without steps, only `on_epoch_start` of labelers and prototypes is called, with the features of
-    the frozen CLIP.
+    A run without training steps only calls `on_epoch_start` of labelers and prototypes, with the
+    features of the frozen CLIP.
     """
     _start(training, progress)
     with timed(MICRO_BATCH_SEARCH):
@@ -90,9 +90,9 @@ def _notes(learner: Learner) -> Iterator[str]:
 
 
 def own_posterior(training: Training) -> tuple[int, Posterior] | None:
-    """Return the posterior and the index of the last labeler that has a posterior.
+    """Return the index and the posterior of the last labeler that has a posterior.
 
-    Returns None if no labeler has one, or if there are training steps.
+    Returns None if no labeler has a posterior, or if the run has training steps.
     """
     if training.total_steps:
         return None
@@ -123,9 +123,9 @@ def _start(training: Training, progress: Progress) -> None:
 
 
 def _reuses_images(training: Training) -> bool:
-    """Return True if encoding each view once costs less than encoding views in every step.
+    """Return True if a cache of the frozen layers' outputs for images saves encoding.
 
-    Without random views, an equal cost suffices.
+    Without random views, caching is also worth it if it takes equally much encoding.
     """
     if views := training.settings.views:
         return training.total_steps > views * training.steps_per_epoch
@@ -133,9 +133,9 @@ def _reuses_images(training: Training) -> bool:
 
 
 def _reuses_texts(training: Training) -> bool:
-    """Return True if encoding each text once costs no more than encoding texts in every step.
+    """Return True if caching the frozen layers' outputs for all texts costs no extra encoding.
 
-    For each description, an epoch uses only one text per image.
+    An epoch uses one text per image and description, even if there are several.
     """
     inputs = training.inputs
     variants = [
@@ -188,7 +188,7 @@ def _batches(training: Training, epoch: int) -> list[Tensor]:
 
 
 def _encode_views(training: Training, view: int, progress: Progress) -> None:
-    """Compute the frozen layers' outputs for a view of all images, if not yet cached."""
+    """Cache the frozen layers' outputs of all images for the random view number `view`."""
     count = len(training.images)
     for learner in training.learners:
         cached = learner.cached_views
@@ -220,7 +220,7 @@ def _encode_views(training: Training, view: int, progress: Progress) -> None:
 def _views(
     training: Training, batches: Sequence[Tensor], epoch: int
 ) -> Generator[tuple[Tensor, Tensor | None], None, None]:
-    """Yield the indices (B,) of each batch, and the pixels of this process's share if needed."""
+    """Yield the indices (B,) of each batch, and the pixels that this process needs, or None."""
     if any(learner.needs_pixels for learner in training.learners):
         yield from _pixels(training, batches, training.settings.view_of(epoch))
     else:
@@ -295,8 +295,6 @@ def _without_tensors(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class _ShownLoss:
-    """Loss as a text for the progress bar, read from the device at most once per second."""
-
     def __init__(self) -> None:
         self._fetched = -math.inf
         self._text = ""

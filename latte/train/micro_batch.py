@@ -1,7 +1,7 @@
 """Find the largest micro-batch that fits into memory, before the first step.
 
-A GPU is tried with views of the largest images and the longest texts. On a CPU, a trial would get
-the process killed, so the memory of a few samples is measured and extrapolated.
+On a GPU, steps with the largest images and the longest texts are tried. On a CPU, the system would
+kill a process that lacks memory, so the memory of a few samples is measured and extrapolated.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ _WORKING_MEMORY = 1.5
 
 @dataclass(frozen=True)
 class LargestStep:
-    """Largest number of images, and longest texts, that one training step may encode."""
+    """Most expensive training step: its number of images, and the longest texts."""
 
     images: int
     texts: Sequence[str]
     """Distinct texts, the longest first."""
 
     def passes(self, size: int | None) -> list[LargestStep]:
-        """Return the largest forward passes of a step with micro-batches of `size`.
+        """Return the largest image pass and the largest text pass for micro-batches of `size`.
 
-        If `size` is None, the only pass encodes the whole batch.
+        If `size` is None, a single pass encodes the whole batch.
         """
         if size is None:
             return [self]
@@ -67,8 +67,9 @@ Fits = Callable[[int | None], bool]
 def find_micro_batch_size(training: Training, progress: Progress) -> None:
     """Set each learner's micro-batch size to the largest size that fits into memory.
 
-    Does nothing unless the settings request it. A resumed run uses no larger size than before, so
-    that its results are bit-identical. Raises `LatteError` if not even one image or text fits.
+    Does nothing unless the settings request this search. A resumed run uses no larger size than
+    before, so that its results are bit-identical. Raises `LatteError` if not even one image or text
+    fits.
     """
     settings = training.settings
     if settings.gradient_checkpointing is True:
@@ -89,7 +90,7 @@ def find_micro_batch_size(training: Training, progress: Progress) -> None:
 
 
 def largest_step(training: Training, learner: Learner) -> LargestStep:
-    """Return the largest number of images, and the longest texts, that one step encodes."""
+    """Return the number of images and the longest texts that this process encodes in one step."""
     size = min(training.settings.images_a_step, len(training.images))
     inputs, cached = training.inputs, learner.cached_texts
     names = [one for one in inputs.descriptions if cached is None or one not in cached.names]
@@ -104,7 +105,7 @@ def largest_step(training: Training, learner: Learner) -> LargestStep:
 
 
 def _smallest_of_all_processes(learner: Learner, own: Found) -> Found:
-    """Apply the settings that fit in every process; `own` are those that fit in this process."""
+    """Apply and return the settings that fit in every process; `own` fits in this process."""
     found = [Found(**one) for one in distributed.all_gather_object(asdict(own))]
     sizes = [one.micro_batch_size for one in found if one.micro_batch_size is not None]
     learner.micro_batch_size = min(sizes, default=None)
@@ -146,9 +147,10 @@ def _fit(training: Training, learner: Learner, before: Found | None, progress: P
 
 
 def _largest_size(fits: Fits, largest: LargestStep, known: int | None) -> int | None:
-    """Return the largest micro-batch size that fits, at most `known`.
+    """Return the largest micro-batch size that fits.
 
-    Returns None if the whole batch fits, and 0 if not even one image or text fits.
+    Returns None if the whole batch fits, and 0 if not even one image or text fits. Sizes above
+    `known`, which was found before the run was resumed, are not tried.
     """
     most = max(largest.images, len(largest.texts), 1)
     powers = range(1, math.ceil(math.log2(most)) + 1)
@@ -169,8 +171,8 @@ def _fits_on_gpu(
 ) -> bool:
     """Return True if a step with micro-batches of `size` fits into GPU memory.
 
-    During each pass, memory is also occupied for the reserve `MARGIN`, the views of the whole
-    batch, the optimiser's state, and the side stream that makes the views.
+    Each trial runs while other memory is occupied: by the views of the whole batch, the optimiser's
+    state, the side stream that makes views, and the reserve `MARGIN`.
     """
     device = learner.device
     spare = int(MARGIN * torch.cuda.get_device_properties(device).total_memory)
@@ -192,10 +194,10 @@ def _fits_on_gpu(
 
 
 def _largest_views(training: Training, learner: Learner, count: int) -> tuple[Tensor, Tensor]:
-    """Return views of the largest images, and a tensor of as many bytes as the side stream keeps.
+    """Return `count` views of the largest images, and a tensor as large as other views in memory.
 
-    The training loop holds one batch of views until it gets the next one, while a side stream
-    already makes the batch after that.
+    During a step, a side stream already makes later batches of views. The second tensor occupies
+    the memory that this stream reserves.
     """
     side, device = learner.backbone.pixel_format.size, learner.device
     views = training.device_views if count else None
@@ -230,7 +232,7 @@ def _estimate_on_cpu(learner: Learner, largest: LargestStep) -> Fits:
 
 
 def _letters(texts: Sequence[str]) -> int:
-    """Return the number of characters, plus one per text for the end-of-text token."""
+    """Return the number of characters, plus one end-of-text token per text."""
     return sum(len(text) + 1 for text in texts)
 
 
@@ -238,7 +240,7 @@ def activation_bytes(learner: Learner, one: LargestStep, pixels: Tensor | None =
     """Run a forward and a backward pass; return the number of bytes that autograd saves.
 
     `pixels` (B, 3, S, S) are views of the images; zeros by default. Afterwards, gradients are None
-    and random generators are restored. Raises `torch.OutOfMemoryError` on a GPU.
+    and random generators are restored. Raises `torch.OutOfMemoryError` if a GPU lacks memory.
     """
     devices = [learner.device] if learner.device.type == "cuda" else []
     side = learner.backbone.pixel_format.size
@@ -263,7 +265,7 @@ def activation_bytes(learner: Learner, one: LargestStep, pixels: Tensor | None =
 
 @contextmanager
 def _saved_tensors(learner: Learner, stored: dict[int, int]) -> Iterator[None]:
-    """Record address and bytes of each storage that autograd saves, except those of weights."""
+    """Record the address and bytes of each storage that autograd saves, except of weights."""
     weights = {value.untyped_storage().data_ptr() for value in learner.backbone.state().values()}
 
     def pack(tensor: Tensor) -> Tensor:

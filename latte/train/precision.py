@@ -1,7 +1,7 @@
 """The arithmetic (fp32, TF32, bf16 or fp16) of the two towers.
 
-Weights are always fp32, because a step changes them by less than the precision of bf16. Autocast
-rounds only the inputs of matrix products.
+Weights are always fp32, because the updates of a step can be smaller than the precision of bf16.
+With bf16 and fp16, autocast rounds only the inputs of matrix products.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _FIRST_WITH_TF32 = 8
 def choose_arithmetic(wanted: Precision, device: torch.device) -> Arithmetic:
     """Return the arithmetic for the setting `wanted` on `device`.
 
-    Raises `LatteError` for bf16 on a GPU that cannot compute in it.
+    Raises `LatteError` if `wanted` is bf16 and the GPU does not support bf16.
     """
     if wanted == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
         raise LatteError(
@@ -40,7 +40,7 @@ def choose_arithmetic(wanted: Precision, device: torch.device) -> Arithmetic:
 
 
 def has_tf32(device: torch.device) -> bool:
-    """Return True if `device` supports TF32 products, as Nvidia's GPUs since Ampere do."""
+    """Return True if `device` supports TF32: an Nvidia GPU since Ampere."""
     if device.type != "cuda" or torch.version.cuda is None:
         return False
     return torch.cuda.get_device_capability(device)[0] >= _FIRST_WITH_TF32
@@ -54,7 +54,7 @@ def forward_in(arithmetic: Arithmetic, device: torch.device) -> AbstractContextM
 
 
 def encoding_in(arithmetic: Arithmetic, device: torch.device) -> AbstractContextManager[Any]:
-    """Return a context manager in which a tower encodes without gradient, always fp32 on a CPU."""
+    """Return a context manager for encoding without gradient in `arithmetic`; on a CPU in fp32."""
     return nullcontext() if device.type == "cpu" else forward_in(arithmetic, device)
 
 
@@ -70,7 +70,7 @@ def backward_in(arithmetic: Arithmetic) -> AbstractContextManager[Any]:
 
 @contextmanager
 def fp32_products(mode: Literal["ieee", "tf32"]) -> Iterator[None]:
-    """Let CUDA multiply and convolve fp32 tensors in fp32 (`ieee`) or TF32 in the `with` block."""
+    """Make CUDA compute products of fp32 tensors in fp32 (`ieee`) or TF32 in the `with` block."""
     before = _read_modes()
     try:
         _write_modes((mode, mode, mode))
@@ -95,7 +95,7 @@ def _read_modes() -> _Modes:
 
 
 def _write_modes(modes: _Modes) -> None:
-    """Set torch's modes by their old and, since torch 2.9, new names, which must agree."""
+    """Set torch's modes for fp32 products, under old names and (since torch 2.9) new names."""
     matmul: Any = torch.backends.cuda.matmul
     cudnn: Any = torch.backends.cudnn
     matmul.allow_tf32, cudnn.allow_tf32 = (mode == "tf32" for mode in modes[:2])
@@ -106,8 +106,8 @@ def _write_modes(modes: _Modes) -> None:
 class LossScaler(torch.amp.GradScaler):
     """Multiplies the loss by a factor so that small fp16 gradients do not become 0.
 
-    A step with a gradient that is not finite is skipped and halves the factor; 2000 steps with
-    finite gradients double it. For other arithmetic than fp16, the scaler is inactive.
+    If a gradient is not finite, the step is skipped and the factor is halved. After 2000 steps with
+    finite gradients, the factor is doubled. For other arithmetic than fp16, the scaler is inactive.
     """
 
     def __init__(self, arithmetic: Arithmetic, device: torch.device) -> None:
@@ -122,13 +122,13 @@ class LossScaler(torch.amp.GradScaler):
         self.skipped += self.get_scale() < before
 
     def figures(self) -> dict[str, float]:
-        """Return the factor and the number of skipped steps, for the log; empty unless enabled."""
+        """Return the factor and the number of skipped steps, for the log; empty if inactive."""
         if not self.is_enabled():
             return {}
         return {"loss_scale": self.get_scale(), "skipped_steps": self.skipped}
 
     def state(self) -> dict[str, Tensor]:
-        """Return the tensors for a checkpoint; empty unless enabled."""
+        """Return the scaler's tensors for a checkpoint; empty if inactive."""
         if not self.is_enabled():
             return {}
         state = self.state_dict()
@@ -139,7 +139,7 @@ class LossScaler(torch.amp.GradScaler):
         }
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Restore the tensors of `state`; `KeyError` if they belong to another arithmetic."""
+        """Restore the tensors of `state`. Raises `KeyError` if they were not saved with fp16."""
         if not self.is_enabled():
             return
         restored = self.state_dict()

@@ -17,7 +17,7 @@ from latte.train.towers import Towers, towers_of
 
 @dataclass(frozen=True)
 class StepOutcome:
-    """Loss and label agreement of a step; both stay on the device until the log is written."""
+    """Loss and label agreement of a step, as tensors on the device until the log is written."""
 
     loss: Tensor
     agreement: Tensor | None
@@ -29,7 +29,7 @@ def training_step(
 ) -> StepOutcome:
     """Encode and label a batch, compute the loss, and update weights and prototypes.
 
-    `pixels` (B, 3, S, S) are this process's share of the views; None unless the learner needs them.
+    `pixels` (P, 3, S, S) are the views that this process encodes; None if the learner needs none.
     """
     assert learner.loss is not None, "a recipe with steps has a loss"
     towers = towers_of(learner)
@@ -61,7 +61,7 @@ def training_step(
 def _supervise(
     learner: Learner, towers: Towers, inputs: StepInputs, batch: Batch, image_features: Tensor
 ) -> list[Supervision]:
-    """Label the batch and choose its texts; return the targets or classifier per label stream."""
+    """Label the batch and choose its texts; return one `Supervision` per label stream."""
     texts = StepTexts(towers.encode_texts)
     aggregator = learner.aggregator
     if aggregator.class_features_refresh == "step":
@@ -98,9 +98,9 @@ def _supervise(
 def _labels_for_texts(
     inputs: StepInputs, streams: Sequence[LabelStream]
 ) -> Sequence[Tensor | None]:
-    """Return the labels (B,) of each stream on the CPU; None if no description depends on labels.
+    """Return the labels (B,) of each stream on the CPU; None if no text depends on labels.
 
-    All labels are copied in one transfer, because a transfer waits until the GPU has encoded the
+    All labels are copied in one transfer, because each transfer waits until the GPU has encoded the
     images.
     """
     if not streams or inputs.bank.of_class.isdisjoint(inputs.descriptions):

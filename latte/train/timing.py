@@ -1,6 +1,6 @@
 """Time and FLOPs of the parts of training, measured only inside a `measuring` block.
 
-Measuring draws no random number and changes no computation, so results are bit-identical.
+Measuring draws no random numbers and changes no computation, so results are bit-identical.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _COUNTED_STEP, _TRACED_STEPS = 1, (2, 3)
 
 @dataclass
 class StepTimes:
-    """Times of several training steps, added up."""
+    """Sums of times over several training steps."""
 
     steps: int = 0
     images: int = 0
@@ -49,11 +49,11 @@ class StepTimes:
 
 
 class Stopwatch:
-    """Measures the parts of one training.
+    """Measures the time of each part of training, such as the loss.
 
-    FLOPs are counted in the first step. If the file `trace` is given, the second and third step are
-    traced to it. Counting and tracing slow steps down, so the times of these steps are added up in
-    `looked_into`, and those of all other steps in `measured`.
+    FLOPs are counted in the first step. If `trace` is given, the second and third step are traced
+    to this file. Counting and tracing slow steps down, so times of these steps are added to
+    `looked_into`, and times of all other steps to `measured`.
     """
 
     def __init__(self, device: str, trace: Path | None = None) -> None:
@@ -79,7 +79,7 @@ class Stopwatch:
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """Add the time of the `with` block to the part `name`."""
+        """Add the time of the `with` block to the part named `name`."""
         outer = self._open
         self._charge()
         self._open = name
@@ -91,7 +91,7 @@ class Stopwatch:
 
     @contextmanager
     def step(self, images: int) -> Iterator[None]:
-        """Measure a training step on `images` images; time outside other parts is `LABELS`."""
+        """Measure a training step on `images` images; part `LABELS` gets all other time."""
         number = self.steps + 1
         with self.part(LABELS), ExitStack() as stack:
             if number == _COUNTED_STEP:
@@ -113,7 +113,7 @@ class Stopwatch:
         self._pending, self._pending_cpu = defaultdict(float), 0.0
 
     def close(self) -> None:
-        """Add the time since the last measurement to the current part; write the trace, if any."""
+        """Stop measuring: count the time of the open part, and write the trace if there is one."""
         profiler, self._profiler = self._profiler, None
         if profiler is not None and self._trace is not None:
             profiler.stop()
@@ -148,7 +148,7 @@ _OFF = nullcontext()
 
 @contextmanager
 def measuring(watch: Stopwatch) -> Iterator[None]:
-    """Let `watch` measure all marked parts of training inside the `with` block."""
+    """Make `watch` measure all training steps inside the `with` block."""
     global _running
     before, _running = _running, watch
     try:
@@ -159,7 +159,7 @@ def measuring(watch: Stopwatch) -> Iterator[None]:
 
 
 def timed(part: str) -> AbstractContextManager[None]:
-    """Return a context manager that measures its block as the part `part`."""
+    """Return a context manager that adds the time of its block to the part named `part`."""
     return _OFF if _running is None else _running.part(part)
 
 
@@ -169,7 +169,7 @@ def timed_step(images: int) -> AbstractContextManager[None]:
 
 
 def timed_items(part: str, items: Iterable[ItemT]) -> Iterator[ItemT]:
-    """Yield `items`; the time spent waiting for each item is added to the part `part`."""
+    """Yield `items`; the time of waiting for each item is added to the part named `part`."""
     iterator = iter(items)
     while True:
         with timed(part):
@@ -187,7 +187,7 @@ def wait_for(device: str) -> None:
 
 
 def count_flops() -> FlopCounterMode:
-    """Return a context manager that counts FLOPs of products, convolutions and attention."""
+    """Return a context manager that counts FLOPs of matrix products, convolutions, attention."""
     operation: Any = torch.ops.aten.convolution_backward
     return FlopCounterMode(display=False, custom_mapping={operation: _convolution_backward})
 

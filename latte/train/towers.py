@@ -25,8 +25,8 @@ class CachedTowers:
     """Encodes a batch in micro-batches of at most `size`, for a loss on the whole batch.
 
     This is GradCache (Gao et al. 2021, Scaling deep contrastive learning batch size under memory
-    limited setup): each micro-batch is encoded again with its graph, through which the gradients of
-    its features are propagated.
+    limited setup). The backward pass encodes each micro-batch again, with its autograd graph, and
+    propagates the gradients of the features through this graph.
     """
 
     def __init__(self, learner: Learner, size: int) -> None:
@@ -53,7 +53,7 @@ class CachedTowers:
         return torch.cat([self._first_pass(partial(encode, part)) for part in parts])
 
     def backward(self, loss: Tensor) -> None:
-        """Add the gradients of `loss`; each micro-batch is encoded again, with the same dropout."""
+        """Run the backward pass of `loss`; encode each micro-batch again, with the same dropout."""
         self._learner.backward(loss)
         for part in self._parts:
             if part.features.grad is not None:
@@ -64,7 +64,7 @@ class CachedTowers:
         self._parts.clear()
 
     def _first_pass(self, encode: Callable[[], Tensor]) -> Tensor:
-        """Return features without their graph; gradients are enabled, so dropout is active."""
+        """Encode with dropout, as in training, and return the features without their graph."""
         random = RandomState(self._learner.device)
         features = encode()
         if not features.requires_grad:
@@ -75,11 +75,11 @@ class CachedTowers:
 
 
 class SharedTowers:
-    """Encodes this process's share of a batch with `inner`, and gathers all processes' features.
+    """Encodes a part of each batch with `inner`, and gathers the features of all processes.
 
-    Every process computes the same labels, loss and prototypes on the whole batch, and propagates
-    the gradients of its own features. The gradients of the weights are then summed over the
-    processes.
+    Every process computes the same labels, loss and prototypes on the whole batch. It propagates
+    only the gradients of the features that it has encoded. Then the gradients of the weights are
+    summed over the processes.
     """
 
     def __init__(self, learner: Learner, inner: Learner | CachedTowers) -> None:
@@ -88,7 +88,7 @@ class SharedTowers:
         self._encoded: list[_Encoded] = []
 
     def encode_images(self, indices: Tensor, pixels: Tensor | None) -> Tensor:
-        """Return unit features (B, D) of the whole batch; `pixels` are this process's share."""
+        """Return unit features (B, D) of the whole batch; `pixels` are this process's images."""
         learner = self._learner
         if learner.constant_features is not None:
             return learner.encode_images(indices, pixels)
@@ -99,13 +99,13 @@ class SharedTowers:
         return self._gather(own, len(indices), learner.image_tower_is_trained)
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
-        """Return unit features (M, D) of `texts`, which are the same in every process."""
+        """Return unit features (M, D) of M `texts`; every process must pass the same texts."""
         with _own_random_numbers(self._learner.device, len(self._encoded)):
             own = self._inner.encode_texts(distributed.share(texts))
         return self._gather(own, len(texts), self._learner.text_tower_is_trained)
 
     def backward(self, loss: Tensor) -> None:
-        """Add the gradients of `loss` to those of the parameters, equally in every process."""
+        """Run the backward pass of `loss`; every process gets the same parameter gradients."""
         self._learner.backward(loss)
         if not distributed.is_main_process():
             # The loss also uses parameters outside the towers, such as the logit scale. Every
@@ -125,7 +125,8 @@ class SharedTowers:
     def _backward_through_towers(self) -> None:
         """Propagate the gradients of this process's features through the towers.
 
-        The backward pass starts at the sum of features times gradients, which are constants.
+        The backward pass starts at sum(features * gradients), whose derivative by the features is
+        `gradients`.
         """
         with backward_in(self._learner.arithmetic):
             products = [
@@ -137,7 +138,7 @@ class SharedTowers:
             self._inner.backward(torch.stack(products).sum())
 
     def _sum_gradients(self) -> None:
-        """Sum each gradient over all processes; a gradient that is None in all stays None."""
+        """Sum each gradient over all processes; it stays None if it is None in every process."""
         parameters = list(self._learner.parameters.values())
         known = distributed.any_process([one.grad is not None for one in parameters])
         moving = [one for one, there in zip(parameters, known, strict=True) if there]
@@ -150,7 +151,7 @@ Towers = Learner | CachedTowers | SharedTowers
 
 
 def towers_of(learner: Learner) -> Towers:
-    """Return the object that encodes in a step: `learner` itself, or one of the classes above."""
+    """Return the object that encodes in a step: `learner`, `CachedTowers` or `SharedTowers`."""
     size = learner.micro_batch_size
     towers = learner if size is None else CachedTowers(learner, size)
     return towers if distributed.world_size() == 1 else SharedTowers(learner, towers)
@@ -173,7 +174,7 @@ class _Encoded:
 
 
 class RandomState:
-    """Copy of the state of torch's global random generators, on the CPU and on `device`."""
+    """State of torch's global random generators (on the CPU and on `device`), to restore later."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -182,7 +183,7 @@ class RandomState:
 
     @contextmanager
     def again(self) -> Iterator[None]:
-        """Draw the same random numbers again in the `with` block; then restore the generators."""
+        """Draw the same random numbers again inside the `with` block; then restore generators."""
         with torch.random.fork_rng(devices=[] if self._gpu is None else [self._device]):
             torch.set_rng_state(self._cpu)
             if self._gpu is not None:
@@ -192,7 +193,7 @@ class RandomState:
 
 @contextmanager
 def _own_random_numbers(device: torch.device, place: int) -> Iterator[None]:
-    """Seed dropout differently in each process inside the `with` block."""
+    """Use different random numbers in each process, for dropout, inside the `with` block."""
     seed = seed_from("share", torch.initial_seed() % 2**63, distributed.rank(), place)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)

@@ -23,7 +23,7 @@ Evaluate = Callable[[Sequence[Learner]], Mapping[str, float]]
 
 @dataclass(frozen=True)
 class Training:
-    """Everything that the training loop needs; it contains no ground-truth labels."""
+    """All inputs of the training loop. They contain no ground-truth labels."""
 
     settings: TrainSettings
     inputs: StepInputs
@@ -48,7 +48,7 @@ class Training:
 
     @property
     def labelers(self) -> Sequence[PseudoLabeler[Any]]:
-        """The pseudo-labelers, which all learners share."""
+        """Pseudo-labelers, which all learners share."""
         return self.inputs.labelers
 
     @property
