@@ -54,10 +54,7 @@ class _Loaded:
 
 
 class LlavaDescriber(Describer[LlavaOptions]):
-    """Describer that runs an image-text model of transformers, with one replica per device.
-
-    The first call of `describe` loads the weights.
-    """
+    """Describer that runs an image-text model of transformers, with one replica per device."""
 
     _loaded: _Loaded | None = None
     _tokens = 0

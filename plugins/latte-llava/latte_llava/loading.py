@@ -103,7 +103,7 @@ def one_tile_config(config: Any) -> Any:
 def generation_config(model: Any, tokenizer: Any, max_new_tokens: int) -> Any:
     """Return a configuration for greedy decoding with the checkpoint's end tokens.
 
-    The checkpoint's other settings are dropped, because the describer's fingerprint lacks them.
+    The checkpoint's other settings are dropped: only the describer's options control decoding.
     """
     ends = model.generation_config.eos_token_id
     ids = [ends] if isinstance(ends, int) else list(ends or [])

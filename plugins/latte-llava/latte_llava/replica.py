@@ -71,7 +71,7 @@ class Replica:
 
     @torch.inference_mode()
     def weigh(self, questions: Sequence[Question]) -> tuple[list[list[float]], int]:
-        """Return the probabilities of each question's option letters, and the number of tokens.
+        """Return the option letters' probabilities by question, and the number of tokens written.
 
         The probabilities of a question sum to 1. If a letter has two tokens, with and without a
         leading space, their probabilities are added.

@@ -29,7 +29,7 @@ class View:
 
 
 def make_view(processor: Any, config: Any, resolution: Resolution) -> View:
-    """Return the view for the option `resolution`; the `processor` may be modified."""
+    """Return the view (processor, image preparation) for `resolution`; may modify `processor`."""
     if resolution == "full":
         return View(processor, lambda image: image)
     if config.model_type in TILED:
@@ -45,7 +45,7 @@ def make_view(processor: Any, config: Any, resolution: Resolution) -> View:
 
 
 def squashed(image: Image.Image, side: int) -> Image.Image:
-    """Return `image` resized to `side` x `side` pixels, bicubically, as LLaVA's thumbnail is."""
+    """Return `image` resized to `side` x `side` pixels, bicubically like LLaVA's thumbnail."""
     return image if image.size == (side, side) else image.resize((side, side))
 
 

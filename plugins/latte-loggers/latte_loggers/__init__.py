@@ -9,7 +9,7 @@ from latte.api import ComponentSpec, hookimpl
 
 @hookimpl
 def latte_components() -> Iterable[ComponentSpec]:
-    """Return the three reporters; each needs the extra of the same name."""
+    """Return the three reporters; each needs the pip extra of the same name."""
     return (
         ComponentSpec(
             kind="reporter",

@@ -64,19 +64,19 @@ class LoggingReporter(Reporter[OptionsT]):
         self._run = run
 
     def on_steps(self, steps: Sequence[Figures]) -> None:
-        """Log the metrics of several steps; see `Reporter`."""
+        """Log the metrics of several steps."""
         for one in steps:
             self._log(one.step, "train", one.values)
 
     def on_epoch_end(self, epoch: Figures) -> None:
-        """Log the evaluation after an epoch; see `Reporter`."""
+        """Log the evaluation after an epoch."""
         self._log(epoch.step, "epoch", {**epoch.values, "number": float(epoch.epoch)})
 
     def on_stage_end(self, stage: StageEnd) -> None:
         """Do nothing, as the summary contains the times of the stages."""
 
     def report(self, results: RunResults) -> list[Path]:
-        """Log the recorded metrics that are not logged yet, then the summary; see `Reporter`."""
+        """Log the recorded metrics that are not logged yet, then the summary."""
         if self._open or not self.files(results.folder):
             if not self._open:
                 self._catch_up(results)

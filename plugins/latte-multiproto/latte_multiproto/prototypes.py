@@ -88,7 +88,7 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
             ) from None
 
     def classifier(self) -> Classifier:
-        """Return the prototypes (C·K, D); a class is as similar as its most similar prototype."""
+        """Return the prototypes (C·K, D); a class has the similarity of its nearest prototype."""
         return Classifier(self._prototypes, self._owners)
 
     def supervise(
@@ -96,9 +96,10 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
     ) -> Supervision:
         """Return one target per image: its prototype, moved towards the mean of its text features.
 
-        z = P[c, k] + alpha (u - P[c, k]). P[c, k] is the prototype of label c that is nearest to
-        the image, u is the weighted mean of the features of the image's texts, and alpha is
-        1 - momentum. The gradient flows through u alone. Without texts, z is P[c, k].
+        The target is z = P[c, k] + alpha (u - P[c, k]). P[c, k] is the prototype of label c that is
+        nearest to the image, u is the weighted mean of the features of the image's texts, and alpha
+        is 1 - momentum. The gradient flows through u alone. Without texts, z is P[c, k]. The option
+        `normalize_targets` normalises z.
         """
         rows = self._chosen(stream.labels, image_features)
         own = self._prototypes[rows]
@@ -108,7 +109,7 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
         return ChosenSupervision(stream, targets, self.classifier(), rows)
 
     def _chosen(self, labels: Tensor, image_features: Tensor) -> Tensor:
-        """Return the index (B,) of the nearest prototype of each image's label; ties: the first."""
+        """Return the index (B,) of the nearest prototype of each image's label; first if tied."""
         count = self.options.prototypes
         candidates = self._by_class(self._prototypes)[labels]
         similarities = candidates @ image_features.to(candidates.dtype).unsqueeze(2)
@@ -149,7 +150,7 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
 
     @torch.no_grad()
     def on_epoch_start(self, info: EpochInfo, learner: str) -> None:
-        """Move rarely chosen prototypes, and store all for the option `margins: epoch_start`."""
+        """Move rarely chosen prototypes, then store all prototypes for `margins: epoch_start`."""
         self._reseed()
         self._usage = self._usage / 2
         self._rounds += 1

@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 
 @dataclass(frozen=True)
 class ClassView:
-    """Images of one class, grouped by nearest prototype, and their variance in class and groups."""
+    """Images of one class by nearest prototype, with their total and within-group variance."""
 
     nearest: tuple[Tensor, ...]
     """One tensor per prototype: indices of its images, nearest first."""

@@ -46,7 +46,7 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
 
     @property
     def max_images(self) -> int:
-        """Return the largest number of images per request; 1 if latte combines groups in grids."""
+        """Return the largest number of images per request: 1 if groups are shown as a grid."""
         return self.options.max_images if self.options.images == "separate" else 1
 
     @property

@@ -178,7 +178,7 @@ def no_address(options: OpenAIOptions, what: str) -> LatteError:
 
 
 def no_key(options: OpenAIOptions, status: int, given: bool) -> LatteError:
-    """Return the error for status 401 and 403, without the message, which may contain the key."""
+    """Return the error for status 401 and 403. It omits the message, which may contain the key."""
     name = options.key_env
     what = f"rejects the key in {name}" if given else "needs a key"
     hint = "check that it is valid and may use this model" if given else f"export {name}=..."
@@ -205,7 +205,7 @@ def no_model(options: OpenAIOptions, model: str, what: str, served: Sequence[str
 
 
 def which_model(options: OpenAIOptions, served: Sequence[str]) -> LatteError:
-    """Return the error for a missing option `model` if the server has no or several models."""
+    """Return the error for a missing option `model` if the server lists no model or several."""
     what = f"{options.base_url} serves {len(served) or 'no'} models: name one"
     return LatteError(
         what, where="describer.model", hint=f"it serves {_listed(served)}" if served else None

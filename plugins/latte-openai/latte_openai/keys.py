@@ -17,10 +17,11 @@ _SHORTEST_SECRET = 12
 
 
 def read_key(options: OpenAIOptions) -> SecretStr | None:
-    """Return the key in the environment variable `key_env`; None if the default is not set.
+    """Return the key in the environment variable that the option `key_env` names.
 
-    Raises `LatteError` if a variable other than the default is not set, if the value cannot be a
-    key, or if the default key would be sent to another machine without encryption.
+    Returns None if this is the default variable and it is not set. Raises `LatteError` if another
+    variable is not set, if the value cannot be a key, or if the default variable's key would be
+    sent to another machine without encryption.
     """
     name, key = options.key_env, os.environ.get(options.key_env, "").strip()
     if not key:

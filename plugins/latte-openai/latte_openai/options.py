@@ -65,9 +65,9 @@ def check_variable(name: str) -> str:
 
 
 def check_extra_body(extra: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `extra` if it is allowed.
+    """Return the request fields `extra` if they are allowed.
 
-    Raises `ValueError` for keys, headers, values that are not JSON, and fields that latte sets
+    Raises `ValueError` for API keys, headers, values that are not JSON, and fields that latte sets
     itself or has an option for.
     """
     for name in extra:

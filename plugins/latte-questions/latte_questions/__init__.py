@@ -1,4 +1,4 @@
-"""Labeler `choices`, which asks a describer few questions, and the loss `partial-labels`."""
+"""Labeler `choices`, which asks a describer a few questions, and the loss `partial-labels`."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ _ITERATIONS = 30
 
 @dataclass(frozen=True)
 class Pair:
-    """Answers to the two questions about one image: classes, or `NONE`."""
+    """Answers to the two questions about one image, each a class or `NONE`."""
 
     row: int
     first: int
@@ -41,15 +41,15 @@ def reliabilities(
 ) -> dict[int, float]:
     """Return, by image, the probability that the describer's answer is right.
 
-    Only images with the same answer to both questions are included, and only if at least
-    `FEWEST_ANSWERS` pairs of answers name its class. A pair of two different answers counts half
-    for each class.
+    An image is included if both of its questions got the same class as answer, and if at least
+    `FEWEST_ANSWERS` pairs of answers name this class. A pair of two different answers counts half
+    for each of its classes.
 
     Args:
         pairs: the answers about images.
         mixture: (N,) labels of all images by the Gaussian mixture without answers.
         classes: the number C of classes.
-        right: probability p that an answer is right, estimated from all answers.
+        right: probability that an answer is right, estimated from all answers.
     """
     named = [one for one in pairs if max(one.first, one.second) != NONE]
     if not named:
@@ -99,8 +99,8 @@ class _Answers:
     def true_classes(self, right: float) -> Tensor:
         """Return the probability (M, C) of each class of each image, by expectation-maximisation.
 
-        For each class c, it estimates the probability p_c that the describer is right, and the
-        probability of each label that the mixture gives to images of class c.
+        The parameters of a class are the probability that the describer is right about it, and
+        the probability of each label that the mixture gives to images of the class.
         """
         same = ((self.first * self.second).sum(dim=1) > 0).unsqueeze(1)
         options, classes = self.offered.sum(dim=1, keepdim=True), self.offered.shape[1]
@@ -123,8 +123,8 @@ class _Answers:
     def _likelihood(self, reliable: Tensor, same: Tensor, options: Tensor) -> Tensor:
         """Return the probability (M, C) of the describer's two answers for each true class.
 
-        A wrong answer is any other option, including "none of these". It changes with probability
-        `CHANGES` if the options are reversed.
+        All wrong answers, including "none of these", are equally probable. A wrong answer changes
+        with probability `CHANGES` if the options are reversed.
         """
         wrong = (1 - reliable).expand_as(self.first)
         agreeing = torch.where(self.first > 0, reliable, (1 - CHANGES) * wrong / options)

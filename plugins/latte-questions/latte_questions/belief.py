@@ -62,9 +62,10 @@ class Record:
     def posterior(self) -> Tensor:
         """Posterior of p, the probability that the describer is right, for each p in `GRID`.
 
-        The prior is uniform. The two answers of a pair differ with probability 0.4 (1 - p), because
-        only wrong answers change. A control question is passed with probability p (1 - `listed`),
-        where `listed` is the probability that it lists the right class.
+        The prior is uniform. The two answers of a pair differ with probability 0.4 (1 - p): only a
+        wrong answer changes, with probability 0.4. A control question is answered by "none of
+        these" with probability p (1 - `listed`), where `listed` is the probability that it lists
+        the right class.
         """
         contradiction, passed = CHANGES * (1 - GRID), GRID * (1 - self.listed)
         log = (
@@ -107,7 +108,7 @@ class Record:
 
     @property
     def reliability(self) -> float:
-        """Probability that an answer which was given twice is right; 0 if there is a `doubt`."""
+        """Probability that the same answer to both questions is right; 0 if there is a `doubt`."""
         return 0.0 if self.doubt else twice_right(self.right)
 
     def __str__(self) -> str:
@@ -138,7 +139,10 @@ def twice_right(right: float) -> float:
 
 
 def within_limits(share: float, options: int) -> float:
-    """Return `share`, limited: an answer never counts against its class, and never as certain."""
+    """Return the probability `share`, limited to [1 / (options + 1), `twice_right(_MOST)`].
+
+    Within these limits, an answer neither counts against its class nor is certain.
+    """
     return min(max(share, 1 / (options + 1)), twice_right(_MOST))
 
 
@@ -148,9 +152,9 @@ def evidence(
     empty: Tensor,
     of_images: Mapping[int, float] = _NO_IMAGES,
 ) -> Tensor | None:
-    """Return the log-likelihood ratios (N, C) of `answers`; None if there is no usable answer.
+    """Return the log-likelihood ratios (N, C) of `answers`, added to the zeros `empty` (N, C).
 
-    They are added to a copy of `empty` (N, C), which is 0. An answer is right with the probability
+    Returns None without answers, or if `reliability` is 0. An answer is right with the probability
     `reliability`, or with the probability in `of_images` for its image. The other options are
     equally probable.
 

@@ -22,14 +22,14 @@ def raw_gain(before: Tensor, after: Tensor) -> float:
     """Return the gain in accuracy if the probabilities `after` (N, C) were right.
 
     An image whose label changes from `before` (N, C) gains the probability of its new label minus
-    the probability of its old label, both in `after`. These probabilities are from the mixture with
-    the answers. They are too confident: an answer about a cluster counts for all of its images,
-    including images of other classes.
+    the probability of its old label, both in `after`. These probabilities are from a Gaussian
+    mixture fitted with the answers, and too confident: an answer about a cluster counts for all of
+    its images, including images of other classes.
     """
     old, new = (one.argmax(dim=1, keepdim=True) for one in (before, after))
     return float((after.gather(1, new) - after.gather(1, old)).double().mean())
 
 
 def calibrated(raw: float) -> ExpectedGain:
-    """Convert the overconfident gain `raw` to the expected gain and its interval."""
+    """Convert the overconfident gain `raw` to the expected gain and its 90 % interval."""
     return ExpectedGain(SHARE * raw, LOWEST * raw, min(1.0, HIGHEST * raw))

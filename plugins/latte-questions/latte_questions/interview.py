@@ -66,7 +66,7 @@ class Interview:
         zero_shot: (N,) zero-shot labels.
         texts: (C, D) unit class texts.
         encode: returns the unit features of names and descriptions.
-        options: options of the labeler, such as whether to ask for other names of classes.
+        options: options of the labeler.
         fit: fits the Gaussian mixture of the labeler `transductive`; see `Fit`.
     """
 
@@ -93,8 +93,8 @@ class Interview:
     def evidence(self) -> Tensor | None:
         """Ask until the budget is spent; return logits (N, C), or None if no answer can be used.
 
-        Asking stops early if the control questions show that no answer can be used. Wordings of
-        classes by a reliable describer may be added to `texts`.
+        Asking stops early if the control questions show that no answer can be used. If the
+        describer is reliable, its wordings of classes may be added to the class texts `texts`.
         """
         clusters = self._clusters()
         questions, given = self.questions, self.texts
@@ -125,8 +125,8 @@ class Interview:
     def expected_gain(self, heard: Tensor | None) -> ExpectedGain | None:
         """Return the expected gain in accuracy from the logits `heard` (N, C); None if unknown.
 
-        It is unknown without answers. It is also unknown after questions about more than
-        `LARGEST_SHARE` of the images, because it is not calibrated for them.
+        It is unknown if no question was answered, or if questions were about more than
+        `LARGEST_SHARE` of the images: the calibration does not cover this.
         """
         if self.answered == 0:
             return None
@@ -137,7 +137,7 @@ class Interview:
         return calibrated(self.raw_gain(heard))
 
     def raw_gain(self, heard: Tensor) -> float:
-        """Return the gain from `heard` (N, C) if the mixture's probabilities were right."""
+        """Return the gain in accuracy from logits `heard` (N, C) if the posteriors were right."""
         return raw_gain(self.before, self.fit(self.texts, heard).posteriors)
 
     def choose(self, posteriors: Tensor, asked: Tensor, count: int) -> Tensor:
@@ -185,7 +185,7 @@ class Interview:
         return evidence(self.answers, record.reliability, empty, self.of_images())
 
     def of_images(self) -> dict[int, float]:
-        """Return the reliabilities of single answers, by image; see `reliabilities`."""
+        """Return, by image, the probability that its answer is right; see `reliabilities`."""
         labels = self.before.argmax(dim=1)
         return reliabilities(self.pairs, labels, len(self.names), self.record.right)
 
@@ -193,7 +193,7 @@ class Interview:
         return (self.questions.budget - self.questions.asked) // 2
 
     def _clusters(self) -> list[Tensor]:
-        """Return the clusters (images with the same label by the mixture), the largest first.
+        """Return the clusters, largest first: images with the same label by the Gaussian mixture.
 
         In each cluster, the most typical image comes first. Small clusters are left out.
         """
@@ -248,9 +248,9 @@ class Interview:
     def _confirm(self) -> list[int]:
         """Confirm answers about clusters; return the images that the describer was asked about.
 
-        If more than half of the answers contradict the mixture, all are kept. Otherwise, answers
-        that agree with the mixture are dropped. An answer that contradicts it is kept only if the
-        describer gives the same class to the most typical image of the cluster.
+        If more than half of the answers contradict the Gaussian mixture, all are kept. Otherwise,
+        answers that agree with the mixture are dropped, and an answer that contradicts it is kept
+        only if the describer gives the same class to the most typical image of the cluster.
         """
         doubtful = [one for one in self.answers if not one.agrees]
         if 2 * len(doubtful) > len(self.answers):
@@ -328,7 +328,7 @@ class Interview:
 
 
 def _chosen(choice: Choice, options: Sequence[int]) -> int:
-    """Return the most probable class; `NONE` if an answer that names no class ties or wins."""
+    """Return the likeliest class; `NONE` if an option without a class is at least as likely."""
     named = choice.probabilities[: len(options)]
     best = max(range(len(options)), key=lambda index: named[index])
     others = (choice.none, *choice.probabilities[len(options) :])

@@ -76,7 +76,7 @@ def read_names(text: str, names: Sequence[str]) -> list[str]:
 
 
 def read_differences(text: str, pair: Sequence[str]) -> list[str]:
-    """Return the descriptions of both classes; empty if the answer lacks two different lines."""
+    """Return the descriptions of both classes; empty unless `text` is two different short lines."""
     lines = read_lines(text)
     if len(lines) != 2 or len({*lines}) != 2 or max(map(len, lines)) > _MOST_CHARACTERS:
         return []
@@ -116,7 +116,7 @@ def ask_differences(questions: Questions, names: Sequence[str], posteriors: Tens
 
 
 def mean_texts(texts: Tensor, written: Written, encode: Encode) -> Tensor:
-    """Return the unit mean (C, D) of all wordings of each class: its class text and the others."""
+    """Return, per class, the unit mean (C, D) of its class text and its other wordings."""
     found = texts.clone()
     for label, wordings in written.items():
         found[label] = normalize(texts[label] + encode(wordings).to(texts).sum(dim=0), dim=0)

@@ -59,9 +59,9 @@ def propagation_matrix(cosines: Tensor, indices: Tensor) -> Tensor:
     """Return the normalised weights of the graph of neighbours as a sparse CSR matrix (n, n).
 
     The result is S = D^-1/2 W D^-1/2. `cosines` and `indices` (n, k) belong to the nearest
-    neighbours of each node. A has the entries (cosine + 1) / 2 for neighbours, W is the mean of A
-    and its transpose, and the diagonal matrix D has the row sums of W. Source: ReCLIP, section 3.2,
-    after Iscen et al. 2019.
+    neighbours of each node. W is the mean of A and its transpose, where A has the entries
+    (cosine + 1) / 2 for neighbours. The diagonal matrix D has the row sums of W. Source: ReCLIP,
+    section 3.2, after Iscen et al. 2019.
     """
     # Rounding can make the cosine of opposite vectors smaller than -1.
     matrix = symmetric_graph(((cosines + 1) / 4).clamp_min(0), indices)

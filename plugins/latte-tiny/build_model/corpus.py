@@ -135,8 +135,8 @@ def build_corpus(wordnet: Path, captions: dict[str, list[str]], seed: int = 0) -
 def underscored(texts: list[str], every: int = 3) -> tuple[list[str], list[int]]:
     """Return copies of some texts with underscores, and the index of each copy's original.
 
-    An example is `a photo of a grand_piano.`; every third text is considered by default. Class
-    names are often file names, so the tower should encode both spellings alike.
+    An example is `a photo of a grand_piano.`. Class names are often file names, so the tower should
+    encode both spellings alike.
     """
     prefix, _, suffix = TEMPLATES[0].partition("{}")
     spelt: list[str] = []

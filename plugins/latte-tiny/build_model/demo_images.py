@@ -42,8 +42,7 @@ def shrink(source: Path, target: Path) -> None:
 def store(entries: list[Entry], root: Path, out: Path, part: str) -> list[list[str | int]]:
     """Write the images of `part` (`train` or `test`) as small JPEGs with numbers as names.
 
-    Returns their entries of `split.json`: path, label and class name. File names do not reveal the
-    class.
+    Returns their entries of `split.json`: path, label and class name.
     """
     folder = out / part
     if folder.exists():

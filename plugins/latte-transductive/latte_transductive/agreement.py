@@ -32,7 +32,7 @@ def mixture_labels(
 ) -> Tensor:
     """Return the class (N,) with the highest logit for each of the unit features (N, D).
 
-    The logits compare images with class texts (C, D); the logits of `mixture` are added, if any.
+    Logits are scaled similarities with class texts (C, D), plus the logits of `mixture`, if given.
     """
     rows = logit_scale * texts
     if mixture is not None:

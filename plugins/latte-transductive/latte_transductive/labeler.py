@@ -89,7 +89,7 @@ class TransductiveLabeler(PseudoLabeler[TransductiveOptions]):
         return fit_mixture(images, texts, text_logits, self.options, given)
 
     def _texts(self, images: Tensor, aggregator: PrototypeAggregator[Any]) -> Tensor:
-        """Return unit vectors (C, D): each class's text, or the sum of its prototypes."""
+        """Return the class texts (C, D); with `prior: current`, unit sums of class prototypes."""
         if self.options.prior == "zero_shot":
             return self._start.class_features.to(images)
         classifier = aggregator.classifier()

@@ -141,7 +141,7 @@ def _fit(
 
 @dataclass(frozen=True)
 class _Fixed:
-    """Images whose class is known: for certain if a person gave it, else with less certainty."""
+    """Images whose class a person gave (certain) or a describer's answers imply (less certain)."""
 
     rows: Tensor
     """(M,): indices of the images whose class is known."""
@@ -290,7 +290,7 @@ class _Assigned:
 
 
 def _support(labels: Tensor, zero_shot: Tensor, total: Tensor) -> Tensor:
-    """Return the support of each class (see `_Assigned.support`), with 0.5 added to both counts."""
+    """Return the support of each class: (n + 0.5) / (m + 0.5), with n, m of `_Assigned.support`."""
     classes = len(total)
     pairs, images = torch.unique(labels * classes + zero_shot, return_counts=True)
     label, name = pairs // classes, pairs % classes
@@ -301,7 +301,7 @@ def _support(labels: Tensor, zero_shot: Tensor, total: Tensor) -> Tensor:
 
 
 def _anchoring(assigned: _Assigned, options: MixtureOptions) -> Tensor:
-    """Return, per class (C, 1), how many images its text counts as when its mean is computed."""
+    """Return the number of images (C, 1) that each class's text counts as in the class's mean."""
     even, few = options.anchor_images
     images = assigned.evenness * even + (1 - assigned.evenness) * few
     return (images / assigned.support.square()).clamp_max(_MOST_ANCHOR).unsqueeze(1)
@@ -310,7 +310,7 @@ def _anchoring(assigned: _Assigned, options: MixtureOptions) -> Tensor:
 def _classifier(
     means: Tensor, variances: Tensor, moments: _Moments, spread: float
 ) -> tuple[Tensor, Tensor]:
-    """Return rows (C, D) and bias (C,) of the Gaussians' logits, which are scaled to `spread`."""
+    """Return rows (C, D) and bias (C,) of the Gaussians' logits, of standard deviation `spread`."""
     rows = means / variances
     bias = -0.5 * (means * rows).sum(dim=1)
     own = moments.spread(rows, bias)

@@ -13,7 +13,7 @@ transformers: Any = _transformers
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Turn the library's progress bars and warnings off in the block."""
+    """Context manager that turns off transformers' progress bars and warnings."""
     logging = transformers.utils.logging
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()

@@ -12,7 +12,7 @@ _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 
 def find_shards(root: Path, patterns: str | Sequence[str], where: str) -> list[Path]:
-    """Return the sorted paths of the shards below `root`; each of the `patterns` must match one."""
+    """Return the sorted paths of the shards below `root`; each pattern must match a shard."""
     listed = [patterns] if isinstance(patterns, str) else patterns
     return sorted({shard for pattern in listed for shard in _matching(root, pattern, where)})
 

@@ -1,7 +1,7 @@
 """Measure the agreement of the LMM's sentences with its image tower, without labels.
 
 On pictures that were not used for training, the class in a sentence is compared with the prediction
-of the trunk's ImageNet head, and colours and background with measurements of the pixels. See
+of the tower's ImageNet head, and colours and background with measurements of the pixels. See
 `python -m build_model.lmm.agreement --help`.
 """
 

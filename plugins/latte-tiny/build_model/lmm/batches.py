@@ -59,7 +59,8 @@ class Batches:
 
         The kinds are `scene` (photos with captions), `photo` and `stamp` (real pictures with an
         object), `made` (synthetic pictures), and `group` and `several` (four pictures of one class,
-        as a grid or separately). `made-group` and `made-several` show four synthetic pictures.
+        as a grid or separately). `made-group` and `made-several` are the same with synthetic
+        pictures.
         """
         make: dict[str, Callable[[int, bool], Batch]] = {
             "scene": self._scene,

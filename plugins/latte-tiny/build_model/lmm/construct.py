@@ -86,9 +86,10 @@ def _set_projector(projector: Any, projection: Projection) -> None:
 def _set_embeddings(
     embedding: Tensor, processor: Any, projection: Projection, meanings: Tensor
 ) -> None:
-    """Set the embeddings: meanings for text tokens, and rows of the head for class tokens.
+    """Set the embeddings of text tokens (`meanings`) and of class tokens.
 
-    The head is the low-rank ImageNet head. All embeddings contain the large constant.
+    A class token gets its class's weights in the low-rank ImageNet head. All embeddings contain the
+    large constant.
     """
     embedding.zero_()
     embedding[:, CONST] = LARGE
@@ -102,7 +103,7 @@ def _set_embeddings(
 def _set_norms(language_model: Any) -> None:
     """Set the weights of the RMSNorm layers.
 
-    The weights undo the division by LARGE, and remove this constant from all layers' inputs.
+    The weights undo the division by the constant LARGE, and remove it from the layers' inputs.
     """
     norms = _norms(language_model)
     for norm in norms:
@@ -121,9 +122,9 @@ def _norms(language_model: Any) -> list[Any]:
 
 
 def _set_pooling(attention: Any) -> None:
-    """Set the weights of the pooling heads, which average the image tokens.
+    """Set the weights of the pooling heads.
 
-    The heads attend to all image tokens equally, and copy the dimensions CLASSES and LOOKS.
+    The heads average all image tokens, and copy the dimensions CLASSES and LOOKS.
     """
     for linear in (attention.q_proj, attention.k_proj, attention.v_proj):
         linear.weight[POOLED] = 0

@@ -95,15 +95,12 @@ class Gathered:
 
 
 def all_looks(views: Views) -> list[Looks]:
-    """Return the looks (appearance) of the pictures in all views."""
+    """Return the appearance of the picture in each view."""
     return [look(pixels) for pixels in views.pixels]
 
 
 def people_shares(sources: Sources, opinions: Tensor) -> Tensor:
-    """Return, per real picture, the probability (N,) that it shows people.
-
-    ImageNet has no class for people.
-    """
+    """Return, per real picture, the probability (N,) that it shows people."""
     photos = len(sources.photos.source)
     said = torch.tensor([answers.shows_people(texts) for texts in sources.captions])
     shares = torch.zeros(len(opinions))

@@ -23,7 +23,7 @@ def indicators(looks: list[Looks]) -> Tensor:
 
 
 def fit(pooled: Tensor, looks: list[Looks], center: Tensor) -> Tensor:
-    """Return directions (COUNT, 1280); the products with centred features predict the looks.
+    """Return directions (COUNT, 1280) whose products with centred features predict `looks`.
 
     The predictions have unit variance.
     """

@@ -61,7 +61,7 @@ def squeeze(
 ) -> Squeezed:
     """Return the head of rank `rank` that best approximates `head` on pictures and their blends.
 
-    Features are centred on the mean of the first group and scaled by its standard deviation.
+    Features are centred on the first group's mean; its projected features have unit variance.
     """
     first = _least_squares(torch.cat([group.pooled for group in groups]), groups[0], head, rank)
     parts = [
@@ -111,7 +111,7 @@ def _mixtures(groups: Sequence[Group]) -> tuple[Tensor, Tensor]:
 def _least_squares(
     pooled: Tensor, common: Group, head: tuple[Tensor, Tensor], rank: int
 ) -> Squeezed:
-    """Return the initial head: the least-squares fit of rank `rank` to the head's logits."""
+    """Return the initial head: the least-squares fit of rank `rank` to the logits of `head`."""
     weight, bias = _with_a_row(head)
     center = common.pooled.mean(0)
     centred = pooled - center

@@ -33,7 +33,7 @@ class Synthesiser:
     def push(self, tokens: Tensor, labels: Tensor) -> Tensor:
         """Return tokens that the head classifies as `labels` (B,), made from `tokens` (B, 9, 1280).
 
-        Only a random block of tokens, 2 or 3 on each side, is moved.
+        Only a random rectangle of tokens, 2 or 3 on each side, is moved.
         """
         count, places, _ = tokens.shape
         block = _blocks(count).flatten(1)[:, :, None]
