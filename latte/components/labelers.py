@@ -2,7 +2,8 @@
 
 A labeler assigns a pseudo-label, which is a class with a weight, to each training image. Labels
 from one source are a label stream. To write your own labeler, copy one of the two classes. A
-labeler whose labels change at other times also implements `state` and `load_state`.
+labeler that computes labels in `on_epoch_start` also implements `state` and `load_state`, so that
+a run can resume within an epoch.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ class PhraseDescriber(Describer[PhraseOptions]):
 
     @cached_property
     def fingerprint(self) -> str:
-        """Digest of the frozen CLIP, the content of the bank and the options."""
+        """Digest of the frozen CLIP, the phrases and the options, on which the texts depend."""
         clip = self.context.frozen_clip().fingerprint
         shape = f"words={self.options.words} top={self.options.top}"
         return f"phrases-{VERSION}:{digest(clip, self._bank.digest, shape)}"
@@ -85,7 +85,7 @@ class PhraseDescriber(Describer[PhraseOptions]):
 
     @cached_property
     def _phrase_features(self) -> Mapping[str, Tensor]:
-        """Unit text features (P, D) of the P phrases of each section, made `distinctive`."""
+        """Text features (P, D) of each section's P phrases, as `distinctive` returns them."""
         clip = self.context.frozen_clip()
         prompts = {name: texts for name, texts in _prompts(self._bank).items() if texts}
         with torch.inference_mode():
@@ -109,7 +109,7 @@ def standard_scores(similarities: Tensor) -> Tensor:
 
 
 def threshold_score(phrases: int) -> float:
-    """Return the z-score that a phrase needs to be used, in a section of P = `phrases` phrases.
+    """Return the least z-score of a phrase that is used, for a section of P = `phrases` phrases.
 
     The largest of P z-scores is at most sqrt(P - 1), so small sections need a lower threshold.
     """
@@ -134,7 +134,7 @@ LONGEST_PHRASE = 7
 
 @dataclass(frozen=True)
 class PhraseBank:
-    """Phrases by section, in the order of the file; only `objects` must have phrases."""
+    """Phrases by section, in the order of the file; only the section `objects` is required."""
 
     sections: Mapping[str, tuple[str, ...]]
 
@@ -145,13 +145,13 @@ class PhraseBank:
 
 
 def built_in_bank() -> PhraseBank:
-    """Return the built-in bank: everyday objects, materials, colours, textures and scenes."""
+    """Return the built-in phrases: everyday objects, materials, colours, textures and scenes."""
     text = files("latte.components").joinpath("phrase_bank.txt").read_text(encoding="utf-8")
     return parse_bank(text, "phrase_bank.txt")
 
 
 def read_bank(path: Path) -> PhraseBank:
-    """Read a user's bank. Raises `LatteError` with file and line of invalid content."""
+    """Read a user's file of phrases. Raises `LatteError` with the line of invalid content."""
     return parse_bank(read_text(path), str(path))
 
 

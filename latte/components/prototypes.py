@@ -61,7 +61,7 @@ class TemplatePrototypes(PrototypeAggregator[TemplateOptions]):
     def supervise(
         self, stream: LabelStream, texts: Mapping[str, Tensor], image_features: Tensor
     ) -> Supervision:
-        """Return the labels' text features as targets (B, D), and a classifier of all classes."""
+        """Return targets (B, D): for each image, the text feature of its label."""
         targets = self._features[stream.labels]
         return Supervision(stream, targets, Classifier(self._features, self._owners))
 
@@ -106,7 +106,7 @@ class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
     def supervise(
         self, stream: LabelStream, texts: Mapping[str, Tensor], image_features: Tensor
     ) -> Supervision:
-        """Return one target per image, (B, D): its prototype, moved towards its texts.
+        """Return one target per image, (B, D): the prototype of its label, moved towards its texts.
 
         A target is z = P[c] + alpha (u - P[c]). P[c] is the prototype of the image's label c, u is
         the weighted mean of the image's text features, and alpha is 1 - momentum. The gradient
@@ -122,7 +122,7 @@ class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
     def _mix(self, texts: Mapping[str, Tensor]) -> Tensor:
         """Return the weighted mean u (B, D) of each image's text features.
 
-        The dtype is that of the prototypes: in half precision, small changes would be rounded away.
+        The result has the prototypes' dtype, because half precision would round small changes away.
         """
         features = {name: text.to(self._prototypes.dtype) for name, text in texts.items()}
         if self.options.mixer == "mean":
@@ -149,11 +149,14 @@ class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
         self._prototypes = torch.where(lengths > 0, sums / lengths, self._prototypes)
 
     def on_epoch_start(self, info: EpochInfo, learner: str) -> None:
-        """Store the current prototypes; with `margins: epoch_start`, texts are weighed by them."""
+        """Store the prototypes; with `margins: epoch_start`, they weigh the texts in this epoch."""
         self._epoch_start_prototypes = self._prototypes
 
     def state(self) -> dict[str, Tensor]:
-        """Return the prototypes (C, D), and those at the start of the epoch if they are used."""
+        """Return the prototypes (C, D).
+
+        With `margins: epoch_start`, also return the prototypes at the start of the epoch.
+        """
         state = {"prototypes": self._prototypes.clone()}
         if self.options.margins == "epoch_start":
             state["epoch_start_prototypes"] = self._epoch_start_prototypes.clone()
@@ -260,9 +263,9 @@ def anchored_prototypes(
 
         (1 - b) * text + b * centre,    b = image_weight * n / (n + shrinkage),
 
-    scaled to unit length. Here n is the sum over the images of their probabilities for the class.
-    The centre is the mean of the image features, weighted by these probabilities, shifted by
-    `shift_to_texts`, and scaled to unit length. If n is 0, the prototype is the class text.
+    scaled to unit length. Here n is the sum of the images' probabilities for the class. The centre
+    is the mean of the image features, weighted by these probabilities, shifted by `shift_to_texts`,
+    and scaled to unit length. If n is 0, the prototype is the class text.
     """
     shift = shift_to_texts(image_features, class_features)
     prototypes = class_features
@@ -276,7 +279,7 @@ def anchored_prototypes(
 
 
 def _assigned(features: Tensor, prototypes: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    """Return two sums over the images, per class: probabilities (C, 1), weighted features (C, D).
+    """Return the sum of probabilities (C, 1) and the sum of weighted features (C, D) per class.
 
     The weight of an image's feature is the image's probability for the class.
     """

@@ -36,7 +36,7 @@ class ModelCardReporter(Reporter[NoOptions]):
     """Writes `model/README.md`: model, data, method, measurements and limits."""
 
     def report(self, results: RunResults) -> list[Path]:
-        """Write the card and return its path."""
+        """Write the model card and return its path."""
         path = results.folder / "model" / "README.md"
         write_text(path, model_card(results))
         return [path]

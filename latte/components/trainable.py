@@ -81,7 +81,7 @@ class LastBlocks(Trainable[LastBlocksOptions]):
 
 
 class _Peft(Trainable[OptionsT]):
-    """Base class: parameters that the library peft adds before training and merges afterwards."""
+    """Base class for parameters that the library peft adds and merges into the model later."""
 
     _tuner: Any = None
 

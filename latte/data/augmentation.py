@@ -1,6 +1,6 @@
 """Random augmentation of training views: sample its parameters, and apply them with Pillow.
 
-Pillow's views are the reference for those of compiled code and of a GPU.
+Views made with Pillow are the reference for views made by compiled code or on a GPU.
 """
 
 from __future__ import annotations
@@ -62,9 +62,9 @@ def sample_augmentation(
 def sample_crop(width: int, height: int, scale: tuple[float, float], random: Random) -> Box:
     """Sample a random crop as `RandomResizedCrop` does.
 
-    The area is uniform in `scale` (fractions of the image's area), the aspect log-uniform in
-    `CROP_RATIO`. After ten crops that do not fit, return the largest central crop with an allowed
-    aspect.
+    The area is uniform in `scale` (fractions of the image's area), and the aspect ratio is
+    log-uniform in `CROP_RATIO`. After ten crops that do not fit, return the largest central crop
+    with an allowed aspect ratio.
     """
     low, high = map(math.log, CROP_RATIO)
     for _ in range(10):
@@ -89,7 +89,10 @@ def _sample_jitter(
 
 
 def rounded_amount(change: ColourChange, amount: float) -> float:
-    """Return `amount` as torchvision applies it: hue shifts are rounded to 256ths of a turn."""
+    """Round the amount of a hue shift to 256ths of a turn, as torchvision does.
+
+    Amounts of other changes are returned unchanged.
+    """
     return int(amount * 255) % 256 if change is ColourChange.HUE else amount
 
 

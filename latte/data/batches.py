@@ -38,7 +38,10 @@ def evaluation_batches(
     only: Sequence[int] | None = None,
     device: torch.device = _CPU,
 ) -> Generator[tuple[Tensor, Tensor], None, None]:
-    """Yield indices (B,) int64 and pixels (B, 3, S, S) float32 of all images, or of `only`."""
+    """Yield indices (B,) int64 and pixels (B, 3, S, S) float32 of all images.
+
+    If `only` is given, yield only the images with these indices.
+    """
 
     def write(index: int, out: Tensor) -> None:
         out.numpy()[...] = cache.evaluation_pixels(index, pixel_format)
@@ -75,8 +78,8 @@ def _prefetched(
 ) -> Generator[tuple[Tensor, Tensor], None, None]:
     """Yield indices (B,) and pixels (B, 3, S, S) of each batch, prepared ahead on a few threads.
 
-    `write` fills the pixels of one image. Pixels are copied to a GPU in 8 bits, which takes a
-    quarter of the time of fp32, and from pinned memory, so that Python does not wait for the copy.
+    `write` fills the pixels of one image. Pixels are copied to a GPU in 8 bits, in a quarter of
+    the time of fp32. They are copied from pinned memory, so that Python does not wait.
     """
     on_gpu = device.type == "cuda"
     pool = ThreadPoolExecutor(image_threads(alone=on_gpu), thread_name_prefix="latte-images")

@@ -42,7 +42,7 @@ class ImageCache:
     def get(self, index: int) -> Image.Image:
         """Return a copy of image `index` as RGB.
 
-        Raises `UnreadableImageError`, or `LatteError` if it has changed since its key was computed.
+        Raises `UnreadableImageError`, or `LatteError` if the image has changed since the scan.
         """
         cached = self.store.get(self._name(index))
         if cached is not None:
@@ -78,8 +78,8 @@ class ImageCache:
 class PixelStore:
     """Store of decoded pixels by name, on disk or else in memory; several threads may use it.
 
-    Nothing is evicted from memory: an epoch visits every image once, so the least recently used
-    image is exactly the one that is needed next.
+    Nothing is evicted from memory: every epoch uses every image once, so an evicted image would
+    soon be needed again.
     """
 
     def __init__(self, max_bytes: int, disk: DiskStore | None = None) -> None:
@@ -118,7 +118,7 @@ class PixelStore:
 
 
 class DecodedImages:
-    """Keys of images that an earlier run decoded without error, so later runs skip the check."""
+    """Keys of images that earlier runs decoded without error; later runs need not check them."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

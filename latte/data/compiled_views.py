@@ -1,7 +1,7 @@
 """Training views made by the compiled package latte-views, bit-identical to Pillow's views.
 
-They are used if they reproduce Pillow's views of random noise, because Pillow's results have
-changed between versions.
+They are used only if they equal Pillow's views of random noise, because Pillow's results differ
+between its versions.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class CompiledViews:
     ) -> bool:
         """Write the augmented view of `pixels` (H, W, 3) to `out` (3, S, S); all are contiguous.
 
-        `lookup` (3, 256) maps the 8-bit values of each channel to those of `out`. Returns False,
+        `lookup` (3, 256) maps the 8-bit values of each channel to values of `out`. Returns False,
         with nothing written, for very narrow crops, which Pillow must resize.
         """
         changes = [
@@ -81,7 +81,7 @@ class CompiledViews:
 
 
 def compiled_views() -> CompiledViews | None:
-    """Return the compiled views that are installed, or None; warn once of unusable ones."""
+    """Return the installed compiled views, or None; warn once about unusable ones."""
     with _LOCK:
         return _verified()
 

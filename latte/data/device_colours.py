@@ -1,10 +1,10 @@
 """Colour changes of a batch of views on a device, bit-identical to Pillow's.
 
-Changes of brightness, contrast and saturation are blends of a view with another image. Views are
-sorted by the number of blends before their hue shift. Therefore each operation changes adjacent
-views: a blend changes the first views of the batch, and a hue shift changes the views that have the
-same number of blends before it. Views without a change are not read. The number of operations does
-not depend on the number of views or on the order of their changes.
+A change of brightness, contrast or saturation is a blend of a view with another image. The views
+are sorted by the number of blends before their hue shift, so that each operation changes a slice of
+the batch: a blend changes the first views, and a hue shift changes the views with the same number
+of blends before the shift. So the number of operations does not depend on the number of views or on
+the order of their changes.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ _CHUNK = 1 << 20
 def plan_changes(augmentations: Sequence[Augmentation]) -> dict[str, Tensor]:
     """Return the colour changes of B views as tensors by name, on the CPU.
 
-    A view has up to three blends, at most one hue shift before, between or after them, and then
-    perhaps a conversion to gray. `order` (B,) sorts the views, and `back` (B,) restores their
-    order. `steps K` (M, 1) are the hue shifts of the M views that have K blends before the shift.
-    `factor K` (M, 1, 1), `weights K` (M, 1, 3) and `contrast K` (M, 1, 1) describe blend K of the
-    first M views. `gray` (M,) are the indices of the sorted views that become gray.
+    A view has up to three blends (changes of brightness, contrast or saturation) and at most one
+    hue shift, in any order. A conversion to gray may follow. `order` (B,) sorts the views, and
+    `back` (B,) restores their order. `steps K` (M, 1) are the hue shifts of the M views that have
+    K blends before the shift. `factor K` (M, 1, 1), `weights K` (M, 1, 3) and `contrast K`
+    (M, 1, 1) describe blend K of the first M sorted views. `gray` (M,) are the indices of the M
+    sorted views that become gray.
     """
     sorts = [_sort_key(one) for one in augmentations]
     order = sorted(range(len(augmentations)), key=sorts.__getitem__)
@@ -57,9 +58,10 @@ def plan_changes(augmentations: Sequence[Augmentation]) -> dict[str, Tensor]:
 
 
 def change_colours(views: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
-    """Return views (B, 3, S, S) with the changes of `plan_changes`, which are on the same device.
+    """Return views (B, 3, S, S) after the colour changes `tensors`, made by `plan_changes`.
 
-    Views are float32 with whole numbers from 0 to 255, rounded after each change as in Pillow.
+    Views and `tensors` are on the same device. Views are float32 with whole numbers from 0 to 255,
+    rounded after each change as in Pillow.
     """
     pixels, first = views.flatten(2).index_select(0, tensors["order"]), 0
     for number in range(len(_BLENDS) + 1):
@@ -76,9 +78,9 @@ def change_colours(views: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
 
 
 def _sort_key(augmentation: Augmentation) -> tuple[int, int]:
-    """Return the number of blends before the hue shift, and minus the number of all blends.
+    """Return a view's sort key: blends before its hue shift, then minus the number of blends.
 
-    Views without a hue shift are sorted to the end.
+    Views without a hue shift come last.
     """
     kinds = [kind for kind, _ in augmentation.changes]
     assert len({*kinds}) == len(kinds), "each change occurs at most once"
@@ -90,8 +92,8 @@ def _sort_key(augmentation: Augmentation) -> tuple[int, int]:
 def _hue_steps(augmentations: Sequence[Augmentation]) -> Tensor:
     """Return hue shifts (M, 1) to add to 24-bit HSV colours, whose upper 8 bits are the hue.
 
-    They are negative, because the sums are indices of a table, and an index may be negative but not
-    beyond the table's end.
+    The sum of colour and shift is an index into a table of all colours. Shifts are negative,
+    because an index may be negative, but must not be beyond the table's end.
     """
     shifts = [dict(one.changes)[ColourChange.HUE] for one in augmentations]
     steps = [int(rounded_amount(ColourChange.HUE, one)) - 256 for one in shifts]
@@ -99,9 +101,10 @@ def _hue_steps(augmentations: Sequence[Augmentation]) -> Tensor:
 
 
 def _blend_tensors(blends: Mapping[int, tuple[ColourChange, float]]) -> dict[str, Tensor]:
-    """Return one blend per row (view) as tensors; rows after the last one in `blends` are left out.
+    """Return tensors of one blend per view, up to the last view in `blends`.
 
-    Brightness blends with black, contrast with the mean gray, saturation with gray.
+    Keys of `blends` are indices of views. A change of brightness blends a view with black, contrast
+    with the view's mean gray, and saturation with the gray view.
     """
     count = max(blends, default=-1) + 1
     factor = numpy.ones((count, 1, 1), numpy.float32)
@@ -157,7 +160,7 @@ def _shift_hue(pixels: Tensor, steps: Tensor, places: Tensor) -> None:
 
 @lru_cache(maxsize=1)
 def _hue_tables(device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return the HSV colour (24 bits) of each RGB colour (2^24,), and the inverse (2^24, 3)."""
+    """Return tables of all 24-bit colours: from RGB to HSV (2^24,), and to RGB (2^24, 3)."""
     to_hsv, from_hsv = [], []
     for first in range(0, _COLOURS, _CHUNK):
         colours = torch.arange(first, first + _CHUNK, device=device, dtype=torch.int32)
@@ -192,7 +195,7 @@ def _from_hsv(colours: Tensor) -> Tensor:
 
 
 def _channel(angle: Tensor, saturation: Tensor, value: Tensor) -> Tensor:
-    """Return red, green or blue of HSV colours.
+    """Return one channel (red, green or blue) of HSV colours.
 
     `angle` is the hue plus the channel's offset, in 1530ths of a turn, below 2 turns.
     """

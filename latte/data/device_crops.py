@@ -1,7 +1,8 @@
 """Crop and resize many images of different sizes together, on the device that stores them.
 
 Resizing is bicubic with antialiasing, as in Pillow: along rows, then along columns, rounded after
-each step. The order changes results, so tall crops are resized in the other order if Pillow does.
+each step. The order can change the last bit, so for tall crops it is the order of the installed
+Pillow.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class ResidentImages:
 
 @dataclass(frozen=True)
 class CropPass:
-    """Crops that are padded to the same square size and resized together, planned on the CPU."""
+    """Plan of crops that are padded to the same square size and resized together (a pass)."""
 
     rows: Sequence[int]
     """Indices of the crops in their batch; tall crops come last."""
@@ -66,7 +67,8 @@ def plan_crops(
 ) -> list[CropPass]:
     """Plan to crop the images `indices` to `boxes`, and to resize the crops to `size`.
 
-    Crops of similar size share a pass, which takes at most `most_bytes` or has a single crop.
+    Crops of similar size are resized together, in a pass. A pass takes at most `most_bytes` of
+    memory, unless it has a single crop.
     """
     tall_first = pillow_resizes_tall_crops_first()
     tall = [
@@ -81,9 +83,9 @@ def plan_crops(
 def resized_crops(
     images: ResidentImages, one: CropPass, tensors: Mapping[str, Tensor], size: int
 ) -> Tensor:
-    """Crop and resize the B crops of a pass: (B, 3, size, size), whole numbers from 0 to 255.
+    """Crop and resize B crops together: (B, 3, size, size), whole numbers from 0 to 255.
 
-    `tensors` are the tensors of the pass, on the device.
+    `one` is the plan of these crops; `tensors` are its tensors, on the device.
     """
     count, side, wide = len(one.rows), one.side, len(one.rows) - one.tall
     start, stride = tensors["start"][:, None], tensors["stride"][:, None]
@@ -104,7 +106,7 @@ def resized_crops(
 def _parts(
     order: Sequence[int], boxes: Sequence[Box], size: int, most_bytes: int
 ) -> Iterator[list[int]]:
-    """Split `order`, crops sorted by their longer side, into parts that take limited memory."""
+    """Split `order` (crops, sorted by longer side) into parts of at most `most_bytes` of memory."""
     part: list[int] = []
     for row in order:
         side = max(boxes[row][2:])
@@ -157,13 +159,13 @@ def _plan(
 
 
 def _taps(lengths: numpy.typing.NDArray[numpy.int64], size: int) -> dict[str, Tensor]:
-    """Return which pixels each resized pixel depends on, if M rows are resized to `size` pixels.
+    """Return the taps of each resized pixel, if M rows are resized to `size` pixels.
 
-    `lengths` (M,) are the rows' lengths. The pixels that a resized pixel depends on are its taps.
-    `first` (M, size, 1) is the index of the first tap, and `there` (M, size, 1) the number of
-    pixels from the first tap to the end of the row. `distance` (M, size, 1) is the position of the
-    first tap relative to the centre of the resized pixel, and `step` (M, 1, 1) the distance between
-    adjacent taps, both as arguments of `_cubic`.
+    The taps are the pixels on which a resized pixel depends. `lengths` (M,) are the rows' lengths.
+    `first` (M, size, 1) is the index of the first tap. `there` (M, size, 1) is the number of pixels
+    from the first tap to the end of the row. `distance` (M, size, 1) is the position of the first
+    tap relative to the centre of the resized pixel. `step` (M, 1, 1) is the distance between
+    adjacent taps. `distance` and `step` are in units of `_cubic`.
     """
     scale = (lengths / size)[:, None]
     wider = numpy.maximum(scale, 1.0)
@@ -181,8 +183,8 @@ def _taps(lengths: numpy.typing.NDArray[numpy.int64], size: int) -> dict[str, Te
 def _weights(one: CropPass, tensors: Mapping[str, Tensor], size: int) -> tuple[Tensor, Tensor]:
     """Return the resizing weights (B, size, side) along both axes; 0 after the end of a row.
 
-    As in Pillow, they are Keys' cubic kernel, widened for rows that shrink, and cut off at the ends
-    of a row.
+    As in Pillow, weights are values of Keys' cubic kernel. The kernel is widened if a row shrinks,
+    and cut off at the ends of the row.
     """
     taps = tensors["taps"]
     weights = _cubic(torch.addcmul(tensors["distance"], tensors["step"], taps))

@@ -1,7 +1,7 @@
 """Make random views of training images, batch by batch, on the device that stores the images.
 
 Resizing sums floating-point numbers where Pillow sums integers, so an 8-bit value may differ by 1
-from a view of the CPU. Colour changes alone are bit-identical to Pillow's.
+from a view made on the CPU. Colour changes alone are bit-identical to Pillow's.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def make_device_views(
 ) -> DeviceViews | None:
     """Return views that are made on `device`, or None if the CPU makes them.
 
-    Raises `LatteError` if the settings require views on the device, and it has too little memory or
-    lacks 64-bit numbers.
+    Raises `LatteError` if the settings require views on the device, but the device has too little
+    memory or lacks 64-bit numbers, or a component makes the views.
     """
     place = torch.device(device)
     wanted = settings.augment_on == "device" or (
@@ -106,10 +106,10 @@ class DeviceViews:
     def __init__(
         self, view: TrainingView, images: ResidentImages, side: SideStream | None = None
     ) -> None:
-        """Use augmentations of `view` for `images`.
+        """Make views of `images` with the augmentations of `view`.
 
-        A `side` stream (a second CUDA stream) makes the views of a batch while the batch before is
-        in use, with the same bits.
+        If `side` (a second CUDA stream) is given, it makes the views of the next batch while this
+        batch is in use. The views are bit-identical.
         """
         self._view = view
         self._images = images

@@ -164,7 +164,7 @@ class DiskStore:
         return True
 
     def _begin(self, needed: int) -> _PixelFileWriter | None:
-        """Begin a file with room for `needed` bytes; None if there is not enough room."""
+        """Begin a pixel file with room for `needed` bytes; None if there is not enough room."""
         self._folder.mkdir(parents=True, exist_ok=True)
         remove_leftovers(self._folder)
         room = self._make_room(needed)
@@ -270,7 +270,7 @@ class _PixelFileWriter:
     """A pixel file that is being written; other processes see it after `seal`."""
 
     def __init__(self, path: Path, room: int) -> None:
-        """Allocate `room` bytes, so that other processes count them towards the limit."""
+        """Allocate `room` bytes on disk, so that other processes count them towards the limit."""
         self._path = path
         self._temporary = temporary_beside(path)
         self._room = room - _TRAILER.size

@@ -9,9 +9,10 @@ _ROUND = 100
 
 
 def warn_of_few(images: int, names: int, whole: int | None = None) -> str | None:
-    """Return the warning that `images` are too few for `names` class names, or None.
+    """Return a warning if there are too few images for `names` class names, else None.
 
-    If `--limit` left `images` images, `whole` is the number in the folder.
+    With the option `--limit`, `images` is the number of images that it leaves, and `whole` the
+    number in the folder.
     """
     if images >= LEAST_PER_NAME * names:
         return None
@@ -30,7 +31,10 @@ def warn_of_few(images: int, names: int, whole: int | None = None) -> str | None
 
 
 def quick_look(images: int, names: int) -> int | None:
-    """Return a value of `--limit` for a short first run; None if the folder has no more images."""
+    """Return a value of `--limit` for a short first run.
+
+    Return None if the folder has no more images than this value.
+    """
     limit = max(_QUICK_LOOK, _rounded_up(names))
     return limit if limit < images else None
 

@@ -1,4 +1,4 @@
-"""Image formats by file name and by content: which files are images, and which of them are read."""
+"""Suffixes of image files that latte reads or does not read, and image formats by content."""
 
 from __future__ import annotations
 

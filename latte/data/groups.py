@@ -21,8 +21,8 @@ GRID_GAP = 20
 def draw_groups(labels: Tensor, size: int, seed: int) -> Tensor:
     """Sample a group for each image: labels (N,) int64 -> image indices (N, size).
 
-    All images of a group have the label of the image for which the group is sampled. That image
-    need not be in its group. Images repeat only if fewer than `size` have the label. Source:
+    All images of a group have the label of the image for which the group is sampled. The group need
+    not contain this image. Images repeat only if fewer than `size` images have the label. Source:
     LatteCLIP's released group captioning, which samples without a seed.
     """
     return _draw_with_labels(labels, labels, size, seed_from("groups", seed))
@@ -31,10 +31,10 @@ def draw_groups(labels: Tensor, size: int, seed: int) -> Tensor:
 def draw_class_groups(labels: Tensor, size: int, groups: int, seed: int) -> tuple[Tensor, Tensor]:
     """Sample up to `groups` groups of images per label, and assign each image to one of them.
 
-    From labels (N,) int64, return groups (G, size) of image indices, ordered by label and sampled
-    as in `draw_groups`, and the index (N,) of each image's group. A label has at most as many
-    groups as images. Images are assigned at random and evenly, so each group gets at least one. A
-    group need not show the images that are assigned to it.
+    From labels (N,) int64, return groups (G, size) of image indices, ordered by label, and the
+    index (N,) of each image's group. Groups are sampled as in `draw_groups`. A label has at most as
+    many groups as images. Images are assigned to groups at random and evenly, so each group gets at
+    least one. A group need not contain the images that are assigned to it.
     """
     counts = labels.bincount()
     shared = counts.clamp(max=groups)
@@ -63,11 +63,11 @@ def _draw_with_labels(labels: Tensor, wanted: Tensor, size: int, seed: int) -> T
 def distinct_ranks(available: Tensor, uniform: Tensor) -> Tensor:
     """Sample `size` distinct whole numbers below `available` (N,) in each of N rows.
 
-    `uniform` (N, size) in [0, 1) determine the result. Numbers repeat only if `available` is less
-    than `size`. Otherwise each number is uniform among the free numbers, which do not occur earlier
-    in its row. First, an index into the sorted free numbers is drawn. Then, for each earlier number
-    in ascending order, 1 is added if the sum so far is not below that number, which gives the free
-    number with this index.
+    The random numbers `uniform` (N, size) in [0, 1) determine the result. Numbers repeat only if
+    `available` is less than `size`. Otherwise each number is uniform among the free numbers, which
+    do not occur earlier in the row. It is found in two steps. First, an index into the sorted free
+    numbers is drawn. Then, for each earlier number in ascending order, 1 is added to the index if
+    the index is not below that number.
     """
     size = uniform.shape[1]
     repeats = available < size
@@ -90,7 +90,7 @@ def draw_oracle_groups(
     The group of an image has, in random order, `correct` images whose true class is the image's
     zero-shot label, and `size - correct` wrong images. Wrong images are those with the same
     zero-shot label; if these are too few, the rest has another zero-shot label and another true
-    class. Images repeat only if there are fewer than needed. A class without correct images has
+    class. Images repeat only if there are too few. A class without correct images has
     groups of wrong images only, and vice versa.
 
     Source: LatteCLIP, supplementary material, table 1, which does not say how wrong images are
@@ -112,7 +112,7 @@ def draw_oracle_groups(
 def _groups_of_class(
     label: int, labels: Tensor, true_labels: Tensor, uniform: Tensor, correct: int
 ) -> Tensor:
-    """Sample groups (R, size) for the R images with this zero-shot label, correct images first."""
+    """Sample groups (R, size) for R images with zero-shot label `label`, correct images first."""
     is_right, is_labelled = true_labels == label, labels == label
     right, confused, others = (
         pool.nonzero().squeeze(1)
@@ -131,7 +131,7 @@ def _groups_of_class(
 
 
 def _choose(pool: Tensor, uniform: Tensor) -> Tensor:
-    """Sample n items of `pool` for each of R groups, by uniform numbers (R, n) in [0, 1)."""
+    """Sample n items of `pool` for each of R groups, from random numbers (R, n) in [0, 1)."""
     available = torch.full((len(uniform),), len(pool), dtype=torch.int64)
     return pool[distinct_ranks(available, uniform)]
 

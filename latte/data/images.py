@@ -60,15 +60,18 @@ class UnreadableImageError(LatteError):
 def decode_image(data: bytes, at_least: int | None = None) -> Image.Image:
     """Decode `data` to RGB, upright by its EXIF orientation; the content decides the format.
 
-    The first frame of an animation is returned. Transparency is dropped, CMYK is converted with
-    `convert("RGB")` and colour profiles are ignored, all as in open_clip's transforms, so that
-    features equal those of other pipelines. Grey values of 16 bits and more are scaled to 8 bits,
-    whereas Pillow would clip them. 16-bit images are scaled from the full range of 16 bits. 32-bit
-    images are scaled from the smallest of the ranges [0, 1] (floats only), [0, 255] and [0, 65535]
-    that contains all values, or else from the range of the values. If `at_least` is given, a large
-    JPEG is decoded at a half, a quarter or an eighth of its size, which is several times faster; no
-    side gets shorter than `at_least` pixels. A JPEG of more than `MAX_PIXELS` pixels is decoded at
-    a half of its size or less.
+    The first frame of an animation is returned. As in open_clip's transforms, transparency is
+    dropped, CMYK is converted with `convert("RGB")`, and colour profiles are ignored. So features
+    equal those of other pipelines.
+
+    Grey values of 16 bits and more are scaled to 8 bits, whereas Pillow would clip them. 16-bit
+    images are scaled from the full range of 16 bits. 32-bit images are scaled from the smallest of
+    the ranges [0, 1] (floats only), [0, 255] and [0, 65535] that contains all values, or else from
+    the range of the values.
+
+    If `at_least` is given, a large JPEG is decoded at a half, a quarter or an eighth of its size,
+    which is several times faster; no side gets shorter than `at_least` pixels. A JPEG of more than
+    `MAX_PIXELS` pixels is decoded at a half of its size or less.
 
     Raises `UnreadableImageError` if `data` is not an image, or has more than `MAX_PIXELS` pixels
     (a JPEG: `MAX_JPEG_PIXELS`).
@@ -138,7 +141,7 @@ def upright_rgb(image: Image.Image) -> Image.Image:
 
 
 class CheckedImage(ImageReference):
-    """Scanned image that cannot be read if its content has changed since the scan."""
+    """Reference to a scanned image; reading it fails if the image has changed since the scan."""
 
     __slots__ = ("_image", "_key")
     _image: ImageReference

@@ -19,9 +19,9 @@ BATCHES_AHEAD = 1
 
 
 def image_threads(*, alone: bool = False) -> int:
-    """Return the number of threads that prepare images: 2 to 4, because more slow down training.
+    """Return the number of threads that prepare images: 2 to 4, as more would slow down training.
 
-    If `alone` is true, return up to 16, because a GPU runs the training steps. The processes that
+    If `alone` is true, return up to 16, because a GPU runs the training steps. Processes that
     torchrun started on this machine divide the cores equally.
     """
     processes = os.environ.get("LOCAL_WORLD_SIZE", "")
@@ -34,8 +34,8 @@ def ordered_map(
 ) -> Generator[ResultT, None, None]:
     """Yield `function` of each item, in order, with at most `ahead` results pending.
 
-    An exception is raised when its item is due. Closing the iterator cancels calls that have not
-    begun, and waits for the others.
+    An exception of `function` is raised when its result is due. Closing the iterator
+    cancels calls that have not begun, and waits for the others.
     """
     pending: deque[Future[ResultT]] = deque()
     remaining = iter(items)
@@ -60,7 +60,7 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 def all_to_device(tensors: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-    """Copy all `tensors` of the CPU to `device` in one transfer."""
+    """Copy all `tensors` from the CPU to `device` in one transfer."""
     # Larger numbers first, so that each tensor is aligned to the size of its numbers.
     ordered = sorted(tensors.items(), key=lambda item: -item[1].element_size())
     parts = [value.contiguous().reshape(-1).view(torch.uint8) for _, value in ordered]

@@ -56,10 +56,10 @@ def scan_images(
 ) -> Scan:
     """Read and decode every image on a few threads; `name` labels the progress bar.
 
-    Pixels are cached for training in `disk`, else up to `max_bytes` of them in memory. An image
-    whose key is in `verified` is decoded only when its pixels are first needed. Unreadable images
-    raise no error; they are listed in `skipped`. Each process of a run reads its share, and returns
-    the scan of all images.
+    Pixels are cached for training: in `disk`, or else up to `max_bytes` of them in memory.
+    An image whose key is in `verified` is decoded only when its pixels are first needed. Unreadable
+    images raise no error; they are listed in `skipped`. In a distributed run, each process reads
+    some of the images, and returns the scan of all images.
     """
     store, share = PixelStore(max_bytes, disk), distributed.share(images)
     threads = image_threads()
@@ -86,7 +86,7 @@ def scan_images(
 
 
 def write_skipped(path: Path, skipped: Sequence[SkippedImage], column: str = "id") -> None:
-    """Write a CSV file with the columns `column` and reason, atomically."""
+    """Write a CSV file of skipped images, atomically: ids in the column `column`, and reasons."""
     with (
         write_atomically(path) as temporary,
         temporary.open("w", encoding="utf-8", newline="") as f,

@@ -16,9 +16,9 @@ class SideStream:
     """A second CUDA stream, which makes the next result while the current stream uses this one.
 
     The streams wait for each other on the device; Python never waits. The side stream is at most
-    one result ahead, and the memory of a result is overwritten only after its last use: torch
-    reuses the memory of a stream only for the same stream. With `Tensor.record_stream`, the memory
-    that a run takes would depend on how far the GPU is behind Python.
+    one result ahead. It waits for the current stream before it makes a result, so it never
+    overwrites memory that is still in use. `Tensor.record_stream` is not used, because the memory
+    of a run would then depend on how far the GPU is behind Python.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -61,7 +61,7 @@ class SideStream:
         remaining: Iterator[ItemT],
         current: torch.cuda.Stream,
     ) -> tuple[ResultT, torch.cuda.Event] | None:
-        """Launch the next result; return it and the event of its end. None without another item."""
+        """Start the next result; return it and a CUDA event of its end. None without more items."""
         for item in remaining:
             self._stream.wait_stream(current)
             with torch.cuda.stream(self._stream):

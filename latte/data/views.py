@@ -57,11 +57,11 @@ def normalise(pixels: Tensor, pixel_format: PixelFormat) -> Tensor:
 
 
 class TrainingView:
-    """Random views of training images: crop, colour jitter and grayscale, or a component's views.
+    """Random views of training images: random crops, colour jitter and grayscale.
 
-    Source: LatteCLIP's released training transform (open_clip's `simclr_jitter_gray` variant). A
-    view depends on (seed, epoch, index) alone, not on the batch, the number of threads, or on
-    whether the run was resumed.
+    A component `augmentation` can make other views. Source: LatteCLIP's released training
+    transform (open_clip's `simclr_jitter_gray` variant). A view depends on (seed, epoch, index)
+    alone: it is the same in any batch, with any number of threads, and after a run was resumed.
     """
 
     def __init__(
@@ -70,17 +70,17 @@ class TrainingView:
         augment: AugmentSettings | ImageAugmentation[Any] | None,
         seed: int,
     ) -> None:
-        """Make random views with `augment`, or evaluation views if it is None."""
+        """Make random views with `augment`, or evaluation views if `augment` is None."""
         self.pixel_format = pixel_format
         self.augment = augment
         self.seed = seed
 
     def __call__(self, image: Image.Image, index: int, epoch: int) -> Tensor:
-        """Return the view of `image` (RGB), training image `index`: (3, S, S) float32."""
+        """Return the random view of `image` (RGB), training image `index`: (3, S, S) float32."""
         return normalise(self.pixels(image, index, epoch)[None], self.pixel_format)[0]
 
     def pixels(self, image: Image.Image, index: int, epoch: int) -> Tensor:
-        """Return the view before normalisation: (3, S, S) uint8."""
+        """Return the random view of `image` before normalisation: (3, S, S) uint8."""
         if self.augment is None:
             return evaluation_pixels(image, self.pixel_format)
         if isinstance(self.augment, ImageAugmentation):
@@ -108,7 +108,7 @@ class TrainingView:
         out.copy_(make(Image.fromarray(pixels), index, epoch))
 
     def augmentation(self, width: int, height: int, index: int, epoch: int) -> Augmentation:
-        """Sample the augmentation of training image `index`, if no component replaces it."""
+        """Sample the parameters of the built-in augmentation for training image `index`."""
         assert isinstance(self.augment, AugmentSettings), "only settings describe a crop"
         return sample_augmentation(width, height, self.augment, self._random(index, epoch))
 
@@ -135,7 +135,7 @@ class TrainingView:
 
     @cached_property
     def _normalised_values(self) -> NDArray[numpy.float32]:
-        """Normalised value for each channel and each 8-bit value: (3, 256)."""
+        """Table (3, 256) of the normalised value for each channel and 8-bit value."""
         values = torch.arange(256, dtype=torch.uint8).expand(1, 3, 1, 256)
         normalised: NDArray[numpy.float32] = normalise(values, self.pixel_format)[0, :, 0].numpy()
         return normalised

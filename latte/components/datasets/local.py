@@ -1,4 +1,4 @@
-"""Datasets `folder`, `list` and `coop`: the user's images, below a folder or named by a file."""
+"""Datasets of the user's own images: `folder`, `list` and `coop`."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class FolderOptions(SourceOptions):
 
 
 class ImageFolderDataset(ImageSource[FolderOptions]):
-    """Dataset of all images below the folder `root`; `evaluation` holds labelled test images."""
+    """Dataset of all images below the folder `root`, with optional labelled test images."""
 
     def __init__(self, options: FolderOptions, context: Context) -> None:
         self._root = existing_folder(context.path(options.root), "dataset.root")
@@ -112,7 +112,7 @@ class ImageFolderDataset(ImageSource[FolderOptions]):
 
     @cached_property
     def _links(self) -> str | None:
-        """Warning about images outside `root` to which links lead; None if there are none."""
+        """Warning that links lead to images outside `root`; None if no link does."""
         paths = ListedPaths(self._root, absolute=False)
         outside = [one for one in self._training_images if not paths.stays_inside(one.path)]
         if not outside:
@@ -142,9 +142,9 @@ class ImageFolderDataset(ImageSource[FolderOptions]):
 
 
 class _FromEither(ListedPaths):
-    """Converter of listed paths, which are searched in `root` first, then in `other`.
+    """Finder of images by relative path: in `root` if the file exists there, else in `other`.
 
-    The ids of images are relative to `other`.
+    Image ids are relative to `other`.
     """
 
     def __init__(self, root: Path, other: Path) -> None:
@@ -160,7 +160,7 @@ class _FromEither(ListedPaths):
 
 
 def _notes(source: ImageSource[Any], listed: ListedPaths) -> Iterator[str]:
-    """Yield warnings about test images that are also training images, and rows without a class."""
+    """Yield warnings: test images that are also training images, and rows without a class."""
     known = {image.id for image in source.training_images()}
     tested = [one.image.id for one in source.evaluation_images()]
     if own := sum(image in known for image in tested):
@@ -185,7 +185,7 @@ def _refuse_nesting(evaluation: Path, root: Path) -> None:
 
 @contextmanager
 def _naming_columns(advice: str) -> Iterator[None]:
-    """If the `with` block raises an error about a missing column, add `advice` to its hint."""
+    """Add `advice` to the hint of a `MissingColumnError` that the `with` block raises."""
     try:
         yield
     except MissingColumnError as error:

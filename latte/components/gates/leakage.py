@@ -28,10 +28,11 @@ class LeakageOptions(Options):
 
 
 class LeakageGate(Gate[LeakageOptions]):
-    """Filters out texts that name a class: the zero-shot class (`own`), another (`other`) or `any`.
+    """Filters out texts that contain a class name.
 
-    `NameFinder` finds the names. If several classes have the same name and the zero-shot class is
-    among them, the name counts as the zero-shot class.
+    The option `names` selects names of the zero-shot class (`own`), of other classes (`other`) or
+    of `any` class. `NameFinder` finds the names. If several classes have the same name and the
+    zero-shot class is among them, the name counts as the zero-shot class.
     """
 
     def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:
@@ -91,7 +92,7 @@ class NameFinder:
         """Cache of `_called` for single words; texts have most of their words in common."""
 
     def found(self, text: str) -> Iterator[frozenset[str]]:
-        """Yield for each class name in `text`, from left to right, the classes with this name."""
+        """Find class names in `text` from left to right; yield the classes that have each name."""
         written = words(text)
         place = 0
         while place < len(written):
@@ -101,9 +102,9 @@ class NameFinder:
             place += length
 
     def _longest_at(self, written: Sequence[str], place: int) -> tuple[int, frozenset[str]]:
-        """Return the longest name that begins at word `place`: its word count and its classes.
+        """Find the longest class name that begins at word `place`; return its length and classes.
 
-        If no name begins there, return 1 and an empty set.
+        The length is in words. If no name begins there, return 1 and an empty set.
         """
         first = written[place]
         for length in self._lengths.get(first, ()):

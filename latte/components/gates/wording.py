@@ -107,9 +107,9 @@ class RepetitionGate(Gate[RepetitionOptions]):
 
 
 def repeated_share(written: Sequence[str]) -> float:
-    """Return the share of the text's three-word sequences that repeat an earlier sequence.
+    """Return the fraction of a text's three-word sequences that repeat an earlier sequence.
 
-    The share is 0 without repetition, about 0.5 for a sentence written twice, and near 1 for a
+    The fraction is 0 without repetition, about 0.5 for a sentence written twice, and near 1 for a
     sentence that is repeated many times.
     """
     total = len(written) - _SEQUENCE + 1

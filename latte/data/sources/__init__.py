@@ -1,1 +1,1 @@
-"""Parts of the built-in datasets: folders, lists, splits and class names."""
+"""Building blocks of datasets: read folders, lists of images, split files and class names."""

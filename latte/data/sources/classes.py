@@ -66,7 +66,7 @@ class SourceOptions(Options):
 
     @property
     def templates(self) -> tuple[str, ...]:
-        """All sentences of `template`, which is one sentence or a list."""
+        """All templates of the option `template`, which is one sentence or a list."""
         return (self.template,) if isinstance(self.template, str) else self.template
 
     @field_validator("template")
@@ -283,10 +283,10 @@ def refuse_fewer_than_two(classes: int, where: str, hint: str | None = None) -> 
 
 
 class ClassLookup:
-    """Lookup of labels by exact class name, or else by one that differs in spelling only.
+    """Lookup of labels by class name; small differences in spelling are ignored.
 
-    Such names differ in case, in Unicode form, or in `_` for a space. The name of a folder that
-    `latte predict --sort-into` made for a class is found too.
+    If no class has exactly the given name, case, Unicode form and `_` for a space do not matter.
+    The name of a folder that `latte predict --sort-into` made for a class is found too.
 
     Example:
         >>> from latte.api import ClassLookup
@@ -338,7 +338,7 @@ SourceOptionsT = TypeVar("SourceOptionsT", bound=SourceOptions)
 class ImageSource(Dataset[SourceOptionsT]):
     """Base class of datasets whose class names are an argument of the constructor.
 
-    A subclass that reads its class names later passes none and overrides `class_names`.
+    A subclass that reads its class names later passes no names, and overrides `class_names`.
 
     Example:
         >>> from latte.api import PathText, SourceOptions
@@ -370,12 +370,12 @@ class ImageSource(Dataset[SourceOptionsT]):
 
     @property
     def template(self) -> str:
-        """First sentence that stands for a class; it contains `{class}` in place of the name."""
+        """First template: a sentence with `{class}` in place of the class name."""
         return self.templates[0]
 
     @property
     def templates(self) -> tuple[str, ...]:
-        """All sentences for a class; the mean of their text features represents the class."""
+        """All templates; the mean of their text features represents a class."""
         return self.options.templates
 
     @property

@@ -16,7 +16,7 @@ from latte.io.paths import is_file, path_as_text, path_from_text, some
 def image_reference(path: Path, root: Path) -> ImageReference:
     """Return the image at `path` with an id relative to `root` (with `..` if it is outside).
 
-    Bytes of a name that are not UTF-8 are escaped (`path_as_text`), as ids are stored as text.
+    Bytes of a path that are not UTF-8 are escaped (`path_as_text`), because ids are text.
     """
     relative = Path(os.path.relpath(path, root)).as_posix()
     return ImageReference(id=path_as_text(relative), path=path)
@@ -37,7 +37,7 @@ class ListedPaths:
     """
 
     def __init__(self, root: Path, *, absolute: bool, id_root: Path | None = None) -> None:
-        """Read paths relative to `root`; ids are relative to `id_root`, by default `root`."""
+        """Take paths as relative to `root`; make ids relative to `id_root`, by default `root`."""
         self.root = root
         self._real_root = root.resolve()
         self._absolute = absolute
@@ -100,7 +100,7 @@ class ListedPaths:
         return labelled_by_id(labelled)
 
     def stays_inside(self, path: Path) -> bool:
-        """Return False if `path` is a link that leads out of the root, or its folder is outside."""
+        """Return True if `path` is still below the root after all links are resolved."""
         if path.parent not in self._inside:
             self._inside[path.parent] = self._leads_inside(path.parent)
         # Each folder is checked once, although it may hold thousands of images.
@@ -121,7 +121,10 @@ class ListedPaths:
 
 
 def unique(images: Sequence[tuple[ImageReference, str]]) -> list[ImageReference]:
-    """Return the images of (image, place) pairs. Raises `LatteError` if an image occurs twice."""
+    """Return the images of pairs (image, place where it is listed).
+
+    Raises `LatteError` if an image occurs twice.
+    """
     first: dict[str, str] = {}
     for image, where in images:
         if image.id in first:
@@ -135,7 +138,7 @@ def unique(images: Sequence[tuple[ImageReference, str]]) -> list[ImageReference]
 
 
 def refuse_all_missing(images: Sequence[ImageReference], root: Path, where: str) -> None:
-    """Raise `LatteError` if none of the files exists; the reader skips single missing files."""
+    """Raise `LatteError` if no listed file exists. (A run skips single missing files.)"""
     if not images:
         raise LatteError("names no images", where=where)
     if not any(is_file(image.path) for image in images):

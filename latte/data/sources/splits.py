@@ -136,7 +136,7 @@ class SplitDataset(ImageSource[SourceOptionsT]):
         root: Path,
         spell: Callable[[str], str],
     ) -> None:
-        """Use the `splits` of `file`, whose name messages show; `spell` converts class names."""
+        """Use `splits`, which were read from `file`; `spell` converts class names."""
         self._file, self._root = file, root
         self._train, self._test = splits["train"] + splits["val"], splits["test"]
         names = splits.names_by_label()

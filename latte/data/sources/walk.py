@@ -1,4 +1,4 @@
-"""Search for images below a folder; links are followed, hidden and unread files are left out."""
+"""Search for images below a folder: links are followed, and hidden files are left out."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SENTENCES = {
 
 
 class LeftOut:
-    """Numbers of files that are not read as images, by suffix; some of them look like images.
+    """Counts of files that are not read as images, by suffix, although some may be images.
 
     Example:
         >>> from pathlib import Path
@@ -59,7 +59,7 @@ class LeftOut:
         self._counts[kind][suffix] += 1
 
     def update(self, other: LeftOut) -> None:
-        """Add the files that `other` counted to these."""
+        """Add the counts of `other` to these counts."""
         for kind, counts in other._counts.items():
             self._counts[kind].update(counts)
         self._examples = {**other._examples, **self._examples}
@@ -67,7 +67,7 @@ class LeftOut:
 
     @property
     def images(self) -> int:
-        """Number of files that look like images."""
+        """Number of files that look like images but are not read."""
         return self._counts["unread"].total() + self._counts["misnamed"].total()
 
     def warnings(self) -> list[str]:
@@ -134,7 +134,7 @@ def iterate_images(
     unlisted: Callable[[LatteError], None] | None = None,
     left_out: LeftOut | None = None,
 ) -> Iterator[Path]:
-    """Yield files of `files_below` that are read as images; add all other files to `left_out`."""
+    """Yield the files below `root` with an image suffix; add all other files to `left_out`."""
     for path in files_below(root, unlisted):
         if path.suffix.lower() in IMAGE_SUFFIXES:
             yield path

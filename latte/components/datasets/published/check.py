@@ -115,7 +115,7 @@ def _images(folder: Path, splits: Splits) -> Finding:
 
 
 def _nested(folder: Path, path: str) -> str:
-    """Return a hint if the images are one folder too deep in `folder`, else an empty string."""
+    """Return a hint if `path` exists one folder too deep in `folder`, else an empty string."""
     for entry in visible_entries(folder):
         if is_file(folder / entry.name / path):
             return f"One level too deep: move the content of {folder / entry.name} to {folder}."
@@ -139,7 +139,7 @@ MADE_BY = "made_by"
 
 
 def split_digest(splits: Splits) -> str:
-    """Return a digest of images, labels and names; train and val count as one set."""
+    """Return a digest of a split's paths, labels and class names; train and val are one set."""
     lines = [
         f"{'test' if split == 'test' else 'training'}\t{entry.path}\t{entry.label}\t{entry.name}"
         for split, entries in splits.items()

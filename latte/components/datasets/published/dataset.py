@@ -40,7 +40,10 @@ def default_root(facts: Facts) -> Path | None:
 
 
 def find_root(facts: Facts, chosen: Path | None, where: str) -> Path:
-    """Return `chosen` or the dataset's default folder; raise `LatteError` if it does not exist."""
+    """Return the dataset's folder: `chosen`, or by default the one below `LATTE_DATA`.
+
+    Raises `LatteError` if the folder does not exist.
+    """
     root = chosen or default_root(facts)
     if root is None:
         raise LatteError(
@@ -60,7 +63,10 @@ def find_root(facts: Facts, chosen: Path | None, where: str) -> Path:
 
 
 def missing(facts: Facts, root: Path, split: str | None = None) -> list[str]:
-    """Return the folders (ending in `/`) and files missing in `root`; images are not checked."""
+    """Return the required folders (ending in `/`) and files that `root` lacks.
+
+    Single images are not checked.
+    """
     folders = [f"{name}/" for name in facts.needed_folders if not is_folder(root / name)]
     files = [path.relative_to(root) for path in split_files(facts, root, split)]
     return [*folders, *(path.as_posix() for path in files if not is_file(root / path))]
@@ -166,7 +172,7 @@ class PublishedDataset(SplitDataset[PublishedOptions]):
 
     @property
     def templates(self) -> tuple[str, ...]:
-        """All templates as sentences; names such as `released` are replaced by their template."""
+        """All templates as sentences; a name such as `released` is replaced by its sentence."""
         return tuple(map(self.facts.template, super().templates))
 
 

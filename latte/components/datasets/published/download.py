@@ -236,7 +236,7 @@ def _fetch_all(
 
 
 def _fetch(file: RemoteFile, part: Path, progress: Progress) -> None:
-    """Request the missing bytes once. Raises one of `_CUT` if bytes are still missing."""
+    """Send one request for the missing bytes. Raises one of `_CUT` if the response is cut off."""
     have, watch = _size(part), Watch()
     request = urllib.request.Request(file.url, headers={"User-Agent": "latte"})
     if have:

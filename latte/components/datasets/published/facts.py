@@ -75,7 +75,7 @@ class Facts:
         return self.image_folders or (self.images,)
 
     def spell(self, name: str) -> str:
-        """Return `name` as LatteCLIP spells it: lower case, spaces for `_` (and `.` if `dots`)."""
+        """Return `name` spelled as in LatteCLIP: lower case, `_` (and `.` if `dots`) as spaces."""
         spaced = name.replace("_", " ").lower()
         return " ".join(spaced.replace(".", " ").split()) if self.dots else spaced
 

@@ -51,9 +51,10 @@ def get_dataset(
     *,
     archives: Callable[[Facts], Sequence[RemoteFile]] = remote_files,
 ) -> None:
-    """Download what is missing in `root`, as far as possible; print what is left to do by hand.
+    """Download a dataset's missing files to `root`, and make a split file if there is none.
 
-    Archives are deleted after they are unpacked; other existing files are not changed.
+    Prints what must be done by hand. Archives are deleted after they are unpacked; other existing
+    files are not changed.
     """
     if any(name != facts.split for name in missing(facts, root)):
         if facts.torchvision:

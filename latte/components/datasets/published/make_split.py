@@ -55,7 +55,10 @@ def make_split(facts: Facts, root: Path) -> str:
 def divide(
     images: Iterable[Labelled], shares: Sequence[float], generator: random.Random
 ) -> list[list[Labelled]]:
-    """Divide each class's images at random into one part per share and a part for the rest."""
+    """Divide images at random into one part per fraction in `shares`, and a part for the rest.
+
+    Each class is divided in the same proportions.
+    """
     classes: defaultdict[int, list[Labelled]] = defaultdict(list)
     for image in images:
         classes[image[1]].append(image)
@@ -179,7 +182,10 @@ def _label(labels: Mapping[str, int], name: str, file: Path) -> int:
 
 
 def _lines(file: Path, pattern: str) -> list[tuple[str, ...]]:
-    """Return each line of `file` with the groups of `pattern`; skip empty lines and comments."""
+    """Return each line of `file`, and the groups of the regular expression `pattern` in it.
+
+    Empty lines and comments are skipped.
+    """
     found = []
     for number, line in enumerate(read_text(existing_file(file, "root")).splitlines(), start=1):
         if not line.strip() or line.startswith("#"):
