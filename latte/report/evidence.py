@@ -23,7 +23,7 @@ class Group:
 
 
 def read_evidence(folder: Path) -> Evidence | None:
-    """Return the gain of a run that a person's answers measured; None if there are no answers.
+    """Return the gain of a run that a person's answers measured; None if no answer measures it.
 
     Answers that name no class of the run do not count; a sentence in the result reports them.
     Raises `LatteError` if the file of answers or the file of the run's labels is damaged.
@@ -62,7 +62,7 @@ def read_groups(folders: Iterable[Path]) -> tuple[Group, ...]:
 def evidence_lines(found: Evidence | None, run: str) -> tuple[str, ...]:
     """Return the command that asks for answers, or the reason why no answer measures the gain yet.
 
-    If the gain is measured, the result is empty, because `verdict_words` then begins with it.
+    The result is empty if the gain is measured, because `verdict_words` then begins with it.
     """
     if found is None:
         return (f"To measure the gain with a few dozen answers: latte review {run}",)

@@ -166,7 +166,10 @@ def score_cells(evaluation: Evaluation) -> dict[str, str]:
 
 
 def asked(counts: QuestionCounts) -> str:
-    """Return the number of questions, by result: `40 (17 answered alike, 3 contradictory)`."""
+    """Return the numbers of questions and results, as `40 (17 answered alike, 3 contradictory)`.
+
+    Two questions about an image give one result.
+    """
     parts = [f"{count(counts.kept)} answered alike", f"{count(counts.contradictory)} contradictory"]
     if counts.unanswered:
         parts.append(f"{plural(counts.unanswered, 'question')} without an answer")

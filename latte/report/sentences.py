@@ -119,7 +119,7 @@ def headline(
 
 
 def own_note(evaluations: Sequence[Evaluation]) -> str | None:
-    """Return a note on test images that are also training images, if the run has a posterior."""
+    """Return a note on test images that are also training images, if measured separately."""
     for name in (ADAPTED, CANDIDATE):
         after, own = named(evaluations, name), named(evaluations, f"{name}{OWN_IMAGES}")
         if after and own:
@@ -141,8 +141,8 @@ def answers_note(results: RunResults) -> str | None:
 def gain_sentence(results: RunResults) -> str | None:
     """Return a sentence on the gain expected from a describer's answers; None if not estimated.
 
-    The measured gain over the control run `no-questions` follows, unless a guard mixed in zero-shot
-    CLIP.
+    The measured gain over the control run `no-questions` follows, unless a guard kept or mixed in
+    zero-shot CLIP.
     """
     if results.expected_gain is None:
         return None
@@ -191,7 +191,7 @@ def _compared(tone: Tone, before: Evaluation, after: Evaluation, gain: Interval)
 
 
 def _kept(evaluations: Sequence[Evaluation], after: Evaluation) -> Headline:
-    """Return the headline of a run that uses zero-shot CLIP, with the candidate's accuracy."""
+    """Return the headline of a run whose guard rejected the adapted model (the candidate)."""
     sentence = f"This run uses zero-shot CLIP: {_accuracy(after)}."
     candidate = named(evaluations, CANDIDATE)
     if candidate is None or candidate.gain is None:

@@ -59,7 +59,7 @@ _SHOWN_RUNS = 3
 
 @dataclass(frozen=True)
 class Source:
-    """Content of `source.json`: the recipe's path, and the limit of images."""
+    """Fields that are read from `source.json`: the recipe's path, and the limit of images."""
 
     recipe: str
     limit: int | None
@@ -241,7 +241,7 @@ class FinishedRun:
         return tuple(answer.labels[0] for answer in self.prediction_rows())
 
     def prediction_rows(self) -> Iterator[RankedClasses]:
-        """Yield the two likeliest classes of each evaluation image, as in `predictions.csv`."""
+        """Yield the two likeliest classes of each evaluation image, from `predictions.csv`."""
         path = self.folder.predictions
         with explained(path), path.open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file, strict=True):

@@ -224,7 +224,7 @@ class RunFolder:
             yield
 
     def refuse_links(self) -> None:
-        """Raise `LatteError` if a symbolic link leads out of this folder: a run may write there."""
+        """Raise `LatteError` if a symbolic link could make a run write outside this folder."""
         inside = self.path.resolve()
         for place, folders, files in os.walk(self.path):
             for name in (*folders, *files):
@@ -243,7 +243,7 @@ class RunFolder:
                     )
 
     def sign(self) -> str:
-        """Write a random token into the lock file, and return it for `shows` on other machines."""
+        """Write a random token into the lock file and return it, for `shows` on other machines."""
         sign = secrets.token_hex(8)
         with open(self._lock, "w", encoding="ascii", opener=open_no_link) as file:
             file.write(sign)

@@ -224,7 +224,7 @@ def metadata(file: Any) -> Any:
 
 
 def same_count(path: Path, what: str, counts: Sequence[int]) -> None:
-    """Raise `LatteError` (the file is damaged) unless all counts, such as of images, are equal."""
+    """Raise `LatteError` (the file is damaged) unless all numbers in `counts` are equal."""
     if len(set(counts)) > 1:
         numbers = " and ".join(map(str, dict.fromkeys(counts)))
         raise _damaged(f"it is about {numbers} {what}", str(path), DO_AGAIN)

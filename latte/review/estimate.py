@@ -60,9 +60,9 @@ def estimate(
     """Estimate the gain and both models' accuracies from a person's answers.
 
     `answers` has an answer per content key; all class names in it must be in `class_names`.
-    The images are in three strata: the models disagree, or agree with low or with high confidence.
-    In each stratum, only answers before the first unanswered image are used, because only these are
-    a random sample without replacement.
+    There are three strata of images: disagreements of the models, and agreements with low or with
+    high confidence. In each stratum, only answers before the first unanswered image are used,
+    because only these are a random sample without replacement.
     """
     asked = _Asked(answers, class_names)
     disagreed = asked.first(population.disagreements)

@@ -74,7 +74,7 @@ def import_answers(review: Review, path: Path) -> list[Answer]:
     """Append the new answers of a file to the review, and return them.
 
     If the column `use` (`evidence` or `teaching`) is empty, the answer gets the use of an earlier
-    answer about the image. Without one, a random number from the image's content decides.
+    answer about the image. Without earlier answers, a hash of the image's content decides.
 
     Raises `LatteError` before anything is written if an image or a class is unknown, or if two
     answers of the file contradict each other.

@@ -93,7 +93,7 @@ def population(
     *,
     learned: bool,
 ) -> Population:
-    """Return a run's distinct images in review order; arguments have a value per training image.
+    """Return a run's distinct images in review order; sequences have a value per training image.
 
     `learned` is true if the adapted model was trained with answers of a review as labels.
     """

@@ -87,8 +87,8 @@ class EvidenceQueue(Queue):
         """Return the images left to ask about, in the order of asking, as three lists.
 
         The models disagree on the first list, agree with low confidence on the second, and with
-        high confidence on the third. An estimate uses a list only up to its first image without an
-        answer. So after the first answer for teaching, lists end at their first image for teaching.
+        high confidence on the third. After the first answer for teaching, each list ends at its
+        first unanswered image for teaching: an estimate could not use later answers.
         """
         learns = any(one.use == "teaching" for one in answers.values())
 
@@ -102,7 +102,7 @@ class EvidenceQueue(Queue):
 
 
 class SheetQueue(Queue):
-    """Questions about groups of images: one question per group, and its answer labels the group."""
+    """Questions about groups of images; one answer labels a whole group."""
 
     is_sheet = True
 
@@ -241,6 +241,6 @@ def _about(image: ReviewImage | None) -> Question | None:
 
 
 def _is_open(answers: Answers, image: ReviewImage) -> bool:
-    """Return True if the image has no answer, or if a person only deselected it on a sheet."""
+    """Return True if the image has no answer, or only an `unsure` one as part of a group."""
     found = answers.get(image.key)
     return found is None or (found.kind == "unsure" and found.queue in get_args(SheetName))

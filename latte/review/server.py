@@ -68,7 +68,7 @@ def make_app(review: Review, picture: Picture, token: str, hosts: frozenset[str]
 
 
 class _Server:
-    """Endpoints of the server, called in threads, so that a slow image delays no other request."""
+    """Endpoints of the server; images are read in threads, so that none delays another request."""
 
     def __init__(self, review: Review, picture: Picture) -> None:
         self._review = review

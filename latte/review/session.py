@@ -75,14 +75,14 @@ class Stored:
     def answers(self) -> dict[str, Answer]:
         """The newest answer about each image, except answers that name no class of the run.
 
-        Images with such an answer are asked about again.
+        Images whose answer is left out are asked about again.
         """
         return {key: one for key, one in self.latest.items() if one.label not in self.unknown}
 
     def asked(self, use: Use) -> dict[str, Answer]:
-        """Return the answers, by content key, whose images are not asked about again for `use`.
+        """Return the answers about images that are not asked about again for `use`, by key.
 
-        Images with an answer for the other use are among them, because an image keeps its use.
+        Answers with the other use are included, because an image keeps its use.
         """
         other = {key: one for key, one in self.latest.items() if one.use != use}
         unclear = {key: replace(one, kind="unsure", label=None) for key, one in other.items()}
@@ -139,7 +139,7 @@ def answers_file(run: FinishedRun) -> Path:
 class Review:
     """Runs under review, and a person's answers in their files `review.jsonl`.
 
-    Other processes may append answers to these files meanwhile.
+    Other processes may append answers to these files at any time.
 
     If the guard did not accept the adapted model in full, the review compares zero-shot CLIP with
     the candidate, to find out if the guard was right.
@@ -223,7 +223,7 @@ class Review:
     def append(self, answers: Sequence[Answer], stored: Stored) -> None:
         """Append answers to the file of each run.
 
-        `evidence` answers of other files that a file lacks are appended first. `stored` is the
+        Each file first gets missing or newer `evidence` answers of the other files. `stored` is the
         content of the files, against which the answers were checked.
         """
         for file, missing in zip(self.files, stored.missing(), strict=True):
@@ -295,7 +295,7 @@ class Review:
     ) -> None:
         """Append the same answer for each of the images `keys`, or undo their answers.
 
-        `others` are images of the same sheet to which the answer does not apply. Undoing does not
+        `others` are images of the question to which the answer does not apply. Undoing does not
         change images that another queue has asked about since. Raises `LatteError`, and appends
         nothing, for an unknown image, class or queue; see also `Stored.check_use`.
         """

@@ -24,7 +24,7 @@ from latte.review.sentences import Evidence, run_names
 
 @dataclass(frozen=True)
 class Comparison:
-    """Finished runs as rows of a table, skipped folders, and gains from a person's answers."""
+    """Finished runs as table rows, skipped folders, and gains measured by a person's answers."""
 
     rows: tuple[Row, ...]
     published: Published | None
@@ -81,7 +81,7 @@ def dataset_titles(rows: Sequence[Row]) -> dict[str, str]:
 
 
 def row_titles(rows: Sequence[Row]) -> list[str]:
-    """Return a title per row: its recipe's name, or its run folder's name to avoid repetitions."""
+    """Return a title per row: the recipe's name, or the folder's name if recipe names repeat."""
     shared = Counter((row.method, row.data.digest) for row in rows)
     folders = run_names([row.folders[0] for row in rows])
     return [

@@ -34,8 +34,7 @@ def cells(
 ) -> Iterator[tuple[str, tuple[str, ...] | None, list[str]]]:
     """Yield the table's lines (name, details, numbers) for one set of evaluation images.
 
-    Below the line of each row are lines for its candidate and its control runs, whose details
-    are None.
+    Lines of a row's candidate and control runs follow the row's own line; their details are None.
     """
     for row, title in zip(comparison.rows, row_titles(comparison.rows), strict=True):
         if row.data.digest != digest:

@@ -93,7 +93,7 @@ def _lines(
 
 
 def training_curves(rows: Sequence[Row]) -> dict[str, Any] | None:
-    """Return a chart per metric, which compares runs of the best rows; None without metrics."""
+    """Return a chart per metric, with a curve per run of the best rows; None without metrics."""
     best = sorted(_ranked(rows)[:COLOURS])
     shown = {f"line-{at}": rows[index] for at, index in enumerate(best, 1)}
     lines = [(css, _metrics(run)) for css, row in shown.items() for run in row.runs]

@@ -84,7 +84,7 @@ class Beside:
         """Agreement of measured and published accuracy; None without a published accuracy.
 
         `agrees`: the difference is within the tolerance. `unclear`: it exceeds the tolerance by at
-        most half the width of the measured 95 % interval. `differs`: it exceeds it by more.
+        most half the width of the measured 95 % interval. `differs`: the excess is larger.
         """
         if self.difference is None:
             return None
@@ -118,7 +118,7 @@ def match(row: Row, published: Published) -> tuple[str, float] | None:
     """Return the published method with the row's name, and its top-1 on the row's dataset.
 
     The row may also be named after method and dataset, as in `latteclip-eurosat`. Case is ignored,
-    and `_` equals `-`.
+    and `_` equals `-`. Returns None without a match.
     """
     dataset, name = _plain(row.data.name), _plain(row.method)
     names = (name, name.removesuffix(f"-{dataset}"), name.removeprefix(f"{dataset}-"))

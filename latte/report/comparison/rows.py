@@ -88,7 +88,7 @@ class Row:
 
     @property
     def baseline(self) -> Spread | None:
-        """Mean zero-shot accuracy over seeds; a deviation of 0 is left out."""
+        """Mean zero-shot accuracy over seeds, without the standard deviation if that is 0."""
         return self.zero_shot and replace(
             self.zero_shot, deviation=self.zero_shot.deviation or None
         )
@@ -101,7 +101,7 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """The guard's verdict, as `likely better (0.93)`; for several seeds, runs per verdict."""
+        """The guard's verdict: `likely better (0.93)`, or for 3 seeds `2 of 3 likely better`."""
         found = [run.verdict for run in self.runs]
         if len(found) == 1 or not any(found):
             return verdict_label(found[0] if found else None)
@@ -110,7 +110,7 @@ class Row:
 
     @property
     def own_images(self) -> int:
-        """Number of test images that are also training images; 0 if the run has no posterior."""
+        """Number of test images that are also training images; 0 if not measured separately."""
         return self.runs[0].own_images if self.runs else 0
 
 

@@ -114,7 +114,7 @@ class Neighbours:
 
 
 def find_neighbours(features: Tensor, seed: int, progress: Progress) -> Neighbours:
-    """Find the images nearest to each image, or to each of a sample, by unit features (N, D)."""
+    """Find the nearest images of all images, or of a sample of them, by unit features (N, D)."""
     queries = choose_queries(len(features), seed)
     with progress.task("nearest images", len(queries), "images") as task:
         _, nearest = nearest_neighbours(
@@ -128,7 +128,7 @@ def find_neighbours(features: Tensor, seed: int, progress: Progress) -> Neighbou
 
 
 def choose_queries(images: int, seed: int) -> Tensor:
-    """Return ascending indices (Q,) of all images, but at most of `QUERIES` random images."""
+    """Return sorted indices (Q,) of all images, or of `QUERIES` random ones if there are more."""
     if images <= QUERIES:
         return torch.arange(images)
     generator = torch.Generator().manual_seed(seed)
@@ -136,7 +136,7 @@ def choose_queries(images: int, seed: int) -> Tensor:
 
 
 def purity(labels: Tensor, near: Neighbours) -> Tensor:
-    """Return the share (Q,) of each query image's nearest images that have the same label.
+    """Return, per query image, the share of its nearest images that have its label: (Q,).
 
     `labels` (N,) are the labels of all images. If n other images have the query's label, at most
     the n nearest images count, so that small classes can reach 1 too. For n = 0, the value is NaN.

@@ -27,8 +27,8 @@ Pair = tuple[int, int]
 def confusions(results: RunResults) -> dict[str, Any] | None:
     """Return the confusions of a run; None if there is no labelled evaluation split.
 
-    In the result, `pictures` has per classifier: name, heat map, and kinds of cells that occur
-    (`right`, `wrong`). `drawn` is the number of classes with their own row in the heat maps.
+    `pictures` has the name, the heat map and the kinds of cells (`right`, `wrong`) per classifier.
+    `drawn` is the number of classes with their own row in the heat maps.
     """
     if not {ZERO_SHOT, ADAPTED} <= results.confusions.keys():
         return None
@@ -56,8 +56,7 @@ def confusions(results: RunResults) -> dict[str, Any] | None:
 def chosen_classes(cells: Mapping[Pair, int], classes: int) -> list[int]:
     """Return the classes of a heat map's rows: all, or the `DRAWN` classes with the most errors.
 
-    If some are left out, each class precedes the remaining class that it is most often confused
-    with.
+    If some are left out, classes that are often confused with each other have adjacent rows.
     """
     if classes <= DRAWN:
         return [*range(classes)]
@@ -108,7 +107,7 @@ def heat_map(cells: Mapping[Pair, int], names: Sequence[str], label: str) -> Mar
 def _pairs(
     before: Mapping[Pair, int], after: Mapping[Pair, int], names: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Return each error (true and predicted class) with its counts before and after adapting."""
+    """Return how often each error (true, predicted class) occurs before and after adapting."""
     totals = _images_by_class(after)
     found = sorted({pair for pair in (*before, *after) if pair[0] != pair[1]})
     return [

@@ -68,7 +68,7 @@ def curves(results: RunResults) -> dict[str, list[Curve]]:
 
 
 def recorded(rows: Sequence[charts.Row], figure: str) -> list[tuple[str, str]]:
-    """Find pairs (event, name) of the metric `figure`, which learners record as `LEARNER.figure`.
+    """Find pairs (event, name) of the metric `figure`; several learners name it `LEARNER.figure`.
 
     Parameters of a loss (`loss.NAME` or `LEARNER.loss.NAME`) are left out, whatever their name.
     """

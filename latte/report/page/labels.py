@@ -52,10 +52,10 @@ def label_counts(names: Sequence[str], counts: Sequence[tuple[int, int]]) -> dic
 
 
 def flows(results: RunResults) -> dict[str, Any] | None:
-    """Count label changes by pair (zero-shot class, adapted class); None if none are recorded.
+    """Count label changes by pair (zero-shot class, adapted class); None if nothing is recorded.
 
-    `share` is relative to all images of the row's zero-shot class. `pairs` is the number of pairs,
-    and `rows` has the most frequent pairs. `covered` is their share of all changed images.
+    `pairs` is the number of pairs, and `rows` has the most frequent pairs. A row's `share` is
+    relative to all images of its zero-shot class. `covered` is the share of changes in `rows`.
     """
     recorded = results.label_flows
     if not recorded:
@@ -89,9 +89,9 @@ def flows(results: RunResults) -> dict[str, Any] | None:
 def moved_prototypes(results: RunResults) -> list[dict[str, Any]]:
     """Return, per learner, the classes whose prototypes moved most, farthest first.
 
-    `moved` is the mean cosine between a class's text and its adapted prototypes. `before` and
-    `after` are cosines to the class that is nearest after adapting. `still` is true if no prototype
-    moved.
+    `moved` is the mean cosine between a class's text and its adapted prototypes. `nearest` is the
+    nearest class after adapting; `before` and `after` are cosines to it. `still` is true if no
+    prototype moved.
     """
     names = [one_line(name) for name in results.class_names]
     several = len(results.prototypes) > 1

@@ -37,7 +37,7 @@ def run_page(
         results: the results of a run, which reporters receive.
         gallery_images: largest number of training images in the gallery.
         thumbnail_size: length of the longer side of a thumbnail in pixels.
-        mistakes: relative address of the page by `mistakes_page`, for a link to it.
+        mistakes: relative address of the page that `mistakes_page` makes, for a link.
 
     Example:
         from latte.api import run_page, write_text
