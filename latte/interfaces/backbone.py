@@ -20,9 +20,9 @@ class PixelFormat:
 
     Attributes:
         size: Side of the square input, in pixels.
-        mean: Mean of red, green and blue, which is subtracted; pixels are between 0 and 1.
-        std: Standard deviation of red, green and blue, by which pixels are then divided.
-        interpolation: Filter that resizes images.
+        mean: Red, green and blue values to subtract from pixels, which are between 0 and 1.
+        std: Red, green and blue values by which the differences are divided.
+        interpolation: Filter for resizing images.
         resize_mode: Method to make an image square: crop the resized image (`shortest`), pad it
             with black (`longest`), or change the aspect ratio (`squash`).
 
@@ -43,8 +43,10 @@ class PixelFormat:
 class Trunk:
     """An image tower in two parts: its frozen first layers, then its other layers.
 
+    The outputs of the frozen layers are called states. latte computes them once per image.
+
     Attributes:
-        width: Width W of the states, which are the outputs of the frozen layers.
+        width: Width W of the states.
         states: Maps pixels (B, 3, S, S) to states (B, W).
         features: Maps states (B, W) to unit features (B, D), with gradient.
 
@@ -69,9 +71,9 @@ class TextTrunk:
     texts.
 
     Attributes:
-        width: Width W of the rows, which are the outputs of the unchanged layers.
+        width: Width W of the rows.
         lengths: Maps M texts to the number of state rows of each text: (M,), int64, on the CPU.
-        states: Maps M distinct texts to states (T, W); T is the sum of their lengths.
+        states: Maps M distinct texts to states (T, W); T is the total number of state rows.
         features: Maps states (T, W) and lengths (M,) to unit features (M, D), with gradient.
 
     Example:
@@ -98,14 +100,14 @@ class Backbone(ABC):
     """A CLIP model. Features are L2-normalised; D is the width of the joint embedding space.
 
     A run loads one backbone, which stays frozen: it computes the zero-shot labels and the features
-    of texts. Each learner trains its own copy (`fork`) and saves this copy. Subclasses set
-    `pixel_format` and `embedding_width`. A model that is one torch module needs fewer methods if it
-    extends `ModuleBackbone`.
+    of texts. Training changes only copies (see `fork`). Subclasses set `pixel_format` and
+    `embedding_width`. If the model is one torch module, extend `ModuleBackbone`, which needs fewer
+    methods.
 
     Attributes:
         pixel_format: Size and normalisation of the pixels that `encode_images` gets.
         embedding_width: Width D of image and text features.
-        notes: Sentences that say why this backbone is slow; printed when training starts.
+        notes: Reasons why this backbone is slow, in sentences; printed when training starts.
         saves_transformers: True if `save` writes a folder that `from_pretrained` of transformers
             opens.
 
@@ -126,8 +128,8 @@ class Backbone(ABC):
         """Identifier of the loaded weights and of the code that computes features from them.
 
         latte stores features of frozen models under this identifier, so equal fingerprints must
-        mean equal features. Training does not change it; a saved model that is loaded again has a
-        new one.
+        mean equal features. Training does not change the fingerprint. A trained model that is saved
+        and loaded again has a new fingerprint.
         """
 
     @abstractmethod
@@ -144,13 +146,12 @@ class Backbone(ABC):
         """Encode M texts to unit features (M, D), fp32; equal texts are encoded once.
 
         Features are on the model's device, with gradient if the text tower has a trainable
-        parameter. The feature of a text must not depend on the other texts. M may be 0. Texts of
-        any length are allowed: truncate a text that is too long for the text tower, and count it
-        in `count_cut`.
+        parameter. The feature of a text must not depend on the other texts. M may be 0. Truncate
+        texts that are too long for the text tower; `count_cut` must count them.
         """
 
     def count_cut(self, texts: Sequence[str]) -> int:
-        """Return the number of texts whose end the text tower ignores because they are too long.
+        """Return the number of texts that are too long, so that the text tower ignores their end.
 
         latte calls this method once before training and warns if the result is above 0.
         """
@@ -159,14 +160,14 @@ class Backbone(ABC):
     @property
     @abstractmethod
     def logit_scale(self) -> Tensor:
-        """Scalar (shape `()`) that multiplies cosine similarities; exp of CLIP's parameter.
+        """Factor of cosine similarities (shape `()`), the exponential of CLIP's parameter.
 
-        It carries a gradient if the parameter is trainable.
+        The factor carries a gradient if the parameter is trainable.
         """
 
     @property
     def logit_bias(self) -> Tensor | None:
-        """Scalar (shape `()`) that a sigmoid model (SigLIP) adds to its logits; None for others."""
+        """Scalar that a sigmoid model (SigLIP) adds to its logits; None for other models."""
         return None
 
     @abstractmethod
@@ -186,7 +187,7 @@ class Backbone(ABC):
         """
 
     def image_trunk(self) -> Trunk | None:
-        """Return the image tower in two parts, frozen layers and other layers; None means one part.
+        """Return the image tower split into frozen and other layers; None if it is not split.
 
         latte calls this method after the trainable parameters have been chosen, and computes the
         outputs of the frozen layers once per image instead of in every step. The frozen layers must
@@ -195,7 +196,7 @@ class Backbone(ABC):
         return None
 
     def text_trunk(self) -> TextTrunk | None:
-        """Return the text tower in two parts, frozen layers and other layers; None means one part.
+        """Return the text tower split into frozen and other layers; None if it is not split.
 
         The outputs of the frozen layers are computed once per distinct text; see `image_trunk`.
         """
@@ -205,8 +206,8 @@ class Backbone(ABC):
         """Return a module that maps pixels (B, 3, S, S) to features (B, D), for the ONNX export.
 
         The features are those of `encode_images` before normalisation. PyTorch must be able to
-        trace the module for any B. A copy uses its own weights, not those of the original. The
-        default returns None: `latte export --format onnx` is then not possible.
+        trace the module for any B. The module of a copy (`fork`) must use the weights of the copy.
+        The default returns None, so that `latte export --format onnx` is not possible.
         """
         return None
 
@@ -230,8 +231,8 @@ class Backbone(ABC):
     def state(self) -> dict[str, Tensor]:
         """Return every weight and buffer by name, detached, without copying them.
 
-        Checkpoints contain only what `train_only` returned, so training must not change other
-        tensors.
+        Checkpoints contain only the parameters that `train_only` returned, so training must not
+        change other tensors.
         """
 
     @abstractmethod

@@ -25,11 +25,11 @@ class BackboneLoader(Component[OptionsT]):
 
     @property
     def title(self) -> str:
-        """Name of the model in messages; the option `model` if there is one, else the class."""
+        """Name of the model in messages; the option `model` if it exists, else the class name."""
         return str(getattr(self.options, "model", type(self).__name__))
 
     def check(self) -> None:
-        """Raise `LatteError` for an error that can be found without a download.
+        """Check the model without a download; raise `LatteError` for an error.
 
         `latte check` calls this method, and so does the default of `fetch`. Do not import torch
         here.
@@ -45,9 +45,9 @@ class BackboneLoader(Component[OptionsT]):
         self.check()
 
     def identity(self) -> str:
-        """Return a text that identifies the model; if it changes, finished stages run again.
+        """Return a text that identifies the model; if the text changes, finished stages run again.
 
-        The default contains the options. If options name local files, add digests of their content.
+        The default is the options as JSON. If options name local files, add digests of these files.
         """
         return self.options.model_dump_json()
 

@@ -39,7 +39,7 @@ class Classifier:
 
     @property
     def classes(self) -> int:
-        """Number of classes C; computed once per `owners`, because it is read from the GPU."""
+        """Number of classes C, cached per tensor `owners`, because reading it waits for the GPU."""
         known = _known_numbers()
         if self.owners not in known:
             known[self.owners] = int(self.owners.max()) + 1
@@ -47,7 +47,7 @@ class Classifier:
 
     @property
     def directions(self) -> Tensor:
-        """Rows scaled to unit length, (C·K, D), for comparing prototypes by cosine."""
+        """Rows of `weights` (C·K, D) scaled to norm 1, to compare prototypes by cosine."""
         from torch.nn.functional import normalize
 
         return normalize(self.weights, dim=1)

@@ -1,4 +1,4 @@
-"""Base classes of components and of their options, and the context in which components run."""
+"""Base classes of components and of their options, and the `Context` that components get."""
 
 from __future__ import annotations
 
@@ -36,9 +36,10 @@ class Options(BaseModel):
 
     @property
     def questions_to(self) -> str | None:
-        """Name of the describer that the labeler asks; None if the labeler asks no questions.
+        """Name of the describer that a labeler asks about images; None if it asks no questions.
 
-        An empty name stands for the recipe's first describer. The recipe must set `budget`.
+        An empty name stands for the recipe's first describer. A recipe with a labeler that asks
+        questions must set `budget`.
         """
         return None
 
@@ -46,7 +47,7 @@ class Options(BaseModel):
     def sends_images_to(self) -> str | None:
         """Address of the machine to which the component sends images; None if it sends no images.
 
-        The dataset may forbid it: see `Dataset.check_sending`.
+        The dataset may forbid the sending of images: see `Dataset.check_sending`.
         """
         return None
 
@@ -69,8 +70,8 @@ class IsPath:
     variable, as in `root: ${IMAGES}`, is relative to the folder where the command runs.
 
     Attributes:
-        pattern: Regular expression that matches the option's text in full; its group `path` is the
-            path.
+        pattern: Regular expression for the whole text of the option; its group `path` must match
+            the path.
 
     Example:
         >>> from typing import Annotated
@@ -104,9 +105,8 @@ class Context:
         device: A torch device, such as `cpu` or `cuda:0`.
         frozen_clip: Returns the frozen CLIP, which is loaded at the first call. Do not train it:
             all components share it.
-        model_folder: Returns the folder of the model that a plugin registered under the given name;
-            for options that accept `plugin:NAME`. Raises `LatteError` for a name that no plugin
-            registered.
+        model_folder: Returns the model folder that a plugin registered under the given name, for
+            options such as `plugin:NAME`. Raises `LatteError` for an unknown name.
 
     Example:
         >>> from pathlib import Path
@@ -125,7 +125,7 @@ class Context:
     model_folder: Callable[[str], Path] = _no_model_folder
 
     def path(self, path: str | Path) -> Path:
-        """Return `path` as an absolute path; expand `~`. Relative paths start at `base_dir`.
+        """Return `path` as an absolute path, with `~` expanded. Relative paths start at `base_dir`.
 
         Declare the option as `PathText`, so that a path from an environment variable is relative to
         the folder where the command runs.

@@ -1,4 +1,4 @@
-"""Interfaces of datasets and augmentations, and references to images, which have no label."""
+"""Interfaces of datasets and augmentations, and data types for images and labelled images."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ImageReference:
     """Path of one image, with an id that stays the same when the folder moves.
 
     Attributes:
-        id: Path relative to the dataset's root, with `/`; unique in the dataset, and stable.
+        id: Path relative to the dataset's root, with `/` as separator; unique in the dataset.
         span: Start and length, in bytes, of an image that is a part of the file, such as a member
             of an uncompressed TAR; None if the image is the whole file.
 
@@ -119,7 +119,7 @@ class Dataset(Component[OptionsT]):
     @property
     @abstractmethod
     def template(self) -> str:
-        """Sentence that describes a class, with `{class}` in place of its name."""
+        """Text about a class with `{class}` for its name, such as `a photo of a {class}.`"""
 
     @property
     def templates(self) -> Sequence[str]:
@@ -147,7 +147,7 @@ class Dataset(Component[OptionsT]):
         return {}
 
     def warnings(self) -> Sequence[str]:
-        """Return warnings about the dataset's files, one sentence each, such as unread files."""
+        """Return warnings, one sentence each, for example about files that were not read."""
         return ()
 
     def check_sending(self, address: str) -> None:
@@ -158,7 +158,7 @@ class Dataset(Component[OptionsT]):
 
 
 class ImageAugmentation(Component[OptionsT]):
-    """Makes random views (augmented copies) of training images; replaces `train.augment`.
+    """Makes random views (augmented copies) of training images; replaces latte's `train.augment`.
 
     Example:
         >>> import numpy, torch
@@ -173,8 +173,8 @@ class ImageAugmentation(Component[OptionsT]):
 
     @abstractmethod
     def view(self, image: Image.Image, size: int, random: Random) -> Tensor:
-        """Return one view of `image` (RGB): (3, size, size) uint8.
+        """Return one random view of `image` (RGB) as a uint8 tensor (3, size, size).
 
-        Draw from `random` only: its seed depends on the seed of the recipe, the epoch and the
-        image, so that resumed runs have the same views. Several threads call this method.
+        Draw random numbers from `random` only. Recipe seed, epoch and image determine its seed, so
+        that resumed runs have the same views. Several threads call this method.
         """

@@ -17,8 +17,8 @@ BUGS = (AttributeError, TypeError, NameError, ImportError, AssertionError)
 class Describer(Component[OptionsT]):
     """Writes texts about images. The engine batches and retries requests and stores the texts.
 
-    All describers of a run are created first, then work one after another, each closed before the
-    next begins. So load a large model at the first request, not in `__init__`.
+    A run creates all its describers first. Then it uses one describer after another, and closes
+    each before the next. So load a large model at the first request, not in `__init__`.
 
     Example:
         >>> from latte.api import Describer, NoOptions
@@ -35,7 +35,7 @@ class Describer(Component[OptionsT]):
 
     @property
     def batch_size(self) -> int:
-        """Largest number of requests per call of `describe`; not part of the fingerprint."""
+        """Largest number of requests per call of `describe`; does not change `fingerprint`."""
         return 32
 
     @property
@@ -45,7 +45,7 @@ class Describer(Component[OptionsT]):
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """Amounts used so far, such as 1200 `tokens`, which the progress bar shows.
+        """Amounts used so far, such as 1200 `tokens`, to show beside the progress bar.
 
         For a recipe whose budget is in tokens or money, return two counters: `tokens` (output
         tokens) and `prompt tokens` (input tokens, including those of images).
@@ -62,9 +62,9 @@ class Describer(Component[OptionsT]):
         """Return one text per request, in order. An empty text counts as a refusal.
 
         Raise an exception for a temporary failure: the engine asks again, in smaller batches, and
-        waits between attempts. The answers of this call are lost then: if each costs money, cache
-        them, or return 1 as `batch_size`. An `AttributeError`, `TypeError`, `NameError`,
-        `ImportError` or `AssertionError` is a bug, and ends the run.
+        waits between attempts. The exception discards all answers of the call. If answers cost
+        money, cache them, or return 1 as `batch_size`. An `AttributeError`, `TypeError`,
+        `NameError`, `ImportError` or `AssertionError` counts as a bug, and ends the run.
         """
 
     def choose(self, requests: Sequence[ChoiceRequest]) -> Sequence[Choice | Refusal]:
@@ -95,7 +95,7 @@ class Describer(Component[OptionsT]):
 
 
 class DescriptionType(Component[OptionsT]):
-    """Kind of description: its scope (one image, a group or a class) and its prompts.
+    """Type of descriptions: their scope (one image, a group or a class) and their prompts.
 
     Example:
         >>> from latte.api import DescriptionType, NoOptions
@@ -109,14 +109,15 @@ class DescriptionType(Component[OptionsT]):
 
     @property
     def group_size(self) -> int:
-        """Number of images per group, all of one zero-shot label; 1 unless the scope is `group`."""
+        """Number of images per group, all of one zero-shot label; 1 if the scope is not `group`."""
         return 1
 
     @property
     def correct_images(self) -> int | None:
-        """Number of images per group whose true label is the group's class.
+        """Number of images per group whose true label is the group's class, for ablations.
 
-        None if groups are sampled without true labels; else the value of one of `oracle_options`.
+        None samples groups without true labels. For a number, one of the options that
+        `Options.oracle_options` lists must be set.
         """
         return None
 
@@ -127,9 +128,9 @@ class DescriptionType(Component[OptionsT]):
 
     @property
     def samples(self) -> int:
-        """Number of answers per question; each step samples one text per image from all answers.
+        """Number of answers per question; each step draws one of an image's answers at random.
 
-        If it is above 1, the describer must be one whose answers differ (`Describer.varies`).
+        If the number is above 1, the describer must give varying answers (`Describer.varies`).
         """
         return 1
 

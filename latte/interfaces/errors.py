@@ -49,7 +49,8 @@ class RecipeErrors(LatteError):  # noqa: N818 - holds several errors
 def error_line(error: BaseException, *, with_type: bool = True) -> str:
     """Return an error's type and message, such as `ImportError: no module named x`.
 
-    The result is one line of at most 200 characters. An error without a message gives its type.
+    The result is one line of at most 200 characters. If the error has no message, the result is the
+    type.
     """
     name, message = type(error).__name__, " ".join(str(error).split())
     line = f"{name}: {message}" if message and with_type else message or name
@@ -76,6 +77,6 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
 
 
 def suggestion(name: str, names: Iterable[str], title: str) -> str:
-    """Return a hint: `did_you_mean(name, names)`, then `title` and the list of all `names`."""
+    """Return a hint: a suggestion of the nearest name, then `title` and the list of `names`."""
     candidates = [*names]
     return f"{did_you_mean(name, candidates)} {title}: {', '.join(candidates)}.".lstrip()

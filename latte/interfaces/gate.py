@@ -52,13 +52,13 @@ class GateSubject:
 
 @dataclass(frozen=True)
 class HeldBack:
-    """Number of texts of one description that one gate held back, that is, filtered out.
+    """Number of texts that one gate held back (filtered out), among the texts of a description.
 
     Attributes:
         description: The description's name in the recipe.
         gate: The gate's name in the recipe.
         texts: Number of texts before the first gate.
-        held_back: Number of texts that passed all earlier gates and that this gate held back.
+        held_back: Number of texts that this gate held back, after all earlier gates.
         reason: Reason for holding back `example`; None if no text was held back.
         example: The first text that was held back; None if no text was held back.
 
@@ -77,10 +77,10 @@ class HeldBack:
 
 
 class Gate(Component[OptionsT]):
-    """Filters a describer's texts before training; does not change them.
+    """Filters a describer's texts before training, without changing the texts.
 
-    A text that a gate holds back is treated like a refusal of the describer. It remains in the
-    store of texts, so that a run with other gates can use it.
+    A text that a gate holds back is treated like a refusal of the describer. The text stays stored,
+    so that a run with other gates can use it.
 
     Example:
         >>> from latte.api import Gate, NoOptions
@@ -93,6 +93,6 @@ class Gate(Component[OptionsT]):
     def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> Sequence[str | None]:
         """Return one verdict per text, in order: None if the text passes, else a short reason.
 
-        `texts` are the answers to all distinct questions of one description that passed earlier
-        gates. Equal texts must get equal verdicts, regardless of earlier calls.
+        `texts` has the answers to all distinct questions of one description, without those that
+        earlier gates held back. Equal texts must always get equal verdicts.
         """

@@ -1,6 +1,6 @@
-"""Interface of guards, which judge without labels whether the adapted model beats zero-shot.
+"""Interface of guards, which judge without labels whether adapting improved on zero-shot CLIP.
 
-The adapted learners that the guard judges are called candidates.
+A guard judges candidates: adapted models, one per learner of the recipe.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ Outcome = Literal["likely better", "cannot tell", "kept zero-shot"]
 
 @dataclass(frozen=True)
 class Candidate:
-    """Features, classifier and logit scale of one adapted learner, for a guard; on the CPU.
+    """Features, classifier and logit scale of one adapted model that a guard judges, on the CPU.
 
     Attributes:
-        image_features: (N, D'): this learner's unit features of the training images; D' is the
-            learner's width.
+        image_features: (N, D'): the model's unit features of the training images; D' is the
+            model's feature width.
 
     Example:
         >>> import torch
@@ -53,9 +53,9 @@ class Evidence:
         class_features: (C, D): the zero-shot classifier, one unit row per class.
         image_features: (N, D): frozen unit features of the training images.
         logit_scale: Logit scale of the frozen CLIP.
-        candidates: Adapted learners by name; the run averages their similarities.
-        labels: (N,) int64: class that the adapted model gives each training image; from the
-            labeler's posterior (class probabilities of training images) if there is one.
+        candidates: Adapted models by learner name; the run averages their similarities.
+        labels: (N,) int64: class of each training image after adapting; from the labeler's
+            posterior (class probabilities of training images) if there is one.
         trained: True if the recipe trained the CLIP's weights; candidates are then accepted in full
             or not at all.
         corrections: (N,) int64: class that a person gave to the image, or -1; None if the recipe
@@ -87,9 +87,9 @@ class Evidence:
 
     @property
     def divisible(self) -> bool:
-        """True if the classifiers of zero-shot and candidates can be mixed.
+        """True if the guard may mix the zero-shot classifier with the adapted classifiers.
 
-        This requires that no CLIP was trained and that each classifier has one row per class.
+        A mix requires that no CLIP was trained and that each classifier has one row per class.
         """
         owners = [one.classifier.owners for one in self.candidates.values()]
         return not self.trained and all(len(one) == len(self.class_names) for one in owners)
@@ -100,12 +100,12 @@ class Verdict:
     """Decision of a guard: the weight of the adapted model (0 to 1), and the reason.
 
     Attributes:
-        strength: 0 keeps the zero-shot classifier, 1 accepts the candidates in full; a value in
+        strength: 0 keeps the zero-shot classifier, 1 accepts the adapted model in full. A value in
             between mixes the two classifiers and is allowed only if `Evidence.divisible` is True.
         reason: One clause without a full stop, for readers without a background in statistics.
         probability: Probability that the adapted model is better on images like the training
             images; None if the guard gives none.
-        signals: Measurements on which the verdict is based, by name; all are finite.
+        signals: Measurements that led to the verdict, by name; all are finite.
 
     Example:
         >>> from latte.api import Verdict
@@ -120,15 +120,15 @@ class Verdict:
 
     @property
     def adapt(self) -> bool:
-        """True if the run accepts the candidates, in full or mixed with zero-shot."""
+        """True if the run uses the adapted model, alone or mixed with zero-shot CLIP."""
         return self.strength > 0
 
     @property
     def outcome(self) -> Outcome:
         """Verdict in words, one of `kept zero-shot`, `likely better` and `cannot tell`.
 
-        A run that adapts is `likely better` if `probability` is None or at least `LIKELY`, else
-        `cannot tell`.
+        If `adapt` is True, the outcome is `likely better` if `probability` is None or at least
+        `LIKELY` (0.8), else `cannot tell`.
         """
         if not self.adapt:
             return "kept zero-shot"
@@ -139,7 +139,7 @@ class Verdict:
 def check_verdict(verdict: Verdict, *, divisible: bool = True) -> None:
     """Raise `ValueError` if `verdict` is invalid.
 
-    Its strength must be 0 or 1 unless classifiers can be mixed (`divisible`).
+    If `divisible` is False (classifiers cannot be mixed), the strength must be 0 or 1.
     """
     numbers = {"strength": verdict.strength, **verdict.signals}
     if verdict.probability is not None:

@@ -24,7 +24,7 @@ Refresh = Literal["never", "epoch", "step"]
 
 
 class PseudoLabeler(Component[OptionsT]):
-    """Assigns pseudo-labels: a class and a weight per training image. All learners share it.
+    """Assigns pseudo-labels: a class and a weight per training image. Learners share the labeler.
 
     Attributes:
         refresh: When the engine calls `on_epoch_start`. `epoch`: before every epoch. `never`: once,
@@ -53,7 +53,7 @@ class PseudoLabeler(Component[OptionsT]):
         aggregators: Mapping[str, PrototypeAggregator[Any]],
         epoch: int,
     ) -> EpochInfo:
-        """Compute labels from the features of all learners; return classifiers for aggregators.
+        """Compute labels from all learners' features; return classifiers for the aggregators.
 
         Keys of `banks` and `aggregators` are learner names; `banks` is empty unless
         `needs_feature_banks` is True. A run that resumes within an epoch calls `start` and

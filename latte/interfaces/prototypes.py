@@ -1,4 +1,4 @@
-"""Interfaces of prototype aggregators, which make targets, and of losses, which use them."""
+"""Interfaces of prototype aggregators, which compute training targets, and of losses."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class PrototypeAggregator(Component[OptionsT]):
 
     Attributes:
         class_features_refresh: When the engine encodes the C class texts again with the learner's
-            text tower, and calls `refresh_class_features`. `start`: not again; the features passed
+            text tower, and calls `refresh_class_features`. `start`: never; the features passed
             to `start()` stay in use. `epoch`: before every epoch and at the end of training,
             without gradient. `step`: before every step, with gradient, and at the end of training.
 
@@ -76,7 +76,7 @@ class PrototypeAggregator(Component[OptionsT]):
         """Set the initial prototypes from the frozen CLIP's features."""
 
     def refresh_class_features(self, class_features: Tensor) -> None:
-        """Replace the class text features by new ones (C, D); see `class_features_refresh`."""
+        """Use new class text features (C, D); called as often as `class_features_refresh` says."""
 
     @abstractmethod
     def classifier(self) -> Classifier:
@@ -101,7 +101,7 @@ class PrototypeAggregator(Component[OptionsT]):
         """Update the prototypes from all label streams; called once per step, after `backward`."""
 
     def on_epoch_start(self, info: EpochInfo, learner: str) -> None:
-        """Replace the prototypes by `info.classifiers[learner]`, if a labeler returned one."""
+        """Replace the prototypes by `info.classifiers[learner]`, if a labeler returned it."""
 
     @abstractmethod
     def state(self) -> dict[str, Tensor]:
@@ -115,13 +115,12 @@ class PrototypeAggregator(Component[OptionsT]):
 class Loss(Component[OptionsT]):
     """Scalar loss of a batch for one label stream (labels and weights from one source).
 
-    The engine multiplies the loss by the `scale` of the stream and adds up the streams.
+    The engine multiplies the loss by the stream's `scale`, then sums over all streams.
 
     Attributes:
         requires: Field of `Supervision` that this loss reads.
-        sigmoid: True if the loss needs `Supervision.logit_bias`, which only sigmoid models have. If
-            True, latte rejects recipes with a softmax model; if False, latte warns if the model is
-            sigmoid.
+        sigmoid: True if the loss needs `Supervision.logit_bias`, which only sigmoid models have.
+            latte then rejects softmax models. If False, latte warns of sigmoid models.
 
     Example:
         >>> from latte.api import Loss, NoOptions
@@ -138,9 +137,9 @@ class Loss(Component[OptionsT]):
     def parameters(self) -> Mapping[str, nn.Parameter]:
         """Return the loss's own trained parameters by name, such as a temperature.
 
-        Create them in `__init__`, on `context.device`. The learner's optimiser trains them at the
-        learning rate of the backbone. Checkpoints contain them, the saved model does not;
-        `metrics.jsonl` records each parameter with one element as `loss.NAME`.
+        Create the parameters in `__init__`, on `context.device`. The learner's optimiser trains
+        them at the learning rate of the backbone. Checkpoints contain them, the saved model does
+        not. `metrics.jsonl` records each scalar parameter as `loss.NAME`.
 
         Example:
             >>> import torch

@@ -1,4 +1,4 @@
-"""Questions to describers, which look at images and write text, and their answers."""
+"""Questions to describers (components that write texts about images), and the answers."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ class DescribedImage:
 
 @dataclass(frozen=True)
 class DescribeRequest:
-    """One question about up to `max_images` images, or about one grid image of several images.
+    """One question about up to `Describer.max_images` images, or about a grid of several images.
 
     A describer that cannot answer questions without images returns a `Refusal`.
 
     Attributes:
-        sample: Index (from 0) of this answer among the `samples` answers to the question.
+        sample: Index (from 0) of the answer, if a recipe asks for several answers to a question.
 
     Example:
         >>> from latte.api import DescribeRequest
@@ -65,7 +65,7 @@ class DescribeRequest:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A describer's final answer that it will not write the text; the engine does not ask again.
+    """Answer of a describer that refuses to write a text; the engine does not ask again.
 
     Attributes:
         reason: Reason in a few words, such as `content filter`; stored, and shown to the user.
@@ -102,10 +102,10 @@ class Choice:
 
 @dataclass(frozen=True)
 class ChoiceRequest:
-    """Question with 2 to 26 options about 1 to `max_images` images, or about one grid image.
+    """Question with 2 to 26 options, about up to `Describer.max_images` images or one grid image.
 
-    A request with the options in another order is a new question. White space in options is
-    collapsed. Raises `LatteError` for too few or too many options, and for empty or equal ones.
+    Options in another order make a new question. White space in options is collapsed. Raises
+    `LatteError` for too few or too many options, and for empty or equal options.
 
     Attributes:
         options: Class names or short texts, in the order in which the describer sees them.
@@ -149,7 +149,7 @@ class ChoiceRequest:
         return ascii_uppercase[: len(self._shown)]
 
     def question(self) -> DescribeRequest:
-        """Return the question as text, with a letter for each option."""
+        """Return a request for a text answer; its prompt lists the options with letters."""
         lines = [
             f"{letter}. {text}" for letter, text in zip(self.letters, self._shown, strict=True)
         ]
@@ -159,8 +159,8 @@ class ChoiceRequest:
     def choice(self, weights: Sequence[float]) -> Choice:
         """Return a `Choice` with probabilities proportional to `weights`, one weight per letter.
 
-        Raises `ValueError` unless there is one weight per letter, all are finite and not negative,
-        and one is above 0.
+        Raises `ValueError` for a wrong number of weights, a negative or infinite weight, or only
+        zeros.
         """
         total = sum(weights)
         valid = len(weights) == len(self.letters) and min(weights) >= 0
@@ -172,7 +172,7 @@ class ChoiceRequest:
     def letter(self, text: str) -> str | None:
         """Return the option's letter in a describer's answer such as `B`, `(B)`, `B.` or `B. dog`.
 
-        None if `text` is not of this form, for example if other text follows the letter.
+        Return None if `text` is not of this form, for example if other text follows the letter.
         """
         found = _LETTER.fullmatch(" ".join(text.split()))
         if found is None or found[1] not in self.letters:
@@ -296,13 +296,13 @@ class Questions(Protocol):
 
     @property
     def is_forecast(self) -> bool:
-        """True if questions are only counted, not asked; then only stored answers are returned."""
+        """True if questions are only counted; only answers from the store are then returned."""
 
     def image(self, index: int) -> DescribedImage:
         """Return the training image with the given index, for the `images` of a request."""
 
     def sheet(self, indices: Sequence[int]) -> DescribedImage:
-        """Return one grid image that shows the training images `indices`."""
+        """Return one grid image that shows the training images with the given indices."""
 
     def choose(self, purpose: str, requests: Sequence[ChoiceRequest]) -> list[Choice | None]:
         """Return one choice per request, in order; None if unanswered or the budget is spent."""
@@ -310,18 +310,17 @@ class Questions(Protocol):
     def ask(self, purpose: str, requests: Sequence[DescribeRequest]) -> list[str | None]:
         """Return one text per request, in order; None if unanswered or the budget is spent.
 
-        A request may have no image. Texts are truncated so that, as JSON, they have at most 500
-        characters.
+        A request may have no image. Each text is cut to at most 500 characters, counted as JSON.
         """
 
     def note(self, purpose: str, *, kept: int, contradictory: int) -> None:
-        """Count images or clusters whose two answers agree (`kept`) or do not (`contradictory`)."""
+        """Report numbers of images or clusters whose two answers agree or contradict each other."""
 
     def note_reliability(self, sentence: str) -> None:
-        """Report how reliable the describer is, or why its answers are ignored, in plain text."""
+        """Report in one sentence how reliable the describer is, or why its answers are ignored."""
 
     def note_gain(self, gain: ExpectedGain) -> None:
-        """Report the gain that the labeler expects from the answers; a later call replaces it."""
+        """Report the gain expected from the answers; a later call replaces an earlier report."""
 
     def close(self) -> None:
         """Free the memory of the describer; a later question loads the describer again."""

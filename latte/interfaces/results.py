@@ -55,8 +55,8 @@ class Evaluation:
     """Accuracy of one classifier on the evaluation split.
 
     Attributes:
-        name: `zero-shot`, `adapted` or `candidate`; the same names with the suffix `OWN_IMAGES`; or
-            the name of a control run.
+        name: `zero-shot`, `adapted`, `candidate` or the name of a control run. With the suffix
+            `OWN_IMAGES`, only test images that are also training images are evaluated.
         classes: Accuracy per class, in label order.
         gain: Gain in top-1 over zero-shot on the same images (paired); None for zero-shot itself.
 
@@ -92,11 +92,12 @@ class Calibration:
         logit_scale: Logit scale of the model.
         expected_accuracy: Accuracy estimated as mean calibrated confidence on training images.
         images: Number of training images used for calibration.
-        error: Expected calibration error on the evaluation images, not used to calibrate.
+        error: Expected calibration error on the evaluation images, which calibration does not use.
         uncalibrated_error: Expected calibration error with the model's logit scale.
-        own_exponent: Exponent that calibrates the posterior: each probability of an image is raised
-            to it, then the image's probabilities are divided by their sum. None if there is no
-            posterior, if it has one class per image, or if a person gave the class of every image.
+        own_exponent: Exponent that calibrates the posterior (a labeler's class probabilities of the
+            training images). Each probability is raised to this exponent, then the probabilities
+            of an image are divided by their sum. None if there is no posterior, if it has one class
+            per image, or if a person gave the class of every image.
 
     Example:
         >>> from latte.api import Calibration
@@ -125,7 +126,7 @@ class PresentNames:
     Attributes:
         expected: Estimated number of classes with at least one training image.
         low: Lower end of the 95 % interval; `high` is its upper end.
-        unsupported: Classes for which fewer than 0.5 training images are estimated, in label order.
+        unsupported: Classes with an estimate below 0.5 training images, in label order.
 
     Example:
         >>> from latte.api import PresentNames
@@ -162,7 +163,7 @@ class Described:
 
 @dataclass(frozen=True)
 class CutTexts:
-    """Number of a description's texts that are too long for the text tower, which cuts their end.
+    """Number of a description's texts whose end the text tower cuts, because they are too long.
 
     Attributes:
         texts: Number of distinct texts of the description.
@@ -279,20 +280,19 @@ class LearnerPrototypes:
 
 @dataclass(frozen=True)
 class RunResults:
-    """Everything that a reporter may show about a run; a result not measured is None or empty.
+    """Results of a run, as input of reporters; results that were not measured are None or empty.
 
     Attributes:
         folder: The run folder; a reporter writes only below it.
         recipe: The resolved recipe as plain data.
         seconds: Wall-clock seconds of each stage; a reused stage keeps its earlier time.
-        metrics: Lines of `metrics.jsonl`; `event` is `step` or `epoch`
-            (`latte/results/metrics_log.py`).
+        metrics: Lines of `metrics.jsonl`; the key `event` is `step` or `epoch`.
         evaluations: Evaluations of zero-shot CLIP, the adapted model, then control runs; empty if
-            the dataset has no evaluation split. If the guard did not accept the adapted model in
-            full, its evaluation `candidate` follows. If the run has a posterior, evaluations whose
-            name ends with `OWN_IMAGES` use the test images that are also training images, which the
-            posterior classifies. All others use the remaining test images, or all test images if
-            none remain.
+            the dataset has no evaluation split. The evaluation `candidate` shows an adapted model
+            that the guard did not accept in full. Test images that are also training images are
+            classified by the posterior (class probabilities of training images), if there is one.
+            Their evaluations have names that end with `OWN_IMAGES`. All others use the remaining
+            test images, or all test images if none remain.
         gallery: Random sample of the training images, chosen with the run's seed.
         pseudo_label_counts: Two numbers of training images per class, in label order: images with
             this zero-shot label, and images with this adapted label.
@@ -303,7 +303,7 @@ class RunResults:
         cut_texts: Descriptions with texts that the text tower cuts, in the recipe's order.
         questions: Counts of a labeler's questions to a describer, and of the answers, per purpose.
         calibration: Calibration of confidence; None in runs of older versions.
-        present: Estimate of the classes with training images; None in runs of older versions.
+        present: Estimate of how many classes have training images; None in runs of older versions.
         confusions: For `zero-shot` and for `adapted`: pairs of true and predicted class, the pair
             with most images first; empty if there is no evaluation split.
         label_flows: Pairs of zero-shot and adapted label, the pair with most training images first.
@@ -311,8 +311,8 @@ class RunResults:
             first.
         uncertain: Up to 200 training images, the least certain first; empty in older runs.
         prototypes: Prototypes of each learner, in the recipe's order; `==` does not compare them.
-        peak_memory_mb: Peak memory per stage in MiB, of the GPU if there is one, else of the
-            process, which may include memory that earlier stages freed.
+        peak_memory_mb: Peak memory per stage in MiB: of the GPU, or of the process if there is no
+            GPU. Memory of the process may include memory that earlier stages freed.
         expected_gain: Gain that a labeler expects from a describer's answers; None if unknown.
         reliability: Sentence on the reliability of the describer that a labeler asked, or None.
 
@@ -381,10 +381,10 @@ class Reporter(Component[OptionsT]):
         """
 
     def on_epoch_end(self, epoch: Figures) -> None:
-        """Called after an epoch; `values` has `top1`, `confidence` and `margin` if evaluated."""
+        """Called after an epoch; if evaluated, `values` has `top1`, `confidence` and `margin`."""
 
     def on_stage_end(self, stage: StageEnd) -> None:
-        """Called after a stage, and for each reused stage, which gets no `on_stage_start`."""
+        """Called after each stage; for a reused stage, `on_stage_start` is not called before."""
 
     @abstractmethod
     def report(self, results: RunResults) -> list[Path]:

@@ -171,7 +171,7 @@ class TrainSettings(Options):
         return views
 
     def view_of(self, epoch: int) -> int:
-        """Return the index (from 0) of the random view of each image that `epoch` uses."""
+        """Return the index (from 0) of the random view that every image has in `epoch`."""
         return epoch if self.views is None else epoch % self.views
 
     @property
@@ -186,7 +186,7 @@ class TrainSettings(Options):
 
     @property
     def fits_by_trying(self) -> bool:
-        """True if latte searches for the largest micro-batch that fits into memory."""
+        """True if latte tries micro-batch sizes to find the largest one that fits into memory."""
         auto = self.batch_size == "auto" and self.micro_batch_size is None
         return auto or self.micro_batch_size == "auto"
 
@@ -197,7 +197,7 @@ class TrainSettings(Options):
 
 
 class EvaluateSettings(Options):
-    """Settings of encoding and classifying images outside training."""
+    """Settings for encoding and classifying images outside training."""
 
     batch_size: PositiveInt = Field(default=64, description="images per forward pass")
     top_k: PositiveInt = Field(default=5, description="number of classes per prediction")
@@ -253,13 +253,13 @@ class Budget(Options):
         return self
 
     def cost(self, tokens: tuple[float, float]) -> float | None:
-        """Return the price of `tokens` (input, output); None if the budget names no price."""
+        """Return the price of input and output `tokens`; None if the budget names no price."""
         if self.price is None:
             return None
         return (tokens[0] * self.price.input + tokens[1] * self.price.output) / 1e6
 
     def allowed(self, tokens: tuple[float, float]) -> int:
-        """Return how many questions the budget allows if each uses `tokens` (input, output)."""
+        """Return the number of allowed questions if each uses these input and output `tokens`."""
         if self.questions is not None:
             return self.questions
         if self.tokens is not None:
@@ -310,7 +310,7 @@ class GeneralSettings(Options):
     @field_validator("budget")
     @classmethod
     def _in_short(cls, budget: int | Budget | None) -> int | Budget | None:
-        """Return N for `{questions: N}`, so that this form and `budget: N` give the same run ID."""
+        """Replace the budget `{questions: N}` by N, because both must give the same run ID."""
         if isinstance(budget, Budget) and budget.questions is not None and budget.price is None:
             return budget.questions
         return budget

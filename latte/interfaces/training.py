@@ -1,4 +1,4 @@
-"""Choice of parameters that train, and data that labelers, prototypes and losses exchange."""
+"""Interface `Trainable`, and data that labelers, prototype aggregators and losses exchange."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class FeatureBank:
     """Features of all training images from one learner; row i belongs to training image i.
 
     Attributes:
-        features: (N, D), L2-normalised, without gradient, on the run's device; images go through
-            the evaluation transform.
+        features: (N, D), L2-normalised, without gradient, on the run's device; computed with the
+            evaluation transform.
 
     Example:
         >>> import torch
@@ -52,25 +52,24 @@ class TrainingStart:
             transform.
         zero_shot_labels: (N,) int64: the top-1 zero-shot class of each training image.
         description_features: Maps the name of a description to text features (N, D) of the frozen
-            CLIP, one row per training image: of the image's text, or of its sampled text for scope
-            `group`. If an image has several texts, its row is their normalised mean feature. Texts
-            are encoded at the first call.
-        texts: Maps labels (N,) of all training images to the mapping that
-            `PrototypeAggregator.supervise` receives as `texts`: description name to features (N, D)
-            of the frozen CLIP, in the recipe's order. For a description of scope `class`, row i is
-            the text feature of label i. For other scopes, features equal `description_features`.
-            Texts are encoded at the first call.
-        description_weights: Weight of each description, by name, when an aggregator mixes texts; 1
-            if absent.
+            CLIP. Row i is the feature of the text about training image i, or about its group. If
+            there are several texts, row i is their normalised mean. The first call encodes
+            the texts.
+        texts: Maps labels (N,) of the training images to a mapping: description name to text
+            features (N, D) of the frozen CLIP, in the recipe's order. The argument `texts` of
+            `PrototypeAggregator.supervise` has the same form. For a description of scope `class`,
+            row i is the text feature of the class `labels[i]`. For other scopes, the features equal
+            `description_features`.
+        description_weights: Weight of each description, by name, for mixing texts; 1 if absent.
         corrections: (N,) int64, on the run's device: class that a person gave to the image, or -1;
             None if the recipe has no corrections. The engine puts these classes into all label
             streams; a labeler may use them to label other images.
         questions: Lets a labeler ask a describer, a model that looks at images, in
             `on_epoch_start`; None unless the options of a labeler name a describer
             (`Options.questions_to`).
-        encode_names: Returns the frozen CLIP's unit text features (K, D) of K alternative class
-            names or short descriptions of classes, each inserted into the dataset's templates; for
-            labelers that use `questions`.
+        encode_names: Inserts K class names into the dataset's templates, and returns their unit
+            text features (K, D) from the frozen CLIP. For labelers that use `questions` and get new
+            names or short descriptions of classes.
 
     Example:
         >>> import torch
@@ -119,7 +118,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class LabelStream:
-    """Pseudo-labels of a batch from one source; LatteCLIP has the streams `frozen` and `current`.
+    """Pseudo-labels of a batch from one source. LatteCLIP has two: `frozen` and `current` labels.
 
     Attributes:
         labels: (B,) int64 class indices.
@@ -158,7 +157,7 @@ class EpochInfo:
     """Classifiers that a labeler returns at the start of an epoch, for prototype aggregators.
 
     Attributes:
-        classifiers: Classifiers for unseen images, by learner name and without gradient.
+        classifiers: Classifiers by learner name, without gradient, for use as prototypes.
 
     Example:
         >>> import torch
@@ -204,18 +203,18 @@ class Trainable(Component[OptionsT]):
     """
 
     def check(self) -> None:
-        """Raise `LatteError` for an error that can be found before anything is computed."""
+        """Check the options before a run computes anything; raise `LatteError` for an error."""
 
     @abstractmethod
     def select(self, backbone: Backbone) -> Mapping[str, nn.Parameter]:
-        """Choose parameters of `backbone`, a learner's own copy, to train, and return them by name.
+        """Choose the parameters of `backbone` to train, and return them by name.
 
         Set `requires_grad` of the chosen parameters, and freeze all others. With equal seeds, the
         returned parameters must be bit-identical.
         """
 
     def merge(self, backbone: Backbone) -> None:
-        """Merge parameters that `select` added into the model's weights; called before saving.
+        """Merge all parameters added by `select` into the model's weights, before it is saved.
 
         Features may change by rounding only. The default does nothing.
         """

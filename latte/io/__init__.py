@@ -1,1 +1,1 @@
-"""Atomic writing of files, files of tensors, paths that users give, and redaction of secrets."""
+"""Atomic file writing, tensor files, checks of paths and files, and redaction of secrets."""

@@ -16,9 +16,10 @@ def positive_number(
     *,
     without: str | None = None,
 ) -> float:
-    """Return the value of `variable`, a finite number above 0; `default` if it is not set.
+    """Return the number in an environment variable, or `default` if the variable is not set.
 
-    If `without` says what 0 does, 0 is allowed too. Raises `LatteError` for every other value.
+    The number must be finite and above 0. 0 is allowed only if `without` is given, a text that says
+    what 0 does. Raises `LatteError` for all other values.
     """
     written = environment.get(variable, str(default))
     try:

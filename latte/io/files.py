@@ -35,7 +35,7 @@ _TEMPORARY = re.compile(
 
 
 def temporary_beside(path: Path) -> Path:
-    """Return an unused temporary path beside `path`; leftovers in the folder are removed first.
+    """Return an unused temporary path beside `path`, after removing leftovers in the folder.
 
     The name has the ids of process and machine, so that `remove_leftovers` can find the file.
     """
@@ -48,8 +48,8 @@ def temporary_beside(path: Path) -> Path:
 def remove_leftovers(folder: Path, *, locked: bool = False) -> None:
     """Remove temporary files and folders that killed processes left directly in `folder`.
 
-    Those of other machines, which may share the folder, are removed after a day. If `locked`, no
-    other process writes files in `folder`, so all temporary files are removed.
+    Leftovers of other machines, which may share the folder, are removed after a day. Set `locked`
+    if no other process writes to `folder`: all temporary files are then removed.
     """
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
@@ -78,7 +78,7 @@ def _is_abandoned(entry: os.DirEntry[str], name: re.Match[str]) -> bool:
 
 @functools.cache
 def _machine() -> str:
-    """Return an id of this machine since its last boot, and of its process namespace."""
+    """Return an id of this machine that changes at each boot and with the process namespace."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
         processes = Path("/proc/self/ns/pid").stat().st_ino
@@ -92,7 +92,7 @@ def write_atomically(path: Path, unfinished: Path | None = None) -> Iterator[Pat
     """Yield a temporary path beside `path`, which is renamed to `path` if the block succeeds.
 
     The content reaches the disk before the rename, so a crash leaves the old file or the new file.
-    If the block fails, the temporary file is renamed to `unfinished`, or removed if that is None.
+    If the block fails, the temporary file is renamed to `unfinished`, or removed if this is None.
     Raises `LatteError` if `path` is a device or a pipe, which a rename would replace.
     """
     if path.exists() and not (path.is_file() or path.is_dir()):
@@ -156,7 +156,7 @@ def digest(*parts: str | bytes) -> str:
 
 
 def digest_stream(parts: Iterable[bytes | memoryview]) -> str:
-    """Return the `digest` of parts that are read one by one; memory views must be of bytes."""
+    """Return the `digest` of an iterable of parts; memory views must consist of bytes."""
     hasher = hashlib.blake2b(digest_size=16)
     for data in parts:
         hasher.update(len(data).to_bytes(8, "little"))

@@ -78,12 +78,12 @@ def relative(path: Path) -> str:
 
 
 def path_as_text(path: str) -> str:
-    r"""Return `path` with each byte that is not UTF-8 as `\xNN`, to store the name as text."""
+    r"""Return `path` as valid UTF-8 text, with each invalid byte written as `\xNN`."""
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def path_from_text(text: str, folder: Path = Path()) -> str:
-    """Return the path that `path_as_text` wrote as `text`, or `text` if it is a file in `folder`.
+    """Undo `path_as_text`; return `text` unchanged if it is the name of a file in `folder`.
 
     Raises `ValueError` for text that no file name can contain, such as half of a surrogate pair.
     """
@@ -148,9 +148,10 @@ def read_text(path: Path, most: int | None = None) -> str:
 
 
 def refuse_other_kind(path: Path, *starts: str, force: bool) -> None:
-    """Raise `LatteError` if a command's result would replace a file of another kind at `path`.
+    """Raise `LatteError` if `path` is a file that a command must not overwrite with its result.
 
-    A file of the same kind is empty or begins with one of `starts`. `force` allows any file.
+    A file may be overwritten if it is empty, or begins with one of `starts`: the beginnings of
+    files that the command writes. `force` allows any file.
     """
     if force or not is_file(path):
         return
@@ -168,7 +169,7 @@ def refuse_other_kind(path: Path, *starts: str, force: bool) -> None:
 
 
 def some(names: Sequence[str]) -> str:
-    """Return the first five names and the number of further names, for messages.
+    """Return the first five names and the number of further names, as text for messages.
 
     Example:
         >>> from latte.api.sources import some
@@ -223,7 +224,7 @@ _DEVICES = frozenset(
 
 
 def safe_name(text: str) -> str:
-    """Return `text` as the name of a visible file or folder, at most `LONGEST_NAME` bytes long.
+    """Turn `text` into a valid name of a visible file or folder, up to `LONGEST_NAME` bytes long.
 
     Path separators, unprintable characters and characters that Windows forbids become `_`.
     """
@@ -237,9 +238,9 @@ def safe_name(text: str) -> str:
 
 
 def distinct_names(texts: Iterable[str], reserved: Iterable[str] = ()) -> list[str]:
-    """Return a `safe_name` of each text, all different, and different from `reserved`.
+    """Return one `safe_name` per text; all names differ from each other and from `reserved`.
 
-    Names that differ only in case count as equal; a taken name gets a number, as in `cat-2`.
+    Names that differ only in case count as equal; a name in use gets a number, as in `cat-2`.
     """
     taken = {_folded(name) for name in reserved}
     numbers: Counter[str] = Counter()
@@ -255,7 +256,7 @@ def distinct_names(texts: Iterable[str], reserved: Iterable[str] = ()) -> list[s
 
 
 def shortened(name: str, most: int) -> str:
-    """Return `name`, cut off after at most `most` bytes."""
+    """Return the longest start of `name` that has at most `most` bytes."""
     name = name[:most]
     while len(name.encode("utf-8", "surrogateescape")) > most:
         name = name[:-1]

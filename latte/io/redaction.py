@@ -34,9 +34,10 @@ _BIDIRECTIONAL = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
 
 def is_secret(name: str, value: str) -> bool:
-    """Return True if `name` is typical of a secret, or `value` has a password or looks random.
+    """Return True if a variable with this name and value is probably a secret.
 
-    Paths do not count as random: folders are often named by a digest.
+    Signs of a secret are a typical name, and a value that has a password or looks random. Paths do
+    not count as random, because folders are often named by a digest.
     """
     if _SECRET_VARIABLE.search(name) or _USER_IN_URL.search(value) or _ISSUED.fullmatch(value):
         return True
@@ -49,7 +50,7 @@ def is_secret(name: str, value: str) -> bool:
 
 
 def redact(text: str, environment: Mapping[str, str] | None = None) -> str:
-    """Replace values of secret variables by the variables' names, and hide passwords in URLs.
+    """Replace secret values of environment variables by variable names; hide passwords in URLs.
 
     Values that are escaped as in JSON or URLs are replaced too.
     """
@@ -71,7 +72,7 @@ def without_passwords(text: str) -> str:
 def without_secrets(value: Any) -> Any:
     """Hide secrets in `value`: strings under keys such as `api_key`, and passwords in URLs.
 
-    Use it before writing a recipe into a report, which people may share.
+    Use this function before writing a recipe into a report, which people may share.
 
     Example:
         >>> from latte.api import without_secrets
@@ -91,7 +92,7 @@ def without_secrets(value: Any) -> Any:
 
 
 def printable(text: str) -> str:
-    """Replace by U+FFFD all characters that UTF-8, HTML or a terminal cannot show."""
+    """Replace all characters that UTF-8, HTML or a terminal cannot show by U+FFFD."""
     return _UNPRINTABLE.sub("\ufffd", text)
 
 
@@ -101,7 +102,7 @@ def one_line(text: str) -> str:
 
 
 def on_terminal(text: str) -> str:
-    """Return `text` with U+FFFD for characters that are unprintable or change the direction."""
+    """Replace unprintable characters, and those that change the writing direction, by U+FFFD."""
     return _BIDIRECTIONAL.sub("\ufffd", printable(text))
 
 
@@ -113,7 +114,7 @@ def json_on_terminal(text: str) -> str:
 
 
 def as_yaml(value: Mapping[str, Any]) -> str:
-    """Return `value` as printable YAML without secrets; values that JSON lacks become strings."""
+    """Return `value` as printable YAML without secrets; types unknown to JSON become strings."""
     plain = json.loads(json.dumps(without_secrets(value), default=str))
     text: str = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100)
     return printable(text)

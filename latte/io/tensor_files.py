@@ -16,7 +16,7 @@ _KEY = "digest"
 
 
 class DamagedTensorsError(ValueError):
-    """Error for a file of tensors that is missing, truncated or changed, as the message says."""
+    """Error for a tensor file that is missing, truncated or changed."""
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -28,8 +28,8 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
 def load_tensors(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a file, on the CPU; a file without a digest is not checked.
 
-    They are copies with torch's memory alignment: the order in which a kernel sums depends on it,
-    and tensors in the memory-mapped file would not give bit-identical results.
+    The tensors are copies with torch's own memory alignment. Memory-mapped tensors have another
+    alignment. Kernels would sum them in another order, so results would not be bit-identical.
 
     Raises:
         DamagedTensorsError: if the file is missing or damaged.

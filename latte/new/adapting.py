@@ -41,7 +41,7 @@ _MARK = "# latte adapt replaces this file until you edit it: "
 
 @dataclass(frozen=True)
 class Proposal:
-    """Recipe that is written but not yet run, with the findings and choices behind it."""
+    """Recipe file that was not run yet, with the findings and choices that led to it."""
 
     recipe: Path
     output: Path
@@ -70,8 +70,9 @@ def adapt(
         images: a folder of images, searched with its sub-folders.
         classes: a text file with one class name per line, or a list of the names; None means the
             names of the sub-folders or, if there are none, of the sub-folders of `test`.
-        test: labelled images to measure the gain: a folder by class, or a CSV file with the columns
-            path and class, which may name some of `images`; the labels are never used for training.
+        test: labelled images to measure the gain: a folder with a sub-folder per class, or a CSV
+            file with the columns path and class. The CSV file may name some of `images`. Training
+            never uses these labels.
         method: `auto`, or one of the methods that `latte adapt --help` lists.
         model: a CLIP, such as `ViT-B-32:laion2b_s34b_b79k`, `plugin:tiny` or `local-dir:FOLDER`;
             None chooses one that suits this machine.
@@ -133,7 +134,7 @@ def propose(
 
 
 def run_proposal(proposed: Proposal, registry: Registry, progress: Progress) -> RunResults:
-    """Run all stages of a proposal's recipe and return the results; finished stages are reused."""
+    """Run all stages of a proposed recipe and return the results; finished stages are reused."""
     recipe, _ = _ready(proposed, registry)
     from latte.run.runner import run_recipe
 
@@ -143,7 +144,7 @@ def run_proposal(proposed: Proposal, registry: Registry, progress: Progress) -> 
 
 
 def _ready(proposed: Proposal, registry: Registry) -> tuple[Recipe, RunFolder]:
-    """Return a proposal's recipe and its run folder, after downloading the model."""
+    """Download the model of a proposed recipe; return the recipe and its run folder."""
     from latte.run.ready import fetch_model
     from latte.run.workspace import run_folder
 
@@ -164,7 +165,7 @@ def check_method(method: str) -> str:
 
 @contextmanager
 def naming_model() -> Iterator[None]:
-    """Set the location of each `LatteError` from the block to `--model`."""
+    """Name `--model` as the place of each `LatteError` that the `with` block raises."""
     try:
         yield
     except LatteError as error:
@@ -172,7 +173,7 @@ def naming_model() -> Iterator[None]:
 
 
 def _write(path: Path, text: str, registry: Registry) -> None:
-    """Write the recipe `text` to `path`, if it is valid, with a digest that shows later edits."""
+    """Write the recipe `text`, if it is valid, with a digest by which a later call sees edits."""
     body, _, written = (read_text(path) if path.exists() else "").rpartition(_MARK)
     if path.exists() and written.strip() != digest(body):
         raise LatteError(

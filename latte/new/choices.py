@@ -1,4 +1,4 @@
-"""Choose method, describer and training for a folder of images on this machine, with reasons.
+"""Choose a recipe's method, describer and training settings for a folder of images.
 
 A describer is a component that writes texts about the images, such as a large multimodal model.
 """
@@ -59,7 +59,7 @@ class Choices:
 def choose(
     found: Findings, machine: Machine, registry: Registry, method: str, model: str | None = None
 ) -> Choices:
-    """Return the settings for these images on this machine; `method` is one of `NAMES`."""
+    """Choose settings that suit the images and the machine; `method` is one of `NAMES`."""
     chosen = _method(method, found, registry)
     if model is None:
         model, reason = propose_model(found.images, machine, trains=chosen.method.trains)
@@ -108,9 +108,10 @@ def _choose_guard(chosen: Choices, registry: Registry) -> None:
 
 
 def _method(method: str, found: Findings, registry: Registry) -> Choices:
-    """Return the method that was asked for, or with `auto` one without training.
+    """Return the requested method, or for `auto` a method without training.
 
-    Methods without training were the safest ones in measurements on typical folders.
+    In measurements on typical folders, methods without training were the safest. If the package of
+    a method is not installed, the method is `training-free`.
     """
     wanted = _MIXTURE if method == AUTO else METHODS[method]
     if wanted.component is None or has(registry, *wanted.component):
@@ -135,7 +136,7 @@ def has(registry: Registry, kind: Kind, name: str) -> bool:
 
 
 def _requirement(registry: Registry, kind: Kind, name: str) -> str:
-    """Return the requirement `PACKAGE>=X.Y,<X.Z` for the installed package of a component."""
+    """Return a pip requirement, `PACKAGE>=X.Y,<X.Z`, for the installed package of a component."""
     provider = registry.get(kind, name)
     major, minor = Version(provider.version).release[:2]
     return f"{provider.distribution}>={major}.{minor},<{major}.{minor + 1}"
@@ -188,7 +189,10 @@ def _choose_training(chosen: Choices, found: Findings, machine: Machine) -> None
 
 
 def batch_size(images: int) -> int:
-    """Return the largest power of two, from 32 to 512, that gives at least ten steps per epoch."""
+    """Return the batch size, a power of two from 32 to 512.
+
+    It is the largest one that gives at least ten steps per epoch, or 32 for few images.
+    """
     size = 32
     while size < _LARGEST_BATCH and 2 * size * _STEPS_PER_EPOCH <= images:
         size *= 2

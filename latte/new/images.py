@@ -40,7 +40,7 @@ _LISTED = re.compile(r"[\d\s]+[.,;:)]\s*[^\W\d]|[-*•]\s|[\"'„“]|.*[;\t]")
 
 @dataclass(frozen=True)
 class Findings:
-    """Facts about the images and class names."""
+    """Facts about a user's images and class names."""
 
     root: Path
     classes: Path | Sequence[str] | None
@@ -108,8 +108,9 @@ def look_at(
 ) -> Findings:
     """Return facts about a folder, about `SAMPLE` of its images, and about the class names.
 
-    Without `classes`, the names are those of the sub-folders of `root` or, if `root` has fewer than
-    two, of the sub-folders of `evaluation`. `arguments` are the names of both folders in errors.
+    If `classes` is None, the sub-folders of `root` give the class names. If `root` has fewer than
+    two, the sub-folders of `evaluation` give them. `arguments` are the names of both folders in
+    errors.
     """
     existing_folder(root.absolute(), arguments[0])
     if isinstance(classes, Path):
@@ -150,7 +151,7 @@ def look_at(
 
 
 def _names_beside(root: Path, evaluation: Path) -> tuple[str, ...]:
-    """Return the class folders of `evaluation` if `root` has none, else ()."""
+    """Return the names of sub-folders of `evaluation` if `root` has fewer than two, else ()."""
     if not is_folder(evaluation) or len(list_folders(root)) > 1:
         return ()
     names = tuple(map(folder_class_name, list_folders(evaluation)))
@@ -181,7 +182,7 @@ def _dataset(
 
 
 def _check_class_folders(root: Path, context: Context) -> None:
-    """Raise `LatteError` that advises `--classes` if the sub-folders of `root` are not classes."""
+    """Raise a `LatteError` with a hint at `--classes` if sub-folders of `root` are no classes."""
     try:
         read_classes(CLASS_FOLDERS, root, context)
     except LatteError as error:

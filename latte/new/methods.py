@@ -1,4 +1,4 @@
-"""The methods for which a first recipe can be written, and the recipe keys that each one sets."""
+"""Methods that a proposed recipe can use, and the recipe keys that each method sets."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ _MOST_MINUTES = 10.0
 
 @dataclass(frozen=True)
 class Machine:
-    """Device on which runs compute, and its memory."""
+    """Device that runs use by default, and the memory of this device."""
 
     device: str
     """`cuda` or `cpu`, as `device: auto` chooses (a recipe must name `mps` to use it)."""
@@ -35,7 +35,7 @@ class Machine:
         return f"{self.name}{memory}"
 
     def minutes(self, seconds: float) -> float:
-        """Return the minutes for work that would take `seconds` on one CPU core; 0 on a GPU."""
+        """Return minutes on all CPU cores for work of `seconds` on one core; 0 on a GPU."""
         return 0.0 if self.device == "cuda" else seconds / self.cores / 60
 
 
@@ -75,7 +75,7 @@ def main_memory() -> float | None:
 
 @dataclass(frozen=True)
 class KnownModel:
-    """A CLIP that may be proposed; its licence allows commercial use."""
+    """A CLIP that latte may propose for a recipe; its licence allows commercial use."""
 
     name: str
     """`NAME:PRETRAINED` of open_clip."""
@@ -100,9 +100,9 @@ KNOWN = (
 def propose_model(images: int, machine: Machine, *, trains: bool) -> tuple[str, str]:
     """Return the name of a model that suits this number of images, and the reason.
 
-    It is the most accurate model that encodes all images within ten minutes. If there is none, or
-    if the method trains the model, it is the fastest. If this model is not cached and the Hugging
-    Face hub does not answer, a cached model is proposed instead, if there is one.
+    The most accurate model that encodes all images within ten minutes is chosen. If there is none,
+    or if the method trains the model, the fastest model is chosen. If the chosen model is not
+    cached and the Hugging Face hub does not answer, a cached model replaces it, if there is one.
     """
     fast = [one for one in KNOWN if machine.minutes(images * one.seconds) <= _MOST_MINUTES]
     best = KNOWN[-1] if trains or not fast else fast[0]
@@ -122,7 +122,7 @@ def propose_model(images: int, machine: Machine, *, trains: bool) -> tuple[str, 
 
 
 def refuse_backbone(model: str, registry: Registry) -> None:
-    """Raise `LatteError` if `model` is a plugin's backbone and no open_clip model has this name."""
+    """Raise `LatteError` if `model` names a plugin's backbone instead of an open_clip model."""
     known = [one for one in registry.all("backbone") if one.distribution != BUILTIN_DISTRIBUTION]
     found = next((one for one in known if model in (one.spec.name, one.full_name)), None)
     if found is None or model.replace("/", "-") in model_names():

@@ -110,7 +110,7 @@ def write_recipe(path: Path, text: str, registry: Registry) -> None:
 
 
 def backbone_keys(model: str, file: Path) -> dict[str, str]:
-    """Return the recipe section `backbone` for a `model` such as `NAME:TAG`."""
+    """Return the keys of the recipe section `backbone` for a `model` such as `NAME:TAG`."""
     name, _, rest = model.partition(":")
     if name == "local-dir":
         return {"model": f"{name}:{_path(Path(rest).expanduser(), file)}"}
@@ -120,7 +120,7 @@ def backbone_keys(model: str, file: Path) -> dict[str, str]:
 
 
 def _path(path: Path, file: Path) -> str:
-    """Return `path` relative to the recipe's folder, or absolute if it would need too many `..`."""
+    """Return `path` relative to the recipe's folder, or absolute if that needs too many `..`."""
     whole = Path(os.path.normpath(path.absolute()))
     try:
         relative = Path(os.path.relpath(whole, file.absolute().parent))

@@ -1,4 +1,4 @@
-"""Find installed plugins and the components that they declare; a broken plugin is only reported.
+"""Find installed plugins and the components that they declare; report broken plugins.
 
 This module reads entry points itself. Pluggy's loader would silently drop a second package with
 the same entry-point name, and would stop at the first plugin that cannot be imported.
@@ -68,10 +68,10 @@ class _Installed:
 def discover_plugins(environment: Mapping[str, str] = os.environ) -> tuple[Plugin, ...]:
     """Return every installed plugin: latte itself first, then the others by package name.
 
-    `LATTE_PLUGINS` restricts loading to the packages that it lists (separated by commas; an empty
-    value loads only the built-in components). If it is not set, all plugins are loaded except
-    disabled ones. With `LATTE_STRICT_PLUGINS=1` the error of a broken plugin is raised; errors in
-    latte's own components are always raised.
+    `LATTE_PLUGINS` lists the packages to load, separated by commas; an empty value loads only the
+    built-in components. If it is not set, all plugins except disabled ones are loaded. With
+    `LATTE_STRICT_PLUGINS=1`, errors of broken plugins are raised. Errors in latte's own components
+    are always raised.
     """
     installed = _installed()
     setting = environment.get("LATTE_PLUGINS")
@@ -90,7 +90,7 @@ def discover_plugins(environment: Mapping[str, str] = os.environ) -> tuple[Plugi
 
 
 def is_strict(environment: Mapping[str, str] = os.environ) -> bool:
-    """Return True if `LATTE_STRICT_PLUGINS=1` asks to raise errors of plugins unchanged."""
+    """Return True if `LATTE_STRICT_PLUGINS=1`: plugin errors are raised, not only reported."""
     return environment.get(_STRICT) == "1"
 
 
@@ -100,7 +100,7 @@ def installed_distributions() -> tuple[str, ...]:
 
 
 def plugin_packages() -> dict[str, str]:
-    """Return name and version of each installed plugin by its import package; imports none."""
+    """Map each plugin's import package to its pip name and version, without importing it."""
     plugins = [one for one in _installed() if not one.builtin]
     return {one.entry_point.name: f"{one.distribution} {one.version}" for one in plugins}
 
@@ -161,7 +161,7 @@ def _load(one: _Installed, installed: Sequence[_Installed], *, strict: bool) -> 
 
 
 def raise_plugin_error(package: str, error: BaseException) -> NoReturn:
-    """Raise `error` with the plugin's name added; raise `SystemExit` as `RuntimeError`."""
+    """Raise `error` with the plugin's name added; `SystemExit` becomes a `RuntimeError`."""
     if isinstance(error, LatteError):
         raise LatteError(error.what, where=f"plugin {package}", hint=error.hint) from error
     if isinstance(error, Exception):
@@ -175,8 +175,8 @@ def raise_plugin_error(package: str, error: BaseException) -> NoReturn:
 def _check_entry_point(one: _Installed, installed: Sequence[_Installed]) -> None:
     """Raise `LatteError` unless the entry point is valid and unique.
 
-    It must have the name of the import package that it loads. No other distribution may use this
-    name, and the distribution must have no other entry point.
+    An entry point must have the name of the import package that it loads. No other distribution
+    may use this name, and the distribution must have no other entry point for latte.
     """
     key, module = one.entry_point.name, one.entry_point.module
     if module != key and not module.startswith(f"{key}."):
@@ -280,7 +280,7 @@ def _check_version(spec: ComponentSpec | CommandSpec) -> None:
 def import_target(target: str) -> Any:
     """Return the object that a text such as `"package.module:Name"` names.
 
-    What a module prints while it is imported goes to stderr, because stdout is for results.
+    Output of a module during its import goes to stderr, because stdout is for results.
     """
     module, _, name = target.partition(":")
     with contextlib.redirect_stdout(sys.stderr):
@@ -288,10 +288,10 @@ def import_target(target: str) -> Any:
 
 
 def plugin_code(registered: Registered) -> str | None:
-    """Return a digest of the Python files of a component's package; None if it is installed.
+    """Return a digest of a plugin's Python files; None if the plugin is in site-packages.
 
-    A package outside of site-packages (in editable mode, or on PYTHONPATH) can change without a
-    new version. The files are read once per process, because their code is imported only once.
+    A plugin in editable mode or on PYTHONPATH can change without a new version. The files are read
+    once per process, because their code is imported only once.
     """
     if registered.distribution == BUILTIN_DISTRIBUTION:
         return None
@@ -317,7 +317,10 @@ def _digest_of_code(places: tuple[str, ...]) -> str | None:
 
 
 def disabled_file(environment: Mapping[str, str] = os.environ) -> Path:
-    """Return the path of the list of disabled plugins, in `LATTE_CONFIG` or the user's folder."""
+    """Return the path of the file that lists disabled plugins.
+
+    The file is in the folder `LATTE_CONFIG`, or in the user's configuration folder.
+    """
     chosen = environment.get("LATTE_CONFIG")
     folder = Path(chosen).expanduser() if chosen else Path(platformdirs.user_config_dir("latte"))
     return folder / "plugins.json"
@@ -342,7 +345,7 @@ def read_disabled(environment: Mapping[str, str] = os.environ) -> frozenset[str]
 
 
 def write_disabled(names: frozenset[str]) -> Path:
-    """Store `names` as the complete set of disabled packages; returns the path of the file."""
+    """Store `names` as the complete set of disabled packages; return the path of the file."""
     path = disabled_file()
     write_json(path, {"disabled": sorted(names)})
     return path

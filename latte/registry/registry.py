@@ -67,13 +67,13 @@ class Registry:
         self._components = sorted(components, key=lambda one: KINDS.index(one.spec.kind))
 
     def all(self, kind: Kind | None = None) -> list[Registered]:
-        """Return all components, or all of one `kind`, in the order of `KINDS`, built-in first."""
+        """Return the components (of one `kind`, if given), sorted by kind, built-in ones first."""
         return [one for one in self._components if kind in (None, one.spec.kind)]
 
     def get(self, kind: Kind, name: str, where: str | None = None) -> Registered:
-        """Return the component with this name: a short name, or the full `distribution/name`.
+        """Return the component with a short name, or with the full name `distribution/name`.
 
-        Raises `LatteError`, with the place `where`, unless exactly one package provides it.
+        Raises `LatteError` unless exactly one package provides it; the error names `where`.
         """
         known = self.all(kind)
         distribution, slash, short = name.rpartition("/")
@@ -110,9 +110,9 @@ class Registry:
         return model
 
     def load(self, registered: Registered) -> type[Component[Any]]:
-        """Return the component's class, for every kind except `model`, which has no classes.
+        """Import and return the component's class; components of kind `model` have no class.
 
-        Raises `LatteError` if the class cannot be imported, or lacks its interface.
+        Raises `LatteError` if the import fails, or the class does not implement its interface.
         """
         interface = INTERFACES[registered.spec.kind]
         target = registered.spec.target
@@ -125,7 +125,7 @@ class Registry:
         return loaded
 
     def build(self, registered: Registered, options: Options, context: Context) -> Component[Any]:
-        """Create the component; add the package's name to exceptions other than `LatteError`."""
+        """Create the component; exceptions but `LatteError` get a note with the package's name."""
         component = self.load(registered)
         try:
             return component(options, context)
@@ -171,7 +171,7 @@ def broken_component(registered: Registered, cause: str) -> LatteError:
 
 
 def failed_component(registered: Registered, cause: str, error: BaseException) -> LatteError:
-    """Return the error for a component whose code failed; in strict mode, raise `error`."""
+    """Return the error for a component whose code raised `error`; in strict mode, raise `error`."""
     if is_strict():
         raise_plugin_error(registered.package, error)
     broken = broken_component(registered, cause)

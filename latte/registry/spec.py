@@ -1,4 +1,4 @@
-"""Declarations of components and commands by plugins, and plugins with their state."""
+"""Classes by which plugins declare components and commands, and classes for loaded plugins."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class CommandSpec:
 
 
 class Hooks:
-    """Hook functions that a plugin's module may implement; latte calls them to list components."""
+    """Hook functions of a plugin's module, which latte calls to find components and commands."""
 
     @hookspec
     def latte_components(self) -> Iterable[ComponentSpec]:
@@ -105,12 +105,12 @@ class Hooks:
 
     @hookspec
     def latte_commands(self) -> Iterable[CommandSpec]:
-        """Return the commands that this package adds to `latte`; they cannot replace its own."""
+        """Return the commands that this package adds; they cannot replace commands of latte."""
         raise NotImplementedError
 
 
 def reserved_keys(kind: Kind) -> tuple[str, ...]:
-    """Return the keys of a component's section in a recipe that are not options, such as `use`."""
+    """Return keys such as `use`, which a component has in a recipe beside its options."""
     if kind == "backbone":
         return (USE,)
     return (USE, NAME, BY) if kind == "description" else (USE, NAME)
@@ -123,7 +123,7 @@ Status = Literal["ok", "broken", "incompatible", "blocked", "disabled"]
 
 @dataclass(frozen=True)
 class Plugin:
-    """An installed package that declares components, whether it could be loaded or not."""
+    """An installed package that declares components, even if loading it failed."""
 
     key: str
     """Name of the package's entry point, which is also the name of its import package."""
@@ -163,7 +163,7 @@ class Registered:
 
     @property
     def full_name(self) -> str:
-        """`distribution/name`, which is unique among the components of a kind."""
+        """Full name, `distribution/name`, which is unique among the components of a kind."""
         return f"{self.distribution}/{self.spec.name}"
 
     @property
