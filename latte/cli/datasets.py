@@ -128,7 +128,7 @@ def _folder(facts: published.Facts, root: Path | None) -> Path:
 
 
 def presence(facts: published.Facts) -> str:
-    """Return if a dataset is on this machine: `yes`, `no`, or `part` if files are missing.
+    """Look for a dataset on this machine; return `yes`, `no`, or `part` if files are missing.
 
     Returns `?` if no folder for datasets is set.
     """

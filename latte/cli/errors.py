@@ -76,7 +76,7 @@ def print_stopped(
     """Print that Ctrl-C or a signal stopped the command; return the exit code.
 
     `received` is empty after Ctrl-C. `continues` is True if the same command would continue the
-    work. Notes of the exception `stopped`, such as the step at which training continues, are
+    work. Notes of `stopped` and its causes, such as the step at which training continues, are
     printed.
     """
     word = _SIGNALS[received[0]] if received else "Interrupted"
@@ -131,10 +131,10 @@ def discard_unwritten_output() -> None:
 
 
 def open_standard_streams() -> None:
-    """Replace closed standard streams by the null device, and accept file names that are not UTF-8.
+    """Replace closed standard streams by the null device; allow file names that are not UTF-8.
 
-    Otherwise the next opened file would get the file descriptor of a closed stream, and printed
-    text would be written into the file.
+    If a stream stayed closed, the next opened file could get its file descriptor, and printed text
+    would be written into this file.
     """
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         if getattr(sys, name) is None:
@@ -159,7 +159,7 @@ class WarningHandler(logging.Handler):
 
 @contextmanager
 def warnings_shown() -> Iterator[None]:
-    """While the block runs, print each warning of latte exactly once."""
+    """Print each warning of latte exactly once, during the `with` block."""
     logger = logging.getLogger("latte")
     before = logger.handlers, logger.propagate
     logger.handlers, logger.propagate = [WarningHandler(logging.WARNING)], False
@@ -218,7 +218,7 @@ def ended_by_signals() -> Iterator[list[signal.Signals]]:
 
 
 def machine_error(error: BaseException) -> LatteError | None:
-    """Return a readable error if the machine, and not a bug, caused `error`; otherwise None.
+    """Return a readable error if the machine caused `error`, and None for a bug.
 
     Examples are a full disk, missing permission, too little memory, and missing torch.
     """

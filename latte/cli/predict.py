@@ -125,8 +125,8 @@ def predict(
 
     The classifier labels all images, except training images in two cases. If a person gave the
     class of a training image, the image gets this class. If a labeler of the run labelled all
-    training images together, the others get its class probabilities (the posterior). The column
-    source is `own` in these two cases, and `classifier` for all other images.
+    training images together, the other training images get the labeler's class probabilities (the
+    posterior). The column source is `own` in these cases, and `classifier` for all other images.
 
     Scores are probabilities. If the run has a calibration.json, scores are calibrated without
     labels: the classifier's scores by a scale, and the posterior's scores by an exponent. For
@@ -233,7 +233,7 @@ def _print_notes(
 
 
 class _Skipped:
-    """Counter of images that cannot be read; it also prints each of them."""
+    """List of images that cannot be read; each image is also printed."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         from latte.data.sources.walk import LeftOut

@@ -100,7 +100,7 @@ class RichProgress:
         self._console.print(in_lines(redact(line)), soft_wrap=True, markup=False, highlight=False)
 
     def _new_bars(self) -> Bars:
-        """Return an empty display. A restarted display would overwrite its own finished bars."""
+        """Return a new display of bars; a restarted one would overwrite its finished bars."""
         return Bars(
             TextColumn("{task.description}", markup=False),
             *([] if self._console.width < _WIDE else [BarColumn(bar_width=24)]),

@@ -75,7 +75,7 @@ def naming(argument: str) -> Iterator[None]:
 
 
 def chosen_recipe(path: Path) -> Path:
-    """Return `path` if it is a file, else the path of the shipped recipe with this name, if any."""
+    """Return `path`, or the path of a shipped recipe with this name if `path` is no file."""
     shipped = None if path.is_file() else shipped_path(path.as_posix())
     if shipped is None:
         return path
@@ -258,7 +258,7 @@ def known_kind(kind: str) -> Kind:
 def refuse_several_processes(command: str) -> None:
     """Raise `LatteError` if torchrun started several processes of a command that needs only one.
 
-    All but the main process end silently with the same exit code.
+    Only the main process prints the error; the others exit silently with the same code.
     """
     start = start_of(os.environ)
     if start is None or command in _FOR_SEVERAL:

@@ -223,7 +223,8 @@ def print_table(
 ) -> None:
     """Print measured beside published accuracies: per dataset, then averages, then notes.
 
-    If settings were `changed`, the table does not say if accuracies agree with published ones.
+    If `changed` is True, runs and published results have different settings, so the table does not
+    judge whether they agree.
     """
     from latte.report.comparison.published import average, beside, measured
     from latte.results.summary import read_run

@@ -24,8 +24,8 @@ ABSENT = -1
 class DescriptionBank:
     """All descriptions of N training images, on the CPU; each distinct text is stored once.
 
-    If every request about an image was refused, the image gets a template text instead: the
-    dataset's template with the zero-shot class.
+    An image without a text, for example because the describer refused, gets the dataset's template,
+    filled with the image's zero-shot class.
     """
 
     def __init__(
@@ -84,13 +84,13 @@ class DescriptionBank:
     def rows(
         self, label: str, indices: Tensor, class_labels: Tensor | None, epoch: int, seed: int
     ) -> Tensor:
-        """Choose for each of B images one text of the recipe's description `label`.
+        """Choose one text of the description `label` for each of the B images in `indices` (B,).
 
         Returns indices (B,) into `unique_texts`. For a description of scope `class`, the text
         depends only on `class_labels` (B,). If an image or group has several texts, one is sampled
         uniformly. With the option `redraw`, an image gets the text of a random group with the same
         zero-shot label, possibly of its own group. The sample depends on `seed`, `epoch`, `label`
-        and the image in `indices` (B,), not on the batch.
+        and the image, not on the batch.
         """
         if label not in self._of_class:
             return self._samplers[label].sample(indices, epoch, seed)
@@ -106,7 +106,7 @@ class DescriptionBank:
         return [self.unique_texts[row] for row in rows.tolist()]
 
     def own_rows(self, label: str, class_labels: Tensor | None = None) -> Tensor:
-        """Return for each of N images the indices (N, V) of all its texts in `unique_texts`.
+        """Return the indices (N, V), in `unique_texts`, of all texts about each of the N images.
 
         Rows are padded with `ABSENT`; each image has at least one text. For a description of scope
         `class`, each image has one text, about its class in `class_labels` (N,) or, by default,

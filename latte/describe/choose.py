@@ -36,9 +36,9 @@ AnswerT = TypeVar("AnswerT")
 class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
     """Base class for the requests of a labeler to a describer; equal requests are sent once.
 
-    Answers are stored under keys that contain `version`. So a text and a choice that answer the
-    same question have different keys. Raises `LatteError` if a request or the fingerprint contains
-    a secret, or if a request has more images than the describer accepts.
+    The keys of stored answers depend on `version`, so a text and a choice that answer the same
+    question have different keys. Raises `LatteError` if a request or the fingerprint contains a
+    secret, or if a request has too many or too few images.
     """
 
     version: ClassVar[str]
@@ -89,8 +89,8 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
     ) -> Sequence[str | Refusal]:
         """Send `requests` to `describer`; return its answers as texts that can be stored.
 
-        Each text contains an equal share, rounded up, of the tokens that the describer used since
-        the last successful call.
+        If the describer counts tokens, each text includes an equal share, rounded up, of the tokens
+        since the last successful call.
         """
         answers = self.ask(describer, requests)
         before, self._counted = self._counted, counted_tokens(describer)
@@ -131,7 +131,7 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
         return self._distinct[self._order[index]]
 
     def record(self, index: int) -> StoredText:
-        """Return a record of the store for request `index`, still without an answer."""
+        """Return a record for request `index`, whose answer is still missing."""
         return self._record(self.request(index))
 
     def _read(self, request: RequestT, text: str | None) -> AnswerT | None:
@@ -191,7 +191,7 @@ class ChoicePlan(QuestionPlan[ChoiceRequest, Choice]):
     def ask(
         self, describer: Describer[Any], requests: Sequence[ChoiceRequest]
     ) -> Sequence[list[float] | Refusal]:
-        """Return one list per request: the probabilities of the options, in their order."""
+        """Return for each request the probabilities of its options, in order, or a refusal."""
         choices = describer.choose(requests)
         if len(choices) != len(requests):
             raise _mistake(describer, f"{len(choices)} choices for {len(requests)} requests")

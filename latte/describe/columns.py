@@ -59,7 +59,7 @@ def write_columns(
     class_names: Sequence[str],
     columns: Mapping[str, Column],
 ) -> None:
-    """Write one JSON line per training image, atomically. `columns` has a key per description."""
+    """Write one JSON line per training image, atomically. Keys of `columns` are descriptions."""
     subjects = {label: column.subjects().tolist() for label, column in columns.items()}
     # An undecodable byte in a file name is a surrogate; `backslashreplace` escapes it as JSON does.
     with (
@@ -128,10 +128,10 @@ class _Row:
 
 
 class _ColumnBuilder:
-    """Builder of the column of one description from the lines of `descriptions.jsonl`.
+    """Builder of one description's column of texts, from the lines of `descriptions.jsonl`.
 
-    Each line names the images of a group, and some of these images may have later lines. So an
-    image gets a number when its id first occurs, either as the id of a line or in a group.
+    A line may name a group of images, some of which have later lines. So an image gets a number
+    when its id first occurs, as the id of a line or in a group.
     """
 
     def __init__(self, label: str, kind: DescriptionType[Any], path: Path) -> None:

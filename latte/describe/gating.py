@@ -1,4 +1,4 @@
-"""Apply gates: they hold back unusable texts, which training then does not use."""
+"""Apply gates, which hold back unusable texts before training."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ Price = Callable[[tuple[float, float]], float | None]
 
 
 class Planned(Protocol[RequestT]):
-    """Interface of a plan: requests to one describer whose answers are stored as texts."""
+    """Interface of a plan: requests to one describer; the answers are stored as texts."""
 
     noun: ClassVar[str]
     needs_text: ClassVar[bool]
@@ -54,7 +54,7 @@ class Planned(Protocol[RequestT]):
         """Build request `index` in the form that the describer receives."""
 
     def record(self, index: int) -> StoredText:
-        """Return a record of the store for request `index`, still without an answer."""
+        """Return a record for request `index`, whose answer is still missing."""
 
     def send(
         self, describer: Describer[Any], requests: Sequence[RequestT]
@@ -107,8 +107,8 @@ def generate(
 
     Raises `LatteError` if too many requests fail in a row, or if no request got a text. No
     error is raised if all requests of a shard, or all questions of a labeler, are refused.
-    An exception that points to a bug (`BUGS`) is raised unchanged if `MOST_BUGS` requests fail in
-    this way before any answer; later it counts as a failed request.
+    If `MOST_BUGS` requests fail with exceptions that point to a bug (`BUGS`) before any answer,
+    the last exception is raised unchanged; otherwise, these requests count as failed.
     """
     store.refresh()
     rows: Sequence[int] = range(len(plan))
@@ -251,7 +251,7 @@ class _Pass:
 
 @dataclass
 class _Failures:
-    """Failures of a describer: counts bugs, and waits longer and longer until the next answer."""
+    """Failures of a describer: counts bugs; waits longer after each failure until an answer."""
 
     answered: bool = False
     bugs: int = 0
@@ -259,7 +259,7 @@ class _Failures:
     waited: float = 0.0
 
     def refuse_bugs(self, error: Exception) -> None:
-        """Count `error` if it is a bug; raise it if it is bug `MOST_BUGS` before any answer."""
+        """Count `error` if it is a bug; raise it after `MOST_BUGS` bugs without any answer."""
         self.bugs += isinstance(error, BUGS)
         if self.bugs >= MOST_BUGS and not self.answered:
             raise error

@@ -34,7 +34,7 @@ _ROWS_AT_ONCE = 10_000
 
 
 def find_format(name: str | None, path: Path) -> Format:
-    """Return the format `name`; if None, Parquet for a path that ends in `.parquet`, else JSONL."""
+    """Return the format `name`. By default, Parquet for the suffix `.parquet`, and else JSONL."""
     if name is None:
         return "parquet" if path.suffix == ".parquet" else "jsonl"
     for known in FORMATS:
@@ -193,8 +193,8 @@ def export_texts(
 def import_texts(folder: Path, files: Sequence[Path]) -> Imported:
     """Add the texts and refusals in `files` to the store in `folder`; keep existing texts.
 
-    Raises `LatteError` with up to `MAX_MISTAKES` mistakes if a file has invalid records; nothing is
-    written then.
+    If a file has invalid records, writes nothing and raises `LatteError` with up to `MAX_MISTAKES`
+    mistakes.
     """
     store = DescriptionStore(folder)
     fresh: dict[str, StoredText] = {}

@@ -109,7 +109,7 @@ class Plan:
         return self.requests.key(index)
 
     def record(self, index: int) -> StoredText:
-        """Return a record of the store for request `index`, still without an answer."""
+        """Return a record for request `index`, whose answer is still missing."""
         one = self.requests[index]
         images = [self.training.keys[row] for row in one.members]
         return StoredText.unanswered(self.fingerprint, one.prompt, images, one.layout, one.sample)

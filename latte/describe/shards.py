@@ -69,8 +69,8 @@ def wait_for_answers(
 
     `rows` are the indices of all requests, and `own` the indices of this process's requests.
     `written` is the number of texts that this process added, and `spent` has its counters, such as
-    tokens; the function returns their sums. Raises `LatteError` if answers of another process do
-    not appear in `store`.
+    tokens; both are summed. Raises `LatteError` if answers of another process do not appear in
+    `store`.
     """
     if distributed.world_size() == 1:
         return written, spent

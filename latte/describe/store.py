@@ -129,7 +129,7 @@ def part_name() -> str:
 def complete_lines(path: Path, start: int = 0) -> Iterator[bytes]:
     """Yield the complete lines of the file `path` from the byte `start` on.
 
-    A last line without a line feed was truncated by a crash, or is still being written.
+    A last line without a line feed is left out: a crash truncated it, or it is still being written.
     """
     try:
         with path.open("rb") as file:

@@ -44,7 +44,7 @@ class ImageAugmentationContract(ComponentContract):
         assert image.tobytes() == before, "the image changed"
 
     def test_equal_generators_give_equal_views_in_all_threads(self, tmp_path: Path) -> None:
-        """A view must depend on the image and the seed only, not on earlier views or threads."""
+        """A view must depend on image and seed only, not on earlier views or other threads."""
         augmentation: ImageAugmentation[Any] = self.make(tmp_path)
         image = _noise(64, 48)
 

@@ -156,7 +156,7 @@ class BackboneContract(ComponentContract):
         assert not any(output.requires_grad for output in _outputs(backbone, gradient=True))
 
     def test_gradient_reaches_each_group(self, tmp_path: Path) -> None:
-        """Only parameters of the trained group must get gradients; `all` contains every group."""
+        """The trained group, and no other parameter, must get gradients; `all` has every group."""
         backbone = self.load(tmp_path).fork()
         every = {*backbone.train_only("all")}
         for group in self.groups:

@@ -50,8 +50,8 @@ def _order(
 ) -> list[str]:
     """Return the blocks on which the features depend, in the order of the forward pass.
 
-    Hooks of parameters observe the reverse order in the backward pass, even if the backbone uses
-    the weights of a block without calling its module.
+    The backward pass reaches the blocks in reverse order. Hooks of parameters record this order,
+    even if the backbone uses a block's weights without calling its module.
     """
     reached: dict[str, None] = {}
 

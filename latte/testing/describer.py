@@ -84,7 +84,7 @@ class DescriberContract(ComponentContract):
         assert len(texts) == len(requests), f"{len(texts)} texts for {len(requests)} requests"
 
     def test_texts_do_not_depend_on_the_batch_or_its_order(self, tmp_path: Path) -> None:
-        """A text must not depend on other requests in the batch, which differ after resuming."""
+        """A text must not depend on its batch, because a resumed run has other batches."""
         requests, describer = self.requests(tmp_path), self.make(tmp_path)
         texts = describer.describe(requests)
         alone = [describer.describe([request])[0] for request in requests]
@@ -147,7 +147,7 @@ class DescriberContract(ComponentContract):
         assert again == before, "the same options must give the same fingerprint"
 
     def test_options_that_change_texts_change_the_fingerprint(self, tmp_path: Path) -> None:
-        """Options in `changes` must change the fingerprint, or latte reuses outdated texts."""
+        """Options in `changes` must change the fingerprint; otherwise outdated texts are reused."""
         component, options = self.build()
         known = {*self.changes, *self.without_effect_on_texts}
         for name in type(options).model_fields:

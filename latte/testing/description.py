@@ -38,7 +38,7 @@ class DescriptionTypeContract(ComponentContract):
             assert description.group_size == 1, "group_size must be 1 unless the scope is group"
 
     def test_labels_are_used_only_where_options_ask_for_them(self, tmp_path: Path) -> None:
-        """`correct_images` needs true labels, so it must be None unless an oracle option is set."""
+        """`correct_images` uses true labels: it must be None unless an oracle option is set."""
         description: DescriptionType[Any] = self.make(tmp_path)
         asking, options = description.options.oracle_options, description.options
         for key in asking:

@@ -44,7 +44,7 @@ class GuardContract(ComponentContract):
     def test_a_trained_candidate_is_taken_whole_or_not_at_all(
         self, tmp_path: Path, learners: int
     ) -> None:
-        """If CLIP was trained, the strength must be 0 or 1, as CLIPs cannot be averaged."""
+        """If CLIP was trained, `strength` must be 0 or 1, as two CLIPs cannot be mixed."""
         evidence = guard_evidence(trained=True, learners=learners)
         _check(self.judged(tmp_path, evidence), evidence)
 

@@ -115,7 +115,7 @@ class PseudoLabelerContract(ComponentContract):
                 )
 
     def test_labels_and_classifiers_fit_well_separated_classes(self, tmp_path: Path) -> None:
-        """For well separated classes, at least 75 % of labels must equal the zero-shot labels."""
+        """For well separated classes, at least 75 % of predictions must equal zero-shot labels."""
         start = separated_start()
         labeler, learner = self.started(tmp_path, start), LEARNERS[0]
         info = self.begin(labeler, start, epoch=0)

@@ -96,7 +96,7 @@ class ReporterContract(ComponentContract):
     def observe(
         self, folder: Path, results: RunResults, monkeypatch: pytest.MonkeyPatch, *, ends: bool
     ) -> None:
-        """Call the hooks of a new reporter as a run does. If `ends` is False, the run fails."""
+        """Call the hooks of a new reporter as a run does, or as a failed run if `ends` is False."""
         with self._confined(folder, results, monkeypatch) as reporter:
             files = call_hooks(reporter, results, ends=ends)
         if ends:
@@ -104,7 +104,7 @@ class ReporterContract(ComponentContract):
 
 
 def call_hooks(reporter: Reporter[Any], results: RunResults, *, ends: bool = True) -> list[Path]:
-    """Call the hooks of `reporter` in the order of a run, and `report`; return the written paths.
+    """Call `report` and the hooks of `reporter` in the order of a run; return the written paths.
 
     The first step is sent twice, as after resuming. With `ends=False`, the run fails before the
     report, and the list is empty.

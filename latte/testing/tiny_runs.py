@@ -103,7 +103,7 @@ class TinyRuns:
         return Said(code, out.getvalue(), err.getvalue())
 
     def check(self, recipe: str) -> Any:
-        """Return a valid recipe, given as YAML text, with all defaults filled in."""
+        """Check `recipe`, given as YAML text, and return it with all defaults."""
         said = self.latte("check", self._written(recipe), "--json")
         assert said.code == 0, said.err
         return json.loads(said.out)["recipe"]
