@@ -120,7 +120,7 @@ def _require_plain_image_tower(visual: Any) -> None:
 
 
 def transformer_config(transformer: Any, tower: str) -> dict[str, Any]:
-    """Return the configuration of a tower's transformer blocks: their sizes and activation."""
+    """Return the configuration of a tower's transformer blocks: sizes and activation."""
     plain = type(transformer) is towers.Transformer and all(
         type(block) is towers.ResidualAttentionBlock
         and not hasattr(block, "ln_1_kv")
@@ -190,7 +190,7 @@ def named(prefix: str, module: Any) -> dict[str, Tensor]:
 
 
 def refuse_unless(holds: bool, otherwise: str, tower: str) -> None:
-    """Raise `LatteError` with the reason `otherwise`, unless `holds` is true."""
+    """Raise the error for a model that transformers cannot represent, unless `holds` is true."""
     if not holds:
         raise no_counterpart(otherwise, tower)
 

@@ -157,7 +157,7 @@ def _answers(run: FinishedRun) -> list[RankedClasses]:
 
 
 def _images(run: FinishedRun, answers: Sequence[RankedClasses]) -> list[ImageReference]:
-    """Return the images that `answers` label. Raises `LatteError` if the dataset lacks an image."""
+    """Return the image of each of `answers`. Raises `LatteError` if the dataset lacks an image."""
     registry = load_registry()
     dataset = unloaded_dataset(saved_recipe(run, registry), registry)
     there = {image.id: image for image in dataset.training_images()}

@@ -92,7 +92,7 @@ def contract_of(kind: Kind) -> str:
 def write_plugin(names: Names, kind: Kind, folder: Path) -> list[Path]:
     """Write a package with one component to `folder`; return its files, relative to `folder`.
 
-    Writes all files or none. Raises `LatteError` if `folder` exists: nothing is overwritten.
+    Writes all files or none. Raises `LatteError` if `folder` exists.
     """
     if folder.exists():
         raise LatteError(
@@ -113,7 +113,7 @@ def write_plugin(names: Names, kind: Kind, folder: Path) -> list[Path]:
 def _files(names: Names, kind: Kind) -> Iterator[tuple[str, str]]:
     """Yield the path and the text of each file of the plugin.
 
-    If this kind of component has its own template of a file, it replaces the common template.
+    If this kind of component has its own template of a file, the common template is not used.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),

@@ -114,7 +114,7 @@ class Predictor:
         has a posterior (class probabilities of all training images together), the file gets the
         posterior's classes, which may be fewer than `top_k`. In both cases `Prediction.source` is
         `own`. A Pillow image is never recognised as a training image, because its pixels may have
-        been changed, so its prediction can differ from the prediction for its file.
+        been changed. So its prediction can differ from the prediction for its file.
 
         Args:
             images: a file, a folder (with everything below it), a Pillow image, or an iterable or

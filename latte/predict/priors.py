@@ -46,10 +46,10 @@ def with_priors(
     scale: float,
     on_priors: Callable[[Tensor], None] | None = None,
 ) -> Iterator[Scored]:
-    """Yield the batches with similarities that account for the class priors pi.
+    """Yield batches whose similarities take the class priors into account.
 
     Probabilities are the softmax of `scale` times the similarities. Adding log(pi_k) / scale to the
-    similarity of class k multiplies the probability of class k by pi_k, before normalisation.
+    similarity of class k multiplies its probability by its prior pi_k, before normalisation.
     """
     if isinstance(priors, str):
         batches = _all(batches)
@@ -100,7 +100,7 @@ def shares_line(priors: Tensor, class_names: Sequence[str], most: int = 5) -> st
 
 
 def _all(batches: Iterable[Scored]) -> list[Scored]:
-    """Return the batches as a list. Raises `LatteError` above `MOST_ENTRIES` similarities."""
+    """List the batches. Raises `LatteError` for more than `MOST_ENTRIES` similarities."""
     batches_so_far, entries = list[Scored](), 0
     for batch in batches:
         entries += batch.similarities.numel()

@@ -70,10 +70,10 @@ def _without_excluded(base: Node, change: Node) -> Node:
 
 
 def without_other_views(base: Node, change: Node) -> Node:
-    """Return `base` without settings of views that contradict `change`.
+    """Return `base` without the augmentation settings that contradict `change`.
 
-    `train.augment` and `augmentation` both define how views of training images are made. If
-    `change` has one of these keys, `base` loses the other. `augmentation: null` defines no views.
+    The keys `train.augment` and `augmentation` both define how training images are augmented. If
+    `change` has one of the keys, `base` loses the other. A null `augmentation` does not count.
     """
     component, train = change.child("augmentation"), base.child("train")
     if component is not None and component.value is not None:

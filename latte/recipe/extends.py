@@ -27,7 +27,7 @@ DEEPEST = 20
 
 @dataclass
 class RecipeFiles:
-    """Reader of a recipe's file and of its bases; each file is read once."""
+    """Reader of a recipe's file and of the recipes that it extends; each file is read once."""
 
     registry: Registry
     environment: Mapping[str, str]
@@ -37,7 +37,7 @@ class RecipeFiles:
     _broken: set[Origin] = field(default_factory=set)
 
     def read(self, path: Path) -> Node:
-        """Return the recipe in the file `path`, merged over its bases."""
+        """Return the recipe in the file `path`, merged over the recipes that it extends."""
         text = read_text(path, LARGEST_FILE)
         root = self._built(compose(text, str(path)), path, self.mistakes)
         if not isinstance(root.value, dict):
@@ -46,12 +46,12 @@ class RecipeFiles:
         return self._with_bases(root, path, (path,))
 
     def forget_replaced(self, root: Node) -> None:
-        """Drop mistakes in replaced values, which the merged recipe `root` does not contain."""
+        """Drop the mistakes in replaced values, which are not in the merged recipe `root`."""
         replaced = self._broken - _broken_origins(root)
         self.mistakes.found = [one for one in self.mistakes.found if one.origin not in replaced]
 
     def _with_bases(self, root: Node, path: Path, chain: tuple[Path, ...]) -> Node:
-        """Return the content `root` of the file `path`, merged over its bases in order."""
+        """Return the content `root` of the file `path`, merged over the recipes that it extends."""
         whole: Node | None = None
         for reference, place in _references(root):
             base = self._base(reference, path, chain, self.mistakes.where(reference.origin, place))
@@ -75,7 +75,7 @@ class RecipeFiles:
         return self.bases[found]
 
     def _base_tree(self, path: Path, where: str) -> Node:
-        """Return the recipe in the file `path`, which is a base of another recipe.
+        """Return the recipe in the file `path`, which another recipe extends.
 
         If the file is not a recipe, the error does not quote its content.
         """

@@ -82,7 +82,7 @@ class Mistakes:
         return f"{origin.position} {dotted((*self.prefix, *named))}".rstrip()
 
     def adopt(self, others: Mistakes) -> None:
-        """Add the mistakes of a control, except mistakes that were already found in the recipe."""
+        """Add the mistakes of a control (variant of the recipe), unless the recipe has them too."""
         known = {(mistake.path, mistake.error.what) for mistake in self.found}
         self.found += [
             mistake for mistake in others.found if (mistake.path, mistake.error.what) not in known

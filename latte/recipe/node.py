@@ -91,14 +91,14 @@ class Node:
         return Node({**entries, str(key): node}, self.origin)
 
     def without(self, keys: Container[str]) -> Node:
-        """Return a copy of a mapping without `keys`; other values are returned unchanged."""
+        """Return a copy of a mapping without `keys`; a list or scalar is returned unchanged."""
         if not isinstance(self.value, dict):
             return self
         entries = {key: node for key, node in self.value.items() if key not in keys}
         return Node(entries, self.origin)
 
     def mapped(self, change: Callable[[str | int, Node], Node]) -> Node:
-        """Return a copy in which `change(key, child)` replaces each child; a scalar has none."""
+        """Return a copy with each child replaced by `change(key, child)`; a scalar is unchanged."""
         if isinstance(self.value, dict):
             return Node({key: change(key, node) for key, node in self.value.items()}, self.origin)
         if isinstance(self.value, list):

@@ -148,7 +148,7 @@ class RecipeReader:
         return found
 
     def _refuse_duplicates(self, labelled: Sequence[tuple[str, KeyPath]]) -> None:
-        """Report labels that occur twice; results and files are named after labels."""
+        """Report components with the same name; results and files are named after components."""
         seen: set[str] = set()
         for label, path in labelled:
             if label in seen:
@@ -307,7 +307,7 @@ class RecipeReader:
         descriptions: Sequence[Listed],
         describers: Sequence[Listed],
     ) -> None:
-        """Report a `budget` if no labeler asks questions: it does not limit descriptions.
+        """Report a `budget` if no labeler asks questions, because it does not limit descriptions.
 
         Controls are not checked, because they inherit the recipe's budget. If the recipe has other
         mistakes, nothing is reported, because an invalid labeler may be one that asks questions.
@@ -337,7 +337,7 @@ class RecipeReader:
     def _are_incomplete(self, describers: Sequence[Listed]) -> bool:
         """Return True if the recipe has invalid describers, which `describers` does not contain.
 
-        An unknown name is then no mistake, because it may name an invalid describer.
+        If so, an unknown describer name is no mistake: it may belong to an invalid describer.
         """
         single, several = self.root.child("describer"), self.root.child("describers")
         written = int(holds_value(single))

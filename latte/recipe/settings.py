@@ -124,8 +124,8 @@ def _by_place(
 ) -> dict[KeyPath, list[ErrorDetails]]:
     """Group errors by key path, because pydantic reports one error per member of a union.
 
-    If one member of the union reports a wrong type, and another member an error deeper inside the
-    value, only the deeper error is kept.
+    If one member reports a wrong type for a value, and another member reports an error deeper
+    inside this value, only the deeper error is kept.
     """
     groups: dict[KeyPath, list[ErrorDetails]] = {}
     for error in errors:
@@ -144,7 +144,7 @@ def _is_misspelt_elsewhere(
 ) -> bool:
     """Return True if the required key at `place` is probably missing because it is misspelt.
 
-    Only the misspelt key is then reported, not the missing key.
+    If so, only the misspelt key is reported.
     """
     if not any(error["type"] == "missing" for error in errors):
         return False

@@ -131,7 +131,7 @@ def _from_shell(text: str) -> str:
 
 
 def _values(types: Sequence[Any], key: str) -> Iterator[Any]:
-    """Yield the possible types of the value at `key`, if the mapping has one of `types`."""
+    """Yield the possible types of the value at `key` in a mapping of one of the `types`."""
     for one in _members(types):
         if isinstance(one, type) and issubclass(one, BaseModel) and key in one.model_fields:
             field = one.model_fields[key]

@@ -98,7 +98,7 @@ class Adapted:
         return mean_similarities([member.classifier for member in self.members], features)
 
     def in_blocks(self, features: Sequence[Tensor]) -> Similarities:
-        """Return the similarities of all images; they are computed in blocks when they are used.
+        """Return the similarities of all images, computed in blocks when they are used.
 
         `features` are the features (N, D) of each learner.
         """

@@ -95,8 +95,8 @@ def _ask_all(
 ) -> tuple[dict[str, Plan], dict[str, GenerateResult]]:
     """Let the describers answer their requests, one describer after another.
 
-    Returns plans and results by the name of the describer. Each describer is closed before the next
-    one begins.
+    Returns plans and results by describer name. Each describer is closed before the next one
+    begins.
     """
     results, budget = {}, workspace.recipe.general.budget
     price = budget.cost if isinstance(budget, Budget) else None

@@ -153,10 +153,10 @@ def compare(
 ) -> list[Evaluation]:
     """Measure zero-shot CLIP, the adapted model, and the `candidate` if there is one.
 
-    The posterior has class probabilities only for training images. Test images that are also
-    training images measure the posterior; the other test images measure the classifiers. If all
-    test images have a posterior, they measure the classifiers too, as if the images were new. With
-    a `candidate`, only the candidate can have a posterior, and all test images measure all
+    The posterior has class probabilities only for training images. So it is measured on the test
+    images that are also training images, and the classifiers on the other test images. If there are
+    no others, the classifiers are measured on all test images, as if the images were new. With a
+    `candidate`, only the candidate can have a posterior, and all test images are used for the
     classifiers.
     """
     labels, classes = torch.tensor(images.labels), len(images.class_names)
@@ -189,11 +189,11 @@ def compare(
 
 
 def split_rows(own: OwnImages | None, keys: Sequence[str]) -> tuple[Tensor, Tensor]:
-    """Return two lists of test images, by index: one measures the classifier, one the posterior.
+    """Return the indices of test images for measuring the classifier, and for the posterior.
 
-    Test images that are also training images measure the posterior. The other test images, or all
-    if there are no others, measure the classifier. `keys` are the content hashes of the test
-    images.
+    The posterior is measured on the test images that are also training images. The classifier is
+    measured on the other test images, or on all if there are no others. `keys` are the content
+    hashes of the test images.
     """
     known = [False] * len(keys) if own is None else [row is not None for row in own.rows(keys)]
     answered = torch.tensor(known, dtype=torch.bool)

@@ -1,8 +1,7 @@
 """Disk cache of frozen-CLIP features: each image and text is encoded once, for all runs.
 
-The last bit of a feature can depend on the other images in its batch. If an image folder grows
-between runs, old and new images are encoded in separate batches. Their features can then differ in
-the last bit from a run that encodes the whole folder at once.
+The last bit of a feature can depend on the other images in its batch. So if an image folder grows
+between runs, features can differ in the last bit from a run that encodes the whole folder at once.
 """
 
 from __future__ import annotations

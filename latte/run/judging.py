@@ -96,8 +96,8 @@ def unlike_posterior(candidate: Adapted, zero_shot: ZeroShot, posterior: Posteri
     Guards see the posterior's labels of the training images, but `predict` uses the classifier for
     new images. On seven labelled sets and their subsets, the classifier of a fitted mixture agreed
     with the posterior on at least 94 % of the training images, and on at least as many as zero-shot
-    CLIP did. If the share is below `LEAST_AGREEMENT` times zero-shot CLIP's share, something is
-    wrong, such as the order of rows.
+    CLIP did. A share below `LEAST_AGREEMENT` times zero-shot CLIP's share indicates a mistake, such
+    as a wrong order of rows.
     """
     labels = posterior.labels[:, 0].cpu()
     own = candidate.in_blocks([zero_shot.training] * len(candidate.members)).labels()

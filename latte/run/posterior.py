@@ -33,7 +33,7 @@ class OwnImages:
 
     @cached_property
     def _rows(self) -> dict[str, int]:
-        """Row of the posterior by content hash; images with equal content have the first row."""
+        """Row of the posterior for each content hash: the first row, if several have the hash."""
         return {key: row for row, key in reversed([*enumerate(self.keys)])}
 
     @cached_property
@@ -44,7 +44,7 @@ class OwnImages:
         return calibrated(self.posterior.probabilities, self.exponent)
 
     def rows(self, keys: Sequence[str | None]) -> list[int | None]:
-        """Return the row of the posterior for each content hash; None for other images."""
+        """Return the row of the posterior for each content hash; None for an unknown hash."""
         return [None if key is None else self._rows.get(key) for key in keys]
 
     def prediction(

@@ -60,9 +60,9 @@ def check_models(recipe: Recipe, registry: Registry) -> None:
 def check_dataset(recipe: Recipe, registry: Registry) -> Dataset[Any] | None:
     """List the images of the recipe's dataset; return the dataset, or None if it was not checked.
 
-    Datasets of plugins are not checked, because opening them may be slow. Raises `LatteError` if
-    paths, class names or lists of images are wrong. A shipped recipe raises it only if the user set
-    an option of the dataset by `--set` or an environment variable.
+    Datasets of plugins are not checked. Raises `LatteError` if paths, class names or lists of
+    images are wrong. For a shipped recipe, it is raised only if the user set an option of the
+    dataset by `--set` or an environment variable.
     """
     if recipe.dataset.distribution != BUILTIN_DISTRIBUTION:
         return None
@@ -90,7 +90,7 @@ def check_trainables(recipe: Recipe, registry: Registry) -> None:
 
 @contextmanager
 def naming_line(recipe: Recipe, learner: int = 0) -> Iterator[None]:
-    """Complete a `LatteError` about a recipe's key by the file and line in which the key is set.
+    """Add the file and line of a recipe's key to a `LatteError` about this key.
 
     A key of the learner with index `learner` takes precedence over a key of the whole recipe.
     """

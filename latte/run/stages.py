@@ -49,7 +49,7 @@ class Job:
         )
 
     def reusable(self, stage: str) -> StageRecord | None:
-        """Return the record of a finished stage whose fingerprint has not changed, or None."""
+        """Return the record of a finished stage, or None if the stage must run (again)."""
         record = self.workspace.folder.finished(stage)
         if record is None or record.fingerprint != self.fingerprints[stage]:
             return None
@@ -99,7 +99,7 @@ def _encode(job: Job) -> Sequence[Path]:
 
 
 def _describe(job: Job) -> Sequence[Path]:
-    """Generate texts; write `descriptions.jsonl`, and how many texts gates filtered out."""
+    """Generate texts; write them, and the number of texts that gates filtered out."""
     folder, gates = job.workspace.folder, job.workspace.recipe.gates
     bank = describe(job.workspace, job.images, job.zero_shot, job.ask_again)
     if bank is not None:

@@ -74,8 +74,8 @@ def plan_sweep(
 ) -> list[PlannedRun]:
     """Return all distinct runs, ordered by recipe, then values, then seed.
 
-    If `seeds` is empty, each recipe keeps its own seed. A setting is not applied to a recipe that
-    lacks its key, if another recipe has the key. Raises `RecipeErrors` with all mistakes.
+    If `seeds` is empty, each recipe keeps its own seed. A setting whose key only some recipes have
+    is applied only to these recipes. Raises `RecipeErrors` with all mistakes.
     """
     if seeds and any(key_of(setting) == _SEED for setting in settings):
         raise LatteError(

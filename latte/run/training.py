@@ -186,7 +186,7 @@ def training_start(
 ) -> TrainingStart:
     """Return the data that labelers and aggregators receive before training.
 
-    If `texts` is None, an image's zero-shot class name stands in for texts about the image.
+    If `texts` is None, the text feature of an image is the feature of its zero-shot class.
     """
     device = workspace.device
     classes, labels = zero_shot.class_features, zero_shot.zero_shot_labels

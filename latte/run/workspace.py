@@ -163,7 +163,7 @@ class Workspace:
         return Listeners([(one.label, self.build(one)) for one in chosen], self.progress)
 
     def build(self, choice: Choice, options: Any = None) -> Any:
-        """Build the component that `choice` names; if given, `options` replace the recipe's."""
+        """Build the component that `choice` names; if given, `options` replace its options."""
         return self.registry.build(choice, options or choice.options, self.context)
 
 
@@ -196,7 +196,7 @@ def saved_recipe(run: FinishedRun, registry: Registry, overrides: Sequence[str] 
 def load_recipe_or_saved(path: Path, registry: Registry, overrides: Sequence[str]) -> Recipe:
     """Load a recipe file, which may also be the `recipe.yaml` of a run folder.
 
-    In that case, new runs are written beside the run folder, unless `overrides` set `output`.
+    New runs of a run folder's recipe are beside this folder, unless `overrides` set `output`.
     """
     folder = RunFolder(path.absolute().parent)
     if path.name != folder.recipe.name or not folder.source.is_file():

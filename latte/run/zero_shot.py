@@ -242,7 +242,7 @@ def _mean(features: Tensor, known: Tensor, rows: Tensor) -> Tensor:
     """Return the normalised mean (N, D) of the features of each image's texts.
 
     `rows` (N, V) are the indices of each image's texts, padded with `ABSENT`. `features` (U, D) are
-    the features of the texts with the indices `known` (U,), which are sorted.
+    the features of the texts with the sorted indices `known` (U,).
     """
     total = features.new_zeros(len(rows), features.shape[1])
     for column in rows.unbind(1):
