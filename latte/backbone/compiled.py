@@ -1,9 +1,9 @@
 """Compile blocks of a transformer with torch.compile.
 
-Functions are compiled, not modules, so the names of a model's weights stay as they are. All blocks
-of a tower share one compiled function. Each tensor shape is compiled separately. A kernel for many
-shapes would depend on the shape that comes first. A resumed run may start with another shape, so
-its results might differ. Compiled blocks have not been tested on a GPU.
+Functions are compiled, not modules, so names of weights do not change. All blocks of a tower share
+one compiled function. Each tensor shape is compiled separately: a kernel for many shapes would
+depend on the first shape, and a resumed run, which may start with another shape, might not be
+bit-identical. Compiled blocks have not been tested on a GPU.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def compiled_for(transformer: torch.nn.Module, function: FunctionT) -> FunctionT
     """Return `function`, compiled if the transformer has a compile mode and gradients are recorded.
 
     Passes without gradients are not compiled, so that the trained model gives the same features as
-    its saved copy. Torch cannot compile while a dispatch mode, such as the FLOP counter of
-    `--profile`, is active.
+    its saved copy. `function` is also returned unchanged inside a dispatch mode of torch, such as
+    the FLOP counter of `--profile`.
     """
     mode: CompileMode | None = getattr(transformer, _MODE, None)
     if mode is None or not torch.is_grad_enabled() or _is_intercepted():

@@ -1,4 +1,4 @@
-"""The component `open_clip`, which loads the built-in backbone; importing it loads no torch."""
+"""The component `open_clip`, which loads the built-in backbone. Its import loads no torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class OpenClip(BackboneLoader[BackboneSettings]):
     """Loads models of open_clip: by name, from a folder, from the hub, or from a plugin."""
 
     def check(self) -> None:
-        """Check the options without a download. Raises `LatteError` for an error in them."""
+        """Raise `LatteError` for errors in the options that show without a download."""
         from latte.backbone.source import check_model
 
         context = self.context
@@ -50,7 +50,7 @@ class OpenClip(BackboneLoader[BackboneSettings]):
 
     @classmethod
     def load_saved(cls, folder: Path, device: str) -> Backbone:
-        """Return the model in `folder`, which open_clip opens as `local-dir:FOLDER`."""
+        """Load the model from `folder`, a model folder of open_clip."""
         from latte.backbone.load import load_backbone
 
         return load_backbone(

@@ -65,7 +65,7 @@ class ClassTexts:
 
     @cached_property
     def _places(self) -> Tensor:
-        """Sentence indices (C, V) of each class, padded with the index of a row of zeros."""
+        """Indices (C, V) of each class's sentences, padded with the index of a row of zeros."""
         most = max(len(sentences) for sentences in self.of_class)
         places = torch.full((len(self.of_class), most), len(self.sentences))
         there = torch.arange(most) < torch.tensor([[len(one)] for one in self.of_class])
@@ -178,11 +178,11 @@ def encode_text_states(
     progress: Progress,
     device: torch.device,
 ) -> Tensor:
-    """Run M distinct texts through the text tower's frozen layers; return all outputs (T, W).
+    """Return the outputs (T, W), on `device`, of the text tower's frozen layers for M texts.
 
-    `lengths` (M,) is the number of output rows of each text; T is their sum. If the run has several
-    processes, they divide the texts, and each gets all outputs. Raises `LatteError` if an output is
-    zero or not finite.
+    Texts are distinct. `lengths` (M,) is the number of output rows of each text; T is their sum. If
+    the run has several processes, they divide the texts, and each gets all outputs. Raises
+    `LatteError` if an output is zero or not finite.
     """
     own, starts = distributed.share(range(len(texts))), starts_of(lengths)
     states = torch.zeros(int(lengths.sum()), trunk.width, device=device)

@@ -167,8 +167,7 @@ def _ask(repository: str, file: str, revision: str | None = None) -> None:
 def _call_within(seconds: float, call: Callable[[], object]) -> None:
     """Call `call` in a thread; raise its error, or `TimeoutError` if it takes more than `seconds`.
 
-    The timeout of an HTTP request is not enough: it starts again for each address of the host, and
-    does not include the DNS look-up.
+    An HTTP timeout would start again for each address of the host, and exclude the DNS look-up.
     """
     errors: list[Exception] = []
 

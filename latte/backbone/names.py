@@ -41,7 +41,7 @@ def model_config(name: str) -> dict[str, Any] | None:
 
 
 def weight_tag(name: str, tag: str) -> Mapping[str, Any]:
-    """Return source and pixel format that open_clip lists for pretrained weights; empty if none."""
+    """Return open_clip's entry for pretrained weights (source, pixel format); empty if unknown."""
     found: Mapping[str, Any] = pretrained().get_pretrained_cfg(name, tag)
     return found
 

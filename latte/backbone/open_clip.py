@@ -80,7 +80,7 @@ class OpenClipBackbone(ModuleBackbone):
         *,
         text_in_folder: bool = False,
     ) -> None:
-        """Wrap an open_clip `model` in fp32, its `model_cfg`, and open_clip's tokenizer.
+        """Wrap an fp32 `model` of open_clip, with its configuration (`model_cfg`) and tokenizer.
 
         `text_in_folder` is true if the text tower is a Hugging Face model whose configuration is in
         the model folder.
@@ -107,7 +107,7 @@ class OpenClipBackbone(ModuleBackbone):
         self._memory_format = _memory_format(model.visual)
 
     def architecture(self) -> Any:
-        """Return the model's configuration without folder paths, which do not identify it."""
+        """Return the model's configuration without folder paths, which do not affect outputs."""
         config = exported_config(self.config)
         if self._text_in_folder:
             del config["text_cfg"]["hf_model_name"]
@@ -320,9 +320,9 @@ def _pixel_format(preprocess: Mapping[str, Any]) -> PixelFormat:
 
 
 def exported_config(config: Mapping[str, Any], text_folder: Path | None = None) -> dict[str, Any]:
-    """Return a copy of `config` (`model_cfg`) that names no pretrained weights.
+    """Return a copy of `config` (`model_cfg`) with which no tower downloads pretrained weights.
 
-    If `text_folder` is given, the Hugging Face text tower is loaded from this folder.
+    If `text_folder` is given, the configuration of a Hugging Face text tower is read from it.
     """
     exported = copy.deepcopy(dict(config))
     exported["quick_gelu"] = bool(exported.get("quick_gelu", False))

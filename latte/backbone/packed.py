@@ -94,7 +94,7 @@ def run_first_blocks(transformer: Any, states: Tensor, packing: Packing, count: 
 
 
 def starts_of(lengths: Tensor) -> Tensor:
-    """Return the index (N,) of each packed sequence's first row, from all `lengths` (N,)."""
+    """Return the index (N,) of each packed sequence's first row; `lengths` (N,) counts its rows."""
     return lengths.cumsum(0) - lengths
 
 
@@ -192,7 +192,10 @@ def _groups(rows: Tensor, packing: Packing) -> Sequence[tuple[Tensor, tuple[int,
 
 
 def _heads(rows: Tensor, count: int, length: int, kinds: int, heads: int) -> tuple[Tensor, ...]:
-    """Split queries, keys or values (count * length, kinds * W) into attention heads."""
+    """Split `rows` (count * length, kinds * W) into attention heads.
+
+    Returns `kinds` tensors (count, heads, length, W / heads), for example keys and values.
+    """
     return rows.view(count, length, kinds, heads, -1).permute(2, 0, 3, 1, 4).unbind()
 
 
@@ -214,7 +217,7 @@ def is_vision_transformer(visual: Any) -> bool:
 
 
 def class_token_of(visual: Any, states: Tensor, start: int = 0) -> Tensor:
-    """Run `states` (B, L, W) through image blocks from `start`; return class tokens (B, W)."""
+    """Run `states` (B, L, W) through the blocks from index `start`; return class tokens (B, W)."""
     rows, packing = _image_rows(states)
     return visual.ln_post(run_blocks(visual.transformer, rows, packing, start))  # type: ignore[no-any-return]
 

@@ -58,7 +58,8 @@ def find_model(
 ) -> ModelSource:
     """Return the model that `settings` names, after downloading files that are not cached.
 
-    Raises `LatteError` if a name, tag, folder, file or download cannot be found.
+    Raises `LatteError` if a name, tag, folder or file does not exist, a download fails, or the
+    model's configuration is unsafe.
     """
     schema, _, rest = settings.model.partition(":")
     brings_weights = settings.model.startswith(BRING_WEIGHTS)
@@ -89,7 +90,7 @@ def find_model(
 def check_model(
     settings: BackboneSettings, *, base_dir: Path, model_folder: Callable[[str], Path]
 ) -> None:
-    """Check the settings without a download. Raises `LatteError` for an error in them."""
+    """Raise `LatteError` for errors in the settings that show without a download."""
     tag, name = settings.pretrained, settings.model.replace("/", "-")
     if settings.model.startswith(HUB):
         needs_download = tag is None

@@ -167,7 +167,7 @@ def packed_outputs(
 def states_after_blocks(
     model: nn.Module, rows: Tensor, lengths: Tensor, start: int = 0, *, at_once: bool = False
 ) -> Tensor:
-    """Run text blocks from `start` and the final norm; return one output row per text (M, W).
+    """Run the text blocks from index `start` and the final norm; return one row per text (M, W).
 
     `rows` (T, W) are the outputs of all earlier blocks, one row per token.
     """

@@ -1,9 +1,9 @@
 """Several processes that work on one run together, started by `torchrun`.
 
 Each process does every `world_size`-th item of a large task; then results are gathered. Only the
-main process writes files and prints. Waiting for another process has no time limit and uses
-torchrun's key-value store. An exchange of tensors fails after `patience` seconds. Importing this
-package does not import torch.
+main process writes files and prints. Barriers wait without a time limit, in torchrun's key-value
+store; an exchange of tensors fails after `LATTE_PATIENCE` seconds. Importing this package does not
+import torch.
 """
 
 from latte.distributed.group import (

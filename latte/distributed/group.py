@@ -1,7 +1,7 @@
 """Functions for several processes of one run: ranks, barriers, exchange of values and tensors.
 
-Names are as in torch.distributed. If the run has only one process, no function waits, and an
-exchange returns the value of this process.
+Names are as in torch.distributed. If the run has only one process, no function waits for others,
+and an exchange returns the value of this process.
 """
 
 from __future__ import annotations

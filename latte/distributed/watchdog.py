@@ -35,7 +35,7 @@ class EndedElsewhere(LatteError):  # noqa: N818 - another process has the error
 
 
 def error_to_report(store: Any, rank: int, error: BaseException) -> BaseException:
-    """Return the error to raise in process `rank`, so that only one process of a run reports it.
+    """Return the error to raise in process `rank`, so that only one process reports an error.
 
     All processes but the first that fails get `EndedElsewhere`. If the failed process hosted the
     key-value store, which then cannot be reached, every process reports its own error.

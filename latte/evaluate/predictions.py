@@ -193,9 +193,9 @@ NO_LABEL = -1
 def with_unknown(rows: Iterable[Prediction], below: float) -> Iterator[Prediction]:
     """Put the class `NONE_OF_THEM` first in rows of images that seem to show no known class.
 
-    In these rows, `match` (probability that the likeliest class fits) is less than `below`. Without
-    `match`, the highest score is used, which is the usual baseline (Hendrycks and Gimpel 2017). The
-    last class is removed, so that rows keep their length.
+    These are rows whose `match` (probability that the likeliest class fits) is less than `below`. A
+    row without `match` is judged by its highest score, the usual baseline (Hendrycks and Gimpel
+    2017). The last class is removed, so that rows keep their length.
     """
     for row in rows:
         best = row.classes[0]

@@ -25,7 +25,8 @@ def estimate_priors(
 
     `posteriors` p_ik (N, C) of images i and classes k should be calibrated. All priors pi_k start
     equal. Each step computes q_ik = p_ik pi_k, normalised over k, and sets pi_k to the mean of q_ik
-    over i. The steps end when no prior changes by more than 1e-6. If N is 0, priors stay equal.
+    over i. Steps end when no prior changes by more than 1e-6, or after 1000 steps. If N is 0,
+    priors stay equal.
 
     If `labels` (N, K) are given, `posteriors` (N, K) has only the probabilities of these K classes
     of each image, and `classes` is C.

@@ -275,10 +275,10 @@ class GroupDescription(AskedDescription[GroupT]):
 
     @property
     def correct_images(self) -> int | None:
-        """Number of images per group that truly show its class; None groups by zero-shot label."""
+        """Number of images in a group that truly show its class; if None, no true label is used."""
         return self.options.correct
 
     @property
     def groups_per_class(self) -> int | None:
-        """Number of groups sampled per zero-shot label; None samples one group per image."""
+        """Number of groups sampled per zero-shot label; if None, one group per image."""
         return self.options.groups_per_class

@@ -1,4 +1,4 @@
-"""LatteCLIP's dynamic feature mixer: weigh texts by the margin of the nearest class."""
+"""LatteCLIP's dynamic feature mixer: weigh each text by the margin between its nearest classes."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ def mix_descriptions(
 ) -> Tensor:
     """Return the weighted mean (B, D) of text features over several descriptions.
 
-    `texts` has features (B, D) and `weights` a number (default 1), both by description name. The
-    weight of a text is the number of its description times the text's margin (`margin_weights`). If
-    `classifier` is None, margins are not used.
+    `texts` maps names of descriptions to features (B, D), and `weights` maps them to numbers (1 if
+    absent). The weight of a text is this number times its margin (see `margin_weights`), or the
+    number alone if `classifier` is None.
 
     Example:
         >>> import torch

@@ -47,9 +47,9 @@ class LabelerPrototypes(PrototypeAggregator[NoOptions]):
     def supervise(
         self, stream: LabelStream, texts: Mapping[str, Tensor], image_features: Tensor
     ) -> Supervision:
-        """Return the classifier, and one target (B, D) per image.
+        """Return the classifier and the targets (B, D) of B images.
 
-        The target is the classifier's row for the image's label, scaled to unit length. If a class
+        A target is the classifier's row for the image's label, scaled to unit length. If a class
         has several rows, the row with the highest score for the image is used.
         """
         rows = self._rows_of(stream.labels, image_features)

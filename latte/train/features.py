@@ -107,7 +107,7 @@ class CachedTexts:
         self.names = frozenset(names)
 
     def look_up(self, rows: Tensor, step: int) -> Tensor:
-        """Return unit features (B, D) of the texts with the indices `rows` (B,), on the CPU."""
+        """Return unit features (B, D) of texts, given their indices `rows` (B,) on the CPU."""
         return self._features.index_select(0, rows.to(self._features.device, non_blocking=True))
 
     def state(self) -> dict[str, Tensor]:
@@ -119,7 +119,7 @@ class CachedTexts:
 
 
 class RefreshedTexts(CachedTexts):
-    """Cache of text features that are computed again when they are `lifetime` steps old."""
+    """Cache of text features. If a feature is `lifetime` steps old, it is computed again on use."""
 
     def __init__(
         self,

@@ -72,7 +72,7 @@ class Learner:
 
     @property
     def needs_pixels(self) -> bool:
-        """True if steps encode images from pixels; False if features or outputs are cached."""
+        """True if steps encode images from pixels; False if steps use a cache."""
         return self.constant_features is None and self.image_states is None
 
     def encode_images(self, indices: Tensor, pixels: Tensor | None) -> Tensor:

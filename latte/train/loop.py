@@ -125,7 +125,7 @@ def _start(training: Training, progress: Progress) -> None:
 def _reuses_images(training: Training) -> bool:
     """Return True if a cache of the frozen layers' outputs for images saves encoding.
 
-    Without random views, caching is also worth it if it takes equally much encoding.
+    Without random views, the result is True even if the cache needs equally much encoding.
     """
     if views := training.settings.views:
         return training.total_steps > views * training.steps_per_epoch
@@ -135,7 +135,7 @@ def _reuses_images(training: Training) -> bool:
 def _reuses_texts(training: Training) -> bool:
     """Return True if caching the frozen layers' outputs for all texts costs no extra encoding.
 
-    An epoch uses one text per image and description, even if there are several.
+    An epoch uses one text per image and description, so a short training may not need all texts.
     """
     inputs = training.inputs
     variants = [
@@ -188,7 +188,7 @@ def _batches(training: Training, epoch: int) -> list[Tensor]:
 
 
 def _encode_views(training: Training, view: int, progress: Progress) -> None:
-    """Cache the frozen layers' outputs of all images for the random view number `view`."""
+    """Use the frozen layers' outputs for view number `view` of all images; compute them once."""
     count = len(training.images)
     for learner in training.learners:
         cached = learner.cached_views

@@ -194,10 +194,9 @@ def _fits_on_gpu(
 
 
 def _largest_views(training: Training, learner: Learner, count: int) -> tuple[Tensor, Tensor]:
-    """Return `count` views of the largest images, and a tensor as large as other views in memory.
+    """Return `count` views of the largest images, and a tensor that fills a side stream's memory.
 
-    During a step, a side stream already makes later batches of views. The second tensor occupies
-    the memory that this stream reserves.
+    During a step, the side stream makes later batches of views, so its memory is not free.
     """
     side, device = learner.backbone.pixel_format.size, learner.device
     views = training.device_views if count else None
@@ -265,7 +264,7 @@ def activation_bytes(learner: Learner, one: LargestStep, pixels: Tensor | None =
 
 @contextmanager
 def _saved_tensors(learner: Learner, stored: dict[int, int]) -> Iterator[None]:
-    """Record the address and bytes of each storage that autograd saves, except of weights."""
+    """Record address and bytes of each storage that autograd saves; weights are left out."""
     weights = {value.untyped_storage().data_ptr() for value in learner.backbone.state().values()}
 
     def pack(tensor: Tensor) -> Tensor:

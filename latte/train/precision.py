@@ -70,7 +70,7 @@ def backward_in(arithmetic: Arithmetic) -> AbstractContextManager[Any]:
 
 @contextmanager
 def fp32_products(mode: Literal["ieee", "tf32"]) -> Iterator[None]:
-    """Make CUDA compute products of fp32 tensors in fp32 (`ieee`) or TF32 in the `with` block."""
+    """Make CUDA multiply and convolve fp32 tensors in fp32 (`ieee`) or TF32 in the `with` block."""
     before = _read_modes()
     try:
         _write_modes((mode, mode, mode))
@@ -106,8 +106,8 @@ def _write_modes(modes: _Modes) -> None:
 class LossScaler(torch.amp.GradScaler):
     """Multiplies the loss by a factor so that small fp16 gradients do not become 0.
 
-    If a gradient is not finite, the step is skipped and the factor is halved. After 2000 steps with
-    finite gradients, the factor is doubled. For other arithmetic than fp16, the scaler is inactive.
+    If a gradient is not finite, the step is skipped and the factor is halved. After 2000 successive
+    steps with finite gradients, the factor is doubled. The scaler is active for fp16 only.
     """
 
     def __init__(self, arithmetic: Arithmetic, device: torch.device) -> None:

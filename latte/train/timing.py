@@ -91,7 +91,7 @@ class Stopwatch:
 
     @contextmanager
     def step(self, images: int) -> Iterator[None]:
-        """Measure a training step on `images` images; part `LABELS` gets all other time."""
+        """Measure a training step on `images` images; `LABELS` gets time outside other parts."""
         number = self.steps + 1
         with self.part(LABELS), ExitStack() as stack:
             if number == _COUNTED_STEP:
@@ -113,7 +113,7 @@ class Stopwatch:
         self._pending, self._pending_cpu = defaultdict(float), 0.0
 
     def close(self) -> None:
-        """Stop measuring: count the time of the open part, and write the trace if there is one."""
+        """Add the elapsed time to the current part; end and write the trace, if there is one."""
         profiler, self._profiler = self._profiler, None
         if profiler is not None and self._trace is not None:
             profiler.stop()
@@ -148,7 +148,7 @@ _OFF = nullcontext()
 
 @contextmanager
 def measuring(watch: Stopwatch) -> Iterator[None]:
-    """Make `watch` measure all training steps inside the `with` block."""
+    """Make `watch` measure all parts of training, also outside steps, inside the `with` block."""
     global _running
     before, _running = _running, watch
     try:

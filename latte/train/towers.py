@@ -125,8 +125,8 @@ class SharedTowers:
     def _backward_through_towers(self) -> None:
         """Propagate the gradients of this process's features through the towers.
 
-        The backward pass starts at sum(features * gradients), whose derivative by the features is
-        `gradients`.
+        Runs the backward pass of sum(features * gradients), whose derivative with respect to the
+        features is `gradients`.
         """
         with backward_in(self._learner.arithmetic):
             products = [
