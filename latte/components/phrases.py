@@ -109,7 +109,7 @@ def standard_scores(similarities: Tensor) -> Tensor:
 
 
 def threshold_score(phrases: int) -> float:
-    """Return the least z-score of a phrase that is used, for a section of P = `phrases` phrases.
+    """Return the z-score that a phrase must reach, in a section of P = `phrases` phrases.
 
     The largest of P z-scores is at most sqrt(P - 1), so small sections need a lower threshold.
     """

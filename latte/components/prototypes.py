@@ -136,8 +136,8 @@ class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
     def update(self, supervisions: Sequence[Supervision]) -> None:
         """Set each class's prototype to the weighted mean of its targets, scaled to unit length.
 
-        The targets of all label streams count: an image with the same class in two streams counts
-        twice. A class without an image of positive weight keeps its prototype.
+        The targets of all label streams (sources of labels) count: an image with the same class in
+        two streams counts twice. A class without an image of positive weight keeps its prototype.
         """
         sums = torch.zeros_like(self._prototypes)
         for supervision in supervisions:
@@ -149,7 +149,7 @@ class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
         self._prototypes = torch.where(lengths > 0, sums / lengths, self._prototypes)
 
     def on_epoch_start(self, info: EpochInfo, learner: str) -> None:
-        """Store the prototypes; with `margins: epoch_start`, they weigh the texts in this epoch."""
+        """Store the prototypes, which weigh the epoch's texts if `margins` is `epoch_start`."""
         self._epoch_start_prototypes = self._prototypes
 
     def state(self) -> dict[str, Tensor]:
@@ -279,7 +279,7 @@ def anchored_prototypes(
 
 
 def _assigned(features: Tensor, prototypes: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    """Return the sum of probabilities (C, 1) and the sum of weighted features (C, D) per class.
+    """Return each class's sums over the images: probabilities (C, 1), weighted features (C, D).
 
     The weight of an image's feature is the image's probability for the class.
     """

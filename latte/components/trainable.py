@@ -81,7 +81,7 @@ class LastBlocks(Trainable[LastBlocksOptions]):
 
 
 class _Peft(Trainable[OptionsT]):
-    """Base class for parameters that the library peft adds and merges into the model later."""
+    """Base class for parameters that peft adds before training, and merges into the model after."""
 
     _tuner: Any = None
 

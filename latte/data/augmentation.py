@@ -89,7 +89,7 @@ def _sample_jitter(
 
 
 def rounded_amount(change: ColourChange, amount: float) -> float:
-    """Round the amount of a hue shift to 256ths of a turn, as torchvision does.
+    """Convert a hue shift from turns to whole 256ths of a turn, as torchvision does.
 
     Amounts of other changes are returned unchanged.
     """

@@ -42,7 +42,7 @@ class ImageCache:
     def get(self, index: int) -> Image.Image:
         """Return a copy of image `index` as RGB.
 
-        Raises `UnreadableImageError`, or `LatteError` if the image has changed since the scan.
+        Raises `UnreadableImageError`, or `LatteError` if the image changed after it was scanned.
         """
         cached = self.store.get(self._name(index))
         if cached is not None:

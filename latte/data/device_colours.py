@@ -32,8 +32,8 @@ def plan_changes(augmentations: Sequence[Augmentation]) -> dict[str, Tensor]:
     hue shift, in any order. A conversion to gray may follow. `order` (B,) sorts the views, and
     `back` (B,) restores their order. `steps K` (M, 1) are the hue shifts of the M views that have
     K blends before the shift. `factor K` (M, 1, 1), `weights K` (M, 1, 3) and `contrast K`
-    (M, 1, 1) describe blend K of the first M sorted views. `gray` (M,) are the indices of the M
-    sorted views that become gray.
+    (M, 1, 1) describe blend K (from 0) of the first M sorted views. `gray` (M,) are the indices of
+    the M sorted views that become gray.
     """
     sorts = [_sort_key(one) for one in augmentations]
     order = sorted(range(len(augmentations)), key=sorts.__getitem__)
@@ -78,7 +78,7 @@ def change_colours(views: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
 
 
 def _sort_key(augmentation: Augmentation) -> tuple[int, int]:
-    """Return a view's sort key: blends before its hue shift, then minus the number of blends.
+    """Return a view's sort key (b, -n): b of its n blends come before its hue shift.
 
     Views without a hue shift come last.
     """
@@ -92,7 +92,7 @@ def _sort_key(augmentation: Augmentation) -> tuple[int, int]:
 def _hue_steps(augmentations: Sequence[Augmentation]) -> Tensor:
     """Return hue shifts (M, 1) to add to 24-bit HSV colours, whose upper 8 bits are the hue.
 
-    The sum of colour and shift is an index into a table of all colours. Shifts are negative,
+    The sum of colour and shift is an index into a table of all colours. A full turn is subtracted,
     because an index may be negative, but must not be beyond the table's end.
     """
     shifts = [dict(one.changes)[ColourChange.HUE] for one in augmentations]
@@ -160,7 +160,7 @@ def _shift_hue(pixels: Tensor, steps: Tensor, places: Tensor) -> None:
 
 @lru_cache(maxsize=1)
 def _hue_tables(device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return tables of all 24-bit colours: from RGB to HSV (2^24,), and to RGB (2^24, 3)."""
+    """Return two tables of all 24-bit colours: RGB to HSV (2^24,), and HSV to RGB (2^24, 3)."""
     to_hsv, from_hsv = [], []
     for first in range(0, _COLOURS, _CHUNK):
         colours = torch.arange(first, first + _CHUNK, device=device, dtype=torch.int32)

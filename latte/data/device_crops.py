@@ -106,7 +106,10 @@ def resized_crops(
 def _parts(
     order: Sequence[int], boxes: Sequence[Box], size: int, most_bytes: int
 ) -> Iterator[list[int]]:
-    """Split `order` (crops, sorted by longer side) into parts of at most `most_bytes` of memory."""
+    """Split `order` (crops, sorted by longer side) into parts of at most `most_bytes` of memory.
+
+    A part of a single crop may take more.
+    """
     part: list[int] = []
     for row in order:
         side = max(boxes[row][2:])
@@ -159,13 +162,12 @@ def _plan(
 
 
 def _taps(lengths: numpy.typing.NDArray[numpy.int64], size: int) -> dict[str, Tensor]:
-    """Return the taps of each resized pixel, if M rows are resized to `size` pixels.
+    """Return the taps (source pixels) of each resized pixel, if M rows are resized to `size`.
 
-    The taps are the pixels on which a resized pixel depends. `lengths` (M,) are the rows' lengths.
-    `first` (M, size, 1) is the index of the first tap. `there` (M, size, 1) is the number of pixels
-    from the first tap to the end of the row. `distance` (M, size, 1) is the position of the first
-    tap relative to the centre of the resized pixel. `step` (M, 1, 1) is the distance between
-    adjacent taps. `distance` and `step` are in units of `_cubic`.
+    `lengths` (M,) are the rows' lengths. `first` (M, size, 1) is the index of the first tap.
+    `there` (M, size, 1) is the number of pixels from the first tap to the end of the row.
+    `distance` (M, size, 1) is the position of the first tap relative to the centre of the resized
+    pixel, and `step` (M, 1, 1) the distance between adjacent taps. Both are scaled for `_cubic`.
     """
     scale = (lengths / size)[:, None]
     wider = numpy.maximum(scale, 1.0)
@@ -183,8 +185,8 @@ def _taps(lengths: numpy.typing.NDArray[numpy.int64], size: int) -> dict[str, Te
 def _weights(one: CropPass, tensors: Mapping[str, Tensor], size: int) -> tuple[Tensor, Tensor]:
     """Return the resizing weights (B, size, side) along both axes; 0 after the end of a row.
 
-    As in Pillow, weights are values of Keys' cubic kernel. The kernel is widened if a row shrinks,
-    and cut off at the ends of the row.
+    As in Pillow, weights are values of Keys' cubic kernel, divided by their sum. The kernel is
+    widened if a row shrinks, and cut off at the ends of the row.
     """
     taps = tensors["taps"]
     weights = _cubic(torch.addcmul(tensors["distance"], tensors["step"], taps))

@@ -109,7 +109,7 @@ class DeviceViews:
         """Make views of `images` with the augmentations of `view`.
 
         If `side` (a second CUDA stream) is given, it makes the views of the next batch while this
-        batch is in use. The views are bit-identical.
+        batch is in use. The views are bit-identical with and without it.
         """
         self._view = view
         self._images = images

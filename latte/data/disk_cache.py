@@ -50,7 +50,7 @@ _DECODER = f"{PIL.__version__}-{features.version('jpg')}"
 
 
 def bound_from_environment() -> int:
-    """Return the size limit in bytes; `LatteError` for an invalid `LATTE_IMAGE_CACHE` (GiB)."""
+    """Return the limit `LATTE_IMAGE_CACHE` (GiB) in bytes; raise `LatteError` if it is invalid."""
     without = "keep decoded images in memory alone"
     found = positive_number(os.environ, _VARIABLE, _DEFAULT_GIBIBYTES, "GiB", without=without)
     return int(found * 1024**3)
@@ -270,7 +270,7 @@ class _PixelFileWriter:
     """A pixel file that is being written; other processes see it after `seal`."""
 
     def __init__(self, path: Path, room: int) -> None:
-        """Allocate `room` bytes on disk, so that other processes count them towards the limit."""
+        """Create a file of `room` bytes, which other processes count towards the limit."""
         self._path = path
         self._temporary = temporary_beside(path)
         self._room = room - _TRAILER.size

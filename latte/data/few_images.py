@@ -11,8 +11,7 @@ _ROUND = 100
 def warn_of_few(images: int, names: int, whole: int | None = None) -> str | None:
     """Return a warning if there are too few images for `names` class names, else None.
 
-    With the option `--limit`, `images` is the number of images that it leaves, and `whole` the
-    number in the folder.
+    If the option `--limit` left `images` images, `whole` is the number of images in the folder.
     """
     if images >= LEAST_PER_NAME * names:
         return None

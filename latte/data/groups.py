@@ -33,8 +33,8 @@ def draw_class_groups(labels: Tensor, size: int, groups: int, seed: int) -> tupl
 
     From labels (N,) int64, return groups (G, size) of image indices, ordered by label, and the
     index (N,) of each image's group. Groups are sampled as in `draw_groups`. A label has at most as
-    many groups as images. Images are assigned to groups at random and evenly, so each group gets at
-    least one. A group need not contain the images that are assigned to it.
+    many groups as images. Images are assigned at random and evenly to the groups of their label, so
+    each group gets at least one. A group need not contain the images that are assigned to it.
     """
     counts = labels.bincount()
     shared = counts.clamp(max=groups)
@@ -65,9 +65,9 @@ def distinct_ranks(available: Tensor, uniform: Tensor) -> Tensor:
 
     The random numbers `uniform` (N, size) in [0, 1) determine the result. Numbers repeat only if
     `available` is less than `size`. Otherwise each number is uniform among the free numbers, which
-    do not occur earlier in the row. It is found in two steps. First, an index into the sorted free
-    numbers is drawn. Then, for each earlier number in ascending order, 1 is added to the index if
-    the index is not below that number.
+    do not occur earlier in the row. First, an index into the sorted free numbers is drawn. Then,
+    for each earlier number in ascending order, 1 is added to the index if the index is not below
+    that number.
     """
     size = uniform.shape[1]
     repeats = available < size
@@ -90,8 +90,8 @@ def draw_oracle_groups(
     The group of an image has, in random order, `correct` images whose true class is the image's
     zero-shot label, and `size - correct` wrong images. Wrong images are those with the same
     zero-shot label; if these are too few, the rest has another zero-shot label and another true
-    class. Images repeat only if there are too few. A class without correct images has
-    groups of wrong images only, and vice versa.
+    class. Images repeat only if there are too few. A class without correct images has groups of
+    wrong images only, and a class without wrong images has groups of correct images only.
 
     Source: LatteCLIP, supplementary material, table 1, which does not say how wrong images are
     chosen.

@@ -50,7 +50,7 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 class UnreadableImageError(LatteError):
-    """Error for bytes that are not an image or are a damaged image; `reason` is one line."""
+    """Error for an image that cannot be read or decoded; `reason` is one line."""
 
     def __init__(self, reason: str, *, where: str | None = None) -> None:
         super().__init__(reason, where=where)
@@ -141,7 +141,7 @@ def upright_rgb(image: Image.Image) -> Image.Image:
 
 
 class CheckedImage(ImageReference):
-    """Reference to a scanned image; reading it fails if the image has changed since the scan."""
+    """Reference to an image with a known content; reading it fails if the content has changed."""
 
     __slots__ = ("_image", "_key")
     _image: ImageReference

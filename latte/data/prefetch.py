@@ -34,8 +34,8 @@ def ordered_map(
 ) -> Generator[ResultT, None, None]:
     """Yield `function` of each item, in order, with at most `ahead` results pending.
 
-    An exception of `function` is raised when its result is due. Closing the iterator
-    cancels calls that have not begun, and waits for the others.
+    An exception of `function` is raised when its result is due. Closing the iterator cancels calls
+    that have not begun, and waits for the others.
     """
     pending: deque[Future[ResultT]] = deque()
     remaining = iter(items)
@@ -53,7 +53,7 @@ def ordered_map(
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """Copy `tensor` to `device`, through pinned memory to a CUDA GPU."""
+    """Copy `tensor` to `device`; a copy to a CUDA GPU uses pinned memory."""
     if device.type == "cuda" and tensor.device.type == "cpu":
         tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)

@@ -56,8 +56,8 @@ def scan_images(
 ) -> Scan:
     """Read and decode every image on a few threads; `name` labels the progress bar.
 
-    Pixels are cached for training: in `disk`, or else up to `max_bytes` of them in memory.
-    An image whose key is in `verified` is decoded only when its pixels are first needed. Unreadable
+    Pixels are cached for training: in `disk`, or else up to `max_bytes` of them in memory. An image
+    whose content hash is in `verified` is decoded only when its pixels are first needed. Unreadable
     images raise no error; they are listed in `skipped`. In a distributed run, each process reads
     some of the images, and returns the scan of all images.
     """
@@ -99,9 +99,9 @@ def write_skipped(path: Path, skipped: Sequence[SkippedImage], column: str = "id
 def _read(
     image: ImageReference, verified: Collection[str], store: PixelStore
 ) -> tuple[str | None, str, Pixels | None]:
-    """Read an image; return its key, the reason if it is unreadable, and its pixels.
+    """Read an image; return its content hash, why it is unreadable, and its pixels.
 
-    The pixels are None if they are in `store`, or if the key is in `verified`.
+    The pixels are None if they are in `store`, or if the hash is in `verified`.
     """
     try:
         data = read_image(image)

@@ -61,7 +61,7 @@ class SideStream:
         remaining: Iterator[ItemT],
         current: torch.cuda.Stream,
     ) -> tuple[ResultT, torch.cuda.Event] | None:
-        """Start the next result; return it and a CUDA event of its end. None without more items."""
+        """Start the next result; return it and the CUDA event of its end. None after the last."""
         for item in remaining:
             self._stream.wait_stream(current)
             with torch.cuda.stream(self._stream):

@@ -61,7 +61,7 @@ class TrainingView:
 
     A component `augmentation` can make other views. Source: LatteCLIP's released training
     transform (open_clip's `simclr_jitter_gray` variant). A view depends on (seed, epoch, index)
-    alone: it is the same in any batch, with any number of threads, and after a run was resumed.
+    alone: it is the same in any batch, with any number of threads, and in a resumed run.
     """
 
     def __init__(
@@ -76,11 +76,11 @@ class TrainingView:
         self.seed = seed
 
     def __call__(self, image: Image.Image, index: int, epoch: int) -> Tensor:
-        """Return the random view of `image` (RGB), training image `index`: (3, S, S) float32."""
+        """Return the training view of `image` (RGB), training image `index`: (3, S, S) float32."""
         return normalise(self.pixels(image, index, epoch)[None], self.pixel_format)[0]
 
     def pixels(self, image: Image.Image, index: int, epoch: int) -> Tensor:
-        """Return the random view of `image` before normalisation: (3, S, S) uint8."""
+        """Return the training view of `image` before normalisation: (3, S, S) uint8."""
         if self.augment is None:
             return evaluation_pixels(image, self.pixel_format)
         if isinstance(self.augment, ImageAugmentation):

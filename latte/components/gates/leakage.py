@@ -71,8 +71,7 @@ class NameFinder:
     Other spellings, synonyms, names without letters or digits, and names in scripts without spaces
     between words are not found.
 
-    Building the finder takes time linear in the number of classes; the time of a search depends
-    only on the length of the text.
+    The time of a search depends only on the length of the text.
     """
 
     def __init__(self, class_names: Sequence[str]) -> None:
@@ -92,7 +91,7 @@ class NameFinder:
         """Cache of `_called` for single words; texts have most of their words in common."""
 
     def found(self, text: str) -> Iterator[frozenset[str]]:
-        """Find class names in `text` from left to right; yield the classes that have each name."""
+        """Find class names in `text`, from left to right; yield the classes with each name."""
         written = words(text)
         place = 0
         while place < len(written):

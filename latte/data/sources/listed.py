@@ -206,5 +206,5 @@ def by_id(images: Iterable[ImageReference]) -> tuple[ImageReference, ...]:
 
 
 def labelled_by_id(images: Sequence[LabelledImage]) -> tuple[LabelledImage, ...]:
-    """Sort labelled images by id, as `by_id` sorts images without labels."""
+    """Sort labelled images by id."""
     return tuple(sorted(images, key=lambda labelled: labelled.image.id))

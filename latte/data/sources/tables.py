@@ -14,7 +14,7 @@ from latte.io.paths import read_text, some
 
 
 class MissingColumnError(LatteError):
-    """Error for a file that lacks a column; the hint lists the columns of the file.
+    """Error for a row that lacks a required column; the hint lists the columns that it has.
 
     Example:
         >>> from latte.api.sources import MissingColumnError
@@ -118,9 +118,8 @@ def csv_rows(file: Path) -> Iterator[Row]:
 def csv_cells(file: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield line number and cells of each row of a CSV file, without empty rows.
 
-    If the first row has no comma, semicolons or else tabs separate the cells. Tabs also separate
-    the cells of a `.tsv` file with a tab in its first row. Raises `LatteError` at malformed
-    content.
+    The separator is the comma if the first row has one, else the semicolon, else the tab. In a
+    `.tsv` file, it is the tab if the first row has one. Raises `LatteError` at malformed content.
     """
     text = read_text(file)
     separators = "\t,;" if file.suffix.lower() == ".tsv" else ",;\t"

@@ -28,7 +28,7 @@ _SENTENCES = {
 
 
 class LeftOut:
-    """Counts of files that are not read as images, by suffix, although some may be images.
+    """Counts, by suffix, of files that are not read as images; some of them may be images.
 
     Example:
         >>> from pathlib import Path
@@ -134,7 +134,7 @@ def iterate_images(
     unlisted: Callable[[LatteError], None] | None = None,
     left_out: LeftOut | None = None,
 ) -> Iterator[Path]:
-    """Yield the files below `root` with an image suffix; add all other files to `left_out`."""
+    """Yield visible files below `root` with an image suffix; add the others to `left_out`."""
     for path in files_below(root, unlisted):
         if path.suffix.lower() in IMAGE_SUFFIXES:
             yield path
@@ -157,9 +157,9 @@ def list_folders(root: Path) -> list[Path]:
 
 
 def files_below(root: Path, unlisted: Callable[[LatteError], None] | None = None) -> Iterator[Path]:
-    """Yield all entries below `root` that are neither hidden nor folders; linked folders come last.
+    """Yield all visible entries below `root` that are no folders; linked folders come last.
 
-    Folders are sorted by name, in chunks of 10,000 entries to bound the memory. `unlisted` is
+    A folder is sorted by name, in chunks of 10,000 entries to bound the memory. `unlisted` is
     called with a `LatteError` for each folder that cannot be listed; without it, the error is
     raised.
     """

@@ -22,7 +22,7 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class Finding:
-    """One result of a check; an `error` means that the dataset differs from the published one."""
+    """One result of a check; a dataset with an `error` cannot be used as it is."""
 
     level: Literal["error", "warning", "ok"]
     what: str
@@ -40,7 +40,7 @@ def check(facts: Facts, root: Path, split: str | None = None) -> list[Finding]:
 
 
 def usable(findings: list[Finding]) -> bool:
-    """Return True if no finding is an error, so that a run uses the dataset as published."""
+    """Return True if no finding is an error, so that a run can use the dataset."""
     return all(finding.level != "error" for finding in findings)
 
 
@@ -139,7 +139,7 @@ MADE_BY = "made_by"
 
 
 def split_digest(splits: Splits) -> str:
-    """Return a digest of a split's paths, labels and class names; train and val are one set."""
+    """Return a digest of paths, labels and class names; train and val count as one split."""
     lines = [
         f"{'test' if split == 'test' else 'training'}\t{entry.path}\t{entry.label}\t{entry.name}"
         for split, entries in splits.items()

@@ -42,7 +42,7 @@ def default_root(facts: Facts) -> Path | None:
 def find_root(facts: Facts, chosen: Path | None, where: str) -> Path:
     """Return the dataset's folder: `chosen`, or by default the one below `LATTE_DATA`.
 
-    Raises `LatteError` if the folder does not exist.
+    Raises `LatteError` if neither is set, or if the folder does not exist.
     """
     root = chosen or default_root(facts)
     if root is None:

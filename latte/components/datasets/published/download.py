@@ -236,7 +236,7 @@ def _fetch_all(
 
 
 def _fetch(file: RemoteFile, part: Path, progress: Progress) -> None:
-    """Send one request for the missing bytes. Raises one of `_CUT` if the response is cut off."""
+    """Request the missing bytes once. Raises one of `_CUT` if the request fails or is cut off."""
     have, watch = _size(part), Watch()
     request = urllib.request.Request(file.url, headers={"User-Agent": "latte"})
     if have:
@@ -304,7 +304,7 @@ def _check_size(file: RemoteFile, size: int) -> None:
 
 
 def _verify(path: Path, file: RemoteFile) -> None:
-    """Raise `LatteError` for a wrong checksum; an unfinished download is then deleted."""
+    """Raise `LatteError` for a wrong checksum; a file that was just downloaded is deleted."""
     if file.md5 is None:
         return
     with path.open("rb") as content:

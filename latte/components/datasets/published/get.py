@@ -51,7 +51,7 @@ def get_dataset(
     *,
     archives: Callable[[Facts], Sequence[RemoteFile]] = remote_files,
 ) -> None:
-    """Download a dataset's missing files to `root`, and make a split file if there is none.
+    """Download missing files to `root` and make a missing split file, as far as possible.
 
     Prints what must be done by hand. Archives are deleted after they are unpacked; other existing
     files are not changed.

@@ -182,7 +182,7 @@ def _label(labels: Mapping[str, int], name: str, file: Path) -> int:
 
 
 def _lines(file: Path, pattern: str) -> list[tuple[str, ...]]:
-    """Return each line of `file`, and the groups of the regular expression `pattern` in it.
+    """Return for each line of `file` the line and the groups of the regular expression `pattern`.
 
     Empty lines and comments are skipped.
     """
