@@ -43,7 +43,7 @@ class PixelFormat:
 class Trunk:
     """An image tower in two parts: its frozen first layers, then its other layers.
 
-    The outputs of the frozen layers are called states. latte computes them once per image.
+    The outputs of the frozen layers, called states, are cached: see `Backbone.image_trunk`.
 
     Attributes:
         width: Width W of the states.
@@ -151,23 +151,23 @@ class Backbone(ABC):
         """
 
     def count_cut(self, texts: Sequence[str]) -> int:
-        """Return the number of texts that are too long, so that the text tower ignores their end.
+        """Return the number of texts whose end the text tower ignores because they are too long.
 
-        latte calls this method once before training and warns if the result is above 0.
+        latte calls this method before training and warns if the result is above 0.
         """
         return 0
 
     @property
     @abstractmethod
     def logit_scale(self) -> Tensor:
-        """Factor of cosine similarities (shape `()`), the exponential of CLIP's parameter.
+        """Scalar (shape `()`) that multiplies cosine similarities; exponential of CLIP's parameter.
 
-        The factor carries a gradient if the parameter is trainable.
+        The scalar carries a gradient if the parameter is trainable.
         """
 
     @property
     def logit_bias(self) -> Tensor | None:
-        """Scalar that a sigmoid model (SigLIP) adds to its logits; None for other models."""
+        """Scalar (shape `()`) that a sigmoid model (SigLIP) adds to its logits; else None."""
         return None
 
     @abstractmethod
@@ -189,16 +189,16 @@ class Backbone(ABC):
     def image_trunk(self) -> Trunk | None:
         """Return the image tower split into frozen and other layers; None if it is not split.
 
-        latte calls this method after the trainable parameters have been chosen, and computes the
-        outputs of the frozen layers once per image instead of in every step. The frozen layers must
-        therefore be deterministic: no dropout. The default returns None.
+        latte calls this method after the trainable parameters have been chosen. latte caches
+        the outputs of the frozen layers if they fit into memory, unless each epoch has new random
+        views. So the frozen layers must be deterministic: no dropout. The default returns None.
         """
         return None
 
     def text_trunk(self) -> TextTrunk | None:
         """Return the text tower split into frozen and other layers; None if it is not split.
 
-        The outputs of the frozen layers are computed once per distinct text; see `image_trunk`.
+        The outputs of the frozen layers are cached per distinct text; see `image_trunk`.
         """
         return None
 
@@ -207,7 +207,7 @@ class Backbone(ABC):
 
         The features are those of `encode_images` before normalisation. PyTorch must be able to
         trace the module for any B. The module of a copy (`fork`) must use the weights of the copy.
-        The default returns None, so that `latte export --format onnx` is not possible.
+        The default returns None: `latte export --format onnx` is then not possible.
         """
         return None
 

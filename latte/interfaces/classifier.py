@@ -39,7 +39,7 @@ class Classifier:
 
     @property
     def classes(self) -> int:
-        """Number of classes C, cached per tensor `owners`, because reading it waits for the GPU."""
+        """Number of classes C; cached, because reading `owners` waits for the GPU."""
         known = _known_numbers()
         if self.owners not in known:
             known[self.owners] = int(self.owners.max()) + 1

@@ -106,7 +106,7 @@ class Context:
         frozen_clip: Returns the frozen CLIP, which is loaded at the first call. Do not train it:
             all components share it.
         model_folder: Returns the model folder that a plugin registered under the given name, for
-            options such as `plugin:NAME`. Raises `LatteError` for an unknown name.
+            option values such as `plugin:NAME`. Raises `LatteError` for an unknown name.
 
     Example:
         >>> from pathlib import Path

@@ -158,7 +158,7 @@ class Dataset(Component[OptionsT]):
 
 
 class ImageAugmentation(Component[OptionsT]):
-    """Makes random views (augmented copies) of training images; replaces latte's `train.augment`.
+    """Makes random views (augmented copies) of training images, instead of `train.augment`.
 
     Example:
         >>> import numpy, torch
@@ -175,6 +175,6 @@ class ImageAugmentation(Component[OptionsT]):
     def view(self, image: Image.Image, size: int, random: Random) -> Tensor:
         """Return one random view of `image` (RGB) as a uint8 tensor (3, size, size).
 
-        Draw random numbers from `random` only. Recipe seed, epoch and image determine its seed, so
-        that resumed runs have the same views. Several threads call this method.
+        Draw random numbers from `random` only, which is seeded by recipe seed, epoch and image. So
+        resumed runs have the same views. Several threads call this method.
         """

@@ -63,8 +63,9 @@ class Describer(Component[OptionsT]):
 
         Raise an exception for a temporary failure: the engine asks again, in smaller batches, and
         waits between attempts. The exception discards all answers of the call. If answers cost
-        money, cache them, or return 1 as `batch_size`. An `AttributeError`, `TypeError`,
-        `NameError`, `ImportError` or `AssertionError` counts as a bug, and ends the run.
+        money, cache them, or return 1 as `batch_size`. A `LatteError` ends the run. After an
+        `AttributeError`, `TypeError`, `NameError`, `ImportError` or `AssertionError`, a request is
+        not repeated; three such requests before the first answer end the run.
         """
 
     def choose(self, requests: Sequence[ChoiceRequest]) -> Sequence[Choice | Refusal]:
@@ -116,8 +117,8 @@ class DescriptionType(Component[OptionsT]):
     def correct_images(self) -> int | None:
         """Number of images per group whose true label is the group's class, for ablations.
 
-        None samples groups without true labels. For a number, one of the options that
-        `Options.oracle_options` lists must be set.
+        None samples groups without true labels. A number is allowed only if one of
+        `Options.oracle_options` is set.
         """
         return None
 

@@ -58,7 +58,7 @@ class HeldBack:
         description: The description's name in the recipe.
         gate: The gate's name in the recipe.
         texts: Number of texts before the first gate.
-        held_back: Number of texts that this gate held back, after all earlier gates.
+        held_back: Number of texts that this gate held back and that earlier gates let pass.
         reason: Reason for holding back `example`; None if no text was held back.
         example: The first text that was held back; None if no text was held back.
 

@@ -50,8 +50,8 @@ class PrototypeAggregator(Component[OptionsT]):
     Attributes:
         class_features_refresh: When the engine encodes the C class texts again with the learner's
             text tower, and calls `refresh_class_features`. `start`: never; the features passed
-            to `start()` stay in use. `epoch`: before every epoch and at the end of training,
-            without gradient. `step`: before every step, with gradient, and at the end of training.
+            to `start()` stay in use. `epoch`: before every epoch but the first, and after training,
+            without gradient. `step`: before every step, with gradient, and after training.
 
     Example:
         >>> import torch
@@ -120,7 +120,7 @@ class Loss(Component[OptionsT]):
     Attributes:
         requires: Field of `Supervision` that this loss reads.
         sigmoid: True if the loss needs `Supervision.logit_bias`, which only sigmoid models have.
-            latte then rejects softmax models. If False, latte warns of sigmoid models.
+            latte then rejects softmax models. If False, latte warns when it trains sigmoid models.
 
     Example:
         >>> from latte.api import Loss, NoOptions
@@ -139,7 +139,7 @@ class Loss(Component[OptionsT]):
 
         Create the parameters in `__init__`, on `context.device`. The learner's optimiser trains
         them at the learning rate of the backbone. Checkpoints contain them, the saved model does
-        not. `metrics.jsonl` records each scalar parameter as `loss.NAME`.
+        not. `metrics.jsonl` records each parameter with one element as `loss.NAME`.
 
         Example:
             >>> import torch

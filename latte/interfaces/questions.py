@@ -102,10 +102,10 @@ class Choice:
 
 @dataclass(frozen=True)
 class ChoiceRequest:
-    """Question with 2 to 26 options, about up to `Describer.max_images` images or one grid image.
+    """Question with 2 to 26 options about 1 to `Describer.max_images` images, or one grid image.
 
     Options in another order make a new question. White space in options is collapsed. Raises
-    `LatteError` for too few or too many options, and for empty or equal options.
+    `LatteError` for too few, too many, empty or equal options.
 
     Attributes:
         options: Class names or short texts, in the order in which the describer sees them.
@@ -159,7 +159,7 @@ class ChoiceRequest:
     def choice(self, weights: Sequence[float]) -> Choice:
         """Return a `Choice` with probabilities proportional to `weights`, one weight per letter.
 
-        Raises `ValueError` for a wrong number of weights, a negative or infinite weight, or only
+        Raises `ValueError` for a wrong number of weights, a negative or non-finite weight, or only
         zeros.
         """
         total = sum(weights)
@@ -314,7 +314,7 @@ class Questions(Protocol):
         """
 
     def note(self, purpose: str, *, kept: int, contradictory: int) -> None:
-        """Report numbers of images or clusters whose two answers agree or contradict each other."""
+        """Report how many images or clusters got two equal (`kept`) or contradictory answers."""
 
     def note_reliability(self, sentence: str) -> None:
         """Report in one sentence how reliable the describer is, or why its answers are ignored."""

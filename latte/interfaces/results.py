@@ -289,10 +289,10 @@ class RunResults:
         metrics: Lines of `metrics.jsonl`; the key `event` is `step` or `epoch`.
         evaluations: Evaluations of zero-shot CLIP, the adapted model, then control runs; empty if
             the dataset has no evaluation split. The evaluation `candidate` shows an adapted model
-            that the guard did not accept in full. Test images that are also training images are
-            classified by the posterior (class probabilities of training images), if there is one.
-            Their evaluations have names that end with `OWN_IMAGES`. All others use the remaining
-            test images, or all test images if none remain.
+            that the guard did not accept in full. If there is a posterior (class probabilities of
+            training images), evaluations with the suffix `OWN_IMAGES` measure it and zero-shot
+            CLIP on test images that are also training images. All others then use the remaining
+            test images, or all test images if none remain or there is a `candidate`.
         gallery: Random sample of the training images, chosen with the run's seed.
         pseudo_label_counts: Two numbers of training images per class, in label order: images with
             this zero-shot label, and images with this adapted label.
@@ -381,7 +381,7 @@ class Reporter(Component[OptionsT]):
         """
 
     def on_epoch_end(self, epoch: Figures) -> None:
-        """Called after an epoch; if evaluated, `values` has `top1`, `confidence` and `margin`."""
+        """Called after an epoch; if measured, `values` has `top1`, `confidence` and `margin`."""
 
     def on_stage_end(self, stage: StageEnd) -> None:
         """Called after each stage; for a reused stage, `on_stage_start` is not called before."""

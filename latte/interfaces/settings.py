@@ -171,7 +171,7 @@ class TrainSettings(Options):
         return views
 
     def view_of(self, epoch: int) -> int:
-        """Return the index (from 0) of the random view that every image has in `epoch`."""
+        """Return the index (from 0) of the random view that each image gets in `epoch`."""
         return epoch if self.views is None else epoch % self.views
 
     @property

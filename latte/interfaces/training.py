@@ -55,11 +55,11 @@ class TrainingStart:
             CLIP. Row i is the feature of the text about training image i, or about its group. If
             there are several texts, row i is their normalised mean. The first call encodes
             the texts.
-        texts: Maps labels (N,) of the training images to a mapping: description name to text
-            features (N, D) of the frozen CLIP, in the recipe's order. The argument `texts` of
-            `PrototypeAggregator.supervise` has the same form. For a description of scope `class`,
-            row i is the text feature of the class `labels[i]`. For other scopes, the features equal
-            `description_features`.
+        texts: Maps labels (N,) of the training images to text features (N, D) of the frozen CLIP, a
+            mapping by description name in the recipe's order, like the argument `texts` of
+            `PrototypeAggregator.supervise`. For a description of scope `class`, row i is the text
+            feature of the class `labels[i]`. For other scopes, the features equal
+            `description_features`. The first call encodes the texts.
         description_weights: Weight of each description, by name, for mixing texts; 1 if absent.
         corrections: (N,) int64, on the run's device: class that a person gave to the image, or -1;
             None if the recipe has no corrections. The engine puts these classes into all label

@@ -92,7 +92,7 @@ def without_secrets(value: Any) -> Any:
 
 
 def printable(text: str) -> str:
-    """Replace all characters that UTF-8, HTML or a terminal cannot show by U+FFFD."""
+    """Put U+FFFD in place of all characters that UTF-8, HTML or a terminal cannot show."""
     return _UNPRINTABLE.sub("\ufffd", text)
 
 

@@ -41,7 +41,7 @@ _MARK = "# latte adapt replaces this file until you edit it: "
 
 @dataclass(frozen=True)
 class Proposal:
-    """Recipe file that was not run yet, with the findings and choices that led to it."""
+    """Recipe file that has not been run yet, with the findings and choices that led to it."""
 
     recipe: Path
     output: Path

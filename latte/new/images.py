@@ -161,8 +161,6 @@ def _names_beside(root: Path, evaluation: Path) -> tuple[str, ...]:
 def _dataset(
     root: Path, classes: Path | Sequence[str] | None, evaluation: Path | None
 ) -> Dataset[Any]:
-    """Return the dataset that the recipe will name."""
-
     def no_clip() -> None:
         raise LatteError("nothing is encoded here")
 
@@ -182,7 +180,6 @@ def _dataset(
 
 
 def _check_class_folders(root: Path, context: Context) -> None:
-    """Raise a `LatteError` with a hint at `--classes` if sub-folders of `root` are no classes."""
     try:
         read_classes(CLASS_FOLDERS, root, context)
     except LatteError as error:

@@ -35,7 +35,7 @@ class Machine:
         return f"{self.name}{memory}"
 
     def minutes(self, seconds: float) -> float:
-        """Return minutes on all CPU cores for work of `seconds` on one core; 0 on a GPU."""
+        """Return minutes in which all CPU cores do work of `seconds` on one core; 0 on a GPU."""
         return 0.0 if self.device == "cuda" else seconds / self.cores / 60
 
 

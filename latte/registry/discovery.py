@@ -195,7 +195,6 @@ def _check_entry_point(one: _Installed, installed: Sequence[_Installed]) -> None
 
 
 def _declarations(plugin: ModuleType) -> tuple[object, ...]:
-    """Return the declarations (specs) that the plugin's hook functions return."""
     manager = pluggy.PluginManager("latte")
     manager.add_hookspecs(Hooks)
     known = [hook for hook in vars(Hooks) if not hook.startswith("_")]

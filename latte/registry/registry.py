@@ -125,7 +125,7 @@ class Registry:
         return loaded
 
     def build(self, registered: Registered, options: Options, context: Context) -> Component[Any]:
-        """Create the component; exceptions but `LatteError` get a note with the package's name."""
+        """Create the component; add the package's name as a note to errors except `LatteError`."""
         component = self.load(registered)
         try:
             return component(options, context)

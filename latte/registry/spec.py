@@ -123,7 +123,7 @@ Status = Literal["ok", "broken", "incompatible", "blocked", "disabled"]
 
 @dataclass(frozen=True)
 class Plugin:
-    """An installed package that declares components, even if loading it failed."""
+    """An installed package of components or commands, whether it was loaded or not."""
 
     key: str
     """Name of the package's entry point, which is also the name of its import package."""
