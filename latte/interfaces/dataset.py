@@ -136,7 +136,11 @@ class Dataset(Component[OptionsT]):
         """Return the N images to adapt to, sorted by id."""
 
     def evaluation_images(self) -> Sequence[LabelledImage]:
-        """Return labelled images that training never sees; empty if there are none."""
+        """Return labelled images for measuring accuracy; empty if there are none.
+
+        Training never reads their labels. Do not return training images: accuracy on training
+        images says little about new images.
+        """
         return ()
 
     def audit_labels(self) -> Mapping[str, int]:
