@@ -102,7 +102,7 @@ def cleaning() -> list[Any]:
 
 
 def lower_case() -> list[Any]:
-    """Return normalizers that join white space and lower-case texts as Python does."""
+    """Return normalizers that collapse white space, and convert to lower case as Python does."""
     from tokenizers import Regex, normalizers
 
     return [

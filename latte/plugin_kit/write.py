@@ -1,4 +1,4 @@
-"""Write the files of a new plugin from templates; its pip package determines all names."""
+"""Write the files of a new plugin from templates."""
 
 from __future__ import annotations
 

@@ -108,13 +108,13 @@ class Predictor:
     ) -> Iterator[Prediction]:
         """Yield predictions in the order of the images, while the next images are read.
 
-        Memory does not grow with the number of images, except with `priors="auto"`. The classifier
-        predicts all images except files with the same content as a training image. Such a file gets
-        the class that a person gave to the training image. If no person gave a class, but the run
-        has a posterior (class probabilities of all training images together), the file gets the
-        posterior's classes, which may be fewer than `top_k`. In both cases `Prediction.source` is
-        `own`. A Pillow image is never recognised as a training image, because its pixels may have
-        been changed. So its prediction can differ from the prediction for its file.
+        Memory does not grow with the number of images, except with `priors="auto"`.
+
+        A file with the same content as a training image gets the class that a person gave to the
+        training image. Without such a class, it gets the classes of the run's posterior (class
+        probabilities of all training images together), if the run has one; they may be fewer than
+        `top_k`. In both cases, `Prediction.source` is `own`. The classifier predicts all other
+        files, and all Pillow images, because their pixels may have been changed.
 
         Args:
             images: a file, a folder (with everything below it), a Pillow image, or an iterable or

@@ -41,7 +41,7 @@ class Sorter:
     ) -> None:
         """Prepare to sort images into sub-folders of `folder`.
 
-        `warn` is called once: for the first image that an earlier call put into another sub-folder.
+        `warn` is called for the first image that is already in another sub-folder.
         """
         self.folder = folder
         self.counts: Counter[str] = Counter()
@@ -110,7 +110,7 @@ class Sorter:
         raise LatteError("other files have all names for this image", where=str(folder / name))
 
     def _count_elsewhere(self, image: Path, key: str, folder: Path) -> None:
-        """Count the image if an earlier call put it into another sub-folder than `folder`.
+        """Count the image if a sub-folder other than `folder` already contained it.
 
         The first such image causes a warning.
         """
@@ -157,7 +157,7 @@ def refuse_inside(folder: Path, images: str) -> None:
 
 
 def _possible_names(image: Path, key: str) -> Iterator[str]:
-    """Yield file names to try: the image's own name, then two that end with its content hash."""
+    """Yield file names to try: the image's own name, then the name with a hash of the content."""
     suffix = shortened(image.suffix, LONGEST_NAME // 4)
     stem = shortened(image.stem, LONGEST_NAME - len(os.fsencode(suffix)) - len(key) - 1)
     yield f"{stem}{suffix}"

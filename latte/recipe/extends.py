@@ -46,7 +46,7 @@ class RecipeFiles:
         return self._with_bases(root, path, (path,))
 
     def forget_replaced(self, root: Node) -> None:
-        """Drop the mistakes in replaced values, which are not in the merged recipe `root`."""
+        """Drop the mistakes in values that the merged recipe `root` does not contain."""
         replaced = self._broken - _broken_origins(root)
         self.mistakes.found = [one for one in self.mistakes.found if one.origin not in replaced]
 

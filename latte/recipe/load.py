@@ -142,8 +142,8 @@ def _named(component: str) -> Node:
 def resolved_data(recipe: Recipe, registry: Registry, root: Node) -> dict[str, Any]:
     """Return `recipe` without controls as plain data; loading these data gives the same recipe.
 
-    `root` is the recipe as written. If it has a list with only one learner or describer, the result
-    has a list, too.
+    `root` is the recipe as written. The result has the key `learners` or `describers` only if
+    `root` has it.
     """
 
     def component(choice: Choice) -> dict[str, Any]:

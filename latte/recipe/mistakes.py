@@ -72,7 +72,10 @@ class Mistakes:
         self.found.append(Mistake(origin, path, error))
 
     def add_at(self, path: KeyPath, what: str, hint: str | None = None) -> None:
-        """Report a mistake at `path`; if `path` is absent, in the line of its nearest ancestor."""
+        """Report a mistake at `path`.
+
+        If the recipe lacks `path`, the message has the line of the nearest existing ancestor.
+        """
         assert self.root is not None, "the recipe is read before its sections are checked"
         self.add(deepest(self.root, path).origin, path, what, hint)
 

@@ -224,8 +224,8 @@ class RecipeReader:
     def _check_oracle(self, is_allowed: bool, descriptions: Sequence[Listed]) -> None:
         """Check that the recipe has `oracle: true` if, and only if, an option uses true labels.
 
-        An unneeded `oracle: true` is reported only if nothing else is wrong. Otherwise it may be
-        needed by an invalid description, which `descriptions` does not contain.
+        An unneeded `oracle: true` is reported only if there are no other mistakes, because an
+        invalid description, which is missing from `descriptions`, may need it.
         """
         paths = [
             (*path, key)
@@ -307,10 +307,10 @@ class RecipeReader:
         descriptions: Sequence[Listed],
         describers: Sequence[Listed],
     ) -> None:
-        """Report a `budget` if no labeler asks questions, because it does not limit descriptions.
+        """Report a `budget` if no labeler asks questions: a budget does not limit descriptions.
 
         Controls are not checked, because they inherit the recipe's budget. If the recipe has other
-        mistakes, nothing is reported, because an invalid labeler may be one that asks questions.
+        mistakes, nothing is reported, because an invalid labeler may ask questions.
         """
         asked = [choice.label for choice, _ in descriptions if _scope(choice) != "class"]
         obeys = any(choice.options.questions_to is not None for choice, _ in labels)
@@ -327,7 +327,7 @@ class RecipeReader:
         )
 
     def _askers(self) -> Iterator[str]:
-        """Return the names of installed labelers that ask questions; skip broken plugins."""
+        """Yield the names of installed labelers that ask questions; skip broken plugins."""
         for registered in self.registry.all("labeler"):
             with suppress(LatteError):
                 model = self.registry.options_model(registered)
@@ -335,7 +335,7 @@ class RecipeReader:
                     yield registered.spec.name
 
     def _are_incomplete(self, describers: Sequence[Listed]) -> bool:
-        """Return True if the recipe has invalid describers, which `describers` does not contain.
+        """Return True if invalid describers of the recipe are missing from `describers`.
 
         If so, an unknown describer name is no mistake: it may belong to an invalid describer.
         """

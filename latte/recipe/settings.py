@@ -207,7 +207,7 @@ def models_in(annotation: Any) -> list[type[BaseModel]]:
 
 
 def check_requirement(text: str) -> None:
-    """Raise `LatteError` if the package that `text` names is missing or has another version."""
+    """Raise `LatteError` if a requirement such as `latte-tiny>=0.1` is invalid or not met."""
     try:
         requirement = Requirement(text)
     except InvalidRequirement:

@@ -92,9 +92,9 @@ def with_shell_paths(node: Node, *types: Any) -> Node:
     """Return a copy of `node` in which paths from environment variables are absolute.
 
     A path that begins with a variable's value, such as `${NAME}/photos`, is relative to the working
-    directory. Other paths are relative to the recipe: `photos/${NAME}`, and the default in
-    `${NAME:-default}`. `types` are the possible types of the value: `Path` and text marked with
-    `IsPath` are paths.
+    directory. `photos/${NAME}` and the default in `${NAME:-default}` are relative to the recipe,
+    and stay unchanged. `types` are the types that the value may have. A value is a path if its type
+    is `Path`, or text marked with `IsPath`.
     """
     if isinstance(node.value, list):
         items = _arguments(types, (list, tuple))
@@ -141,7 +141,10 @@ def _values(types: Sequence[Any], key: str) -> Iterator[Any]:
 
 
 def _arguments(types: Sequence[Any], kinds: tuple[Any, ...]) -> list[Any]:
-    """Return the arguments of generic types of these `kinds`, such as `int` of `list[int]`."""
+    """Return the type arguments of `types`, such as `int` for `list[int]`.
+
+    Only types whose origin is one of the `kinds` are considered.
+    """
     return [
         argument
         for one in _members(types)

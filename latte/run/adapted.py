@@ -168,9 +168,9 @@ def load_adapted(
 ) -> Adapted:
     """Load the models and prototypes of a run, or of its `candidate`.
 
-    A candidate is an adapted model that the guard did not accept in full. If it has no model
-    folder, its CLIP is the frozen CLIP in the run's own model folder. Raises `LatteError` if the
-    files are missing or damaged.
+    A candidate is an adapted model that the guard did not accept in full. A candidate without a
+    model folder uses the frozen CLIP, which is in the run's model folder. Raises `LatteError` if
+    the files are missing or damaged.
     """
     source = run.candidate if candidate else run
     classifiers = load_classifiers(source)

@@ -153,11 +153,9 @@ def compare(
 ) -> list[Evaluation]:
     """Measure zero-shot CLIP, the adapted model, and the `candidate` if there is one.
 
-    The posterior has class probabilities only for training images. So it is measured on the test
-    images that are also training images, and the classifiers on the other test images. If there are
-    no others, the classifiers are measured on all test images, as if the images were new. With a
-    `candidate`, only the candidate can have a posterior, and all test images are used for the
-    classifiers.
+    The posterior is measured on the test images that are also training images, and the classifiers
+    on the other test images; see `split_rows`. With a `candidate`, only the candidate can have a
+    posterior, and the classifiers are measured on all test images.
     """
     labels, classes = torch.tensor(images.labels), len(images.class_names)
     texts, features = zero_shot.classifier, zero_shot.evaluation

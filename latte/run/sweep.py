@@ -41,7 +41,7 @@ class PlannedRun:
 
     @property
     def folder(self) -> RunFolder:
-        """The run folder, which equal runs of other sweeps share."""
+        """The run folder; an equal run in another sweep has the same folder."""
         return run_folder(self.recipe, self.limit)
 
     @property

@@ -123,7 +123,7 @@ class Workspace:
 
     @property
     def feature_identity(self) -> tuple[str, ...]:
-        """Everything except images and texts that determines the frozen CLIP's features."""
+        """Model, plugin code, GPU and number format, on which the frozen CLIP's features depend."""
         import torch
 
         code, name = plugin_code(self.recipe.backbone), self.device
@@ -196,7 +196,7 @@ def saved_recipe(run: FinishedRun, registry: Registry, overrides: Sequence[str] 
 def load_recipe_or_saved(path: Path, registry: Registry, overrides: Sequence[str]) -> Recipe:
     """Load a recipe file, which may also be the `recipe.yaml` of a run folder.
 
-    New runs of a run folder's recipe are beside this folder, unless `overrides` set `output`.
+    If it is, new runs are written beside this run folder, unless `overrides` set `output`.
     """
     folder = RunFolder(path.absolute().parent)
     if path.name != folder.recipe.name or not folder.source.is_file():
