@@ -1,8 +1,8 @@
 """Compile blocks of a transformer with torch.compile.
 
 Functions are compiled, not modules, so names of weights do not change. All blocks of a tower share
-one compiled function. Each tensor shape is compiled separately: a kernel for many shapes would
-depend on the first shape, and a resumed run, which may start with another shape, might not be
+one compiled function. Each tensor shape is compiled separately, because a kernel for many shapes
+would depend on the first shape. A resumed run may start with another shape, so it might not be
 bit-identical. Compiled blocks have not been tested on a GPU.
 """
 

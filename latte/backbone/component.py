@@ -13,7 +13,7 @@ class OpenClip(BackboneLoader[BackboneSettings]):
     """Loads models of open_clip: by name, from a folder, from the hub, or from a plugin."""
 
     def check(self) -> None:
-        """Raise `LatteError` for errors in the options that show without a download."""
+        """Check the options without a download. Raises `LatteError` if they are invalid."""
         from latte.backbone.source import check_model
 
         context = self.context

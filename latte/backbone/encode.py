@@ -65,7 +65,7 @@ class ClassTexts:
 
     @cached_property
     def _places(self) -> Tensor:
-        """Indices (C, V) of each class's sentences, padded with the index of a row of zeros."""
+        """Indices (C, V) of each class's sentences; unused entries refer to a row of zeros."""
         most = max(len(sentences) for sentences in self.of_class)
         places = torch.full((len(self.of_class), most), len(self.sentences))
         there = torch.arange(most) < torch.tensor([[len(one)] for one in self.of_class])

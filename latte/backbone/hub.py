@@ -167,7 +167,8 @@ def _ask(repository: str, file: str, revision: str | None = None) -> None:
 def _call_within(seconds: float, call: Callable[[], object]) -> None:
     """Call `call` in a thread; raise its error, or `TimeoutError` if it takes more than `seconds`.
 
-    An HTTP timeout would start again for each address of the host, and exclude the DNS look-up.
+    An HTTP timeout is not enough: it does not limit the DNS look-up, and it starts again for each
+    address of the host.
     """
     errors: list[Exception] = []
 

@@ -249,7 +249,7 @@ class OpenClipBackbone(ModuleBackbone):
         return _PACKED_TEXTS_PER_PASS if packs_on_gpu else _TEXTS_PER_PASS
 
     def recompute_activations(self) -> bool:
-        """Recompute activations for the backward pass instead of storing them. Returns True."""
+        """Recompute activations in the backward pass instead of storing them."""
         self.model.set_grad_checkpointing(True)
         return True
 

@@ -58,7 +58,7 @@ class Packing:
     """If given, attention in half precision takes one call for all groups; see `varlen`."""
 
     def at_once(self, rows: Tensor) -> Boundaries | None:
-        """Return `boundaries` if one attention call supports the dtype of `rows`, else None."""
+        """Return `boundaries`; None if torch's kernel does not support the dtype of `rows`."""
         return self.boundaries if rows.dtype in varlen.DTYPES else None
 
 

@@ -90,7 +90,7 @@ def find_model(
 def check_model(
     settings: BackboneSettings, *, base_dir: Path, model_folder: Callable[[str], Path]
 ) -> None:
-    """Raise `LatteError` for errors in the settings that show without a download."""
+    """Check the settings without a download. Raises `LatteError` if they are invalid."""
     tag, name = settings.pretrained, settings.model.replace("/", "-")
     if settings.model.startswith(HUB):
         needs_download = tag is None

@@ -49,8 +49,8 @@ class TokenCache:
 def count_cut(tokenizer: Any, texts: Sequence[str]) -> int:
     """Return the number of texts that a tokenizer of open_clip truncates.
 
-    A text counts as truncated if a context of one more token changes its tokens, not only its
-    padding.
+    Each text is also tokenized with a context of one more token. If this changes more than the
+    padding, the text is truncated.
     """
     if not texts:
         return 0
@@ -124,7 +124,7 @@ def text_heads(model: nn.Module) -> int:
 def text_features(
     model: nn.Module, tokens: Tensor, lengths: Tensor, path: TextPath, *, at_once: bool = False
 ) -> Tensor:
-    """Return the same features (M, D), not normalised, as `model.encode_text(tokens)`.
+    """Encode texts like `model.encode_text(tokens)`; return features (M, D), not normalised.
 
     `tokens` (M, L) are sorted by their numbers of tokens, `lengths` (M,). Both tensors are on the
     CPU, so that reading them does not wait for a GPU.

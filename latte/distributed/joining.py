@@ -94,8 +94,7 @@ def joined(start: Start) -> Iterator[None]:
 def _join(start: Start) -> Any:
     """Initialise torch's process group, and return a key-value store for this run only.
 
-    The returned store has a separate connection to torchrun's store, so that calls of other code do
-    not delay its calls.
+    The store has its own connection, so that it does not wait for calls of other code.
     """
     import torch
     from torch import distributed as torch_distributed

@@ -39,16 +39,16 @@ def mean_interval(values: Sequence[float]) -> Interval:
 
 
 def mean_of_intervals(gains: Sequence[Interval]) -> Interval:
-    """Return the mean gain over seeds with a 95 % interval for other seeds and other images.
+    """Return the mean gain over seeds, with a 95 % interval over seeds and over images.
 
     Each seed i has one gain, with an interval over images. Let h be the half-width of Student's
     t-interval over seeds, and b_i the distance from gain i to the lower end of its interval. Then
     the lower end of the result is sqrt(h² + mean(b_i²)) below the mean. The upper end is computed
     in the same way.
 
-    An interval over seeds alone would not cover other images, because all seeds share the same
-    images. Random differences of single images between seeds increase both h and b_i, so the
-    interval is conservative. For a single gain, the result is its interval over images.
+    An interval over seeds alone would be too narrow, because all seeds share the same images. The
+    result is conservative, because random differences between seeds increase both h and b_i. For a
+    single gain, the result is its interval over images.
     """
     if len(gains) == 1:
         return gains[0]

@@ -156,9 +156,9 @@ class ModuleBackbone(Backbone):
     def blocks(self) -> list[list[str]]:
         """Return the module paths of the blocks of each tower, in order.
 
-        The blocks are the list of modules of the same class that has the most parameters. The
-        stages `layer1`, `layer2`, ... of a residual network count as such a list. The text decoder
-        of CoCa is not a tower.
+        A tower may have several lists of modules of the same class. Its blocks are the list with
+        the most parameters. The stages `layer1`, `layer2`, ... of a residual network count as such
+        a list. The text decoder of CoCa is not a tower.
         """
         towers = []
         for tower, child in self.model.named_children():

@@ -139,10 +139,10 @@ class EstimatedPrototypes(PrototypeAggregator[OptionsT]):
 def shift_to_texts(image_features: Tensor, class_features: Tensor) -> Tensor:
     """Return the modality gap (D,): mean text feature minus mean image feature.
 
-    If the gap is added to image features, they move to the texts. CLIP's image features (N, D) and
-    class texts (C, D) form two separate cones (Liang et al. 2022, NeurIPS: Mind the gap). Without
-    the shift, a prototype that moves towards images would be nearer to every image than the
-    prototype of a class without images.
+    CLIP's image features (N, D) and class texts (C, D) form two separate cones (Liang et al. 2022,
+    NeurIPS: Mind the gap). Adding the gap to image features moves them to the texts. A prototype
+    computed from unshifted image features would be nearer to every image than the prototype of a
+    class without images, which is a text.
 
     Example:
         >>> import torch

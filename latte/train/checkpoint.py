@@ -78,9 +78,9 @@ class Checkpoints:
 def save_and_broadcast(folder: Path, step: int, learners: Learners, labelers: Labelers) -> None:
     """Save a checkpoint, and copy prototypes and labelers from the main process to all others.
 
-    The prototypes of the processes can differ by rounding, because GPUs add numbers in varying
-    order. The copy makes them equal, as loading a checkpoint does. So resumed runs are
-    bit-identical.
+    On GPUs, the state of prototypes and labelers can differ between processes by rounding. A
+    resumed run loads the same state in all processes. An uninterrupted run copies the state, so
+    that both runs are bit-identical.
     """
     if distributed.is_main_process():
         save_checkpoint(folder, step, learners, labelers)

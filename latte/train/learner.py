@@ -213,9 +213,9 @@ class Learner:
     def features_of(self, trunk: Trunk, states: Tensor, size: int | None = None) -> Tensor:
         """Compute unit features (N, D) from `states` (N, W), the outputs of the frozen layers.
 
-        The features have no gradient. In batches of the same `size`, the whole tower would give
-        bit-identical features. Raises `LatteError` if a feature is zero or not finite, because
-        training diverged.
+        The features have no gradient. If `states` come from batches of `size`, the features are
+        bit-identical to features of the whole tower in the same batches. Raises `LatteError` if a
+        feature is zero or not finite, because training diverged.
         """
         with torch.no_grad(), encoding_in(self.arithmetic, self.device):
             parts = torch.split(states, size or rows_per_block(trunk.width))

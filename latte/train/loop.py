@@ -123,9 +123,10 @@ def _start(training: Training, progress: Progress) -> None:
 
 
 def _reuses_images(training: Training) -> bool:
-    """Return True if a cache of the frozen layers' outputs for images saves encoding.
+    """Return True if the frozen layers' outputs for images should be cached.
 
-    Without random views, the result is True even if the cache needs equally much encoding.
+    With `train.views`, caching must reduce the number of images to encode. Without `train.views`,
+    it must not increase this number.
     """
     if views := training.settings.views:
         return training.total_steps > views * training.steps_per_epoch

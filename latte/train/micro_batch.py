@@ -194,9 +194,9 @@ def _fits_on_gpu(
 
 
 def _largest_views(training: Training, learner: Learner, count: int) -> tuple[Tensor, Tensor]:
-    """Return `count` views of the largest images, and a tensor that fills a side stream's memory.
+    """Return `count` views of the largest images, and a tensor that only occupies memory.
 
-    During a step, the side stream makes later batches of views, so its memory is not free.
+    The tensor is as large as the memory of the side stream that makes later views during a step.
     """
     side, device = learner.backbone.pixel_format.size, learner.device
     views = training.device_views if count else None
@@ -231,7 +231,7 @@ def _estimate_on_cpu(learner: Learner, largest: LargestStep) -> Fits:
 
 
 def _letters(texts: Sequence[str]) -> int:
-    """Return the number of characters, plus one end-of-text token per text."""
+    """Return the number of characters, plus one per text for its end-of-text token."""
     return sum(len(text) + 1 for text in texts)
 
 
