@@ -105,8 +105,8 @@ def option_rows(
 ) -> Iterator[OptionRow]:
     """Yield the options of `model`, each followed by its nested options.
 
-    `given` maps names of options to defaults that replace the defaults of `model`. The default of
-    an outer option replaces the defaults of its nested options in this way.
+    `given` has defaults by option name; they replace the defaults of `model`. For nested options,
+    `given` is the default of the outer option.
     """
     # Required fields have no default, and some defaults are computed from other fields.
     values = {

@@ -75,9 +75,9 @@ def print_stopped(
 ) -> int:
     """Print that Ctrl-C or a signal stopped the command; return the exit code.
 
-    `received` is empty after Ctrl-C. `continues` is True if the same command would continue the
-    work. Notes of `stopped` and its causes, such as the step at which training continues, are
-    printed.
+    `received` is empty after Ctrl-C. The message contains the notes of `stopped` and its causes,
+    such as the step at which training continues. Without notes, it says that the same command
+    continues (if `continues`) or starts from the beginning.
     """
     word = _SIGNALS[received[0]] if received else "Interrupted"
     notes: list[str] = []

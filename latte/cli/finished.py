@@ -137,11 +137,10 @@ def _write(path: Path, text: str) -> None:
 def diagnose(
     runs: shared.RunsArgument, json: shared.JsonOption = False, quiet: shared.QuietOption = False
 ) -> None:
-    """Show the guard's verdict, label-free measures, and the gain if test images have labels.
+    """Show the guard's verdict and label-free measures; with labelled test images, also the gain.
 
-    The verdict is the guard's decision for the adapted model, zero-shot CLIP or a mix. For one run,
-    the command prints the verdict with its reason and numbers, then each measure with an
-    explanation. Several runs are printed side by side. No image is read.
+    The verdict is the guard's decision for the adapted model, zero-shot CLIP or a mix. A single run
+    is printed with explanations, several runs side by side. No image is read.
     """
     shared.require_runs(runs)
     from latte.report.diagnosis.diagnosis import diagnose_runs

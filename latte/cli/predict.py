@@ -120,13 +120,12 @@ def predict(
 ) -> None:
     """Classify IMAGES; the exit code is 3 if some images could not be read and were left out.
 
-    In folders, files that look like images but have an unsupported format or another suffix count
-    as images that could not be read.
+    In folders, images in an unsupported format and images without an image suffix are left out too.
 
-    The classifier labels all images, except training images in two cases. If a person gave the
-    class of a training image, the image gets this class. If a labeler of the run labelled all
-    training images together, the other training images get the labeler's class probabilities (the
-    posterior). The column source is `own` in these cases, and `classifier` for all other images.
+    The classifier labels all images, with two exceptions for training images. A training image
+    whose class was given by a person gets this class. If a labeler of the run labelled all training
+    images together, the other training images get its class probabilities (the posterior). The
+    column source is `own` for both exceptions, and `classifier` for all other images.
 
     Scores are probabilities. If the run has a calibration.json, scores are calibrated without
     labels: the classifier's scores by a scale, and the posterior's scores by an exponent. For

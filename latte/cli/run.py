@@ -37,7 +37,7 @@ def run(
 ) -> None:
     """Adapt a CLIP to the images of a recipe; finished stages are reused.
 
-    Processes that torchrun started work on one run together.
+    If torchrun starts several processes, they share the work of one run.
     """
     from latte.results.identity import check_stage
     from latte.run.ready import refuse_unready

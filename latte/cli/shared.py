@@ -140,14 +140,14 @@ def complete_shipped_recipe(incomplete: str) -> list[str]:
 
 
 def complete_run(incomplete: str) -> list[str]:
-    """Complete a run folder in this folder or its sub-folders, such as `runs/demo-ca7e1700`."""
+    """Complete the path of a run folder, such as `runs/demo-ca7e1700`."""
     return _below(incomplete, lambda path: (path / "recipe.yaml").is_file())
 
 
 def _below(incomplete: str, wanted: Callable[[Path], bool]) -> list[str]:
-    """Return the paths that begin with `incomplete`, and the paths directly inside such folders.
+    """Return the paths that begin with `incomplete`, and the entries of those that are folders.
 
-    Paths for which `wanted` returns False are left out.
+    Only paths for which `wanted` returns True are returned.
     """
 
     def matching(pattern: str) -> list[str]:

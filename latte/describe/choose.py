@@ -36,9 +36,9 @@ AnswerT = TypeVar("AnswerT")
 class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
     """Base class for the requests of a labeler to a describer; equal requests are sent once.
 
-    The keys of stored answers depend on `version`, so a text and a choice that answer the same
-    question have different keys. Raises `LatteError` if a request or the fingerprint contains a
-    secret, or if a request has too many or too few images.
+    Texts and choices are stored under different keys, because `version` is part of each key. Raises
+    `LatteError` if a request or the fingerprint contains a secret, or if a request has too many or
+    too few images.
     """
 
     version: ClassVar[str]
@@ -89,8 +89,8 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
     ) -> Sequence[str | Refusal]:
         """Send `requests` to `describer`; return its answers as texts that can be stored.
 
-        If the describer counts tokens, each text includes an equal share, rounded up, of the tokens
-        since the last successful call.
+        If the describer counts tokens, each text includes a token count: the tokens used since the
+        last successful call, divided by the number of requests.
         """
         answers = self.ask(describer, requests)
         before, self._counted = self._counted, counted_tokens(describer)

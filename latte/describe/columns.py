@@ -130,8 +130,8 @@ class _Row:
 class _ColumnBuilder:
     """Builder of one description's column of texts, from the lines of `descriptions.jsonl`.
 
-    A line may name a group of images, some of which have later lines. So an image gets a number
-    when its id first occurs, as the id of a line or in a group.
+    A group may contain images whose lines come later in the file. So groups are stored as numbers,
+    one per image id in the order of first occurrence; `build` converts the numbers to rows.
     """
 
     def __init__(self, label: str, kind: DescriptionType[Any], path: Path) -> None:

@@ -81,7 +81,7 @@ class GenerateResult:
 
     @property
     def requests(self) -> int:
-        """Number of all requests: the sum of served, generated, refused and failed."""
+        """Number of all requests, with any outcome."""
         return self.served + self.generated + self.refused + self.failed
 
 
@@ -100,15 +100,14 @@ def generate(
 ) -> GenerateResult:
     """Answer every request of `plan`, or of its `shard`, from `store` or by asking `describer`.
 
-    The answers of each batch are on disk before the next batch is sent. A refusal is stored as an
-    answer: the request is sent again only if `ask_again` is true. The next run sends failed
-    requests again. The processes of one run divide the requests among themselves, and each returns
-    all answers.
+    The answers of each batch are on disk before the next batch is sent. Refused requests are sent
+    again only if `ask_again` is true; failed requests are sent again by the next run. The processes
+    of one run divide the requests among themselves, and each returns all answers.
 
-    Raises `LatteError` if too many requests fail in a row, or if no request got a text. No
-    error is raised if all requests of a shard, or all questions of a labeler, are refused.
-    If `MOST_BUGS` requests fail with exceptions that point to a bug (`BUGS`) before any answer,
-    the last exception is raised unchanged; otherwise, these requests count as failed.
+    Raises `LatteError` if too many requests fail in a row, or if no request got a text. For a
+    shard, or if `plan.needs_text` is False, one refusal is enough instead of a text. Exceptions of
+    the types `BUGS` count as failures, but if `MOST_BUGS` of them occur before the first answer,
+    the last one is raised unchanged.
     """
     store.refresh()
     rows: Sequence[int] = range(len(plan))
@@ -251,7 +250,7 @@ class _Pass:
 
 @dataclass
 class _Failures:
-    """Failures of a describer: counts bugs; waits longer after each failure until an answer."""
+    """State of retries: pauses double, up to a limit, until the describer answers."""
 
     answered: bool = False
     bugs: int = 0

@@ -60,9 +60,11 @@ def plan_requests(
 
     `asked` maps names of descriptions to names of describers; other descriptions use the first
     describer. Describers without requests get no plan. If a group has more images than its
-    describer accepts, the images are combined into one grid image. Raises `LatteError` if a
-    description has no describer, has options that exclude each other, needs several different
-    answers from a describer that repeats its answer, or needs true labels that `training` lacks.
+    describer accepts, the images are combined into one grid image.
+
+    Raises `LatteError` if a description has no describer, has options that exclude each other, or
+    needs true labels that `training` lacks. A description with several samples also needs a
+    describer whose answers vary.
     """
     drafts = {name: _Draft(training, one) for name, one in describers.items()}
     for label, kind in descriptions.items():

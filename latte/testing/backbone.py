@@ -72,7 +72,7 @@ class BackboneContract(ComponentContract):
         assert loader.identity() == self.loader(tmp_path).identity()
 
     def test_features_are_finite_unit_rows(self, tmp_path: Path) -> None:
-        """Features must be unit vectors (M, D) in fp32; no texts must give features (0, D)."""
+        """Features must be unit vectors (M, D) in fp32; an empty list of texts must give (0, D)."""
         backbone = self.load(tmp_path)
         for features in _outputs(backbone):
             assert features.shape == (3, backbone.embedding_width), f"shape {features.shape}"

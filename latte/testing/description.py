@@ -22,7 +22,10 @@ class DescriptionTypeContract(ComponentContract):
     kind: ClassVar[Kind] = "description"
 
     def test_it_has_a_scope(self, tmp_path: Path) -> None:
-        """The scope must be `class`, `image` or `group`, and agree with the options class."""
+        """The scope must be `class`, `image` or `group`.
+
+        If the options class has an attribute `scope`, the two must be equal.
+        """
         description: DescriptionType[Any] = self.make(tmp_path)
         scopes = get_args(Scope)
         assert description.scope in scopes, f"the scope must be one of {', '.join(scopes)}"

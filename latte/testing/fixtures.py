@@ -199,7 +199,10 @@ def _open(path: Path) -> Image.Image:
 def training_start(
     classes: int = 4, images: int = 12, descriptions: Sequence[str] = ("class", "image", "group")
 ) -> TrainingStart:
-    """Return a `TrainingStart` with random features; the last of several classes has no images."""
+    """Return a `TrainingStart` with random features.
+
+    If there are two or more classes, the last class has no images.
+    """
     class_features = unit_rows(classes, seed=1)
     nearest = torch.arange(images) % max(classes - 1, 1)
     image_features = normalize(class_features[nearest] + 0.3 * unit_rows(images, seed=2), dim=1)

@@ -33,7 +33,7 @@ CONFIG: dict[str, Any] = {
 
 
 def write_tiny_clip(folder: Path) -> None:
-    """Write a tiny CLIP with fixed random weights, which recipes name `local-dir:FOLDER`."""
+    """Write a tiny CLIP with fixed random weights; its name in recipes is `local-dir:FOLDER`."""
     from open_clip.model import CLIP  # imported late, because it takes a second
 
     folder.mkdir(parents=True)
@@ -119,8 +119,8 @@ class TinyRuns:
         """Run `recipe`, given as YAML text, and return its run folder.
 
         Args:
-            recipe: a recipe. If the section `dataset` is missing, it is added; if `backbone` is
-                missing too, both are added.
+            recipe: a recipe. Without a section `dataset`, the sections `dataset` and `backbone`
+                are added; if the recipe has a section `backbone`, only `dataset` is added.
             changes: changes of the recipe, `KEY=VALUE`, as for `--set`.
             output: folder in which the run folder is created.
             until: the last stage to run.
