@@ -109,9 +109,9 @@ def standard_scores(similarities: Tensor) -> Tensor:
 
 
 def threshold_score(phrases: int) -> float:
-    """Return the z-score that a phrase must reach, in a section of P = `phrases` phrases.
+    """Return the threshold for z-scores in a section of `phrases` phrases.
 
-    The largest of P z-scores is at most sqrt(P - 1), so small sections need a lower threshold.
+    The largest of n z-scores is at most sqrt(n - 1), so small sections need a lower threshold.
     """
     return float(min(STANDS_OUT, 0.5 * (phrases - 1) ** 0.5))
 

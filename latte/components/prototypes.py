@@ -149,7 +149,7 @@ class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
         self._prototypes = torch.where(lengths > 0, sums / lengths, self._prototypes)
 
     def on_epoch_start(self, info: EpochInfo, learner: str) -> None:
-        """Store the prototypes, which weigh the epoch's texts if `margins` is `epoch_start`."""
+        """Store the current prototypes for the option `margins: epoch_start`."""
         self._epoch_start_prototypes = self._prototypes
 
     def state(self) -> dict[str, Tensor]:

@@ -1,10 +1,9 @@
 """Colour changes of a batch of views on a device, bit-identical to Pillow's.
 
 A change of brightness, contrast or saturation is a blend of a view with another image. The views
-are sorted by the number of blends before their hue shift, so that each operation changes a slice of
-the batch: a blend changes the first views, and a hue shift changes the views with the same number
-of blends before the shift. So the number of operations does not depend on the number of views or on
-the order of their changes.
+are sorted by the number of blends before their hue shift, so each blend and each hue shift changes
+one slice of the batch. The number of operations does not depend on the number of views or on the
+order of their changes.
 """
 
 from __future__ import annotations
@@ -101,10 +100,11 @@ def _hue_steps(augmentations: Sequence[Augmentation]) -> Tensor:
 
 
 def _blend_tensors(blends: Mapping[int, tuple[ColourChange, float]]) -> dict[str, Tensor]:
-    """Return tensors of one blend per view, up to the last view in `blends`.
+    """Return the tensors of one blend; keys of `blends` are indices of views.
 
-    Keys of `blends` are indices of views. A change of brightness blends a view with black, contrast
-    with the view's mean gray, and saturation with the gray view.
+    The tensors end with the last view in `blends`; views that are not in `blends` get factor 1,
+    which changes nothing. A change of brightness blends a view with black, contrast with the view's
+    mean gray, and saturation with the gray view.
     """
     count = max(blends, default=-1) + 1
     factor = numpy.ones((count, 1, 1), numpy.float32)

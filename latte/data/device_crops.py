@@ -1,8 +1,8 @@
 """Crop and resize many images of different sizes together, on the device that stores them.
 
 Resizing is bicubic with antialiasing, as in Pillow: along rows, then along columns, rounded after
-each step. The order can change the last bit, so for tall crops it is the order of the installed
-Pillow.
+each step. Some versions of Pillow resize tall crops in the other order, which can change the last
+bit. If such a version is installed, this module does the same.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ _ROUND = 100
 def warn_of_few(images: int, names: int, whole: int | None = None) -> str | None:
     """Return a warning if there are too few images for `names` class names, else None.
 
-    If the option `--limit` left `images` images, `whole` is the number of images in the folder.
+    With the option `--limit`, `images` counts the images in use, and `whole` counts all images.
     """
     if images >= LEAST_PER_NAME * names:
         return None

@@ -64,10 +64,8 @@ def distinct_ranks(available: Tensor, uniform: Tensor) -> Tensor:
     """Sample `size` distinct whole numbers below `available` (N,) in each of N rows.
 
     The random numbers `uniform` (N, size) in [0, 1) determine the result. Numbers repeat only if
-    `available` is less than `size`. Otherwise each number is uniform among the free numbers, which
-    do not occur earlier in the row. First, an index into the sorted free numbers is drawn. Then,
-    for each earlier number in ascending order, 1 is added to the index if the index is not below
-    that number.
+    `available` is less than `size`. Otherwise each number is uniform among those that do not occur
+    earlier in its row.
     """
     size = uniform.shape[1]
     repeats = available < size

@@ -142,7 +142,7 @@ class ImageFolderDataset(ImageSource[FolderOptions]):
 
 
 class _FromEither(ListedPaths):
-    """Finder of listed images: relative paths are searched in `root` first, then in `other`.
+    """Listed paths; a relative path is looked up in `root` first, then in `other`.
 
     Image ids are relative to `other`.
     """
@@ -160,7 +160,7 @@ class _FromEither(ListedPaths):
 
 
 def _notes(source: ImageSource[Any], listed: ListedPaths) -> Iterator[str]:
-    """Yield warnings: some test images are training images too, or rows have no class."""
+    """Yield warnings if test images are also training images, or if rows have no class."""
     known = {image.id for image in source.training_images()}
     tested = [one.image.id for one in source.evaluation_images()]
     if own := sum(image in known for image in tested):

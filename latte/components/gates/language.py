@@ -50,12 +50,11 @@ class LanguageOptions(Options):
 
 
 class LanguageGate(Gate[LanguageOptions]):
-    """Filters out texts that are not in the required script or, for Latin script, language.
+    """Filters out texts in another script or language.
 
     At least the fraction `share` of a text's letters must belong to the script of the option
-    `language`. For Latin script, the text's words are also looked up in `COMMON_WORDS`. The text is
-    held back if at least two words match another language, and fewer words match the required
-    language.
+    `language`. If this is the Latin script, a text is also held back if it has at least two
+    frequent words (`COMMON_WORDS`) of another language, and fewer of the required language.
 
     Limits: languages that share a script other than Latin, such as Russian and Ukrainian, are not
     distinguished. Latin-script languages without an entry in `COMMON_WORDS` are not recognised. A

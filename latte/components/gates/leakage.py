@@ -31,8 +31,8 @@ class LeakageGate(Gate[LeakageOptions]):
     """Filters out texts that contain a class name.
 
     The option `names` selects names of the zero-shot class (`own`), of other classes (`other`) or
-    of `any` class. `NameFinder` finds the names. If several classes have the same name and the
-    zero-shot class is among them, the name counts as the zero-shot class.
+    of `any` class. `NameFinder` finds the names. If the zero-shot class shares a name with another
+    class, the name counts as `own`.
     """
 
     def judge(self, texts: Sequence[GatedText], subject: GateSubject) -> list[str | None]:

@@ -257,8 +257,8 @@ def distinct(
 ) -> tuple[str, ...]:
     """Return the stripped, non-empty names of pairs (name, place); place is `FILE:LINE`.
 
-    Raises `LatteError` for a name that is repeated, maybe in another Unicode form, or for fewer
-    than two names (with this `hint`).
+    Raises `LatteError` for a repeated name, even if its Unicode form differs. Fewer than two names
+    raise a `LatteError` with `hint`.
     """
     first: dict[str, tuple[str, str]] = {}
     for name, place in ((name.strip(), place) for name, place in names):
@@ -285,8 +285,8 @@ def refuse_fewer_than_two(classes: int, where: str, hint: str | None = None) -> 
 class ClassLookup:
     """Lookup of labels by class name; small differences in spelling are ignored.
 
-    If no class has exactly the given name, case, Unicode form and `_` for a space do not matter.
-    The name of a folder that `latte predict --sort-into` made for a class is found too.
+    An exact match is preferred. Without one, case and Unicode form are ignored, and `_` counts as a
+    space. The name of a folder that `latte predict --sort-into` made for a class is found too.
 
     Example:
         >>> from latte.api import ClassLookup
@@ -338,7 +338,7 @@ SourceOptionsT = TypeVar("SourceOptionsT", bound=SourceOptions)
 class ImageSource(Dataset[SourceOptionsT]):
     """Base class of datasets whose class names are an argument of the constructor.
 
-    A subclass that reads its class names later passes no names, and overrides `class_names`.
+    If class names are read later, a subclass passes none and overrides `class_names`.
 
     Example:
         >>> from latte.api import PathText, SourceOptions

@@ -157,10 +157,10 @@ def list_folders(root: Path) -> list[Path]:
 
 
 def files_below(root: Path, unlisted: Callable[[LatteError], None] | None = None) -> Iterator[Path]:
-    """Yield all visible entries below `root` that are no folders; linked folders come last.
+    """Yield all visible files below `root`; the content of linked folders comes last.
 
-    A folder is sorted by name, in chunks of 10,000 entries to bound the memory. `unlisted` is
-    called with a `LatteError` for each folder that cannot be listed; without it, the error is
+    The entries of a folder are sorted by name, in chunks of 10,000 to bound the memory. `unlisted`
+    is called with a `LatteError` for each folder that cannot be listed; without it, the error is
     raised.
     """
     # Linked folders come last, so that a folder below `root` is found by its real path.

@@ -115,7 +115,7 @@ def _images(folder: Path, splits: Splits) -> Finding:
 
 
 def _nested(folder: Path, path: str) -> str:
-    """Return a hint if `path` exists one folder too deep in `folder`, else an empty string."""
+    """Return a hint if a subfolder of `folder` contains `path`, else an empty string."""
     for entry in visible_entries(folder):
         if is_file(folder / entry.name / path):
             return f"One level too deep: move the content of {folder / entry.name} to {folder}."
