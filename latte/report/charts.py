@@ -70,7 +70,7 @@ class Reference:
 
 
 def figures(rows: Sequence[Row], event: str) -> list[str]:
-    """Return the names of all metrics in rows whose event (`step` or `epoch`) is `event`."""
+    """Return the names of all metrics in the rows of one event, `step` or `epoch`."""
     names = (
         name
         for row in rows
@@ -82,7 +82,7 @@ def figures(rows: Sequence[Row], event: str) -> list[str]:
 
 
 def series(rows: Sequence[Row], event: str, figure: str) -> Series:
-    """Return the metric `figure` over steps, from rows whose event (`step`, `epoch`) is `event`."""
+    """Return the metric `figure` over steps, from the rows of one event, `step` or `epoch`."""
     # After a resume, a step may have several rows: the last one counts.
     by_step = {
         float(row["step"]): float(row[figure])

@@ -23,9 +23,11 @@ class Group:
 
 
 def read_evidence(folder: Path) -> Evidence | None:
-    """Return the gain of a run that a person's answers measured; None if no answer measures it.
+    """Return the gain of a run that a person's answers measured.
 
-    Answers that name no class of the run do not count; a sentence in the result reports them.
+    Answers that name no class of the run do not count; a sentence in the result reports them. The
+    result is None if no answer measures the gain and none names an unknown class.
+
     Raises `LatteError` if the file of answers or the file of the run's labels is damaged.
     """
     run = FinishedRun(RunFolder(folder))
@@ -60,9 +62,9 @@ def read_groups(folders: Iterable[Path]) -> tuple[Group, ...]:
 
 
 def evidence_lines(found: Evidence | None, run: str) -> tuple[str, ...]:
-    """Return the command that asks for answers, or the reason why no answer measures the gain yet.
+    """Return the command for a review, or the reason why no answer measures the gain yet.
 
-    The result is empty if the gain is measured, because `verdict_words` then begins with it.
+    The result is empty if answers measure the gain: `verdict_words` then shows this gain.
     """
     if found is None:
         return (f"To measure the gain with a few dozen answers: latte review {run}",)

@@ -166,9 +166,10 @@ def score_cells(evaluation: Evaluation) -> dict[str, str]:
 
 
 def asked(counts: QuestionCounts) -> str:
-    """Return the numbers of questions and results, as `40 (17 answered alike, 3 contradictory)`.
+    """Return the number of questions with results, as `40 (17 answered alike, 3 contradictory)`.
 
-    Two questions about an image give one result.
+    The numbers of alike and contradictory answers count images or clusters, because each of them is
+    asked about twice.
     """
     parts = [f"{count(counts.kept)} answered alike", f"{count(counts.contradictory)} contradictory"]
     if counts.unanswered:

@@ -133,7 +133,7 @@ def own_note(evaluations: Sequence[Evaluation]) -> str | None:
 
 
 def answers_note(results: RunResults) -> str | None:
-    """Return sentences on the describer's reliability and on the gain by its answers, or None."""
+    """Return sentences on the describer's reliability and the gain from its answers, or None."""
     known = [results.reliability and one_line(results.reliability), gain_sentence(results)]
     return " ".join(filter(None, known)) or None
 
@@ -141,8 +141,8 @@ def answers_note(results: RunResults) -> str | None:
 def gain_sentence(results: RunResults) -> str | None:
     """Return a sentence on the gain expected from a describer's answers; None if not estimated.
 
-    The measured gain over the control run `no-questions` follows, unless a guard kept or mixed in
-    zero-shot CLIP.
+    If the adapted model is used in full, the sentence is followed by the measured gain over the
+    control run `no-questions`.
     """
     if results.expected_gain is None:
         return None

@@ -18,7 +18,7 @@ _HEADINGS = ("", "top-1 %", "95 % interval", "images", "gain (95 % interval)")
 def summary_table(results: RunResults, run: str | None = None) -> str:
     """Return the summary of a run, at most 80 columns wide, in ASCII except for names.
 
-    Commands in the summary contain `run` as the path of the run folder; by default, its name.
+    Commands in the summary name the run folder by `run`; the default is the name of the folder.
     """
     evidence = read_evidence(results.folder)
     lines: list[str] = []

@@ -62,8 +62,8 @@ _ADAPTER = TypeAdapter(Answer)
 def checked_corrections(path: Path) -> Path:
     """Return `path`. Raises `LatteError` unless it is the `review.jsonl` of a run folder.
 
-    `path` is a recipe's value of `corrections`. The run folder may be missing, because a run that
-    used the answers can be copied without it.
+    `path` is a recipe's value of `corrections`. A missing run folder is no error, because a run
+    that used its answers may have been copied to another machine.
     """
     hint = "latte review RUN writes review.jsonl in the run folder"
     folder = RunFolder(path.parent)

@@ -243,14 +243,14 @@ class RunFolder:
                     )
 
     def sign(self) -> str:
-        """Write a random token into the lock file and return it, for `shows` on other machines."""
+        """Write a random token into the lock file; return it, for a check in other processes."""
         sign = secrets.token_hex(8)
         with open(self._lock, "w", encoding="ascii", opener=open_no_link) as file:
             file.write(sign)
         return sign
 
     def shows(self, sign: str) -> bool:
-        """Return True if this machine reads the token `sign` in the lock file."""
+        """Return True if the lock file that this process sees contains the token `sign`."""
         try:
             return self._lock.read_text(encoding="ascii") == sign
         except OSError:

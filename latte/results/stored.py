@@ -192,7 +192,10 @@ def read_json_lines(path: Path, kind: type[StoredT]) -> list[StoredT]:
 
 @contextmanager
 def open_tensors(path: Path, framework: Literal["pt", "np"] = "pt") -> Iterator[Any]:
-    """Open a safetensors file; `np` needs no torch. Errors in the block become `LatteError`."""
+    """Open a safetensors file; errors in the block become `LatteError`.
+
+    The framework `np` needs no torch.
+    """
     with explained(path):
         if not path.is_file():
             raise ValueError("there is no such file")

@@ -120,7 +120,7 @@ class _Asked:
 
 
 def _mean(bounds: Sequence[tuple[float, float]], size: int, low: float, level: float) -> Interval:
-    """Return an interval for the mean of a value from `low` to 1 over `size` images.
+    """Return an interval for the mean over `size` images of a value between `low` and 1.
 
     `bounds` has the lowest and the highest possible value of each answered image.
     """

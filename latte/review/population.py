@@ -93,9 +93,10 @@ def population(
     *,
     learned: bool,
 ) -> Population:
-    """Return a run's distinct images in review order; sequences have a value per training image.
+    """Return a run's distinct images in review order.
 
-    `learned` is true if the adapted model was trained with answers of a review as labels.
+    The sequences have one value per training image. `learned` is true if the adapted model was
+    trained with answers of a review as labels.
     """
     rows: dict[str, int] = {}
     for row, key in enumerate(keys):

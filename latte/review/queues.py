@@ -87,8 +87,9 @@ class EvidenceQueue(Queue):
         """Return the images left to ask about, in the order of asking, as three lists.
 
         The models disagree on the first list, agree with low confidence on the second, and with
-        high confidence on the third. After the first answer for teaching, each list ends at its
-        first unanswered image for teaching: an estimate could not use later answers.
+        high confidence on the third. Once there is an answer for teaching, each list ends at its
+        first unanswered image that was drawn for teaching, because estimates ignore answers
+        after an unanswered image.
         """
         learns = any(one.use == "teaching" for one in answers.values())
 
@@ -241,6 +242,6 @@ def _about(image: ReviewImage | None) -> Question | None:
 
 
 def _is_open(answers: Answers, image: ReviewImage) -> bool:
-    """Return True if the image has no answer, or only an `unsure` one as part of a group."""
+    """Return True if the image has no answer, or is `unsure` because of a question on a group."""
     found = answers.get(image.key)
     return found is None or (found.kind == "unsure" and found.queue in get_args(SheetName))

@@ -80,9 +80,9 @@ class Stored:
         return {key: one for key, one in self.latest.items() if one.label not in self.unknown}
 
     def asked(self, use: Use) -> dict[str, Answer]:
-        """Return the answers about images that are not asked about again for `use`, by key.
+        """Return the answers whose images get no further question for `use`, by content key.
 
-        Answers with the other use are included, because an image keeps its use.
+        These include answers with the other use, because an image keeps its use.
         """
         other = {key: one for key, one in self.latest.items() if one.use != use}
         unclear = {key: replace(one, kind="unsure", label=None) for key, one in other.items()}
@@ -102,7 +102,7 @@ class Stored:
         return sum(len({(one.kind, one.label, one.use) for one in some}) > 1 for some in several)
 
     def missing(self) -> Iterator[list[Answer]]:
-        """Yield, per file, the `evidence` answers of other files that it lacks or contradicts."""
+        """Yield, per file, the newest `evidence` answers that the file does not contain."""
         for own in self.files:
             yield [
                 one
@@ -295,7 +295,7 @@ class Review:
     ) -> None:
         """Append the same answer for each of the images `keys`, or undo their answers.
 
-        `others` are images of the question to which the answer does not apply. Undoing does not
+        `others` are the other images of the question; their answer is `unsure`. Undoing does not
         change images that another queue has asked about since. Raises `LatteError`, and appends
         nothing, for an unknown image, class or queue; see also `Stored.check_use`.
         """

@@ -24,7 +24,7 @@ from latte.review.sentences import Evidence, run_names
 
 @dataclass(frozen=True)
 class Comparison:
-    """Finished runs as table rows, skipped folders, and gains measured by a person's answers."""
+    """Table rows of finished runs, published numbers, skipped folders and reviewed runs."""
 
     rows: tuple[Row, ...]
     published: Published | None
@@ -67,7 +67,7 @@ def compare_runs(paths: Sequence[Path], against: Path | None = None) -> Comparis
 
 
 def dataset_titles(rows: Sequence[Row]) -> dict[str, str]:
-    """Return a title per set of evaluation images (by digest), as `eurosat, 8,100 images`."""
+    """Map the digest of each set of evaluation images to a title: `eurosat, 8,100 images`."""
     plain = {}
     for row in rows:
         images = row.data.images

@@ -34,7 +34,8 @@ def cells(
 ) -> Iterator[tuple[str, tuple[str, ...] | None, list[str]]]:
     """Yield the table's lines (name, details, numbers) for one set of evaluation images.
 
-    Lines of a row's candidate and control runs follow the row's own line; their details are None.
+    The line of a row comes before the lines of its candidate and control runs. Only the line of the
+    row has details; the others have None.
     """
     for row, title in zip(comparison.rows, row_titles(comparison.rows), strict=True):
         if row.data.digest != digest:
@@ -132,7 +133,7 @@ CSV_START = f"{COLUMNS[0]},{COLUMNS[1]},"
 
 
 def as_csv(comparison: Comparison) -> str:
-    """Return the comparison as CSV with unrounded numbers: a line per classifier of each row."""
+    """Return the comparison as CSV with unrounded numbers, a line per row and classifier."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()

@@ -125,9 +125,10 @@ def _metrics(run: Run) -> list[MetricsRow]:
 def _curves(
     figure: str, lines: Sequence[tuple[str, list[MetricsRow]]]
 ) -> dict[str, list[tuple[str, Series]]]:
-    """Return the curves of the metric `figure`, as pairs (CSS class, curve), by name.
+    """Return the curves of the metric `figure`, as pairs (CSS class, curve).
 
-    Names are those of `metrics.jsonl`: `loss`, or `LEARNER.loss` if there are several learners.
+    The keys are the metric's names in `metrics.jsonl`: `loss`, or `LEARNER.loss` if there are
+    several learners.
     """
     found: dict[str, list[tuple[str, Series]]] = {}
     for css_class, metrics in lines:

@@ -70,7 +70,7 @@ def read_table(path: Path) -> Table:
 
 
 def read_changes(path: Path) -> dict[str, str]:
-    """Read changed settings from a file such as `tiny.yaml`: texts for `--set`, by key path."""
+    """Read the settings in a file such as `tiny.yaml`, with each value as a text for `--set`."""
     return _as_texts(read_settings(find_file(path), ChangeSettings).set)
 
 

@@ -88,7 +88,7 @@ class Row:
 
     @property
     def baseline(self) -> Spread | None:
-        """Mean zero-shot accuracy over seeds, without the standard deviation if that is 0."""
+        """Mean zero-shot accuracy over seeds, with the standard deviation unless that is 0."""
         return self.zero_shot and replace(
             self.zero_shot, deviation=self.zero_shot.deviation or None
         )

@@ -27,7 +27,8 @@ Pair = tuple[int, int]
 def confusions(results: RunResults) -> dict[str, Any] | None:
     """Return the confusions of a run; None if there is no labelled evaluation split.
 
-    `pictures` has the name, the heat map and the kinds of cells (`right`, `wrong`) per classifier.
+    `pictures` has a tuple per classifier: its name, its heat map, and the kinds of cells that occur
+    in the heat map (`right`, `wrong`).
     `drawn` is the number of classes with their own row in the heat maps.
     """
     if not {ZERO_SHOT, ADAPTED} <= results.confusions.keys():

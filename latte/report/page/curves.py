@@ -68,9 +68,10 @@ def curves(results: RunResults) -> dict[str, list[Curve]]:
 
 
 def recorded(rows: Sequence[charts.Row], figure: str) -> list[tuple[str, str]]:
-    """Find pairs (event, name) of the metric `figure`; several learners name it `LEARNER.figure`.
+    """Find pairs (event, name) of the metric `figure`.
 
-    Parameters of a loss (`loss.NAME` or `LEARNER.loss.NAME`) are left out, whatever their name.
+    With several learners, the name is `LEARNER.figure`. Parameters of a loss (`loss.NAME` or
+    `LEARNER.loss.NAME`) are left out, even if NAME is `figure`.
     """
     for event in _EVENTS:
         parts = [(name, *name.rpartition(".")[::2]) for name in charts.figures(rows, event)]

@@ -94,7 +94,7 @@ def _one_tile(processor: Any, config: Any) -> Any:
 
 
 def _square_side(pixels: Any) -> int | None:
-    """Return the side of the images that the processor `pixels` makes; None if not square."""
+    """Return the side of the images that the processor returns; None if they are not square."""
     crops = getattr(pixels, "do_center_crop", False) and getattr(pixels, "crop_size", None)
     size = dict(crops or getattr(pixels, "size", None) or {})
     height, width = size.get("height"), size.get("width")

@@ -88,7 +88,7 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
             ) from None
 
     def classifier(self) -> Classifier:
-        """Return the prototypes (C·K, D); a class has the similarity of its nearest prototype."""
+        """Return a classifier of all prototypes (C·K, D); per class, the nearest one counts."""
         return Classifier(self._prototypes, self._owners)
 
     def supervise(
@@ -109,7 +109,7 @@ class MultiMomentumPrototypes(PrototypeAggregator[MultiMomentumOptions]):
         return ChosenSupervision(stream, targets, self.classifier(), rows)
 
     def _chosen(self, labels: Tensor, image_features: Tensor) -> Tensor:
-        """Return the index (B,) of the nearest prototype of each image's label; first if tied."""
+        """Return, per image, the index (B,) of its label's nearest prototype; first if tied."""
         count = self.options.prototypes
         candidates = self._by_class(self._prototypes)[labels]
         similarities = candidates @ image_features.to(candidates.dtype).unsqueeze(2)

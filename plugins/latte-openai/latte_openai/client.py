@@ -87,7 +87,7 @@ class ChatClient:
     def _masked(self, text: str | Refusal) -> str | Refusal:
         """Return `text` with the key masked.
 
-        `text` is the whole text, because a server can split the key between parts of its reply.
+        Masking needs the whole text, because a server can split the key between parts of its reply.
         """
         if isinstance(text, Refusal):
             return Refusal(masked(text.reason, self._key))

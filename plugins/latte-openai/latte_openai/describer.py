@@ -154,8 +154,8 @@ class OpenAIDescriber(Describer[OpenAIOptions]):
     async def _choose(self, request: ChoiceRequest, fields: dict[str, Any]) -> Answer:
         """Ask for a choice with log probabilities, else as JSON, else as a letter.
 
-        If the choice succeeds, later choices do not send the fields that the server rejected. If
-        requesting JSON did not change the text, they do not request JSON either.
+        Unless the answer is a refusal, later choices omit the fields that the server rejected. They
+        also omit the request for JSON if it did not change the text.
         """
         rejected: set[str] = set()
         answer = await self._accepted(fields, LOGPROBS, rejected)

@@ -152,15 +152,15 @@ def evidence(
     empty: Tensor,
     of_images: Mapping[int, float] = _NO_IMAGES,
 ) -> Tensor | None:
-    """Return the log-likelihood ratios (N, C) of `answers`, added to the zeros `empty` (N, C).
+    """Return the log-likelihood ratios (N, C) of `answers`; `empty` has zeros (N, C).
 
     Returns None without answers, or if `reliability` is 0. An answer is right with the probability
     `reliability`, or with the probability in `of_images` for its image. The other options are
     equally probable.
 
-    Answers that contradict the mixture are left out if the mixture is at least as reliable as the
-    describer. This is assumed if the share of answers that agree with the mixture is at least
-    `reliability` squared: with independent errors, this share is the product of both reliabilities.
+    Answers that contradict the mixture are left out if the mixture seems at least as reliable as
+    the describer: if the share of answers that agree with it is at least `reliability` squared.
+    With independent errors, this share is the product of both reliabilities.
     """
     if reliability == 0 or not answers:
         return None

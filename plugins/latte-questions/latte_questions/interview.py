@@ -123,10 +123,10 @@ class Interview:
         return self._evidence()
 
     def expected_gain(self, heard: Tensor | None) -> ExpectedGain | None:
-        """Return the expected gain in accuracy from the logits `heard` (N, C); None if unknown.
+        """Return the expected gain in accuracy from the logits `heard` (N, C).
 
-        It is unknown if no question was answered, or if questions were about more than
-        `LARGEST_SHARE` of the images: the calibration does not cover this.
+        The result is None if no question was answered, or if the describer was asked about more
+        than `LARGEST_SHARE` of the images, which the calibration does not cover.
         """
         if self.answered == 0:
             return None

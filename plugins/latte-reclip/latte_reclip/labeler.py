@@ -30,8 +30,8 @@ class LabelPropagationLabeler(PseudoLabeler[LabelPropagationOptions]):
     Labels are propagated once per learner (an adapted copy of the CLIP), with its features. If a
     learner re-encodes class texts (prototypes `templates` with `refresh: step` or `epoch`), labels
     spread from its adapted texts. Otherwise they spread from the zero-shot texts in all epochs.
-    ReCLIP trains the text tower of one learner and the image tower of another. As published, only
-    the first learner therefore uses adapted texts. An image that no label reaches has weight 0.
+    As published, ReCLIP trains the text tower of one learner and the image tower of another, so
+    only the first of them uses adapted texts. An image that no label reaches has weight 0.
     """
 
     refresh: Refresh = "epoch"

@@ -52,7 +52,7 @@ class TransductiveLabeler(PseudoLabeler[TransductiveOptions]):
         aggregators: Mapping[str, PrototypeAggregator[Any]],
         epoch: int,
     ) -> EpochInfo:
-        """Label the images for each learner; return its fitted mixture as its classifier."""
+        """Label the images for each learner; return each learner's mixture as its classifier."""
         classifiers = {
             name: self._label(name, bank.features, aggregators[name])
             for name, bank in banks.items()
@@ -89,7 +89,10 @@ class TransductiveLabeler(PseudoLabeler[TransductiveOptions]):
         return fit_mixture(images, texts, text_logits, self.options, given)
 
     def _texts(self, images: Tensor, aggregator: PrototypeAggregator[Any]) -> Tensor:
-        """Return the class texts (C, D); with `prior: current`, unit sums of class prototypes."""
+        """Return the class texts (C, D).
+
+        With `prior: current`, these are the unit means of each class's prototypes.
+        """
         if self.options.prior == "zero_shot":
             return self._start.class_features.to(images)
         classifier = aggregator.classifier()

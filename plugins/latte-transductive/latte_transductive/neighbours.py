@@ -36,7 +36,7 @@ class Neighbours:
 def neighbours_of(rows: Tensor, count: int) -> Neighbours | None:
     """Return the `count` nearest neighbours of each unit vector in `rows` (N, D), by cosine.
 
-    Returns None if N or `count` allows none. Results are cached until `rows` is freed.
+    Returns None if N < 2 or `count` < 1. Results are cached until `rows` is freed.
     """
     kept = min(count, len(rows) - 1)
     if kept < 1:

@@ -41,7 +41,7 @@ def tidy(caption: str) -> str:
 
 
 def class_mark(index: int) -> str:
-    """Return the placeholder of a class in an answer; the class's token includes the article."""
+    """Return the placeholder of a class name with its article, such as `a beagle`, in answers."""
     return f"\ue000{index}\ue001"
 
 

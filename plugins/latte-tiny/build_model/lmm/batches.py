@@ -45,7 +45,10 @@ class Batches:
     def __init__(
         self, gathered: Gathered, captions: list[list[str]], source: Tensor, names: list[Name]
     ) -> None:
-        """Store the data; `captions` are per photo, and `source` (views,) is each view's photo."""
+        """Store the data.
+
+        `captions` has the captions of each photo; `source` (views,) has the photo of each view.
+        """
         self.real, self.made = gathered.real, gathered.made
         self.made_labels = gathered.made_labels
         self.photos, self.names = gathered.photos, names

@@ -103,7 +103,8 @@ def _set_embeddings(
 def _set_norms(language_model: Any) -> None:
     """Set the weights of the RMSNorm layers.
 
-    The weights undo the division by the constant LARGE, and remove it from the layers' inputs.
+    The weights undo the division by the constant LARGE, and set this constant to 0 in the layers'
+    inputs.
     """
     norms = _norms(language_model)
     for norm in norms:

@@ -119,7 +119,7 @@ def _ancestors(offset: str, parents: dict[str, list[str]]) -> Iterable[str]:
 
 
 def _kind(plain: str, ancestors: list[str], lemmas: dict[str, list[str]]) -> str | None:
-    """Return the nearest hypernym in KINDS; None if there is none or the class name has it."""
+    """Return the nearest hypernym in KINDS; None if there is none, or if `plain` contains it."""
     for offset in ancestors:
         for lemma in lemmas[offset]:
             if lemma in KINDS:

@@ -61,7 +61,8 @@ def squeeze(
 ) -> Squeezed:
     """Return the head of rank `rank` that best approximates `head` on pictures and their blends.
 
-    Features are centred on the first group's mean; its projected features have unit variance.
+    The result centres features on the mean of the first group. Its projection gives the features of
+    the first group unit variance.
     """
     first = _least_squares(torch.cat([group.pooled for group in groups]), groups[0], head, rank)
     parts = [
