@@ -1,3 +1,3 @@
-"""The version of latte, imported without anything else."""
+"""Version of latte. This module imports nothing."""
 
 __version__ = "0.1.0"

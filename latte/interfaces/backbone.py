@@ -160,9 +160,10 @@ class Backbone(ABC):
     @property
     @abstractmethod
     def logit_scale(self) -> Tensor:
-        """Scalar (shape `()`) that multiplies cosine similarities; exponential of CLIP's parameter.
+        """Scalar (shape `()`) by which cosine similarities are multiplied to get logits.
 
-        The scalar carries a gradient if the parameter is trainable.
+        It is the exponential of CLIP's parameter `logit_scale`, and carries a gradient if this
+        parameter is trainable.
         """
 
     @property

@@ -38,9 +38,9 @@ class BackboneLoader(Component[OptionsT]):
     def fetch(self) -> None:
         """Download the files that `load` needs, unless they are cached.
 
-        Raises `LatteError` if a file is missing. latte calls `fetch` before it reads any image. Do
-        not import torch here, so that a run without a network fails at once. The default calls
-        `check`.
+        Raises `LatteError` if a file is not cached and cannot be downloaded. latte calls `fetch`
+        before it reads any image. Do not import torch here, so that a run without a network fails
+        at once. The default calls `check`.
         """
         self.check()
 

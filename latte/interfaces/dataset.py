@@ -138,8 +138,8 @@ class Dataset(Component[OptionsT]):
     def evaluation_images(self) -> Sequence[LabelledImage]:
         """Return labelled images for measuring accuracy; empty if there are none.
 
-        Training never reads their labels. Do not return training images: accuracy on training
-        images says little about new images.
+        Training never reads their labels. Images that are not training images are better, because
+        accuracy on training images says less about new images.
         """
         return ()
 

@@ -63,9 +63,11 @@ class Describer(Component[OptionsT]):
 
         Raise an exception for a temporary failure: the engine asks again, in smaller batches, and
         waits between attempts. The exception discards all answers of the call. If answers cost
-        money, cache them, or return 1 as `batch_size`. A `LatteError` ends the run. After an
-        `AttributeError`, `TypeError`, `NameError`, `ImportError` or `AssertionError`, a request is
-        not repeated; three such requests before the first answer end the run.
+        money, cache them, or return 1 as `batch_size`.
+
+        A `LatteError` ends the run. `AttributeError`, `TypeError`, `NameError`, `ImportError` and
+        `AssertionError` count as bugs: a request that was sent alone and raised one of them is not
+        repeated in this run. If three requests raise bugs before any is answered, the run ends.
         """
 
     def choose(self, requests: Sequence[ChoiceRequest]) -> Sequence[Choice | Refusal]:
@@ -117,14 +119,14 @@ class DescriptionType(Component[OptionsT]):
     def correct_images(self) -> int | None:
         """Number of images per group whose true label is the group's class, for ablations.
 
-        None samples groups without true labels. A number is allowed only if one of
-        `Options.oracle_options` is set.
+        If it is None, groups are sampled without true labels. A number is allowed only if one of
+        `Options.oracle_options` is set and `groups_per_class` is None.
         """
         return None
 
     @property
     def groups_per_class(self) -> int | None:
-        """Number of groups sampled per zero-shot label; None samples one group per image."""
+        """Number of groups sampled per zero-shot label; if None, one group per image."""
         return None
 
     @property

@@ -127,8 +127,8 @@ class Verdict:
     def outcome(self) -> Outcome:
         """Verdict in words, one of `kept zero-shot`, `likely better` and `cannot tell`.
 
-        `kept zero-shot` means that `adapt` is False. Otherwise, the outcome is `cannot tell` for a
-        `probability` below `LIKELY` (0.8), and `likely better` for any other, or for None.
+        `kept zero-shot` means that `adapt` is False. Otherwise, the outcome is `likely better` if
+        `probability` is None or at least `LIKELY` (0.8), else `cannot tell`.
         """
         if not self.adapt:
             return "kept zero-shot"

@@ -65,8 +65,8 @@ class PseudoLabeler(Component[OptionsT]):
         """Return the posterior: class probabilities of all training images; None if there is none.
 
         Override this method only if the labeler labels all images jointly. The engine calls it
-        after `on_epoch_start`, for the first learner, and only in runs without training steps. If
-        several labelers return a posterior, the engine uses the last one.
+        after `on_epoch_start`, with the name of the first learner, and only in runs without
+        training steps. If several labelers return a posterior, the engine uses the last one.
         """
         return None
 

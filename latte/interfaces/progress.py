@@ -110,7 +110,7 @@ class StageEnd:
 
 @dataclass(frozen=True)
 class Figures:
-    """Measurements of one training step, or at the end of one epoch.
+    """Measurements from one training step, or from the end of one epoch.
 
     Attributes:
         step: Number of finished optimiser steps. A resumed run may send a step again, unchanged.

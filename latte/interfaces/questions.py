@@ -209,9 +209,10 @@ class QuestionCounts:
         unanswered: Number of questions that the describer refused or could not answer.
         kept: Number of images or clusters, each asked about twice, whose two answers agree.
         contradictory: Number of images or clusters whose two answers contradict each other.
-        input_tokens: Tokens of prompts and images that the describer counted, including stored
-            answers.
-        output_tokens: Tokens of answers that the describer counted, including stored answers.
+        input_tokens: Number of tokens of prompts and images, as counted by the describer; stored
+            answers count too.
+        output_tokens: Number of tokens of answers, as counted by the describer; stored answers
+            count too.
         money: Price of these tokens; None if the recipe's budget names no price.
 
     Example:
@@ -310,7 +311,8 @@ class Questions(Protocol):
     def ask(self, purpose: str, requests: Sequence[DescribeRequest]) -> list[str | None]:
         """Return one text per request, in order; None if unanswered or the budget is spent.
 
-        A request may have no image. Each text is cut to at most 500 characters, counted as JSON.
+        A request may have no image. A text is cut if it has more than 500 characters as a JSON
+        string (with quotes and escapes).
         """
 
     def note(self, purpose: str, *, kept: int, contradictory: int) -> None:

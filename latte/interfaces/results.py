@@ -289,10 +289,10 @@ class RunResults:
         metrics: Lines of `metrics.jsonl`; the key `event` is `step` or `epoch`.
         evaluations: Evaluations of zero-shot CLIP, the adapted model, then control runs; empty if
             the dataset has no evaluation split. The evaluation `candidate` shows an adapted model
-            that the guard did not accept in full. If there is a posterior (class probabilities of
-            training images), evaluations with the suffix `OWN_IMAGES` measure it and zero-shot
-            CLIP on test images that are also training images. All others then use the remaining
-            test images, or all test images if none remain or there is a `candidate`.
+            that the guard did not accept in full. If a run has a posterior (class probabilities of
+            training images), its evaluations with the suffix `OWN_IMAGES` compare it and zero-shot
+            CLIP on test images that are also training images. Its evaluations without the suffix
+            use the other test images, or all if there are no others or there is a `candidate`.
         gallery: Random sample of the training images, chosen with the run's seed.
         pseudo_label_counts: Two numbers of training images per class, in label order: images with
             this zero-shot label, and images with this adapted label.

@@ -55,11 +55,11 @@ class TrainingStart:
             CLIP. Row i is the feature of the text about training image i, or about its group. If
             there are several texts, row i is their normalised mean. The first call encodes
             the texts.
-        texts: Maps labels (N,) of the training images to text features (N, D) of the frozen CLIP, a
-            mapping by description name in the recipe's order, like the argument `texts` of
-            `PrototypeAggregator.supervise`. For a description of scope `class`, row i is the text
-            feature of the class `labels[i]`. For other scopes, the features equal
-            `description_features`. The first call encodes the texts.
+        texts: Takes `labels` (N,), a class per training image. Returns the text features (N, D) of
+            each description from the frozen CLIP, by name, in the recipe's order: a mapping like
+            the argument `texts` of `PrototypeAggregator.supervise`. For a description of scope
+            `class`, row i is the text feature of the class `labels[i]`. For other scopes, the
+            features equal `description_features`. The first call encodes the texts.
         description_weights: Weight of each description, by name, for mixing texts; 1 if absent.
         corrections: (N,) int64, on the run's device: class that a person gave to the image, or -1;
             None if the recipe has no corrections. The engine puts these classes into all label
@@ -68,8 +68,8 @@ class TrainingStart:
             `on_epoch_start`; None unless the options of a labeler name a describer
             (`Options.questions_to`).
         encode_names: Inserts K class names into the dataset's templates, and returns their unit
-            text features (K, D) from the frozen CLIP. For labelers that use `questions` and get new
-            names or short descriptions of classes.
+            text features (K, D) from the frozen CLIP. For labelers that get new names or short
+            descriptions of classes through `questions`.
 
     Example:
         >>> import torch

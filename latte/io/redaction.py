@@ -36,8 +36,9 @@ _BIDIRECTIONAL = re.compile("[\u202a-\u202e\u2066-\u2069]")
 def is_secret(name: str, value: str) -> bool:
     """Return True if a variable with this name and value is probably a secret.
 
-    Signs of a secret are a typical name, and a value that has a password or looks random. Paths do
-    not count as random, because folders are often named by a digest.
+    One sign is enough: a typical name, a user name or password in a URL, a prefix such as `sk-` of
+    a known service, or a value that looks random. Paths do not count as random, because folders are
+    often named by a digest.
     """
     if _SECRET_VARIABLE.search(name) or _USER_IN_URL.search(value) or _ISSUED.fullmatch(value):
         return True

@@ -69,7 +69,7 @@ def adapt(
     Args:
         images: a folder of images, searched with its sub-folders.
         classes: a text file with one class name per line, or a list of the names; None means the
-            names of the sub-folders or, if there are none, of the sub-folders of `test`.
+            names of the sub-folders or, if there are fewer than two, of the sub-folders of `test`.
         test: labelled images to measure the gain: a folder with a sub-folder per class, or a CSV
             file with the columns path and class. The CSV file may name some of `images`. Training
             never uses these labels.

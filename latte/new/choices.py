@@ -110,8 +110,8 @@ def _choose_guard(chosen: Choices, registry: Registry) -> None:
 def _method(method: str, found: Findings, registry: Registry) -> Choices:
     """Return the requested method, or for `auto` a method without training.
 
-    In measurements on typical folders, methods without training were the safest. If the package of
-    a method is not installed, the method is `training-free`.
+    Methods without training were the safest in measurements on typical folders. If a package that
+    the requested or chosen method needs is not installed, return `training-free` instead.
     """
     wanted = _MIXTURE if method == AUTO else METHODS[method]
     if wanted.component is None or has(registry, *wanted.component):

@@ -108,9 +108,9 @@ def look_at(
 ) -> Findings:
     """Return facts about a folder, about `SAMPLE` of its images, and about the class names.
 
-    If `classes` is None, the sub-folders of `root` give the class names. If `root` has fewer than
-    two, the sub-folders of `evaluation` give them. `arguments` are the names of both folders in
-    errors.
+    If `classes` is None, the class names are the names of the sub-folders of `root`, or of
+    `evaluation` if only `evaluation` has two or more sub-folders. Errors call `root` and
+    `evaluation` by the names in `arguments`.
     """
     existing_folder(root.absolute(), arguments[0])
     if isinstance(classes, Path):
@@ -151,7 +151,10 @@ def look_at(
 
 
 def _names_beside(root: Path, evaluation: Path) -> tuple[str, ...]:
-    """Return the names of sub-folders of `evaluation` if `root` has fewer than two, else ()."""
+    """Return class names from the sub-folders of `evaluation`.
+
+    Returns () if `root` has two or more sub-folders, or `evaluation` has fewer than two.
+    """
     if not is_folder(evaluation) or len(list_folders(root)) > 1:
         return ()
     names = tuple(map(folder_class_name, list_folders(evaluation)))

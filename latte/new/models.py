@@ -35,7 +35,7 @@ class Machine:
         return f"{self.name}{memory}"
 
     def minutes(self, seconds: float) -> float:
-        """Return minutes in which all CPU cores do work of `seconds` on one core; 0 on a GPU."""
+        """Return the minutes that work of `seconds` on one core takes on all cores; 0 on a GPU."""
         return 0.0 if self.device == "cuda" else seconds / self.cores / 60
 
 
