@@ -1,8 +1,9 @@
-"""Every public class and function has an example in its docstring, and the examples work."""
+"""Public classes and functions have an example in their docstring; all examples work."""
 
 from __future__ import annotations
 
 import doctest
+import importlib
 import inspect
 import re
 import textwrap
@@ -10,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import latte.api
 import latte.api.sources
 import latte.testing
 
+ROOT = Path(__file__).parents[1]
 EXAMPLE = re.compile(r"^Example:\n((?:    .*\n|\n)+)", re.MULTILINE)
 
 
@@ -48,4 +51,28 @@ def test_public_docstring_has_a_working_example(
     test = doctest.DocTestParser().get_doctest(code, {"__name__": "example"}, name, name, 0)
     problems: list[str] = []
     doctest.DocTestRunner(verbose=False).run(test, out=problems.append)
+    assert not problems, "".join(problems)
+
+
+def modules_with_examples() -> list[str]:
+    """Modules of latte and its plugins with examples in their docstrings."""
+    found = []
+    for folder in (ROOT, *sorted((ROOT / "plugins").iterdir())):
+        for path in sorted(folder.glob("latte*/**/*.py")):
+            if ">>> " in path.read_text(encoding="utf-8"):
+                found.append(".".join(path.relative_to(folder).with_suffix("").parts))
+    return found
+
+
+@pytest.mark.parametrize("module", modules_with_examples())
+def test_examples_of_a_module_work(
+    module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = {"torch": torch}
+    tests = doctest.DocTestFinder().find(importlib.import_module(module), extraglobs=known)
+    problems: list[str] = []
+    for number, test in enumerate(tests):
+        (place := tmp_path / str(number)).mkdir()
+        monkeypatch.chdir(place)  # examples create files
+        doctest.DocTestRunner(verbose=False).run(test, out=problems.append)
     assert not problems, "".join(problems)

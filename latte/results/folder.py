@@ -54,10 +54,10 @@ class _Below:
     """Descriptor: an attribute that returns a path below the run folder."""
 
     def __init__(self, name: str) -> None:
-        self._name = name
+        self.name = name
 
     def __get__(self, folder: RunFolder, owner: type[RunFolder]) -> Path:
-        return folder.path / self._name
+        return folder.path / self.name
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,8 @@ class RunFolder:
     def move_aside(self, *, wanted: bool) -> None:
         """Move the finished run to the folder `RUN.previous`, and replace an earlier run there.
 
-        Does nothing if `wanted` is false, except to finish an earlier move that was interrupted.
+        A person's answers and own files in `RUN.previous` stay there. Does nothing if `wanted` is
+        false, except to finish an earlier move that was interrupted.
         """
         moving = self.path.with_name(f"{self.path.name}.moving")
         if not (wanted or moving.exists()):
@@ -131,8 +132,10 @@ class RunFolder:
         for path in self.path.iterdir():
             if path.name not in _KEPT:
                 path.rename(moving / path.name)
-        if (answers := self.previous / "review.jsonl").exists():  # a person gave them
-            answers.rename(moving / answers.name)
+        for path in [*self.previous.iterdir()] if self.previous.exists() else []:
+            own = path.name == self.review.name or path.name not in _written()
+            if own and not (moving / path.name).exists():
+                path.rename(moving / path.name)
         shutil.rmtree(self.previous, ignore_errors=True)
         moving.rename(self.previous)
 
@@ -276,3 +279,9 @@ class RunFolder:
             if not record["code"]:
                 del record["code"]
         write_json(self.state, plain)
+
+
+def _written() -> frozenset[str]:
+    """Names of the entries of a run folder that latte writes, at its top."""
+    found = [one.name for one in vars(RunFolder).values() if isinstance(one, _Below)]
+    return frozenset([*(name.split("/")[0] for name in found), "candidate", "report", "export"])

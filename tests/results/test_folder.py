@@ -31,3 +31,16 @@ def test_a_move_keeps_the_answers_about_the_run_that_it_replaces(tmp_path: Path)
     assert [path.name for path in folder.path.iterdir()] == ["review.jsonl"]
     assert previous.recipe.read_text() == str(folder.recipe)
     assert previous.review.read_text() == str(previous.review)
+
+
+def test_a_persons_own_files_stay_in_the_folder_of_the_previous_run(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    previous = RunFolder(folder.previous)
+    notes, plots = previous.path / "notes.txt", previous.path / "plots" / "loss.png"
+    for path in (folder.recipe, previous.recipe, previous.verdict, plots, notes):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(str(path))
+    folder.move_aside(wanted=True)
+    assert notes.read_text() == str(notes)
+    assert plots.read_text() == str(plots)
+    assert not previous.verdict.exists()

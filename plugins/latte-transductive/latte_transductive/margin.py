@@ -24,7 +24,7 @@ def relative_margin(image_features: Tensor, class_features: Tensor) -> float:
 
     Example:
         >>> round(relative_margin(torch.eye(4), torch.eye(4)), 1)
-        3.4
+        2.7
     """
     images, classes = len(image_features), len(class_features)
     if images < 2 or classes < 2:
