@@ -46,7 +46,10 @@ def apply_overrides(
 
 
 def _with_one_description_of_views(root: Node, written: set[KeyPath]) -> Node:
-    """Drop `augmentation` if only `train.augment` is overridden, and the other way round."""
+    """Drop `augmentation` if overrides set only `train.augment`.
+
+    If overrides set only `augmentation`, drop `train.augment`.
+    """
     component = any(keys[0] == "augmentation" for keys in written)
     if component == (("train", "augment") in written):
         return root

@@ -251,9 +251,10 @@ class RecipeReader:
     def _resolve_describers(
         self, descriptions: Sequence[Listed], describers: Sequence[Listed]
     ) -> list[Listed]:
-        """Check the describer that each description names in `by`; return the descriptions.
+        """Check that the describer named by the key `by` of each description exists.
 
-        If the recipe has no describer, report the first description that needs one.
+        Returns the descriptions. If the recipe has no describer, one mistake is reported: for the
+        first description that needs a describer.
         """
         single, several = self.root.child("describer"), self.root.child("describers")
         if holds_value(single) and several is not None:

@@ -156,7 +156,10 @@ class BackboneContract(ComponentContract):
         assert not any(output.requires_grad for output in _outputs(backbone, gradient=True))
 
     def test_gradient_reaches_each_group(self, tmp_path: Path) -> None:
-        """The trained group, and no other parameter, must get gradients; `all` has every group."""
+        """Exactly the parameters of the trained group must get gradients.
+
+        The group `all` must contain every other group.
+        """
         backbone = self.load(tmp_path).fork()
         every = {*backbone.train_only("all")}
         for group in self.groups:

@@ -31,9 +31,9 @@ class Synthesiser:
         return (tokens.mean(1) @ self.weight.T + self.bias).softmax(-1)
 
     def push(self, tokens: Tensor, labels: Tensor) -> Tensor:
-        """Return tokens that the head classifies as `labels` (B,), made from `tokens` (B, 9, 1280).
+        """Change `tokens` (B, 9, 1280) so that the head classifies them as `labels` (B,).
 
-        Only a random rectangle of tokens, 2 or 3 on each side, is moved.
+        Only tokens in a random rectangle of 2 or 3 tokens per side are changed.
         """
         count, places, _ = tokens.shape
         block = _blocks(count).flatten(1)[:, :, None]
