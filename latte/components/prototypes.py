@@ -29,6 +29,9 @@ from latte.components.options import (
     TemplateOptions,
 )
 
+_ROUNDING_ERRORS = 8
+"""Norm of a mean of unit rows that cancel out, as a multiple of the number format's epsilon."""
+
 
 class TemplatePrototypes(PrototypeAggregator[TemplateOptions]):
     """One prototype per class: the text feature of its template.
@@ -137,16 +140,20 @@ class MomentumPrototypes(PrototypeAggregator[MomentumOptions]):
         """Set each class's prototype to the weighted mean of its targets, scaled to unit length.
 
         The targets of all label streams (sources of labels) count: an image with the same class in
-        two streams counts twice. A class without an image of positive weight keeps its prototype.
+        two streams counts twice. A class keeps its prototype if it has no image of positive weight,
+        or if its targets cancel out up to rounding.
         """
         sums = torch.zeros_like(self._prototypes)
+        totals = torch.zeros_like(sums[:, :1])
         for supervision in supervisions:
             assert supervision.targets is not None, "not a supervision of these prototypes"
             weights = supervision.stream.weights.to(sums.dtype).unsqueeze(1)
             sums.index_add_(0, supervision.stream.labels, supervision.targets * weights)
+            totals.index_add_(0, supervision.stream.labels, weights)
         # Mean and sum have the same direction.
         lengths = sums.norm(dim=1, keepdim=True)
-        self._prototypes = torch.where(lengths > 0, sums / lengths, self._prototypes)
+        usable = lengths > _ROUNDING_ERRORS * torch.finfo(sums.dtype).eps * totals
+        self._prototypes = torch.where(usable, sums / lengths, self._prototypes)
 
     def on_epoch_start(self, info: EpochInfo, learner: str) -> None:
         """Store the current prototypes for the option `margins: epoch_start`."""
