@@ -20,7 +20,9 @@ from latte.interfaces.errors import suggestion
 from latte.interfaces.progress import SilentProgress
 from latte.interfaces.settings import BackboneSettings
 from latte.io.files import digest
-from latte.io.paths import read_text
+from latte.io.machine import machine_errors
+from latte.io.paths import given_path, read_text
+from latte.new.arguments import given_classes, given_text
 from latte.new.choices import Choices, choose
 from latte.new.images import Findings, look_at
 from latte.new.methods import NAMES
@@ -80,27 +82,28 @@ def adapt(
         progress: an object that shows progress and messages; None shows nothing.
 
     Raises:
-        LatteError: if a path, a name or the method is wrong, or the run fails.
+        LatteError: if an argument is wrong, the run fails, or the machine fails (a full disk).
 
     Example:
         >>> model = latte.adapt("photos", ["cat", "dog"])  # doctest: +SKIP
         >>> model.predict("photos/1.jpg")[0].name  # doctest: +SKIP
         'cat'
     """
-    from latte.predict.predictor import load
-
     registry = load_registry()
-    proposed = propose(
-        Path(images),
-        Path(classes) if isinstance(classes, str | PathLike) else classes,
-        None if test is None else Path(test),
-        Path(output),
-        method,
-        model,
-        registry=registry,
-    )
-    results = run_proposal(proposed, registry, progress or SilentProgress())
-    return load(results.folder, progress=progress)
+    with machine_errors():
+        proposed = propose(
+            given_path(images, "images"),
+            given_classes(classes),
+            None if test is None else given_path(test, "test"),
+            given_path(output, "output"),
+            given_text(method, "method", "mixture"),
+            None if model is None else given_text(model, "model", "plugin:tiny"),
+            registry=registry,
+        )
+        results = run_proposal(proposed, registry, progress or SilentProgress())
+        from latte.predict.predictor import load
+
+        return load(results.folder, progress=progress)
 
 
 def propose(

@@ -12,6 +12,7 @@ from latte.data.sources.classes import CLASS_FOLDERS
 from latte.interfaces import LatteError
 from latte.interfaces.settings import BRING_WEIGHTS
 from latte.io.files import write_atomically
+from latte.io.machine import machine_error
 from latte.new.choices import Choices
 from latte.new.images import Findings
 from latte.new.methods import CONTROL
@@ -106,7 +107,10 @@ def write_recipe(path: Path, text: str, registry: Registry) -> None:
             temporary.write_text(text, encoding="utf-8")
             load_recipe(temporary, registry)
     except OSError as error:
-        raise LatteError(f"cannot be written ({error.strerror})", where=str(path)) from error
+        known = machine_error(error)
+        hint = known.hint if known else None
+        what = f"cannot be written ({error.strerror})"
+        raise LatteError(what, where=str(path), hint=hint) from error
 
 
 def backbone_keys(model: str, file: Path) -> dict[str, str]:

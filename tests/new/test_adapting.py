@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
+import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
+from safetensors import SafetensorError
 
 import latte
 from latte.cli.main import run_command_line
@@ -108,6 +112,42 @@ def test_missing_model_folder_names_where_it_was_sought(photos: Path) -> None:
     assert "starts at the current folder" in (error.value.hint or "")
 
 
+@pytest.mark.parametrize(
+    ("argument", "value", "named"),
+    [
+        ("images", ["1.jpg"], "images"),
+        ("classes", [1, 2], "classes.0"),
+        ("classes", ["cat", None], "classes.1"),
+        ("classes", b"cat", "classes.0"),
+        ("classes", 3, "classes"),
+        ("test", ["labelled"], "test"),
+        ("output", 3, "output"),
+        ("method", 3, "method"),
+        ("model", 3, "model"),
+    ],
+)
+def test_value_of_a_wrong_type_is_an_error_that_names_the_python_argument(
+    argument: str, value: object, named: str, photos: Path
+) -> None:
+    given: dict[str, Any] = {"images": photos, "model": "plugin:tiny", argument: value}
+    with pytest.raises(LatteError) as error:
+        latte.adapt(**given)
+    assert error.value.where == named
+    assert error.value.hint
+
+
+def test_call_on_a_full_disk_raises_an_error_with_a_fix(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object, **options: object) -> None:
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("latte.run.runner.run_recipe", full)
+    with pytest.raises(LatteError, match="no space left on device") as error:
+        latte.adapt(photos, model="plugin:tiny")
+    assert "free some space" in (error.value.hint or "")
+
+
 @pytest.mark.parametrize("command", [["adapt"], ["new", "--images"]])
 @pytest.mark.parametrize("folder", ["summer 2026", "."])
 def test_missing_class_names_are_asked_for_with_the_option(
@@ -142,3 +182,16 @@ def test_wrong_paths_are_refused_before_torch_is_imported(
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 2, done.stderr
     assert named in done.stderr
+
+
+def test_recipe_on_a_full_disk_is_an_error_with_a_fix(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr("latte.new.writing.write_atomically", full)
+    with pytest.raises(LatteError, match="cannot be written") as error:
+        latte.adapt(photos, model="plugin:tiny")
+    assert error.value.where == str(Path("adapted", f"{photos.name}.yaml"))
+    assert "free some space" in (error.value.hint or "")
