@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
@@ -53,7 +53,7 @@ class Proposal:
 
 def adapt(
     images: str | PathLike[str],
-    classes: str | PathLike[str] | Sequence[str] | None = None,
+    classes: str | PathLike[str] | Iterable[str] | None = None,
     *,
     test: str | PathLike[str] | None = None,
     method: str = "auto",
@@ -70,8 +70,9 @@ def adapt(
 
     Args:
         images: a folder of images, searched with its sub-folders.
-        classes: a text file with one class name per line, or a list of the names; None means the
-            names of the sub-folders or, if there are fewer than two, of the sub-folders of `test`.
+        classes: a text file with one class name per line, or a list or another ordered iterable of
+            the names (not a set); None means the names of the sub-folders or, if there are fewer
+            than two, of the sub-folders of `test`.
         test: labelled images to measure the gain: a folder with a sub-folder per class, or a CSV
             file with the columns path and class. The CSV file may name some of `images`. Training
             never uses these labels.

@@ -15,7 +15,7 @@ _LIST = 'give a list of the names, as in classes=["cat", "dog"], or the path of 
 def given_classes(value: object) -> Path | tuple[str, ...] | None:
     """Return class names, the path of a file with them, or None, as a Python call gives them.
 
-    Raises `LatteError` for any other value.
+    An iterator is read once. Raises `LatteError` for a set and for any other value.
     """
     if value is None:
         return None
@@ -24,6 +24,9 @@ def given_classes(value: object) -> Path | tuple[str, ...] | None:
     if not isinstance(value, Iterable):
         what = f"{type(value).__name__} is no list of class names"
         raise LatteError(what, where="classes", hint=_LIST)
+    if isinstance(value, set | frozenset):
+        what = "the names in a set are in another order in each process"
+        raise LatteError(what, where="classes", hint="pass a list, as in classes=sorted(names)")
     names = tuple(value)
     for number, name in enumerate(names):
         if not isinstance(name, str):

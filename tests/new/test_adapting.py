@@ -76,6 +76,12 @@ def test_one_call_returns_what_load_returns(photos: Path) -> None:
     assert repr(model) == f"Predictor({len(names)} classes: {', '.join(names)}; device='cpu')"
 
 
+def test_class_names_from_a_generator_keep_their_order(photos: Path) -> None:
+    names = ("red", "green", "blue")
+    model = latte.adapt(photos, (name for name in names), model="plugin:tiny")
+    assert model.classes == names
+
+
 def test_an_edited_recipe_is_kept_and_an_unedited_one_replaced(
     photos: Path, colour_images: Images, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -120,6 +126,7 @@ def test_missing_model_folder_names_where_it_was_sought(photos: Path) -> None:
         ("classes", ["cat", None], "classes.1"),
         ("classes", b"cat", "classes.0"),
         ("classes", 3, "classes"),
+        ("classes", {"cat", "dog"}, "classes"),
         ("test", ["labelled"], "test"),
         ("output", 3, "output"),
         ("method", 3, "method"),
