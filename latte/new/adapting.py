@@ -133,7 +133,7 @@ def propose(
             check_model(settings, base_dir=base, model_folder=find_folder)
     found = look_at(images, classes, test, arguments=("PHOTOS", "--test"))
     chosen = choose(found, this_machine(), registry, method, model)
-    _write(path, recipe_text(found, chosen, path), registry)
+    _write(path, recipe_text(found, chosen, path, runs_beside=True), registry)
     return Proposal(path, output, found, chosen)
 
 

@@ -6,6 +6,8 @@ import csv
 import errno
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -97,6 +99,18 @@ def test_an_edited_recipe_is_kept_and_an_unedited_one_replaced(
     assert run_command_line(["adapt", str(photos), *MODEL]) == 2
     assert recipe.read_text() == edited
     assert "has been edited" in capsys.readouterr().err
+
+
+def test_command_in_the_written_recipe_reuses_the_run_beside_it(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = latte.adapt(photos, model="plugin:tiny", output="my runs").folder
+    recipe = Path("my runs", f"{photos.name}.yaml").read_text()
+    (command,) = re.findall(r"^#   latte (run .*output=\S+)$", recipe, re.MULTILINE)
+    monkeypatch.chdir("my runs")
+    assert run_command_line([*shlex.split(command), "--quiet"]) == 0
+    assert f"{run.name}/report" in capsys.readouterr().out
+    assert [one for one in Path().iterdir() if one.is_dir()] == [Path(run.name)]
 
 
 def test_zero_shot_is_a_method(photos: Path) -> None:
