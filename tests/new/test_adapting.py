@@ -157,6 +157,56 @@ def test_value_of_a_wrong_type_is_an_error_that_names_the_python_argument(
     assert error.value.hint
 
 
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"images": "gone"}, "images"),
+        ({"classes": "gone.txt"}, "classes"),
+        ({"classes": ["cat"]}, "classes"),
+        ({"classes": ["cat", "cat"]}, "classes.1"),
+        ({"test": "gone"}, "test"),
+        ({"method": "zeroshot"}, "method"),
+        ({"model": "plugin:tny"}, "model"),
+    ],
+)
+def test_errors_of_a_call_name_the_python_argument(
+    wrong: dict[str, Any], named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    Image.new("RGB", (8, 8)).save("photos/1.jpg")
+    given: dict[str, Any] = {"images": "photos", "classes": ["cat", "dog"], "model": "plugin:tiny"}
+    with pytest.raises(LatteError) as error:
+        latte.adapt(**{**given, **wrong})
+    assert error.value.where == named
+    assert "--" not in str(error.value)
+
+
+def test_single_class_name_is_an_error_that_says_how_to_give_several(
+    photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command_line(["adapt", str(photos), "--classes", "airplane", *MODEL]) == 2
+    said = capsys.readouterr().err
+    assert "no such file" in said
+    assert "at least 2 are needed, as in --classes cat,dog" in said
+    with pytest.raises(LatteError, match=r'as in classes=\["cat", "dog"\]'):
+        latte.adapt(photos, "airplane", model="plugin:tiny")
+
+
+def test_text_with_commas_lists_the_class_names(photos: Path) -> None:
+    assert latte.adapt(photos, "red, green", model="plugin:tiny").classes == ("red", "green")
+
+
+def test_home_folder_is_found_in_paths_of_a_call(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(photos.parent))
+    Path("classes.txt").write_text("red\ngreen\n")
+    model = latte.adapt(f"~/{photos.name}", "~/classes.txt", model="plugin:tiny", output="~/mine")
+    assert model.folder.parent == photos.parent / "mine"
+    assert latte.load(f"~/mine/{model.folder.name}").classes == model.classes
+
+
 def test_call_on_a_full_disk_raises_an_error_with_a_fix(
     photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,6 +238,7 @@ def test_missing_class_names_are_asked_for_with_the_option(
     [
         (["adapt", "phtos"], "PHOTOS"),
         (["adapt", ".", "--classes", "gone.txt"], "--classes"),
+        (["adapt", ".", "--classes", "cat,cat"], "--classes.1"),
         (["choose", "phtos", "--models", "plugin:tiny"], "PHOTOS"),
         (["choose", ".", "--classes", "cat,dog", "--models", "plugin:tny"], "--models"),
     ],
