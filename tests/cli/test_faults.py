@@ -86,6 +86,13 @@ def test_streams_that_cannot_be_used_give_no_traceback(closed: str) -> None:
     assert len(ended.stderr.splitlines()) == (2 if "full" in closed else 0)
 
 
+def test_ctrl_c_while_modules_are_imported_prints_one_line(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt")
+    command = [sys.executable, "-m", "latte", "recipes"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (130, "Interrupted.\n")
+
+
 def test_a_removed_working_directory_is_refused(tmp_path: Path) -> None:
     command = f"cd {tmp_path} && rmdir {tmp_path} && {sys.executable} -m latte recipes"
     ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
