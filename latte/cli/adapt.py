@@ -15,10 +15,10 @@ from latte.cli.shared import (
     MethodOption,
     ModelOption,
     QuietOption,
-    file_or_names,
     number_of_names,
 )
 from latte.interfaces import LatteError
+from latte.new.arguments import file_or_names
 from latte.registry.registry import load_registry
 from latte.report.sentences import verdict_label
 from latte.report.terminal import in_lines, table

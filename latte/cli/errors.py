@@ -1,18 +1,15 @@
-"""Print errors of commands, handle signals, and explain errors such as a full disk."""
+"""Print errors of commands, and handle signals."""
 
 from __future__ import annotations
 
-import errno
 import io
 import logging
 import os
-import re
 import signal
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from types import FrameType
 
 from rich.text import Text
@@ -27,28 +24,7 @@ UNEXPECTED = 1
 BROKEN_PIPE = 1
 INTERRUPTED = 130
 
-_SPACE = "free some space and run the same command again: finished work is kept"
-_RIGHTS = (
-    "give this user read and write permission there, or choose another place: `output`, LATTE_CACHE"
-)
-_MEMORY = (
-    "stop other programs that use memory, or lower `evaluate.batch_size` and "
-    "`train.micro_batch_size`"
-)
-_HINTS = {
-    errno.ENOSPC: _SPACE,
-    errno.EDQUOT: _SPACE,
-    errno.EFBIG: "allow larger files (ulimit -f), and run the same command again",
-    errno.EROFS: _RIGHTS,
-    errno.EACCES: _RIGHTS,
-    errno.EPERM: _RIGHTS,
-    errno.EIO: "check the disk or the network file system, then run the same command again",
-    errno.EMFILE: "allow more open files (ulimit -n), and run the same command again",
-    errno.ENFILE: "stop other programs that have files open, and run the same command again",
-    errno.ENOMEM: _MEMORY,
-}
 _CALLED_BY_PLUGINS = ("latte.api", "latte.interfaces", "latte.toolkit")
-_RUST_ERROR_NUMBER = re.compile(r"\(os error (\d+)\)")
 
 
 def refuse_removed_folder() -> None:
@@ -215,41 +191,3 @@ def ended_by_signals() -> Iterator[list[signal.Signals]]:
     finally:
         with suppress(ValueError):
             release()
-
-
-def machine_error(error: BaseException) -> LatteError | None:
-    """Return a readable error if the machine caused `error`, and None for a bug.
-
-    Examples are a full disk, missing permission, too little memory, and missing torch.
-    """
-    seen: set[int] = set()
-    one: BaseException | None = error
-    while one is not None and id(one) not in seen:
-        seen.add(id(one))
-        if found := _explained(one):
-            return found
-        one = one.__cause__ or one.__context__
-    return None
-
-
-def _explained(error: BaseException) -> LatteError | None:
-    # Errors of torch and safetensors are recognised by name: this module imports neither.
-    name, text = type(error).__name__, str(error)
-    refused = isinstance(error, RuntimeError) and "can't allocate memory" in text
-    if isinstance(error, MemoryError) or refused:
-        return LatteError("there is not enough memory", hint=_MEMORY)
-    if name == "OutOfMemoryError":
-        return LatteError("the GPU has not enough memory", hint=_MEMORY)
-    if isinstance(error, ModuleNotFoundError) and error.name in ("torch", "torchvision"):
-        hint = "pip install torch torchvision, in the build for your GPU"
-        return LatteError(f"{error.name} is not installed in this environment", hint=hint)
-    number = error.errno if isinstance(error, OSError) else None
-    if name == "SafetensorError" and (found := _RUST_ERROR_NUMBER.search(text)):
-        number = int(found.group(1))
-    if number is None or number not in _HINTS:
-        return None
-    what, where, file = os.strerror(number), None, getattr(error, "filename", None)
-    if isinstance(file, str | bytes):
-        path = Path(os.fsdecode(file))
-        where = str(path.parent if path.suffix == ".tmp" else path)
-    return LatteError(what[0].lower() + what[1:], where=where, hint=_HINTS[number])

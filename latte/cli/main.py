@@ -14,6 +14,7 @@ from latte.cli.output import echo
 from latte.cli.shared import HELP_OPTIONS, SuggestingGroup, refuse_several_processes
 from latte.interfaces import LatteError
 from latte.interfaces.errors import error_line
+from latte.io.machine import machine_error
 from latte.registry import discovery
 from latte.registry.spec import CommandSpec, Plugin
 from latte.version import __version__
@@ -214,7 +215,7 @@ def _run_command_line(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         return errors.BROKEN_PIPE
     except Exception as error:
-        known = errors.machine_error(error)
+        known = machine_error(error)
         if known is None:
             errors.print_unexpected(error)
             return errors.UNEXPECTED

@@ -11,6 +11,7 @@ import typer
 from latte.cli import shared
 from latte.cli.output import echo, print_json, results, write_file
 from latte.interfaces import LatteError, RecipeErrors
+from latte.new.arguments import NEW, file_or_names
 from latte.recipe.dump import dump_yaml, yaml_lines
 from latte.recipe.load import load_recipe
 from latte.recipe.node import dotted
@@ -48,14 +49,15 @@ def new(
     from latte.new.models import refuse_backbone, this_machine
     from latte.new.writing import recipe_text, write_recipe
 
-    check_method(method)
+    check_method(method, NEW.method)
     if output.exists():
         hint = "Name another file: --output FILE"
         raise LatteError("exists already, and is not overwritten", where=str(output), hint=hint)
     registry = load_registry()
     if model is not None:
         refuse_backbone(model, registry)
-    found, machine = look_at(images, shared.file_or_names(classes), evaluation), this_machine()
+    found = look_at(images, file_or_names(classes), evaluation, arguments=NEW)
+    machine = this_machine()
     chosen = choose(found, machine, registry, method, model)
     size = f", {found.size[0]} x {found.size[1]} pixels (median)" if found.size else ""
     echo(in_lines(f"images: {found.images:,}{size}"))

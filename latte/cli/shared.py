@@ -231,16 +231,6 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progre
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def file_or_names(classes: str | None) -> Path | list[str] | None:
-    """Return the option `--classes` as a path or a list of names; None if it was not given."""
-    if classes is None:
-        return None
-    path = Path(classes)
-    if path.exists() or "," not in classes:
-        return path
-    return [name.strip() for name in classes.split(",") if name.strip()]
-
-
 def number_of_names(names: Sequence[str]) -> str:
     """Return the number of class names with the first three and the last, as in `3 (a, b, c)`."""
     shown = [*names[:3], *(["…"] if len(names) > 4 else []), *names[3:][-1:]]

@@ -42,6 +42,17 @@ def existing_folder(path: Path, where: str) -> Path:
     return path if is_folder(path) else _missing(path, "folder", where)
 
 
+def given_path(value: object, argument: str) -> Path:
+    """Return a path that is given as text or `os.PathLike`, with `~` replaced by the home folder.
+
+    Raises `LatteError` that names the `argument` for any other value and for an empty text.
+    """
+    if isinstance(value, str | os.PathLike) and os.fspath(value):
+        return Path(os.path.expanduser(value))  # noqa: PTH111 - keeps the ~ of an unknown user
+    what = "an empty path" if value == "" else f"{type(value).__name__} is no path"
+    raise LatteError(what, where=argument, hint="give one path, as text or as a pathlib.Path")
+
+
 def is_file(path: Path) -> bool:
     """Return True if `path` is a file; an impossible name gives False, not an error.
 

@@ -7,8 +7,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -20,7 +19,17 @@ from latte.interfaces.errors import suggestion
 from latte.interfaces.progress import SilentProgress
 from latte.interfaces.settings import BackboneSettings
 from latte.io.files import digest
-from latte.io.paths import read_text
+from latte.io.machine import machine_errors
+from latte.io.paths import given_path, read_text
+from latte.new.arguments import (
+    ADAPT,
+    CHOOSE,
+    PYTHON,
+    Arguments,
+    given_classes,
+    given_text,
+    naming_argument,
+)
 from latte.new.choices import Choices, choose
 from latte.new.images import Findings, look_at
 from latte.new.methods import NAMES
@@ -47,11 +56,12 @@ class Proposal:
     output: Path
     found: Findings
     chosen: Choices
+    arguments: Arguments
 
 
 def adapt(
     images: str | PathLike[str],
-    classes: str | PathLike[str] | Sequence[str] | None = None,
+    classes: str | PathLike[str] | Iterable[str] | None = None,
     *,
     test: str | PathLike[str] | None = None,
     method: str = "auto",
@@ -64,12 +74,14 @@ def adapt(
     The recipe is written to OUTPUT/NAME.yaml, where NAME is the name of the images' folder. The run
     folder is below OUTPUT. A repeated call continues or reuses this run. Nothing is printed. The
     classifier has the attributes `folder` (the run folder) and `verdict`: the decision of the
-    guard, which estimates whether the adapted model is better than zero-shot CLIP.
+    guard, which estimates whether the adapted model is better than zero-shot CLIP. Paths may begin
+    with `~`.
 
     Args:
         images: a folder of images, searched with its sub-folders.
-        classes: a text file with one class name per line, or a list of the names; None means the
-            names of the sub-folders or, if there are fewer than two, of the sub-folders of `test`.
+        classes: a text file with one class name per line, or the names: a list or another ordered
+            iterable (not a set), or a text such as `cat,dog`. None means the names of the
+            sub-folders or, if there are fewer than two, of the sub-folders of `test`.
         test: labelled images to measure the gain: a folder with a sub-folder per class, or a CSV
             file with the columns path and class. The CSV file may name some of `images`. Training
             never uses these labels.
@@ -80,27 +92,29 @@ def adapt(
         progress: an object that shows progress and messages; None shows nothing.
 
     Raises:
-        LatteError: if a path, a name or the method is wrong, or the run fails.
+        LatteError: if an argument is wrong, the run fails, or the machine fails (a full disk).
 
     Example:
         >>> model = latte.adapt("photos", ["cat", "dog"])  # doctest: +SKIP
         >>> model.predict("photos/1.jpg")[0].name  # doctest: +SKIP
         'cat'
     """
-    from latte.predict.predictor import load
-
     registry = load_registry()
-    proposed = propose(
-        Path(images),
-        Path(classes) if isinstance(classes, str | PathLike) else classes,
-        None if test is None else Path(test),
-        Path(output),
-        method,
-        model,
-        registry=registry,
-    )
-    results = run_proposal(proposed, registry, progress or SilentProgress())
-    return load(results.folder, progress=progress)
+    with machine_errors():
+        proposed = propose(
+            given_path(images, "images"),
+            given_classes(classes),
+            None if test is None else given_path(test, "test"),
+            given_path(output, "output"),
+            given_text(method, "method", "mixture"),
+            None if model is None else given_text(model, "model", "plugin:tiny"),
+            registry=registry,
+            arguments=PYTHON,
+        )
+        results = run_proposal(proposed, registry, progress or SilentProgress())
+        from latte.predict.predictor import load
+
+        return load(results.folder, progress=progress)
 
 
 def propose(
@@ -112,25 +126,27 @@ def propose(
     model: str | None,
     *,
     registry: Registry,
+    arguments: Arguments = ADAPT,
 ) -> Proposal:
     """Look at the images, choose a method, and write the recipe with a reason for each choice.
 
-    Raises `LatteError` if the recipe file exists and has been edited.
+    Errors have the names in `arguments`. Raises `LatteError` if the recipe file exists and has been
+    edited.
     """
     from latte.backbone.source import check_model
 
-    check_method(method)
+    check_method(method, arguments.method)
     path = output / f"{images.absolute().resolve().name or 'images'}.yaml"
     if model is not None:
-        refuse_backbone(model, registry)
         settings = BackboneSettings.model_validate(backbone_keys(model, path))
         base, find_folder = path.parent.absolute(), registry.model_folder
-        with naming_model():
+        with naming_argument(arguments.model):
+            refuse_backbone(model, registry)
             check_model(settings, base_dir=base, model_folder=find_folder)
-    found = look_at(images, classes, test, arguments=("PHOTOS", "--test"))
+    found = look_at(images, classes, test, arguments=arguments)
     chosen = choose(found, this_machine(), registry, method, model)
-    _write(path, recipe_text(found, chosen, path), registry)
-    return Proposal(path, output, found, chosen)
+    _write(path, recipe_text(found, chosen, path, runs_beside=True), registry)
+    return Proposal(path, output, found, chosen, arguments)
 
 
 def run_proposal(proposed: Proposal, registry: Registry, progress: Progress) -> RunResults:
@@ -150,26 +166,17 @@ def _ready(proposed: Proposal, registry: Registry) -> tuple[Recipe, RunFolder]:
 
     recipe = load_recipe(proposed.recipe, registry)
     run = run_folder(recipe, None, proposed.output)
-    with naming_model():
+    with naming_argument(proposed.arguments.model):
         fetch_model(recipe, registry, run)
     return recipe, run
 
 
-def check_method(method: str) -> str:
+def check_method(method: str, argument: str) -> str:
     """Return `method` if it exists, else raise `LatteError` with the most similar name."""
     if method in NAMES:
         return method
     hint = suggestion(method, NAMES, "All methods")
-    raise LatteError(f'there is no method "{method}"', where="--method", hint=hint)
-
-
-@contextmanager
-def naming_model() -> Iterator[None]:
-    """Name `--model` as the place of each `LatteError` that the `with` block raises."""
-    try:
-        yield
-    except LatteError as error:
-        raise LatteError(error.what, where="--model", hint=error.hint) from error
+    raise LatteError(f'there is no method "{method}"', where=argument, hint=hint)
 
 
 def _write(path: Path, text: str, registry: Registry) -> None:
@@ -200,12 +207,10 @@ def compare_models(
         runs = {}
         for number, model in enumerate(models):
             output = Path(folder, str(number))
-            try:
-                proposed = propose(images, classes, None, output, "auto", model, registry=registry)
-                runs[model] = _ready(proposed, registry)
-            except LatteError as error:
-                where = "--models" if error.where == "--model" else error.where
-                raise LatteError(error.what, where=where, hint=error.hint) from error
+            proposed = propose(
+                images, classes, None, output, "auto", model, registry=registry, arguments=CHOOSE
+            )
+            runs[model] = _ready(proposed, registry)
         from latte.run.comparing import measure_model
         from latte.run.workspace import Workspace
 

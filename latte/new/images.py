@@ -17,6 +17,7 @@ from latte.data.sources.classes import CLASS_FOLDERS, ClassLookup, folder_class_
 from latte.data.sources.walk import list_folders
 from latte.interfaces import Context, Dataset, ImageReference, LatteError
 from latte.io.paths import existing_file, existing_folder, is_file, is_folder, some
+from latte.new.arguments import NEW, Arguments
 from latte.registry.registry import load_registry
 from latte.report.numbers import plural
 
@@ -104,28 +105,26 @@ def look_at(
     classes: Path | Sequence[str] | None,
     evaluation: Path | None,
     *,
-    arguments: tuple[str, str] = ("--images", "--evaluation"),
+    arguments: Arguments = NEW,
 ) -> Findings:
     """Return facts about a folder, about `SAMPLE` of its images, and about the class names.
 
     If `classes` is None, the class names are the names of the sub-folders of `root`, or of
-    `evaluation` if only `evaluation` has two or more sub-folders. Errors call `root` and
-    `evaluation` by the names in `arguments`.
+    `evaluation` if only `evaluation` has two or more sub-folders. Errors have the names in
+    `arguments`.
     """
-    existing_folder(root.absolute(), arguments[0])
+    existing_folder(root.absolute(), arguments.images)
     if isinstance(classes, Path):
-        existing_file(classes.absolute(), "--classes")
+        _check_class_file(classes, arguments)
     if evaluation is not None and not is_file(evaluation):
-        existing_folder(evaluation.absolute(), arguments[1])
+        existing_folder(evaluation.absolute(), arguments.test)
     named_by = root if classes is None else None
     if classes is None and evaluation and (names := _names_beside(root, evaluation)):
         classes, named_by = names, evaluation
-    dataset = _dataset(root, classes, evaluation)
-    try:
+    with arguments.replacing_keys():
+        dataset = _dataset(root, classes, evaluation, arguments)
         images = sorted(dataset.training_images(), key=lambda image: image.path)
-    except LatteError as error:
-        where = (error.where or "").replace("dataset.root", arguments[0])
-        raise LatteError(error.what, where=where, hint=error.hint) from error
+        labelled = len(dataset.evaluation_images())
     opened = images[:: max(1, len(images) // SAMPLE)][:SAMPLE]
     sizes, broken = list[tuple[int, int]](), []
     for image in opened:
@@ -145,9 +144,21 @@ def look_at(
         class_names=dataset.class_names,
         named_by=named_by,
         in_class_folders=_in_class_folders(images, dataset.class_names),
-        labelled=len(dataset.evaluation_images()),
+        labelled=labelled,
         left_out=tuple(dataset.warnings()),
     )
+
+
+def _check_class_file(path: Path, arguments: Arguments) -> None:
+    """Raise `LatteError` if there is no such file; `path` may also be meant as one class name."""
+    try:
+        existing_file(path.absolute(), arguments.classes)
+    except LatteError as error:
+        if len(path.parts) > 1 or path.suffix in (".txt", ".csv", ".tsv"):
+            raise
+        second = f"If {path} is a class name: at least 2 are needed, as in {arguments.class_list}"
+        hint = f"{error.hint}\n  {second}"
+        raise LatteError(error.what, where=error.where, hint=hint) from error
 
 
 def _names_beside(root: Path, evaluation: Path) -> tuple[str, ...]:
@@ -162,7 +173,10 @@ def _names_beside(root: Path, evaluation: Path) -> tuple[str, ...]:
 
 
 def _dataset(
-    root: Path, classes: Path | Sequence[str] | None, evaluation: Path | None
+    root: Path,
+    classes: Path | Sequence[str] | None,
+    evaluation: Path | None,
+    arguments: Arguments,
 ) -> Dataset[Any]:
     def no_clip() -> None:
         raise LatteError("nothing is encoded here")
@@ -171,7 +185,7 @@ def _dataset(
     context = Context(here, here, "cpu", 0, frozen_clip=no_clip)  # type: ignore[arg-type]
     names: object = CLASS_FOLDERS
     if classes is None:
-        _check_class_folders(root.absolute(), context)
+        _check_class_folders(root.absolute(), context, arguments)
     else:
         names = str(classes.absolute()) if isinstance(classes, Path) else tuple(classes)
     registry = load_registry()
@@ -182,15 +196,15 @@ def _dataset(
     return cast("Dataset[Any]", registry.build(folder, options, context))
 
 
-def _check_class_folders(root: Path, context: Context) -> None:
+def _check_class_folders(root: Path, context: Context, arguments: Arguments) -> None:
     try:
         read_classes(CLASS_FOLDERS, root, context)
     except LatteError as error:
         folders = [folder.name for folder in list_folders(root)]
         found = f" ({some(folders)})" if folders else ""
         hint = (
-            f"Without --classes, each sub-folder is a class{found}.\n"
-            "  Name the classes: --classes classes.txt, or --classes cat,dog"
+            f"Without {arguments.classes}, each sub-folder is a class{found}.\n"
+            f"  Name the classes: {arguments.class_file}, or {arguments.class_list}"
         )
         raise LatteError(error.what, where=error.where, hint=hint) from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 import jinja2
@@ -12,6 +13,7 @@ from latte.data.sources.classes import CLASS_FOLDERS
 from latte.interfaces import LatteError
 from latte.interfaces.settings import BRING_WEIGHTS
 from latte.io.files import write_atomically
+from latte.io.machine import machine_error
 from latte.new.choices import Choices
 from latte.new.images import Findings
 from latte.new.methods import CONTROL
@@ -23,11 +25,12 @@ _FARTHEST = 2
 """Maximum number of `..` in a relative path; a path with more is written as absolute."""
 
 _START = """\
-# Adapts CLIP to {{ "{:,}".format(found.images) }} images of {{ found.class_names|length }} classes:
+# Adapts CLIP to {{ "{:,}".format(found.images) }} images of {{ found.class_names|length }} classes.
+# In the folder of this recipe:
 {% if look %}
-#   latte run {{ file.name }} --limit {{ look }}     a quick look
+#   {{ command }} --limit {{ look }}     a quick look
 {% endif %}
-#   latte run {{ file.name }}
+#   {{ command }}
 {% if chosen.requires %}
 {{ yaml(requires=chosen.requires) }}
 {% endif %}
@@ -73,13 +76,17 @@ descriptions:
 """
 
 
-def recipe_text(found: Findings, chosen: Choices, file: Path) -> str:
-    """Return the text of a recipe for the path `file`, with paths relative to the file's folder."""
+def recipe_text(found: Findings, chosen: Choices, file: Path, *, runs_beside: bool = False) -> str:
+    """Return the text of a recipe for the path `file`, with paths relative to the file's folder.
+
+    With `runs_beside`, the commands in the comments put the run folder beside the recipe.
+    """
     classes = found.classes
     if classes is None:
         classes = CLASS_FOLDERS
     elif isinstance(classes, Path):
         classes = _path(classes, file)
+    beside = ("--set", "output=.") if runs_beside else ()
     parts = (_START, chosen.method.before, _DESCRIPTIONS, chosen.method.after)
     template = jinja2.Template(
         "".join(parts), trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
@@ -88,7 +95,7 @@ def recipe_text(found: Findings, chosen: Choices, file: Path) -> str:
         found=found,
         chosen=chosen,
         control=CONTROL,
-        file=file,
+        command=shlex.join(["latte", "run", file.name, *beside]),
         look=quick_look(found.images, len(found.class_names)),
         classes=classes if isinstance(classes, str) else list(classes),
         backbone=backbone_keys(chosen.model, file),
@@ -106,7 +113,10 @@ def write_recipe(path: Path, text: str, registry: Registry) -> None:
             temporary.write_text(text, encoding="utf-8")
             load_recipe(temporary, registry)
     except OSError as error:
-        raise LatteError(f"cannot be written ({error.strerror})", where=str(path)) from error
+        known = machine_error(error)
+        hint = known.hint if known else None
+        what = f"cannot be written ({error.strerror})"
+        raise LatteError(what, where=str(path), hint=hint) from error
 
 
 def backbone_keys(model: str, file: Path) -> dict[str, str]:

@@ -13,6 +13,8 @@ from torch import Tensor
 from latte.data.scan import SkippedImage
 from latte.evaluate.predictions import Columns, Prediction, predict_rows
 from latte.interfaces import Calibration, LatteError, Progress, Verdict
+from latte.io.machine import machine_errors
+from latte.io.paths import given_path
 from latte.predict.priors import Priors, Scored, with_priors
 from latte.predict.stream import Encoded, Images, Unreadable, encode_stream, named_images
 from latte.results.finished import FinishedRun
@@ -208,14 +210,17 @@ def load(
         candidate: True to open the adapted model that the guard did not accept in full.
 
     Raises:
-        LatteError: if there is no trained model, no candidate, or no such device.
+        LatteError: if there is no trained model, no candidate, or no such device, or for a fault
+            of the machine, such as too little memory.
 
     Example:
         >>> model = latte.load("runs/birds-1a2b3c4d")  # doctest: +SKIP
         >>> model.verdict.outcome, model.folder.name  # doctest: +SKIP
         ('likely better', 'birds-1a2b3c4d')
     """
-    opened, adapted, found = load_adapted_run(Path(run), device, progress, candidate=candidate)
-    own = read_predicted(opened, candidate=candidate)
+    with machine_errors():
+        folder = given_path(run, "run")
+        opened, adapted, found = load_adapted_run(folder, device, progress, candidate=candidate)
+        own = read_predicted(opened, candidate=candidate)
     calibration = (opened.candidate if candidate else opened).calibration
     return Predictor(adapted, calibration, found, own, opened)

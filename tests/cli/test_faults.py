@@ -12,89 +12,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import torch
-from safetensors import SafetensorError
 
-from latte.cli.errors import Terminated, ended_by_signals, machine_error
+from latte.cli.errors import Terminated, ended_by_signals
 from latte.cli.main import COMMANDS, run_command_line
-
-
-def full(path: str | None = "/data/file") -> OSError:
-    return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
-
-
-@pytest.mark.parametrize(
-    ("error", "what"),
-    [
-        (full(), "no space left on device"),
-        (OSError(errno.EROFS, "", "/data/file"), "read-only file system"),
-        (PermissionError(errno.EACCES, "", "/data/file"), "permission denied"),
-        (OSError(errno.EMFILE, "", "/data/file"), "too many open files"),
-    ],
-)
-def test_system_errors_name_the_file_and_a_fix(error: OSError, what: str) -> None:
-    found = machine_error(error)
-    assert found is not None
-    assert (found.what, found.where) == (what, "/data/file")
-    assert found.hint
-
-
-def test_a_temporary_file_is_named_by_its_folder() -> None:
-    found = machine_error(full("/data/runs/.state.json.12-ab.tmp"))
-    assert found is not None
-    assert found.where == "/data/runs"
-
-
-def test_a_safetensors_error_has_its_error_number_in_its_message() -> None:
-    said = "Error while serializing: I/O error: No space left on device (os error 28)"
-    found = machine_error(SafetensorError(said))
-    assert found is not None
-    assert found.what == "no space left on device"
-
-
-def test_the_cause_of_an_error_is_examined() -> None:
-    outer = RuntimeError("cannot save")
-    outer.__cause__ = full()
-    assert machine_error(outer) is not None
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        MemoryError(),
-        torch.OutOfMemoryError("CUDA out of memory"),
-        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 8 bytes"),
-    ],
-)
-def test_out_of_memory_names_the_keys_to_lower(error: BaseException) -> None:
-    found = machine_error(error)
-    assert found is not None
-    assert "evaluate.batch_size" in str(found)
-
-
-def test_missing_torch_names_the_install_command() -> None:
-    found = machine_error(ModuleNotFoundError("No module named 'torch'", name="torch"))
-    assert found is not None
-    assert "pip install torch" in str(found)
-    assert machine_error(ModuleNotFoundError("No module", name="elsewhere")) is None
-
-
-@pytest.mark.parametrize(
-    "error", [FileNotFoundError(errno.ENOENT, "", "x"), RuntimeError("a slip"), ValueError()]
-)
-def test_other_errors_are_bugs(error: BaseException) -> None:
-    assert machine_error(error) is None
-
-
-def test_circular_causes_are_examined_once() -> None:
-    first, second = RuntimeError("one"), RuntimeError("two")
-    first.__cause__, second.__cause__ = second, first
-    assert machine_error(first) is None
 
 
 def on_a_full_disk() -> None:
     """Fill the disk."""
-    raise full()
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/data/file")
 
 
 def terminated() -> None:
@@ -159,6 +84,13 @@ def test_streams_that_cannot_be_used_give_no_traceback(closed: str) -> None:
     assert ended.returncode == (2 if "full" in closed else 0)
     assert "Traceback" not in ended.stderr
     assert len(ended.stderr.splitlines()) == (2 if "full" in closed else 0)
+
+
+def test_ctrl_c_while_modules_are_imported_prints_one_line(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt")
+    command = [sys.executable, "-m", "latte", "recipes"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (130, "Interrupted.\n")
 
 
 def test_a_removed_working_directory_is_refused(tmp_path: Path) -> None:

@@ -99,12 +99,13 @@ def test_notebook_has_ten_cells_without_outputs() -> None:
 
 
 @pytest.mark.slow
-def test_notebook_runs_offline_and_shows_pictures(
+def test_notebook_runs_offline_beside_an_older_run_and_shows_pictures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LATTE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     shutil.copy(EXAMPLES / "tiny_photos.py", tmp_path)
+    (tmp_path / "example-runs/notebook/adapted/photos-00000000").mkdir(parents=True)
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     NotebookClient(notebook, timeout=600, resources={"metadata": {"path": tmp_path}}).execute()
     outputs = [one for cell in notebook.cells for one in cell.get("outputs", ())]

@@ -16,7 +16,6 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import zeros
 
-from latte.cli.errors import machine_error
 from latte.interfaces import LatteError
 from latte.io.files import (
     digest,
@@ -25,6 +24,7 @@ from latte.io.files import (
     write_atomically,
     write_text,
 )
+from latte.io.machine import machine_error
 
 
 def test_failed_atomic_write_keeps_the_old_file(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latte.interfaces import LatteError
-from latte.io.paths import existing_folder, path_as_text, path_from_text
+from latte.io.paths import existing_folder, given_path, path_as_text, path_from_text
 
 
 @given(st.binary(min_size=1).filter(lambda name: b"\0" not in name and b"\\" not in name))
@@ -38,3 +38,11 @@ def test_file_in_place_of_a_folder_is_an_error_with_a_hint(tmp_path: Path) -> No
         with pytest.raises(LatteError, match="this is a file, not a folder") as caught:
             existing_folder(tmp_path / name, "PHOTOS")
         assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize("value", [None, 3, ["photos"], b"photos", ""])
+def test_a_value_that_is_no_path_is_an_error_that_names_the_argument(value: object) -> None:
+    with pytest.raises(LatteError, match="path") as caught:
+        given_path(value, "images")
+    assert caught.value.where == "images"
+    assert given_path("photos", "images") == given_path(Path("photos"), "images") == Path("photos")

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
+import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
+from safetensors import SafetensorError
 
 import latte
 from latte.cli.main import run_command_line
@@ -72,6 +78,12 @@ def test_one_call_returns_what_load_returns(photos: Path) -> None:
     assert repr(model) == f"Predictor({len(names)} classes: {', '.join(names)}; device='cpu')"
 
 
+def test_class_names_from_a_generator_keep_their_order(photos: Path) -> None:
+    names = ("red", "green", "blue")
+    model = latte.adapt(photos, (name for name in names), model="plugin:tiny")
+    assert model.classes == names
+
+
 def test_an_edited_recipe_is_kept_and_an_unedited_one_replaced(
     photos: Path, colour_images: Images, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -87,6 +99,18 @@ def test_an_edited_recipe_is_kept_and_an_unedited_one_replaced(
     assert run_command_line(["adapt", str(photos), *MODEL]) == 2
     assert recipe.read_text() == edited
     assert "has been edited" in capsys.readouterr().err
+
+
+def test_command_in_the_written_recipe_reuses_the_run_beside_it(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = latte.adapt(photos, model="plugin:tiny", output="my runs").folder
+    recipe = Path("my runs", f"{photos.name}.yaml").read_text()
+    (command,) = re.findall(r"^#   latte (run .*output=\S+)$", recipe, re.MULTILINE)
+    monkeypatch.chdir("my runs")
+    assert run_command_line([*shlex.split(command), "--quiet"]) == 0
+    assert f"{run.name}/report" in capsys.readouterr().out
+    assert [one for one in Path().iterdir() if one.is_dir()] == [Path(run.name)]
 
 
 def test_zero_shot_is_a_method(photos: Path) -> None:
@@ -108,6 +132,93 @@ def test_missing_model_folder_names_where_it_was_sought(photos: Path) -> None:
     assert "starts at the current folder" in (error.value.hint or "")
 
 
+@pytest.mark.parametrize(
+    ("argument", "value", "named"),
+    [
+        ("images", ["1.jpg"], "images"),
+        ("classes", [1, 2], "classes.0"),
+        ("classes", ["cat", None], "classes.1"),
+        ("classes", b"cat", "classes.0"),
+        ("classes", 3, "classes"),
+        ("classes", {"cat", "dog"}, "classes"),
+        ("test", ["labelled"], "test"),
+        ("output", 3, "output"),
+        ("method", 3, "method"),
+        ("model", 3, "model"),
+    ],
+)
+def test_value_of_a_wrong_type_is_an_error_that_names_the_python_argument(
+    argument: str, value: object, named: str, photos: Path
+) -> None:
+    given: dict[str, Any] = {"images": photos, "model": "plugin:tiny", argument: value}
+    with pytest.raises(LatteError) as error:
+        latte.adapt(**given)
+    assert error.value.where == named
+    assert error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"images": "gone"}, "images"),
+        ({"classes": "gone.txt"}, "classes"),
+        ({"classes": ["cat"]}, "classes"),
+        ({"classes": ["cat", "cat"]}, "classes.1"),
+        ({"test": "gone"}, "test"),
+        ({"method": "zeroshot"}, "method"),
+        ({"model": "plugin:tny"}, "model"),
+    ],
+)
+def test_errors_of_a_call_name_the_python_argument(
+    wrong: dict[str, Any], named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    Image.new("RGB", (8, 8)).save("photos/1.jpg")
+    given: dict[str, Any] = {"images": "photos", "classes": ["cat", "dog"], "model": "plugin:tiny"}
+    with pytest.raises(LatteError) as error:
+        latte.adapt(**{**given, **wrong})
+    assert error.value.where == named
+    assert "--" not in str(error.value)
+
+
+def test_single_class_name_is_an_error_that_says_how_to_give_several(
+    photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command_line(["adapt", str(photos), "--classes", "airplane", *MODEL]) == 2
+    said = capsys.readouterr().err
+    assert "no such file" in said
+    assert "at least 2 are needed, as in --classes cat,dog" in said
+    with pytest.raises(LatteError, match=r'as in classes=\["cat", "dog"\]'):
+        latte.adapt(photos, "airplane", model="plugin:tiny")
+
+
+def test_text_with_commas_lists_the_class_names(photos: Path) -> None:
+    assert latte.adapt(photos, "red, green", model="plugin:tiny").classes == ("red", "green")
+
+
+def test_home_folder_is_found_in_paths_of_a_call(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(photos.parent))
+    Path("classes.txt").write_text("red\ngreen\n")
+    model = latte.adapt(f"~/{photos.name}", "~/classes.txt", model="plugin:tiny", output="~/mine")
+    assert model.folder.parent == photos.parent / "mine"
+    assert latte.load(f"~/mine/{model.folder.name}").classes == model.classes
+
+
+def test_call_on_a_full_disk_raises_an_error_with_a_fix(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object, **options: object) -> None:
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("latte.run.runner.run_recipe", full)
+    with pytest.raises(LatteError, match="no space left on device") as error:
+        latte.adapt(photos, model="plugin:tiny")
+    assert "free some space" in (error.value.hint or "")
+
+
 @pytest.mark.parametrize("command", [["adapt"], ["new", "--images"]])
 @pytest.mark.parametrize("folder", ["summer 2026", "."])
 def test_missing_class_names_are_asked_for_with_the_option(
@@ -127,6 +238,7 @@ def test_missing_class_names_are_asked_for_with_the_option(
     [
         (["adapt", "phtos"], "PHOTOS"),
         (["adapt", ".", "--classes", "gone.txt"], "--classes"),
+        (["adapt", ".", "--classes", "cat,cat"], "--classes.1"),
         (["choose", "phtos", "--models", "plugin:tiny"], "PHOTOS"),
         (["choose", ".", "--classes", "cat,dog", "--models", "plugin:tny"], "--models"),
     ],
@@ -142,3 +254,16 @@ def test_wrong_paths_are_refused_before_torch_is_imported(
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 2, done.stderr
     assert named in done.stderr
+
+
+def test_recipe_on_a_full_disk_is_an_error_with_a_fix(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr("latte.new.writing.write_atomically", full)
+    with pytest.raises(LatteError, match="cannot be written") as error:
+        latte.adapt(photos, model="plugin:tiny")
+    assert error.value.where == str(Path("adapted", f"{photos.name}.yaml"))
+    assert "free some space" in (error.value.hint or "")

@@ -106,7 +106,7 @@ def test_entry_point_has_the_name_of_the_module(name: str, wheels: dict[str, Pat
     group = "latte.views" if name == VIEWS else "latte.plugins"
     assert dict(points[group]).keys() == {module}
     if name == CORE:
-        assert points["console_scripts"]["latte"] == "latte.cli.main:main"
+        assert points["console_scripts"]["latte"] == "latte.__main__:main"
 
 
 @pytest.fixture(scope="module")

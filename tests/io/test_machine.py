@@ -1,0 +1,94 @@
+"""Errors of the machine are explained with a fix; bugs stay as they are."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+import pytest
+import torch
+from safetensors import SafetensorError
+
+from latte.interfaces import LatteError
+from latte.io.machine import machine_error, machine_errors
+
+
+def full(path: str | None = "/data/file") -> OSError:
+    return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+
+
+@pytest.mark.parametrize(
+    ("error", "what"),
+    [
+        (full(), "no space left on device"),
+        (OSError(errno.EROFS, "", "/data/file"), "read-only file system"),
+        (PermissionError(errno.EACCES, "", "/data/file"), "permission denied"),
+        (OSError(errno.EMFILE, "", "/data/file"), "too many open files"),
+    ],
+)
+def test_system_errors_name_the_file_and_a_fix(error: OSError, what: str) -> None:
+    found = machine_error(error)
+    assert found is not None
+    assert (found.what, found.where) == (what, "/data/file")
+    assert found.hint
+
+
+def test_a_temporary_file_is_named_by_its_folder() -> None:
+    found = machine_error(full("/data/runs/.state.json.12-ab.tmp"))
+    assert found is not None
+    assert found.where == "/data/runs"
+
+
+def test_a_safetensors_error_has_its_error_number_in_its_message() -> None:
+    said = "Error while serializing: I/O error: No space left on device (os error 28)"
+    found = machine_error(SafetensorError(said))
+    assert found is not None
+    assert found.what == "no space left on device"
+
+
+def test_the_cause_of_an_error_is_examined() -> None:
+    outer = RuntimeError("cannot save")
+    outer.__cause__ = full()
+    assert machine_error(outer) is not None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 8 bytes"),
+    ],
+)
+def test_out_of_memory_names_the_keys_to_lower(error: BaseException) -> None:
+    found = machine_error(error)
+    assert found is not None
+    assert "evaluate.batch_size" in str(found)
+
+
+def test_missing_torch_names_the_install_command() -> None:
+    found = machine_error(ModuleNotFoundError("No module named 'torch'", name="torch"))
+    assert found is not None
+    assert "pip install torch" in str(found)
+    assert machine_error(ModuleNotFoundError("No module", name="elsewhere")) is None
+
+
+@pytest.mark.parametrize(
+    "error", [FileNotFoundError(errno.ENOENT, "", "x"), RuntimeError("a slip"), ValueError()]
+)
+def test_other_errors_are_bugs(error: BaseException) -> None:
+    assert machine_error(error) is None
+
+
+def test_circular_causes_are_examined_once() -> None:
+    first, second = RuntimeError("one"), RuntimeError("two")
+    first.__cause__, second.__cause__ = second, first
+    assert machine_error(first) is None
+
+
+def test_python_calls_raise_readable_errors_of_the_machine_and_bugs_unchanged() -> None:
+    with pytest.raises(LatteError, match="no space left") as caught, machine_errors():
+        raise full()
+    assert isinstance(caught.value.__cause__, OSError)
+    with pytest.raises(ZeroDivisionError), machine_errors():
+        raise ZeroDivisionError
