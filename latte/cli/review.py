@@ -176,10 +176,10 @@ def _write_sheet(opened: Review, folder: Path, count: int, teach: bool) -> None:
 
 def _picture(opened: Review) -> Callable[[int, int], bytes]:
     from latte.review.contact_sheet import picture_of
-    from latte.run.reopen import open_workspace
+    from latte.run.reopen import training_images
 
-    workspace = open_workspace(opened.run.folder.path, load_registry(), make_progress(True))
-    return picture_of(opened.run.training_ids, workspace.dataset.training_images())
+    images = training_images(opened.run.folder.path, load_registry(), make_progress(True))
+    return picture_of(opened.run.training_ids, images)
 
 
 def _serve(opened: Review, host: str, port: int, open_: bool) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
-from latte.interfaces import Evaluation, LatteError, Progress, RunResults
+from latte.interfaces import Evaluation, ImageReference, LatteError, Progress, RunResults
 from latte.io.paths import exists, is_folder, relative
 from latte.registry.registry import Registry
 from latte.results.finished import FinishedRun, open_finished
@@ -16,7 +17,7 @@ from latte.run.images import Images, changed_inputs, find_images
 from latte.run.judging import load_outcome
 from latte.run.posterior import read_own_images
 from latte.run.process import keep_freed_memory
-from latte.run.workspace import Workspace, find_device, run_folder, saved_recipe
+from latte.run.workspace import Workspace, find_device, naming_repair, run_folder, saved_recipe
 from latte.run.zero_shot import compute_zero_shot
 
 
@@ -25,6 +26,12 @@ def open_workspace(path: Path, registry: Registry, progress: Progress) -> Worksp
     run = open_finished(path)
     recipe = saved_recipe(run, registry)
     return Workspace(recipe, registry, progress, run.folder, limit=run.source.limit)
+
+
+def training_images(path: Path, registry: Registry, progress: Progress) -> Sequence[ImageReference]:
+    """Return the training images that the dataset of the run at `path` has now."""
+    with naming_repair():
+        return open_workspace(path, registry, progress).dataset.training_images()
 
 
 def load_adapted_run(
@@ -52,7 +59,8 @@ def evaluate_run(path: Path, registry: Registry, progress: Progress) -> list[Eva
     """Measure a run's saved model on the evaluation images. Raises `LatteError` without labels."""
     keep_freed_memory()
     workspace = open_workspace(path, registry, progress)
-    images = find_images(workspace)
+    with naming_repair():
+        images = find_images(workspace)
     _refuse_changed(workspace, images, "class names")
     if not images.labels:
         raise LatteError(
@@ -110,7 +118,8 @@ def report_run(path: Path, registry: Registry, progress: Progress) -> tuple[RunR
         if folder.evaluation.exists():
             controls[name] = FinishedRun(folder).evaluations
     with workspace.folder.lock():
-        images = find_images(workspace)
+        with naming_repair():
+            images = find_images(workspace)
         _refuse_changed(workspace, images, "class names", "images")
         results = collect_results(workspace, images, controls)
         reporters = workspace.listeners.reporters
