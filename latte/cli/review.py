@@ -98,6 +98,11 @@ def review(
     from latte.results.finished import open_finished
     from latte.review.session import Review
 
+    chosen = {"--sheet": sheet is not None, "--learn": learn, "--show": show, "--json": as_json}
+    given = [option for option, is_given in chosen.items() if is_given]
+    if len(given) > 1 and given[0] in ("--sheet", "--learn"):
+        hint = "give two commands, one with each of these options"
+        raise LatteError(f"does not go with {given[1]}", where=given[0], hint=hint)
     with naming("RUN"):
         finished = [open_finished(run) for run in runs]
     opened = Review(*finished)
@@ -109,7 +114,7 @@ def review(
         raise LatteError("goes with --sheet", where="--teach", hint=hint)
     if import_ is not None:
         _import(opened, import_)
-    if learn and not (show or as_json):
+    if learn:
         from latte.review.learning import learn as run_again
 
         results = run_again(opened, load_registry(), make_progress(False))
