@@ -7,12 +7,14 @@ requests for another host, or from another site's page, are refused.
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Callable, Mapping
 from importlib.resources import files
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
@@ -68,11 +70,15 @@ def make_app(review: Review, picture: Picture, token: str, hosts: frozenset[str]
 
 
 class _Server:
-    """Endpoints of the server; images are read in threads, so that none delays another request."""
+    """Endpoints of the server, which work in threads, so that no request delays another.
+
+    Only questions and answers wait for each other.
+    """
 
     def __init__(self, review: Review, picture: Picture) -> None:
         self._review = review
         self._picture = picture
+        self._lock = threading.Lock()
         self._keys = {one.row: one.key for one in review.population.images}
 
     def file(self, request: Request) -> Response:
@@ -85,7 +91,8 @@ class _Server:
         queue = request.query_params.get("queue", "evidence")
         if queue not in self._review.queues:
             return _refused(404, f'there is no queue "{queue}"')
-        return JSONResponse(self._state(self._review.queues[queue].name))
+        with self._lock:
+            return JSONResponse(self._state(self._review.queues[queue].name))
 
     def classes(self, request: Request) -> Response:
         """Return the class names in label order, and the queues."""
@@ -121,12 +128,17 @@ class _Server:
                 return _refused(413, "the answer is too long")
         try:
             given = _Given.model_validate_json(body)
-            self._append(given)
+            state = await run_in_threadpool(self._answered, given)
         except ValidationError as error:
             return _refused(422, f"this is no answer: {error.errors()[0]['msg']}")
         except LatteError as error:
             return _refused(409, error.what)
-        return JSONResponse(self._state(given.queue))
+        return JSONResponse(state)
+
+    def _answered(self, given: _Given) -> Mapping[str, Any]:
+        with self._lock:
+            self._append(given)
+            return self._state(given.queue)
 
     def _append(self, given: _Given) -> None:
         names = self._review.run.class_names

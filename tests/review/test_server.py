@@ -141,6 +141,26 @@ def test_an_answer_is_on_disk_before_the_reply(client: Client, review: Review) -
     assert "dog" in review.file.read_text()
 
 
+def test_an_image_does_not_wait_until_an_answer_is_stored(
+    client: Client, review: Review, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, shown = threading.Event(), threading.Event()
+
+    def answer(*given: object) -> None:
+        begun.set()
+        shown.wait(20)
+
+    monkeypatch.setattr(review, "answer", answer)
+    with ThreadPoolExecutor() as threads:
+        body = {"rows": [1], "kind": "none", "queue": "evidence"}
+        replied = threads.submit(Client(f"http://{client.host}").answer, **body)
+        assert begun.wait(20)
+        assert client("GET", f"/{TOKEN}/image/1")[0] == 200
+        assert not replied.done()
+        shown.set()
+        assert replied.result()[0] == 200
+
+
 def test_an_answer_about_a_sheet_is_one_line_per_image(client: Client, review: Review) -> None:
     question = json.loads(client("GET", f"/{TOKEN}/question?queue=clusters")[1])["question"]
     rows = question["rows"]
