@@ -169,11 +169,14 @@ def _print(opened: Review, as_json: bool) -> None:
 
 def _write_sheet(opened: Review, folder: Path, count: int, teach: bool) -> None:
     from latte.review.contact_sheet import refuse_existing, write_sheet
+    from latte.review.sentences import not_shown
 
     refuse_existing(folder)
     if teach and len(opened.runs) > 1:
         raise LatteError("several runs are only measured", where="--teach", hint="name one run")
-    page, table = write_sheet(opened, count, _picture(opened), folder, teaches=teach)
+    page, table, gone = write_sheet(opened, count, _picture(opened), folder, teaches=teach)
+    if gone:
+        echo(in_lines(not_shown(gone)), err=True)
     echo(f"print or open: {page}\nfill in: {table}")
     runs = [relative(run.folder.path) for run in opened.runs]
     echo(f"then: {shlex.join(['latte', 'review', *runs, '--import', str(table)])}")
@@ -184,7 +187,7 @@ def _picture(opened: Review) -> Callable[[int, int], bytes]:
     from latte.run.reopen import training_images
 
     images = training_images(opened.run.folder.path, load_registry(), make_progress(True))
-    return picture_of(opened.run.training_ids, images)
+    return picture_of(opened.run.training_ids, opened.run.training_keys, images)
 
 
 def _serve(opened: Review, host: str, port: int, open_: bool) -> None:

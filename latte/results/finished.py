@@ -122,6 +122,12 @@ class FinishedRun:
             return replace(found, recipe=str(moved))
         return found
 
+    @property
+    def repeat_command(self) -> str:
+        """The command that makes this run again, or finishes it."""
+        limit = [] if self.source.limit is None else ["--limit", str(self.source.limit)]
+        return shlex.join(["latte", "run", relative(self.folder.recipe), *limit])
+
     @cached_property
     def recipe(self) -> dict[str, Any]:
         """The resolved recipe; environment variables in its values are not replaced."""
@@ -336,10 +342,8 @@ def open_finished(path: Path) -> FinishedRun:
     due = STAGES[: STAGES.index(begun[-1]) + 1] if begun else ()
     missing = next((stage for stage in due if stage not in run.records), None)
     if missing is not None:
-        limit = [] if run.source.limit is None else ["--limit", str(run.source.limit)]
-        command = shlex.join(["latte", "run", relative(run.folder.recipe), *limit])
         what = f"this run is not finished (stage {missing} is missing)"
-        raise LatteError(what, where=str(path), hint=f"finish it: {command}")
+        raise LatteError(what, where=str(path), hint=f"finish it: {run.repeat_command}")
     return run
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -90,16 +89,14 @@ def _refuse_changed(workspace: Workspace, images: Images, *needed: str) -> None:
     changed = [one for one in changed_inputs(workspace.folder, images) if one in needed]
     if not changed:
         return
-    recipe, limit = workspace.recipe, workspace.limit
+    recipe, run = workspace.recipe, FinishedRun(workspace.folder)
     values = [one for one in recipe.resolved["dataset"].values() if isinstance(one, str)]
     named = [recipe.base_dir / one for one in values]
     files = [relative(path) for path in named if exists(path) and not is_folder(path)]
-    command = ["latte", "run", relative(workspace.folder.recipe)]
-    command += [] if limit is None else ["--limit", str(limit)]
     raise LatteError(
         f"the {' and the '.join(changed)} have changed since this run",
         where=", ".join(files) or str(workspace.folder.path),
-        hint=f"put them back, or make the run again: {shlex.join(command)}",
+        hint=f"put them back, or make the run again: {run.repeat_command}",
     )
 
 
