@@ -98,6 +98,11 @@ def review(
     from latte.results.finished import open_finished
     from latte.review.session import Review
 
+    chosen = {"--sheet": sheet is not None, "--learn": learn, "--show": show, "--json": as_json}
+    given = [option for option, is_given in chosen.items() if is_given]
+    if len(given) > 1 and given[0] in ("--sheet", "--learn"):
+        hint = "give two commands, one with each of these options"
+        raise LatteError(f"does not go with {given[1]}", where=given[0], hint=hint)
     with naming("RUN"):
         finished = [open_finished(run) for run in runs]
     opened = Review(*finished)
@@ -109,7 +114,7 @@ def review(
         raise LatteError("goes with --sheet", where="--teach", hint=hint)
     if import_ is not None:
         _import(opened, import_)
-    if learn and not (show or as_json):
+    if learn:
         from latte.review.learning import learn as run_again
 
         results = run_again(opened, load_registry(), make_progress(False))
@@ -164,11 +169,14 @@ def _print(opened: Review, as_json: bool) -> None:
 
 def _write_sheet(opened: Review, folder: Path, count: int, teach: bool) -> None:
     from latte.review.contact_sheet import refuse_existing, write_sheet
+    from latte.review.sentences import not_shown
 
     refuse_existing(folder)
     if teach and len(opened.runs) > 1:
         raise LatteError("several runs are only measured", where="--teach", hint="name one run")
-    page, table = write_sheet(opened, count, _picture(opened), folder, teaches=teach)
+    page, table, gone = write_sheet(opened, count, _picture(opened), folder, teaches=teach)
+    if gone:
+        echo(in_lines(not_shown(gone)), err=True)
     echo(f"print or open: {page}\nfill in: {table}")
     runs = [relative(run.folder.path) for run in opened.runs]
     echo(f"then: {shlex.join(['latte', 'review', *runs, '--import', str(table)])}")
@@ -176,10 +184,10 @@ def _write_sheet(opened: Review, folder: Path, count: int, teach: bool) -> None:
 
 def _picture(opened: Review) -> Callable[[int, int], bytes]:
     from latte.review.contact_sheet import picture_of
-    from latte.run.reopen import open_workspace
+    from latte.run.reopen import training_images
 
-    workspace = open_workspace(opened.run.folder.path, load_registry(), make_progress(True))
-    return picture_of(opened.run.training_ids, workspace.dataset.training_images())
+    images = training_images(opened.run.folder.path, load_registry(), make_progress(True))
+    return picture_of(opened.run.training_ids, opened.run.training_keys, images)
 
 
 def _serve(opened: Review, host: str, port: int, open_: bool) -> None:

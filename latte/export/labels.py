@@ -24,7 +24,7 @@ from latte.io.paths import distinct_names
 from latte.io.redaction import printable
 from latte.registry.registry import load_registry
 from latte.results.finished import FinishedRun, RankedClasses, open_finished
-from latte.run.workspace import saved_recipe, unloaded_dataset
+from latte.run.workspace import naming_repair, saved_recipe, unloaded_dataset
 
 LabelFormat = Literal["csv", "jsonl", "parquet", "imagefolder", "label-studio", "fiftyone"]
 Label: TypeAlias = tuple[str, str, float]
@@ -159,7 +159,8 @@ def _answers(run: FinishedRun) -> list[RankedClasses]:
 def _images(run: FinishedRun, answers: Sequence[RankedClasses]) -> list[ImageReference]:
     """Return the image of each of `answers`. Raises `LatteError` if the dataset lacks an image."""
     registry = load_registry()
-    dataset = unloaded_dataset(saved_recipe(run, registry), registry)
+    with naming_repair():
+        dataset = unloaded_dataset(saved_recipe(run, registry), registry)
     there = {image.id: image for image in dataset.training_images()}
     if missing := [one.image for one in answers if one.image not in there]:
         what = f"{len(missing)} images of this run are not in its dataset any more"

@@ -16,6 +16,10 @@ from latte.interfaces import LatteError
 _ESCAPED_BYTE = re.compile(rb"\\x([89a-f][0-9a-f])")
 
 
+class MissingPathError(LatteError):
+    """Error for a file or folder that a user names and that does not exist."""
+
+
 def existing_file(path: Path, where: str) -> Path:
     """Return `path` if it is a file, else raise `LatteError` that suggests a similar name.
 
@@ -199,7 +203,7 @@ def _missing(path: Path, kind: str, where: str) -> NoReturn:
     if kind == "folder" and is_file(path):
         what = f"this is a file, not a folder: {path}"
         hint = hint or f"its folder is {parent}"
-    raise LatteError(what, where=where, hint=hint or _content(parent))
+    raise MissingPathError(what, where=where, hint=hint or _content(parent))
 
 
 def _nearest(path: Path, parent: Path, kind: str) -> str | None:

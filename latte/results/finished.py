@@ -8,7 +8,7 @@ import os
 import shlex
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -27,7 +27,7 @@ from latte.interfaces import (
     Verdict,
 )
 from latte.interfaces.guard import check_verdict
-from latte.io.paths import relative
+from latte.io.paths import exists, is_folder, relative
 from latte.recipe.components import is_label
 from latte.recipe.tree import read_nodes
 from latte.recipe.variables import AsWritten
@@ -63,6 +63,8 @@ class Source:
 
     recipe: str
     limit: int | None
+    recipe_from_run: str | None = None
+    """The recipe's path relative to the run folder; None in runs of older versions of latte."""
 
 
 @dataclass(frozen=True)
@@ -102,14 +104,29 @@ class FinishedRun:
 
     @cached_property
     def source(self) -> Source:
-        """The path of the recipe, and the `--limit` on the number of images."""
+        """The path of the recipe, and the `--limit` on the number of images.
+
+        If run folder and recipe were moved together, this is the recipe's new path.
+        """
         found = read_stored(self.folder.source, Source)
+        from_run = found.recipe_from_run
         with explained(self.folder.source):
-            if "\0" in found.recipe or not found.recipe:
+            if "\0" in f"{found.recipe}{from_run}" or not found.recipe:
                 raise ValueError("its recipe is no path")
             if found.limit is not None and found.limit < 1:
                 raise ValueError("its limit is no number of images")
+        if from_run is None:
+            return found
+        moved = Path(os.path.normpath(self.folder.path / from_run))
+        if exists(moved) or not is_folder(Path(found.recipe).parent):
+            return replace(found, recipe=str(moved))
         return found
+
+    @property
+    def repeat_command(self) -> str:
+        """The command that makes this run again, or finishes it."""
+        limit = [] if self.source.limit is None else ["--limit", str(self.source.limit)]
+        return shlex.join(["latte", "run", relative(self.folder.recipe), *limit])
 
     @cached_property
     def recipe(self) -> dict[str, Any]:
@@ -325,10 +342,8 @@ def open_finished(path: Path) -> FinishedRun:
     due = STAGES[: STAGES.index(begun[-1]) + 1] if begun else ()
     missing = next((stage for stage in due if stage not in run.records), None)
     if missing is not None:
-        limit = [] if run.source.limit is None else ["--limit", str(run.source.limit)]
-        command = shlex.join(["latte", "run", relative(run.folder.recipe), *limit])
         what = f"this run is not finished (stage {missing} is missing)"
-        raise LatteError(what, where=str(path), hint=f"finish it: {command}")
+        raise LatteError(what, where=str(path), hint=f"finish it: {run.repeat_command}")
     return run
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from latte.data.images import open_image
+from latte.data.images import CheckedImage, open_image
 from latte.interfaces import ImageReference, LatteError
 from latte.io.files import write_text
 from latte.io.redaction import printable
@@ -22,11 +22,14 @@ _SIDE = 320
 """Length of the longer side of a picture on a sheet, in pixels."""
 
 
-def picture_of(ids: Sequence[str], images: Sequence[ImageReference]) -> Callable[[int, int], bytes]:
+def picture_of(
+    ids: Sequence[str], keys: Sequence[str], images: Sequence[ImageReference]
+) -> Callable[[int, int], bytes]:
     """Return a function `picture(index, side)` that returns the image `ids[index]` as a JPEG.
 
-    The JPEG's longer side has at most `side` pixels. `images` are the images that the dataset has
-    now. The function raises `LatteError` if the image is not one of them, or cannot be read.
+    The JPEG's longer side has at most `side` pixels. `keys` are the content keys of `ids`, and
+    `images` are the images that the dataset has now. The function raises `LatteError` if the image
+    is not one of them, has changed, or cannot be read.
     """
     found = {image.id: image for image in images}
 
@@ -34,7 +37,7 @@ def picture_of(ids: Sequence[str], images: Sequence[ImageReference]) -> Callable
         reference = found.get(ids[row])
         if reference is None:
             raise LatteError("the dataset no longer has this image", where=ids[row])
-        image = open_image(reference, at_least=side)
+        image = open_image(CheckedImage(reference, keys[row]), at_least=side)
         image.thumbnail((side, side))
         # A new JPEG has none of the original's metadata, such as the place where a photo was taken.
         buffer = io.BytesIO()
@@ -60,25 +63,37 @@ def write_sheet(
     folder: Path,
     *,
     teaches: bool = False,
-) -> tuple[Path, Path]:
-    """Write `sheet.html` and `answers.csv` with the next questions; return both paths.
+) -> tuple[Path, Path, int]:
+    """Write `sheet.html` and `answers.csv` with the next questions.
 
     If `teaches` is true, the answers become training labels; else they measure the gain.
     `picture(index, side)` returns an image as a JPEG. Call `refuse_existing` first.
+
+    Return both paths, and the number of images that cannot be shown. These are not on the sheet.
+    `answers.csv` ends with them, and already has the answer `cannot tell` for each: a gap would end
+    the estimate, and it would be biased if it ignored them. Raises `LatteError` if no image can be
+    shown.
     """
     queue: QueueName = "balanced" if teaches else "evidence"
     questions = review.upcoming(count, queue)
     if not questions:
         raise LatteError("every image is answered", where=str(review.file))
     names, ids = review.run.class_names, review.run.training_ids
+    found = {one.images[0].row: _data_uri(picture, one.images[0].row) for one in questions}
     cards = [
         {
             "image": ids[one.images[0].row],
-            "picture": _data_uri(picture, one.images[0].row),
+            "picture": found[one.images[0].row],
             "options": [names[label] for label in one.options],
         }
         for one in questions
+        if found[one.images[0].row]
     ]
+    gone = [ids[row] for row, shown in found.items() if not shown]
+    if not cards:
+        hint = f"put them back, or make the run again: {review.run.repeat_command}"
+        what = "the images have changed since this run"
+        raise LatteError(what, where=str(review.run.folder.path), hint=hint)
     page, table = folder / "sheet.html", folder / "answers.csv"
     # The template reads no other file, so the page needs no network.
     environment = Environment(
@@ -95,13 +110,15 @@ def write_sheet(
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("image", "label", "use"))
-    writer.writerows((card["image"], "", review.queues[queue].use) for card in cards)
+    use = review.queues[queue].use
+    writer.writerows((card["image"], "", use) for card in cards)
+    writer.writerows((image, UNSURE, use) for image in gone)
     write_text(table, text.getvalue())
-    return page, table
+    return page, table, len(gone)
 
 
 def _data_uri(picture: Callable[[int, int], bytes], row: int) -> str | None:
-    """Return a picture as a `data:` URI; None if the image cannot be read any more."""
+    """Return a picture as a `data:` URI; None if the image cannot be shown any more."""
     try:
         return f"data:image/jpeg;base64,{base64.b64encode(picture(row, _SIDE)).decode('ascii')}"
     except LatteError:

@@ -158,5 +158,20 @@ def contradictions(images: int) -> str:
     return f"{what} contradictory answers in the files of the runs; the newest answer counts."
 
 
+def not_shown(images: int) -> str:
+    """Return the sentence on images that a review cannot show; empty if there are none."""
+    if not images:
+        return ""
+    if images == 1:
+        return (
+            "1 image has changed since this run, is gone or cannot be read: it is not asked about, "
+            "and counts as “cannot tell”."
+        )
+    return (
+        f"{images:,} images have changed since this run, are gone or cannot be read: they are not "
+        "asked about, and count as “cannot tell”."
+    )
+
+
 def _points(share: float) -> str:
     return f"{100 * share:+.1f}".replace("-", "−")

@@ -7,12 +7,17 @@ requests for another host, or from another site's page, are refused.
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import lru_cache
 from importlib.resources import files
+from itertools import takewhile
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
@@ -20,8 +25,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from latte.interfaces import LatteError
 from latte.results.answers import Kind
+from latte.review.groups import Question
 from latte.review.queues import QueueName
-from latte.review.session import Review
+from latte.review.sentences import not_shown
+from latte.review.session import Review, Standing
 
 Picture = Callable[[int, int], bytes]
 """Function from a training image's index and a largest side in pixels to a JPEG of the image."""
@@ -29,6 +36,8 @@ Picture = Callable[[int, int], bytes]
 _FILES = {"": "text/html", "page.css": "text/css", "page.js": "text/javascript"}
 _LARGEST_ANSWER = 10_000
 _LARGE, _SMALL = 1024, 320
+_MOST_GONE = 10
+"""A task ends at this number of images in a row that cannot be shown."""
 _HEADERS = {
     "content-security-policy": "default-src 'none'; img-src 'self' data:; script-src 'self'; "
     "style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -68,11 +77,17 @@ def make_app(review: Review, picture: Picture, token: str, hosts: frozenset[str]
 
 
 class _Server:
-    """Endpoints of the server; images are read in threads, so that none delays another request."""
+    """Endpoints of the server, which work in threads, so that no request delays another.
+
+    Only questions and answers wait for each other.
+    """
 
     def __init__(self, review: Review, picture: Picture) -> None:
         self._review = review
         self._picture = picture
+        self._large = lru_cache(maxsize=4)(lambda row: picture(row, _LARGE))
+        self._gone = 0
+        self._lock = threading.Lock()
         self._keys = {one.row: one.key for one in review.population.images}
 
     def file(self, request: Request) -> Response:
@@ -85,7 +100,8 @@ class _Server:
         queue = request.query_params.get("queue", "evidence")
         if queue not in self._review.queues:
             return _refused(404, f'there is no queue "{queue}"')
-        return JSONResponse(self._state(self._review.queues[queue].name))
+        with self._lock:
+            return JSONResponse(self._state(self._review.queues[queue].name))
 
     def classes(self, request: Request) -> Response:
         """Return the class names in label order, and the queues."""
@@ -103,14 +119,14 @@ class _Server:
 
     def image(self, request: Request) -> Response:
         """Return an image as a new JPEG, by its index; the path `/small/` returns a smaller one."""
-        row = request.path_params["row"]
-        side = _SMALL if request.url.path.startswith("/small/") else _LARGE
+        row, is_small = request.path_params["row"], request.url.path.startswith("/small/")
         if row not in self._keys:
             return _refused(404, "there is no such image")
         try:
-            return Response(self._picture(row, side), media_type="image/jpeg")
+            found = self._picture(row, _SMALL) if is_small else self._large(row)
         except LatteError as error:
             return _refused(404, error.what)
+        return Response(found, media_type="image/jpeg")
 
     async def answer(self, request: Request) -> Response:
         """Append the answers about one question and return the next question."""
@@ -121,12 +137,17 @@ class _Server:
                 return _refused(413, "the answer is too long")
         try:
             given = _Given.model_validate_json(body)
-            self._append(given)
+            state = await run_in_threadpool(self._answered, given)
         except ValidationError as error:
             return _refused(422, f"this is no answer: {error.errors()[0]['msg']}")
         except LatteError as error:
             return _refused(409, error.what)
-        return JSONResponse(self._state(given.queue))
+        return JSONResponse(state)
+
+    def _answered(self, given: _Given) -> Mapping[str, Any]:
+        with self._lock:
+            self._append(given)
+            return self._state(given.queue)
 
     def _append(self, given: _Given) -> None:
         names = self._review.run.class_names
@@ -137,8 +158,34 @@ class _Server:
         keys, others = ([self._keys[row] for row in rows] for rows in (given.rows, given.others))
         self._review.answer(keys, given.kind, label, given.queue, others)
 
-    def _state(self, queue: QueueName) -> Mapping[str, Any]:
+    def _standing(self, queue: QueueName) -> Standing:
+        """Return the state of a queue; next images that cannot be shown are answered `unsure`.
+
+        If these are too many in a row, they get no answer, and there is no question.
+        """
         now = self._review.standing(queue)
+        if now.question is None or self._review.queues[queue].is_sheet or self._shows(now.question):
+            return now
+        asked = self._review.upcoming(_MOST_GONE, queue)
+        gone = [*takewhile(lambda one: not self._shows(one), asked)]
+        if len(gone) == _MOST_GONE:
+            return replace(now, question=None)
+        self._review.answer([one.images[0].key for one in gone], "unsure", None, queue)
+        self._gone += len(gone)
+        return self._review.standing(queue)
+
+    def _shows(self, question: Question) -> bool:
+        try:
+            self._large(question.images[0].row)
+        except LatteError:
+            return False
+        return True
+
+    def _state(self, queue: QueueName) -> Mapping[str, Any]:
+        now, note = self._standing(queue), not_shown(self._gone)
+        if now.question is None and now.left:
+            command = self._review.run.repeat_command
+            note = f"The images have changed since this run. Make the run again: {command}"
         # The page shows neither confidences nor the models' names.
         question = now.question and {
             "rows": [one.row for one in now.question.images],
@@ -150,6 +197,7 @@ class _Server:
             "answered": now.answered,
             "left": now.left,
             "uses": now.uses,
+            "note": note,
             "result": [one.lines for one in now.evidence],
         }
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
-from latte.interfaces import Evaluation, LatteError, Progress, RunResults
+from latte.interfaces import Evaluation, ImageReference, LatteError, Progress, RunResults
 from latte.io.paths import exists, is_folder, relative
 from latte.registry.registry import Registry
 from latte.results.finished import FinishedRun, open_finished
@@ -16,7 +16,7 @@ from latte.run.images import Images, changed_inputs, find_images
 from latte.run.judging import load_outcome
 from latte.run.posterior import read_own_images
 from latte.run.process import keep_freed_memory
-from latte.run.workspace import Workspace, find_device, run_folder, saved_recipe
+from latte.run.workspace import Workspace, find_device, naming_repair, run_folder, saved_recipe
 from latte.run.zero_shot import compute_zero_shot
 
 
@@ -25,6 +25,12 @@ def open_workspace(path: Path, registry: Registry, progress: Progress) -> Worksp
     run = open_finished(path)
     recipe = saved_recipe(run, registry)
     return Workspace(recipe, registry, progress, run.folder, limit=run.source.limit)
+
+
+def training_images(path: Path, registry: Registry, progress: Progress) -> Sequence[ImageReference]:
+    """Return the training images that the dataset of the run at `path` has now."""
+    with naming_repair():
+        return open_workspace(path, registry, progress).dataset.training_images()
 
 
 def load_adapted_run(
@@ -52,7 +58,8 @@ def evaluate_run(path: Path, registry: Registry, progress: Progress) -> list[Eva
     """Measure a run's saved model on the evaluation images. Raises `LatteError` without labels."""
     keep_freed_memory()
     workspace = open_workspace(path, registry, progress)
-    images = find_images(workspace)
+    with naming_repair():
+        images = find_images(workspace)
     _refuse_changed(workspace, images, "class names")
     if not images.labels:
         raise LatteError(
@@ -82,16 +89,14 @@ def _refuse_changed(workspace: Workspace, images: Images, *needed: str) -> None:
     changed = [one for one in changed_inputs(workspace.folder, images) if one in needed]
     if not changed:
         return
-    recipe, limit = workspace.recipe, workspace.limit
+    recipe, run = workspace.recipe, FinishedRun(workspace.folder)
     values = [one for one in recipe.resolved["dataset"].values() if isinstance(one, str)]
     named = [recipe.base_dir / one for one in values]
     files = [relative(path) for path in named if exists(path) and not is_folder(path)]
-    command = ["latte", "run", relative(workspace.folder.recipe)]
-    command += [] if limit is None else ["--limit", str(limit)]
     raise LatteError(
         f"the {' and the '.join(changed)} have changed since this run",
         where=", ".join(files) or str(workspace.folder.path),
-        hint=f"put them back, or make the run again: {shlex.join(command)}",
+        hint=f"put them back, or make the run again: {run.repeat_command}",
     )
 
 
@@ -110,7 +115,8 @@ def report_run(path: Path, registry: Registry, progress: Progress) -> tuple[RunR
         if folder.evaluation.exists():
             controls[name] = FinishedRun(folder).evaluations
     with workspace.folder.lock():
-        images = find_images(workspace)
+        with naming_repair():
+            images = find_images(workspace)
         _refuse_changed(workspace, images, "class names", "images")
         results = collect_results(workspace, images, controls)
         reporters = workspace.listeners.reporters

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
@@ -150,8 +151,10 @@ class _Runner:
         if distributed.is_main_process():
             recipe, limit = self.workspace.recipe, self.workspace.limit
             write_text(self.folder.recipe, dump_yaml(recipe.resolved))
-            path, origins = str(recipe.path.absolute()), dict(recipe.origins)
-            source = {"recipe": path, "limit": limit, "origins": origins}
+            path, origins = recipe.path.absolute(), dict(recipe.origins)
+            source = {"recipe": str(path), "limit": limit, "origins": origins}
+            if path.drive == self.folder.path.drive:
+                source["recipe_from_run"] = os.path.relpath(path, self.folder.path)
             write_json(self.folder.source, source)
             self._forget_changed(job)
             self._note_environment()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ import platformdirs
 
 from latte import distributed
 from latte.interfaces import Backbone, BackboneLoader, Context, Dataset, LatteError, Progress
+from latte.io.paths import MissingPathError
 from latte.recipe.load import load_recipe
 from latte.recipe.model import Choice, Recipe
 from latte.registry.discovery import plugin_code
@@ -191,6 +193,19 @@ def saved_recipe(run: FinishedRun, registry: Registry, overrides: Sequence[str] 
     """Load the recipe in a run folder; its relative paths start at the original recipe file."""
     loaded = load_recipe(run.folder.recipe, registry, overrides)
     return replace(loaded, path=Path(run.source.recipe))
+
+
+@contextmanager
+def naming_repair() -> Iterator[None]:
+    """Add to errors about missing images of a finished run how to repair the run."""
+    try:
+        yield
+    except MissingPathError as error:
+        error.hint = (
+            "put it back, or repeat the command that made this run (latte adapt or latte run) "
+            "with the new place of the images"
+        )
+        raise
 
 
 def load_recipe_or_saved(path: Path, registry: Registry, overrides: Sequence[str]) -> Recipe:

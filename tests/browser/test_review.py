@@ -13,7 +13,7 @@ from latte.results.finished import open_run
 from latte.review.population import teaches
 from latte.review.session import Review
 from tests.helpers.chromium import FOUND, Page, chromium
-from tests.helpers.reviews import made_up_review, served
+from tests.helpers.reviews import made_up_review, served, without
 
 NAMES = ("cat", "dog", "<b>bird</b>", "a " + "very " * 20 + "long name", "fish")
 
@@ -160,6 +160,22 @@ def test_a_phone_shows_a_sheet_and_deselects_by_touch(
         left = [one.key for one in review.answers().values() if one.kind == "unsure"]
         assert left == [f"key {first[2]}"]
         assert page.complaints() == []
+
+
+def test_an_image_that_cannot_be_shown_is_never_selected(page: Page, review: Review) -> None:
+    page.show(1280)
+    with served(review) as url:
+        sheet_ready(page, url)
+        first = sheet(page)
+    with served(review, without(int(first[1]))) as url:
+        ready(page, url)
+        choose(page, "clusters")
+        page.wait_for("document.querySelectorAll('#sheet button:disabled').length === 1")
+        page.press("b")
+        page.press("1")
+        other_sheet(page, first)
+    answers = review.answers()
+    assert [one for one in first if answers[f"key {one}"].kind == "unsure"] == [first[1]]
 
 
 def test_single_images_return_after_a_sheet(page: Page, review: Review) -> None:

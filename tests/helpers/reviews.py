@@ -7,7 +7,7 @@ import io
 import json
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 from safetensors.numpy import save_file
 
+from latte.interfaces import LatteError
 from latte.io.files import write_text
 from latte.recipe.dump import dump_yaml
 from latte.results.finished import FinishedRun
@@ -87,8 +88,19 @@ def square(row: int, side: int = 320) -> bytes:
     return buffer.getvalue()
 
 
+def without(*gone: int) -> Callable[[int, int], bytes]:
+    """Return a function that returns pictures, but not of the images `gone`."""
+
+    def picture(row: int, side: int) -> bytes:
+        if row in gone:
+            raise LatteError("the dataset no longer has this image")
+        return square(row, side)
+
+    return picture
+
+
 @contextmanager
-def served(review: Review) -> Iterator[str]:
+def served(review: Review, picture: Callable[[int, int], bytes] = square) -> Iterator[str]:
     """Serve a review in a thread; the block gets the page's address."""
     import uvicorn
 
@@ -96,7 +108,7 @@ def served(review: Review) -> Iterator[str]:
 
     listener = socket.create_server(("127.0.0.1", 0))
     host = f"127.0.0.1:{listener.getsockname()[1]}"
-    app = make_app(review, square, TOKEN, frozenset({host}))
+    app = make_app(review, picture, TOKEN, frozenset({host}))
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

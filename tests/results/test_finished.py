@@ -120,3 +120,18 @@ def test_an_impossible_expected_gain_is_refused(tmp_path: Path, low: float, high
     run = with_questions(tmp_path / "run", {"counts": [COUNTS], "expected_gain": gain})
     with pytest.raises(LatteError, match=r"damaged \(the expected gain is not within"):
         _ = run.expected_gain
+
+
+def test_the_recipe_of_a_moved_run_is_where_it_moved(tmp_path: Path) -> None:
+    def recipe(run: Path, recorded: Path) -> str:
+        source = {"recipe": str(recorded), "limit": None, "recipe_from_run": "../../a.yaml"}
+        (run / "source.json").write_text(json.dumps(source))
+        return open_run(run).source.recipe
+
+    old, new = tmp_path / "old" / "a.yaml", tmp_path / "new" / "a.yaml"
+    run = run_folder(new.parent / "runs" / "run")
+    assert recipe(run, old) == str(new)
+    old.parent.mkdir()
+    assert recipe(run, old) == str(old)
+    new.touch()
+    assert recipe(run, old) == str(new)

@@ -11,12 +11,13 @@ import pytest
 from PIL import Image
 
 from latte.cli.main import run_command_line
-from latte.interfaces import LatteError
-from latte.review.contact_sheet import refuse_existing, write_sheet
+from latte.interfaces import ImageReference, LatteError
+from latte.io.files import digest
+from latte.review.contact_sheet import picture_of, refuse_existing, write_sheet
 from latte.review.importing import import_answers
 from latte.review.session import Review
 from tests.helpers.html_document import parse
-from tests.helpers.reviews import answer_all, made_up_review, square
+from tests.helpers.reviews import answer_all, made_up_review, square, without
 
 NAMES = ("<b>cat</b>", 'a "dog", wet', "bird")
 
@@ -43,7 +44,7 @@ def test_a_filled_sheet_gives_the_estimate_of_the_browser(tmp_path: Path, images
     # With 40 images, the questions go beyond the half of the images that never teaches.
     review = made_up_review(tmp_path / "run", NAMES, images)
     browser = made_up_review(tmp_path / "browser", NAMES, images)
-    _, table = write_sheet(review, 40, square, tmp_path / "sheet")
+    _, table, _ = write_sheet(review, 40, square, tmp_path / "sheet")
     asked = [row["image"] for row in csv.DictReader(io.StringIO(table.read_text()))]
     assert len(asked) == 40
     for count in (7, 40):
@@ -56,14 +57,14 @@ def test_a_filled_sheet_gives_the_estimate_of_the_browser(tmp_path: Path, images
 
 def test_a_second_sheet_goes_on_after_the_first(review: Review, tmp_path: Path) -> None:
     together = [one.images[0].key for one in review.upcoming(12)]
-    _, table = write_sheet(review, 5, square, tmp_path / "sheet")
+    _, table, _ = write_sheet(review, 5, square, tmp_path / "sheet")
     fill(table, review, 5)
     import_answers(review, table)
     assert [one.images[0].key for one in review.upcoming(7)] == together[5:]
 
 
 def test_the_page_has_small_pictures_and_escaped_names(review: Review, tmp_path: Path) -> None:
-    page, _ = write_sheet(review, 6, square, tmp_path / "sheet")
+    page, _, _ = write_sheet(review, 6, square, tmp_path / "sheet")
     text = page.read_text()
     assert "<b>cat" not in text
     document = parse(text)
@@ -80,7 +81,7 @@ def test_the_page_has_small_pictures_and_escaped_names(review: Review, tmp_path:
 def test_the_page_says_no_model_and_offers_both_labels_in_random_order(
     review: Review, tmp_path: Path
 ) -> None:
-    page, table = write_sheet(review, 60, square, tmp_path / "sheet")
+    page, table, _ = write_sheet(review, 60, square, tmp_path / "sheet")
     words = parse(page.read_text()).one("body").words.lower()
     for word in ("zero-shot", "adapted", "clip", "confidence", "agree"):
         assert word not in words
@@ -93,16 +94,38 @@ def test_the_page_says_no_model_and_offers_both_labels_in_random_order(
     assert 0.25 < sum(first) / len(first) < 0.75
 
 
-def test_an_unreadable_image_keeps_its_number(review: Review, tmp_path: Path) -> None:
-    def picture(row: int, side: int) -> bytes:
-        if row == review.upcoming(1)[0].images[0].row:
-            raise LatteError("the dataset no longer has this image")
-        return square(row)
-
-    page, table = write_sheet(review, 3, picture, tmp_path / "sheet")
-    assert "This image cannot be read." in page.read_text()
+def test_an_image_that_cannot_be_shown_is_not_asked_and_leaves_no_gap(
+    review: Review, tmp_path: Path
+) -> None:
+    first, *others = (one.images[0].row for one in review.upcoming(3))
+    page, table, gone = write_sheet(review, 3, without(first), tmp_path / "sheet")
+    assert gone == 1
     assert page.read_text().count("<img") == 2
-    assert len(table.read_text().splitlines()) == 4
+    rows = list(csv.DictReader(io.StringIO(table.read_text())))
+    assert [row["image"] for row in rows] == [f"{row}.jpg" for row in (*others, first)]
+    assert [row["label"] for row in rows] == ["", "", "cannot tell"]
+    fill(table, review, 2)
+    import_answers(review, table)
+    found = review.evidence()[0].estimate
+    assert (found.answered, found.unsure, found.waiting) == (3, 1, 0)
+    with pytest.raises(LatteError, match="the images have changed since this run") as caught:
+        write_sheet(review, 3, without(*range(200)), tmp_path / "other")
+    assert "make the run again: latte run" in str(caught.value.hint)
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_picture_shows_the_content_of_the_run_or_nothing(tmp_path: Path) -> None:
+    names = ["same.jpg", "other.jpg", "gone.jpg"]
+    for row, name in enumerate(names):
+        (tmp_path / name).write_bytes(square(row))
+    keys = [digest((tmp_path / name).read_bytes()) for name in names]
+    (tmp_path / "other.jpg").write_bytes(square(0))
+    images = [ImageReference(name, tmp_path / name) for name in names[:2]]
+    picture = picture_of(names, keys, images)
+    assert Image.open(io.BytesIO(picture(0, 32))).size == (32, 24)
+    for row in (1, 2):
+        with pytest.raises(LatteError):
+            picture(row, 32)
 
 
 def test_filled_answers_are_not_overwritten_and_an_end_is_reported(
@@ -119,7 +142,7 @@ def test_filled_answers_are_not_overwritten_and_an_end_is_reported(
 
 
 def test_a_sheet_for_teaching_asks_about_images_that_teach(review: Review, tmp_path: Path) -> None:
-    page, table = write_sheet(review, 12, square, tmp_path / "sheet", teaches=True)
+    page, table, _ = write_sheet(review, 12, square, tmp_path / "sheet", teaches=True)
     rows = list(csv.DictReader(io.StringIO(table.read_text())))
     assert {row["use"] for row in rows} == {"teaching"}
     assert len({row["image"] for row in rows}) == 12

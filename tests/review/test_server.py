@@ -21,7 +21,7 @@ from latte.cli.review import _listening
 from latte.interfaces import LatteError
 from latte.results.answers import latest, read_answers
 from latte.review.session import Review
-from tests.helpers.reviews import TOKEN, made_up_review, served
+from tests.helpers.reviews import TOKEN, made_up_review, served, without
 
 NAMES = ("cat", "dog", "bird")
 
@@ -139,6 +139,48 @@ def test_an_answer_is_on_disk_before_the_reply(client: Client, review: Review) -
     assert status == 200
     assert json.loads(body)["answered"] == len(review.answers())
     assert "dog" in review.file.read_text()
+
+
+def test_an_image_does_not_wait_until_an_answer_is_stored(
+    client: Client, review: Review, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, shown = threading.Event(), threading.Event()
+
+    def answer(*given: object) -> None:
+        begun.set()
+        shown.wait(20)
+
+    monkeypatch.setattr(review, "answer", answer)
+    with ThreadPoolExecutor() as threads:
+        body = {"rows": [1], "kind": "none", "queue": "evidence"}
+        replied = threads.submit(Client(f"http://{client.host}").answer, **body)
+        assert begun.wait(20)
+        assert client("GET", f"/{TOKEN}/image/1")[0] == 200
+        assert not replied.done()
+        shown.set()
+        assert replied.result()[0] == 200
+
+
+def test_images_that_cannot_be_shown_are_not_asked_about(tmp_path: Path) -> None:
+    review = made_up_review(tmp_path, NAMES)
+    first, second, third, *_ = (one.images[0] for one in review.upcoming(3))
+    with served(review, without(first.row, second.row)) as url:
+        state = json.loads(Client(url)("GET", f"/{TOKEN}/question")[1])
+    assert state["question"]["rows"] == [third.row]
+    assert state["note"].startswith("2 images have changed since this run, are gone or cannot be")
+    assert {key: one.kind for key, one in review.answers().items()} == {
+        first.key: "unsure",
+        second.key: "unsure",
+    }
+
+
+def test_a_changed_folder_ends_the_task_without_answers(tmp_path: Path) -> None:
+    review = made_up_review(tmp_path, NAMES)
+    with served(review, without(*range(200))) as url:
+        state = json.loads(Client(url)("GET", f"/{TOKEN}/question")[1])
+    assert state["question"] is None
+    assert state["note"].startswith("The images have changed since this run. Make the run again:")
+    assert review.answers() == {}
 
 
 def test_an_answer_about_a_sheet_is_one_line_per_image(client: Client, review: Review) -> None:

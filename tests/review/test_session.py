@@ -329,3 +329,18 @@ def test_class_names_in_another_case_or_unicode_form_are_the_same(tmp_path: Path
     (before,), (after,) = first.evidence(), again.evidence()
     assert before == after
     assert {one.label for one in again.answers().values()} == {*again.run.class_names}
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--learn", "--show"], "--learn: does not go with --show"),
+        (["--learn", "--json"], "--learn: does not go with --json"),
+        (["--sheet", "sheet", "--learn"], "--sheet: does not go with --learn"),
+    ],
+)
+def test_two_tasks_in_one_command_are_refused(
+    review: Review, options: list[str], named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command_line(["review", str(review.run.folder.path), *options]) == 2
+    assert named in capsys.readouterr().err

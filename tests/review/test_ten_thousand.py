@@ -18,6 +18,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from latte.interfaces import ImageReference
+from latte.io.files import digest
 from latte.results.answers import Answer, append_answers
 from latte.review.contact_sheet import picture_of
 from latte.review.population import teaches
@@ -109,7 +110,8 @@ def test_no_request_is_slow_and_memory_is_bounded(review: Review, answered: bool
 def test_a_large_photo_is_made_small_quickly(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (300, 400, 3), dtype=np.uint8)
     Image.fromarray(noise).resize((4000, 3000)).save(tmp_path / "large.jpg", quality=90)
-    picture = picture_of(["large"], [ImageReference("large", tmp_path / "large.jpg")])
+    key = digest((tmp_path / "large.jpg").read_bytes())
+    picture = picture_of(["large"], [key], [ImageReference("large", tmp_path / "large.jpg")])
     taken, found = seconds(lambda: [picture(0, 320) for _ in range(24)])
     sys.stdout.write(f"24 photos of 12 megapixels: {1000 * taken:.0f} ms\n")
     assert taken < 24 * 0.25

@@ -64,7 +64,12 @@ function tile(row, at) {
   const made = keyed(TILE_KEYS[at]);
   made.dataset.row = row;
   made.setAttribute("aria-pressed", String(queues[queue()].selected));
-  made.append(small(row, `Image ${at + 1}`));
+  const picture = small(row, `Image ${at + 1}`);
+  picture.addEventListener("error", () => {
+    made.setAttribute("aria-pressed", "false");
+    made.disabled = true;
+  });
+  made.append(picture);
   made.addEventListener("click", () => {
     made.setAttribute("aria-pressed", String(made.getAttribute("aria-pressed") === "false"));
   });
@@ -79,9 +84,10 @@ function show(next) {
   find("accuracy").textContent = next.result.flatMap((lines) => lines.slice(1)).join("\n");
   find("progress").textContent = `${next.answered} answered, ${next.left} left in this task`
     + (next.uses && `. Of all answers: ${next.uses}.`);
+  find("note").textContent = next.note;
   const asked = next.question;
   find("asking").hidden = asked === null;
-  find("done").hidden = asked !== null;
+  find("done").hidden = asked !== null || next.left > 0;
   find("undo").disabled = !(past[queue()] || []).length;
   find("search").value = "";
   find("found").replaceChildren();
