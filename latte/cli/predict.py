@@ -13,7 +13,14 @@ from latte.cli.output import echo, rows_stream
 from latte.cli.progress import make_progress
 from latte.cli.shared import CandidateOption, ForceOption, QuietOption, RunArgument, require_run
 from latte.interfaces import LatteError
-from latte.io.paths import existing_file, exists, path_as_text, path_from_text, refuse_other_kind
+from latte.io.paths import (
+    existing_file,
+    exists,
+    path_as_text,
+    path_from_text,
+    refuse_other_kind,
+    refuse_read_only,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -178,6 +185,8 @@ def _check(
     for path in images:
         if sort_into and path != STDIN:
             refuse_inside(sort_into, path)
+    if sort_into is not None:
+        refuse_read_only(sort_into / "CLASS", "--sort-into")
     require_run(run)
     for path in images:
         if path != STDIN and not exists(Path(path)):

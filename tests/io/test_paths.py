@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latte.interfaces import LatteError
-from latte.io.paths import existing_folder, path_as_text, path_from_text
+from latte.io.paths import existing_folder, path_as_text, path_from_text, refuse_read_only
 
 
 @given(st.binary(min_size=1).filter(lambda name: b"\0" not in name and b"\\" not in name))
@@ -38,3 +38,17 @@ def test_file_in_place_of_a_folder_is_an_error_with_a_hint(tmp_path: Path) -> No
         with pytest.raises(LatteError, match="this is a file, not a folder") as caught:
             existing_folder(tmp_path / name, "PHOTOS")
         assert caught.value.hint == hint
+
+
+def test_result_in_a_read_only_folder_or_in_a_file_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_read_only(tmp_path / "new" / "deep" / "rows.csv")
+    (tmp_path / "file").touch()
+    with pytest.raises(LatteError, match=f"because {tmp_path / 'file'} is not a folder"):
+        refuse_read_only(tmp_path / "file" / "deep" / "rows.csv")
+    # For root, who may run this test, no folder is read-only.
+    monkeypatch.setattr(os, "access", lambda folder, mode: folder != tmp_path)
+    for path in (tmp_path / "rows.csv", tmp_path / "new" / "rows.csv"):
+        with pytest.raises(LatteError, match=f"because {tmp_path} is read-only"):
+            refuse_read_only(path)
