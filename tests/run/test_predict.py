@@ -67,6 +67,14 @@ def test_empty_list_on_standard_input_gives_a_header_and_code_0(
     assert "predict: 0 images" in said.err
 
 
+def test_empty_list_with_priors_to_estimate_gives_no_shares(
+    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert latte("predict", model, "-", "--priors", "auto", "--quiet") == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_impossible_paths_on_standard_input_are_left_out(
     model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
