@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,7 +13,7 @@ from latte.cli import shared
 from latte.cli.output import echo, print_json, write_file
 from latte.cli.progress import make_progress
 from latte.interfaces import LatteError
-from latte.io.paths import relative
+from latte.io.paths import is_folder, relative
 from latte.registry.registry import load_registry
 
 HTML_START = "<!doctype html>"
@@ -103,17 +104,13 @@ def compare(
     """Show finished runs in one table; runs that differ only in their seed are averaged."""
     shared.require_runs(runs)
     from latte.io.paths import refuse_other_kind
-    from latte.recipe.shipped import find_file
     from latte.report.comparison import output as shown
     from latte.report.comparison.comparison import compare_runs
 
     for file, start in ((csv, shown.CSV_START), (html, HTML_START), (latex, shown.LATEX_START)):
         if file:
             refuse_other_kind(file, start, force=force)
-    if against is not None:
-        with shared.naming("--against"):
-            against = find_file(against)
-    comparison = compare_runs(runs, against)
+    comparison = compare_runs(runs, against and _published(against, runs))
     print_skipped(comparison.skipped)
     if csv:
         _write(csv, shown.as_csv(comparison))
@@ -127,6 +124,25 @@ def compare(
         print_json(shown.as_json(comparison))
     else:
         echo(shown.table(comparison))
+
+
+def _published(against: Path, runs: Sequence[Path]) -> Path:
+    """Return the file of published numbers that `--against` names.
+
+    Raises `LatteError` if there is none; for a folder, it names the command that compares runs.
+    """
+    from latte.recipe.shipped import find_file
+
+    with shared.naming("--against"):
+        try:
+            return find_file(against)
+        except LatteError as error:
+            if not is_folder(against):
+                raise
+            what = "this is a folder, and --against takes a file of published numbers"
+            command = shlex.join(["latte", "compare", *map(str, [*runs, against])])
+            hint = f"To compare runs, name all of them: {command}"
+            raise LatteError(what, where=str(against), hint=hint) from error
 
 
 def _write(path: Path, text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
@@ -13,7 +14,14 @@ from latte.cli.output import echo, rows_stream
 from latte.cli.progress import make_progress
 from latte.cli.shared import CandidateOption, ForceOption, QuietOption, RunArgument, require_run
 from latte.interfaces import LatteError
-from latte.io.paths import existing_file, exists, path_as_text, path_from_text, refuse_other_kind
+from latte.io.paths import (
+    existing_file,
+    exists,
+    path_as_text,
+    path_from_text,
+    refuse_other_kind,
+    refuse_read_only,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -76,8 +84,9 @@ PriorsOption = Annotated[
     str | None,
     typer.Option(
         metavar="auto|FILE",
-        help="Use how common each class is. FILE: CSV or JSON with a share or a count for each "
-        "class. auto: estimate it on IMAGES, which are all read before the first row.",
+        help="Use how common each class is, where the source is classifier. FILE: CSV or JSON with "
+        "a share or a count for each class. auto: estimate it on IMAGES, which are all read before "
+        "the first row.",
     ),
 ]
 SortOption = Annotated[
@@ -145,21 +154,22 @@ def predict(
     classes = model.classes
     say = (lambda line: echo(line, err=True)) if quiet else progress.say
     skipped = _Skipped(say)
-    shares: list[Tensor] = []
+    shares = _Shares(priors)
     rows = model.predict_iter(
         _found(images, sort_into, skipped),
         top_k=top_k,
         batch_size=batch_size,
         on_unreadable=skipped,
         priors="auto" if priors == AUTO else read_priors(Path(priors), classes) if priors else None,
-        on_priors=shares.append,
+        on_priors=shares.given.append,
     )
-    rows = with_unknown(rows, unknown_below or 0.0)
+    rows = with_unknown(shares.counted(rows), unknown_below or 0.0)
     sorter = _sorter(sort_into, classes, link, min_confidence, say)
     rows = _with_progress(sorter.sort(rows) if sorter else rows, progress, total, skipped)
     _write(rows, output, rows_format, model.columns(top_k))
     skipped.write(output and _skipped_file(output))
-    _print_notes(shares if priors == AUTO else (), classes, sorter, skipped)
+    shares.print_use(classes)
+    _print_notes(sorter, skipped)
 
 
 def _check(
@@ -178,6 +188,8 @@ def _check(
     for path in images:
         if sort_into and path != STDIN:
             refuse_inside(sort_into, path)
+    if sort_into is not None:
+        refuse_read_only(sort_into / "CLASS", "--sort-into")
     require_run(run)
     for path in images:
         if path != STDIN and not exists(Path(path)):
@@ -211,17 +223,11 @@ def _write(
         write_rows(output, rows, format_, columns, lambda file: echo(f"{said} {file}", err=True))
 
 
-def _print_notes(
-    shares: Sequence[Tensor], class_names: Sequence[str], sorter: Sorter | None, skipped: _Skipped
-) -> None:
-    """Print the estimated class shares, and numbers of sorted and skipped images.
+def _print_notes(sorter: Sorter | None, skipped: _Skipped) -> None:
+    """Print numbers of sorted and skipped images.
 
     The exit code is `SOME_SKIPPED` if images were skipped.
     """
-    from latte.predict.priors import shares_line
-
-    if shares:
-        echo(shares_line(shares[0], class_names), err=True)
     if sorter:
         echo(sorter.summary(), err=True)
     for warning in skipped.left_out.warnings():
@@ -229,6 +235,31 @@ def _print_notes(
     if count := skipped.count + skipped.left_out.images:
         echo(f"images left out: {count:,}", err=True)
         raise typer.Exit(SOME_SKIPPED)
+
+
+class _Shares:
+    """Class shares of `--priors`, and the numbers of predictions with and without them."""
+
+    def __init__(self, priors: str | None) -> None:
+        self.given: list[Tensor] = []
+        self._priors = priors
+        self._sources = Counter[str]()
+
+    def counted(self, rows: Iterator[Prediction]) -> Iterator[Prediction]:
+        """Yield the rows, and count them by source."""
+        for row in rows:
+            self._sources[row.source] += 1
+            yield row
+
+    def print_use(self, class_names: Sequence[str]) -> None:
+        """Print estimated shares if predictions use them, and the number of these predictions."""
+        from latte.predict.priors import shares_line, use_of_priors
+
+        if self._priors == AUTO and self._sources["classifier"]:
+            echo(shares_line(self.given[0], class_names), err=True)
+        line = use_of_priors(self._sources.total(), self._sources["own"])
+        if self._priors and line:
+            echo(line, err=True)
 
 
 class _Skipped:

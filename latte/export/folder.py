@@ -14,6 +14,7 @@ from packaging.version import Version
 
 from latte.interfaces import Calibration, LatteError, PixelFormat
 from latte.io.files import sync_files, temporary_beside
+from latte.io.paths import refuse_read_only
 from latte.report.markdown import escaped
 
 if TYPE_CHECKING:  # this import loads torch, which exports of labels do not need
@@ -49,15 +50,22 @@ class Exported:
         }
 
 
+def refuse_occupied(folder: Path) -> None:
+    """Raise `LatteError` if `folder` cannot be created, and is not an empty folder."""
+    refuse_read_only(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        hint = "remove it, or give another --output"
+        raise LatteError("something is here already", where=str(folder), hint=hint)
+
+
 @contextmanager
 def whole_folder(folder: Path, *, replace: bool) -> Iterator[Path]:
     """Yield a temporary folder, which replaces `folder` if the block succeeds.
 
-    Raises `LatteError` if `folder` exists and is not an empty folder, unless `replace` is true.
+    Raises `LatteError` as `refuse_occupied` does, unless `replace` is true.
     """
-    if folder.exists() and not replace and (not folder.is_dir() or any(folder.iterdir())):
-        hint = "remove it, or give another --output"
-        raise LatteError("something is here already", where=str(folder), hint=hint)
+    if not replace:
+        refuse_occupied(folder)
     temporary = temporary_beside(folder)
     temporary.mkdir()
     try:

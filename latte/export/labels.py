@@ -20,7 +20,7 @@ from xml.sax.saxutils import quoteattr
 from latte.export.folder import require, whole_folder
 from latte.interfaces import ImageReference, LatteError, Progress
 from latte.io.files import digest, write_atomically, write_text
-from latte.io.paths import distinct_names
+from latte.io.paths import distinct_names, refuse_read_only
 from latte.io.redaction import printable
 from latte.registry.registry import load_registry
 from latte.results.finished import FinishedRun, RankedClasses, open_finished
@@ -55,8 +55,8 @@ def export_labels(
         force: replace an existing file; a folder is never replaced.
 
     Raises:
-        LatteError: if `output` exists, a package is missing, the run is unfinished, or its images
-            are missing or have changed.
+        LatteError: if `output` exists or cannot be created, a package is missing, the run is
+            unfinished, or its images are missing or have changed.
     """
     run = open_finished(path)
     if format_ in ("imagefolder", "fiftyone"):
@@ -182,7 +182,11 @@ def _content(image: ImageReference, key: str) -> bytes:
 
 
 def _refuse_existing(path: Path, force: bool) -> None:
-    """Raise `LatteError` if `path` is a folder, or if it is a file and `force` is false."""
+    """Raise `LatteError` if `path` cannot be written, or exists and `force` is false.
+
+    A path cannot be written if it is a folder, or is in a folder that cannot be created.
+    """
+    refuse_read_only(path)
     if path.is_dir():
         raise LatteError("this is a folder, and the export is a file", where=str(path))
     if path.exists() and not force:

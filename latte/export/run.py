@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from latte.export.folder import Exported
+from latte.export.folder import Exported, refuse_occupied
 from latte.export.hugging_face import export_transformers
 from latte.export.onnx import export_onnx
 from latte.interfaces import Progress
@@ -24,9 +24,11 @@ def export_run(
     candidate's folder), and replaces an earlier export there.
 
     Raises:
-        LatteError: if there is no model, `output` exists, a package is missing, the format cannot
-            hold the model, or a link leads out of the run folder.
+        LatteError: if there is no model, `output` exists or cannot be created, a package is
+            missing, the format cannot hold the model, or a link leads out of the run folder.
     """
+    if output is not None:
+        refuse_occupied(output)
     found, adapted, _ = load_adapted_run(run, "cpu", progress, candidate=candidate)
     source = found.candidate if candidate else found
     exported = Exported(found.folder.path.name, adapted, source.calibration)

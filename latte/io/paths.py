@@ -163,11 +163,18 @@ def read_text(path: Path, most: int | None = None) -> str:
 
 
 def refuse_other_kind(path: Path, *starts: str, force: bool) -> None:
-    """Raise `LatteError` if `path` is a file that a command must not overwrite with its result.
+    """Raise `LatteError` if a command cannot, or must not, write its result to the file `path`.
 
     A file may be overwritten if it is empty, or begins with one of `starts`: the beginnings of
-    files that the command writes. `force` allows any file.
+    files that the command writes. `force` allows any file, but no folder, device or pipe.
     """
+    refuse_read_only(path)
+    if is_folder(path):
+        hint = f"name a file in it: {path / 'FILE'}"
+        raise LatteError("this is a folder, not a file", where=str(path), hint=hint)
+    if exists(path) and not is_file(path):
+        hint = "give the name of a file"
+        raise LatteError("is a device or a pipe, not a file", where=str(path), hint=hint)
     if force or not is_file(path):
         return
     try:
@@ -181,6 +188,21 @@ def refuse_other_kind(path: Path, *starts: str, force: bool) -> None:
             where=str(path),
             hint="name another file, or overwrite it: --force",
         )
+
+
+def refuse_read_only(path: Path, where: str | None = None) -> None:
+    """Raise `LatteError` if `path` cannot be created: its folder is a file, or is read-only.
+
+    A folder that does not exist yet is allowed, if it can be created. The error names `where`; by
+    default, `path`.
+    """
+    folder = path.parent
+    while not exists(folder):
+        folder = folder.parent
+    if is_folder(folder) and os.access(folder, os.W_OK | os.X_OK):
+        return
+    why = "read-only" if is_folder(folder) else "not a folder"
+    raise LatteError(f"cannot be written, because {folder} is {why}", where=where or str(path))
 
 
 def some(names: Sequence[str]) -> str:

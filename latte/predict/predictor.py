@@ -125,7 +125,8 @@ class Predictor:
             batch_size: images per forward pass.
             on_unreadable: called with each image that cannot be read, which is then left out.
             priors: shares (C,) of the classes among the images; None means equal shares. `auto`
-                first reads all images and estimates the shares from them.
+                first reads all images and estimates the shares from them. Predictions with the
+                source `own` do not use them.
             on_priors: called with the shares (C,) that are used.
 
         Raises:

@@ -99,6 +99,22 @@ def shares_line(priors: Tensor, class_names: Sequence[str], most: int = 5) -> st
     return f"estimated shares: {listed}{rest}"
 
 
+def use_of_priors(images: int, own: int) -> str | None:
+    """Return a line if the priors did not apply to all `images`, else None.
+
+    They do not apply to the `own` images whose predictions have the source `own`: these are labels
+    from a person, or from the run's posterior, which depends on all training images together.
+    """
+    if not own:
+        return None
+    used = f"{images - own:,} of {images:,} images" if own < images else "none of the images"
+    line = (
+        f"priors were used for {used}: training images ({own:,}) keep their labels "
+        "from the run or from a person (source `own`)"
+    )
+    return line if own < images else f"warning: {line}"
+
+
 def _all(batches: Iterable[Scored]) -> list[Scored]:
     """List the batches. Raises `LatteError` for more than `MOST_ENTRIES` similarities."""
     batches_so_far, entries = list[Scored](), 0

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from latte.data.images import CheckedImage, open_image
 from latte.interfaces import ImageReference, LatteError
 from latte.io.files import write_text
+from latte.io.paths import refuse_read_only
 from latte.io.redaction import printable
 from latte.review.importing import NONE, UNSURE
 from latte.review.queues import QueueName
@@ -48,8 +49,9 @@ def picture_of(
 
 
 def refuse_existing(folder: Path) -> None:
-    """Raise `LatteError` if the folder has an `answers.csv`, which may contain answers."""
+    """Raise `LatteError` if `answers.csv` in `folder` exists, or cannot be written."""
     path = folder / "answers.csv"
+    refuse_read_only(path)
     if path.exists():
         what = "there is a sheet already, perhaps with answers"
         hint = "import it first with --import and remove it, or give another folder"

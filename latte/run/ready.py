@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from latte.interfaces import Dataset, LatteError
+from latte.io.paths import exists, refuse_read_only
 from latte.recipe.layout import LEARNERS
 from latte.recipe.model import Recipe
 from latte.recipe.node import DEFAULT, OVERRIDE
@@ -21,7 +22,7 @@ from latte.run.workspace import run_folder, unloaded, unloaded_dataset
 def refuse_unready(
     recipe: Recipe, registry: Registry, *, until: str = STAGES[-1], limit: int | None = None
 ) -> None:
-    """Raise `LatteError` if images, a model or a package that the run needs cannot be found.
+    """Raise `LatteError` if a run cannot find its images, model or packages, or write its folder.
 
     Datasets of plugins are not checked, because opening them may be slow. The models of controls
     are checked if the run includes the last stage.
@@ -31,6 +32,9 @@ def refuse_unready(
     if STAGES.index(until) >= STAGES.index("train"):
         check_trainables(recipe, registry)
     folder = run_folder(recipe, limit)
+    if not exists(folder.path):
+        with naming_line(recipe):
+            refuse_read_only(folder.path, "output")
     fetch_model(recipe, registry, folder, until)
     for name, control in recipe.controls.items() if until == STAGES[-1] else ():
         check_trainables(control, registry)

@@ -72,7 +72,7 @@ class Checkpoints:
         """Return a sentence that says from which step a stopped training would continue."""
         if self.step:
             return f"training continues after step {self.step} of {self._training.total_steps}"
-        return "training starts from its beginning, finished stages are reused"
+        return "training starts from its beginning, and finished stages are reused"
 
 
 def save_and_broadcast(folder: Path, step: int, learners: Learners, labelers: Labelers) -> None:

@@ -1,4 +1,4 @@
-"""A package that is missing or too old is named with the command that installs it."""
+"""A missing package, or an output that cannot be written, is named before the export starts."""
 
 from __future__ import annotations
 
@@ -49,3 +49,18 @@ def test_missing_package_is_an_error_before_anything_is_written(
     assert message in str(error.value)
     assert f"pip install 'latte-clip[{format_}]'" in str(error.value)
     assert not (run / "export").exists()
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [("file", "something is here already"), ("file/below", "file is not a folder")],
+)
+def test_output_that_cannot_be_written_is_refused_before_the_model_is_loaded(
+    output: str, message: str, tmp_path: Path
+) -> None:
+    run = write_run(tmp_path / "run", adapted({"main": TINY_CLIP}))
+    (tmp_path / "file").touch()
+    progress = RecordedProgress()
+    with pytest.raises(LatteError, match=message):
+        export_run(run, "onnx", tmp_path / output, progress)
+    assert progress.lines == []

@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latte.interfaces import LatteError
-from latte.io.paths import existing_folder, given_path, path_as_text, path_from_text
+from latte.io.paths import (
+    existing_folder,
+    given_path,
+    path_as_text,
+    path_from_text,
+    refuse_read_only,
+)
 
 
 @given(st.binary(min_size=1).filter(lambda name: b"\0" not in name and b"\\" not in name))
@@ -46,3 +52,17 @@ def test_a_value_that_is_no_path_is_an_error_that_names_the_argument(value: obje
         given_path(value, "images")
     assert caught.value.where == "images"
     assert given_path("photos", "images") == given_path(Path("photos"), "images") == Path("photos")
+
+
+def test_result_in_a_read_only_folder_or_in_a_file_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_read_only(tmp_path / "new" / "deep" / "rows.csv")
+    (tmp_path / "file").touch()
+    with pytest.raises(LatteError, match=f"because {tmp_path / 'file'} is not a folder"):
+        refuse_read_only(tmp_path / "file" / "deep" / "rows.csv")
+    # For root, who may run this test, no folder is read-only.
+    monkeypatch.setattr(os, "access", lambda folder, mode: folder != tmp_path)
+    for path in (tmp_path / "rows.csv", tmp_path / "new" / "rows.csv"):
+        with pytest.raises(LatteError, match=f"because {tmp_path} is read-only"):
+            refuse_read_only(path)

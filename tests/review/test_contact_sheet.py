@@ -128,6 +128,12 @@ def test_a_picture_shows_the_content_of_the_run_or_nothing(tmp_path: Path) -> No
             picture(row, 32)
 
 
+def test_sheet_in_place_of_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "sheet").touch()
+    with pytest.raises(LatteError, match="sheet is not a folder"):
+        refuse_existing(tmp_path / "sheet")
+
+
 def test_filled_answers_are_not_overwritten_and_an_end_is_reported(
     review: Review, tmp_path: Path
 ) -> None:

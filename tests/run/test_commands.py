@@ -62,7 +62,7 @@ def test_run_prints_accuracies_and_paths(recipe: Path, latte: Latte) -> None:
 @pytest.mark.parametrize(
     ("every", "where"),
     [
-        (50, "training starts from its beginning, finished stages are reused"),
+        (50, "training starts from its beginning, and finished stages are reused"),
         (1, "training continues after step 2 of 6"),
     ],
 )

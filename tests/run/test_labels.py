@@ -209,6 +209,16 @@ def test_folder_with_files_is_never_replaced(format_: str, run: Path) -> None:
     assert [path.name for path in Path("mine").iterdir()] == ["file"]
 
 
+@pytest.mark.parametrize("format_", ["csv", "label-studio", "imagefolder"])
+def test_output_below_a_file_is_refused(
+    format_: str, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("mine").write_text("mine")
+    assert export(run, format_, "mine/labels") == 2
+    message = "error: mine/labels: cannot be written, because mine is not a folder"
+    assert message in capsys.readouterr().err
+
+
 def test_images_that_changed_or_are_gone_write_nothing(
     run: Path, images: Path, labels: Rows, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from latte.cli.main import run_command_line
 from latte.evaluate.predictions import ClassScore, Prediction
+from latte.interfaces import LatteError
 from latte.predict.stream import write_rows
 from tests.helpers.clip_models import TINY_CLIP
 from tests.helpers.exported_runs import adapted, photos, write_run
@@ -64,6 +65,14 @@ def test_empty_list_on_standard_input_gives_a_header_and_code_0(
     written = Path("rows.csv").read_text() if into_file else said.out
     assert written == "image,source,class_1,score_1,class_2,score_2\n"
     assert "predict: 0 images" in said.err
+
+
+def test_empty_list_with_priors_to_estimate_gives_no_shares(
+    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert latte("predict", model, "-", "--priors", "auto", "--quiet") == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_impossible_paths_on_standard_input_are_left_out(
@@ -192,18 +201,38 @@ def test_stopped_command_names_its_signal_and_starts_from_the_beginning(
     )
 
 
-def test_output_that_cannot_be_written_is_named(
+def test_output_that_cannot_be_written_is_refused_before_the_model_is_loaded(
     model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("file").touch()
-    assert latte("predict", model, "photos", "--output=file/labels.csv") == 2
-    Path("labels.csv").mkdir()
-    Path("labels.csv/mine").touch()
-    assert latte("predict", model, "photos", "--output=labels.csv") == 2
-    said = capsys.readouterr().err
-    assert said.count("cannot be written") == 2
-    assert "the rows so far are in labels.csv.partial" in said
-    assert Path("labels.csv.partial").is_file()
+    Path("folder").mkdir()
+    Path("rows.skipped.csv").mkdir()
+    os.mkfifo("pipe")
+    for options, message in {
+        ("-o", "folder"): "folder: this is a folder, not a file",
+        ("-o", "folder", "--force"): "name a file in it: folder/FILE",
+        ("-o", "rows.csv"): "rows.skipped.csv: this is a folder, not a file",
+        ("-o", "pipe", "--force"): "pipe: is a device or a pipe, not a file",
+        ("-o", "file/labels.csv"): "file/labels.csv: cannot be written, because file is not a",
+        ("--sort-into", "file"): "--sort-into: cannot be written, because file is not a folder",
+    }.items():
+        assert latte("predict", model, "-", *options) == 2
+        said = capsys.readouterr().err
+        assert message in said
+        assert "loading" not in said
+
+
+def test_rows_stay_in_partial_file_if_a_folder_takes_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+
+    def rows() -> Iterator[Prediction]:
+        path.mkdir()
+        yield Prediction("1.jpg", (ClassScore("cat", 0.5, 0),))
+
+    with pytest.raises(LatteError, match="cannot be written: Is a directory") as caught:
+        write_rows(path, rows(), "csv")
+    assert caught.value.hint == f"the rows so far are in {path}.partial"
+    assert "1.jpg" in (tmp_path / "labels.csv.partial").read_text()
 
 
 def test_files_that_look_like_images_are_named_with_code_3(

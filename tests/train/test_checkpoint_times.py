@@ -101,7 +101,7 @@ def test_resume_from_a_checkpoint_by_time_gives_identical_bits_and_metrics(
 @pytest.mark.parametrize(
     ("steps", "note"),
     [
-        (2, "training starts from its beginning, finished stages are reused"),
+        (2, "training starts from its beginning, and finished stages are reused"),
         (4, "training continues after step 3 of 7"),
     ],
 )

@@ -72,6 +72,16 @@ def test_published_numbers_stand_beside(latte: Latte) -> None:
     assert said.out.splitlines()[2].endswith("70.70")
 
 
+def test_run_in_place_of_published_numbers_is_refused_with_the_command_for_runs(
+    latte: Latte,
+) -> None:
+    said = latte("compare", "runs/animals-0", "--against", "runs/stopped", code=2)
+    assert said.err.startswith("error: --against runs/stopped: this is a folder, and --against")
+    assert (
+        "To compare runs, name all of them: latte compare runs/animals-0 runs/stopped" in said.err
+    )
+
+
 def test_the_help_warns_about_published_numbers(latte: Latte) -> None:
     words = " ".join(latte("compare", "--help").out.split())
     assert "other models and splits" in words
