@@ -140,6 +140,16 @@ def upright_rgb(image: Image.Image) -> Image.Image:
     return rgb
 
 
+def fitted(image: Image.Image, side: int) -> Image.Image:
+    """Resize an image so that its longer side has `side` pixels, and its shorter side at least 1.
+
+    `ImageOps.contain` would round the shorter side of a very long image to 0.
+    """
+    scale = side / max(image.size)
+    width, height = (max(1, round(length * scale)) for length in image.size)
+    return image.resize((width, height), Image.Resampling.LANCZOS)
+
+
 class CheckedImage(ImageReference):
     """Reference to an image with a known content; reading it fails if the content has changed."""
 
