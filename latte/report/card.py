@@ -233,7 +233,7 @@ def _use(results: RunResults) -> list[str]:
         several = len(facts.learner_names(results.recipe)) > 1
         shown = " Each learner has a folder of its own." if several else ""
         code = facts.loading_code(results.folder, results.recipe)
-        alone = [f"With open_clip alone.{shown}", f"```python\n{code}```"]
+        alone = [f"With open_clip alone.{shown} {facts.READING}", f"```python\n{code}```"]
     else:
         exports, needs = "if the backbone supports the export", _package(results, use)
     return [
