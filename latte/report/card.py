@@ -203,9 +203,10 @@ def _limits(results: RunResults, evidence: Evidence | None) -> list[str]:
         limits.append(f"Its accuracy was {where}.")
     if unseen := sum(adapted == 0 for _, adapted in results.pseudo_label_counts):
         limits.append(f"Classes that it gives to no training image: {count(unseen)}.")
-    if present := sentences.present_sentence(results.present, len(results.class_names)):
-        limits.append(f"{escaped(present)}. {sentences.CHECK_NAMES}")
-    elif results.present is not None:
+    present = sentences.known_present(results)
+    if missing := sentences.present_sentence(present, len(results.class_names)):
+        limits.append(f"{escaped(missing)}. {sentences.CHECK_NAMES}")
+    elif present is not None:
         limits.append(sentences.ALL_OCCUR)
     return [
         *limits,

@@ -27,6 +27,9 @@ CANDIDATE = "candidate"
 NO_QUESTIONS = "no-questions"
 """Name of the control that is the same run without a describer's answers."""
 
+MIN_IMAGES = 25
+"""With fewer training images, no sentence says which classes occur. The benchmark `folders` has no
+smaller folders, so the factors of the interval are not known for them."""
 ALL_OCCUR = "Images were found for every class name."
 CHECK_NAMES = "Check these names: most CLIP models know only correctly spelt English words."
 NO_GUARD = "No verdict: this recipe has no guard that estimates whether adapting helps."
@@ -263,6 +266,11 @@ def oracle_note(recipe: Mapping[str, Any]) -> str | None:
         which = "" if len(oracles) == len(uses_labels) else f" ({', '.join(oracles)})"
         notes.append(f"Oracle{which}: {ORACLE_STATEMENT}")
     return " ".join(notes) or None
+
+
+def known_present(results: RunResults) -> PresentNames | None:
+    """Return the estimate of which classes occur; None if there are too few images for it."""
+    return results.present if results.training_images >= MIN_IMAGES else None
 
 
 def present_sentence(present: PresentNames | None, classes: int) -> str | None:
