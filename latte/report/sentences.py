@@ -48,6 +48,8 @@ _ONLY_ANSWERS = (
 )
 _ZERO_SHOT_LABELS = "The labels by zero-shot CLIP are in pseudo_labels.csv, column zero_shot."
 _SHOWN_NAMES = 3
+_WILSON = 1.96**2
+"""If all n images are right, the 95 % Wilson interval of the accuracy begins at n / (n + 1.96²)."""
 
 Tone = Literal["better", "same", "worse", "unknown"]
 VerdictTone = Literal["better", "unknown", "kept", "none"]
@@ -212,9 +214,13 @@ def _kept(evaluations: Sequence[Evaluation], after: Evaluation) -> Headline:
 
 
 def _at_chance(before: Evaluation, after: Evaluation) -> str:
-    """Return a warning if no accuracy is measurably above 1 / number of classes, else `""`."""
-    classes = len(before.classes)
-    if classes < 2 or max(before.top1.low, after.top1.low) > 1 / classes:
+    """Return a warning if no accuracy is measurably above 1 / number of classes, else `""`.
+
+    There is no warning if not even an accuracy of 100 % would be measurably above it.
+    """
+    classes, images = len(before.classes), before.images
+    highest = images / (images + _WILSON)
+    if classes < 2 or max(before.top1.low, after.top1.low) > 1 / classes or highest <= 1 / classes:
         return ""
     return (
         f" Neither is measurably better than chance ({percent(1 / classes, before.images)} for "
