@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from latte.data.images import fitted
 from latte.toolkit.seeds import seed_from
 
 GRID_SIDE = 672
@@ -147,14 +148,8 @@ def grid(images: Sequence[Image.Image]) -> Image.Image:
     canvas = Image.new("RGB", (GRID_SIDE, GRID_SIDE))
     for position, image in enumerate(images):
         row, column = divmod(position, cells)
-        fitted = _fitted(image, cell)
-        left = column * (cell + GRID_GAP) + (cell - fitted.width) // 2
-        top = row * (cell + GRID_GAP) + (cell - fitted.height) // 2
-        canvas.paste(fitted, (left, top))
+        shown = fitted(image, cell)
+        left = column * (cell + GRID_GAP) + (cell - shown.width) // 2
+        top = row * (cell + GRID_GAP) + (cell - shown.height) // 2
+        canvas.paste(shown, (left, top))
     return canvas
-
-
-def _fitted(image: Image.Image, cell: int) -> Image.Image:
-    scale = cell / max(image.size)
-    width, height = (max(1, round(side * scale)) for side in image.size)
-    return image.resize((width, height), Image.Resampling.LANCZOS)

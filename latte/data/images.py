@@ -60,9 +60,11 @@ class UnreadableImageError(LatteError):
 def decode_image(data: bytes, at_least: int | None = None) -> Image.Image:
     """Decode `data` to RGB, upright by its EXIF orientation; the content decides the format.
 
-    The first frame of an animation is returned. As in open_clip's transforms, transparency is
-    dropped, CMYK is converted with `convert("RGB")`, and colour profiles are ignored. So features
-    equal those of other pipelines.
+    The first frame of an animation is returned. As in open_clip's transforms, CMYK is converted
+    with `convert("RGB")`, and colour profiles are ignored. So features equal those of other
+    pipelines. Transparency is dropped: hidden pixels keep their stored colour. Here other pipelines
+    differ: open_clip resizes first, which makes hidden pixels black, and newer versions of
+    transformers put images on white.
 
     Grey values of 16 bits and more are scaled to 8 bits, whereas Pillow would clip them. 16-bit
     images are scaled from the full range of 16 bits. 32-bit images are scaled from the smallest of
@@ -138,6 +140,16 @@ def upright_rgb(image: Image.Image) -> Image.Image:
     rgb = image.convert("RGB")
     rgb.info.clear()
     return rgb
+
+
+def fitted(image: Image.Image, side: int) -> Image.Image:
+    """Resize an image so that its longer side has `side` pixels, and its shorter side at least 1.
+
+    `ImageOps.contain` would round the shorter side of a very long image to 0.
+    """
+    scale = side / max(image.size)
+    width, height = (max(1, round(length * scale)) for length in image.size)
+    return image.resize((width, height), Image.Resampling.LANCZOS)
 
 
 class CheckedImage(ImageReference):

@@ -15,6 +15,7 @@ from packaging.version import Version
 from latte.interfaces import Calibration, LatteError, PixelFormat
 from latte.io.files import sync_files, temporary_beside
 from latte.io.paths import refuse_read_only
+from latte.report.facts import OPENED, READING
 from latte.report.markdown import escaped
 
 if TYPE_CHECKING:  # this import loads torch, which exports of labels do not need
@@ -108,20 +109,6 @@ def no_export(member: Member, format_: str, other: str | None) -> LatteError:
 
 
 _INSTALL = "The code needs `pip install {packages}`; run it in the parent folder of this folder."
-_READING = (
-    "It opens photos as latte does: upright by their EXIF orientation, and with 16-bit grey values "
-    "scaled to 8 bits. Grey images of 32 bits differ: latte finds out their range of values first."
-)
-_OPENED = """\
-def opened(path):
-    image = ImageOps.exif_transpose(Image.open(path))  # phones store rotated photos
-    if image.mode.startswith("I"):  # Pillow would clip 16-bit grey values
-        grey = numpy.asarray(image, dtype=numpy.float32).clip(0, 65535) / 257
-        image = Image.fromarray(grey.round().astype(numpy.uint8))
-    return image.convert("RGB")
-
-
-"""
 
 _TRANSFORMERS = """\
 import json
@@ -243,7 +230,7 @@ def transformers_readme(exported: Exported, folder: str) -> str:
     where = " (a folder for each learner)" if several else ""
     code = _TRANSFORMERS.format(
         folder=folder,
-        opened=_OPENED,
+        opened=OPENED,
         below=" / learner" if several else "",
         classes=f"{model}, {processor}",
         model=model,
@@ -252,7 +239,7 @@ def transformers_readme(exported: Exported, folder: str) -> str:
     parts = (
         f"A model for transformers{where}, and the class prototypes that belong to it.",
         f"```python\n{code}```",
-        f"{_INSTALL.format(packages='transformers torch safetensors pillow numpy')} {_READING}",
+        f"{_INSTALL.format(packages='transformers torch safetensors pillow numpy')} {READING}",
     )
     return _page(exported, *parts, *more)
 
@@ -261,7 +248,7 @@ def onnx_readme(exported: Exported, folder: str, pixels: PixelFormat) -> str:
     """Return the README for an export to ONNX."""
     code = _ONNX.format(
         folder=folder,
-        opened=_OPENED,
+        opened=OPENED,
         size=pixels.size,
         how=pixels.interpolation.upper(),
         resize=_RESIZE[pixels.resize_mode],
@@ -271,7 +258,7 @@ def onnx_readme(exported: Exported, folder: str, pixels: PixelFormat) -> str:
         "`model.onnx` turns pixels into class probabilities and image features; `metadata.json` "
         "says how pixels are made and what the classes are called.",
         f"```python\n{code}```",
-        f"{_INSTALL.format(packages='onnxruntime pillow numpy')} {_READING}",
+        f"{_INSTALL.format(packages='onnxruntime pillow numpy')} {READING}",
     )
 
 

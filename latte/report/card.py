@@ -203,9 +203,10 @@ def _limits(results: RunResults, evidence: Evidence | None) -> list[str]:
         limits.append(f"Its accuracy was {where}.")
     if unseen := sum(adapted == 0 for _, adapted in results.pseudo_label_counts):
         limits.append(f"Classes that it gives to no training image: {count(unseen)}.")
-    if present := sentences.present_sentence(results.present, len(results.class_names)):
-        limits.append(f"{escaped(present)}. {sentences.CHECK_NAMES}")
-    elif results.present is not None:
+    present = sentences.known_present(results)
+    if missing := sentences.present_sentence(present, len(results.class_names)):
+        limits.append(f"{escaped(missing)}. {sentences.CHECK_NAMES}")
+    elif present is not None:
         limits.append(sentences.ALL_OCCUR)
     return [
         *limits,
@@ -233,7 +234,7 @@ def _use(results: RunResults) -> list[str]:
         several = len(facts.learner_names(results.recipe)) > 1
         shown = " Each learner has a folder of its own." if several else ""
         code = facts.loading_code(results.folder, results.recipe)
-        alone = [f"With open_clip alone.{shown}", f"```python\n{code}```"]
+        alone = [f"With open_clip alone.{shown} {facts.READING}", f"```python\n{code}```"]
     else:
         exports, needs = "if the backbone supports the export", _package(results, use)
     return [

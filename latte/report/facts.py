@@ -25,17 +25,38 @@ from latte.report.sentences import main_name
 
 Fact = tuple[str, str]
 
+OPENED = """\
+def opened(path):
+    image = ImageOps.exif_transpose(Image.open(path))  # phones store rotated photos
+    if image.mode.startswith("I"):  # Pillow would clip 16-bit grey values
+        grey = numpy.asarray(image, dtype=numpy.float32).clip(0, 65535) / 257
+        image = Image.fromarray(grey.round().astype(numpy.uint8))
+    return image.convert("RGB")
+
+
+"""
+"""Python code of a function that opens a photo as latte does."""
+READING = (
+    "The code opens photos as latte does: upright by their EXIF orientation, and with 16-bit grey "
+    "values scaled to 8 bits. Grey images of 32 bits differ: latte finds out their range of values "
+    "first."
+)
+"""Sentences about `OPENED`."""
+
 _IMPORTS = """\
 import json
 from pathlib import Path
 
+import numpy
 import open_clip
 import torch
 from PIL import Image, ImageOps
 from safetensors import safe_open
 
 run = Path({run!r})  # path of the run folder
-photo = ImageOps.exif_transpose(Image.open("photo.jpg")).convert("RGB")
+
+
+{opened}photo = opened("photo.jpg")
 """
 
 _ONE_LEARNER = """\
@@ -141,7 +162,7 @@ def backbone_use(recipe: Mapping[str, Any]) -> str | None:
 def loading_code(folder: Path, recipe: Mapping[str, Any]) -> str:
     """Return Python code that loads a run's model with open_clip and classifies a photo."""
     learners = learner_names(recipe)
-    start = _IMPORTS.format(run=folder.name)  # not the path, which may be private
+    start = _IMPORTS.format(run=folder.name, opened=OPENED)  # not the path, which may be private
     if len(learners) > 1:
         return start + "\n" + _SEVERAL_LEARNERS.format(learners=learners)
     name = learners[0]

@@ -27,6 +27,9 @@ CANDIDATE = "candidate"
 NO_QUESTIONS = "no-questions"
 """Name of the control that is the same run without a describer's answers."""
 
+MIN_IMAGES = 25
+"""With fewer training images, no sentence says which classes occur. The benchmark `folders` has no
+smaller folders, so the factors of the interval are not known for them."""
 ALL_OCCUR = "Images were found for every class name."
 CHECK_NAMES = "Check these names: most CLIP models know only correctly spelt English words."
 NO_GUARD = "No verdict: this recipe has no guard that estimates whether adapting helps."
@@ -45,6 +48,8 @@ _ONLY_ANSWERS = (
 )
 _ZERO_SHOT_LABELS = "The labels by zero-shot CLIP are in pseudo_labels.csv, column zero_shot."
 _SHOWN_NAMES = 3
+_WILSON = 1.96**2
+"""If all n images are right, the 95 % Wilson interval of the accuracy begins at n / (n + 1.96²)."""
 
 Tone = Literal["better", "same", "worse", "unknown"]
 VerdictTone = Literal["better", "unknown", "kept", "none"]
@@ -209,9 +214,13 @@ def _kept(evaluations: Sequence[Evaluation], after: Evaluation) -> Headline:
 
 
 def _at_chance(before: Evaluation, after: Evaluation) -> str:
-    """Return a warning if no accuracy is measurably above 1 / number of classes, else `""`."""
-    classes = len(before.classes)
-    if classes < 2 or max(before.top1.low, after.top1.low) > 1 / classes:
+    """Return a warning if no accuracy is measurably above 1 / number of classes, else `""`.
+
+    There is no warning if not even an accuracy of 100 % would be measurably above it.
+    """
+    classes, images = len(before.classes), before.images
+    highest = images / (images + _WILSON)
+    if classes < 2 or max(before.top1.low, after.top1.low) > 1 / classes or highest <= 1 / classes:
         return ""
     return (
         f" Neither is measurably better than chance ({percent(1 / classes, before.images)} for "
@@ -263,6 +272,11 @@ def oracle_note(recipe: Mapping[str, Any]) -> str | None:
         which = "" if len(oracles) == len(uses_labels) else f" ({', '.join(oracles)})"
         notes.append(f"Oracle{which}: {ORACLE_STATEMENT}")
     return " ".join(notes) or None
+
+
+def known_present(results: RunResults) -> PresentNames | None:
+    """Return the estimate of which classes occur; None if there are too few images for it."""
+    return results.present if results.training_images >= MIN_IMAGES else None
 
 
 def present_sentence(present: PresentNames | None, classes: int) -> str | None:

@@ -130,9 +130,10 @@ def test_cmyk_is_converted() -> None:
     assert pixel == (255, 0, 0)
 
 
-def test_transparency_is_dropped_as_clip_pipelines_do() -> None:
+@pytest.mark.parametrize("alpha", [0, 10])
+def test_transparent_pixels_keep_their_stored_colour(alpha: int) -> None:
     image = picture()
-    image.putalpha(Image.new("L", image.size, 10))
+    image.putalpha(Image.new("L", image.size, alpha))
     assert decode_image(encoded(image)).tobytes() == picture().tobytes()
 
 
@@ -146,7 +147,9 @@ def test_a_palette_with_transparency_keeps_its_colours() -> None:
 
 
 def test_grey_with_alpha_becomes_grey() -> None:
-    assert decode_image(encoded(Image.new("LA", (1, 1), (77, 3)))).getpixel((0, 0)) == (77, 77, 77)
+    for alpha in (0, 3):
+        data = encoded(Image.new("LA", (1, 1), (77, alpha)))
+        assert decode_image(data).getpixel((0, 0)) == (77, 77, 77)
 
 
 @pytest.mark.parametrize("form", ["PNG", "TIFF", "PPM"])

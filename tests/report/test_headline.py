@@ -80,6 +80,14 @@ def test_accuracies_that_are_not_above_chance_are_called_so(value: float, change
         assert "chance" not in headline(good).sentence
 
 
+def test_too_few_images_to_be_better_than_chance_give_no_warning() -> None:
+    """With two classes, three correct images have an interval from 44 %, and four from 51 %."""
+    for images, has_warning in ((3, False), (4, True)):
+        before = evaluation("zero-shot", (1, 0), images=(images, 0))
+        after = replace(before, name="adapted", gain=Interval(0.0, 0.0, 0.0))
+        assert ("chance" in headline((before, after)).sentence) == has_warning
+
+
 def test_zero_shot_alone_is_reported_alone() -> None:
     verdict = headline((evaluation("zero-shot", (10, 10, 10), images=(20, 20, 20)),))
     assert verdict.tone == "unknown"

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from latte.components.options import HtmlOptions
 from latte.components.reporters import HtmlReporter
@@ -225,6 +226,18 @@ def test_options_set_the_number_and_size_of_images(tmp_path: Path) -> None:
     sizes = [(one.attributes["width"], one.attributes["height"]) for one in card.all("img")]
     assert sizes == [("40", "20"), ("32", "32"), ("32", "32")]
     assert "no gallery" in document(run_results(tmp_path), gallery_images=0).by_id("gallery").text
+
+
+@pytest.mark.parametrize(("size", "shown"), [((600, 1), ("40", "1")), ((1, 600), ("1", "40"))])
+def test_thumbnail_of_a_very_long_image_is_at_least_one_pixel_wide(
+    size: tuple[int, int], shown: tuple[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "long.png"
+    Image.new("RGB", size).save(path)
+    entry = GalleryEntry(ImageReference(path.name, path), {}, 0, 0, None)
+    results = run_results(tmp_path, gallery=(entry,))
+    (picture,) = document(results, thumbnail_size=40).by_id("gallery").all("img")
+    assert (picture.attributes["width"], picture.attributes["height"]) == shown
 
 
 def test_an_image_that_cannot_be_read_leaves_a_placeholder(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import open_clip
 import pytest
@@ -12,10 +13,12 @@ from PIL import Image
 from torch import Tensor
 
 from latte.backbone.open_clip import OpenClipBackbone
+from latte.data.images import decode_image
 from latte.interfaces import Classifier
 from latte.report.facts import loading_code
 from latte.results.folder import RunFolder
 from latte.run.adapted import Adapted, Member, save_adapted
+from tests.helpers.exported_runs import ODD_PHOTOS, odd_photo
 
 NAMES = ["tabby cat", 'a "quoted" owl', "red fox"]
 
@@ -75,6 +78,24 @@ def test_the_printed_code_classifies_a_photo(
     monkeypatch.chdir(tmp_path)
     exec(compile(loading_code(run, recipe), "printed code", "exec"), {})
     assert capsys.readouterr().out == NAMES[label] + "\n"
+
+
+@pytest.mark.parametrize("kind", ODD_PHOTOS)
+def test_the_printed_code_opens_a_photo_as_latte_does(
+    kind: str,
+    tiny_backbone: OpenClipBackbone,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run, photo = tmp_path / "animals-1a2b", tmp_path / "photo.jpg"
+    odd_photo(photo, kind)
+    rows = classifier(torch.eye(16)[0], {})
+    save_adapted(RunFolder(run), Adapted(tuple(NAMES), (Member("main", tiny_backbone, rows),)))
+
+    monkeypatch.chdir(tmp_path)
+    scope: dict[str, Any] = {}
+    exec(compile(loading_code(run, {}), "printed code", "exec"), scope)
+    assert scope["photo"].tobytes() == decode_image(photo.read_bytes()).tobytes()
 
 
 def test_the_code_names_the_run_folder_but_not_its_path(tmp_path: Path) -> None:

@@ -227,6 +227,18 @@ class TestPresent:
             results = replace(run_results(tmp_path), present=present)
             assert "classes occur" not in summary_table(results)
 
+    def test_nothing_says_which_classes_occur_among_fewer_than_25_images(
+        self, tmp_path: Path
+    ) -> None:
+        some, every = PresentNames(1, 1, 1, ("dog",)), PresentNames(3, 3, 3, ())
+        for present, words in ((some, "1 of 3 classes occur"), (every, "for every class name")):
+            results = replace(run_results(tmp_path), present=present, training_images=25)
+            few = replace(results, training_images=24)
+            for show in (run_page, model_card):
+                assert words in show(results)
+                assert words not in show(few)
+            assert "classes occur" not in summary_table(few)
+
     def test_page_and_card_show_names_without_an_image(self, tmp_path: Path) -> None:
         names = ("tabby cat", "<b>fox</b>", "c", "last name")
         results = replace(run_results(tmp_path), present=PresentNames(2, 1, 3, names))

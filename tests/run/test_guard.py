@@ -343,6 +343,9 @@ class TestPresent:
     def test_class_names_without_an_image_are_reported(
         self, recipe: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
+        for path in [*(recipe.parent / "images").rglob("*.jpg")]:
+            for number in range(2):
+                shutil.copy(path, path.with_name(f"{number} {path.name}"))
         names = ["red", *(f"thing {number}" for number in range(30))]
         change = f"dataset.classes=[{', '.join(names)}]"
         arguments = ["--set", change, "--set", "dataset.evaluation=null"]

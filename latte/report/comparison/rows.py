@@ -286,6 +286,10 @@ def _text(key: str, value: Any) -> str:
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
     if isinstance(value, list):
-        return f"[{', '.join(_text('', one) for one in value)}]"
+        text = f"[{', '.join(_text('', one) for one in value)}]"
+        if len(text) <= _LONGEST_VALUE:
+            return text
+        known = digest_json(value)[:_DIGEST_DIGITS]  # long lists may begin alike
+        return f"[{_text('', value[0])}, …] ({len(value)} values, {known})"
     text = one_line(str(value))
     return text if len(text) <= _LONGEST_VALUE else "…" + text[1 - _LONGEST_VALUE :]

@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image, ImageOps
 
-from latte.data.images import open_image
+from latte.data.images import fitted, open_image
 from latte.interfaces import GalleryEntry, ImageReference, LatteError, RunResults
 from latte.io.redaction import one_line
 from latte.report.numbers import count, percent, plural
@@ -34,7 +34,7 @@ Thumbnails = Callable[[ImageReference, int, bool], Thumbnail | None]
 
 
 def thumbnail(image: ImageReference, size: int, square: bool) -> Thumbnail | None:
-    """Return the image, or its central square if `square`, at most `size` pixels long and wide.
+    """Return the image, or its central square if `square`, with a longer side of `size` pixels.
 
     The result is None if the image cannot be read, or has changed during the run.
     """
@@ -42,8 +42,10 @@ def thumbnail(image: ImageReference, size: int, square: bool) -> Thumbnail | Non
         picture = open_image(image, at_least=2 * size)
     except LatteError:
         return None
-    resize = ImageOps.fit if square else ImageOps.contain
-    picture = resize(picture, (size, size), Image.Resampling.LANCZOS)
+    if square:
+        picture = ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS)
+    else:
+        picture = fitted(picture, size)
     buffer = BytesIO()
     picture.save(buffer, "JPEG", quality=_JPEG_QUALITY, optimize=True)
     text = base64.b64encode(buffer.getvalue()).decode("ascii")

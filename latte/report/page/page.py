@@ -82,12 +82,13 @@ def run_page(
 
 
 def _present(results: RunResults) -> dict[str, Any] | None:
-    if results.present is None:
+    present = sentences.known_present(results)
+    if present is None:
         return None
-    sentence = sentences.present_sentence(results.present, len(results.class_names))
+    sentence = sentences.present_sentence(present, len(results.class_names))
     return {
         "sentence": sentence or sentences.ALL_OCCUR,
-        "unsupported": results.present.unsupported,
+        "unsupported": present.unsupported,
         "advice": " ".join(sentences.absent_advice(results, results.folder.name)),
     }
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from PIL import ImageOps
+from PIL import Image
 
 from latte.api import ImageReference, LatteError, Reporter, RunResults, open_image, write_text
 from latte_multiproto.options import GalleryOptions
@@ -98,10 +98,16 @@ class _Pages:
             opened = open_image(ImageReference(image, path), at_least=2 * size)
         except LatteError:
             return None
-        picture = ImageOps.contain(opened, (size, size))
-        buffer = BytesIO()
-        picture.save(buffer, "JPEG", quality=80, optimize=True)
-        return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+        return thumbnail(opened, size)
+
+
+def thumbnail(image: Image.Image, size: int) -> str:
+    """Return a JPEG as a `data:` URI; its longer side has `size` pixels, its shorter at least 1."""
+    scale = size / max(image.size)
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    buffer = BytesIO()
+    image.resize((width, height)).save(buffer, "JPEG", quality=80, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def _render(results: RunResults, learners: list[dict[str, Any]], missing: list[str]) -> str:

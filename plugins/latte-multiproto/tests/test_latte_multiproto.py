@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,7 +15,9 @@ from hypothesis import strategies as st
 from latte_multiproto.clusters import cluster_centres, parted_prototypes
 from latte_multiproto.options import MultiMomentumOptions
 from latte_multiproto.prototypes import MultiMomentumPrototypes
+from latte_multiproto.report import thumbnail
 from latte_multiproto.variance import class_view
+from PIL import Image
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -45,6 +49,14 @@ class TestTemplate(PrototypeAggregatorContract):
 
 class TestGallery(ReporterContract):
     component = "prototype-gallery"
+
+
+@pytest.mark.parametrize(("size", "shown"), [((600, 1), (40, 1)), ((30, 60), (20, 40))])
+def test_thumbnails_have_the_asked_size_and_no_side_of_zero_pixels(
+    size: tuple[int, int], shown: tuple[int, int]
+) -> None:
+    encoded = thumbnail(Image.new("RGB", size), 40).removeprefix("data:image/jpeg;base64,")
+    assert Image.open(BytesIO(b64decode(encoded))).size == shown
 
 
 def started(start: TrainingStart, folder: Path, **options: Any) -> MultiMomentumPrototypes:

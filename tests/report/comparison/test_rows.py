@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,16 @@ def test_a_label_has_as_much_of_its_key_as_it_needs(tmp_path: Path) -> None:
     first, second = compared(tmp_path).rows
     assert first.labels == ("a.size=1", "b.size=[1, 2]", "c=(none)")
     assert second.labels == ("a.size=2", "b.size=null", "c=text")
+
+
+def test_labels_of_long_lists_are_short_and_differ(tmp_path: Path) -> None:
+    names = [f"name {number}" for number in range(30)]
+    for number, last in enumerate(("fox", "owl")):
+        run_folder(tmp_path / f"{number}", settings={"dataset.classes": [*names, last]})
+    first, second = (label for row in compared(tmp_path).rows for label in row.labels)
+    assert first != second
+    for label in (first, second):
+        assert re.fullmatch(r"classes=\[name 0, …\] \(31 values, [0-9a-f]{6}\)", label)
 
 
 def test_inputs_are_named_where_nothing_else_tells_rows_apart(tmp_path: Path) -> None:
