@@ -55,6 +55,9 @@ def describe(
     from latte.run.ready import refuse_unready
     from latte.run.workspace import load_recipe_or_saved
 
+    if shard is not None:
+        hint = "leave --shard out: under torchrun each process takes its share"
+        shared.refuse_under_torchrun("--shard", hint)
     shared.require_recipe(recipe)
     progress = make_progress(quiet)
     share = Shard.parse(shard) if shard is not None else Shard.of_torchrun(os.environ)

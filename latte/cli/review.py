@@ -98,7 +98,13 @@ def review(
     from latte.results.finished import open_finished
     from latte.review.session import Review
 
-    chosen = {"--sheet": sheet is not None, "--learn": learn, "--show": show, "--json": as_json}
+    chosen = {
+        "--sheet": sheet is not None,
+        "--import": sheet is not None and import_ is not None,  # it goes with those below
+        "--learn": learn,
+        "--show": show,
+        "--json": as_json,
+    }
     given = [option for option, is_given in chosen.items() if is_given]
     if len(given) > 1 and given[0] in ("--sheet", "--learn"):
         hint = "give two commands, one with each of these options"

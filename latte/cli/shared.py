@@ -246,17 +246,23 @@ def known_kind(kind: str) -> Kind:
 
 
 def refuse_several_processes(command: str) -> None:
-    """Raise `LatteError` if torchrun started several processes of a command that needs only one.
+    """Raise `LatteError` if torchrun started several processes of a command that needs only one."""
+    if command not in _FOR_SEVERAL:
+        others = ", ".join(_FOR_SEVERAL)
+        hint = f"start it without torchrun; commands for several processes: {others}"
+        refuse_under_torchrun(f"`latte {command}`", hint)
+
+
+def refuse_under_torchrun(what: str, hint: str) -> None:
+    """Raise `LatteError` with `hint` if torchrun started several processes; `what` is for one.
 
     Only the main process prints the error; the others exit silently with the same code.
     """
     start = start_of(os.environ)
-    if start is None or command in _FOR_SEVERAL:
+    if start is None:
         return
     error = LatteError(
-        f"`latte {command}` is for one process, and torchrun started {start.world_size}",
-        hint="start it without torchrun; commands for several processes: "
-        f"{', '.join(_FOR_SEVERAL)}",
+        f"{what} is for one process, and torchrun started {start.world_size}", hint=hint
     )
     if start.rank:
         raise typer.Exit(error.exit_code)

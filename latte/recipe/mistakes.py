@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +13,7 @@ from pydantic_core import ErrorDetails
 from latte.interfaces import LatteError, RecipeErrors
 from latte.interfaces.errors import did_you_mean
 from latte.recipe.layout import with_item_names
-from latte.recipe.node import KeyPath, Node, Origin, deepest, dotted, resolve
+from latte.recipe.node import OVERRIDE, KeyPath, Node, Origin, deepest, dotted, resolve
 
 EXPECTED = {
     **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "a whole number"),
@@ -158,7 +159,9 @@ def _retype(expected: Sequence[str], node: Node) -> str | None:
     if isinstance(value, float) and "a whole number" in expected and value.is_integer():
         return f"Write {int(value)}."
     if "text" in expected and isinstance(value, int | float):
-        return f'Put it in quotes: "{in_words(value).removeprefix("the number ")}".'
+        quoted = f'"{node.spelling}"'
+        in_shell = node.origin.source == OVERRIDE  # a shell removes the outer quotes
+        return f"Put it in quotes: {shlex.quote(quoted) if in_shell else quoted}."
     if "a list" in expected and isinstance(value, int | float):
         return "Write it in brackets, as a list."
     return None

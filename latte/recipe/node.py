@@ -61,6 +61,8 @@ class Node:
     """The text before expansion, if one of its variables holds a secret."""
     filled: tuple[tuple[int, int], ...] = ()
     """Ranges (start, end) of characters of the text that come from environment variables."""
+    spelling: str | None = None
+    """The text of a number, boolean or null in the recipe, such as `007` for the number 7."""
 
     def child(self, key: str | int) -> Node | None:
         """Return the value at `key` of a mapping, or at index `key` of a list; None if absent."""

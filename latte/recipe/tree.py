@@ -202,7 +202,7 @@ class TreeBuilder:
             value = text if quoted else resolve(text)
             if isinstance(value, str):
                 return expand(value, self.environment, origin)
-            return Node(value, origin)
+            return Node(value, origin, spelling=text)
         except ValueError as error:
             self.mistakes.add(origin, path, str(error), "Put it in quotes if it is meant as text.")
         except LatteError as error:

@@ -1,5 +1,7 @@
 """`--set key.path=value`."""
 
+import shlex
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -36,6 +38,18 @@ def put(override: str) -> object:
 )
 def test_values_are_read_as_in_the_file(text: str, meant: object) -> None:
     assert put(f"train.x={text}") == {"train": {"x": meant}}
+
+
+def test_a_number_in_place_of_text_is_quoted_as_written_and_for_a_shell(
+    load: Load, complaints: Complaints
+) -> None:
+    (message,) = complaints(MINIMAL, "name=0012")
+    command = "'\"0012\"'"
+    assert message == (
+        f"--set name: expected text, got the number 12\n  Put it in quotes: {command}."
+    )
+    (value,) = shlex.split(command)
+    assert load(MINIMAL, f"name={value}").general.name == "0012"
 
 
 def test_overrides_replace_values_of_the_file(load: Load) -> None:

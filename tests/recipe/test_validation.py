@@ -117,6 +117,8 @@ def test_lists_are_lists(complaints: Complaints, labels: str, message: str) -> N
     ("general", "message"),
     [
         ("output: 3", 'output: expected text, got the number 3\n  Put it in quotes: "3".'),
+        ("name: 007", 'name: expected text, got the number 7\n  Put it in quotes: "007".'),
+        ("output: 1.50", 'output: expected text, got the number 1.5\n  Put it in quotes: "1.50".'),
         ("output: true", 'output: expected text, got true\n  Put it in quotes: "true".'),
         ("name: my run", 'name: "my run" does not match the pattern'),
         ("requires: [3]", "requires.0: expected text, got the number 3"),

@@ -337,6 +337,7 @@ def test_class_names_in_another_case_or_unicode_form_are_the_same(tmp_path: Path
         (["--learn", "--show"], "--learn: does not go with --show"),
         (["--learn", "--json"], "--learn: does not go with --json"),
         (["--sheet", "sheet", "--learn"], "--sheet: does not go with --learn"),
+        (["--sheet", "sheet", "--import", "a.csv"], "--sheet: does not go with --import"),
     ],
 )
 def test_two_tasks_in_one_command_are_refused(

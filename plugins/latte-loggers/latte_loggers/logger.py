@@ -28,6 +28,8 @@ class LoggingReporter(Reporter[OptionsT]):
 
     package: ClassVar[str]
     """Name of the package that must be installed, and of the extra that installs it."""
+    supersedes: ClassVar[bool] = False
+    """True if opening a log hides the metrics that were logged before from its first step on."""
 
     def __init__(self, options: OptionsT, context: Context) -> None:
         super().__init__(options, context)
@@ -76,12 +78,13 @@ class LoggingReporter(Reporter[OptionsT]):
         """Do nothing, as the summary contains the times of the stages."""
 
     def report(self, results: RunResults) -> list[Path]:
-        """Log the recorded metrics that are not logged yet, then the summary."""
-        if self._open or not self.files(results.folder):
+        """Log the recorded metrics that are not logged yet, then the summary; once per run."""
+        values = summary(results)
+        if self._open or not self._is_logged(values, results.folder):
             if not self._open:
                 self._catch_up(results)
             last = max((int(row["step"]) for row in results.metrics), default=0)
-            self.summarise(last, summary(results))
+            self.summarise(last, values)
             self._close(failed=False)
         return self.files(results.folder)
 
@@ -93,13 +96,20 @@ class LoggingReporter(Reporter[OptionsT]):
         """Close the log and mark the run as failed."""
         self._close(failed=True)
 
+    def _is_logged(self, values: Mapping[str, float], folder: Path) -> bool:
+        """Return True if a log has the summary `values`; all loggers write names as plain text."""
+        names = [name.encode() for name in values]
+        contents = (path.read_bytes() for path in self.files(folder))
+        return any(name in content for content in contents for name in names)
+
     def _catch_up(self, results: RunResults) -> None:
         recipe = without_secrets(results.recipe)
         seed = int(results.recipe.get("seed", 0))
         run = RunStart(results.name, results.folder, recipe, seed, results.class_names)
         self._run = run
+        rows = results.metrics if self.supersedes or not self.files(results.folder) else ()
         self._begin(run, 1)
-        for row in results.metrics:
+        for row in rows:
             values = {name: float(value) for name, value in row.items() if name not in _POSITIONS}
             if row["event"] == "epoch":
                 values["number"] = float(row["epoch"])

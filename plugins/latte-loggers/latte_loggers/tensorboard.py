@@ -19,6 +19,7 @@ class TensorBoardReporter(LoggingReporter[TensorBoardOptions]):
     """Logger for TensorBoard; `tensorboard --logdir runs` shows running and finished runs."""
 
     package = "tensorboard"
+    supersedes = True
     _writer: SummaryWriter
 
     def begin(self, run: RunStart, step: int) -> None:

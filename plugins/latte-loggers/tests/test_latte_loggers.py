@@ -135,6 +135,51 @@ def test_a_report_alone_makes_the_whole_log_once(tmp_path: Path) -> None:
     assert scalars(results.folder)["train/loss"] == [(1, 2.0), (2, 1.0)]
 
 
+def train_then_evaluate(name: str, folder: Path) -> list[Path]:
+    """Train in one command and evaluate in another, and report again; return the log's files."""
+    results = run_results(folder)
+    training = reporter(name, folder)
+    training.on_run_start(RunStart("pets", results.folder, {}, 0, ("cat",)))
+    training.on_steps([Figures(step, 0, {"loss": 2.0 / step}) for step in (1, 2)])
+    training.on_run_end()
+    evaluation = reporter(name, folder)
+    evaluation.on_run_start(RunStart("pets", results.folder, {}, 0, ("cat",)))
+    files: list[Path] = evaluation.report(results)
+    evaluation.on_run_end()
+    content = [path.read_bytes() for path in files]
+    again = reporter(name, folder).report(results)
+    assert (again, [path.read_bytes() for path in again]) == (files, content)
+    return files
+
+
+@pytest.mark.usefixtures("tensorboard")
+def test_a_run_evaluated_by_another_command_has_one_result(tmp_path: Path) -> None:
+    train_then_evaluate("tensorboard", tmp_path)
+    found = scalars(run_results(tmp_path).folder)
+    assert found["result/adapted/top1"] == [(2, 0.6)]
+    assert found["train/loss"] == [(1, 2.0), (2, 1.0)]
+
+
+@pytest.mark.slow
+def test_trackio_appends_only_the_result_of_another_command(tmp_path: Path) -> None:
+    pytest.importorskip("trackio")
+    (file,) = train_then_evaluate("trackio", tmp_path)
+    with sqlite3.connect(file) as database:
+        rows = [json.loads(row) for (row,) in database.execute("SELECT metrics FROM metrics")]
+    assert [row["train/loss"] for row in rows if "train/loss" in row] == [2.0, 1.0]
+    assert [row["seconds/train"] for row in rows if "seconds/train" in row] == [2.5]
+
+
+@pytest.mark.slow
+def test_wandb_appends_only_the_result_of_another_command(tmp_path: Path) -> None:
+    pytest.importorskip("wandb")
+    files = train_then_evaluate("wandb", tmp_path)
+    found = [one for file in files for one in records(file)]
+    assert [one.WhichOneof("record_type") for one in found].count("history") == 2
+    keys = [item.key for one in found for item in one.summary.update]
+    assert keys.count("result/adapted/top1") == 1
+
+
 @pytest.mark.usefixtures("tensorboard")
 def test_a_run_without_training_has_a_log_of_its_result(tmp_path: Path) -> None:
     results = replace(run_results(tmp_path), metrics=())

@@ -45,6 +45,11 @@ def read_index(shard: Path) -> list[Sample]:
         with _Headers(io.FileIO(shard)) as file, tarfile.open(fileobj=file, mode="r:") as tar:
             for member in tar:
                 _add(samples, member, shard)
+            file.seek(tar.offset)  # iteration also ends at an invalid header and a missing end
+            if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+                raise tarfile.ReadError(
+                    f"neither a header nor the tar's end is at byte {tar.offset:,}"
+                )
     except (tarfile.TarError, OSError, EOFError) as error:
         raise LatteError(
             f"cannot be read as an uncompressed tar: {error}",

@@ -222,6 +222,27 @@ def test_a_compressed_or_cut_shard_is_named(root: Path) -> None:
     assert "if it was cut short, get it again" in failure(root)
 
 
+@pytest.mark.parametrize("damage", ["invalid header", "cut between members"])
+def test_a_shard_damaged_at_a_later_header_is_named(root: Path, damage: str) -> None:
+    shard = shards.write_tar(root / "train" / "0.tar", shards.samples(0, 5))
+    with tarfile.open(shard) as tar:
+        start = tar.getmembers()[4].offset
+    whole = shard.read_bytes()
+    rest = b"x" * 30 + whole[start + 30 :] if damage == "invalid header" else b""
+    shard.write_bytes(whole[:start] + rest)
+    said = failure(root)
+    assert "train/0.tar: cannot be read as an uncompressed tar: neither a header" in said
+    assert "if it was cut short, get it again" in said
+
+
+def test_a_tar_may_end_with_a_single_block_of_zeros(root: Path) -> None:
+    shard = shards.write_tar(root / "train" / "0.tar", shards.samples(0, 5))
+    with tarfile.open(shard) as tar:
+        end = tar.getmembers()[-1].offset_data + 512
+    shard.write_bytes(shard.read_bytes()[: end + 512])
+    assert len(opened(root, train="train/0.tar").training_images()) == 5
+
+
 def test_a_sample_with_two_images_is_named(root: Path) -> None:
     shards.write_tar(root / "train" / "0.tar", {"1.png": b"x", "1.jpg": b"y"})
     assert "sample 1 has several images: png, jpg" in failure(root)
