@@ -18,8 +18,11 @@ def gradients(training: Training) -> dict[str, Tensor]:
     return {name: gradient for name, gradient in found.items() if gradient is not None}
 
 
-def assert_same_gradients(found: Training, expected: Training, tolerance: float = 5e-6) -> None:
-    """Compare the norm of the difference with the norm of the whole gradient."""
+def assert_same_gradients(found: Training, expected: Training, tolerance: float = 2e-5) -> None:
+    """Compare the norm of the difference with the norm of the whole gradient.
+
+    Rounding in fp32 gives differences of about 1e-5, depending on the CPU.
+    """
     one, other = gradients(found), gradients(expected)
     assert one.keys() == other.keys()
     length = torch.stack([value.double().norm() for value in other.values()]).norm()

@@ -45,8 +45,19 @@ def assert_same_bits(first: dict[str, Tensor], second: dict[str, Tensor]) -> Non
 
 
 def assert_close(found: Training, expected: Training) -> None:
-    for name, value in outcome(expected).items():
-        torch.testing.assert_close(outcome(found)[name], value, rtol=0, atol=1e-6)
+    """Compare all tensors that training changed, except the biases of attention keys.
+
+    Attention does not depend on these biases, so their gradients are rounding errors. The optimiser
+    divides gradients by their size, which makes steps of normal size of them.
+    """
+    one, other = outcome(found), outcome(expected)
+    for name, value in other.items():
+        pairs = [(one[name], value)]
+        if name.endswith("in_proj_bias"):
+            queries, _, values = zip(one[name].chunk(3), value.chunk(3), strict=True)
+            pairs = [queries, values]
+        for pair in pairs:
+            torch.testing.assert_close(*pair, rtol=0, atol=1e-6)
 
 
 def run(training: Training) -> Training:
