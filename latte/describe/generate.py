@@ -13,7 +13,14 @@ from typing import Any, ClassVar, Protocol, TypeVar
 from latte import distributed
 from latte.describe.shards import Shard, wait_for_answers
 from latte.describe.store import DescriptionStore, StoredText, clean
-from latte.interfaces import Describer, LatteError, Progress, ProgressTask, Refusal
+from latte.interfaces import (
+    Describer,
+    LatteError,
+    NonRetryableError,
+    Progress,
+    ProgressTask,
+    Refusal,
+)
 from latte.interfaces.descriptions import BUGS
 from latte.io.redaction import redact
 
@@ -217,8 +224,8 @@ class _Pass:
         """Send `requests`, whose indices in the plan are `rows`; store and return the answers.
 
         If a batch raises an exception, its halves are sent separately, and so on down to single
-        requests. A single request is sent up to `ATTEMPTS` times, with pauses; after a bug it is
-        not sent again. A `LatteError` is raised at once.
+        requests. A single request is sent up to `ATTEMPTS` times, with pauses; after a bug or a
+        `NonRetryableError` it is not sent again. A `LatteError` is raised at once.
         """
         if not rows:
             return []
@@ -234,7 +241,7 @@ class _Pass:
                 if len(requests) > 1:
                     break
                 self.failures.refuse_bugs(error)
-                if attempt == ATTEMPTS or isinstance(error, BUGS):
+                if attempt == ATTEMPTS or isinstance(error, (*BUGS, NonRetryableError)):
                     reason = clean(redact(_reason(error, self.describer)))
                     return self._stored([replace(self.plan.record(rows[0]), failure=reason)])
                 self.failures.wait(task)

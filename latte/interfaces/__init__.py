@@ -17,7 +17,7 @@ from latte.interfaces.component import (
 )
 from latte.interfaces.dataset import Dataset, ImageAugmentation, ImageReference, LabelledImage
 from latte.interfaces.descriptions import Describer, DescriptionType, Scope
-from latte.interfaces.errors import LatteError, RecipeErrors, did_you_mean
+from latte.interfaces.errors import LatteError, NonRetryableError, RecipeErrors, did_you_mean
 from latte.interfaces.gate import Gate, GatedText, GateSubject, HeldBack
 from latte.interfaces.guard import Candidate, Evidence, Guard, Verdict
 from latte.interfaces.labels import PseudoLabeler, Refresh
@@ -107,6 +107,7 @@ __all__ = [
     "LearnerPrototypes",
     "Loss",
     "NoOptions",
+    "NonRetryableError",
     "Options",
     "OptionsT",
     "PathText",

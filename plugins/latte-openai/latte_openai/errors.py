@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from http import HTTPStatus
 from typing import Any, NoReturn
 
-from latte.api import LatteError
+from latte.api import LatteError, NonRetryableError
 from latte_openai.backoff import retry_after
 from latte_openai.options import OpenAIOptions
 
@@ -35,8 +35,8 @@ TOO_LONG_HINT = (
 SAFE = "finished texts are stored: run again to continue"
 
 
-class RequestError(Exception):
-    """Failure of one request; other requests may succeed."""
+class RequestError(NonRetryableError):
+    """Failure of one request, after its retries; other requests may succeed."""
 
 
 class RejectedError(RequestError):
