@@ -136,7 +136,10 @@ def generate(
     result = GenerateResult(texts, answered - written, written, refused, failed)
     counts_refusals = shard is not None or not plan.needs_text
     if rows and not answered and not (refused and counts_refusals):
-        again = "refusals are kept; to ask again: latte describe RECIPE --ask-again"
+        again = (
+            "refusals are kept: change an option of the describer, or ask again with the same "
+            "options: latte describe RECIPE --ask-again"
+        )
         raise LatteError(
             f"the describer answered none of {len(rows):,} requests: "
             f"{store.failure(plan.key(rows[0]))}",
