@@ -248,6 +248,33 @@ def test_generate_gives_up_after_many_failures_in_a_row(tmp_path: Path) -> None:
     assert len(DescriptionStore(tmp_path)) == good
 
 
+def test_many_failures_in_a_row_do_not_stop_a_retry(tmp_path: Path) -> None:
+    """A finished run with many permanent failures must stay usable."""
+    images = 4 * GIVE_UP_AFTER
+    failing = failing_on(*(f"hash{i}" for i in range(0, images, 2)))
+    first = run(tmp_path, ScriptedDescriber(failing, batch_size=1), images=images)
+    assert first.failed == images / 2
+    describer = ScriptedDescriber(failing, batch_size=1)
+    again = run(tmp_path, describer, images=images, is_retry=True)
+    assert (again.texts, again.failed) == (first.texts, first.failed)
+    assert len(set(describer.asked)) == 0
+    assert len(describer.batches) == GIVE_UP_AFTER * ATTEMPTS
+    with pytest.raises(LatteError, match="in a row"):
+        run(tmp_path, describer, images=images)
+
+
+def test_most_frequent_reason_of_failures_is_returned(tmp_path: Path) -> None:
+    def script(request: DescribeRequest) -> str:
+        number = int(request.images[0].key.removeprefix("hash"))
+        if number < 3:
+            raise NonRetryableError("503" if number else "400")
+        return echo(request)
+
+    result = run(tmp_path, ScriptedDescriber(script), images=6)
+    assert (result.failed, result.reason) == (3, "NonRetryableError: 503")
+    assert run(tmp_path, ScriptedDescriber(), images=6).reason is None
+
+
 def test_many_refusals_do_not_stop_the_run(tmp_path: Path) -> None:
     describer = ScriptedDescriber(lambda r: "last" if r.images[0].key == "hash99" else "")
     assert run(tmp_path, describer, images=100).refused == 99
