@@ -138,7 +138,8 @@ def test_commands_refuse_a_run_whose_repetition_was_interrupted(
 def test_unfinished_run_with_overrides_names_the_command_that_finishes_it(
     recipe: Path, latte: Latte
 ) -> None:
-    settings = ("--set", "seed=5", "--set", "output=else where")
+    control = "controls={class: {descriptions: [class]}}"
+    settings = ("--set", "seed=5", "--set", "output=else where", "--set", control)
     latte("run", recipe, *settings, "--limit", "5", "--until", "zero-shot", "--quiet")
     (folder,) = Path("else where").iterdir()
     said = latte("compare", folder, code=2)
