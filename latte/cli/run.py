@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +17,9 @@ from latte.io.paths import relative
 from latte.registry.registry import load_registry
 from latte.report.numbers import duration, mebibytes, plural
 from latte.report.terminal import fitted, in_lines
+
+if TYPE_CHECKING:
+    from latte.run.runner import PlannedStage
 
 
 def run(
@@ -57,10 +60,7 @@ def run(
         if is_main:
             echo(f"run folder: {relative(folder)}")
         if dry_run:
-            for stage in plan_run(loaded, registry, progress, limit)[1] if is_main else ():
-                took = stage.seconds
-                what = "to do" if took is None else f"reused (took {took:.1f} s)"
-                echo(f"  {stage.name:<10} {what}")
+            print_plan(plan_run(loaded, registry, progress, limit)[1] if is_main else ())
             return
         measured = run_recipe(loaded, registry, progress, until=last, limit=limit, profile=profile)
         if not is_main:
@@ -72,6 +72,19 @@ def run(
             echo(in_lines(f"stopped after stage {last}; {again}"))
         if profile:
             print_profile(folder / "profile.json")
+
+
+def print_plan(stages: Sequence[PlannedStage]) -> None:
+    """Print which stages of a run would be run or reused."""
+    unless = ""
+    for stage in stages:
+        what = "to do"
+        if stage.failed:
+            what = f"to do: sends {plural(stage.failed, 'failed request')} again"
+            unless = " unless texts are added"
+        elif stage.seconds is not None:
+            what = f"reused (took {stage.seconds:.1f} s){unless}"
+        echo(f"  {stage.name:<10} {what}")
 
 
 def print_results(measured: RunResults, folder: Path) -> None:

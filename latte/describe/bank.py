@@ -81,6 +81,14 @@ class DescriptionBank:
         """Write one JSON line per image: id, zero-shot label, texts, ids of its group's images."""
         write_columns(path, self.ids, self.zero_shot_labels, self.class_names, self.columns)
 
+    def has_same_texts(self, other: DescriptionBank) -> bool:
+        """Return True if `other`, a bank of the same requests, has the same texts."""
+        one, two = (
+            {label: [*map(tuple, column.texts)] for label, column in bank.columns.items()}
+            for bank in (self, other)
+        )
+        return one == two
+
     def rows(
         self, label: str, indices: Tensor, class_labels: Tensor | None, epoch: int, seed: int
     ) -> Tensor:

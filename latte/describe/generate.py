@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from array import array
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,8 +13,15 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 from latte import distributed
 from latte.describe.shards import Shard, wait_for_answers
-from latte.describe.store import DescriptionStore, StoredText, clean
-from latte.interfaces import Describer, LatteError, Progress, ProgressTask, Refusal
+from latte.describe.store import NO_REASON, DescriptionStore, StoredText, clean
+from latte.interfaces import (
+    Describer,
+    LatteError,
+    NonRetryableError,
+    Progress,
+    ProgressTask,
+    Refusal,
+)
 from latte.interfaces.descriptions import BUGS
 from latte.io.redaction import redact
 
@@ -78,6 +86,8 @@ class GenerateResult:
     """Number of requests that the describer refused, in this run or an earlier run."""
     failed: int = 0
     """Number of requests that failed; the next run repeats them."""
+    reason: str | None = None
+    """Most frequent reason why requests failed; None if none failed."""
 
     @property
     def requests(self) -> int:
@@ -96,6 +106,7 @@ def generate(
     *,
     shard: Shard | None = None,
     ask_again: bool = False,
+    is_retry: bool = False,
     price: Price | None = None,
 ) -> GenerateResult:
     """Answer every request of `plan`, or of its `shard`, from `store` or by asking `describer`.
@@ -104,10 +115,11 @@ def generate(
     again only if `ask_again` is true; failed requests are sent again by the next run. The processes
     of one run divide the requests among themselves, and each returns all answers.
 
-    Raises `LatteError` if too many requests fail in a row, or if no request got a text. For a
-    shard, or if `plan.needs_text` is False, one refusal is enough instead of a text. Exceptions of
-    the types `BUGS` count as failures, but if `MOST_BUGS` of them occur before the first answer,
-    the last one is raised unchanged.
+    Raises `LatteError` if too many requests fail in a row, or if no request got a text. If
+    `is_retry` is true (an earlier run ended with failed requests), too many failures in a row end
+    the requests, but not the run. For a shard, or if `plan.needs_text` is False, one refusal is
+    enough instead of a text. Exceptions of the types `BUGS` count as failures, but if `MOST_BUGS`
+    of them occur before the first answer, the last one is raised unchanged.
     """
     store.refresh()
     rows: Sequence[int] = range(len(plan))
@@ -116,25 +128,25 @@ def generate(
     own, processes, before = rows, distributed.world_size(), {**describer.counters}
     if processes > 1:
         own = Shard(distributed.rank() + 1, processes).of(rows, plan.key)
-    written = _Pass(describer, plan, store, progress, ask_again).answer(own)
+    written = _Pass(describer, plan, store, progress, ask_again, is_retry).answer(own)
     total = describer.counters
     new = {name: value - before.get(name, 0) for name, value in total.items()}
     written, spent = wait_for_answers(
         store, rows, own, plan.key, written=written, spent=(new, total)
     )
-    texts = tuple(store.get(plan.key(row)) for row in range(len(plan)))
-    answered = sum(texts[row] is not None for row in rows)
-    refused = sum(store.refusal(plan.key(row)) is not None for row in rows)
-    failed = len(rows) - answered - refused
-    result = GenerateResult(texts, answered - written, written, refused, failed)
+    result = _read_result(plan, store, rows, written)
     counts_refusals = shard is not None or not plan.needs_text
-    if rows and not answered and not (refused and counts_refusals):
-        again = "refusals are kept; to ask again: latte describe RECIPE --ask-again"
+    answered = result.served + result.generated
+    if rows and not answered and not (result.refused and counts_refusals):
+        again = (
+            "refusals are kept: change an option of the describer, or ask again with the same "
+            "options: latte describe RECIPE --ask-again"
+        )
         raise LatteError(
             f"the describer answered none of {len(rows):,} requests: "
             f"{store.failure(plan.key(rows[0]))}",
             where="describer",
-            hint=again if refused else None,
+            hint=again if result.refused else None,
         )
     if rows:
         cost, in_all = (_cost(counts, price) for counts in spent)
@@ -143,6 +155,19 @@ def generate(
             line += f"; spent {cost}" + (f" ({in_all} so far)" if in_all != cost else "")
         progress.say(f"{line}; see {store.folder}")
     return result
+
+
+def _read_result(
+    plan: Planned[Any], store: DescriptionStore, rows: Sequence[int], written: int
+) -> GenerateResult:
+    """Read all texts of `plan` from `store`, and count the outcomes of the requests `rows`."""
+    texts = tuple(store.get(plan.key(row)) for row in range(len(plan)))
+    answered = sum(texts[row] is not None for row in rows)
+    refused = sum(store.refusal(plan.key(row)) is not None for row in rows)
+    failed = [key for key in map(plan.key, rows) if not store.is_answered(key)]
+    reasons = Counter(store.failure(key) or NO_REASON for key in failed)
+    reason = reasons.most_common(1)[0][0] if failed else None
+    return GenerateResult(texts, answered - written, written, refused, len(failed), reason)
 
 
 def _cost(spent: Mapping[str, int], price: Price | None) -> str:
@@ -171,6 +196,7 @@ class _Pass:
     store: DescriptionStore
     progress: Progress
     ask_again: bool
+    is_retry: bool
     failures: _Failures = field(default_factory=lambda: _Failures())
 
     def answer(self, rows: Sequence[int]) -> int:
@@ -195,6 +221,8 @@ class _Pass:
                 counts = {"refused": refused, "failed": failed}
                 shown = {name: count for name, count in counts.items() if count}
                 task.advance(len(batch), **{**self.describer.counters, **shown})
+                if in_a_row >= GIVE_UP_AFTER and self.is_retry:
+                    break
                 if in_a_row >= GIVE_UP_AFTER:
                     raise LatteError(
                         f"the describer failed on {in_a_row} requests in a row, "
@@ -217,8 +245,8 @@ class _Pass:
         """Send `requests`, whose indices in the plan are `rows`; store and return the answers.
 
         If a batch raises an exception, its halves are sent separately, and so on down to single
-        requests. A single request is sent up to `ATTEMPTS` times, with pauses; after a bug it is
-        not sent again. A `LatteError` is raised at once.
+        requests. A single request is sent up to `ATTEMPTS` times, with pauses; after a bug or a
+        `NonRetryableError` it is not sent again. A `LatteError` is raised at once.
         """
         if not rows:
             return []
@@ -234,7 +262,7 @@ class _Pass:
                 if len(requests) > 1:
                     break
                 self.failures.refuse_bugs(error)
-                if attempt == ATTEMPTS or isinstance(error, BUGS):
+                if attempt == ATTEMPTS or isinstance(error, (*BUGS, NonRetryableError)):
                     reason = clean(redact(_reason(error, self.describer)))
                     return self._stored([replace(self.plan.record(rows[0]), failure=reason)])
                 self.failures.wait(task)

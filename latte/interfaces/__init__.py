@@ -17,7 +17,7 @@ from latte.interfaces.component import (
 )
 from latte.interfaces.dataset import Dataset, ImageAugmentation, ImageReference, LabelledImage
 from latte.interfaces.descriptions import Describer, DescriptionType, Scope
-from latte.interfaces.errors import LatteError, RecipeErrors, did_you_mean
+from latte.interfaces.errors import LatteError, NonRetryableError, RecipeErrors, did_you_mean
 from latte.interfaces.gate import Gate, GatedText, GateSubject, HeldBack
 from latte.interfaces.guard import Candidate, Evidence, Guard, Verdict
 from latte.interfaces.labels import PseudoLabeler, Refresh
@@ -42,6 +42,7 @@ from latte.interfaces.results import (
     CutTexts,
     Described,
     Evaluation,
+    FailedRequests,
     GalleryEntry,
     Interval,
     LabelFlow,
@@ -88,6 +89,7 @@ __all__ = [
     "Evaluation",
     "Evidence",
     "ExpectedGain",
+    "FailedRequests",
     "FeatureBank",
     "Figures",
     "GalleryEntry",
@@ -107,6 +109,7 @@ __all__ = [
     "LearnerPrototypes",
     "Loss",
     "NoOptions",
+    "NonRetryableError",
     "Options",
     "OptionsT",
     "PathText",

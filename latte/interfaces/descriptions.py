@@ -63,7 +63,9 @@ class Describer(Component[OptionsT]):
 
         Raise an exception for a temporary failure: the engine asks again, in smaller batches, and
         waits between attempts. The exception discards all answers of the call. If answers cost
-        money, cache them, or return 1 as `batch_size`.
+        money, cache them, or return 1 as `batch_size`. Raise a `NonRetryableError` if asking again
+        in this run is useless: the engine then sends smaller batches, but a single request only
+        once, without waiting.
 
         A `LatteError` ends the run. `AttributeError`, `TypeError`, `NameError`, `ImportError` and
         `AssertionError` count as bugs: a request that was sent alone and raised one of them is not

@@ -180,6 +180,26 @@ class CutTexts:
 
 
 @dataclass(frozen=True)
+class FailedRequests:
+    """Number of requests to describers that failed, so that texts are missing.
+
+    Attributes:
+        count: Number of failed requests; refusals do not count.
+        requests: Number of all requests.
+        reason: Most frequent reason.
+
+    Example:
+        >>> from latte.api import FailedRequests
+        >>> FailedRequests(count=2, requests=300, reason="400 Bad Request").count
+        2
+    """
+
+    count: int
+    requests: int
+    reason: str
+
+
+@dataclass(frozen=True)
 class GalleryEntry:
     """Training image with its descriptions and its zero-shot, adapted and true label.
 
@@ -315,6 +335,7 @@ class RunResults:
             GPU. Memory of the process may include memory that earlier stages freed.
         expected_gain: Gain that a labeler expects from a describer's answers; None if unknown.
         reliability: Sentence on the reliability of the describer that a labeler asked, or None.
+        failed: Failed requests for descriptions; None if no request failed.
 
     Example:
         >>> from latte.api import RunResults
@@ -348,6 +369,7 @@ class RunResults:
     peak_memory_mb: Mapping[str, float] = field(default_factory=dict)
     expected_gain: ExpectedGain | None = None
     reliability: str | None = None
+    failed: FailedRequests | None = None
 
 
 class Reporter(Component[OptionsT]):

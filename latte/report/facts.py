@@ -103,6 +103,9 @@ def run_facts(results: RunResults) -> list[Fact]:
         (f"Cut texts of {one_line(one.description)}", f"{count(one.cut)} of {count(one.texts)}")
         for one in results.cut_texts
     ]
+    if failed := results.failed:
+        share = f"{count(failed.count)} of {count(failed.requests)}"
+        facts.append(("Failed requests", f"{share}, most often: {one_line(failed.reason)}"))
     if results.seconds:
         facts.append(("Time", duration(sum(results.seconds.values()))))
     if results.peak_memory_mb:

@@ -143,6 +143,18 @@ def answers_note(results: RunResults) -> str | None:
     return " ".join(filter(None, known)) or None
 
 
+def failed_advice(results: RunResults) -> tuple[str, ...]:
+    """Return a sentence on failed requests and the command that sends them again, or nothing."""
+    found = results.failed
+    if found is None:
+        return ()
+    return (
+        f"{count(found.count)} of {count(found.requests)} requests for descriptions failed, most "
+        f"often with “{one_line(found.reason)}”. To send them again:",
+        FinishedRun(RunFolder(results.folder)).repeat_command,
+    )
+
+
 def gain_sentence(results: RunResults) -> str | None:
     """Return a sentence on the gain expected from a describer's answers; None if not estimated.
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from latte import distributed
-from latte.interfaces import LatteError
+from latte.interfaces import FailedRequests, LatteError
 from latte.io.files import remove_leftovers, write_json
 from latte.results.stored import explained, read_stored
 
@@ -43,6 +43,8 @@ class StageRecord:
     """Peak memory in MiB, of the GPU if there is one, else of the process; None if unknown."""
     code: Mapping[str, str] = field(default_factory=dict)
     """Digests of the plugin code that the stage used, by package; see `plugin_code`."""
+    failed: FailedRequests | None = None
+    """Failed requests of stage `describe`, which the next run sends again; None if none failed."""
 
 
 def open_no_link(path: str, flags: int) -> int:
@@ -271,13 +273,17 @@ class RunFolder:
             figures = [(one.seconds, one.peak_memory_mb or 0) for one in found.values()]
             if not all(0 <= figure < _LARGEST_FIGURE for pair in figures for figure in pair):
                 raise ValueError("a time or a memory is negative or too large")
+            failed = [one.failed for one in found.values() if one.failed]
+            if not all(0 < one.count <= one.requests for one in failed):
+                raise ValueError("more requests failed than there are")
         return found
 
     def _write_state(self, state: Mapping[str, StageRecord]) -> None:
         plain = {stage: asdict(record) for stage, record in state.items()}
         for record in plain.values():
-            if not record["code"]:
-                del record["code"]
+            for name in ("code", "failed"):
+                if not record[name]:
+                    del record[name]
         write_json(self.state, plain)
 
 

@@ -77,8 +77,8 @@ def read_run(path: Path) -> Run:
     files = FinishedRun(RunFolder(path))
     try:
         if files.folder.finished("evaluate") is None:
-            recipe = files.source.recipe if files.folder.source.exists() else "RECIPE"
-            hint = f"finish it with the command that began it: latte run {recipe}"
+            known = files.folder.source.exists()
+            hint = f"finish it: {files.repeat_command if known else 'latte run RECIPE'}"
             raise LatteError("this run is not finished", where=str(path), hint=hint)
         return _summary(files)
     except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:

@@ -82,6 +82,7 @@ def collect_results(
         questions=run.questions,
         expected_gain=run.expected_gain,
         reliability=run.reliability,
+        failed=done["describe"].failed if "describe" in done else None,
         calibration=run.calibration,
         present=run.present,
         confusions=_confusions(run, images, zero_shot, before, [*classifiers.values()]),

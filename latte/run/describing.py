@@ -16,7 +16,14 @@ from latte.describe.generate import GenerateResult, Results, generate
 from latte.describe.plan import Descriptions, Plan, Plans, TrainingSet, plan_requests
 from latte.describe.shards import Shard
 from latte.describe.store import DescriptionStore
-from latte.interfaces import Describer, DescriptionType, HeldBack, LatteError, Progress
+from latte.interfaces import (
+    Describer,
+    DescriptionType,
+    FailedRequests,
+    HeldBack,
+    LatteError,
+    Progress,
+)
 from latte.interfaces.settings import Budget
 from latte.io.files import write_json
 from latte.recipe.model import Recipe
@@ -31,23 +38,40 @@ from latte.toolkit.descriptions import with_template
 
 
 def describe(
-    workspace: Workspace, images: Images, zero_shot: ZeroShot, ask_again: bool = False
-) -> DescriptionBank | None:
-    """Read texts from the store, generate missing texts, and write the run's description bank.
+    workspace: Workspace,
+    images: Images,
+    zero_shot: ZeroShot,
+    *,
+    ask_again: bool = False,
+    is_retry: bool = False,
+) -> tuple[DescriptionBank, FailedRequests | None] | None:
+    """Read texts from the store, generate missing texts; return the run's description bank.
 
     The bank does not contain texts that gates filter out; the store does. Several processes each
-    generate a share of the texts; only the main process returns the bank. `ask_again` repeats
-    requests that describers refused in an earlier run.
+    generate a share of the texts; only the main process returns the bank, and the failed requests
+    if there are any. `ask_again` repeats requests that describers refused in an earlier run.
+    `is_retry` says that an earlier run finished this stage with failed requests.
     """
     descriptions = build_descriptions(workspace, images.template)
     training = training_set(workspace, images, zero_shot)
-    plans, results = _ask_all(workspace, training, descriptions, ask_again=ask_again)
+    plans, found = _ask_all(
+        workspace, training, descriptions, ask_again=ask_again, is_retry=is_retry
+    )
     if not distributed.is_main_process():
         return None
-    results = _hold_back(workspace, plans, results, descriptions)
+    results = _hold_back(workspace, plans, found, descriptions)
     bank = DescriptionBank.from_plans(training, plans, results, descriptions)
-    bank.save(workspace.folder.descriptions)
-    return bank
+    return bank, _failed_requests(found)
+
+
+def _failed_requests(results: Results) -> FailedRequests | None:
+    most = max(results.values(), key=lambda one: one.failed, default=None)
+    if most is None or most.reason is None:
+        return None
+    failed, requests = (
+        sum(getattr(one, name) for one in results.values()) for name in ("failed", "requests")
+    )
+    return FailedRequests(failed, requests, most.reason)
 
 
 def load_bank(workspace: Workspace, images: Images) -> DescriptionBank:
@@ -92,6 +116,7 @@ def _ask_all(
     *,
     shard: Shard | None = None,
     ask_again: bool = False,
+    is_retry: bool = False,
 ) -> tuple[dict[str, Plan], dict[str, GenerateResult]]:
     """Let the describers answer their requests, one describer after another.
 
@@ -114,6 +139,7 @@ def _ask_all(
                 workspace.progress,
                 shard=shard,
                 ask_again=ask_again,
+                is_retry=is_retry,
                 price=price,
             )
             waiting.pop(name).close()

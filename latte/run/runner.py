@@ -51,6 +51,8 @@ class PlannedStage:
     name: str
     seconds: float | None
     """Seconds that the stage took in an earlier run; None if the stage will run again."""
+    failed: int = 0
+    """Number of failed requests that the stage will send again."""
 
 
 def run_recipe(
@@ -94,8 +96,9 @@ def plan_run(
     job = Job(workspace, with_corrections(workspace, find_images(workspace)))
     planned = []
     for stage in STAGES:
-        record = job.reusable(stage)
-        planned.append(PlannedStage(stage, record.seconds if record else None))
+        record, before = job.reusable(stage), job.unchanged(stage)
+        failed = before.failed.count if before and before.failed else 0
+        planned.append(PlannedStage(stage, record.seconds if record else None, failed))
     return folder.path, planned
 
 
@@ -185,7 +188,7 @@ class _Runner:
     def _forget_changed(self, job: Job) -> None:
         """Delete the records of the first unfinished or changed stage and of all later stages."""
         for index, stage in enumerate(STAGES):
-            if job.reusable(stage):
+            if job.unchanged(stage):
                 continue
             if before := self.folder.finished(stage):
                 code = code_of_stage(self.workspace.recipe, stage)
@@ -221,7 +224,7 @@ class _Runner:
 
         `began` is the time at which the stage began, if it began before this call.
         """
-        listeners, record = self.workspace.listeners, self.folder.finished(name)
+        listeners, record = self.workspace.listeners, job.reusable(name)
         before = distributed.broadcast(lambda: None if record is None else record.seconds)
         if before is not None:
             self.progress.say(f"{name}: reused, done before in {before:.1f} s")
@@ -229,6 +232,8 @@ class _Runner:
             if self.profile is not None and record is not None:
                 self.profile.stages[name] = (record, True)
             return
+        if is_retry := job.unchanged(name) is not None:
+            self.progress.say(f"{name}: requests failed in an earlier run, and are sent again")
         listeners.call("on_stage_start", name)
         began = time.perf_counter() if began is None else began
         device = self.workspace.device
@@ -242,8 +247,11 @@ class _Runner:
             tuple(outputs),
             peak_memory_mb(device),
             code_of_stage(self.workspace.recipe, name),
+            job.failed if name == "describe" else None,
         )
         self.folder.finish(name, record)
+        if is_retry and distributed.is_main_process():
+            self._note_environment()  # later stages may be done again
         listeners.call("on_stage_end", StageEnd(name, seconds, reused=False))
         if self.profile is not None:
             self.profile.stages[name] = (record, False)
@@ -264,7 +272,10 @@ class _Runner:
             try:
                 with folder.lock():
                     control = self.workspace.control(recipe, folder)
+                    before = folder.recorded("evaluate")
                     _Runner(control, STAGES.index("evaluate")).run()
+                    if folder.recorded("evaluate") != before:
+                        self.folder.forget(["report"])
             except KeyboardInterrupt as stopped:
                 stopped.add_note(f"only control {name} was interrupted")
                 raise

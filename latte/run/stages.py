@@ -9,7 +9,7 @@ from pathlib import Path
 
 from latte import distributed
 from latte.describe.bank import DescriptionBank
-from latte.interfaces import Evaluation, RunResults
+from latte.interfaces import Evaluation, FailedRequests, RunResults
 from latte.io.files import digest
 from latte.results.finished import FinishedRun
 from latte.results.folder import StageRecord
@@ -37,6 +37,8 @@ class Job:
     ask_again: bool = False
     controls: Mapping[str, Sequence[Evaluation]] = field(default_factory=dict)
     """Evaluations of the recipe's controls (variants run for comparison), for the report."""
+    failed: FailedRequests | None = None
+    """Requests of stage `describe` that failed in this run."""
 
     def __post_init__(self) -> None:
         labels = oracle_labels(self.workspace, self.images)
@@ -50,6 +52,11 @@ class Job:
 
     def reusable(self, stage: str) -> StageRecord | None:
         """Return the record of a finished stage, or None if the stage must run (again)."""
+        record = self.unchanged(stage)
+        return None if record is None or record.failed else record
+
+    def unchanged(self, stage: str) -> StageRecord | None:
+        """Return the record of a stage whose inputs have not changed; requests may have failed."""
         record = self.workspace.folder.finished(stage)
         if record is None or record.fingerprint != self.fingerprints[stage]:
             return None
@@ -100,11 +107,40 @@ def _encode(job: Job) -> Sequence[Path]:
 
 def _describe(job: Job) -> Sequence[Path]:
     """Generate texts; write them, and the number of texts that gates filtered out."""
-    folder, gates = job.workspace.folder, job.workspace.recipe.gates
-    bank = describe(job.workspace, job.images, job.zero_shot, job.ask_again)
-    if bank is not None:
+    workspace, gates = job.workspace, job.workspace.recipe.gates
+    folder, before = workspace.folder, job.unchanged("describe")
+    found = describe(
+        workspace,
+        job.images,
+        job.zero_shot,
+        ask_again=job.ask_again,
+        is_retry=before is not None,
+    )
+    if found is not None:
+        bank, job.failed = found
+        if before is not None:
+            _forget_outdated(job, bank, is_same_failure=job.failed == before.failed)
+        bank.save(folder.descriptions)
         job.bank = bank
+    if job.failed is not None:
+        run = FinishedRun((workspace.parent or workspace).folder)
+        workspace.progress.say(
+            f"warning: {job.failed.count:,} of {job.failed.requests:,} requests failed, most often "
+            f"with {job.failed.reason}; to send them again: {run.repeat_command}"
+        )
     return [folder.descriptions, *([folder.gates] if gates else [])]
+
+
+def _forget_outdated(job: Job, bank: DescriptionBank, *, is_same_failure: bool) -> None:
+    """Delete the records of stages that used other texts than `bank`, before it is saved.
+
+    If the texts are the same, only a report of other failed requests is outdated.
+    """
+    if not load_bank(job.workspace, job.images).has_same_texts(bank):
+        job.workspace.progress.say("describe: texts were added, so later stages must be done again")
+        job.workspace.folder.forget(STAGES[STAGES.index("train") :])
+    elif not is_same_failure:
+        job.workspace.folder.forget(["report"])
 
 
 def _train(job: Job) -> Sequence[Path]:

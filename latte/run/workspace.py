@@ -191,8 +191,9 @@ def find_device(wanted: str) -> str:
 
 def saved_recipe(run: FinishedRun, registry: Registry, overrides: Sequence[str] = ()) -> Recipe:
     """Load the recipe in a run folder; its relative paths start at the original recipe file."""
-    loaded = load_recipe(run.folder.recipe, registry, overrides)
-    return replace(loaded, path=Path(run.source.recipe))
+    loaded, path = load_recipe(run.folder.recipe, registry, overrides), Path(run.source.recipe)
+    controls = {name: replace(one, path=path) for name, one in loaded.controls.items()}
+    return replace(loaded, path=path, controls=controls)
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from latte.api import (
     DescribeRequest,
     Kind,
     LatteError,
+    NonRetryableError,
     Refusal,
 )
 from latte.interfaces.descriptions import BUGS
@@ -239,7 +240,7 @@ def _retried(ask: Callable[[Any], Any]) -> Callable[[Any], Any]:
         for _ in range(ATTEMPTS - 1):
             try:
                 return ask(requests)
-            except (LatteError, *BUGS):
+            except (LatteError, NonRetryableError, *BUGS):
                 raise
             except Exception:  # models and networks raise anything
                 continue

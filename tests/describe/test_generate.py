@@ -18,7 +18,7 @@ from latte.describe.generate import (
     generate,
 )
 from latte.describe.store import MAX_CHARACTERS, DescriptionStore, clean
-from latte.interfaces import DescribeRequest, LatteError
+from latte.interfaces import DescribeRequest, LatteError, NonRetryableError
 from latte.interfaces.descriptions import BUGS
 from tests.helpers.describe_doubles import ScriptedDescriber, echo, training_set
 from tests.helpers.describe_runs import failing_on, plan_for, run
@@ -101,6 +101,26 @@ def test_failing_batch_is_halved_down_to_the_failing_request(tmp_path: Path) -> 
 def test_transient_failure_is_retried(tmp_path: Path) -> None:
     describer = ScriptedDescriber(failing_on("hash0", times=ATTEMPTS - 1), batch_size=1)
     assert run(tmp_path, describer, images=2).failed == 0
+
+
+def test_non_retryable_failure_is_neither_repeated_nor_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def script(request: DescribeRequest) -> str:
+        if request.images[0].key in ("hash1", "hash5"):
+            raise NonRetryableError("400 Bad Request")
+        return echo(request)
+
+    pauses: list[float] = []
+    monkeypatch.setattr("latte.describe.generate.FIRST_PAUSE", 0.5)
+    monkeypatch.setattr("latte.describe.generate.time.sleep", pauses.append)
+    describer = ScriptedDescriber(script, batch_size=4)
+    result = run(tmp_path, describer, images=8)
+    assert (result.generated, result.failed, pauses) == (6, 2, [])
+    assert describer.batches == 2 * [4, 2, 1, 1, 2]
+    again = ScriptedDescriber(batch_size=4)
+    assert run(tmp_path, again, images=8).generated == 2
+    assert again.asked == ["What? hash1", "What? hash5"]
 
 
 def test_pauses_outlast_a_short_outage_and_are_shown(
@@ -226,6 +246,33 @@ def test_generate_gives_up_after_many_failures_in_a_row(tmp_path: Path) -> None:
     assert "safe" in str(caught.value.hint)
     assert len(describer.batches) < 8 * GIVE_UP_AFTER
     assert len(DescriptionStore(tmp_path)) == good
+
+
+def test_many_failures_in_a_row_do_not_stop_a_retry(tmp_path: Path) -> None:
+    """A finished run with many permanent failures must stay usable."""
+    images = 4 * GIVE_UP_AFTER
+    failing = failing_on(*(f"hash{i}" for i in range(0, images, 2)))
+    first = run(tmp_path, ScriptedDescriber(failing, batch_size=1), images=images)
+    assert first.failed == images / 2
+    describer = ScriptedDescriber(failing, batch_size=1)
+    again = run(tmp_path, describer, images=images, is_retry=True)
+    assert (again.texts, again.failed) == (first.texts, first.failed)
+    assert len(set(describer.asked)) == 0
+    assert len(describer.batches) == GIVE_UP_AFTER * ATTEMPTS
+    with pytest.raises(LatteError, match="in a row"):
+        run(tmp_path, describer, images=images)
+
+
+def test_most_frequent_reason_of_failures_is_returned(tmp_path: Path) -> None:
+    def script(request: DescribeRequest) -> str:
+        number = int(request.images[0].key.removeprefix("hash"))
+        if number < 3:
+            raise NonRetryableError("503" if number else "400")
+        return echo(request)
+
+    result = run(tmp_path, ScriptedDescriber(script), images=6)
+    assert (result.failed, result.reason) == (3, "NonRetryableError: 503")
+    assert run(tmp_path, ScriptedDescriber(), images=6).reason is None
 
 
 def test_many_refusals_do_not_stop_the_run(tmp_path: Path) -> None:

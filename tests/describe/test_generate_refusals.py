@@ -86,6 +86,7 @@ def test_only_refusals_raise_an_error_that_names_ask_again(tmp_path: Path) -> No
     for _ in range(2):
         with pytest.raises(LatteError, match="none of 2 requests: content filter") as caught:
             run(tmp_path, silent, images=2)
+        assert "change an option of the describer" in str(caught.value.hint)
         assert "--ask-again" in str(caught.value.hint)
     assert len(silent.asked) == 2
 

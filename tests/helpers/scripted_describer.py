@@ -13,7 +13,7 @@ from tests.helpers.whole_runs import environment
 PLUGIN = '''
 import os, time
 from pathlib import Path
-from latte.api import ComponentSpec, Describer, Options, Refusal, hookimpl
+from latte.api import ComponentSpec, Describer, NonRetryableError, Options, Refusal, hookimpl
 
 class NotingOptions(Options):
     model: str = "small"
@@ -21,7 +21,7 @@ class NotingOptions(Options):
     batch: int = 2
 
 class Noting(Describer):
-    """Returns the request as text; refuses images whose key begins with REFUSE.
+    """Returns the request as text; refuses images whose key begins with REFUSE, fails for FAIL.
 
     From the second batch on, answers wait while the file HOLD exists.
     """
@@ -52,6 +52,8 @@ class Noting(Describer):
 
     def _answer(self, request):
         about = self._about(request)
+        if about.startswith(os.environ.get("FAIL", "-")):
+            raise NonRetryableError(f"503 {os.environ['FAIL']}")
         return Refusal("filter") if about.startswith(os.environ.get("REFUSE", "-")) else about
 
     def _about(self, request):

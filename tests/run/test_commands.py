@@ -135,6 +135,21 @@ def test_commands_refuse_a_run_whose_repetition_was_interrupted(
         latte(*(str(folder) if part == "IT" else part for part in command))
 
 
+def test_unfinished_run_with_overrides_names_the_command_that_finishes_it(
+    recipe: Path, latte: Latte
+) -> None:
+    control = "controls={class: {descriptions: [class]}}"
+    settings = ("--set", "seed=5", "--set", "output=else where", "--set", control)
+    latte("run", recipe, *settings, "--limit", "5", "--until", "zero-shot", "--quiet")
+    (folder,) = Path("else where").iterdir()
+    said = latte("compare", folder, code=2)
+    (_, command) = said.err.split("finish it: latte ")
+    latte(*shlex.split(command.splitlines()[0]), "--quiet")
+    assert [*Path("else where").iterdir()] == [folder]
+    assert not Path("runs").exists()
+    latte("compare", folder)
+
+
 def add_image() -> None:
     source = Path("images/part-0/000.jpg")
     count = len([*source.parent.iterdir()])

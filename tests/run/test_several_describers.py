@@ -143,7 +143,10 @@ def test_frozen_features_of_several_texts_are_their_normalised_mean(recipe: Path
     loaded = load_recipe(with_two(recipe, "prompt: [one, other]", "samples: 3"), registry)
     workspace = Workspace(loaded, registry, progress, run_folder(loaded, None))
     images = find_images(workspace)
-    bank = describe(workspace, images, compute_zero_shot(workspace, images))
+    found = describe(workspace, images, compute_zero_shot(workspace, images))
+    assert found is not None
+    bank, _ = found
+    bank.save(workspace.folder.descriptions)
     texts = FrozenTexts(workspace, bank)
     for name, entries in (
         ("image", [entry["image"]["texts"] for entry in written(workspace.folder.path)]),

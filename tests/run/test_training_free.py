@@ -15,11 +15,12 @@ from safetensors.torch import load_file
 
 from latte.data import images as data_images
 from latte.data import scan
+from latte.describe.bank import DescriptionBank
 from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
 from latte.run import stages
 from latte.run.describing import describe
-from latte.run.images import find_images
+from latte.run.images import Images, find_images
 from latte.run.judging import Outcome, judge_and_save
 from latte.run.workspace import Workspace, run_folder
 from latte.run.zero_shot import FrozenTexts, compute_zero_shot
@@ -112,12 +113,18 @@ def workspace_of(recipe: Path, *overrides: str) -> Workspace:
     return Workspace(loaded, registry, RecordedProgress(), folder)
 
 
+def bank_of(workspace: Workspace, images: Images) -> DescriptionBank:
+    found = describe(workspace, images, compute_zero_shot(workspace, images))
+    assert found is not None
+    return found[0]
+
+
 class TestFrozenTexts:
     @pytest.fixture
     def texts(self, recipe: Path) -> FrozenTexts:
         workspace = workspace_of(recipe)
         images = find_images(workspace)
-        self.bank = describe(workspace, images, compute_zero_shot(workspace, images))
+        self.bank = bank_of(workspace, images)
         self.encode = workspace.frozen_clip.encode_texts
         self.progress = workspace.progress
         return FrozenTexts(workspace, self.bank)
@@ -141,7 +148,7 @@ class TestFrozenTexts:
         """They may fill much of a GPU's memory, which the next stage needs."""
         workspace = workspace_of(recipe)
         images = find_images(workspace)
-        bank = describe(workspace, images, compute_zero_shot(workspace, images))
+        bank = bank_of(workspace, images)
         gc.disable()
         try:
             texts = FrozenTexts(workspace, bank)

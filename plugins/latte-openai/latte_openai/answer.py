@@ -86,7 +86,10 @@ def _text(message: dict[str, Any], finish: object) -> str | Refusal:
     text = without_reasoning(written)
     reasoning = written or message.get("reasoning_content") or message.get("reasoning")
     if not text.strip() and reasoning and finish == "length":
-        return Refusal("only reasoning within max_tokens, no text")
+        return Refusal(
+            "only reasoning within max_tokens, no text: raise `max_tokens`, or switch reasoning "
+            "off with `extra_body`"
+        )
     return text
 
 

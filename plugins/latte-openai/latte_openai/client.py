@@ -79,10 +79,10 @@ class ChatClient:
         except RefusedError as refused:
             return Answer(Refusal(str(refused)))
         except NotFoundError as error:
-            what = str(error)
+            missing = error
         else:
             return replace(answer, text=self._masked(answer.text))
-        raise no_model(self._options, fields["model"], what, await self._models_if_any())
+        raise no_model(self._options, fields["model"], missing, await self._models_if_any())
 
     def _masked(self, text: str | Refusal) -> str | Refusal:
         """Return `text` with the key masked.

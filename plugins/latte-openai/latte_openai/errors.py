@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from http import HTTPStatus
 from typing import Any, NoReturn
 
-from latte.api import LatteError
+from latte.api import LatteError, NonRetryableError
 from latte_openai.backoff import retry_after
 from latte_openai.options import OpenAIOptions
 
@@ -25,6 +25,7 @@ _CONTENT_CODES = frozenset(
 )
 _TOO_LONG_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error"})
 _TOO_LONG = re.compile(r"context (length|size|window)|maximum model length", re.IGNORECASE)
+_NO_MODEL = re.compile(r"\bmodel\b.*\b(not found|does not exist|not loaded)\b", re.IGNORECASE)
 _TRANSIENT = frozenset({408, 409, 429, 500, 502, 503, 504})
 _QUOTED = 200
 _LISTED = 10
@@ -35,8 +36,8 @@ TOO_LONG_HINT = (
 SAFE = "finished texts are stored: run again to continue"
 
 
-class RequestError(Exception):
-    """Failure of one request; other requests may succeed."""
+class RequestError(NonRetryableError):
+    """Failure of one request, after its retries; other requests may succeed."""
 
 
 class RejectedError(RequestError):
@@ -57,6 +58,10 @@ class UnreachableError(TransientError):
 
 class NotFoundError(Exception):
     """Failure because the server does not have the model or the path."""
+
+    def __init__(self, what: str, *, is_model: bool) -> None:
+        super().__init__(what)
+        self.is_model = is_model
 
 
 class RefusedError(Exception):
@@ -80,6 +85,11 @@ class Problem:
     def is_too_long(self) -> bool:
         """Return True if question and images are longer than the context of the model."""
         return bool(self.codes & _TOO_LONG_CODES or _TOO_LONG.search(self.message))
+
+    @property
+    def is_missing_model(self) -> bool:
+        """Return True if the server says that it does not have the model."""
+        return "model_not_found" in self.codes or bool(_NO_MODEL.search(self.message))
 
 
 def read_problem(reply: str) -> Problem:
@@ -144,7 +154,7 @@ def raise_for_status(
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         raise no_key(options, status, key_given)
     if status == HTTPStatus.NOT_FOUND or "model_not_found" in problem.codes:
-        raise NotFoundError(what)
+        raise NotFoundError(what, is_model=problem.is_missing_model)
     if status in _TRANSIENT:
         raise TransientError(what, retry_after(wait, datetime.now(UTC)))
     if status < HTTPStatus.BAD_REQUEST or status == HTTPStatus.METHOD_NOT_ALLOWED:
@@ -189,12 +199,21 @@ def no_key(options: OpenAIOptions, status: int, given: bool) -> LatteError:
     )
 
 
-def no_model(options: OpenAIOptions, model: str, what: str, served: Sequence[str]) -> LatteError:
+def no_model(
+    options: OpenAIOptions, model: str, error: NotFoundError, served: Sequence[str]
+) -> LatteError:
     """Return the error for an unknown model; `served` are the models that the server lists."""
+    if error.is_model and (not served or model in served):
+        does = f"lists {model}, but cannot use it" if served else f"has no model {model}"
+        return LatteError(
+            f"{options.base_url} {does}: {error}",
+            where="describer.model",
+            hint="load the model on the server, or name another model",
+        )
     if not served:
-        return no_address(options, f"{what} (model {model})")
+        return no_address(options, f"{error} (model {model})")
     if model in served:
-        return no_address(options, f"it lists {model}, but does not answer questions: {what}")
+        return no_address(options, f"it lists {model}, but does not answer questions: {error}")
     nearest = get_close_matches(model, served, n=1, cutoff=0.4)
     guess = f'did you mean "{nearest[0]}"? ' if nearest else ""
     return LatteError(

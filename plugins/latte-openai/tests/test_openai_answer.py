@@ -82,13 +82,14 @@ def test_separate_reasoning_is_ignored() -> None:
     assert text_of("a fox", reasoning_content="is it red?") == "a fox"
 
 
-def test_reasoning_without_text_names_max_tokens() -> None:
+def test_reasoning_without_text_names_the_options_that_avoid_it() -> None:
     for found in (
         text_of(None, "length", reasoning_content="is it"),
         text_of("<think>is it", "length"),
     ):
         assert isinstance(found, Refusal)
-        assert "max_tokens" in found.reason
+        assert "raise `max_tokens`" in found.reason
+        assert "`extra_body`" in found.reason
 
 
 @pytest.mark.parametrize(

@@ -222,6 +222,39 @@ def test_unknown_model_gets_suggestion_and_list_of_models(tmp_path: Path, reply:
     assert "qwen3-vl:8b" in str(error.value)
 
 
+@pytest.mark.parametrize("models", [("router/big",), ()])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        wrong(404, code="model_not_found"),
+        wrong(404, 'model "router/big" not found, try pulling it first'),
+        wrong(404, "The model `router/big` does not exist"),
+    ],
+)
+def test_model_that_the_server_lists_but_does_not_find_is_blamed_on_the_model(
+    tmp_path: Path, reply: Reply, models: tuple[str, ...]
+) -> None:
+    with (
+        chat_server(lambda _: reply, models) as server,
+        describer(tmp_path, server.url, model="router/big") as one,
+        pytest.raises(LatteError) as error,
+    ):
+        one.describe(questions(tmp_path, "a"))
+    assert error.value.where == "describer.model"
+    assert "not an OpenAI-compatible address" not in str(error.value)
+    assert "load the model" in str(error.value)
+
+
+def test_path_that_the_server_does_not_find_is_blamed_on_the_address(tmp_path: Path) -> None:
+    with (
+        chat_server(lambda _: wrong(404, "Not Found"), ("m",)) as server,
+        describer(tmp_path, server.url, model="m") as one,
+        pytest.raises(LatteError, match=r"lists m, but does not answer questions") as error,
+    ):
+        one.describe(questions(tmp_path, "a"))
+    assert error.value.where == "describer.base_url"
+
+
 def test_wrong_address_is_reported(tmp_path: Path) -> None:
     with chat_server() as server, describer(tmp_path, server.url.removesuffix("/v1")) as one:
         with pytest.raises(LatteError, match=r"not an OpenAI-compatible address(.|\n)*ends in /v1"):

@@ -113,6 +113,26 @@ def test_failures_and_refusals_lose_no_other_text(place: Path, describe: Describ
     assert files_with(place, KEY) == []
 
 
+def test_failed_requests_are_not_waited_for_after_the_retries(
+    place: Path, describe: Describe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("latte.describe.generate.FIRST_PAUSE", 0.5)
+    monkeypatch.setattr("latte.describe.generate.time.sleep", pauses.append)
+    first: list[str] = []
+
+    def behaviour(asked: Asked) -> Reply:
+        first[:] = first or [asked.content[0]["image_url"]["url"]]
+        return wrong(500) if asked.content[0]["image_url"]["url"] == first[0] else echo(asked)
+
+    with chat_server(behaviour) as server:
+        code, printed = describe(server.url, "concurrency: 1, retries: 0")
+    assert code == 0, printed
+    assert "1 failed" in printed
+    assert pauses == []
+    assert len(server.asked) == len(stored(place))
+
+
 @pytest.mark.parametrize(
     ("reply", "message"),
     [

@@ -29,7 +29,7 @@ def test_a_table_on_stdout_and_the_skipped_on_stderr(latte: Latte) -> None:
     assert said.out.startswith("folder, 1,000 images\nmethod ")
     assert "64.5 ± 0.7" in said.out
     assert "skipped runs/stopped: this run is not finished" in said.err
-    assert "latte run animals.yaml" in said.err
+    assert "finish it: latte run runs/stopped/recipe.yaml" in said.err
 
 
 def test_runs_can_be_named_one_by_one(latte: Latte) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from latte.interfaces import LatteError
+from latte.io.paths import relative
 from latte.report.comparison.comparison import (
     Comparison,
     compare_runs,
@@ -330,7 +331,7 @@ def test_without_a_usable_run_there_is_an_error_that_says_why(tmp_path: Path) ->
     with pytest.raises(LatteError, match="no finished run") as caught:
         compare_runs([tmp_path, tmp_path / "absent"])
     assert "not finished" in str(caught.value)
-    assert "latte run animals.yaml" in str(caught.value)
+    assert f"latte run {relative(tmp_path / 'bad' / 'recipe.yaml')}" in str(caught.value)
     assert "there is no such folder" in str(caught.value)
 
 

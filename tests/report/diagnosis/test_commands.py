@@ -144,7 +144,7 @@ def test_a_run_that_was_stopped_says_what_finishes_it(squares: Path, latte: Latt
     (folder,) = Path("runs").iterdir()
     said = latte("diagnose", folder, code=2)
     assert "this run is not finished" in said.err
-    assert f"latte run {squares}" in said.err
+    assert f"finish it: latte run {folder}/recipe.yaml" in said.err
 
 
 @pytest.mark.parametrize(

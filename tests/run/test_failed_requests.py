@@ -1,0 +1,168 @@
+"""Requests for descriptions that fail, and are sent again by a later run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from latte.describe.bank import DescriptionBank
+from latte.interfaces import LatteError
+from latte.io.paths import relative
+from latte.recipe.load import load_recipe
+from latte.registry.registry import load_registry
+from latte.report.summary import summary_table
+from latte.results.folder import RunFolder
+from latte.run.runner import plan_run
+from tests.helpers.command_line import latte_in_process
+from tests.helpers.recorded import RecordedProgress
+from tests.helpers.scripted_describer import Noting
+from tests.helpers.whole_runs import assert_same_results, run
+from tests.run.test_descriptions_reuse import describer, noting_first
+
+pytestmark = pytest.mark.thorough
+
+LATER = ("train", "evaluate", "report")
+CONTROL = "controls={no-groups: {descriptions: [class, image]}}"
+
+
+@pytest.fixture
+def failed(recipe: Path, noting: Noting, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A finished run without the texts of one image; its requests still fail."""
+    monkeypatch.setenv("FAIL", noting_first(recipe, noting))
+    return run(recipe, describer())[0]
+
+
+def reused(progress: RecordedProgress) -> list[str]:
+    return [line.partition(":")[0] for line in progress.lines if ": reused" in line]
+
+
+def planned(recipe: Path) -> dict[str, tuple[bool, int]]:
+    """Return for each stage of a dry run if it is reused, and how many requests it repeats."""
+    registry = load_registry()
+    loaded = load_recipe(recipe, registry, (describer(),))
+    stages = plan_run(loaded, registry, RecordedProgress(), None)[1]
+    return {one.name: (one.seconds is not None, one.failed) for one in stages}
+
+
+@pytest.mark.usefixtures("failed")
+@pytest.mark.parametrize("command", ["run", "describe"])
+def test_later_run_sends_failed_requests_again_and_trains_with_the_texts(
+    recipe: Path,
+    noting: Noting,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+) -> None:
+    missing = 24 - len(noting.asked)
+    assert missing > 0
+    assert planned(recipe)["describe"] == (False, missing)
+    monkeypatch.delenv("FAIL")
+    latte_in_process(capsys)(command, recipe, "--set", describer(), "--quiet")
+    assert len(noting.asked) == len(set(noting.asked)) == 24
+    folder, results, progress = run(recipe, describer())
+    assert results is not None
+    assert results.failed is None
+    assert "describe" in reused(progress)
+    assert ("train" in reused(progress)) is (command == "run")
+    assert len(noting.asked) == 24
+    monkeypatch.setenv("LATTE_CACHE", str(tmp_path / "other-cache"))
+    whole, _, _ = run(recipe, describer(), output=tmp_path / "other")
+    assert_same_results(folder, whole)
+
+
+def test_requests_that_fail_again_leave_later_stages_reused(
+    recipe: Path, failed: Path, noting: Noting
+) -> None:
+    assert planned(recipe)["train"] == (True, 0)
+    for _ in range(2):
+        folder, results, progress = run(recipe, describer())
+        assert folder == failed
+        assert results is not None
+        assert results.failed is not None
+        assert any(line.startswith("describe: requests failed") for line in progress.lines)
+        assert reused(progress) == ["data", "zero-shot", *LATER]
+        assert len(noting.asked) == 24 - results.failed.count
+
+
+def test_terminal_and_report_name_failed_requests_and_the_command(
+    recipe: Path, failed: Path
+) -> None:
+    _, results, progress = run(recipe, describer())
+    assert results is not None
+    found = results.failed
+    assert found is not None
+    assert 0 < found.count < found.requests == 24
+    assert found.reason.startswith("NonRetryableError: 503")
+    command = f"latte run {relative(failed / 'recipe.yaml')}"
+    (warning,) = (line for line in progress.lines if line.startswith("warning: "))
+    assert f"{found.count} of 24 requests failed, most often with {found.reason}" in warning
+    assert warning.endswith(command)
+    assert command in summary_table(results).splitlines()
+    page = (failed / "report" / "index.html").read_text(encoding="utf-8")
+    assert f"{found.count} of 24 requests for descriptions failed" in page
+    assert command in page
+    assert "Failed requests" in (failed / "model" / "README.md").read_text(encoding="utf-8")
+
+
+def test_refusals_in_place_of_failures_repeat_only_the_report(
+    recipe: Path, failed: Path, noting: Noting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REFUSE", noting_first(recipe, noting))
+    monkeypatch.delenv("FAIL")
+    assert "Failed requests" in (failed / "report" / "index.html").read_text(encoding="utf-8")
+    _, results, progress = run(recipe, describer())
+    assert results is not None
+    assert reused(progress) == ["data", "zero-shot", "train", "evaluate"]
+    assert "Failed requests" not in (failed / "report" / "index.html").read_text(encoding="utf-8")
+    asked = len(noting.asked)
+    assert "describe" in reused(run(recipe, describer())[2])
+    assert len(noting.asked) == asked, "refused requests are not sent again"
+
+
+def test_run_that_is_killed_when_it_saves_added_texts_trains_with_them(
+    recipe: Path, failed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FAIL")
+    save = DescriptionBank.save
+
+    def killed(bank: DescriptionBank, path: Path) -> None:
+        save(bank, path)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DescriptionBank, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(recipe, describer())
+    assert RunFolder(failed).recorded("train") is None
+    assert "train" not in reused(run(recipe, describer())[2])
+
+
+@pytest.mark.usefixtures("noting")
+def test_texts_that_a_control_lacked_repeat_the_control_and_the_report(
+    recipe: Path, noting: Noting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAIL", noting_first(recipe, noting))
+    overrides = (describer(), "descriptions=[class]", CONTROL)
+    run(recipe, *overrides)
+    monkeypatch.delenv("FAIL")
+    folder, _, progress = run(recipe, *overrides)
+    (control,) = (folder / "controls" / "no-groups").iterdir()
+    record = RunFolder(control).finished("describe")
+    assert record is not None
+    assert record.failed is None
+    assert reused(progress)[-2:] == ["data", "zero-shot"], "of the control"
+    assert "report" not in reused(progress)
+
+
+def test_impossible_number_of_failed_requests_is_an_error(failed: Path) -> None:
+    folder = RunFolder(failed)
+    record = folder.finished("describe")
+    assert record is not None
+    assert record.failed is not None
+    state = folder.state.read_text()
+    assert f'"count": {record.failed.count}' in state
+    folder.state.write_text(state.replace(f'"count": {record.failed.count}', '"count": 25'))
+    with pytest.raises(LatteError, match="more requests failed than there are"):
+        folder.finished("describe")
