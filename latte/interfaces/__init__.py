@@ -16,7 +16,13 @@ from latte.interfaces.component import (
     PathText,
 )
 from latte.interfaces.dataset import Dataset, ImageAugmentation, ImageReference, LabelledImage
-from latte.interfaces.descriptions import Describer, DescriptionType, Scope
+from latte.interfaces.descriptions import (
+    CutTexts,
+    Describer,
+    DescriptionType,
+    FailedRequests,
+    Scope,
+)
 from latte.interfaces.errors import LatteError, NonRetryableError, RecipeErrors, did_you_mean
 from latte.interfaces.gate import Gate, GatedText, GateSubject, HeldBack
 from latte.interfaces.guard import Candidate, Evidence, Guard, Verdict
@@ -39,10 +45,8 @@ from latte.interfaces.results import (
     ClassAccuracy,
     ClassifiedImage,
     Confusion,
-    CutTexts,
     Described,
     Evaluation,
-    FailedRequests,
     GalleryEntry,
     Interval,
     LabelFlow,

@@ -1,9 +1,13 @@
-"""Interfaces of describers, which write texts, and of description types, which define questions."""
+"""Interfaces of describers, which write texts, and of description types, which define questions.
+
+Also the numbers of texts that are missing or cut.
+"""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from latte.interfaces.component import Component, OptionsT
@@ -154,3 +158,41 @@ class DescriptionType(Component[OptionsT]):
     def prompts(self, class_name: str) -> Sequence[str]:
         """Return all questions about an image or group (at least one); unused for scope `class`."""
         return (self.prompt(class_name),)
+
+
+@dataclass(frozen=True)
+class CutTexts:
+    """Number of a description's texts whose end the text tower cuts, because they are too long.
+
+    Attributes:
+        texts: Number of distinct texts of the description.
+
+    Example:
+        >>> from latte.api import CutTexts
+        >>> CutTexts("image", texts=900, cut=120).cut
+        120
+    """
+
+    description: str
+    texts: int
+    cut: int
+
+
+@dataclass(frozen=True)
+class FailedRequests:
+    """Number of requests to describers that failed, so that texts are missing.
+
+    Attributes:
+        count: Number of failed requests; refusals do not count.
+        requests: Number of all requests.
+        reason: Most frequent reason.
+
+    Example:
+        >>> from latte.api import FailedRequests
+        >>> FailedRequests(count=2, requests=300, reason="400 Bad Request").count
+        2
+    """
+
+    count: int
+    requests: int
+    reason: str

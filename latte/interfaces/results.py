@@ -11,6 +11,7 @@ from typing import Any
 from latte.interfaces.classifier import Classifier
 from latte.interfaces.component import Component, OptionsT
 from latte.interfaces.dataset import ImageReference
+from latte.interfaces.descriptions import CutTexts, FailedRequests
 from latte.interfaces.gate import HeldBack
 from latte.interfaces.guard import Verdict
 from latte.interfaces.progress import Figures, RunStart, StageEnd
@@ -159,44 +160,6 @@ class Described:
     text: str
     group: tuple[ImageReference, ...] = ()
     others: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class CutTexts:
-    """Number of a description's texts whose end the text tower cuts, because they are too long.
-
-    Attributes:
-        texts: Number of distinct texts of the description.
-
-    Example:
-        >>> from latte.api import CutTexts
-        >>> CutTexts("image", texts=900, cut=120).cut
-        120
-    """
-
-    description: str
-    texts: int
-    cut: int
-
-
-@dataclass(frozen=True)
-class FailedRequests:
-    """Number of requests to describers that failed, so that texts are missing.
-
-    Attributes:
-        count: Number of failed requests; refusals do not count.
-        requests: Number of all requests.
-        reason: Most frequent reason.
-
-    Example:
-        >>> from latte.api import FailedRequests
-        >>> FailedRequests(count=2, requests=300, reason="400 Bad Request").count
-        2
-    """
-
-    count: int
-    requests: int
-    reason: str
 
 
 @dataclass(frozen=True)
