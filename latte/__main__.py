@@ -1,10 +1,13 @@
-"""Entry point of the command `latte`, and of `python -m latte` where the command is not found."""
+"""Entry point of the commands `latte` and `python -m latte`."""
 
 import sys
 
 
 def main() -> None:
-    """Run the command line; Ctrl-C while modules are imported prints one line, as later."""
+    """Run the command line.
+
+    Ctrl-C during the import of modules prints one line, not a traceback.
+    """
     try:
         from latte.cli.main import main as run
 

@@ -129,7 +129,8 @@ def compare(
 def _published(against: Path, runs: Sequence[Path]) -> Path:
     """Return the file of published numbers that `--against` names.
 
-    Raises `LatteError` if there is none; for a folder, it names the command that compares runs.
+    Raises `LatteError` if the file does not exist. If `against` is a folder, the hint of the error
+    is the command that compares run folders.
     """
     from latte.recipe.shipped import find_file
 

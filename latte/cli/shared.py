@@ -254,9 +254,10 @@ def refuse_several_processes(command: str) -> None:
 
 
 def refuse_under_torchrun(what: str, hint: str) -> None:
-    """Raise `LatteError` with `hint` if torchrun started several processes; `what` is for one.
+    """Raise `LatteError` with `hint` if torchrun started several processes.
 
-    Only the main process prints the error; the others exit silently with the same code.
+    `what` is the command or option that needs only one process. Only the main process prints the
+    error; the others exit silently with the same code.
     """
     start = start_of(os.environ)
     if start is None:

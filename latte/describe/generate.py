@@ -115,11 +115,11 @@ def generate(
     again only if `ask_again` is true; failed requests are sent again by the next run. The processes
     of one run divide the requests among themselves, and each returns all answers.
 
-    Raises `LatteError` if too many requests fail in a row, or if no request got a text. If
-    `is_retry` is true (an earlier run ended with failed requests), too many failures in a row end
-    the requests, but not the run. For a shard, or if `plan.needs_text` is False, one refusal is
-    enough instead of a text. Exceptions of the types `BUGS` count as failures, but if `MOST_BUGS`
-    of them occur before the first answer, the last one is raised unchanged.
+    Raises `LatteError` if too many requests fail in a row. If `is_retry` is true (an earlier run
+    ended with failed requests), no more requests are sent then, but there is no error. Also raises
+    `LatteError` if no request has a text. For a shard, or if `plan.needs_text` is False, a refusal
+    counts as a text here. Exceptions of the types `BUGS` count as failures. But if `MOST_BUGS` of
+    them occur before the first answer, the last one is raised unchanged.
     """
     store.refresh()
     rows: Sequence[int] = range(len(plan))

@@ -52,7 +52,7 @@ class Exported:
 
 
 def refuse_occupied(folder: Path) -> None:
-    """Raise `LatteError` if `folder` cannot be created, and is not an empty folder."""
+    """Raise `LatteError` if `folder` cannot be written, or exists and is not an empty folder."""
     refuse_read_only(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         hint = "remove it, or give another --output"

@@ -272,10 +272,11 @@ class RunResults:
         metrics: Lines of `metrics.jsonl`; the key `event` is `step` or `epoch`.
         evaluations: Evaluations of zero-shot CLIP, the adapted model, then control runs; empty if
             the dataset has no evaluation split. The evaluation `candidate` shows an adapted model
-            that the guard did not accept in full. If a run has a posterior (class probabilities of
-            training images), its evaluations with the suffix `OWN_IMAGES` compare it and zero-shot
-            CLIP on test images that are also training images. Its evaluations without the suffix
-            use the other test images, or all if there are no others or there is a `candidate`.
+            that the guard did not accept in full. A run with a posterior (class probabilities of
+            training images) may have evaluations whose names end with `OWN_IMAGES`. These compare
+            the posterior and zero-shot CLIP on test images that are also training images. The
+            evaluations `zero-shot` and `adapted` then use only the other test images. They use all
+            test images if there are no others, or if there is a `candidate`.
         gallery: Random sample of the training images, chosen with the run's seed.
         pseudo_label_counts: Two numbers of training images per class, in label order: images with
             this zero-shot label, and images with this adapted label.

@@ -130,8 +130,8 @@ def propose(
 ) -> Proposal:
     """Look at the images, choose a method, and write the recipe with a reason for each choice.
 
-    Errors have the names in `arguments`. Raises `LatteError` if the recipe file exists and has been
-    edited.
+    Error messages use the argument names in `arguments`. Raises `LatteError` if the recipe file
+    exists and has been edited.
     """
     from latte.backbone.source import check_model
 

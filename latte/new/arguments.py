@@ -32,7 +32,7 @@ class Arguments:
 
     @contextmanager
     def replacing_keys(self) -> Iterator[None]:
-        """Name the arguments in place of keys of a recipe, in errors that the block raises."""
+        """Replace recipe keys by argument names in each `LatteError` that the block raises."""
         try:
             yield
         except LatteError as error:
@@ -80,9 +80,10 @@ def file_or_names(classes: str | PathLike[str] | None) -> Path | tuple[str, ...]
 
 
 def given_classes(value: object) -> Path | tuple[str, ...] | None:
-    """Return class names, the path of a file with them, or None, as a Python call gives them.
+    """Convert the argument `classes` of a Python function.
 
-    An iterator is read once. Raises `LatteError` for a set and for any other value.
+    Returns class names, the path of a file with them, or None. Raises `LatteError` for a set,
+    because its order varies, and for values of other types.
     """
     if value is None or isinstance(value, str | PathLike):
         return file_or_names(value)

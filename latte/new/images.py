@@ -110,8 +110,8 @@ def look_at(
     """Return facts about a folder, about `SAMPLE` of its images, and about the class names.
 
     If `classes` is None, the class names are the names of the sub-folders of `root`, or of
-    `evaluation` if only `evaluation` has two or more sub-folders. Errors have the names in
-    `arguments`.
+    `evaluation` if only `evaluation` has two or more sub-folders. Error messages use the
+    argument names in `arguments`.
     """
     existing_folder(root.absolute(), arguments.images)
     if isinstance(classes, Path):
@@ -150,7 +150,10 @@ def look_at(
 
 
 def _check_class_file(path: Path, arguments: Arguments) -> None:
-    """Raise `LatteError` if there is no such file; `path` may also be meant as one class name."""
+    """Raise `LatteError` if the file `path` does not exist.
+
+    If `path` looks like a single class name, the hint shows how to list class names.
+    """
     try:
         existing_file(path.absolute(), arguments.classes)
     except LatteError as error:

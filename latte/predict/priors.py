@@ -100,10 +100,10 @@ def shares_line(priors: Tensor, class_names: Sequence[str], most: int = 5) -> st
 
 
 def use_of_priors(images: int, own: int) -> str | None:
-    """Return a line if the priors did not apply to all `images`, else None.
+    """Return a line if the priors were not used for all images, else None.
 
-    They do not apply to the `own` images whose predictions have the source `own`: these are labels
-    from a person, or from the run's posterior, which depends on all training images together.
+    `own` of the `images` are training images with labels from a person or from the run's posterior.
+    Priors do not change these labels.
     """
     if not own:
         return None

@@ -228,7 +228,7 @@ def _kept(evaluations: Sequence[Evaluation], after: Evaluation) -> Headline:
 def _at_chance(before: Evaluation, after: Evaluation) -> str:
     """Return a warning if no accuracy is measurably above 1 / number of classes, else `""`.
 
-    There is no warning if not even an accuracy of 100 % would be measurably above it.
+    There is no warning if the images are so few that 100 % would not be measurably above it either.
     """
     classes, images = len(before.classes), before.images
     highest = images / (images + _WILSON)

@@ -71,10 +71,10 @@ def write_sheet(
     If `teaches` is true, the answers become training labels; else they measure the gain.
     `picture(index, side)` returns an image as a JPEG. Call `refuse_existing` first.
 
-    Return both paths, and the number of images that cannot be shown. These are not on the sheet.
-    `answers.csv` ends with them, and already has the answer `cannot tell` for each: a gap would end
-    the estimate, and it would be biased if it ignored them. Raises `LatteError` if no image can be
-    shown.
+    Return both paths, and the number of images that cannot be shown. These images are not on the
+    sheet. They are in the last rows of `answers.csv`, with the answer `cannot tell`, because the
+    estimate uses only answers before the first unanswered image. Raises `LatteError` if no image
+    can be shown.
     """
     queue: QueueName = "balanced" if teaches else "evidence"
     questions = review.upcoming(count, queue)

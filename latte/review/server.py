@@ -159,9 +159,10 @@ class _Server:
         self._review.answer(keys, given.kind, label, given.queue, others)
 
     def _standing(self, queue: QueueName) -> Standing:
-        """Return the state of a queue; next images that cannot be shown are answered `unsure`.
+        """Return the state of a queue, with its next question.
 
-        If these are too many in a row, they get no answer, and there is no question.
+        Before it, each image that cannot be shown gets the answer `unsure`. But if none of the next
+        `_MOST_GONE` images can be shown, they get no answer, and the state has no question.
         """
         now = self._review.standing(queue)
         if now.question is None or self._review.queues[queue].is_sheet or self._shows(now.question):

@@ -56,7 +56,7 @@ class Job:
         return None if record is None or record.failed else record
 
     def unchanged(self, stage: str) -> StageRecord | None:
-        """Return the record of a stage whose inputs have not changed; requests may have failed."""
+        """Return the record of a stage if its inputs are unchanged, even if requests failed."""
         record = self.workspace.folder.finished(stage)
         if record is None or record.fingerprint != self.fingerprints[stage]:
             return None
@@ -132,9 +132,10 @@ def _describe(job: Job) -> Sequence[Path]:
 
 
 def _forget_outdated(job: Job, bank: DescriptionBank, *, is_same_failure: bool) -> None:
-    """Delete the records of stages that used other texts than `bank`, before it is saved.
+    """Delete the records of stages that become outdated when `bank` is saved.
 
-    If the texts are the same, only a report of other failed requests is outdated.
+    If its texts differ from the saved texts, these are `train` and all later stages. If only the
+    failed requests differ, only `report` is outdated.
     """
     if not load_bank(job.workspace, job.images).has_same_texts(bank):
         job.workspace.progress.say("describe: texts were added, so later stages must be done again")

@@ -198,7 +198,7 @@ def saved_recipe(run: FinishedRun, registry: Registry, overrides: Sequence[str] 
 
 @contextmanager
 def naming_repair() -> Iterator[None]:
-    """Add to errors about missing images of a finished run how to repair the run."""
+    """Set the hint of errors about missing images: how to repair the finished run."""
     try:
         yield
     except MissingPathError as error:

@@ -97,7 +97,10 @@ class LoggingReporter(Reporter[OptionsT]):
         self._close(failed=True)
 
     def _is_logged(self, values: Mapping[str, float], folder: Path) -> bool:
-        """Return True if a log has the summary `values`; all loggers write names as plain text."""
+        """Return True if the summary `values` is already in a log file.
+
+        All loggers write the names of metrics as plain text, so the files are searched for them.
+        """
         names = [name.encode() for name in values]
         contents = (path.read_bytes() for path in self.files(folder))
         return any(name in content for content in contents for name in names)
