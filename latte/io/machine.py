@@ -58,7 +58,7 @@ def machine_error(error: BaseException) -> LatteError | None:
         seen.add(id(one))
         if found := _explained(one):
             return found
-        one = one.__cause__ or one.__context__
+        one = one.__cause__ or (None if one.__suppress_context__ else one.__context__)
     return None
 
 

@@ -49,11 +49,14 @@ def existing_folder(path: Path, where: str) -> Path:
 def given_path(value: object, argument: str) -> Path:
     """Return a path that is given as text or `os.PathLike`, with `~` replaced by the home folder.
 
-    Raises `LatteError` that names the `argument` for any other value and for an empty text.
+    Raises `LatteError` that names the `argument` for any other value, for an empty text, and for a
+    text with a null character.
     """
-    if isinstance(value, str | os.PathLike) and os.fspath(value):
+    if isinstance(value, str | os.PathLike) and os.fspath(value) and "\0" not in str(value):
         return Path(os.path.expanduser(value))  # noqa: PTH111 - keeps the ~ of an unknown user
-    what = "an empty path" if value == "" else f"{type(value).__name__} is no path"
+    what = (
+        f"{value!r} is no path" if isinstance(value, str) else f"{type(value).__name__} is no path"
+    )
     raise LatteError(what, where=argument, hint="give one path, as text or as a pathlib.Path")
 
 

@@ -66,14 +66,16 @@ PYTHON = Arguments(
 )
 
 
-def file_or_names(classes: str | PathLike[str] | None) -> Path | tuple[str, ...] | None:
+def file_or_names(
+    classes: str | PathLike[str] | None, argument: str = "--classes"
+) -> Path | tuple[str, ...] | None:
     """Return the path of a file with class names, or the names in a text such as `cat,dog`.
 
-    A text with a comma is a path only if this path exists.
+    A text with a comma is a path only if this path exists. Errors name the `argument`.
     """
     if classes is None:
         return None
-    path = given_path(classes, "classes")
+    path = given_path(classes, argument)
     if not isinstance(classes, str) or "," not in classes or exists(path):
         return path
     return tuple(name.strip() for name in classes.split(",") if name.strip())
@@ -86,7 +88,7 @@ def given_classes(value: object) -> Path | tuple[str, ...] | None:
     because its order varies, and for values of other types.
     """
     if value is None or isinstance(value, str | PathLike):
-        return file_or_names(value)
+        return file_or_names(value, "classes")
     if not isinstance(value, Iterable):
         what = f"{type(value).__name__} is no list of class names"
         raise LatteError(what, where="classes", hint=_LIST)

@@ -115,7 +115,7 @@ class FinishedRun:
                 raise ValueError("its recipe is no path")
             if found.limit is not None and found.limit < 1:
                 raise ValueError("its limit is no number of images")
-        if from_run is None:
+        if from_run is None or exists(Path(found.recipe)):
             return found
         moved = Path(os.path.normpath(self.folder.path / from_run))
         if exists(moved) or not is_folder(Path(found.recipe).parent):

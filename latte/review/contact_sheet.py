@@ -6,9 +6,12 @@ import base64
 import csv
 import io
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from PIL import Image
 
 from latte.data.images import CheckedImage, open_image
 from latte.interfaces import ImageReference, LatteError
@@ -29,16 +32,23 @@ def picture_of(
     """Return a function `picture(index, side)` that returns the image `ids[index]` as a JPEG.
 
     The JPEG's longer side has at most `side` pixels. `keys` are the content keys of `ids`, and
-    `images` are the images that the dataset has now. The function raises `LatteError` if the image
-    is not one of them, has changed, or cannot be read.
+    `images` are the images that the dataset has now. If the image is not one of them, has changed,
+    or cannot be read, a copy with the same content key is shown. The function raises `LatteError`
+    if there is no such copy.
     """
     found = {image.id: image for image in images}
 
+    def opened(row: int, side: int) -> Image.Image:
+        copies = (one for one, key in zip(ids, keys, strict=True) if key == keys[row])
+        for name in chain([ids[row]], copies):
+            if name in found:
+                with suppress(LatteError):
+                    return open_image(CheckedImage(found[name], keys[row]), at_least=side)
+        what = "this image has changed, cannot be read, or is not in the dataset any more"
+        raise LatteError(what, where=ids[row])
+
     def picture(row: int, side: int) -> bytes:
-        reference = found.get(ids[row])
-        if reference is None:
-            raise LatteError("the dataset no longer has this image", where=ids[row])
-        image = open_image(CheckedImage(reference, keys[row]), at_least=side)
+        image = opened(row, side)
         image.thumbnail((side, side))
         # A new JPEG has none of the original's metadata, such as the place where a photo was taken.
         buffer = io.BytesIO()
@@ -72,9 +82,9 @@ def write_sheet(
     `picture(index, side)` returns an image as a JPEG. Call `refuse_existing` first.
 
     Return both paths, and the number of images that cannot be shown. These images are not on the
-    sheet. They are in the last rows of `answers.csv`, with the answer `cannot tell`, because the
-    estimate uses only answers before the first unanswered image. Raises `LatteError` if no image
-    can be shown.
+    sheet. If the answers measure the gain, they are in the last rows of `answers.csv`, with the
+    answer `cannot tell`, because the estimate uses only answers before the first unanswered image.
+    Raises `LatteError` if no image can be shown.
     """
     queue: QueueName = "balanced" if teaches else "evidence"
     questions = review.upcoming(count, queue)
@@ -114,7 +124,7 @@ def write_sheet(
     writer.writerow(("image", "label", "use"))
     use = review.queues[queue].use
     writer.writerows((card["image"], "", use) for card in cards)
-    writer.writerows((image, UNSURE, use) for image in gone)
+    writer.writerows((image, UNSURE, use) for image in gone if not teaches)
     write_text(table, text.getvalue())
     return page, table, len(gone)
 

@@ -164,12 +164,12 @@ def not_shown(images: int) -> str:
         return ""
     if images == 1:
         return (
-            "1 image has changed since this run, is gone or cannot be read: it is not asked about, "
-            "and counts as “cannot tell”."
+            "1 image has changed since this run, is gone or cannot be read: it is not asked about. "
+            "In the estimate of the gain, it counts as “cannot tell”."
         )
     return (
         f"{images:,} images have changed since this run, are gone or cannot be read: they are not "
-        "asked about, and count as “cannot tell”."
+        "asked about. In the estimate of the gain, they count as “cannot tell”."
     )
 
 

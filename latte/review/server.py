@@ -86,7 +86,7 @@ class _Server:
         self._review = review
         self._picture = picture
         self._large = lru_cache(maxsize=4)(lambda row: picture(row, _LARGE))
-        self._gone = 0
+        self._gone = set[str]()
         self._lock = threading.Lock()
         self._keys = {one.row: one.key for one in review.population.images}
 
@@ -159,20 +159,25 @@ class _Server:
         self._review.answer(keys, given.kind, label, given.queue, others)
 
     def _standing(self, queue: QueueName) -> Standing:
-        """Return the state of a queue, with its next question.
+        """Return the state of a queue, with the next question about an image that can be shown.
 
-        Before it, each image that cannot be shown gets the answer `unsure`. But if none of the next
+        In a queue that measures the gain, the images before it get the answer `unsure`, because the
+        estimate uses only answers before the first unanswered image. If none of the next
         `_MOST_GONE` images can be shown, they get no answer, and the state has no question.
         """
-        now = self._review.standing(queue)
-        if now.question is None or self._review.queues[queue].is_sheet or self._shows(now.question):
+        now, asks = self._review.standing(queue), self._review.queues[queue]
+        if now.question is None or asks.is_sheet or self._shows(now.question):
             return now
-        asked = self._review.upcoming(_MOST_GONE, queue)
+        upcoming = self._review.upcoming(_MOST_GONE + len(self._gone), queue)
+        asked = [one for one in upcoming if one.images[0].key not in self._gone]
         gone = [*takewhile(lambda one: not self._shows(one), asked)]
-        if len(gone) == _MOST_GONE:
+        if len(gone) == len(asked):
             return replace(now, question=None)
-        self._review.answer([one.images[0].key for one in gone], "unsure", None, queue)
-        self._gone += len(gone)
+        keys = [one.images[0].key for one in gone]
+        self._gone |= {*keys}
+        if asks.use == "teaching":
+            return replace(now, question=asked[len(gone)])
+        self._review.answer(keys, "unsure", None, queue)
         return self._review.standing(queue)
 
     def _shows(self, question: Question) -> bool:
@@ -183,7 +188,7 @@ class _Server:
         return True
 
     def _state(self, queue: QueueName) -> Mapping[str, Any]:
-        now, note = self._standing(queue), not_shown(self._gone)
+        now, note = self._standing(queue), not_shown(len(self._gone))
         if now.question is None and now.left:
             command = self._review.run.repeat_command
             note = f"The images have changed since this run. Make the run again: {command}"

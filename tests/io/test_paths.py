@@ -46,7 +46,7 @@ def test_file_in_place_of_a_folder_is_an_error_with_a_hint(tmp_path: Path) -> No
         assert caught.value.hint == hint
 
 
-@pytest.mark.parametrize("value", [None, 3, ["photos"], b"photos", ""])
+@pytest.mark.parametrize("value", [None, 3, ["photos"], b"photos", "", "a\0b"])
 def test_a_value_that_is_no_path_is_an_error_that_names_the_argument(value: object) -> None:
     with pytest.raises(LatteError, match="path") as caught:
         given_path(value, "images")

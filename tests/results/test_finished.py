@@ -135,3 +135,5 @@ def test_the_recipe_of_a_moved_run_is_where_it_moved(tmp_path: Path) -> None:
     assert recipe(run, old) == str(old)
     new.touch()
     assert recipe(run, old) == str(new)
+    old.touch()  # the run was moved alone, and `new` is another recipe
+    assert recipe(run, old) == str(old)

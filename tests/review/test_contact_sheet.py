@@ -115,14 +115,15 @@ def test_an_image_that_cannot_be_shown_is_not_asked_and_leaves_no_gap(
 
 
 def test_a_picture_shows_the_content_of_the_run_or_nothing(tmp_path: Path) -> None:
-    names = ["same.jpg", "other.jpg", "gone.jpg"]
-    for row, name in enumerate(names):
+    names = ["same.jpg", "other.jpg", "gone.jpg", "gone copy.jpg"]
+    for name, row in zip(names, (0, 1, 2, 0), strict=True):
         (tmp_path / name).write_bytes(square(row))
     keys = [digest((tmp_path / name).read_bytes()) for name in names]
     (tmp_path / "other.jpg").write_bytes(square(0))
     images = [ImageReference(name, tmp_path / name) for name in names[:2]]
     picture = picture_of(names, keys, images)
-    assert Image.open(io.BytesIO(picture(0, 32))).size == (32, 24)
+    for row in (0, 3):
+        assert Image.open(io.BytesIO(picture(row, 32))).size == (32, 24)
     for row in (1, 2):
         with pytest.raises(LatteError):
             picture(row, 32)
@@ -155,6 +156,17 @@ def test_a_sheet_for_teaching_asks_about_images_that_teach(review: Review, tmp_p
     assert "leave no gap" not in page.read_text()
     fill(table, review, 12)
     assert [one.use for one in import_answers(review, table)] == ["teaching"] * 12
+
+
+def test_a_sheet_for_teaching_leaves_out_images_that_cannot_be_shown(
+    review: Review, tmp_path: Path
+) -> None:
+    first, *others = (one.images[0].row for one in review.upcoming(3, "balanced"))
+    sheet = tmp_path / "sheet"
+    _, table, gone = write_sheet(review, 3, without(first), sheet, teaches=True)
+    assert gone == 1
+    rows = list(csv.DictReader(io.StringIO(table.read_text())))
+    assert [row["image"] for row in rows] == [f"{row}.jpg" for row in others]
 
 
 def test_teach_needs_a_sheet_of_a_single_run(

@@ -174,8 +174,23 @@ def test_images_that_cannot_be_shown_are_not_asked_about(tmp_path: Path) -> None
     }
 
 
-def test_a_changed_folder_ends_the_task_without_answers(tmp_path: Path) -> None:
+def test_images_that_cannot_be_shown_get_no_answer_that_teaches(tmp_path: Path) -> None:
     review = made_up_review(tmp_path, NAMES)
+    first, second, third, *_ = (one.images[0] for one in review.upcoming(3, "uncertain"))
+    with served(review, without(first.row, third.row)) as url:
+        page = Client(url)
+        state = json.loads(page("GET", f"/{TOKEN}/question?queue=uncertain")[1])
+        assert state["question"]["rows"] == [second.row]
+        assert review.answers() == {}
+        _, body = page.answer(rows=[second.row], kind="none", queue="uncertain")
+    assert json.loads(body)["question"]["rows"] not in ([first.row], [second.row], [third.row])
+    assert json.loads(body)["note"].startswith("2 images have changed since this run")
+    assert [*review.answers()] == [second.key]
+
+
+@pytest.mark.parametrize("images", [8, 200])
+def test_a_changed_folder_ends_the_task_without_answers(tmp_path: Path, images: int) -> None:
+    review = made_up_review(tmp_path, NAMES, images)
     with served(review, without(*range(200))) as url:
         state = json.loads(Client(url)("GET", f"/{TOKEN}/question")[1])
     assert state["question"] is None
