@@ -8,6 +8,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
@@ -112,14 +113,15 @@ def generate(
     """Answer every request of `plan`, or of its `shard`, from `store` or by asking `describer`.
 
     The answers of each batch are on disk before the next batch is sent. Refused requests are sent
-    again only if `ask_again` is true; failed requests are sent again by the next run. The processes
-    of one run divide the requests among themselves, and each returns all answers.
+    again only if `ask_again` is true. Requests that failed in an earlier run are sent last. The
+    processes of one run divide the requests among themselves, and each returns all answers.
 
-    Raises `LatteError` if too many requests fail in a row. If `is_retry` is true (an earlier run
-    ended with failed requests), no more requests are sent then, but there is no error. Also raises
-    `LatteError` if no request has a text. For a shard, or if `plan.needs_text` is False, a refusal
-    counts as a text here. Exceptions of the types `BUGS` count as failures. But if `MOST_BUGS` of
-    them occur before the first answer, the last one is raised unchanged.
+    Raises `LatteError` if the describer does, or if too many new requests fail in a row. Also
+    raises `LatteError` if no request has a text. For a shard, or if `plan.needs_text` is False, a
+    refusal counts as a text here. Exceptions of the types `BUGS` count as failures. But if
+    `MOST_BUGS` of them occur before the first answer, the last one is raised unchanged. If
+    `is_retry` is true (an earlier run finished with failed requests), a `LatteError` of the
+    describer is printed, and ends only the requests.
     """
     store.refresh()
     rows: Sequence[int] = range(len(plan))
@@ -203,6 +205,8 @@ class _Pass:
         missing = array("i", (row for row in rows if self._needs_asking(row)))
         if not missing:
             return 0
+        known = {row for row in missing if self._has_failed(row)}
+        missing = array("i", chain((row for row in missing if row not in known), sorted(known)))
         written = refused = failed = in_a_row = 0
         done, size = len(rows) - len(missing), self.describer.batch_size
         with self.progress.task("describe", len(rows), "texts", done=done) as task:
@@ -211,18 +215,23 @@ class _Pass:
                 self.store.prepare()
                 self.store.refresh()
                 asked = [row for row in batch if self._needs_asking(row)]
-                answers = self._ask(task, asked, [self.plan.request(row) for row in asked])
-                for answer in answers:
+                try:
+                    answers = self._ask(task, asked, [self.plan.request(row) for row in asked])
+                except LatteError as error:
+                    if not self.is_retry:
+                        raise
+                    self.progress.say(f"warning: {error}")
+                    break
+                for row, answer in zip(asked, answers, strict=True):
                     has_failed = answer.text is None and not answer.refused
                     written += answer.text is not None
                     refused += answer.refused
                     failed += has_failed
-                    in_a_row = in_a_row + 1 if has_failed else 0
+                    if row not in known:
+                        in_a_row = in_a_row + 1 if has_failed else 0
                 counts = {"refused": refused, "failed": failed}
                 shown = {name: count for name, count in counts.items() if count}
                 task.advance(len(batch), **{**self.describer.counters, **shown})
-                if in_a_row >= GIVE_UP_AFTER and self.is_retry:
-                    break
                 if in_a_row >= GIVE_UP_AFTER:
                     raise LatteError(
                         f"the describer failed on {in_a_row} requests in a row, "
@@ -238,6 +247,10 @@ class _Pass:
         if self.store.get(key) is not None:
             return False
         return self.ask_again or self.store.refusal(key) is None
+
+    def _has_failed(self, row: int) -> bool:
+        key = self.plan.key(row)
+        return self.store.failure(key) is not None and self.store.refusal(key) is None
 
     def _ask(
         self, task: ProgressTask, rows: Sequence[int], requests: Sequence[Any]

@@ -248,19 +248,29 @@ def test_generate_gives_up_after_many_failures_in_a_row(tmp_path: Path) -> None:
     assert len(DescriptionStore(tmp_path)) == good
 
 
-def test_many_failures_in_a_row_do_not_stop_a_retry(tmp_path: Path) -> None:
-    """A finished run with many permanent failures must stay usable."""
+def test_failed_requests_are_sent_last_and_do_not_end_a_later_run(tmp_path: Path) -> None:
+    """A set with many permanent failures, and failures of an outage, must stay usable."""
     images = 4 * GIVE_UP_AFTER
-    failing = failing_on(*(f"hash{i}" for i in range(0, images, 2)))
-    first = run(tmp_path, ScriptedDescriber(failing, batch_size=1), images=images)
-    assert first.failed == images / 2
-    describer = ScriptedDescriber(failing, batch_size=1)
-    again = run(tmp_path, describer, images=images, is_retry=True)
-    assert (again.texts, again.failed) == (first.texts, first.failed)
-    assert len(set(describer.asked)) == 0
-    assert len(describer.batches) == GIVE_UP_AFTER * ATTEMPTS
-    with pytest.raises(LatteError, match="in a row"):
-        run(tmp_path, describer, images=images)
+    failing = [f"hash{i}" for i in range(0, images, 2)]
+    first = run(tmp_path, ScriptedDescriber(failing_on(*failing)), images=images)
+    assert first.failed == len(failing)
+    describer = ScriptedDescriber(failing_on(*failing[:-1]))
+    again = run(tmp_path, describer, images=images + 1)
+    assert describer.asked == [f"What? hash{images}", f"What? {failing[-1]}"]
+    assert again.failed == len(failing) - 1
+
+
+def test_error_of_the_describer_in_a_retry_is_a_warning(tmp_path: Path) -> None:
+    """A finished run must stay usable if the server no longer exists."""
+
+    def no_server(request: DescribeRequest) -> str:
+        raise LatteError("no server answers")
+
+    first = run(tmp_path, ScriptedDescriber(failing_on("hash1")), images=3)
+    again = run(tmp_path, ScriptedDescriber(no_server), images=3, is_retry=True)
+    assert (again.texts, again.failed) == (first.texts, 1)
+    with pytest.raises(LatteError, match="no server answers"):
+        run(tmp_path, ScriptedDescriber(no_server), images=3)
 
 
 def test_most_frequent_reason_of_failures_is_returned(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_old_record_without_refused_field_is_asked_again(
     assert DescriptionStore(tmp_path).failure(key_of(0, 2)) == "empty"
     describer = ScriptedDescriber()
     assert run(tmp_path, describer, images=2).generated == 2
-    assert describer.asked == ["What? hash0", "What? hash1"]
+    assert describer.asked == ["What? hash1", "What? hash0"]  # the failed one last
 
 
 def test_only_refusals_raise_an_error_that_names_ask_again(tmp_path: Path) -> None:
