@@ -99,10 +99,10 @@ def test_terminal_and_report_name_failed_requests_and_the_command(
     (warning,) = (line for line in progress.lines if line.startswith("warning: "))
     assert f"{found.count} of 24 requests failed, most often with {found.reason}" in warning
     assert warning.endswith(command)
-    assert command in summary_table(results).splitlines()
+    assert command in summary_table(results, relative(failed)).splitlines()
     page = (failed / "report" / "index.html").read_text(encoding="utf-8")
     assert f"{found.count} of 24 requests for descriptions failed" in page
-    assert command in page
+    assert f"To send them again: latte run {failed.name}/recipe.yaml</p>" in page
     assert "Failed requests" in (failed / "model" / "README.md").read_text(encoding="utf-8")
 
 
