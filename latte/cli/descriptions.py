@@ -65,7 +65,7 @@ def describe(
         progress.say(f"started by torchrun: this process takes shard {share}")
     registry = load_registry()
     loaded = load_recipe_or_saved(recipe, registry, set_ or ())
-    refuse_unready(loaded, registry, until="describe", limit=limit)
+    refuse_unready(loaded, registry, until="describe", limit=limit, writes=not dry_run)
     if dry_run:
         from latte.interfaces.settings import Budget
         from latte.run.planned_questions import plan_questions

@@ -143,7 +143,7 @@ def answers_note(results: RunResults) -> str | None:
     return " ".join(filter(None, known)) or None
 
 
-def failed_advice(results: RunResults) -> tuple[str, ...]:
+def failed_advice(results: RunResults, run: str) -> tuple[str, ...]:
     """Return a sentence on failed requests and the command that sends them again, or nothing."""
     found = results.failed
     if found is None:
@@ -151,7 +151,7 @@ def failed_advice(results: RunResults) -> tuple[str, ...]:
     return (
         f"{count(found.count)} of {count(found.requests)} requests for descriptions failed, most "
         f"often with “{one_line(found.reason)}”. To send them again:",
-        FinishedRun(RunFolder(results.folder)).repeat_command,
+        _repeat_command(results, run),
     )
 
 
@@ -358,6 +358,13 @@ def _adapted(verdict: Verdict) -> str:
     return "Adapted" if verdict.strength == 1 else f"Adapted in part: {mixed}"
 
 
+def _repeat_command(results: RunResults, run: str, *options: str) -> str:
+    saved = RunFolder(results.folder)
+    found = FinishedRun(saved).source.limit if saved.source.is_file() else None
+    limit = ("--limit", str(found)) if found else ()
+    return shlex.join(["latte", "run", f"{run}/recipe.yaml", *options, *limit])
+
+
 def _guard_words(results: RunResults, run: str) -> VerdictWords:
     verdict = results.verdict
     if verdict is None:
@@ -366,10 +373,7 @@ def _guard_words(results: RunResults, run: str) -> VerdictWords:
     reason = reason[0].upper() + reason[1:] + "."
     sure, adapted, whole = _probability(verdict), _adapted(verdict), verdict.strength == 1
     use = f"latte predict {shlex.quote(run)} IMAGES --candidate"
-    saved = RunFolder(results.folder)
-    limit = FinishedRun(saved).source.limit if saved.source.is_file() else None
-    again = f"latte run {shlex.quote(f'{run}/recipe.yaml')} --set guard=null"
-    again += f" --limit {limit}" if limit else ""
+    again = _repeat_command(results, run, "--set", "guard=null")
     unguarded = ("To adapt without the guard", again)
     unmixed = ("To use the candidate, which is the adapted model without mixing", use)
     commands = () if whole else (unmixed, unguarded)

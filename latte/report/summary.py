@@ -44,7 +44,7 @@ def summary_table(results: RunResults, run: str | None = None) -> str:
         f"{absent}. {advice}" if absent else None,
     )
     lines += map(one_line, commands if absent else ())  # not wrapped, to be copied
-    failed, *again = sentences.failed_advice(results) or (None,)
+    failed, *again = sentences.failed_advice(results, folder) or (None,)
     lines += _paragraphs(failed)
     lines += map(one_line, again)
     lines += _paragraphs(

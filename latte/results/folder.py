@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from itertools import chain, count
 from pathlib import Path
 
 from latte import distributed
@@ -124,8 +125,9 @@ class RunFolder:
     def move_aside(self, *, wanted: bool) -> None:
         """Move the finished run to the folder `RUN.previous`, and replace an earlier run there.
 
-        A person's answers and own files in `RUN.previous` stay there. Does nothing if `wanted` is
-        false, except to finish an earlier move that was interrupted.
+        A person's answers and own files in `RUN.previous` stay there, as `notes.txt.1` if the run
+        has a `notes.txt`, too. Does nothing if `wanted` is false, except to finish an earlier move
+        that was interrupted.
         """
         moving = self.path.with_name(f"{self.path.name}.moving")
         if not (wanted or moving.exists()):
@@ -134,10 +136,10 @@ class RunFolder:
         for path in self.path.iterdir():
             if path.name not in _KEPT:
                 path.rename(moving / path.name)
-        for path in [*self.previous.iterdir()] if self.previous.exists() else []:
-            own = path.name == self.review.name or path.name not in _written()
-            if own and not (moving / path.name).exists():
-                path.rename(moving / path.name)
+        left = self.previous.iterdir() if self.previous.exists() else ()
+        for path in sorted(left, reverse=True):  # notes.txt.1 before notes.txt, which becomes .2
+            if path.name == self.review.name or path.name not in _written():
+                path.rename(_free(moving / path.name))
         shutil.rmtree(self.previous, ignore_errors=True)
         moving.rename(self.previous)
 
@@ -285,6 +287,12 @@ class RunFolder:
                 if not record[name]:
                     del record[name]
         write_json(self.state, plain)
+
+
+def _free(path: Path) -> Path:
+    """Return `path`, with the suffix `.1`, `.2` or a later number if it exists."""
+    names = (path.with_name(f"{path.name}.{number}") for number in count(1))
+    return next(one for one in chain([path], names) if not os.path.lexists(one))
 
 
 def _written() -> frozenset[str]:

@@ -20,19 +20,24 @@ from latte.run.workspace import run_folder, unloaded, unloaded_dataset
 
 
 def refuse_unready(
-    recipe: Recipe, registry: Registry, *, until: str = STAGES[-1], limit: int | None = None
+    recipe: Recipe,
+    registry: Registry,
+    *,
+    until: str = STAGES[-1],
+    limit: int | None = None,
+    writes: bool = True,
 ) -> None:
     """Raise `LatteError` if a run cannot find its images, model or packages, or write its folder.
 
     Datasets of plugins are not checked, because opening them may be slow. The models of controls
-    are checked if the run includes the last stage.
+    are checked if the run includes the last stage. The folder is checked only if `writes` is true.
     """
     if recipe.dataset.distribution == BUILTIN_DISTRIBUTION:
         unloaded_dataset(recipe, registry)
     if STAGES.index(until) >= STAGES.index("train"):
         check_trainables(recipe, registry)
     folder = run_folder(recipe, limit)
-    if not exists(folder.path):
+    if writes and not exists(folder.path):
         with naming_line(recipe):
             refuse_read_only(folder.path, "output")
     fetch_model(recipe, registry, folder, until)

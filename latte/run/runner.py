@@ -272,10 +272,7 @@ class _Runner:
             try:
                 with folder.lock():
                     control = self.workspace.control(recipe, folder)
-                    before = folder.recorded("evaluate")
                     _Runner(control, STAGES.index("evaluate")).run()
-                    if folder.recorded("evaluate") != before:
-                        self.folder.forget(["report"])
             except KeyboardInterrupt as stopped:
                 stopped.add_note(f"only control {name} was interrupted")
                 raise

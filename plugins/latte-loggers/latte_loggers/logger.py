@@ -59,7 +59,7 @@ class LoggingReporter(Reporter[OptionsT]):
 
     @abstractmethod
     def files(self, folder: Path) -> list[Path]:
-        """Return the paths in the run folder that this logger writes."""
+        """Return the paths in the run folder that this logger writes, the newest last."""
 
     def on_run_start(self, run: RunStart) -> None:
         """Store `run`; the log is opened later, so that reusing a finished run opens no log."""
@@ -97,13 +97,13 @@ class LoggingReporter(Reporter[OptionsT]):
         self._close(failed=True)
 
     def _is_logged(self, values: Mapping[str, float], folder: Path) -> bool:
-        """Return True if the summary `values` is already in a log file.
+        """Return True if the newest log file already has the summary `values`.
 
-        All loggers write the names of metrics as plain text, so the files are searched for them.
+        All loggers write the names of metrics as plain text, so the file is searched for them. An
+        older file may have the summary of an earlier training.
         """
-        names = [name.encode() for name in values]
-        contents = (path.read_bytes() for path in self.files(folder))
-        return any(name in content for content in contents for name in names)
+        contents = [path.read_bytes() for path in self.files(folder)[-1:]]
+        return any(name.encode() in content for content in contents for name in values)
 
     def _catch_up(self, results: RunResults) -> None:
         recipe = without_secrets(results.recipe)

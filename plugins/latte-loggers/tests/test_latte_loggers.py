@@ -160,6 +160,18 @@ def test_a_run_evaluated_by_another_command_has_one_result(tmp_path: Path) -> No
     assert found["train/loss"] == [(1, 2.0), (2, 1.0)]
 
 
+@pytest.mark.usefixtures("tensorboard")
+def test_a_run_trained_again_has_its_own_result(tmp_path: Path) -> None:
+    results = run_results(tmp_path)
+    call_hooks(reporter("tensorboard", tmp_path), results)
+    training = reporter("tensorboard", tmp_path)
+    training.on_run_start(RunStart("pets", results.folder, {}, 0, ("cat",)))
+    training.on_steps([Figures(step, 0, {"loss": 4.0 / step}) for step in (1, 2)])
+    training.on_run_end()
+    reporter("tensorboard", tmp_path).report(replace(results, seconds={"train": 9.0}))
+    assert scalars(results.folder)["seconds/train"] == [(2, 9.0)]
+
+
 @pytest.mark.slow
 def test_trackio_appends_only_the_result_of_another_command(tmp_path: Path) -> None:
     pytest.importorskip("trackio")
