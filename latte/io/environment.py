@@ -18,8 +18,8 @@ def positive_number(
 ) -> float:
     """Return the number in an environment variable, or `default` if the variable is not set.
 
-    The number must be finite and above 0; it may be 0 if `without` is given. The text `without`
-    says in the error's hint what 0 does. Raises `LatteError` for all other values.
+    Raises `LatteError` if the number is not finite or not above 0. With `without`, a clause that
+    says what 0 does, 0 is allowed, and the error's hint contains the clause.
     """
     written = environment.get(variable, str(default))
     try:

@@ -102,7 +102,7 @@ class CachedTexts:
     """Cache of text features of M distinct texts. The features are constant, without gradient."""
 
     def __init__(self, features: Tensor, names: Sequence[str]) -> None:
-        """Cache unit features (M, D) of texts, to be used for the descriptions `names`."""
+        """Store the unit features (M, D) of all texts of the descriptions `names`."""
         self._features = features
         self.names = frozenset(names)
 

@@ -110,7 +110,10 @@ class Row:
 
     @property
     def own_images(self) -> int:
-        """Number of test images that are also training images; 0 if not measured separately."""
+        """Number of test images that are also training images.
+
+        It is 0 if the run did not measure these images separately from the other test images.
+        """
         return self.runs[0].own_images if self.runs else 0
 
 
