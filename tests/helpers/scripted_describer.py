@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 from tests.helpers.plugin_packages import write_package
-from tests.helpers.whole_runs import environment
+from tests.helpers.whole_runs import environment, run
 
 PLUGIN = '''
 import os, time
@@ -106,3 +107,15 @@ class Noting:
             stderr=subprocess.STDOUT,
             text=True,
         )
+
+
+def describer(model: str = "small", temperature: float = 0.0, batch: int = 2) -> str:
+    """Return an override that makes `noting` the describer of a recipe."""
+    return f"describer={{use: noting, model: {model}, temperature: {temperature}, batch: {batch}}}"
+
+
+def noting_first(recipe: Path, noting: Noting) -> str:
+    """Return the start of the key of the first image that a run of `recipe` asks about."""
+    folder, _, _ = run(recipe, describer(model="probe"), until="data", limit=12)
+    first = json.loads((folder / "data" / "training.jsonl").read_text().splitlines()[0])
+    return str(first["key"])[:8]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from latte.registry.registry import load_registry
+from tests.helpers.command_line import Latte, latte_in_process
 from tests.helpers.finished_runs import ExampleRun, copied, finish_one
 from tests.helpers.guards import installed, write_fixed_guard
 from tests.helpers.scripted_describer import Noting
@@ -24,6 +25,12 @@ def recipe(tmp_path: Path, colour_images: Callable[..., Path], tiny_clip_folder:
     path = tmp_path / "squares.yaml"
     path.write_text(RECIPE.format(clip=tiny_clip_folder))
     return path
+
+
+@pytest.fixture
+def latte(capsys: pytest.CaptureFixture[str]) -> Latte:
+    """Run `latte ARGUMENTS` in this process; fail the test unless it exits with `code`."""
+    return latte_in_process(capsys)
 
 
 @pytest.fixture(autouse=True)

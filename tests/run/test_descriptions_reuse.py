@@ -8,16 +8,10 @@ from pathlib import Path
 import pytest
 
 from latte.cli.main import run_command_line
-from tests.helpers.scripted_describer import Noting
+from tests.helpers.scripted_describer import Noting, describer, noting_first
 from tests.helpers.whole_runs import assert_same_results, run
 
 pytestmark = pytest.mark.thorough
-
-DESCRIBER = "describer={{use: noting, model: {model}, temperature: {temperature}, batch: {batch}}}"
-
-
-def describer(model: str = "small", temperature: float = 0.0, batch: int = 2) -> str:
-    return DESCRIBER.format(model=model, temperature=temperature, batch=batch)
 
 
 def described(recipe: Path, *overrides: str, **options: object) -> list[str]:
@@ -75,10 +69,3 @@ def test_refusal_is_stored_until_ask_again(
     monkeypatch.setenv("LATTE_CACHE", str(tmp_path / "other-cache"))
     whole, _, _ = run(recipe, describer(), output=tmp_path / "other")
     assert_same_results(mended, whole)
-
-
-def noting_first(recipe: Path, noting: Noting) -> str:
-    """Return the start of the key of the first image that a run of `recipe` asks about."""
-    folder, _, _ = run(recipe, describer(model="probe"), until="data", limit=12)
-    first = json.loads((folder / "data" / "training.jsonl").read_text().splitlines()[0])
-    return str(first["key"])[:8]

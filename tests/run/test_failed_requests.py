@@ -16,9 +16,8 @@ from latte.results.folder import RunFolder, StageRecord
 from latte.run.runner import plan_run
 from tests.helpers.command_line import latte_in_process
 from tests.helpers.recorded import RecordedProgress
-from tests.helpers.scripted_describer import Noting
+from tests.helpers.scripted_describer import Noting, describer, noting_first
 from tests.helpers.whole_runs import assert_same_results, run
-from tests.run.test_descriptions_reuse import describer, noting_first
 
 pytestmark = pytest.mark.thorough
 
@@ -31,6 +30,18 @@ def failed(recipe: Path, noting: Noting, monkeypatch: pytest.MonkeyPatch) -> Pat
     """A finished run without the texts of one image; its requests still fail."""
     monkeypatch.setenv("FAIL", noting_first(recipe, noting))
     return run(recipe, describer())[0]
+
+
+@pytest.fixture
+def lacking_control(
+    recipe: Path, noting: Noting, monkeypatch: pytest.MonkeyPatch
+) -> tuple[str, ...]:
+    """Overrides of a finished run whose control lacks texts that can now be written."""
+    overrides = (describer(), "descriptions=[class]", CONTROL)
+    with monkeypatch.context() as patch:
+        patch.setenv("FAIL", noting_first(recipe, noting))
+        run(recipe, *overrides)
+    return overrides
 
 
 def reused(progress: RecordedProgress) -> list[str]:
@@ -139,15 +150,10 @@ def test_run_that_is_killed_when_it_saves_added_texts_trains_with_them(
     assert "train" not in reused(run(recipe, describer())[2])
 
 
-@pytest.mark.usefixtures("noting")
 def test_texts_that_a_control_lacked_repeat_the_control_and_the_report(
-    recipe: Path, noting: Noting, monkeypatch: pytest.MonkeyPatch
+    recipe: Path, lacking_control: tuple[str, ...]
 ) -> None:
-    monkeypatch.setenv("FAIL", noting_first(recipe, noting))
-    overrides = (describer(), "descriptions=[class]", CONTROL)
-    run(recipe, *overrides)
-    monkeypatch.delenv("FAIL")
-    folder, _, progress = run(recipe, *overrides)
+    folder, _, progress = run(recipe, *lacking_control)
     (control,) = (folder / "controls" / "no-groups").iterdir()
     record = RunFolder(control).finished("describe")
     assert record is not None
@@ -156,14 +162,9 @@ def test_texts_that_a_control_lacked_repeat_the_control_and_the_report(
     assert "report" not in reused(progress)
 
 
-@pytest.mark.usefixtures("noting")
 def test_run_that_is_killed_after_a_control_was_repeated_repeats_the_report(
-    recipe: Path, noting: Noting, monkeypatch: pytest.MonkeyPatch
+    recipe: Path, lacking_control: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("FAIL", noting_first(recipe, noting))
-    overrides = (describer(), "descriptions=[class]", CONTROL)
-    run(recipe, *overrides)
-    monkeypatch.delenv("FAIL")
     finish = RunFolder.finish
 
     def killed(folder: RunFolder, stage: str, record: StageRecord) -> None:
@@ -174,8 +175,8 @@ def test_run_that_is_killed_after_a_control_was_repeated_repeats_the_report(
     with monkeypatch.context() as patch:
         patch.setattr(RunFolder, "finish", killed)
         with pytest.raises(KeyboardInterrupt):
-            run(recipe, *overrides)
-    progress = run(recipe, *overrides)[2]
+            run(recipe, *lacking_control)
+    progress = run(recipe, *lacking_control)[2]
     assert reused(progress)[-2:] == ["train", "evaluate"], "of the control"
     assert "report" not in reused(progress)
 

@@ -7,15 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.command_line import Latte, latte_in_process
+from tests.helpers.command_line import Latte
 
 pytestmark = pytest.mark.thorough
-
-
-@pytest.fixture
-def latte(capsys: pytest.CaptureFixture[str]) -> Latte:
-    """Run `latte ARGUMENTS` in this process; fail the test unless it exits with `code`."""
-    return latte_in_process(capsys)
 
 
 @pytest.fixture

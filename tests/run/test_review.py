@@ -11,19 +11,13 @@ from pathlib import Path
 import pytest
 
 from latte.results.finished import open_run
-from tests.helpers.command_line import Latte, latte_in_process
+from tests.helpers.command_line import Latte
 from tests.helpers.html_document import parse
 from tests.helpers.whole_runs import environment
 
 pytestmark = pytest.mark.thorough
 
 HINT = "measure the gain: latte review runs/squares-"
-
-
-@pytest.fixture
-def latte(capsys: pytest.CaptureFixture[str]) -> Latte:
-    """Run `latte ARGUMENTS` in this process; fail the test unless it exits with `code`."""
-    return latte_in_process(capsys)
 
 
 def run_of(recipe: Path, guard: str) -> list[str]:

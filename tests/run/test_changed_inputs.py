@@ -1,0 +1,94 @@
+"""A finished run whose training images or class names change afterwards."""
+
+from __future__ import annotations
+
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.command_line import Latte
+
+pytestmark = pytest.mark.thorough
+
+
+def add_image() -> None:
+    source = Path("images/part-0/000.jpg")
+    count = len([*source.parent.iterdir()])
+    source.with_name(f"added-{count}.jpg").write_bytes(source.read_bytes() + bytes(count))
+
+
+def files_of(folder: Path, *kept: str) -> dict[str, bytes]:
+    """Return the content of the files below `folder`, except those named `kept`."""
+    files = ((one.relative_to(folder), one) for one in folder.rglob("*") if one.is_file())
+    return {str(name): one.read_bytes() for name, one in files if name.parts[0] not in kept}
+
+
+def test_finished_run_is_moved_aside_before_its_images_change(recipe: Path, latte: Latte) -> None:
+    latte("run", recipe, "--quiet")
+    (folder,) = Path("runs").iterdir()
+    previous = folder.with_name(f"{folder.name}.previous")
+    (folder / "review.jsonl").touch()
+    kept = (".lock", "review.jsonl", "checkpoints")
+    for _ in range(2):
+        before, answers = files_of(folder, *kept), latte("predict", folder, "test", "--quiet").out
+        add_image()
+        said = latte("run", recipe)
+        assert f"its results are moved to {previous}" in " ".join(said.err.split())
+        assert f"changed: latte predict {previous} IMAGES" in " ".join(said.out.split())
+        assert files_of(previous) == before
+        assert (folder / "review.jsonl").exists()
+        assert files_of(folder, *kept).keys() == before.keys()
+    assert latte("predict", previous, "test", "--quiet").out == answers
+    assert previous.name in latte("compare", previous, folder, "--json").out
+    compared = latte("compare", "runs", "--json").out
+    assert folder.name in compared
+    assert previous.name not in compared
+
+
+@pytest.mark.parametrize("command", ["report", "evaluate"])
+def test_changed_class_file_is_named_and_not_called_damage(
+    recipe: Path, latte: Latte, command: str
+) -> None:
+    names = Path("names.txt")
+    names.write_text("red\ngreen\nblue\n")
+    latte("run", recipe, "--quiet", "--set", "dataset.classes=names.txt")
+    (folder,) = Path("runs").iterdir()
+    names.write_text("red\ngreen\nviolet\nblue\n")
+    said = latte(command, folder, "--quiet", code=2).err
+    assert said.startswith("error: names.txt: the class names have changed since this run\n")
+    assert f"make the run again: latte run {folder}/recipe.yaml" in " ".join(said.split())
+    latte("run", folder / "recipe.yaml", "--quiet")
+    latte(command, folder, "--quiet")
+
+
+def test_report_names_added_images_and_does_not_call_them_damage(
+    recipe: Path, latte: Latte
+) -> None:
+    latte("run", recipe, "--quiet", "--limit", "12")
+    (folder,) = Path("runs").iterdir()
+    Path("images/part-0/000.jpg").unlink()
+    said = " ".join(latte("report", folder, "--quiet", code=2).err.split())
+    assert said.startswith(f"error: {folder.absolute()}: the images have changed since this run ")
+    assert said.endswith(f"make the run again: latte run {folder}/recipe.yaml --limit 12")
+    latte("evaluate", folder, "--quiet")
+
+
+def test_interrupted_move_of_a_finished_run_is_completed(recipe: Path, latte: Latte) -> None:
+    latte("run", recipe, "--quiet")
+    (folder,) = Path("runs").iterdir()
+    kept = (".lock", "checkpoints")
+    before, moves, rename = files_of(folder, *kept), count(1), Path.rename
+    add_image()
+
+    def renamed(path: Path, to: Path) -> Path:
+        if next(moves) == 4:
+            raise KeyboardInterrupt
+        return rename(path, to)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "rename", renamed)
+        latte("run", recipe, "--quiet", code=130)
+    latte("run", recipe, "--quiet")
+    assert files_of(folder.with_name(f"{folder.name}.previous")) == before
+    assert not folder.with_name(f"{folder.name}.moving").exists()
