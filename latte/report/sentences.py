@@ -151,7 +151,7 @@ def failed_advice(results: RunResults, run: str) -> tuple[str, ...]:
     return (
         f"{count(found.count)} of {count(found.requests)} requests for descriptions failed, most "
         f"often with “{one_line(found.reason)}”. To send them again:",
-        _repeat_command(results, run),
+        FinishedRun(RunFolder(results.folder)).repeat_command(name=run),
     )
 
 
@@ -358,13 +358,6 @@ def _adapted(verdict: Verdict) -> str:
     return "Adapted" if verdict.strength == 1 else f"Adapted in part: {mixed}"
 
 
-def _repeat_command(results: RunResults, run: str, *options: str) -> str:
-    saved = RunFolder(results.folder)
-    found = FinishedRun(saved).source.limit if saved.source.is_file() else None
-    limit = ("--limit", str(found)) if found else ()
-    return shlex.join(["latte", "run", f"{run}/recipe.yaml", *options, *limit])
-
-
 def _guard_words(results: RunResults, run: str) -> VerdictWords:
     verdict = results.verdict
     if verdict is None:
@@ -373,7 +366,8 @@ def _guard_words(results: RunResults, run: str) -> VerdictWords:
     reason = reason[0].upper() + reason[1:] + "."
     sure, adapted, whole = _probability(verdict), _adapted(verdict), verdict.strength == 1
     use = f"latte predict {shlex.quote(run)} IMAGES --candidate"
-    again = _repeat_command(results, run, "--set", "guard=null")
+    saved = FinishedRun(RunFolder(results.folder))
+    again = saved.repeat_command("--set", "guard=null", name=run)
     unguarded = ("To adapt without the guard", again)
     unmixed = ("To use the candidate, which is the adapted model without mixing", use)
     commands = () if whole else (unmixed, unguarded)

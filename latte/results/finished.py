@@ -122,11 +122,15 @@ class FinishedRun:
             return replace(found, recipe=str(moved))
         return found
 
-    @property
-    def repeat_command(self) -> str:
-        """The command that makes this run again, or finishes it."""
-        limit = [] if self.source.limit is None else ["--limit", str(self.source.limit)]
-        return shlex.join(["latte", "run", relative(self.folder.recipe), *limit])
+    def repeat_command(self, *options: str, name: str | None = None) -> str:
+        """Return the command that makes this run again, or finishes it, with more `options`.
+
+        `name` is the text that names the run folder; the default is its path.
+        """
+        limit = self.source.limit if self.folder.source.exists() else None
+        options += () if limit is None else ("--limit", str(limit))
+        recipe = f"{name or relative(self.folder.path)}/recipe.yaml"
+        return shlex.join(["latte", "run", recipe, *options])
 
     @cached_property
     def recipe(self) -> dict[str, Any]:
@@ -343,7 +347,7 @@ def open_finished(path: Path) -> FinishedRun:
     missing = next((stage for stage in due if stage not in run.records), None)
     if missing is not None:
         what = f"this run is not finished (stage {missing} is missing)"
-        raise LatteError(what, where=str(path), hint=f"finish it: {run.repeat_command}")
+        raise LatteError(what, where=str(path), hint=f"finish it: {run.repeat_command()}")
     return run
 
 

@@ -78,7 +78,7 @@ def read_run(path: Path) -> Run:
     try:
         if files.folder.finished("evaluate") is None:
             known = files.folder.source.exists()
-            hint = f"finish it: {files.repeat_command if known else 'latte run RECIPE'}"
+            hint = f"finish it: {files.repeat_command() if known else 'latte run RECIPE'}"
             raise LatteError("this run is not finished", where=str(path), hint=hint)
         return _summary(files)
     except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:

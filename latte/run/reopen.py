@@ -96,7 +96,7 @@ def _refuse_changed(workspace: Workspace, images: Images, *needed: str) -> None:
     raise LatteError(
         f"the {' and the '.join(changed)} have changed since this run",
         where=", ".join(files) or str(workspace.folder.path),
-        hint=f"put them back, or make the run again: {run.repeat_command}",
+        hint=f"put them back, or make the run again: {run.repeat_command()}",
     )
 
 
@@ -107,7 +107,7 @@ def report_run(path: Path, registry: Registry, progress: Progress) -> tuple[RunR
         raise LatteError(
             "this run is not finished, so there is nothing to report",
             where=str(path),
-            hint=f"finish it first: latte run {workspace.recipe.path}",
+            hint=f"finish it: {FinishedRun(workspace.folder).repeat_command()}",
         )
     controls = {}
     for name, recipe in workspace.recipe.controls.items():

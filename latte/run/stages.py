@@ -126,7 +126,7 @@ def _describe(job: Job) -> Sequence[Path]:
         run = FinishedRun((workspace.parent or workspace).folder)
         workspace.progress.say(
             f"warning: {job.failed.count:,} of {job.failed.requests:,} requests failed, most often "
-            f"with {job.failed.reason}; to send them again: {run.repeat_command}"
+            f"with {job.failed.reason}; to send them again: {run.repeat_command()}"
         )
     return [folder.descriptions, *([folder.gates] if gates else [])]
 
