@@ -60,7 +60,7 @@ def run(
         if is_main:
             echo(f"run folder: {relative(folder)}")
         if dry_run:
-            print_plan(plan_run(loaded, registry, progress, limit)[1] if is_main else ())
+            _print_plan(plan_run(loaded, registry, progress, limit)[1] if is_main else ())
             return
         measured = run_recipe(loaded, registry, progress, until=last, limit=limit, profile=profile)
         if not is_main:
@@ -74,7 +74,7 @@ def run(
             print_profile(folder / "profile.json")
 
 
-def print_plan(stages: Sequence[PlannedStage]) -> None:
+def _print_plan(stages: Sequence[PlannedStage]) -> None:
     """Print which stages of a run would be run or reused."""
     unless = ""
     for stage in stages:

@@ -8,7 +8,6 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
@@ -202,11 +201,10 @@ class _Pass:
     failures: _Failures = field(default_factory=lambda: _Failures())
 
     def answer(self, rows: Sequence[int]) -> int:
-        missing = array("i", (row for row in rows if self._needs_asking(row)))
+        new, failed_before = self._missing(rows)
+        missing, known = new + failed_before, {*failed_before}
         if not missing:
             return 0
-        known = {row for row in missing if self._has_failed(row)}
-        missing = array("i", chain((row for row in missing if row not in known), sorted(known)))
         written = refused = failed = in_a_row = 0
         done, size = len(rows) - len(missing), self.describer.batch_size
         with self.progress.task("describe", len(rows), "texts", done=done) as task:
@@ -214,7 +212,7 @@ class _Pass:
                 batch = missing[first : first + size]
                 self.store.prepare()
                 self.store.refresh()
-                asked = [row for row in batch if self._needs_asking(row)]
+                asked = [row for row in batch if self._needs_asking(self.plan.key(row))]
                 try:
                     answers = self._ask(task, asked, [self.plan.request(row) for row in asked])
                 except LatteError as error:
@@ -242,15 +240,20 @@ class _Pass:
                     )
         return written
 
-    def _needs_asking(self, row: int) -> bool:
-        key = self.plan.key(row)
+    def _missing(self, rows: Sequence[int]) -> tuple[array[int], array[int]]:
+        """Return the requests to send: new ones, and those that failed in an earlier run."""
+        new, failed_before = array("i"), array("i")
+        for row in rows:
+            key = self.plan.key(row)
+            if self._needs_asking(key):
+                failed = self.store.failure(key) and not self.store.is_answered(key)
+                (failed_before if failed else new).append(row)
+        return new, failed_before
+
+    def _needs_asking(self, key: str) -> bool:
         if self.store.get(key) is not None:
             return False
         return self.ask_again or self.store.refusal(key) is None
-
-    def _has_failed(self, row: int) -> bool:
-        key = self.plan.key(row)
-        return self.store.failure(key) is not None and self.store.refusal(key) is None
 
     def _ask(
         self, task: ProgressTask, rows: Sequence[int], requests: Sequence[Any]

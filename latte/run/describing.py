@@ -68,10 +68,8 @@ def _failed_requests(results: Results) -> FailedRequests | None:
     most = max(results.values(), key=lambda one: one.failed, default=None)
     if most is None or most.reason is None:
         return None
-    failed, requests = (
-        sum(getattr(one, name) for one in results.values()) for name in ("failed", "requests")
-    )
-    return FailedRequests(failed, requests, most.reason)
+    failed = sum(one.failed for one in results.values())
+    return FailedRequests(failed, sum(one.requests for one in results.values()), most.reason)
 
 
 def load_bank(workspace: Workspace, images: Images) -> DescriptionBank:
