@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import shlex
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -98,17 +98,11 @@ def review(
     from latte.results.finished import open_finished
     from latte.review.session import Review
 
-    chosen = {
-        "--sheet": sheet is not None,
-        "--import": sheet is not None and import_ is not None,  # it goes with those below
-        "--learn": learn,
-        "--show": show,
-        "--json": as_json,
-    }
-    given = [option for option, is_given in chosen.items() if is_given]
-    if len(given) > 1 and given[0] in ("--sheet", "--learn"):
-        hint = "give two commands, one with each of these options"
-        raise LatteError(f"does not go with {given[1]}", where=given[0], hint=hint)
+    printing = {"--show": show, "--json": as_json}
+    if sheet is not None:
+        _refuse_others("--sheet", {"--import": import_ is not None, "--learn": learn, **printing})
+    if learn:
+        _refuse_others("--learn", printing)
     with naming("RUN"):
         finished = [open_finished(run) for run in runs]
     opened = Review(*finished)
@@ -129,6 +123,13 @@ def review(
     if import_ is None and not (show or as_json):
         _serve(opened, host, port, open_)
     _print(opened, as_json)
+
+
+def _refuse_others(option: str, others: Mapping[str, bool]) -> None:
+    for other, is_given in others.items():
+        if is_given:
+            hint = "give two commands, one with each of these options"
+            raise LatteError(f"does not go with {other}", where=option, hint=hint)
 
 
 def _import(opened: Review, file: Path) -> None:
@@ -182,7 +183,7 @@ def _write_sheet(opened: Review, folder: Path, count: int, teach: bool) -> None:
         raise LatteError("several runs are only measured", where="--teach", hint="name one run")
     page, table, gone = write_sheet(opened, count, _picture(opened), folder, teaches=teach)
     if gone:
-        echo(in_lines(not_shown(gone)), err=True)
+        echo(in_lines(not_shown(gone, teaches=teach)), err=True)
     echo(f"print or open: {page}\nfill in: {table}")
     runs = [relative(run.folder.path) for run in opened.runs]
     echo(f"then: {shlex.join(['latte', 'review', *runs, '--import', str(table)])}")

@@ -103,7 +103,7 @@ def write_sheet(
     ]
     gone = [ids[row] for row, shown in found.items() if not shown]
     if not cards:
-        hint = f"put them back, or make the run again: {review.run.repeat_command}"
+        hint = f"put them back, or make the run again: {review.run.repeat_command()}"
         what = "the images have changed since this run"
         raise LatteError(what, where=str(review.run.folder.path), hint=hint)
     page, table = folder / "sheet.html", folder / "answers.csv"

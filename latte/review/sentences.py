@@ -158,19 +158,16 @@ def contradictions(images: int) -> str:
     return f"{what} contradictory answers in the files of the runs; the newest answer counts."
 
 
-def not_shown(images: int) -> str:
-    """Return the sentence on images that a review cannot show; empty if there are none."""
+def not_shown(images: int, *, teaches: bool = False) -> str:
+    """Return sentences on images that a review cannot show; empty if there are none.
+
+    If `teaches` is true, the images get no answer, so they do not count in the estimate.
+    """
     if not images:
         return ""
-    if images == 1:
-        return (
-            "1 image has changed since this run, is gone or cannot be read: it is not asked about. "
-            "In the estimate of the gain, it counts as “cannot tell”."
-        )
-    return (
-        f"{images:,} images have changed since this run, are gone or cannot be read: they are not "
-        "asked about. In the estimate of the gain, they count as “cannot tell”."
-    )
+    what = "Images not asked about, as they changed since this run, are gone or cannot be read"
+    counted = " In the estimate of the gain, such an image counts as “cannot tell”."
+    return f"{what}: {images:,}.{'' if teaches else counted}"
 
 
 def _points(share: float) -> str:

@@ -188,9 +188,11 @@ class _Server:
         return True
 
     def _state(self, queue: QueueName) -> Mapping[str, Any]:
-        now, note = self._standing(queue), not_shown(len(self._gone))
+        now = self._standing(queue)
+        teaches = self._review.queues[queue].use == "teaching"
+        note = not_shown(len(self._gone), teaches=teaches)
         if now.question is None and now.left:
-            command = self._review.run.repeat_command
+            command = self._review.run.repeat_command()
             note = f"The images have changed since this run. Make the run again: {command}"
         # The page shows neither confidences nor the models' names.
         question = now.question and {
