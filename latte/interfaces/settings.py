@@ -105,12 +105,6 @@ class TrainSettings(Options):
         "4` has the views of epoch 1. Outputs of frozen layers are then computed once per view. "
         "none: new views in every epoch",
     )
-    augment_on: Literal["auto", "device", "cpu"] = Field(
-        default="auto",
-        description="processor that augments images. cpu: by Pillow, or bit-identical to it. "
-        "device: in batches, from images kept in the memory of `device`, equal up to rounding. "
-        "auto: device if it is a CUDA GPU whose memory holds the images, else cpu",
-    )
     precision: Precision = Field(
         default="auto",
         description="arithmetic of the two towers; weights, labels, prototypes and losses stay "

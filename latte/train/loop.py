@@ -37,6 +37,7 @@ from latte.train.timing import (
     timed_step,
 )
 from latte.train.training import Training
+from latte.train.waiting import Waiting
 
 Figures = dict[str, float | Tensor]
 """Numbers for the log. A tensor stays on the device until its row is written, so that nothing
@@ -67,10 +68,12 @@ def train(training: Training, progress: Progress) -> None:
         progress.say(f"train: {note}")
     if total:
         with progress.task("train", total, "step", done=step) as task:
-            checkpoints = Checkpoints(training, step)
+            checkpoints, waiting = Checkpoints(training, step), Waiting(training.view)
             try:
                 while step < total:
-                    step = _epoch(training, step, log, task, progress, checkpoints)
+                    step = _epoch(training, step, log, task, progress, checkpoints, waiting)
+                    if advice := waiting.advice():
+                        progress.say(f"train: {advice}")
             except KeyboardInterrupt as stopped:
                 stopped.add_note(checkpoints.continuation())
                 raise
@@ -153,6 +156,7 @@ def _epoch(
     task: ProgressTask,
     progress: Progress,
     checkpoints: Checkpoints,
+    waiting: Waiting,
 ) -> int:
     per_epoch, total = training.steps_per_epoch, training.total_steps
     epoch, done = divmod(step, per_epoch)
@@ -164,7 +168,7 @@ def _epoch(
     rows: list[Mapping[str, Any]] = []
     shown = _ShownLoss()
     with contextlib.closing(_views(training, batches, epoch)) as views:
-        for indices, pixels in timed_items(WAITING, views):
+        for indices, pixels in timed_items(WAITING, waiting.measured(views)):
             with timed_step(len(indices)), explain_out_of_memory(training.settings):
                 figures = _step(training, indices, pixels, epoch, step)
             step += 1
@@ -230,11 +234,8 @@ def _pixels(
     training: Training, batches: Sequence[Tensor], view: int
 ) -> Generator[tuple[Tensor, Tensor], None, None]:
     own = [distributed.share(indices) for indices in batches]
-    views = (
-        training_batches(training.images, training.view, own, view, training.learners[0].device)
-        if training.device_views is None
-        else training.device_views.batches(own, view)
-    )
+    device = training.learners[0].device
+    views = training_batches(training.images, training.view, own, view, device)
     with contextlib.closing(views), explain_out_of_memory(training.settings):
         for indices, (_, pixels) in zip(batches, views, strict=True):
             yield indices, pixels
