@@ -23,7 +23,6 @@ from latte.results.metrics_log import MetricsLog
 from latte.toolkit.seeds import seed_from
 from latte.train.checkpoint import Checkpoints, resume
 from latte.train.features import CachedStates
-from latte.train.kernels import use_kernels
 from latte.train.learner import Learner, learning_rate_factor, loss_parameters
 from latte.train.micro_batch import explain_out_of_memory, find_micro_batch_size
 from latte.train.precision import encoding_in
@@ -38,6 +37,7 @@ from latte.train.timing import (
     timed_step,
 )
 from latte.train.training import Training
+from latte.train.waiting import Waiting
 
 Figures = dict[str, float | Tensor]
 """Numbers for the log. A tensor stays on the device until its row is written, so that nothing
@@ -59,7 +59,6 @@ def train(training: Training, progress: Progress) -> None:
     _start(training, progress)
     with timed(MICRO_BATCH_SEARCH):
         find_micro_batch_size(training, progress)
-    use_kernels(training.settings, training.learners)
     step = resume(training.folder / "checkpoints", training.learners, training.labelers)
     log = MetricsLog(training.folder / "metrics.jsonl", step, training.listen)
     total = training.total_steps
@@ -69,10 +68,12 @@ def train(training: Training, progress: Progress) -> None:
         progress.say(f"train: {note}")
     if total:
         with progress.task("train", total, "step", done=step) as task:
-            checkpoints = Checkpoints(training, step)
+            checkpoints, waiting = Checkpoints(training, step), Waiting(training.view)
             try:
                 while step < total:
-                    step = _epoch(training, step, log, task, progress, checkpoints)
+                    step = _epoch(training, step, log, task, progress, checkpoints, waiting)
+                    if advice := waiting.advice():
+                        progress.say(f"train: {advice}")
             except KeyboardInterrupt as stopped:
                 stopped.add_note(checkpoints.continuation())
                 raise
@@ -155,6 +156,7 @@ def _epoch(
     task: ProgressTask,
     progress: Progress,
     checkpoints: Checkpoints,
+    waiting: Waiting,
 ) -> int:
     per_epoch, total = training.steps_per_epoch, training.total_steps
     epoch, done = divmod(step, per_epoch)
@@ -166,7 +168,7 @@ def _epoch(
     rows: list[Mapping[str, Any]] = []
     shown = _ShownLoss()
     with contextlib.closing(_views(training, batches, epoch)) as views:
-        for indices, pixels in timed_items(WAITING, views):
+        for indices, pixels in timed_items(WAITING, waiting.measured(views)):
             with timed_step(len(indices)), explain_out_of_memory(training.settings):
                 figures = _step(training, indices, pixels, epoch, step)
             step += 1
@@ -232,11 +234,8 @@ def _pixels(
     training: Training, batches: Sequence[Tensor], view: int
 ) -> Generator[tuple[Tensor, Tensor], None, None]:
     own = [distributed.share(indices) for indices in batches]
-    views = (
-        training_batches(training.images, training.view, own, view, training.learners[0].device)
-        if training.device_views is None
-        else training.device_views.batches(own, view)
-    )
+    device = training.learners[0].device
+    views = training_batches(training.images, training.view, own, view, device)
     with contextlib.closing(views), explain_out_of_memory(training.settings):
         for indices, (_, pixels) in zip(batches, views, strict=True):
             yield indices, pixels
