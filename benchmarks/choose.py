@@ -175,7 +175,7 @@ def _result(folder: Folder, registry: Registry) -> Result:
         "class graphs": class_graphs(folder, before),
         "guard: stability": after.verdict.signals["stability"],
         "guard: lead": after.verdict.signals["lead"],
-        "guard: probability": after.verdict.probability or 0.0,
+        "guard: score": after.verdict.signals["score"],
     }
     return Result(100 * agreement(before, truth), 100 * agreement(after.own, truth), before, scores)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from latte.interfaces import Evaluation, RunResults
 from latte.io.redaction import one_line
 from latte.report import sentences
-from latte.report.evidence import read_evidence
+from latte.report.evidence import evidence_lines, read_evidence
 from latte.report.facts import asked, peak_memory
 from latte.report.numbers import bare_percent, count, duration, points_with_range
 from latte.report.terminal import paragraph, table
@@ -24,10 +24,8 @@ def summary_table(results: RunResults, run: str | None = None) -> str:
     lines: list[str] = []
     folder = run or results.folder.name
     words = sentences.verdict_words(results, folder, evidence)
-    if words.tone != "none":
-        lines += _verdict(words)
-    if evidence is not None and not evidence.estimate.answered:
-        lines += _paragraphs(*evidence.lines)
+    lines += _verdict(words)
+    lines += _paragraphs(*evidence_lines(evidence))
     lines += [""] if lines else []
     if results.evaluations:
         lines += [*evaluation_lines(results.evaluations), ""]
@@ -69,7 +67,9 @@ def cost_line(results: RunResults, seconds: float) -> str:
 
 
 def _verdict(words: sentences.VerdictWords) -> list[str]:
-    lines = _paragraphs(words.sentence, *words.details, words.reason)
+    """Return the lines of a verdict; that a recipe has no guard is left out."""
+    stated = () if words.tone == "none" else (words.sentence, *words.details, words.reason)
+    lines = _paragraphs(*stated)
     for purpose, command in words.commands:
         lines += [f"{purpose}:", f"  {one_line(command)}"]
     return lines + _paragraphs(words.advice)
