@@ -54,7 +54,7 @@ versions: install
 	$(BIN)/python -m tests.packages.versions
 
 faults: install
-	$(BIN)/python -m faults
+	$(BIN)/python -m tests.faults
 
 format: install
 	$(BIN)/ruff format .

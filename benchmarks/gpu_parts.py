@@ -18,12 +18,11 @@ import torch
 from torch import Tensor
 
 from benchmarks import describe, epoch, step
-from benchmarks.gpu_steps import Place, compare_kernels, compare_views, photo_views
+from benchmarks.gpu_steps import Place, compare_views, photo_views
 from benchmarks.latte_step import LatteStep
 from benchmarks.measuring import ROOT, evaluated_run, line_of_latte
 from benchmarks.step import PRECISIONS
 from latte.interfaces import Batch, LatteError
-from latte.interfaces.settings import CompileMode
 from latte.io.tensor_files import load_tensors
 from latte.results.folder import RunFolder
 from latte.results.identity import STAGES
@@ -36,7 +35,6 @@ _RECIPES = (
 )
 _WAITS = "synchronizing CUDA operation"
 """Part of torch's warning that Python waits for the GPU."""
-_MODES: tuple[CompileMode, ...] = ("default", "reduce-overhead", "max-autotune")
 _LEFT_GIB = 6
 """Memory in GiB that the search for a micro-batch size may use, besides what it keeps free."""
 
@@ -235,9 +233,6 @@ PARTS: Mapping[str, Callable[[Place], Figures]] = {
         f"step {one} and textbook": _steps("both", one, batch=(64, 8), rounds=(3, 1))
         for one in ("fp32", "bf16")
     },
-    "varlen": partial(compare_kernels, "varlen", None),
-    **{f"compile {one}": partial(compare_kernels, "by_length", one) for one in _MODES},
-    "varlen and compile": partial(compare_kernels, "varlen", "reduce-overhead"),
     "views ahead": compare_views,
     **{f"epoch {one}": _epochs(one) for one in PRECISIONS},
     **{

@@ -1,8 +1,7 @@
-"""Comparisons of `python -m benchmarks gpu`: steps with and without options for GPUs."""
+"""Comparison of `python -m benchmarks gpu`: steps with views made before them and ahead."""
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -19,12 +18,9 @@ from latte.data.device_views import DeviceViews
 from latte.data.side_stream import side_stream
 from latte.data.views import TrainingView
 from latte.interfaces import Batch, LatteError
-from latte.interfaces.settings import AugmentSettings, CompileMode, TextAttention, TrainSettings
-from latte.train.kernels import check_kernels
+from latte.interfaces.settings import AugmentSettings
 from latte.train.step import training_step
 
-_MOST_RELATIVE = 0.1
-"""Largest difference of the gradients, as a share of their norm; bf16 rounds differently."""
 _STEPS = 6
 """Steps of an epoch; the views of the first one are never made ahead."""
 
@@ -58,68 +54,6 @@ class Place:
         """Return random photos (B, 375, 500, 3) on the device, one per image of `problem`."""
         shape = (self.size(512, 8), 375, 500, 3)
         return torch.randint(256, shape, dtype=torch.uint8).to(self.device)
-
-
-class _KernelsSide(Timed[float]):
-    """A step with its measurements."""
-
-    def __init__(self, name: str, step: LatteStep, device: str) -> None:
-        super().__init__(name, step.step, device)
-        began = time.perf_counter()
-        self.first_loss = step.step()
-        self.first_seconds = time.perf_counter() - began
-        self.first_gradients = step.gradients()
-        step.step()  # CUDA graphs are recorded in the second step
-
-
-def compare_kernels(
-    text_attention: TextAttention, mode: CompileMode | None, place: Place
-) -> dict[str, Any]:
-    """Take steps in bf16 with and without the kernels, alternately; return times and differences.
-
-    On a CPU, kernels that need a GPU are skipped.
-
-    Raises:
-        LatteError: if the kernels cannot work here, or change gradients by more than rounding.
-    """
-    problem = place.problem()
-    plain = _KernelsSide("plain", LatteStep(problem, "bf16"), place.device)
-    built = LatteStep(problem, "bf16")
-    settings = TrainSettings(text_attention=text_attention, compile=mode)
-    learner = built.learner
-    try:
-        check_kernels(settings, learner.backbone, learner.device, learner.arithmetic)
-    except LatteError as error:
-        if place.small and "needs a CUDA GPU" in error.what:
-            return {"skipped": error.what}
-        raise
-    built.use_kernels(text_attention, mode)
-    ours = _KernelsSide("kernels", built, place.device)
-    found = {
-        "loss differs by": abs(plain.first_loss - ours.first_loss),
-        "gradients differ by": _relative(ours.first_gradients, plain.first_gradients),
-    }
-    if found["gradients differ by"] > _MOST_RELATIVE:
-        raise LatteError(f"gradients differ by {found['gradients differ by']:.2g} of their norm")
-    for _ in range(place.size(10, 1)):
-        plain.measure()
-        ours.measure()
-    seconds = median(ours.wall)
-    return found | {
-        "seconds": seconds,
-        "seconds without": median(plain.wall),
-        "ratio": median(plain.wall) / seconds,
-        "seconds of the first step": ours.first_seconds,
-    }
-
-
-def _relative(found: dict[str, Tensor], expected: dict[str, Tensor]) -> float:
-    """Return the norm of the difference of all gradients, divided by their norm."""
-    if found.keys() != expected.keys():
-        raise LatteError(f"other gradients: {sorted(found.keys() ^ expected.keys())}")
-    differences = torch.stack([(found[name] - one).norm() for name, one in expected.items()])
-    norms = torch.stack([one.norm() for one in expected.values()])
-    return (differences.norm() / norms.norm()).item()
 
 
 class _ViewsSide(Timed[None]):

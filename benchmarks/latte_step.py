@@ -24,13 +24,7 @@ from latte.components.prototypes import MomentumPrototypes
 from latte.describe.bank import DescriptionBank
 from latte.describe.columns import Column
 from latte.interfaces import Batch, Context, DescriptionType, EpochInfo, TrainingStart
-from latte.interfaces.settings import (
-    CompileMode,
-    OptimizerSettings,
-    Precision,
-    TextAttention,
-    TrainSettings,
-)
+from latte.interfaces.settings import OptimizerSettings, Precision
 from latte.toolkit.descriptions import (
     ClassDescription,
     ClassOptions,
@@ -40,7 +34,6 @@ from latte.toolkit.descriptions import (
     ImageOptions,
 )
 from latte.train.features import StepInputs
-from latte.train.kernels import use_kernels
 from latte.train.learner import build_learner
 from latte.train.step import training_step
 
@@ -99,10 +92,6 @@ class LatteStep:
     def prototypes(self) -> Tensor:
         """Current prototypes (C, D)."""
         return self.learner.aggregator.classifier().weights
-
-    def use_kernels(self, text_attention: TextAttention, mode: CompileMode | None) -> None:
-        """Use kernels that a recipe can ask for; see `latte.train.kernels`."""
-        use_kernels(TrainSettings(text_attention=text_attention, compile=mode), [self.learner])
 
     def gradients(self) -> dict[str, Tensor]:
         """Return a copy of the gradients of the last step by name."""

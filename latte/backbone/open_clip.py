@@ -14,7 +14,6 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from latte.backbone.compiled import compile_in
 from latte.backbone.groups import parameters_of
 from latte.backbone.hub import CONFIG_FILE
 from latte.backbone.packed import (
@@ -36,7 +35,6 @@ from latte.backbone.texts import (
     project_text,
     states_after_blocks,
     text_features,
-    text_heads,
     text_lengths,
     text_path_of,
     text_trunk_is_constant,
@@ -52,9 +50,7 @@ from latte.backbone.trunk import (
     trunk_states,
     trunk_width,
 )
-from latte.backbone.varlen import check_heads
 from latte.interfaces import LatteError, PixelFormat, TextTrunk, TrainableGroup, Trunk
-from latte.interfaces.settings import CompileMode, TextAttention
 from latte.io.files import write_atomically, write_json
 from latte.toolkit.module_backbone import ModuleBackbone
 
@@ -103,7 +99,6 @@ class OpenClipBackbone(ModuleBackbone):
         """open_clip's tokenizer, without latte's token cache."""
         self._tokens = TokenCache(tokenizer)
         self._text_in_folder = text_in_folder
-        self._attends_at_once = False
         self._memory_format = _memory_format(model.visual)
 
     def architecture(self) -> Any:
@@ -188,15 +183,14 @@ class OpenClipBackbone(ModuleBackbone):
         return _unit(project(self.model.visual, states))
 
     def _text_states(self, texts: Sequence[str]) -> Tensor:
-        encode = partial(packed_states, self.model, at_once=self._attends_at_once)
-        return self._in_passes(texts, encode)
+        return self._in_passes(texts, partial(packed_states, self.model))
 
     def _text_outputs(self, texts: Sequence[str], count: int) -> Tensor:
         self.choose_mode()
         tokens = self._tokens(texts)
         lengths = text_lengths(self.model, tokens)
         order = lengths.argsort(stable=True)
-        encode = partial(packed_outputs, self.model, count=count, at_once=self._attends_at_once)
+        encode = partial(packed_outputs, self.model, count=count)
         parts = torch.split(order, self._texts_per_pass)
         outputs = torch.cat([encode(tokens[part], lengths[part]) for part in parts])
         back = rows_of(starts_of(lengths[order])[order.argsort()], lengths)
@@ -204,9 +198,7 @@ class OpenClipBackbone(ModuleBackbone):
 
     def _features_after_blocks(self, outputs: Tensor, lengths: Tensor, count: int) -> Tensor:
         self.choose_mode()
-        encode = partial(
-            states_after_blocks, self.model, start=count, at_once=self._attends_at_once
-        )
+        encode = partial(states_after_blocks, self.model, start=count)
         starts = starts_of(lengths)
 
         def features(part: Tensor) -> Tensor:
@@ -220,8 +212,7 @@ class OpenClipBackbone(ModuleBackbone):
 
     def encode_distinct_texts(self, texts: Sequence[str]) -> Tensor:
         """Return unit features (M, D) in fp32; texts of similar length share a forward pass."""
-        path = self.text_path
-        encode = partial(text_features, self.model, path=path, at_once=self._attends_at_once)
+        encode = partial(text_features, self.model, path=self.text_path)
         return self._in_passes(texts, lambda tokens, lengths: _unit(encode(tokens, lengths)))
 
     def _in_passes(
@@ -252,30 +243,6 @@ class OpenClipBackbone(ModuleBackbone):
         """Recompute activations in the backward pass instead of storing them."""
         self.model.set_grad_checkpointing(True)
         return True
-
-    def check_kernels(self, text_attention: TextAttention, mode: CompileMode | None) -> None:
-        """Raise `LatteError` if this model cannot use the requested kernels."""
-        if text_attention == "varlen":
-            if self.text_path != "packed":
-                raise LatteError(
-                    "latte pads the texts of this text tower, so `varlen` has no effect",
-                    where="train.text_attention",
-                    hint="write `text_attention: by_length`",
-                )
-            check_heads(text_width(self.model), text_heads(self.model))
-        if mode is not None and self.image_path != "class token":
-            raise LatteError(
-                "latte compiles the blocks of open_clip's own vision transformers only, and not "
-                "those of this image tower",
-                where="train.compile",
-                hint="remove this key",
-            )
-
-    def use_kernels(self, text_attention: TextAttention, mode: CompileMode | None) -> None:
-        """Use the requested kernels in all later passes; see `latte.train.kernels.Accelerated`."""
-        self._attends_at_once = text_attention == "varlen"
-        if mode is not None:
-            compile_in(self.model.visual.transformer, mode)
 
     def save(self, folder: Path) -> None:
         """Write a folder that open_clip opens as `local-dir:FOLDER` with the same outputs.

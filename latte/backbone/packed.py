@@ -16,10 +16,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from latte.backbone import varlen
-from latte.backbone.compiled import compiled_for
-from latte.backbone.varlen import Boundaries, attend_all, attend_read
-
 _HALF = (torch.bfloat16, torch.float16)
 
 
@@ -54,12 +50,6 @@ class Packing:
     """(N,): for each sequence, the index of the row that is used after the last block."""
     causal: bool
     """True if no row attends to later rows; `read` must then be the last row of each sequence."""
-    boundaries: Boundaries | None = None
-    """If given, attention in half precision takes one call for all groups; see `varlen`."""
-
-    def at_once(self, rows: Tensor) -> Boundaries | None:
-        """Return `boundaries`; None if torch's kernel does not support the dtype of `rows`."""
-        return self.boundaries if rows.dtype in varlen.DTYPES else None
 
 
 def can_run(transformer: nn.Module) -> bool:
@@ -80,10 +70,9 @@ def run_blocks(transformer: Any, states: Tensor, packing: Packing, start: int = 
     """
     *blocks, last = transformer.resblocks[start:]
     again = transformer.grad_checkpointing and torch.is_grad_enabled()
-    run_block, run_last = (compiled_for(transformer, one) for one in (_block, _last_block))
     for block in blocks:
-        states = _run(run_block, block, states, packing, again=again)
-    return _run(run_last, last, states, packing, again=again)
+        states = _run(_block, block, states, packing, again=again)
+    return _run(_last_block, last, states, packing, again=again)
 
 
 def run_first_blocks(transformer: Any, states: Tensor, packing: Packing, count: int) -> Tensor:
@@ -152,9 +141,6 @@ def _after_attention(block: Any, states: Tensor, attended: Tensor) -> Tensor:
 
 def _attention(attention: nn.MultiheadAttention, states: Tensor, packing: Packing) -> Tensor:
     projected = functional.linear(states, attention.in_proj_weight, attention.in_proj_bias)
-    if boundaries := packing.at_once(projected):
-        seen = attend_all(projected, attention.num_heads, boundaries, causal=packing.causal)
-        return attention.out_proj(seen)  # type: ignore[no-any-return]
     parts = []
     for part, (count, length) in _groups(projected, packing):
         queries, keys, values = _heads(part, count, length, 3, attention.num_heads)
@@ -173,9 +159,6 @@ def _attention_of_read(
     read = states.index_select(0, packing.read)
     asking = functional.linear(read, weight[:width], bias[:width])
     asked = functional.linear(states, weight[width:], bias[width:])
-    if boundaries := packing.at_once(asked):
-        seen = attend_read(asking, asked, heads, boundaries)
-        return attention.out_proj(seen)  # type: ignore[no-any-return]
     parts = []
     counts = [count for count, _ in packing.groups]
     own_groups = torch.split(asking, counts)

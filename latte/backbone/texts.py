@@ -18,7 +18,6 @@ from torch.nn import functional
 
 from latte.backbone.packed import Packing, can_run, run_blocks, run_first_blocks
 from latte.backbone.trunk import trained_blocks, trained_parameters
-from latte.backbone.varlen import boundaries_of
 
 Tokenizer = Callable[[list[str]], Tensor]
 TextPath = Literal["packed", "cut", "full"]
@@ -116,21 +115,14 @@ def text_width(model: nn.Module) -> int:
     return int(_tower(model).ln_final.normalized_shape[0])
 
 
-def text_heads(model: nn.Module) -> int:
-    """Return the number of attention heads of a text tower that encodes without padding."""
-    return int(_tower(model).transformer.resblocks[0].attn.num_heads)
-
-
-def text_features(
-    model: nn.Module, tokens: Tensor, lengths: Tensor, path: TextPath, *, at_once: bool = False
-) -> Tensor:
+def text_features(model: nn.Module, tokens: Tensor, lengths: Tensor, path: TextPath) -> Tensor:
     """Encode texts like `model.encode_text(tokens)`; return features (M, D), not normalised.
 
     `tokens` (M, L) are sorted by their numbers of tokens, `lengths` (M,). Both tensors are on the
     CPU, so that reading them does not wait for a GPU.
     """
     if path == "packed":
-        return project_text(model, packed_states(model, tokens, lengths, at_once=at_once))
+        return project_text(model, packed_states(model, tokens, lengths))
     device = next(model.parameters()).device
     longest = int(lengths[-1])
     tokens = tokens[:, :longest].to(device, non_blocking=True)
@@ -144,35 +136,25 @@ def text_features(
     return project_text(model, pooled)
 
 
-def packed_states(
-    model: nn.Module, tokens: Tensor, lengths: Tensor, *, at_once: bool = False
-) -> Tensor:
-    """Return the text tower's outputs (M, W) before the projection, without padding the texts.
-
-    If `at_once` is true, attention in half precision takes one call per block instead of one call
-    per text length; see the module `varlen`.
-    """
-    return states_after_blocks(model, _embedded(model, tokens, lengths), lengths, at_once=at_once)
+def packed_states(model: nn.Module, tokens: Tensor, lengths: Tensor) -> Tensor:
+    """Return the text tower's outputs (M, W) before the projection, without padding the texts."""
+    return states_after_blocks(model, _embedded(model, tokens, lengths), lengths)
 
 
-def packed_outputs(
-    model: nn.Module, tokens: Tensor, lengths: Tensor, count: int, *, at_once: bool = False
-) -> Tensor:
+def packed_outputs(model: nn.Module, tokens: Tensor, lengths: Tensor, count: int) -> Tensor:
     """Return the outputs (T, W) of the first `count` text blocks, one row per token."""
     rows = _embedded(model, tokens, lengths)
-    packing = _packing(lengths, rows.device, at_once=at_once)
+    packing = _packing(lengths, rows.device)
     return run_first_blocks(_tower(model).transformer, rows, packing, count)
 
 
-def states_after_blocks(
-    model: nn.Module, rows: Tensor, lengths: Tensor, start: int = 0, *, at_once: bool = False
-) -> Tensor:
+def states_after_blocks(model: nn.Module, rows: Tensor, lengths: Tensor, start: int = 0) -> Tensor:
     """Run the text blocks from index `start` and the final norm; return one row per text (M, W).
 
     `rows` (T, W) are the outputs of all earlier blocks, one row per token.
     """
     text = _tower(model)
-    packing = _packing(lengths, rows.device, at_once=at_once)
+    packing = _packing(lengths, rows.device)
     return text.ln_final(run_blocks(text.transformer, rows, packing, start))  # type: ignore[no-any-return]
 
 
@@ -185,12 +167,11 @@ def _embedded(model: nn.Module, tokens: Tensor, lengths: Tensor) -> Tensor:
     return embeddings + functional.embedding(positions, text.positional_embedding)
 
 
-def _packing(lengths: Tensor, device: torch.device, *, at_once: bool) -> Packing:
+def _packing(lengths: Tensor, device: torch.device) -> Packing:
     different, counts = torch.unique_consecutive(lengths, return_counts=True)
     groups = list(zip(counts.tolist(), different.tolist(), strict=True))
     ends = (lengths.cumsum(0) - 1).to(device, non_blocking=True)
-    boundaries = boundaries_of(lengths, device) if at_once else None
-    return Packing(groups, ends, causal=True, boundaries=boundaries)
+    return Packing(groups, ends, causal=True)
 
 
 def project_text(model: nn.Module, pooled: Tensor) -> Tensor:

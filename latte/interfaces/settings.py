@@ -14,8 +14,6 @@ PUBLISHED_BATCH_SIZE = 512
 BRING_WEIGHTS = ("local-dir:", "hf-hub:", "plugin:")
 """Prefixes of `backbone.model` for models that include their weights."""
 Precision = Literal["auto", "fp32", "tf32", "bf16", "fp16"]
-TextAttention = Literal["by_length", "varlen"]
-CompileMode = Literal["default", "reduce-overhead", "max-autotune"]
 
 
 class BackboneSettings(Options):
@@ -138,18 +136,6 @@ class TrainSettings(Options):
         description="number of steps for which features of texts about images and groups are used. "
         "These texts are encoded without gradient; class texts keep their gradient. none: all "
         "texts are encoded in each step, with gradient, as published",
-    )
-    text_attention: TextAttention = Field(
-        default="by_length",
-        description="attention of texts without padding. by_length: one call per block and text "
-        "length. varlen: one call per block, by torch's kernel for sequences of different lengths; "
-        "needs a CUDA GPU since Ampere and `precision` bf16 or fp16. No GPU has run varlen yet",
-    )
-    compile: CompileMode | None = Field(
-        default=None,
-        description="compile the blocks of the image tower with torch.compile, in the mode of this "
-        "name, for passes that record a gradient. reduce-overhead and max-autotune record CUDA "
-        "graphs and need a CUDA GPU. none: no compilation. No GPU has run compiled blocks yet",
     )
     checkpoint_every: PositiveInt = Field(
         default=50,

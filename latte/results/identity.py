@@ -19,7 +19,7 @@ CHECKPOINTS = "checkpoints"
 NOT_IDENTITY = ("output", "device", "reporters", "controls", "requires", "evaluate")
 """Recipe keys that change the place, speed or reports of a run, but not its model."""
 
-_ADDED: Mapping[str, Any] = {"views": None, "text_attention": "by_length", "compile": None}
+_ADDED: Mapping[str, Any] = {"views": None}
 
 
 def run_hash(recipe: Recipe, limit: int | None) -> str:

@@ -201,6 +201,7 @@ class _Server:
             "examples": [one and one.row for one in now.question.examples],
         }
         return {
+            "queue": queue,
             "question": question,
             "answered": now.answered,
             "left": now.left,

@@ -37,7 +37,6 @@ from latte.run.process import (
 from latte.run.profile import RunProfile, write_profile
 from latte.run.ready import fetch_model
 from latte.run.stages import Job
-from latte.run.training import refuse_kernels
 from latte.run.workspace import Workspace, check_sending, run_folder
 
 _SAME_BITS = ("cpus", "platform", "seed")
@@ -148,9 +147,6 @@ class _Runner:
             ),
         )
         job = Job(self.workspace, images, self.ask_again)
-        train = STAGES.index("train")
-        if self.last >= train and not all(map(job.reusable, STAGES[: train + 1])):
-            refuse_kernels(self.workspace)
         if distributed.is_main_process():
             recipe, limit = self.workspace.recipe, self.workspace.limit
             write_text(self.folder.recipe, dump_yaml(recipe.resolved))

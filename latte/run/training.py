@@ -29,7 +29,6 @@ from latte.run.ready import naming_line
 from latte.run.workspace import Workspace, description_folder
 from latte.run.zero_shot import FrozenTexts, ZeroShot, encode_images, encode_names
 from latte.train.features import LARGEST_STATES, CachedStates, StepInputs, state_bytes
-from latte.train.kernels import asks_for_kernels, check_kernels
 from latte.train.learner import Learner, build_learner
 from latte.train.loop import own_posterior, train
 from latte.train.training import Evaluate, Training
@@ -111,20 +110,6 @@ def _posterior(workspace: Workspace, images: Images, training: Training) -> Post
             hint="report it to the author of the plugin, or use another labeler",
         ) from error
     return posterior
-
-
-def refuse_kernels(workspace: Workspace) -> None:
-    """Raise `LatteError` if GPU kernels that the recipe requests cannot work on this machine.
-
-    Call it before the first stage: describing images in vain may be expensive.
-    """
-    recipe = workspace.recipe
-    if not asks_for_kernels(recipe.train):
-        return
-    device, exact = torch.device(workspace.device), recipe.general.deterministic
-    with naming_line(recipe):
-        clip, arithmetic = workspace.frozen_clip, workspace.arithmetic
-        check_kernels(recipe.train, clip, device, arithmetic, deterministic=exact)
 
 
 def count_cut(workspace: Workspace, bank: DescriptionBank) -> Sequence[Path]:

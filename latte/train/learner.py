@@ -67,8 +67,6 @@ class Learner:
     """Outputs of the frozen layers for all views; None unless the number of views is fixed."""
     text_states: CachedTextStates | None = None
     """Outputs of the text tower's frozen layers for all texts; None if they are not cached."""
-    records_graphs: bool = False
-    """True if compiled blocks record CUDA graphs, whose outputs the next step overwrites."""
 
     @property
     def needs_pixels(self) -> bool:

@@ -23,7 +23,6 @@ from latte.results.metrics_log import MetricsLog
 from latte.toolkit.seeds import seed_from
 from latte.train.checkpoint import Checkpoints, resume
 from latte.train.features import CachedStates
-from latte.train.kernels import use_kernels
 from latte.train.learner import Learner, learning_rate_factor, loss_parameters
 from latte.train.micro_batch import explain_out_of_memory, find_micro_batch_size
 from latte.train.precision import encoding_in
@@ -59,7 +58,6 @@ def train(training: Training, progress: Progress) -> None:
     _start(training, progress)
     with timed(MICRO_BATCH_SEARCH):
         find_micro_batch_size(training, progress)
-    use_kernels(training.settings, training.learners)
     step = resume(training.folder / "checkpoints", training.learners, training.labelers)
     log = MetricsLog(training.folder / "metrics.jsonl", step, training.listen)
     total = training.total_steps

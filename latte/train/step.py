@@ -35,9 +35,6 @@ def training_step(
     towers = towers_of(learner)
     if learner.optimizer is not None:  # frees the memory of gradients before the forward pass
         learner.optimizer.zero_grad(set_to_none=True)
-    if learner.records_graphs:
-        # Until the next mark, CUDA graphs overwrite no output: the backward pass reads them.
-        torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
     with timed(IMAGES):
         image_features = towers.encode_images(batch.indices, pixels)
     supervisions = _supervise(learner, towers, inputs, batch, image_features.detach())

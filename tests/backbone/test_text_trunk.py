@@ -19,7 +19,6 @@ from latte.interfaces import LatteError, TextTrunk
 from latte.interfaces.progress import SilentProgress
 from tests.helpers import clip_models
 from tests.helpers.clip_models import build_clip
-from tests.helpers.plain_varlen import replace_kernel
 from tests.helpers.training_engine import LAST_BLOCK
 
 TEXTS = ["a photo of a dog", "hi", "", "a dog, big", "word " * 60, "yes", "a photo of a cat"]
@@ -142,17 +141,3 @@ def test_texts_whose_first_layers_train_have_no_trunk(config: dict[str, Any], la
     first = [name for name in names if layer in name and not name.startswith("visual.")]
     backbone.train_parameters([*last, *first])
     assert backbone.text_trunk() is None
-
-
-def test_remaining_blocks_attend_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = replace_kernel(monkeypatch, torch.float32)
-    backbone = build_clip(clip_models.with_parts(text={"layers": 3}))
-    LAST_BLOCK.select(backbone)
-    trunk = trunk_of(backbone)
-    states, lengths = trunk.states(TEXTS), trunk.lengths(TEXTS)
-    expected = trunk.features(states, lengths)
-    assert calls.queries == []
-    backbone.use_kernels("varlen", None)
-    found = trunk.features(states, lengths)
-    assert len(calls.queries) == 1
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)

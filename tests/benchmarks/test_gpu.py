@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +15,10 @@ from benchmarks import gpu, gpu_parts, gpu_steps
 from benchmarks.__main__ import main
 from benchmarks.gpu_parts import PARTS
 from benchmarks.gpu_steps import Place
-from latte.backbone import compiled, varlen
-from tests.helpers.plain_varlen import replace_kernel
 
 pytestmark = pytest.mark.thorough
 
-SMALL = [
-    *("describe float32", "step bf16", "waits", "varlen", "compile reduce-overhead"),
-    "views ahead",
-]
+SMALL = ["describe float32", "step bf16", "waits", "views ahead"]
 
 
 def test_without_a_gpu_the_error_names_the_way_to_try_the_command(
@@ -77,45 +71,6 @@ def test_small_parts_run_on_a_cpu(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", sorted({*PARTS} - {*SMALL}))
 def test_every_part_runs_on_a_cpu(name: str, tmp_path: Path) -> None:
     assert PARTS[name](Place("cpu", tmp_path))
-
-
-@pytest.mark.parametrize("name", ["varlen", "compile max-autotune", "varlen and compile"])
-def test_kernels_of_a_gpu_are_skipped_on_a_cpu_with_the_reason(name: str, tmp_path: Path) -> None:
-    (found,) = PARTS[name](Place("cpu", tmp_path)).items()
-    assert found[0] == "skipped"
-    assert "needs a CUDA GPU" in found[1]
-
-
-@pytest.fixture
-def in_any_arithmetic(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let `varlen` and `compile` work on a CPU, without a compiler."""
-    replace_kernel(monkeypatch)
-    monkeypatch.setattr(varlen, "check_device", lambda device: None)
-    monkeypatch.setattr(compiled, "BACKEND", "eager")
-    yield
-    compiled.forget_compiled()
-
-
-@pytest.mark.usefixtures("in_any_arithmetic")
-@pytest.mark.parametrize("name", ["varlen", "compile default"])
-def test_kernels_are_compared_with_plain_steps(name: str, tmp_path: Path) -> None:
-    found = PARTS[name](Place("cpu", tmp_path))
-    assert found["gradients differ by"] < 0.1
-    assert found["seconds"] > 0
-
-
-@pytest.mark.usefixtures("in_any_arithmetic")
-def test_kernels_with_other_gradients_are_found(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    by_rounding = PARTS["varlen"](Place("cpu", tmp_path))["gradients differ by"]
-    monkeypatch.setattr(gpu_steps, "_MOST_RELATIVE", 2 * by_rounding)
-    right = varlen.kernel()
-    monkeypatch.setattr(
-        varlen, "kernel", lambda: lambda query, *rest, **named: right(2 * query, *rest, **named)
-    )
-    with pytest.raises(gpu_parts.LatteError, match="of their norm"):
-        PARTS["varlen"](Place("cpu", tmp_path))
 
 
 def test_views_with_other_bits_are_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

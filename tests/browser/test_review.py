@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 from safetensors.numpy import load_file, save_file
@@ -73,6 +75,105 @@ def test_the_whole_way_by_keyboard(page: Page, review: Review) -> None:
         assert "fish" in {one.label for one in review.answers().values()}
         assert page.evaluate("document.getElementById('gain').textContent").startswith("After 3")
         assert page.complaints() == []
+
+
+CLOTHES = ("T-Shirts", "shirts", "skirts", "Night_Shirts", "shirts of wool")
+
+
+def search(page: Page, text: str) -> None:
+    page.press("/")
+    for letter in text:
+        page.press(letter)
+
+
+@pytest.mark.parametrize(
+    ("typed", "saved"),
+    [("shirts", "shirts"), ("SHIR", "shirts"), ("t-s", "T-Shirts"), ("night s", "Night_Shirts")],
+)
+@pytest.mark.parametrize("task", ["evidence", "clusters"])
+def test_enter_saves_the_nearest_name_which_stands_beside_the_field(
+    page: Page, tmp_path: Path, task: str, typed: str, saved: str
+) -> None:
+    review = made_up_review(tmp_path, CLOTHES)
+    page.show(1280)
+    with served(review) as url:
+        ready(page, url)
+        choose(page, task)
+        page.wait_for(f"state.queue === {task!r}")
+        search(page, typed)
+        assert page.evaluate("document.getElementById('pick').textContent") == (
+            f"Enter saves “{saved}”"
+        )
+        page.wait_for(
+            "['search', 'pick'].map((id) => document.getElementById(id).getBoundingClientRect())"
+            ".every((box) => box.top >= 0 && box.bottom <= innerHeight)",
+            seconds=2,
+        )
+        page.press("Enter")
+        answers_saved(page, review, 1 if task == "evidence" else 12)
+        assert {one.label for one in review.answers().values()} == {saved}
+        search(page, "zebra")
+        assert page.evaluate("document.getElementById('pick').textContent").startswith("no class")
+
+
+def answers_saved(page: Page, review: Review, count: int, seconds: float = 20) -> None:
+    """Wait until the review has `count` answers and the page shows the next question."""
+    end = time.monotonic() + seconds
+    while len(review.answers()) < count and time.monotonic() < end:
+        time.sleep(0.02)
+    page.wait_for("!busy")
+    assert len(review.answers()) == count
+
+
+def test_keys_pressed_while_an_answer_is_saved_wait_for_it(
+    page: Page, review: Review, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = review.answer
+
+    def slow(*given: Any) -> None:
+        time.sleep(0.15)
+        save(*given)
+
+    monkeypatch.setattr(review, "answer", slow)
+    asked = [one.images[0].key for one in review.upcoming(7)]
+    with served(review) as url:
+        ready(page, url)
+        for key in "110-1":
+            page.press(key)
+            time.sleep(0.04)
+        search(page, "fish")
+        page.press("Enter")
+        answers_saved(page, review, 6)
+        found = review.answers()
+        assert [*found] == asked[:6]
+        kinds = [one.kind for one in found.values()]
+        assert kinds == ["class", "class", "none", "unsure", "class", "class"]
+        assert found[asked[5]].label == "fish"
+        for key in "1uu":
+            page.press(key)
+        answers_saved(page, review, 5)
+
+
+def test_a_key_held_down_is_one_answer(page: Page, review: Review) -> None:
+    with served(review) as url:
+        ready(page, url)
+        page.press("1", held=5)
+        answers_saved(page, review, 1)
+
+
+def test_keys_work_after_a_task_was_chosen_and_after_a_search(page: Page, review: Review) -> None:
+    page.show(1280)
+    with served(review) as url:
+        ready(page, url)
+        page.evaluate("document.getElementById('queue').focus()")
+        choose(page, "clusters")
+        page.press("1")
+        answers_saved(page, review, 12)
+        search(page, "fish")
+        page.press("Enter")
+        page.press("1")
+        answers_saved(page, review, 36)
+        assert {one.queue for one in review.answers().values()} == {"clusters"}
 
 
 @pytest.mark.parametrize("dark", [False, True])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from faults.circumstances import CIRCUMSTANCES, Cell, Circumstance, Matrix, row
-from faults.commands import COMMANDS
-from faults.outcome import NotPermittedError
 from latte.cli.main import COMMANDS as NAMES
+from tests.faults.circumstances import CIRCUMSTANCES, Cell, Circumstance, Matrix, row
+from tests.faults.commands import COMMANDS
+from tests.faults.outcome import NotPermittedError
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import pytest
 
-from faults.__main__ import FAULTS, main
-from faults.outcome import NotPermittedError, Outcome
-from faults.site import Site
+from tests.faults.__main__ import FAULTS, main
+from tests.faults.outcome import NotPermittedError, Outcome
+from tests.faults.site import Site
 
 
 def check(outcomes: list[Outcome]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from faults.outcome import Outcome, heads, skipped, table
+from tests.faults.outcome import Outcome, heads, skipped, table
 
 ROWS = [
     Outcome("kill -9: zero-shot", 13, "Killed (exit -9)"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from faults.place import Ended
+from tests.faults.place import Ended
 
 
 def test_it_is_the_first_complaint_without_the_folder_where_it_happened() -> None:

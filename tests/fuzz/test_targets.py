@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from fuzz.targets import TARGETS, attempt
+from tests.fuzz.targets import TARGETS, attempt
 
 FOUND = Path(__file__).parent / "found"
 SLOW = {"recipe", "overrides", "schema"}
@@ -54,7 +54,7 @@ def test_damaged_inputs_are_refused_by_name(name: str) -> None:
 
     @settings(
         max_examples=12 if name in SLOW else 40,
-        derandomize=True,  # `python -m fuzz` is for looking further
+        derandomize=True,  # `python -m tests.fuzz` is for looking further
         suppress_health_check=[HealthCheck.too_slow],
         database=None,
     )

@@ -17,12 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils import backend_registration
-from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from benchmarks.measuring import line_of_latte
-from latte.backbone import varlen
-from tests.helpers.plain_varlen import attend_plainly
 
 DEVICE = "pretended"
 available = hasattr(backend_registration, "_setup_privateuseone_for_python_backend")
@@ -116,7 +114,6 @@ def pretended_device() -> Iterator[Counts]:
     _register()
     _counts.reset()
     functional.scaled_dot_product_attention = _attention
-    varlen.kernel = lambda: _varlen_attention  # type: ignore[assignment]
     torch.inference_mode = lambda mode=True: torch.no_grad()  # type: ignore[assignment, misc]
     torch._C._set_only_lift_cpu_tensors(True)  # so that `torch.tensor(..., device=...)` is seen
     with _Device():
@@ -212,16 +209,13 @@ def _wait(operation: str) -> None:
 
 
 class _Attention(torch.autograd.Function):
-    """Fused attention, of which a kernel makes `launches`; backward two, in half precision three.
-
-    One of torch's `varlen_attn` forward fills its random state.
-    """
+    """Fused attention: one launch forward; backward two, in half precision three."""
 
     @staticmethod
-    def forward(ctx: Any, plain: Any, launches: int, *inputs: Any) -> Tensor:
+    def forward(ctx: Any, plain: Any, *inputs: Any) -> Tensor:
         ctx.save_for_backward(*inputs)
         ctx.plain = plain
-        _counts.launches[line_of_latte()] += launches
+        _counts.launches[line_of_latte()] += 1
         return Pretended(plain(*map(_held, inputs)))
 
     @staticmethod
@@ -230,7 +224,7 @@ class _Attention(torch.autograd.Function):
         _counts.launches[line_of_latte()] += 2 if inputs[0].dtype == torch.float32 else 3
         with torch.enable_grad():
             out = ctx.plain(*inputs)
-        return None, None, *map(Pretended, torch.autograd.grad(out, inputs, gradient.held))
+        return None, *map(Pretended, torch.autograd.grad(out, inputs, gradient.held))
 
 
 _plain_attention: Callable[..., Tensor] = functional.scaled_dot_product_attention
@@ -252,27 +246,7 @@ def _attention(
         queries, keys, values = (one.to(dtype) for one in (queries, keys, values))
     assert attn_mask is None and not dropout_p and not named, "latte's attention has no mask"
     plain = partial(_plain_attention, is_causal=is_causal)
-    return _Attention.apply(plain, 1, queries, keys, values)  # type: ignore[no-any-return, no-untyped-call]
-
-
-def _varlen_attention(
-    queries: Tensor,
-    keys: Tensor,
-    values: Tensor,
-    *positions: Any,
-    window_size: tuple[int, int] = (-1, -1),
-) -> Tensor:
-    assert queries.dtype in varlen.DTYPES, "the kernel has no fp32"
-    boundaries = [one for one in positions if isinstance(one, Tensor)]
-    if not all(isinstance(one, Pretended) for one in boundaries):
-        raise MixedDevicesError(f"varlen_attn mixes devices at {line_of_latte()}")
-    held = [*map(_held, positions)]
-
-    def plain(*inputs: Tensor) -> Tensor:
-        with _disable_current_modes():  # small operations, of which none is counted
-            return attend_plainly(*inputs, *held, window_size=window_size)
-
-    return _Attention.apply(plain, 2, queries, keys, values)  # type: ignore[no-any-return, no-untyped-call]
+    return _Attention.apply(plain, queries, keys, values)  # type: ignore[no-any-return, no-untyped-call]
 
 
 @cache

@@ -46,7 +46,7 @@ from latte.data.device_crops import ResidentImages
 from latte.data.device_views import DeviceViews
 from latte.data.views import TrainingView
 from latte.interfaces import Batch, NoOptions, PixelFormat
-from latte.interfaces.settings import AugmentSettings, Precision, TextAttention
+from latte.interfaces.settings import AugmentSettings, Precision
 from latte.toolkit.prototypes import LabelerPrototypes
 from latte.train import loop
 from latte.train.step import training_step
@@ -124,11 +124,9 @@ def with_train(**changes: Any) -> dict[str, Any]:
 
 VIEWS_ON_CPU = "views on the CPU"
 VIEWS_AHEAD = "views on a side stream"
-VARLEN = "bf16, varlen"
 TRAININGS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "published": dict,
     "bf16": partial(with_train, precision="bf16"),
-    VARLEN: partial(with_train, precision="bf16", text_attention="varlen"),
     "micro-batches": partial(with_train, micro_batch_size=2),
     "refreshed captions": partial(with_train, refresh_captions=3),
     "frozen texts": lambda: {"parts": [part("visual_layer_norms")]},
@@ -215,13 +213,10 @@ def summary(counts: Counts) -> dict[str, Any]:
     }
 
 
-def large_step(
-    counts: Counts, precision: Precision, text_attention: TextAttention = "by_length"
-) -> dict[str, Any]:
+def large_step(counts: Counts, precision: Precision) -> dict[str, Any]:
     """Return the counts of a published step at batch 512 with narrow towers of twelve layers."""
     problem = step_problem.make_problem("tiny", BATCH, DEVICE)
     step = latte_step.LatteStep(problem, precision)
-    step.use_kernels(text_attention, None)
     for number in range(2):
         counts.reset()
         batch = Batch("main", step.indices, 0, number)
@@ -299,8 +294,7 @@ def main() -> None:
         write_colour_images(folder / "images", ("red", "green", "blue"), 5, (40, 36))
         found: dict[str, Any] = {
             "trainings": {name: train(folder, counts, name) for name in TRAININGS},
-            "large": {name: large_step(counts, name) for name in ("fp32", "bf16")}
-            | {VARLEN: large_step(counts, "bf16", "varlen")},
+            "large": {name: large_step(counts, name) for name in ("fp32", "bf16")},
             "views": large_views(counts),
             "photos": large_photos(counts),
         }

@@ -1,6 +1,6 @@
 """A run that is killed with kill -9 and started again gives the result of an uninterrupted run.
 
-All faults that can happen to a run, and as many kills as one likes: `python -m faults`.
+All faults that can happen to a run, and as many kills as one likes: `python -m tests.faults`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from faults.damage import turned
-from faults.place import BATCH, Place, differences
+from tests.faults.damage import turned
+from tests.faults.place import BATCH, Place, differences
 
 CHANGES = (
     "--set=describer=slow",

@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from faults.damage import cut, emptied
 from latte.cli.main import run_command_line
+from tests.faults.damage import cut, emptied
 from tests.helpers.damage import JSON_FILES, garbage, gone
 from tests.helpers.finished_runs import ExampleRun, copied
 

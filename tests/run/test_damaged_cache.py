@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from faults.damage import cut, emptied
 from latte.cli.main import run_command_line
+from tests.faults.damage import cut, emptied
 from tests.helpers.damage import garbage, gone
 from tests.helpers.finished_runs import ExampleRun
 

@@ -17,10 +17,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from faults.damage import DAMAGES
 from latte.run import feature_cache, workspace
 from latte.run.feature_cache import FeatureBlocks, cached_features
 from latte.run.workspace import Workspace
+from tests.faults.damage import DAMAGES
 from tests.helpers.recorded import RecordedProgress
 
 pytestmark = pytest.mark.thorough

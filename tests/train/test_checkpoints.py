@@ -10,10 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from faults.damage import turned
 from latte.interfaces import LatteError, TrainableGroup
 from latte.train.checkpoint import KEPT, load_checkpoint, save_checkpoint
 from latte.train.training import Training
+from tests.faults.damage import turned
 from tests.helpers.training_engine import SETTINGS, latteclip_part, with_settings
 from tests.helpers.training_runs import run
 

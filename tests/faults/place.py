@@ -15,7 +15,7 @@ from pathlib import Path
 from latte.testing.tiny_runs import results
 from tests.helpers.whole_runs import environment
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 PLUGIN = Path(__file__).parent / "plugin"
 BATCH = 2
 """Batch size of the describer in `plugin/`."""

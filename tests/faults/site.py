@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from faults.place import ALL_STAGES, Place
-from faults.recipe import write_recipe
+from tests.faults.place import ALL_STAGES, Place
+from tests.faults.recipe import write_recipe
 
 
 class Site:

@@ -6,9 +6,9 @@ import re
 import time
 from pathlib import Path
 
-from faults.outcome import Outcome, outcome
-from faults.place import ALL_STAGES
-from faults.site import Site
+from tests.faults.outcome import Outcome, outcome
+from tests.faults.place import ALL_STAGES
+from tests.faults.site import Site
 
 _STARVING = "--set=loss=starving"
 _AUTO = "--set=train.micro_batch_size=auto"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import socket
 
-from faults.outcome import Outcome, seen
-from faults.place import ALL_STAGES, Ended, Place
-from faults.site import Site
+from tests.faults.outcome import Outcome, seen
+from tests.faults.place import ALL_STAGES, Ended, Place
+from tests.faults.site import Site
 
 
 def gone(site: Site, times: int) -> list[Outcome]:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fuzz import seeds
 from latte.components.datasets.published.dataset import VARIANTS, read_variants
 from latte.data.images import MAX_PIXELS, decode_image
 from latte.data.sources.listed import ListedPaths
@@ -24,6 +23,7 @@ from latte.recipe.load import load_recipe
 from latte.recipe.mistakes import Mistakes
 from latte.recipe.tree import TreeBuilder, compose
 from latte.registry.registry import load_registry
+from tests.fuzz import seeds
 
 VARIABLES = {"NAME": "value", "HARD": "a: [b, ${NAME} \n"}
 """Environment of fuzzed recipes."""

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from functools import partial
 from random import Random
 
-from faults.outcome import Outcome, outcome
-from faults.place import Ended, Place
-from faults.site import Site
+from tests.faults.outcome import Outcome, outcome
+from tests.faults.place import Ended, Place
+from tests.faults.site import Site
 
 START = "start"
 STAGES = ("data", "zero-shot", "describe", "train", "evaluate", "controls", "report")

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from faults.outcome import NotPermittedError, Outcome, outcome
-from faults.place import Ended, Place
-from faults.site import Site
+from tests.faults.outcome import NotPermittedError, Outcome, outcome
+from tests.faults.place import Ended, Place
+from tests.faults.site import Site
 
 _FULL = "no space left on device"
 _LIMIT = "file too large"

@@ -6,9 +6,9 @@ import signal
 from functools import partial
 from pathlib import Path
 
-from faults.outcome import NotPermittedError, Outcome, outcome
-from faults.place import Place
-from faults.site import Site
+from tests.faults.outcome import NotPermittedError, Outcome, outcome
+from tests.faults.place import Place
+from tests.faults.site import Site
 
 _YEAR = 365 * 86_400
 

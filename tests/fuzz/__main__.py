@@ -1,4 +1,4 @@
-"""`python -m fuzz TARGET --seconds N --executions N`: search for inputs that break a reader.
+"""`python -m tests.fuzz TARGET --seconds N --executions N`: search for inputs that break a reader.
 
 libFuzzer stops after the given time or number of executions, whichever comes first. It continues
 after a finding, reports each kind of failure once, and stores the input in the folder of findings.
@@ -19,7 +19,7 @@ from pathlib import Path
 
 def main() -> int:
     """Read the command line and fuzz in a separate process, because libFuzzer ends its process."""
-    parser = argparse.ArgumentParser(prog="python -m fuzz", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("target", nargs="?", help="what to fuzz; see --list")
     parser.add_argument("--list", action="store_true", help="name the targets")
     parser.add_argument("--seconds", type=int, default=60, help="how long")
@@ -32,7 +32,7 @@ def main() -> int:
         return 2
     if given.worker:
         _work(given.target, given.seconds, given.executions, given.folder)
-    from fuzz.targets import TARGETS
+    from tests.fuzz.targets import TARGETS
 
     if given.list or given.target not in TARGETS:
         sys.stdout.write("\n".join(TARGETS) + "\n")
@@ -41,7 +41,7 @@ def main() -> int:
 
 
 def _watch(target: str, seconds: int, executions: int, folder: Path) -> int:
-    command = [sys.executable, "-m", "fuzz", target, "--worker"]
+    command = [sys.executable, "-m", "tests.fuzz", target, "--worker"]
     command += ["--seconds", str(seconds), "--executions", str(executions)]
     command += ["--folder", str(folder)]
     started = time.monotonic()
@@ -63,7 +63,7 @@ def _work(name: str, seconds: int, executions: int, folder: Path) -> None:
     import atheris  # type: ignore[import-not-found, unused-ignore]
 
     with atheris.instrument_imports(include=["latte", "latte_webdataset", "yaml", "tarfile"]):
-        from fuzz.targets import TARGETS, attempt
+        from tests.fuzz.targets import TARGETS, attempt
     target = TARGETS[name]
     corpus, findings = folder / name / "corpus", folder / name / "findings"
     for place in (corpus, findings):

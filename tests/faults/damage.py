@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
-from faults.outcome import Outcome, outcome
-from faults.place import asked_in_vain
-from faults.site import Site
+from tests.faults.outcome import Outcome, outcome
+from tests.faults.place import asked_in_vain
+from tests.faults.site import Site
 
 Damage = Callable[[Path], None]
 

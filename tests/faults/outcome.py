@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from faults.place import Ended, Place, asked_in_vain, differences
+from tests.faults.place import Ended, Place, asked_in_vain, differences
 
 _WIDTHS = (22, 5, 31, 8, 10)
 _SHOWN = 110

@@ -1,4 +1,4 @@
-"""`python -m faults [--times N] [--only NAME]`: inject faults and print their outcomes."""
+"""`python -m tests.faults [--times N] [--only NAME]`: inject faults and print their outcomes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,18 @@ import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from faults import circumstances, clocks, damage, disks, interruptions, memory, network, processes
-from faults.outcome import NotPermittedError, Outcome, heads, skipped, table
-from faults.site import Site
+from tests.faults import (
+    circumstances,
+    clocks,
+    damage,
+    disks,
+    interruptions,
+    memory,
+    network,
+    processes,
+)
+from tests.faults.outcome import NotPermittedError, Outcome, heads, skipped, table
+from tests.faults.site import Site
 
 FAULTS: Mapping[str, Callable[[Site, int], list[Outcome]]] = {
     "kill": interruptions.killed,
@@ -34,7 +43,7 @@ FAULTS: Mapping[str, Callable[[Site, int], list[Outcome]]] = {
 
 def main(arguments: list[str]) -> int:
     """Return exit code 1 if data are lost, results differ, or a message is bad; else 0."""
-    parser = argparse.ArgumentParser(prog="python -m faults", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--times", type=int, default=8, help="kills in all (default 8)")
     parser.add_argument("--only", choices=FAULTS, action="append", help="may be repeated")
     parser.add_argument("--folder", type=Path, help="for all runs (default: a temporary one)")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from faults.outcome import Outcome, outcome
-from faults.place import ALL_STAGES, PLUGIN, REPOSITORY, Ended, Place
-from faults.site import Site
+from tests.faults.outcome import Outcome, outcome
+from tests.faults.place import ALL_STAGES, PLUGIN, REPOSITORY, Ended, Place
+from tests.faults.site import Site
 from tests.run.test_together import LOST, Together
 
 _CHANGES = tuple(change.removeprefix("--set=") for change in ALL_STAGES)

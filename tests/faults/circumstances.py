@@ -13,11 +13,21 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from faults.commands import COMMANDS, ODD, PATIENCE, RUN, Command, Prepared, end, leftovers, start
-from faults.disks import own_mounts
-from faults.outcome import NotPermittedError, Outcome, skipped
-from faults.place import Ended
-from faults.site import Site
+from tests.faults.commands import (
+    COMMANDS,
+    ODD,
+    PATIENCE,
+    RUN,
+    Command,
+    Prepared,
+    end,
+    leftovers,
+    start,
+)
+from tests.faults.disks import own_mounts
+from tests.faults.outcome import NotPermittedError, Outcome, skipped
+from tests.faults.place import Ended
+from tests.faults.site import Site
 
 _RUN_IT = 'exec "$@"'
 _IN_8_GB = f"ulimit -v 8000000; {_RUN_IT}"
