@@ -24,7 +24,8 @@ def summary_table(results: RunResults, run: str | None = None) -> str:
     lines: list[str] = []
     folder = run or results.folder.name
     words = sentences.verdict_words(results, folder, evidence)
-    lines += _verdict(words)
+    is_stated = words.tone != "none"
+    lines += _verdict(words) if is_stated else []
     lines += _paragraphs(*evidence_lines(evidence))
     lines += [""] if lines else []
     if results.evaluations:
@@ -39,8 +40,9 @@ def summary_table(results: RunResults, run: str | None = None) -> str:
         None if is_repeated else measured.sentence,
         measured.control,
         sentences.own_note(results.evaluations),
-        f"{absent}. {advice}" if absent else None,
     )
+    lines += [] if is_stated else _commands(words)
+    lines += _paragraphs(f"{absent}. {advice}" if absent else None)
     lines += map(one_line, commands if absent else ())  # not wrapped, to be copied
     failed, *again = sentences.failed_advice(results, folder) or (None,)
     lines += _paragraphs(failed)
@@ -67,12 +69,17 @@ def cost_line(results: RunResults, seconds: float) -> str:
 
 
 def _verdict(words: sentences.VerdictWords) -> list[str]:
-    """Return the lines of a verdict; that a recipe has no guard is left out."""
-    stated = () if words.tone == "none" else (words.sentence, *words.details, words.reason)
-    lines = _paragraphs(*stated)
-    for purpose, command in words.commands:
-        lines += [f"{purpose}:", f"  {one_line(command)}"]
-    return lines + _paragraphs(words.advice)
+    stated = _paragraphs(words.sentence, *words.details, words.reason)
+    return [*stated, *_commands(words), *_paragraphs(words.advice)]
+
+
+def _commands(words: sentences.VerdictWords) -> list[str]:
+    """Return two lines per command; the command itself is not wrapped, to be copied."""
+    return [
+        line
+        for purpose, command in words.commands
+        for line in (f"{purpose}:", f"  {one_line(command)}")
+    ]
 
 
 def _row(evaluation: Evaluation) -> tuple[str, ...]:
