@@ -171,6 +171,8 @@ def _print(opened: Review, as_json: bool) -> None:
         if run.has_candidate and one.estimate.better == "adapted":
             folder = shlex.quote(relative(run.folder.path))
             echo(f"use the candidate: latte predict {folder} IMAGES --candidate")
+    if step := opened.next_step(stored):
+        echo(step)
 
 
 def _write_sheet(opened: Review, folder: Path, count: int, teach: bool) -> None:

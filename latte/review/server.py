@@ -232,6 +232,7 @@ class _Server:
             "answered": now.answered,
             "left": now.left,
             "uses": now.uses,
+            "next_step": now.next_step,
             "note": note,
             "result": [one.lines for one in now.evidence],
         }

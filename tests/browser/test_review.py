@@ -231,6 +231,9 @@ def test_a_sheet_is_named_mixed_and_undone_by_keyboard(page: Page, review: Revie
         other_sheet(page, first)
         kinds = [one.kind for one in review.answers().values()]
         assert sorted(kinds) == ["class"] * 11 + ["unsure"]
+        step = page.evaluate("document.getElementById('next').textContent")
+        assert step.startswith("11 answers teach; next step: latte review ")
+        assert step.endswith(" --learn")
         second = sheet(page)
         page.press("-")
         other_sheet(page, second)

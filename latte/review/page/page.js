@@ -109,6 +109,7 @@ function show(next) {
   find("accuracy").textContent = next.result.flatMap((lines) => lines.slice(1)).join("\n");
   find("progress").textContent = `${next.answered} answered, ${next.left} left in this task`
     + (next.uses && `. Of all answers: ${next.uses}.`);
+  find("next").textContent = next.next_step;
   find("note").textContent = next.note;
   const asked = next.question;
   find("asking").hidden = asked === null;
