@@ -93,6 +93,7 @@ def print_results(measured: RunResults, folder: Path) -> None:
     from latte.results.answers import teaching_labels
     from latte.results.folder import RunFolder
     from latte.review.learning import learned_runs
+    from latte.review.sentences import next_step
 
     echo(summary_table(measured, relative(folder)))
     echo(in_lines(cost_line(measured, waited())))
@@ -112,8 +113,7 @@ def print_results(measured: RunResults, folder: Path) -> None:
     if answers := len(teaching_labels(review)):
         for run in learned_runs(review):
             echo(f"run with your corrections: {relative(run)}")
-        command = shlex.join(["latte", "review", relative(folder), "--learn"])
-        echo(f"{plural(answers, 'answer')} for teaching; to use them: {command}")
+        echo(next_step(answers, folder))
 
 
 def print_profile(path: Path) -> None:
