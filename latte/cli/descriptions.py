@@ -15,7 +15,6 @@ from rich.text import Text
 from latte.cli import shared
 from latte.cli.output import echo, results
 from latte.cli.progress import make_progress
-from latte.describe import import_export
 from latte.describe.inventory import Archive, holdings, statistics
 from latte.interfaces import LatteError
 from latte.io.paths import existing_file
@@ -26,7 +25,6 @@ from latte.report.terminal import fitted
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from latte.describe.store import StoredText
     from latte.run.planned_questions import PlannedQuestions
 
 
@@ -112,19 +110,12 @@ def _print_questions(
 
 
 descriptions = shared.command_group(
-    "descriptions", "List, show, export and import the texts that describers wrote."
+    "descriptions", "List and show the texts that describers wrote."
 )
 
 CacheOption = Annotated[
     Path | None,
     typer.Option("--cache", metavar="DIR", help="Another cache folder than the one of your runs."),
-]
-DescriberOption = Annotated[
-    str | None,
-    typer.Option("--describer", metavar="TEXT", help="Only describers whose name contains it."),
-]
-PromptOption = Annotated[
-    str | None, typer.Option("--prompt", metavar="TEXT", help="Only prompts that contain it.")
 ]
 
 
@@ -204,61 +195,10 @@ def stats(cache: CacheOption = None) -> None:
     results().print(fitted(("", ""), list(rows.items())))
 
 
-@descriptions.command()
-def export(
-    file: Annotated[Path, typer.Argument(help="Where to write.")],
-    format_: Annotated[
-        str | None,
-        typer.Option(
-            "--format",
-            metavar="jsonl|parquet",
-            help="Parquet needs pyarrow.  [default: parquet for *.parquet, else jsonl]",
-        ),
-    ] = None,
-    describer: DescriberOption = None,
-    prompt: PromptOption = None,
-    cache: CacheOption = None,
-    force: shared.ForceOption = False,
-) -> None:
-    """Write texts and refusals to a file that another machine can import."""
-    chosen = import_export.find_format(format_, file)
-    import_export.refuse_other_file(file, chosen, force=force)
-
-    def wanted(record: StoredText) -> bool:
-        return (describer or "") in record.describer and (prompt or "") in record.prompt
-
-    done = import_export.export_texts(_archive(cache), file, chosen, wanted)
-    left_out = f", {done.left_out:,} left out as damaged" if done.left_out else ""
-    echo(f"{done.texts:,} texts and {done.refused:,} refusals in {file}{left_out}")
-
-
-@descriptions.command("import")
-def import_(
-    files: Annotated[
-        list[Path],
-        typer.Argument(metavar="FILE...", help="What `latte descriptions export` wrote."),
-    ],
-    cache: CacheOption = None,
-) -> None:
-    """Add the texts of exported files; if a file has a mistake, none of its texts is added.
-
-    Texts that are already stored are kept. Files are checked first, and each mistake is
-    reported with its line.
-    """
-    from latte.run.workspace import description_folder
-
-    for file in files:
-        existing_file(file.absolute(), "FILE")
-    done = import_export.import_texts(description_folder(cache, must_exist=False), files)
-    failed = f", {done.failed:,} without an answer left out" if done.failed else ""
-    known = f"{done.kept:,} already stored"
-    echo(f"{done.new:,} new ({done.refused:,} of them refusals), {known}{failed}")
-
-
 def _archive(cache: Path | None) -> Archive:
     from latte.run.workspace import description_folder
 
-    return Archive(description_folder(cache, must_exist=True))
+    return Archive(description_folder(cache))
 
 
 def _print_paragraph(number: int, *lines: RenderableType) -> None:

@@ -51,7 +51,7 @@ dataset:
 # latte choose compares models on your images
 {{ yaml(backbone=backbone) }}
 {% if chosen.guard %}
-# Keeps zero-shot CLIP where the evidence that adapting helps is weak
+# Keeps zero-shot CLIP if its score is low
 {{ yaml(guard=chosen.guard) }}
 {% endif %}
 """

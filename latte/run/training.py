@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from latte.backbone.encode import encode_cached_images
-from latte.data.device_views import make_device_views
 from latte.data.views import TrainingView
 from latte.describe.bank import DescriptionBank
 from latte.evaluate.similarities import agreement, diagnose
@@ -74,9 +73,6 @@ def train_learners(
         bank_features=texts.every,
         image_states=partial(encode_images, workspace, images.training, "encode training images"),
         listen=workspace.listeners.rows,
-        device_views=make_device_views(
-            view, images.training.cache, workspace.device, recipe.train, workspace.progress
-        ),
     )
     if recipe.train.precision == "tf32" and any(one.arithmetic == "fp32" for one in learners):
         workspace.progress.say("train: this device has no TF32, so `precision: tf32` is fp32 here")

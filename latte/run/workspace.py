@@ -38,12 +38,12 @@ def cache_folder() -> Path:
     return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("latte"))
 
 
-def description_folder(cache: Path | None = None, *, must_exist: bool = True) -> Path:
+def description_folder(cache: Path | None = None) -> Path:
     """Return the folder of all stored descriptions, below `cache` or the cache of all runs.
 
-    Raises `LatteError` if `must_exist` is true and the folder `cache` does not exist.
+    Raises `LatteError` if the folder `cache` does not exist.
     """
-    if cache is not None and must_exist and not cache.is_dir():
+    if cache is not None and not cache.is_dir():
         raise LatteError(
             "there is no such cache folder",
             where=str(cache),
