@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, field_validator
 
 from latte.interfaces.component import IsPath, Options
 
@@ -99,12 +99,6 @@ class TrainSettings(Options):
     augment: AugmentSettings | None = Field(
         default=AugmentSettings(), description="random augmentation; none: the evaluation transform"
     )
-    views: PositiveInt | None = Field(
-        default=None,
-        description="number of random views per image, which are used in turn: epoch 5 of `views: "
-        "4` has the views of epoch 1. Outputs of frozen layers are then computed once per view. "
-        "none: new views in every epoch",
-    )
     precision: Precision = Field(
         default="auto",
         description="arithmetic of the two towers; weights, labels, prototypes and losses stay "
@@ -125,12 +119,6 @@ class TrainSettings(Options):
         "backward pass: less memory, one more forward pass. auto: only if the micro-batch size is "
         "found by trying, and one image at a time does not fit",
     )
-    refresh_captions: PositiveInt | None = Field(
-        default=None,
-        description="number of steps for which features of texts about images and groups are used. "
-        "These texts are encoded without gradient; class texts keep their gradient. none: all "
-        "texts are encoded in each step, with gradient, as published",
-    )
     checkpoint_every: PositiveInt = Field(
         default=50,
         description="steps between checkpoints. A run in one process also saves a checkpoint when "
@@ -142,17 +130,6 @@ class TrainSettings(Options):
         ge=0,
         description="epochs between evaluations on the labelled images; 0: only at the end",
     )
-
-    @field_validator("views")
-    @classmethod
-    def _are_random(cls, views: int | None, others: ValidationInfo) -> int | None:
-        if views is not None and others.data.get("augment", True) is None:
-            raise ValueError("without `augment` an image has one view: remove this key")
-        return views
-
-    def view_of(self, epoch: int) -> int:
-        """Return the index (from 0) of the random view that each image gets in `epoch`."""
-        return epoch if self.views is None else epoch % self.views
 
     @property
     def takes_steps(self) -> bool:

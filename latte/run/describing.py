@@ -31,7 +31,8 @@ from latte.results.folder import RunFolder
 from latte.results.stored import DO_AGAIN
 from latte.run.images import Images, find_images, oracle_labels
 from latte.run.process import keep_freed_memory
-from latte.run.workspace import Workspace, check_sending, description_folder, run_folder
+from latte.run.sending import check_sending
+from latte.run.workspace import Workspace, description_folder, run_folder
 from latte.run.zero_shot import ZeroShot, compute_zero_shot
 from latte.toolkit.descriptions import with_template
 
@@ -214,7 +215,7 @@ def describe_shard(
     folder = RunFolder(whole.shards / f"{shard.index}-of-{shard.count}")
     workspace = Workspace(recipe, registry, progress, folder, limit=limit)
     with folder.lock():
-        check_sending(recipe, workspace.dataset)
+        check_sending(recipe, workspace.dataset, registry)
         images = find_images(workspace)
         training = training_set(workspace, images, compute_zero_shot(workspace, images))
         kinds = build_descriptions(workspace, images.template)
