@@ -91,8 +91,8 @@ def find_micro_batch_size(training: Training, progress: Progress) -> None:
 def largest_step(training: Training, learner: Learner) -> LargestStep:
     """Return the number of images and the longest texts that this process encodes in one step."""
     size = min(training.settings.images_a_step, len(training.images))
-    inputs, cached = training.inputs, learner.cached_texts
-    names = [one for one in inputs.descriptions if cached is None or one not in cached.names]
+    inputs = training.inputs
+    names = inputs.descriptions if learner.cached_texts is None else ()
     texts = [*inputs.bank.unique_texts] if names else []
     most = size * len(names) * max(1, len(inputs.labelers))
     longest = sorted(texts, key=len, reverse=True)[:most]
@@ -257,11 +257,10 @@ def _saved_tensors(learner: Learner, stored: dict[int, int]) -> Iterator[None]:
 
 
 def _state_bytes(learner: Learner) -> int:
-    views = learner.cached_views.size if learner.cached_views else 0
     if learner.optimizer is None:
-        return views
+        return 0
     copies = 1 if isinstance(learner.optimizer, torch.optim.SGD) else 2
-    return views + copies * sum(value.nbytes for value in learner.parameters.values())
+    return copies * sum(value.nbytes for value in learner.parameters.values())
 
 
 @contextmanager

@@ -119,7 +119,6 @@ TRAININGS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "published": dict,
     "bf16": partial(with_train, precision="bf16"),
     "micro-batches": partial(with_train, micro_batch_size=2),
-    "refreshed captions": partial(with_train, refresh_captions=3),
     "frozen texts": lambda: {"parts": [part("visual_layer_norms")]},
     "frozen images": lambda: {"parts": [part("text_layer_norms")]} | with_train(augment=None),
     "last block": lambda: {"parts": [part(LAST_BLOCK)]},

@@ -14,7 +14,7 @@ from latte.registry.spec import ComponentSpec, Kind, Registered
 from latte.results import identity as identity_module
 from latte.results.identity import STAGES, code_of_stage, run_hash, stage_fingerprints
 
-OPTIONAL = ("micro_batch_size", "refresh_captions", "views")
+OPTIONAL = ("micro_batch_size",)
 
 RECIPE = """
 backbone: {model: x}

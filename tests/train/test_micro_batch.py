@@ -13,9 +13,8 @@ import torch
 from torch import Tensor
 
 from latte.backbone.open_clip import OpenClipBackbone
-from latte.interfaces import LatteError, Trunk
+from latte.interfaces import LatteError
 from latte.train import micro_batch
-from latte.train.features import CachedViews
 from latte.train.free_memory import free_memory
 from latte.train.learner import Learner
 from latte.train.loop import train
@@ -60,14 +59,6 @@ def needed(training: Training, size: int | None) -> float:
             free(patch, middle)
             low, high = (low, middle) if fits(size) else (middle, high)
     return high
-
-
-def test_views_that_will_be_cached_need_memory(make: Callable[..., Training]) -> None:
-    training, size = make(), 10**9
-    (learner,) = training.learners
-    before = needed(training, None)
-    learner.cached_views = CachedViews(Trunk(1, torch.flatten, torch.flatten), size)
-    assert needed(training, None) - before == pytest.approx(size / 0.9, rel=1e-4)
 
 
 @pytest.mark.parametrize("left", [None, 1e12])
