@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import math
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -92,8 +91,8 @@ def find_micro_batch_size(training: Training, progress: Progress) -> None:
 def largest_step(training: Training, learner: Learner) -> LargestStep:
     """Return the number of images and the longest texts that this process encodes in one step."""
     size = min(training.settings.images_a_step, len(training.images))
-    inputs, cached = training.inputs, learner.cached_texts
-    names = [one for one in inputs.descriptions if cached is None or one not in cached.names]
+    inputs = training.inputs
+    names = inputs.descriptions if learner.cached_texts is None else ()
     texts = [*inputs.bank.unique_texts] if names else []
     most = size * len(names) * max(1, len(inputs.labelers))
     longest = sorted(texts, key=len, reverse=True)[:most]
@@ -121,14 +120,14 @@ def _fit(training: Training, learner: Learner, before: Found | None, progress: P
     if before is not None and before.gradient_checkpointing:
         again = learner.backbone.recompute_activations()
     known = before.micro_batch_size if before else None
-    size = _largest_size(_attempts(training, learner, largest), largest, known)
+    size = _largest_size(_attempts(learner, largest), largest, known)
     if size == 0 and settings.gradient_checkpointing == "auto" and not again:
         again = learner.backbone.recompute_activations()
-        size = _largest_size(_attempts(training, learner, largest), largest, None)
+        size = _largest_size(_attempts(learner, largest), largest, None)
     if size == 0:
-        first = "" if training.device_views is None else "write `augment_on: cpu`, "
+        first = ""
         if largest.images and learner.device.type == "cuda":
-            first += "write a smaller `train.batch_size`, because all its views are in memory, "
+            first = "write a smaller `train.batch_size`, because all its views are in memory, "
         rest = "take a smaller model, train fewer parameters, or stop what else needs memory"
         raise LatteError(
             "memory does not hold one image or text on its way through the towers",
@@ -160,29 +159,28 @@ def _largest_size(fits: Fits, largest: LargestStep, known: int | None) -> int | 
     return next((size for size in [*sizes, 1] if fits(size)), 0)
 
 
-def _attempts(training: Training, learner: Learner, largest: LargestStep) -> Fits:
+def _attempts(learner: Learner, largest: LargestStep) -> Fits:
     if learner.device.type == "cuda":
-        return lambda size: _fits_on_gpu(training, learner, largest, size)
+        return lambda size: _fits_on_gpu(learner, largest, size)
     return _estimate_on_cpu(learner, largest)
 
 
-def _fits_on_gpu(
-    training: Training, learner: Learner, largest: LargestStep, size: int | None
-) -> bool:
+def _fits_on_gpu(learner: Learner, largest: LargestStep, size: int | None) -> bool:
     """Return True if a step with micro-batches of `size` fits into GPU memory.
 
     Each trial runs while other memory is occupied: by the views of the whole batch, the optimiser's
-    state, the side stream that makes views, and the reserve `MARGIN`.
+    state, and the reserve `MARGIN`.
     """
     device = learner.device
     spare = int(MARGIN * torch.cuda.get_device_properties(device).total_memory)
     try:
         held = torch.empty(spare + _state_bytes(learner), dtype=torch.uint8, device=device)
         seen = largest.images if learner.needs_pixels else 0
-        pixels, beside = _largest_views(training, learner, seen)
+        side = learner.backbone.pixel_format.size
+        pixels = torch.zeros(seen, 3, side, side, device=device)
         for one in largest.passes(size):
             activation_bytes(learner, one, pixels[: one.images])
-        del held, pixels, beside
+        del held, pixels
     except torch.OutOfMemoryError:
         fits = False
     else:
@@ -191,25 +189,6 @@ def _fits_on_gpu(
     gc.collect()
     torch.cuda.empty_cache()
     return fits
-
-
-def _largest_views(training: Training, learner: Learner, count: int) -> tuple[Tensor, Tensor]:
-    """Return `count` views of the largest images, and a tensor that only occupies memory.
-
-    The tensor is as large as the memory of the side stream that makes later views during a step.
-    """
-    side, device = learner.backbone.pixel_format.size, learner.device
-    views = training.device_views if count else None
-    torch.cuda.empty_cache()
-    if views is None:
-        made = (torch.zeros(count, 3, side, side, device=device) for _ in range(2))
-    else:
-        made = views.of_largest(count, times=3)
-    pixels = deque(made, maxlen=1).pop()
-    beside = views.bytes_beside_steps() if views else 0
-    # Otherwise a pass that lacks memory takes what views need again in training.
-    torch.cuda.empty_cache()
-    return pixels, torch.empty(beside, dtype=torch.uint8, device=device)
 
 
 def _estimate_on_cpu(learner: Learner, largest: LargestStep) -> Fits:
@@ -278,11 +257,10 @@ def _saved_tensors(learner: Learner, stored: dict[int, int]) -> Iterator[None]:
 
 
 def _state_bytes(learner: Learner) -> int:
-    views = learner.cached_views.size if learner.cached_views else 0
     if learner.optimizer is None:
-        return views
+        return 0
     copies = 1 if isinstance(learner.optimizer, torch.optim.SGD) else 2
-    return views + copies * sum(value.nbytes for value in learner.parameters.values())
+    return copies * sum(value.nbytes for value in learner.parameters.values())
 
 
 @contextmanager

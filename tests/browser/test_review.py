@@ -12,6 +12,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from latte.results.finished import open_run
+from latte.review.opening import redirecting_file
 from latte.review.population import teaches
 from latte.review.session import Review
 from tests.helpers.chromium import FOUND, Page, chromium
@@ -230,6 +231,9 @@ def test_a_sheet_is_named_mixed_and_undone_by_keyboard(page: Page, review: Revie
         other_sheet(page, first)
         kinds = [one.kind for one in review.answers().values()]
         assert sorted(kinds) == ["class"] * 11 + ["unsure"]
+        step = page.evaluate("document.getElementById('next').textContent")
+        assert step.startswith("11 answers teach; next step: latte review ")
+        assert step.endswith(" --learn")
         second = sheet(page)
         page.press("-")
         other_sheet(page, second)
@@ -416,6 +420,34 @@ def test_a_reload_goes_on_and_a_second_tab_loses_nothing(page: Page, review: Rev
         asked_anew(page, before)
         ready(page, url)
         assert len(review.answers()) == 2
+
+
+def test_a_damaged_file_of_answers_is_one_line_and_the_page_goes_on_after_its_repair(
+    page: Page, review: Review
+) -> None:
+    with served(review) as url:
+        ready(page, url)
+        review.file.write_text("{}\n")
+        page.press("1")
+        page.wait_for("!document.getElementById('error').hidden")
+        line = page.evaluate("document.getElementById('error').textContent")
+        assert line.startswith(f"Not saved: {review.file}:1: this file is damaged")
+        page.visit(url)
+        page.wait_for("!document.getElementById('error').hidden")
+        assert page.evaluate("document.getElementById('error').textContent") in line
+        review.file.write_text("")
+        ready(page, url)
+        page.press("1")
+        answers_saved(page, review, 1)
+
+
+def test_a_browser_reaches_the_page_through_the_private_file(
+    page: Page, review: Review, tmp_path: Path
+) -> None:
+    with served(review) as url, redirecting_file(tmp_path, url) as file:
+        page.open(file)
+        page.wait_for(f"location.href === {url!r}")
+        page.wait_for("document.querySelectorAll('#options button').length > 0")
 
 
 def test_a_server_that_is_gone_is_said_and_the_question_stays(page: Page, review: Review) -> None:

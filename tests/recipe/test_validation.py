@@ -11,7 +11,6 @@ REMOTE = "describer: {{use: remote, model: x, {0}}}\n"
     ("train", "message"),
     [
         ("batch_size: 0", "batch_size: must be greater than 0, got 0"),
-        ("augment: null, views: 4", "views: without `augment` an image has one view"),
         ("max_epochs: -1", "max_epochs: must be at least 0, got -1"),
         ("optimizer: {momentum: 2}", "optimizer.momentum: must be at most 1.0, got 2"),
         ("batch_size: true", "batch_size: expected a whole number or auto, got true"),

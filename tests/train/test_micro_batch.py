@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,11 +13,8 @@ import torch
 from torch import Tensor
 
 from latte.backbone.open_clip import OpenClipBackbone
-from latte.data.device_crops import ResidentImages
-from latte.data.device_views import DeviceViews
-from latte.interfaces import LatteError, Trunk
+from latte.interfaces import LatteError
 from latte.train import micro_batch
-from latte.train.features import CachedViews
 from latte.train.free_memory import free_memory
 from latte.train.learner import Learner
 from latte.train.loop import train
@@ -57,21 +52,13 @@ def needed(training: Training, size: int | None) -> float:
     """Least free memory with which parts of `size` fit."""
     (learner,) = training.learners
     low, high = 0.0, 1e12
-    fits = micro_batch._attempts(training, learner, largest_step(training, learner))
+    fits = micro_batch._attempts(learner, largest_step(training, learner))
     with pytest.MonkeyPatch.context() as patch:
         while high - low > 1024:
             middle = (low + high) / 2
             free(patch, middle)
             low, high = (low, middle) if fits(size) else (middle, high)
     return high
-
-
-def test_views_that_will_be_cached_need_memory(make: Callable[..., Training]) -> None:
-    training, size = make(), 10**9
-    (learner,) = training.learners
-    before = needed(training, None)
-    learner.cached_views = CachedViews(Trunk(1, torch.flatten, torch.flatten), size)
-    assert needed(training, None) - before == pytest.approx(size / 0.9, rel=1e-4)
 
 
 @pytest.mark.parametrize("left", [None, 1e12])
@@ -216,54 +203,6 @@ def test_out_of_memory_error_halves_the_micro_batch(
     try_as_on_a_gpu(monkeypatch)
     run(training)
     assert training.learners[0].micro_batch_size == 5
-
-
-def test_attempts_hold_the_views_of_the_largest_images(
-    make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    training = make()
-    sizes = [(20 + number % 7, 30) for number in range(len(training.images))]
-    images = ResidentImages.of([torch.zeros(*size, 3, dtype=torch.uint8) for size in sizes])
-    training = replace(training, device_views=DeviceViews(training.view, images))
-    tried: list[int] = []
-
-    def full(views: DeviceViews, indices: Sequence[int], epoch: int) -> Any:
-        tried.extend(indices)
-        raise torch.OutOfMemoryError("CUDA out of memory")
-
-    monkeypatch.setattr(DeviceViews, "_plan", full)
-    try_as_on_a_gpu(monkeypatch)
-    with pytest.raises(LatteError, match="does not hold one image") as caught:
-        run(training)
-    assert "augment_on: cpu" in str(caught.value.hint)
-    assert sizes[tried[0]] == max(sizes)
-    assert len({*tried}) == 15
-
-
-def test_attempts_hold_as_many_views_as_the_training_loop(
-    make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made: list[weakref.ref[Tensor]] = []
-    alive: list[int] = []
-    make_views = DeviceViews._views
-
-    def views(*given: Any) -> Tensor:
-        pixels = make_views(*given)
-        made.append(weakref.ref(pixels))
-        alive.append(sum(one() is not None for one in made))
-        return pixels
-
-    training = make(settings=with_settings(AUTO, batch_size=5, max_steps=3))
-    images = ResidentImages.of([torch.zeros(20, 30, 3, dtype=torch.uint8)] * 15)
-    training = replace(training, device_views=DeviceViews(training.view, images))
-    monkeypatch.setattr(DeviceViews, "_views", views)
-    free(monkeypatch, None)
-    run(training)
-    in_loop = max(alive)
-    alive.clear()
-    try_as_on_a_gpu(monkeypatch)
-    find_micro_batch_size(training, RecordedProgress())
-    assert max(alive) == in_loop == 2
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,11 @@ async function call(path, body) {
   const options = body === undefined ? {} : {
     method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body),
   };
-  const reply = await fetch(path, options);
-  if (!reply.ok) throw new Error(await reply.text());
+  const failed = body === undefined ? "" : "Not saved: ";
+  const reply = await fetch(path, options).catch(() => {
+    throw new Error(`${failed}the server does not answer`);
+  });
+  if (!reply.ok) throw new Error(failed + await reply.text());
   return reply.json();
 }
 
@@ -27,7 +30,7 @@ async function guarded(work) {
     await work();
     find("error").hidden = true;
   } catch (error) {
-    find("error").textContent = `Not saved: ${error.message || "the server does not answer"}`;
+    find("error").textContent = error.message;
     find("error").hidden = false;
     waiting.length = 0; // they were meant for the questions after this one
     if (state) find("queue").value = state.queue;
@@ -106,6 +109,7 @@ function show(next) {
   find("accuracy").textContent = next.result.flatMap((lines) => lines.slice(1)).join("\n");
   find("progress").textContent = `${next.answered} answered, ${next.left} left in this task`
     + (next.uses && `. Of all answers: ${next.uses}.`);
+  find("next").textContent = next.next_step;
   find("note").textContent = next.note;
   const asked = next.question;
   find("asking").hidden = asked === null;
@@ -127,8 +131,8 @@ const sheet = () => queues[state.queue].sheet;
 const load = () => guarded(async () => show(await call(`question?queue=${encodeURIComponent(find("queue").value)}`)));
 
 function answer(kind, label = null) {
-  return guarded(async () => {
-    if (!state || !state.question) return;
+  if (!state || !state.question) return;
+  guarded(async () => {
     const shown = state.question.rows;
     // No image of a mixed group gets an answer.
     const others = !sheet() ? [] : kind === "unsure" ? shown : tiles(false);
@@ -140,9 +144,9 @@ function answer(kind, label = null) {
 }
 
 function undo() {
-  return guarded(async () => {
-    const asked = past[state.queue] || [];
-    if (!asked.length) return;
+  const asked = (state && past[state.queue]) || [];
+  if (!asked.length) return;
+  guarded(async () => {
     const rows = asked[asked.length - 1];
     const next = await call("answers", { rows, kind: "undo", label: null, queue: state.queue });
     asked.pop();

@@ -166,7 +166,7 @@ class OpenAIOptions(Options):
     _is_harmless = field_validator("extra_body")(check_extra_body)
 
     @property
-    def sends_images_to(self) -> str | None:
+    def sends_to(self) -> str | None:
         """Return the server's address, or None if the server is on this machine."""
         return None if is_loopback(self.base_url) else self.base_url
 
