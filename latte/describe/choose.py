@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
-from latte.describe.generate import INPUT, MISTAKE, OUTPUT, Price, generate
+from latte.describe.generate import INPUT, MISTAKE, OUTPUT, generate
 from latte.describe.plan import refuse_secrets
 from latte.describe.store import SEPARATE, SINGLE, DescriptionStore, StoredText
 from latte.interfaces import (
@@ -106,7 +106,6 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
         progress: Progress,
         *,
         ask: bool = True,
-        price: Price | None = None,
     ) -> list[AnswerT | None]:
         """Return the answer to each request, from `store` or by asking the describer.
 
@@ -115,7 +114,7 @@ class QuestionPlan(ABC, Generic[RequestT, AnswerT]):
         if all requests failed.
         """
         if ask and self._order:
-            generate(self._describer, self, store, progress, price=price)
+            generate(self._describer, self, store, progress)
         texts = map(store.get, self.keys)
         return [self._read(one, text) for one, text in zip(self._all, texts, strict=True)]
 

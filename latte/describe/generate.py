@@ -6,7 +6,7 @@ import time
 import traceback
 from array import array
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
@@ -41,8 +41,6 @@ INPUT, OUTPUT = "prompt tokens", "tokens"
 REFUSAL = "the describer returned an empty text"
 MISTAKE = "this is a mistake of the plugin that provides the describer"
 RequestT = TypeVar("RequestT")
-Price = Callable[[tuple[float, float]], float | None]
-"""Function from numbers of input and output tokens to their price; None if no price is known."""
 
 
 class Planned(Protocol[RequestT]):
@@ -107,7 +105,6 @@ def generate(
     shard: Shard | None = None,
     ask_again: bool = False,
     is_retry: bool = False,
-    price: Price | None = None,
 ) -> GenerateResult:
     """Answer every request of `plan`, or of its `shard`, from `store` or by asking `describer`.
 
@@ -150,7 +147,7 @@ def generate(
             hint=again if result.refused else None,
         )
     if rows:
-        cost, in_all = (_cost(counts, price) for counts in spent)
+        cost, in_all = map(_cost, spent)
         line = _summary(plan.noun, result)
         if any(spent[0].values()):
             line += f"; spent {cost}" + (f" ({in_all} so far)" if in_all != cost else "")
@@ -171,15 +168,11 @@ def _read_result(
     return GenerateResult(texts, answered - written, written, refused, len(failed), reason)
 
 
-def _cost(spent: Mapping[str, int], price: Price | None) -> str:
-    """Return counts such as `900 input tokens, 7 output tokens, price 0.0012`."""
+def _cost(spent: Mapping[str, int]) -> str:
+    """Return counts such as `900 input tokens, 7 output tokens`."""
     names = {INPUT: "input tokens", OUTPUT: "output tokens"} if INPUT in spent else {}
     counts = sorted(spent.items(), key=lambda one: one[0] != INPUT)
-    parts = [f"{value:,} {names.get(name, name)}" for name, value in counts]
-    tokens = spent.get(INPUT, 0), spent.get(OUTPUT, 0)
-    if price and any(tokens) and (money := price(tokens)) is not None:
-        parts.append(f"price {money:,.4f}")
-    return ", ".join(parts)
+    return ", ".join(f"{value:,} {names.get(name, name)}" for name, value in counts)
 
 
 def _summary(noun: str, result: GenerateResult) -> str:

@@ -51,8 +51,9 @@ class Describer(Component[OptionsT]):
     def counters(self) -> Mapping[str, int]:
         """Amounts used so far, such as 1200 `tokens`, to show beside the progress bar.
 
-        For a recipe whose budget is in tokens or money, return two counters: `tokens` (output
-        tokens) and `prompt tokens` (input tokens, including those of images).
+        A describer that counts both kinds of tokens returns two counters: `tokens` (output tokens)
+        and `prompt tokens` (input tokens, including those of images). They are then stored with the
+        answers, and shown in reports.
         """
         return {}
 
