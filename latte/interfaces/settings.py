@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from latte.interfaces.component import IsPath, Options
 
@@ -150,61 +150,6 @@ class LearnerSettings(Options):
     )
 
 
-ASSUMED_TOKENS = (3000.0, 80.0)
-"""Input and output tokens that a question is assumed to use, until a describer has counted some.
-LLaVA-NeXT reads an image of 672 x 672 pixels as 2,880 tokens, and `latte-openai` writes at most 77.
-"""
-
-
-class Price(Options):
-    """Price of a million tokens, in any currency."""
-
-    input: float = Field(ge=0.0, allow_inf_nan=False, description="tokens of prompts and images")
-    output: float = Field(ge=0.0, allow_inf_nan=False, description="tokens of answers")
-
-
-class Budget(Options):
-    """Limit of a labeler's questions: a number of questions, of tokens, or an amount of money.
-
-    A labeler assigns pseudo-labels, and may ask a model that looks at images. Exactly one of the
-    three limits must be set.
-    """
-
-    questions: int | None = Field(default=None, ge=0, description="distinct questions")
-    tokens: int | None = Field(default=None, ge=0, description="input and output tokens together")
-    money: float | None = Field(
-        default=None, ge=0.0, allow_inf_nan=False, description="in the currency of `price`"
-    )
-    price: Price | None = Field(
-        default=None, description="price of a million tokens; needed with `money`"
-    )
-
-    @model_validator(mode="after")
-    def _is_one_limit(self) -> Self:
-        limits = [self.questions, self.tokens, self.money]
-        if sum(one is not None for one in limits) != 1:
-            raise ValueError("must have exactly one of `questions`, `tokens` and `money`")
-        if self.money is not None and not self.cost(ASSUMED_TOKENS):
-            raise ValueError("needs a price above 0, as in price: {input: 0.15, output: 0.60}")
-        if any(limits) and not self.allowed(ASSUMED_TOKENS):
-            raise ValueError("is too small for one question, which counts as 3,080 tokens at first")
-        return self
-
-    def cost(self, tokens: tuple[float, float]) -> float | None:
-        """Return the price of input and output `tokens`; None if the budget names no price."""
-        if self.price is None:
-            return None
-        return (tokens[0] * self.price.input + tokens[1] * self.price.output) / 1e6
-
-    def allowed(self, tokens: tuple[float, float]) -> int:
-        """Return the number of allowed questions if each uses these input and output `tokens`."""
-        if self.questions is not None:
-            return self.questions
-        if self.tokens is not None:
-            return int(self.tokens / sum(tokens))
-        return int(min((self.money or 0.0) / (self.cost(tokens) or 1.0), 1e12))
-
-
 class GeneralSettings(Options):
     """Top-level keys of a recipe that hold plain values, not components."""
 
@@ -234,21 +179,14 @@ class GeneralSettings(Options):
         description="this recipe may use ground-truth labels of training images; only for "
         "ablations, never for results",
     )
-    budget: Annotated[int, Field(ge=0)] | Budget | None = Field(
+    budget: int | None = Field(
         default=None,
-        description="largest number of questions that a labeler asks a describer, or a mapping "
-        "with `questions`, `tokens` or `money`; needed by labelers that ask",
+        ge=0,
+        description="largest number of questions that a labeler asks a describer; needed by "
+        "labelers that ask",
     )
     corrections: str | None = Field(
         default=None,
         description="review.jsonl of a run on the same images: classes that a person gave to "
         "images chosen for teaching are used as labels",
     )
-
-    @field_validator("budget")
-    @classmethod
-    def _in_short(cls, budget: int | Budget | None) -> int | Budget | None:
-        """Replace the budget `{questions: N}` by N, because both must give the same run ID."""
-        if isinstance(budget, Budget) and budget.questions is not None and budget.price is None:
-            return budget.questions
-        return budget

@@ -198,8 +198,7 @@ def asked(counts: QuestionCounts) -> str:
     if counts.unanswered:
         parts.append(f"{plural(counts.unanswered, 'question')} without an answer")
     if total := counts.input_tokens + counts.output_tokens:
-        tokens = f"{count(total)} tokens"
-        parts.append(tokens if counts.money is None else f"{tokens} for {counts.money:,.4f}")
+        parts.append(f"{count(total)} tokens")
     return f"{count(counts.questions)} ({', '.join(parts)})"
 
 

@@ -192,8 +192,11 @@ def find_device(wanted: str) -> str:
 def saved_recipe(run: FinishedRun, registry: Registry, overrides: Sequence[str] = ()) -> Recipe:
     """Load the recipe in a run folder; its relative paths start at the original recipe file."""
     loaded, path = load_recipe(run.folder.recipe, registry, overrides), Path(run.source.recipe)
-    controls = {name: replace(one, path=path) for name, one in loaded.controls.items()}
-    return replace(loaded, path=path, controls=controls)
+    saved = run.folder.recipe
+    controls = {
+        name: replace(one, path=path, saved_in=saved) for name, one in loaded.controls.items()
+    }
+    return replace(loaded, path=path, saved_in=saved, controls=controls)
 
 
 @contextmanager
@@ -236,13 +239,6 @@ def _context(
 ) -> Context:
     base, seed = recipe.base_dir.absolute(), recipe.general.seed
     return Context(base, cache_folder(), device, seed, clip, registry.model_folder)
-
-
-def check_sending(recipe: Recipe, dataset: Dataset[Any]) -> None:
-    """Raise `LatteError` if a describer would send images to a machine that the dataset forbids."""
-    for describer in recipe.describers:
-        if address := describer.options.sends_images_to:
-            dataset.check_sending(address)
 
 
 def _no_clip() -> NoReturn:
