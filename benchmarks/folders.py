@@ -81,7 +81,6 @@ def rows_of(
                 full=of_part(answers.full),
                 half=of_part(answers.half),
                 strength=verdict.strength if verdict else None,
-                probability=verdict.probability if verdict else None,
                 signals=verdict.signals if verdict else {},
             )
         )

@@ -131,7 +131,6 @@ def rows_of(
             unseen=unseen_gain(before, taken, drawn),
             full=full,
             strength=verdict.strength,
-            probability=verdict.probability,
             signals=verdict.signals,
             **shared,
         ),

@@ -26,8 +26,8 @@ from latte.report.terminal import in_lines, table
 PhotosArgument = Annotated[Path, typer.Argument(metavar="PHOTOS", help="Folder of your images.")]
 _NOTE = (
     "score: how often similar images get the same zero-shot class, beyond chance; it ranks models, "
-    "often wrongly, and is no accuracy. adapting: the guard's verdict, with the probability that "
-    "adapting helps. ms/image: to encode a decoded image, here and now."
+    "often wrongly, and is no accuracy. adapting: the guard's verdict. "
+    "ms/image: to encode a decoded image, here and now."
 )
 
 

@@ -92,11 +92,12 @@ def check(
     No model is loaded and no image is opened. The dataset's folders, class names and lists of
     images are checked, unless the dataset is slow to list. Warns of files that look like images
     but are not read, of links that leave the dataset's folder, and of too few images for the class
-    names.
+    names. Lists the files whose content a run sends to another machine, and the machine's address.
     """
     from latte.data.few_images import warn_of_few
     from latte.run.ready import check_dataset, check_models
-    from latte.run.workspace import check_sending, load_recipe_or_saved
+    from latte.run.sending import check_sending, sent_files
+    from latte.run.workspace import load_recipe_or_saved
 
     shared.require_recipe(recipe)
     registry = load_registry()
@@ -108,6 +109,7 @@ def check(
         errors.append(error)
     try:
         dataset = check_dataset(checked, registry)
+        check_sending(checked, dataset, registry)
     except LatteError as error:
         errors.append(error)
     if errors:
@@ -121,7 +123,8 @@ def check(
         few = warn_of_few(len(dataset.training_images()), len(dataset.class_names))
         for warning in [*dataset.warnings(), *([few] if few else [])]:
             echo(f"warning: {warning}", err=True)
-        check_sending(checked, dataset)
+    for line in sent_files(checked, dataset):
+        echo(line, err=True)
 
 
 def annotated(recipe: Recipe) -> str:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import secrets
 import shlex
-import socket
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -172,6 +171,8 @@ def _print(opened: Review, as_json: bool) -> None:
         if run.has_candidate and one.estimate.better == "adapted":
             folder = shlex.quote(relative(run.folder.path))
             echo(f"use the candidate: latte predict {folder} IMAGES --candidate")
+    if step := opened.next_step(stored):
+        echo(step)
 
 
 def _write_sheet(opened: Review, folder: Path, count: int, teach: bool) -> None:
@@ -206,29 +207,21 @@ def _serve(opened: Review, host: str, port: int, open_: bool) -> None:
         raise LatteError(
             "the review page needs starlette and uvicorn", hint='pip install "latte-clip[review]"'
         ) from error
+    import webbrowser
+
+    from latte.review.opening import addresses, listening, redirecting_file
+
+    opened.stored()  # a damaged file of answers is an error before the page opens
     picture = _picture(opened)
-    with _listening(host, port) as listener:
-        address = f"{host}:{listener.getsockname()[1]}"
+    with listening(host, port) as listener, ExitStack() as files:
+        hosts = addresses(host, listener.getsockname())
         token = secrets.token_urlsafe(16)
-        hosts = frozenset({address, address.replace("127.0.0.1", "localhost")})
-        app = make_app(opened, picture, token, hosts)
+        app = make_app(opened, picture, token, frozenset(hosts), lambda line: echo(line, err=True))
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
-        url = f"http://{address}/{token}/"
+        url = f"http://{hosts[0]}/{token}/"
         echo(f"review: {url}\nCtrl-C ends it; every answer is already saved")
         if open_:
-            typer.launch(url)
+            file = files.enter_context(redirecting_file(opened.run.folder.path, url))
+            webbrowser.open(file.absolute().as_uri())
         with suppress(KeyboardInterrupt):
             server.run(sockets=[listener])
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    if host in ("", "0.0.0.0", "::"):
-        hint = "give this machine's own address in the network"
-        raise LatteError("no browser can open this address", where="--host", hint=hint)
-    try:
-        return socket.create_server((host, port))
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        what = f"cannot listen on {host}:{port}: {reason}"
-        hint = "check --host; leave --port out, which chooses a free port"
-        raise LatteError(what, where="--host, --port", hint=hint) from error

@@ -161,7 +161,7 @@ class Dataset(Component[OptionsT]):
     def check_sending(self, address: str) -> None:
         """Raise `LatteError` if the training images must not be sent to the machine `address`.
 
-        latte calls this method before a component with `Options.sends_images_to` gets an image.
+        latte calls this method before a component with `Options.sends_to` gets an image.
         """
 
 

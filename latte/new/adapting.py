@@ -73,9 +73,9 @@ def adapt(
 
     The recipe is written to OUTPUT/NAME.yaml, where NAME is the name of the images' folder. The run
     folder is below OUTPUT. A repeated call continues or reuses this run. Nothing is printed. The
-    classifier has the attributes `folder` (the run folder) and `verdict`: the decision of the
-    guard, which estimates whether the adapted model is better than zero-shot CLIP. Paths may begin
-    with `~`.
+    classifier has the attributes `folder` (the run folder) and `verdict`: the guard's decision to
+    use the adapted model or zero-shot CLIP. Whether the adapted model is better, only labels can
+    tell: `test`, or the answers of `latte review FOLDER`. Paths may begin with `~`.
 
     Args:
         images: a folder of images, searched with its sub-folders.

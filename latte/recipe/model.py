@@ -68,6 +68,8 @@ class Recipe:
     environment variables that were expanded in the value, such as `${VAR}`."""
     bases: tuple[Path, ...] = ()
     """Files that the recipe extends, directly or through another file."""
+    saved_in: Path | None = None
+    """The file in a run folder from which the recipe was loaded; None for a recipe of its own."""
 
     @property
     def base_dir(self) -> Path:

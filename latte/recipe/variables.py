@@ -106,16 +106,20 @@ def with_shell_paths(node: Node, *types: Any) -> Node:
 
 def _absolute(node: Node, types: Sequence[Any]) -> Node:
     text = str(node.value)
-    for one in _members(types):
-        marker = IsPath() if one is Path else one
-        if not isinstance(marker, IsPath):
-            continue
-        found = re.fullmatch(marker.pattern, text, re.DOTALL)
-        if found and any(start <= found.start("path") < end for start, end in node.filled):
+    for found in path_matches(text, types):
+        if any(start <= found.start("path") < end for start, end in node.filled):
             whole = _from_shell(found["path"])
             value = text[: found.start("path")] + whole + text[found.end("path") :]
             return Node(value, node.origin, node.broken, node.written)
     return node
+
+
+def path_matches(text: str, types: Sequence[Any]) -> Iterator[re.Match[str]]:
+    """Yield a match with the group `path` for each of the `types` by which `text` has a path."""
+    for one in _members(types):
+        marker = IsPath() if one is Path else one
+        if isinstance(marker, IsPath) and (found := re.fullmatch(marker.pattern, text, re.DOTALL)):
+            yield found
 
 
 def _from_shell(text: str) -> str:

@@ -18,7 +18,7 @@ from latte.interfaces import ImageReference, LatteError
 from latte.io.files import write_text
 from latte.io.paths import refuse_read_only
 from latte.io.redaction import printable
-from latte.review.importing import NONE, UNSURE
+from latte.results.given_labels import NONE, UNSURE
 from latte.review.queues import QueueName
 from latte.review.session import Review
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from latte.cli.main import run_command_line
-from latte.describe.store import DescriptionStore, StoredText, request_key
 from tests.helpers.clip_models import SIGLIP_LIKE, TINY_CLIP
 from tests.helpers.comparison_folders import run_folder
 from tests.helpers.exported_runs import adapted, photos, write_run
@@ -15,8 +14,6 @@ from tests.helpers.exported_runs import adapted, photos, write_run
 pytestmark = pytest.mark.thorough
 
 COMMANDS = {
-    "descriptions.jsonl": ["descriptions", "export", "FILE"],
-    "descriptions.parquet": ["descriptions", "export", "FILE", "--format", "parquet"],
     "comparison.csv": ["compare", "runs", "--csv", "FILE"],
     "comparison.html": ["compare", "runs", "--html", "FILE"],
     "schema.json": ["schema", "--output", "FILE"],
@@ -37,9 +34,6 @@ OTHERS = (
 def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LATTE_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    key = request_key(["i"], "What?", "llava", "single")
-    with DescriptionStore(tmp_path / "cache" / "descriptions") as store:
-        store.put_many([StoredText(key, "a fox", None, "llava", "What?", ("i",), "single")])
     run_folder(tmp_path / "runs" / "animals-0")
     photos(tmp_path / "photos", [(40, 32)])
     write_run(tmp_path / "model", adapted({"main": TINY_CLIP}), scale=7.5)
@@ -50,8 +44,6 @@ def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_only_results_of_the_same_kind_are_replaced(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if name.endswith("parquet"):
-        pytest.importorskip("pyarrow", reason="needs latte-clip[parquet]")
     file = tmp_path / name
     command = [str(file) if one == "FILE" else one for one in COMMANDS[name]]
     assert run_command_line(command) == 0, capsys.readouterr().err

@@ -192,6 +192,26 @@ def test_sheets_with_an_evidence_image_are_refused_and_leave_no_line(review: Rev
     assert not review.file.exists()
 
 
+def test_the_next_step_after_teaching_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    review = made_up_review(tmp_path / "my run", NAMES)
+    answered(review, 4)
+    assert review.standing("evidence").next_step == ""
+    question = review.next("clusters")
+    assert question is not None
+    review.answer(keys(question)[:2], "class", "cat", "clusters", keys(question)[2:])
+    command = "latte review 'my run' --learn"
+    step = f"2 answers teach; next step: {command}"
+    assert review.standing("clusters").next_step == step
+    assert run_command_line(["review", "my run", "--show"]) == 0
+    assert step in capsys.readouterr().out.splitlines()
+    learned = made_up_review(tmp_path / "new", NAMES, corrections="../my run/review.jsonl")
+    assert learned.answers() == review.answers()
+    assert learned.standing("evidence").next_step == ""
+
+
 def test_sheets_do_not_change_the_evidence(review: Review) -> None:
     answered(review, 12)
     before = review.evidence()[0].estimate
