@@ -18,13 +18,11 @@ _DESCRIPTIONS = {
     "group": "a text about several images of one zero-shot label",
 }
 _GATES = {
-    "refusal": ("wording", "holds back answers such as `I'm sorry, I cannot see the image`"),
-    "length": ("wording", "holds back texts of too few or too many words"),
-    "language": ("language", "holds back texts in another script or language"),
-    "repetition": ("wording", "holds back texts that loop, and one text for too many images"),
-    "leakage": ("leakage", "holds back texts that name a class"),
+    "refusal": "holds back answers such as `I'm sorry, I cannot see the image`",
+    "length": "holds back texts of too few or too many words",
+    "repetition": "holds back texts that loop, and one text for too many images",
 }
-"""Module and summary of each gate."""
+"""Summary of each gate."""
 _GROUPS = {
     "all": ("All", "every parameter of both towers, and the logit scale"),
     "visual_layer_norms": ("VisualLayerNorms", "layer norms of the image tower"),
@@ -186,8 +184,8 @@ def _tables() -> Iterator[ComponentSpec]:
     for name, summary in _DESCRIPTIONS.items():
         place = f"latte.api:{name.capitalize()}"
         yield ComponentSpec("description", name, f"{place}Description", summary, f"{place}Options")
-    for name, (module, summary) in _GATES.items():
-        place = f"latte.components.gates.{module}:{name.capitalize()}"
+    for name, summary in _GATES.items():
+        place = f"latte.components.gates:{name.capitalize()}"
         yield ComponentSpec("gate", name, f"{place}Gate", summary, f"{place}Options")
     for name, (group, summary) in _GROUPS.items():
         yield ComponentSpec("trainable", name, f"latte.components.trainable:{group}", summary)

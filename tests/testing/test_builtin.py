@@ -105,27 +105,9 @@ class TestLength(GateContract):
     component = "length"
 
 
-class TestLanguage(GateContract):
-    component = "language"
-
-
-class TestLanguageByScript(GateContract):
-    component = "language"
-    options: ClassVar[Mapping[str, Any]] = {"language": "japanese", "share": 0.5}
-
-
 class TestRepetition(GateContract):
     component = "repetition"
     options: ClassVar[Mapping[str, Any]] = {"within": 0.1, "across": 0.05}
-
-
-class TestLeakage(GateContract):
-    component = "leakage"
-
-
-class TestLeakageOfOtherNames(GateContract):
-    component = "leakage"
-    options: ClassVar[Mapping[str, Any]] = {"names": "other", "ignore": ["cat"]}
 
 
 class TestFrozen(PseudoLabelerContract):
