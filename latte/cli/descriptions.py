@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -65,12 +64,9 @@ def describe(
     loaded = load_recipe_or_saved(recipe, registry, set_ or ())
     refuse_unready(loaded, registry, until="describe", limit=limit, writes=not dry_run)
     if dry_run:
-        from latte.interfaces.settings import Budget
         from latte.run.planned_questions import plan_questions
 
-        budget = loaded.general.budget
-        price = budget.cost if isinstance(budget, Budget) else None
-        _print_questions(plan_questions(loaded, registry, progress, limit), price)
+        _print_questions(plan_questions(loaded, registry, progress, limit))
         return
     if share is not None:
         from latte.run.describing import describe_shard
@@ -85,9 +81,7 @@ def describe(
     echo(str(run_folder(loaded, limit).descriptions))
 
 
-def _print_questions(
-    planned: Sequence[PlannedQuestions], price: Callable[[tuple[float, float]], float | None] | None
-) -> None:
+def _print_questions(planned: Sequence[PlannedQuestions]) -> None:
     if not planned:
         echo("this recipe asks no describer")
         return
@@ -97,16 +91,14 @@ def _print_questions(
     ]
     headings = ("describer", "about", "questions", "stored", "to ask")
     results().print(fitted(headings, rows, right=(2, 3, 4)))
-    amounts = [plural(sum(one.to_ask for one in planned), "question")]
-    counted = [(one.to_ask, one.tokens) for one in planned if one.tokens is not None]
-    if counted:
-        read, written = (sum(asked * one[place] for asked, one in counted) for place in (0, 1))
-        measured = max(one.measured for one in planned)
-        source = f" from {plural(measured, 'stored answer')}" if measured else ""
-        amounts.append(f"at most {count(ceil(read + written))} tokens (estimated{source})")
-        money = price((read, written)) if price else None
-        amounts += [] if money is None else [f"at the price of {money:,.4f}"]
-    echo(f"to ask in all: {', '.join(amounts)}")
+    echo(f"to ask in all: {plural(sum(one.to_ask for one in planned), 'question')}")
+    for describer, tokens in {one.describer: one.tokens for one in planned}.items():
+        if tokens is not None:
+            echo(
+                f"{describer}: {count(round(tokens.input))} input and "
+                f"{count(round(tokens.output))} output tokens per question, the mean of "
+                f"{plural(tokens.answers, 'stored answer')}"
+            )
 
 
 descriptions = shared.command_group(

@@ -24,7 +24,6 @@ from latte.interfaces import (
     LatteError,
     Progress,
 )
-from latte.interfaces.settings import Budget
 from latte.io.files import write_json
 from latte.recipe.model import Recipe
 from latte.registry.registry import Registry
@@ -122,8 +121,7 @@ def _ask_all(
     Returns plans and results by describer name. Each describer is closed before the next one
     begins.
     """
-    results, budget = {}, workspace.recipe.general.budget
-    price = budget.cost if isinstance(budget, Budget) else None
+    results = {}
     with (
         planned_requests(workspace, training, descriptions) as (plans, waiting),
         DescriptionStore(description_folder()) as store,
@@ -139,7 +137,6 @@ def _ask_all(
                 shard=shard,
                 ask_again=ask_again,
                 is_retry=is_retry,
-                price=price,
             )
             waiting.pop(name).close()
     return plans, results

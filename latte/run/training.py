@@ -16,7 +16,6 @@ from latte.data.views import TrainingView
 from latte.describe.bank import DescriptionBank
 from latte.evaluate.similarities import agreement, diagnose
 from latte.interfaces import CutTexts, Describer, LatteError, Posterior, Trainable, TrainingStart
-from latte.interfaces.settings import Budget
 from latte.io.files import write_json
 from latte.run.adapted import Adapted, from_learners
 from latte.run.describing import build_descriptions, training_set
@@ -154,7 +153,7 @@ def _learner(workspace: Workspace, number: int, own: Trainable[Any]) -> Learner:
             loss,
             choice.settings.optimizer or recipe.train.optimizer,
             recipe.train.precision,
-            recipe.train.part_size,
+            recipe.train.micro_batch_size,
         )
 
 
@@ -201,13 +200,13 @@ def build_questions(
 
     If `ask` is false, only stored answers are returned.
     """
-    choice, budget = workspace.recipe.questioned, workspace.recipe.general.budget
+    choice = workspace.recipe.questioned
     if choice is None:
         return None
     return StoredQuestions(
         lambda: cast("Describer[Any]", workspace.build(choice)),
         training_set(workspace, images, zero_shot),
-        budget if isinstance(budget, Budget) else Budget(questions=budget or 0),
+        workspace.recipe.general.budget or 0,
         description_folder(),
         workspace.progress,
         workspace.folder.questions if ask else None,
